@@ -1,0 +1,207 @@
+"""The verbs of `limbeck`. Whatever imports torch is imported inside a verb, so that help answers at once."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limbeck import __version__
+from limbeck.cli.display import console, errors, show_comparison, show_evaluation, show_run, showing_progress
+from limbeck.cli.listing import show_list
+from limbeck.errors import UserError
+
+app = typer.Typer(
+    help="Teach a small image classifier from a big one with as little data as you have.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A packaged recipe (`limbeck ls recipes`) or a YAML file.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="Change the recipe, e.g. training.epochs=5.")
+]
+Out = Annotated[Path | None, typer.Option("--out", help="The run folder; by default runs/<recipe's name>.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")]
+
+
+def main() -> None:
+    """The entry point of the command `limbeck`."""
+    app(prog_name="limbeck")
+
+
+def verb(function: Callable[..., None]) -> Callable[..., None]:
+    """Registers a command whose user errors are one message and exit status 2."""
+
+    @wraps(function)
+    def command(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except UserError as error:
+            errors.print(f"error: {error}", style="red", markup=False)
+            raise typer.Exit(2) from None
+
+    name = function.__name__.rstrip("_")
+    return app.command(name)(command)
+
+
+@app.callback(invoke_without_command=True)
+def about(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        console.print(f"limbeck {__version__}")
+        raise typer.Exit
+
+
+@verb
+def demo(out: Annotated[Path, typer.Option("--out", help="Where to.")] = Path("demo")) -> None:
+    """Three minutes on two cores: the whole idea on handwritten digits, from a teacher to a report."""
+    _run("digits-demo", [], out, resume=True, verbs=("compare",))
+
+
+@verb
+def ls(
+    family: Annotated[
+        str | None, typer.Argument(help="datasets, models, objectives, views, criteria, recipes or runs.")
+    ] = None,
+) -> None:
+    """List what there is."""
+    show_list(family)
+
+
+@verb
+def cp(
+    recipe: RecipeName,
+    destination: Annotated[Path | None, typer.Argument(help="File or folder; by default <recipe>.yaml here.")] = None,
+) -> None:
+    """Copy a packaged recipe to make it your own."""
+    from limbeck.recipes.packaged import copy_recipe
+
+    target = copy_recipe(recipe, destination)
+    console.print(f"wrote {target}; edit it, then `limbeck run {target}`", markup=False)
+
+
+@verb
+def validate(recipe: RecipeName, overrides: Overrides = None) -> None:
+    """Check a recipe, show it resolved, and say what running it would do."""
+    from limbeck.recipes.describe import describe
+    from limbeck.recipes.reading import read_recipe
+
+    console.print(describe(read_recipe(recipe, overrides or [])), markup=False, soft_wrap=True)
+
+
+@verb
+def run(recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False) -> None:
+    """Run a recipe, whatever it is: train, distill or compare."""
+    _run(recipe, overrides, out, resume=resume, verbs=("train", "distill", "compare"))
+
+
+@verb
+def train(recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False) -> None:
+    """Train a network from labels, for instance a teacher."""
+    _run(recipe, overrides, out, resume=resume, verbs=("train",))
+
+
+@verb
+def distill(recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False) -> None:
+    """Teach a student by a teacher."""
+    _run(recipe, overrides, out, resume=resume, verbs=("distill",))
+
+
+@verb
+def compare(recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False) -> None:
+    """Compare arms, budgets and seeds with honest controls; finished runs are not repeated."""
+    _run(recipe, overrides, out, resume=resume, verbs=("compare",))
+
+
+@verb
+def select(
+    data: Annotated[str, typer.Argument(help="Data set, folder, file or hub id.")],
+    budget: Annotated[str, typer.Option(help="A count (500), a share (10%) or images per class (50/class).")],
+    criterion: Annotated[str, typer.Option(help="`limbeck ls criteria` lists them.")] = "entropy",
+    split: Annotated[str, typer.Option(help="Split to choose from.")] = "train",
+    seed: Annotated[int, typer.Option(help="Of random criteria.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder of the transfer set; by default runs/<data>-<criterion>.")] = None,
+    size: Annotated[int | None, typer.Option(help="Resize and crop images to this many pixels a side.")] = None,
+    image_column: Annotated[str | None, typer.Option(help="Column of the images, where it is not found.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the labels, where it is not found.")] = None,
+    skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave out broken images, count them.")] = False,
+) -> None:
+    """Choose the images worth teaching on, and save them as a transfer set."""
+    from limbeck.recipes.artefacts import save_selection
+
+    target = out or Path("runs") / f"{Path(data).name.replace(':', '-')}-{criterion}"
+    summary = save_selection(
+        data,
+        target,
+        split=split,
+        criterion=criterion,
+        budget=budget,
+        seed=seed,
+        size=size,
+        image_column=image_column,
+        label_column=label_column,
+        skip_unreadable=skip_unreadable,
+    )
+    console.print(summary, markup=False, soft_wrap=True)
+
+
+@verb
+def evaluate(
+    student: Annotated[str, typer.Argument(help="Run folder, weights folder or file, or named weights.")],
+    data: Annotated[str, typer.Option(help="Data set, folder, file or hub id.")],
+    split: Annotated[str, typer.Option(help="Split to judge on.")] = "test",
+    model: Annotated[str | None, typer.Option(help="Network of a bare weights file.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="To measure agreement with; as STUDENT.")] = None,
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers there, too.")] = None,
+) -> None:
+    """Judge a network on labelled images."""
+    from limbeck.recipes.artefacts import evaluate_saved
+
+    show_evaluation(
+        evaluate_saved(
+            student, data, split=split, model=model, teacher=teacher, precision=precision, json_file=json_file
+        )
+    )
+
+
+@verb
+def report(folder: Annotated[Path, typer.Argument(help="Folder of a run or of a comparison.")]) -> None:
+    """Write the report of a run or of a comparison anew, finished or not."""
+    from limbeck.recipes.artefacts import write_report
+
+    console.print(f"wrote {write_report(folder)}", markup=False, soft_wrap=True)
+
+
+def _run(name: str, overrides: list[str] | None, out: Path | None, *, resume: bool, verbs: tuple[str, ...]) -> None:
+    from limbeck.recipes.reading import read_recipe
+
+    recipe = read_recipe(name, overrides or [])
+    if recipe.verb not in verbs:
+        raise UserError(f"the recipe {recipe.name!r} is one to {recipe.verb}; use `limbeck {recipe.verb} {name}`.")
+    folder = out or Path("runs") / recipe.name
+    with _telling_how_to_resume(folder), showing_progress() as progress:
+        if recipe.verb == "compare":
+            from limbeck.recipes.compare import compare as compare_runs
+
+            outcome = compare_runs(recipe, folder, resume=resume, progress=progress)
+        else:
+            from limbeck.recipes.artefacts import run_and_report
+
+            outcome = run_and_report(recipe, folder, resume=resume, progress=progress)
+    show = show_comparison if recipe.verb == "compare" else show_run
+    show(outcome)
+    console.print(f"report: {folder / 'report.html'}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _telling_how_to_resume(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        errors.print(f"{stop or 'stopped'}; the same command with --resume goes on ({folder})", markup=False)
+        raise typer.Exit(130) from None

@@ -1,0 +1,25 @@
+"""Image sets, the catalogue of named datasets, transfer sets and views."""
+
+from typing import TYPE_CHECKING
+
+from limbeck.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from limbeck.data.image_set import ImageSet
+    from limbeck.data.loading import load
+    from limbeck.data.storage import EncodedStorage, Storage, TensorStorage
+    from limbeck.data.transfer_set import TransferSet
+
+__all__ = ["EncodedStorage", "ImageSet", "Storage", "TensorStorage", "TransferSet", "load"]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "EncodedStorage": "limbeck.data.storage",
+        "ImageSet": "limbeck.data.image_set",
+        "Storage": "limbeck.data.storage",
+        "TensorStorage": "limbeck.data.storage",
+        "TransferSet": "limbeck.data.transfer_set",
+        "load": "limbeck.data.loading",
+    },
+)

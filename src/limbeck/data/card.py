@@ -1,0 +1,115 @@
+"""The dataset card of a transfer set, and its columns as `datasets` describes them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+_NAMES = {"double": "float64", "float": "float32", "halffloat": "float16"}
+
+_TEXT = """
+# {name}: a transfer set
+
+{images:,} images of {channels}x{height}x{width}{classes}, made by
+[limbeck](https://pypi.org/project/limbeck/) to teach a student network on.
+
+```python
+from datasets import load_dataset
+from limbeck.data import TransferSet
+
+rows = load_dataset("<this folder>", split="train")
+transfer_set = TransferSet.load("<this folder>")
+```
+
+| column | meaning |
+|---|---|
+{columns}
+
+How it was made:
+
+```yaml
+{about}
+```
+"""
+
+_MEANINGS = {
+    "image": "the image, PNG, lossless",
+    "id": "its id in the set that it was taken from, distinct",
+    "label": "its class",
+    "soft_label": "a teacher's answer, one number per class",
+    "source": "where it comes from",
+    "source_id": "its id there",
+    "score": "what it was chosen by",
+    "maker": "what made or chose it",
+}
+
+
+def features(
+    *, classes: Sequence[str] | None, soft_labels: bool, provenance: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Columns of a transfer set in the form that `datasets` keeps in a Parquet file.
+
+    Args:
+        classes: class names, None for an unlabelled set.
+        soft_labels: whether there is a column of them.
+        provenance: column -> name of its Arrow type.
+    """
+    columns: dict[str, dict[str, Any]] = {"image": {"_type": "Image"}, "id": _value("int64")}
+    if classes is not None:
+        columns["label"] = {"names": list(classes), "_type": "ClassLabel"}
+    if soft_labels:
+        # `datasets` 4 renamed this type to List and still reads the old name, which older releases need.
+        columns["soft_label"] = {"feature": _value("float32"), "_type": "Sequence"}
+    return columns | {name: _value(_NAMES.get(kind, kind)) for name, kind in provenance.items()}
+
+
+def dataset_card(config: Mapping[str, Any], *, features: Mapping[str, Any], file_bytes: int, bytes_: int) -> str:
+    """README.md with the front matter that the hub and `datasets` read.
+
+    Args:
+        config: what `TransferSet.save` keeps.
+        features: see `features`.
+        file_bytes: size of the Parquet file.
+        bytes_: size of its rows in memory.
+    """
+    split = {"name": "train", "num_bytes": bytes_, "num_examples": config["images"]}
+    front = {
+        "pretty_name": config["name"],
+        "task_categories": ["image-classification"],
+        "tags": ["knowledge-distillation", "transfer-set", "limbeck"],
+        "dataset_info": {
+            "features": [_front_matter(name, feature) for name, feature in features.items()],
+            "splits": [split],
+            "download_size": file_bytes,
+            "dataset_size": bytes_,
+        },
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*"}]}],
+    }
+    channels, height, width = config["shape"]
+    text = _TEXT.format(
+        name=config["name"],
+        images=config["images"],
+        channels=channels,
+        height=height,
+        width=width,
+        classes=f" in {len(config['classes'])} classes" if config["classes"] else "",
+        columns="\n".join(f"| `{name}` | {_MEANINGS.get(name, 'provenance')} |" for name in features),
+        about=yaml.safe_dump(config["about"] or {"maker": "unknown"}, sort_keys=False, allow_unicode=True).strip(),
+    )
+    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n{text}"
+
+
+def _value(dtype: str) -> dict[str, Any]:
+    return {"dtype": dtype, "_type": "Value"}
+
+
+def _front_matter(name: str, feature: Mapping[str, Any]) -> dict[str, Any]:
+    kind = feature["_type"]
+    if kind == "Image":
+        return {"name": name, "dtype": "image"}
+    if kind == "ClassLabel":
+        names = {str(number): one for number, one in enumerate(feature["names"])}
+        return {"name": name, "dtype": {"class_label": {"names": names}}}
+    if kind == "Sequence":
+        return {"name": name, "sequence": feature["feature"]["dtype"]}
+    return {"name": name, "dtype": feature["dtype"]}

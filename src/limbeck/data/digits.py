@@ -1,0 +1,32 @@
+"""The handwritten digits that come with scikit-learn: 1,797 gray images of 8x8, no download."""
+
+import numpy as np
+
+from limbeck.data.cells import ArrayCells
+from limbeck.data.source import Source
+
+_TEST_IMAGES = 360
+
+
+def digits_source(split: str) -> Source:
+    """`split` "train" (1,437 images) or "test" (360): stratified, always the same; ids are scikit-learn's row numbers.
+
+    Pixels are 0..16 in the source and scaled to 0..255.
+
+    Source: E. Alpaydin and C. Kaynak, "Optical recognition of handwritten digits", UCI repository, 1998.
+    """
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    pixels, labels = load_digits(return_X_y=True)
+    train, test = train_test_split(np.arange(len(labels)), test_size=_TEST_IMAGES, random_state=0, stratify=labels)
+    ids = np.sort(train if split == "train" else test)
+    images = np.rint(pixels[ids].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    classes = tuple(str(digit) for digit in range(10))
+    return Source(
+        ArrayCells(images, "scikit-learn's digits"),
+        np.asarray(labels, dtype=np.int64)[ids],
+        classes,
+        ids=ids,
+        channels=1,
+    )

@@ -1,0 +1,52 @@
+"""Datasets from the Hugging Face hub, through `datasets`, which keeps them as memory-mapped Arrow files."""
+
+from limbeck.data.catalogue import CONVERTED
+from limbeck.data.tables import Table
+from limbeck.errors import UserError
+
+
+def open_hub(hub_id: str, config: str | None, split: str, *, revision: str | None = None, looked: str = "") -> Table:
+    """One split of a dataset on the hub; downloaded the first time.
+
+    Args:
+        hub_id: "owner/name".
+        config: configuration, None for the only one.
+        split: name of the split at the hub.
+        revision: branch, None for the default.
+        looked: where it was sought before, for the message.
+
+    Raises:
+        UserError: no such dataset, configuration or split, or no connection.
+    """
+    import datasets
+    from datasets.exceptions import DatasetsError
+
+    try:
+        if revision == CONVERTED:
+            # That branch has no card that would name its configurations: they are its folders.
+            files = {split: f"{config}/{split}/*.parquet"}
+            found = datasets.load_dataset(hub_id, revision=revision, data_files=files)
+        else:
+            found = datasets.load_dataset(hub_id, config, revision=revision)
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        full_name = f"{hub_id}:{config}" if config else hub_id
+        raise UserError(
+            f"dataset {full_name!r} could not be opened. {looked}The hub said: {error}. Check the name and the "
+            "connection (a gated set needs `hf auth login`), or put its Parquet files under a local root as "
+            f"<root>/{hub_id}/{config or 'data'}/{split}-00000-of-00001.parquet and name that root in LIMBECK_DATA "
+            "or `root=`."
+        ) from error
+    if split not in found:
+        raise UserError(f"`split` of {hub_id!r} must be {' or '.join(map(repr, found))}, got {split!r}.")
+    chosen = found[split]
+    arrow = chosen.data.table
+    return Table(
+        schema=arrow.schema,
+        features=dict(chosen.features.to_dict()),
+        count=arrow.num_rows,
+        read=lambda column: arrow[column],
+        distinct=lambda column: {value for one in found.values() for value in one.unique(column)},
+        where=f"split {split!r} of {hub_id!r}",
+        # Its own fingerprint covers the files that it was made from.
+        stamp=[hub_id, split, chosen._fingerprint],
+    )

@@ -1,0 +1,231 @@
+"""`ImageSet`: images, labels and stable ids behind one interface, wherever the pixels live."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.data.storage import Storage, SubsetStorage, TensorStorage
+from limbeck.errors import UserError
+from limbeck.randomness import derive_seed, words
+
+
+class ImageSet:
+    """N images of one shape with labels, class names and ids that name each image for good.
+
+    A subset refers to its parent's pixels and keeps its ids, so what is known about an image (its score, its cached
+    teacher logits) is found again in every subset.
+
+    Args:
+        images: uint8 [N, C, H, W] as a tensor or array, or a `Storage`; C is 1 or 3.
+        labels: int64 [N] in 0..K-1, or None.
+        ids: int64 [N], distinct; default 0..N-1.
+        classes: the K class names; default "0", "1" ... up to the largest label.
+        name: what reports call the set.
+        fingerprint: the content's hash, where the caller knows it; see `fingerprint`.
+        skipped: how many unreadable images were left out.
+
+    Raises:
+        UserError: no images, not uint8, not [N, C, H, W], another number of labels or ids, labels out of range,
+            ids not distinct.
+
+    Example:
+        >>> images = ImageSet(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1]))
+        >>> len(images), images.shape, images.classes
+        (4, (1, 8, 8), ('0', '1'))
+        >>> images.subset([3, 0]).labels
+        tensor([1, 0])
+    """
+
+    def __init__(
+        self,
+        images: Tensor | np.ndarray | Storage,
+        labels: Tensor | np.ndarray | Sequence[int] | None = None,
+        *,
+        ids: Tensor | np.ndarray | Sequence[int] | None = None,
+        classes: Sequence[str] | None = None,
+        name: str = "images",
+        fingerprint: str | None = None,
+        skipped: int = 0,
+    ) -> None:
+        self._storage = images if isinstance(images, Storage) else TensorStorage(_checked_images(images))
+        count = len(self._storage)
+        if count == 0:
+            raise UserError(f"`images` of {name!r} must hold at least one image, got none.")
+        self.name = name
+        self.skipped = skipped
+        self.ids = torch.arange(count) if ids is None else _int64(ids, "ids", count)
+        self.labels = None if labels is None else _int64(labels, "labels", count)
+        self.classes = _checked_classes(self.labels, classes)
+        self._fingerprint = fingerprint
+        self._order = self.ids.argsort()
+        self._sorted_ids = self.ids[self._order]
+        repeated = self._sorted_ids[1:][self._sorted_ids.diff() == 0]
+        if len(repeated):
+            raise UserError(f"`ids` must be distinct, got {int(repeated[0])} more than once.")
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return self._storage.shape
+
+    def __len__(self) -> int:
+        return len(self._storage)
+
+    def __repr__(self) -> str:
+        channels, height, width = self.shape
+        kind = f"{self.num_classes} classes" if self.labels is not None else "unlabelled"
+        return f"ImageSet({self.name!r}, {len(self):,} images {channels}x{height}x{width}, {kind})"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hex digits that stand for pixels, ids, labels and their order: equal exactly when all of these are.
+
+        It does not depend on where the pixels live, nor on whether the set is a subset. The first use reads every
+        image once.
+        """
+        if self._fingerprint is not None:
+            return self._fingerprint
+        digest = hashlib.blake2b(repr((self.shape, len(self), self.labels is not None)).encode(), digest_size=16)
+        digest.update(self._storage.digests(torch.arange(len(self))).numpy().tobytes())
+        digest.update(self.ids.numpy().tobytes())
+        if self.labels is not None:
+            digest.update(self.labels.numpy().tobytes())
+        return digest.hexdigest()
+
+    def gather(self, positions: Tensor) -> Tensor:
+        """The images at `positions` (int64 [B], each in 0..N-1) as uint8 [B, C, H, W]."""
+        return self._storage.gather(positions)
+
+    def tensor(self) -> Tensor:
+        """All images as uint8 [N, C, H, W] in memory; no copy if they are there already, so do not write into it."""
+        return self._storage.tensor()
+
+    def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """(positions int64 [B], images uint8 [B, C, H, W]) in order; the last batch may be smaller."""
+        if batch_size < 1:
+            raise UserError(f"`batch_size` must be at least 1, got {batch_size}.")
+        for positions in torch.arange(len(self)).split(batch_size):
+            yield positions, self.gather(positions)
+
+    def positions(self, ids: Tensor | Sequence[int]) -> Tensor:
+        """Where each of `ids` (int64 [B]) stands in this set, as int64 [B].
+
+        Raises:
+            UserError: an id that the set does not have.
+        """
+        ids = torch.as_tensor(ids, dtype=torch.int64)
+        places = torch.searchsorted(self._sorted_ids, ids).clamp(max=len(self) - 1)
+        unknown = ids[self._sorted_ids[places] != ids]
+        if len(unknown):
+            raise UserError(
+                f"`ids` must be ids of {self.name!r} ({len(self)} images, ids {int(self._sorted_ids[0])} to "
+                f"{int(self._sorted_ids[-1])}); {len(unknown)} are not, the first is {int(unknown[0])}."
+            )
+        return self._order[places]
+
+    def subset(self, ids: Tensor | Sequence[int]) -> "ImageSet":
+        """The images with `ids`, in the order given; pixels are not copied.
+
+        Raises:
+            UserError: an unknown id, one given twice, or none at all.
+        """
+        positions = self.positions(ids)
+        return ImageSet(
+            SubsetStorage(self._storage, positions),
+            None if self.labels is None else self.labels[positions],
+            ids=self.ids[positions],
+            classes=self.classes,
+            name=self.name,
+        )
+
+    def class_counts(self) -> Tensor:
+        """Images of each class, int64 [K].
+
+        Raises:
+            UserError: the set has no labels.
+        """
+        if self.labels is None:
+            raise UserError(f"`class_counts` needs labels, {self.name!r} has none.")
+        return torch.bincount(self.labels, minlength=self.num_classes)
+
+    def split(self, held_out: int | float, *, seed: int) -> tuple["ImageSet", "ImageSet"]:
+        """(rest, held out), stratified by label; which images depends on ids and seed alone, not on their order.
+
+        Args:
+            held_out: a count in 1..N-1, or a share in (0, 1) of the images, rounded.
+            seed: any integer.
+
+        Raises:
+            UserError: `held_out` leaves either part empty.
+
+        Example:
+            >>> rest, validation = images.split(0.1, seed=0)
+        """
+        count = held_out if isinstance(held_out, int) else round(held_out * len(self))
+        if not 0 < count < len(self):
+            raise UserError(
+                f"`held_out` must be a count in 1..{len(self) - 1} or a share of {len(self)} images that leaves both "
+                f"parts at least one, got {held_out}."
+            )
+        groups = torch.zeros_like(self.ids) if self.labels is None else self.labels
+        taken = _stratified(groups, words(derive_seed(seed, "split"), 0, self.ids), count)
+        return self.subset(self.ids[~taken]), self.subset(self.ids[taken])
+
+
+def _stratified(groups: Tensor, keys: Tensor, count: int) -> Tensor:
+    """bool [N]: `count` elements, from every group its share (largest remainders first), those of smallest key."""
+    sizes = torch.bincount(groups)
+    exact = sizes.double() * count / len(groups)
+    quotas = exact.long()
+    remainders = (exact - quotas).argsort(descending=True, stable=True)
+    quotas[remainders[: count - int(quotas.sum())]] += 1
+    order = keys.argsort()
+    order = order[groups[order].argsort(stable=True)]
+    starts = sizes.cumsum(0) - sizes
+    rank = torch.arange(len(groups)) - starts.repeat_interleave(sizes)
+    taken = torch.zeros(len(groups), dtype=torch.bool)
+    taken[order] = rank < quotas.repeat_interleave(sizes)
+    return taken
+
+
+def _checked_images(images: Tensor | np.ndarray) -> Tensor:
+    images = torch.as_tensor(images)
+    if images.dtype != torch.uint8:
+        raise UserError(
+            f"`images` must be uint8 in 0..255, got {images.dtype}; multiply floats in [0, 1] by 255 and round."
+        )
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise UserError(f"`images` must be [N, C, H, W] with C 1 or 3, got {list(images.shape)}.")
+    return images
+
+
+def _int64(values: Tensor | np.ndarray | Sequence[int], argument: str, count: int) -> Tensor:
+    values = torch.as_tensor(values)
+    if values.dtype.is_floating_point or values.dtype.is_complex or values.dtype == torch.bool:
+        raise UserError(f"`{argument}` must be integers, got {values.dtype}.")
+    if values.shape != (count,):
+        raise UserError(f"`{argument}` must be [{count}], one for each image, got {list(values.shape)}.")
+    return values.to(torch.int64)
+
+
+def _checked_classes(labels: Tensor | None, classes: Sequence[str] | None) -> tuple[str, ...]:
+    names = tuple(classes or ())
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise UserError(f"`classes` must be distinct, got {repeated[0]!r} twice.")
+    if labels is None:
+        return names
+    low, high = int(labels.min()), int(labels.max())
+    names = names if classes is not None else tuple(str(label) for label in range(high + 1))
+    if low < 0 or high >= len(names):
+        raise UserError(f"`labels` must lie in 0..{len(names) - 1} ({len(names)} classes), got {low}..{high}.")
+    return names

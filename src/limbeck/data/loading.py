@@ -1,0 +1,168 @@
+"""`load`: a name, a folder, a file or a hub id to an `ImageSet`."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from limbeck.data.arrays import npz_source
+from limbeck.data.catalogue import DATASETS, LIST_HINT, DatasetInfo, find, find_split
+from limbeck.data.digits import digits_source
+from limbeck.data.folders import folder_source
+from limbeck.data.hub import open_hub
+from limbeck.data.image_set import ImageSet
+from limbeck.data.local import ROOT_VARIABLE, choose_split, find_in_root, local_root, splits_by_file
+from limbeck.data.materialise import Wanted, image_set
+from limbeck.data.source import Source
+from limbeck.data.tables import Table, open_parquet, table_source
+from limbeck.errors import UserError, unknown_name
+
+_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
+
+
+def load(
+    name: str | Path,
+    split: str = "train",
+    *,
+    size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    skip_unreadable: bool = False,
+    in_memory: bool | None = None,
+    root: str | Path | None = None,
+    classes: Sequence[str | int] | None = None,
+) -> ImageSet:
+    """Images and labels of a named dataset, of the user's own files, or of any dataset on the hub.
+
+    Ids are row numbers: of the split, of the sorted list of files, of the array. They stay when `classes` or
+    `skip_unreadable` leave images out. Decoded pixels are kept in the cache folder (`LIMBECK_CACHE`) when decoding took
+    longer than a second, and are memory-mapped from there the next time.
+
+    Args:
+        name: a name of the catalogue (`limbeck ls datasets`; `imagenette:320px` for another configuration), looked for
+            under the local root first and then on the hub; a folder of class folders, also with `train/` and `test/` or
+            `val/` above them; a Parquet file or a folder of them; a `.npz`; a hub id "owner/name" or
+            "owner/name:config".
+        split: "train", "test", "validation"; what else the dataset has.
+        size: pixels, one number or (height, width): every image is scaled until it covers that and cropped to its
+            centre. Default: their own size when all have the same, else the catalogue's, else an error.
+        channels: 1 or 3. Default: the catalogue's, else 1 if all images are gray, else 3.
+        image_column, label_column: columns of a table or arrays of a `.npz`, where they are none of the usual.
+        skip_unreadable: leave out images that cannot be decoded, counted in `ImageSet.skipped`, instead of stopping.
+        in_memory: whether pixels are held decoded. Default: if they take at most 4 GiB; else they stay encoded in
+            memory-mapped files and are decoded when asked for.
+        root: folder of datasets by hub id, `<root>/<hub id>/<config>/<split>-*.parquet`. Default: `$LIMBECK_DATA`.
+        classes: names or numbers of the classes to keep, renumbered from 0 in this order. Default: all.
+
+    Raises:
+        UserError: nothing of that name, no such split, column or class, no images, unreadable ones, images of several
+            sizes and no `size`.
+
+    Example:
+        >>> images = load("digits", "test")
+        >>> images.shape, images.num_classes
+        ((1, 8, 8), 10)
+    """
+    wanted = _wanted(size, channels, skip_unreadable, in_memory)
+    name = str(name)
+    if name in DATASETS or name.partition(":")[0] in DATASETS:
+        info = find(name)
+        source = _named(info, split, image_column, label_column, in_memory is False, root)
+        if info.warning:
+            warnings.warn(info.warning, stacklevel=2)
+        keep = _within(classes, info) if info.keep is not None else classes
+        return image_set(source, wanted, name=f"{name}/{split}", keep=keep)
+    source = _own(name, split, image_column, label_column, in_memory is False, root)
+    return image_set(source, wanted, name=f"{Path(name).name}/{split}", keep=classes)
+
+
+def _wanted(
+    size: int | tuple[int, int] | None, channels: int | None, skip_unreadable: bool, in_memory: bool | None
+) -> Wanted:
+    both = (size, size) if isinstance(size, int) else size
+    if both is not None and (len(both) != 2 or min(both) < 1):
+        raise UserError(f"`size` must be a number of pixels or (height, width), each at least 1, got {size!r}.")
+    if channels not in (None, 1, 3):
+        raise UserError(f"`channels` must be 1 (gray) or 3 (RGB), got {channels!r}.")
+    return Wanted(both, channels, skip_unreadable, in_memory)
+
+
+def _named(
+    info: DatasetInfo,
+    split: str,
+    image_column: str | None,
+    label_column: str | None,
+    mapped: bool,
+    root: str | Path | None,
+) -> Source:
+    hub_split = find_split(info, split).hub_name
+    if info.hub_id is None:
+        return digits_source(hub_split)
+    table = _table(info.hub_id, info.config, hub_split, mapped, root, info.revision)
+    return table_source(
+        table,
+        image_column=image_column or _if_there(info.image_column, table),
+        label_column=label_column or _if_there(info.label_column, table),
+        size=info.size if info.varies else None,
+        channels=info.channels,
+    )
+
+
+def _within(classes: Sequence[str | int] | None, info: DatasetInfo) -> Sequence[str | int]:
+    assert info.keep is not None
+    if classes is None:
+        return info.keep
+    for one in classes:
+        if isinstance(one, int) and not 0 <= one < len(info.keep):
+            raise UserError(f"`classes` must lie in 0..{len(info.keep) - 1}, got {one}.")
+    return [info.keep[one] if isinstance(one, int) else one for one in classes]
+
+
+def _own(
+    name: str, split: str, image_column: str | None, label_column: str | None, mapped: bool, root: str | Path | None
+) -> Source:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        splits = splits_by_file(path)
+        if not splits:
+            return folder_source(path, split)
+        files = choose_split(splits, split, repr(name))
+        siblings = [one for several in splits.values() if several is not files for one in several]
+        table = open_parquet(files, siblings=siblings, mapped=mapped)
+        return table_source(table, image_column=image_column, label_column=label_column)
+    if path.is_file() and path.suffix == ".npz":
+        return npz_source(path, split, image_key=image_column, label_key=label_column)
+    if path.is_file() and path.suffix == ".parquet":
+        choose_split({"train": [path]}, split, repr(name))
+        return table_source(open_parquet([path], mapped=mapped), image_column=image_column, label_column=label_column)
+    if path.is_file():
+        raise UserError(
+            f"{name!r} must be a .npz or .parquet file, or a folder, got a {path.suffix or 'nameless'} file."
+        )
+    if match := _HUB_ID.fullmatch(name):
+        table = _table(match[1], match[2], split, mapped, root, None)
+        return table_source(table, image_column=image_column, label_column=label_column)
+    if "/" in name or "\\" in name or path.suffix in (".npz", ".parquet"):
+        raise UserError(f"there is no file or folder {name!r}.")
+    raise unknown_name("dataset", name, DATASETS, LIST_HINT)
+
+
+def _table(
+    hub_id: str, config: str | None, split: str, mapped: bool, root: str | Path | None, revision: str | None
+) -> Table:
+    folder = local_root(root)
+    if folder is None:
+        looked = f"No local root is set ({ROOT_VARIABLE} or `root=`). "
+    else:
+        if files := find_in_root(folder, hub_id, config, split):
+            return open_parquet(files, mapped=mapped)
+        looked = (
+            f"Looked for {split}-*.parquet below {str(folder / hub_id)!r} ({'`root`' if root else ROOT_VARIABLE}). "
+        )
+    return open_hub(hub_id, config, split, revision=revision, looked=looked)
+
+
+def _if_there(column: str, table: Table) -> str | None:
+    """The catalogue's column, unless an uploader has renamed it since: then it is found by its feature."""
+    return column if column in table.schema.names else None

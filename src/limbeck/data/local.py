@@ -1,0 +1,105 @@
+"""Parquet files on disk: under a local root laid out by hub id, or in a folder of the user's."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from limbeck.errors import UserError
+
+ROOT_VARIABLE = "LIMBECK_DATA"
+SPLIT_ALIASES = (("train", "training"), ("validation", "valid", "val", "dev"), ("test", "testing"))
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
+
+
+def local_root(root: str | Path | None) -> Path | None:
+    """`root`, else `$LIMBECK_DATA`, else None.
+
+    Raises:
+        UserError: it is named but is no folder.
+    """
+    named = root or os.environ.get(ROOT_VARIABLE)
+    if not named:
+        return None
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
+        argument = "`root`" if root else ROOT_VARIABLE
+        raise UserError(f"{argument} must be a folder that holds datasets by hub id, got {str(folder)!r}.")
+    return folder
+
+
+def find_in_root(root: Path, hub_id: str, config: str | None, split: str) -> list[Path]:
+    """Files of `split` in `<root>/<hub id>/<config>/`, else `.../data/`, else in the one other folder that has it.
+
+    Raises:
+        UserError: several folders have it and none is the configuration asked for, or a shard is missing.
+    """
+    base = root / hub_id
+    for folder in ([base / config] if config else []) + [base / "data", base]:
+        if found := split_files(folder, split):
+            return found
+    others = [folder for folder in _folders(base) if split_files(folder, split)]
+    if len(others) > 1:
+        names = ", ".join(repr(f"{hub_id}:{folder.name}") for folder in others)
+        raise UserError(f"{str(base)!r} holds several configurations; name one of {names}.")
+    return split_files(others[0], split) if others else []
+
+
+def split_files(folder: Path, split: str) -> list[Path]:
+    """`<split>-*.parquet`, `<split>.parquet` or `<split>/*.parquet` in `folder`, sorted.
+
+    Raises:
+        UserError: file names say that a shard is missing.
+    """
+    for pattern in (f"{split}-*.parquet", f"{split}.parquet", f"{split}/*.parquet"):
+        if found := sorted(folder.glob(pattern)):
+            _check_shards(found)
+            return found
+    return []
+
+
+def splits_by_file(folder: Path) -> dict[str, list[Path]]:
+    """split -> Parquet files in `folder` or `folder`/data; files whose names tell no split are all of "train"."""
+    base = folder / "data" if any((folder / "data").rglob("*.parquet")) else folder
+    found: dict[str, list[Path]] = {}
+    for names in SPLIT_ALIASES:
+        for name in names:
+            if names[0] not in found and (files := split_files(base, name)):
+                found[names[0]] = files
+    if not found and (files := sorted(base.glob("*.parquet"))):
+        found["train"] = files
+    return found
+
+
+def canonical_split(split: str) -> str:
+    """ "val" and "valid" are "validation", and so on; other names stay."""
+    return next((names[0] for names in SPLIT_ALIASES if split in names), split)
+
+
+def choose_split(available: dict[str, list[Path]], split: str, where: str) -> list[Path]:
+    """The files of `split`.
+
+    Raises:
+        UserError: there is no such split; lists those there are.
+    """
+    split = canonical_split(split)
+    if split not in available:
+        raise UserError(
+            f"`split` of {where} must be {' or '.join(map(repr, available))}, got {split!r}. To hold images out of a "
+            "set with one split, use `ImageSet.split` (in a recipe, `data.validation`)."
+        )
+    return available[split]
+
+
+def _folders(base: Path) -> list[Path]:
+    return sorted(path for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
+
+
+def _check_shards(files: Sequence[Path]) -> None:
+    shards = [match for path in files if (match := _SHARD.search(path.name))]
+    totals = {int(match[2]) for match in shards}
+    if len(shards) != len(files) or len(totals) != 1:
+        return
+    missing = set(range(totals.pop())) - {int(match[1]) for match in shards}
+    if missing:
+        raise UserError(f"shard {min(missing):05d} is missing beside {str(files[0])!r}; copy the whole dataset.")

@@ -1,0 +1,172 @@
+"""From encoded images to an `ImageSet`: settle the shape, then decode into memory or leave encoded."""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from limbeck.data.cache import cache_key, digest_table, read_decoded, write_decoded
+from limbeck.data.cells import Cells
+from limbeck.data.decode import Target, Unreadable, header
+from limbeck.data.decoding import decode_many, unreadable
+from limbeck.data.image_set import ImageSet
+from limbeck.data.source import Source
+from limbeck.data.storage import EncodedStorage, Storage, TensorStorage
+from limbeck.errors import UserError, unknown_name
+
+IN_MEMORY_LIMIT = 4 * 2**30
+"""Bytes of decoded pixels up to which a set is held in memory unless the caller says otherwise."""
+
+CACHE_FROM_SECONDS = 1.0
+"""How long decoding must have taken for its result to be worth the disk."""
+
+_LOOK_AT_ALL = 20_000
+_LOOK_AT = 512
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the caller of `load` asked for; see there."""
+
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    skip_unreadable: bool = False
+    in_memory: bool | None = None
+
+
+def image_set(source: Source, wanted: Wanted, *, name: str, keep: Sequence[str | int] | None = None) -> ImageSet:
+    """The `ImageSet` of `source`, only its classes `keep` where given, renumbered in that order.
+
+    Raises:
+        UserError: no images, an unreadable one, images of different sizes and no size, an unknown class.
+    """
+    rows, labels, classes = _kept(source, keep, name)
+    if len(rows) == 0:
+        raise UserError(f"{name!r} holds no images{'' if keep is None else ' of the `classes` asked for'}.")
+    storage, readable = _storage(source, wanted, rows, name)
+    return ImageSet(
+        storage,
+        None if labels is None else labels[readable],
+        ids=(rows if source.ids is None else source.ids[rows])[readable],
+        classes=classes,
+        name=name,
+        skipped=int((~readable).sum()),
+    )
+
+
+def _kept(
+    source: Source, keep: Sequence[str | int] | None, name: str
+) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    rows = np.arange(len(source.cells))
+    if keep is None:
+        return rows, source.labels, source.classes
+    if source.labels is None:
+        raise UserError(f"`classes` needs labels, {name!r} has none.")
+    numbers = [_class_number(one, source.classes) for one in keep]
+    repeated = [source.classes[number] for number, count in Counter(numbers).items() if count > 1]
+    if repeated:
+        raise UserError(f"`classes` must be distinct, got {repeated[0]!r} more than once.")
+    renumbered = np.full(len(source.classes), -1)
+    renumbered[numbers] = np.arange(len(numbers))
+    labels = renumbered[source.labels]
+    return rows[labels >= 0], labels[labels >= 0], tuple(source.classes[number] for number in numbers)
+
+
+def _class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
+    if isinstance(wanted, str):
+        if wanted not in classes:
+            raise unknown_name("class", wanted, classes, "`classes` takes names or numbers of the set's classes.")
+        return classes.index(wanted)
+    if not 0 <= wanted < len(classes):
+        raise UserError(f"`classes` must lie in 0..{len(classes) - 1}, got {wanted}.")
+    return wanted
+
+
+def _storage(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> tuple[Storage, np.ndarray]:
+    """The pixels of `rows`, and which of these were readable (bool [len(rows)])."""
+    key = _key(source, wanted, rows)
+    if key is not None and wanted.in_memory is not False:
+        cached = read_decoded(key)
+        if cached is not None:
+            return cached.storage, cached.readable
+    target = _target(source, wanted, rows, name)
+    size = len(rows) * int(np.prod(target.shape))
+    in_memory = size <= IN_MEMORY_LIMIT if wanted.in_memory is None else wanted.in_memory
+    if not in_memory:
+        readable = _readable(source.cells, rows, target) if wanted.skip_unreadable else np.ones(len(rows), dtype=bool)
+        table = None if key is None else digest_table(key, int(readable.sum()))
+        return EncodedStorage(source.cells, rows[readable], target, table), readable
+    start = time.monotonic()
+    images = np.empty((len(rows), *target.shape), dtype=np.uint8)
+    readable = decode_many(source.cells, rows, target, images, skip_unreadable=wanted.skip_unreadable)
+    images = images if readable.all() else images[readable]
+    if not len(images):
+        raise UserError(f"{name!r} holds no readable image: all {len(rows)} were skipped.")
+    if key is not None and time.monotonic() - start > CACHE_FROM_SECONDS:
+        write_decoded(key, images, readable, {"name": name, "shape": images.shape})
+        cached = read_decoded(key)
+        if cached is not None:
+            return cached.storage, cached.readable
+    return TensorStorage(torch.from_numpy(images)), readable
+
+
+def _key(source: Source, wanted: Wanted, rows: np.ndarray) -> str | None:
+    stamp = source.cells.stamp()
+    if stamp is None:
+        return None
+    which = hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest()
+    options = [wanted.size, wanted.channels, wanted.skip_unreadable, source.size, source.channels]
+    return cache_key(stamp, which, options)
+
+
+def _target(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> Target:
+    channels = wanted.channels or source.channels
+    if wanted.size is not None and channels is not None:
+        return Target(channels, *wanted.size, resize=True)
+    sizes, all_gray = _look(source.cells, rows, wanted.skip_unreadable)
+    to_gray = channels is not None
+    channels = channels or (1 if all_gray else 3)
+    if wanted.size is not None:
+        return Target(channels, *wanted.size, resize=True, to_gray=to_gray)
+    if len(sizes) == 1:
+        return Target(channels, *next(iter(sizes)), to_gray=to_gray)
+    if source.size is not None:
+        return Target(channels, *source.size, resize=True, to_gray=to_gray)
+    (height, width), count = sizes.most_common(1)[0]
+    raise UserError(
+        f"`size` must be given for {name!r}, whose images differ in size ({len(sizes)} sizes; {height}x{width} is the "
+        f"commonest, {count} of {sizes.total()} looked at). For instance `size={min(height, width)}`: each image is "
+        "scaled until it covers that square and cropped to its centre."
+    )
+
+
+def _look(cells: Cells, rows: np.ndarray, skip_unreadable: bool) -> tuple[Counter[tuple[int, int]], bool]:
+    """How often each (H, W) occurs, and whether all images are gray; of a large set, from evenly spaced ones."""
+    if len(rows) > _LOOK_AT_ALL:
+        rows = rows[np.linspace(0, len(rows) - 1, _LOOK_AT).astype(np.int64)]
+    sizes: Counter[tuple[int, int]] = Counter()
+    all_gray = True
+    for chunk in np.array_split(rows, max(1, len(rows) // _LOOK_AT)):
+        for row, encoded in zip(chunk, cells.encoded(chunk), strict=True):
+            try:
+                size, gray = header(encoded)
+            except Unreadable as error:
+                if skip_unreadable:
+                    continue
+                raise unreadable(cells.where(int(row)), error) from error
+            sizes[size] += 1
+            all_gray = all_gray and gray
+    if not sizes:
+        raise UserError(f"no image is readable; the first is {cells.where(int(rows[0]))}.")
+    return sizes, all_gray
+
+
+def _readable(cells: Cells, rows: np.ndarray, target: Target) -> np.ndarray:
+    """bool [len(rows)], by decoding every image once."""
+    scratch = np.empty((_LOOK_AT, *target.shape), dtype=np.uint8)
+    parts = [rows[start : start + _LOOK_AT] for start in range(0, len(rows), _LOOK_AT)]
+    return np.concatenate([decode_many(cells, part, target, scratch, skip_unreadable=True) for part in parts])

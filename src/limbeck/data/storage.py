@@ -1,0 +1,171 @@
+"""Where pixels live: whole in memory (or a memory map), or encoded and decoded on demand; one interface for both."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.data.cells import Cells
+from limbeck.data.decode import Target
+from limbeck.data.decoding import decode_many
+
+DIGEST_BYTES = 16
+
+
+class Storage(ABC):
+    """Pixels of N images of one shape, addressed by position 0..N-1."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every image."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def gather(self, positions: Tensor) -> Tensor:
+        """The images at `positions` (int64 [B]) as uint8 [B, C, H, W]."""
+
+    @abstractmethod
+    def tensor(self) -> Tensor:
+        """All images as uint8 [N, C, H, W]; no copy where they are in memory already."""
+
+    @abstractmethod
+    def digests(self, positions: Tensor) -> Tensor:
+        """A 128-bit hash of the pixels of every image at `positions` (int64 [B]), as uint8 [B, 16]."""
+
+
+class TensorStorage(Storage):
+    """Decoded images in one tensor, which may itself be a memory map.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        digests: uint8 [N, 16], where they are known already.
+    """
+
+    def __init__(self, images: Tensor, digests: Tensor | None = None) -> None:
+        assert images.dtype == torch.uint8
+        assert images.ndim == 4
+        self._images = images
+        self._digests = DigestTable(len(images), digests)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        _, channels, height, width = self._images.shape
+        return channels, height, width
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def gather(self, positions: Tensor) -> Tensor:
+        return self._images[positions]
+
+    def tensor(self) -> Tensor:
+        return self._images
+
+    def digests(self, positions: Tensor) -> Tensor:
+        return self._digests.lookup(positions, self)
+
+
+class EncodedStorage(Storage):
+    """Images that stay encoded (JPEG, PNG ...) in files or a memory-mapped table and are decoded when asked for.
+
+    Args:
+        cells: the encoded images.
+        rows: int64 [N], which of the cells, in order.
+        target: shape and conversion that all images are brought to.
+        digests: keeps the hashes, which take a pass over all images; default: in memory.
+    """
+
+    def __init__(self, cells: Cells, rows: np.ndarray, target: Target, digests: "DigestTable | None" = None) -> None:
+        self._cells = cells
+        self._rows = rows
+        self._target = target
+        self._digests = DigestTable(len(rows)) if digests is None else digests
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self._target.shape
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def gather(self, positions: Tensor) -> Tensor:
+        out = np.empty((len(positions), *self.shape), dtype=np.uint8)
+        decode_many(self._cells, self._rows[positions.numpy()], self._target, out)
+        return torch.from_numpy(out)
+
+    def tensor(self) -> Tensor:
+        return self.gather(torch.arange(len(self)))
+
+    def digests(self, positions: Tensor) -> Tensor:
+        return self._digests.lookup(positions, self)
+
+
+class SubsetStorage(Storage):
+    """Some images of another storage, by reference.
+
+    Args:
+        base: the storage that holds the pixels.
+        rows: int64 [N], positions in `base`.
+    """
+
+    def __init__(self, base: Storage, rows: Tensor) -> None:
+        if isinstance(base, SubsetStorage):
+            base, rows = base._base, base._rows[rows]
+        self._base = base
+        self._rows = rows
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self._base.shape
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def gather(self, positions: Tensor) -> Tensor:
+        return self._base.gather(self._rows[positions])
+
+    def tensor(self) -> Tensor:
+        return self._base.gather(self._rows)
+
+    def digests(self, positions: Tensor) -> Tensor:
+        return self._base.digests(self._rows[positions])
+
+
+class DigestTable:
+    """Hashes of a storage's images, each computed the first time that it is asked for.
+
+    Args:
+        count: N.
+        known: uint8 [N, 16], where they are known already.
+        save: called with uint8 [N, 16] once all are known that were not before.
+    """
+
+    _CHUNK = 4096
+
+    def __init__(self, count: int, known: Tensor | None = None, save: Callable[[Tensor], None] | None = None) -> None:
+        self._values = torch.zeros(count, DIGEST_BYTES, dtype=torch.uint8) if known is None else known
+        self._known = torch.full((count,), known is not None)
+        self._save = save
+
+    def lookup(self, positions: Tensor, storage: Storage) -> Tensor:
+        missing = positions[~self._known[positions]]
+        for start in range(0, len(missing), self._CHUNK):
+            chunk = missing[start : start + self._CHUNK]
+            self._values[chunk] = image_digests(storage.gather(chunk))
+            self._known[chunk] = True
+        if len(missing) and self._save is not None and self._known.all():
+            self._save(self._values)
+        return self._values[positions]
+
+
+def image_digests(images: Tensor) -> Tensor:
+    """blake2b hash of each of `images` (uint8 [B, C, H, W]), as uint8 [B, 16]."""
+    rows = images.contiguous().flatten(1).numpy()
+    joined = b"".join(hashlib.blake2b(row, digest_size=DIGEST_BYTES).digest() for row in rows)
+    return torch.frombuffer(bytearray(joined), dtype=torch.uint8).view(-1, DIGEST_BYTES)

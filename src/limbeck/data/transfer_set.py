@@ -1,0 +1,215 @@
+"""`TransferSet`: the images that a student is taught on, where each came from, and soft labels if it has any."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from torch import Tensor
+
+from limbeck.data.card import dataset_card, features
+from limbeck.data.image_set import ImageSet
+from limbeck.data.materialise import Wanted, image_set
+from limbeck.data.source import Source
+from limbeck.data.tables import open_parquet, table_source
+from limbeck.errors import UserError
+from limbeck.files import atomic_folder
+
+PARQUET_NAME = "data/train-00000-of-00001.parquet"
+CONFIG_NAME = "transfer_set.json"
+RESERVED = ("image", "label", "id", "soft_label")
+_FORMAT = 1
+_ROWS = 1000
+
+Column = Sequence[Any] | Tensor
+
+
+@dataclass(frozen=True)
+class TransferSet:
+    """An `ImageSet` with soft labels and provenance, saved as Parquet that `datasets.load_dataset` opens.
+
+    Args:
+        images: the N images.
+        soft_labels: float [N, K], a teacher's answer for every image (probabilities or logits, as the maker says in
+            `about`), or None.
+        provenance: columns of N values each: `source` (dataset), `source_id`, `score`, `maker` or what else a maker
+            knows; lists of strings or numbers (None where unknown), or one-dimensional tensors.
+        about: json-able facts about the whole set: maker, budget, seed.
+
+    Raises:
+        UserError: soft labels or a column of another length, not finite, or a column name that is taken.
+
+    Example:
+        >>> chosen = TransferSet(images, provenance={"score": torch.rand(len(images))}, about={"maker": "random"})
+        >>> chosen.save("transfer-set")
+        >>> same = TransferSet.load("transfer-set")
+    """
+
+    images: ImageSet
+    soft_labels: Tensor | None = None
+    provenance: Mapping[str, Column] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.soft_labels is not None:
+            _check_soft_labels(self.soft_labels, self.images)
+        for name, values in self.provenance.items():
+            if name in RESERVED:
+                raise UserError(f"`provenance` must not use the names {', '.join(RESERVED)}, got {name!r}.")
+            shape = list(values.shape) if isinstance(values, Tensor) else [len(values)]
+            if shape != [len(self.images)]:
+                raise UserError(f"`provenance[{name!r}]` must be [{len(self.images)}], one per image, got {shape}.")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def save(self, folder: str | Path) -> None:
+        """Write Parquet, a dataset card and a small configuration into a new `folder`, all or nothing.
+
+        Raises:
+            UserError: the folder exists, or the disk is full.
+        """
+        with atomic_folder(folder) as temporary:
+            path = temporary / PARQUET_NAME
+            path.parent.mkdir()
+            schema = self._schema()
+            size = 0
+            with pq.ParquetWriter(path, schema) as writer:
+                for positions, images in self.images.batches(_ROWS):
+                    rows = self._rows(positions, images, schema)
+                    writer.write_table(rows)
+                    size += rows.nbytes
+            (temporary / CONFIG_NAME).write_text(json.dumps(self._config(), indent=1) + "\n")
+            card = dataset_card(self._config(), features=_features(self), file_bytes=path.stat().st_size, bytes_=size)
+            (temporary / "README.md").write_text(card)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "TransferSet":
+        """Read what `save` wrote: equal pixels, ids, labels, soft labels and provenance.
+
+        Raises:
+            UserError: not a folder that `save` wrote, or its files contradict each other.
+        """
+        folder = Path(folder)
+        config = _read_config(folder)
+        path = folder / PARQUET_NAME
+        if not path.is_file():
+            raise UserError(f"{str(folder)!r} lacks {PARQUET_NAME}; copy the whole folder.")
+        table = open_parquet([path])
+        source = table_source(table, image_column="image")
+        rows = pq.read_table(path, columns=[name for name in table.schema.names if name != "image"])
+        labels = source.labels if config["labelled"] else None
+        ids = rows["id"].to_numpy()
+        channels, height, width = config["shape"]
+        source = Source(source.cells, labels, tuple(config["classes"]), ids=ids, channels=channels)
+        images = image_set(source, Wanted(size=(height, width)), name=config["name"])
+        soft_labels = _stack(rows["soft_label"]) if "soft_label" in rows.column_names else None
+        provenance = {name: _restored(rows[name], kind) for name, kind in config["provenance"].items()}
+        return cls(images, soft_labels, provenance, config["about"])
+
+    def _schema(self) -> pa.Schema:
+        image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        fields = [("image", image), ("id", pa.int64())]
+        if self.images.labels is not None:
+            fields.append(("label", pa.int64()))
+        if self.soft_labels is not None:
+            fields.append(("soft_label", pa.list_(pa.float32())))
+        fields += [(name, _arrow_column(name, values).type) for name, values in self.provenance.items()]
+        stored = json.dumps({"info": {"features": _features(self)}})
+        return pa.schema(fields, metadata={"huggingface": stored})
+
+    def _rows(self, positions: Tensor, images: Tensor, schema: pa.Schema) -> pa.Table:
+        start, stop = int(positions[0]), int(positions[-1]) + 1
+        columns: dict[str, Any] = {
+            "image": [{"bytes": _png(image), "path": None} for image in images],
+            "id": self.images.ids[start:stop].numpy(),
+        }
+        if self.images.labels is not None:
+            columns["label"] = self.images.labels[start:stop].numpy()
+        if self.soft_labels is not None:
+            columns["soft_label"] = list(self.soft_labels[start:stop].detach().float().cpu().numpy())
+        for name, values in self.provenance.items():
+            columns[name] = _arrow_column(name, values[start:stop], schema.field(name).type)
+        return pa.table(columns, schema=schema)
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "format": _FORMAT,
+            "name": self.images.name,
+            "images": len(self.images),
+            "shape": self.images.shape,
+            "classes": self.images.classes,
+            "labelled": self.images.labels is not None,
+            "fingerprint": self.images.fingerprint,
+            "provenance": {
+                name: str(values.dtype).removeprefix("torch.") if isinstance(values, Tensor) else "list"
+                for name, values in self.provenance.items()
+            },
+            "about": dict(self.about),
+        }
+
+
+def _check_soft_labels(soft_labels: Tensor, images: ImageSet) -> None:
+    expected = f"[{len(images)}, {images.num_classes or 'K'}]"
+    shape = list(soft_labels.shape)
+    if len(shape) != 2 or shape[0] != len(images) or (images.num_classes and shape[1] != images.num_classes):
+        raise UserError(f"`soft_labels` must be {expected}, one row per image and one column per class, got {shape}.")
+    if not soft_labels.is_floating_point():
+        raise UserError(f"`soft_labels` must be floats, got {soft_labels.dtype}.")
+    bad = (~soft_labels.isfinite()).any(dim=1).nonzero()
+    if len(bad):
+        raise UserError(f"`soft_labels` must be finite, row {int(bad[0])} is not.")
+
+
+def _features(transfer_set: TransferSet) -> dict[str, Any]:
+    images = transfer_set.images
+    types = {name: str(_arrow_column(name, values).type) for name, values in transfer_set.provenance.items()}
+    classes = images.classes if images.labels is not None else None
+    return features(classes=classes, soft_labels=transfer_set.soft_labels is not None, provenance=types)
+
+
+def _arrow_column(name: str, values: Column, kind: pa.DataType | None = None) -> pa.Array:
+    plain = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+    try:
+        array = pa.array(plain, type=kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise UserError(f"`provenance[{name!r}]` must be strings or numbers of one kind: {error}.") from error
+    if pa.types.is_nested(array.type):
+        raise UserError(f"`provenance[{name!r}]` must be strings or numbers of one kind, got {array.type}.")
+    return array.cast(pa.string()) if pa.types.is_null(array.type) else array
+
+
+def _restored(column: pa.ChunkedArray, kind: str) -> Column:
+    return column.to_pylist() if kind == "list" else torch.from_numpy(column.to_numpy().copy())
+
+
+def _stack(column: pa.ChunkedArray) -> Tensor:
+    rows = column.combine_chunks()
+    return torch.from_numpy(rows.flatten().to_numpy().reshape(len(rows), -1).copy())
+
+
+def _png(image: Tensor) -> bytes:
+    pixels = image.permute(1, 2, 0).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG_NAME
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{str(folder)!r} is no transfer set: it has no {CONFIG_NAME}.") from error
+    except ValueError as error:
+        raise UserError(f"{str(path)!r} is damaged: {error}.") from error
+    if config.get("format") != _FORMAT:
+        raise UserError(f"{str(path)!r} must be of format {_FORMAT}, got {config.get('format')!r}; update limbeck.")
+    return config

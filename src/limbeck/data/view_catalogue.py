@@ -1,0 +1,50 @@
+"""Names of the augmentations, without importing torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from limbeck.errors import UserError, unknown_name
+
+
+@dataclass(frozen=True)
+class ViewEntry:
+    summary: str
+    options: tuple[str, ...] = ()
+    distinct: str = "unlimited"
+
+
+_CROP = ("area", "ratio")
+VIEWS = {
+    "none": ViewEntry("the image itself", distinct="1"),
+    "pad-crop": ViewEntry("zero-pad and crop back; for digits and text", ("padding",), "(2 x padding + 1)²"),
+    "pad-crop-flip": ViewEntry("zero-pad, crop back and mirror, the CIFAR standard", ("padding",), "162 at padding 4"),
+    "resized-crop": ViewEntry("a random box, enlarged to the image's size", _CROP),
+    "resized-crop-flip": ViewEntry("a random box, enlarged and mirrored, the ImageNet standard", _CROP),
+    "colour-jitter": ViewEntry(
+        "random brightness, contrast, saturation and hue", ("brightness", "contrast", "saturation", "hue")
+    ),
+}
+
+
+def check_views(spec: Any) -> Any:
+    """Raises a UserError for a name or an option that no view has; gives `spec` back."""
+    if isinstance(spec, str):
+        spec_of = {spec: {}}
+    elif isinstance(spec, Mapping):
+        spec_of = spec
+    elif isinstance(spec, Sequence):
+        for part in spec:
+            check_views(part)
+        return spec
+    else:
+        raise UserError(f"`views` must be a name, a mapping from name to options, or a list of these, got {spec!r}.")
+    for name, options in spec_of.items():
+        if name not in VIEWS:
+            raise unknown_name("view", str(name), VIEWS, "`limbeck ls views` lists them all")
+        if not isinstance(options or {}, Mapping):
+            raise UserError(f"the options of view {name!r} must be a mapping, got {options!r}.")
+        unknown = sorted(set(options or {}) - set(VIEWS[name].options))
+        if unknown:
+            raise unknown_name(f"option of view {name!r}:", unknown[0], VIEWS[name].options or ("(it takes none)",))
+    return spec

@@ -1,0 +1,255 @@
+"""Augmentations as pure functions: the same (seed, view number, id) gives the same pixels anywhere.
+
+An augmentation first draws, from (seed, view number, id) alone, *which* view each image gets, and then renders it. The
+draw is one integer per image: an index below `distinct` where there are finitely many views, 64 random bits otherwise.
+Rendering depends on pixels and draw only, for a whole batch at once, on the device where the images are.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from limbeck.data.view_catalogue import check_views
+from limbeck.errors import UserError
+from limbeck.randomness import below, uniform, words
+
+
+class Augmentation(ABC):
+    """Interface: draws which view of each image to show, and renders it.
+
+    Attributes:
+        distinct: number of different views an image has, or None where it is not finite.
+    """
+
+    distinct: int | None
+
+    @abstractmethod
+    def render(self, images: Tensor, draw: Tensor) -> Tensor:
+        """The view `draw` (int64 [B]) of each image (uint8 [B, C, H, W]), as uint8 of the same shape."""
+
+    def draw(self, ids: Tensor, *, seed: int, view: Tensor | int) -> Tensor:
+        """Which view each id gets, int64 [B]: an index below `distinct`, or 64 random bits where that is None.
+
+        Args:
+            ids: int64 [B], the images' stable ids.
+            seed: any 63-bit integer.
+            view: view number, how often the image was shown before; an integer, or int64 [B].
+        """
+        bits = words(seed, view, ids)
+        return bits if self.distinct is None else below(bits, self.distinct)
+
+    def __call__(self, images: Tensor, ids: Tensor, *, seed: int, view: Tensor | int) -> Tensor:
+        return self.render(images, self.draw(ids, seed=seed, view=view))
+
+
+class Identity(Augmentation):
+    """Every view is the image itself."""
+
+    distinct = 1
+
+    def render(self, images: Tensor, draw: Tensor) -> Tensor:
+        return images
+
+
+class PadCrop(Augmentation):
+    """Zero-pad each side, crop back to the image's size, and flip left-right half of the time.
+
+    With a padding of 4 and flips there are 9 x 9 x 2 = 162 views, the augmentation of nearly all CIFAR results.
+
+    Args:
+        padding: pixels added on each side, >= 0.
+        flip: whether mirrored views are drawn too; wrong for digits and text.
+    """
+
+    def __init__(self, *, padding: int = 4, flip: bool = True) -> None:
+        if padding < 0:
+            raise UserError(f"`padding` must be >= 0, got {padding}.")
+        self.padding = padding
+        self.offsets = 2 * padding + 1
+        self.flip = flip
+        self.distinct = self.offsets**2 * (2 if flip else 1)
+
+    def render(self, images: Tensor, draw: Tensor) -> Tensor:
+        batch, channels, height, width = images.shape
+        p = self.padding
+        # Pixels as rows [B * H' * W', C]: one gather moves whole pixels and leaves the batch channels-last.
+        pixels = F.pad(images.permute(0, 2, 3, 1), (0, 0, p, p, p, p)).reshape(-1, channels)
+        mirrored, offset = draw // self.offsets**2, draw % self.offsets**2
+        top, left = offset // self.offsets, offset % self.offsets
+        y = torch.arange(height, device=images.device) + top[:, None]
+        x = torch.arange(width, device=images.device).expand(batch, width)
+        x = torch.where(mirrored[:, None] == 1, width - 1 - x, x) + left[:, None]
+        padded_height, padded_width = height + 2 * p, width + 2 * p
+        first = torch.arange(batch, device=images.device)[:, None] * (padded_height * padded_width)
+        rows = (first + y * padded_width)[:, :, None] + x[:, None, :]
+        return pixels.index_select(0, rows.view(-1)).view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+class ResizedCrop(Augmentation):
+    """Crop a random box, enlarge it bilinearly to the image's size, and flip left-right half of the time.
+
+    A box is never larger than the image, so that no antialiasing is needed. Across devices the pixels agree to one
+    grey level, the rounding of bilinear weights. Source: Szegedy et al., "Going deeper with convolutions", 2015.
+
+    Args:
+        area: smallest and largest share of the image's area, 0 < low <= high <= 1.
+        ratio: smallest and largest width / height of the box, > 0; boxes are cut to the image's borders.
+        flip: whether mirrored views are drawn too.
+    """
+
+    distinct = None
+
+    def __init__(
+        self,
+        *,
+        area: tuple[float, float] = (0.08, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        flip: bool = True,
+    ) -> None:
+        if not 0 < area[0] <= area[1] <= 1:
+            raise UserError(f"`area` must be (low, high) with 0 < low <= high <= 1, got {tuple(area)}.")
+        if not 0 < ratio[0] <= ratio[1]:
+            raise UserError(f"`ratio` must be (low, high) with 0 < low <= high, got {tuple(ratio)}.")
+        self.area, self.ratio, self.flip = area, ratio, flip
+
+    def render(self, images: Tensor, draw: Tensor) -> Tensor:
+        batch, channels, height, width = images.shape
+        share, aspect, along_x, along_y, mirror = (uniform(words(k, 0, draw)) for k in range(1, 6))
+        area = self.area[0] + share * (self.area[1] - self.area[0])
+        low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
+        stretch = torch.exp(0.5 * (low + aspect * (high - low)))
+        # Box sizes and centres as shares of the image, in grid_sample's coordinates from -1 to 1.
+        box_w = (area.sqrt() * stretch).clamp(max=1)
+        box_h = (area.sqrt() / stretch).clamp(max=1)
+        centre_x, centre_y = (2 * along_x - 1) * (1 - box_w), (2 * along_y - 1) * (1 - box_h)
+        if self.flip:
+            box_w = torch.where(mirror < 0.5, -box_w, box_w)
+        zero = torch.zeros_like(box_w)
+        theta = torch.stack([box_w, zero, centre_x, zero, box_h, centre_y], dim=1).view(batch, 2, 3)
+        grid = F.affine_grid(theta, [batch, channels, height, width], align_corners=False)
+        crops = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+        return crops.round_().clamp_(0, 255).to(torch.uint8)
+
+
+class ColourJitter(Augmentation):
+    """Random brightness, contrast, saturation and hue, in this order, with factors of each image's own.
+
+    Grey images only change brightness and contrast. Hue turns the colour plane of YIQ, which is cheaper on batches
+    than HSV and the same to first order.
+
+    Args:
+        brightness, contrast, saturation: strength s >= 0; factors are uniform in [max(0, 1 - s), 1 + s].
+        hue: largest turn, as a share of the colour circle, 0 to 0.5.
+    """
+
+    distinct = None
+
+    def __init__(
+        self, *, brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4, hue: float = 0.1
+    ) -> None:
+        for name, value in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
+            if not value >= 0:
+                raise UserError(f"`{name}` must be >= 0, got {value}.")
+        if not 0 <= hue <= 0.5:
+            raise UserError(f"`hue` must be between 0 and 0.5, got {hue}.")
+        self.strengths = (brightness, contrast, saturation)
+        self.hue = hue
+
+    def render(self, images: Tensor, draw: Tensor) -> Tensor:
+        x = images.float()
+        brightness, contrast, saturation = (self._factor(s, k, draw) for k, s in enumerate(self.strengths, start=1))
+        x = (x * brightness).clamp_(0, 255)
+        x = torch.lerp(_grey(x).mean(dim=(2, 3), keepdim=True), x, contrast).clamp_(0, 255)
+        if images.shape[1] == 3:
+            x = torch.lerp(_grey(x), x, saturation).clamp_(0, 255)
+            turn = (2 * uniform(words(4, 0, draw)) - 1) * self.hue * 2 * math.pi
+            x = torch.einsum("bij,bjhw->bihw", _hue_rotation(turn), x).clamp_(0, 255)
+        return x.round_().to(torch.uint8)
+
+    @staticmethod
+    def _factor(strength: float, stream: int, draw: Tensor) -> Tensor:
+        low, high = max(0.0, 1 - strength), 1 + strength
+        return (low + uniform(words(stream, 0, draw)) * (high - low)).view(-1, 1, 1, 1)
+
+
+class Chain(Augmentation):
+    """Augmentations one after the other; finite if all of them are."""
+
+    def __init__(self, parts: Sequence[Augmentation]) -> None:
+        self.parts = tuple(parts)
+        counts = [part.distinct for part in self.parts]
+        self.distinct = None if None in counts else math.prod(count for count in counts if count is not None)
+
+    def render(self, images: Tensor, draw: Tensor) -> Tensor:
+        for position, part in enumerate(self.parts):
+            if self.distinct is not None and part.distinct is not None:
+                draw, own = draw // part.distinct, draw % part.distinct  # digits of a mixed-radix number
+            else:
+                own = words(position, 1, draw)
+                own = own if part.distinct is None else below(own, part.distinct)
+            images = part.render(images, own)
+        return images
+
+
+def augmentation(spec: str | Mapping[str, Any] | Sequence[Any] | Augmentation) -> Augmentation:
+    """Builds an augmentation from a recipe's `views`.
+
+    Args:
+        spec: a name (`"pad-crop-flip"`), a name with options (`{"pad-crop-flip": {"padding": 2}}`), a list of these,
+            applied in order, or an augmentation, returned as it is.
+
+    Raises:
+        UserError: for unknown names and options.
+
+    Example:
+        >>> augmentation("pad-crop-flip").distinct
+        162
+    """
+    if isinstance(spec, Augmentation):
+        return spec
+    if isinstance(spec, str):
+        spec = {spec: {}}
+    if isinstance(spec, Mapping):
+        check_views(spec)
+        parts = [_build(name, options or {}) for name, options in spec.items()]
+    else:
+        parts = [augmentation(part) for part in spec]
+    if not parts:
+        raise UserError("`views` must name at least one augmentation, got none; use 'none' for plain images.")
+    return parts[0] if len(parts) == 1 else Chain(parts)
+
+
+def _build(name: str, options: Mapping[str, Any]) -> Augmentation:
+    builders = {
+        "none": Identity,
+        "pad-crop": lambda **o: PadCrop(flip=False, **o),
+        "pad-crop-flip": PadCrop,
+        "resized-crop": lambda **o: ResizedCrop(flip=False, **o),
+        "resized-crop-flip": ResizedCrop,
+        "colour-jitter": ColourJitter,
+    }
+    return builders[name](**options)
+
+
+def _grey(x: Tensor) -> Tensor:
+    """ITU-R BT.601 luma [B, 1, H, W]; grey images as they are."""
+    if x.shape[1] != 3:
+        return x
+    return 0.299 * x[:, 0:1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:3]
+
+
+def _hue_rotation(turn: Tensor) -> Tensor:
+    """RGB matrices [B, 3, 3] that turn the colour plane of YIQ by `turn` radians [B]."""
+    to_yiq = torch.tensor(
+        [[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]], device=turn.device
+    )
+    rotation = torch.zeros(len(turn), 3, 3, device=turn.device)
+    rotation[:, 0, 0] = 1
+    rotation[:, 1, 1] = rotation[:, 2, 2] = turn.cos()
+    rotation[:, 1, 2], rotation[:, 2, 1] = -turn.sin(), turn.sin()
+    return torch.linalg.inv(to_yiq) @ rotation @ to_yiq

@@ -1,0 +1,34 @@
+"""The one exception users see, and the wording that all of its messages share."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """Something the user can mend; the command line prints the message alone, without a traceback."""
+
+
+def closest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Up to `count` known names that look like `name`, best first, case ignored."""
+    by_fold = {one.casefold(): one for one in known}
+    found = get_close_matches(name.casefold(), by_fold, n=count, cutoff=0.5)
+    return [by_fold[one] for one in found]
+
+
+def unknown_name(kind: str, got: str, known: Iterable[str], hint: str = "") -> UserError:
+    """Error for a name that is not in a family of parts.
+
+    Example:
+        >>> raise unknown_name("objective", "dkb", ["kd", "dkd"], "`limbeck ls objectives` lists them all")
+        Traceback (most recent call last):
+        limbeck.errors.UserError: unknown objective 'dkb'; did you mean 'dkd' or 'kd'? `limbeck ls objectives` lists them all
+    """
+    known = list(known)
+    near = closest(got, known)
+    if near:
+        middle = f"; did you mean {' or '.join(repr(one) for one in near)}?"
+    elif len(known) <= 12:
+        middle = f"; known are {', '.join(sorted(known))}."
+    else:
+        middle = "."
+    return UserError(f"unknown {kind} {got!r}{middle}{' ' + hint if hint else ''}")

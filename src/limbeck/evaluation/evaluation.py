@@ -1,0 +1,149 @@
+"""Judging a student: what it gets right, how well it knows so, and how closely it follows its teacher."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.evaluation import fidelity, metrics
+from limbeck.evaluation.prediction import Precision, predict
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet
+    from limbeck.models import Classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A student's marks on `n` labelled images; every accuracy and agreement is a fraction in 0..1.
+
+    Attributes:
+        n: number of images.
+        top1, top5: accuracy; `top5` is None below five classes.
+        nll: mean negative log-likelihood in nats.
+        ece: expected calibration error over 15 bins, 0..1.
+        per_class: for every class {"class": name, "n": images, "top1": accuracy, None without images}.
+        confusion: K rows (true class) of K counts (predicted class).
+        fidelity: None without a teacher, else {"teacher_top1", "agreement", "divergence" in nats, "per_class": for
+            every class {"class", "agreement", "divergence"}, both None without images}.
+    """
+
+    n: int
+    top1: float
+    top5: float | None
+    nll: float
+    ece: float
+    per_class: list[dict[str, Any]]
+    confusion: list[list[int]]
+    fidelity: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dicts and numbers, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> "Evaluation":
+        """The inverse of `to_dict`; raises UserError where a field is missing or unknown."""
+        expected = {field.name for field in fields(cls)}
+        if record.keys() != expected:
+            missing, unknown = sorted(expected - record.keys()), sorted(record.keys() - expected)
+            raise UserError(f"an evaluation lacks {missing or 'nothing'} and has unknown {unknown or 'nothing'}.")
+        return cls(**record)
+
+
+def evaluate(
+    student: "Classifier",
+    images: "ImageSet",
+    *,
+    teacher: "Classifier | None" = None,
+    teacher_logits: Tensor | None = None,
+    batch_size: int = 500,
+    precision: Precision = "fp32",
+    device: torch.device | str | None = None,
+) -> Evaluation:
+    """Accuracy, likelihood, calibration and confusion of `student` on `images`, and its fidelity to a teacher.
+
+    Args:
+        student: classifier with as many classes as `images`.
+        images: labelled image set.
+        teacher: classifier with the same classes, to measure fidelity against.
+        teacher_logits: instead of `teacher`, its logits on these very images, float `[N, K]`.
+        batch_size, precision, device: as in `predict`.
+
+    Raises:
+        UserError: class counts differ, labels are missing, or logits are not finite.
+
+    Example:
+        >>> evaluate(student, lb.load("digits", "test"), teacher=teacher).top1
+        0.94...
+    """
+    labels = _check(student, images, teacher, teacher_logits)
+    logits = predict(student, images, batch_size=batch_size, precision=precision, device=device)
+    if teacher is not None:
+        teacher_logits = predict(teacher, images, batch_size=batch_size, precision=precision, device=device)
+    return judge(logits, labels, images.classes, teacher_logits)
+
+
+def judge(logits: Tensor, labels: Tensor, classes: tuple[str, ...], teacher_logits: Tensor | None = None) -> Evaluation:
+    """The same from logits: float `[N, K]` of student and teacher, labels int64 `[N]`, K class names (or none)."""
+    names = list(classes) or [str(index) for index in range(logits.shape[1])]
+    confusion = metrics.confusion_matrix(logits, labels)
+    counts, accuracies = confusion.sum(1).tolist(), metrics.per_class_accuracy(logits, labels)
+    rows = zip(names, counts, _without_nan(accuracies), strict=True)
+    return Evaluation(
+        n=len(labels),
+        top1=metrics.top_k_accuracy(logits, labels, 1),
+        top5=metrics.top_k_accuracy(logits, labels, 5) if logits.shape[1] >= 5 else None,
+        nll=metrics.negative_log_likelihood(logits, labels),
+        ece=metrics.expected_calibration_error(logits, labels),
+        per_class=[{"class": name, "n": n, "top1": top1} for name, n, top1 in rows],
+        confusion=confusion.tolist(),
+        fidelity=None if teacher_logits is None else _fidelity(logits, teacher_logits, labels, names),
+    )
+
+
+def _fidelity(student: Tensor, teacher: Tensor, labels: Tensor, names: list[str]) -> dict[str, Any]:
+    agreements = _without_nan(fidelity.per_class_agreement(student, teacher, labels))
+    divergences = _without_nan(fidelity.per_class_divergence(student, teacher, labels))
+    rows = zip(names, agreements, divergences, strict=True)
+    return {
+        "teacher_top1": metrics.top_k_accuracy(teacher, labels, 1),
+        "agreement": fidelity.agreement(student, teacher),
+        "divergence": fidelity.divergence(student, teacher),
+        "per_class": [{"class": name, "agreement": agreed, "divergence": nats} for name, agreed, nats in rows],
+    }
+
+
+def _without_nan(values: Tensor) -> list[float | None]:
+    """NaN is not JSON; a class without images has no accuracy."""
+    return [None if value != value else value for value in values.tolist()]
+
+
+def _check(
+    student: "Classifier", images: "ImageSet", teacher: "Classifier | None", teacher_logits: Tensor | None
+) -> Tensor:
+    if images.labels is None:
+        raise UserError(f"`images` must be labelled to judge a student, got {images.name!r} without labels.")
+    if teacher is not None and teacher_logits is not None:
+        raise UserError("`teacher` and `teacher_logits` say the same thing; give one of them.")
+    _same_classes("student", student.num_classes, images)
+    if teacher is not None:
+        _same_classes("teacher", teacher.num_classes, images)
+    if teacher_logits is not None:
+        expected = (len(images), images.num_classes)
+        if tuple(teacher_logits.shape) != expected:
+            got = tuple(teacher_logits.shape)
+            raise UserError(f"`teacher_logits` must have shape {expected}, one row per image, got {got}.")
+        if not teacher_logits.isfinite().all():
+            raise UserError("`teacher_logits` must be finite, got NaN or infinity; look at the teacher's weights.")
+    return images.labels
+
+
+def _same_classes(role: str, classes: int, images: "ImageSet") -> None:
+    if classes != images.num_classes:
+        raise UserError(
+            f"`{role}` tells {classes} classes apart, but {images.name!r} has {images.num_classes}; "
+            f"give a {role} made for these classes (`num_classes={images.num_classes}`)."
+        )

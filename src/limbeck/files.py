@@ -1,0 +1,136 @@
+"""Writing files and folders so that a reader sees the old content or the new, never half of it."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from limbeck.errors import UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def disk_errors(path: str | Path) -> Iterator[None]:
+    """Turn a full or forbidden disk into a `UserError` that says where and how much room there is.
+
+    Raises:
+        UserError: no space left, quota exceeded, or no permission to write; any other `OSError` passes through.
+
+    Example:
+        >>> with disk_errors("runs/one"):
+        ...     Path("runs/one/note.txt").write_text("hello")
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise UserError(
+                f"no space left on the disk of {str(path)!r} ({free_bytes(path) / 2**20:.0f} MiB free); what was "
+                "there before is intact. Make room, or choose a folder on another disk."
+            ) from error
+        if error.errno in _FORBIDDEN:
+            raise UserError(
+                f"cannot write {str(path)!r}: {error.strerror}. Choose a folder you may write to."
+            ) from error
+        raise
+
+
+def free_bytes(path: str | Path) -> int:
+    """Bytes free on the disk that holds `path` or, where that does not exist yet, its nearest existing parent."""
+    path = Path(path).absolute()
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed onto it when the block ends well and removed when it does not.
+
+    Raises:
+        UserError: see `disk_errors`; an older file at `path` is then untouched.
+
+    Example:
+        >>> with atomic_path("model.safetensors") as temporary:
+        ...     safetensors.torch.save_file(tensors, temporary)
+    """
+    path = Path(path)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def atomic_write_bytes(path: str | Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all; missing parent folders are made."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def atomic_write_text(path: str | Path, content: str) -> None:
+    """Write `content` to `path` as UTF-8, whole or not at all; missing parent folders are made."""
+    atomic_write_bytes(path, content.encode())
+
+
+@contextmanager
+def atomic_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
+    """An empty temporary folder beside `path`, renamed onto it when the block ends well.
+
+    Args:
+        path: the folder to make.
+        replace: whether an existing folder may be replaced; it stays whole until the new one is complete.
+
+    Raises:
+        UserError: `path` exists and `replace` is false; or see `disk_errors`.
+    """
+    path = Path(path)
+    if path.exists() and not replace:
+        raise UserError(f"{str(path)!r} exists already and is never overwritten; choose another folder or remove it.")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Both names are made by mkdtemp so that two processes writing the same folder cannot meet in one.
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+            temporary.chmod(0o777 & ~_umask())
+            _swap(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(new: Path, path: Path) -> None:
+    if path.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+        path.rename(old / "folder")
+        new.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        new.rename(path)
+
+
+def _flush(path: Path) -> None:
+    """Reach the disk before the rename does, or a power cut may leave a new name on old blocks."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value

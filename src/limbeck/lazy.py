@@ -1,0 +1,21 @@
+"""Exports that import their module on first use, so that `limbeck --help` does not wait for torch."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """A module-level `__getattr__` (PEP 562) for `package`.
+
+    Args:
+        package: the package's `__name__`.
+        modules: exported name -> the module that defines it.
+    """
+
+    def __getattr__(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(modules[name]), name)
+
+    return __getattr__

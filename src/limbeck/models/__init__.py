@@ -1,0 +1,28 @@
+"""Architectures, feature taps, weights in and out."""
+
+from typing import TYPE_CHECKING
+
+from limbeck.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from limbeck.models.classifier import Classifier
+    from limbeck.models.foreign import load_state
+    from limbeck.models.taps import Outputs, Taps
+    from limbeck.models.weights import load, save
+    from limbeck.models.zoo import create, wrap
+
+__all__ = ["Classifier", "Outputs", "Taps", "create", "load", "load_state", "save", "wrap"]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "Classifier": "limbeck.models.classifier",
+        "Outputs": "limbeck.models.taps",
+        "Taps": "limbeck.models.taps",
+        "create": "limbeck.models.zoo",
+        "load": "limbeck.models.weights",
+        "load_state": "limbeck.models.foreign",
+        "save": "limbeck.models.weights",
+        "wrap": "limbeck.models.zoo",
+    },
+)

@@ -1,0 +1,196 @@
+"""A network together with what it needs to be used rightly: input size, its own normalisation, classes, taps."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from math import isfinite
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limbeck.errors import UserError
+from limbeck.models.recorder import Recorder, check_want, uncompiled
+from limbeck.models.taps import Outputs, Taps
+
+__all__ = ["Classifier", "Outputs", "Taps", "as_size"]
+
+Size = int | Sequence[int]
+
+# Luma weights of ITU-R BT.601, as PIL and OpenCV use them.
+_LUMA = (0.299, 0.587, 0.114)
+_LOGITS_ONLY = ("logits",)
+
+
+class Classifier(nn.Module):
+    """Any network as a function from images in [0, 1] to `Outputs`; normalising is the network's own affair.
+
+    Args:
+        network: takes normalised images `[B, C, H, W]`, returns logits `[B, K]`.
+        num_classes: K.
+        input_size: height and width to which images are resized if theirs differ; `None` takes them as they come.
+        channels: C that the network takes, 1 or 3 or whatever the images have. Gray images are repeated for a colour
+            network, colour images weighted into one channel for a gray one.
+        mean: per channel, in units of [0, 1] images.
+        std: per channel, > 0.
+        classes: K names, or empty.
+        taps: where embedding and stages are read.
+        config: what rebuilds the network by name; `None` for a foreign module.
+
+    Raises:
+        UserError: on lengths that do not match, `std` not > 0, and taps that name no module (when first read).
+
+    Example:
+        >>> classifier = limbeck.models.zoo("resnet20", num_classes=10)
+        >>> logits, embedding, stages, _ = classifier(torch.rand(2, 3, 32, 32), want=("logits", "embedding", "stages"))
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        num_classes: int,
+        input_size: Size | None = None,
+        channels: int = 3,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        classes: Sequence[str] = (),
+        taps: Taps | None = None,
+        config: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        check_counts(num_classes, channels)
+        if classes and len(classes) != num_classes:
+            raise UserError(f"`classes` must hold {num_classes} names (`num_classes`), got {len(classes)}.")
+        self.network = network
+        self.num_classes = num_classes
+        self.input_size = None if input_size is None else as_size(input_size)
+        self.channels = channels
+        self.classes = tuple(classes)
+        self.taps = taps or Taps()
+        self.config = config
+        self.name: str = config["name"] if config else type(network).__name__
+        self._recorder: Recorder | None = None
+        self.normalisation = (
+            _per_channel("mean", mean, 0.5, channels),
+            _per_channel("std", std, 0.25, channels),
+        )
+        if min(self.normalisation[1]) <= 0:
+            raise UserError(f"`std` must be > 0 in every channel, got {list(self.normalisation[1])}.")
+        for key, values in zip(("mean", "std"), self.normalisation, strict=True):
+            # Not persistent: a state dict stays that of the bare network, and the config carries the numbers.
+            self.register_buffer(key, torch.tensor(values).view(1, channels, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor, want: Collection[str] = _LOGITS_ONLY) -> Outputs:
+        """Outputs for images `[B, C, H, W]`, floating in [0, 1] or uint8; `want` names the parts to hand out."""
+        if want is not _LOGITS_ONLY:
+            check_want(want)
+        if self._recorder is not None:
+            # A pass that failed half-way leaves something behind.
+            self._recorder.forget()
+        inputs = self.prepare(images)
+        if not set(want) - {"logits"}:
+            logits = self._logits(inputs)
+            if self._recorder is not None:
+                self._recorder.forget()
+            return Outputs(logits)
+        if self._recorder is not None and self._recorder.want.issuperset(set(want) - {"logits"}):
+            return self._recorder.take(self._logits(inputs), want)
+        return self._tapped_once(inputs, want)
+
+    # Compiled code is bound to the hooks that it was traced with; new ones in every pass would compile every pass.
+    @uncompiled
+    def _tapped_once(self, inputs: Tensor, want: Collection[str]) -> Outputs:
+        with self.tapping(want) as recorder:
+            return recorder.take(self._logits(inputs), want)
+
+    @contextmanager
+    def tapping(self, want: Collection[str]) -> Iterator[Recorder]:
+        """Keeps the hooks for `want` in place over many forward passes; `forward` opens this itself when it must.
+
+        With `torch.compile`, open it before the first pass and keep it open: a pass that opens it runs uncompiled.
+
+        Example:
+            >>> with classifier.tapping(("logits", "stages")):
+            ...     for images in batches:
+            ...         outputs = classifier(images, want=("logits", "stages"))
+        """
+        check_want(want)
+        before = self._recorder
+        recorder = Recorder(self.network, self.taps, set(want) - {"logits"}, self.name)
+        self._recorder = recorder
+        try:
+            yield recorder
+        finally:
+            recorder.close()
+            self._recorder = before
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Images as the network takes them: floating, right channels, right size, normalised."""
+        if images.ndim != 4:
+            raise UserError(f"`images` must be [B, C, H, W], got shape {list(images.shape)}.")
+        if images.dtype == torch.uint8:
+            images = images.to(torch.float32) / 255
+        elif not images.is_floating_point():
+            raise UserError(f"`images` must be uint8, or floating in [0, 1], got {images.dtype}.")
+        images = self._right_channels(images)
+        if self.input_size is not None and tuple(images.shape[-2:]) != self.input_size:
+            images = F.interpolate(images, self.input_size, mode="bilinear", antialias=True)
+        return ((images - self.mean) / self.std).to(self.mean.dtype)
+
+    def _right_channels(self, images: Tensor) -> Tensor:
+        got = images.shape[1]
+        if got == self.channels:
+            return images
+        if got == 1:
+            return images.expand(-1, self.channels, -1, -1)
+        if got == 3 and self.channels == 1:
+            return (images * images.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        raise UserError(
+            f"{self.name} takes images of {self.channels} channel(s), got {got}; only gray to any and RGB to gray are "
+            "converted. Load the data with `channels` set, or build the model with `channels`."
+        )
+
+    def _logits(self, inputs: Tensor) -> Tensor:
+        logits = self.network(inputs)
+        if not isinstance(logits, Tensor):
+            raise UserError(
+                f"{self.name} must return one tensor of logits [B, {self.num_classes}], got {type(logits).__name__}; "
+                "put it into a module that returns the logits alone."
+            )
+        if logits.ndim != 2 or logits.shape[1] != self.num_classes:
+            raise UserError(
+                f"{self.name} must return logits [B, {self.num_classes}], got shape {list(logits.shape)}; is "
+                "`num_classes` right?"
+            )
+        return logits
+
+    def extra_repr(self) -> str:
+        return f"name={self.name!r}, num_classes={self.num_classes}, input_size={self.input_size}"
+
+
+def check_counts(num_classes: int, channels: int) -> None:
+    for key, value in (("num_classes", num_classes), ("channels", channels)):
+        if value < 1:
+            raise UserError(f"`{key}` must be at least 1, got {value}.")
+
+
+def _per_channel(key: str, values: Sequence[float] | None, default: float, channels: int) -> tuple[float, ...]:
+    if values is None:
+        return (default,) * channels
+    if len(values) != channels:
+        raise UserError(f"`{key}` must hold one number per channel, {channels} in all, got {len(values)}.")
+    if not all(isfinite(one) for one in values):
+        raise UserError(f"`{key}` must hold finite numbers, got {list(values)}.")
+    return tuple(float(one) for one in values)
+
+
+def as_size(size: Size) -> tuple[int, int]:
+    """Height and width, from one number for a square or from two."""
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(one, int) and one >= 1 for one in pair):
+        raise UserError(f"`input_size` must be one or two whole numbers >= 1, got {size!r}.")
+    return pair[0], pair[1]

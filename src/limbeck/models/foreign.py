@@ -1,0 +1,122 @@
+"""Fitting somebody else's state dict to a network: names stripped of wrappers, the head found, all misfits at once."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.state_files import read_state, unnest
+
+# Left behind by DataParallel, torch.compile and modules that hold the network.
+_WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "student.")
+_HEADS = ("head", "fc", "linear", "classifier", "last_linear", "output")
+
+
+def load_state(network: nn.Module, state: Mapping[str, Any] | str | Path, *, source: str | None = None) -> None:
+    """Put weights into a network, all or none.
+
+    Prefixes of wrappers are stripped, and a head under another usual name is renamed where just one module of the file
+    is left over, just one of the network is missing, and their shapes agree.
+
+    Args:
+        network: a `Classifier` or any module; changed in place.
+        state: a file, or a state dict or checkpoint already in memory.
+        source: how messages call the weights.
+
+    Raises:
+        UserError: an unreadable file; missing, unexpected or mis-shaped tensors; numbers that are not finite.
+
+    Example:
+        >>> load_state(create("resnet20_option_a", num_classes=10), "resnet20-12fca82f.th")
+    """
+    name = network.name if isinstance(network, Classifier) else type(network).__name__
+    network = network.network if isinstance(network, Classifier) else network
+    if isinstance(state, str | Path):
+        source = source or str(state)
+        state = read_state(state)
+    source = source or "the state dict"
+    wanted = network.state_dict()
+    found = _rename_head(_strip(unnest(state, source), wanted, source), wanted)
+    # Files older than these counters lack them, and nothing that we run reads them.
+    counters = {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")}
+    found = counters | found
+    _check_fit(found, wanted, source, name)
+    check_finite(found, source)
+    network.load_state_dict(found)
+
+
+def _strip(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    stripped: dict[str, Tensor] = {}
+    for key, value in state.items():
+        short = key
+        while short not in wanted and (prefix := next((one for one in _WRAPPERS if short.startswith(one)), None)):
+            short = short.removeprefix(prefix)
+        if short in stripped:
+            raise UserError(
+                f"{source!r} holds {short!r} more than once, under different prefixes, as in {key!r}; take out the "
+                "network that you mean and give its state dict."
+            )
+        stripped[short] = value
+    return stripped
+
+
+def _rename_head(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    missing = _modules(key for key in wanted if key not in state and not key.endswith("num_batches_tracked"))
+    unexpected = _modules(key for key in state if key not in wanted)
+    if len(missing) != 1 or len(unexpected) != 1:
+        return state
+    [(new, leaves)], [(old, old_leaves)] = missing.items(), unexpected.items()
+    usual = new.split(".")[0] in _HEADS and old.split(".")[0] in _HEADS
+    if not usual or leaves != old_leaves:
+        return state
+    if any(state[f"{old}.{leaf}"].shape != wanted[f"{new}.{leaf}"].shape for leaf in leaves):
+        return state
+    return {f"{new}.{key.rsplit('.', 1)[1]}" if key not in wanted else key: value for key, value in state.items()}
+
+
+def _modules(keys: Iterable[str]) -> dict[str, set[str]]:
+    modules: dict[str, set[str]] = {}
+    for key in keys:
+        path, _, leaf = key.rpartition(".")
+        modules.setdefault(path, set()).add(leaf)
+    return modules
+
+
+def _check_fit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str, name: str) -> None:
+    missing = [key for key in wanted if key not in found]
+    unexpected = [key for key in found if key not in wanted]
+    shapes = [
+        f"{key} (file {list(found[key].shape)}, network {list(wanted[key].shape)})"
+        for key in wanted
+        if key in found and found[key].shape != wanted[key].shape
+    ]
+    problems = [
+        f"{len(keys)} {what}: {_some(keys)}"
+        for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        if keys
+    ]
+    if problems:
+        heads = {key.split(".")[0] for key in wanted if key in found and found[key].shape != wanted[key].shape}
+        advice = "Is it the right model, with the right options?"
+        if not missing and not unexpected and heads.issubset(_HEADS):
+            advice = "Only the head differs: give the `num_classes` that the weights have."
+        raise UserError(f"weights in {source!r} do not fit {name}; {'; '.join(problems)}. {advice}")
+
+
+def check_finite(state: Mapping[str, Tensor], source: str) -> None:
+    """Raises `UserError` naming the tensors that hold NaN or infinity."""
+    bad = [key for key, value in state.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
+    if bad:
+        raise UserError(
+            f"weights in {source!r} hold NaN or infinity in {_some(bad)}; the training that made them has diverged, or "
+            "the file is damaged. Take an earlier checkpoint."
+        )
+
+
+def _some(names: list[str], limit: int = 8) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

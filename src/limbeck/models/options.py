@@ -1,0 +1,71 @@
+"""Options of a model: what each may be, checked before anything is built; torch is not imported here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from limbeck.errors import UserError, unknown_name
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a model.
+
+    Attributes:
+        kind: `choice`, `count` (a whole number >= 1), `share` (a number in [0, 1)), `switch`, `paths` (module paths)
+            or `mapping`.
+        default: the value if the user gives none.
+        summary: what it does, a few words.
+        choices: what a `choice` may be.
+    """
+
+    kind: str
+    default: Any
+    summary: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        words = {
+            "choice": "one of " + ", ".join(self.choices),
+            "count": "a whole number >= 1",
+            "share": "a number in [0, 1)",
+            "switch": "true or false",
+            "paths": "a list of module paths",
+            "mapping": "a mapping of names to values",
+        }
+        return words[self.kind]
+
+    def fits(self, value: Any) -> bool:
+        match self.kind:
+            case "choice":
+                return value in self.choices
+            case "count":
+                return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+            case "share":
+                return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
+            case "switch":
+                return isinstance(value, bool)
+            case "paths":
+                return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+            case _:
+                return isinstance(value, Mapping)
+
+
+def check_options(model: str, known: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of `model`, the defaults filled in.
+
+    Raises:
+        UserError: an option that the model does not have, or a value that it does not allow.
+
+    Example:
+        >>> check_options("convnet_d3", CONVNET_OPTIONS, {"width": 64})
+        {'width': 64, 'norm': 'instance', 'pooling': 'average'}
+    """
+    for name, value in given.items():
+        if name not in known:
+            has = f"{model} has {', '.join(known)}." if known else f"{model} has no options."
+            raise unknown_name("model option", name, known, has)
+        if not known[name].fits(value):
+            raise UserError(f"option `{name}` of {model} must be {known[name].allowed}, got {value!r}.")
+    return {name: given.get(name, option.default) for name, option in known.items()}

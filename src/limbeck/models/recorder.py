@@ -1,0 +1,181 @@
+"""Reading a network's inside by temporary forward hooks."""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from limbeck.errors import UserError, unknown_name
+from limbeck.models.taps import ACTIVATIONS, Outputs, Taps
+
+WANTS = ("logits", "embedding", "stages", "pre_activations")
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def uncompiled(function: Function) -> Function:
+    """A function that `torch.compile` calls as it stands."""
+    return cast(Function, torch.compiler.disable(function))
+
+
+class Recorder:
+    """Holds what the hooks of one `Classifier.tapping` saw in the current forward pass."""
+
+    def __init__(self, network: nn.Module, taps: Taps, want: Collection[str], name: str) -> None:
+        self.want = frozenset(want)
+        self.taps = taps
+        self.name = name
+        self.seen: dict[tuple[str, str], Tensor] = {}
+        if "embedding" in self.want and taps.embedding is None:
+            raise _untapped("embedding", name, network)
+        if {"stages", "pre_activations"} & self.want and not taps.stages:
+            raise _untapped("stages", name, network)
+        if "pre_activations" in self.want:
+            self._check_activations(network)
+        check_taps(network, taps)
+        self._handles = list(self._hooks(network))
+
+    def _check_activations(self, network: nn.Module) -> None:
+        for path in self.taps.stages:
+            module = _find(network, path)
+            if not isinstance(module, ACTIVATIONS):
+                raise UserError(
+                    f"`pre_activations` of {self.name} cannot be read: stage {path!r} ends in "
+                    f"{type(module).__name__}, which is not an activation module; name activations in `stages`, or "
+                    "choose an objective that reads `stages`."
+                )
+
+    def _hooks(self, network: nn.Module) -> Iterator[RemovableHandle]:
+        if "embedding" in self.want and self.taps.embedding is not None:
+            yield _find(network, self.taps.embedding).register_forward_pre_hook(_InputHook(self, "embedding", ""))
+        for path in self.taps.stages:
+            module = _find(network, path)
+            if "stages" in self.want:
+                yield module.register_forward_hook(_OutputHook(self, "stages", path))
+            if "pre_activations" in self.want:
+                yield module.register_forward_pre_hook(_InputHook(self, "pre_activations", path))
+
+    def close(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def keep(self, part: str, path: str, value: object) -> None:
+        where = path or self.taps.embedding
+        if not isinstance(value, Tensor):
+            raise UserError(
+                f"tap {where!r} of {self.name} must carry one tensor, got {type(value).__name__}; name another module."
+            )
+        if (part, path) in self.seen:
+            raise UserError(
+                f"tap {where!r} of {self.name} runs more than once in a forward pass, so it is ambiguous which pass is "
+                "meant; name a module that runs once."
+            )
+        self.seen[part, path] = value
+
+    @uncompiled
+    def forget(self) -> None:
+        self.seen = {}
+
+    @uncompiled
+    def take(self, logits: Tensor, want: Collection[str]) -> Outputs:
+        """What was seen, forgetting it so that no activation outlives its step."""
+        seen, self.seen = self.seen, {}
+        embedding = None
+        if "embedding" in want:
+            embedding = _flat(self._one(seen, "embedding", ""), self.taps.embedding, self.name)
+        parts = {
+            part: tuple(self._stage(seen, part, path) for path in self.taps.stages) if part in want else ()
+            for part in ("stages", "pre_activations")
+        }
+        return Outputs(logits, embedding, **parts)
+
+    def _stage(self, seen: dict[tuple[str, str], Tensor], part: str, path: str) -> Tensor:
+        stage = self.taps.as_map(self._one(seen, part, path))
+        if stage.ndim != 4:
+            raise UserError(
+                f"stage {path!r} of {self.name} must be a map [B, C, H, W], got shape {list(stage.shape)}; name a "
+                "module with such an output, or state `layout`."
+            )
+        return stage
+
+    def _one(self, seen: dict[tuple[str, str], Tensor], part: str, path: str) -> Tensor:
+        if (part, path) not in seen:
+            raise UserError(f"tap {path or self.taps.embedding!r} of {self.name} did not run in the forward pass.")
+        return seen[part, path]
+
+
+class _OutputHook:
+    """An object and not a closure, so that a deep copy of a tapped network records on its own."""
+
+    def __init__(self, recorder: Recorder, part: str, path: str) -> None:
+        self.recorder, self.part, self.path = recorder, part, path
+
+    def __call__(self, module: nn.Module, args: tuple, output: object) -> None:
+        self.recorder.keep(self.part, self.path, output)
+
+
+class _InputHook:
+    def __init__(self, recorder: Recorder, part: str, path: str) -> None:
+        self.recorder, self.part, self.path = recorder, part, path
+
+    def __call__(self, module: nn.Module, args: tuple) -> None:
+        value = args[0]
+        # An in-place activation is about to overwrite its input.
+        if isinstance(value, Tensor) and getattr(module, "inplace", False):
+            value = value.clone()
+        self.recorder.keep(self.part, self.path, value)
+
+
+def check_want(want: Collection[str]) -> None:
+    if isinstance(want, str):
+        raise UserError(f"`want` must be a collection of names, as in ({want!r},), got {want!r}.")
+    for one in want:
+        if one not in WANTS:
+            raise unknown_name("output", one, WANTS)
+
+
+def _flat(embedding: Tensor, path: str | None, name: str) -> Tensor:
+    if embedding.ndim > 2 and embedding[0].numel() == embedding.shape[1]:
+        embedding = embedding.flatten(1)
+    if embedding.ndim != 2:
+        raise UserError(
+            f"`embedding` of {name} must be [B, D], but the input of {path!r} has shape {list(embedding.shape)}; name "
+            "the module of the classifier head that takes pooled features."
+        )
+    return embedding
+
+
+def check_taps(network: nn.Module, taps: Taps) -> None:
+    """Raises `UserError` for the first tap that names no module of the network."""
+    for path in (taps.embedding, *taps.stages):
+        if path is not None:
+            _find(network, path)
+
+
+def _find(network: nn.Module, path: str) -> nn.Module:
+    try:
+        module = network.get_submodule(path)
+    except AttributeError:
+        module = network
+    if module is network:
+        known = [one for one, _ in network.named_modules() if one]
+        hint = f"Paths of {type(network).__name__} are {_paths(network)}."
+        raise unknown_name("module path", path, known, hint) from None
+    return module
+
+
+def _untapped(part: str, name: str, network: nn.Module) -> UserError:
+    argument = "embedding" if part == "embedding" else "stages"
+    return UserError(
+        f"`{part}` of {name} is wanted but no tap says where; give `{argument}` with module paths out of "
+        f"{_paths(network)}."
+    )
+
+
+def _paths(network: nn.Module, limit: int = 24) -> str:
+    paths = [path for path, _ in network.named_modules() if path]
+    short = [path for path in paths if path.count(".") < 2]
+    more = f" ... ({len(paths)} in all)" if len(paths) > limit else ""
+    return ", ".join((paths if len(paths) <= limit else short)[:limit]) + more

@@ -1,0 +1,114 @@
+"""Networks of timm, with their normalisation, input size, head and stages found.
+
+Wightman, "PyTorch image models", https://github.com/huggingface/pytorch-image-models
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import timm
+
+from limbeck.errors import UserError, unknown_name
+from limbeck.models.catalogue import TIMM_PREFIX
+from limbeck.models.classifier import Classifier
+from limbeck.models.recorder import check_taps
+from limbeck.models.taps import Taps
+from limbeck.models.timm_taps import find_taps
+
+_ELSEWHERE = ("hf-hub:", "hf_hub:", "local-dir:")
+
+
+def timm_classifier(
+    name: str,
+    *,
+    num_classes: int | None,
+    channels: int,
+    size: tuple[int, int] | None,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    classes: Sequence[str],
+    pretrained: bool = False,
+    stages: Sequence[str] = (),
+    arguments: Mapping[str, Any] | None = None,
+    **rates: float,
+) -> Classifier:
+    """What `create` does for a name of timm; `num_classes` of `None` keeps the head that the weights have.
+
+    Raises:
+        UserError: a name that timm does not know, weights that cannot be had, arguments that the model does not take.
+    """
+    arguments = dict(arguments or {})
+    given = {key: rate for key, rate in rates.items() if rate} | arguments
+    network = _build(name.removeprefix(TIMM_PREFIX), pretrained, num_classes, channels, size, given)
+    published: dict[str, Any] = network.pretrained_cfg
+    size = size or tuple(published["input_size"][-2:])
+    check_taps(network, Taps(stages=tuple(stages)))
+    taps = find_taps(network, channels, size, tuple(stages))
+    num_classes = int(network.num_classes)
+    names = published.get("label_names") or ()
+    if name.removeprefix(TIMM_PREFIX).startswith(_ELSEWHERE):
+        # Rebuilt by architecture later on: where the weights came from may be gone tomorrow.
+        name = TIMM_PREFIX + published["architecture"]
+    return Classifier(
+        network,
+        num_classes=num_classes,
+        input_size=size,
+        channels=channels,
+        mean=_per_channel(mean, published["mean"], channels),
+        std=_per_channel(std, published["std"], channels),
+        classes=classes or (names if len(names) == num_classes else ()),
+        taps=taps,
+        config={"name": name, "options": {"stages": list(stages), "arguments": arguments, **rates}},
+    )
+
+
+def _build(
+    name: str,
+    pretrained: bool,
+    num_classes: int | None,
+    channels: int,
+    size: tuple[int, int] | None,
+    given: dict[str, Any],
+) -> Any:
+    if not name.startswith(_ELSEWHERE):
+        published = _published(name)
+        # Attention over a fixed number of patches is built for one size; convolutions take any.
+        if size is not None and published is not None and published.fixed_input_size:
+            given = {"img_size": size} | given
+    if num_classes is not None:
+        given = {"num_classes": num_classes} | given
+    try:
+        return timm.create_model(name, pretrained=pretrained, in_chans=channels, **given)
+    except TypeError as error:
+        raise UserError(f"timm cannot build {name!r} with {sorted(given)}: {error}.") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        if not pretrained:
+            raise
+        raise UserError(
+            f"weights of timm's {name!r} cannot be had: {_first_line(error)} Check the name and the network, or load "
+            "a local folder or file."
+        ) from error
+
+
+def _published(name: str) -> Any:
+    """What timm has on record for a name; `None` for architectures without published weights."""
+    known = timm.list_models()
+    architecture = name.split(".")[0]
+    if architecture not in known:
+        raise unknown_name("timm model", name, known, "`timm.list_models()` in Python lists them all")
+    try:
+        return timm.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        tagged = timm.list_pretrained(f"{architecture}.*")
+        raise unknown_name("timm weights", name, tagged, "What follows the dot names the training.") from error
+
+
+def _first_line(error: Exception) -> str:
+    line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")
+    return f"{line}."
+
+
+def _per_channel(given: Sequence[float] | None, published: Sequence[float], channels: int) -> Sequence[float]:
+    if given is not None or len(published) == channels:
+        return published if given is None else given
+    return (sum(published) / len(published),) * channels

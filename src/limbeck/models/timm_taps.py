@@ -1,0 +1,97 @@
+"""Where a network of timm is read: its head, and those of its listed features that are maps or grids of tokens."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.models.taps import ACTIVATIONS, Taps
+
+# Transformers list every block; four spread over the depth are what convolutional students have to offer.
+_MANY, _FEW = 6, 4
+
+
+def find_taps(network: Any, channels: int, size: tuple[int, int], stages: tuple[str, ...] = ()) -> Taps:
+    """Taps for a network of timm, found by one forward pass of a single black image.
+
+    Where a stage ends in an activation module, that module is the tap, so that pre-activations can be read.
+
+    Args:
+        stages: module paths to use instead of those that timm lists as features.
+    """
+    embedding = _head_path(network)
+    paths = stages or _listed_stages(network)
+    trace = _Trace(network, torch.zeros(1, channels, *size))
+    seen = [trace.outputs[path] for path in paths if path in trace.outputs]
+    layouts = {_layout(network, stage, size) for stage in seen}
+    if len(seen) != len(paths) or len(layouts) != 1 or None in layouts:
+        return Taps(embedding)
+    layout = layouts.pop()
+    assert layout is not None
+    name, prefix, grid = layout
+    return Taps(embedding, tuple(trace.end(path) for path in paths), name, prefix, grid)
+
+
+def _head_path(network: Any) -> str | None:
+    head = network.get_classifier()
+    # Distilled transformers have a second head for the teacher's token.
+    head = head[0] if isinstance(head, tuple) else head
+    return next((path for path, module in network.named_modules() if module is head and path), None)
+
+
+def _listed_stages(network: Any) -> tuple[str, ...]:
+    infos = getattr(network, "feature_info", None) or []
+    paths = [info["module"] for info in (infos if isinstance(infos, list) else infos.info)]
+    if len(paths) > _MANY:
+        paths = [paths[len(paths) * (part + 1) // _FEW - 1] for part in range(_FEW)]
+    return tuple(paths)
+
+
+def _layout(network: Any, stage: Tensor, size: tuple[int, int]) -> tuple[str, int, tuple[int, int] | None] | None:
+    """Layout, prefix tokens and grid as `Taps` has them; `None` if the output is neither map nor tokens."""
+    if stage.ndim == 4:
+        return ("maps_last" if getattr(network, "output_fmt", "NCHW") == "NHWC" else "maps"), 0, None
+    if stage.ndim == 3:
+        # Some networks add their class token only after the blocks.
+        for prefix in (getattr(network, "num_prefix_tokens", 0), 0):
+            tokens = stage.shape[1] - prefix
+            rows = max(1, round((tokens * size[0] / size[1]) ** 0.5))
+            if tokens % rows == 0 and abs(tokens // rows * size[0] - rows * size[1]) < max(size):
+                return "tokens", prefix, (rows, tokens // rows)
+    return None
+
+
+class _Trace:
+    """Outputs of all modules in one forward pass, and which activation made which tensor."""
+
+    @torch.no_grad()
+    def __init__(self, network: nn.Module, images: Tensor) -> None:
+        self.outputs: dict[str, Tensor] = {}
+        self.runs: dict[str, int] = {}
+        # Keeps every tensor alive, so that an identity is never used twice.
+        self.made: list[tuple[str, nn.Module, Tensor]] = []
+        handles = [module.register_forward_hook(self._note(path)) for path, module in network.named_modules()]
+        training = network.training
+        try:
+            network.eval()(images)
+        finally:
+            network.train(training)
+            for handle in handles:
+                handle.remove()
+
+    def _note(self, path: str) -> Any:
+        def hook(module: nn.Module, args: tuple, output: object) -> None:
+            if isinstance(output, Tensor):
+                self.outputs[path] = output
+                self.runs[path] = self.runs.get(path, 0) + 1
+                self.made.append((path, module, output))
+
+        return hook
+
+    def end(self, stage: str) -> str:
+        """The activation module whose output the stage hands on unchanged, or the stage itself."""
+        for path, module, output in self.made:
+            activation = isinstance(module, ACTIVATIONS) and not isinstance(module, nn.Identity)
+            if output is self.outputs[stage] and activation and self.runs[path] == 1:
+                return path
+        return stage

@@ -1,0 +1,160 @@
+"""Networks by name, and other people's networks."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from limbeck.models import convnet, lenet, mobilenet, resnet, shufflenet_v1, shufflenet_v2, vgg, wide_resnet
+from limbeck.models.catalogue import TIMM, TIMM_PREFIX, canonical, entry
+from limbeck.models.classifier import Classifier, Size, as_size, check_counts
+from limbeck.models.options import check_options
+from limbeck.models.recorder import check_taps
+from limbeck.models.taps import Tapped, Taps
+from limbeck.models.timm_models import timm_classifier
+from limbeck.randomness import derive_seed
+
+BUILDERS: Mapping[str, Callable[..., Tapped]] = {
+    **resnet.BUILDERS,
+    **wide_resnet.BUILDERS,
+    **vgg.BUILDERS,
+    **mobilenet.BUILDERS,
+    **shufflenet_v1.BUILDERS,
+    **shufflenet_v2.BUILDERS,
+    **convnet.BUILDERS,
+    **lenet.BUILDERS,
+}
+
+
+def create(
+    name: str,
+    *,
+    num_classes: int,
+    seed: int = 0,
+    channels: int = 3,
+    input_size: Size | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    classes: Sequence[str] = (),
+    **options: Any,
+) -> Classifier:
+    """A network of the catalogue with fresh weights, or any of timm as `timm:<name>`.
+
+    Args:
+        name: case does not matter.
+        num_classes: at least 1.
+        seed: the same seed gives the same weights; torch's own random state is left as it was.
+        channels: of the images that the network takes.
+        input_size: images of another size are resized to it. Without it, networks take images as they come, ConvNets
+            32x32, and networks of timm the size that they were trained at.
+        mean, std: normalisation, one number per channel in units of [0, 1] images. Without them 0.5 and 0.25, which
+            centre natural images well enough; networks of timm bring their own.
+        classes: names of the classes.
+        options: of the model, see its entry in the catalogue.
+
+    Raises:
+        UserError: unknown name or option, a value that is not allowed, an input too small for the network.
+
+    Example:
+        >>> student = create("convnet_d3", num_classes=10, channels=1, input_size=28, norm="batch")
+    """
+    name = canonical(name)
+    common: dict[str, Any] = {
+        "num_classes": num_classes,
+        "channels": channels,
+        "input_size": None if input_size is None else as_size(input_size),
+        "mean": mean,
+        "std": std,
+        "classes": classes,
+    }
+    if name.startswith(TIMM_PREFIX):
+        return create_timm(name, seed=seed, **common, **options)
+    about = entry(name)
+    options = check_options(name, about.options, options)
+    check_counts(num_classes, channels)
+    building = dict(options)
+    if about.input_size is not None:
+        common["input_size"] = building["size"] = common["input_size"] or as_size(about.input_size)
+    with _own_randomness(derive_seed(seed, "weights")):
+        network = BUILDERS[name](num_classes=num_classes, channels=channels, **building)
+    return Classifier(network, taps=network.taps, config={"name": name, "options": options}, **common)
+
+
+def create_timm(
+    name: str,
+    *,
+    num_classes: int | None,
+    seed: int = 0,
+    channels: int = 3,
+    input_size: Size | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    classes: Sequence[str] = (),
+    **options: Any,
+) -> Classifier:
+    """As `create`, for `timm:<name>`; without `num_classes` the head is the one that the published weights have."""
+    options = check_options(name, TIMM.options, options)
+    check_counts(1 if num_classes is None else num_classes, channels)
+    with _own_randomness(derive_seed(seed, "weights")):
+        return timm_classifier(
+            name,
+            num_classes=num_classes,
+            channels=channels,
+            size=None if input_size is None else as_size(input_size),
+            mean=mean,
+            std=std,
+            classes=classes,
+            **options,
+        )
+
+
+def wrap(
+    module: nn.Module,
+    *,
+    num_classes: int,
+    input_size: Size | None,
+    mean: Sequence[float],
+    std: Sequence[float],
+    channels: int = 3,
+    classes: Sequence[str] = (),
+    embedding: str | None = None,
+    stages: Sequence[str] = (),
+) -> Classifier:
+    """Any network as a `Classifier`.
+
+    Args:
+        module: takes normalised images `[B, C, H, W]`, returns logits `[B, K]`.
+        input_size: what images are resized to; `None` to leave them.
+        mean, std: what the network was trained with; 0 and 1 if it takes images in [0, 1].
+        embedding: path of the classifier head, whose input is the embedding.
+        stages: paths of modules whose output is a stage, shallow to deep; name activation modules if
+            pre-activations will be wanted.
+
+    Raises:
+        UserError: a path that the module does not have, lengths that do not match.
+
+    Example:
+        >>> teacher = wrap(module, num_classes=10, input_size=32, mean=(0.5,) * 3, std=(0.25,) * 3, embedding="fc")
+    """
+    taps = Taps(embedding, tuple(stages))
+    check_taps(module, taps)
+    return Classifier(
+        module,
+        num_classes=num_classes,
+        input_size=input_size,
+        channels=channels,
+        mean=mean,
+        std=std,
+        classes=classes,
+        taps=taps,
+    )
+
+
+@contextmanager
+def _own_randomness(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        # Not `torch.manual_seed`, which would seed the GPUs too.
+        torch.default_generator.manual_seed(seed)
+        yield

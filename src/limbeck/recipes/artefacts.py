@@ -1,0 +1,94 @@
+"""What the verbs do with what lies on disk: transfer sets, saved networks, run folders."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limbeck.data.loading import load as load_images
+from limbeck.errors import UserError
+from limbeck.evaluation.evaluation import Evaluation, evaluate
+from limbeck.files import atomic_write_text
+from limbeck.models.classifier import Classifier
+from limbeck.models.weights import load as load_model
+from limbeck.recipes.reading import parse_recipe
+from limbeck.recipes.results import collect
+from limbeck.recipes.run import RunResult, run
+from limbeck.recipes.schema import Recipe
+from limbeck.report import write_comparison_report, write_run_report
+from limbeck.training.progress import Progress
+from limbeck.training.record import RunRecord
+from limbeck.transfer.select.catalogue import find_criterion
+from limbeck.transfer.select.selection import select
+
+
+def run_and_report(recipe: Recipe, folder: Path, *, resume: bool, progress: Progress) -> RunResult:
+    """`run`, and its report beside it."""
+    result = run(recipe, folder, resume=resume, progress=progress)
+    write_run_report(folder)
+    return result
+
+
+def save_selection(
+    data: str, target: Path, *, split: str, criterion: str, budget: str, seed: int, **options: Any
+) -> str:
+    """Chooses images and saves them as a transfer set in `target`; returns what happened, for people.
+
+    Raises:
+        UserError: see `limbeck.load` and `limbeck.select`; the target exists.
+    """
+    find_criterion(criterion)
+    if target.exists():
+        raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
+    images = load_images(data, split, **options)
+    selection = select(images, criterion=criterion, budget=budget, seed=seed)
+    transfer_set = selection.transfer_set(images)
+    transfer_set.save(target)
+    lines = [f"chose {len(selection.ids):,} of {len(images):,} images by {criterion} -> {target}"]
+    if images.skipped:
+        lines.append(f"left out {images.skipped:,} unreadable images")
+    if transfer_set.images.labels is not None:
+        counts = zip(images.classes, transfer_set.images.class_counts().tolist(), strict=True)
+        lines.append(", ".join(f"{name} {count}" for name, count in counts))
+    return "\n".join(lines)
+
+
+def evaluate_saved(
+    student: str,
+    data: str,
+    *,
+    split: str,
+    model: str | None = None,
+    teacher: str | None = None,
+    precision: Any = "fp32",
+    json_file: Path | None = None,
+) -> Evaluation:
+    """Judges a saved network on a data set."""
+    network = _saved_network(student, model)
+    asked = None if teacher is None else _saved_network(teacher, None)
+    marks = evaluate(network, load_images(data, split), teacher=asked, precision=precision)
+    if json_file is not None:
+        atomic_write_text(json_file, json.dumps(marks.to_dict(), indent=1) + "\n")
+    return marks
+
+
+def write_report(folder: Path) -> Path:
+    """The report of whatever `folder` holds; of a comparison, its results as far as they are there.
+
+    Raises:
+        UserError: it holds neither a run nor a comparison.
+    """
+    record = RunRecord(folder)
+    if not (folder / "recipe.yaml").exists():
+        raise UserError(f"{str(folder)!r} holds neither a run nor a comparison; `limbeck ls runs` lists those in runs/.")
+    if not (folder / "networks.json").exists():
+        return write_run_report(folder)
+    recipe = parse_recipe(yaml.safe_load((folder / "recipe.yaml").read_text()), f"{folder / 'recipe.yaml'}")
+    record.write("results.json", collect(folder, recipe))
+    return write_comparison_report(folder)
+
+
+def _saved_network(where: str, model: str | None) -> Classifier:
+    inside = Path(where) / "student"
+    return load_model(inside if inside.is_dir() else where, **({} if model is None else {"model": model}))

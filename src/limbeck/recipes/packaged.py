@@ -1,0 +1,59 @@
+"""The recipes that come with limbeck; importing this needs neither torch nor pydantic."""
+
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from limbeck.errors import UserError, unknown_name
+
+
+def packaged_recipes() -> dict[str, Path]:
+    """Name -> file."""
+    with as_file(files("limbeck.recipes") / "packaged") as folder:
+        return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a packaged recipe, or a path as it is.
+
+    Raises:
+        UserError: neither a packaged name nor an existing file.
+    """
+    packaged = packaged_recipes()
+    if name in packaged:
+        return packaged[name]
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.suffix in (".yaml", ".yml") or "/" in name:
+        raise UserError(f"there is no recipe file {name!r}; `limbeck cp cifar10-distill {name}` would make one.")
+    raise unknown_name("recipe", name, packaged, "`limbeck ls recipes` lists them all; a file of your own ends in .yaml")
+
+
+def summary(path: Path) -> str:
+    """The recipe's `summary` line, without parsing the whole."""
+    for line in path.read_text().splitlines():
+        if line.startswith("summary:"):
+            return line.removeprefix("summary:").strip().strip("'\"")
+    return ""
+
+
+def copy_recipe(name: str, destination: str | Path | None) -> Path:
+    """Makes a packaged recipe the user's own; returns where it is.
+
+    Args:
+        name: a packaged recipe.
+        destination: a file or an existing folder; by default `<name>.yaml` here.
+
+    Raises:
+        UserError: unknown name, or the destination exists.
+    """
+    source = find_recipe(name)
+    target = Path(destination or f"{source.stem}.yaml")
+    if target.is_dir():
+        target = target / source.name
+    if target.exists():
+        raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another destination.")
+    if not target.parent.is_dir():
+        raise UserError(f"there is no folder {str(target.parent)!r}; make it first, or choose another destination.")
+    target.write_text(source.read_text())
+    return target

@@ -1,0 +1,115 @@
+"""The runs of a comparison: arms x budgets x seeds, and the controls that nobody has to ask for."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from limbeck.errors import UserError
+from limbeck.recipes.reading import parse_recipe
+from limbeck.recipes.schema import Arm, CompareSettings, Recipe
+from limbeck.transfer.select.budget import Budget, parse_budget
+
+FULL_LABEL = "all"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a comparison.
+
+    Attributes:
+        arm: its name in tables.
+        control: whether it was added by itself.
+        budget: None for all the data.
+        recipe: the run, with its seed.
+    """
+
+    arm: str
+    control: bool
+    budget: Budget | None
+    recipe: Recipe
+
+    @property
+    def budget_label(self) -> str:
+        return FULL_LABEL if self.budget is None else self.budget.label
+
+    @property
+    def group(self) -> str:
+        """Arm and budget as one word, the folder of all seeds."""
+        if self.budget is None:
+            return self.arm
+        return f"{self.arm}@{self.budget_label.replace(' %', '%').replace('/', '-per-').replace(' ', '-')}"
+
+    @property
+    def folder(self) -> str:
+        return f"runs/{self.group}/seed-{self.recipe.seed}"
+
+
+def plan(recipe: Recipe) -> list[Cell]:
+    """All runs, seed by seed, so that an unfinished comparison already has every arm.
+
+    Raises:
+        UserError: the recipe has no `compare` or no teacher, or an arm's changes do not make a valid recipe.
+    """
+    compare = _comparison(recipe)
+    budgets = sorted((parse_budget(one) for one in compare.budgets), key=lambda budget: budget.amount)
+    return [cell for seed in compare.seeds for cell in _cells(_base(recipe, seed), compare.arms, budgets)]
+
+
+def _cells(base: dict[str, Any], arms: dict[str, Arm], budgets: list[Budget]) -> list[Cell]:
+    cells = []
+    without_teacher = {**base, "teacher": None, "objective": {"cross_entropy": 1.0}}
+    for budget in budgets:
+        amount = _written(budget)
+        for name, arm in arms.items():
+            cells.append(_cell(name, budget, _changed(base, arm, amount), control=False))
+        for control in ("random", "balanced-random"):
+            cells.append(_cell(control, budget, {**base, "select": _choice(control, amount)}))
+        cells.append(_cell("no-teacher", budget, {**without_teacher, "select": _choice("random", amount)}))
+    cells.append(_cell("full", None, base))
+    cells.append(_cell("full-no-teacher", None, without_teacher))
+    return cells
+
+
+def _cell(arm: str, budget: Budget | None, content: dict[str, Any], *, control: bool = True) -> Cell:
+    return Cell(arm, control, budget, parse_recipe(content, f"arm {arm!r}"))
+
+
+def _base(recipe: Recipe, seed: int) -> dict[str, Any]:
+    """The recipe of one run; latency is measured once for a comparison, not in each run."""
+    content = recipe.model_dump(mode="json", exclude={"compare", "select", "seed", "latency"}, exclude_none=True)
+    return {**content, "seed": seed, "latency": False}
+
+
+def _changed(base: dict[str, Any], arm: Arm, amount: int | float | str) -> dict[str, Any]:
+    content = {**base, "select": _choice(arm.select, amount)}
+    if arm.objective is not None:
+        content["objective"] = arm.objective
+    if arm.student is not None:
+        content["student"] = arm.student.model_dump(mode="json", exclude_none=True)
+    if arm.training:
+        training = {**base["training"], **arm.training}
+        for key, other in (("steps", "epochs"), ("epochs", "steps")):
+            if key in arm.training and other not in arm.training:
+                training.pop(other, None)
+        content["training"] = training
+    return content
+
+
+def _choice(criterion: str | dict[str, Any], amount: int | float | str) -> dict[str, Any]:
+    return {"criterion": criterion, "budget": amount}
+
+
+def _written(budget: Budget) -> int | float | str:
+    return f"{budget.amount}/class" if budget.kind == "per-class" else budget.amount
+
+
+def _comparison(recipe: Recipe) -> CompareSettings:
+    if recipe.compare is None:
+        raise UserError(
+            f"the recipe {recipe.name!r} has no `compare` part (arms, budgets, seeds); add one, or use `limbeck run`."
+        )
+    if recipe.teacher is None:
+        raise UserError(
+            f"the recipe {recipe.name!r} has no `teacher`, and a comparison needs one; name its `weights`, or a "
+            "`model` and the `training` that makes it."
+        )
+    return recipe.compare

@@ -1,0 +1,124 @@
+"""From the run folders of a comparison to its table: means, intervals, and differences beyond seed noise."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from limbeck.evaluation.statistics import mean_interval, paired_difference, standard_deviation
+from limbeck.recipes.plan import Cell, plan
+from limbeck.recipes.schema import Recipe
+from limbeck.training.record import RunRecord
+
+_CONTROLS_OF_BUDGET = ("random", "balanced-random", "no-teacher")
+
+
+def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
+    """The results of a comparison as far as its runs have finished.
+
+    Returns:
+        `runs`: one row per planned run; `table`: per arm and budget n, mean, 95 % half-width and standard deviation
+        of the last epoch's accuracy, the same of the validation-chosen one, mean costs; `differences`: every arm
+        against the controls of its budget and against all the data, paired over seeds; and what they were made of.
+    """
+    folder = Path(folder)
+    runs = [_run_row(folder, cell) for cell in plan(recipe)]
+    table = [_table_row(rows) for rows in _grouped(runs)]
+    return {
+        "name": recipe.name,
+        "created": datetime.now(UTC).isoformat("T", "seconds"),
+        "metric": "top1",
+        **json.loads((folder / "networks.json").read_text()),
+        "runs": runs,
+        "table": table,
+        "differences": _differences(runs),
+        "notes": _notes(recipe),
+    }
+
+
+def _run_row(folder: Path, cell: Cell) -> dict[str, Any]:
+    record = RunRecord(folder / cell.folder)
+    status = record.read("status.json", {"state": "missing", "error": None})
+    judged = record.read("evaluation.json", {}) if record.finished else {}
+    last, chosen = judged.get("last"), judged.get("chosen")
+    cost = record.read("cost.json") if record.finished else None
+    return {
+        "arm": cell.arm,
+        "control": cell.control,
+        "budget": cell.budget_label,
+        "images": cost["images"] if cost else None,
+        "seed": cell.recipe.seed,
+        "state": status["state"],
+        "error": status["error"],
+        "folder": cell.folder,
+        "last": last["top1"] if last else None,
+        "chosen": chosen["top1"] if chosen else None,
+        "cost": cost,
+    }
+
+
+def _grouped(runs: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Finished runs by arm and budget, in the order of the plan."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in runs:
+        if row["last"] is not None:
+            groups.setdefault((row["budget"], row["arm"]), []).append(row)
+    by_budget = sorted(groups.values(), key=lambda rows: rows[0]["images"])
+    return [rows for _, same in groupby(by_budget, key=lambda rows: rows[0]["budget"]) for rows in same]
+
+
+def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    first = rows[0]
+    last = [row["last"] for row in rows]
+    mean, half_width = mean_interval(last)
+    chosen = [row["chosen"] for row in rows if row["chosen"] is not None]
+    chosen_mean, chosen_half_width = mean_interval(chosen) if chosen else (None, None)
+    costs = [row["cost"] for row in rows]
+    return {
+        **{key: first[key] for key in ("arm", "control", "budget", "images")},
+        "n": len(rows),
+        "mean": mean,
+        "half_width": half_width,
+        "std": standard_deviation(last),
+        "chosen_mean": chosen_mean,
+        "chosen_half_width": chosen_half_width,
+        "teacher_passes": sum(cost["teacher_passes"] for cost in costs) / len(costs),
+        "seconds": sum(cost["seconds"] for cost in costs) / len(costs),
+        "energy_kwh": sum(cost["energy"]["kwh"] for cost in costs) / len(costs),
+        "energy_kind": costs[0]["energy"]["kind"],
+    }
+
+
+def _differences(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    by_seed: dict[tuple[str, str], dict[int, float]] = {}
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in runs:
+        if row["last"] is not None:
+            by_seed.setdefault((row["arm"], row["budget"]), {})[row["seed"]] = row["last"]
+            first.setdefault((row["arm"], row["budget"]), row)
+    full = next((key for key in by_seed if key[0] == "full"), None)
+    found = []
+    for (arm, budget), values in by_seed.items():
+        if first[arm, budget]["control"]:
+            continue
+        others = [(control, budget) for control in _CONTROLS_OF_BUDGET] + ([full] if full else [])
+        for other in others:
+            shared = values.keys() & by_seed.get(other, {}).keys()
+            if shared:
+                difference = paired_difference(values, by_seed[other])
+                place = {"arm": arm, "against": other[0], "budget": budget, "images": first[arm, budget]["images"]}
+                found.append({**place, **difference})
+    return found
+
+
+def _notes(recipe: Recipe) -> list[str]:
+    training = recipe.training
+    if training.steps is not None:
+        budget = f"Every run takes {training.steps:,} steps of {training.batch_size} images, whatever its budget."
+    else:
+        budget = f"Every run takes {training.epochs:g} epochs of its own transfer set, so small sets cost less."
+    assert recipe.compare is not None
+    seeds = len(recipe.compare.seeds)
+    return [budget, f"{seeds} seed{'s' if seeds > 1 else ''} shared by all arms; differences are paired over them."]

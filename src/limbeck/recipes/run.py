@@ -1,0 +1,230 @@
+"""One run of a recipe: choose the images, teach the student on them, judge it, write everything down."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.state import PartialState
+
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.evaluation.energy import EnergyMeter
+from limbeck.evaluation.evaluation import Evaluation, evaluate
+from limbeck.evaluation.footprints import footprint
+from limbeck.models.classifier import Classifier
+from limbeck.models.weights import load as load_model
+from limbeck.models.weights import save as save_model
+from limbeck.objectives.sums import weighted_sum
+from limbeck.recipes.materials import Materials, build_student, load_images_of, load_weights
+from limbeck.recipes.names import build_criterion
+from limbeck.recipes.schema import Recipe, StudentSettings
+from limbeck.training.loop import TrainingResult, fit
+from limbeck.training.progress import Progress, Silent
+from limbeck.training.record import RunRecord
+from limbeck.transfer.select.galleries import save_gallery
+from limbeck.transfer.select.selection import Selection, select
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run.
+
+    Attributes:
+        folder: where everything about it is.
+        student: after the last step.
+        chosen: at its best validation, None without validation images.
+        evaluation: on the test images, after the last step; None without test images.
+        evaluation_chosen: the same of `chosen`.
+        cost: what it took: images, teacher passes, steps, seconds, energy.
+    """
+
+    folder: Path
+    student: Classifier
+    chosen: Classifier | None
+    evaluation: Evaluation | None
+    evaluation_chosen: Evaluation | None
+    cost: dict[str, Any]
+
+
+def run(
+    recipe: Recipe,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    materials: Materials | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Runs a recipe in `folder`, or goes on with what was begun there.
+
+    Args:
+        recipe: without `compare`.
+        folder: the run folder; made if need be, never overwritten.
+        resume: go on with the run in `folder`; a finished one is only read.
+        materials: images and teacher, where they are loaded already.
+        progress: who watches.
+
+    Raises:
+        UserError: anything the user can mend, before the training starts where it can be known.
+        Interrupted: stopped by Ctrl-C or SIGTERM; resume goes on.
+    """
+    progress = progress or Silent()
+    folder = Path(folder)
+    described = recipe.model_dump(mode="json", exclude={"compare"})
+    with RunRecord.open(folder, described, resume=resume, writes=PartialState().is_main_process) as record:
+        if not record.finished:
+            if materials is None:
+                materials = gather(recipe, folder, progress)
+            _execute(recipe, record, materials, progress)
+    return read_run(folder)
+
+
+def gather(recipe: Recipe, folder: Path, progress: Progress) -> Materials:
+    """Loads the images, and loads the teacher or trains it in `folder`/teacher."""
+    progress.say("loading images")
+    materials = load_images_of(recipe)
+    if recipe.teacher is None:
+        return materials
+    if recipe.teacher.training is None:
+        return replace(materials, teacher=load_weights(recipe.teacher, materials.train))
+    progress.say(f"training the teacher {recipe.teacher.model}")
+    taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, materials=materials, progress=progress)
+    return replace(materials, teacher=taught.student)
+
+
+def teacher_recipe(recipe: Recipe) -> Recipe:
+    """The run that makes a recipe's teacher out of labels."""
+    assert recipe.teacher is not None
+    network = recipe.teacher.model_dump(exclude={"training", "objective"})
+    return recipe.model_copy(
+        update={
+            "name": f"{recipe.name}-teacher",
+            "summary": "",
+            "teacher": None,
+            "student": StudentSettings(**network),
+            "objective": recipe.teacher.objective,
+            "select": None,
+            "training": recipe.teacher.training,
+            "compare": None,
+        }
+    )
+
+
+def read_run(folder: str | Path) -> RunResult:
+    """A finished run from its folder.
+
+    Raises:
+        UserError: the folder holds no finished run.
+    """
+    record = RunRecord(Path(folder))
+    if not record.finished:
+        raise UserError(f"{str(folder)!r} holds no finished run (state: {record.state}); finish it with --resume.")
+    judged = record.read("evaluation.json", {})
+    marks = {key: Evaluation.from_dict(judged[key]) if judged.get(key) else None for key in ("last", "chosen")}
+    chosen = record.folder / "student-chosen"
+    return RunResult(
+        folder=record.folder,
+        student=load_model(record.folder / "student"),
+        chosen=load_model(chosen) if chosen.exists() else None,
+        evaluation=marks["last"],
+        evaluation_chosen=marks["chosen"],
+        cost=record.read("cost.json", {}),
+    )
+
+
+def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: Progress) -> None:
+    images, selection = _transfer_set(recipe, materials)
+    student = build_student(recipe.student, materials.train, seed=recipe.seed)
+    teacher = materials.teacher if recipe.teacher is not None else None
+    with _metering(record):
+        result = fit(
+            student,
+            images,
+            weighted_sum(recipe.resolved_objective()),
+            settings=recipe.training,
+            record=record,
+            seed=recipe.seed,
+            teacher=teacher,
+            validation=materials.validation,
+            accelerator=Accelerator(cpu=recipe.device == "cpu"),
+            progress=progress,
+        )
+    if not record.writes:
+        return
+    chosen = _save_students(result, record)
+    record.write("cost.json", _cost(result, record, images))
+    record.write("evaluation.json", _judge(recipe, result, chosen, materials))
+    if selection is not None:
+        selection.to_parquet(record.folder / "selection.parquet")
+        save_gallery(record.folder / "gallery.safetensors", materials.train, selection)
+    record.set_state("finished")
+
+
+def _transfer_set(recipe: Recipe, materials: Materials) -> tuple[ImageSet, Selection | None]:
+    """The images to teach on: all of them, or the chosen ones in the order of their ids."""
+    if recipe.select is None:
+        return materials.train, None
+    selection = select(
+        materials.train,
+        criterion=build_criterion(recipe.select.criterion),
+        budget=recipe.select.budget,
+        seed=recipe.seed,
+    )
+    return materials.train.subset(selection.ids.sort().values), selection
+
+
+def _save_students(result: TrainingResult, record: RunRecord) -> Classifier | None:
+    save_model(result.student, record.folder / "student")
+    if result.chosen is None:
+        return None
+    chosen = copy.deepcopy(result.student)
+    chosen.load_state_dict(result.chosen.weights)
+    save_model(chosen, record.folder / "student-chosen")
+    return chosen
+
+
+def _judge(recipe: Recipe, result: TrainingResult, chosen: Classifier | None, materials: Materials) -> dict[str, Any]:
+    """Marks on the test images of the last and of the validation-chosen student."""
+    shape = materials.train.shape
+    judged: dict[str, Any] = {
+        "footprint": footprint(result.student, shape, latency=recipe.latency),
+        "last": None,
+        "chosen": None,
+        "chosen_step": result.chosen.step if result.chosen else None,
+    }
+    if materials.test is None:
+        return judged
+    logits = materials.teacher_test_logits
+    judged["last"] = evaluate(result.student, materials.test, teacher_logits=logits).to_dict()
+    if chosen is not None and result.chosen is not None:
+        same = result.chosen.step == result.steps
+        judged["chosen"] = (
+            judged["last"] if same else evaluate(chosen, materials.test, teacher_logits=logits).to_dict()
+        )
+    return judged
+
+
+def _cost(result: TrainingResult, record: RunRecord, images: ImageSet) -> dict[str, Any]:
+    return {
+        "images": len(images),
+        "teacher_passes": result.teacher_passes,
+        "student_steps": result.steps,
+        "seconds": round(result.seconds, 2),
+        "energy": record.read("energy.json"),
+    }
+
+
+@contextmanager
+def _metering(record: RunRecord) -> Iterator[None]:
+    """Adds the energy of what happens inside to what earlier parts of an interrupted run took."""
+    meter = EnergyMeter()
+    try:
+        with meter:
+            yield
+    finally:
+        before = record.read("energy.json") or {"kwh": 0.0}
+        energy = dict(meter.energy)
+        record.write("energy.json", {**energy, "kwh": before["kwh"] + energy["kwh"]})

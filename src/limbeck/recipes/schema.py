@@ -1,0 +1,168 @@
+"""What a recipe may say: one run, and under `compare` the many runs of a comparison."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from limbeck.recipes.names import BudgetSpec, CriterionSpec, DatasetName, ModelName, ObjectiveSpec
+from limbeck.training.settings import TrainingSettings
+
+Natural = Annotated[int, Field(ge=0)]
+Normalisation = Annotated[list[float], Field(min_length=1)]
+
+
+class Part(BaseModel):
+    """Base of all parts of a recipe: an unknown key is an error, a recipe does not change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _named(key: str) -> BeforeValidator:
+    """Lets a lone string stand for a mapping that has only `key`."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str | Path) else value)
+
+
+class Source(Part):
+    """Images by name, folder, file or hub id; see `limbeck.load`."""
+
+    name: DatasetName
+    split: str | None = None
+    size: Annotated[int, Field(ge=1)] | tuple[int, int] | None = None
+    channels: Literal[1, 3] | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    classes: list[str | int] | None = None
+    skip_unreadable: bool = False
+    in_memory: bool | None = None
+
+
+def _count_or_share(value: int | float) -> int | float:
+    if value < 0 or (isinstance(value, float) and value >= 1):
+        raise ValueError(f"must be a count of images >= 0 or a share below 1, got {value}")
+    return value
+
+
+class DataSettings(Part):
+    """Images to learn from and to be judged on.
+
+    `validation` images (a count, or a share below 1) are held out of `train` before anything else sees them. They
+    may choose among the states of a run; the test images choose nothing.
+    """
+
+    train: Annotated[Source, _named("name")]
+    test: Annotated[Source, _named("name")] | None = None
+    validation: Annotated[int | float, AfterValidator(_count_or_share)] = 0.1
+    split_seed: Natural = 0
+
+
+def _both_splits(value: Any) -> Any:
+    return {"train": value, "test": value} if isinstance(value, str | Path) else value
+
+
+class NetworkSettings(Part):
+    """A network by name, or weights that say which network they are of."""
+
+    model: ModelName | None = None
+    weights: str | None = None
+    options: dict[str, Any] = {}
+    num_classes: Annotated[int, Field(ge=1)] | None = None
+    input_size: Annotated[int, Field(ge=1)] | tuple[int, int] | None = None
+    channels: Annotated[int, Field(ge=1)] | None = None
+    mean: Normalisation | None = None
+    std: Normalisation | None = None
+
+
+class StudentSettings(NetworkSettings):
+    """The network that learns; `weights` are its starting point, none mean a fresh start from the seed."""
+
+    @model_validator(mode="after")
+    def _known(self) -> "StudentSettings":
+        if self.model is None and self.weights is None:
+            raise ValueError("`model` or `weights` must be given, got neither")
+        return self
+
+
+class TeacherSettings(NetworkSettings):
+    """The network that is asked: published or own `weights`, or a `model` trained first as `training` says."""
+
+    training: TrainingSettings | None = None
+    objective: ObjectiveSpec = {"cross_entropy": 1.0}
+
+    @model_validator(mode="after")
+    def _taught(self) -> "TeacherSettings":
+        pretrained = self.options.get("pretrained") is True
+        if self.training is not None and (self.model is None or self.weights is not None):
+            raise ValueError("`training` needs a `model` and no `weights`: what has weights is not trained again")
+        if self.weights is None and self.training is None and not pretrained:
+            raise ValueError("`weights` must be given, or `training` to make them; an untrained teacher knows nothing")
+        return self
+
+
+class SelectSettings(Part):
+    """Which images of `data.train` make the transfer set; without this part, all of them."""
+
+    criterion: CriterionSpec = "entropy"
+    budget: BudgetSpec
+
+
+class Arm(Part):
+    """What one arm of a comparison changes in the recipe."""
+
+    select: CriterionSpec = "entropy"
+    objective: ObjectiveSpec | None = None
+    student: Annotated[StudentSettings, _named("model")] | None = None
+    training: dict[str, Any] = {}
+
+
+class CompareSettings(Part):
+    """Arms x budgets x seeds. The controls are added by themselves."""
+
+    arms: dict[str, Annotated[Arm, _named("select")]] = Field(default_factory=lambda: {"entropy": Arm()})
+    budgets: Annotated[list[BudgetSpec], Field(min_length=1)]
+    seeds: Annotated[list[Natural], Field(min_length=1)] = [0, 1, 2]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "CompareSettings":
+        for name, values in (("seeds", self.seeds), ("budgets", self.budgets)):
+            if len(set(map(str, values))) < len(values):
+                raise ValueError(f"`{name}` must be distinct, got {values}")
+        taken = sorted(CONTROLS & self.arms.keys())
+        if taken:
+            raise ValueError(f"the control {taken[0]!r} is added by itself; give the arm another name, or drop it")
+        if not self.arms:
+            raise ValueError("`arms` must hold at least one arm, got none")
+        return self
+
+
+CONTROLS = frozenset(["random", "balanced-random", "no-teacher", "full", "full-no-teacher"])
+
+
+class Recipe(Part):
+    """A run, from data to a judged student; with `compare`, a comparison of many."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    summary: str = ""
+    seed: Natural = 0
+    device: Literal["auto", "cpu"] = "auto"
+    data: Annotated[DataSettings, BeforeValidator(_both_splits)]
+    teacher: Annotated[TeacherSettings, _named("weights")] | None = None
+    student: Annotated[StudentSettings, _named("model")]
+    objective: ObjectiveSpec | None = None
+    select: SelectSettings | None = None
+    training: TrainingSettings
+    compare: CompareSettings | None = None
+    latency: bool = True
+
+    @property
+    def verb(self) -> Literal["compare", "distill", "train"]:
+        """What `limbeck run` does with it."""
+        if self.compare is not None:
+            return "compare"
+        return "train" if self.teacher is None else "distill"
+
+    def resolved_objective(self) -> dict[str, Any]:
+        """The objective, or the usual one: Hinton's with a teacher, cross-entropy without."""
+        if self.objective is not None:
+            return self.objective
+        return {"cross_entropy": 1.0} if self.teacher is None else {"cross_entropy": 0.1, "kd": 0.9}

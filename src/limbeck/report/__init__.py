@@ -1,0 +1,14 @@
+"""A run folder or a comparison folder becomes one HTML file that needs no network and no scripts.
+
+Example:
+    >>> from limbeck.report import write_comparison_report
+    >>> write_comparison_report(Path("runs/cifar10-entropy"))
+    PosixPath('runs/cifar10-entropy/report.html')
+"""
+
+from limbeck.report.comparison import write_comparison_report
+from limbeck.report.figures.frontier import frontier_chart, frontier_svg
+from limbeck.report.run import write_run_report
+from limbeck.report.sentences import headline
+
+__all__ = ["frontier_chart", "frontier_svg", "headline", "write_comparison_report", "write_run_report"]

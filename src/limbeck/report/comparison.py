@@ -1,0 +1,108 @@
+"""The page of a comparison: what was found, then everything needed to doubt it."""
+
+from pathlib import Path
+from typing import Any
+
+from limbeck.files import atomic_write_text
+from limbeck.report import comparison_charts as charts
+from limbeck.report import comparison_tables as tables
+from limbeck.report import page, parts, reading, sentences, text
+from limbeck.report.blocks import Fact, Page, Section
+from limbeck.report.figures import frontier, style
+
+Row = dict[str, Any]
+
+
+def write_comparison_report(folder: Path) -> Path:
+    """Write report.html of a comparison folder, and frontier.svg beside it.
+
+    Args:
+        folder: a comparison folder with results.json; everything else in it is shown if it is there.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        UserError: results.json is missing or broken; the message says how to make it again.
+
+    Example:
+        >>> write_comparison_report(Path("runs/cifar10-entropy"))
+        PosixPath('runs/cifar10-entropy/report.html')
+    """
+    folder = Path(folder)
+    results = reading.results(folder)
+    if results["table"]:
+        atomic_write_text(folder / "frontier.svg", frontier.frontier_svg(results))
+    return page.write(comparison_page(folder, results), folder / "report.html")
+
+
+def comparison_page(folder: Path, results: Row) -> Page:
+    """Everything the page says, before it is HTML."""
+    styles = style.arms(results["runs"])
+    records = charts.metrics_by_arm(folder, results)
+    sections = [
+        charts.frontier_section(results, styles),
+        tables.arms_section(results),
+        tables.differences_section(results),
+        charts.curves_section(results, records, styles),
+        charts.galleries_section(folder, results),
+        charts.classes_section(folder, results),
+        tables.cost_section(results),
+        tables.runs_section(folder, results),
+        parts.recipe_section(folder),
+        parts.environment_section(_environment(folder, results)),
+        _definitions(results),
+    ]
+    return Page(
+        kind="comparison",
+        title=str(results.get("name") or folder.name),
+        lead=sentences.headlines(results),
+        facts=_facts(results),
+        sections=[one for one in sections if one],
+        warning=_warning(results["runs"]),
+        footer=str(results.get("created") or "")[:16].replace("T", " "),
+    )
+
+
+def _warning(runs: list[Row]) -> str:
+    unfinished = sum(run["state"] != "finished" for run in runs)
+    return f"{unfinished} of {text.plural(len(runs), 'run')} did not finish; see Runs." if unfinished else ""
+
+
+def _facts(results: Row) -> list[Fact]:
+    """The marks to measure against, and the first arm at its smallest and its largest budget."""
+    facts = []
+    teacher = results.get("teacher") or {}
+    if top1 := (teacher.get("evaluation") or {}).get("top1"):
+        facts.append(Fact("teacher", text.percent(top1), str(teacher.get("name", ""))))
+    rows = sorted(results["table"], key=lambda row: row["images"])
+    facts += [
+        Fact(text.name(row["arm"]), text.percent(row["mean"]), text.plural(row["images"], "image"))
+        for row in rows
+        if row["arm"] in frontier.FULL
+    ]
+    users = [row for row in rows if not row["control"]]
+    own = [row for row in users if row["arm"] == users[0]["arm"]]
+    for row in own[:1] + own[1:][-1:]:
+        facts.append(
+            Fact(f"{row['arm']} at {row['budget']}", text.percent(row["mean"]), text.plural(row["images"], "image"))
+        )
+    return facts
+
+
+def _environment(folder: Path, results: Row) -> Path:
+    """The folder whose environment.json speaks for the comparison: its own, else the first run's."""
+    folders = [folder, *(folder / run["folder"] for run in results["runs"] if run.get("folder"))]
+    return next((one for one in folders if (one / "environment.json").is_file()), folder)
+
+
+def _definitions(results: Row) -> Section:
+    notes = [
+        "Over n seeds the mean is shown with its 95 % interval from Student's t with n - 1 degrees of freedom; with "
+        "one seed there is no interval. Differences are paired: each seed of an arm with the same seed of the control.",
+        "Controls are added to every comparison: random and class-balanced random images at each budget, the student "
+        "without a teacher at each budget, and all training images with and without the teacher.",
+        *map(str, results.get("notes") or []),
+    ]
+    splits = {"training": "train_images", "validation": "validation_images", "test": "test_images"}
+    return parts.definitions(notes, {split: results.get(key) for split, key in splits.items()})

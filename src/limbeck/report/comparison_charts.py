@@ -1,0 +1,127 @@
+"""The charts of a comparison: frontier, learning curves, galleries, classes."""
+
+from pathlib import Path
+from typing import Any
+
+from limbeck.report import parts, reading, text
+from limbeck.report.blocks import Block, Chart, Gallery, Grid, Legend, Note, Section
+from limbeck.report.embed import figure
+from limbeck.report.figures import curves, frontier, style
+from limbeck.report.gallery import gallery
+
+Row = dict[str, Any]
+Records = dict[tuple[str, str], list[list[Row]]]
+_GALLERY_BYTES = 1_200_000
+
+
+def frontier_section(results: Row, styles: dict[str, style.Arm]) -> Section:
+    if not results["table"]:
+        return Section("frontier", "Frontier", [Note("No run has finished, so there is no frontier to draw.")])
+    drawn = [arm for name, arm in styles.items() if name not in frontier.FULL]
+    main = figure(frontier.frontier(results), "frontier", "Test accuracy against images taught on, for every arm")
+    caption = (
+        "Lines and large dots are means over seeds, bars their 95 % interval, small dots single seeds. Arms with the "
+        "same budget are drawn a few pixels apart."
+    )
+    others = []
+    for cost, words in frontier.COSTS.items():
+        if cost != "images" and frontier.has_cost(results, cost):
+            chart = frontier.frontier(results, cost, height=210)
+            small = figure(chart, f"frontier-{cost}", f"Test accuracy against {words}", width=290)
+            others.append(Chart(small, f"Against {words}"))
+    blocks: list[Block] = [Legend(drawn), Chart(main, "", caption)]
+    return Section("frontier", "Frontier", [*blocks, Grid(others, columns=3)] if others else blocks)
+
+
+def metrics_by_arm(folder: Path, results: Row) -> Records:
+    """Records of the finished runs by (budget, arm), one list per seed; budgets from small to large."""
+    found: Records = {}
+    for run in sorted(results["runs"], key=lambda run: run["images"]):
+        if run["state"] == "finished" and run.get("folder"):
+            records = reading.metrics(folder / run["folder"] / "metrics.jsonl")
+            if records:
+                found.setdefault((str(run["budget"]), run["arm"]), []).append(records)
+    return found
+
+
+def curves_section(results: Row, records: Records, styles: dict[str, style.Arm]) -> Section | None:
+    validation = _curves(records, styles, "validation", "top1")
+    training = _curves(records, styles, "train", "loss")
+    if not validation and not training:
+        return None
+    words = (
+        "Means over seeds of the finished runs. Training loss is over the images of each arm, so its level says how "
+        "hard these are, not how good the student is."
+    )
+    if not results.get("validation_images"):
+        words += " No images were held out for validation, so there are no validation curves."
+    blocks: list[Block] = [
+        Legend(list(styles.values())),
+        *(Grid(charts) for charts in (validation, training) if charts),
+    ]
+    return Section("curves", "Learning curves", [*blocks, Note(words)])
+
+
+def _curves(records: Records, styles: dict[str, style.Arm], kind: str, key: str) -> list[Chart]:
+    """One chart per budget, all with the same y axis."""
+    rows: dict[str, list[Row]] = {}
+    for (budget, arm), runs in records.items():
+        rows.setdefault(budget, []).extend({"arm": arm, **row} for row in curves.mean_over_seeds(runs, kind, key))
+    domain = style.padded((row["value"] for all_ in rows.values() for row in all_), share=0.04)
+    title = {"top1": "Validation top-1", "loss": "Training loss"}[key]
+    charts = []
+    for place, (budget, all_) in enumerate(rows.items()):
+        if all_:
+            chart = curves.arm_curves(all_, styles, domain=domain, share=key == "top1")
+            drawn = figure(chart, f"curve-{key}-{place}", f"{title} against steps at {budget}", width=450)
+            charts.append(Chart(drawn, f"{title}, {budget}"))
+    return charts
+
+
+def galleries_section(folder: Path, results: Row) -> Section | None:
+    """The user's arms first, smaller budgets first, until the page would become heavy."""
+    order = list(dict.fromkeys((run["control"], run["images"], run["arm"], run["budget"]) for run in results["runs"]))
+    blocks: list[Block] = []
+    spent, left_out = 0, 0
+    for _, _, arm, budget in sorted(order, key=lambda one: one[:2]):
+        groups = gallery(folder / "galleries" / f"{arm}@{budget}.safetensors")
+        size = sum(len(picture.uri) for _, pictures in groups for picture in pictures)
+        if groups and spent + size > _GALLERY_BYTES:
+            left_out += 1
+        elif groups:
+            blocks.append(Gallery(f"{text.name(arm)} at {budget}", groups, open=not blocks))
+            spent += size
+    if left_out:
+        blocks.append(Note(f"{left_out} more lie in galleries/ and were left out to keep this page light."))
+    return Section("galleries", "Chosen and left out", blocks) if blocks else None
+
+
+def classes_section(folder: Path, results: Row) -> Section | None:
+    """The user's arm of the largest budget, its first finished seed, beside a random control of the same budget."""
+    finished = [run for run in results["runs"] if run["state"] == "finished" and run.get("folder")]
+    for run in sorted(finished, key=lambda run: (run["control"], -run["images"], run["seed"])):
+        if judged := _evaluation(folder, run):
+            return parts.class_section(judged, _words(run), _control(folder, finished, run))
+    return None
+
+
+def _control(folder: Path, finished: list[Row], run: Row) -> dict[str, list[Row]]:
+    """Accuracy of each class of the strictest random control with the budget and seed of `run`."""
+    for arm in ("balanced-random", "random"):
+        for other in finished:
+            alike = all(other[key] == run[key] for key in ("budget", "seed"))
+            if alike and other["arm"] == arm != run["arm"] and (found := _evaluation(folder, other)):
+                return {
+                    _words(other): [{"class": str(row["class"]), "value": row["top1"]} for row in found["per_class"]]
+                }
+    return {}
+
+
+def _words(run: Row) -> str:
+    return f"{text.name(run['arm'])} at {run['budget']}, seed {run['seed']}"
+
+
+def _evaluation(folder: Path, run: Row) -> Row | None:
+    path = folder / run["folder"] / "evaluation.json"
+    found = reading.json_file(path, f"`limbeck evaluate {path.parent}` makes it again.")
+    return (found or {}).get("last")

@@ -1,0 +1,83 @@
+"""A chart on a page: inline SVG that needs no script, and its specification for the one script that animates it."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import altair as alt
+import vl_convert
+from markupsafe import Markup
+
+from limbeck.report.figures import style
+
+_VEGA_LITE = "v" + ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+FULL_WIDTH = 928  # pixels: the text column of page.css
+_START = """
+for (const holder of document.querySelectorAll("[data-chart]")) {
+  const spec = JSON.parse(holder.querySelector("script").textContent);
+  const still = holder.querySelector("svg");
+  const live = document.createElement("div");
+  live.className = "live";
+  holder.append(live);
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const actions = {export: true, source: false, compiled: false, editor: false};
+  const options = {
+    mode: "vega-lite", renderer: "svg", ast: true, actions, downloadFileName: holder.dataset.chart,
+    tooltip: {theme: dark ? "dark" : "light"},
+  };
+  vegaEmbed(live, spec, options).then(
+    () => { still.remove(); holder.classList.add("ready"); },
+    (error) => { live.remove(); console.error(error); },
+  );
+}
+"""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What the template needs of one chart."""
+
+    key: str
+    label: str
+    svg: Markup
+    spec: Markup
+    fluid: bool
+
+
+def figure(chart: style.AnyChart, key: str, label: str, *, width: int = FULL_WIDTH, fluid: bool = True) -> Figure:
+    """A styled chart ready for the page.
+
+    Args:
+        chart: an unstyled chart without width.
+        key: unique on the page; prefix of all ids in the SVG.
+        label: what is to be seen, for those who cannot see it.
+        width: of the still picture with its axes, in pixels.
+        fluid: whether the live chart takes the width of its container.
+    """
+    still = live = style.styled(chart).to_dict()
+    if fluid:
+        fit = {"autosize": {"type": "fit-x", "contains": "padding"}}
+        still, live = still | fit | {"width": width}, live | fit | {"width": "container"}
+    return Figure(key, label, Markup(svg(still, key)), script_json(live), fluid)
+
+
+def svg(spec: dict[str, Any], key: str) -> str:
+    """A Vega-Lite specification as SVG whose ids all start with `key`, so that many can share a page."""
+    drawn = vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE, allowed_base_urls=[])
+    drawn = re.sub(r'(?<=\bid=")(?=[^"]+")', f"{key}-", drawn)
+    return re.sub(r"(?<=url\(#)", f"{key}-", drawn)
+
+
+def script_json(value: Any) -> Markup:
+    """JSON that may stand in a <script> element: no character of it can end the element or open a comment."""
+    words = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Markup(words.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+@cache
+def bundle() -> str:
+    """vega, vega-lite, vega-embed and the lines that start them, as one script without imports."""
+    script = vl_convert.javascript_bundle(_START, vl_version=_VEGA_LITE)
+    return re.sub(r"</(?=script)", r"<\\/", script.replace("\r", ""), flags=re.IGNORECASE).replace("<!--", r"<\!--")

@@ -1,0 +1,1 @@
+"""Altair charts, one function each; none of them reads a file."""

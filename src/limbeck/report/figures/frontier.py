@@ -1,0 +1,187 @@
+"""The frontier: accuracy against what it cost, every arm beside its controls."""
+
+import json
+from typing import Any
+
+import altair as alt
+
+from limbeck.report import text
+from limbeck.report.figures import style
+
+Row = dict[str, Any]
+FULL = ("full", "full-no-teacher")
+COSTS = {
+    "images": "images taught on",
+    "teacher_passes": "teacher passes",
+    "seconds": "seconds of training",
+    "energy_kwh": "energy (Wh)",
+}
+_LINE = 14  # pixels between two lines of text
+
+
+def frontier_chart(results: Row) -> alt.LayerChart:
+    """Top-1 accuracy against images: mean, 95 % interval and single seeds; teacher and full data as rules.
+
+    Args:
+        results: the content of results.json of a comparison.
+    """
+    chart = frontier(results, ink=style.PAPER_INK, legend=True, height=360).properties(width=620)
+    return style.styled(chart, ink=style.PAPER_INK, background="white")
+
+
+def frontier_svg(results: Row) -> str:
+    """`frontier_chart` as SVG with a white background, for a README or a paper."""
+    from limbeck.report.embed import svg
+
+    return svg(frontier_chart(results).to_dict(), "frontier")
+
+
+def frontier(
+    results: Row, cost: str = "images", *, ink: str = style.PAGE_INK, legend: bool = False, height: int = 340
+) -> alt.LayerChart:
+    """The frontier against one of `COSTS`, unstyled; only the one against images names its rules."""
+    main = cost == "images"
+    means, seeds, rules = _means(results, cost), _seeds(results, cost), _rules(results)
+    styles = {arm: one for arm, one in style.arms(results["runs"]).items() if arm not in FULL}
+    heights = [row[key] for row in means for key in ("mean", "low", "high")] + [row["top1"] for row in seeds + rules]
+    domain = style.padded(heights)
+    labels = _labels(rules, height / (domain[1] - domain[0])) if main else []
+    if labels:
+        room = (labels[0]["lines"] * _LINE + 4) / height
+        domain[1] = max(domain[1], (rules[0]["top1"] - room * domain[0]) / (1 - room))
+    scale = style.cost_scale(row["x"] for row in means + seeds)
+    x = alt.X("x:Q", scale=scale, title=COSTS[cost], axis=_axis(means, cost))
+    y = alt.Y(
+        "mean:Q",
+        scale=alt.Scale(domain=domain, nice=False, zero=False),
+        title="top-1 accuracy on the test set" if main else None,
+        axis=alt.Axis(tickCount=6, labelExpr="datum.value > 1 ? '' : format(datum.value, '~%')"),
+    )
+    layers = _rule_layers(rules, labels, ink)
+    for place, arm in enumerate(styles):
+        offset = (place - (len(styles) - 1) / 2) * 5 if main else 0  # pixels: arms share their budgets
+        layers += _arm_layers(arm, means, seeds, x, y, styles, offset, legend)
+    return alt.LayerChart(layer=layers).properties(height=height)
+
+
+def has_cost(results: Row, cost: str) -> bool:
+    """Whether any arm has a positive value of `cost`."""
+    return any((row["x"] or 0) > 0 for row in _means(results, cost))
+
+
+def _means(results: Row, cost: str) -> list[Row]:
+    rows = []
+    for row in sorted(results["table"], key=lambda row: row["images"]):
+        if row["arm"] in FULL or not text.is_number(row["mean"]) or not text.is_number(row.get(cost)):
+            continue
+        half = row["half_width"] if text.is_number(row["half_width"]) else None
+        rows.append(
+            {
+                "arm": row["arm"],
+                "x": _shown(row[cost], cost),
+                "mean": row["mean"],
+                "low": None if half is None else row["mean"] - half,
+                "high": None if half is None else row["mean"] + half,
+                "budget": str(row["budget"]),
+                "accuracy": text.spread(row["mean"], half),
+                "n": row["n"],
+            }
+        )
+    return rows
+
+
+def _seeds(results: Row, cost: str) -> list[Row]:
+    found = []
+    for run in results["runs"]:
+        spent = dict(run.get("cost") or {}, images=run["images"])
+        spent["energy_kwh"] = (spent.get("energy") or {}).get("kwh")
+        if run["arm"] not in FULL and text.is_number(run.get("last")) and text.is_number(spent.get(cost)):
+            seed = {"arm": run["arm"], "x": _shown(spent[cost], cost), "top1": run["last"], "seed": run["seed"]}
+            found.append(seed | {"accuracy": text.percent(run["last"], 2), "budget": str(run["budget"])})
+    return found
+
+
+def _shown(value: float, cost: str) -> float:
+    return value * 1000 if cost == "energy_kwh" else value
+
+
+def _rules(results: Row) -> list[Row]:
+    teacher = results.get("teacher") or {}
+    found = {"teacher": (teacher.get("evaluation") or {}).get("top1")}
+    found |= {text.name(row["arm"]): row["mean"] for row in results["table"] if row["arm"] in FULL}
+    rows = [{"label": f"{label} {text.percent(top1)}", "top1": top1} for label, top1 in found.items()]
+    return sorted((row for row in rows if text.is_number(row["top1"])), key=lambda row: -row["top1"])
+
+
+def _labels(rules: list[Row], pixels: float) -> list[Row]:
+    """One label above each rule; rules too close for that share one of several lines, in the order of the rules.
+
+    Args:
+        rules: from high to low.
+        pixels: height of one unit of accuracy.
+    """
+    labels: list[Row] = []
+    for i, rule in enumerate(rules):
+        if i and (rules[i - 1]["top1"] - rule["top1"]) * pixels < _LINE + 4:
+            labels[-1]["label"] += f"\n{rule['label']}"
+            labels[-1]["lines"] += 1
+        else:
+            labels.append({**rule, "lines": 1})
+    return labels
+
+
+def _rule_layers(rules: list[Row], labels: list[Row], ink: str) -> list[alt.Chart]:
+    """Labels sit at the left, where a frontier is low."""
+    height = alt.Y("top1:Q")
+    lines = alt.Chart(style.values(rules)).mark_rule(color=style.RULE, strokeWidth=1.25, opacity=0.9)
+    layers = [lines.encode(y=height, tooltip=alt.Tooltip("label:N"))] if rules else []
+    for label in labels:
+        rise = -4 - (label["lines"] - 1) * _LINE  # lines are laid downwards from the first
+        words = alt.Chart(style.values([label])).mark_text(
+            align="left", dx=5, dy=rise, baseline="bottom", fontSize=11, lineHeight=_LINE, lineBreak="\n", color=ink
+        )
+        layers.append(words.encode(y=height, text="label:N", x=alt.value(0)))
+    return layers
+
+
+def _axis(means: list[Row], cost: str) -> alt.Axis:
+    """Ticks at the budgets, each with its name under the count."""
+    if cost != "images":
+        words = "datum.value < 0 ? '' : format(datum.value, datum.value < 10000 ? ',~f' : '~s')"
+        return alt.Axis(grid=False, tickCount=4, labelExpr=words, labelOverlap=True)
+    names = {f"{row['x']:g}": row["budget"] for row in means if row["budget"] != f"{row['x']:g}"}
+    words = f"[format(datum.value, ','), {json.dumps(names)}[datum.value] || '']"
+    return alt.Axis(grid=False, values=sorted({row["x"] for row in means}), labelExpr=words, labelOverlap=True)
+
+
+def _legend() -> alt.Legend:
+    names = f"({json.dumps(text.NAMES)})[datum.label] || datum.label"
+    return alt.Legend(orient="bottom", columns=4, symbolType="stroke", symbolSize=700, symbolOpacity=1, labelExpr=names)
+
+
+def _arm_layers(
+    arm: str,
+    means: list[Row],
+    seeds: list[Row],
+    x: alt.X,
+    y: alt.Y,
+    styles: dict[str, style.Arm],
+    offset: float,
+    legend: bool,
+) -> list[alt.Chart]:
+    own_means = [row for row in means if row["arm"] == arm]
+    own_seeds = [row for row in seeds if row["arm"] == arm]
+    key = _legend() if legend else None
+    strokes = alt.Scale(domain=list(styles), range=[list(one.dash) for one in styles.values()])
+    dashes = alt.StrokeDash("arm:N", scale=strokes, legend=key, title=None)
+    colour = style.colours(styles, key)
+    mean = alt.Chart(style.values(own_means)).encode(x=x, y=y, color=colour)
+    told = [alt.Tooltip(f"{key}:N") for key in ("arm", "budget", "accuracy", "n")]
+    told_seed = [alt.Tooltip(f"{key}:N") for key in ("arm", "budget", "seed", "accuracy")]
+    dots = alt.Chart(style.values(own_seeds)).mark_point(filled=True, size=20, opacity=0.45, xOffset=offset)
+    return [
+        mean.mark_line(strokeWidth=2, xOffset=offset).encode(strokeDash=dashes),
+        mean.mark_rule(strokeWidth=1.5, xOffset=offset).encode(y="low:Q", y2="high:Q"),
+        dots.encode(x=x, y="top1:Q", color=colour, tooltip=told_seed),
+        mean.mark_point(filled=True, size=60, opacity=1, xOffset=offset).encode(tooltip=told),
+    ]

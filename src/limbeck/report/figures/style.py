@@ -1,0 +1,96 @@
+"""One look for all charts: colours that read on white and on near-black, text in the colour of the page around it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import altair as alt
+
+from limbeck.report.text import is_number
+
+AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart)
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+PAGE_INK = "currentColor"
+PAPER_INK = "#24292f"
+RULE = "#7d8590"
+USER_COLOURS = ("#2f81f7", "#e8710a", "#1a9e6b", "#b658c4", "#d1433f", "#a07d00", "#0e9aa7", "#8a63d2")
+CONTROL_STYLES: dict[str, tuple[str, tuple[int, ...]]] = {
+    "random": ("#9aa1ab", (2, 3)),
+    "balanced-random": ("#6e7681", (7, 3)),
+    "no-teacher": ("#b3a394", (7, 3, 2, 3)),
+    "full": ("#6e7681", (1, 0)),
+    "full-no-teacher": ("#b3a394", (1, 0)),
+}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """How one arm is drawn, the same in every chart of a page."""
+
+    name: str
+    colour: str
+    dash: tuple[int, ...]
+    control: bool
+
+
+def arms(rows: Iterable[dict[str, Any]]) -> dict[str, Arm]:
+    """Styles by arm from anything with `arm` and `control`: the user's arms first and in colour, controls in grey."""
+    control = {row["arm"]: bool(row["control"]) for row in rows}
+    users = [arm for arm, is_control in control.items() if not is_control]
+    styles = {arm: Arm(arm, USER_COLOURS[i % len(USER_COLOURS)], (1, 0), False) for i, arm in enumerate(users)}
+    known = [arm for arm in CONTROL_STYLES if control.get(arm)]
+    others = [arm for arm, is_control in control.items() if is_control and arm not in CONTROL_STYLES]
+    styles |= {arm: Arm(arm, *CONTROL_STYLES.get(arm, (RULE, (4, 2))), True) for arm in known + others}
+    return styles
+
+
+def colours(styles: dict[str, Arm], legend: alt.Legend | None = None) -> alt.Color:
+    """The colour channel of the field `arm`."""
+    scale = alt.Scale(domain=list(styles), range=[arm.colour for arm in styles.values()])
+    return alt.Color("arm:N", scale=scale, legend=legend, title=None)
+
+
+def values(rows: Iterable[dict[str, Any]]) -> alt.Data:
+    """Rows as inline data."""
+    return alt.Data(values=list(rows))
+
+
+def padded(numbers: Iterable[float | None], share: float = 0.08) -> list[float]:
+    """The range of `numbers` with room on both sides."""
+    known = [one for one in numbers if one is not None and is_number(one)]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    room = (high - low) * share or 0.01
+    return [low - room, high + room]
+
+
+def cost_scale(numbers: Iterable[float]) -> alt.Scale:
+    """Logarithmic where the numbers are positive and span more than a factor of four, else from zero."""
+    known = list(numbers)
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    if low > 0 and high / low > 4:
+        return alt.Scale(type="log", nice=False, padding=24)
+    return alt.Scale(zero=True, nice=False, padding=24)
+
+
+def styled(chart: AnyChart, *, ink: str = PAGE_INK, background: str = "transparent") -> AnyChart:
+    """`chart` in the look of the page (transparent, text in the page's colour) or of paper (white, dark ink)."""
+    label = {"labelColor": ink, "titleColor": ink, "labelFontSize": 12, "titleFontSize": 12}
+    axis = label | {
+        "titleFontWeight": "normal",
+        "gridColor": ink,
+        "gridOpacity": 0.1,
+        "domainColor": ink,
+        "domainOpacity": 0.35,
+        "tickColor": ink,
+        "tickOpacity": 0.35,
+        "labelOpacity": 0.85,
+        "labelPadding": 5,
+        "titlePadding": 10,
+    }
+    return (
+        chart.configure(background=background, font=FONT, padding=6)
+        .configure_axis(**axis)
+        .configure_legend(**label, symbolStrokeWidth=2.5)
+        .configure_title(color=ink, fontSize=13, anchor="start", fontWeight=600)
+        .configure_view(stroke=None)
+    )

@@ -1,0 +1,90 @@
+"""Reads what a run or a comparison left in its folder; a part that is absent is None, a broken one is a `UserError`."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import UserError
+
+RESULT_KEYS = {
+    "runs": ("arm", "control", "budget", "images", "seed", "state"),
+    "table": ("arm", "control", "budget", "images", "n", "mean", "half_width"),
+    "differences": ("arm", "against", "budget", "images", "n", "mean", "low", "high", "beyond_noise"),
+}
+
+
+def json_file(path: Path, mend: str) -> Any:
+    """The content of a JSON file, None if there is none.
+
+    Args:
+        path: the file.
+        mend: what to do about a broken one, as a sentence.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}). {mend}") from error
+
+
+def text_file(path: Path) -> str | None:
+    return path.read_text("utf-8", errors="replace") if path.is_file() else None
+
+
+def results(folder: Path) -> dict[str, Any]:
+    """results.json of a comparison folder, checked for the parts that every page needs."""
+    path = folder / "results.json"
+    mend = f"`limbeck compare {folder / 'recipe.yaml'}` makes it again; finished runs are not repeated."
+    found = json_file(path, mend)
+    if found is None:
+        raise UserError(f"{path} is missing, so there is no comparison to report. {mend}")
+    if not isinstance(found, dict):
+        raise UserError(f"{path} must hold an object, got {type(found).__name__}. {mend}")
+    for part, keys in RESULT_KEYS.items():
+        rows = found.setdefault(part, [])
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= set(keys) for row in rows):
+            raise UserError(f"{path}: every entry of `{part}` must have {', '.join(keys)}. {mend}")
+    _fill_images(found["runs"])
+    return found
+
+
+def _fill_images(runs: list[dict[str, Any]]) -> None:
+    """A run that never finished does not know its number of images; others of its budget do."""
+    known = {run["budget"]: run["images"] for run in runs if run["images"] is not None}
+    for run in runs:
+        if run["images"] is None:
+            run["images"] = known.get(run["budget"], 0)
+
+
+def metrics(path: Path) -> list[dict[str, Any]]:
+    """The records of metrics.jsonl by kind and step.
+
+    A killed run may leave half a line, and a resumed one logs some steps again: broken lines are skipped and the last
+    record of a (kind, step) counts.
+    """
+    records: dict[tuple[str, int], dict[str, Any]] = {}
+    for line in (text_file(path) or "").splitlines():
+        try:
+            record = json.loads(line)
+            records[record["kind"], record["step"]] = record
+        except (ValueError, KeyError, TypeError):
+            continue
+    return sorted(records.values(), key=lambda record: record["step"])
+
+
+def thin(rows: list[dict[str, Any]], limit: int = 160) -> list[dict[str, Any]]:
+    """At most `limit` rows, evenly spread, first and last among them."""
+    if len(rows) <= limit:
+        return rows
+    return [rows[round(i * (len(rows) - 1) / (limit - 1))] for i in range(limit)]
+
+
+def flat(tree: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
+    """A nested dict as (dotted name, value) pairs."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, ", ".join(map(str, tree)) if isinstance(tree, list) else str(tree)

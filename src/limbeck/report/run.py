@@ -1,0 +1,199 @@
+"""The page of one run: how it learned, how good the student is, what it cost."""
+
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import UserError
+from limbeck.report import page, parts, reading, text
+from limbeck.report.blocks import Block, Chart, Code, Fact, Gallery, Grid, Note, Page, Section, Table
+from limbeck.report.embed import figure
+from limbeck.report.figures import curves
+from limbeck.report.gallery import gallery
+
+Row = dict[str, Any]
+_WARNINGS = {
+    "running": "This run is not over: the numbers are those of the last checkpoint.",
+    "interrupted": "This run was interrupted; --resume goes on from its last checkpoint.",
+    "failed": "This run failed; see What went wrong.",
+}
+
+
+def write_run_report(folder: Path) -> Path:
+    """Write report.html of a run folder; parts that the run does not have are left out.
+
+    Args:
+        folder: a run folder, of a finished run or of one that stopped.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        UserError: the folder holds no run, or a file in it is broken.
+
+    Example:
+        >>> write_run_report(Path("runs/teacher"))
+        PosixPath('runs/teacher/report.html')
+    """
+    folder = Path(folder)
+    if not any((folder / name).is_file() for name in ("status.json", "metrics.jsonl", "evaluation.json")):
+        raise UserError(
+            f"{folder} holds no run: no status.json, metrics.jsonl or evaluation.json. `limbeck ls runs` lists runs."
+        )
+    return page.write(run_page(folder), folder / "report.html")
+
+
+def run_page(folder: Path) -> Page:
+    """Everything the page says, before it is HTML."""
+    mend = f"`limbeck evaluate {folder}` makes it again."
+    judged = reading.json_file(folder / "evaluation.json", mend) or {}
+    status = reading.json_file(folder / "status.json", "Resume the run with --resume; it writes the file again.") or {}
+    cost = reading.json_file(folder / "cost.json", "Delete it to report without the cost.") or {}
+    records = reading.metrics(folder / "metrics.jsonl")
+    last = judged.get("last") or {}
+    sections = [
+        _status(status),
+        _evaluation(judged),
+        _curves(records),
+        parts.class_section(last, "this student", _agreement(last)),
+        _gallery(folder),
+        _cost(cost, judged),
+        parts.recipe_section(folder),
+        parts.environment_section(folder),
+        parts.definitions([], {"test": last.get("n")}),
+    ]
+    state = status.get("state", "finished")
+    return Page(
+        kind="run",
+        title=f"{folder.parent.name}, {folder.name}" if folder.name.startswith("seed-") else folder.name,
+        lead=[_lead(judged, cost, records, state)],
+        facts=_facts(judged, cost),
+        sections=[one for one in sections if one],
+        warning=_WARNINGS.get(state, ""),
+    )
+
+
+def _lead(judged: Row, cost: Row, records: list[Row], state: str) -> str:
+    last = judged.get("last")
+    if not last:
+        steps = max((record["step"] for record in records), default=0)
+        return f"Not evaluated: the run is {state} after {text.plural(steps, 'step')}"
+    images = cost.get("images")
+    taught = f", taught on {text.plural(images, 'image')}" if images else ""
+    passes = f" with {text.number(cost['teacher_passes'])} teacher passes" if cost.get("teacher_passes") else ""
+    right = f"{text.percent(last['top1'], 2)} of {text.number(last['n'])} test images"
+    return f"The student is right on {right}{taught}{passes}"
+
+
+def _facts(judged: Row, cost: Row) -> list[Fact]:
+    last, chosen, footprint = (judged.get(key) or {} for key in ("last", "chosen", "footprint"))
+    facts = []
+    if last:
+        facts.append(Fact("last epoch", text.percent(last["top1"], 2), "top-1 on the test set"))
+    if chosen:
+        step = f"step {text.number(judged.get('chosen_step'))}"
+        facts.append(Fact("validation-chosen", text.percent(chosen["top1"], 2), step))
+    if footprint:
+        on_disk = text.size(footprint.get("size_bytes"))
+        facts.append(Fact("parameters", text.large(footprint.get("parameters")), on_disk))
+    if cost:
+        facts.append(Fact("time", text.duration(cost.get("seconds")), parts.energy_words(cost.get("energy"))))
+    return facts
+
+
+def _status(status: Row) -> Section | None:
+    if not status.get("error"):
+        return None
+    return Section("error", "What went wrong", [Code("Error", str(status["error"]), open=True)])
+
+
+def _evaluation(judged: Row) -> Section:
+    columns = {"Last epoch": judged.get("last"), "Validation-chosen": judged.get("chosen")}
+    known = {title: found for title, found in columns.items() if found}
+    if not known:
+        words = "The run had no labelled test images." if judged else "This run has no evaluation.json yet."
+        return Section("evaluation", "Evaluation", [Note(words)])
+    measures = {
+        "Top-1": lambda found: text.percent(found.get("top1"), 2),
+        "Top-5": lambda found: text.percent(found.get("top5"), 2),
+        "Negative log-likelihood": lambda found: text.number(found.get("nll"), 4),
+        "Expected calibration error": lambda found: text.percent(found.get("ece"), 2),
+        "Agreement with the teacher": lambda found: text.percent(_fidelity(found, "agreement"), 2),
+        "Divergence from the teacher (nats)": lambda found: text.number(_fidelity(found, "divergence"), 4),
+        "Top-1 of the teacher": lambda found: text.percent(_fidelity(found, "teacher_top1"), 2),
+    }
+    rows = [(label, *(show(found) for found in known.values())) for label, show in measures.items()]
+    rows = [row for row in rows if set(row[1:]) != {text.ABSENT}]
+    caption = f"On {text.number(next(iter(known.values())).get('n'))} test images"
+    blocks: list[Block] = [Table(caption, ("Measure", *known), rows)]
+    if "Validation-chosen" not in known:
+        blocks.append(Note("No step was chosen by validation: the run had no validation split."))
+    return Section("evaluation", "Evaluation", blocks)
+
+
+def _fidelity(found: Row, measure: str) -> float | None:
+    return (found.get("fidelity") or {}).get(measure)
+
+
+def _curves(records: list[Row]) -> Section | None:
+    train = [record for record in records if record["kind"] == "train"]
+    losses = _series(train, lambda record: {"loss": record.get("loss"), **_terms(record)})
+    validation = [record for record in records if record["kind"] == "validation"]
+    charts = [
+        ("loss", "Training loss", losses, False),
+        ("top1", "Validation top-1", _series(validation, lambda one: {"top-1": one.get("top1")}), True),
+        ("nll", "Validation loss", _series(validation, lambda one: {"nll": one.get("nll")}), False),
+        ("rate", "Learning rate", _series(train, lambda one: {"rate": one.get("learning_rate")}), False),
+    ]
+    drawn = [
+        Chart(
+            figure(curves.series_curves(rows, share=share), f"curve-{key}", f"{title} against steps", width=450), title
+        )
+        for key, title, rows, share in charts
+        if rows
+    ]
+    if not drawn:
+        return None
+    note = [] if validation else [Note("The run had no validation split, so there are no validation curves.")]
+    return Section("curves", "Learning curves", [Grid(drawn), *note])
+
+
+def _terms(record: Row) -> Row:
+    """The terms of the loss, unless the only one is the loss itself."""
+    terms = record.get("terms") or {}
+    return terms if len(terms) > 1 else {}
+
+
+def _series(records: list[Row], values: Any) -> list[Row]:
+    return [
+        {"series": series, "step": record["step"], "value": value}
+        for record in reading.thin(records)
+        for series, value in values(record).items()
+        if text.is_number(value)
+    ]
+
+
+def _agreement(last: Row) -> dict[str, list[Row]]:
+    found = (last.get("fidelity") or {}).get("per_class")
+    if not found:
+        return {}
+    return {"agreement with the teacher": [{"class": str(row["class"]), "value": row["agreement"]} for row in found]}
+
+
+def _gallery(folder: Path) -> Section | None:
+    groups = gallery(folder / "gallery.safetensors")
+    blocks = [Gallery("Images at both ends of the score", groups, open=True)]
+    return Section("gallery", "Chosen and left out", blocks) if groups else None
+
+
+def _cost(cost: Row, judged: Row) -> Section | None:
+    rows = [
+        ("Images", text.number(cost.get("images"))),
+        ("Teacher passes", text.number(cost.get("teacher_passes"))),
+        ("Steps", text.number(cost.get("student_steps"))),
+        ("Time", text.duration(cost.get("seconds"))),
+        ("Energy", parts.energy_words(cost.get("energy"))),
+        ("How the energy is known", str((cost.get("energy") or {}).get("how") or text.ABSENT)),
+    ]
+    tables = [Table("What the run took", ("What", "Amount"), rows)] if cost else []
+    footprint = parts.footprint_table({"student": judged.get("footprint")})
+    return Section("cost", "Cost", [*tables, *([footprint] if footprint else [])]) if tables or footprint else None

@@ -1,0 +1,98 @@
+"""What a comparison found, said honestly: which arm, against which control, at which budget, by how much."""
+
+from typing import Any
+
+from limbeck.report import text
+
+Row = dict[str, Any]
+_HONEST = ("balanced-random", "random")
+
+
+def verdict(row: Row) -> str:
+    """One difference in two words: 'better', 'worse', 'within seed noise' or 'one seed only'."""
+    if row["n"] < 2 or row["low"] is None or row["high"] is None:
+        return "one seed only"
+    if not row["beyond_noise"]:
+        return "within seed noise"
+    return "better" if row["mean"] > 0 else "worse"
+
+
+def difference(row: Row) -> str:
+    """One difference as a sentence with its interval.
+
+    Example:
+        >>> difference({"arm": "entropy", "against": "random", "budget": "10 %", "n": 3, "mean": 0.013,
+        ...             "low": 0.006, "high": 0.02, "beyond_noise": True})
+        'entropy is 1.3 points above random at 10 % (95 % interval 0.6 to 2.0, n = 3 seeds), beyond seed noise'
+    """
+    found = verdict(row)
+    start = f"{text.name(row['arm'])} is {_distance(row)} {text.name(row['against'])} at {row['budget']}"
+    if found == "one seed only":
+        return f"{start} with a single seed (n = 1), so seed noise is unknown"
+    noise = "within seed noise" if found == "within seed noise" else "beyond seed noise"
+    return f"{start} (95 % interval {interval(row)}, n = {text.plural(row['n'], 'seed')}), {noise}"
+
+
+def interval(row: Row) -> str:
+    """Both ends of the interval in points, or a dash."""
+    if row["low"] is None or row["high"] is None:
+        return text.ABSENT
+    return f"{text.points(row['low'], signed=False)} to {text.points(row['high'], signed=False)}"
+
+
+def headlines(results: Row) -> list[str]:
+    """One sentence for each of the user's arms, against the strictest control there is, over all budgets."""
+    arms = list(dict.fromkeys(run["arm"] for run in results["runs"] if not run["control"]))
+    sentences = [_arm(arm, results["differences"]) for arm in arms]
+    return [one for one in sentences if one] or [_nothing(results)]
+
+
+def headline(results: Row) -> str:
+    """The finding of a comparison in plain words, for a terminal or the top of a page."""
+    return " ".join(f"{one}." for one in headlines(results))
+
+
+def _distance(row: Row) -> str:
+    if row["mean"] == 0:
+        return "level with"
+    side = "above" if row["mean"] > 0 else "below"
+    return f"{text.points(abs(row['mean']), signed=False)} points {side}"
+
+
+def _arm(arm: str, differences: list[Row]) -> str:
+    control = next((one for one in _HONEST if any(_is(row, arm, one) for row in differences)), None)
+    rows = sorted((row for row in differences if control and _is(row, arm, control)), key=lambda row: row["images"])
+    if not rows or control is None:
+        return ""
+    if len(rows) == 1:
+        return difference(rows[0])
+    against, seeds = text.name(control), sorted({row["n"] for row in rows})
+    clauses = [
+        f"{words} at {_places(found)}"
+        for kind, words in (
+            ("better", "above {} beyond seed noise"),
+            ("worse", "below {} beyond seed noise"),
+            ("within seed noise", "within seed noise of {}"),
+            ("one seed only", "compared with {} on one seed only"),
+        )
+        if (found := [row for row in rows if verdict(row) == kind])
+    ]
+    count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    named = [clause.format("it" if i else against) for i, clause in enumerate(clauses)]
+    return f"{arm} is {', and '.join(named)}; n = {count} {'seed' if seeds[-1] == 1 else 'seeds'}"
+
+
+def _is(row: Row, arm: str, against: str) -> bool:
+    return row["arm"] == arm and row["against"] == against
+
+
+def _places(rows: list[Row]) -> str:
+    return text.listing(f"{row['budget']} ({text.points(row['mean'])} points)" for row in rows)
+
+
+def _nothing(results: Row) -> str:
+    finished = sum(run["state"] == "finished" for run in results["runs"])
+    return (
+        f"Nothing can be said yet: no arm has a finished run beside a random control at the same budget "
+        f"({finished} of {text.plural(len(results['runs']), 'run')} finished)"
+    )

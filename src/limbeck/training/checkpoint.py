@@ -1,0 +1,100 @@
+"""The whole state of a run in one safetensors file, without pickle, replaced in one atomic step."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from limbeck.errors import UserError
+from limbeck.files import atomic_path
+
+
+@dataclass
+class Checkpoint:
+    """State after `step` steps.
+
+    Attributes:
+        step: steps done.
+        tensors: everything that is a tensor, under dotted names.
+        notes: everything that JSON can hold.
+    """
+
+    step: int
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def put(self, prefix: str, tensors: dict[str, Tensor]) -> None:
+        self.tensors.update({f"{prefix}.{name}": tensor for name, tensor in tensors.items()})
+
+    def take(self, prefix: str) -> dict[str, Tensor]:
+        start = f"{prefix}."
+        return {name[len(start) :]: tensor for name, tensor in self.tensors.items() if name.startswith(start)}
+
+    def put_module(self, prefix: str, module: nn.Module) -> None:
+        self.put(prefix, module.state_dict())
+
+    def put_optimizer(self, prefix: str, optimizer: torch.optim.Optimizer) -> None:
+        """Momentum buffers and counters as tensors, parameter groups as notes."""
+        state = optimizer.state_dict()
+        for index, entries in state["state"].items():
+            self.put(f"{prefix}.{index}", {key: value for key, value in entries.items() if isinstance(value, Tensor)})
+        self.notes[prefix] = {
+            "groups": state["param_groups"],
+            "plain": {
+                index: {key: value for key, value in entries.items() if not isinstance(value, Tensor)}
+                for index, entries in state["state"].items()
+            },
+        }
+
+    def restore_optimizer(self, prefix: str, optimizer: torch.optim.Optimizer) -> None:
+        notes = self.notes[prefix]
+        state: dict[int, dict[str, Any]] = {int(index): dict(plain) for index, plain in notes["plain"].items()}
+        for name, tensor in self.take(prefix).items():
+            index, key = name.split(".", 1)
+            state[int(index)][key] = tensor
+        optimizer.load_state_dict({"state": state, "param_groups": notes["groups"]})
+        # Fused optimisers read weights and their momenta in one sweep of memory: both must lie in the same order.
+        for parameter, entries in optimizer.state.items():
+            for key, value in entries.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    entries[key] = torch.empty_like(parameter).copy_(value)
+
+    def save(self, path: Path) -> None:
+        """Replaces `path`; on a full disk the old checkpoint stays intact.
+
+        Raises:
+            UserError: no space left, or no permission.
+        """
+        # safetensors demands contiguous memory, which channels-last weights are not.
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
+        notes = {"step": str(self.step), "notes": json.dumps(self.notes)}
+        with atomic_path(path) as temporary:
+            try:
+                save_file(tensors, temporary, metadata=notes)
+            except SafetensorError as error:
+                # safetensors wraps the operating system's error and keeps only its text.
+                if "No space left" in str(error) or "os error 28" in str(error):
+                    raise OSError(28, "No space left on device") from error
+                raise
+
+    @classmethod
+    def load(cls, path: Path) -> "Checkpoint":
+        """Reads a checkpoint.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata()
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            return cls(int(metadata["step"]), tensors, json.loads(metadata["notes"]))
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"the checkpoint {str(path)!r} cannot be read ({error}); remove it to start the run from its beginning."
+            ) from error

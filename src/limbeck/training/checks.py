@@ -1,0 +1,82 @@
+"""Whether the parts of a run fit together, asked before the first step."""
+
+from torch import Tensor
+
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.objectives.sums import WeightedSum
+from limbeck.training.settings import TrainingSettings
+
+
+def check_parts(
+    student: Classifier,
+    images: ImageSet,
+    objective: WeightedSum,
+    settings: TrainingSettings,
+    teacher: Classifier | None,
+    soft_labels: Tensor | None,
+    validation: ImageSet | None,
+) -> None:
+    """Raises a UserError that lists everything that does not fit."""
+    wrong = [
+        *_classes(student, images, teacher, soft_labels),
+        *_needs(objective, images, teacher, soft_labels),
+        *_weights("teacher", teacher),
+        *_weights("student", student),
+    ]
+    if len(images) == 0:
+        wrong.append("the transfer set is empty; choose a larger budget")
+    if validation is not None and validation.labels is None:
+        wrong.append("validation images must be labelled; set `data.validation: 0` to train without them")
+    if settings.validations and validation is not None and validation.num_classes != student.num_classes:
+        wrong.append(
+            f"the student tells {student.num_classes} classes apart, but validation images have {validation.num_classes}"
+        )
+    if wrong:
+        raise UserError("; ".join(wrong) + ".")
+
+
+def _classes(student: Classifier, images: ImageSet, teacher: Classifier | None, soft_labels: Tensor | None) -> list[str]:
+    wrong = []
+    count = student.num_classes
+    if teacher is not None and teacher.num_classes != count:
+        wrong.append(
+            f"teacher and student must have the same classes, got {teacher.num_classes} of {teacher.name} and "
+            f"{count} of {student.name}; set `student.num_classes: {teacher.num_classes}`"
+        )
+    if images.labels is not None and images.num_classes != count:
+        wrong.append(
+            f"the student {student.name} tells {count} classes apart, but the images ({images.name}) have "
+            f"{images.num_classes}; set `student.num_classes: {images.num_classes}`"
+        )
+    if soft_labels is not None and tuple(soft_labels.shape) != (len(images), count):
+        wrong.append(f"`soft_labels` must be [{len(images)}, {count}], got {list(soft_labels.shape)}")
+    return wrong
+
+
+def _needs(
+    objective: WeightedSum, images: ImageSet, teacher: Classifier | None, soft_labels: Tensor | None
+) -> list[str]:
+    wrong = []
+    from_teacher = objective.outputs_needed("teacher")
+    if from_teacher and teacher is None and (soft_labels is None or from_teacher != {"logits"}):
+        names = [name for name, term in objective.objectives().items() if term.outputs_needed("teacher")]
+        wrong.append(f"the objective {', '.join(names)} needs a teacher, and there is none; name one under `teacher`")
+    if "labels" in objective.needs and images.labels is None:
+        names = [name for name, term in objective.objectives().items() if "labels" in term.needs]
+        wrong.append(f"the objective {', '.join(names)} needs labels, and {images.name} has none; drop that term")
+    return wrong
+
+
+def _weights(who: str, classifier: Classifier | None) -> list[str]:
+    if classifier is None:
+        return []
+    bad = [
+        name
+        for name, value in classifier.state_dict().items()
+        if value.is_floating_point() and not value.isfinite().all()
+    ]
+    if not bad:
+        return []
+    return [f"the {who}'s weights hold NaN or infinity in {', '.join(bad[:3])}; load other weights"]

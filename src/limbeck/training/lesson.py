@@ -1,0 +1,46 @@
+"""What one step computes: the student's answer to a batch, compared with labels and teacher."""
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.models.classifier import Classifier, Outputs
+from limbeck.objectives.sums import WeightedSum
+from limbeck.training.batches import Batch
+from limbeck.training.precision import autocast
+
+
+class Lesson(nn.Module):
+    """Student and objective as one module, so that distributed training averages the gradients of both.
+
+    Args:
+        student: computes in `dtype` by autocast.
+        objective: computes in float32.
+        device: where both are.
+    """
+
+    def __init__(self, student: Classifier, objective: WeightedSum, *, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.student = student
+        self.objective = objective
+        self.device = device
+        self.dtype = dtype
+        self.want = objective.outputs_needed("student") | {"logits"}
+
+    def forward(self, batch: Batch, asked: Outputs | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss and its terms, given the teacher's outputs (None without a teacher)."""
+        with autocast(self.device, self.dtype):
+            answered = self.student(batch.images, want=self.want)
+        signals: dict[str, object] = {"labels": batch.labels, "ids": batch.ids}
+        signals |= {f"student_{name}": _float(value) for name, value in answered._asdict().items()}
+        if asked is not None:
+            signals |= {f"teacher_{name}": value for name, value in asked._asdict().items()}
+        elif batch.soft_labels is not None:
+            # Soft labels stand in for a teacher: softmax gives them back from their logarithm.
+            signals["teacher_logits"] = batch.soft_labels.clamp_min(1e-12).log()
+        return self.objective(signals)
+
+
+def _float(value: Tensor | tuple[Tensor, ...] | None) -> Tensor | tuple[Tensor, ...] | None:
+    if isinstance(value, tuple):
+        return tuple(one.float() for one in value)
+    return None if value is None else value.float()

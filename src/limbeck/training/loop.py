@@ -1,0 +1,178 @@
+"""The loop: one for training from labels and for distilling, on one process or many."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.views import augmentation
+from limbeck.models.classifier import Classifier
+from limbeck.objectives.sums import WeightedSum
+from limbeck.randomness import derive_seed
+from limbeck.training.batches import BatchStream
+from limbeck.training.checkpoint import Checkpoint
+from limbeck.training.checks import check_parts
+from limbeck.training.interruption import Interrupted, listening_for_stop
+from limbeck.training.journal import Journal
+from limbeck.training.lesson import Lesson
+from limbeck.training.precision import resolve_precision
+from limbeck.training.progress import Progress, Silent
+from limbeck.training.record import RunRecord
+from limbeck.training.schedule import learning_rate, make_optimizer
+from limbeck.training.settings import TrainingSettings
+from limbeck.training.state import Chosen, LoopState
+from limbeck.training.teacher import FrozenTeacher
+from limbeck.training.validation import validate
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run of the loop made; counters include what went before an interruption.
+
+    Attributes:
+        student: the student given, after the last step.
+        chosen: the student at its best validation; None without validation images.
+        steps: of the whole run.
+        teacher_passes: images shown to the teacher.
+        seconds: wall-clock time in the loop.
+    """
+
+    student: Classifier
+    chosen: Chosen | None
+    steps: int
+    teacher_passes: int
+    seconds: float
+
+
+def fit(
+    student: Classifier,
+    images: ImageSet,
+    objective: WeightedSum,
+    *,
+    settings: TrainingSettings,
+    record: RunRecord,
+    seed: int,
+    teacher: Classifier | None = None,
+    soft_labels: Tensor | None = None,
+    validation: ImageSet | None = None,
+    accelerator: Accelerator | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Teaches `student` on `images`, in place; goes on where `record` holds a checkpoint.
+
+    One seed gives one student, bit for bit on one CPU, however often the run was interrupted.
+
+    Args:
+        student: its weights are the starting point.
+        images: the transfer set.
+        objective: what to minimise; its terms say what they need.
+        settings: optimiser, schedule, budget, precision.
+        record: the run folder, open; metrics and checkpoints go there.
+        seed: of order, views and dropout.
+        teacher: left untouched; a private frozen copy answers.
+        soft_labels: probabilities [N, K] aligned with `images`, in place of a teacher.
+        validation: held-out labelled images that choose among the states of the run.
+        accelerator: where to run; by default the first GPU, or the CPU.
+        progress: who watches.
+
+    Raises:
+        UserError: parts that do not fit together, before the first step; a loss that is not finite.
+        Interrupted: Ctrl-C or SIGTERM; the state at that step is saved.
+    """
+    check_parts(student, images, objective, settings, teacher, soft_labels, validation)
+    accelerator = accelerator or Accelerator()
+    device, total = accelerator.device, settings.total_steps(len(images))
+    dtype = resolve_precision(settings.precision, device)
+    batches = BatchStream(
+        images,
+        augmentation=augmentation(settings.views),
+        batch_size=settings.batch_size,
+        seed=seed,
+        device=device,
+        soft_labels=soft_labels,
+        process=accelerator.process_index,
+        processes=accelerator.num_processes,
+    )
+    frozen = _freeze(teacher, objective, device=device, dtype=dtype, settings=settings)
+    asked_for = objective.outputs_needed("teacher")
+    lesson = Lesson(_place(student, device, settings), objective, device=device, dtype=dtype).to(device)
+    state = LoopState(student, objective, make_optimizer(lesson.parameters(), settings))
+
+    with _own_dropout(seed, device), listening_for_stop() as stop:
+        if record.checkpoint.exists():
+            state.restore(Checkpoint.load(record.checkpoint))
+            record.rewind_metrics(state.step)
+        judge = partial(validate, student, validation, dtype, device) if validation else None
+        journal = Journal(
+            record,
+            state,
+            settings,
+            total=total,
+            epoch_images=len(images),
+            validate=judge,
+            progress=progress or Silent(),
+        )
+        model, optimizer = accelerator.prepare(lesson, state.optimizer)
+        model.train()
+        for step in range(state.step, total):
+            batch = batches[step]
+            asked = None if frozen is None else frozen(batch.images, want=asked_for)
+            loss, terms = model(batch, asked)
+
+            rate = learning_rate(step, total, settings)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad()
+            accelerator.backward(loss)
+            if settings.clip_norm is not None:
+                accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
+            optimizer.step()
+
+            state.step = step + 1
+            state.teacher_passes += settings.batch_size if frozen is not None else 0
+            journal.add(step, loss, terms)
+            if journal.due(state.step) or stop:
+                journal.write(rate, stopping=bool(stop))
+            if stop and state.step < total:
+                raise Interrupted(f"stopped at step {state.step} of {total}")
+        journal.progress.end()
+    return TrainingResult(student, state.chosen, total, state.teacher_passes, state.seconds)
+
+
+def _place(student: Classifier, device: torch.device, settings: TrainingSettings) -> Classifier:
+    """On the device, in the memory order and, if asked for, the compiled form that it is trained in."""
+    student.to(device)
+    if settings.channels_last:
+        student.to(memory_format=torch.channels_last)
+    if settings.compile:
+        student.network.compile()
+    return student
+
+
+def _freeze(
+    teacher: Classifier | None,
+    objective: WeightedSum,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    settings: TrainingSettings,
+) -> FrozenTeacher | None:
+    """The teacher's private copy, or None where no term reads its answers."""
+    if teacher is None or not objective.outputs_needed("teacher"):
+        return None
+    return FrozenTeacher(
+        teacher, device=device, dtype=dtype, channels_last=settings.channels_last, compile=settings.compile
+    )
+
+
+@contextmanager
+def _own_dropout(seed: int, device: torch.device) -> Iterator[None]:
+    """Dropout draws from the global generator: a seeded one inside, the caller's own again outside."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(derive_seed(seed, "dropout"))
+        yield

@@ -1,0 +1,173 @@
+"""The run folder: who owns it, what happened in it, and how to go on."""
+
+import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from limbeck.errors import UserError
+from limbeck.files import atomic_write_text, disk_errors
+from limbeck.training.environment import describe_environment
+
+FINISHED = "finished"
+
+
+class RunRecord:
+    """One run's folder; open it with `RunRecord.open`.
+
+    Files: `recipe.yaml` (resolved), `environment.json`, `status.json`, `metrics.jsonl`, `checkpoint.safetensors`,
+    `student/`, `student-chosen/`, `evaluation.json`, `cost.json`, and what the report adds.
+    """
+
+    def __init__(self, folder: Path, *, writes: bool = True) -> None:
+        self.folder = folder
+        self.writes = writes
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        folder: str | Path,
+        recipe: dict[str, Any],
+        *,
+        resume: bool = False,
+        writes: bool = True,
+        may_change: Collection[str] = (),
+    ) -> Iterator["RunRecord"]:
+        """The record in `folder`, locked for this process; a state of failed or interrupted is noted on the way out.
+
+        Args:
+            folder: made if it does not exist.
+            recipe: the resolved recipe, written down, or compared with what is written there on resuming.
+            resume: go on with the run that `folder` holds, if it holds one.
+            may_change: keys of the recipe that may differ on resuming; the new ones are then written down.
+            writes: false in all processes of a distributed run but the first, which alone writes.
+
+        Raises:
+            UserError: the folder is in use, holds another run or files that are no run, or `resume` is not given.
+        """
+        record = cls(Path(folder), writes=writes)
+        if not writes:
+            yield record
+            return
+        with disk_errors(folder):
+            record.folder.mkdir(parents=True, exist_ok=True)
+        # The kernel drops this lock when its process dies, so a killed run never blocks its own resumption.
+        lock = FileLock(record.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"the run folder {str(folder)!r} is in use by another process; wait for it, or choose another --out."
+            ) from None
+        try:
+            record._claim(recipe, resume, may_change)
+            with record._noting_how_it_ended():
+                yield record
+        finally:
+            lock.release()
+
+    @property
+    def state(self) -> str:
+        return self.read("status.json", {}).get("state", "missing")
+
+    @property
+    def finished(self) -> bool:
+        return self.state == FINISHED
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
+
+    def read(self, name: str, default: Any = None) -> Any:
+        """The JSON file `name`, or `default` where there is none."""
+        path = self.folder / name
+        return json.loads(path.read_text()) if path.exists() else default
+
+    def write(self, name: str, content: Any) -> None:
+        if self.writes:
+            atomic_write_text(self.folder / name, json.dumps(content, indent=1) + "\n")
+
+    def set_state(self, state: str, error: str | None = None) -> None:
+        self.write("status.json", {"state": state, "error": error, "time": datetime.now(UTC).isoformat("T", "seconds")})
+
+    def append_metrics(self, **entry: Any) -> None:
+        if self.writes:
+            with disk_errors(self.folder), (self.folder / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        path = self.folder / "metrics.jsonl"
+        if not path.exists():
+            return []
+        # A line that a kill cut short lies after the checkpoint, and resuming writes it again.
+        return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+
+    def rewind_metrics(self, step: int) -> None:
+        """Drops what was logged after `step`, which a resumed run will log again."""
+        if not self.writes:
+            return
+        kept = [json.dumps(entry) + "\n" for entry in self.metrics() if entry["step"] <= step]
+        atomic_write_text(self.folder / "metrics.jsonl", "".join(kept))
+
+    def _claim(self, recipe: dict[str, Any], resume: bool, may_change: Collection[str]) -> None:
+        written = self.folder / "recipe.yaml"
+        if not written.exists():
+            strangers = [entry.name for entry in self.folder.iterdir() if not entry.name.startswith(".")]
+            if strangers:
+                raise UserError(
+                    f"the folder {str(self.folder)!r} holds files that are no run ({', '.join(sorted(strangers)[:3])}); "
+                    "nothing is ever overwritten, choose another --out."
+                )
+            self.write("environment.json", describe_environment())
+            atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
+            self.set_state("running")
+            return
+        if not resume:
+            raise UserError(
+                f"the folder {str(self.folder)!r} holds a run already ({self._where()}); it is never overwritten: "
+                "add --resume to go on with it, or choose another --out."
+            )
+        before = yaml.safe_load(written.read_text())
+        fixed = [{key: value for key, value in one.items() if key not in may_change} for one in (before, recipe)]
+        changed = _differences(*fixed)
+        if changed:
+            raise UserError(
+                f"the run in {str(self.folder)!r} was started from another recipe; it differs in "
+                f"{'; '.join(changed[:5])}. Resume with the same recipe, or choose another --out."
+            )
+        if before != recipe:
+            atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
+        if may_change or not self.finished:
+            self.set_state("running")
+
+    def _where(self) -> str:
+        state = self.state
+        if state == FINISHED:
+            return "finished"
+        steps = [entry["step"] for entry in self.metrics()]
+        return f"{state} at step {max(steps)}" if steps else state
+
+    @contextmanager
+    def _noting_how_it_ended(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.set_state("interrupted")
+            raise
+        except Exception as error:
+            self.set_state("failed", f"{type(error).__name__}: {error}")
+            raise
+
+
+def _differences(old: Any, new: Any, path: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        found = [_differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key)) for key in keys]
+        return [line for lines in found for line in lines]
+    return [] if old == new else [f"`{path}` ({old!r} then, {new!r} now)"]

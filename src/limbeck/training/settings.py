@@ -1,0 +1,65 @@
+"""How a network is trained: the part of a recipe under `training`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from limbeck.data.view_catalogue import check_views
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class TrainingSettings(BaseModel):
+    """Optimiser, schedule, budget and precision of one training run.
+
+    The budget is `steps` or `epochs`, one of them. A step shows the student `batch_size` images; an epoch is as many
+    images as the transfer set holds, rounded up to whole steps. Defaults follow the CIFAR distillation benchmarks.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: Annotated[int, Field(ge=1)] | None = None
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    batch_size: Annotated[int, Field(ge=1)] = 64
+
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+
+    schedule: Literal["cosine", "multi-step", "constant"] = "cosine"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the budget over which the rate rises linearly from near 0."""
+    milestones: list[Share] = [0.625, 0.75, 0.875]
+    """Shares of the budget at which a multi-step schedule multiplies the rate by `decay`; 150/180/210 of 240."""
+    decay: Share = 0.1
+
+    views: Annotated[Any, BeforeValidator(check_views)] = "pad-crop-flip"
+    """One augmentation by name, `{name: {option: value}}`, or a list of these, applied in order."""
+    validations: Annotated[int, Field(ge=0)] = 5
+    """How often, evenly spaced and at the end, the student is judged on the held-out validation images."""
+
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    channels_last: bool = True
+    compile: bool = False
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> "TrainingSettings":
+        if (self.steps is None) == (self.epochs is None):
+            got = "both" if self.steps is not None else "neither"
+            raise ValueError(f"exactly one of `steps` and `epochs` must be given, got {got}")
+        if self.milestones != sorted(set(self.milestones)):
+            raise ValueError(f"`milestones` must rise, got {self.milestones}")
+        if self.nesterov and not self.momentum:
+            raise ValueError("`nesterov` needs `momentum` > 0, got 0")
+        return self
+
+    def total_steps(self, images: int) -> int:
+        """Steps of the whole run on a transfer set of `images` images."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, -int(-self.epochs * images // self.batch_size))

@@ -1,0 +1,79 @@
+"""What a run is made of between two steps, and how it becomes a checkpoint and back."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.models.classifier import Classifier
+from limbeck.objectives.sums import WeightedSum
+from limbeck.training.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The student at its best validation so far: `step`, `top1` there, and its `weights` on the CPU."""
+
+    step: int
+    top1: float
+    weights: dict[str, Tensor] = field(repr=False)
+
+
+@dataclass
+class LoopState:
+    """Student, objective, optimiser and counters after `step` steps."""
+
+    student: Classifier
+    objective: WeightedSum
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+    teacher_passes: int = 0
+    chosen: Chosen | None = None
+    saved_step: int | None = None
+
+    def consider(self, top1: float) -> None:
+        """Keeps the present student if it is better than all before; of equals the earliest stays."""
+        if self.chosen is None or top1 > self.chosen.top1:
+            weights = {name: value.detach().cpu().clone() for name, value in self.student.state_dict().items()}
+            self.chosen = Chosen(self.step, top1, weights)
+
+    def checkpoint(self) -> Checkpoint:
+        saved = Checkpoint(self.step)
+        for prefix, module in self._modules().items():
+            saved.put(prefix, module.state_dict())
+        saved.put_optimizer("optimizer", self.optimizer)
+        saved.put("random", _random_state())
+        saved.notes |= {"seconds": self.seconds, "teacher_passes": self.teacher_passes}
+        if self.chosen is not None:
+            saved.put("chosen", self.chosen.weights)
+            saved.notes["chosen"] = {"step": self.chosen.step, "top1": self.chosen.top1}
+        return saved
+
+    def restore(self, saved: Checkpoint) -> None:
+        for prefix, module in self._modules().items():
+            module.load_state_dict(saved.take(prefix))
+        saved.restore_optimizer("optimizer", self.optimizer)
+        _set_random_state(saved.take("random"))
+        self.step = self.saved_step = saved.step
+        self.seconds = saved.notes["seconds"]
+        self.teacher_passes = saved.notes["teacher_passes"]
+        if "chosen" in saved.notes:
+            self.chosen = Chosen(**saved.notes["chosen"], weights=saved.take("chosen"))
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"student": self.student, "objective": self.objective}
+
+
+def _random_state() -> dict[str, Tensor]:
+    """Dropout and its like draw from the global generators, which a run forks for itself."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _set_random_state(state: dict[str, Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

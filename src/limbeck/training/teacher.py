@@ -1,0 +1,66 @@
+"""The frozen teacher: asked, never taught."""
+
+import copy
+from collections.abc import Collection
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.models.classifier import Classifier, Outputs
+from limbeck.training.precision import autocast
+
+
+class FrozenTeacher(nn.Module):
+    """A private copy of a classifier that stays in eval mode whatever its caller does.
+
+    The copy lives on the device once, in the type it computes in, and is never wrapped for distributed training; the
+    classifier given is left as it was. Outputs are float32 tensors without a graph.
+
+    Args:
+        classifier: the teacher.
+        device: where it computes.
+        dtype: what it computes in; the weights are cast once, not in every step.
+        channels_last: memory format of its weights.
+        compile: trace and compile it, which pays on long runs.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        *,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        channels_last: bool = True,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        classifier = copy.deepcopy(classifier).to(device).requires_grad_(False).eval()
+        if channels_last:
+            classifier = classifier.to(memory_format=torch.channels_last)
+        self.classifier = classifier
+        self.device = device
+        self.dtype = dtype
+        self.passes = 0
+        if dtype != torch.float32:
+            classifier.network.to(dtype)
+        if compile:
+            classifier.network.compile()
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays in eval mode: a teacher whose batch statistics drift is another teacher."""
+        return super().train(False)
+
+    def forward(self, images: Tensor, want: Collection[str] = ("logits",)) -> Outputs:
+        """Outputs for images uint8 or in [0, 1], [B, C, H, W]."""
+        self.passes += len(images)
+        with torch.inference_mode(), autocast(self.device, self.dtype):
+            outputs = self.classifier(images, want=want)
+        return Outputs(*(_plain(field) for field in outputs))
+
+
+def _plain(value: Tensor | tuple[Tensor, ...] | None) -> Tensor | tuple[Tensor, ...] | None:
+    """Copies out of inference mode, as losses must save the teacher's outputs for their own backward pass."""
+    if isinstance(value, tuple):
+        return tuple(one.to(torch.float32, copy=True) for one in value)
+    return None if value is None else value.to(torch.float32, copy=True)

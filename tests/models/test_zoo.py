@@ -1,0 +1,147 @@
+"""Every network of the catalogue: size, shapes, taps, determinism, small and odd inputs."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.models import create
+from limbeck.models.catalogue import MODELS
+from limbeck.models.zoo import BUILDERS
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "model_zoo.json").read_text())
+EVERYTHING = ("logits", "embedding", "stages", "pre_activations")
+
+
+def parameters(name: str) -> int:
+    return sum(one.numel() for one in create(name, num_classes=100).parameters())
+
+
+def test_catalogue_and_builders_have_the_same_names() -> None:
+    assert set(MODELS) == set(BUILDERS)
+    assert set(GOLDEN) <= set(MODELS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parameters_are_those_of_the_catalogue(name: str) -> None:
+    assert parameters(name) == MODELS[name].parameters
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_parameters_and_features(name: str, images: Tensor) -> None:
+    classifier = create(name, num_classes=100).eval()
+    with torch.inference_mode():
+        outputs = classifier(images, want=EVERYTHING)
+    shapes = [list(one.shape[1:]) for one in (*outputs.stages, outputs.embedding)]
+    assert sum(one.numel() for one in classifier.parameters()) == GOLDEN[name]["parameters"]
+    assert shapes == GOLDEN[name]["features"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_taps_hang_together(name: str, images: Tensor) -> None:
+    classifier = create(name, num_classes=7).eval()
+    with torch.inference_mode():
+        outputs = classifier(images, want=EVERYTHING)
+        plain = classifier(images)
+        logits = classifier.network.get_submodule("head")(outputs.embedding)
+    assert torch.equal(outputs.logits, plain.logits)
+    assert torch.equal(outputs.logits, logits)
+    assert plain.embedding is None
+    assert plain.stages == plain.pre_activations == ()
+    for index, (before, after) in enumerate(zip(outputs.pre_activations, outputs.stages, strict=True)):
+        linear = name == "MobileNetV2" and index > 0
+        assert torch.equal(after, before if linear else before.relu())
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("channels", "side"), [(1, 8), (3, 28), (3, 64)])
+def test_one_image_of_another_size(name: str, channels: int, side: int) -> None:
+    size = side if MODELS[name].input_size else None
+    classifier = create(name, num_classes=10, channels=channels, input_size=size).eval()
+    with torch.inference_mode():
+        outputs = classifier(torch.rand(1, channels, side, side), want=("logits", "embedding", "stages"))
+    assert outputs.logits.shape == (1, 10)
+    assert bool(torch.isfinite(outputs.logits).all())
+
+
+@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1", "vgg8_w4", "MobileNetV2", "ShuffleV2", "convnet_d3", "lenet5"])
+def test_gradient_reaches_every_parameter(name: str, images: Tensor) -> None:
+    classifier = create(name, num_classes=5)
+    outputs = classifier(images, want=EVERYTHING)
+    outputs.logits.square().sum().backward()
+    lost = [key for key, value in classifier.named_parameters() if value.grad is None]
+    assert lost == []
+
+
+def test_same_seed_same_weights_and_nobody_else_disturbed() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    one, same, other = (create("resnet8", num_classes=10, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(3), expected)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
+    assert not torch.equal(one.network.get_parameter("head.weight"), other.network.get_parameter("head.weight"))
+
+
+def test_names_do_not_mind_case() -> None:
+    assert create("RESNET50", num_classes=10).name == "ResNet50"
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(UserError, match=r"unknown model 'resnet2O'; did you mean 'resnet20'.*`limbeck ls models`"):
+        create("resnet2O", num_classes=10)
+
+
+def test_unknown_option() -> None:
+    with pytest.raises(UserError, match="unknown model option 'withd'; did you mean 'width'.*width, norm, pooling"):
+        create("convnet_d3", num_classes=10, withd=3)
+    with pytest.raises(UserError, match="resnet20 has no options"):
+        create("resnet20", num_classes=10, width=3)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"norm": "layer"}, "`norm` of convnet_d3 must be one of instance, batch, group, none, got 'layer'"),
+        ({"pooling": 2}, "`pooling` of convnet_d3 must be one of average, max, none, got 2"),
+        ({"width": 0}, "`width` of convnet_d3 must be a whole number >= 1, got 0"),
+        ({"width": True}, "`width` of convnet_d3 must be a whole number >= 1, got True"),
+        ({"width": 6, "norm": "group"}, "`width` must be a multiple of 4 with `norm` 'group', got 6"),
+        ({"input_size": 3}, "must be at least 4x4, got 3x3"),
+        ({"input_size": (8, 0)}, r"must be one or two whole numbers >= 1, got \(8, 0\)"),
+        ({"num_classes": 0}, "`num_classes` must be at least 1, got 0"),
+        ({"channels": 0}, "`channels` must be at least 1, got 0"),
+    ],
+)
+def test_bad_values(option: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        create("convnet_d3", **({"num_classes": 10} | option))
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch", "group", "none"])
+@pytest.mark.parametrize("pooling", ["average", "max", "none"])
+def test_convnet_choices(norm: str, pooling: str) -> None:
+    classifier = create("convnet_d3", num_classes=10, channels=1, input_size=8, width=8, norm=norm, pooling=pooling)
+    assert classifier(torch.rand(2, 1, 8, 8)).logits.shape == (2, 10)
+
+
+def test_convnet_is_as_published() -> None:
+    assert sum(one.numel() for one in create("convnet_d3", num_classes=10).parameters()) == 320_010
+
+
+@pytest.mark.parametrize("depth", [3, 4, 5, 6])
+def test_deep_convnet_sees_tiny_images(depth: int) -> None:
+    """Instance norm over a single pixel would make all images alike."""
+    classifier = create(f"convnet_d{depth}", num_classes=10, channels=1, input_size=8, width=8)
+    one, other = classifier(torch.rand(2, 1, 8, 8)).logits
+    assert not torch.allclose(one, other)
+
+
+def test_lenet_pads_28_to_32_by_the_border() -> None:
+    classifier = create("lenet5", num_classes=10, channels=1).eval()
+    black_border = torch.zeros(1, 1, 32, 32)
+    black_border[..., 4:28, 4:28] = torch.rand(24, 24)
+    assert torch.allclose(classifier(black_border).logits, classifier(black_border[..., 2:30, 2:30]).logits)

@@ -1,0 +1,230 @@
+"""Folders as a run and a comparison leave them, with made-up numbers that look like real ones."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+BUDGETS = {"5 %": 2250, "10 %": 4500, "25 %": 11250}
+LEVELS = {"entropy": 0.70, "random": 0.71, "balanced-random": 0.715, "no-teacher": 0.64}
+RECIPE = "name: {name}\nteacher: weights/resnet56\nstudent: resnet20\ndata: cifar10\ntraining:\n  steps: 1200\n"
+GROUPS = ("chosen_highest", "chosen_lowest", "rejected_highest", "rejected_lowest")
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), "utf-8")
+
+
+def evaluation(
+    top1: float, *, classes: tuple[str, ...] = CLASSES, fidelity: bool = True, seed: int = 0
+) -> dict[str, Any]:
+    """An evaluation of 100 images per class whose confusion matrix fits its accuracies."""
+    random = np.random.default_rng(seed)
+    size = len(classes)
+    confusion = np.zeros((size, size), dtype=int)
+    for i in range(size):
+        right = int(np.clip(top1 + random.normal(0, 0.07), 0, 1) * 100)
+        likely = np.exp(random.normal(0, 1.2, size))
+        likely[i] = 0
+        confusion[i] = random.multinomial(100 - right, likely / likely.sum())
+        confusion[i, i] = right
+    per_class = [{"class": name, "n": 100, "top1": confusion[i, i] / 100} for i, name in enumerate(classes)]
+    agreement = [{"class": row["class"], "agreement": min(1, row["top1"] + 0.03)} for row in per_class]
+    teacher = {"teacher_top1": 0.934, "agreement": top1 + 0.01, "divergence": 0.41, "per_class": agreement}
+    return {
+        "n": 100 * size,
+        "top1": float(np.trace(confusion) / confusion.sum()),
+        "top5": min(1.0, top1 + 0.2),
+        "nll": 1.1 - top1 / 2,
+        "ece": 0.043,
+        "per_class": per_class,
+        "confusion": confusion.tolist(),
+        "fidelity": teacher if fidelity else None,
+    }
+
+
+def footprint(parameters: int) -> dict[str, Any]:
+    latency = {"1": {"median": 1.93, "p95": 2.4, "n": 50}, "256": {"median": 118.0, "p95": 131.2, "n": 10}}
+    return {"parameters": parameters, "macs": parameters * 150, "size_bytes": parameters * 4, "latency_ms": latency}
+
+
+def cost(images: int, passes: int) -> dict[str, Any]:
+    energy = {"kwh": 0.0011 + images * 1e-8, "kind": "estimated", "how": "CPU seconds x 15 W per core"}
+    return {
+        "images": images,
+        "teacher_passes": passes,
+        "student_steps": 1200,
+        "seconds": 148.2 + images / 5000,
+        "energy": energy,
+    }
+
+
+def metrics(top1: float, *, seed: int = 0, terms: tuple[str, ...] = ("cross_entropy", "kd")) -> list[dict[str, Any]]:
+    random = np.random.default_rng(seed)
+    lines: list[dict[str, Any]] = []
+    for step in range(20, 1201, 20):
+        loss = 0.3 + 2 * np.exp(-step / 260) + random.normal(0, 0.03)
+        parts = {term: loss / (i + 1) for i, term in enumerate(terms)}
+        progress = {"step": step, "epoch": step / 100}
+        lines.append(
+            {"kind": "train", **progress, "loss": loss, "terms": parts, "learning_rate": 0.1 * (1 - step / 1200)}
+            | {"images_per_second": 830.0, "seconds": step / 8}
+        )
+        if step % 100 == 0:
+            reached = top1 * (1 - np.exp(-step / 300)) + random.normal(0, 0.006)
+            lines.append({"kind": "validation", **progress, "top1": reached, "nll": 1.2 - reached})
+    return lines
+
+
+def write_gallery(path: Path, *, count: int = 12, side: int = 32, channels: int = 3, labelled: bool = True) -> None:
+    """Smooth random images, so that they look like something and pack like photographs."""
+    random = np.random.default_rng(count + side)
+    arrays: dict[str, Any] = {}
+    for group in GROUPS:
+        coarse = random.integers(0, 256, (count, channels, 4, 4))
+        fine = coarse.repeat(side // 4, 2).repeat(side // 4, 3) + random.integers(
+            -20, 20, (count, channels, side, side)
+        )
+        arrays[f"{group}.images"] = np.clip(fine, 0, 255).astype(np.uint8)
+        arrays[f"{group}.ids"] = random.choice(50_000, count, replace=False).astype(np.int64)
+        arrays[f"{group}.scores"] = np.sort(random.uniform(3, 7.9, count))[::-1].astype(np.float32).copy()
+        if labelled:
+            arrays[f"{group}.labels"] = random.integers(0, 10, count).astype(np.int64)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(arrays, path, metadata={"classes": json.dumps(CLASSES), "score": "entropy"})
+
+
+def write_run(folder: Path, *, top1: float = 0.81, images: int = 4500, seed: int = 0, gallery: bool = False) -> Path:
+    """A finished run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.yaml").write_text(RECIPE.format(name="one"), "utf-8")
+    write_json(
+        folder / "environment.json",
+        {"python": "3.11.9", "versions": {"torch": "2.7.0", "limbeck": "0.1.0"}, "cpu": "2 cores"},
+    )
+    lines = metrics(top1, seed=seed)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    judged = {
+        "last": evaluation(top1, seed=seed),
+        "chosen": evaluation(top1 - 0.002, seed=seed + 9),
+        "chosen_step": 1100,
+        "footprint": footprint(269_722),
+    }
+    write_json(folder / "evaluation.json", judged)
+    write_json(folder / "cost.json", cost(images, 153_600))
+    write_json(folder / "status.json", {"state": "finished", "error": None})
+    if gallery:
+        write_gallery(folder / "gallery.safetensors")
+    return folder
+
+
+def results(
+    arms: dict[str, float] | None = None, budgets: dict[str, int] | None = None, seeds: int = 3
+) -> dict[str, Any]:
+    """results.json with the controls, consistent in itself; the last run of no-teacher at the largest budget failed."""
+    arms, budgets = arms or LEVELS, budgets or BUDGETS
+    random = np.random.default_rng(5)
+    plan = [
+        (arm, budget, images, level + 0.055 * i)
+        for arm, level in arms.items()
+        for i, (budget, images) in enumerate(budgets.items())
+    ]
+    plan += [("full", "100 %", 45_000, 0.917), ("full-no-teacher", "100 %", 45_000, 0.905)]
+    runs = []
+    for arm, budget, images, level in plan:
+        for seed in range(seeds):
+            last = level + random.normal(0, 0.004)
+            passes = 0 if "no-teacher" in arm else 153_600
+            runs.append(
+                {"arm": arm, "control": arm in LEVELS.keys() - {"entropy"} or arm.startswith("full"), "budget": budget}
+                | {
+                    "images": images,
+                    "seed": seed,
+                    "state": "finished",
+                    "error": None,
+                    "last": last,
+                    "chosen": last - 0.003,
+                }
+                | {"folder": f"runs/{arm}@{budget}/seed-{seed}", "cost": cost(images, passes)}
+            )
+    failed = next((run for run in reversed(runs) if run["arm"] == "no-teacher"), None)
+    if failed and seeds > 1:
+        failed.update(state="failed", error="loss is not finite at step 340 (term kd); last good checkpoint: step 300")
+        failed.update(images=None, last=None, chosen=None, cost=None)
+    return {
+        "name": "cifar10-entropy",
+        "created": "2025-11-20T14:03:12+00:00",
+        "metric": "top1",
+        "test_images": 10_000,
+        "validation_images": 5_000,
+        "train_images": 45_000,
+        "teacher": {"name": "resnet56", "evaluation": evaluation(0.934), "footprint": footprint(853_018)},
+        "student": {"name": "resnet20", "footprint": footprint(269_722)},
+        "runs": runs,
+        "table": table(runs),
+        "differences": differences(runs),
+        "notes": [],
+    }
+
+
+def table(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    rows = []
+    for arm, budget in dict.fromkeys((run["arm"], run["budget"]) for run in runs):
+        group = [run for run in runs if (run["arm"], run["budget"]) == (arm, budget) and run["state"] == "finished"]
+        if group:
+            values = [run["last"] for run in group]
+            half = _half(values)
+            rows.append(
+                {key: group[0][key] for key in ("arm", "control", "budget", "images")}
+                | {"n": len(group), "mean": float(np.mean(values)), "half_width": half, "std": None}
+                | {"chosen_mean": float(np.mean(values)) - 0.003, "chosen_half_width": half}
+                | {"teacher_passes": group[0]["cost"]["teacher_passes"], "seconds": group[0]["cost"]["seconds"]}
+                | {"energy_kwh": group[0]["cost"]["energy"]["kwh"], "energy_kind": "estimated"}
+            )
+    return rows
+
+
+def differences(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    last = {(run["arm"], run["budget"], run["seed"]): run["last"] for run in runs if run["last"] is not None}
+    rows = []
+    for arm, budget, images in dict.fromkeys(
+        (run["arm"], run["budget"], run["images"]) for run in runs if not run["control"]
+    ):
+        for against in ("balanced-random", "random", "no-teacher"):
+            paired = [
+                value - last[against, budget, seed]
+                for (a, b, seed), value in last.items()
+                if (a, b) == (arm, budget) and (against, budget, seed) in last
+            ]
+            if paired:
+                mean, half = float(np.mean(paired)), _half(paired)
+                low, high = (None, None) if half is None else (mean - half, mean + half)
+                beyond = low is not None and high is not None and (low > 0 or high < 0)
+                rows.append(
+                    {"arm": arm, "against": against, "budget": budget, "images": images, "n": len(paired), "mean": mean}
+                    | {"low": low, "high": high, "beyond_noise": beyond}
+                )
+    return rows
+
+
+def write_comparison(folder: Path, *, galleries: bool = True, **options: Any) -> Path:
+    """A comparison folder with all its run folders."""
+    content = results(**options)
+    write_json(folder / "results.json", content)
+    (folder / "recipe.yaml").write_text(RECIPE.format(name="cifar10-entropy"), "utf-8")
+    for place, run in enumerate(content["runs"]):
+        if run["state"] == "finished":
+            write_run(folder / run["folder"], top1=run["last"], images=run["images"], seed=place)
+    if galleries:
+        for budget in dict.fromkeys(run["budget"] for run in content["runs"] if not run["control"]):
+            write_gallery(folder / "galleries" / f"entropy@{budget}.safetensors")
+    return folder
+
+
+def _half(values: list[float]) -> float | None:
+    quantiles = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+    return None if len(values) < 2 else float(quantiles[len(values)] * np.std(values, ddof=1) / np.sqrt(len(values)))

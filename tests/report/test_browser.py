@@ -1,0 +1,90 @@
+"""The pages in a real browser: quiet console, live charts, and everything to see with scripts off."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import report_factory as factory
+from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
+
+from limbeck.report import write_comparison_report, write_run_report
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (Debian: chromium-driver)"),
+]
+
+
+def browser(*, scripts: bool = True) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,1600",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    if not scripts:
+        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_page_load_timeout(60)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[webdriver.Chrome]:
+    yield from browser()
+
+
+@pytest.fixture(scope="module")
+def still() -> Iterator[webdriver.Chrome]:
+    yield from browser(scripts=False)
+
+
+@pytest.fixture(scope="module", params=["comparison", "run"])
+def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "run":
+        return write_run_report(factory.write_run(folder, gallery=True))
+    return write_comparison_report(factory.write_comparison(folder))
+
+
+def count(driver: webdriver.Chrome, selector: str) -> int:
+    return len(driver.find_elements("css selector", selector))
+
+
+def test_charts_come_alive_and_the_console_is_quiet(live: webdriver.Chrome, page: Path, tmp_path: Path) -> None:
+    live.get(page.as_uri())
+    charts = count(live, "[data-chart]")
+    assert charts > 3
+    WebDriverWait(live, 30).until(lambda driver: count(driver, "[data-chart].ready svg.marks") == charts)
+    assert count(live, "[data-chart] > svg") == 0
+    assert [entry for entry in live.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    assert live.save_screenshot(str(tmp_path / "page.png"))
+
+
+def test_nothing_sticks_out_of_a_narrow_window(live: webdriver.Chrome, page: Path) -> None:
+    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+    live.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    live.get(page.as_uri())
+    width = live.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]["width"]
+    live.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert width <= 390
+
+
+def test_still_charts_show_without_scripts(still: webdriver.Chrome, page: Path, tmp_path: Path) -> None:
+    still.get(page.as_uri())
+    pictures = still.find_elements("css selector", "[data-chart] > svg")
+    assert len(pictures) == count(still, "[data-chart]") > 3
+    assert all(picture.is_displayed() and picture.size["height"] > 100 for picture in pictures)
+    assert count(still, ".vega-embed") == 0
+    assert still.save_screenshot(str(tmp_path / "still.png"))

@@ -1,0 +1,89 @@
+from typing import Any
+
+import pytest
+import report_factory as factory
+
+from limbeck.report import headline
+from limbeck.report.sentences import difference, headlines, verdict
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def row(mean: float, low: float | None, high: float | None, *, n: int = 3, budget: str = "10 %") -> dict[str, Any]:
+    beyond = low is not None and high is not None and (low > 0 or high < 0)
+    known = {"arm": "entropy", "against": "balanced-random", "budget": budget, "images": int(budget[:-2]) * 450}
+    return known | {"n": n, "mean": mean, "low": low, "high": high, "beyond_noise": beyond}
+
+
+WORSE = row(-0.013, -0.020, -0.006)
+BETTER = row(0.021, 0.012, 0.030, budget="25 %")
+WITHIN = row(0.003, -0.009, 0.015, budget="5 %")
+ALONE = row(-0.013, None, None, n=1)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (
+            WORSE,
+            "entropy is 1.3 points below balanced random at 10 % "
+            f"(95 % interval {MINUS}2.0 to {MINUS}0.6, n = 3 seeds), beyond seed noise",
+        ),
+        (
+            BETTER,
+            "entropy is 2.1 points above balanced random at 25 % (95 % interval 1.2 to 3.0, n = 3 seeds), "
+            "beyond seed noise",
+        ),
+        (
+            WITHIN,
+            f"entropy is 0.3 points above balanced random at 5 % (95 % interval {MINUS}0.9 to 1.5, n = 3 seeds), "
+            "within seed noise",
+        ),
+        (
+            ALONE,
+            "entropy is 1.3 points below balanced random at 10 % with a single seed (n = 1), so seed noise is unknown",
+        ),
+    ],
+)
+def test_one_difference(found: dict[str, Any], expected: str) -> None:
+    assert difference(found) == expected
+
+
+def test_one_budget_gives_the_sentence_with_its_interval() -> None:
+    results = factory.results() | {"differences": [WORSE]}
+    assert headline(results) == f"{difference(WORSE)}."
+
+
+def test_several_budgets_are_all_named() -> None:
+    results = factory.results() | {"differences": [WORSE, BETTER, WITHIN]}
+    assert headlines(results) == [
+        "entropy is above balanced random beyond seed noise at 25 % (+2.1 points), "
+        f"and below it beyond seed noise at 10 % ({MINUS}1.3 points), "
+        "and within seed noise of it at 5 % (+0.3 points); n = 3 seeds"
+    ]
+
+
+def test_balanced_random_is_preferred_to_random() -> None:
+    against_random = BETTER | {"against": "random"}
+    assert "balanced random" in headline(factory.results() | {"differences": [against_random, WORSE]})
+    assert "above random" in headline(factory.results() | {"differences": [against_random]})
+
+
+def test_every_arm_has_its_sentence() -> None:
+    other = WORSE | {"arm": "margin"}
+    runs = factory.results(arms={"entropy": 0.7})["runs"]
+    runs += [run | {"arm": "margin"} for run in runs if run["arm"] == "entropy"]
+    assert [one.split()[0] for one in headlines({"runs": runs, "differences": [WORSE, other]})] == ["entropy", "margin"]
+
+
+def test_nothing_to_compare_is_said() -> None:
+    assert "Nothing can be said yet" in headline(factory.results() | {"differences": []})
+
+
+def test_an_interval_without_zero_is_needed_for_a_verdict() -> None:
+    assert [verdict(one) for one in (WORSE, BETTER, WITHIN, ALONE)] == [
+        "worse",
+        "better",
+        "within seed noise",
+        "one seed only",
+    ]

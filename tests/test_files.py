@@ -1,0 +1,70 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from limbeck.errors import UserError
+from limbeck.files import atomic_folder, atomic_path, atomic_write_bytes, atomic_write_text, disk_errors, free_bytes
+
+
+def test_text_and_bytes_are_written_with_parents(tmp_path: Path):
+    atomic_write_text(tmp_path / "a" / "b.txt", "naïve")
+    atomic_write_bytes(tmp_path / "a" / "c.bin", b"\x00\x01")
+    assert (tmp_path / "a" / "b.txt").read_text(encoding="utf-8") == "naïve"
+    assert (tmp_path / "a" / "c.bin").read_bytes() == b"\x00\x01"
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["b.txt", "c.bin"]
+
+
+def test_full_disk_leaves_the_old_file(tmp_path: Path):
+    path = tmp_path / "checkpoint.bin"
+    path.write_bytes(b"old")
+
+    def fill() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(b"half of the n")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError, match=r"no space left on the disk of .*checkpoint.bin.*MiB free.*Make room"):
+        fill()
+    assert path.read_bytes() == b"old"
+    assert [one.name for one in tmp_path.iterdir()] == ["checkpoint.bin"]
+
+
+def test_forbidden_folder_is_a_user_error():
+    with pytest.raises(UserError, match=r"cannot write 'here'.*may write to"), disk_errors("here"):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_other_disk_errors_pass():
+    with pytest.raises(IsADirectoryError), disk_errors("here"):
+        raise IsADirectoryError(errno.EISDIR, "Is a directory")
+
+
+def test_folder_appears_whole_or_not_at_all(tmp_path: Path):
+    def fail() -> None:
+        with atomic_folder(tmp_path / "run") as folder:
+            (folder / "one").write_text("1")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    with atomic_folder(tmp_path / "run") as folder:
+        (folder / "one").write_text("1")
+        assert not (tmp_path / "run").exists()
+    assert (tmp_path / "run" / "one").read_text() == "1"
+
+
+def test_folder_is_never_overwritten_unless_told(tmp_path: Path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "old").write_text("")
+    with pytest.raises(UserError, match="exists already and is never overwritten"), atomic_folder(tmp_path / "run"):
+        pass
+    with atomic_folder(tmp_path / "run", replace=True) as folder:
+        (folder / "new").write_text("")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_free_bytes_of_a_path_to_come(tmp_path: Path):
+    assert free_bytes(tmp_path / "not" / "yet") > 0
