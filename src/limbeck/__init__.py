@@ -1,3 +1,63 @@
-"""limbeck teaches a small image classifier from a big one with as little data as you have."""
+"""limbeck teaches a small image classifier from a big one with as little data as you have.
+
+Everything is a transfer set: `select` makes one out of your data, `distill` teaches a student on it, `evaluate` judges
+the student, `compare` puts runs beside their honest controls.
+"""
+
+from typing import TYPE_CHECKING
+
+from limbeck.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from limbeck.api import compare, distill
+    from limbeck.data.image_set import ImageSet
+    from limbeck.data.loading import load
+    from limbeck.data.transfer_set import TransferSet
+    from limbeck.evaluation.evaluation import Evaluation, evaluate
+    from limbeck.models.classifier import Classifier
+    from limbeck.models.weights import load as load_model
+    from limbeck.models.weights import save as save_model
+    from limbeck.models.zoo import create, wrap
+    from limbeck.transfer.select.catalogue import Criterion
+    from limbeck.transfer.select.selection import Selection, select
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Classifier",
+    "Criterion",
+    "Evaluation",
+    "ImageSet",
+    "Selection",
+    "TransferSet",
+    "compare",
+    "create",
+    "distill",
+    "evaluate",
+    "load",
+    "load_model",
+    "save_model",
+    "select",
+    "wrap",
+]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "Classifier": "limbeck.models.classifier",
+        "Criterion": "limbeck.transfer.select.catalogue",
+        "Evaluation": "limbeck.evaluation.evaluation",
+        "ImageSet": "limbeck.data.image_set",
+        "Selection": "limbeck.transfer.select.selection",
+        "TransferSet": "limbeck.data.transfer_set",
+        "compare": "limbeck.api",
+        "create": "limbeck.models.zoo",
+        "distill": "limbeck.api",
+        "evaluate": "limbeck.evaluation.evaluation",
+        "load": "limbeck.data.loading",
+        "load_model": "limbeck.models.weights:load",
+        "save_model": "limbeck.models.weights:save",
+        "select": "limbeck.transfer.select.selection",
+        "wrap": "limbeck.models.zoo",
+    },
+)

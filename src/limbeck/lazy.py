@@ -10,12 +10,13 @@ def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], An
 
     Args:
         package: the package's `__name__`.
-        modules: exported name -> the module that defines it.
+        modules: exported name -> the module that defines it, or "module:name" where it has another name there.
     """
 
     def __getattr__(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(modules[name]), name)
+        module, _, attribute = modules[name].partition(":")
+        return getattr(import_module(module), attribute or name)
 
     return __getattr__

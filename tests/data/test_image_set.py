@@ -34,6 +34,7 @@ def test_subset_keeps_ids_and_order(small_set: ImageSet):
     assert torch.equal(subset.gather(torch.tensor([2, 0])), small_set.tensor()[[11, 8]])
     assert torch.equal(subset.subset([0, 30]).tensor(), small_set.tensor()[[11, 8]])
     assert subset.classes == small_set.classes
+    assert small_set.subset(small_set.ids[::5]).ids.tolist() == [110, 60, 10]
 
 
 def test_batches_cover_all_in_order(small_set: ImageSet):

@@ -84,6 +84,14 @@ def test_several_configurations_must_be_named(write_parquet, pixels: np.ndarray,
     assert len(load("frgfm/imagenette:64px", root=tmp_path)) == 3
 
 
+def test_a_configuration_named_is_never_swapped(write_parquet, pixels: np.ndarray, tmp_path: Path, hub: Hub):
+    write_parquet("frgfm/imagenette/64px/train-0.parquet", list(pixels), [0] * 12, names=DIGITS)
+    assert len(load("imagenette", root=tmp_path)) == 12
+    for name in ("imagenette:320px", "frgfm/imagenette:320px"):
+        with pytest.raises(UserError, match="'frgfm/imagenette:320px' could not be opened"):
+            load(name, root=tmp_path)
+
+
 def test_varying_sizes_take_the_catalogues(write_parquet, pixels: np.ndarray, tmp_path: Path):
     images = [pixels[0], pixels[1][:4]]
     write_parquet("frgfm/imagenette/160px/train-0.parquet", images, [0, 1], names=DIGITS)

@@ -65,7 +65,7 @@ def test_wrong_folders_are_named(write_folder, pixels: np.ndarray, tmp_path: Pat
     with pytest.raises(UserError, match=r"there is no file or folder '.*/missing'"):
         load(tmp_path / "missing")
     (tmp_path / "list.csv").write_text("")
-    with pytest.raises(UserError, match=r"must be a .npz or .parquet file, or a folder, got a file of ending '.csv'"):
+    with pytest.raises(UserError, match=r"must be a .npz or .parquet file, or a folder, got a .csv file"):
         load(tmp_path / "list.csv")
 
 

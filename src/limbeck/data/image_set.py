@@ -122,7 +122,7 @@ class ImageSet:
         Raises:
             UserError: an id that the set does not have.
         """
-        ids = torch.as_tensor(ids, dtype=torch.int64)
+        ids = torch.as_tensor(ids, dtype=torch.int64).contiguous()
         places = torch.searchsorted(self._sorted_ids, ids).clamp(max=len(self) - 1)
         unknown = ids[self._sorted_ids[places] != ids]
         if len(unknown):

@@ -99,7 +99,7 @@ def _named(
     hub_split = find_split(info, split).hub_name
     if info.hub_id is None:
         return digits_source(hub_split)
-    table = _table(info.hub_id, info.config, hub_split, mapped, root, info.revision)
+    table = _table(info.hub_id, info.config, hub_split, mapped, root, info.revision, exactly=info.name not in DATASETS)
     return table_source(
         table,
         image_column=image_column or _if_there(info.image_column, table),
@@ -141,7 +141,7 @@ def _own(
             f"{name!r} must be a .npz or .parquet file, or a folder, got a {path.suffix or 'nameless'} file."
         )
     if match := _HUB_ID.fullmatch(name):
-        table = _table(match[1], match[2], split, mapped, root, None)
+        table = _table(match[1], match[2], split, mapped, root, None, exactly=True)
         return table_source(table, image_column=image_column, label_column=label_column)
     if "/" in name or "\\" in name or path.suffix in (".npz", ".parquet"):
         raise UserError(f"there is no file or folder {name!r}.")
@@ -149,13 +149,20 @@ def _own(
 
 
 def _table(
-    hub_id: str, config: str | None, split: str, mapped: bool, root: str | Path | None, revision: str | None
+    hub_id: str,
+    config: str | None,
+    split: str,
+    mapped: bool,
+    root: str | Path | None,
+    revision: str | None,
+    *,
+    exactly: bool,
 ) -> Table:
     folder = local_root(root)
     if folder is None:
         looked = f"No local root is set ({ROOT_VARIABLE} or `root=`). "
     else:
-        if files := find_in_root(folder, hub_id, config, split):
+        if files := find_in_root(folder, hub_id, config, split, exactly=exactly):
             return open_parquet(files, mapped=mapped)
         looked = (
             f"Looked for {split}-*.parquet below {str(folder / hub_id)!r} ({'`root`' if root else ROOT_VARIABLE}). "

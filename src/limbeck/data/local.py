@@ -28,13 +28,22 @@ def local_root(root: str | Path | None) -> Path | None:
     return folder
 
 
-def find_in_root(root: Path, hub_id: str, config: str | None, split: str) -> list[Path]:
+def find_in_root(root: Path, hub_id: str, config: str | None, split: str, *, exactly: bool = False) -> list[Path]:
     """Files of `split` in `<root>/<hub id>/<config>/`, else `.../data/`, else in the one other folder that has it.
+
+    Args:
+        root: the local root.
+        hub_id: "owner/name".
+        config: configuration to prefer.
+        split: name of the split at the hub.
+        exactly: no other configuration will do, because the user named this one.
 
     Raises:
         UserError: several folders have it and none is the configuration asked for, or a shard is missing.
     """
     base = root / hub_id
+    if exactly and config:
+        return split_files(base / config, split)
     for folder in ([base / config] if config else []) + [base / "data", base]:
         if found := split_files(folder, split):
             return found

@@ -1,6 +1,7 @@
 """Reading weights from files, without ever running code that a file brings along."""
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,11 +74,12 @@ def _torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" not in str(error):
+        needed = re.search(r"GLOBAL (\S+)", str(error))
+        if needed is None:
             raise UserError(f"{str(path)!r} is damaged or no file of torch.save; copy it again.") from error
         raise UserError(
-            f"{str(path)!r} needs pickle, which may run any code that the file brings along, and is refused. If you "
-            "trust where it comes from, convert it once: "
+            f"{str(path)!r} needs pickle (for {needed[1]}), which may run any code that the file brings along, and is "
+            "refused. If you trust where it comes from, convert it once: "
             "`torch.save(torch.load(file, weights_only=False)['state_dict'], 'weights.pth')`, or `.state_dict()` of it "
             "if it is a whole module."
         ) from error

@@ -73,7 +73,11 @@ def _build(
     if not name.startswith(_ELSEWHERE):
         published = _published(name)
         # Attention over a fixed number of patches is built for one size; convolutions take any.
-        if size is not None and published is not None and published.fixed_input_size:
+        if (
+            published is not None
+            and published.fixed_input_size
+            and size not in (None, tuple(published.input_size[-2:]))
+        ):
             given = {"img_size": size} | given
     if num_classes is not None:
         given = {"num_classes": num_classes} | given

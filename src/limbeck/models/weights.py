@@ -21,6 +21,7 @@ from limbeck.models.zoo import create, create_timm
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 FORMAT = "limbeck-classifier"
 VERSION = 1
+_RECORDED = ("num_classes", "classes", "channels", "input_size", "mean", "std")
 
 
 def save(classifier: Classifier, folder: str | Path) -> None:
@@ -111,8 +112,8 @@ def load(
     path = Path(source)
     if str(source).casefold() in NAMED:
         classifier = _load_named(str(source).casefold(), model, given)
-    elif str(source).startswith(TIMM_PREFIX):
-        classifier = _load_timm(str(source), model, given)
+    elif str(source).casefold().startswith(TIMM_PREFIX):
+        classifier = _load_timm(canonical(str(source)), model, given)
     elif path.is_dir():
         classifier = _load_folder(path, model, given)
     elif path.is_file() or path.suffix in SUFFIXES:
@@ -159,9 +160,6 @@ def _load_hub_folder(folder: Path, config: dict[str, Any], model: str | None, gi
     arguments.pop("num_classes", None)
     record = {"num_classes": None, "channels": channels, "pretrained": True, "arguments": arguments}
     return create_timm(f"{TIMM_PREFIX}local-dir:{folder}", **(record | given))
-
-
-_RECORDED = ("num_classes", "classes", "channels", "input_size", "mean", "std")
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import judge
 from limbeck.evaluation.footprints import footprint
-from limbeck.recipes.materials import Materials, build_student
+from limbeck.recipes.materials import Given, Materials, build_student
 from limbeck.recipes.names import build_criterion
 from limbeck.recipes.plan import Cell, plan
 from limbeck.recipes.results import collect
@@ -24,7 +24,7 @@ def compare(
     folder: str | Path,
     *,
     resume: bool = False,
-    materials: Materials | None = None,
+    given: Given | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Runs a comparison in `folder` and writes results and report; returns the results (see `collect`).
@@ -36,7 +36,7 @@ def compare(
         recipe: with `compare`.
         folder: made if need be, never overwritten.
         resume: go on with the comparison in `folder`.
-        materials: images and teacher, where they are loaded already.
+        given: objects in place of what the recipe names.
         progress: who watches.
 
     Raises:
@@ -47,7 +47,7 @@ def compare(
     cells = plan(recipe)
     described = recipe.model_dump(mode="json")
     with RunRecord.open(folder, described, resume=resume, may_change=("compare", "summary")) as record:
-        materials = materials or gather(recipe, record.folder, progress)
+        materials = gather(recipe, record.folder, progress, given)
         _check(cells, materials)
         _describe(recipe, record, materials)
         _run_all(cells, record, materials, progress)
@@ -95,7 +95,7 @@ def _describe(recipe: Recipe, record: RunRecord, materials: Materials) -> None:
         return
     teacher, test, logits = materials.teacher, materials.test, materials.teacher_test_logits
     assert teacher is not None and test is not None and test.labels is not None and logits is not None
-    student = build_student(recipe.student, materials.train, seed=0)
+    student = build_student(recipe.student, materials, seed=0)
     shape = materials.train.shape
     record.write(
         "networks.json",

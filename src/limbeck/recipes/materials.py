@@ -1,5 +1,6 @@
 """What a run works with: images, teacher, a fresh student; loaded once, shared by all runs of a comparison."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,26 @@ from limbeck.evaluation.prediction import predict
 from limbeck.models.classifier import Classifier
 from limbeck.models.zoo import create
 from limbeck.models.weights import load as load_model
+from limbeck.recipes.names import FROM_PYTHON
 from limbeck.recipes.schema import NetworkSettings, Recipe, Source, StudentSettings
+
+
+@dataclass(frozen=True)
+class Given:
+    """Objects that were handed over in Python, each in place of what the recipe names.
+
+    Attributes:
+        train, test: images, before the validation images are held out.
+        teacher: with its weights.
+        soft_labels: [N, K] aligned with `train`.
+        make_student: seed -> a fresh student.
+    """
+
+    train: ImageSet | None = None
+    test: ImageSet | None = None
+    teacher: Classifier | None = None
+    soft_labels: Tensor | None = None
+    make_student: Callable[[int], Classifier] | None = None
 
 
 @dataclass(frozen=True)
@@ -25,12 +45,16 @@ class Materials:
         validation: held out of the training images, or None.
         test: judged on at the end, or None.
         teacher: or None.
+        soft_labels: [N, K] aligned with `train`, where a transfer set brought them.
+        make_student: seed -> a fresh student, where Python gives one instead of a recipe's name.
     """
 
     train: ImageSet
     validation: ImageSet | None
     test: ImageSet | None
     teacher: Classifier | None = None
+    soft_labels: Tensor | None = None
+    make_student: Callable[[int], Classifier] | None = None
 
     @cached_property
     def teacher_test_logits(self) -> Tensor | None:
@@ -40,35 +64,36 @@ class Materials:
         return predict(self.teacher, self.test)
 
 
-def load_images_of(recipe: Recipe) -> Materials:
-    """Reads the images that a recipe names and holds out the validation images.
+def load_images_of(recipe: Recipe, given: Given) -> Materials:
+    """The images that a recipe names, or those given, with the validation images held out.
 
     Raises:
         UserError: see `limbeck.load`; a split that cannot be held out; train and test of different classes.
     """
-    train = _load(recipe.data.train, "train")
-    test = None if recipe.data.test is None else _load(recipe.data.test, "test")
+    train = given.train or _load(recipe.data.train, "train")
+    test = given.test
+    if test is None and recipe.data.test is not None:
+        test = _load(recipe.data.test, "test")
     if test is not None and test.num_classes != train.num_classes:
         raise UserError(
             f"`data.test` must have the classes of `data.train`, got {test.num_classes} of {test.name} and "
             f"{train.num_classes} of {train.name}."
         )
-    validation = None
+    pool, validation, soft_labels = train, None, given.soft_labels
     if recipe.data.validation:
-        train, validation = train.split(recipe.data.validation, seed=recipe.data.split_seed)
-    return Materials(train, validation, test)
+        pool, validation = train.split(recipe.data.validation, seed=recipe.data.split_seed)
+        soft_labels = None if soft_labels is None else soft_labels[train.positions(pool.ids)]
+    return Materials(pool, validation, test, soft_labels=soft_labels, make_student=given.make_student)
 
 
-def build_student(settings: StudentSettings, images: ImageSet, *, seed: int) -> Classifier:
-    """A student for the classes and channels of `images`: fresh from the seed, or from weights."""
+def build_student(settings: StudentSettings, materials: Materials, *, seed: int) -> Classifier:
+    """A student for the classes and channels of the images: fresh from the seed, or from weights."""
+    if materials.make_student is not None:
+        return materials.make_student(seed)
     if settings.weights is not None:
-        return load_weights(settings, images)
-    return build_network(settings, images, seed=seed)
-
-
-def build_network(settings: NetworkSettings, images: ImageSet, *, seed: int) -> Classifier:
-    """A fresh network; what the recipe leaves open follows the images."""
+        return load_weights(settings)
     assert settings.model is not None
+    images = materials.train
     return create(
         settings.model,
         num_classes=settings.num_classes or images.num_classes,
@@ -80,9 +105,11 @@ def build_network(settings: NetworkSettings, images: ImageSet, *, seed: int) -> 
     )
 
 
-def load_weights(settings: NetworkSettings, images: ImageSet) -> Classifier:
+def load_weights(settings: NetworkSettings) -> Classifier:
     """A network with weights by name, folder or file."""
     assert settings.weights is not None
+    if settings.weights.startswith(FROM_PYTHON):
+        raise UserError(f"the network {settings.weights!r} was handed over in Python; hand it over again to resume there.")
     return load_model(
         settings.weights,
         **_given(settings, "model", "num_classes", "input_size", "channels", "mean", "std"),
@@ -96,5 +123,7 @@ def _given(settings: NetworkSettings, *names: str) -> dict[str, Any]:
 
 
 def _load(source: Source, split: str) -> ImageSet:
+    if source.name.startswith(FROM_PYTHON):
+        raise UserError(f"the images {source.name!r} were handed over in Python; hand them over again to resume there.")
     options = source.model_dump(exclude={"name", "split"}, exclude_none=True)
     return load_images(source.name, source.split or split, **options)

@@ -14,20 +14,23 @@ from limbeck.objectives.catalogue import OBJECTIVES
 from limbeck.transfer.select.budget import parse_budget
 from limbeck.transfer.select.catalogue import CRITERIA, Criterion
 
+FROM_PYTHON = "python:"
+"""Starts the name of an object that was handed over in Python, where a recipe has a name."""
+
 
 def _dataset(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if not isinstance(value, str) or value in DATASETS or "/" in value or Path(value).exists():
         return value
-    if value.split(":")[0] in DATASETS or Path(value).suffix:
+    if value.startswith(FROM_PYTHON) or value.split(":")[0] in DATASETS or Path(value).suffix:
         return value  # a subset or a file: `load` knows what is wrong with it
     raise unknown_name("data set", value, DATASETS, "`limbeck ls datasets` lists them all; a folder needs a '/'")
 
 
 def _model(value: Any) -> Any:
     folded = {name.casefold() for name in MODELS}
-    if not isinstance(value, str) or value.startswith(TIMM_PREFIX) or value.casefold() in folded:
+    if not isinstance(value, str) or value.startswith((TIMM_PREFIX, FROM_PYTHON)) or value.casefold() in folded:
         return value
     raise unknown_name("model", value, MODELS, "`limbeck ls models` lists them all; timm's are 'timm:<name>'")
 

@@ -9,17 +9,20 @@ from typing import Any
 
 from accelerate import Accelerator
 from accelerate.state import PartialState
+from safetensors.torch import save_file
+from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.evaluation.energy import EnergyMeter
 from limbeck.evaluation.evaluation import Evaluation, evaluate
 from limbeck.evaluation.footprints import footprint
+from limbeck.files import atomic_path
 from limbeck.models.classifier import Classifier
 from limbeck.models.weights import load as load_model
 from limbeck.models.weights import save as save_model
 from limbeck.objectives.sums import weighted_sum
-from limbeck.recipes.materials import Materials, build_student, load_images_of, load_weights
+from limbeck.recipes.materials import Given, Materials, build_student, load_images_of, load_weights
 from limbeck.recipes.names import build_criterion
 from limbeck.recipes.schema import Recipe, StudentSettings
 from limbeck.training.loop import TrainingResult, fit
@@ -56,6 +59,7 @@ def run(
     *,
     resume: bool = False,
     materials: Materials | None = None,
+    given: Given | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
     """Runs a recipe in `folder`, or goes on with what was begun there.
@@ -65,6 +69,7 @@ def run(
         folder: the run folder; made if need be, never overwritten.
         resume: go on with the run in `folder`; a finished one is only read.
         materials: images and teacher, where they are loaded already.
+        given: objects in place of what the recipe names.
         progress: who watches.
 
     Raises:
@@ -75,23 +80,27 @@ def run(
     folder = Path(folder)
     described = recipe.model_dump(mode="json", exclude={"compare"})
     with RunRecord.open(folder, described, resume=resume, writes=PartialState().is_main_process) as record:
-        if not record.finished:
-            if materials is None:
-                materials = gather(recipe, folder, progress)
-            _execute(recipe, record, materials, progress)
-    return read_run(folder)
+        if record.finished:
+            return read_run(folder)
+        if materials is None:
+            materials = gather(recipe, folder, progress, given)
+        return _execute(recipe, record, materials, progress)
 
 
-def gather(recipe: Recipe, folder: Path, progress: Progress) -> Materials:
+def gather(recipe: Recipe, folder: Path, progress: Progress, given: Given | None = None) -> Materials:
     """Loads the images, and loads the teacher or trains it in `folder`/teacher."""
+    given = given or Given()
     progress.say("loading images")
-    materials = load_images_of(recipe)
+    materials = load_images_of(recipe, given)
+    if given.teacher is not None:
+        return replace(materials, teacher=given.teacher)
     if recipe.teacher is None:
         return materials
     if recipe.teacher.training is None:
-        return replace(materials, teacher=load_weights(recipe.teacher, materials.train))
+        return replace(materials, teacher=load_weights(recipe.teacher))
     progress.say(f"training the teacher {recipe.teacher.model}")
-    taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, materials=materials, progress=progress)
+    alone = replace(materials, make_student=None, soft_labels=None)
+    taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, materials=alone, progress=progress)
     return replace(materials, teacher=taught.student)
 
 
@@ -117,7 +126,7 @@ def read_run(folder: str | Path) -> RunResult:
     """A finished run from its folder.
 
     Raises:
-        UserError: the folder holds no finished run.
+        UserError: the folder holds no finished run, or one of a student that has no name to rebuild it by.
     """
     record = RunRecord(Path(folder))
     if not record.finished:
@@ -135,9 +144,9 @@ def read_run(folder: str | Path) -> RunResult:
     )
 
 
-def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: Progress) -> None:
-    images, selection = _transfer_set(recipe, materials)
-    student = build_student(recipe.student, materials.train, seed=recipe.seed)
+def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: Progress) -> RunResult:
+    images, soft_labels, selection = _transfer_set(recipe, materials)
+    student = build_student(recipe.student, materials, seed=recipe.seed)
     teacher = materials.teacher if recipe.teacher is not None else None
     with _metering(record):
         result = fit(
@@ -148,42 +157,62 @@ def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: 
             record=record,
             seed=recipe.seed,
             teacher=teacher,
+            soft_labels=soft_labels if teacher is None else None,
             validation=materials.validation,
             accelerator=Accelerator(cpu=recipe.device == "cpu"),
             progress=progress,
         )
-    if not record.writes:
-        return
-    chosen = _save_students(result, record)
-    record.write("cost.json", _cost(result, record, images))
-    record.write("evaluation.json", _judge(recipe, result, chosen, materials))
-    if selection is not None:
-        selection.to_parquet(record.folder / "selection.parquet")
-        save_gallery(record.folder / "gallery.safetensors", materials.train, selection)
+    chosen = _chosen_student(result)
+    cost = _cost(result, record, images)
+    judged = _judge(recipe, result, chosen, materials)
+    if record.writes:
+        _save_student(result.student, record.folder / "student")
+        if chosen is not None:
+            _save_student(chosen, record.folder / "student-chosen")
+        if selection is not None:
+            selection.to_parquet(record.folder / "selection.parquet")
+            save_gallery(record.folder / "gallery.safetensors", materials.train, selection)
+    record.write("cost.json", cost)
+    record.write("evaluation.json", judged)
     record.set_state("finished")
+    marks = {key: Evaluation.from_dict(judged[key]) if judged[key] else None for key in ("last", "chosen")}
+    return RunResult(record.folder, result.student, chosen, marks["last"], marks["chosen"], cost)
 
 
-def _transfer_set(recipe: Recipe, materials: Materials) -> tuple[ImageSet, Selection | None]:
-    """The images to teach on: all of them, or the chosen ones in the order of their ids."""
+def _transfer_set(recipe: Recipe, materials: Materials) -> tuple[ImageSet, Tensor | None, Selection | None]:
+    """The images to teach on and their soft labels: all of them, or the chosen ones in the order of their ids."""
     if recipe.select is None:
-        return materials.train, None
+        return materials.train, materials.soft_labels, None
     selection = select(
         materials.train,
         criterion=build_criterion(recipe.select.criterion),
         budget=recipe.select.budget,
         seed=recipe.seed,
     )
-    return materials.train.subset(selection.ids.sort().values), selection
+    ids = selection.ids.sort().values
+    soft_labels = materials.soft_labels
+    if soft_labels is not None:
+        soft_labels = soft_labels[materials.train.positions(ids)]
+    return materials.train.subset(ids), soft_labels, selection
 
 
-def _save_students(result: TrainingResult, record: RunRecord) -> Classifier | None:
-    save_model(result.student, record.folder / "student")
+def _chosen_student(result: TrainingResult) -> Classifier | None:
     if result.chosen is None:
         return None
     chosen = copy.deepcopy(result.student)
     chosen.load_state_dict(result.chosen.weights)
-    save_model(chosen, record.folder / "student-chosen")
     return chosen
+
+
+def _save_student(student: Classifier, folder: Path) -> None:
+    """Ready to load; of a network that was made outside limbeck, the weights alone."""
+    if student.config is not None:
+        save_model(student, folder)
+        return
+    folder.mkdir(exist_ok=True)
+    weights = {name: value.detach().cpu().contiguous() for name, value in student.network.state_dict().items()}
+    with atomic_path(folder / "model.safetensors") as temporary:
+        save_file(weights, temporary)
 
 
 def _judge(recipe: Recipe, result: TrainingResult, chosen: Classifier | None, materials: Materials) -> dict[str, Any]:

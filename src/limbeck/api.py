@@ -1,0 +1,181 @@
+"""The verbs from Python, on objects or on names."""
+
+import copy
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.loading import load
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.weights import load as load_model
+from limbeck.recipes.compare import compare as compare_recipe
+from limbeck.recipes.materials import Given
+from limbeck.recipes.names import FROM_PYTHON
+from limbeck.recipes.reading import parse_recipe, read_recipe
+from limbeck.recipes.run import RunResult, run
+from limbeck.training.progress import Progress
+
+Student = str | Classifier | Callable[[int], Classifier]
+
+
+def distill(
+    teacher: Classifier | str | None,
+    student: Student,
+    images: ImageSet | TransferSet | str,
+    *,
+    out: str | Path,
+    test: ImageSet | str | None = None,
+    validation: int | float = 0.1,
+    objective: str | Mapping[str, Any] | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    progress: Progress | None = None,
+    **training: Any,
+) -> RunResult:
+    """Teaches a student on images, judges it, and keeps everything about it in a run folder.
+
+    Args:
+        teacher: a classifier, or weights by name or path; None learns from labels or soft labels alone.
+        student: a model's name, a classifier to go on from, or a function from a seed to a fresh classifier.
+        images: an image set, a transfer set (whose soft labels stand in for a teacher), or a data set's name.
+        out: the run folder, new unless `resume` is given.
+        test: labelled images to judge on at the end.
+        validation: images held out of `images` to choose among the states of the run: a count, a share, or 0.
+        objective: a name, or name -> weight; by default Hinton's with a teacher, else cross-entropy.
+        seed: of weights, order and views.
+        resume: go on with the run in `out`.
+        progress: who watches.
+        training: settings of `TrainingSettings`; `steps` or `epochs` must be among them.
+
+    Raises:
+        UserError: whatever does not fit together, all at once where it can be known.
+
+    Example:
+        >>> images, test = lb.load("digits"), lb.load("digits", "test")
+        >>> result = lb.distill("teacher/student", "convnet_d3", images, test=test, out="runs/one", epochs=5)
+        >>> result.evaluation.top1
+    """
+    pool, soft_labels = (images.images, images.soft_labels) if isinstance(images, TransferSet) else (images, None)
+    pool = _image_set(pool, "train")
+    judged = None if test is None else _image_set(test, "test")
+    asked = _teacher(teacher)
+    recipe = parse_recipe(
+        {
+            "name": "distill" if asked is not None else "train",
+            "seed": seed,
+            "data": {
+                "train": _name_of_images(pool),
+                "test": None if judged is None else _name_of_images(judged),
+                "validation": validation,
+            },
+            "teacher": None if asked is None else {"weights": _name_of_network(asked)},
+            "student": {"model": student if isinstance(student, str) else _name_of_student(student)},
+            "objective": objective or _usual_objective(asked, soft_labels is not None),
+            "training": {"views": "pad-crop-flip", **training},
+        }
+    )
+    given = Given(pool, judged, asked, soft_labels, _maker(student))
+    return run(recipe, out, resume=resume, given=given, progress=progress)
+
+
+def compare(
+    recipe: str | Path | Mapping[str, Any],
+    *,
+    out: str | Path,
+    overrides: Sequence[str] = (),
+    teacher: Classifier | str | None = None,
+    student: Student | None = None,
+    train: ImageSet | None = None,
+    test: ImageSet | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Runs a comparison: arms x budgets x seeds beside the honest controls; returns its results.
+
+    Args:
+        recipe: a packaged recipe's name, a YAML file, or a mapping.
+        out: folder of the comparison, new unless `resume` is given.
+        overrides: changes to the recipe, "training.steps=100" each.
+        teacher, student, train, test: take the place of what the recipe names, each alone or together.
+        resume: go on with the comparison in `out`; finished runs are not repeated.
+        progress: who watches.
+
+    Raises:
+        UserError: whatever is known to be wrong before the first run.
+
+    Example:
+        >>> results = lb.compare("digits-demo", out="runs/demo", overrides=["compare.budgets=[50]"])
+        >>> results["table"][0]["mean"]
+    """
+    told = read_recipe(recipe, overrides)
+    asked = _teacher(teacher)
+    content = told.model_dump(mode="json", exclude_none=True)
+    if train is not None:
+        content["data"]["train"] = _name_of_images(train)
+    if test is not None:
+        content["data"]["test"] = _name_of_images(test)
+    if asked is not None:
+        content["teacher"] = {"weights": _name_of_network(asked)}
+    if student is not None:
+        content["student"] = {"model": student if isinstance(student, str) else _name_of_student(student)}
+    given = Given(train, test, asked, None, None if student is None else _maker(student))
+    return compare_recipe(parse_recipe(content), out, resume=resume, given=given, progress=progress)
+
+
+def _image_set(images: ImageSet | str, split: str) -> ImageSet:
+    return images if isinstance(images, ImageSet) else load(images, split)
+
+
+def _teacher(teacher: Classifier | str | None) -> Classifier | None:
+    if teacher is None or isinstance(teacher, Classifier):
+        return teacher
+    if isinstance(teacher, nn.Module):
+        raise UserError(
+            f"`teacher` must be a Classifier or weights by name or path, got a bare {type(teacher).__name__}; "
+            "`lb.wrap(module, num_classes=..., input_size=..., mean=..., std=...)` says how it is used rightly."
+        )
+    return load_model(teacher)
+
+
+def _maker(student: Student) -> Callable[[int], Classifier] | None:
+    """Seed -> student; None for a model's name, which the recipe carries."""
+    if isinstance(student, str):
+        return None
+    if isinstance(student, Classifier):
+        return lambda seed: copy.deepcopy(student)
+    if isinstance(student, nn.Module):
+        raise UserError(
+            f"`student` must be a model's name, a Classifier or a function from a seed to one, got a bare "
+            f"{type(student).__name__}; `lb.wrap` makes it a Classifier."
+        )
+    return student
+
+
+def _name_of_images(images: ImageSet) -> str:
+    return f"{FROM_PYTHON}{images.name}#{images.fingerprint[:12]}"
+
+
+def _name_of_student(student: Classifier | Callable[[int], Classifier]) -> str:
+    if isinstance(student, Classifier):
+        return _name_of_network(student)
+    return f"{FROM_PYTHON}{getattr(student, '__name__', type(student).__name__)}"
+
+
+def _name_of_network(network: Classifier) -> str:
+    """Name and a hash of the weights, so that a run is never resumed with another network."""
+    digest = hashlib.blake2b(digest_size=6)
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return f"{FROM_PYTHON}{network.name}#{digest.hexdigest()}"
+
+
+def _usual_objective(teacher: Classifier | None, soft_labels: bool) -> dict[str, float]:
+    return {"cross_entropy": 0.1, "kd": 0.9} if teacher is not None or soft_labels else {"cross_entropy": 1.0}

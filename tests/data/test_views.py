@@ -1,0 +1,110 @@
+"""Augmentations: pure in (seed, view, id), right pixels, finite views counted."""
+
+import pytest
+import torch
+
+from limbeck.data.view_catalogue import VIEWS
+from limbeck.data.views import Chain, ColourJitter, Identity, PadCrop, ResizedCrop, augmentation
+from limbeck.errors import UserError
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.randint(0, 256, (12, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+ALL = [name for name in VIEWS] + [["pad-crop-flip", "colour-jitter"]]
+
+
+@pytest.mark.parametrize("spec", ALL, ids=str)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_same_triple_gives_same_pixels_in_any_batch(spec: object, channels: int, images: torch.Tensor) -> None:
+    augment = augmentation(spec)  # pyright: ignore[reportArgumentType]
+    images, ids = images[:, :channels], torch.arange(12) * 7
+    whole = augment(images, ids, seed=3, view=5)
+    assert whole.dtype == torch.uint8
+    assert whole.shape == images.shape
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(augment(images[order], ids[order], seed=3, view=5), whole[order])
+    one = augment(images[4:5], ids[4:5], seed=3, view=torch.tensor([5]))
+    assert torch.equal(one, whole[4:5])
+
+
+@pytest.mark.parametrize("spec", [one for one in ALL if one != "none"], ids=str)
+def test_seed_view_and_id_each_change_the_pixels(spec: object, images: torch.Tensor) -> None:
+    augment = augmentation(spec)  # pyright: ignore[reportArgumentType]
+    ids = torch.arange(12)
+    base = augment(images, ids, seed=0, view=0)
+    assert not torch.equal(augment(images, ids, seed=1, view=0), base)
+    assert not torch.equal(augment(images, ids, seed=0, view=1), base)
+    assert not torch.equal(augment(images, ids + 100, seed=0, view=0), base)
+
+
+def test_pad_crop_equals_padding_and_slicing(images: torch.Tensor) -> None:
+    augment = PadCrop(padding=2)
+    assert augment.distinct == 50
+    for index in range(50):
+        mirrored, offset = divmod(index, 25)
+        top, left = divmod(offset, 5)
+        crop = torch.nn.functional.pad(images, (2, 2, 2, 2))[:, :, top : top + 16, left : left + 16]
+        expected = crop.flip(3) if mirrored else crop
+        assert torch.equal(augment.render(images, torch.full((12,), index)), expected)
+
+
+def test_pad_4_with_flip_has_162_views_all_of_which_are_drawn_evenly() -> None:
+    augment = augmentation("pad-crop-flip")
+    assert augment.distinct == 162
+    draws = torch.cat([augment.draw(torch.arange(2000), seed=0, view=view) for view in range(20)])
+    counts = torch.bincount(draws, minlength=162)
+    assert len(counts) == 162
+    expected = 40_000 / 162
+    # chi-square of 161 degrees of freedom: mean 161, standard deviation 18
+    assert float(((counts - expected) ** 2 / expected).sum()) < 161 + 5 * 18
+
+
+def test_a_resized_crop_of_everything_is_the_image(images: torch.Tensor) -> None:
+    whole = ResizedCrop(area=(1, 1), ratio=(1, 1), flip=False)
+    assert torch.equal(whole(images, torch.arange(12), seed=0, view=0), images)
+
+
+def test_jitter_of_strength_zero_is_the_image(images: torch.Tensor) -> None:
+    still = ColourJitter(brightness=0, contrast=0, saturation=0, hue=0)
+    change = still(images, torch.arange(12), seed=0, view=0).int() - images.int()
+    assert change.abs().max() <= 1
+
+
+def test_hue_turns_keep_greys_grey() -> None:
+    grey = torch.full((4, 3, 8, 8), 100, dtype=torch.uint8)
+    turned = ColourJitter(brightness=0, contrast=0, saturation=0, hue=0.5)(grey, torch.arange(4), seed=0, view=0)
+    assert (turned.int() - 100).abs().max() <= 1
+
+
+def test_chain_of_finite_views_is_finite_and_reaches_all_of_them(images: torch.Tensor) -> None:
+    chain = Chain([PadCrop(padding=1, flip=False), PadCrop(padding=0, flip=True)])
+    assert chain.distinct == 18
+    views = {chain.render(images[:1], torch.tensor([index])).numpy().tobytes() for index in range(18)}
+    assert len(views) == 18
+
+
+def test_identity_is_the_image_itself(images: torch.Tensor) -> None:
+    assert Identity()(images, torch.arange(12), seed=0, view=0) is images
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("crop", "unknown view 'crop'; did you mean 'pad-crop'"),
+        ({"pad-crop": {"pading": 2}}, "unknown option of view 'pad-crop': 'pading'; did you mean 'padding'"),
+        ({"pad-crop": {"padding": -1}}, "`padding` must be >= 0, got -1"),
+        ({"resized-crop": {"area": [0, 1]}}, "`area` must be .* got \\(0, 1\\)"),
+        ({"resized-crop": {"ratio": [2, 1]}}, "`ratio` must be"),
+        ({"colour-jitter": {"hue": 0.7}}, "`hue` must be between 0 and 0.5, got 0.7"),
+        ({"colour-jitter": {"contrast": -1}}, "`contrast` must be >= 0"),
+        ({"pad-crop": 3}, "options of view 'pad-crop' must be a mapping, got 3"),
+        ([], "at least one augmentation"),
+        (7, "`views` must be a name, a mapping .* got 7"),
+    ],
+)
+def test_wrong_specifications(spec: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        augmentation(spec)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,30 @@
+"""Hinton's loss against the reference's numbers."""
+
+import pytest
+import torch
+
+from limbeck.errors import UserError
+from limbeck.objectives import KD
+from limbeck.objectives.functional import kd
+
+from tests.objectives.golden import Golden
+
+
+def test_value_and_gradient_equal_the_reference() -> None:
+    golden = Golden("kd")
+    loss = kd(**golden.inputs, temperature=golden.hp["T"])
+    assert loss.item() == pytest.approx(golden.loss, rel=1e-5)
+    loss.backward()
+    torch.testing.assert_close(golden.inputs["student_logits"].grad, golden.grads["student_logits"], rtol=1e-5, atol=1e-6)
+
+
+def test_it_is_the_mean_over_the_batch_not_over_classes() -> None:
+    student, teacher = torch.randn(4, 10), torch.randn(4, 10)
+    one_by_one = torch.stack([kd(student[i : i + 1], teacher[i : i + 1]) for i in range(4)])
+    assert kd(student, teacher).item() == pytest.approx(one_by_one.mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0])
+def test_temperature_must_be_positive(temperature: float) -> None:
+    with pytest.raises(UserError, match="`temperature` must be > 0, got"):
+        KD(temperature=temperature)
