@@ -51,15 +51,20 @@ def plan(recipe: Recipe) -> list[Cell]:
     """
     compare = _comparison(recipe)
     budgets = sorted((parse_budget(one) for one in compare.budgets), key=lambda budget: budget.amount)
-    return [cell for seed in compare.seeds for cell in _cells(_base(recipe, seed), compare.arms, budgets)]
+    return [cell for seed in compare.seeds for cell in _cells(_base(recipe, seed), compare, budgets)]
 
 
-def _cells(base: dict[str, Any], arms: dict[str, Arm], budgets: list[Budget]) -> list[Cell]:
+def _cells(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget]) -> list[Cell]:
     cells = []
-    without_teacher = {**base, "teacher": None, "objective": {"cross_entropy": 1.0}}
+    without_teacher = {
+        **base,
+        "teacher": None,
+        "objective": {"cross_entropy": 1.0},
+        "training": _overridden(base["training"], compare.without_teacher),
+    }
     for budget in budgets:
         amount = _written(budget)
-        for name, arm in arms.items():
+        for name, arm in compare.arms.items():
             cells.append(_cell(name, budget, _changed(base, arm, amount), control=False))
         for control in ("random", "balanced-random"):
             cells.append(_cell(control, budget, {**base, "select": _choice(control, amount)}))
@@ -85,13 +90,17 @@ def _changed(base: dict[str, Any], arm: Arm, amount: int | float | str) -> dict[
         content["objective"] = arm.objective
     if arm.student is not None:
         content["student"] = arm.student.model_dump(mode="json", exclude_none=True)
-    if arm.training:
-        training = {**base["training"], **arm.training}
-        for key, other in (("steps", "epochs"), ("epochs", "steps")):
-            if key in arm.training and other not in arm.training:
-                training.pop(other, None)
-        content["training"] = training
+    content["training"] = _overridden(base["training"], arm.training)
     return content
+
+
+def _overridden(training: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`steps` and `epochs` exclude each other: the one that is changed drops the other."""
+    merged = {**training, **changes}
+    for key, other in (("steps", "epochs"), ("epochs", "steps")):
+        if key in changes and other not in changes:
+            merged.pop(other, None)
+    return merged
 
 
 def _choice(criterion: str | dict[str, Any], amount: int | float | str) -> dict[str, Any]:

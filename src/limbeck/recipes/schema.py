@@ -116,11 +116,16 @@ class Arm(Part):
 
 
 class CompareSettings(Part):
-    """Arms x budgets x seeds. The controls are added by themselves."""
+    """Arms x budgets x seeds. The controls are added by themselves.
+
+    `without_teacher` are training settings of the controls that learn from labels alone: their loss has another
+    scale, and a control that is denied its own learning rate is no honest one.
+    """
 
     arms: dict[str, Annotated[Arm, _named("select")]] = Field(default_factory=lambda: {"entropy": Arm()})
     budgets: Annotated[list[BudgetSpec], Field(min_length=1)]
     seeds: Annotated[list[Natural], Field(min_length=1)] = [0, 1, 2]
+    without_teacher: dict[str, Any] = {}
 
     @model_validator(mode="after")
     def _distinct(self) -> "CompareSettings":

@@ -1,0 +1,16 @@
+"""Rules for all tests."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where everything that a test needs is there, skipping it is a failure; only a GPU may be missing."""
+    report = yield
+    if report.skipped and os.environ.get("LIMBECK_NO_SKIP") and "gpu" not in item.keywords:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and LIMBECK_NO_SKIP is set: {report.longrepr}"
+    return report

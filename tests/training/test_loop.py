@@ -1,0 +1,130 @@
+"""The loop: it learns, repeats itself to the bit, leaves the teacher alone, and says what is wrong."""
+
+import math
+
+import pytest
+import torch
+
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.objectives import Objective, weighted_sum
+from limbeck.objectives.sums import WeightedSum
+from limbeck.training import RunRecord
+from tests.training.conftest import Run
+from tests.training.tiny import network, same, settings, stripes, weights
+
+
+def test_it_learns(teach: Run, tmp_path) -> None:
+    objective = weighted_sum("cross_entropy")
+    result = teach(settings=settings(steps=60, learning_rate=0.1), teacher=None, objective=objective)
+    assert result.chosen is not None
+    assert result.chosen.top1 == 1.0
+    losses = [entry["loss"] for entry in RunRecord(tmp_path / "run").metrics() if entry["kind"] == "train"]
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_same_seed_same_student_bit_for_bit(teach: Run) -> None:
+    first, again = teach("a"), teach("b")
+    assert same(weights(first.student), weights(again.student))
+    assert not same(weights(first.student), weights(teach("c", seed=1).student))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_distilled_student_follows_its_teacher(teach: Run, optimizer: str) -> None:
+    teacher = teach("t", teacher=None, objective=weighted_sum("ce"), settings=settings(steps=60, learning_rate=0.1))
+    rate = 0.1 if optimizer == "sgd" else 0.01
+    changed = settings(steps=60, learning_rate=rate, optimizer=optimizer)
+    result = teach("s", teacher=teacher.student, objective=weighted_sum("kd"), settings=changed)
+    assert result.chosen is not None
+    assert result.chosen.top1 == 1.0
+    assert result.teacher_passes == 60 * 8
+
+
+def test_teacher_is_left_as_it_was(teach: Run) -> None:
+    teacher = network(9).train()
+    before = weights(teacher)
+    teach(teacher=teacher)
+    assert same(before, weights(teacher))
+    assert teacher.training
+    assert all(parameter.requires_grad for parameter in teacher.parameters())
+
+
+def test_global_random_state_is_left_as_it_was(teach: Run) -> None:
+    before = torch.get_rng_state()
+    teach()
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_no_teacher_is_asked_where_no_term_reads_it(teach: Run) -> None:
+    assert teach(objective=weighted_sum("cross_entropy")).teacher_passes == 0
+
+
+def test_soft_labels_stand_in_for_a_teacher(teach: Run, images: ImageSet) -> None:
+    teacher = network(9).eval()
+    with torch.no_grad():
+        soft_labels = teacher(images.tensor()).logits.softmax(1)
+    plain = {"settings": settings(views="none", precision="fp32"), "objective": weighted_sum("kd")}
+    asked = teach("asked", teacher=teacher, **plain)
+    told = teach("told", teacher=None, soft_labels=soft_labels, **plain)
+    for name, value in asked.student.state_dict().items():
+        torch.testing.assert_close(told.student.state_dict()[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_sets_smaller_than_a_batch_work(teach: Run) -> None:
+    assert teach(images=stripes(3)).steps == 12
+
+
+def test_epochs_count_images(teach: Run) -> None:
+    assert teach(settings=settings(steps=None, epochs=1.5)).steps == math.ceil(1.5 * 40 / 8)
+
+
+def test_chosen_student_is_the_earliest_best(teach: Run, tmp_path) -> None:
+    result = teach()
+    scores = {e["step"]: e["top1"] for e in RunRecord(tmp_path / "run").metrics() if e["kind"] == "validation"}
+    assert sorted(scores) == [4, 8, 12]
+    assert result.chosen is not None
+    assert result.chosen.top1 == max(scores.values())
+    assert result.chosen.step == min(step for step, top1 in scores.items() if top1 == result.chosen.top1)
+
+
+class Exploding(Objective):
+    """Finite until it is called for the seventh time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, student_logits: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return student_logits.mean() * (math.nan if self.calls == 7 else 1)
+
+
+def test_loss_that_is_not_finite_names_step_term_and_checkpoint(teach: Run, tmp_path) -> None:
+    objective = WeightedSum({"kd": weighted_sum("kd").objectives()["kd"], "odd": Exploding()}, {"kd": 1, "odd": 1})
+    with pytest.raises(UserError, match=r"not finite at step 7: odd became nan\. The last good checkpoint is that of step 6"):
+        teach(objective=objective)
+    assert RunRecord(tmp_path / "run").read("status.json")["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"teacher": network(classes=3)}, "teacher and student must have the same classes, got 3 .* and 2"),
+        ({"student": network(classes=3), "teacher": None, "objective": weighted_sum("ce")}, "`student.num_classes: 2`"),
+        ({"teacher": None}, "objective kd needs a teacher, and there is none"),
+        ({"images": ImageSet(stripes(9).tensor())}, "cross_entropy needs labels, and images has none"),
+        ({"soft_labels": torch.ones(3, 2), "teacher": None}, r"`soft_labels` must be \[40, 2\], got \[3, 2\]"),
+        ({"validation": ImageSet(stripes(9).tensor())}, "validation images must be labelled"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_before_training(teach: Run, changes: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        teach(**changes)
+
+
+@pytest.mark.parametrize("who", ["teacher", "student"])
+def test_nan_in_weights_is_refused(teach: Run, who: str) -> None:
+    broken = network()
+    next(broken.parameters()).data[0] = math.nan
+    with pytest.raises(UserError, match=f"the {who}'s weights hold NaN or infinity in network"):
+        teach(**{who: broken})

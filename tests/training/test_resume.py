@@ -1,0 +1,162 @@
+"""An interrupted run, however it ended, resumes to the same student, bit for bit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from limbeck.errors import UserError
+from limbeck.files import atomic_path
+from limbeck.training import Interrupted, RunRecord
+from limbeck.training import checkpoint as checkpoint_module
+from limbeck.training.checkpoint import Checkpoint
+from tests.training.conftest import Run
+from tests.training.tiny import same, settings, weights
+
+# A run that takes its time, so that a signal hits it in the middle.
+SCRIPT = """
+import sys, time, torch
+torch.set_num_threads(1)
+from limbeck.data.views import PadCrop
+from limbeck.objectives import weighted_sum
+from limbeck.training import RunRecord, fit
+from tests.training.tiny import network, settings, stripes
+folder, pause, optimizer = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+class Slow(PadCrop):
+    def render(self, images, draw):
+        time.sleep(pause)
+        return super().render(images, draw)
+import limbeck.training.loop as loop
+loop.augmentation = lambda spec: Slow(padding=1, flip=False)
+with RunRecord.open(folder, {"name": "tiny"}, resume=True) as record:
+    changed = settings(steps=40, optimizer=optimizer, learning_rate=0.01)
+    fit(network(), stripes(40), weighted_sum({"ce": 0.1, "kd": 0.9}), settings=changed, record=record, seed=0,
+        teacher=network(9), validation=stripes(20, seed=1))
+"""
+ROOT = Path(__file__).parents[2]
+
+
+def start(folder: Path, pause: float, optimizer: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SCRIPT, str(folder), str(pause), optimizer]
+    return subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.PIPE)
+
+
+def finish(folder: Path, optimizer: str) -> Checkpoint:
+    process = start(folder, 0.0, optimizer)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return Checkpoint.load(folder / "checkpoint.safetensors")
+
+
+def wait_for_step(folder: Path, step: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        steps = [entry["step"] for entry in RunRecord(folder).metrics()]
+        if steps and max(steps) >= step and (folder / "checkpoint.safetensors").exists():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no step {step} within a minute")
+
+
+@pytest.mark.parametrize(("number", "optimizer"), [(signal.SIGKILL, "sgd"), (signal.SIGTERM, "adamw"), (signal.SIGINT, "sgd")])
+def test_killed_run_resumes_to_the_same_student(number: signal.Signals, optimizer: str, tmp_path: Path) -> None:
+    whole = finish(tmp_path / "whole", optimizer)
+    process = start(tmp_path / "killed", 0.05, optimizer)
+    wait_for_step(tmp_path / "killed", 15)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    stopped = Checkpoint.load(tmp_path / "killed" / "checkpoint.safetensors")
+    assert 0 < stopped.step < 40
+    resumed = finish(tmp_path / "killed", optimizer)
+    assert resumed.step == whole.step == 40
+    timing = {"seconds"}
+    assert same(resumed.tensors, whole.tensors)
+    assert {k: v for k, v in resumed.notes.items() if k not in timing} == {
+        k: v for k, v in whole.notes.items() if k not in timing
+    }
+    steps = [entry["step"] for entry in RunRecord(tmp_path / "killed").metrics() if entry["kind"] == "train"]
+    assert steps == list(range(1, 41))
+    if number != signal.SIGKILL:
+        assert stopped.step >= 15
+
+
+def test_interruption_saves_the_step_at_hand(teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole = teach("whole")
+    slow = settings(checkpoint_seconds=1000, validations=0)
+    original = RunRecord.append_metrics
+
+    def interrupt(record: RunRecord, **entry: object) -> None:
+        original(record, **entry)
+        if entry["step"] == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(RunRecord, "append_metrics", interrupt)
+    with pytest.raises(Interrupted, match="stopped at step 6 of 12"):
+        teach(settings=slow)
+    monkeypatch.undo()
+    record = RunRecord(tmp_path / "run")
+    assert record.state == "interrupted"
+    assert Checkpoint.load(record.checkpoint).step == 6
+    with pytest.raises(UserError, match=r"holds a run already \(interrupted at step 6\).*--resume"):
+        teach(settings=slow)
+    assert same(weights(teach(resume=True, settings=slow).student), weights(whole.student))
+
+
+def test_full_disk_leaves_the_old_checkpoint_intact(
+    teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    saves = 0
+
+    def full(*args: object, **kwargs: object) -> None:
+        nonlocal saves
+        saves += 1
+        if saves > 4:
+            raise OSError(28, "No space left on device")
+        real(*args, **kwargs)
+
+    real = checkpoint_module.save_file
+    monkeypatch.setattr(checkpoint_module, "save_file", full)
+    with pytest.raises(UserError, match="no space left on the disk of .*checkpoint.safetensors.* intact"):
+        teach()
+    monkeypatch.undo()
+    assert Checkpoint.load(tmp_path / "run" / "checkpoint.safetensors").step == 4
+    assert not list((tmp_path / "run").glob(".checkpoint*"))
+    assert same(weights(teach(resume=True).student), weights(teach("whole").student))
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux to mount a small disk")
+def test_really_full_disk(teach: Run, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        with pytest.raises(UserError, match="no space left"):
+            teach("disk/run", settings=settings(steps=200))
+        saved = disk / "run" / "checkpoint.safetensors"
+        assert not saved.exists() or load_file(saved)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_damaged_checkpoint_is_named(teach: Run, tmp_path: Path) -> None:
+    teach()
+    (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"half a file")
+    with pytest.raises(UserError, match=r"checkpoint\.safetensors' cannot be read .* remove it to start"):
+        teach(resume=True)
+
+
+def test_random_state_survives(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(3)
+    checkpoint.put("random", {"cpu": torch.get_rng_state()})
+    with atomic_path(tmp_path / "x"):
+        pass
+    checkpoint.save(tmp_path / "x")
+    assert torch.equal(Checkpoint.load(tmp_path / "x").take("random")["cpu"], torch.get_rng_state())
