@@ -19,9 +19,8 @@ def unknown_name(kind: str, got: str, known: Iterable[str], hint: str = "") -> U
     """Error for a name that is not in a family of parts.
 
     Example:
-        >>> raise unknown_name("objective", "dkb", ["kd", "dkd"], "`limbeck ls objectives` lists them all")
-        Traceback (most recent call last):
-        limbeck.errors.UserError: unknown objective 'dkb'; did you mean 'dkd' or 'kd'? `limbeck ls objectives` lists them all
+        >>> str(unknown_name("objective", "dkb", ["kd", "dkd"]))
+        "unknown objective 'dkb'; did you mean 'dkd' or 'kd'?"
     """
     known = list(known)
     near = closest(got, known)

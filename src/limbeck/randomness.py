@@ -35,6 +35,7 @@ def words(seed: int, stream: Tensor | int, counter: Tensor) -> Tensor:
             broadcasts against `counter`.
         counter: int64, for instance ids.
     """
+    stream = torch.as_tensor(stream, dtype=torch.int64, device=counter.device)  # Python's integers would not wrap
     return _mix(_mix(counter + seed) + stream * _GOLDEN)
 
 

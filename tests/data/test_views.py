@@ -13,7 +13,7 @@ def images() -> torch.Tensor:
     return torch.randint(0, 256, (12, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-ALL = [name for name in VIEWS] + [["pad-crop-flip", "colour-jitter"]]
+ALL = [*list(VIEWS), ["pad-crop-flip", "colour-jitter"]]
 
 
 @pytest.mark.parametrize("spec", ALL, ids=str)

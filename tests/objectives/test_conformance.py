@@ -15,7 +15,7 @@ CLASSES = 10
 
 @pytest.fixture(params=sorted(OBJECTIVES))
 def objective(request: pytest.FixtureRequest) -> Iterator[Objective]:
-    yield BUILDERS[request.param]()
+    return BUILDERS[request.param]()
 
 
 def signals(scale: float = 1.0, *, constant: bool = False, dtype: torch.dtype = torch.float32) -> dict[str, object]:

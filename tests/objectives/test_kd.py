@@ -2,12 +2,11 @@
 
 import pytest
 import torch
+from tests.objectives.golden import Golden
 
 from limbeck.errors import UserError
 from limbeck.objectives import KD
 from limbeck.objectives.functional import kd
-
-from tests.objectives.golden import Golden
 
 
 def test_value_and_gradient_equal_the_reference() -> None:
@@ -15,7 +14,9 @@ def test_value_and_gradient_equal_the_reference() -> None:
     loss = kd(**golden.inputs, temperature=golden.hp["T"])
     assert loss.item() == pytest.approx(golden.loss, rel=1e-5)
     loss.backward()
-    torch.testing.assert_close(golden.inputs["student_logits"].grad, golden.grads["student_logits"], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        golden.inputs["student_logits"].grad, golden.grads["student_logits"], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_it_is_the_mean_over_the_batch_not_over_classes() -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.training.tiny import network, settings, stripes
 
 from limbeck.data.image_set import ImageSet
 from limbeck.objectives import weighted_sum
 from limbeck.training import RunRecord, TrainingResult, fit
-from tests.training.tiny import network, settings, stripes
+
 
 @pytest.fixture
 def images() -> ImageSet:

@@ -4,14 +4,14 @@ import math
 
 import pytest
 import torch
+from tests.training.conftest import Run
+from tests.training.tiny import network, same, settings, stripes, weights
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.objectives import Objective, weighted_sum
 from limbeck.objectives.sums import WeightedSum
 from limbeck.training import RunRecord
-from tests.training.conftest import Run
-from tests.training.tiny import network, same, settings, stripes, weights
 
 
 def test_it_learns(teach: Run, tmp_path) -> None:
@@ -101,7 +101,9 @@ class Exploding(Objective):
 
 def test_loss_that_is_not_finite_names_step_term_and_checkpoint(teach: Run, tmp_path) -> None:
     objective = WeightedSum({"kd": weighted_sum("kd").objectives()["kd"], "odd": Exploding()}, {"kd": 1, "odd": 1})
-    with pytest.raises(UserError, match=r"not finite at step 7: odd became nan\. The last good checkpoint is that of step 6"):
+    with pytest.raises(
+        UserError, match=r"not finite at step 7: odd became nan\. The last good checkpoint is that of step 6"
+    ):
         teach(objective=objective)
     assert RunRecord(tmp_path / "run").read("status.json")["state"] == "failed"
 

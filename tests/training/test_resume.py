@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.training.conftest import Run
+from tests.training.tiny import network, same, settings, weights
 
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
 from limbeck.training import Interrupted, RunRecord
 from limbeck.training import checkpoint as checkpoint_module
 from limbeck.training.checkpoint import Checkpoint
-from tests.training.conftest import Run
-from tests.training.tiny import same, settings, weights
 
 # A run that takes its time, so that a signal hits it in the middle.
 SCRIPT = """
@@ -64,7 +64,9 @@ def wait_for_step(folder: Path, step: int) -> None:
     raise AssertionError(f"no step {step} within a minute")
 
 
-@pytest.mark.parametrize(("number", "optimizer"), [(signal.SIGKILL, "sgd"), (signal.SIGTERM, "adamw"), (signal.SIGINT, "sgd")])
+@pytest.mark.parametrize(
+    ("number", "optimizer"), [(signal.SIGKILL, "sgd"), (signal.SIGTERM, "adamw"), (signal.SIGINT, "sgd")]
+)
 def test_killed_run_resumes_to_the_same_student(number: signal.Signals, optimizer: str, tmp_path: Path) -> None:
     whole = finish(tmp_path / "whole", optimizer)
     process = start(tmp_path / "killed", 0.05, optimizer)
@@ -123,7 +125,7 @@ def test_full_disk_leaves_the_old_checkpoint_intact(
 
     real = checkpoint_module.save_file
     monkeypatch.setattr(checkpoint_module, "save_file", full)
-    with pytest.raises(UserError, match="no space left on the disk of .*checkpoint.safetensors.* intact"):
+    with pytest.raises(UserError, match=r"no space left on the disk of .*checkpoint\.safetensors.* intact"):
         teach()
     monkeypatch.undo()
     assert Checkpoint.load(tmp_path / "run" / "checkpoint.safetensors").step == 4
@@ -135,11 +137,11 @@ def test_full_disk_leaves_the_old_checkpoint_intact(
 def test_really_full_disk(teach: Run, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], check=False).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], check=False).returncode:
         pytest.skip("mounting is not allowed here")
     try:
         with pytest.raises(UserError, match="no space left"):
-            teach("disk/run", settings=settings(steps=200))
+            teach("disk/run", student=network(width=32))
         saved = disk / "run" / "checkpoint.safetensors"
         assert not saved.exists() or load_file(saved)
     finally:

@@ -217,6 +217,8 @@ def augmentation(spec: str | Mapping[str, Any] | Sequence[Any] | Augmentation) -
     if isinstance(spec, Mapping):
         check_views(spec)
         parts = [_build(name, options or {}) for name, options in spec.items()]
+    elif not isinstance(spec, Sequence):
+        raise UserError(f"`views` must be a name, a mapping from name to options, or a list of these, got {spec!r}.")
     else:
         parts = [augmentation(part) for part in spec]
     if not parts:

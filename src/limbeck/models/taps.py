@@ -1,5 +1,6 @@
 """What one forward pass yields, and where in a network it is read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,6 +42,15 @@ class Outputs(NamedTuple):
     embedding: Tensor | None = None
     stages: tuple[Tensor, ...] = ()
     pre_activations: tuple[Tensor, ...] = ()
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Outputs":
+        """The same with every tensor changed."""
+        return Outputs(
+            change(self.logits),
+            None if self.embedding is None else change(self.embedding),
+            tuple(change(stage) for stage in self.stages),
+            tuple(change(one) for one in self.pre_activations),
+        )
 
 
 @dataclass(frozen=True)

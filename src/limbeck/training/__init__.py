@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from limbeck.training.settings import TrainingSettings
     from limbeck.training.teacher import FrozenTeacher
 
-__all__ = ["FrozenTeacher", "Interrupted", "Progress", "RunRecord", "Silent", "TrainingResult", "TrainingSettings", "fit"]
+__all__ = [
+    "FrozenTeacher",
+    "Interrupted",
+    "Progress",
+    "RunRecord",
+    "Silent",
+    "TrainingResult",
+    "TrainingSettings",
+    "fit",
+]
 
 __getattr__ = lazy_exports(
     __name__,

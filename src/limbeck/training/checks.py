@@ -31,13 +31,16 @@ def check_parts(
         wrong.append("validation images must be labelled; set `data.validation: 0` to train without them")
     if settings.validations and validation is not None and validation.num_classes != student.num_classes:
         wrong.append(
-            f"the student tells {student.num_classes} classes apart, but validation images have {validation.num_classes}"
+            f"the student tells {student.num_classes} classes apart, but the validation images have "
+            f"{validation.num_classes}"
         )
     if wrong:
         raise UserError("; ".join(wrong) + ".")
 
 
-def _classes(student: Classifier, images: ImageSet, teacher: Classifier | None, soft_labels: Tensor | None) -> list[str]:
+def _classes(
+    student: Classifier, images: ImageSet, teacher: Classifier | None, soft_labels: Tensor | None
+) -> list[str]:
     wrong = []
     count = student.num_classes
     if teacher is not None and teacher.num_classes != count:

@@ -52,6 +52,9 @@ class Journal:
         self.lap = self.saved = time.perf_counter()
         progress.begin("training", total, state.step)
 
+    def close(self) -> None:
+        self.progress.end()
+
     def due(self, step: int) -> bool:
         """Whether anything is to be written after `step` steps."""
         return step % self.interval == 0 or step in self.validation_steps or step == self.total

@@ -18,29 +18,27 @@ class Lesson(nn.Module):
         device: where both are.
     """
 
-    def __init__(self, student: Classifier, objective: WeightedSum, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, student: Classifier, objective: WeightedSum, *, device: torch.device, dtype: torch.dtype
+    ) -> None:
         super().__init__()
         self.student = student
         self.objective = objective
         self.device = device
         self.dtype = dtype
         self.want = objective.outputs_needed("student") | {"logits"}
+        self.asked_for = objective.outputs_needed("teacher") | {"logits"}
 
     def forward(self, batch: Batch, asked: Outputs | None) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss and its terms, given the teacher's outputs (None without a teacher)."""
         with autocast(self.device, self.dtype):
-            answered = self.student(batch.images, want=self.want)
+            answered: Outputs = self.student(batch.images, want=self.want)
         signals: dict[str, object] = {"labels": batch.labels, "ids": batch.ids}
-        signals |= {f"student_{name}": _float(value) for name, value in answered._asdict().items()}
+        answered = answered.map(Tensor.float)
+        signals |= {f"student_{name}": value for name, value in answered._asdict().items()}
         if asked is not None:
             signals |= {f"teacher_{name}": value for name, value in asked._asdict().items()}
         elif batch.soft_labels is not None:
             # Soft labels stand in for a teacher: softmax gives them back from their logarithm.
             signals["teacher_logits"] = batch.soft_labels.clamp_min(1e-12).log()
         return self.objective(signals)
-
-
-def _float(value: Tensor | tuple[Tensor, ...] | None) -> Tensor | tuple[Tensor, ...] | None:
-    if isinstance(value, tuple):
-        return tuple(one.float() for one in value)
-    return None if value is None else value.float()

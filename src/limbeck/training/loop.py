@@ -1,7 +1,7 @@
 """The loop: one for training from labels and for distilling, on one process or many."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -99,15 +99,14 @@ def fit(
         processes=accelerator.num_processes,
     )
     frozen = _freeze(teacher, objective, device=device, dtype=dtype, settings=settings)
-    asked_for = objective.outputs_needed("teacher")
     lesson = Lesson(_place(student, device, settings), objective, device=device, dtype=dtype).to(device)
     state = LoopState(student, objective, make_optimizer(lesson.parameters(), settings))
+    judge = partial(validate, student, validation, dtype, device) if validation is not None else None
 
-    with _own_dropout(seed, device), listening_for_stop() as stop:
+    with _own_dropout(seed, device):
         if record.checkpoint.exists():
             state.restore(Checkpoint.load(record.checkpoint))
             record.rewind_metrics(state.step)
-        judge = partial(validate, student, validation, dtype, device) if validation else None
         journal = Journal(
             record,
             state,
@@ -117,14 +116,30 @@ def fit(
             validate=judge,
             progress=progress or Silent(),
         )
-        model, optimizer = accelerator.prepare(lesson, state.optimizer)
-        model.train()
-        for step in range(state.step, total):
+        with closing(journal):
+            _teach(lesson, frozen, batches, state, journal, settings, accelerator)
+    return TrainingResult(student, state.chosen, total, state.teacher_passes, state.seconds)
+
+
+def _teach(
+    lesson: Lesson,
+    frozen: FrozenTeacher | None,
+    batches: BatchStream,
+    state: LoopState,
+    journal: Journal,
+    settings: TrainingSettings,
+    accelerator: Accelerator,
+) -> None:
+    """The loop itself, from the state's step to the journal's last."""
+    model, optimizer = accelerator.prepare(lesson, state.optimizer)
+    model.train()
+    with listening_for_stop() as stop:
+        for step in range(state.step, journal.total):
             batch = batches[step]
-            asked = None if frozen is None else frozen(batch.images, want=asked_for)
+            asked = None if frozen is None else frozen(batch.images, want=lesson.asked_for)
             loss, terms = model(batch, asked)
 
-            rate = learning_rate(step, total, settings)
+            rate = learning_rate(step, journal.total, settings)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad()
@@ -136,12 +151,11 @@ def fit(
             state.step = step + 1
             state.teacher_passes += settings.batch_size if frozen is not None else 0
             journal.add(step, loss, terms)
-            if journal.due(state.step) or stop:
-                journal.write(rate, stopping=bool(stop))
-            if stop and state.step < total:
-                raise Interrupted(f"stopped at step {state.step} of {total}")
-        journal.progress.end()
-    return TrainingResult(student, state.chosen, total, state.teacher_passes, state.seconds)
+            stopping = bool(stop)  # read once: a signal that comes while writing waits for the next step
+            if journal.due(state.step) or stopping:
+                journal.write(rate, stopping=stopping)
+            if stopping and state.step < journal.total:
+                raise Interrupted(f"stopped at step {state.step} of {journal.total}")
 
 
 def _place(student: Classifier, device: torch.device, settings: TrainingSettings) -> Classifier:

@@ -37,7 +37,8 @@ class LossLog:
             terms = [name for name, wrong in zip(self._names, bad[row, 1:], strict=True) if wrong] or ["the sum"]
             raise UserError(
                 f"the loss is not finite at step {self._first + row + 1}: {', '.join(terms)} became "
-                f"{float(rows[row][bad[row]][-1])}. {kept} Try a lower `training.learning_rate` or `training.clip_norm: 5`."
+                f"{float(rows[row][bad[row]][-1])}. {kept} "
+                "Try a lower `training.learning_rate` or `training.clip_norm: 5`."
             )
         mean = rows.mean(dim=0).tolist()
         return mean[0], dict(zip(self._names, mean[1:], strict=True))

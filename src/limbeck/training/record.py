@@ -121,8 +121,8 @@ class RunRecord:
             strangers = [entry.name for entry in self.folder.iterdir() if not entry.name.startswith(".")]
             if strangers:
                 raise UserError(
-                    f"the folder {str(self.folder)!r} holds files that are no run ({', '.join(sorted(strangers)[:3])}); "
-                    "nothing is ever overwritten, choose another --out."
+                    f"the folder {str(self.folder)!r} holds files that are no run "
+                    f"({', '.join(sorted(strangers)[:3])}); nothing is ever overwritten, choose another --out."
                 )
             self.write("environment.json", describe_environment())
             atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
@@ -135,7 +135,7 @@ class RunRecord:
             )
         before = yaml.safe_load(written.read_text())
         fixed = [{key: value for key, value in one.items() if key not in may_change} for one in (before, recipe)]
-        changed = _differences(*fixed)
+        changed = _differences(fixed[0], fixed[1])
         if changed:
             raise UserError(
                 f"the run in {str(self.folder)!r} was started from another recipe; it differs in "

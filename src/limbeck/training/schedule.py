@@ -25,9 +25,7 @@ def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
     """SGD or AdamW over `parameters`, fused into one pass over memory."""
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(
-            parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+        return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     return torch.optim.SGD(
         parameters,
         lr=settings.learning_rate,

@@ -56,11 +56,5 @@ class FrozenTeacher(nn.Module):
         self.passes += len(images)
         with torch.inference_mode(), autocast(self.device, self.dtype):
             outputs = self.classifier(images, want=want)
-        return Outputs(*(_plain(field) for field in outputs))
-
-
-def _plain(value: Tensor | tuple[Tensor, ...] | None) -> Tensor | tuple[Tensor, ...] | None:
-    """Copies out of inference mode, as losses must save the teacher's outputs for their own backward pass."""
-    if isinstance(value, tuple):
-        return tuple(one.to(torch.float32, copy=True) for one in value)
-    return None if value is None else value.to(torch.float32, copy=True)
+        # Copies made outside of inference mode, as losses must save them for their own backward pass.
+        return outputs.map(lambda tensor: tensor.to(torch.float32, copy=True))

@@ -1,0 +1,224 @@
+"""Images per second of views, of distilling, of the usual way to write it, and of the limit the networks set.
+
+    python benchmarks/throughput.py [--rounds 3] [--steps 40] [--batch-size 128] [--compile]
+
+Everything is measured in one process, in turn, `--rounds` times over; quote the ratios, which are taken round by round.
+
+(a) views alone: uint8 CIFAR-sized images in memory to augmented batches (pad 4, crop, flip);
+(b) limbeck distilling ResNet-56 -> ResNet-20, from the loop's own metrics, first steps left out;
+(c) the same the usual way: PIL transforms in a DataLoader with two workers, float32, NCHW, teacher asked every step;
+(d) the bare student's forward and backward and the bare teacher's forward on one batch in memory, bf16 and
+    channels-last where (b) uses them, the teacher's weights cast once. 1 / (1/student + 1/teacher) is the limit of (b).
+
+Pixels are random: neither convolutions nor crops care. The networks are the zoo's, with random weights.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from limbeck.data import ImageSet
+from limbeck.data.views import augmentation
+from limbeck.models import Classifier, create
+from limbeck.objectives import weighted_sum
+from limbeck.training import FrozenTeacher, RunRecord, TrainingSettings, fit
+from limbeck.training.batches import BatchStream
+from limbeck.training.precision import autocast, resolve_precision
+
+IMAGES = 10_000
+WARM_UP = 5
+OBJECTIVE = {"cross_entropy": 0.1, "kd": 0.9}
+CPU = torch.device("cpu")
+
+
+def main() -> None:
+    options = parse()
+    images = random_images()
+    teacher, student = create("resnet56", num_classes=10).eval(), create("resnet20", num_classes=10)
+    measures: dict[str, Callable[[], float]] = {
+        "(a) views alone": lambda: views_alone(images, options.batch_size),
+        "(b) limbeck distilling": lambda: limbeck_distilling(images, teacher, options),
+        "(c) the usual way": lambda: usual_distilling(images, teacher, options),
+        "(d) bare student": lambda: bare_student(student, options),
+        "(d) bare teacher": lambda: bare_teacher(teacher, options),
+    }
+    rounds = []
+    console = Console()
+    for number in range(options.rounds):
+        rounds.append({name: measure() for name, measure in measures.items()})
+        console.print(f"round {number + 1}: " + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rounds[-1].items()))
+    show(console, rounds, options)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=40, help="timed steps of (b), (c) and (d)")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--compile", action="store_true", help="torch.compile in (b) and (d)")
+    return parser.parse_args()
+
+
+def random_images() -> ImageSet:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (IMAGES, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    return ImageSet(pixels, torch.randint(0, 10, (IMAGES,), generator=generator), classes=[str(k) for k in range(10)])
+
+
+def rate_of(steps: Iterable[object], batch_size: int) -> float:
+    """Images per second of exhausting `steps`, the first few not counted."""
+    iterator = iter(steps)
+    for _ in range(WARM_UP):
+        next(iterator)
+    start = time.perf_counter()
+    count = sum(1 for _ in iterator)
+    return count * batch_size / (time.perf_counter() - start)
+
+
+def views_alone(images: ImageSet, batch_size: int) -> float:
+    stream = BatchStream(images, augmentation=augmentation("pad-crop-flip"), batch_size=batch_size, seed=0, device=CPU)
+    return rate_of((stream[step] for step in range(WARM_UP + 200_000 // batch_size)), batch_size)
+
+
+def limbeck_distilling(images: ImageSet, teacher: Classifier, options: argparse.Namespace) -> float:
+    """Steps after the warm-up, by the seconds that the loop itself logs."""
+    settings = TrainingSettings(
+        steps=WARM_UP + options.steps, batch_size=options.batch_size, compile=options.compile, checkpoint_seconds=1e9
+    )
+    with tempfile.TemporaryDirectory() as folder, RunRecord.open(f"{folder}/run", {}) as record:
+        fit(
+            create("resnet20", num_classes=10),
+            images,
+            weighted_sum(OBJECTIVE),
+            settings=settings,
+            record=record,
+            seed=0,
+            teacher=teacher,
+        )
+        at = {entry["step"]: entry["seconds"] for entry in record.metrics()}
+    return options.steps * options.batch_size / (at[settings.steps] - at[WARM_UP])
+
+
+class PilImages(Dataset[tuple[Tensor, int]]):
+    """What torchvision's CIFAR10 does: an array to a PIL image, transformed one by one."""
+
+    def __init__(self, images: ImageSet) -> None:
+        assert images.labels is not None
+        self.arrays = images.tensor().permute(0, 2, 3, 1).contiguous().numpy()
+        self.labels = images.labels.tolist()
+        self.transform: Callable[[Image.Image], Tensor] = transforms.Compose(
+            [
+                transforms.RandomCrop(32, padding=4),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.arrays[index])), self.labels[index]
+
+
+def usual_distilling(images: ImageSet, teacher: Classifier, options: argparse.Namespace) -> float:
+    network, asked = create("resnet20", num_classes=10).network, teacher.network
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    loader = DataLoader(PilImages(images), options.batch_size, shuffle=True, num_workers=2, drop_last=True)
+
+    def steps() -> Iterator[None]:
+        done = 0
+        while True:
+            for inputs, labels in loader:
+                answered = network(inputs)
+                with torch.no_grad():
+                    target = asked(inputs)
+                soft = F.kl_div(F.log_softmax(answered / 4, 1), F.softmax(target / 4, 1), reduction="batchmean") * 16
+                loss = 0.1 * F.cross_entropy(answered, labels) + 0.9 * soft
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                yield
+                done += 1
+                if done == WARM_UP + options.steps:
+                    return
+
+    return rate_of(steps(), options.batch_size)
+
+
+def bare_student(student: Classifier, options: argparse.Namespace) -> float:
+    network = in_order(student.network, options).train()
+    dtype = resolve_precision("auto", CPU)
+    inputs, labels = one_batch(options.batch_size, torch.float32), torch.randint(0, 10, (options.batch_size,))
+
+    def steps() -> Iterator[None]:
+        for _ in range(WARM_UP + options.steps):
+            with autocast(CPU, dtype):
+                logits = network(inputs)
+            F.cross_entropy(logits.float(), labels).backward()
+            network.zero_grad()
+            yield
+
+    return rate_of(steps(), options.batch_size)
+
+
+def bare_teacher(teacher: Classifier, options: argparse.Namespace) -> float:
+    dtype = resolve_precision("auto", CPU)
+    frozen = FrozenTeacher(teacher, device=CPU, dtype=dtype)
+    network, inputs = in_order(frozen.classifier.network, options), one_batch(options.batch_size, dtype)
+
+    def steps() -> Iterator[None]:
+        for _ in range(WARM_UP + options.steps):
+            with torch.inference_mode():
+                network(inputs)
+            yield
+
+    return rate_of(steps(), options.batch_size)
+
+
+def in_order(network: nn.Module, options: argparse.Namespace) -> nn.Module:
+    network = network.to(memory_format=torch.channels_last)
+    if options.compile:
+        network.compile()
+    return network
+
+
+def one_batch(batch_size: int, dtype: torch.dtype) -> Tensor:
+    return torch.rand(batch_size, 3, 32, 32).to(dtype, memory_format=torch.channels_last)
+
+
+def show(console: Console, rounds: list[dict[str, float]], options: argparse.Namespace) -> None:
+    table = Table(title=f"images/s, batch {options.batch_size}, {torch.get_num_threads()} threads", box=None)
+    for column in ("", "median", "min", "max"):
+        table.add_column(column, justify="right" if column else "left")
+    for name in rounds[0]:
+        rates = [one[name] for one in rounds]
+        table.add_row(name, *(f"{value:,.0f}" for value in (statistics.median(rates), min(rates), max(rates))))
+    table.add_section()
+    for name, ratio in {
+        "(b) / (c)": lambda one: one["(b) limbeck distilling"] / one["(c) the usual way"],
+        "(b) / limit of (d)": lambda one: one["(b) limbeck distilling"] / limit(one),
+    }.items():
+        ratios = [ratio(one) for one in rounds]
+        table.add_row(name, *(f"{value:.2f}" for value in (statistics.median(ratios), min(ratios), max(ratios))))
+    console.print(table)
+
+
+def limit(one: dict[str, float]) -> float:
+    return 1 / (1 / one["(d) bare student"] + 1 / one["(d) bare teacher"])
+
+
+if __name__ == "__main__":
+    main()
