@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load
@@ -16,7 +16,7 @@ from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.weights import load as load_model
 from limbeck.recipes.compare import compare as compare_recipe
-from limbeck.recipes.materials import Given
+from limbeck.recipes.materials import Given, network_folder
 from limbeck.recipes.names import FROM_PYTHON
 from limbeck.recipes.reading import parse_recipe, read_recipe
 from limbeck.recipes.run import RunResult, run
@@ -26,12 +26,12 @@ Student = str | Classifier | Callable[[int], Classifier]
 
 
 def distill(
-    teacher: Classifier | str | None,
+    teacher: Classifier | str | Path | None,
     student: Student,
-    images: ImageSet | TransferSet | str,
+    images: ImageSet | TransferSet | str | Path,
     *,
     out: str | Path,
-    test: ImageSet | str | None = None,
+    test: ImageSet | str | Path | None = None,
     validation: int | float = 0.1,
     objective: str | Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -42,13 +42,14 @@ def distill(
     """Teaches a student on images, judges it, and keeps everything about it in a run folder.
 
     Args:
-        teacher: a classifier, or weights by name or path; None learns from labels or soft labels alone.
+        teacher: a classifier, weights by name or path, or a run folder; None learns from labels or soft labels alone.
         student: a model's name, a classifier to go on from, or a function from a seed to a fresh classifier.
         images: an image set, a transfer set (whose soft labels stand in for a teacher), or a data set's name.
         out: the run folder, new unless `resume` is given.
         test: labelled images to judge on at the end.
         validation: images held out of `images` to choose among the states of the run: a count, a share, or 0.
-        objective: a name, or name -> weight; by default Hinton's with a teacher, else cross-entropy.
+        objective: a name, or name -> weight; by default Hinton's with a teacher or soft labels (without its
+            cross-entropy if `images` have no labels), else cross-entropy.
         seed: of weights, order and views.
         resume: go on with the run in `out`.
         progress: who watches.
@@ -59,12 +60,12 @@ def distill(
 
     Example:
         >>> images, test = lb.load("digits"), lb.load("digits", "test")
-        >>> result = lb.distill("teacher/student", "convnet_d3", images, test=test, out="runs/one", epochs=5)
+        >>> result = lb.distill("runs/teacher", "convnet_d3", images, test=test, out="runs/one", epochs=5)
         >>> result.evaluation.top1
     """
     pool, soft_labels = (images.images, images.soft_labels) if isinstance(images, TransferSet) else (images, None)
-    pool = _image_set(pool, "train")
-    judged = None if test is None else _image_set(test, "test")
+    pool = _image_set(pool, "train", "images")
+    judged = None if test is None else _image_set(test, "test", "test")
     asked = _teacher(teacher)
     recipe = parse_recipe(
         {
@@ -77,7 +78,7 @@ def distill(
             },
             "teacher": None if asked is None else {"weights": _name_of_network(asked)},
             "student": {"model": student if isinstance(student, str) else _name_of_student(student)},
-            "objective": objective or _usual_objective(asked, soft_labels is not None),
+            "objective": objective or _usual_objective(asked, soft_labels, pool),
             "training": {"views": "pad-crop-flip", **training},
         }
     )
@@ -90,10 +91,10 @@ def compare(
     *,
     out: str | Path,
     overrides: Sequence[str] = (),
-    teacher: Classifier | str | None = None,
+    teacher: Classifier | str | Path | None = None,
     student: Student | None = None,
-    train: ImageSet | None = None,
-    test: ImageSet | None = None,
+    train: ImageSet | str | Path | None = None,
+    test: ImageSet | str | Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -117,6 +118,8 @@ def compare(
     told = read_recipe(recipe, overrides)
     asked = _teacher(teacher)
     content = told.model_dump(mode="json", exclude_none=True)
+    train = None if train is None else _image_set(train, "train", "train")
+    test = None if test is None else _image_set(test, "test", "test")
     if train is not None:
         content["data"]["train"] = _name_of_images(train)
     if test is not None:
@@ -129,11 +132,17 @@ def compare(
     return compare_recipe(parse_recipe(content), out, resume=resume, given=given, progress=progress)
 
 
-def _image_set(images: ImageSet | str, split: str) -> ImageSet:
-    return images if isinstance(images, ImageSet) else load(images, split)
+def _image_set(images: ImageSet | str | Path, split: str, argument: str) -> ImageSet:
+    if isinstance(images, str | Path):
+        return load(images, split)
+    if not isinstance(images, ImageSet):
+        raise UserError(
+            f"`{argument}` must be images as `lb.load` gives them, or a data set's name, got {type(images).__name__}."
+        )
+    return images
 
 
-def _teacher(teacher: Classifier | str | None) -> Classifier | None:
+def _teacher(teacher: Classifier | str | Path | None) -> Classifier | None:
     if teacher is None or isinstance(teacher, Classifier):
         return teacher
     if isinstance(teacher, nn.Module):
@@ -141,7 +150,7 @@ def _teacher(teacher: Classifier | str | None) -> Classifier | None:
             f"`teacher` must be a Classifier or weights by name or path, got a bare {type(teacher).__name__}; "
             "`lb.wrap(module, num_classes=..., input_size=..., mean=..., std=...)` says how it is used rightly."
         )
-    return load_model(teacher)
+    return load_model(network_folder(str(teacher)))
 
 
 def _maker(student: Student) -> Callable[[int], Classifier] | None:
@@ -154,6 +163,11 @@ def _maker(student: Student) -> Callable[[int], Classifier] | None:
         raise UserError(
             f"`student` must be a model's name, a Classifier or a function from a seed to one, got a bare "
             f"{type(student).__name__}; `lb.wrap` makes it a Classifier."
+        )
+    if not callable(student):
+        raise UserError(
+            "`student` must be a model's name, a Classifier or a function from a seed to one, got a "
+            f"{type(student).__name__}."
         )
     return student
 
@@ -173,9 +187,11 @@ def _name_of_network(network: Classifier) -> str:
     digest = hashlib.blake2b(digest_size=6)
     for name, value in sorted(network.state_dict().items()):
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return f"{FROM_PYTHON}{network.name}#{digest.hexdigest()}"
 
 
-def _usual_objective(teacher: Classifier | None, soft_labels: bool) -> dict[str, float]:
-    return {"cross_entropy": 0.1, "kd": 0.9} if teacher is not None or soft_labels else {"cross_entropy": 1.0}
+def _usual_objective(teacher: Classifier | None, soft_labels: Tensor | None, images: ImageSet) -> dict[str, float]:
+    if teacher is None and soft_labels is None:
+        return {"cross_entropy": 1.0}
+    return {"kd": 1.0} if images.labels is None else {"cross_entropy": 0.1, "kd": 0.9}

@@ -26,7 +26,7 @@ def unknown_name(kind: str, got: str, known: Iterable[str], hint: str = "") -> U
     near = closest(got, known)
     if near:
         middle = f"; did you mean {' or '.join(repr(one) for one in near)}?"
-    elif len(known) <= 12:
+    elif 0 < len(known) <= 12:
         middle = f"; known are {', '.join(sorted(known))}."
     else:
         middle = "."

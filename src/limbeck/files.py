@@ -11,6 +11,7 @@ from pathlib import Path
 from limbeck.errors import UserError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -19,7 +20,8 @@ def disk_errors(path: str | Path) -> Iterator[None]:
     """Turn a full or forbidden disk into a `UserError` that says where and how much room there is.
 
     Raises:
-        UserError: no space left, quota exceeded, or no permission to write; any other `OSError` passes through.
+        UserError: no space left, quota exceeded, no permission to write, or a file where a folder must be and the
+            other way round; any other `OSError` passes through.
 
     Example:
         >>> with disk_errors("runs/one"):
@@ -36,6 +38,11 @@ def disk_errors(path: str | Path) -> Iterator[None]:
         if error.errno in _FORBIDDEN:
             raise UserError(
                 f"cannot write {str(path)!r}: {error.strerror}. Choose a folder you may write to."
+            ) from error
+        if error.errno in _IN_THE_WAY:
+            blocking = next(one for one in (Path(path), *Path(path).parents) if one.exists())
+            raise UserError(
+                f"cannot write {str(path)!r}: {str(blocking)!r} is in its way. Choose another name."
             ) from error
         raise
 

@@ -1,13 +1,25 @@
 """What the command line shows: progress, tables, errors."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -36,27 +48,46 @@ class BarProgress:
 
 
 class LineProgress:
-    """A line now and then, for logs."""
+    """A line now and then, with the time of day, for logs."""
 
     def __init__(self) -> None:
-        self._tasks: list[tuple[str, int]] = []
+        self._tasks: list[_Task] = []
         self._spoke = 0.0
 
     def begin(self, title: str, total: int, done: int = 0) -> None:
-        self._tasks.append((title, total))
+        self._tasks.append(_Task(title, total, done, time.monotonic()))
 
     def update(self, done: int, note: str = "") -> None:
+        # The outermost task moves seldom; those inside it would fill the log.
         now = time.monotonic()
-        if now - self._spoke >= _QUIET_SECONDS or len(self._tasks) == 1 and self._tasks[0][0] == "comparison":
-            title, total = self._tasks[-1]
-            self.say(f"{title} {done:,}/{total:,}  {note}")
+        if (len(self._tasks) == 1 and self._tasks[0].title == "comparison") or now - self._spoke >= _QUIET_SECONDS:
+            task = self._tasks[-1]
+            parts = [f"{task.title} {done:,}/{task.total:,}", note, task.left(done, now)]
+            self.say("  ".join(part for part in parts if part))
             self._spoke = now
 
     def end(self) -> None:
         self._tasks.pop()
 
     def say(self, message: str) -> None:
-        console.print(message, markup=False, soft_wrap=True)
+        console.print(f"{datetime.now():%H:%M:%S}  {message}", markup=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class _Task:
+    title: str
+    total: int
+    first: int
+    began: float
+
+    def left(self, done: int, now: float) -> str:
+        """Time left at the pace so far, in words."""
+        if done <= self.first or done >= self.total:
+            return ""
+        minutes = (now - self.began) / (done - self.first) * (self.total - done) / 60
+        if minutes < 1:
+            return ""
+        return f"about {minutes / 60:.1f} h left" if minutes >= 90 else f"about {minutes:.0f} min left"
 
 
 @contextmanager
@@ -78,14 +109,24 @@ def showing_progress() -> Iterator[BarProgress | LineProgress]:
         yield BarProgress(bars)
 
 
-def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> None:
-    """Prints a table; `numbers` are the columns to align right."""
+def show_table(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()
+) -> None:
+    """Prints a table; `numbers` are the columns to align right. A row with one cell is a heading of those below."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    longest = max((len(row[0]) for row in rows), default=0)
     for index, name in enumerate(header):
         right = index in numbers
-        table.add_column(name, justify="right" if right else "left", no_wrap=right or index == 0, header_style="dim")
+        table.add_column(
+            name,
+            justify="right" if right else "left",
+            no_wrap=right,
+            overflow="fold",
+            min_width=min(longest, 24) if index == 0 else None,
+            header_style="dim",
+        )
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row), style="bold" if len(row) == 1 < len(header) else None)
     console.print(table)
 
 
@@ -98,37 +139,56 @@ def percent(value: float | None, half_width: float | None = None) -> str:
 
 def show_comparison(results: Mapping[str, Any]) -> None:
     """The table of a comparison, and what its differences say."""
-    rows = [
-        [
-            row["arm"] + ("" if not row["control"] else " (control)"),
-            row["budget"],
+    rows = _under_budgets(
+        results["table"],
+        lambda row: [
+            f"{row['arm']}{' *' if row['control'] else ''}",
             f"{row['images']:,}",
             str(row["n"]),
             percent(row["mean"], row["half_width"]),
             percent(row["chosen_mean"], row["chosen_half_width"]),
-            f"{row['teacher_passes']:,.0f}",
-            f"{row['seconds']:.1f}",
-        ]
-        for row in results["table"]
-    ]
-    header = ["arm", "budget", "images", "n", "top-1 %, last", "top-1 %, chosen", "teacher passes", "seconds"]
-    show_table(f"{results['name']}: mean ± 95 % interval over n seeds", header, rows, numbers=range(2, 8))
-    console.print()
-    rows = [
-        [
-            f"{row['arm']} − {row['against']}",
-            row["budget"],
-            f"{100 * row['mean']:+.2f}",
-            "–" if row["low"] is None else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}",
-            "beyond seed noise" if row["beyond_noise"] else "within seed noise",
-        ]
-        for row in results["differences"]
-    ]
-    header = ["difference", "budget", "points", "95 % interval", "paired over seeds"]
-    show_table("differences in top-1 (last step)", header, rows, numbers=(2, 3))
-    failed = [row for row in results["runs"] if row["state"] not in ("finished", "missing")]
-    for row in failed:
-        errors.print(f"{row['arm']} at {row['budget']}, seed {row['seed']}: {row['state']}: {row['error']}", markup=False)
+            short_count(row["teacher_passes"]),
+            f"{row['seconds']:.{0 if row['seconds'] >= 100 else 1}f}",
+        ],
+    )
+    header = ["arm", "images", "n", "last\nstep", "validation-\nchosen", "teacher\npasses", "seconds"]
+    title = f"{results['name']}: top-1 in %, mean ± 95 % interval over n seeds"
+    show_table(title, header, rows, numbers=range(1, 7))
+    console.print("* a control that every comparison has", style="dim")
+    if results["differences"]:
+        console.print()
+        show_table(
+            "differences in top-1 after the last step, in points, paired over seeds",
+            ["arm − control", "mean", "95 % interval", "beyond seed noise?"],
+            _under_budgets(results["differences"], _difference),
+            numbers=(1, 2),
+        )
+    for row in results["runs"]:
+        if row["state"] not in ("finished", "missing"):
+            what = f"{row['arm']} at {row['budget']}, seed {row['seed']}: {row['state']}"
+            errors.print(what + (f": {row['error']}" if row["error"] else ""), markup=False, style="red")
+
+
+def _under_budgets(rows: Sequence[Mapping[str, Any]], cells: Callable[[Any], list[str]]) -> list[list[str]]:
+    """Rows of cells below a heading for each budget."""
+    shown = []
+    for budget, same in groupby(rows, key=lambda row: row["budget"]):
+        shown.append([f"{budget} images" if budget == "all" else budget])
+        for row in same:
+            first, *others = cells(row)
+            shown.append([f"  {first}", *others])
+    return shown
+
+
+def _difference(row: Mapping[str, Any]) -> list[str]:
+    interval = "–" if row["low"] is None else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
+    verdict = "one seed cannot tell" if row["low"] is None else "yes" if row["beyond_noise"] else "no"
+    return [f"{row['arm']} − {row['against']}", f"{100 * row['mean']:+.2f}", interval, verdict]
+
+
+def short_count(value: float) -> str:
+    """A count in at most seven characters: "64,000", "2.3 M"."""
+    return f"{value:,.0f}" if value < 1e6 else f"{value / 1e6:,.1f} M"
 
 
 def show_run(result: Any) -> None:
@@ -138,8 +198,11 @@ def show_run(result: Any) -> None:
         if marks is not None:
             agreement = marks.fidelity["agreement"] if marks.fidelity else None
             rows.append([which, *_marks(marks), percent(agreement)])
-    header = ["student", "top-1 %", "top-5 %", "NLL", "ECE %", "agrees with teacher %"]
-    show_table(f"test accuracy, n = {result.evaluation.n:,}" if result.evaluation else "no test images", header, rows)
+    header = ["student", "top-1 %", "top-5 %", "NLL", "ECE %", "agrees with\nteacher %"]
+    if rows:
+        show_table(f"on the {result.evaluation.n:,} test images", header, rows, numbers=range(1, 6))
+    else:
+        console.print("no test images (`data.test`) to judge the student on")
     cost = result.cost
     console.print(
         f"{cost['images']:,} images, {cost['teacher_passes']:,} teacher passes, {cost['seconds']:.0f} s, "
@@ -149,7 +212,7 @@ def show_run(result: Any) -> None:
 
 def show_evaluation(marks: Any) -> None:
     rows = [[f"{marks.n:,}", *_marks(marks)]]
-    show_table("evaluation", ["images", "top-1 %", "top-5 %", "NLL", "ECE %"], rows)
+    show_table("evaluation", ["images", "top-1 %", "top-5 %", "NLL", "ECE %"], rows, numbers=range(5))
     if marks.fidelity:
         fidelity = marks.fidelity
         console.print(
@@ -157,7 +220,10 @@ def show_evaluation(marks: Any) -> None:
             f"divergence {fidelity['divergence']:.4f} nats"
         )
     show_table(
-        "per class", ["class", "images", "top-1 %"], [[c["class"], str(c["n"]), percent(c["top1"])] for c in marks.per_class]
+        "per class",
+        ["class", "images", "top-1 %"],
+        [[c["class"], str(c["n"]), percent(c["top1"])] for c in marks.per_class],
+        numbers=(1, 2),
     )
 
 

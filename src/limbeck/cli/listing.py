@@ -2,9 +2,13 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from limbeck.cli.display import console, show_table
+from filelock import FileLock, Timeout
+
+from limbeck.cli.display import console, percent, show_table
 from limbeck.errors import unknown_name
 
 
@@ -12,11 +16,19 @@ def list_datasets() -> None:
     from limbeck.data.catalogue import DATASETS
 
     rows = [
-        [name, info.hub_id or "scikit-learn", str(info.num_classes), f"{info.size[0]}x{info.size[1]}"]
-        + [", ".join(f"{split} {where.images:,}" for split, where in info.splits.items())]
+        [
+            name,
+            info.hub_id or "scikit-learn",
+            str(info.num_classes),
+            f"{info.size[0]}x{info.size[1]}",
+            ", ".join(split + (f" {where.images:,}" if where.images else "") for split, where in info.splits.items()),
+        ]
         for name, info in DATASETS.items()
+        if ":" not in name
     ]
     show_table("data sets", ["name", "hub id", "classes", "pixels", "splits"], rows, numbers=(2, 3))
+    console.print("\nparts of them, some classes each", style="bold")
+    console.print(", ".join(name for name in DATASETS if ":" in name))
 
 
 def list_models() -> None:
@@ -38,8 +50,12 @@ def list_objectives() -> None:
     from limbeck.objectives.catalogue import OBJECTIVES
 
     rows = [
-        [name, ", ".join(f"{key}={value:g}" for key, value in entry.options.items()), entry.summary]
-        + [f"{entry.paper} ({entry.year})"]
+        [
+            name,
+            ", ".join(f"{key}={value:g}" for key, value in entry.options.items()),
+            entry.summary,
+            f"{entry.paper} ({entry.year})",
+        ]
         for name, entry in OBJECTIVES.items()
     ]
     show_table("objectives", ["name", "options", "learns from", "source"], rows)
@@ -65,18 +81,56 @@ def list_recipes() -> None:
     show_table("recipes", ["name", ""], [[name, summary(path)] for name, path in packaged_recipes().items()])
 
 
-def list_runs(root: Path = Path("runs")) -> None:
-    """Runs and comparisons below `root`, those inside a comparison left out."""
-    rows = []
-    for status in sorted([*root.glob("*/status.json"), *root.glob("*/*/status.json")]):
-        folder = status.parent
-        state = json.loads(status.read_text())
-        kind = "comparison" if (folder / "networks.json").exists() else "run"
-        rows.append([str(folder), kind, state["state"], state["time"]])
-    if rows:
-        show_table(f"runs below {root}", ["folder", "kind", "state", "since"], rows)
+def list_runs() -> None:
+    """Runs and comparisons in this folder and below runs/, those inside a comparison left out."""
+    found = [status.parent for pattern in _RUNS for status in sorted(Path().glob(pattern))]
+    folders = [folder for folder in found if not any((above / "status.json").exists() for above in folder.parents)]
+    if folders:
+        show_table("runs here and below runs/", ["folder", "", "state", "top-1 %", "since"], [*map(_run, folders)])
     else:
-        console.print(f"no runs below {root}/ yet; `limbeck demo` makes the first in three minutes")
+        console.print("no runs here or below runs/ yet; `limbeck demo` makes the first in three minutes")
+
+
+_RUNS = ("*/status.json", "runs/*/status.json", "runs/*/*/status.json")
+
+
+def _run(folder: Path) -> list[str]:
+    status = _read(folder / "status.json")
+    state = str(status.get("state", "unreadable"))
+    if state == "running" and not _in_use(folder):
+        state = "killed, --resume goes on"
+    elif state == "interrupted":
+        state = "interrupted, --resume goes on"
+    judged = _read(folder / "evaluation.json").get("last") or {}
+    runs = len([*folder.glob("runs/*/*/evaluation.json")])
+    kind = f"comparison, {runs} runs" if runs else "run"
+    return [str(folder), kind, state, percent(judged.get("top1")), _local_time(status.get("time"))]
+
+
+def _local_time(stamp: Any) -> str:
+    try:
+        return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M}"
+    except (TypeError, ValueError):
+        return ""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object, empty where there is none to read."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _in_use(folder: Path) -> bool:
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
 
 
 LISTS: dict[str, Callable[[], None]] = {
@@ -98,4 +152,4 @@ def show_list(family: str | None) -> None:
     elif family in LISTS:
         LISTS[family]()
     else:
-        raise unknown_name("family", family, LISTS)
+        raise unknown_name("list", family, LISTS, f"`limbeck ls` knows {', '.join(LISTS)}.")

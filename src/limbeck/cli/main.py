@@ -1,8 +1,9 @@
 """The verbs of `limbeck`. Whatever imports torch is imported inside a verb, so that help answers at once."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,9 +22,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A packaged recipe (`limbeck ls recipes`) or a YAML file.")]
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A packaged recipe (`limbeck ls recipes`) or a YAML file.")
+]
 Overrides = Annotated[
-    list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="Change the recipe, e.g. training.epochs=5.")
+    list[str] | None,
+    typer.Option("-s", "--set", metavar="KEY=VALUE", help="Change the recipe, e.g. training.epochs=5."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="The run folder; by default runs/<recipe's name>.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")]
@@ -31,6 +35,9 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the fold
 
 def main() -> None:
     """The entry point of the command `limbeck`."""
+    # Threads that wait by spinning take the processor from those they wait for; where other programs run beside us,
+    # that made small networks ten times slower. Must be set before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app(prog_name="limbeck")
 
 
@@ -59,7 +66,7 @@ def about(version: Annotated[bool, typer.Option("--version", help="Show the vers
 @verb
 def demo(out: Annotated[Path, typer.Option("--out", help="Where to.")] = Path("demo")) -> None:
     """Three minutes on two cores: the whole idea on handwritten digits, from a teacher to a report."""
-    _run("digits-demo", [], out, resume=True, verbs=("compare",))
+    _run("digits-demo", [], out, resume=True, verbs=("compare",), again="limbeck demo")
 
 
 @verb
@@ -124,11 +131,15 @@ def select(
     criterion: Annotated[str, typer.Option(help="`limbeck ls criteria` lists them.")] = "entropy",
     split: Annotated[str, typer.Option(help="Split to choose from.")] = "train",
     seed: Annotated[int, typer.Option(help="Of random criteria.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder of the transfer set; by default runs/<data>-<criterion>.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the transfer set; by default runs/<data>-<criterion>.")
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Resize and crop images to this many pixels a side.")] = None,
     image_column: Annotated[str | None, typer.Option(help="Column of the images, where it is not found.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the labels, where it is not found.")] = None,
-    skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave out broken images, count them.")] = False,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave out broken images, count them.")
+    ] = False,
 ) -> None:
     """Choose the images worth teaching on, and save them as a transfer set."""
     from limbeck.recipes.artefacts import save_selection
@@ -177,31 +188,49 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a run or of a 
     console.print(f"wrote {write_report(folder)}", markup=False, soft_wrap=True)
 
 
-def _run(name: str, overrides: list[str] | None, out: Path | None, *, resume: bool, verbs: tuple[str, ...]) -> None:
+_BECAUSE = {"train": "it has no `teacher`", "distill": "it has a `teacher`", "compare": "it has `compare`"}
+
+
+def _run(
+    name: str,
+    overrides: list[str] | None,
+    out: Path | None,
+    *,
+    resume: bool,
+    verbs: tuple[str, ...],
+    again: str = "the same command with --resume",
+) -> None:
     from limbeck.recipes.reading import read_recipe
 
     recipe = read_recipe(name, overrides or [])
     if recipe.verb not in verbs:
-        raise UserError(f"the recipe {recipe.name!r} is one to {recipe.verb}; use `limbeck {recipe.verb} {name}`.")
+        raise UserError(
+            f"{name!r} is a recipe to {recipe.verb} ({_BECAUSE[recipe.verb]}), not to {verbs[0]}; "
+            f"use `limbeck {recipe.verb} {name}`."
+        )
     folder = out or Path("runs") / recipe.name
-    with _telling_how_to_resume(folder), showing_progress() as progress:
+    with _telling_how_to_resume(folder, again), showing_progress() as progress:
         if recipe.verb == "compare":
             from limbeck.recipes.compare import compare as compare_runs
 
-            outcome = compare_runs(recipe, folder, resume=resume, progress=progress)
+            results = compare_runs(recipe, folder, resume=resume, progress=progress)
+            failed = any(row["state"] != "finished" for row in results["runs"])
+            show = partial(show_comparison, results)
         else:
             from limbeck.recipes.artefacts import run_and_report
 
-            outcome = run_and_report(recipe, folder, resume=resume, progress=progress)
-    show = show_comparison if recipe.verb == "compare" else show_run
-    show(outcome)
+            show = partial(show_run, run_and_report(recipe, folder, resume=resume, progress=progress))
+            failed = False
+    show()
     console.print(f"report: {folder / 'report.html'}", markup=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 @contextmanager
-def _telling_how_to_resume(folder: Path) -> Iterator[None]:
+def _telling_how_to_resume(folder: Path, again: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        errors.print(f"{stop or 'stopped'}; the same command with --resume goes on ({folder})", markup=False)
+        errors.print(f"{str(stop) or 'stopped'}; {again} goes on with {folder}", markup=False)
         raise typer.Exit(130) from None

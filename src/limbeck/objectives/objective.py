@@ -12,10 +12,7 @@ from limbeck.models.classifier import Outputs
 
 Signals = Mapping[str, Any]
 
-SIGNALS = frozenset(
-    ["labels", "ids"]
-    + [f"{who}_{what}" for who in ("student", "teacher") for what in Outputs._fields]
-)
+SIGNALS = frozenset(["labels", "ids"] + [f"{who}_{what}" for who in ("student", "teacher") for what in Outputs._fields])
 
 
 class Objective(nn.Module, ABC):

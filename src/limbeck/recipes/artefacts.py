@@ -4,18 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from limbeck.data.loading import load as load_images
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import Evaluation, evaluate
 from limbeck.files import atomic_write_text
-from limbeck.models.classifier import Classifier
 from limbeck.models.weights import load as load_model
+from limbeck.recipes.materials import network_folder
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.results import collect
 from limbeck.recipes.run import RunResult, run
 from limbeck.recipes.schema import Recipe
+from limbeck.recipes.yaml_files import load_mapping
 from limbeck.report import write_comparison_report, write_run_report
 from limbeck.training.progress import Progress
 from limbeck.training.record import RunRecord
@@ -47,7 +46,7 @@ def save_selection(
     transfer_set.save(target)
     lines = [f"chose {len(selection.ids):,} of {len(images):,} images by {criterion} -> {target}"]
     if images.skipped:
-        lines.append(f"left out {images.skipped:,} unreadable images")
+        lines.append(f"left out {images.skipped:,} unreadable image{'s' if images.skipped > 1 else ''}")
     if transfer_set.images.labels is not None:
         counts = zip(images.classes, transfer_set.images.class_counts().tolist(), strict=True)
         lines.append(", ".join(f"{name} {count}" for name, count in counts))
@@ -65,8 +64,10 @@ def evaluate_saved(
     json_file: Path | None = None,
 ) -> Evaluation:
     """Judges a saved network on a data set."""
-    network = _saved_network(student, model)
-    asked = None if teacher is None else _saved_network(teacher, None)
+    if json_file is not None and json_file.is_dir():
+        raise UserError(f"`--json` must be a file, got the folder {str(json_file)!r}.")
+    network = load_model(network_folder(student), model=model)
+    asked = None if teacher is None else load_model(network_folder(teacher))
     marks = evaluate(network, load_images(data, split), teacher=asked, precision=precision)
     if json_file is not None:
         atomic_write_text(json_file, json.dumps(marks.to_dict(), indent=1) + "\n")
@@ -80,15 +81,15 @@ def write_report(folder: Path) -> Path:
         UserError: it holds neither a run nor a comparison.
     """
     record = RunRecord(folder)
-    if not (folder / "recipe.yaml").exists():
-        raise UserError(f"{str(folder)!r} holds neither a run nor a comparison; `limbeck ls runs` lists those in runs/.")
-    if not (folder / "networks.json").exists():
+    if record.state == "missing" or not (folder / "recipe.yaml").exists():
+        raise UserError(
+            f"{str(folder)!r} holds neither a run nor a comparison; `limbeck ls runs` lists those in runs/."
+        )
+    content = load_mapping(folder / "recipe.yaml")
+    if "compare" not in content:
         return write_run_report(folder)
-    recipe = parse_recipe(yaml.safe_load((folder / "recipe.yaml").read_text()), f"{folder / 'recipe.yaml'}")
+    if not (folder / "networks.json").exists():
+        raise UserError(f"the comparison in {str(folder)!r} has not begun its first run yet; go on with --resume.")
+    recipe = parse_recipe(content, f"{folder / 'recipe.yaml'}")
     record.write("results.json", collect(folder, recipe))
     return write_comparison_report(folder)
-
-
-def _saved_network(where: str, model: str | None) -> Classifier:
-    inside = Path(where) / "student"
-    return load_model(inside if inside.is_dir() else where, **({} if model is None else {"model": model}))

@@ -1,5 +1,6 @@
 """A comparison: all planned runs, one after the other, each at most once."""
 
+import itertools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,13 +9,15 @@ from typing import Any
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import judge
 from limbeck.evaluation.footprints import footprint
+from limbeck.objectives.sums import weighted_sum
 from limbeck.recipes.materials import Given, Materials, build_student
-from limbeck.recipes.names import build_criterion
 from limbeck.recipes.plan import Cell, plan
+from limbeck.recipes.reading import renewed
 from limbeck.recipes.results import collect
 from limbeck.recipes.run import gather, run
 from limbeck.recipes.schema import Recipe
 from limbeck.report import write_comparison_report
+from limbeck.training.checks import check_parts
 from limbeck.training.progress import Progress, Silent
 from limbeck.training.record import RunRecord
 
@@ -30,7 +33,8 @@ def compare(
     """Runs a comparison in `folder` and writes results and report; returns the results (see `collect`).
 
     Finished runs are not repeated, begun ones are gone on with, a broken arm is noted and the others go on. Arms,
-    budgets and seeds may be added to a comparison later; whatever else shapes its runs may not change.
+    budgets and seeds may be added to a comparison later, and broken arms mended; whatever else shapes its runs may
+    not change.
 
     Args:
         recipe: with `compare`.
@@ -46,9 +50,11 @@ def compare(
     progress = progress or Silent()
     cells = plan(recipe)
     described = recipe.model_dump(mode="json")
-    with RunRecord.open(folder, described, resume=resume, may_change=("compare", "summary")) as record:
+    if resume:
+        _check_unchanged(cells, Path(folder))
+    with RunRecord.open(folder, described, resume=resume, may_change=("compare", "summary"), renew=renewed) as record:
         materials = gather(recipe, record.folder, progress, given)
-        _check(cells, materials)
+        _check(recipe, materials)
         _describe(recipe, record, materials)
         _run_all(cells, record, materials, progress)
         results = collect(record.folder, recipe)
@@ -60,33 +66,66 @@ def compare(
 
 
 def _run_all(cells: Sequence[Cell], record: RunRecord, materials: Materials, progress: Progress) -> None:
-    progress.begin("comparison", len(cells))
-    for number, cell in enumerate(cells):
-        progress.update(number, f"{cell.group}, seed {cell.recipe.seed}")
+    pending = [cell for cell in cells if not RunRecord(record.folder / cell.folder).finished]
+    done = len(cells) - len(pending)
+    progress.begin("comparison", len(cells), done)
+    for number, cell in enumerate(pending):
+        name = f"{cell.group}, seed {cell.recipe.seed}"
+        progress.update(done + number, name)
         try:
-            run(cell.recipe, record.folder / cell.folder, resume=True, materials=materials, progress=progress)
-            _keep_gallery(cell, record)
-        except UserError as error:
-            progress.say(f"{cell.group}, seed {cell.recipe.seed} failed: {error}")
+            _make_room(cell, RunRecord(record.folder / cell.folder))
+            result = run(cell.recipe, record.folder / cell.folder, resume=True, materials=materials, progress=progress)
+        except Exception as error:  # whatever broke this arm, the others go on; its folder keeps the traceback
+            progress.say(f"{name} failed: {error}")
+        else:
+            assert result.evaluation is not None
+            progress.say(f"{name}: {result.evaluation.top1:.2%} in {result.cost['seconds']:.1f} s")
     progress.update(len(cells))
     progress.end()
-
-
-def _check(cells: Sequence[Cell], materials: Materials) -> None:
-    """Every budget that cannot be met, before any work."""
-    if materials.test is None:
-        raise UserError("a comparison needs test images; name them under `data.test`.")
-    wrong = {}
     for cell in cells:
-        if cell.recipe.select is None or cell.budget is None:
-            continue
-        criterion = build_criterion(cell.recipe.select.criterion)
-        try:
-            cell.budget.resolve(materials.train, per_class=criterion.per_class)
-        except UserError as error:
-            wrong[str(error)] = None
+        _keep_gallery(cell, record)
+
+
+def _check_unchanged(cells: Sequence[Cell], folder: Path) -> None:
+    """A comparison may grow, but what it holds already was made by these very recipes; failed runs may be mended."""
+    wrong = []
+    for cell in cells:
+        changed = _changed(cell, RunRecord(folder / cell.folder), but="failed")
+        if changed:
+            wrong.append(f"{cell.folder} differs in {'; '.join(changed[:3])}")
     if wrong:
-        raise UserError("\n".join(wrong))
+        raise UserError(
+            f"{str(folder)!r} holds runs of another recipe: {'. '.join(wrong[:3])}. Arms, budgets and seeds may be "
+            "added, but not changed; give a changed arm another name, or choose another --out."
+        )
+
+
+def _changed(cell: Cell, record: RunRecord, *, but: str = "") -> list[str]:
+    """How a cell's recipe differs from the one in its folder, which is not looked at in the state `but`."""
+    if not record.begun or record.state == but:
+        return []
+    return record.differences(cell.recipe.model_dump(mode="json", exclude={"compare"}), renewed)
+
+
+def _make_room(cell: Cell, record: RunRecord) -> None:
+    """Puts a failed run aside whose recipe was mended since."""
+    if record.state == "failed" and _changed(cell, record):
+        numbers = itertools.count(1)
+        names = (record.folder.with_name(f"{record.folder.name}-failed-{number}") for number in numbers)
+        record.folder.rename(next(name for name in names if not name.exists()))
+
+
+def _check(recipe: Recipe, materials: Materials) -> None:
+    """Everything about the recipe without its arms that does not fit together, before the first run."""
+    check_parts(
+        build_student(recipe.student, materials, seed=recipe.seed),
+        materials.train,
+        weighted_sum(recipe.resolved_objective()),
+        recipe.training,
+        materials.teacher,
+        None,
+        materials.validation,
+    )
 
 
 def _describe(recipe: Recipe, record: RunRecord, materials: Materials) -> None:
@@ -94,7 +133,10 @@ def _describe(recipe: Recipe, record: RunRecord, materials: Materials) -> None:
     if record.read("networks.json") is not None:
         return
     teacher, test, logits = materials.teacher, materials.test, materials.teacher_test_logits
-    assert teacher is not None and test is not None and test.labels is not None and logits is not None
+    assert teacher is not None
+    assert test is not None
+    assert test.labels is not None
+    assert logits is not None
     student = build_student(recipe.student, materials, seed=0)
     shape = materials.train.shape
     record.write(

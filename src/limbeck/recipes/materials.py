@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -12,8 +13,8 @@ from limbeck.data.loading import load as load_images
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
 from limbeck.models.classifier import Classifier
-from limbeck.models.zoo import create
 from limbeck.models.weights import load as load_model
+from limbeck.models.zoo import create
 from limbeck.recipes.names import FROM_PYTHON
 from limbeck.recipes.schema import NetworkSettings, Recipe, Source, StudentSettings
 
@@ -68,7 +69,8 @@ def load_images_of(recipe: Recipe, given: Given) -> Materials:
     """The images that a recipe names, or those given, with the validation images held out.
 
     Raises:
-        UserError: see `limbeck.load`; a split that cannot be held out; train and test of different classes.
+        UserError: see `limbeck.load`; a split that cannot be held out; train and test of different classes; test
+            images without labels.
     """
     train = given.train or _load(recipe.data.train, "train")
     test = given.test
@@ -79,6 +81,8 @@ def load_images_of(recipe: Recipe, given: Given) -> Materials:
             f"`data.test` must have the classes of `data.train`, got {test.num_classes} of {test.name} and "
             f"{train.num_classes} of {train.name}."
         )
+    if test is not None and test.labels is None:
+        raise UserError(f"`data.test` must be labelled to judge on, got {test.name!r} without labels.")
     pool, validation, soft_labels = train, None, given.soft_labels
     if recipe.data.validation:
         pool, validation = train.split(recipe.data.validation, seed=recipe.data.split_seed)
@@ -88,11 +92,11 @@ def load_images_of(recipe: Recipe, given: Given) -> Materials:
 
 def build_student(settings: StudentSettings, materials: Materials, *, seed: int) -> Classifier:
     """A student for the classes and channels of the images: fresh from the seed, or from weights."""
-    if materials.make_student is not None:
-        return materials.make_student(seed)
     if settings.weights is not None:
         return load_weights(settings)
     assert settings.model is not None
+    if settings.model.startswith(FROM_PYTHON):
+        return _made_in_python(settings.model, materials.make_student, seed)
     images = materials.train
     return create(
         settings.model,
@@ -107,14 +111,44 @@ def build_student(settings: StudentSettings, materials: Materials, *, seed: int)
 
 def load_weights(settings: NetworkSettings) -> Classifier:
     """A network with weights by name, folder or file."""
-    assert settings.weights is not None
-    if settings.weights.startswith(FROM_PYTHON):
-        raise UserError(f"the network {settings.weights!r} was handed over in Python; hand it over again to resume there.")
+    source = settings.weights or settings.model  # of timm, a model brings its weights
+    assert source is not None
+    if source.startswith(FROM_PYTHON):
+        raise UserError(f"the network {source!r} was handed over in Python; hand it over again to resume there.")
     return load_model(
-        settings.weights,
+        network_folder(source),
         **_given(settings, "model", "num_classes", "input_size", "channels", "mean", "std"),
         **settings.options,
     )
+
+
+def network_folder(where: str) -> str | Path:
+    """The student in a run folder; whatever else names a network stays as it is.
+
+    Raises:
+        UserError: a comparison, which holds many networks, or a run that has not finished.
+    """
+    folder = Path(where)
+    if not (folder / "recipe.yaml").exists():
+        return where
+    student = folder / "student"
+    if student.is_dir():
+        return student
+    runs = sorted(str(one.parent) for one in folder.glob("runs/*/*/student"))
+    if runs:
+        raise UserError(f"{where!r} is a comparison of many networks; name one of its runs, as {runs[0]!r}.")
+    raise UserError(f"the run in {where!r} has no student yet; finish it with --resume.")
+
+
+def _made_in_python(name: str, make: Callable[[int], Classifier] | None, seed: int) -> Classifier:
+    if make is None:
+        raise UserError(f"the student {name!r} was handed over in Python; hand it over again to resume there.")
+    student = make(seed)
+    if not isinstance(student, Classifier):
+        raise UserError(
+            f"`student` must make a Classifier out of a seed, got a {type(student).__name__}; `lb.wrap` makes one."
+        )
+    return student
 
 
 def _given(settings: NetworkSettings, *names: str) -> dict[str, Any]:

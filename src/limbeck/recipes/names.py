@@ -1,16 +1,19 @@
-"""Names in recipes, checked against the catalogues without building anything."""
+"""Names and options in recipes, checked before anything is loaded, trained or downloaded."""
 
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from limbeck.data.catalogue import DATASETS
 from limbeck.errors import UserError, unknown_name
-from limbeck.models.catalogue import MODELS, TIMM_PREFIX
+from limbeck.models.catalogue import MODELS, TIMM_PREFIX, canonical, entry
+from limbeck.models.named import NAMED
+from limbeck.models.options import check_options
 from limbeck.objectives.catalogue import OBJECTIVES
+from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.select.budget import parse_budget
 from limbeck.transfer.select.catalogue import CRITERIA, Criterion
 
@@ -32,7 +35,31 @@ def _model(value: Any) -> Any:
     folded = {name.casefold() for name in MODELS}
     if not isinstance(value, str) or value.startswith((TIMM_PREFIX, FROM_PYTHON)) or value.casefold() in folded:
         return value
+    if value.casefold() in NAMED:
+        raise UserError(f"{value!r} names weights, not a model; give it as `weights`.")
     raise unknown_name("model", value, MODELS, "`limbeck ls models` lists them all; timm's are 'timm:<name>'")
+
+
+def _weights(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if not isinstance(value, str) or value.casefold().startswith((TIMM_PREFIX, FROM_PYTHON)):
+        return value
+    if value.casefold() in NAMED or "/" in value or Path(value).suffix or Path(value).exists():
+        return value
+    raise unknown_name(
+        "weights",
+        value,
+        NAMED,
+        "`limbeck ls models` lists them all; a run folder, a file or 'timm:<name>' will do, too",
+    )
+
+
+def check_model_options(model: str | None, options: Mapping[str, Any]) -> None:
+    """Raises a UserError for options that `model` does not have; without a name, the weights will tell."""
+    if model is not None and not model.startswith(FROM_PYTHON):
+        name = canonical(model)
+        check_options(name, entry(name).options, options)
 
 
 def _objective(value: Any) -> Any:
@@ -42,7 +69,17 @@ def _objective(value: Any) -> Any:
         for name in spec:
             if name not in names:
                 raise unknown_name("objective", str(name), names, "`limbeck ls objectives` lists them all")
+        from limbeck.objectives.sums import weighted_sum  # needs torch, which a wrong name need not wait for
+
+        weighted_sum(spec)
     return spec
+
+
+def _training(settings: TrainingSettings) -> TrainingSettings:
+    from limbeck.data.views import augmentation  # needs torch
+
+    augmentation(settings.views)
+    return settings
 
 
 def _criterion(value: Any) -> Any:
@@ -58,9 +95,11 @@ def build_criterion(spec: str | dict[str, Any]) -> Criterion:
     if isinstance(spec, str):
         return CRITERIA[spec]
     known = [one.name for one in fields(Criterion)]
-    unknown = sorted(set(spec) - set(known))
-    if unknown:
-        raise unknown_name("part of a criterion:", unknown[0], known)
+    for part, value in spec.items():
+        if part not in known:
+            raise unknown_name("part of a criterion:", str(part), known)
+        if not isinstance(value, str):
+            raise UserError(f"`{part}` of a criterion must be a name, got {value!r}.")
     if "score" not in spec:
         raise UserError("a criterion put together from parts must have a `score`.")
     return Criterion(**spec)
@@ -73,6 +112,8 @@ def _budget(value: Any) -> Any:
 
 DatasetName = Annotated[str, BeforeValidator(_dataset)]
 ModelName = Annotated[str, BeforeValidator(_model)]
+WeightsName = Annotated[str, BeforeValidator(_weights)]
 ObjectiveSpec = Annotated[dict[str, Any], BeforeValidator(_objective)]
 CriterionSpec = Annotated[str | dict[str, Any], BeforeValidator(_criterion)]
 BudgetSpec = Annotated[int | float | str, BeforeValidator(_budget)]
+Training = Annotated[TrainingSettings, AfterValidator(_training)]

@@ -26,7 +26,9 @@ def find_recipe(name: str) -> Path:
         return path
     if path.suffix in (".yaml", ".yml") or "/" in name:
         raise UserError(f"there is no recipe file {name!r}; `limbeck cp cifar10-distill {name}` would make one.")
-    raise unknown_name("recipe", name, packaged, "`limbeck ls recipes` lists them all; a file of your own ends in .yaml")
+    raise unknown_name(
+        "recipe", name, packaged, "`limbeck ls recipes` lists them all; a file of your own ends in .yaml"
+    )
 
 
 def summary(path: Path) -> str:

@@ -5,8 +5,9 @@ from typing import Any
 
 from limbeck.errors import UserError
 from limbeck.recipes.reading import parse_recipe
-from limbeck.recipes.schema import Arm, CompareSettings, Recipe
+from limbeck.recipes.schema import Arm, CompareSettings, Recipe, changed_training
 from limbeck.transfer.select.budget import Budget, parse_budget
+from limbeck.transfer.select.catalogue import CONTROLS as RANDOM_CONTROLS
 
 FULL_LABEL = "all"
 
@@ -47,7 +48,7 @@ def plan(recipe: Recipe) -> list[Cell]:
     """All runs, seed by seed, so that an unfinished comparison already has every arm.
 
     Raises:
-        UserError: the recipe has no `compare` or no teacher, or an arm's changes do not make a valid recipe.
+        UserError: the recipe has no `compare`, teacher or test images, or an arm's changes do not make a valid recipe.
     """
     compare = _comparison(recipe)
     budgets = sorted((parse_budget(one) for one in compare.budgets), key=lambda budget: budget.amount)
@@ -60,14 +61,13 @@ def _cells(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget]
         **base,
         "teacher": None,
         "objective": {"cross_entropy": 1.0},
-        "training": _overridden(base["training"], compare.without_teacher),
+        "training": changed_training(base["training"], compare.without_teacher),
     }
     for budget in budgets:
         amount = _written(budget)
-        for name, arm in compare.arms.items():
-            cells.append(_cell(name, budget, _changed(base, arm, amount), control=False))
-        for control in ("random", "balanced-random"):
-            cells.append(_cell(control, budget, {**base, "select": _choice(control, amount)}))
+        arms = compare.arms.items()
+        cells += [_cell(name, budget, _changed(base, arm, amount), control=False) for name, arm in arms]
+        cells += [_cell(name, budget, {**base, "select": _choice(name, amount)}) for name in RANDOM_CONTROLS]
         cells.append(_cell("no-teacher", budget, {**without_teacher, "select": _choice("random", amount)}))
     cells.append(_cell("full", None, base))
     cells.append(_cell("full-no-teacher", None, without_teacher))
@@ -90,17 +90,8 @@ def _changed(base: dict[str, Any], arm: Arm, amount: int | float | str) -> dict[
         content["objective"] = arm.objective
     if arm.student is not None:
         content["student"] = arm.student.model_dump(mode="json", exclude_none=True)
-    content["training"] = _overridden(base["training"], arm.training)
+    content["training"] = changed_training(base["training"], arm.training)
     return content
-
-
-def _overridden(training: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`steps` and `epochs` exclude each other: the one that is changed drops the other."""
-    merged = {**training, **changes}
-    for key, other in (("steps", "epochs"), ("epochs", "steps")):
-        if key in changes and other not in changes:
-            merged.pop(other, None)
-    return merged
 
 
 def _choice(criterion: str | dict[str, Any], amount: int | float | str) -> dict[str, Any]:
@@ -121,4 +112,6 @@ def _comparison(recipe: Recipe) -> CompareSettings:
             f"the recipe {recipe.name!r} has no `teacher`, and a comparison needs one; name its `weights`, or a "
             "`model` and the `training` that makes it."
         )
+    if recipe.data.test is None:
+        raise UserError(f"the recipe {recipe.name!r} has no `data.test`, and a comparison needs images to judge on.")
     return recipe.compare

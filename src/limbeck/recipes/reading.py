@@ -1,18 +1,23 @@
 """From YAML and the command line's overrides to a `Recipe`, with all that is wrong said at once."""
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from limbeck.errors import UserError, closest
+from limbeck.errors import UserError
 from limbeck.recipes.packaged import find_recipe
-from limbeck.recipes.schema import Recipe
+from limbeck.recipes.schema import Recipe, changed_training
+from limbeck.recipes.wording import error_lines
+from limbeck.recipes.yaml_files import load_mapping, load_value
+from limbeck.training.settings import TrainingSettings
 
 # Setting one of these on the command line drops the other from the recipe: they exclude each other.
 _EITHER = {"steps": "epochs", "epochs": "steps"}
+# What a lone string is short for.
+_SHORT = {"teacher": "weights", "student": "model", "train": "name", "test": "name"}
 
 
 def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
@@ -30,10 +35,9 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
         50
     """
     if isinstance(source, Mapping):
-        origin, content = "the recipe", dict(source)
+        origin, content = "the recipe", copy.deepcopy(dict(source))
     else:
-        path = find_recipe(str(source))
-        origin, content = f"recipe {str(source)!r}", _load_yaml(path)
+        origin, content = f"recipe {str(source)!r}", load_mapping(find_recipe(str(source)))
     for override in overrides:
         _apply(content, override)
     return parse_recipe(content, origin)
@@ -41,22 +45,52 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
 
 def parse_recipe(content: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
     """A `Recipe` from plain data; raises one UserError for all that is wrong."""
+    lines, recipe = [], None
     try:
-        return Recipe.model_validate(content)
+        recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        lines = [_line(detail, content) for detail in error.errors()]
+        lines = error_lines(error.errors(), Recipe)
+    for path, changed in _changed_trainings(content):
+        lines += _training_lines(path, changed, content["training"])
+    if recipe is None or lines:
         count = f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
-        raise UserError(f"{origin} has {count}:\n  " + "\n  ".join(dict.fromkeys(lines))) from None
+        raise UserError(f"{origin} has {count}:\n  " + "\n  ".join(lines))
+    return recipe
 
 
-def _load_yaml(path: Path) -> dict[str, Any]:
+def renewed(written: dict[str, Any]) -> dict[str, Any]:
+    """A recipe that an earlier version wrote down, with the defaults of settings that came later.
+
+    One that cannot be read any more stays as it is: its run cannot be gone on with, and comparing says why.
+    """
     try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"the recipe {str(path)!r} is no valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"the recipe {str(path)!r} must be a mapping of keys to values, got {type(content).__name__}.")
-    return content
+        fresh = parse_recipe(written).model_dump(mode="json")
+    except UserError:
+        return written
+    return fresh if "compare" in written else {key: value for key, value in fresh.items() if key != "compare"}
+
+
+def _changed_trainings(content: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Path and content of everything in a comparison that changes some of the training settings."""
+    compare = content.get("compare")
+    if not isinstance(compare, Mapping) or not isinstance(content.get("training"), Mapping):
+        return
+    if isinstance(changes := compare.get("without_teacher"), Mapping):
+        yield "compare.without_teacher", dict(changes)
+    arms = compare.get("arms")
+    for name, arm in arms.items() if isinstance(arms, Mapping) else ():
+        if isinstance(arm, Mapping) and isinstance(changes := arm.get("training"), Mapping):
+            yield f"compare.arms.{name}.training", dict(changes)
+
+
+def _training_lines(path: str, changes: dict[str, Any], training: Mapping[str, Any]) -> list[str]:
+    """What is wrong with changed training settings and was not wrong before."""
+    try:
+        TrainingSettings.model_validate(changed_training(dict(training), changes))
+    except ValidationError as error:
+        mine = [one for one in error.errors() if not one["loc"] or one["loc"][0] in changes]
+        return error_lines(mine, TrainingSettings, path)
+    return []
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
@@ -64,73 +98,27 @@ def _apply(content: dict[str, Any], override: str) -> None:
     keys = path.strip().split(".")
     if not found or not all(keys):
         raise UserError(f"an override must look like training.epochs=5, got {override!r}.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"the value of override {override!r} is no valid YAML: {error}") from error
+    value = load_value(text, f"the value of override {override!r}")
     node = content
     for depth, key in enumerate(keys[:-1]):
-        inner = node.get(key)
-        if not isinstance(inner, dict):
-            # `student: resnet20` is short for a mapping; what was short is replaced by what is now spelt out.
-            place = "arm" if keys[:depth] == ["compare", "arms"] else key
-            inner = node[key] = {} if inner is None else _spelt_out(place, inner)
-        node = inner
+        if not isinstance(node.get(key), dict):
+            node[key] = _spelt_out(keys[: depth + 1], node.get(key), override)
+        node = node[key]
     node[keys[-1]] = value
     if len(keys) > 1 and keys[-2] == "training":
         node.pop(_EITHER.get(keys[-1], ""), None)
 
 
-def _spelt_out(place: str, short: Any) -> dict[str, Any]:
-    if place == "data":
+def _spelt_out(keys: Sequence[str], short: Any, override: str) -> dict[str, Any]:
+    """The mapping that a recipe may write as a lone string, as `student: resnet20`."""
+    if short is None:
+        return {}
+    if isinstance(short, str) and list(keys) == ["data"]:
         return {"train": short, "test": short}
-    return {{"teacher": "weights", "student": "model", "arm": "select"}.get(place, "name"): short}
-
-
-def _line(detail: Any, content: Mapping[str, Any]) -> str:
-    """One line for one error: path, what is allowed, what came, the nearest name."""
-    location = [part for part in detail["loc"] if not _is_type_name(part)]
-    path = ".".join(str(part) for part in location)
-    got = detail["input"]
-    if detail["type"] == "extra_forbidden":
-        known = _fields_beside(location)
-        near = closest(str(location[-1]), known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here are {', '.join(known)}"
-        return f"{path}: unknown key; {hint}"
-    if detail["type"] == "missing":
-        return f"{path}: must be given"
-    message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "value_error":
-        return f"{path}: {message}" if path else message
-    message = message[0].lower() + message[1:]
-    return f"{path}: {message}, got {got!r}"
-
-
-def _is_type_name(part: str | int) -> bool:
-    """pydantic names the alternatives of a union in the path, as `constrained-int` or `tuple[int, int]`."""
-    return isinstance(part, str) and (
-        part in {"int", "float", "str", "list", "dict"} or part.startswith(("constrained-", "function-", "tuple["))
+    key = "select" if list(keys[:-1]) == ["compare", "arms"] else _SHORT.get(keys[-1])
+    if isinstance(short, str) and key is not None:
+        return {key: short}
+    place = ".".join(keys)
+    raise UserError(
+        f"the override {override!r} reaches into `{place}`, which holds {short!r}; give `{place}=...` as a whole."
     )
-
-
-def _fields_beside(location: Sequence[str | int]) -> list[str]:
-    """Keys that a recipe allows where `location` points."""
-    model: type[BaseModel] = Recipe
-    for part in location[:-1]:
-        field = model.model_fields.get(str(part))
-        inner = None if field is None else _model_in(field.annotation)
-        if inner is None:
-            # an arm's name: the mapping's values are the next model
-            continue
-        model = inner
-    return list(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _model_in(inner)
-        if found is not None:
-            return found
-    return None

@@ -1,7 +1,7 @@
 """One run of a recipe: choose the images, teach the student on them, judge it, write everything down."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,15 +19,19 @@ from limbeck.evaluation.evaluation import Evaluation, evaluate
 from limbeck.evaluation.footprints import footprint
 from limbeck.files import atomic_path
 from limbeck.models.classifier import Classifier
+from limbeck.models.foreign import load_state
 from limbeck.models.weights import load as load_model
 from limbeck.models.weights import save as save_model
 from limbeck.objectives.sums import weighted_sum
 from limbeck.recipes.materials import Given, Materials, build_student, load_images_of, load_weights
 from limbeck.recipes.names import build_criterion
+from limbeck.recipes.plan import plan
+from limbeck.recipes.reading import renewed
 from limbeck.recipes.schema import Recipe, StudentSettings
 from limbeck.training.loop import TrainingResult, fit
 from limbeck.training.progress import Progress, Silent
 from limbeck.training.record import RunRecord
+from limbeck.transfer.select.budget import parse_budget
 from limbeck.transfer.select.galleries import save_gallery
 from limbeck.transfer.select.selection import Selection, select
 
@@ -79,9 +83,10 @@ def run(
     progress = progress or Silent()
     folder = Path(folder)
     described = recipe.model_dump(mode="json", exclude={"compare"})
-    with RunRecord.open(folder, described, resume=resume, writes=PartialState().is_main_process) as record:
+    main = PartialState().is_main_process
+    with RunRecord.open(folder, described, resume=resume, writes=main, renew=renewed) as record:
         if record.finished:
-            return read_run(folder)
+            return read_run(folder, None if given is None else given.make_student)
         if materials is None:
             materials = gather(recipe, folder, progress, given)
         return _execute(recipe, record, materials, progress)
@@ -92,16 +97,46 @@ def gather(recipe: Recipe, folder: Path, progress: Progress, given: Given | None
     given = given or Given()
     progress.say("loading images")
     materials = load_images_of(recipe, given)
+    _rehearse(recipe, materials)
     if given.teacher is not None:
         return replace(materials, teacher=given.teacher)
     if recipe.teacher is None:
         return materials
     if recipe.teacher.training is None:
         return replace(materials, teacher=load_weights(recipe.teacher))
-    progress.say(f"training the teacher {recipe.teacher.model}")
+    if not RunRecord(folder / "teacher").finished:
+        progress.say(f"training the teacher {recipe.teacher.model}")
     alone = replace(materials, make_student=None, soft_labels=None)
     taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, materials=alone, progress=progress)
     return replace(materials, teacher=taught.student)
+
+
+def _rehearse(recipe: Recipe, materials: Materials) -> None:
+    """What is wrong with budgets and student shows here, before a teacher is loaded or trained for hours."""
+    wrong = {}
+    for cell in plan(recipe) if recipe.compare is not None else ():
+        wrong |= _unmet(cell.recipe, materials)
+    wrong |= _unmet(recipe, materials)
+    if wrong:
+        raise UserError("\n".join(wrong))
+    student = build_student(recipe.student, materials, seed=recipe.seed)
+    if materials.test is not None and student.num_classes != materials.test.num_classes:
+        raise UserError(
+            f"the student {student.name} tells {student.num_classes} classes apart, but the test images have "
+            f"{materials.test.num_classes}; set `student.num_classes: {materials.test.num_classes}`."
+        )
+
+
+def _unmet(recipe: Recipe, materials: Materials) -> dict[str, None]:
+    """Why the budget of a recipe cannot be met, if it cannot."""
+    if recipe.select is None:
+        return {}
+    criterion = build_criterion(recipe.select.criterion)
+    try:
+        parse_budget(recipe.select.budget).resolve(materials.train, per_class=criterion.per_class)
+    except UserError as error:
+        return {str(error): None}
+    return {}
 
 
 def teacher_recipe(recipe: Recipe) -> Recipe:
@@ -122,8 +157,12 @@ def teacher_recipe(recipe: Recipe) -> Recipe:
     )
 
 
-def read_run(folder: str | Path) -> RunResult:
+def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | None = None) -> RunResult:
     """A finished run from its folder.
+
+    Args:
+        folder: of the run.
+        make_student: seed -> a student for the weights, where no name rebuilds it.
 
     Raises:
         UserError: the folder holds no finished run, or one of a student that has no name to rebuild it by.
@@ -136,8 +175,8 @@ def read_run(folder: str | Path) -> RunResult:
     chosen = record.folder / "student-chosen"
     return RunResult(
         folder=record.folder,
-        student=load_model(record.folder / "student"),
-        chosen=load_model(chosen) if chosen.exists() else None,
+        student=_load_student(record.folder / "student", make_student),
+        chosen=_load_student(chosen, make_student) if chosen.exists() else None,
         evaluation=marks["last"],
         evaluation_chosen=marks["chosen"],
         cost=record.read("cost.json", {}),
@@ -215,6 +254,14 @@ def _save_student(student: Classifier, folder: Path) -> None:
         save_file(weights, temporary)
 
 
+def _load_student(folder: Path, make: Callable[[int], Classifier] | None) -> Classifier:
+    if make is None or (folder / "config.json").exists():
+        return load_model(folder)
+    student = make(0)
+    load_state(student, folder / "model.safetensors")
+    return student.eval()
+
+
 def _judge(recipe: Recipe, result: TrainingResult, chosen: Classifier | None, materials: Materials) -> dict[str, Any]:
     """Marks on the test images of the last and of the validation-chosen student."""
     shape = materials.train.shape
@@ -230,9 +277,7 @@ def _judge(recipe: Recipe, result: TrainingResult, chosen: Classifier | None, ma
     judged["last"] = evaluate(result.student, materials.test, teacher_logits=logits).to_dict()
     if chosen is not None and result.chosen is not None:
         same = result.chosen.step == result.steps
-        judged["chosen"] = (
-            judged["last"] if same else evaluate(chosen, materials.test, teacher_logits=logits).to_dict()
-        )
+        judged["chosen"] = judged["last"] if same else evaluate(chosen, materials.test, teacher_logits=logits).to_dict()
     return judged
 
 
@@ -255,5 +300,5 @@ def _metering(record: RunRecord) -> Iterator[None]:
             yield
     finally:
         before = record.read("energy.json") or {"kwh": 0.0}
-        energy = dict(meter.energy)
+        energy = meter.energy
         record.write("energy.json", {**energy, "kwh": before["kwh"] + energy["kwh"]})

@@ -1,13 +1,25 @@
 """What a recipe may say: one run, and under `compare` the many runs of a comparison."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from limbeck.recipes.names import BudgetSpec, CriterionSpec, DatasetName, ModelName, ObjectiveSpec
-from limbeck.training.settings import TrainingSettings
+from limbeck.recipes.names import (
+    BudgetSpec,
+    CriterionSpec,
+    DatasetName,
+    ModelName,
+    ObjectiveSpec,
+    Training,
+    WeightsName,
+    check_model_options,
+)
+from limbeck.transfer.select.budget import parse_budget
 
+NAME = r"^\w[\w.-]*$"
+NAME_ALLOWED = "letters, digits, '_', '-' and '.', because it names a folder"
 Natural = Annotated[int, Field(ge=0)]
 Normalisation = Annotated[list[float], Field(min_length=1)]
 
@@ -15,7 +27,7 @@ Normalisation = Annotated[list[float], Field(min_length=1)]
 class Part(BaseModel):
     """Base of all parts of a recipe: an unknown key is an error, a recipe does not change once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _named(key: str) -> BeforeValidator:
@@ -64,7 +76,7 @@ class NetworkSettings(Part):
     """A network by name, or weights that say which network they are of."""
 
     model: ModelName | None = None
-    weights: str | None = None
+    weights: WeightsName | None = None
     options: dict[str, Any] = {}
     num_classes: Annotated[int, Field(ge=1)] | None = None
     input_size: Annotated[int, Field(ge=1)] | tuple[int, int] | None = None
@@ -72,12 +84,17 @@ class NetworkSettings(Part):
     mean: Normalisation | None = None
     std: Normalisation | None = None
 
+    @model_validator(mode="after")
+    def _has_options(self) -> Self:
+        check_model_options(self.model, self.options)
+        return self
+
 
 class StudentSettings(NetworkSettings):
     """The network that learns; `weights` are its starting point, none mean a fresh start from the seed."""
 
     @model_validator(mode="after")
-    def _known(self) -> "StudentSettings":
+    def _known(self) -> Self:
         if self.model is None and self.weights is None:
             raise ValueError("`model` or `weights` must be given, got neither")
         return self
@@ -86,11 +103,11 @@ class StudentSettings(NetworkSettings):
 class TeacherSettings(NetworkSettings):
     """The network that is asked: published or own `weights`, or a `model` trained first as `training` says."""
 
-    training: TrainingSettings | None = None
+    training: Training | None = None
     objective: ObjectiveSpec = {"cross_entropy": 1.0}
 
     @model_validator(mode="after")
-    def _taught(self) -> "TeacherSettings":
+    def _taught(self) -> Self:
         pretrained = self.options.get("pretrained") is True
         if self.training is not None and (self.model is None or self.weights is not None):
             raise ValueError("`training` needs a `model` and no `weights`: what has weights is not trained again")
@@ -128,10 +145,14 @@ class CompareSettings(Part):
     without_teacher: dict[str, Any] = {}
 
     @model_validator(mode="after")
-    def _distinct(self) -> "CompareSettings":
-        for name, values in (("seeds", self.seeds), ("budgets", self.budgets)):
-            if len(set(map(str, values))) < len(values):
-                raise ValueError(f"`{name}` must be distinct, got {values}")
+    def _distinct(self) -> Self:
+        labels = [parse_budget(budget).label for budget in self.budgets]
+        for name, values in (("seeds", self.seeds), ("budgets", labels)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"`{name}` must be distinct, got {', '.join(map(str, values))}")
+        for name in self.arms:
+            if not re.fullmatch(NAME, name):
+                raise ValueError(f"the name of an arm must be {NAME_ALLOWED}, got {name!r}")
         taken = sorted(CONTROLS & self.arms.keys())
         if taken:
             raise ValueError(f"the control {taken[0]!r} is added by itself; give the arm another name, or drop it")
@@ -140,13 +161,22 @@ class CompareSettings(Part):
         return self
 
 
+def changed_training(training: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Training settings with some of them changed; of `steps` and `epochs` the one that is changed drops the other."""
+    merged = {**training, **changes}
+    for key, other in (("steps", "epochs"), ("epochs", "steps")):
+        if key in changes and other not in changes:
+            merged.pop(other, None)
+    return merged
+
+
 CONTROLS = frozenset(["random", "balanced-random", "no-teacher", "full", "full-no-teacher"])
 
 
 class Recipe(Part):
     """A run, from data to a judged student; with `compare`, a comparison of many."""
 
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    name: Annotated[str, Field(pattern=NAME)]
     summary: str = ""
     seed: Natural = 0
     device: Literal["auto", "cpu"] = "auto"
@@ -155,9 +185,15 @@ class Recipe(Part):
     student: Annotated[StudentSettings, _named("model")]
     objective: ObjectiveSpec | None = None
     select: SelectSettings | None = None
-    training: TrainingSettings
+    training: Training
     compare: CompareSettings | None = None
     latency: bool = True
+
+    @model_validator(mode="after")
+    def _chosen_by_arms(self) -> Self:
+        if self.compare is not None and self.select is not None:
+            raise ValueError("`select` must not stand beside `compare`, whose `arms` and `budgets` choose the images")
+        return self
 
     @property
     def verb(self) -> Literal["compare", "distill", "train"]:

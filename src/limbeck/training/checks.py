@@ -7,6 +7,7 @@ from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.objectives.sums import WeightedSum
 from limbeck.training.settings import TrainingSettings
+from limbeck.training.state import LoopState
 
 
 def check_parts(
@@ -72,14 +73,33 @@ def _needs(
     return wrong
 
 
+def check_weights(state: LoopState, kept: str) -> None:
+    """Raises a UserError where a step made weights that are not finite, before they replace a good checkpoint."""
+    bad = _not_finite(state.student)
+    if bad:
+        raise UserError(
+            f"the student's weights are not finite after step {state.step}: {', '.join(bad[:3])}. {kept} "
+            "Try a lower `training.learning_rate` or `training.clip_norm: 5`."
+        )
+
+
+def check_processes(settings: TrainingSettings, processes: int) -> None:
+    """Raises a UserError where a batch cannot be shared equally."""
+    if settings.batch_size % processes:
+        raise UserError(
+            f"`training.batch_size` must divide by the {processes} processes, got {settings.batch_size}; "
+            f"{settings.batch_size // processes * processes or processes} would."
+        )
+
+
 def _weights(who: str, classifier: Classifier | None) -> list[str]:
-    if classifier is None:
-        return []
-    bad = [
+    bad = [] if classifier is None else _not_finite(classifier)
+    return [f"the {who}'s weights hold NaN or infinity in {', '.join(bad[:3])}; load other weights"] if bad else []
+
+
+def _not_finite(classifier: Classifier) -> list[str]:
+    return [
         name
         for name, value in classifier.state_dict().items()
         if value.is_floating_point() and not value.isfinite().all()
     ]
-    if not bad:
-        return []
-    return [f"the {who}'s weights hold NaN or infinity in {', '.join(bad[:3])}; load other weights"]

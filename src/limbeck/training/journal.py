@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from limbeck.training.checks import check_weights
 from limbeck.training.losses import LossLog
 from limbeck.training.progress import Progress
 from limbeck.training.record import RunRecord
@@ -23,6 +24,7 @@ class Journal:
         settings: how often to validate and to save.
         total: steps of the run.
         epoch_images: size of the transfer set.
+        average: the mean of a tensor over the processes of a distributed run.
         validate: scores of the present student on the validation images, or None without any.
     """
 
@@ -34,6 +36,7 @@ class Journal:
         *,
         total: int,
         epoch_images: int,
+        average: Callable[[Tensor], Tensor],
         validate: Callable[[], dict[str, float]] | None,
         progress: Progress,
     ) -> None:
@@ -47,7 +50,7 @@ class Journal:
         self.interval = max(1, min(50, total // _LINES))
         count = settings.validations if validate else 0
         self.validation_steps = {round(total * k / count) for k in range(1, count + 1)} - {0}
-        self.losses = LossLog()
+        self.losses = LossLog(average)
         self.started = time.perf_counter() - state.seconds
         self.lap = self.saved = time.perf_counter()
         progress.begin("training", total, state.step)
@@ -97,6 +100,7 @@ class Journal:
         self.state.consider(scores["top1"])
 
     def _save(self) -> None:
+        check_weights(self.state, self._last_good())
         self.state.seconds = time.perf_counter() - self.started
         if self.record.writes:
             self.state.checkpoint().save(self.record.checkpoint)

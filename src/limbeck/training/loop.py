@@ -16,8 +16,8 @@ from limbeck.objectives.sums import WeightedSum
 from limbeck.randomness import derive_seed
 from limbeck.training.batches import BatchStream
 from limbeck.training.checkpoint import Checkpoint
-from limbeck.training.checks import check_parts
-from limbeck.training.interruption import Interrupted, listening_for_stop
+from limbeck.training.checks import check_parts, check_processes
+from limbeck.training.interruption import Interrupted, StopRequest, listening_for_stop
 from limbeck.training.journal import Journal
 from limbeck.training.lesson import Lesson
 from limbeck.training.precision import resolve_precision
@@ -27,6 +27,7 @@ from limbeck.training.schedule import learning_rate, make_optimizer
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.state import Chosen, LoopState
 from limbeck.training.teacher import FrozenTeacher
+from limbeck.training.threads import threads_for, work_of_step
 from limbeck.training.validation import validate
 
 
@@ -86,6 +87,7 @@ def fit(
     """
     check_parts(student, images, objective, settings, teacher, soft_labels, validation)
     accelerator = accelerator or Accelerator()
+    check_processes(settings, accelerator.num_processes)
     device, total = accelerator.device, settings.total_steps(len(images))
     dtype = resolve_precision(settings.precision, device)
     batches = BatchStream(
@@ -103,7 +105,8 @@ def fit(
     state = LoopState(student, objective, make_optimizer(lesson.parameters(), settings))
     judge = partial(validate, student, validation, dtype, device) if validation is not None else None
 
-    with _own_dropout(seed, device):
+    work = work_of_step(student, teacher if frozen is not None else None, images.shape, settings.batch_size)
+    with _own_dropout(seed, device), threads_for(work, device):
         if record.checkpoint.exists():
             state.restore(Checkpoint.load(record.checkpoint))
             record.rewind_metrics(state.step)
@@ -113,6 +116,7 @@ def fit(
             settings,
             total=total,
             epoch_images=len(images),
+            average=partial(_average, accelerator),
             validate=judge,
             progress=progress or Silent(),
         )
@@ -151,11 +155,25 @@ def _teach(
             state.step = step + 1
             state.teacher_passes += settings.batch_size if frozen is not None else 0
             journal.add(step, loss, terms)
-            stopping = bool(stop)  # read once: a signal that comes while writing waits for the next step
+            stopping = _agreed(stop, accelerator)
             if journal.due(state.step) or stopping:
                 journal.write(rate, stopping=stopping)
             if stopping and state.step < journal.total:
                 raise Interrupted(f"stopped at step {state.step} of {journal.total}")
+
+
+def _average(accelerator: Accelerator, values: Tensor) -> Tensor:
+    """The mean over all processes."""
+    reduced = accelerator.reduce(values, reduction="mean")
+    assert isinstance(reduced, Tensor)
+    return reduced
+
+
+def _agreed(stop: StopRequest, accelerator: Accelerator) -> bool:
+    """Whether to stop after this step; a signal that reached one process of many stops all of them at the same one."""
+    if accelerator.num_processes == 1:
+        return bool(stop)
+    return bool(accelerator.reduce(torch.tensor(float(stop.asked), device=accelerator.device)))
 
 
 def _place(student: Classifier, device: torch.device, settings: TrainingSettings) -> Classifier:

@@ -1,5 +1,7 @@
 """Losses of the last steps, kept on the device and looked at together, so that no step waits for a number."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -7,9 +9,14 @@ from limbeck.errors import UserError
 
 
 class LossLog:
-    """Collects each step's loss and terms; `flush` averages them and finds the first that is not finite."""
+    """Collects each step's loss and terms; `flush` averages them and finds the first that is not finite.
 
-    def __init__(self) -> None:
+    Args:
+        average: the mean of a tensor over the processes of a distributed run.
+    """
+
+    def __init__(self, average: Callable[[Tensor], Tensor]) -> None:
+        self._average = average
         self._names: list[str] = []
         self._rows: list[Tensor] = []
         self._first = 0
@@ -29,7 +36,7 @@ class LossLog:
         Raises:
             UserError: a loss was NaN or infinite; names the first such step and the term.
         """
-        rows = torch.stack(self._rows).cpu()
+        rows = self._average(torch.stack(self._rows)).cpu()
         self._rows = []
         bad = ~rows.isfinite()
         if bad.any():

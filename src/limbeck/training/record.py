@@ -1,7 +1,8 @@
 """The run folder: who owns it, what happened in it, and how to go on."""
 
 import json
-from collections.abc import Collection, Iterator
+import traceback
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from limbeck.files import atomic_write_text, disk_errors
 from limbeck.training.environment import describe_environment
 
 FINISHED = "finished"
+_PREAMBLE = frozenset(["recipe.yaml", "environment.json", "status.json", "energy.json"])
 
 
 class RunRecord:
@@ -38,6 +40,7 @@ class RunRecord:
         resume: bool = False,
         writes: bool = True,
         may_change: Collection[str] = (),
+        renew: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> Iterator["RunRecord"]:
         """The record in `folder`, locked for this process; a state of failed or interrupted is noted on the way out.
 
@@ -46,7 +49,10 @@ class RunRecord:
             recipe: the resolved recipe, written down, or compared with what is written there on resuming.
             resume: go on with the run that `folder` holds, if it holds one.
             may_change: keys of the recipe that may differ on resuming; the new ones are then written down.
+            renew: brings a recipe that an older version wrote down up to date, before it is compared.
             writes: false in all processes of a distributed run but the first, which alone writes.
+
+        A run that failed before it had anything to show leaves its folder to the next.
 
         Raises:
             UserError: the folder is in use, holds another run or files that are no run, or `resume` is not given.
@@ -66,7 +72,7 @@ class RunRecord:
                 f"the run folder {str(folder)!r} is in use by another process; wait for it, or choose another --out."
             ) from None
         try:
-            record._claim(recipe, resume, may_change)
+            record._claim(recipe, resume, may_change, renew)
             with record._noting_how_it_ended():
                 yield record
         finally:
@@ -93,8 +99,9 @@ class RunRecord:
         if self.writes:
             atomic_write_text(self.folder / name, json.dumps(content, indent=1) + "\n")
 
-    def set_state(self, state: str, error: str | None = None) -> None:
-        self.write("status.json", {"state": state, "error": error, "time": datetime.now(UTC).isoformat("T", "seconds")})
+    def set_state(self, state: str, error: str | None = None, **more: Any) -> None:
+        time = datetime.now(UTC).isoformat("T", "seconds")
+        self.write("status.json", {"state": state, "error": error, "time": time, **more})
 
     def append_metrics(self, **entry: Any) -> None:
         if self.writes:
@@ -115,36 +122,68 @@ class RunRecord:
         kept = [json.dumps(entry) + "\n" for entry in self.metrics() if entry["step"] <= step]
         atomic_write_text(self.folder / "metrics.jsonl", "".join(kept))
 
-    def _claim(self, recipe: dict[str, Any], resume: bool, may_change: Collection[str]) -> None:
+    def _claim(
+        self,
+        recipe: dict[str, Any],
+        resume: bool,
+        may_change: Collection[str],
+        renew: Callable[[dict[str, Any]], dict[str, Any]] | None,
+    ) -> None:
         written = self.folder / "recipe.yaml"
-        if not written.exists():
-            strangers = [entry.name for entry in self.folder.iterdir() if not entry.name.startswith(".")]
+        if not self.begun:
+            ours = written.exists() and (self.folder / "status.json").exists()
+            strangers = [] if ours else sorted(self._visible() - {"environment.json", "status.json"})
             if strangers:
                 raise UserError(
                     f"the folder {str(self.folder)!r} holds files that are no run "
-                    f"({', '.join(sorted(strangers)[:3])}); nothing is ever overwritten, choose another --out."
+                    f"({', '.join(strangers[:3])}); nothing is ever overwritten, choose another --out."
                 )
+            (self.folder / "energy.json").unlink(missing_ok=True)
             self.write("environment.json", describe_environment())
-            atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
             self.set_state("running")
+            atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
             return
         if not resume:
             raise UserError(
                 f"the folder {str(self.folder)!r} holds a run already ({self._where()}); it is never overwritten: "
                 "add --resume to go on with it, or choose another --out."
             )
-        before = yaml.safe_load(written.read_text())
-        fixed = [{key: value for key, value in one.items() if key not in may_change} for one in (before, recipe)]
-        changed = _differences(fixed[0], fixed[1])
+        changed = self.differences(recipe, renew, may_change)
         if changed:
             raise UserError(
                 f"the run in {str(self.folder)!r} was started from another recipe; it differs in "
                 f"{'; '.join(changed[:5])}. Resume with the same recipe, or choose another --out."
             )
-        if before != recipe:
-            atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
+        atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
         if may_change or not self.finished:
             self.set_state("running")
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run has left more here than its intentions, which a next one may replace."""
+        visible = self._visible()
+        return visible >= {"recipe.yaml", "status.json"} and visible > _PREAMBLE & visible
+
+    def differences(
+        self,
+        recipe: dict[str, Any],
+        renew: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        may_change: Collection[str] = (),
+    ) -> list[str]:
+        """How `recipe` differs from the one written here, in words; `renew` and `may_change` as in `open`."""
+        try:
+            written = yaml.safe_load((self.folder / "recipe.yaml").read_text())
+        except yaml.YAMLError as error:
+            raise UserError(
+                f"{str(self.folder / 'recipe.yaml')!r} is damaged ({error}); choose another --out."
+            ) from error
+        before = written if renew is None else renew(written)
+        fixed = [{key: value for key, value in one.items() if key not in may_change} for one in (before, recipe)]
+        return _differences(fixed[0], fixed[1])
+
+    def _visible(self) -> set[str]:
+        entries = self.folder.iterdir() if self.folder.is_dir() else ()
+        return {entry.name for entry in entries if not entry.name.startswith(".")}
 
     def _where(self) -> str:
         state = self.state
@@ -160,8 +199,11 @@ class RunRecord:
         except KeyboardInterrupt:
             self.set_state("interrupted")
             raise
+        except UserError as error:
+            self.set_state("failed", str(error))
+            raise
         except Exception as error:
-            self.set_state("failed", f"{type(error).__name__}: {error}")
+            self.set_state("failed", f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
             raise
 
 

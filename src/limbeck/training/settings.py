@@ -16,7 +16,7 @@ class TrainingSettings(BaseModel):
     images as the transfer set holds, rounded up to whole steps. Defaults follow the CIFAR distillation benchmarks.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     steps: Annotated[int, Field(ge=1)] | None = None
     epochs: Annotated[float, Field(gt=0)] | None = None

@@ -1,0 +1,268 @@
+"""The verbs: what they print, what they refuse, and that help does not wait for torch."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+from tests.recipes.tiny_recipes import comparison, one_run, training
+from typer.testing import CliRunner, Result
+
+from limbeck.cli.display import LineProgress, percent, short_count
+from limbeck.cli.main import app
+from limbeck.training import RunRecord
+
+WIDTH = 80
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, content in (("compare", comparison(seeds=[0])), ("distill", one_run()), ("train", training())):
+        Path(f"{name}.yaml").write_text(yaml.safe_dump({**content, "name": name}))
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments], env={"COLUMNS": str(WIDTH)})
+
+
+def refused(*arguments: str) -> str:
+    """The message of a user error, which is a line without a traceback and exit status 2."""
+    result = call(*arguments)
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def done(*arguments: str) -> str:
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("family", ["datasets", "models", "objectives", "views", "criteria", "recipes", "runs"])
+def test_lists(family: str) -> None:
+    shown = done("ls", family)
+    expected = {
+        "datasets": "cifar10",
+        "models": "convnet_d3",
+        "objectives": "cross_entropy",
+        "views": "pad-crop-flip",
+        "criteria": "balanced-random",
+        "recipes": "digits-demo",
+        "runs": "no runs here or below runs/ yet",
+    }
+    assert expected[family] in shown
+    assert f"limbeck ls {family}" in done("ls")
+
+
+def test_without_torch() -> None:
+    """Help and lists answer at once; in a subprocess, because here torch is loaded already."""
+    script = (
+        "import sys; from limbeck.cli.main import main; sys.argv[0] = 'limbeck'\n"
+        "try: main()\nfinally: assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    for arguments in (["--help"], ["compare", "--help"], ["ls", "models"], ["ls", "datasets"], ["ls", "runs"]):
+        ended = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stderr) == (0, ""), arguments
+        assert ended.stdout
+
+
+def test_help_and_version() -> None:
+    verbs = "demo ls cp validate run train select distill evaluate compare report"
+    assert all(verb in done("--help") for verb in verbs.split())
+    assert done("--version").startswith("limbeck 0.")
+
+
+def test_unknown_names() -> None:
+    assert "unknown list 'modles'; did you mean 'models'?" in refused("ls", "modles")
+    assert "unknown recipe 'digit-demo'; did you mean 'digits-demo'" in refused("run", "digit-demo")
+    assert "there is no recipe file 'nowhere/my.yaml'" in refused("run", "nowhere/my.yaml")
+    assert "No such command 'compair'" in refused("compair")
+    assert "No such option" in refused("run", "digits-demo", "--ouf", "x")
+    assert "unknown weights 'cifar10-resnet57'; did you mean" in refused(
+        "evaluate", "cifar10-resnet57", "--data", "digits"
+    )
+
+
+def test_verbs_that_do_not_fit_the_recipe() -> None:
+    assert (
+        "'compare.yaml' is a recipe to compare (it has `compare`), not to train; use `limbeck compare compare.yaml`."
+    ) in refused("train", "compare.yaml")
+    assert "is a recipe to distill (it has a `teacher`), not to compare" in refused("compare", "distill.yaml")
+    assert "is a recipe to train (it has no `teacher`), not to distill" in refused("distill", "train.yaml")
+
+
+def test_validate() -> None:
+    shown = done("validate", "compare.yaml", "-s", "compare.seeds=[0, 1]")
+    assert "valid: a recipe to compare" in shown
+    assert "12 runs, 2 seeds of each of: entropy@12-images, random@12-images" in shown
+    message = refused("validate", "compare.yaml", "-s", "training.stps=1", "-s", "student.model=lenet")
+    assert "recipe 'compare.yaml' has 2 errors:\n" in message
+    assert "\n  training.stps: unknown key; did you mean 'steps'?\n" in message
+
+
+def test_cp() -> None:
+    assert "wrote digits-demo.yaml; edit it, then `limbeck run digits-demo.yaml`" in done("cp", "digits-demo")
+    assert "'digits-demo.yaml' exists already and is never overwritten" in refused("cp", "digits-demo")
+    assert "there is no folder 'nowhere'" in refused("cp", "digits-demo", "nowhere/x.yaml")
+
+
+def test_train_evaluate_and_report() -> None:
+    shown = done("train", "train.yaml")
+    assert "on the 107 test images" in shown
+    assert "report: runs/train/report.html" in shown
+    assert Path("runs/train/report.html").exists()
+    assert "holds a run already (finished)" in refused("train", "train.yaml")
+    assert "started from another recipe" in refused("train", "train.yaml", "--resume", "-s", "seed=1")
+    again = done("run", "train.yaml", "--resume")
+    assert again[again.index("on the") :] == shown[shown.index("on the") :]
+
+    listed = done("ls", "runs")
+    assert "runs/train" in listed
+    assert "finished" in listed
+
+    data = digits_of_three()
+    judged = json.loads(Path("runs/train/evaluation.json").read_text())["last"]["top1"]
+    shown = done("evaluate", "runs/train", "--data", data, "--teacher", "runs/train", "--json", "marks.json")
+    assert "agreement 100.00 %" in shown
+    assert json.loads(Path("marks.json").read_text())["top1"] == judged
+    for wrong, message in (
+        (["--model", "lenet5"], "holds a convnet_d3, so `model` must be that or left out, got 'lenet5'"),
+        (["--precision", "fp8"], "unknown precision 'fp8'; did you mean 'fp32'?"),
+        (["--json", "runs"], "`--json` must be a file, got the folder 'runs'"),
+        (["--split", "tset"], "tset"),
+        (["--teacher", "cifar10-resnet57"], "unknown weights 'cifar10-resnet57'"),
+    ):
+        assert message in refused("evaluate", "runs/train", "--data", data, *wrong)
+    assert "tells 3 classes apart, but 'digits/test' has 10" in refused("evaluate", "runs/train", "--data", "digits")
+    Path("runs/train/report.html").unlink()
+    assert "wrote runs/train/report.html" in done("report", "runs/train")
+    assert "holds neither a run nor a comparison" in refused("report", "runs")
+    assert "holds neither a run nor a comparison" in refused("report", "nowhere")
+
+
+def digits_of_three() -> str:
+    """The test images of the recipes as a folder of class folders."""
+    from limbeck.data import load
+
+    images = load("digits", "test", classes=[0, 1, 2])
+    assert images.labels is not None
+    for position, label in enumerate(images.labels.tolist()):
+        folder = Path("three") / "test" / images.classes[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images.tensor()[position, 0].numpy()).save(folder / f"{position}.png")
+    return "three"
+
+
+def test_compare_fits_a_terminal_and_tells_of_broken_arms() -> None:
+    result = call("compare", "compare.yaml", "--out", "out", "-s", "compare.arms.hot.training.learning_rate=1e9")
+    assert result.exit_code == 1
+    table = result.stdout[result.stdout.index("compare: top-1 in %") :]
+    assert "…" not in table
+    assert max(map(len, table.splitlines())) <= WIDTH
+    for arm in ("random *", "balanced-random *", "no-teacher *", "full *", "full-no-teacher *"):
+        assert f"\n  {arm} " in table
+    assert "hot at 12 images, seed 0: failed: the loss is not finite at step" in result.stderr
+    shown = done("compare", "compare.yaml", "--out", "out", "--resume")
+    assert "arm − control" in shown
+    assert "entropy − balanced-random" in shown
+    assert "Choose" not in shown
+    assert "comparison, 6 runs" in done("ls", "runs")
+    assert "is a comparison of many networks; name one of its runs, as 'out/runs/" in refused(
+        "evaluate", "out", "--data", "digits"
+    )
+
+
+def test_demo_goes_on_with_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.recipes.packaged.packaged_recipes", lambda: {"digits-demo": Path("compare.yaml")})
+    assert "report: demo/report.html" in done("demo")
+    monkeypatch.setattr("limbeck.recipes.compare.run", None)
+    assert "report: demo/report.html" in done("demo")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["digits", "--budget", "0"], "`budget` must be > 0, got 0"),
+        (["digits", "--budget", "2000"], "`budget` must be at most the 1437 images of 'digits/train'"),
+        (["digits", "--budget", "9"], "`budget` must give each of the 10 classes of 'digits/train' an image"),
+        (["digits", "--budget", "many"], "`budget` must be a count of images"),
+        (["digits", "--budget", "30", "--criterion", "entrpy"], "unknown criterion 'entrpy'; did you mean 'entropy'"),
+        (["digits", "--budget", "30", "--split", "trian"], "`split` of 'digits' must be 'train' or 'test'"),
+        (["digits", "--budget", "30", "--size", "0"], "`size` must be a number of pixels"),
+        (["digitz", "--budget", "30"], "unknown dataset 'digitz'; did you mean 'digits'?"),
+        (["train.yaml", "--budget", "30"], "must be a .npz or .parquet file, or a folder, got a .yaml file"),
+        (["digits", "--budget", "30", "--out", "train.yaml"], "'train.yaml' exists already and is never overwritten"),
+        (["digits", "--budget", "30", "--out", "train.yaml/x"], "'train.yaml' is in its way"),
+    ],
+)
+def test_select_refuses(arguments: list[str], message: str) -> None:
+    assert message in refused("select", *arguments)
+
+
+def test_select_from_a_folder_with_a_broken_image_and_an_empty_class() -> None:
+    digits_of_three()
+    (Path("three") / "test" / "0" / "broken.png").write_bytes(b"no image")
+    arguments = ["select", "three", "--split", "test", "--budget", "30", "--criterion", "random", "--out", "chosen"]
+    assert "broken.png" in refused(*arguments)
+    shown = done(*arguments, "--skip-unreadable")
+    assert "chose 30 of 107 images by random -> chosen" in shown
+    assert "left out 1 unreadable image" in shown
+    assert "`image_column` must be a column of" in refused(
+        "select", "chosen", "--budget", "3", "--image-column", "pixels", "--out", "x"
+    )
+    (Path("three") / "test" / "9").mkdir()
+    assert "9" in refused(*arguments[:-1], "again", "--skip-unreadable")
+
+
+def test_run_that_was_killed_is_listed_as_such() -> None:
+    with RunRecord.open("runs/now", {"name": "now"}):
+        assert "running" in done("ls", "runs")
+        shutil.copytree("runs/now", "runs/killed")
+    assert "killed, --resume" in " ".join(done("ls", "runs").split())
+    Path("runs/now/status.json").write_text("{")
+    assert "unreadable" in done("ls", "runs")
+
+
+def test_two_processes_do_not_share_a_run_folder() -> None:
+    script = """
+from limbeck.training import RunRecord
+with RunRecord.open('runs/train', {}):
+    print(1, flush=True)
+    input()
+"""
+    other = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "1\n"
+    assert "the run folder 'runs/train' is in use by another process" in refused("train", "train.yaml", "--resume")
+    other.communicate("\n", timeout=30)
+
+
+def test_lines_of_progress_for_logs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("limbeck.cli.display.time.monotonic", lambda: now)
+    progress = LineProgress()
+    progress.begin("comparison", 30, 10)
+    progress.update(10, "entropy@10%, seed 0")
+    for step in range(5):
+        progress.begin("training", 500)
+        now += 30
+        progress.update(step, "loss 1.0")
+        progress.update(step, "loss 2.0")
+        progress.end()
+    progress.update(12, "random@10%, seed 0")
+    lines = [line.partition("  ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "comparison 10/30  entropy@10%, seed 0"
+    assert lines[1] == "training 0/500  loss 1.0"
+    assert lines[-1] == "comparison 12/30  random@10%, seed 0  about 22 min left"
+    assert len(lines) == 7
+
+
+def test_numbers() -> None:
+    assert [percent(0.91734), percent(0.9, 0.004), percent(None)] == ["91.73", "90.00 ± 0.40", "–"]
+    assert [short_count(64_000), short_count(2_340_000)] == ["64,000", "2.3 M"]

@@ -1,0 +1,208 @@
+"""A comparison: each run once, whatever breaks or stops in between."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from tests.recipes.tiny_recipes import comparison
+
+from limbeck.errors import UserError
+from limbeck.recipes import compare as compare_module
+from limbeck.recipes.artefacts import write_report
+from limbeck.recipes.compare import compare
+from limbeck.recipes.reading import read_recipe
+from limbeck.training import Silent
+from limbeck.transfer.select.catalogue import CONTROLS
+
+Copied = Callable[[], Path]
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports take longer than these comparisons; `finished` has one."""
+    monkeypatch.setattr(compare_module, "write_comparison_report", Path)
+
+
+def go(folder: Path, *overrides: str, **changes: Any) -> dict[str, Any]:
+    return compare(read_recipe(comparison(seeds=[0], **changes), overrides), folder, resume=folder.exists())
+
+
+def scores(results: dict[str, Any]) -> dict[str, Any]:
+    return {row["folder"]: (row["last"], row["chosen"], row["state"]) for row in results["runs"]}
+
+
+def test_comparison_folder(finished: Path) -> None:
+    results = json.loads((finished / "results.json").read_text())
+    assert [row["arm"] for row in results["table"]] == [
+        "entropy",
+        "random",
+        "balanced-random",
+        "no-teacher",
+        "full",
+        "full-no-teacher",
+    ]
+    assert all(row["state"] == "finished" for row in results["runs"])
+    assert {row["images"] for row in results["runs"]} == {12, 400}
+    assert (results["train_images"], results["validation_images"], results["test_images"]) == (400, 30, 107)
+    assert results["teacher"]["name"] == "convnet_d3"
+    assert results["teacher"]["evaluation"]["n"] == 107
+    assert (finished / "galleries" / "entropy@12-images.safetensors").exists()
+    assert "<svg" in (finished / "frontier.svg").read_text()
+    assert "balanced-random" in (finished / "report.html").read_text()
+
+
+def test_finished_runs_are_not_repeated_and_new_ones_are_added(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = copied()
+    before = scores(json.loads((folder / "results.json").read_text()))
+    made: list[str] = []
+    real = compare_module.run
+
+    def run(recipe: Any, where: Path, **rest: Any) -> Any:
+        made.append(where.parent.name)
+        return real(recipe, where, **rest)
+
+    monkeypatch.setattr(compare_module, "run", run)
+    with pytest.raises(UserError, match=r"holds a run already \(finished\)"):
+        compare(read_recipe(comparison(seeds=[0])), folder)
+    assert scores(go(folder)) == before
+    assert made == []
+    after = scores(go(folder, budgets=[12, 24], arms={"entropy": {}, "mine": "random"}))
+    assert {name: after[name] for name in before} == before
+    new = ["mine@12-images", *(f"{arm}@24-images" for arm in ("entropy", "mine", *CONTROLS, "no-teacher"))]
+    assert sorted(made) == sorted(new)
+    made.clear()
+    go(folder, "compare.seeds=[0, 1]")
+    assert len(made) == 6
+
+
+def test_what_holds_runs_already_may_not_change(copied: Copied) -> None:
+    folder = copied()
+    recipe = (folder / "recipe.yaml").read_text()
+    for change in ("training.steps=13", "compare.without_teacher.learning_rate=0.1", "compare.arms.entropy=random"):
+        with pytest.raises(UserError, match=r"holds runs of another recipe: runs/.*give a changed arm another name"):
+            go(folder, change)
+    with pytest.raises(UserError, match=r"was started from another recipe; .*`seed` \(0 then, 1 now\)"):
+        go(folder, "seed=1")
+    assert (folder / "recipe.yaml").read_text() == recipe
+
+
+def test_comparison_of_an_earlier_version_resumes(copied: Copied) -> None:
+    folder = copied()
+    for written in folder.rglob("recipe.yaml"):
+        content = yaml.safe_load(written.read_text())
+        del content["device"], content["training"]["compile"]
+        written.write_text(yaml.safe_dump(content))
+    go(folder)
+
+
+BROKEN = {
+    "too-fast": {"training": {"learning_rate": 1e9}},
+    "four-classes": {"student": {"model": "lenet5", "num_classes": 4}},
+    "other-weights": {"student": {"weights": "nowhere/at-all"}},
+}
+
+
+def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = compare_module.run
+
+    def run(recipe: Any, folder: Path, **rest: Any) -> Any:
+        if "crashing" in str(folder):
+            raise RuntimeError("Kernel size can't be greater than actual input size")
+        return real(recipe, folder, **rest)
+
+    monkeypatch.setattr(compare_module, "run", run)
+    heard: list[str] = []
+
+    class Listening(Silent):
+        def say(self, message: str) -> None:
+            heard.append(message)
+
+    folder = copied()
+    recipe = read_recipe(comparison(seeds=[0], arms={**BROKEN, "entropy": {}, "crashing": {}, "last": "random"}))
+    results = compare(recipe, folder, resume=True, progress=Listening())
+    runs = {row["arm"]: row for row in results["runs"]}
+    assert "the loss is not finite at step" in runs["too-fast"]["error"]
+    assert "got 3 of convnet_d3 and 4 of lenet5" in runs["four-classes"]["error"]
+    assert runs["other-weights"]["error"] == "no classifier at 'nowhere/at-all': no such folder or file."
+    assert {arm for arm, row in runs.items() if row["state"] == "failed"} == set(BROKEN)
+    assert runs["crashing"]["state"] == "missing"
+    assert runs["last"]["state"] == "finished"
+    assert "crashing@12-images, seed 0 failed: Kernel size can't be greater than actual input size" in heard
+    assert any(line.startswith("last@12-images, seed 0: ") for line in heard)
+    assert {row["arm"] for row in results["table"]} == set(runs) - set(BROKEN) - {"crashing"}
+    mended = go(folder, arms={**{name: {} for name in BROKEN}, "entropy": {}})
+    assert all(row["state"] == "finished" for row in mended["runs"])
+    assert [one.name for one in folder.glob("runs/*/*-failed-*")] == ["seed-0-failed-1"]
+
+
+def test_wrong_budgets_are_all_said_before_the_teacher_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"(?s)each of the 3 classes.*got 2 images.*at most the 400 images.*got 401"):
+        go(tmp_path / "new", budgets=[2, 12, 401])
+    assert not (tmp_path / "new" / "teacher").exists()
+    with pytest.raises(UserError, match="the student convnet_d3 tells 4 classes apart"):
+        go(tmp_path / "new", "student.num_classes=4")
+
+
+def test_report_of_a_comparison_that_is_not_over(copied: Copied, tmp_path: Path) -> None:
+    folder = copied()
+    for name in ("results.json", "report.html", "runs/full/seed-0/status.json"):
+        (folder / name).unlink()
+    assert write_report(folder).read_text().count("1 of 6 runs did not finish")
+    assert {row["state"] for row in json.loads((folder / "results.json").read_text())["runs"]} == {
+        "finished",
+        "missing",
+    }
+    for one in folder.glob("runs/*/*/status.json"):
+        one.unlink()
+    assert write_report(folder).exists()
+    (folder / "networks.json").unlink()
+    with pytest.raises(UserError, match="has not begun its first run yet; go on with --resume"):
+        write_report(folder)
+    for nothing in (tmp_path / "nothing", tmp_path):
+        with pytest.raises(UserError, match="holds neither a run nor a comparison"):
+            write_report(nothing)
+
+
+def start(recipe: Path, folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "limbeck", "compare", str(recipe), "--out", str(folder), "--resume"]
+    threads = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    return subprocess.Popen(command, env=threads, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def stop(process: subprocess.Popen[str], folder: Path, *, runs: int, number: signal.Signals) -> str:
+    """Sends a signal once that many runs have a checkpoint, the last of them in its middle."""
+    deadline = time.monotonic() + 120
+    while len([*folder.glob("runs/*/*/checkpoint.safetensors")]) < runs and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    process.send_signal(number)
+    return process.communicate(timeout=60)[1]
+
+
+def test_comparison_stopped_twice_comes_to_the_same_results(tmp_path: Path) -> None:
+    longer = comparison(seeds=[0])
+    longer["training"] |= {"steps": 60, "checkpoint_seconds": 0}
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(yaml.safe_dump(longer))
+    whole = compare(read_recipe(recipe), tmp_path / "whole")
+    folder = tmp_path / "stopped"
+    stop(start(recipe, folder), folder, runs=2, number=signal.SIGKILL)
+    again = start(recipe, folder)
+    errors = stop(again, folder, runs=4, number=signal.SIGINT)
+    assert again.returncode == 130
+    assert f"the same command with --resume goes on with {folder}" in errors
+    assert not (folder / "results.json").exists()
+    resumed = compare(read_recipe(recipe), folder, resume=True)
+    assert scores(resumed) == scores(whole)
+    assert [row["mean"] for row in resumed["table"]] == [row["mean"] for row in whole["table"]]
+    passes = [[row["cost"]["teacher_passes"] for row in one["runs"]] for one in (resumed, whole)]
+    assert passes[0] == passes[1]

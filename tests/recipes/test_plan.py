@@ -1,0 +1,65 @@
+"""Arms x budgets x seeds, with the controls that nobody asked for."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from tests.recipes.tiny_recipes import comparison, one_run
+
+from limbeck.errors import UserError
+from limbeck.recipes.plan import Cell, plan
+from limbeck.recipes.reading import read_recipe
+
+
+def cells(**changes: Any) -> list[Cell]:
+    return plan(read_recipe(comparison(**changes)))
+
+
+def test_controls_stand_beside_every_budget_and_seed() -> None:
+    planned = cells(budgets=["50%", 12, "5/class"], arms={"mine": "entropy"}, seeds=[3, 5])
+    assert Counter((cell.arm, cell.budget_label) for cell in planned) == {
+        (arm, budget): 2
+        for budget in ("12 images", "50 %", "5/class")
+        for arm in ("mine", "random", "balanced-random", "no-teacher")
+    } | {("full", "all"): 2, ("full-no-teacher", "all"): 2}
+    assert [cell.recipe.seed for cell in planned] == [3] * 14 + [5] * 14
+    assert {cell.arm for cell in planned if not cell.control} == {"mine"}
+    assert len({cell.folder for cell in planned}) == len(planned)
+    assert {cell.group for cell in planned if cell.arm == "mine"} == {"mine@50%", "mine@12-images", "mine@5-per-class"}
+
+
+def test_every_run_takes_the_same_steps_and_its_own_images() -> None:
+    by_arm = {cell.arm: cell.recipe for cell in cells(seeds=[0])}
+    assert {recipe.training.steps for recipe in by_arm.values()} == {12}
+    chosen = {arm: recipe.select and recipe.select.criterion for arm, recipe in by_arm.items()}
+    assert chosen == {
+        "entropy": "entropy",
+        "random": "random",
+        "balanced-random": "balanced-random",
+        "no-teacher": "random",
+        "full": None,
+        "full-no-teacher": None,
+    }
+    taught = {arm for arm, recipe in by_arm.items() if recipe.teacher is not None}
+    assert taught == {"entropy", "random", "balanced-random", "full"}
+    assert by_arm["no-teacher"].resolved_objective() == {"cross_entropy": 1.0}
+    assert all(not recipe.latency and recipe.compare is None for recipe in by_arm.values())
+
+
+def test_arm_changes_what_it_says_and_nothing_else() -> None:
+    arm = {"select": "random", "student": "lenet5", "objective": "kd", "training": {"epochs": 3}}
+    by_arm = {cell.arm: cell.recipe for cell in cells(arms={"mine": arm}, without_teacher={"learning_rate": 0.5})}
+    mine, control = by_arm["mine"], by_arm["random"]
+    assert (mine.student.model, mine.objective) == ("lenet5", {"kd": 1.0})
+    assert (mine.training.epochs, mine.training.steps) == (3, None)
+    assert mine.training.learning_rate == control.training.learning_rate == 0.05
+    rates = [by_arm[name].training.learning_rate for name in ("no-teacher", "full-no-teacher", "full")]
+    assert rates == [0.5, 0.5, 0.05]
+
+
+def test_what_no_comparison_can_be_made_of() -> None:
+    with pytest.raises(UserError, match="the recipe 'tiny' has no `compare` part"):
+        plan(read_recipe(one_run()))
+    for key, missing in (("teacher", "no `teacher`"), ("data.test", "no `data.test`")):
+        with pytest.raises(UserError, match=missing):
+            plan(read_recipe(comparison(), [f"{key}=null"]))

@@ -1,0 +1,149 @@
+"""Every mistake in a recipe is said at once: where it is, what is allowed, what came, what is near."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.recipes.tiny_recipes import comparison, one_run
+
+from limbeck.errors import UserError
+from limbeck.recipes.reading import parse_recipe, read_recipe, renewed
+
+
+def errors(content: Any, *overrides: str) -> str:
+    with pytest.raises(UserError) as caught:
+        read_recipe(content, overrides)
+    return str(caught.value)
+
+
+def test_a_short_recipe_is_filled_in() -> None:
+    recipe = read_recipe({"name": "x", "data": "digits", "student": "lenet5", "training": {"steps": 3}})
+    assert recipe.data.train.name == "digits"
+    assert recipe.data.test is not None
+    assert recipe.data.test.name == "digits"
+    assert recipe.student.model == "lenet5"
+    assert (recipe.verb, recipe.resolved_objective()) == ("train", {"cross_entropy": 1.0})
+    assert read_recipe(one_run()).resolved_objective() == {"cross_entropy": 0.1, "kd": 0.9}
+    assert [read_recipe(one).verb for one in (one_run(), comparison())] == ["distill", "compare"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["trainig.steps=3"], "trainig: unknown key; did you mean 'training'?"),
+        (["training.epoch=3"], "training.epoch: unknown key; did you mean 'epochs'?"),
+        (["student.optoins={}"], "student.optoins: unknown key; did you mean 'options'?"),
+        (["qq=1"], "qq: unknown key; known here are name, summary, seed"),
+        (["data.train=digitz"], "data.train.name: unknown data set 'digitz'; did you mean 'digits'?"),
+        (["student.model=lenet6"], "student.model: unknown model 'lenet6'; did you mean 'lenet5'"),
+        (["student=cifar10-resnet20"], "'cifar10-resnet20' names weights, not a model; give it as `weights`"),
+        (["student.options={widht: 3}"], "student: unknown model option 'widht'; did you mean 'width'?"),
+        (["student.options={width: -3}"], "option `width` of convnet_d3 must be a whole number >= 1, got -3"),
+        (["teacher=cifar10-resnet57"], "teacher.weights: unknown weights 'cifar10-resnet57'; did you mean"),
+        (["teacher={model: lenet5}"], "teacher: `weights` must be given, or `training` to make them"),
+        (["objective=kdd"], "objective: unknown objective 'kdd'; did you mean 'kd'"),
+        (["objective={kd: {temprature: 2}}"], "unknown option of objective 'kd': 'temprature'; did you mean"),
+        (["objective={kd: {temperature: 0}}"], "objective: `temperature` must be > 0, got 0"),
+        (["objective={kd: -1}"], "the weight of objective 'kd' must be a finite number >= 0, got -1"),
+        (["objective={ce: 1, cross_entropy: 1}"], "names 'cross_entropy' twice"),
+        (["training.views=pad-crpo"], "training.views: unknown view 'pad-crpo'; did you mean 'pad-crop'"),
+        (["training.views={pad-crop: {paddin: 1}}"], "training.views: unknown option of view 'pad-crop': 'paddin'"),
+        (["training.views={pad-crop: {padding: -1}}"], "training: `padding` must be >= 0, got -1"),
+        (["training.optimizer=adam"], "training.optimizer: must be 'sgd' or 'adamw', got 'adam'"),
+        (["training.learning_rate=-1"], "training.learning_rate: must be > 0, got -1"),
+        (["training.learning_rate=.nan"], "training.learning_rate: must be a finite number, got nan"),
+        (["training.epochs=.inf"], "training.epochs: must be a finite number, got inf"),
+        (["training.steps=abc"], "training.steps: must be a whole number, got 'abc'"),
+        (["training=3"], "training: must be a mapping of keys to values, got 3"),
+        (["training={}"], "exactly one of `steps` and `epochs` must be given, got neither"),
+        (["data.train.size=abc"], "data.train.size: must be a whole number or a list of two, got 'abc'"),
+        (["data.validation=1.5"], "must be a count of images >= 0 or a share below 1, got 1.5"),
+        (["data.validation=abc"], "data.validation: must be a number, got 'abc'"),
+        (["name=a/b"], "name: must be letters, digits, '_', '-' and '.', because it names a folder, got 'a/b'"),
+        (["seed=-1"], "seed: must be >= 0, got -1"),
+        (["compare=null", "select={criterion: entrpy, budget: 3}"], "unknown criterion 'entrpy'; did you mean"),
+        (["compare=null", "select={budget: 0}"], "select.budget: `budget` must be > 0, got 0"),
+        (["compare=null", "select={criterion: {scor: entropy}, budget: 3}"], "unknown part of a criterion: 'scor'"),
+        (["compare=null", "select={criterion: {score: [1]}, budget: 3}"], "`score` of a criterion must be a name"),
+        (["compare=null", "select={criterion: {order: lowest}, budget: 3}"], "must have a `score`"),
+        (["compare=null", "select.criterion=random"], "select.budget: must be given"),
+        (["select.budget=3"], "`select` must not stand beside `compare`"),
+        (["compare.budgets=[]"], "compare.budgets: must hold at least 1, got []"),
+        (["compare.budgets=[1.5]"], "compare.budgets.0: `budget` as a share must be at most 1"),
+        (["compare.budgets=[0.1, 10%]"], "compare: `budgets` must be distinct, got 10 %, 10 %"),
+        (["compare.seeds=[0, 0]"], "compare: `seeds` must be distinct, got 0, 0"),
+        (["compare.arms={}"], "`arms` must hold at least one arm"),
+        (["compare.arms=[random]"], "compare.arms: must be a mapping of keys to values, got ['random']"),
+        (["compare.arms.random=entropy"], "the control 'random' is added by itself"),
+        (["compare.arms={a/b: entropy}"], "the name of an arm must be letters, digits"),
+        (["compare.arms.x.selct=entropy"], "compare.arms.x.selct: unknown key; did you mean 'select'?"),
+        (["compare.arms.x=entrpy"], "compare.arms.x.select: unknown criterion 'entrpy'"),
+        (["compare.arms.x.student=lenet6"], "compare.arms.x.student.model: unknown model 'lenet6'"),
+        (["compare.arms.x.objective=kdd"], "compare.arms.x.objective: unknown objective 'kdd'"),
+        (["compare.arms.x.training.learning_rat=1"], "compare.arms.x.training.learning_rat: unknown key; did you mean"),
+        (["compare.arms.x.training.steps=0"], "compare.arms.x.training.steps: must be >= 1, got 0"),
+        (["compare.without_teacher.batch_sise=1"], "compare.without_teacher.batch_sise: unknown key; did you mean"),
+    ],
+)
+def test_message(overrides: list[str], line: str) -> None:
+    assert line in errors(comparison(), *overrides)
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    message = errors(
+        comparison(), "name=a b", "training.stps=3", "student.model=x", "compare.arms.x.training={decay: 2, stps: 1}"
+    )
+    assert message.startswith("the recipe has 5 errors:\n  name: ")
+    for path in ("training.stps", "student.model", "compare.arms.x.training.decay", "compare.arms.x.training.stps"):
+        assert f"\n  {path}: " in message
+
+
+def test_overrides_spell_out_what_was_short_and_replace_what_excludes() -> None:
+    content = {**one_run(), "student": "lenet5", "data": "digits"}
+    recipe = read_recipe(content, ["student.channels=1", "training.epochs=2", "data.train.size=8"])
+    assert (recipe.student.model, recipe.student.channels) == ("lenet5", 1)
+    assert (recipe.training.steps, recipe.training.epochs) == (None, 2)
+    assert recipe.data.train.name == "digits"
+    assert content["student"] == "lenet5"
+    arms = read_recipe(comparison(), ["compare.arms.x=random", "compare.arms.x.training.steps=5"])
+    assert arms.compare is not None
+    assert arms.compare.arms["x"].select == "random"
+    assert read_recipe(one_run(), ["training.learning_rate=1e-3", "objective={kd: 1e-1}"]).objective == {"kd": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed", "an override must look like training.epochs=5, got 'seed'"),
+        ("a..b=3", "an override must look like"),
+        ("seed=[3", r"the value of override 'seed=\[3' is no valid YAML"),
+        ("training.steps.x=3", r"reaches into `training.steps`, which holds 12; give `training.steps=...` as a whole"),
+        ("compare.seeds.0=3", r"reaches into `compare.seeds`, which holds \[0, 1\]"),
+        ("training={steps: 3, steps: 4}", "the key 'steps' stands there twice"),
+    ],
+)
+def test_override_that_is_none(override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_recipe(comparison(seeds=[0, 1]), [override])
+
+
+def test_files_that_are_no_recipe(tmp_path: Path) -> None:
+    for content, message in (
+        (b"- a\n", "must be a mapping of keys to values, got list"),
+        (b"", "must be a mapping of keys to values, got NoneType"),
+        (b"a: [", "is no valid YAML"),
+        (b"\xff\xfe\x00", "cannot be read as text"),
+        (b"name: a\nname: b\n", "the key 'name' stands there twice"),
+    ):
+        path = tmp_path / "recipe.yaml"
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=message):
+            read_recipe(path)
+
+
+def test_recipe_of_an_earlier_version_gains_the_defaults() -> None:
+    now = parse_recipe(one_run()).model_dump(mode="json", exclude={"compare"})
+    before = {key: value for key, value in now.items() if key not in ("latency", "device")}
+    before["training"] = {key: value for key, value in now["training"].items() if key != "compile"}
+    assert renewed(before) == {**now, "latency": True}
+    assert renewed({"name": "of another world"}) == {"name": "of another world"}

@@ -1,0 +1,86 @@
+"""The table is arithmetic over run folders: checked by hand on folders that never saw a network."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.recipes.tiny_recipes import comparison
+
+from limbeck.recipes.plan import plan
+from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.results import collect
+
+RECIPE = read_recipe(comparison(budgets=[12, 24]))
+SCORES = {"entropy": (0.8, 0.9), "random": (0.7, 0.82), "full": (0.95, 0.97)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Both seeds of two arms at both budgets and of all the data; one arm failed, the others never ran."""
+    (tmp_path / "networks.json").write_text(json.dumps({"train_images": 400}))
+    for cell in plan(RECIPE):
+        run = tmp_path / cell.folder
+        if cell.arm in SCORES:
+            write(run, SCORES[cell.arm][cell.recipe.seed], cell.budget.amount if cell.budget else 400)
+        elif cell.arm == "no-teacher":
+            status(run, "failed", "the loss is not finite")
+    return tmp_path
+
+
+def status(run: Path, state: str, error: str | None = None) -> None:
+    run.mkdir(parents=True)
+    (run / "status.json").write_text(json.dumps({"state": state, "error": error}))
+
+
+def write(run: Path, top1: float, images: float) -> None:
+    status(run, "finished")
+    cost = {"images": images, "teacher_passes": 100, "seconds": 2.0, "energy": {"kwh": 0.5, "kind": "estimated"}}
+    (run / "cost.json").write_text(json.dumps(cost))
+    judged: dict[str, Any] = {"last": {"top1": top1}, "chosen": {"top1": top1 + 0.01}}
+    (run / "evaluation.json").write_text(json.dumps(judged))
+
+
+def test_table(folder: Path) -> None:
+    table = collect(folder, RECIPE)["table"]
+    assert [(row["arm"], row["images"]) for row in table] == [
+        ("entropy", 12),
+        ("random", 12),
+        ("entropy", 24),
+        ("random", 24),
+        ("full", 400),
+    ]
+    entropy = table[0]
+    assert (entropy["n"], entropy["mean"]) == (2, pytest.approx(0.85))
+    assert entropy["half_width"] == pytest.approx(12.706 * 0.05, rel=1e-3)  # Student's t, one degree of freedom
+    assert entropy["std"] == pytest.approx(0.1 / 2**0.5)
+    assert entropy["chosen_mean"] == pytest.approx(0.86)
+    assert (entropy["teacher_passes"], entropy["seconds"], entropy["energy_kwh"]) == (100, 2.0, 0.5)
+
+
+def test_differences_are_paired_over_seeds(folder: Path) -> None:
+    rows = collect(folder, RECIPE)["differences"]
+    assert [(row["arm"], row["against"], row["images"]) for row in rows] == [
+        ("entropy", "random", 12),
+        ("entropy", "full", 12),
+        ("entropy", "random", 24),
+        ("entropy", "full", 24),
+    ]
+    assert rows[0]["mean"] == pytest.approx((0.1 + 0.08) / 2)
+    assert rows[0]["beyond_noise"] == (rows[0]["low"] > 0)
+
+
+def test_failed_and_missing_runs_are_said(folder: Path) -> None:
+    runs = {(row["arm"], row["seed"]): row for row in collect(folder, RECIPE)["runs"]}
+    assert (runs["no-teacher", 0]["state"], runs["no-teacher", 0]["error"]) == ("failed", "the loss is not finite")
+    assert runs["full-no-teacher", 1]["state"] == "missing"
+    assert runs["full-no-teacher", 1]["last"] is None
+
+
+def test_notes_say_what_was_equal(folder: Path) -> None:
+    assert collect(folder, RECIPE)["notes"] == [
+        "Every run takes 12 steps of 16 images, whatever its budget.",
+        "2 seeds shared by all arms; differences are paired over them.",
+    ]
+    epochs = read_recipe(comparison(budgets=[12, 24]), ["training.epochs=3"])
+    assert collect(folder, epochs)["notes"][0].startswith("Every run takes 3 epochs of its own transfer set")

@@ -1,0 +1,176 @@
+"""One run: what it leaves behind, what it refuses, how it goes on."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.recipes.tiny_recipes import one_run, training
+from tests.training.tiny import network, same, stripes, weights
+
+from limbeck.data import ImageSet
+from limbeck.errors import UserError
+from limbeck.models import load, save
+from limbeck.recipes.materials import Given
+from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.run import RunResult, read_run, run
+from limbeck.training import RunRecord
+
+
+def go(folder: Path, content: dict[str, Any], *overrides: str, resume: bool = False) -> RunResult:
+    return run(read_recipe(content, overrides), folder, resume=resume)
+
+
+def test_run_folder_holds_everything_about_it(tmp_path: Path) -> None:
+    result = go(tmp_path / "run", one_run())
+    files = {one.name for one in (tmp_path / "run").iterdir()}
+    assert files >= {"recipe.yaml", "environment.json", "status.json", "metrics.jsonl", "checkpoint.safetensors"}
+    assert files >= {"student", "student-chosen", "teacher", "evaluation.json", "cost.json"}
+    assert files >= {"selection.parquet", "gallery.safetensors"}
+    assert result.evaluation is not None
+    assert result.evaluation.n == 107
+    assert (result.cost["images"], result.cost["teacher_passes"], result.cost["student_steps"]) == (12, 192, 12)
+    again = read_run(tmp_path / "run")
+    assert same(weights(again.student), weights(result.student))
+    assert (again.evaluation, again.cost) == (result.evaluation, result.cost)
+    assert same(weights(load(tmp_path / "run" / "student")), weights(result.student))
+
+
+def test_loss_curve_is_pinned(tmp_path: Path) -> None:
+    """Any change to views, order, initialisation, losses, optimiser or schedule shows here."""
+    go(tmp_path, training(), "training.precision=fp32")
+    entries = [entry for entry in RunRecord(tmp_path).metrics() if entry["kind"] == "train"]
+    assert [entry["step"] for entry in entries] == list(range(1, 13))
+    pinned = {1: 1.28233, 4: 1.01104, 12: 0.64639}
+    assert {step: entries[step - 1]["loss"] for step in pinned} == pytest.approx(pinned, rel=2e-3)
+    assert entries[0]["learning_rate"] == pytest.approx(0.05)
+    assert entries[-1]["learning_rate"] == pytest.approx(0.05 * (1 + math.cos(math.pi * 11 / 12)) / 2)
+
+
+def test_finished_run_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = go(tmp_path / "run", training())
+    with pytest.raises(UserError, match=r"holds a run already \(finished\); .* add --resume .* choose another --out"):
+        go(tmp_path / "run", training())
+    monkeypatch.setattr("limbeck.recipes.run.fit", None)
+    assert same(weights(go(tmp_path / "run", training(), resume=True).student), weights(first.student))
+    with pytest.raises(UserError, match=r"started from another recipe; .* `training.steps` \(12 then, 13 now\)"):
+        go(tmp_path / "run", training(), "training.steps=13", resume=True)
+
+
+def test_recipe_of_an_earlier_version_resumes(tmp_path: Path) -> None:
+    go(tmp_path / "run", training())
+    written = tmp_path / "run" / "recipe.yaml"
+    old = [line for line in written.read_text().splitlines() if "compile" not in line and "latency" not in line]
+    written.write_text("\n".join(old))
+    go(tmp_path / "run", {**training(), "latency": True}, resume=True)
+    written.write_text("{")
+    with pytest.raises(UserError, match=r"recipe\.yaml' is damaged"):
+        go(tmp_path / "run", training(), resume=True)
+
+
+def test_run_that_failed_before_it_began_leaves_its_folder_to_the_next(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="`budget` must be at most the 400 images of 'digits/train', got 401 images"):
+        go(tmp_path / "run", one_run(), "select.budget=401")
+    assert RunRecord(tmp_path / "run").state == "failed"
+    assert not (tmp_path / "run" / "teacher").exists()  # known before the teacher is trained
+    assert go(tmp_path / "run", one_run()).evaluation is not None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["select.budget=2"], "`budget` must give each of the 3 classes .* an image, got 2 images"),
+        (["select.budget=200/class"], "200/class is more than class '[012]' .* has"),
+        (["data.train=digits", "select=null"], "`data.test` must have the classes of `data.train`, got 3 .* and 10"),
+        (["student.num_classes=4"], "the student convnet_d3 tells 4 classes apart, but the test images have 3"),
+        (["teacher.num_classes=4"], "the student convnet_d3 tells 4 classes apart, but the images .* have 3"),
+        (["data.validation=430"], "430"),
+        (["data.train.classes=[0, 11]"], "`classes` .*11"),
+        (["data.train.split=trian"], "`split` of 'digits' must be 'train' or 'test', got 'trian'"),
+        (["teacher=nowhere/at-all"], "no classifier at 'nowhere/at-all'"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_training(overrides: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        go(tmp_path / "run", one_run(), *overrides)
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_teacher_that_does_not_fit(tmp_path: Path) -> None:
+    save(network(classes=4), tmp_path / "four")
+    with pytest.raises(UserError, match=r"teacher and student must have the same classes, got 4 .* and 3"):
+        go(tmp_path / "run", one_run(), f"teacher={tmp_path}/four")
+    with pytest.raises(UserError, match="holds a convnet_d3, so `model` must be that"):
+        go(tmp_path / "run", one_run(), f"teacher={{weights: {tmp_path}/four, model: lenet5}}")
+    with pytest.raises(UserError, match=r"do not fit convnet_d3; 19 of another shape: layers\.0"):
+        go(tmp_path / "run", one_run(), f"teacher={{weights: {tmp_path}/four, options: {{width: 8}}}}")
+
+
+def test_nan_in_the_teachers_weights(tmp_path: Path) -> None:
+    teacher = network(classes=3)
+    with torch.no_grad():
+        next(teacher.parameters()).fill_(float("nan"))
+    with pytest.raises(UserError, match="the teacher's weights hold NaN or infinity in network"):
+        run(read_recipe(one_run()), tmp_path / "run", given=Given(teacher=teacher))
+
+
+def test_unlabelled_test_images(tmp_path: Path) -> None:
+    digits = stripes(20)
+    unlabelled = ImageSet(digits.tensor(), classes=digits.classes)
+    with pytest.raises(UserError, match=r"`data\.test` must be labelled to judge on"):
+        run(read_recipe(training()), tmp_path / "run", given=Given(train=digits, test=unlabelled))
+
+
+def test_teacher_may_be_a_run_folder(tmp_path: Path, finished: Path) -> None:
+    teacher = finished / "teacher"
+    result = go(tmp_path / "run", one_run(), f"teacher={teacher}")
+    assert result.evaluation is not None
+    assert result.evaluation.fidelity is not None
+    with pytest.raises(UserError, match="is a comparison of many networks; name one of its runs"):
+        go(tmp_path / "other", one_run(), f"teacher={finished}")
+    with pytest.raises(UserError, match="has no student yet; finish it with --resume"):
+        go(tmp_path / "third", one_run(), f"teacher={tmp_path}/other")
+
+
+def test_run_folder_in_use(tmp_path: Path) -> None:
+    described = read_recipe(training()).model_dump(mode="json", exclude={"compare"})
+    with (
+        RunRecord.open(tmp_path / "run", described),
+        pytest.raises(UserError, match="is in use by another process; wait for it, or choose another --out"),
+    ):
+        go(tmp_path / "run", training(), resume=True)
+
+
+def test_places_that_are_no_run_folder(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for out in (file, file / "below"):
+        with pytest.raises(UserError, match=r"cannot write .*file' is in its way"):
+            go(out, training())
+    with pytest.raises(UserError, match=r"holds files that are no run \(file\); nothing is ever overwritten"):
+        go(tmp_path, training())
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "recipe.yaml").write_text("mine")
+    with pytest.raises(UserError, match=r"holds files that are no run \(recipe.yaml\)"):
+        go(own, training())
+    assert (file.read_text(), (own / "recipe.yaml").read_text()) == ("mine", "mine")
+
+
+def test_unexpected_error_leaves_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("limbeck.recipes.run.fit", broken)
+    with pytest.raises(RuntimeError):
+        go(tmp_path / "run", training())
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert (status["state"], status["error"]) == ("failed", "RuntimeError: a fault of ours")
+    assert "in broken" in status["traceback"]
+
+
+def test_reading_a_run_that_has_not_finished(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no finished run \(state: missing\)"):
+        read_run(tmp_path)

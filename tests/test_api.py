@@ -1,0 +1,188 @@
+"""The verbs from Python, on objects and on names."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.recipes.tiny_recipes import comparison
+from tests.training.tiny import network, same, stripes, weights
+from torch import nn
+
+import limbeck as lb
+from limbeck.errors import UserError
+from limbeck.models.foreign import load_state
+from limbeck.recipes.run import RunResult
+
+QUICK: dict[str, Any] = {"steps": 12, "batch_size": 8, "views": "none", "validations": 2}
+
+
+def module(seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 2))
+
+
+def wrapped(seed: int = 0) -> lb.Classifier:
+    return lb.wrap(module(seed), num_classes=2, input_size=None, channels=1, mean=[0.5], std=[0.25])
+
+
+@pytest.fixture
+def images() -> lb.ImageSet:
+    return stripes(40)
+
+
+@pytest.fixture
+def test() -> lb.ImageSet:
+    return stripes(20, seed=1)
+
+
+def teach(teacher: Any, student: Any, images: Any, out: Path, **changes: Any) -> RunResult:
+    return lb.distill(teacher, student, images, out=out, **{**QUICK, **changes})
+
+
+def test_names_and_objects(images: lb.ImageSet, test: lb.ImageSet, tmp_path: Path) -> None:
+    taught = teach(None, network(), images, tmp_path / "teacher", test=test)
+    assert taught.evaluation is not None
+    assert taught.cost["teacher_passes"] == 0
+    results = [
+        teach(teacher, network(3), images, tmp_path / name, test=test)
+        for name, teacher in (
+            ("object", taught.student),
+            ("folder", tmp_path / "teacher"),
+            ("weights", str(tmp_path / "teacher" / "student")),
+        )
+    ]
+    assert all(same(weights(results[0].student), weights(one.student)) for one in results)
+    assert results[0].cost["teacher_passes"] == 96
+    assert results[0].evaluation is not None
+    assert results[0].evaluation.fidelity is not None
+
+
+def test_data_and_student_by_name(tmp_path: Path) -> None:
+    result = teach(None, "convnet_d3", "digits", tmp_path / "run", test="digits", steps=2, validation=0)
+    assert result.evaluation is not None
+    assert (result.evaluation.n, result.chosen) == (360, None)
+
+
+def test_given_student_is_not_changed_and_the_seed_makes_another(images: lb.ImageSet, tmp_path: Path) -> None:
+    student = network()
+    before = weights(student)
+    first = teach(None, student, images, tmp_path / "a")
+    assert same(weights(student), before)
+    assert not same(weights(first.student), before)
+    second = teach(None, network, images, tmp_path / "b", seed=1)
+    third = teach(None, network, images, tmp_path / "c", seed=1)
+    assert same(weights(second.student), weights(third.student))
+
+
+def test_wrapped_modules_teach_and_learn(images: lb.ImageSet, test: lb.ImageSet, tmp_path: Path) -> None:
+    teacher = wrapped(1)
+    before = weights(teacher)
+    result = teach(teacher, wrapped, images, tmp_path / "run", test=test)
+    assert same(weights(teacher), before)
+    assert not (tmp_path / "run" / "student" / "config.json").exists()
+    resumed = teach(teacher, wrapped, images, tmp_path / "run", test=test, resume=True)
+    assert same(weights(resumed.student), weights(result.student))
+    assert resumed.evaluation == result.evaluation
+    fresh = wrapped(5)
+    load_state(fresh, tmp_path / "run" / "student" / "model.safetensors")
+    assert same(weights(fresh), weights(result.student))
+
+
+def test_soft_labels_stand_in_for_the_teacher(images: lb.ImageSet, tmp_path: Path) -> None:
+    soft = torch.nn.functional.one_hot(1 - stripes(40).labels, 2).float() * 0.8 + 0.1  # the other way round
+    result = teach(
+        None,
+        network(),
+        lb.TransferSet(images, soft_labels=soft),
+        tmp_path / "run",
+        test=images,
+        steps=60,
+        objective="kd",
+    )
+    assert result.evaluation is not None
+    assert result.evaluation.top1 < 0.2
+    assert result.cost["teacher_passes"] == 0
+    unlabelled = lb.TransferSet(lb.ImageSet(images.tensor(), classes=images.classes), soft_labels=soft)
+    learned = teach(None, network(), unlabelled, tmp_path / "unlabelled", validation=0)
+    assert learned.student.num_classes == 2
+
+
+def test_selection_is_a_transfer_set(images: lb.ImageSet, tmp_path: Path) -> None:
+    chosen = lb.select(images, criterion="balanced-random", budget=10)
+    transfer_set = chosen.transfer_set(images)
+    transfer_set.save(tmp_path / "chosen")
+    again = lb.TransferSet.load(tmp_path / "chosen")
+    one = teach(None, network(), transfer_set, tmp_path / "one", validation=0)
+    two = teach(None, network(), again, tmp_path / "two", validation=0)
+    assert one.cost["images"] == 10
+    assert same(weights(one.student), weights(two.student))
+
+
+def test_resuming_with_something_else_is_refused(images: lb.ImageSet, tmp_path: Path) -> None:
+    teach(network(1), network(), images, tmp_path / "run")
+    with pytest.raises(UserError, match="holds a run already"):
+        teach(network(1), network(), images, tmp_path / "run")
+    with pytest.raises(UserError, match=r"`teacher.weights` \('python:convnet_d3#"):
+        teach(network(2), network(), images, tmp_path / "run", resume=True)
+    with pytest.raises(UserError, match=r"`data.train.name` \('python:images#"):
+        teach(network(1), network(), stripes(40, seed=4), tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epoch": 3}, "training.epoch: unknown key; did you mean 'epochs'"),
+        ({"steps": None}, "exactly one of `steps` and `epochs` must be given, got neither"),
+        ({"teacher": module()}, r"`teacher` must be a Classifier .* got a bare Sequential; `lb.wrap\("),
+        ({"student": module()}, "`student` must be .*, got a bare Sequential; `lb.wrap` makes it a Classifier"),
+        ({"student": 3}, "`student` must be a model's name, a Classifier or a function .*, got a int"),
+        ({"student": lambda seed: module(seed)}, "`student` must make a Classifier out of a seed, got a Sequential"),
+        ({"student": "convnet_d33"}, "student.model: unknown model 'convnet_d33'; did you mean 'convnet_d3'"),
+        ({"teacher": "cifar10-resnet57"}, "unknown weights 'cifar10-resnet57'; did you mean"),
+        ({"objective": "kdd"}, "objective: unknown objective 'kdd'"),
+        ({"objective": "kd", "teacher": None}, "the objective kd needs a teacher, and there is none"),
+        ({"images": "digitz"}, "unknown dataset 'digitz'; did you mean 'digits'"),
+        ({"images": 3}, "`images` must be images as `lb.load` gives them, or a data set's name, got int"),
+        ({"test": 3}, "`test` must be images as `lb.load` gives them, or a data set's name, got int"),
+        ({"teacher": network(classes=3)}, "teacher and student must have the same classes, got 3 of .* and 2 of"),
+        ({"student": network(classes=3)}, "tells 3 classes apart"),
+        ({"validation": 41}, "41"),
+        ({"validation": -1}, "must be a count of images >= 0"),
+    ],
+)
+def test_messages(changes: dict[str, Any], message: str, images: lb.ImageSet, tmp_path: Path) -> None:
+    given = {"teacher": network(1), "student": network(), "images": images, **changes}
+    with pytest.raises(UserError, match=message):
+        teach(out=tmp_path / "run", **given)
+
+
+def test_unlabelled_images(images: lb.ImageSet, tmp_path: Path) -> None:
+    unlabelled = lb.ImageSet(images.tensor(), classes=images.classes)
+    with pytest.raises(UserError, match=r"cross_entropy needs labels, and images has none; drop that term"):
+        teach(network(1), network(), unlabelled, tmp_path / "run", objective={"ce": 1, "kd": 1}, validation=0)
+    assert teach(network(1), network(), unlabelled, tmp_path / "run", validation=0).cost["teacher_passes"] == 96
+    with pytest.raises(UserError, match=r"`data.test` must be labelled"):
+        teach(network(1), network(), images, tmp_path / "other", test=unlabelled)
+
+
+def test_compare_with_objects_in_place_of_names(
+    images: lb.ImageSet, test: lb.ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limbeck.recipes.compare.write_comparison_report", Path)
+    content = comparison(seeds=[0], arms={"entropy": {}, "other": {"student": "lenet5"}}, budgets=[6])
+    content["data"]["validation"] = 8
+    arguments: dict[str, Any] = {"teacher": network(1), "train": images, "test": test, "student": network}
+    results = lb.compare(content, out=tmp_path / "all", overrides=["training.steps=3"], **arguments)
+    assert (results["train_images"], results["validation_images"], results["test_images"]) == (32, 8, 20)
+    assert results["teacher"]["evaluation"]["n"] == 20
+    assert all(row["state"] == "finished" for row in results["runs"]), results["runs"]
+    config = (tmp_path / "all" / "runs" / "other@6-images" / "seed-0" / "student" / "config.json").read_text()
+    assert '"lenet5"' in config  # the arm's own student, not the one handed over
+    again = lb.compare(content, out=tmp_path / "all", overrides=["training.steps=3"], resume=True, **arguments)
+    assert again["table"] == results["table"]
+    with pytest.raises(UserError, match=r"handed over in Python; hand it over again"):
+        lb.compare(tmp_path / "all" / "recipe.yaml", out=tmp_path / "all", resume=True, train=images, test=test)
+    with pytest.raises(UserError, match=r"holds runs of another recipe: .*`teacher\.weights`"):
+        lb.compare(content, out=tmp_path / "all", resume=True, **{**arguments, "teacher": network(7)})
