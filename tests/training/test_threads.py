@@ -1,9 +1,9 @@
 """Small steps run on one thread."""
 
 import torch
+from tests.training.tiny import network
 
 from limbeck.training.threads import ONE_THREAD, threads_for, work_of_step
-from tests.training.tiny import network
 
 CPU = torch.device("cpu")
 
