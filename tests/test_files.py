@@ -35,9 +35,17 @@ def test_forbidden_folder_is_a_user_error():
         raise PermissionError(errno.EACCES, "Permission denied")
 
 
+def test_file_in_the_way_of_a_folder_is_named(tmp_path: Path):
+    file = tmp_path / "file"
+    file.touch()
+    for path in (file, file / "below"):
+        with pytest.raises(UserError, match=r"cannot write .*: '.*/file' is in its way"), disk_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+
+
 def test_other_disk_errors_pass():
-    with pytest.raises(IsADirectoryError), disk_errors("here"):
-        raise IsADirectoryError(errno.EISDIR, "Is a directory")
+    with pytest.raises(OSError, match="I/O"), disk_errors("here"):
+        raise OSError(errno.EIO, "I/O error")
 
 
 def test_folder_appears_whole_or_not_at_all(tmp_path: Path):

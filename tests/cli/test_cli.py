@@ -179,6 +179,7 @@ def test_compare_fits_a_terminal_and_tells_of_broken_arms() -> None:
 
 
 def test_demo_goes_on_with_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.recipes.compare.write_comparison_report", Path)
     monkeypatch.setattr("limbeck.recipes.packaged.packaged_recipes", lambda: {"digits-demo": Path("compare.yaml")})
     assert "report: demo/report.html" in done("demo")
     monkeypatch.setattr("limbeck.recipes.compare.run", None)

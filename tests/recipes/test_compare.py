@@ -183,7 +183,7 @@ def stop(process: subprocess.Popen[str], folder: Path, *, runs: int, number: sig
     deadline = time.monotonic() + 120
     while len([*folder.glob("runs/*/*/checkpoint.safetensors")]) < runs and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
+        time.sleep(0.02)
     process.send_signal(number)
     return process.communicate(timeout=60)[1]
 
