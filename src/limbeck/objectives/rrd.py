@@ -1,0 +1,3 @@
+"""Relational representation distillation: the student relates an image to many others as the teacher does."""
+
+
