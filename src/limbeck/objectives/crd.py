@@ -6,18 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limbeck.errors import UserError
-from limbeck.objectives.checks import check_choice, check_count, check_temperature
-from limbeck.objectives.memory import NEGATIVES, MomentumMemory
+from limbeck.objectives.checks import check_count
+from limbeck.objectives.memories import MemoryOptions
+from limbeck.objectives.momentum_memory import MomentumMemory
 from limbeck.objectives.objective import Objective
-from limbeck.objectives.queue import STARTS, Queue
+from limbeck.objectives.queue import Queue
 from limbeck.objectives.setup import Setup, Unbuilt
 
-MEMORIES = ("momentum", "queue")
-ENQUEUE = ("before", "after")
 
-
-def info_nce(student_embedding: Tensor, teacher_embedding: Tensor, queue: Tensor, *, temperature: float = 0.07) -> Tensor:
+def info_nce(
+    student_embedding: Tensor, teacher_embedding: Tensor, queue: Tensor, *, temperature: float = 0.07
+) -> Tensor:
     """The mean of -log(exp(s_i . t_i / T) / (exp(s_i . t_i / T) + sum_k exp(s_i . q_k / T))).
 
     Args:
@@ -34,7 +33,7 @@ def info_nce(student_embedding: Tensor, teacher_embedding: Tensor, queue: Tensor
 
 
 def nce(scores: Tensor, images: int) -> Tensor:
-    """The mean over images of -log(p_0 / (p_0 + c)) - sum_k log((m / n) / (p_k + c)), p = exp(scores), c = m / n + 1e-7.
+    """The mean of -log(p_0 / (p_0 + c)) - sum_k log((m / n) / (p_k + c)) with p = exp(scores), c = m / n + 1e-7.
 
     Args:
         scores: logarithms [B, 1 + m], first the image's own, then m negatives.
@@ -83,17 +82,9 @@ class CRD(Objective):
         queue_start: str = "rows",
     ) -> None:
         super().__init__()
-        check_memory_options(memory, negatives_count, momentum, negatives, enqueue, queue_start)
         check_count("features", features)
-        check_temperature(temperature)
+        self.options = MemoryOptions(memory, negatives_count, momentum, temperature, negatives, enqueue, queue_start)
         self.features = features
-        self.kind = memory
-        self.negatives_count = negatives_count
-        self.temperature = temperature
-        self.momentum = momentum
-        self.negatives = negatives
-        self.enqueue = enqueue
-        self.queue_start = queue_start
         self.student_linear: nn.Module = Unbuilt()
         self.teacher_linear: nn.Module = Unbuilt()
         self.memory: nn.Module = Unbuilt()
@@ -102,16 +93,7 @@ class CRD(Objective):
         student, teacher = setup.embedding_sizes()
         self.student_linear = nn.Linear(student, self.features)
         self.teacher_linear = nn.Linear(teacher, self.features)
-        if self.kind == "queue":
-            self.memory = Queue(self.negatives_count, self.features, start=self.queue_start)
-        else:
-            self.memory = MomentumMemory(
-                setup,
-                self.features,
-                momentum=self.momentum,
-                temperature=self.temperature,
-                negatives=self.negatives,
-            )
+        self.memory = self.options.make(setup, self.features)
 
     def forward(self, student_embedding: Tensor, teacher_embedding: Tensor, ids: Tensor) -> Tensor:
         student = F.normalize(self.student_linear(student_embedding))
@@ -120,26 +102,14 @@ class CRD(Objective):
             return self._against_queue(student, teacher, self.memory)
         assert isinstance(self.memory, MomentumMemory)
         rows = self.memory.rows(ids)
-        scores = self.memory.scores(student, teacher, self.memory.draw(rows, self.negatives_count))
+        scores = self.memory.scores(student, teacher, self.memory.draw(rows, self.options.negatives_count))
         self.memory.update(student, teacher, rows)
         return nce(scores[0], len(self.memory.ids)) + nce(scores[1], len(self.memory.ids))
 
     def _against_queue(self, student: Tensor, teacher: Tensor, queue: Queue) -> Tensor:
-        if self.enqueue == "before":
+        if self.options.enqueue == "before":
             queue.push(teacher)
-        loss = info_nce(student, teacher, queue.keys, temperature=self.temperature)
-        if self.enqueue == "after":
+        loss = info_nce(student, teacher, queue.keys, temperature=self.options.temperature)
+        if self.options.enqueue == "after":
             queue.push(teacher)
         return loss
-
-
-def check_memory_options(
-    memory: str, negatives_count: int, momentum: float, negatives: str, enqueue: str, queue_start: str
-) -> None:
-    check_choice("memory", memory, MEMORIES)
-    check_choice("negatives", negatives, NEGATIVES)
-    check_choice("enqueue", enqueue, ENQUEUE)
-    check_choice("queue_start", queue_start, STARTS)
-    check_count("negatives_count", negatives_count)
-    if not 0 <= momentum < 1:
-        raise UserError(f"`momentum` must be at least 0 and below 1, got {momentum}.")

@@ -82,9 +82,7 @@ class DKD(Objective):
         self.warmup = warmup
         self.standardise = standardise
 
-    def forward(
-        self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, progress: float = 1.0
-    ) -> Tensor:
+    def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, progress: float = 1.0) -> Tensor:
         loss = dkd(
             student_logits,
             teacher_logits,

@@ -1,6 +1,7 @@
 """Flow of the solution procedure: how two stages in a row go together."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -22,15 +23,13 @@ def fsp(student_stages: Stages, teacher_stages: Stages) -> Tensor:
 
     Source: Yim, Joo, Bae and Kim, "A gift from knowledge distillation", CVPR 2017.
     """
-    losses = [
-        (student - teacher).square().mean()
-        for student, teacher in zip(_flows(student_stages), _flows([one.detach() for one in teacher_stages]), strict=True)
-    ]
+    flows = zip(_flows(student_stages), _flows([one.detach() for one in teacher_stages]), strict=True)
+    losses = [(student - teacher).square().mean() for student, teacher in flows]
     return torch.stack(losses).sum()
 
 
 def _flows(stages: Sequence[Tensor]) -> list[Tensor]:
-    neighbours = (same_size(first, second) for first, second in zip(stages, stages[1:], strict=False))
+    neighbours = (same_size(first, second) for first, second in pairwise(stages))
     return [a.flatten(2) @ b.flatten(2).mT / a[0, 0].numel() for a, b in neighbours]
 
 

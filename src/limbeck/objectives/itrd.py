@@ -86,9 +86,7 @@ class ITRD(Objective):
         alpha, correlation_weight, mutual_weight: as for `itrd`.
     """
 
-    def __init__(
-        self, *, alpha: float = 1.5, correlation_weight: float = 2.0, mutual_weight: float = 0.05
-    ) -> None:
+    def __init__(self, *, alpha: float = 1.5, correlation_weight: float = 2.0, mutual_weight: float = 0.05) -> None:
         super().__init__()
         if not alpha > 0:
             raise UserError(f"`alpha` must be > 0, got {alpha}.")

@@ -31,10 +31,15 @@ def kdsvd(student_stages: Stages, teacher_stages: Stages, *, vectors: int = 1) -
     for student, teacher in zip(student_stages, teacher_stages, strict=True):
         now = _directions(student, teacher.detach(), vectors)
         if before is not None:
-            kernels = [((new[:, :, None] - old[:, None]).square() / -8).exp() for new, old in zip(now, before, strict=True)]
-            losses.append((kernels[0] - kernels[1]).square().sum() / len(student))
+            of_student, of_teacher = (_kernel(new, old) for new, old in zip(now, before, strict=True))
+            losses.append((of_student - of_teacher).square().sum() / len(student))
         before = now
     return torch.stack(losses).sum()
+
+
+def _kernel(new: Tensor, old: Tensor) -> Tensor:
+    """How close all entries of one stage's vectors are to all of another's, [B, C, C', k]."""
+    return ((new[:, :, None] - old[:, None]).square() / -8).exp()
 
 
 def _directions(student: Tensor, teacher: Tensor, vectors: int) -> tuple[Tensor, Tensor]:

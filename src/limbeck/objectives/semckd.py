@@ -97,12 +97,11 @@ class SemCKD(Objective):
         return torch.stack(differences, dim=1).unflatten(1, (len(students), len(teachers)))
 
     def _attention(self, students: Stages, teachers: Stages) -> Tensor:
-        queries = torch.stack([layer(self._similarities(one)) for layer, one in zip(self.queries, students, strict=True)], 1)
-        keys = torch.stack([layer(self._similarities(one)) for layer, one in zip(self.keys, teachers, strict=True)], 2)
-        return (queries @ keys / self.softness).softmax(2)
+        queries = [layer(self._similarities(one)) for layer, one in zip(self.queries, students, strict=True)]
+        keys = [layer(self._similarities(one)) for layer, one in zip(self.keys, teachers, strict=True)]
+        return (torch.stack(queries, dim=1) @ torch.stack(keys, dim=2) / self.softness).softmax(2)
 
     def _similarities(self, stage: Tensor) -> Tensor:
         """Inner products of every image's stage with those of its part of the batch, [B, batch size]."""
         parts = stage.flatten(1).split(self.batch_size)
         return torch.cat([F.pad(one @ one.t(), (0, self.batch_size - len(one))) for one in parts])
-

@@ -55,7 +55,7 @@ class Setup:
                 f"channels of what it is given), got {got}; choose a teacher that pools before its head, or another "
                 "objective."
             )
-        return head.requires_grad_(False)
+        return head.float().requires_grad_(False)
 
 
 class Unbuilt(nn.Module):

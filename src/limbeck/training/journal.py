@@ -23,6 +23,7 @@ class Journal:
         settings: how often to validate and to save.
         total: steps of the run.
         epoch_images: size of the transfer set.
+        boundary: step at which the preparing phase ends; losses are not averaged across it.
         validate: scores of the present student on the validation images, or None without any.
     """
 
@@ -34,6 +35,7 @@ class Journal:
         *,
         total: int,
         epoch_images: int,
+        boundary: int = 0,
         validate: Callable[[], dict[str, float]] | None,
         progress: Progress,
     ) -> None:
@@ -42,6 +44,7 @@ class Journal:
         self.settings = settings
         self.total = total
         self.epoch_images = epoch_images
+        self.boundary = boundary
         self.validate = validate
         self.progress = progress
         self.interval = max(1, min(50, total // _LINES))
@@ -57,7 +60,7 @@ class Journal:
 
     def due(self, step: int) -> bool:
         """Whether anything is to be written after `step` steps."""
-        return step % self.interval == 0 or step in self.validation_steps or step == self.total
+        return step % self.interval == 0 or step in self.validation_steps or step in (self.boundary, self.total)
 
     def add(self, step: int, loss: Tensor, terms: dict[str, Tensor]) -> None:
         self.losses.add(step, loss, terms)

@@ -84,11 +84,11 @@ class MomentumMemory(nn.Module):
     def draw(self, rows: Tensor, count: int) -> Tensor:
         """Rows to score an image against: its own, then `count` random ones, with replacement; int64 [B, 1 + count]."""
         counter = torch.arange(len(rows) * count, device=rows.device).view(len(rows), count)
-        bits = words(0, 0, words(0, 0, counter) + words(0, 0, self.seed + self.draws))
+        bits = words(0, self.draws, counter + self.seed) & 0x7FFF_FFFF_FFFF_FFFF
         self.draws = self.draws + 1
         first = self.class_start[self.row_class[rows]][:, None]
         members = self.class_start[self.row_class[rows] + 1][:, None] - first
-        drawn = (bits & 0x7FFF_FFFF_FFFF_FFFF) % (len(self.ids) - members)
+        drawn = bits % (len(self.ids) - members)
         # Places from the class's first on stand for those behind its last.
         drawn = self.by_class[drawn + members * (drawn >= first)]
         return torch.cat([rows[:, None], drawn], dim=1)
