@@ -48,7 +48,6 @@ OBJECTIVES = {
         2015,
         (_SL, _TL),
         {"temperature": 4.0, "standardise": False},
-        weight=0.9,
         aliases=("hinton", "soft_targets"),
     ),
     "fitnet": ObjectiveEntry(
