@@ -255,3 +255,6 @@ OBJECTIVES = {
         aliases=("eakd",),
     ),
 }
+
+NAMES = {alias: name for name, entry in OBJECTIVES.items() for alias in (name, *entry.aliases)}
+"""Every name and alias, and the name that it stands for."""

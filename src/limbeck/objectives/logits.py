@@ -1,5 +1,6 @@
 """What the losses on logits share: standardisation, which is an option of each, and the divergence of two softmaxes."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -19,11 +20,15 @@ def standardised(logits: Tensor) -> Tensor:
 
 
 def as_compared(student_logits: Tensor, teacher_logits: Tensor, standardise: bool) -> tuple[Tensor, Tensor]:
-    """Both logits as a loss compares them, the teacher's without a graph."""
-    teacher_logits = teacher_logits.detach()
+    """Both logits as a loss compares them, at least float32, the teacher's without a graph."""
+    student_logits, teacher_logits = _exact(student_logits), _exact(teacher_logits.detach())
     if standardise:
         return standardised(student_logits), standardised(teacher_logits)
     return student_logits, teacher_logits
+
+
+def _exact(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def divergences(

@@ -50,7 +50,8 @@ class Objective(nn.Module, ABC):
 
     `forward` names what it needs by its parameters, each one of `SIGNALS`: `student_logits` [B, K],
     `teacher_embedding` [B, D], `student_stages` (a tuple of [B, C, H, W], shallow to deep), `labels` int64 [B],
-    `ids` int64 [B], `progress` (the share of the run that is done) and so on. It returns the scalar loss.
+    `ids` int64 [B], `progress` (the share of the run that is done) and so on. It returns the scalar loss. Tensors are
+    float32, whatever the networks compute in.
 
     Attributes:
         per_image: the loss is a mean over images, so that processes may each take their share of a batch; others

@@ -10,12 +10,10 @@ from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.objectives.builders import BUILDERS
-from limbeck.objectives.catalogue import OBJECTIVES
+from limbeck.objectives.catalogue import NAMES, OBJECTIVES
 from limbeck.objectives.objective import Objective, Preparation, Signals, arguments, outputs_among
 from limbeck.objectives.setup import Setup
 from limbeck.randomness import own_randomness
-
-_NAMES = {alias: name for name, entry in OBJECTIVES.items() for alias in (name, *entry.aliases)}
 
 
 class WeightedSum(nn.Module):
@@ -150,9 +148,9 @@ def weighted_sum(spec: str | Mapping[str, Any] | WeightedSum) -> WeightedSum:
 
 def canonical_name(name: str) -> str:
     """The objective's own name for a name or an alias of it."""
-    if name not in _NAMES:
-        raise unknown_name("objective", name, _NAMES, "`limbeck ls objectives` lists them all")
-    return _NAMES[name]
+    if name not in NAMES:
+        raise unknown_name("objective", name, NAMES, "`limbeck ls objectives` lists them all")
+    return NAMES[name]
 
 
 def _objective(name: str, options: dict[str, Any]) -> Objective:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 from limbeck.data.catalogue import DATASETS
 from limbeck.errors import UserError, unknown_name
 from limbeck.models.catalogue import MODELS, TIMM_PREFIX
-from limbeck.objectives.catalogue import OBJECTIVES
+from limbeck.objectives.catalogue import NAMES, OBJECTIVES
 from limbeck.transfer.select.budget import parse_budget
 from limbeck.transfer.select.catalogue import CRITERIA, Criterion
 
@@ -36,13 +36,10 @@ def _model(value: Any) -> Any:
 
 
 def _objective(value: Any) -> Any:
-    spec = {value: 1.0} if isinstance(value, str) else value
-    if isinstance(spec, Mapping):
-        names = {alias for name, entry in OBJECTIVES.items() for alias in (name, *entry.aliases)}
-        for name in spec:
-            if name not in names:
-                raise unknown_name("objective", str(name), names, "`limbeck ls objectives` lists them all")
-    return spec
+    for name in [value] if isinstance(value, str) else value if isinstance(value, Mapping) else []:
+        if name not in NAMES:
+            raise unknown_name("objective", str(name), NAMES, "`limbeck ls objectives` lists them all")
+    return {value: OBJECTIVES[NAMES[value]].weight} if isinstance(value, str) else value
 
 
 def _criterion(value: Any) -> Any:
