@@ -6,6 +6,8 @@ splittable pseudorandom number generators", OOPSLA 2014.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -59,3 +61,12 @@ def below(bits: Tensor, limit: int) -> Tensor:
 def uniform(bits: Tensor) -> Tensor:
     """float32 in [0, 1) from the upper 24 of 64 random bits."""
     return _logical_shift(bits, 40).to(torch.float32) * 2.0**-24
+
+
+@contextmanager
+def own_randomness(seed: int, *purpose: str | int) -> Iterator[None]:
+    """Inside, torch's CPU generator is seeded for one purpose; outside it is as it was."""
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        # Not `torch.manual_seed`, which would seed the GPUs too.
+        torch.default_generator.manual_seed(derive_seed(seed, *purpose))
+        yield

@@ -28,7 +28,7 @@ def test_needs_are_those_of_all_terms() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("dkb", "unknown objective 'dkb'; did you mean 'kd'"),
+        ("dkb", "unknown objective 'dkb'; did you mean 'dkd'"),
         ({"kd": -1}, "weight of objective 'kd' must be a finite number >= 0, got -1"),
         ({"kd": float("nan")}, "weight of objective 'kd' must be a finite"),
         ({"kd": "much"}, "got 'much'"),

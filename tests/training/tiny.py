@@ -19,8 +19,8 @@ def stripes(count: int, seed: int = 0) -> ImageSet:
     return ImageSet((images + noise).to(torch.uint8).unsqueeze(1), labels, classes=("rows", "columns"))
 
 
-def network(seed: int = 0, *, width: int = 4, classes: int = 2) -> Classifier:
-    return create("convnet_d3", num_classes=classes, channels=1, seed=seed, width=width, norm="batch")
+def network(seed: int = 0, *, width: int = 4, classes: int = 2, norm: str = "batch") -> Classifier:
+    return create("convnet_d3", num_classes=classes, channels=1, seed=seed, width=width, norm=norm)
 
 
 def settings(**changes: Any) -> TrainingSettings:

@@ -52,13 +52,17 @@ def list_objectives() -> None:
     rows = [
         [
             name,
-            ", ".join(f"{key}={value:g}" for key, value in entry.options.items()),
+            ", ".join(f"{key}={_shown(value)}" for key, value in entry.options.items()),
             entry.summary,
             f"{entry.paper} ({entry.year})",
         ]
         for name, entry in OBJECTIVES.items()
     ]
     show_table("objectives", ["name", "options", "learns from", "source"], rows)
+
+
+def _shown(value: float | bool | str) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def list_views() -> None:

@@ -2,39 +2,259 @@
 
 from dataclasses import dataclass, field
 
+Option = float | bool | str
+
+_SL, _TL, _SE, _TE = "student_logits", "teacher_logits", "student_embedding", "teacher_embedding"
+_SS, _TS = "student_stages", "teacher_stages"
+_PREPARING = 30 / 270
+
 
 @dataclass(frozen=True)
 class ObjectiveEntry:
     """What a user needs to know before choosing an objective.
 
     Attributes:
+        needs: what the loss reads: `labels`, `ids`, `progress` and outputs of `student` and `teacher`; `teacher_head`
+            is the teacher's classifier head.
         options: hyper-parameters and their defaults, as published.
-        needs: what the loss reads: `labels` and outputs of `student` and `teacher`.
+        weight: as published; used where none is given.
+        aliases: other names.
     """
 
     summary: str
     paper: str
     year: int
     needs: tuple[str, ...]
-    options: dict[str, float] = field(default_factory=dict)
+    options: dict[str, Option] = field(default_factory=dict)
+    weight: float = 1.0
     aliases: tuple[str, ...] = ()
 
+
+_MEMORY: dict[str, Option] = {"temperature": 0.07, "momentum": 0.5, "negatives": "other-classes"}
+_QUEUE: dict[str, Option] = {"enqueue": "before", "queue_start": "rows"}
 
 OBJECTIVES = {
     "cross_entropy": ObjectiveEntry(
         "the labels, with optional smoothing",
         "Szegedy et al., Rethinking the Inception architecture (label smoothing)",
         2016,
-        ("student_logits", "labels"),
+        (_SL, "labels"),
         {"label_smoothing": 0.0},
-        ("ce",),
+        aliases=("ce",),
     ),
     "kd": ObjectiveEntry(
         "the teacher's softened probabilities",
         "Hinton et al., Distilling the knowledge in a neural network",
         2015,
-        ("student_logits", "teacher_logits"),
-        {"temperature": 4.0},
-        ("hinton", "soft_targets"),
+        (_SL, _TL),
+        {"temperature": 4.0, "standardise": False},
+        aliases=("hinton", "soft_targets"),
+    ),
+    "fitnet": ObjectiveEntry(
+        "a stage, through a learned convolution",
+        "Romero et al., FitNets: hints for thin deep nets",
+        2015,
+        (_SS, _TS),
+        {"stage": 2},
+        weight=100.0,
+        aliases=("hint", "fitnets"),
+    ),
+    "at": ObjectiveEntry(
+        "where in the image the stages are active",
+        "Zagoruyko and Komodakis, Paying more attention to attention",
+        2017,
+        (_SS, _TS),
+        {"stages": "1:"},
+        weight=1000.0,
+        aliases=("attention",),
+    ),
+    "sp": ObjectiveEntry(
+        "which images of a batch are alike",
+        "Tung and Mori, Similarity-preserving knowledge distillation",
+        2019,
+        (_SS, _TS),
+        {"stages": "-1:"},
+        weight=3000.0,
+        aliases=("similarity",),
+    ),
+    "cc": ObjectiveEntry(
+        "differences from the teacher that neighbours in the batch share",
+        "Peng et al., Correlation congruence for knowledge distillation",
+        2019,
+        (_SE, _TE),
+        {"features": 128},
+        weight=0.02,
+        aliases=("correlation",),
+    ),
+    "vid": ObjectiveEntry(
+        "stages, each channel with a learned variance",
+        "Ahn et al., Variational information distillation for knowledge transfer",
+        2019,
+        (_SS, _TS),
+        {"stages": "1:", "variance": 5.0},
+    ),
+    "rkd": ObjectiveEntry(
+        "distances and angles between images",
+        "Park et al., Relational knowledge distillation",
+        2019,
+        (_SE, _TE),
+        {"distance": 25.0, "angle": 50.0},
+    ),
+    "pkt": ObjectiveEntry(
+        "how likely images are each other's neighbours",
+        "Passalis and Tefas, Learning deep representations with probabilistic knowledge transfer",
+        2018,
+        (_SE, _TE),
+        weight=30000.0,
+    ),
+    "ab": ObjectiveEntry(
+        "which neurons are on, in a phase of its own",
+        "Heo et al., Knowledge transfer via distillation of activation boundaries",
+        2019,
+        ("student_pre_activations", "teacher_pre_activations"),
+        {"margin": 1.0, "stages": "1:", "preparing": _PREPARING},
+        aliases=("abound",),
+    ),
+    "ft": ObjectiveEntry(
+        "factors of a stage, from an autoencoder that is learned first",
+        "Kim et al., Paraphrasing complex network: network compression via factor transfer",
+        2018,
+        (_SS, _TS),
+        {"factors": 0.5, "power": 2, "norm": 1, "stage": -1, "preparing": _PREPARING},
+        weight=200.0,
+        aliases=("factor",),
+    ),
+    "fsp": ObjectiveEntry(
+        "products of neighbouring stages, in a phase of its own",
+        "Yim et al., A gift from knowledge distillation",
+        2017,
+        (_SS, _TS),
+        {"stages": "0:", "preparing": _PREPARING},
+        weight=50.0,
+    ),
+    "nst": ObjectiveEntry(
+        "how channels spread over positions",
+        "Huang and Wang, Like what you like: knowledge distill via neuron selectivity transfer",
+        2017,
+        (_SS, _TS),
+        {"stages": "1:"},
+        weight=50.0,
+    ),
+    "crd": ObjectiveEntry(
+        "telling an image's teacher embedding from those of others",
+        "Tian et al., Contrastive representation distillation",
+        2020,
+        (_SE, _TE, "ids"),
+        {"features": 128, "memory": "momentum", "negatives_count": 16384, **_MEMORY, **_QUEUE},
+        weight=0.8,
+    ),
+    "icd": ObjectiveEntry(
+        "telling embeddings of a batch apart, the same way in both directions",
+        "Giakoumoglou and Stathaki, Discriminative and consistent representation distillation",
+        2024,
+        (_SE, _TE),
+        {"features": 128, "alpha": 0.5, "max_scale": 10.0},
+        aliases=("dcd",),
+    ),
+    "rrd": ObjectiveEntry(
+        "how an image relates to many others",
+        "Giakoumoglou and Stathaki, Relational representation distillation",
+        2024,
+        (_SE, _TE, "ids"),
+        {
+            "features": 128,
+            "memory": "queue",
+            "negatives_count": 16384,
+            "student_temperature": 0.1,
+            "teacher_temperature": 0.02,
+            **_MEMORY,
+            "teacher_projection": "random",
+            **_QUEUE,
+        },
+    ),
+    "kdsvd": ObjectiveEntry(
+        "how the main direction of features turns from stage to stage",
+        "Lee et al., Self-supervised knowledge distillation using singular value decomposition",
+        2018,
+        (_SS, _TS),
+        {"vectors": 1, "stages": "1:"},
+    ),
+    "ega": ObjectiveEntry(
+        "correlations between images, and of each with itself",
+        "Ma et al., Distilling knowledge from self-supervised teacher by embedding graph alignment",
+        2022,
+        (_SE, _TE),
+        {"node": 1.0, "edge": 0.3},
+    ),
+    "itrd": ObjectiveEntry(
+        "correlated features, and the entropy of similarities",
+        "Miles et al., Information theoretic representation distillation",
+        2022,
+        (_SE, _TE),
+        {"alpha": 1.5, "correlation_weight": 2.0, "mutual_weight": 0.05},
+    ),
+    "wsld": ObjectiveEntry(
+        "labels, and soft labels where the student lags behind",
+        "Zhou et al., Rethinking soft labels for knowledge distillation: a bias-variance tradeoff perspective",
+        2021,
+        (_SL, _TL, "labels"),
+        {"temperature": 2.0, "alpha": 2.5, "hard": 1.0, "standardise": False},
+    ),
+    "semckd": ObjectiveEntry(
+        "each stage from all of the teacher's, by attention",
+        "Chen et al., Cross-layer distillation with semantic calibration",
+        2021,
+        (_SS, _TS),
+        {"stages": "1:", "softness": 1.0},
+        weight=400.0,
+    ),
+    "srrl": ObjectiveEntry(
+        "the embedding, and what the teacher's head makes of it",
+        "Yang et al., Knowledge distillation via softmax regression representation learning",
+        2021,
+        (_SE, _TE, _TL, "teacher_head"),
+    ),
+    "simkd": ObjectiveEntry(
+        "the deepest stage, for the teacher's head to classify",
+        "Chen et al., Knowledge distillation with the reused teacher classifier",
+        2022,
+        (_SS, _TS, "teacher_head"),
+        {"factor": 2},
+    ),
+    "dkd": ObjectiveEntry(
+        "soft labels, the label's share and the other classes apart",
+        "Zhao et al., Decoupled knowledge distillation",
+        2022,
+        (_SL, _TL, "labels", "progress"),
+        {"alpha": 1.0, "beta": 8.0, "temperature": 4.0, "warmup": 20 / 240, "standardise": False},
+    ),
+    "dist": ObjectiveEntry(
+        "correlations of soft labels over classes and over images",
+        "Huang et al., Knowledge distillation from a stronger teacher",
+        2022,
+        (_SL, _TL),
+        {"beta": 1.0, "gamma": 1.0, "temperature": 4.0, "standardise": False},
+        weight=2.0,
+    ),
+    "mlkd": ObjectiveEntry(
+        "soft labels at five temperatures, and relations of images and of classes",
+        "Jin et al., Multi-level logit distillation",
+        2023,
+        (_SL, _TL),
+        {"temperature": 4.0, "confident": False, "standardise": False},
+        weight=0.9,
+        aliases=("mld",),
+    ),
+    "ea_kd": ObjectiveEntry(
+        "soft labels, more of those that teacher and student are unsure of",
+        "Su et al., EA-KD: entropy-based adaptive knowledge distillation",
+        2023,
+        (_SL, _TL),
+        {"temperature": 4.0, "entropy_temperature": 3.0, "entropy_bound": 0.0, "standardise": False},
+        weight=0.9,
+        aliases=("eakd",),
     ),
 }
+
+NAMES = {alias: name for name, entry in OBJECTIVES.items() for alias in (name, *entry.aliases)}
+"""Every name and alias, and the name that it stands for."""

@@ -30,6 +30,8 @@ class CrossEntropy(Objective):
             vision", CVPR 2016.
     """
 
+    per_image = True
+
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:

@@ -1,12 +1,15 @@
 """Hinton's knowledge distillation: imitate the teacher's softened class probabilities."""
 
-import torch.nn.functional as F
 from torch import Tensor
 
-from limbeck.objectives.objective import Objective, check_temperature
+from limbeck.objectives.checks import check_temperature
+from limbeck.objectives.logits import divergences
+from limbeck.objectives.objective import Objective
 
 
-def kd(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float = 4.0) -> Tensor:
+def kd(
+    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float = 4.0, standardise: bool = False
+) -> Tensor:
     """KL(softmax(t / T) || softmax(s / T)) x T², the mean over the batch, in nats.
 
     The factor T² keeps the gradient's size when the temperature changes. The divergence is summed over classes;
@@ -16,6 +19,7 @@ def kd(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float = 4
         student_logits: s, [B, K].
         teacher_logits: t, [B, K]; receives no gradient.
         temperature: T > 0.
+        standardise: compare logits at mean 0 and deviation 1 (`limbeck.objectives.logits.standardised`).
 
     Source: Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network", arXiv 1503.02531 (2015).
 
@@ -23,9 +27,7 @@ def kd(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float = 4
         >>> kd(torch.zeros(1, 2), torch.tensor([[4.0, 0.0]]), temperature=4.0)
         tensor(1.7751)
     """
-    student = F.log_softmax(student_logits / temperature, dim=1)
-    teacher = F.log_softmax(teacher_logits.detach() / temperature, dim=1)
-    return F.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
+    return divergences(student_logits, teacher_logits, temperature=temperature, standardise=standardise).mean()
 
 
 class KD(Objective):
@@ -33,12 +35,16 @@ class KD(Objective):
 
     Args:
         temperature: T > 0; 4 is the benchmarks' default.
+        standardise: compare standardised logits; published with temperature 2 and weight 9.
     """
 
-    def __init__(self, *, temperature: float = 4.0) -> None:
+    per_image = True
+
+    def __init__(self, *, temperature: float = 4.0, standardise: bool = False) -> None:
         super().__init__()
         check_temperature(temperature)
         self.temperature = temperature
+        self.standardise = standardise
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-        return kd(student_logits, teacher_logits, temperature=self.temperature)
+        return kd(student_logits, teacher_logits, temperature=self.temperature, standardise=self.standardise)

@@ -1,18 +1,48 @@
 """The interface of a distillation loss, and the signals a loss can ask for."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
 from limbeck.models.classifier import Outputs
+from limbeck.objectives.setup import Setup
 
 Signals = Mapping[str, Any]
 
-SIGNALS = frozenset(["labels", "ids"] + [f"{who}_{what}" for who in ("student", "teacher") for what in Outputs._fields])
+SIGNALS = frozenset(
+    ["labels", "ids", "progress"] + [f"{who}_{what}" for who in ("student", "teacher") for what in Outputs._fields]
+)
+
+PREPARING = 30 / 270
+"""Share of a run that the benchmarks prepare in: 30 epochs, before 240."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a two-phase method learns before the rest starts: then its `loss` alone is minimised, unweighted.
+
+    Whatever the loss reaches learns: a paraphraser, or the student up to the stages that are compared.
+
+    Args:
+        loss: takes signals by name, as `Objective.forward` does.
+        share: of the run's steps, 0 <= share < 1; 0 leaves the phase out.
+        rate: of `training.learning_rate`, held through the phase.
+        only: the method teaches in this phase alone, as published; later it is no term of the sum.
+    """
+
+    loss: Callable[..., Tensor]
+    share: float = PREPARING
+    rate: float = 1.0
+    only: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1:
+            raise UserError(f"`preparing` must be a share of the run, at least 0 and below 1, got {self.share}.")
 
 
 class Objective(nn.Module, ABC):
@@ -20,22 +50,48 @@ class Objective(nn.Module, ABC):
 
     `forward` names what it needs by its parameters, each one of `SIGNALS`: `student_logits` [B, K],
     `teacher_embedding` [B, D], `student_stages` (a tuple of [B, C, H, W], shallow to deep), `labels` int64 [B],
-    `ids` int64 [B] and so on. It returns the scalar loss, the mean over the batch.
+    `ids` int64 [B], `progress` (the share of the run that is done) and so on. It returns the scalar loss. Tensors are
+    float32, whatever the networks compute in.
+
+    Attributes:
+        per_image: the loss is a mean over images, so that processes may each take their share of a batch; others
+            compare images with one another, or count them, and are given whole batches.
+        reads_teacher_head: `Setup.teacher_head` is used.
+        preparation: a phase before the rest, or None.
     """
+
+    per_image: ClassVar[bool] = False
+    reads_teacher_head: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preparation: Preparation | None = None
 
     @abstractmethod
     def forward(self, *args: Any, **kwargs: Any) -> Tensor: ...
 
+    def build(self, setup: Setup) -> None:
+        """Makes projectors and memories for the outputs at hand; called once, before the optimiser is made.
+
+        Raises:
+            UserError: teacher and student do not fit together.
+        """
+
     @property
     def needs(self) -> tuple[str, ...]:
         """Signals that `forward` takes, in its order."""
-        return tuple(signature(self.forward).parameters)
+        return arguments(self.forward)
 
     def outputs_needed(self, who: str) -> frozenset[str]:
-        """Fields of `Outputs` that are read of the "student" or of the "teacher"."""
-        return frozenset(need.removeprefix(f"{who}_") for need in self.needs if need.startswith(f"{who}_"))
+        """Fields of `Outputs` that `forward` reads of the "student" or of the "teacher"."""
+        return outputs_among(self.needs, who)
 
 
-def check_temperature(temperature: float) -> None:
-    if not temperature > 0:
-        raise UserError(f"`temperature` must be > 0, got {temperature}.")
+def arguments(loss: Callable[..., Tensor]) -> tuple[str, ...]:
+    """Signals that a loss takes, in its order."""
+    return tuple(signature(loss).parameters)
+
+
+def outputs_among(needs: tuple[str, ...], who: str) -> frozenset[str]:
+    """Fields of `Outputs` among signals of the "student" or of the "teacher"."""
+    return frozenset(need.removeprefix(f"{who}_") for need in needs if need.startswith(f"{who}_"))

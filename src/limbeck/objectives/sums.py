@@ -1,24 +1,23 @@
 """Weighted sums of objectives, as recipes write them: `{cross_entropy: 0.1, kd: 0.9}`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown_name
-from limbeck.objectives.catalogue import OBJECTIVES
-from limbeck.objectives.cross_entropy import CrossEntropy
-from limbeck.objectives.kd import KD
-from limbeck.objectives.objective import Objective, Signals
-
-BUILDERS: dict[str, type[Objective]] = {"cross_entropy": CrossEntropy, "kd": KD}
-_NAMES = {alias: name for name, entry in OBJECTIVES.items() for alias in (name, *entry.aliases)}
+from limbeck.objectives.builders import BUILDERS
+from limbeck.objectives.catalogue import NAMES, OBJECTIVES
+from limbeck.objectives.objective import Objective, Preparation, Signals, arguments, outputs_among
+from limbeck.objectives.setup import Setup
+from limbeck.randomness import own_randomness
 
 
 class WeightedSum(nn.Module):
-    """Sum of objectives, each times its weight.
+    """Sum of objectives, each times its weight; before, what two-phase methods among them prepare.
 
     Args:
         terms: name -> objective.
@@ -32,29 +31,94 @@ class WeightedSum(nn.Module):
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset(need for term in self.objectives().values() for need in term.needs)
+        """All signals that are read in either phase."""
+        return frozenset(self._needs(preparing=False) + self._needs(preparing=True))
 
-    def outputs_needed(self, who: str) -> frozenset[str]:
-        """Fields of `Outputs` that the terms read of the "student" or of the "teacher"."""
-        return frozenset().union(*(term.outputs_needed(who) for term in self.objectives().values()))
+    @property
+    def preparing_share(self) -> float:
+        """Share of a run's steps that goes into preparing, the longest of the terms'."""
+        return max((one.share for one in self._preparations().values()), default=0.0)
 
-    def forward(self, signals: Signals) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, and each term before weighting (detached), for curves and for finding a culprit."""
-        values = {
-            name: term(**{need: signals[need] for need in term.needs}) for name, term in self.objectives().items()
-        }
-        total = torch.stack([self.weights[name] * value for name, value in values.items()]).sum()
+    @property
+    def preparing_rate(self) -> float:
+        """Share of the learning rate while preparing, the lowest of the terms'."""
+        return min((one.rate for one in self._preparations().values()), default=1.0)
+
+    def outputs_needed(self, who: str, *, preparing: bool | None = None) -> frozenset[str]:
+        """Fields of `Outputs` that are read of the "student" or of the "teacher", by default in either phase."""
+        needs = tuple(self.needs) if preparing is None else self._needs(preparing=preparing)
+        return outputs_among(needs, who)
+
+    def build(self, setup: Setup, *, seed: int) -> None:
+        """Makes the terms' projectors and memories; those of one term do not depend on which others there are.
+
+        Raises:
+            UserError: all terms that teacher and student do not fit, in one message.
+        """
+        wrong = []
+        for name, term in self.objectives().items():
+            try:
+                with own_randomness(seed, "objective", name):
+                    term.build(setup)
+            except UserError as error:
+                wrong.append(str(error))
+        if wrong:
+            raise UserError(" ".join(wrong))
+
+    def forward(
+        self, signals: Signals, *, preparing: bool = False, gather: Callable[[Signals], Signals] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum, and each term before weighting (detached), for curves and for finding a culprit.
+
+        Args:
+            signals: name -> what there is.
+            preparing: the losses of two-phase methods, unweighted.
+            gather: puts the shares of a batch that several processes hold together, for terms that relate images.
+        """
+        losses = self._losses(preparing=preparing)
+        related = [name for name in losses if not self.objectives()[name].per_image]
+        whole = signals
+        if gather is not None and related:
+            wanted = {need for name in related for need in arguments(losses[name])}
+            whole = gather({name: value for name, value in signals.items() if name in wanted})
+        values = {name: loss(**_given(loss, whole if name in related else signals)) for name, loss in losses.items()}
+        weights = dict.fromkeys(values, 1.0) if preparing else self.weights
+        total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
 
     def objectives(self) -> dict[str, Objective]:
         return {name: term for name, term in self.terms.items() if isinstance(term, Objective)}
+
+    def _preparations(self) -> dict[str, Preparation]:
+        found = {name: term.preparation for name, term in self.objectives().items() if self.weights[name] > 0}
+        return {name: one for name, one in found.items() if one is not None and one.share > 0}
+
+    def _losses(self, *, preparing: bool) -> dict[str, Callable[..., Tensor]]:
+        preparations = self._preparations()
+        if preparing:
+            return {name: one.loss for name, one in preparations.items()}
+        done = {name for name, one in preparations.items() if one.only}
+        return {name: term.forward for name, term in self.objectives().items() if name not in done}
+
+    def _needs(self, *, preparing: bool) -> tuple[str, ...]:
+        return tuple(need for loss in self._losses(preparing=preparing).values() for need in arguments(loss))
+
+
+def _given(loss: Callable[..., Tensor], signals: Signals) -> dict[str, Any]:
+    """What a loss takes, less what has a default and is not there."""
+    return {
+        name: signals[name]
+        for name, parameter in signature(loss).parameters.items()
+        if name in signals or parameter.default is Parameter.empty
+    }
 
 
 def weighted_sum(spec: str | Mapping[str, Any] | WeightedSum) -> WeightedSum:
     """Builds objectives from a recipe's `objective`.
 
     Args:
-        spec: a name, or a mapping from name to weight, or from name to `{weight: ..., option: ...}`.
+        spec: a name, or a mapping from name to weight, or from name to `{weight: ..., option: ...}`; without a weight
+            the published one is used.
 
     Raises:
         UserError: for unknown names and options, and for weights that are negative, not finite or all zero.
@@ -65,7 +129,7 @@ def weighted_sum(spec: str | Mapping[str, Any] | WeightedSum) -> WeightedSum:
     """
     if isinstance(spec, WeightedSum):
         return spec
-    entries = {spec: 1.0} if isinstance(spec, str) else dict(spec)
+    entries: dict[str, Any] = {spec: {}} if isinstance(spec, str) else dict(spec)
     terms: dict[str, Objective] = {}
     weights: dict[str, float] = {}
     for given, value in entries.items():
@@ -73,18 +137,20 @@ def weighted_sum(spec: str | Mapping[str, Any] | WeightedSum) -> WeightedSum:
         name = canonical_name(given)
         if name in terms:
             raise UserError(f"`objective` names {name!r} twice ({given!r} is another name for it).")
-        weights[name] = _weight(given, options.pop("weight", 1.0))
+        weights[name] = _weight(given, options.pop("weight", OBJECTIVES[name].weight))
         terms[name] = _objective(name, options)
-    if not any(weights.values()):
-        raise UserError("`objective` must hold at least one term with a weight above 0, got none.")
-    return WeightedSum(terms, weights)
+    made = WeightedSum(terms, weights)
+    if not any(weights[name] for name in made._losses(preparing=False)):
+        after = " after its preparing phase" if made.preparing_share else ""
+        raise UserError(f"`objective` must hold at least one term with a weight above 0{after}, got none.")
+    return made
 
 
 def canonical_name(name: str) -> str:
     """The objective's own name for a name or an alias of it."""
-    if name not in _NAMES:
-        raise unknown_name("objective", name, _NAMES, "`limbeck ls objectives` lists them all")
-    return _NAMES[name]
+    if name not in NAMES:
+        raise unknown_name("objective", name, NAMES, "`limbeck ls objectives` lists them all")
+    return NAMES[name]
 
 
 def _objective(name: str, options: dict[str, Any]) -> Objective:
@@ -92,9 +158,18 @@ def _objective(name: str, options: dict[str, Any]) -> Objective:
     for option, value in options.items():
         if option not in allowed:
             raise unknown_name(f"option of objective {name!r}:", option, [*allowed, "weight"])
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"`objective.{name}.{option}` must be a number, got {value!r}.")
+        kind = _KINDS[type(allowed[option])]
+        if not (isinstance(value, kind[1]) and isinstance(value, bool) == isinstance(allowed[option], bool)):
+            raise UserError(f"`objective.{name}.{option}` must be {kind[0]}, got {value!r}.")
     return BUILDERS[name](**options)
+
+
+_KINDS: dict[type, tuple[str, Any]] = {
+    bool: ("true or false", bool),
+    str: ("text", str),
+    float: ("a number", int | float),
+    int: ("a whole number", int),
+}
 
 
 def _weight(name: str, value: object) -> float:

@@ -12,7 +12,7 @@ from limbeck.errors import UserError, unknown_name
 from limbeck.models.catalogue import MODELS, TIMM_PREFIX, canonical, entry
 from limbeck.models.named import NAMED
 from limbeck.models.options import check_options
-from limbeck.objectives.catalogue import OBJECTIVES
+from limbeck.objectives.catalogue import NAMES, OBJECTIVES
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.select.budget import parse_budget
 from limbeck.transfer.select.catalogue import CRITERIA, Criterion
@@ -63,12 +63,11 @@ def check_model_options(model: str | None, options: Mapping[str, Any]) -> None:
 
 
 def _objective(value: Any) -> Any:
-    spec = {value: 1.0} if isinstance(value, str) else value
+    spec = {value: OBJECTIVES[NAMES[value]].weight} if isinstance(value, str) and value in NAMES else value
+    for name in [spec] if isinstance(spec, str) else spec if isinstance(spec, Mapping) else []:
+        if name not in NAMES:
+            raise unknown_name("objective", str(name), NAMES, "`limbeck ls objectives` lists them all")
     if isinstance(spec, Mapping):
-        names = {alias for name, entry in OBJECTIVES.items() for alias in (name, *entry.aliases)}
-        for name in spec:
-            if name not in names:
-                raise unknown_name("objective", str(name), names, "`limbeck ls objectives` lists them all")
         from limbeck.objectives.sums import weighted_sum  # needs torch, which a wrong name need not wait for
 
         weighted_sum(spec)

@@ -25,6 +25,7 @@ class Journal:
         total: steps of the run.
         epoch_images: size of the transfer set.
         average: the mean of a tensor over the processes of a distributed run.
+        boundary: step at which the preparing phase ends; losses are not averaged across it.
         validate: scores of the present student on the validation images, or None without any.
     """
 
@@ -37,6 +38,7 @@ class Journal:
         total: int,
         epoch_images: int,
         average: Callable[[Tensor], Tensor],
+        boundary: int = 0,
         validate: Callable[[], dict[str, float]] | None,
         progress: Progress,
     ) -> None:
@@ -45,6 +47,7 @@ class Journal:
         self.settings = settings
         self.total = total
         self.epoch_images = epoch_images
+        self.boundary = boundary
         self.validate = validate
         self.progress = progress
         self.interval = max(1, min(50, total // _LINES))
@@ -60,7 +63,7 @@ class Journal:
 
     def due(self, step: int) -> bool:
         """Whether anything is to be written after `step` steps."""
-        return step % self.interval == 0 or step in self.validation_steps or step == self.total
+        return step % self.interval == 0 or step in self.validation_steps or step in (self.boundary, self.total)
 
     def add(self, step: int, loss: Tensor, terms: dict[str, Tensor]) -> None:
         self.losses.add(step, loss, terms)

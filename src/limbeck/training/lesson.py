@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from limbeck.models.classifier import Classifier, Outputs
 from limbeck.objectives.sums import WeightedSum
 from limbeck.training.batches import Batch
+from limbeck.training.gathering import gather
 from limbeck.training.precision import autocast
 
 
@@ -16,29 +17,46 @@ class Lesson(nn.Module):
         student: computes in `dtype` by autocast.
         objective: computes in float32.
         device: where both are.
+        processes: that share every batch.
     """
 
     def __init__(
-        self, student: Classifier, objective: WeightedSum, *, device: torch.device, dtype: torch.dtype
+        self,
+        student: Classifier,
+        objective: WeightedSum,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        processes: int = 1,
     ) -> None:
         super().__init__()
         self.student = student
         self.objective = objective
         self.device = device
         self.dtype = dtype
-        self.want = objective.outputs_needed("student") | {"logits"}
-        self.asked_for = objective.outputs_needed("teacher") | {"logits"}
+        self.gather = gather if processes > 1 else None
 
-    def forward(self, batch: Batch, asked: Outputs | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss and its terms, given the teacher's outputs (None without a teacher)."""
-        with autocast(self.device, self.dtype):
-            answered: Outputs = self.student(batch.images, want=self.want)
-        signals: dict[str, object] = {"labels": batch.labels, "ids": batch.ids}
-        answered = answered.map(Tensor.float)
-        signals |= {f"student_{name}": value for name, value in answered._asdict().items()}
+    def forward(
+        self, batch: Batch, asked: Outputs | None, *, preparing: bool = False, progress: float = 1.0
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss and its terms.
+
+        Args:
+            batch: images and what is known of them.
+            asked: the teacher's outputs, None where it was not asked.
+            preparing: the phase of the step; where it needs nothing of the student, the student is not asked.
+            progress: share of the run that is done.
+        """
+        signals: dict[str, object] = {"labels": batch.labels, "ids": batch.ids, "progress": progress}
+        want = self.objective.outputs_needed("student", preparing=preparing)
+        if want:
+            with autocast(self.device, self.dtype):
+                answered: Outputs = self.student(batch.images, want=want | {"logits"})
+            answered = answered.map(Tensor.float)
+            signals |= {f"student_{name}": value for name, value in answered._asdict().items()}
         if asked is not None:
             signals |= {f"teacher_{name}": value for name, value in asked._asdict().items()}
         elif batch.soft_labels is not None:
             # Soft labels stand in for a teacher: softmax gives them back from their logarithm.
             signals["teacher_logits"] = batch.soft_labels.clamp_min(1e-12).log()
-        return self.objective(signals)
+        return self.objective(signals, preparing=preparing, gather=self.gather)

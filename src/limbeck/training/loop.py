@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
@@ -20,10 +21,12 @@ from limbeck.training.checks import check_parts, check_processes
 from limbeck.training.interruption import Interrupted, StopRequest, listening_for_stop
 from limbeck.training.journal import Journal
 from limbeck.training.lesson import Lesson
+from limbeck.training.meeting import meet
+from limbeck.training.phases import Phases
 from limbeck.training.precision import resolve_precision
 from limbeck.training.progress import Progress, Silent
 from limbeck.training.record import RunRecord
-from limbeck.training.schedule import learning_rate, make_optimizer
+from limbeck.training.schedule import make_optimizer
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.state import Chosen, LoopState
 from limbeck.training.teacher import FrozenTeacher
@@ -71,7 +74,7 @@ def fit(
     Args:
         student: its weights are the starting point.
         images: the transfer set.
-        objective: what to minimise; its terms say what they need.
+        objective: what to minimise; its terms say what they need. Their projectors and memories are made here.
         settings: optimiser, schedule, budget, precision.
         record: the run folder, open; metrics and checkpoints go there.
         seed: of order, views and dropout.
@@ -100,8 +103,12 @@ def fit(
         process=accelerator.process_index,
         processes=accelerator.num_processes,
     )
+    objective.build(meet(student, teacher, objective, images, batches[0], settings.batch_size), seed=seed)
+    phases = Phases.of(objective, settings, total)
     frozen = _freeze(teacher, objective, device=device, dtype=dtype, settings=settings)
-    lesson = Lesson(_place(student, device, settings), objective, device=device, dtype=dtype).to(device)
+    processes = accelerator.num_processes
+    student = _place(student, device, settings)
+    lesson = Lesson(student, objective, device=device, dtype=dtype, processes=processes).to(device)
     state = LoopState(student, objective, make_optimizer(lesson.parameters(), settings))
     judge = partial(validate, student, validation, dtype, device) if validation is not None else None
 
@@ -117,11 +124,12 @@ def fit(
             total=total,
             epoch_images=len(images),
             average=partial(_average, accelerator),
+            boundary=phases.preparing,
             validate=judge,
             progress=progress or Silent(),
         )
         with closing(journal):
-            _teach(lesson, frozen, batches, state, journal, settings, accelerator)
+            _teach(lesson, frozen, batches, state, journal, phases, accelerator)
     return TrainingResult(student, state.chosen, total, state.teacher_passes, state.seconds)
 
 
@@ -131,19 +139,25 @@ def _teach(
     batches: BatchStream,
     state: LoopState,
     journal: Journal,
-    settings: TrainingSettings,
+    phases: Phases,
     accelerator: Accelerator,
 ) -> None:
     """The loop itself, from the state's step to the journal's last."""
+    settings, objective = phases.settings, lesson.objective
+    _allow_idle_parameters(accelerator, objective)
     model, optimizer = accelerator.prepare(lesson, state.optimizer)
     model.train()
     with listening_for_stop() as stop:
         for step in range(state.step, journal.total):
+            preparing = phases.is_preparing(step)
+            if step == phases.preparing:
+                state.optimizer.state.clear()  # momenta of the preparing phase
             batch = batches[step]
-            asked = None if frozen is None else frozen(batch.images, want=lesson.asked_for)
-            loss, terms = model(batch, asked)
+            wanted = objective.outputs_needed("teacher", preparing=preparing)
+            asked = frozen(batch.images, want=wanted | {"logits"}) if frozen is not None and wanted else None
+            loss, terms = model(batch, asked, preparing=preparing, progress=phases.progress(step))
 
-            rate = learning_rate(step, journal.total, settings)
+            rate = phases.learning_rate(step)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad()
@@ -153,7 +167,7 @@ def _teach(
             optimizer.step()
 
             state.step = step + 1
-            state.teacher_passes += settings.batch_size if frozen is not None else 0
+            state.teacher_passes += settings.batch_size if asked is not None else 0
             journal.add(step, loss, terms)
             stopping = _agreed(stop, accelerator)
             if journal.due(state.step) or stopping:
@@ -200,6 +214,13 @@ def _freeze(
     return FrozenTeacher(
         teacher, device=device, dtype=dtype, channels_last=settings.channels_last, compile=settings.compile
     )
+
+
+def _allow_idle_parameters(accelerator: Accelerator, objective: WeightedSum) -> None:
+    """Tells distributed training that a step may leave parameters out, as the head's where no term reads logits."""
+    if accelerator.num_processes > 1 and objective.outputs_needed("student") != {"logits"}:
+        handler = DistributedDataParallelKwargs(find_unused_parameters=True)
+        accelerator.ddp_handler = handler  # pyright: ignore[reportAttributeAccessIssue] (typed as None)
 
 
 @contextmanager

@@ -1,0 +1,115 @@
+"""Contrastive representation distillation: tell an image's teacher embedding from those of many others."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from limbeck.objectives.checks import check_count
+from limbeck.objectives.memories import MemoryOptions
+from limbeck.objectives.momentum_memory import MomentumMemory
+from limbeck.objectives.objective import Objective
+from limbeck.objectives.queue import Queue
+from limbeck.objectives.setup import Setup, Unbuilt
+
+
+def info_nce(
+    student_embedding: Tensor, teacher_embedding: Tensor, queue: Tensor, *, temperature: float = 0.07
+) -> Tensor:
+    """The mean of -log(exp(s_i . t_i / T) / (exp(s_i . t_i / T) + sum_k exp(s_i . q_k / T))).
+
+    Args:
+        student_embedding: s, unit vectors [B, D].
+        teacher_embedding: t, unit vectors [B, D]; receives a gradient, as its projection learns.
+        queue: q, teacher embeddings of other images, [K, D].
+        temperature: T > 0.
+
+    Source: van den Oord, Li and Vinyals, arXiv 1807.03748 (2018).
+    """
+    own = (student_embedding * teacher_embedding).sum(1, keepdim=True)
+    logits = torch.cat([own, student_embedding @ queue.t()], dim=1) / temperature
+    return (logits.logsumexp(1) - logits[:, 0]).mean()
+
+
+def nce(scores: Tensor, images: int) -> Tensor:
+    """The mean of -log(p_0 / (p_0 + c)) - sum_k log((m / n) / (p_k + c)) with p = exp(scores), c = m / n + 1e-7.
+
+    Args:
+        scores: logarithms [B, 1 + m], first the image's own, then m negatives.
+        images: n, how many the negatives are drawn from.
+
+    Source: Tian, Krishnan and Isola, "Contrastive representation distillation", ICLR 2020, equation 18.
+    """
+    share = (scores.shape[1] - 1) / images
+    constant = math.log(share + 1e-7)
+    own = F.softplus(constant - scores[:, 0])
+    others = F.softplus(scores[:, 1:] - constant) + constant - math.log(share)
+    return (own + others.sum(1)).mean()
+
+
+class CRD(Objective):
+    """Contrastive distillation after a learned linear projection of either embedding.
+
+    With the momentum memory the loss is `nce` of the student against the teacher's memories plus the reverse; with the
+    queue it is `info_nce` against the teacher's last embeddings.
+
+    Args:
+        features: size of the projections.
+        memory: "momentum", of every image by its id, as published; or "queue".
+        negatives_count: images that each is told apart from, or the queue's length.
+        temperature: T > 0.
+        momentum: of the memory, 0 <= momentum < 1.
+        negatives: of the momentum memory, drawn from "other-classes" as published, which needs labels, or "any".
+        enqueue: teacher embeddings join the queue "before" the comparison, as in the reference implementation, where
+            an image's own counts among its negatives, or "after" it.
+        queue_start: "rows" or "columns", see `Queue`.
+
+    Source: Tian, Krishnan and Isola, "Contrastive representation distillation", ICLR 2020; the queue is that of
+    https://github.com/giakoumoglou/distillers
+    """
+
+    def __init__(
+        self,
+        *,
+        features: int = 128,
+        memory: str = "momentum",
+        negatives_count: int = 16384,
+        temperature: float = 0.07,
+        momentum: float = 0.5,
+        negatives: str = "other-classes",
+        enqueue: str = "before",
+        queue_start: str = "rows",
+    ) -> None:
+        super().__init__()
+        check_count("features", features)
+        self.options = MemoryOptions(memory, negatives_count, momentum, temperature, negatives, enqueue, queue_start)
+        self.features = features
+        self.student_linear: nn.Module = Unbuilt()
+        self.teacher_linear: nn.Module = Unbuilt()
+        self.memory: nn.Module = Unbuilt()
+
+    def build(self, setup: Setup) -> None:
+        student, teacher = setup.embedding_sizes()
+        self.student_linear = nn.Linear(student, self.features)
+        self.teacher_linear = nn.Linear(teacher, self.features)
+        self.memory = self.options.make(setup, self.features)
+
+    def forward(self, student_embedding: Tensor, teacher_embedding: Tensor, ids: Tensor) -> Tensor:
+        student = F.normalize(self.student_linear(student_embedding))
+        teacher = F.normalize(self.teacher_linear(teacher_embedding.detach()))
+        if isinstance(self.memory, Queue):
+            return self._against_queue(student, teacher, self.memory)
+        assert isinstance(self.memory, MomentumMemory)
+        rows = self.memory.rows(ids)
+        scores = self.memory.scores(student, teacher, self.memory.draw(rows, self.options.negatives_count))
+        self.memory.update(student, teacher, rows)
+        return nce(scores[0], len(self.memory.ids)) + nce(scores[1], len(self.memory.ids))
+
+    def _against_queue(self, student: Tensor, teacher: Tensor, queue: Queue) -> Tensor:
+        if self.options.enqueue == "before":
+            queue.push(teacher)
+        loss = info_nce(student, teacher, queue.keys, temperature=self.options.temperature)
+        if self.options.enqueue == "after":
+            queue.push(teacher)
+        return loss

@@ -1,0 +1,109 @@
+"""Factor transfer: a paraphraser condenses the teacher's stage, a translator makes the same out of the student's."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from limbeck.errors import UserError
+from limbeck.objectives.checks import check_count
+from limbeck.objectives.objective import PREPARING, Objective, Preparation
+from limbeck.objectives.projectors import batch_normed
+from limbeck.objectives.setup import Setup, Unbuilt
+from limbeck.objectives.stages import Stages, attention, one_stage, same_size
+
+_SLOPE = 0.1  # of the leaky ReLUs
+
+
+def ft(student_factor: Tensor, teacher_factor: Tensor, *, power: int = 2, norm: int = 1) -> Tensor:
+    """The mean of |f_s - f_t|^norm, f being the mean over channels of the factor's powers, scaled to length 1.
+
+    Args:
+        student_factor: [B, C, H, W], from the translator.
+        teacher_factor: [B, C, H', W'], from the paraphraser; receives no gradient. The larger is pooled.
+        power: of the factors, >= 1.
+        norm: of the differences, >= 1.
+
+    Source: Kim, Park and Kwak, "Paraphrasing complex network: network compression via factor transfer", NeurIPS 2018.
+    """
+    student, teacher = same_size(student_factor, teacher_factor.detach())
+    return (attention(student, power) - attention(teacher, power)).abs().pow(norm).mean()
+
+
+def encoder(inputs: int, outputs: int, *, norm: bool) -> nn.Sequential:
+    """Three 3x3 convolutions with leaky ReLUs, with batch norm in the translator alone."""
+    layers: list[nn.Module] = []
+    for before, after in ((inputs, inputs), (inputs, outputs), (outputs, outputs)):
+        layers += [nn.Conv2d(before, after, 3, 1, 1), nn.BatchNorm2d(after) if norm else nn.Identity()]
+        layers.append(nn.LeakyReLU(_SLOPE))
+    return nn.Sequential(*layers)
+
+
+class Paraphraser(nn.Module):
+    """An autoencoder of the teacher's stage; what its encoder makes is the factor."""
+
+    def __init__(self, channels: int, factors: int) -> None:
+        super().__init__()
+        self.encoder = encoder(channels, factors, norm=False)
+        layers: list[nn.Module] = []
+        for before, after in ((factors, factors), (factors, channels), (channels, channels)):
+            layers += [nn.ConvTranspose2d(before, after, 3, 1, 1), nn.Identity(), nn.LeakyReLU(_SLOPE)]
+        self.decoder = nn.Sequential(*layers)
+
+    def forward(self, stage: Tensor) -> Tensor:
+        """The stage, rebuilt from its factor."""
+        return self.decoder(self.encoder(stage))
+
+
+class Translator(nn.Module):
+    """Makes the factor out of the student's stage."""
+
+    def __init__(self, channels: int, factors: int) -> None:
+        super().__init__()
+        self.encoder = encoder(channels, factors, norm=True)
+
+    def forward(self, stage: Tensor) -> Tensor:
+        for layer in self.encoder:
+            stage = batch_normed(layer, stage) if isinstance(layer, nn.BatchNorm2d) else layer(stage)
+        return stage
+
+
+class FT(Objective):
+    """`ft` on the deepest stage; before, the paraphraser alone learns to rebuild the teacher's stage.
+
+    Args:
+        factors: channels of the factor as a share of the teacher's, > 0.
+        power, norm: as for `ft`.
+        stage: which; -1, the deepest, as published.
+        preparing: share of the run's steps in which the paraphraser learns, at a fifth of the learning rate as
+            published; 0 <= share < 1, and with 0 it stays random.
+    """
+
+    def __init__(
+        self, *, factors: float = 0.5, power: int = 2, norm: int = 1, stage: int = -1, preparing: float = PREPARING
+    ) -> None:
+        super().__init__()
+        if not factors > 0:
+            raise UserError(f"`factors` must be > 0, got {factors}.")
+        check_count("power", power)
+        check_count("norm", norm)
+        self.factors = factors
+        self.power, self.norm = power, norm
+        self.stage = stage
+        self.paraphraser: nn.Module = Unbuilt()
+        self.translator: nn.Module = Unbuilt()
+        self.preparation = Preparation(self.rebuild, preparing, rate=0.2)
+
+    def build(self, setup: Setup) -> None:
+        student = one_stage("ft", setup.student.stages, self.stage, "student").shape[1]
+        teacher = one_stage("ft", setup.teacher.stages, self.stage, "teacher").shape[1]
+        factors = max(1, int(teacher * self.factors))
+        self.paraphraser = Paraphraser(teacher, factors)
+        self.translator = Translator(student, factors)
+
+    def rebuild(self, teacher_stages: Stages) -> Tensor:
+        """Mean squared error of the paraphraser's copy of the teacher's stage."""
+        stage = teacher_stages[self.stage].detach()
+        return F.mse_loss(self.paraphraser(stage), stage)
+
+    def forward(self, student_stages: Stages, teacher_stages: Stages) -> Tensor:
+        factor = self.paraphraser.get_submodule("encoder")(teacher_stages[self.stage].detach())
+        return ft(self.translator(student_stages[self.stage]), factor, power=self.power, norm=self.norm)

@@ -1,0 +1,56 @@
+"""Teacher and student see one image before the run, so that objectives can be built for their outputs."""
+
+import copy
+from collections.abc import Collection
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.data.image_set import ImageSet
+from limbeck.models.classifier import Classifier, Outputs
+from limbeck.objectives.setup import Setup
+from limbeck.objectives.sums import WeightedSum
+from limbeck.training.batches import Batch
+
+
+def meet(
+    student: Classifier,
+    teacher: Classifier | None,
+    objective: WeightedSum,
+    images: ImageSet,
+    batch: Batch,
+    batch_size: int,
+) -> Setup:
+    """What `objective` is built from; student and teacher are left as they were.
+
+    Args:
+        batch: any of the run, for its size of images.
+        batch_size: images a step over all processes.
+
+    Raises:
+        UserError: a part of the outputs is wanted that cannot be read.
+    """
+    image = batch.images[:1].cpu()
+    answered = _answer(student, image, objective.outputs_needed("student"))
+    reads_head = any(term.reads_teacher_head for term in objective.objectives().values())
+    return Setup(
+        student=answered,
+        teacher=answered if teacher is None else _answer(teacher, image, objective.outputs_needed("teacher")),
+        ids=images.ids,
+        labels=images.labels,
+        batch_size=batch_size,
+        teacher_head=_head(teacher) if reads_head else None,
+    )
+
+
+@torch.no_grad()
+def _answer(classifier: Classifier, image: Tensor, want: Collection[str]) -> Outputs:
+    if not set(want) - {"logits"}:
+        return Outputs(torch.zeros(1, classifier.num_classes))
+    return copy.deepcopy(classifier).cpu().eval()(image, want={*want, "logits"})
+
+
+def _head(teacher: Classifier | None) -> nn.Module | None:
+    if teacher is None or teacher.taps.embedding is None:
+        return None
+    return teacher.network.get_submodule(teacher.taps.embedding)

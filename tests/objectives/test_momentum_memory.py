@@ -1,0 +1,94 @@
+"""The memory by id: rows of a subset, draws, and rows that are updated."""
+
+import pytest
+import torch
+
+from limbeck.errors import UserError
+from limbeck.models import Outputs
+from limbeck.objectives import Setup
+from limbeck.objectives.momentum_memory import MomentumMemory
+
+IDS = torch.tensor([90, -4, 2**50, 17, 3, 8])
+LABELS = torch.tensor([0, 1, 0, 3, 1, 0])
+
+
+def memory(negatives: str = "any", labels: torch.Tensor | None = LABELS) -> MomentumMemory:
+    nothing = Outputs(torch.zeros(1, 4))
+    return MomentumMemory(Setup(nothing, nothing, IDS, labels), 4, momentum=0.5, temperature=0.1, negatives=negatives)
+
+
+def test_ids_of_any_size_and_order_have_rows_of_their_own() -> None:
+    rows = memory().rows(IDS)
+    assert sorted(rows.tolist()) == list(range(6))
+    assert torch.equal(memory().rows(IDS[[4, 4, 0]]), rows[[4, 4, 0]])
+
+
+def test_unknown_id() -> None:
+    with pytest.raises(UserError, match="id 18 is not among the 6 images"):
+        memory().rows(torch.tensor([17, 18]))
+
+
+def test_draws_start_with_the_image_itself_and_reach_all_others() -> None:
+    one = memory()
+    rows = one.rows(IDS)
+    drawn = one.draw(rows, 200)
+    assert torch.equal(drawn[:, 0], rows)
+    assert all(set(row.tolist()) == set(range(6)) for row in drawn[:, 1:])
+    assert not torch.equal(one.draw(rows, 200), drawn)
+
+
+def test_negatives_of_other_classes() -> None:
+    one = memory("other-classes")
+    rows = one.rows(IDS)
+    drawn = one.draw(rows, 300)[:, 1:]
+    for row, label in zip(drawn, LABELS, strict=True):
+        assert set(row.tolist()) == set(rows[label != LABELS].tolist())
+        counts = row.bincount()[rows[label != LABELS]].float()
+        assert counts.min() > 0.6 * counts.mean()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"), [(None, "needs labelled images"), (LABELS * 0, "needs images of two classes")]
+)
+def test_other_classes_must_exist(labels: torch.Tensor | None, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        memory("other-classes", labels)
+
+
+def test_draws_go_on_where_a_checkpoint_was() -> None:
+    one, other = memory(), memory()
+    rows = one.rows(IDS)
+    one.draw(rows, 5)
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(one.draw(rows, 5), other.draw(rows, 5))
+
+
+def test_only_the_rows_of_the_batch_move_and_of_twins_the_last_counts() -> None:
+    one = memory()
+    before = one.student.clone()
+    new = torch.nn.functional.normalize(torch.randn(3, 4))
+    one.update(new, new, torch.tensor([2, 5, 2]))
+    expected = before.clone()
+    expected[2], expected[5] = (before[2] + new[2]) / 2, (before[5] + new[1]) / 2
+    expected[[2, 5]] = torch.nn.functional.normalize(expected[[2, 5]])
+    torch.testing.assert_close(one.student, expected)
+
+
+def test_one_product_equals_gathered_products() -> None:
+    one = memory()
+    unit = torch.nn.functional.normalize(torch.randn(6, 4))
+    rows = one.rows(IDS)
+    few = one.draw(rows, 1)[:, :1]  # fewer numbers than images, so that memories are gathered
+    many = few.expand(-1, 3)
+    one.log_norms = torch.zeros(2)
+    torch.testing.assert_close(one.scores(unit, unit, few)[0], one.scores(unit, unit, many)[0][:, :1])
+
+
+def test_scores_of_the_first_batch_are_scaled_to_mean_one_over_n() -> None:
+    one = memory()
+    unit = torch.nn.functional.normalize(torch.randn(6, 4))
+    first = one.scores(unit, unit, one.draw(one.rows(IDS), 9))
+    torch.testing.assert_close(torch.stack([first[0].exp().mean(), first[1].exp().mean()]), torch.full((2,), 1 / 6))
+    norms = one.log_norms.clone()
+    one.scores(-unit, unit, one.draw(one.rows(IDS), 9))
+    assert torch.equal(one.log_norms, norms)

@@ -1,0 +1,31 @@
+"""Semantic calibration: attention over the teacher's stages."""
+
+import pytest
+import torch
+from tests.objectives.pairs import Pair
+
+from limbeck.objectives.functional import semckd
+
+
+def test_by_hand() -> None:
+    differences = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
+    attention = torch.tensor([[[0.5, 0.5], [1.0, 0.0]]])
+    assert semckd(differences, attention).item() == pytest.approx((1.5 + 3) / 2)
+
+
+def test_attention_of_each_stage_sums_to_one() -> None:
+    pair = Pair("resnet8", "ResNet50")
+    objective = pair.build("semckd").objectives()["semckd"]
+    given = pair.signals()
+    attention = objective._attention(list(given["student_stages"][1:]), list(given["teacher_stages"][1:]))
+    assert attention.shape == (6, 3, 4)
+    torch.testing.assert_close(attention.sum(2), torch.ones(6, 3))
+
+
+def test_larger_batches_than_the_runs_are_taken_in_parts() -> None:
+    pair = Pair()
+    objective = pair.build("semckd").objectives()["semckd"].eval()
+    given = pair.signals()
+    student, teacher = given["student_stages"], given["teacher_stages"]
+    twice = [tuple(torch.cat([one, one]) for one in side) for side in (student, teacher)]
+    torch.testing.assert_close(objective(*twice), objective(student, teacher))

@@ -1,0 +1,114 @@
+"""Two processes that share a batch equal one: loss and gradients of every objective, and a whole run of the loop."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from limbeck.training.checkpoint import Checkpoint
+
+ROOT = Path(__file__).parents[2]
+
+# Each process takes half of a batch; then the first alone takes all of it. Norms of the student use their running
+# statistics, as those of a batch are each process's own.
+LESSON = """
+import copy, sys, torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+from limbeck.models import create
+from limbeck.objectives import weighted_sum
+from limbeck.objectives.catalogue import OBJECTIVES
+from limbeck.training.batches import Batch
+from limbeck.training.lesson import Lesson
+from tests.objectives.pairs import Pair, SMALL
+
+torch.set_num_threads(1)
+distributed.init_process_group("gloo")
+rank = distributed.get_rank()
+pair = Pair("resnet8", "resnet14")
+student, teacher = (create(name, num_classes=10, seed=1).eval() for name in ("resnet8", "resnet14"))
+images = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+cpu = {"device": torch.device("cpu"), "dtype": torch.float32}
+
+def lesson(made, part, processes, preparing):
+    batch = Batch(images[part], pair.setup.labels[part], pair.setup.ids[part], None)
+    module = Lesson(copy.deepcopy(student), copy.deepcopy(made), **cpu, processes=processes)
+    with torch.no_grad():
+        asked = teacher(batch.images, want=made.outputs_needed("teacher") | {"logits"})
+    model = module if processes == 1 else DistributedDataParallel(module, find_unused_parameters=True)
+    losses = []
+    for _ in range(2):  # memories have changed at the second
+        module.zero_grad()
+        loss, _ = model(batch, asked, preparing=preparing)
+        loss.backward()
+        losses.append(loss.detach())
+    return torch.stack(losses), {name: one.grad for name, one in module.named_parameters() if one.grad is not None}
+
+for name, entry in OBJECTIVES.items():
+    spec = {"cross_entropy": 1.0, name: {"weight": 1.0, **SMALL.get(name, {})}}
+    made = weighted_sum(spec)
+    made.build(pair.setup, seed=0)
+    preparing = "preparing" in entry.options
+    losses, gradients = lesson(made, slice(3 * rank, 3 * rank + 3), 2, preparing)
+    distributed.all_reduce(losses)
+    if rank == 0:
+        expected, reference = lesson(made, slice(0, 6), 1, preparing)
+        torch.testing.assert_close(losses / 2, expected, rtol=1e-4, atol=1e-5, msg=lambda text: name + text)
+        assert gradients.keys() == reference.keys(), name
+        for key, value in reference.items():
+            size = value.abs().max().item()
+            torch.testing.assert_close(
+                gradients[key], value, rtol=1e-3, atol=1e-4 * size + 1e-7, msg=lambda text: name + key + text
+            )
+    distributed.barrier()
+distributed.destroy_process_group()
+"""
+
+RUN = """
+import sys, torch
+from accelerate import Accelerator
+from limbeck.objectives import weighted_sum
+from limbeck.training import RunRecord, fit
+from tests.training.tiny import network, settings, stripes
+
+torch.set_num_threads(1)
+accelerator = Accelerator(cpu=True)
+spec = {"ce": 1, "rrd": {"negatives_count": 12}, "ft": {"weight": 1, "preparing": 0.3}, "sp": 0.1}
+with RunRecord.open(sys.argv[1], {"name": "tiny"}, writes=accelerator.is_main_process) as record:
+    fit(network(norm="instance"), stripes(40), weighted_sum(spec), settings=settings(steps=8, learning_rate=0.01),
+        record=record, seed=0, teacher=network(9), accelerator=accelerator)
+accelerator.end_training()
+"""
+
+
+def start(script: str, *arguments: str, processes: int) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    running = []
+    for rank in range(processes):
+        places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+        environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "true"}
+        if processes > 1:
+            environment |= {key: str(value) for key, value in places.items()}
+        command = [sys.executable, "-W", "ignore", "-c", script, *arguments]
+        running.append(subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stderr=subprocess.PIPE))
+    for process in running:
+        _, errors = process.communicate(timeout=600)
+        assert process.returncode == 0, errors
+
+
+def test_two_processes_equal_one_for_every_objective() -> None:
+    start(LESSON, processes=2)
+
+
+def test_a_run_of_two_processes_makes_the_student_of_one(tmp_path: Path) -> None:
+    found = []
+    for processes in (1, 2):
+        start(RUN, str(tmp_path / str(processes)), processes=processes)
+        found.append(Checkpoint.load(tmp_path / str(processes) / "checkpoint.safetensors").tensors)
+    assert found[0].keys() == found[1].keys()
+    for name, value in found[0].items():
+        if name.startswith(("student", "objective")):
+            assert (value.double() - found[1][name].double()).abs().max() < 1e-3, name
