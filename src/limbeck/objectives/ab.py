@@ -28,8 +28,8 @@ def ab(student_pre_activations: Stages, teacher_pre_activations: Stages, *, marg
     for after, (student, teacher) in enumerate(
         zip(reversed(student_pre_activations), reversed(teacher_pre_activations), strict=True)
     ):
-        on = teacher.detach() > 0
-        shortfall = torch.where(on, margin - student, margin + student).clamp_min(0)
+        side = torch.where(teacher > 0, -1.0, 1.0)
+        shortfall = (margin + side * student).relu()
         losses.append(shortfall.square().sum() / len(student) * (3 / 1000) / 2**after)
     return torch.stack(losses).sum()
 

@@ -27,9 +27,10 @@ def info_nce(
 
     Source: van den Oord, Li and Vinyals, arXiv 1807.03748 (2018).
     """
-    own = (student_embedding * teacher_embedding).sum(1, keepdim=True)
-    logits = torch.cat([own, student_embedding @ queue.t()], dim=1) / temperature
-    return (logits.logsumexp(1) - logits[:, 0]).mean()
+    scaled = student_embedding / temperature
+    own = (scaled * teacher_embedding).sum(1, keepdim=True)
+    logits = torch.cat([own, scaled @ queue.t()], dim=1)
+    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))
 
 
 def nce(scores: Tensor, images: int) -> Tensor:
@@ -42,10 +43,10 @@ def nce(scores: Tensor, images: int) -> Tensor:
     Source: Tian, Krishnan and Isola, "Contrastive representation distillation", ICLR 2020, equation 18.
     """
     share = (scores.shape[1] - 1) / images
-    constant = math.log(share + 1e-7)
-    own = F.softplus(constant - scores[:, 0])
-    others = F.softplus(scores[:, 1:] - constant) + constant - math.log(share)
-    return (own + others.sum(1)).mean()
+    constant = share + 1e-7
+    own = F.softplus(math.log(constant) - scores[:, 0])
+    others = (scores[:, 1:].exp() + constant).log().sum(1) - (scores.shape[1] - 1) * math.log(share)
+    return (own + others).mean()
 
 
 class CRD(Objective):

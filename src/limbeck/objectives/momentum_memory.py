@@ -113,10 +113,11 @@ class MomentumMemory(nn.Module):
         return found[0] - self.log_norms[0], found[1] - self.log_norms[1]
 
     def _products(self, embeddings: Tensor, memory: Tensor, rows: Tensor) -> Tensor:
+        embeddings = embeddings / self.temperature
         # All products are one matrix product, and smaller than the gathered memories unless the images are many.
         if len(memory) <= rows.shape[1] * memory.shape[1]:
-            return (embeddings @ memory.t()).gather(1, rows) / self.temperature
-        return torch.einsum("bd,bmd->bm", embeddings, memory[rows]) / self.temperature
+            return (embeddings @ memory.t()).gather(1, rows)
+        return torch.einsum("bd,bmd->bm", embeddings, memory[rows])
 
     @torch.no_grad()
     def update(self, student: Tensor, teacher: Tensor, rows: Tensor) -> None:
