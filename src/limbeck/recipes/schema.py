@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from limbeck.recipes.names import (
     BudgetSpec,
@@ -49,8 +49,9 @@ class Source(Part):
     in_memory: bool | None = None
 
 
-def _count_or_share(value: int | float) -> int | float:
-    if value < 0 or (isinstance(value, float) and value >= 1):
+def _count_or_share(value: Any) -> Any:
+    too_large = isinstance(value, float) and value >= 1
+    if isinstance(value, bool) or too_large or (isinstance(value, int | float) and value < 0):
         raise ValueError(f"must be a count of images >= 0 or a share below 1, got {value}")
     return value
 
@@ -64,7 +65,7 @@ class DataSettings(Part):
 
     train: Annotated[Source, _named("name")]
     test: Annotated[Source, _named("name")] | None = None
-    validation: Annotated[int | float, AfterValidator(_count_or_share)] = 0.1
+    validation: Annotated[int | float, BeforeValidator(_count_or_share)] = 0.1
     split_seed: Natural = 0
 
 

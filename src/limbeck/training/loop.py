@@ -172,7 +172,7 @@ def _teach(
             stopping = _agreed(stop, accelerator)
             if journal.due(state.step) or stopping:
                 journal.write(rate, stopping=stopping)
-            if stopping and state.step < journal.total:
+            if stopping:
                 raise Interrupted(f"stopped at step {state.step} of {journal.total}")
 
 
