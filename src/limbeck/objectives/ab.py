@@ -23,6 +23,10 @@ def ab(student_pre_activations: Stages, teacher_pre_activations: Stages, *, marg
 
     Source: Heo, Lee, Yun and Choi, "Knowledge transfer via distillation of activation boundaries formed by hidden
     neurons", AAAI 2019; the scale is that of the CRD benchmark.
+
+    Example:
+        >>> ab([torch.zeros(1, 2, 4, 4)], [torch.ones(1, 2, 4, 4)])
+        tensor(0.0960)
     """
     losses = []
     for after, (student, teacher) in enumerate(

@@ -19,6 +19,10 @@ def at(student_stages: Stages, teacher_stages: Stages) -> Tensor:
         teacher_stages: as many maps; they receive no gradient.
 
     Source: Zagoruyko and Komodakis, "Paying more attention to attention", ICLR 2017.
+
+    Example:
+        >>> at([torch.ones(1, 2, 2, 2)], [torch.eye(2).expand(1, 3, 2, 2)])
+        tensor(0.1464)
     """
     losses = []
     for student, teacher in zip(student_stages, teacher_stages, strict=True):

@@ -19,6 +19,10 @@ def cc(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
 
     Source: Peng et al., "Correlation congruence for knowledge distillation", ICCV 2019; in the form of the CRD
     benchmark, whose code the authors gave.
+
+    Example:
+        >>> cc(torch.tensor([[1.0], [2.0], [4.0]]), torch.zeros(3, 1))
+        tensor(5.)
     """
     difference = (student_embedding - teacher_embedding).abs()
     return (difference[:-1] * difference[1:]).sum() / max(1, len(difference) - 1)

@@ -26,6 +26,10 @@ def info_nce(
         temperature: T > 0.
 
     Source: van den Oord, Li and Vinyals, arXiv 1807.03748 (2018).
+
+    Example:
+        >>> info_nce(torch.eye(2), torch.eye(2), torch.eye(2), temperature=1.0)
+        tensor(0.8620)
     """
     scaled = student_embedding / temperature
     own = (scaled * teacher_embedding).sum(1, keepdim=True)
@@ -41,6 +45,10 @@ def nce(scores: Tensor, images: int) -> Tensor:
         images: n, how many the negatives are drawn from.
 
     Source: Tian, Krishnan and Isola, "Contrastive representation distillation", ICLR 2020, equation 18.
+
+    Example:
+        >>> nce(torch.zeros(2, 5), images=8)
+        tensor(4.7999)
     """
     share = (scores.shape[1] - 1) / images
     constant = share + 1e-7

@@ -30,6 +30,10 @@ def dist(
         standardise: compare logits at mean 0 and deviation 1.
 
     Source: Huang, You, Wang, Qian and Xu, "Knowledge distillation from a stronger teacher", NeurIPS 2022.
+
+    Example:
+        >>> dist(torch.eye(3), torch.eye(3).flip(0))
+        tensor(32.)
     """
     student, teacher = as_compared(student_logits, teacher_logits, standardise)
     student, teacher = (student / temperature).softmax(1), (teacher / temperature).softmax(1)

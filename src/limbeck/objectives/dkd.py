@@ -34,6 +34,10 @@ def dkd(
         standardise: compare logits at mean 0 and deviation 1.
 
     Source: Zhao, Cui, Song, Qiu and Liang, "Decoupled knowledge distillation", CVPR 2022.
+
+    Example:
+        >>> dkd(torch.zeros(1, 3), torch.tensor([[4.0, 0.0, 2.0]]), torch.tensor([0]))
+        tensor(4.8939)
     """
     student, teacher = as_compared(student_logits, teacher_logits, standardise)
     student_binary, student_others = _decoupled(student / temperature, labels)

@@ -32,6 +32,10 @@ def ea_kd(
 
     Source: Su, Tseng, Pu, Zhao, Yang, Chen and Lee, "EA-KD: entropy-based adaptive knowledge distillation",
     arXiv 2311.13621 (2023).
+
+    Example:
+        >>> ea_kd(torch.zeros(1, 3), torch.tensor([[4.0, 0.0, 2.0]]))
+        tensor(1.2112)
     """
     divergence = divergences(student_logits, teacher_logits, temperature=temperature, standardise=standardise)
     student, teacher = (_entropy(one.detach() / entropy_temperature) for one in (student_logits, teacher_logits))

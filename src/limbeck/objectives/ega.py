@@ -19,6 +19,10 @@ def ega(student_embedding: Tensor, teacher_embedding: Tensor, *, node: float = 1
 
     Source: Ma, Chen and Akata, "Distilling knowledge from self-supervised teacher by embedding graph alignment",
     BMVC 2022.
+
+    Example:
+        >>> ega(torch.eye(3), torch.eye(3))
+        tensor(1.2247)
     """
     student, teacher = _centred(student_embedding), _centred(teacher_embedding.detach())
     across = teacher @ student.t()

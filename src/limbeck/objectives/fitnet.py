@@ -17,6 +17,10 @@ def fitnet(student_stage: Tensor, teacher_stage: Tensor) -> Tensor:
         teacher_stage: [B, C, H, W]; receives no gradient.
 
     Source: Romero, Ballas, Kahou, Chassang, Gatta and Bengio, "FitNets: hints for thin deep nets", ICLR 2015.
+
+    Example:
+        >>> fitnet(torch.zeros(1, 2, 4, 4), torch.ones(1, 2, 4, 4))
+        tensor(1.)
     """
     return F.mse_loss(student_stage, teacher_stage.detach())
 

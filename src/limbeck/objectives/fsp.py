@@ -22,6 +22,10 @@ def fsp(student_stages: Stages, teacher_stages: Stages) -> Tensor:
         teacher_stages: as many maps of equal channels; they receive no gradient.
 
     Source: Yim, Joo, Bae and Kim, "A gift from knowledge distillation", CVPR 2017.
+
+    Example:
+        >>> fsp([torch.zeros(1, 2, 4, 4)] * 2, [torch.ones(1, 2, 4, 4)] * 2)
+        tensor(1.)
     """
     flows = zip(_flows(student_stages), _flows([one.detach() for one in teacher_stages]), strict=True)
     losses = [(student - teacher).square().mean() for student, teacher in flows]

@@ -23,6 +23,10 @@ def ft(student_factor: Tensor, teacher_factor: Tensor, *, power: int = 2, norm: 
         norm: of the differences, >= 1.
 
     Source: Kim, Park and Kwak, "Paraphrasing complex network: network compression via factor transfer", NeurIPS 2018.
+
+    Example:
+        >>> ft(torch.ones(1, 2, 2, 2), torch.eye(2).expand(1, 3, 2, 2))
+        tensor(0.3536)
     """
     student, teacher = same_size(student_factor, teacher_factor.detach())
     return (attention(student, power) - attention(teacher, power)).abs().pow(norm).mean()

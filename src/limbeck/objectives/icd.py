@@ -26,6 +26,10 @@ def icd(
 
     Source: Giakoumoglou and Stathaki, "Discriminative and consistent representation distillation", arXiv 2407.11802
     (2024); invariant consistency distillation (ICD) in its first version.
+
+    Example:
+        >>> icd(torch.eye(2), torch.eye(2), torch.tensor(2.0), torch.tensor(0.0))
+        tensor(0.1269)
     """
     logits = F.normalize(student_embedding) @ F.normalize(teacher_embedding).t() * scale + bias
     told_apart = F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))

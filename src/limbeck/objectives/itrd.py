@@ -70,6 +70,10 @@ def itrd(
         correlation_weight, mutual_weight: >= 0. The benchmark that the golden numbers are of adds both with weight 1.
 
     Source: Miles, Rodriguez and Mikolajczyk, "Information theoretic representation distillation", BMVC 2022.
+
+    Example:
+        >>> itrd(torch.eye(3), torch.eye(3).flip(0))
+        tensor(4.5127)
     """
     projected = student_embedding if projected is None else projected
     correlated = correlation(projected, teacher_embedding, alpha=alpha)

@@ -26,6 +26,10 @@ def kdsvd(student_stages: Stages, teacher_stages: Stages, *, vectors: int = 1) -
         vectors: k >= 1.
 
     Source: Lee, Kim and Song, "Self-supervised knowledge distillation using singular value decomposition", ECCV 2018.
+
+    Example:
+        >>> kdsvd([torch.ones(1, 2, 4, 4)] * 2, [torch.ones(1, 2, 4, 4)] * 2)
+        tensor(0.)
     """
     losses, before = [], None
     for student, teacher in zip(student_stages, teacher_stages, strict=True):

@@ -37,6 +37,10 @@ def mlkd(
 
     Source: Jin, Wang and Lin, "Multi-level logit distillation", CVPR 2023; the share in place of a mask:
     https://github.com/sunshangquan/logit-standardization-KD
+
+    Example:
+        >>> mlkd(torch.zeros(2, 3), torch.tensor([[4.0, 0.0, 2.0], [0.0, 4.0, 0.0]]))
+        tensor(8.1096)
     """
     teacher_logits = teacher_logits.detach()
     images, classes = _shares(teacher_logits) if confident else (1.0, 1.0)

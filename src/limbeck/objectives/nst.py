@@ -22,6 +22,10 @@ def nst(student_stages: Stages, teacher_stages: Stages) -> Tensor:
 
     Source: Huang and Wang, "Like what you like: knowledge distill via neuron selectivity transfer", arXiv 1707.01219
     (2017).
+
+    Example:
+        >>> nst([torch.ones(1, 2, 2, 2)], [torch.eye(2).expand(1, 3, 2, 2)])
+        tensor(1.0000)
     """
     losses = []
     for student, teacher in zip(student_stages, teacher_stages, strict=True):

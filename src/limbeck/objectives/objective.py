@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from inspect import signature
+from functools import cache
+from inspect import Parameter, ismethod, signature
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -80,16 +81,23 @@ class Objective(nn.Module, ABC):
     @property
     def needs(self) -> tuple[str, ...]:
         """Signals that `forward` takes, in its order."""
-        return arguments(self.forward)
+        return tuple(arguments(self.forward))
 
     def outputs_needed(self, who: str) -> frozenset[str]:
         """Fields of `Outputs` that `forward` reads of the "student" or of the "teacher"."""
         return outputs_among(self.needs, who)
 
 
-def arguments(loss: Callable[..., Tensor]) -> tuple[str, ...]:
-    """Signals that a loss takes, in its order."""
-    return tuple(signature(loss).parameters)
+def arguments(loss: Callable[..., Tensor]) -> dict[str, bool]:
+    """Signals that a loss takes, in its order, and whether it must be given them."""
+    # By function and not by bound method, since the table outlives the module.
+    return _parameters(loss.__func__, bound=True) if ismethod(loss) else _parameters(loss, bound=False)
+
+
+@cache
+def _parameters(function: Callable[..., Tensor], *, bound: bool) -> dict[str, bool]:
+    found = list(signature(function).parameters.values())[int(bound) :]
+    return {one.name: one.default is Parameter.empty for one in found}
 
 
 def outputs_among(needs: tuple[str, ...], who: str) -> frozenset[str]:

@@ -16,6 +16,10 @@ def pkt(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
         teacher_embedding: [B, D'], D' free; receives no gradient.
 
     Source: Passalis and Tefas, "Learning deep representations with probabilistic knowledge transfer", ECCV 2018.
+
+    Example:
+        >>> pkt(torch.eye(2), torch.ones(2, 3))
+        tensor(0.0294)
     """
     student, teacher = _neighbours(student_embedding), _neighbours(teacher_embedding.detach())
     return (teacher * ((teacher + _EPSILON) / (student + _EPSILON)).log()).mean()

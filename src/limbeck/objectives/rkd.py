@@ -25,6 +25,10 @@ def rkd(student_embedding: Tensor, teacher_embedding: Tensor, *, distance: float
         distance, angle: weights of the parts, >= 0.
 
     Source: Park, Kim, Lu and Cho, "Relational knowledge distillation", CVPR 2019.
+
+    Example:
+        >>> rkd(torch.eye(3), torch.tensor([[0.0], [1.0], [3.0]]))
+        tensor(6.0185)
     """
     teacher_embedding = teacher_embedding.detach()
     distances = F.smooth_l1_loss(_distances(student_embedding), _distances(teacher_embedding))

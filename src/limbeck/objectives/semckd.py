@@ -20,6 +20,10 @@ def semckd(differences: Tensor, attention: Tensor) -> Tensor:
 
     Source: Chen, Mei, Zhang, Wang, Wang, Feng and Chen, "Cross-layer distillation with semantic calibration",
     AAAI 2021.
+
+    Example:
+        >>> semckd(torch.ones(4, 3, 2), torch.full((4, 3, 2), 0.5))
+        tensor(1.)
     """
     return (attention * differences).sum(2).mean()
 

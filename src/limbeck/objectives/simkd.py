@@ -19,6 +19,10 @@ def simkd(student_stage: Tensor, teacher_stage: Tensor) -> Tensor:
 
     Source: Chen, Mei, Zhang, Wang, Feng and Chen, "Knowledge distillation with the reused teacher classifier",
     CVPR 2022.
+
+    Example:
+        >>> simkd(torch.zeros(1, 2, 4, 4), torch.ones(1, 2, 4, 4))
+        tensor(1.)
     """
     return F.mse_loss(student_stage, teacher_stage.detach())
 

@@ -19,6 +19,10 @@ def sp(student_stages: Stages, teacher_stages: Stages) -> Tensor:
         teacher_stages: as many maps; they receive no gradient.
 
     Source: Tung and Mori, "Similarity-preserving knowledge distillation", ICCV 2019.
+
+    Example:
+        >>> sp([torch.eye(2).view(2, 2, 1, 1)], [torch.ones(2, 3, 1, 1)])
+        tensor(0.2929)
     """
     losses = [
         (_similarities(student) - _similarities(teacher.detach())).square().mean()

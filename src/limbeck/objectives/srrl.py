@@ -23,6 +23,10 @@ def srrl(
 
     Source: Yang, Martinez, Bulat and Tzimiropoulos, "Knowledge distillation via softmax regression representation
     learning", ICLR 2021.
+
+    Example:
+        >>> srrl(torch.zeros(1, 2), torch.ones(1, 2), torch.ones(1, 1), lambda x: x.sum(1, keepdim=True))
+        tensor(2.)
     """
     features = F.mse_loss(student_embedding, teacher_embedding.detach())
     return features + F.mse_loss(head(student_embedding), teacher_logits.detach())

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -106,11 +105,7 @@ class WeightedSum(nn.Module):
 
 def _given(loss: Callable[..., Tensor], signals: Signals) -> dict[str, Any]:
     """What a loss takes, less what has a default and is not there."""
-    return {
-        name: signals[name]
-        for name, parameter in signature(loss).parameters.items()
-        if name in signals or parameter.default is Parameter.empty
-    }
+    return {name: signals[name] for name, required in arguments(loss).items() if required or name in signals}
 
 
 def weighted_sum(spec: str | Mapping[str, Any] | WeightedSum) -> WeightedSum:
@@ -158,9 +153,9 @@ def _objective(name: str, options: dict[str, Any]) -> Objective:
     for option, value in options.items():
         if option not in allowed:
             raise unknown_name(f"option of objective {name!r}:", option, [*allowed, "weight"])
-        kind = _KINDS[type(allowed[option])]
-        if not (isinstance(value, kind[1]) and isinstance(value, bool) == isinstance(allowed[option], bool)):
-            raise UserError(f"`objective.{name}.{option}` must be {kind[0]}, got {value!r}.")
+        described, kind = _KINDS[type(allowed[option])]
+        if not (isinstance(value, kind) and isinstance(value, bool) == isinstance(allowed[option], bool)):
+            raise UserError(f"`objective.{name}.{option}` must be {described}, got {value!r}.")
     return BUILDERS[name](**options)
 
 

@@ -22,6 +22,10 @@ def vid(predicted: Tensor, variance: Tensor, teacher_stage: Tensor) -> Tensor:
 
     Source: Ahn, Hu, Damianou, Lawrence and Dai, "Variational information distillation for knowledge transfer",
     CVPR 2019.
+
+    Example:
+        >>> vid(torch.zeros(1, 2, 4, 4), torch.ones(2), torch.ones(1, 2, 4, 4))
+        tensor(0.5000)
     """
     variance = variance.view(1, -1, 1, 1)
     return (0.5 * ((predicted - teacher_stage.detach()).square() / variance + variance.log())).mean()

@@ -33,6 +33,10 @@ def wsld(
 
     Source: Zhou, Song, Chen, Zhou, Wang, Yuan and Zhang, "Rethinking soft labels for knowledge distillation: a
     bias-variance tradeoff perspective", ICLR 2021.
+
+    Example:
+        >>> wsld(torch.zeros(1, 3), torch.tensor([[4.0, 0.0, 0.0]]), torch.tensor([0]))
+        tensor(12.0847)
     """
     student, teacher = as_compared(student_logits, teacher_logits, standardise)
     soft = -((teacher / temperature).softmax(1) * F.log_softmax(student / temperature, dim=1)).sum(1)
