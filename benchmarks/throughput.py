@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
@@ -159,7 +159,9 @@ def usual_distilling(images: ImageSet, teacher: Classifier, options: argparse.Na
 
 
 def bare_student(student: Classifier, options: argparse.Namespace) -> float:
-    network = in_order(student.network, options).train()
+    network = student.network.to(memory_format=torch.channels_last).train()
+    if options.compile:
+        network.compile()
     dtype = resolve_precision("auto", CPU)
     inputs, labels = one_batch(options.batch_size, torch.float32), torch.randint(0, 10, (options.batch_size,))
 
@@ -176,8 +178,8 @@ def bare_student(student: Classifier, options: argparse.Namespace) -> float:
 
 def bare_teacher(teacher: Classifier, options: argparse.Namespace) -> float:
     dtype = resolve_precision("auto", CPU)
-    frozen = FrozenTeacher(teacher, device=CPU, dtype=dtype)
-    network, inputs = in_order(frozen.classifier.network, options), one_batch(options.batch_size, dtype)
+    network = FrozenTeacher(teacher, device=CPU, dtype=dtype, compile=options.compile).classifier.network
+    inputs = one_batch(options.batch_size, dtype)
 
     def steps() -> Iterator[None]:
         for _ in range(WARM_UP + options.steps):
@@ -186,13 +188,6 @@ def bare_teacher(teacher: Classifier, options: argparse.Namespace) -> float:
             yield
 
     return rate_of(steps(), options.batch_size)
-
-
-def in_order(network: nn.Module, options: argparse.Namespace) -> nn.Module:
-    network = network.to(memory_format=torch.channels_last)
-    if options.compile:
-        network.compile()
-    return network
 
 
 def one_batch(batch_size: int, dtype: torch.dtype) -> Tensor:

@@ -24,6 +24,7 @@ def test_table(name: str) -> None:
     assert named.url.endswith(named.file)
 
 
+@pytest.mark.slow
 def test_loads(weights_root: Path) -> None:
     teacher = load("CIFAR10-resnet20")
     assert teacher.name == "resnet20_option_a"

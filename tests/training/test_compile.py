@@ -1,0 +1,27 @@
+"""The compiled loop teaches what the plain one does."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from tests.training.conftest import Run
+from tests.training.tiny import settings, weights
+
+from limbeck.models import load, save
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler (Debian: g++)"),
+    # The compiler warns of its own use of deprecated parts of torch.
+    pytest.mark.filterwarnings("ignore"),
+]
+
+
+def test_compiled_run_equals_plain_run_and_its_student_is_saved(teach: Run, tmp_path: Path) -> None:
+    plain = teach("plain", settings=settings(precision="fp32"))
+    compiled = teach("compiled", settings=settings(precision="fp32", compile=True))
+    for name, value in plain.student.state_dict().items():
+        torch.testing.assert_close(compiled.student.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+    save(compiled.student, tmp_path / "student")
+    assert weights(load(tmp_path / "student")).keys() == weights(plain.student).keys()
