@@ -65,7 +65,7 @@ def about(version: Annotated[bool, typer.Option("--version", help="Show the vers
 
 @verb
 def demo(out: Annotated[Path, typer.Option("--out", help="Where to.")] = Path("demo")) -> None:
-    """Three minutes on two cores: the whole idea on handwritten digits, from a teacher to a report."""
+    """A minute or two on two cores: the whole idea on handwritten digits, from a teacher to a report."""
     _run("digits-demo", [], out, resume=True, verbs=("compare",), again="limbeck demo")
 
 
