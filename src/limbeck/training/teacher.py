@@ -41,7 +41,6 @@ class FrozenTeacher(nn.Module):
         self.classifier = classifier
         self.device = device
         self.dtype = dtype
-        self.passes = 0
         if dtype != torch.float32:
             classifier.network.to(dtype)
         if compile:
@@ -53,7 +52,6 @@ class FrozenTeacher(nn.Module):
 
     def forward(self, images: Tensor, want: Collection[str] = ("logits",)) -> Outputs:
         """Outputs for images uint8 or in [0, 1], [B, C, H, W]."""
-        self.passes += len(images)
         with torch.inference_mode(), autocast(self.device, self.dtype):
             outputs = self.classifier(images, want=want)
         # Copies made outside of inference mode, as losses must save them for their own backward pass.
