@@ -58,7 +58,9 @@ def test_comparison_folder(finished: Path) -> None:
     assert results["teacher"]["evaluation"]["n"] == 107
     assert (finished / "galleries" / "entropy@12-images.safetensors").exists()
     assert "<svg" in (finished / "frontier.svg").read_text()
-    assert "balanced-random" in (finished / "report.html").read_text()
+    page = (finished / "report.html").read_text()
+    assert "balanced-random" in page
+    assert "Chosen, highest entropy" in page
 
 
 def test_finished_runs_are_not_repeated_and_new_ones_are_added(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,16 +101,16 @@ def _curves(records: Records, styles: dict[str, style.Arm], kind: str, key: str)
 
 def galleries_section(folder: Path, results: Row) -> Section | None:
     """The user's arms first, smaller budgets first, until the page would become heavy."""
-    order = list(dict.fromkeys((run["control"], run["images"], run["arm"], run["budget"]) for run in results["runs"]))
+    first = {Path(run["folder"]).parent.name: run for run in reversed(results["runs"]) if run.get("folder")}
     blocks: list[Block] = []
     spent, left_out = 0, 0
-    for _, _, arm, budget in sorted(order, key=lambda one: one[:2]):
-        groups = gallery(folder / "galleries" / f"{arm}@{budget}.safetensors")
+    for group, run in sorted(reversed(first.items()), key=lambda one: (one[1]["control"], one[1]["images"])):
+        groups = gallery(folder / "galleries" / f"{group}.safetensors")
         size = sum(len(picture.uri) for _, pictures in groups for picture in pictures)
         if groups and spent + size > _GALLERY_BYTES:
             left_out += 1
         elif groups:
-            blocks.append(Gallery(f"{text.name(arm)} at {budget}", groups, open=not blocks))
+            blocks.append(Gallery(f"{text.name(run['arm'])} at {run['budget']}", groups, open=not blocks))
             spent += size
     if left_out:
         blocks.append(Note(f"{left_out} more lie in galleries/ and were left out to keep this page light."))
