@@ -14,8 +14,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from limbeck.errors import UserError, closest, unknown_name
-from limbeck.recipes.packaged import find_recipe
+from limbeck.recipes.packaged import find_recipe, packaged_recipes
 from limbeck.recipes.yaml_files import load_mapping
 
 SHORT = {"teacher": "weights", "student": "model", "train": "name", "test": "name"}
@@ -54,6 +56,49 @@ def with_bases(content: dict[str, Any], path: Path | None = None, above: tuple[P
         raise UserError(f"the bases of {origin} lead in a circle ({names}); drop one `base`.")
     lower = with_bases(load_mapping(found), found, chain)
     return laid_over({key: value for key, value in lower.items() if key not in _OWN}, content)
+
+
+def copy_recipe(name: str, destination: str | Path | None) -> Path:
+    """Makes a packaged recipe the user's own, with its bases written into it; returns where it is.
+
+    Args:
+        name: a packaged recipe.
+        destination: a file or an existing folder; by default `<name>.yaml` here.
+
+    Raises:
+        UserError: unknown name, or the destination exists.
+    """
+    source = find_recipe(name)
+    target = Path(destination or f"{source.stem}.yaml")
+    if target.is_dir():
+        target = target / source.name
+    if target.exists():
+        raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another destination.")
+    if not target.parent.is_dir():
+        raise UserError(f"there is no folder {str(target.parent)!r}; make it first, or choose another destination.")
+    text = source.read_text()
+    if "base" in load_mapping(source):
+        text = yaml.safe_dump(load_recipe(source), sort_keys=False, default_flow_style=None, width=120)
+    target.write_text(text)
+    return target
+
+
+def made_by(folder: str | Path) -> str:
+    """The command that makes a run folder in runs/, where a packaged recipe does, else nothing.
+
+    Example:
+        >>> made_by("runs/cifar100-teacher-resnet56")
+        'limbeck run cifar100-teacher -s network=resnet56'
+    """
+    place = Path(folder)
+    for recipe, path in packaged_recipes().items() if place.parent == Path("runs") else ():
+        if place.name == recipe:
+            return f"limbeck run {recipe}"
+        for choice, options in (load_recipe(path).get("choices") or {}).items():
+            for option in options:
+                if place.name == f"{recipe}-{option}":
+                    return f"limbeck run {recipe} -s {choice}={option}"
+    return ""
 
 
 def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,9 +38,8 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
         origin, content = "the recipe", with_bases(copy.deepcopy(dict(source)))
     else:
         origin, content = f"recipe {str(source)!r}", load_recipe(find_recipe(str(source)))
-    choices = content.get("choices")
-    names = choices.keys() if isinstance(choices, Mapping) else ()
-    choosing = [one for one in overrides if one.partition("=")[0].strip() in names]
+    # What no recipe knows can only be a choice, or a misspelt one.
+    choosing = [one for one in overrides if one.partition("=")[0].strip().split(".")[0] not in Recipe.model_fields]
     for override in choosing:
         _apply(content, override)
     content = chosen(content, origin, Recipe.model_fields)
