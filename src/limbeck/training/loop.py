@@ -1,7 +1,7 @@
 """The loop: one for training from labels and for distilling, on one process or many."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,6 +32,7 @@ from limbeck.training.state import Chosen, LoopState
 from limbeck.training.teacher import FrozenTeacher
 from limbeck.training.threads import threads_for, work_of_step
 from limbeck.training.validation import validate
+from limbeck.training.view_cache import ViewCache, open_view_cache
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class TrainingResult:
         student: the student given, after the last step.
         chosen: the student at its best validation; None without validation images.
         steps: of the whole run.
-        teacher_passes: images shown to the teacher.
+        teacher_passes: answers of the teacher to an image.
+        teacher_passes_saved: how many of these it gave before and were read from the view cache.
         seconds: wall-clock time in the loop.
     """
 
@@ -50,6 +52,7 @@ class TrainingResult:
     chosen: Chosen | None
     steps: int
     teacher_passes: int
+    teacher_passes_saved: int
     seconds: float
 
 
@@ -93,9 +96,11 @@ def fit(
     check_processes(settings, accelerator.num_processes)
     device, total = accelerator.device, settings.total_steps(len(images))
     dtype = resolve_precision(settings.precision, device)
+    progress = progress or Silent()
+    views = augmentation(settings.views, per_image=settings.views_per_image)
     batches = BatchStream(
         images,
-        augmentation=augmentation(settings.views),
+        augmentation=views,
         batch_size=settings.batch_size,
         seed=seed,
         device=device,
@@ -106,6 +111,9 @@ def fit(
     objective.build(meet(student, teacher, objective, images, batches[0], settings.batch_size), seed=seed)
     phases = Phases.of(objective, settings, total)
     frozen = _freeze(teacher, objective, device=device, dtype=dtype, settings=settings)
+    cache = None
+    if frozen is not None and settings.cache:
+        cache = open_view_cache(frozen, images, views, settings.cache, say=progress.say)
     processes = accelerator.num_processes
     student = _place(student, device, settings)
     lesson = Lesson(student, objective, device=device, dtype=dtype, processes=processes).to(device)
@@ -124,18 +132,23 @@ def fit(
             total=total,
             epoch_images=len(images),
             average=partial(_average, accelerator),
+            processes=processes,
             boundary=phases.preparing,
             validate=judge,
-            progress=progress or Silent(),
+            progress=progress,
         )
-        with closing(journal):
-            _teach(lesson, frozen, batches, state, journal, phases, accelerator)
-    return TrainingResult(student, state.chosen, total, state.teacher_passes, state.seconds)
+        with closing(journal), closing(cache) if cache is not None else nullcontext():
+            if cache is not None:
+                cache.verify(batches[state.step].images, batches.entries(state.step))
+            _teach(lesson, frozen, cache, batches, state, journal, phases, accelerator)
+    passes, saved = state.teacher_passes, state.teacher_passes_saved
+    return TrainingResult(student, state.chosen, total, passes, saved, state.seconds)
 
 
 def _teach(
     lesson: Lesson,
     frozen: FrozenTeacher | None,
+    cache: ViewCache | None,
     batches: BatchStream,
     state: LoopState,
     journal: Journal,
@@ -154,7 +167,11 @@ def _teach(
                 state.optimizer.state.clear()  # momenta of the preparing phase
             batch = batches[step]
             wanted = objective.outputs_needed("teacher", preparing=preparing)
-            asked = frozen(batch.images, want=wanted | {"logits"}) if frozen is not None and wanted else None
+            asked, remembered = None, 0
+            if cache is not None and wanted:
+                asked, remembered = cache(batch.images, batches.entries(step), wanted)
+            elif frozen is not None and wanted:
+                asked = frozen(batch.images, want=wanted | {"logits"})
             loss, terms = model(batch, asked, preparing=preparing, progress=phases.progress(step))
 
             rate = phases.learning_rate(step)
@@ -168,7 +185,7 @@ def _teach(
 
             state.step = step + 1
             state.teacher_passes += settings.batch_size if asked is not None else 0
-            journal.add(step, loss, terms)
+            journal.add(step, loss, terms, remembered=remembered)
             stopping = _agreed(stop, accelerator)
             if journal.due(state.step) or stopping:
                 journal.write(rate, stopping=stopping)

@@ -9,6 +9,8 @@ from limbeck.models.classifier import Classifier
 from limbeck.objectives.sums import WeightedSum
 from limbeck.training.checkpoint import Checkpoint
 
+_COUNTERS = ("seconds", "teacher_passes", "teacher_passes_saved")
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -29,6 +31,7 @@ class LoopState:
     step: int = 0
     seconds: float = 0.0
     teacher_passes: int = 0
+    teacher_passes_saved: int = 0
     chosen: Chosen | None = None
     saved_step: int | None = None
 
@@ -44,7 +47,7 @@ class LoopState:
             saved.put(prefix, module.state_dict())
         saved.put_optimizer("optimizer", self.optimizer)
         saved.put("random", _random_state())
-        saved.notes |= {"seconds": self.seconds, "teacher_passes": self.teacher_passes}
+        saved.notes |= {name: getattr(self, name) for name in _COUNTERS}
         if self.chosen is not None:
             saved.put("chosen", self.chosen.weights)
             saved.notes["chosen"] = {"step": self.chosen.step, "top1": self.chosen.top1}
@@ -56,8 +59,8 @@ class LoopState:
         saved.restore_optimizer("optimizer", self.optimizer)
         _set_random_state(saved.take("random"))
         self.step = self.saved_step = saved.step
-        self.seconds = saved.notes["seconds"]
-        self.teacher_passes = saved.notes["teacher_passes"]
+        for name in _COUNTERS:
+            setattr(self, name, saved.notes.get(name, 0))
         if "chosen" in saved.notes:
             self.chosen = Chosen(**saved.notes["chosen"], weights=saved.take("chosen"))
 
