@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from tests.recipes.tiny_recipes import comparison
+from tests.recipes.tiny_recipes import comparison, objectives
 
 from limbeck.errors import UserError
 from limbeck.recipes import compare as compare_module
 from limbeck.recipes.artefacts import write_report
 from limbeck.recipes.compare import compare
 from limbeck.recipes.reading import read_recipe
+from limbeck.report import write_comparison_report
 from limbeck.training import Silent
 from limbeck.transfer.select.catalogue import CONTROLS
 
@@ -57,7 +58,9 @@ def test_comparison_folder(finished: Path) -> None:
     assert results["teacher"]["evaluation"]["n"] == 107
     assert (finished / "galleries" / "entropy@12-images.safetensors").exists()
     assert "<svg" in (finished / "frontier.svg").read_text()
-    assert "balanced-random" in (finished / "report.html").read_text()
+    page = (finished / "report.html").read_text()
+    assert "balanced-random" in page
+    assert "Chosen, highest entropy" in page
 
 
 def test_finished_runs_are_not_repeated_and_new_ones_are_added(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +87,33 @@ def test_finished_runs_are_not_repeated_and_new_ones_are_added(copied: Copied, m
     assert len(made) == 6
 
 
+def test_objectives_on_all_the_data_and_a_later_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare_module, "write_comparison_report", write_comparison_report)
+    folder = tmp_path / "objectives"
+    content = objectives(seeds=[0])
+    compare(read_recipe(content), folder)
+    content["compare"]["arms"]["dkd"] = {"objective": "dkd"}
+    results = compare(read_recipe(content, ["compare.baseline=kd"]), folder, resume=True)
+    assert [(row["arm"], row["images"]) for row in results["table"]] == [
+        ("kd", 400),
+        ("at", 400),
+        ("dkd", 400),
+        ("full-no-teacher", 400),
+    ]
+    assert not (folder / "galleries").exists()
+    assert "<svg" in (folder / "arms.svg").read_text()
+    page = (folder / "report.html").read_text()
+    for words in (
+        "at is ",
+        " kd with a single seed",
+        "full data without teacher",
+        "labels of all training images alone",
+    ):
+        assert words in page, words
+    for words in (" at all", "Budget</th>", "random images at each budget"):
+        assert words not in page, words
+
+
 def test_what_holds_runs_already_may_not_change(copied: Copied) -> None:
     folder = copied()
     recipe = (folder / "recipe.yaml").read_text()
@@ -100,6 +130,7 @@ def test_comparison_of_an_earlier_version_resumes(copied: Copied) -> None:
     for written in folder.rglob("recipe.yaml"):
         content = yaml.safe_load(written.read_text())
         del content["device"], content["training"]["compile"]
+        content.get("compare", {}).pop("baseline", None)
         written.write_text(yaml.safe_dump(content))
     go(folder)
 

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from tests.recipes.tiny_recipes import comparison, one_run
+from tests.recipes.tiny_recipes import comparison, objectives, one_run
 
 from limbeck.errors import UserError
 from limbeck.recipes.plan import Cell, plan
@@ -63,3 +63,21 @@ def test_what_no_comparison_can_be_made_of() -> None:
     for key, missing in (("teacher", "no `teacher`"), ("data.test", "no `data.test`")):
         with pytest.raises(UserError, match=missing):
             plan(read_recipe(comparison(), [f"{key}=null"]))
+
+
+def test_without_budgets_all_arms_learn_from_all_images_beside_labels_alone() -> None:
+    planned = plan(read_recipe(objectives(seeds=[3, 5], without_teacher={"learning_rate": 0.5})))
+    assert [(cell.arm, cell.control, cell.recipe.seed) for cell in planned] == [
+        (arm, arm == "full-no-teacher", seed) for seed in (3, 5) for arm in ("kd", "at", "full-no-teacher")
+    ]
+    assert {cell.budget_label for cell in planned} == {"all"}
+    assert [cell.folder for cell in planned[:2]] == ["runs/kd/seed-3", "runs/at/seed-3"]
+    assert all(cell.recipe.select is None for cell in planned)
+    assert [cell.recipe.resolved_objective() for cell in planned[1:3]] == [{"ce": 1, "at": 1000}, {"cross_entropy": 1}]
+    assert [cell.recipe.training.learning_rate for cell in planned[1:3]] == [0.05, 0.5]
+
+
+def test_with_budgets_an_arm_without_criterion_chooses_by_entropy() -> None:
+    arms = {"kd": {"objective": "kd"}, "at": {"objective": "at", "select": "random"}}
+    chosen = {cell.arm: cell.recipe.select for cell in cells(arms=arms)}
+    assert [one and one.criterion for one in (chosen["kd"], chosen["at"])] == ["entropy", "random"]

@@ -72,6 +72,11 @@ def test_a_short_recipe_is_filled_in() -> None:
         (["compare.budgets=[1.5]"], "compare.budgets.0: `budget` as a share must be at most 1"),
         (["compare.budgets=[0.1, 10%]"], "compare: `budgets` must be distinct, got 10 %, 10 %"),
         (["compare.seeds=[0, 0]"], "compare: `seeds` must be distinct, got 0, 0"),
+        (["compare.budgets=null"], "compare: `budgets` must be given for arms that `select` images, as 'entropy' does"),
+        (
+            ["compare.baseline=entrpy"],
+            "unknown `baseline` 'entrpy'; did you mean 'entropy'? it must be one of the arms",
+        ),
         (["compare.arms={}"], "`arms` must hold at least one arm"),
         (["compare.arms=[random]"], "compare.arms: must be a mapping of keys to values, got ['random']"),
         (["compare.arms.random=entropy"], "the control 'random' is added by itself"),

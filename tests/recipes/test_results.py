@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.recipes.tiny_recipes import comparison
+from tests.recipes.tiny_recipes import comparison, objectives
 
 from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import read_recipe
@@ -84,3 +84,30 @@ def test_notes_say_what_was_equal(folder: Path) -> None:
     ]
     epochs = read_recipe(comparison(budgets=[12, 24]), ["training.epochs=3"])
     assert collect(folder, epochs)["notes"][0].startswith("Every run takes 3 epochs of its own transfer set")
+
+
+def test_without_budgets_arms_are_set_against_the_baseline_and_labels_alone(tmp_path: Path) -> None:
+    (tmp_path / "networks.json").write_text(json.dumps({"train_images": 400}))
+    recipe = read_recipe(objectives(baseline="kd", without_teacher={"steps": 24}))
+    scores = {"kd": (0.8, 0.9), "at": (0.7, 0.82), "full-no-teacher": (0.75, 0.77)}
+    for cell in plan(recipe):
+        write(tmp_path / cell.folder, scores[cell.arm][cell.recipe.seed], 400)
+    results = collect(tmp_path, recipe)
+    assert [(row["arm"], row["budget"]) for row in results["table"]] == [(arm, "all") for arm in scores]
+    assert [(row["arm"], row["against"]) for row in results["differences"]] == [
+        ("kd", "full-no-teacher"),
+        ("at", "kd"),
+        ("at", "full-no-teacher"),
+    ]
+    assert results["differences"][1]["mean"] == pytest.approx(-(0.1 + 0.08) / 2)
+    assert results["baseline"] == "kd"
+    assert results["notes"][0] == "Every run but those of full-no-teacher takes 12 steps of 16 images."
+
+
+def test_baseline_beside_the_controls_of_each_budget(folder: Path) -> None:
+    (folder / "runs/other@12-images").mkdir()
+    for seed in (0, 1):
+        write(folder / f"runs/other@12-images/seed-{seed}", 0.5, 12)
+    recipe = read_recipe(comparison(budgets=[12, 24], arms={"entropy": "entropy", "other": {}}, baseline="entropy"))
+    rows = [row for row in collect(folder, recipe)["differences"] if row["arm"] == "other"]
+    assert [(row["against"], row["images"]) for row in rows] == [("entropy", 12), ("random", 12), ("full", 12)]

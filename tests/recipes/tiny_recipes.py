@@ -34,3 +34,14 @@ def training(**changes: Any) -> dict[str, Any]:
     content = one_run(**changes)
     del content["teacher"], content["select"]
     return content
+
+
+def objectives(**changes: Any) -> dict[str, Any]:
+    """Two seeds of two objectives on all of the data; `changes` replace parts of `compare`."""
+    content = comparison()
+    content["compare"] = {
+        "arms": {"kd": {"objective": {"cross_entropy": 0.1, "kd": 0.9}}, "at": {"objective": {"ce": 1, "at": 1000}}},
+        "seeds": [0, 1],
+        **changes,
+    }
+    return copy.deepcopy(content)

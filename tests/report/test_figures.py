@@ -9,7 +9,7 @@ import report_factory as factory
 
 from limbeck.report import frontier_chart, frontier_svg
 from limbeck.report.embed import bundle, figure, script_json
-from limbeck.report.figures import classes, curves, frontier, style
+from limbeck.report.figures import classes, curves, frontier, ranking, style
 
 
 def test_frontier_svg_is_white_and_well_formed() -> None:
@@ -106,3 +106,21 @@ def test_bundle_may_stand_in_a_script_element() -> None:
     assert "<!--" not in script
     assert len(script) < 1_200_000
     assert bundle() is script
+
+
+def on_all_images() -> dict[str, Any]:
+    return factory.objectives({"kd": 0.85, "dkd": 0.86, "full-no-teacher": 0.84})
+
+
+def test_ranking_is_best_first_with_labels_alone_among_the_arms() -> None:
+    drawn = ranking.ranking_svg(on_all_images())
+    ElementTree.fromstring(drawn)
+    assert 'fill="white"' in drawn
+    assert drawn.index(">dkd<") < drawn.index(">kd<") < drawn.index(">full data without teacher<")
+    assert "NaN" not in ranking.ranking_svg(factory.objectives({"kd": 0.85}, seeds=1))
+
+
+def test_costs_are_in_the_order_of_the_ranking() -> None:
+    for cost in ranking.COSTS:
+        drawn = json.dumps(ranking.cost_bars(on_all_images(), cost).to_dict())
+        assert '"sort": ["dkd", "kd", "full-no-teacher"]' in drawn

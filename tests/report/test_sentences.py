@@ -87,3 +87,17 @@ def test_an_interval_without_zero_is_needed_for_a_verdict() -> None:
         "within seed noise",
         "one seed only",
     ]
+
+
+def test_without_budgets_the_baseline_comes_before_labels_alone() -> None:
+    results = factory.objectives({"kd": 0.85, "dkd": 0.86, "full-no-teacher": 0.84}) | {"baseline": "kd"}
+    known = {"budget": "all", "images": 45_000, "n": 3, "low": 0.005, "high": 0.015, "beyond_noise": True, "mean": 0.01}
+    pairs = [("kd", "full-no-teacher"), ("dkd", "kd"), ("dkd", "full-no-teacher")]
+    results["differences"] = [{"arm": arm, "against": against, **known} for arm, against in pairs]
+    rest = "(95 % interval 0.5 to 1.5, n = 3 seeds), beyond seed noise"
+    assert headlines(results) == [
+        f"kd is 1.0 points above full data without teacher {rest}",
+        f"dkd is 1.0 points above kd {rest}",
+    ]
+    nothing = headline(results | {"differences": []})
+    assert "no arm has a finished run beside the student without a teacher" in nothing

@@ -159,13 +159,19 @@ def show_comparison(results: Mapping[str, Any]) -> None:
         console.print()
         show_table(
             "differences in top-1 after the last step, in points, paired over seeds",
-            ["arm − control", "mean", "95 % interval", "beyond seed noise?"],
+            [
+                "arm − baseline or control" if results.get("baseline") else "arm − control",
+                "mean",
+                "95 % interval",
+                "beyond seed noise?",
+            ],
             _under_budgets(results["differences"], _difference),
             numbers=(1, 2),
         )
     for row in results["runs"]:
         if row["state"] not in ("finished", "missing"):
-            what = f"{row['arm']} at {row['budget']}, seed {row['seed']}: {row['state']}"
+            where = "" if row["budget"] == "all" else f" at {row['budget']}"
+            what = f"{row['arm']}{where}, seed {row['seed']}: {row['state']}"
             errors.print(what + (f": {row['error']}" if row["error"] else ""), markup=False, style="red")
 
 

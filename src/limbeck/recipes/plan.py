@@ -47,11 +47,13 @@ class Cell:
 def plan(recipe: Recipe) -> list[Cell]:
     """All runs, seed by seed, so that an unfinished comparison already has every arm.
 
+    Without budgets all arms learn from all the data, and the one control is the student that learns from labels alone.
+
     Raises:
         UserError: the recipe has no `compare`, teacher or test images, or an arm's changes do not make a valid recipe.
     """
     compare = _comparison(recipe)
-    budgets = sorted((parse_budget(one) for one in compare.budgets), key=lambda budget: budget.amount)
+    budgets = sorted((parse_budget(one) for one in compare.budgets or ()), key=lambda budget: budget.amount)
     return [cell for seed in compare.seeds for cell in _cells(_base(recipe, seed), compare, budgets)]
 
 
@@ -63,13 +65,14 @@ def _cells(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget]
         "objective": {"cross_entropy": 1.0},
         "training": changed_training(base["training"], compare.without_teacher),
     }
-    for budget in budgets:
-        amount = _written(budget)
-        arms = compare.arms.items()
-        cells += [_cell(name, budget, _changed(base, arm, amount), control=False) for name, arm in arms]
-        cells += [_cell(name, budget, {**base, "select": _choice(name, amount)}) for name in RANDOM_CONTROLS]
-        cells.append(_cell("no-teacher", budget, {**without_teacher, "select": _choice("random", amount)}))
-    cells.append(_cell("full", None, base))
+    for budget in budgets or [None]:
+        cells += [_cell(name, budget, _changed(base, arm, budget), control=False) for name, arm in compare.arms.items()]
+        if budget is not None:
+            amount = _written(budget)
+            cells += [_cell(name, budget, {**base, "select": _choice(name, amount)}) for name in RANDOM_CONTROLS]
+            cells.append(_cell("no-teacher", budget, {**without_teacher, "select": _choice("random", amount)}))
+    if budgets:
+        cells.append(_cell("full", None, base))
     cells.append(_cell("full-no-teacher", None, without_teacher))
     return cells
 
@@ -84,8 +87,11 @@ def _base(recipe: Recipe, seed: int) -> dict[str, Any]:
     return {**content, "seed": seed, "latency": False}
 
 
-def _changed(base: dict[str, Any], arm: Arm, amount: int | float | str) -> dict[str, Any]:
-    content = {**base, "select": _choice(arm.select, amount)}
+def _changed(base: dict[str, Any], arm: Arm, budget: Budget | None) -> dict[str, Any]:
+    content = dict(base)
+    if budget is not None:
+        assert arm.select is not None
+        content["select"] = _choice(arm.select, _written(budget))
     if arm.objective is not None:
         content["objective"] = arm.objective
     if arm.student is not None:

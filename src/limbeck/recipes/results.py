@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.evaluation.statistics import mean_interval, paired_difference, standard_deviation
-from limbeck.recipes.plan import Cell, plan
-from limbeck.recipes.schema import Recipe
+from limbeck.recipes.plan import FULL_LABEL, Cell, plan
+from limbeck.recipes.schema import CompareSettings, Recipe
 from limbeck.training.record import RunRecord
 
 _CONTROLS_OF_BUDGET = ("random", "balanced-random", "no-teacher")
@@ -21,7 +21,8 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
     Returns:
         `runs`: one row per planned run; `table`: per arm and budget n, mean, 95 % half-width and standard deviation
         of the last epoch's accuracy, the same of the validation-chosen one, mean costs; `differences`: every arm
-        against the controls of its budget and against all the data, paired over seeds; and what they were made of.
+        against the baseline, the controls of its budget and all the data, paired over seeds; and what they were made
+        of.
     """
     folder = Path(folder)
     runs = [_run_row(folder, cell) for cell in plan(recipe)]
@@ -30,10 +31,11 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         "name": recipe.name,
         "created": datetime.now(UTC).isoformat("T", "seconds"),
         "metric": "top1",
+        "baseline": None if recipe.compare is None else recipe.compare.baseline,
         **json.loads((folder / "networks.json").read_text()),
         "runs": runs,
         "table": table,
-        "differences": _differences(runs),
+        "differences": _differences(runs, recipe),
         "notes": _notes(recipe),
     }
 
@@ -91,20 +93,18 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _differences(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _differences(runs: Sequence[dict[str, Any]], recipe: Recipe) -> list[dict[str, Any]]:
     by_seed: dict[tuple[str, str], dict[int, float]] = {}
     first: dict[tuple[str, str], dict[str, Any]] = {}
     for row in runs:
         if row["last"] is not None:
             by_seed.setdefault((row["arm"], row["budget"]), {})[row["seed"]] = row["last"]
             first.setdefault((row["arm"], row["budget"]), row)
-    full = next((key for key in by_seed if key[0] == "full"), None)
     found = []
     for (arm, budget), values in by_seed.items():
         if first[arm, budget]["control"]:
             continue
-        others = [(control, budget) for control in _CONTROLS_OF_BUDGET] + ([full] if full else [])
-        for other in others:
+        for other in _opponents(arm, budget, recipe):
             shared = values.keys() & by_seed.get(other, {}).keys()
             if shared:
                 difference = paired_difference(values, by_seed[other])
@@ -113,12 +113,36 @@ def _differences(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _notes(recipe: Recipe) -> list[str]:
-    training = recipe.training
-    if training.steps is not None:
-        budget = f"Every run takes {training.steps:,} steps of {training.batch_size} images, whatever its budget."
-    else:
-        budget = f"Every run takes {training.epochs:g} epochs of its own transfer set, so small sets cost less."
+def _opponents(arm: str, budget: str, recipe: Recipe) -> list[tuple[str, str]]:
+    """Arm and budget of all that an arm is set against: the baseline, and the controls."""
     assert recipe.compare is not None
-    seeds = len(recipe.compare.seeds)
-    return [budget, f"{seeds} seed{'s' if seeds > 1 else ''} shared by all arms; differences are paired over them."]
+    baseline = recipe.compare.baseline
+    named = [(baseline, budget)] if baseline not in (None, arm) else []
+    if recipe.compare.budgets is None:
+        return [*named, ("full-no-teacher", FULL_LABEL)]
+    return [*named, *((control, budget) for control in _CONTROLS_OF_BUDGET), ("full", FULL_LABEL)]
+
+
+def _notes(recipe: Recipe) -> list[str]:
+    assert recipe.compare is not None
+    training, compare = recipe.training, recipe.compare
+    apart = _of_other_length(compare)
+    every = f"Every run but those of {', '.join(apart)}" if apart else "Every run"
+    if training.steps is not None:
+        length = f"{every} takes {training.steps:,} steps of {training.batch_size} images"
+        length += "." if compare.budgets is None else ", whatever its budget."
+    else:
+        length = f"{every} takes {training.epochs:g} epochs of "
+        length += (
+            "the training images." if compare.budgets is None else "its own transfer set, so small sets cost less."
+        )
+    seeds = len(compare.seeds)
+    return [length, f"{seeds} seed{'s' if seeds > 1 else ''} shared by all arms; differences are paired over them."]
+
+
+def _of_other_length(compare: CompareSettings) -> list[str]:
+    """Arms that change for how long they learn."""
+    changes = {name: arm.training for name, arm in compare.arms.items()}
+    without_teacher = ["full-no-teacher"] if compare.budgets is None else ["no-teacher", "full-no-teacher"]
+    changes |= dict.fromkeys(without_teacher, compare.without_teacher)
+    return [name for name, changed in changes.items() if changed.keys() & {"steps", "epochs", "batch_size"}]

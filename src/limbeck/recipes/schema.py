@@ -4,8 +4,17 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from limbeck.errors import unknown_name
 from limbeck.recipes.names import (
     BudgetSpec,
     CriterionSpec,
@@ -124,10 +133,13 @@ class SelectSettings(Part):
     budget: BudgetSpec
 
 
+_USUAL = "entropy"
+
+
 class Arm(Part):
     """What one arm of a comparison changes in the recipe."""
 
-    select: CriterionSpec = "entropy"
+    select: CriterionSpec | None = None
     objective: ObjectiveSpec | None = None
     student: Annotated[StudentSettings, _named("model")] | None = None
     training: dict[str, Any] = {}
@@ -136,21 +148,36 @@ class Arm(Part):
 class CompareSettings(Part):
     """Arms x budgets x seeds. The controls are added by themselves.
 
+    With `budgets`, an arm chooses its images by `select`, by entropy if it names no criterion; without, all arms learn
+    from all the images. Every arm is also set against `baseline`, the name of one of them.
+
     `without_teacher` are training settings of the controls that learn from labels alone: their loss has another
     scale, and a control that is denied its own learning rate is no honest one.
     """
 
-    arms: dict[str, Annotated[Arm, _named("select")]] = Field(default_factory=lambda: {"entropy": Arm()})
-    budgets: Annotated[list[BudgetSpec], Field(min_length=1)]
+    budgets: Annotated[list[BudgetSpec], Field(min_length=1)] | None = None
+    arms: dict[str, Annotated[Arm, _named("select")]] = Field(default_factory=lambda: {"entropy": Arm(select=_USUAL)})
     seeds: Annotated[list[Natural], Field(min_length=1)] = [0, 1, 2]
+    baseline: str | None = None
     without_teacher: dict[str, Any] = {}
+
+    @field_validator("arms")
+    @classmethod
+    def _choosing(cls, arms: dict[str, Arm], info: ValidationInfo) -> dict[str, Arm]:
+        if info.data.get("budgets", ()) is None:
+            return arms
+        return {name: arm.model_copy(update={"select": arm.select or _USUAL}) for name, arm in arms.items()}
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        labels = [parse_budget(budget).label for budget in self.budgets]
+        labels = [parse_budget(budget).label for budget in self.budgets or ()]
         for name, values in (("seeds", self.seeds), ("budgets", labels)):
             if len(set(values)) < len(values):
                 raise ValueError(f"`{name}` must be distinct, got {', '.join(map(str, values))}")
+        return self
+
+    @model_validator(mode="after")
+    def _nameable(self) -> Self:
         for name in self.arms:
             if not re.fullmatch(NAME, name):
                 raise ValueError(f"the name of an arm must be {NAME_ALLOWED}, got {name!r}")
@@ -159,6 +186,18 @@ class CompareSettings(Part):
             raise ValueError(f"the control {taken[0]!r} is added by itself; give the arm another name, or drop it")
         if not self.arms:
             raise ValueError("`arms` must hold at least one arm, got none")
+        if self.baseline is not None and self.baseline not in self.arms:
+            raise unknown_name("`baseline`", self.baseline, self.arms, "it must be one of the arms")
+        return self
+
+    @model_validator(mode="after")
+    def _budgeted(self) -> Self:
+        choosing = [name for name, arm in self.arms.items() if arm.select is not None]
+        if self.budgets is None and choosing:
+            raise ValueError(
+                f"`budgets` must be given for arms that `select` images, as {choosing[0]!r} does; arms without "
+                "`select` learn from all of them and need no budgets"
+            )
         return self
 
 

@@ -8,13 +8,13 @@ from limbeck.report import comparison_charts as charts
 from limbeck.report import comparison_tables as tables
 from limbeck.report import page, parts, reading, sentences, text
 from limbeck.report.blocks import Fact, Page, Section
-from limbeck.report.figures import frontier, style
+from limbeck.report.figures import frontier, ranking, style
 
 Row = dict[str, Any]
 
 
 def write_comparison_report(folder: Path) -> Path:
-    """Write report.html of a comparison folder, and frontier.svg beside it.
+    """Write report.html of a comparison folder, and frontier.svg beside it, or arms.svg where there are no budgets.
 
     Args:
         folder: a comparison folder with results.json; everything else in it is shown if it is there.
@@ -31,7 +31,9 @@ def write_comparison_report(folder: Path) -> Path:
     """
     folder = Path(folder)
     results = reading.results(folder)
-    if results["table"]:
+    if results["table"] and reading.without_budgets(results):
+        atomic_write_text(folder / "arms.svg", ranking.ranking_svg(results))
+    elif results["table"]:
         atomic_write_text(folder / "frontier.svg", frontier.frontier_svg(results))
     return page.write(comparison_page(folder, results), folder / "report.html")
 
@@ -40,8 +42,9 @@ def comparison_page(folder: Path, results: Row) -> Page:
     """Everything the page says, before it is HTML."""
     styles = style.arms(results["runs"])
     records = charts.metrics_by_arm(folder, results)
+    flat = reading.without_budgets(results)
     sections = [
-        charts.frontier_section(results, styles),
+        charts.ranking_section(results) if flat else charts.frontier_section(results, styles),
         tables.arms_section(results),
         tables.differences_section(results),
         charts.curves_section(results, records, styles),
@@ -70,7 +73,7 @@ def _warning(runs: list[Row]) -> str:
 
 
 def _facts(results: Row) -> list[Fact]:
-    """The marks to measure against, and the first arm at its smallest and its largest budget."""
+    """The marks to measure against, and the first arm at its smallest and its largest budget, or the highest mean."""
     facts = []
     teacher = results.get("teacher") or {}
     if top1 := (teacher.get("evaluation") or {}).get("top1"):
@@ -82,6 +85,9 @@ def _facts(results: Row) -> list[Fact]:
         if row["arm"] in frontier.FULL
     ]
     users = [row for row in rows if not row["control"]]
+    if reading.without_budgets(results):
+        best = sorted(users, key=lambda row: -row["mean"])[:1]
+        return facts + [Fact(f"{row['arm']}, the highest mean", text.percent(row["mean"])) for row in best]
     own = [row for row in users if row["arm"] == users[0]["arm"]]
     for row in own[:1] + own[1:][-1:]:
         facts.append(
@@ -96,12 +102,20 @@ def _environment(folder: Path, results: Row) -> Path:
     return next((one for one in folders if (one / "environment.json").is_file()), folder)
 
 
+_CONTROLS = (
+    "Controls are added to every comparison: random and class-balanced random images at each budget, the student "
+    "without a teacher at each budget, and all training images with and without the teacher."
+)
+_CONTROLS_WITHOUT_BUDGETS = (
+    "The control is added to every comparison: the student that learns from the labels of all training images alone."
+)
+
+
 def _definitions(results: Row) -> Section:
     notes = [
         "Over n seeds the mean is shown with its 95 % interval from Student's t with n - 1 degrees of freedom; with "
         "one seed there is no interval. Differences are paired: each seed of an arm with the same seed of the control.",
-        "Controls are added to every comparison: random and class-balanced random images at each budget, the student "
-        "without a teacher at each budget, and all training images with and without the teacher.",
+        _CONTROLS_WITHOUT_BUDGETS if reading.without_budgets(results) else _CONTROLS,
         *map(str, results.get("notes") or []),
     ]
     splits = {"training": "train_images", "validation": "validation_images", "test": "test_images"}

@@ -6,7 +6,7 @@ from typing import Any
 from limbeck.report import parts, reading, text
 from limbeck.report.blocks import Block, Chart, Gallery, Grid, Legend, Note, Section
 from limbeck.report.embed import figure
-from limbeck.report.figures import curves, frontier, style
+from limbeck.report.figures import curves, frontier, ranking, style
 from limbeck.report.gallery import gallery
 
 Row = dict[str, Any]
@@ -33,6 +33,25 @@ def frontier_section(results: Row, styles: dict[str, style.Arm]) -> Section:
     return Section("frontier", "Frontier", [*blocks, Grid(others, columns=3)] if others else blocks)
 
 
+def ranking_section(results: Row) -> Section:
+    if not results["table"]:
+        return Section("arms", "Arms", [Note("No run has finished, so there is nothing to draw.")])
+    main = figure(ranking.ranking(results), "arms", "Test accuracy of every arm, best first")
+    caption = (
+        "All arms learn from the same images. Large dots are means over seeds, bars their 95 % interval, small dots "
+        "single seeds."
+    )
+    if top1 := ((results.get("teacher") or {}).get("evaluation") or {}).get("top1"):
+        caption += f" The teacher has {text.percent(top1)}."
+    others = [
+        Chart(figure(ranking.cost_bars(results, cost), f"arms-{cost}", f"{words} of every arm", width=450))
+        for cost, words in ranking.COSTS.items()
+        if frontier.has_cost(results, cost)
+    ]
+    blocks: list[Block] = [Chart(main, "", caption)]
+    return Section("arms", "Arms", [*blocks, Grid(others)] if others else blocks)
+
+
 def metrics_by_arm(folder: Path, results: Row) -> Records:
     """Records of the finished runs by (budget, arm), one list per seed; budgets from small to large."""
     found: Records = {}
@@ -49,9 +68,11 @@ def curves_section(results: Row, records: Records, styles: dict[str, style.Arm])
     training = _curves(records, styles, "train", "loss")
     if not validation and not training:
         return None
-    words = (
-        "Means over seeds of the finished runs. Training loss is over the images of each arm, so its level says how "
-        "hard these are, not how good the student is."
+    words = "Means over seeds of the finished runs. " + (
+        "Training loss is the sum of each arm's own objectives, so its level says nothing about another arm's."
+        if reading.without_budgets(results)
+        else "Training loss is over the images of each arm, so its level says how hard these are, not how good the "
+        "student is."
     )
     if not results.get("validation_images"):
         words += " No images were held out for validation, so there are no validation curves."
@@ -73,23 +94,23 @@ def _curves(records: Records, styles: dict[str, style.Arm], kind: str, key: str)
     for place, (budget, all_) in enumerate(rows.items()):
         if all_:
             chart = curves.arm_curves(all_, styles, domain=domain, share=key == "top1")
-            drawn = figure(chart, f"curve-{key}-{place}", f"{title} against steps at {budget}", width=450)
-            charts.append(Chart(drawn, f"{title}, {budget}"))
+            drawn = figure(chart, f"curve-{key}-{place}", f"{title} against steps{text.at(budget)}", width=450)
+            charts.append(Chart(drawn, f"{title}, {budget}" if text.at(budget) else title))
     return charts
 
 
 def galleries_section(folder: Path, results: Row) -> Section | None:
     """The user's arms first, smaller budgets first, until the page would become heavy."""
-    order = list(dict.fromkeys((run["control"], run["images"], run["arm"], run["budget"]) for run in results["runs"]))
+    first = {Path(run["folder"]).parent.name: run for run in reversed(results["runs"]) if run.get("folder")}
     blocks: list[Block] = []
     spent, left_out = 0, 0
-    for _, _, arm, budget in sorted(order, key=lambda one: one[:2]):
-        groups = gallery(folder / "galleries" / f"{arm}@{budget}.safetensors")
+    for group, run in sorted(reversed(first.items()), key=lambda one: (one[1]["control"], one[1]["images"])):
+        groups = gallery(folder / "galleries" / f"{group}.safetensors")
         size = sum(len(picture.uri) for _, pictures in groups for picture in pictures)
         if groups and spent + size > _GALLERY_BYTES:
             left_out += 1
         elif groups:
-            blocks.append(Gallery(f"{text.name(arm)} at {budget}", groups, open=not blocks))
+            blocks.append(Gallery(f"{text.name(run['arm'])} at {run['budget']}", groups, open=not blocks))
             spent += size
     if left_out:
         blocks.append(Note(f"{left_out} more lie in galleries/ and were left out to keep this page light."))
@@ -97,7 +118,7 @@ def galleries_section(folder: Path, results: Row) -> Section | None:
 
 
 def classes_section(folder: Path, results: Row) -> Section | None:
-    """The user's arm of the largest budget, its first finished seed, beside a random control of the same budget."""
+    """The user's arm of the largest budget, its first finished seed, beside the strictest control of that budget."""
     finished = [run for run in results["runs"] if run["state"] == "finished" and run.get("folder")]
     for run in sorted(finished, key=lambda run: (run["control"], -run["images"], run["seed"])):
         if judged := _evaluation(folder, run):
@@ -106,8 +127,8 @@ def classes_section(folder: Path, results: Row) -> Section | None:
 
 
 def _control(folder: Path, finished: list[Row], run: Row) -> dict[str, list[Row]]:
-    """Accuracy of each class of the strictest random control with the budget and seed of `run`."""
-    for arm in ("balanced-random", "random"):
+    """Accuracy of each class of the strictest control with the budget and seed of `run`."""
+    for arm in ("balanced-random", "random", "full-no-teacher"):
         for other in finished:
             alike = all(other[key] == run[key] for key in ("budget", "seed"))
             if alike and other["arm"] == arm != run["arm"] and (found := _evaluation(folder, other)):
@@ -118,7 +139,7 @@ def _control(folder: Path, finished: list[Row], run: Row) -> dict[str, list[Row]
 
 
 def _words(run: Row) -> str:
-    return f"{text.name(run['arm'])} at {run['budget']}, seed {run['seed']}"
+    return f"{text.name(run['arm'])}{text.at(run['budget'])}, seed {run['seed']}"
 
 
 def _evaluation(folder: Path, run: Row) -> Row | None:

@@ -1,10 +1,11 @@
 """The tables of a comparison: arms, differences, cost and runs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from limbeck.report import parts, sentences, text
+from limbeck.report import parts, reading, sentences, text
 from limbeck.report.blocks import Block, Cell, Code, Note, Section, Table
 
 Row = dict[str, Any]
@@ -27,7 +28,8 @@ def arms_section(results: Row) -> Section | None:
         for row in sorted(results["table"], key=lambda row: (row["images"], row["control"]))
     ]
     caption = "Top-1 accuracy on the test set: mean ± half the 95 % interval over n seeds; costs are means per run"
-    return Section("table", "Table", [Table(caption, columns, rows, numeric=range(2, 9))]) if rows else None
+    table = _lean(Table(caption, columns, rows, numeric=range(2, 9)), results)
+    return Section("table", "Table", [table]) if rows else None
 
 
 def differences_section(results: Row) -> Section | None:
@@ -56,7 +58,8 @@ def differences_section(results: Row) -> Section | None:
         "A difference is beyond seed noise when its 95 % interval leaves out zero. Where there is no true difference, "
         f"one interval in twenty does so by chance; this table has {len(rows)}."
     )
-    return Section("differences", "Differences", [Table(caption, columns, rows, numeric=range(3, 7)), Note(note)])
+    table = _lean(Table(caption, columns, rows, numeric=range(3, 7)), results)
+    return Section("differences", "Differences", [table, Note(note)])
 
 
 def cost_section(results: Row) -> Section | None:
@@ -87,7 +90,7 @@ def runs_section(folder: Path, results: Row) -> Section | None:
     """All runs with a way to each report; what went wrong stands first."""
     blocks: list[Block] = [
         Code(
-            f"{text.name(run['arm'])} at {run['budget']}, seed {run['seed']}: {run['state']}",
+            f"{text.name(run['arm'])}{text.at(run['budget'])}, seed {run['seed']}: {run['state']}",
             str(run["error"]),
             open=True,
         )
@@ -107,8 +110,18 @@ def runs_section(folder: Path, results: Row) -> Section | None:
         for run in sorted(results["runs"], key=lambda run: (run["images"], run["control"], run["arm"], run["seed"]))
     ]
     columns = ("Arm", "Budget", "Seed", "State", "Last epoch", "Validation-chosen", "Time")
-    table = Table(f"All {len(rows)} runs", columns, rows, numeric=range(4, 7), folded=len(rows) > 12)
+    table = _lean(Table(f"All {len(rows)} runs", columns, rows, numeric=range(4, 7), folded=len(rows) > 12), results)
     return Section("runs", "Runs", [*blocks, table]) if rows else None
+
+
+def _lean(table: Table, results: Row) -> Table:
+    """Less the columns that say the same of every arm where there are no budgets."""
+    if not reading.without_budgets(results):
+        return table
+    kept = [place for place, column in enumerate(table.columns) if column not in ("Budget", "Images")]
+    numeric = range(*(sum(place < end for place in kept) for end in (table.numeric.start, table.numeric.stop)))
+    rows = [[row[place] for place in kept] for row in table.rows]
+    return replace(table, columns=[table.columns[place] for place in kept], rows=rows, numeric=numeric)
 
 
 def _link(folder: Path, run: Row) -> str:

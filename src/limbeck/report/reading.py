@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import UserError
+from limbeck.report import text
 
 RESULT_KEYS = {
     "runs": ("arm", "control", "budget", "images", "seed", "state"),
     "table": ("arm", "control", "budget", "images", "n", "mean", "half_width"),
     "differences": ("arm", "against", "budget", "images", "n", "mean", "low", "high", "beyond_noise"),
 }
+
+
+def without_budgets(results: dict[str, Any]) -> bool:
+    """Whether a comparison is between arms that all learn from all the images."""
+    return all(not text.at(run["budget"]) for run in results["runs"])
 
 
 def json_file(path: Path, mend: str) -> Any:

@@ -1,11 +1,12 @@
 """What a comparison found, said honestly: which arm, against which control, at which budget, by how much."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from limbeck.report import text
+from limbeck.report.reading import without_budgets
 
 Row = dict[str, Any]
-_HONEST = ("balanced-random", "random")
 
 
 def verdict(row: Row) -> str:
@@ -26,7 +27,7 @@ def difference(row: Row) -> str:
         'entropy is 1.3 points above random at 10 % (95 % interval 0.6 to 2.0, n = 3 seeds), beyond seed noise'
     """
     found = verdict(row)
-    start = f"{text.name(row['arm'])} is {_distance(row)} {text.name(row['against'])} at {row['budget']}"
+    start = f"{text.name(row['arm'])} is {_distance(row)} {text.name(row['against'])}{text.at(row['budget'])}"
     if found == "one seed only":
         return f"{start} with a single seed (n = 1), so seed noise is unknown"
     noise = "within seed noise" if found == "within seed noise" else "beyond seed noise"
@@ -43,7 +44,8 @@ def interval(row: Row) -> str:
 def headlines(results: Row) -> list[str]:
     """One sentence for each of the user's arms, against the strictest control there is, over all budgets."""
     arms = list(dict.fromkeys(run["arm"] for run in results["runs"] if not run["control"]))
-    sentences = [_arm(arm, results["differences"]) for arm in arms]
+    strictest = ("balanced-random", "random", results.get("baseline"), "full-no-teacher")
+    sentences = [_arm(arm, strictest, results["differences"]) for arm in arms]
     return [one for one in sentences if one] or [_nothing(results)]
 
 
@@ -59,8 +61,8 @@ def _distance(row: Row) -> str:
     return f"{text.points(abs(row['mean']), signed=False)} points {side}"
 
 
-def _arm(arm: str, differences: list[Row]) -> str:
-    control = next((one for one in _HONEST if any(_is(row, arm, one) for row in differences)), None)
+def _arm(arm: str, strictest: Iterable[str | None], differences: list[Row]) -> str:
+    control = next((one for one in strictest if any(_is(row, arm, one) for row in differences)), None)
     rows = sorted((row for row in differences if control and _is(row, arm, control)), key=lambda row: row["images"])
     if not rows or control is None:
         return ""
@@ -82,7 +84,7 @@ def _arm(arm: str, differences: list[Row]) -> str:
     return f"{arm} is {', and '.join(named)}; n = {count} {'seed' if seeds[-1] == 1 else 'seeds'}"
 
 
-def _is(row: Row, arm: str, against: str) -> bool:
+def _is(row: Row, arm: str, against: str | None) -> bool:
     return row["arm"] == arm and row["against"] == against
 
 
@@ -92,7 +94,8 @@ def _places(rows: list[Row]) -> str:
 
 def _nothing(results: Row) -> str:
     finished = sum(run["state"] == "finished" for run in results["runs"])
+    control = "the student without a teacher" if without_budgets(results) else "a random control at the same budget"
     return (
-        f"Nothing can be said yet: no arm has a finished run beside a random control at the same budget "
+        f"Nothing can be said yet: no arm has a finished run beside {control} "
         f"({finished} of {text.plural(len(results['runs']), 'run')} finished)"
     )

@@ -10,13 +10,18 @@ NAMES = {
     "balanced-random": "balanced random",
     "no-teacher": "no teacher",
     "full": "full data",
-    "full-no-teacher": "full data, no teacher",
+    "full-no-teacher": "full data without teacher",
 }
 
 
 def name(arm: str) -> str:
     """An arm as it is shown: the controls in words, the user's own arms verbatim."""
     return NAMES.get(arm, arm)
+
+
+def at(budget: str) -> str:
+    """' at 10 %', and nothing where all images are taught on."""
+    return "" if budget == "all" else f" at {budget}"
 
 
 def is_number(value: object) -> bool:

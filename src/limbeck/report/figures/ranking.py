@@ -1,0 +1,90 @@
+"""Arms that learned from the same images, one below the other: accuracy and what it cost."""
+
+import json
+from typing import Any
+
+import altair as alt
+
+from limbeck.report import text
+from limbeck.report.figures import style
+
+Row = dict[str, Any]
+COSTS = {"seconds": "seconds of training", "teacher_passes": "teacher passes"}
+_ROW = 26  # pixels
+
+
+def ranking_svg(results: Row) -> str:
+    """`ranking` as SVG with a white background, for a README or a paper."""
+    from limbeck.report.embed import svg
+
+    chart = style.styled(ranking(results).properties(width=520), ink=style.PAPER_INK, background="white")
+    return svg(chart.to_dict(), "arms")
+
+
+def ranking(results: Row) -> alt.LayerChart:
+    """Top-1 accuracy of every arm, best first: mean, 95 % interval and single seeds, unstyled.
+
+    Args:
+        results: the content of results.json of a comparison without budgets.
+    """
+    means = _means(results)
+    seeds = [
+        {"arm": run["arm"], "top1": run["last"], "seed": run["seed"], "accuracy": text.percent(run["last"], 2)}
+        for run in results["runs"]
+        if text.is_number(run.get("last"))
+    ]
+    domain = style.padded([row[key] for row in means for key in ("mean", "low", "high")] + [s["top1"] for s in seeds])
+    x = alt.X(
+        "mean:Q",
+        title="top-1 accuracy on the test set",
+        scale=alt.Scale(domain=domain, nice=False, zero=False),
+        axis=alt.Axis(tickCount=6, labelExpr="datum.value > 1 ? '' : format(datum.value, '~%')"),
+    )
+    colour = style.colours(style.arms(results["runs"]))
+    mean = alt.Chart(style.values(means)).encode(y=_arms(means), color=colour)
+    dots = alt.Chart(style.values(seeds)).mark_point(filled=True, size=20, opacity=0.45, yOffset=6)
+    told = [alt.Tooltip(f"{key}:N") for key in ("arm", "accuracy", "n")]
+    told_seed = [alt.Tooltip(f"{key}:N") for key in ("arm", "seed", "accuracy")]
+    layers = [
+        mean.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q"), x2="high:Q"),
+        dots.encode(x=alt.X("top1:Q"), y=_arms(means), color=colour, tooltip=told_seed),
+        mean.mark_point(filled=True, size=70, opacity=1).encode(x=x, tooltip=told),
+    ]
+    return alt.LayerChart(layer=layers).properties(height=_ROW * len(means))
+
+
+def cost_bars(results: Row, cost: str) -> alt.LayerChart:
+    """One of `COSTS` per run, in the order of `ranking`."""
+    order = _means(results)
+    spent = {row["arm"]: row.get(cost) or 0 for row in results["table"]}
+    rows = [{"arm": row["arm"], "x": spent[row["arm"]]} for row in order]
+    words = "format(datum.value, datum.value < 10000 ? ',~f' : '~s')"
+    axis = alt.Axis(tickCount=4, labelExpr=words, labelOverlap=True)
+    bars = (
+        alt.Chart(style.values(rows))
+        .mark_bar(height=8)
+        .encode(
+            x=alt.X("x:Q", title=COSTS[cost], axis=axis),
+            y=_arms(order),
+            color=style.colours(style.arms(results["runs"])),
+            tooltip=[alt.Tooltip("arm:N"), alt.Tooltip("x:Q", format=",.4~g", title=COSTS[cost])],
+        )
+    )
+    return alt.LayerChart(layer=[bars]).properties(height=_ROW * len(rows))
+
+
+def _means(results: Row) -> list[Row]:
+    """One row per arm, best first."""
+    rows = []
+    for row in sorted(results["table"], key=lambda row: -row["mean"]):
+        half = row["half_width"] if text.is_number(row["half_width"]) else None
+        interval = (None, None) if half is None else (row["mean"] - half, row["mean"] + half)
+        known = {"arm": row["arm"], "n": row["n"], "mean": row["mean"], "low": interval[0], "high": interval[1]}
+        rows.append({**known, "accuracy": text.spread(row["mean"], half)})
+    return rows
+
+
+def _arms(means: list[Row]) -> alt.Y:
+    names = f"({json.dumps(text.NAMES)})[datum.label] || datum.label"
+    axis = alt.Axis(grid=True, ticks=False, domain=False, labelLimit=180, labelExpr=names)
+    return alt.Y("arm:N", sort=[row["arm"] for row in means], title=None, axis=axis)
