@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -46,6 +47,7 @@ class TrainingResult:
         teacher_passes: answers of the teacher to an image.
         teacher_passes_saved: how many of these it gave before and were read from the view cache.
         seconds: wall-clock time in the loop.
+        view_cache: what was kept of the teacher's answers, None where nothing was; see `ViewCache.summary`.
     """
 
     student: Classifier
@@ -54,6 +56,7 @@ class TrainingResult:
     teacher_passes: int
     teacher_passes_saved: int
     seconds: float
+    view_cache: dict[str, Any] | None
 
 
 def fit(
@@ -141,8 +144,15 @@ def fit(
             if cache is not None:
                 cache.verify(batches[state.step].images, batches.entries(state.step))
             _teach(lesson, frozen, cache, batches, state, journal, phases, accelerator)
-    passes, saved = state.teacher_passes, state.teacher_passes_saved
-    return TrainingResult(student, state.chosen, total, passes, saved, state.seconds)
+    return TrainingResult(
+        student,
+        state.chosen,
+        total,
+        state.teacher_passes,
+        state.teacher_passes_saved,
+        state.seconds,
+        None if cache is None else cache.summary(),
+    )
 
 
 def _teach(

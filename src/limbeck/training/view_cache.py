@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -112,6 +113,15 @@ class ViewCache:
         """How many entries are there; None where counting would take long."""
         small = [file for file in self.files.values() if file.bytes <= _COUNTED]
         return min(file.filled() for file in small) if small else None
+
+    def summary(self) -> dict[str, Any]:
+        """What a run folder notes of it; `top_k_error` is over all answers that were ever kept there."""
+        return {
+            "outputs": sorted(self.outputs),
+            "folder": self.folder.name,
+            "bytes": sum(file.bytes for file in self.files.values()),
+            "top_k_error": None if self.error is None else self.error.read(),
+        }
 
     def close(self) -> None:
         if self.error is not None:
