@@ -93,8 +93,8 @@ from tests.training.tiny import network, settings, stripes
 torch.set_num_threads(1)
 accelerator = Accelerator(cpu=True)
 with RunRecord.open(sys.argv[1], {"name": "tiny"}, writes=accelerator.is_main_process) as record:
-    result = fit(network(norm="instance"), stripes(40), weighted_sum({"ce": 0.1, "kd": 0.9}), settings=settings(precision="fp32"),
-        record=record, seed=0, teacher=network(9), accelerator=accelerator)
+    result = fit(network(norm="instance"), stripes(40), weighted_sum({"ce": 0.1, "kd": 0.9}), record=record,
+        settings=settings(precision="fp32"), seed=0, teacher=network(9), accelerator=accelerator)
 assert result.teacher_passes == 96
 assert (result.teacher_passes_saved == 96) is (sys.argv[2] == "warm"), result.teacher_passes_saved
 accelerator.end_training()

@@ -101,10 +101,13 @@ def _curves(records: Records, styles: dict[str, style.Arm], kind: str, key: str)
 
 def galleries_section(folder: Path, results: Row) -> Section | None:
     """The user's arms first, smaller budgets first, until the page would become heavy."""
-    first = {Path(run["folder"]).parent.name: run for run in reversed(results["runs"]) if run.get("folder")}
+    first: dict[str, Row] = {}
+    for run in results["runs"]:
+        if run.get("folder"):
+            first.setdefault(Path(run["folder"]).parent.name, run)
     blocks: list[Block] = []
     spent, left_out = 0, 0
-    for group, run in sorted(reversed(first.items()), key=lambda one: (one[1]["control"], one[1]["images"])):
+    for group, run in sorted(first.items(), key=lambda one: (one[1]["control"], one[1]["images"])):
         groups = gallery(folder / "galleries" / f"{group}.safetensors")
         size = sum(len(picture.uri) for _, pictures in groups for picture in pictures)
         if groups and spent + size > _GALLERY_BYTES:
