@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from references import LOSSES, REPOSITORIES, Checkout, Theirs, clone, without_cuda
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -34,6 +33,7 @@ from torch import Tensor, nn
 from limbeck.models import Outputs, create
 from limbeck.objectives import Setup
 from limbeck.objectives.builders import BUILDERS
+from references import LOSSES, REPOSITORIES, Checkout, Theirs, clone, without_cuda
 
 PAIRS = {"resnet56-resnet20": ("resnet56", "resnet20"), "wrn_40_2-wrn_16_2": ("wrn_40_2", "wrn_16_2")}
 CLASSES, IMAGES = 100, 50_000

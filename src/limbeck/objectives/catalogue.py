@@ -245,7 +245,7 @@ OBJECTIVES = {
         "Chen et al., Knowledge distillation with the reused teacher classifier",
         2022,
         (_SS, _TS, "teacher_head"),
-        {"factor": 2},
+        {"factor": 2, "head": "teacher"},
         typical={"simkd": 1.0},
     ),
     "dkd": ObjectiveEntry(

@@ -39,8 +39,8 @@ class TrainingResult:
     """What a run of the loop made; counters include what went before an interruption.
 
     Attributes:
-        student: the student given, after the last step.
-        chosen: the student at its best validation; None without validation images.
+        student: the student given, after the last step, or what a method such as simkd makes of it.
+        chosen: the same at its best validation; None without validation images.
         steps: of the whole run.
         teacher_passes: images shown to the teacher.
         seconds: wall-clock time in the loop.
@@ -109,8 +109,9 @@ def fit(
     processes = accelerator.num_processes
     student = _place(student, device, settings)
     lesson = Lesson(student, objective, device=device, dtype=dtype, processes=processes).to(device)
-    state = LoopState(student, objective, make_optimizer(lesson.parameters(), settings))
-    judge = partial(validate, student, validation, dtype, device) if validation is not None else None
+    taught = objective.taught(student)
+    state = LoopState(student, taught, objective, make_optimizer(lesson.parameters(), settings))
+    judge = partial(validate, taught, validation, dtype, device) if validation is not None else None
 
     work = work_of_step(student, teacher if frozen is not None else None, images.shape, settings.batch_size)
     with _own_dropout(seed, device), threads_for(work, device):
@@ -130,7 +131,7 @@ def fit(
         )
         with closing(journal):
             _teach(lesson, frozen, batches, state, journal, phases, accelerator)
-    return TrainingResult(student, state.chosen, total, state.teacher_passes, state.seconds)
+    return TrainingResult(taught, state.chosen, total, state.teacher_passes, state.seconds)
 
 
 def _teach(
