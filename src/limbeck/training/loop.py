@@ -41,8 +41,8 @@ class TrainingResult:
     """What a run of the loop made; counters include what went before an interruption.
 
     Attributes:
-        student: the student given, after the last step.
-        chosen: the student at its best validation; None without validation images.
+        student: the student given, after the last step, or what a method such as simkd makes of it.
+        chosen: the same at its best validation; None without validation images.
         steps: of the whole run.
         teacher_passes: answers of the teacher to an image.
         teacher_passes_saved: how many of these it gave before and were read from the view cache.
@@ -120,8 +120,9 @@ def fit(
     processes = accelerator.num_processes
     student = _place(student, device, settings)
     lesson = Lesson(student, objective, device=device, dtype=dtype, processes=processes).to(device)
-    state = LoopState(student, objective, make_optimizer(lesson.parameters(), settings))
-    judge = partial(validate, student, validation, dtype, device) if validation is not None else None
+    taught = objective.taught(student)
+    state = LoopState(student, taught, objective, make_optimizer(lesson.parameters(), settings))
+    judge = partial(validate, taught, validation, dtype, device) if validation is not None else None
 
     work = work_of_step(student, teacher if frozen is not None else None, images.shape, settings.batch_size)
     with _own_dropout(seed, device), threads_for(work, device):
@@ -145,7 +146,7 @@ def fit(
                 cache.verify(batches[state.step].images, batches.entries(state.step))
             _teach(lesson, frozen, cache, batches, state, journal, phases, accelerator)
     return TrainingResult(
-        student,
+        taught,
         state.chosen,
         total,
         state.teacher_passes,

@@ -14,7 +14,7 @@ _COUNTERS = ("seconds", "teacher_passes", "teacher_passes_saved")
 
 @dataclass(frozen=True)
 class Chosen:
-    """The student at its best validation so far: `step`, `top1` there, and its `weights` on the CPU."""
+    """The network that is judged, at its best validation so far: `step`, `top1` there, and its `weights` on the CPU."""
 
     step: int
     top1: float
@@ -23,9 +23,13 @@ class Chosen:
 
 @dataclass
 class LoopState:
-    """Student, objective, optimiser and counters after `step` steps."""
+    """Student, objective, optimiser and counters after `step` steps.
+
+    `taught` is the network that is judged, which shares the student's weights or is the student itself.
+    """
 
     student: Classifier
+    taught: Classifier
     objective: WeightedSum
     optimizer: torch.optim.Optimizer
     step: int = 0
@@ -36,9 +40,9 @@ class LoopState:
     saved_step: int | None = None
 
     def consider(self, top1: float) -> None:
-        """Keeps the present student if it is better than all before; of equals the earliest stays."""
+        """Keeps the present state of what is judged if it is better than all before; of equals the earliest stays."""
         if self.chosen is None or top1 > self.chosen.top1:
-            weights = {name: value.detach().cpu().clone() for name, value in self.student.state_dict().items()}
+            weights = {name: value.detach().cpu().clone() for name, value in self.taught.state_dict().items()}
             self.chosen = Chosen(self.step, top1, weights)
 
     def checkpoint(self) -> Checkpoint:
