@@ -7,15 +7,16 @@ import pytest
 import yaml
 
 from limbeck.errors import UserError
+from limbeck.recipes.composing import copy_recipe
 from limbeck.recipes.describe import describe
-from limbeck.recipes.packaged import copy_recipe, find_recipe, packaged_recipes, summary
+from limbeck.recipes.packaged import find_recipe, packaged_recipes, summary
 from limbeck.recipes.reading import read_recipe
 
 
 @pytest.mark.parametrize("name", packaged_recipes())
 def test_it_is_valid_and_says_what_it_is_for(name: str) -> None:
     recipe = read_recipe(name)
-    assert recipe.name == name
+    assert recipe.name.startswith(name)
     assert summary(find_recipe(name)) == recipe.summary != ""
     assert f"valid: a recipe to {recipe.verb}" in describe(recipe)
 

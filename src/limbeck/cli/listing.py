@@ -80,9 +80,14 @@ def list_criteria() -> None:
 
 
 def list_recipes() -> None:
+    from limbeck.recipes.composing import load_recipe
     from limbeck.recipes.packaged import packaged_recipes, summary
 
-    show_table("recipes", ["name", ""], [[name, summary(path)] for name, path in packaged_recipes().items()])
+    rows = [
+        [name, summary(path), ", ".join(load_recipe(path).get("choices") or ())]
+        for name, path in packaged_recipes().items()
+    ]
+    show_table("recipes", ["name", "", "choices"], rows)
 
 
 def list_runs() -> None:

@@ -85,7 +85,7 @@ def cp(
     destination: Annotated[Path | None, typer.Argument(help="File or folder; by default <recipe>.yaml here.")] = None,
 ) -> None:
     """Copy a packaged recipe to make it your own."""
-    from limbeck.recipes.packaged import copy_recipe
+    from limbeck.recipes.composing import copy_recipe
 
     target = copy_recipe(recipe, destination)
     console.print(f"wrote {target}; edit it, then `limbeck run {target}`", markup=False)
@@ -94,10 +94,11 @@ def cp(
 @verb
 def validate(recipe: RecipeName, overrides: Overrides = None) -> None:
     """Check a recipe, show it resolved, and say what running it would do."""
-    from limbeck.recipes.describe import describe
+    from limbeck.recipes.describe import describe, describe_choices
     from limbeck.recipes.reading import read_recipe
 
-    console.print(describe(read_recipe(recipe, overrides or [])), markup=False, soft_wrap=True)
+    parts = describe(read_recipe(recipe, overrides or [])), describe_choices(recipe, overrides or [])
+    console.print("\n".join(part for part in parts if part), markup=False, soft_wrap=True)
 
 
 @verb

@@ -1,8 +1,14 @@
 """A recipe in words."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import yaml
 
+from limbeck.recipes.composing import load_recipe, made_by
+from limbeck.recipes.packaged import find_recipe
 from limbeck.recipes.plan import plan
+from limbeck.recipes.published import published
 from limbeck.recipes.schema import Recipe
 
 
@@ -18,4 +24,23 @@ def describe(recipe: Recipe) -> str:
         cells = plan(recipe)
         groups = dict.fromkeys(cell.group for cell in cells)
         lines.append(f"{len(cells)} runs, {len(recipe.compare.seeds)} seeds of each of: {', '.join(groups)}")
+    teacher = None if recipe.teacher is None else recipe.teacher.weights
+    if teacher is not None and not Path(teacher).exists() and (command := made_by(teacher)):
+        lines.append(f"its teacher is not there yet: `{command}` makes {teacher}")
+    return "\n".join(lines)
+
+
+def describe_choices(source: str, overrides: Sequence[str] = ()) -> str:
+    """What a recipe lets choose, what is chosen, and what others report for that; nothing without choices."""
+    path = find_recipe(source)
+    content = load_recipe(path)
+    told = dict(one.split("=", 1) for one in overrides if "=" in one)
+    made: dict[str, str] = {}
+    lines = []
+    for name, options in (content.get("choices") or {}).items():
+        made[name] = str(told.get(name, content.get(name)))
+        others = [str(one) for one in options if str(one) != made[name]]
+        lines.append(f"{name}: {made[name]}; or -s {name}= {', '.join(others)}")
+    if found := published(path.stem, made):
+        lines.append(f"reported by others: top-1 {found}")
     return "\n".join(lines)

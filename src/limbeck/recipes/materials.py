@@ -15,6 +15,7 @@ from limbeck.evaluation.prediction import predict
 from limbeck.models.classifier import Classifier
 from limbeck.models.weights import load as load_model
 from limbeck.models.zoo import create
+from limbeck.recipes.composing import made_by
 from limbeck.recipes.names import FROM_PYTHON
 from limbeck.recipes.schema import NetworkSettings, Recipe, Source, StudentSettings
 
@@ -129,6 +130,8 @@ def network_folder(where: str) -> str | Path:
         UserError: a comparison, which holds many networks, or a run that has not finished.
     """
     folder = Path(where)
+    if not folder.exists() and (command := made_by(folder)):
+        raise UserError(f"there is no run in {where!r} yet; `{command}` makes it, or name another run folder.")
     if not (folder / "recipe.yaml").exists():
         return where
     student = folder / "student"

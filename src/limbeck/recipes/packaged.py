@@ -37,25 +37,3 @@ def summary(path: Path) -> str:
         if line.startswith("summary:"):
             return line.removeprefix("summary:").strip().strip("'\"")
     return ""
-
-
-def copy_recipe(name: str, destination: str | Path | None) -> Path:
-    """Makes a packaged recipe the user's own; returns where it is.
-
-    Args:
-        name: a packaged recipe.
-        destination: a file or an existing folder; by default `<name>.yaml` here.
-
-    Raises:
-        UserError: unknown name, or the destination exists.
-    """
-    source = find_recipe(name)
-    target = Path(destination or f"{source.stem}.yaml")
-    if target.is_dir():
-        target = target / source.name
-    if target.exists():
-        raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another destination.")
-    if not target.parent.is_dir():
-        raise UserError(f"there is no folder {str(target.parent)!r}; make it first, or choose another destination.")
-    target.write_text(source.read_text())
-    return target

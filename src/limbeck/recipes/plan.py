@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from limbeck.errors import UserError
+from limbeck.recipes.composing import laid_over
 from limbeck.recipes.reading import parse_recipe
-from limbeck.recipes.schema import Arm, CompareSettings, Recipe, changed_training
+from limbeck.recipes.schema import Arm, CompareSettings, Recipe
 from limbeck.transfer.select.budget import Budget, parse_budget
 from limbeck.transfer.select.catalogue import CONTROLS as RANDOM_CONTROLS
 
@@ -63,7 +64,7 @@ def _cells(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget]
         **base,
         "teacher": None,
         "objective": {"cross_entropy": 1.0},
-        "training": changed_training(base["training"], compare.without_teacher),
+        "training": laid_over(base["training"], compare.without_teacher),
     }
     for budget in budgets or [None]:
         cells += [_cell(name, budget, _changed(base, arm, budget), control=False) for name, arm in compare.arms.items()]
@@ -96,7 +97,7 @@ def _changed(base: dict[str, Any], arm: Arm, budget: Budget | None) -> dict[str,
         content["objective"] = arm.objective
     if arm.student is not None:
         content["student"] = arm.student.model_dump(mode="json", exclude_none=True)
-    content["training"] = changed_training(base["training"], arm.training)
+    content["training"] = laid_over(base["training"], arm.training)
     return content
 
 

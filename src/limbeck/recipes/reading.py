@@ -8,16 +8,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from limbeck.errors import UserError
+from limbeck.recipes.composing import SHORT, chosen, laid_over, load_recipe, with_bases
 from limbeck.recipes.packaged import find_recipe
-from limbeck.recipes.schema import Recipe, changed_training
+from limbeck.recipes.schema import Recipe
 from limbeck.recipes.wording import error_lines
-from limbeck.recipes.yaml_files import load_mapping, load_value
+from limbeck.recipes.yaml_files import load_value
 from limbeck.training.settings import TrainingSettings
 
 # Setting one of these on the command line drops the other from the recipe: they exclude each other.
 _EITHER = {"steps": "epochs", "epochs": "steps"}
-# What a lone string is short for.
-_SHORT = {"teacher": "weights", "student": "model", "train": "name", "test": "name"}
 
 
 def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
@@ -25,7 +24,8 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
 
     Args:
         source: name, path or mapping.
-        overrides: `path.to.key=value` each, the value in YAML; later ones win.
+        overrides: `path.to.key=value` each, the value in YAML; later ones win. They also win over what the recipe's
+            `choices` change, of which they may choose, as in `pair=resnet56-resnet20`.
 
     Raises:
         UserError: no such recipe, no YAML, or every error of the recipe: where, what is allowed, what came.
@@ -35,11 +35,17 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
         50
     """
     if isinstance(source, Mapping):
-        origin, content = "the recipe", copy.deepcopy(dict(source))
+        origin, content = "the recipe", with_bases(copy.deepcopy(dict(source)))
     else:
-        origin, content = f"recipe {str(source)!r}", load_mapping(find_recipe(str(source)))
-    for override in overrides:
+        origin, content = f"recipe {str(source)!r}", load_recipe(find_recipe(str(source)))
+    # What no recipe knows can only be a choice, or a misspelt one.
+    choosing = [one for one in overrides if one.partition("=")[0].strip().split(".")[0] not in Recipe.model_fields]
+    for override in choosing:
         _apply(content, override)
+    content = chosen(content, origin, Recipe.model_fields)
+    for override in overrides:
+        if override not in choosing:
+            _apply(content, override)
     return parse_recipe(content, origin)
 
 
@@ -86,7 +92,7 @@ def _changed_trainings(content: Mapping[str, Any]) -> Iterator[tuple[str, dict[s
 def _training_lines(path: str, changes: dict[str, Any], training: Mapping[str, Any]) -> list[str]:
     """What is wrong with changed training settings and was not wrong before."""
     try:
-        TrainingSettings.model_validate(changed_training(dict(training), changes))
+        TrainingSettings.model_validate(laid_over(training, changes))
     except ValidationError as error:
         mine = [one for one in error.errors() if not one["loc"] or one["loc"][0] in changes]
         return error_lines(mine, TrainingSettings, path)
@@ -115,7 +121,7 @@ def _spelt_out(keys: Sequence[str], short: Any, override: str) -> dict[str, Any]
         return {}
     if isinstance(short, str) and list(keys) == ["data"]:
         return {"train": short, "test": short}
-    key = "select" if list(keys[:-1]) == ["compare", "arms"] else _SHORT.get(keys[-1])
+    key = "select" if list(keys[:-1]) == ["compare", "arms"] else SHORT.get(keys[-1])
     if isinstance(short, str) and key is not None:
         return {key: short}
     place = ".".join(keys)

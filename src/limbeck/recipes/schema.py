@@ -201,15 +201,6 @@ class CompareSettings(Part):
         return self
 
 
-def changed_training(training: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Training settings with some of them changed; of `steps` and `epochs` the one that is changed drops the other."""
-    merged = {**training, **changes}
-    for key, other in (("steps", "epochs"), ("epochs", "steps")):
-        if key in changes and other not in changes:
-            merged.pop(other, None)
-    return merged
-
-
 CONTROLS = frozenset(["random", "balanced-random", "no-teacher", "full", "full-no-teacher"])
 
 

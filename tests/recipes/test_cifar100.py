@@ -1,0 +1,106 @@
+"""The published CIFAR-100 pairs: every recipe fits every pair, or says before training why it does not."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from limbeck.errors import UserError
+from limbeck.models.classifier import Outputs
+from limbeck.models.zoo import create
+from limbeck.objectives.catalogue import OBJECTIVES
+from limbeck.objectives.setup import Setup
+from limbeck.objectives.sums import weighted_sum
+from limbeck.recipes.composing import load_recipe, made_by
+from limbeck.recipes.materials import Materials, network_folder
+from limbeck.recipes.packaged import find_recipe, packaged_recipes
+from limbeck.recipes.published import published
+from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.run import gather, run
+from limbeck.training.progress import Silent
+
+FAMILIES = [name for name in packaged_recipes() if name.startswith("cifar100-") and name != "cifar100-teacher"]
+PAIRS = list(load_recipe(find_recipe("cifar100-pairs"))["choices"]["pair"])
+OF_UNEQUAL_WIDTHS = {"wrn_40_2-wrn_40_1", *PAIRS[7:]}
+
+
+def variants(family: str) -> list[list[str]]:
+    choices = load_recipe(find_recipe(family))["choices"].get("variant")
+    return [[f"variant={one}"] for one in choices] if choices else [[]]
+
+
+RECIPES = [(family, variant) for family in FAMILIES for variant in variants(family)]
+
+
+@cache
+def answer(name: str) -> tuple[Outputs, torch.nn.Module]:
+    """What a network with random weights makes of an image, and its head."""
+    classifier = create(name, num_classes=100).eval()
+    assert classifier.taps.embedding is not None
+    with torch.no_grad():
+        made = classifier(torch.zeros(1, 3, 32, 32), want=("embedding", "stages", "pre_activations"))
+    return made, classifier.network.get_submodule(classifier.taps.embedding)
+
+
+def test_every_objective_has_its_recipe_and_every_pair_its_networks() -> None:
+    assert {f"cifar100-{name}" for name in OBJECTIVES if name != "cross_entropy"} == {*FAMILIES} - {"cifar100-pairs"}
+    assert len(PAIRS) == 13
+    for pair in PAIRS:
+        recipe = read_recipe("cifar100-pairs", [f"pair={pair}"])
+        assert recipe.teacher is not None
+        teacher = str(recipe.teacher.weights)
+        assert recipe.name == f"cifar100-pairs-{pair}"
+        assert pair == f"{teacher.removeprefix('runs/cifar100-teacher-')}-{recipe.student.model}"
+        command = made_by(teacher).split()
+        assert read_recipe(command[2], [command[4]]).student.model == pair.split("-")[0]
+        small = recipe.student.model in ("MobileNetV2", "ShuffleV1", "ShuffleV2")
+        assert recipe.training.learning_rate == (0.01 if small else 0.05)
+        with pytest.raises(UserError, match=rf"there is no run in '{teacher}' yet; `limbeck run cifar100-teacher -s"):
+            network_folder(teacher)
+
+
+@pytest.mark.parametrize(("family", "variant"), RECIPES)
+def test_it_fits_every_pair(family: str, variant: list[str]) -> None:
+    for pair in PAIRS:
+        recipe = read_recipe(family, [f"pair={pair}", *variant])
+        (teacher, head), (student, _) = (answer(name) for name in pair.split("-"))
+        setup = Setup(student, teacher, torch.arange(20_000), torch.arange(20_000) % 100, teacher_head=head)
+        objective = weighted_sum(recipe.resolved_objective())
+        if family in ("cifar100-fsp", "cifar100-kdsvd") and pair in OF_UNEQUAL_WIDTHS:
+            with pytest.raises(UserError, match="compares stages of equal channels, but these differ: stage"):
+                objective.build(setup, seed=0)
+        else:
+            objective.build(setup, seed=0)
+
+
+TINY = [
+    "data={train: {name: digits, classes: [0, 1, 2]}, test: {name: digits, classes: [0, 1, 2]}, validation: 0}",
+    "teacher={model: resnet8, training: {steps: 2, batch_size: 16}}",
+    "student={model: resnet8}",
+    "training.steps=10",
+    "training.batch_size=16",
+    "latency=false",
+]
+
+
+@pytest.fixture(scope="module")
+def materials(tmp_path_factory: pytest.TempPathFactory) -> Materials:
+    return gather(read_recipe("cifar100-pairs", TINY), tmp_path_factory.mktemp("materials"), Silent())
+
+
+@pytest.mark.parametrize(("family", "variant"), RECIPES)
+def test_it_runs(family: str, variant: list[str], materials: Materials, tmp_path: Path) -> None:
+    recipe = read_recipe(family, [*variant, *TINY])
+    result = run(recipe, tmp_path / "run", materials=materials)
+    assert result.evaluation is not None
+    assert result.chosen is None
+    assert result.cost["student_steps"] == 10
+
+
+def test_what_others_report() -> None:
+    assert published("cifar100-kd", {"pair": PAIRS[2], "variant": "plain"}).startswith("70.66 % (after the last epoch,")
+    assert published("cifar100-rrd", {"pair": PAIRS[12], "variant": "with-kd"}).startswith("76.31 % (epoch not said")
+    assert published("cifar100-dist", {"pair": PAIRS[11]}).startswith("77.35 %")
+    for nothing in (("cifar100-dist", PAIRS[0]), ("cifar100-at", PAIRS[7]), ("cifar100-simkd", PAIRS[0]), ("x", "y")):
+        assert published(nothing[0], {"pair": nothing[1]}) == ""
