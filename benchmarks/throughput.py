@@ -36,6 +36,7 @@ from limbeck.models import Classifier, create
 from limbeck.objectives import weighted_sum
 from limbeck.training import FrozenTeacher, RunRecord, TrainingSettings, fit
 from limbeck.training.batches import BatchStream
+from limbeck.training.cache_settings import CacheSettings
 from limbeck.training.precision import autocast, resolve_precision
 
 IMAGES = 10_000
@@ -101,7 +102,7 @@ def limbeck_distilling(images: ImageSet, teacher: Classifier, options: argparse.
         batch_size=options.batch_size,
         compile=options.compile,
         checkpoint_seconds=1e9,
-        cache=cache,
+        cache=CacheSettings() if cache else False,
     )
     with tempfile.TemporaryDirectory() as folder, RunRecord.open(f"{folder}/run", {}) as record:
         fit(
