@@ -5,7 +5,8 @@
 Everything is measured in one process, in turn, `--rounds` times over; quote the ratios, which are taken round by round.
 
 (a) views alone: uint8 CIFAR-sized images in memory to augmented batches (pad 4, crop, flip);
-(b) limbeck distilling ResNet-56 -> ResNet-20, from the loop's own metrics, first steps left out;
+(b) limbeck distilling ResNet-56 -> ResNet-20 and asking the teacher, from the loop's own metrics, first steps left out;
+(e) the same steps again with the view cache that they filled;
 (c) the same the usual way: PIL transforms in a DataLoader with two workers, float32, NCHW, teacher asked every step;
 (d) the bare student's forward and backward and the bare teacher's forward on one batch in memory, bf16 and
     channels-last where (b) uses them, the teacher's weights cast once. 1 / (1/student + 1/teacher) is the limit of (b).
@@ -14,6 +15,7 @@ Pixels are random: neither convolutions nor crops care. The networks are the zoo
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -34,6 +36,7 @@ from limbeck.models import Classifier, create
 from limbeck.objectives import weighted_sum
 from limbeck.training import FrozenTeacher, RunRecord, TrainingSettings, fit
 from limbeck.training.batches import BatchStream
+from limbeck.training.cache_settings import CacheSettings
 from limbeck.training.precision import autocast, resolve_precision
 
 IMAGES = 10_000
@@ -48,7 +51,8 @@ def main() -> None:
     teacher, student = create("resnet56", num_classes=10).eval(), create("resnet20", num_classes=10)
     measures: dict[str, Callable[[], float]] = {
         "(a) views alone": lambda: views_alone(images, options.batch_size),
-        "(b) limbeck distilling": lambda: limbeck_distilling(images, teacher, options),
+        "(b) limbeck distilling": lambda: limbeck_distilling(images, teacher, options, cache=False),
+        "(e) limbeck, warm cache": lambda: warm_distilling(images, teacher, options),
         "(c) the usual way": lambda: usual_distilling(images, teacher, options),
         "(d) bare student": lambda: bare_student(student, options),
         "(d) bare teacher": lambda: bare_teacher(teacher, options),
@@ -91,10 +95,14 @@ def views_alone(images: ImageSet, batch_size: int) -> float:
     return rate_of((stream[step] for step in range(WARM_UP + 200_000 // batch_size)), batch_size)
 
 
-def limbeck_distilling(images: ImageSet, teacher: Classifier, options: argparse.Namespace) -> float:
+def limbeck_distilling(images: ImageSet, teacher: Classifier, options: argparse.Namespace, *, cache: bool) -> float:
     """Steps after the warm-up, by the seconds that the loop itself logs."""
     settings = TrainingSettings(
-        steps=WARM_UP + options.steps, batch_size=options.batch_size, compile=options.compile, checkpoint_seconds=1e9
+        steps=WARM_UP + options.steps,
+        batch_size=options.batch_size,
+        compile=options.compile,
+        checkpoint_seconds=1e9,
+        cache=CacheSettings() if cache else False,
     )
     with tempfile.TemporaryDirectory() as folder, RunRecord.open(f"{folder}/run", {}) as record:
         fit(
@@ -108,6 +116,14 @@ def limbeck_distilling(images: ImageSet, teacher: Classifier, options: argparse.
         )
         at = {entry["step"]: entry["seconds"] for entry in record.metrics()}
     return options.steps * options.batch_size / (at[settings.steps] - at[WARM_UP])
+
+
+def warm_distilling(images: ImageSet, teacher: Classifier, options: argparse.Namespace) -> float:
+    """The second of two equal runs; the first, not timed, finds an empty cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["LIMBECK_CACHE"] = folder
+        limbeck_distilling(images, teacher, options, cache=True)
+        return limbeck_distilling(images, teacher, options, cache=True)
 
 
 class PilImages(Dataset[tuple[Tensor, int]]):
@@ -205,6 +221,9 @@ def show(console: Console, rounds: list[dict[str, float]], options: argparse.Nam
     for name, ratio in {
         "(b) / (c)": lambda one: one["(b) limbeck distilling"] / one["(c) the usual way"],
         "(b) / limit of (d)": lambda one: one["(b) limbeck distilling"] / limit(one),
+        "(e) / (c)": lambda one: one["(e) limbeck, warm cache"] / one["(c) the usual way"],
+        "(e) / bare student": lambda one: one["(e) limbeck, warm cache"] / one["(d) bare student"],
+        "bare student / (c)": lambda one: one["(d) bare student"] / one["(c) the usual way"],
     }.items():
         ratios = [ratio(one) for one in rounds]
         table.add_row(name, *(f"{value:.2f}" for value in (statistics.median(ratios), min(ratios), max(ratios))))

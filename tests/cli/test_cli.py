@@ -292,3 +292,18 @@ def test_lines_of_progress_for_logs(capsys: pytest.CaptureFixture[str], monkeypa
 def test_numbers() -> None:
     assert [percent(0.91734), percent(0.9, 0.004), percent(None)] == ["91.73", "90.00 ± 0.40", "–"]
     assert [short_count(64_000), short_count(2_340_000)] == ["64,000", "2.3 M"]
+
+
+def test_cache_is_listed_and_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
+    assert "0.0 MB" in done("cache", "ls")
+    assert "keeping logits of" in done("distill", "distill.yaml")
+    assert "of them from the view cache" in done("distill", "distill.yaml", "--out", "again")
+    assert "views" in done("cache", "ls")
+    (key,) = [path.name for path in (tmp_path / "cache" / "views").iterdir()]
+    assert "no entry starts with 'nothing'" in refused("cache", "rm", "nothing")
+    assert "give the KEYS to delete, or --all" in refused("cache", "rm")
+    assert "deleted 1 of the cache's entries" in done("cache", "rm", key[:8])
+    assert "unknown kind of cache 'vews'" in refused("cache", "ls", "--kind", "vews")
+    done("cache", "rm", "--all")
+    assert "0.0 MB" in done("cache", "ls")

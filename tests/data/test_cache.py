@@ -7,7 +7,7 @@ import torch
 
 from limbeck.data import ImageSet, load
 from limbeck.data import materialise as materialise_module
-from limbeck.data.cache import cache_folder
+from limbeck.data.caches import cache_folder
 
 
 @pytest.fixture

@@ -61,6 +61,12 @@ def test_catalogue_and_builders_agree(name: str) -> None:
     assert set(OBJECTIVES) == set(BUILDERS)
 
 
+def test_published_use_is_a_recipe(name: str) -> None:
+    entry = OBJECTIVES[name]
+    assert entry.typical[name] == entry.weight
+    assert weighted_sum(entry.typical).weights == entry.typical
+
+
 @pytest.mark.parametrize(("scale", "constant"), [(1.0, False), (1e3, False), (1.0, True)])
 def test_value_and_gradient_are_finite(name: str, pair: Pair, scale: float, constant: bool) -> None:
     objective = built(pair, name)

@@ -23,13 +23,25 @@ def slow_angles(x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("elements", [1, 200, 10**9])
 def test_angles_in_blocks_equal_all_angles_at_once(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_ELEMENTS", elements)
+    monkeypatch.setitem(module._ELEMENTS, "cpu", elements)
     student = torch.randn(7, 5, dtype=torch.float64, requires_grad=True)
     teacher = torch.randn(7, 9, dtype=torch.float64)
     slow = torch.nn.functional.smooth_l1_loss(slow_angles(student), slow_angles(teacher))
     fast = angles(student, teacher)
     torch.testing.assert_close(fast, slow)
     torch.testing.assert_close(torch.autograd.grad(3 * fast, student), torch.autograd.grad(3 * slow, student))
+
+
+@pytest.mark.parametrize(("near", "offset"), [(1e-2, 0.0), (1e-4, 0.0), (1e-4, 100.0)])
+def test_images_that_are_almost_alike_lose_no_digits(near: float, offset: float) -> None:
+    student, teacher = torch.randn(16, 8) + offset, torch.randn(16, 8) + offset
+    student[1], teacher[3] = student[0] + near * torch.randn(8), teacher[2] + near * torch.randn(8)
+    exact = student.double().requires_grad_()
+    slow = torch.nn.functional.smooth_l1_loss(slow_angles(exact), slow_angles(teacher.double()))
+    fast = angles(student.requires_grad_(), teacher)
+    assert fast.item() == pytest.approx(slow.item(), rel=1e-5)
+    (got,), (expected,) = torch.autograd.grad(fast, student), torch.autograd.grad(slow, exact)
+    assert (got - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
 def test_an_image_that_is_in_the_batch_twice_is_no_trouble() -> None:

@@ -1,23 +1,61 @@
 """SimKD: projector and the teacher's head."""
 
+import pytest
 import torch
-from tests.objectives.pairs import Pair, outputs
+from tests.objectives.pairs import BATCH, CLASSES, Pair, outputs
+from torch import nn
 
-from limbeck.objectives import SimKD
+from limbeck.errors import UserError
+from limbeck.models import create
+from limbeck.objectives import SimKD, WeightedSum, weighted_sum
 
 
-def test_a_projector_that_copies_the_teacher_answers_as_the_teacher() -> None:
-    pair = Pair("resnet8", "wrn_16_1")
-    objective = pair.build("simkd").objectives()["simkd"]
+class Copying(nn.Module):
+    """In place of a projector."""
+
+    sizes = 64, 32, 64
+
+    def forward(self, stage: torch.Tensor) -> torch.Tensor:
+        return stage
+
+
+def built(student: str = "resnet8", teacher: str = "wrn_16_1", **options: str) -> tuple[WeightedSum, SimKD]:
+    made = Pair(student, teacher).build("simkd", **options)
+    objective = made.objectives()["simkd"]
     assert isinstance(objective, SimKD)
-    teacher = outputs("wrn_16_1")[0]
-    objective.projector = torch.nn.Identity()
-    assert objective(teacher.stages, teacher.stages) == 0
-    torch.testing.assert_close(objective.reused(teacher.stages[-1]), teacher.logits)
+    return made, objective
 
 
-def test_sizes_that_differ_are_pooled() -> None:
-    pair = Pair("resnet8", "ResNet50")
-    objective = pair.build("simkd").objectives()["simkd"]
-    assert isinstance(objective, SimKD)
-    assert objective.reused(outputs("resnet8")[0].stages[-1]).shape == (6, 10)
+def test_a_projector_that_copies_the_teacher_answers_as_the_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, objective = built()
+    monkeypatch.setattr("limbeck.objectives.simkd.Projector", Copying)
+    objective.projector = Copying()
+    stages, logits = outputs("wrn_16_1")[0].stages, outputs("wrn_16_1")[0].logits
+    assert objective(stages, stages) == 0
+    # As in `pairs.outputs`.
+    teacher = create("wrn_16_1", num_classes=CLASSES, seed=len("wrn_16_1")).eval()
+    images = torch.rand(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(made.taught(teacher)(images).logits, logits)
+
+
+def test_what_is_taught_follows_the_student_and_the_projector() -> None:
+    made, objective = built("resnet8", "ResNet50")
+    student = create("resnet8", num_classes=CLASSES)
+    taught, images = made.taught(student).eval(), torch.rand(2, 3, 32, 32)
+    before = taught(images).logits
+    with torch.no_grad():
+        next(objective.projector.parameters()).mul_(-1)
+    assert not torch.equal(taught(images).logits, before)
+    assert {name for name, _ in taught.network.named_children()} == {"body", "projector", "head"}
+
+
+def test_own_head_leaves_the_student_as_it_is() -> None:
+    made, _ = built(head="own")
+    student = create("resnet8", num_classes=CLASSES)
+    assert made.taught(student) is student
+    assert weighted_sum({"cross_entropy": 1, "simkd": 0}).taught(student) is student
+
+
+def test_wrong_head() -> None:
+    with pytest.raises(UserError, match=r"unknown `head` 'students'.*It is one of teacher, own"):
+        SimKD(head="students")

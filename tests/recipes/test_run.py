@@ -174,3 +174,29 @@ def test_unexpected_error_leaves_its_traceback(tmp_path: Path, monkeypatch: pyte
 def test_reading_a_run_that_has_not_finished(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no finished run \(state: missing\)"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_simkd_judges_and_saves_what_it_taught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resume: bool) -> None:
+    network = {"model": "resnet8"}
+    content = one_run(student=network, objective={"simkd": 1})
+    content["teacher"] = {**content["teacher"], **network, "options": {}}
+    if resume:
+        monkeypatch.setattr("limbeck.recipes.run._judge", stop)
+        with pytest.raises(RuntimeError, match="power cut"):
+            go(tmp_path, content)
+        monkeypatch.undo()
+    result = go(tmp_path, content, resume=resume)
+    saved, chosen = load(tmp_path / "student"), load(tmp_path / "student-chosen")
+    assert same(weights(saved), weights(result.student))
+    assert {name for name, _ in saved.network.named_children()} == {"body", "projector", "head"}
+    teacher = load(tmp_path / "teacher" / "student")
+    assert teacher.taps.embedding is not None
+    head = teacher.network.get_submodule(teacher.taps.embedding)
+    assert same(saved.network.get_submodule("head").state_dict(), head.state_dict())
+    assert result.chosen is not None
+    assert same(weights(chosen), weights(result.chosen))
+
+
+def stop(*_: object) -> None:
+    raise RuntimeError("power cut")

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from limbeck.training.checkpoint import Checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +83,23 @@ with RunRecord.open(sys.argv[1], {"name": "tiny"}, writes=accelerator.is_main_pr
 accelerator.end_training()
 """
 
+WARM = """
+import sys, torch
+from accelerate import Accelerator
+from limbeck.objectives import weighted_sum
+from limbeck.training import RunRecord, fit
+from tests.training.tiny import network, settings, stripes
+
+torch.set_num_threads(1)
+accelerator = Accelerator(cpu=True)
+with RunRecord.open(sys.argv[1], {"name": "tiny"}, writes=accelerator.is_main_process) as record:
+    result = fit(network(norm="instance"), stripes(40), weighted_sum({"ce": 0.1, "kd": 0.9}), record=record,
+        settings=settings(precision="fp32"), seed=0, teacher=network(9), accelerator=accelerator)
+assert result.teacher_passes == 96
+assert (result.teacher_passes_saved == 96) is (sys.argv[2] == "warm"), result.teacher_passes_saved
+accelerator.end_training()
+"""
+
 
 def start(script: str, *arguments: str, processes: int) -> None:
     with socket.socket() as probe:
@@ -111,4 +130,17 @@ def test_a_run_of_two_processes_makes_the_student_of_one(tmp_path: Path) -> None
     assert found[0].keys() == found[1].keys()
     for name, value in found[0].items():
         if name.startswith(("student", "objective")):
+            assert (value.double() - found[1][name].double()).abs().max() < 1e-3, name
+
+
+@pytest.mark.parametrize(("fills", "reads"), [(1, 2), (2, 1)])
+def test_processes_share_one_view_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fills: int, reads: int
+) -> None:
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
+    start(WARM, str(tmp_path / "cold"), "cold", processes=fills)
+    start(WARM, str(tmp_path / "warm"), "warm", processes=reads)
+    found = [Checkpoint.load(tmp_path / name / "checkpoint.safetensors").tensors for name in ("cold", "warm")]
+    for name, value in found[0].items():
+        if name.startswith("student"):
             assert (value.double() - found[1][name].double()).abs().max() < 1e-3, name

@@ -33,7 +33,7 @@ class Slow(PadCrop):
         time.sleep(pause)
         return super().render(images, draw)
 import limbeck.training.loop as loop
-loop.augmentation = lambda spec: Slow(padding=1, flip=False)
+loop.augmentation = lambda spec, per_image: Slow(padding=1, flip=False)
 with RunRecord.open(folder, {"name": "tiny"}, resume=True) as record:
     changed = settings(steps=40, optimizer=optimizer, learning_rate=0.01)
     fit(network(), stripes(40), weighted_sum({"ce": 0.1, "kd": 0.9}), settings=changed, record=record, seed=0,
@@ -78,7 +78,7 @@ def test_killed_run_resumes_to_the_same_student(number: signal.Signals, optimize
     assert 0 < stopped.step < 40
     resumed = finish(tmp_path / "killed", optimizer)
     assert resumed.step == whole.step == 40
-    timing = {"seconds"}
+    timing = {"seconds", "teacher_passes_saved"}  # the second run finds the first one's answers in the view cache
     assert same(resumed.tensors, whole.tensors)
     assert {k: v for k, v in resumed.notes.items() if k not in timing} == {
         k: v for k, v in whole.notes.items() if k not in timing

@@ -211,9 +211,14 @@ def show_run(result: Any) -> None:
         console.print("no test images (`data.test`) to judge the student on")
     cost = result.cost
     console.print(
-        f"{cost['images']:,} images, {cost['teacher_passes']:,} teacher passes, {cost['seconds']:.0f} s, "
+        f"{cost['images']:,} images, {cost['teacher_passes']:,} teacher passes{_known(cost)}, {cost['seconds']:.0f} s, "
         f"{1000 * cost['energy']['kwh']:.2g} Wh ({cost['energy']['kind']})"
     )
+
+
+def _known(cost: Mapping[str, Any]) -> str:
+    saved = cost.get("teacher_passes_saved")
+    return f" ({saved:,} of them from the view cache)" if saved else ""
 
 
 def show_evaluation(marks: Any) -> None:

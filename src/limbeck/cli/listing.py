@@ -198,3 +198,28 @@ def show_list(family: str | None, name: str | None = None) -> None:
         LISTS[family]()
     else:
         raise unknown_name("list", family, LISTS, f"`limbeck ls` knows {', '.join(LISTS)}.")
+
+
+def show_cache(kind: str | None) -> None:
+    """What the cache holds.
+
+    Raises:
+        UserError: an unknown kind.
+    """
+    from limbeck.data.caches import cache_entries, cache_folder
+
+    entries = cache_entries(kind)
+    console.print(f"{cache_folder()}: {sum(one.bytes for one in entries) / 1e6:,.1f} MB", markup=False, soft_wrap=True)
+    rows = [
+        [one.kind, one.key[:10], f"{one.bytes / 1e6:,.1f}", f"{one.used:%Y-%m-%d %H:%M}", _about_cached(one.about)]
+        for one in entries
+    ]
+    if rows:
+        show_table("cache", ["kind", "key", "MB", "used", "what"], rows, numbers=(2,))
+
+
+def _about_cached(about: dict[str, Any]) -> str:
+    if "teacher" in about:
+        views = f"{about['views_per_image']} view{'s' if about['views_per_image'] > 1 else ''}"
+        return f"{about['teacher']} on {about['data']}, {about['images']:,} x {views}, {about['precision']}"
+    return ", ".join(str(about[key]) for key in ("network", "name", "data") if key in about)

@@ -41,7 +41,7 @@ def main() -> None:
     app(prog_name="limbeck")
 
 
-def verb(function: Callable[..., None]) -> Callable[..., None]:
+def verb(function: Callable[..., None], *, of: typer.Typer = app) -> Callable[..., None]:
     """Registers a command whose user errors are one message and exit status 2."""
 
     @wraps(function)
@@ -52,8 +52,8 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
             errors.print(f"error: {error}", style="red", markup=False)
             raise typer.Exit(2) from None
 
-    name = function.__name__.rstrip("_")
-    return app.command(name)(command)
+    name = function.__name__.rstrip("_").removeprefix("cache_")
+    return of.command(name)(command)
 
 
 @app.callback(invoke_without_command=True)
@@ -188,6 +188,35 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a run or of a 
     from limbeck.recipes.artefacts import write_report
 
     console.print(f"wrote {write_report(folder)}", markup=False, soft_wrap=True)
+
+
+cache = typer.Typer(help="What is kept between runs: teachers' answers, decoded images.", no_args_is_help=True)
+app.add_typer(cache, name="cache")
+Kind = Annotated[str | None, typer.Option(help="views, features, decoded, arrow or digests.")]
+
+
+@partial(verb, of=cache)
+def cache_ls(kind: Kind = None) -> None:
+    """List what the cache holds, where it is and how much room it takes."""
+    from limbeck.cli.listing import show_cache
+
+    show_cache(kind)
+
+
+@partial(verb, of=cache)
+def cache_rm(
+    keys: Annotated[list[str] | None, typer.Argument(help="Keys as `limbeck cache ls` shows them.")] = None,
+    kind: Kind = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything, or everything of --kind.")] = False,
+) -> None:
+    """Delete parts of the cache; limbeck makes again what it needs."""
+    from limbeck.data.caches import cache_entries, matching_entries, remove_entries
+
+    if bool(keys) == everything:
+        raise UserError("give the KEYS to delete, or --all; `limbeck cache ls` lists them.")
+    entries = cache_entries(kind) if everything else matching_entries(keys or [], kind)
+    freed = remove_entries(entries)
+    console.print(f"deleted {len(entries)} of the cache's entries, {freed / 1e6:,.1f} MB", markup=False)
 
 
 _BECAUSE = {"train": "it has no `teacher`", "distill": "it has a `teacher`", "compare": "it has `compare`"}

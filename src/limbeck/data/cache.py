@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-import os
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
+from limbeck.data.caches import cache_folder
 from limbeck.data.storage import DIGEST_BYTES, DigestTable, TensorStorage, image_digests
 from limbeck.errors import UserError
 from limbeck.files import atomic_folder, atomic_path
@@ -25,14 +24,6 @@ class Decoded:
 
     storage: TensorStorage
     readable: np.ndarray
-
-
-def cache_folder() -> Path:
-    """`$LIMBECK_CACHE`, else `$XDG_CACHE_HOME/limbeck`, else `~/.cache/limbeck`; safe to delete at any time."""
-    if named := os.environ.get("LIMBECK_CACHE"):
-        return Path(named).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base).expanduser() if base else Path.home() / ".cache") / "limbeck"
 
 
 def cache_key(*parts: object) -> str:

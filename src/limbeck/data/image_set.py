@@ -101,6 +101,20 @@ class ImageSet:
             digest.update(self.labels.numpy().tobytes())
         return digest.hexdigest()
 
+    @property
+    def origin(self) -> tuple[str, Tensor]:
+        """What all subsets of one set share: a hash of the whole set's pixels, and each image's place in it, int64 [N].
+
+        The first use reads every image of the whole set once.
+        """
+        whole, rows = self._storage.origin
+        return whole.fingerprint, rows
+
+    @property
+    def origin_size(self) -> int:
+        """How many images the set holds that this is a subset of."""
+        return len(self._storage.origin[0])
+
     def gather(self, positions: Tensor) -> Tensor:
         """The images at `positions` (int64 [B], each in 0..N-1) as uint8 [B, C, H, W]."""
         return self._storage.gather(positions)

@@ -3,6 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -37,6 +38,18 @@ class Storage(ABC):
     @abstractmethod
     def digests(self, positions: Tensor) -> Tensor:
         """A 128-bit hash of the pixels of every image at `positions` (int64 [B]), as uint8 [B, 16]."""
+
+    @property
+    def origin(self) -> tuple["Storage", Tensor]:
+        """The storage that this is a part of, and where in it every image is, int64 [N]."""
+        return self, torch.arange(len(self))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hex digits that stand for all pixels and their order; the first use reads every image once."""
+        digest = hashlib.blake2b(repr((self.shape, len(self))).encode(), digest_size=16)
+        digest.update(self.digests(torch.arange(len(self))).numpy().tobytes())
+        return digest.hexdigest()
 
 
 class TensorStorage(Storage):
@@ -119,6 +132,10 @@ class SubsetStorage(Storage):
             base, rows = base._base, base._rows[rows]
         self._base = base
         self._rows = rows
+
+    @property
+    def origin(self) -> tuple[Storage, Tensor]:
+        return self._base, self._rows
 
     @property
     def shape(self) -> tuple[int, int, int]:

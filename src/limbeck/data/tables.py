@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from limbeck.data.cache import cache_folder, cache_key
+from limbeck.data.cache import cache_key
+from limbeck.data.caches import cache_folder
 from limbeck.data.cells import ColumnCells, file_stamps
 from limbeck.data.source import Source, encode_labels
 from limbeck.errors import UserError

@@ -2,7 +2,8 @@
 
 An augmentation first draws, from (seed, view number, id) alone, *which* view each image gets, and then renders it. The
 draw is one integer per image: an index below `distinct` where there are finitely many views, 64 random bits otherwise.
-Rendering depends on pixels and draw only, for a whole batch at once, on the device where the images are.
+Rendering depends on pixels, id and draw only, for a whole batch at once, on the device where the images are: of
+finitely many views, the same index is the same view for good.
 """
 
 import math
@@ -24,9 +25,14 @@ class Augmentation(ABC):
 
     Attributes:
         distinct: number of different views an image has, or None where it is not finite.
+        key: name and options, equal exactly where the views are; None where nobody vouches for that, and then
+            nothing is remembered about the views.
+        by_id: whether a draw stands for another view where the image has another id.
     """
 
     distinct: int | None
+    key: str | None = None
+    by_id = False
 
     @abstractmethod
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
@@ -43,14 +49,19 @@ class Augmentation(ABC):
         bits = words(seed, view, ids)
         return bits if self.distinct is None else below(bits, self.distinct)
 
+    def show(self, images: Tensor, ids: Tensor, draw: Tensor) -> Tensor:
+        """The view `draw` of each image, which `ids` name."""
+        return self.render(images, draw)
+
     def __call__(self, images: Tensor, ids: Tensor, *, seed: int, view: Tensor | int) -> Tensor:
-        return self.render(images, self.draw(ids, seed=seed, view=view))
+        return self.show(images, ids, self.draw(ids, seed=seed, view=view))
 
 
 class Identity(Augmentation):
     """Every view is the image itself."""
 
     distinct = 1
+    key = "none"
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
         return images
@@ -73,6 +84,7 @@ class PadCrop(Augmentation):
         self.offsets = 2 * padding + 1
         self.flip = flip
         self.distinct = self.offsets**2 * (2 if flip else 1)
+        self.key = _key(self, padding=padding, flip=flip)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
         batch, channels, height, width = images.shape
@@ -116,6 +128,7 @@ class ResizedCrop(Augmentation):
         if not 0 < ratio[0] <= ratio[1]:
             raise UserError(f"`ratio` must be (low, high) with 0 < low <= high, got {tuple(ratio)}.")
         self.area, self.ratio, self.flip = area, ratio, flip
+        self.key = _key(self, area=tuple(area), ratio=tuple(ratio), flip=flip)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
         batch, channels, height, width = images.shape
@@ -159,6 +172,7 @@ class ColourJitter(Augmentation):
             raise UserError(f"`hue` must be between 0 and 0.5, got {hue}.")
         self.strengths = (brightness, contrast, saturation)
         self.hue = hue
+        self.key = _key(self, strengths=self.strengths, hue=hue)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
         x = images.float()
@@ -184,6 +198,8 @@ class Chain(Augmentation):
         self.parts = tuple(parts)
         counts = [part.distinct for part in self.parts]
         self.distinct = None if None in counts else math.prod(count for count in counts if count is not None)
+        keys = [part.key for part in self.parts]
+        self.key = None if None in keys else _key(self, parts=keys)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
         for position, part in enumerate(self.parts):
@@ -196,12 +212,44 @@ class Chain(Augmentation):
         return images
 
 
-def augmentation(spec: str | Mapping[str, Any] | Sequence[Any] | Augmentation) -> Augmentation:
+class Few(Augmentation):
+    """A few views of each image, its own ones, drawn once and for all from those of another augmentation.
+
+    It makes the views finite where they are not, so that a teacher can have seen them all. Source: Shen and Xing, "A
+    fast knowledge distillation framework for visual recognition", ECCV 2022, store a teacher's answers to crops
+    that were drawn beforehand.
+
+    Args:
+        base: what the views are drawn from.
+        count: views an image has, >= 1; two of them may be alike.
+    """
+
+    by_id = True
+    _SEED = 0
+
+    def __init__(self, base: Augmentation, count: int) -> None:
+        if count < 1:
+            raise UserError(f"`views_per_image` must be at least 1, got {count}.")
+        self.base = base
+        self.distinct = count
+        self.key = None if base.key is None else _key(self, count=count, base=base.key)
+
+    def show(self, images: Tensor, ids: Tensor, draw: Tensor) -> Tensor:
+        return self.base(images, ids, seed=self._SEED, view=draw)
+
+    def render(self, images: Tensor, draw: Tensor) -> Tensor:
+        raise AssertionError("which views an image has depends on its id")
+
+
+def augmentation(
+    spec: str | Mapping[str, Any] | Sequence[Any] | Augmentation, *, per_image: int | None = None
+) -> Augmentation:
     """Builds an augmentation from a recipe's `views`.
 
     Args:
         spec: a name (`"pad-crop-flip"`), a name with options (`{"pad-crop-flip": {"padding": 2}}`), a list of these,
             applied in order, or an augmentation, returned as it is.
+        per_image: so many views of each image only, its own ones; None for all that there are.
 
     Raises:
         UserError: for unknown names and options.
@@ -210,6 +258,12 @@ def augmentation(spec: str | Mapping[str, Any] | Sequence[Any] | Augmentation) -
         >>> augmentation("pad-crop-flip").distinct
         162
     """
+    made = _augmentation(spec)
+    few = per_image is not None and (made.distinct is None or per_image < made.distinct)
+    return Few(made, per_image) if few and per_image is not None else made
+
+
+def _augmentation(spec: str | Mapping[str, Any] | Sequence[Any] | Augmentation) -> Augmentation:
     if isinstance(spec, Augmentation):
         return spec
     if isinstance(spec, str):
@@ -220,10 +274,15 @@ def augmentation(spec: str | Mapping[str, Any] | Sequence[Any] | Augmentation) -
     elif not isinstance(spec, Sequence):
         raise UserError(f"`views` must be a name, a mapping from name to options, or a list of these, got {spec!r}.")
     else:
-        parts = [augmentation(part) for part in spec]
+        parts = [_augmentation(part) for part in spec]
     if not parts:
         raise UserError("`views` must name at least one augmentation, got none; use 'none' for plain images.")
     return parts[0] if len(parts) == 1 else Chain(parts)
+
+
+def _key(made: Augmentation, **options: object) -> str:
+    """The class, so that a subclass that renders otherwise has another key, and its options."""
+    return f"{type(made).__module__}.{type(made).__qualname__}({options})"
 
 
 def _build(name: str, options: Mapping[str, Any]) -> Augmentation:

@@ -15,6 +15,7 @@ from limbeck.models.classifier import Classifier, Size
 from limbeck.models.foreign import check_finite, load_state
 from limbeck.models.named import NAMED
 from limbeck.models.named_files import named_state
+from limbeck.models.reused_head import with_fresh_reused_head
 from limbeck.models.state_files import SUFFIXES
 from limbeck.models.zoo import create, create_timm
 
@@ -148,6 +149,8 @@ def _load_folder(folder: Path, model: str | None, given: dict[str, Any]) -> Clas
     _check_record(str(folder), config["name"], config["num_classes"], model, given)
     record = {key: config[key] for key in _RECORDED}
     classifier = create(config["name"], **(record | config["options"] | given))
+    if "reused_head" in config:
+        classifier = with_fresh_reused_head(classifier, config["reused_head"])
     load_state(classifier, folder / WEIGHTS_FILE)
     return classifier
 

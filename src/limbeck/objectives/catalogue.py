@@ -17,7 +17,8 @@ class ObjectiveEntry:
         needs: what the loss reads: `labels`, `ids`, `progress` and outputs of `student` and `teacher`; `teacher_head`
             is the teacher's classifier head.
         options: hyper-parameters and their defaults, as published.
-        weight: as published; used where none is given.
+        typical: the weighted sum that it is published in, at its default options: name -> weight.
+        weight: as in `typical`; used where none is given.
         aliases: other names.
     """
 
@@ -26,6 +27,7 @@ class ObjectiveEntry:
     year: int
     needs: tuple[str, ...]
     options: dict[str, Option] = field(default_factory=dict)
+    typical: dict[str, float] = field(default_factory=dict)
     weight: float = 1.0
     aliases: tuple[str, ...] = ()
 
@@ -40,6 +42,7 @@ OBJECTIVES = {
         2016,
         (_SL, "labels"),
         {"label_smoothing": 0.0},
+        typical={"cross_entropy": 1.0},
         aliases=("ce",),
     ),
     "kd": ObjectiveEntry(
@@ -48,6 +51,8 @@ OBJECTIVES = {
         2015,
         (_SL, _TL),
         {"temperature": 4.0, "standardise": False},
+        typical={"cross_entropy": 0.1, "kd": 0.9},
+        weight=0.9,
         aliases=("hinton", "soft_targets"),
     ),
     "fitnet": ObjectiveEntry(
@@ -56,6 +61,7 @@ OBJECTIVES = {
         2015,
         (_SS, _TS),
         {"stage": 2},
+        typical={"cross_entropy": 1.0, "fitnet": 100.0},
         weight=100.0,
         aliases=("hint", "fitnets"),
     ),
@@ -65,6 +71,7 @@ OBJECTIVES = {
         2017,
         (_SS, _TS),
         {"stages": "1:"},
+        typical={"cross_entropy": 1.0, "at": 1000.0},
         weight=1000.0,
         aliases=("attention",),
     ),
@@ -74,6 +81,7 @@ OBJECTIVES = {
         2019,
         (_SS, _TS),
         {"stages": "-1:"},
+        typical={"cross_entropy": 1.0, "sp": 3000.0},
         weight=3000.0,
         aliases=("similarity",),
     ),
@@ -83,6 +91,7 @@ OBJECTIVES = {
         2019,
         (_SE, _TE),
         {"features": 128},
+        typical={"cross_entropy": 1.0, "cc": 0.02},
         weight=0.02,
         aliases=("correlation",),
     ),
@@ -92,6 +101,7 @@ OBJECTIVES = {
         2019,
         (_SS, _TS),
         {"stages": "1:", "variance": 5.0},
+        typical={"cross_entropy": 1.0, "vid": 1.0},
     ),
     "rkd": ObjectiveEntry(
         "distances and angles between images",
@@ -99,12 +109,14 @@ OBJECTIVES = {
         2019,
         (_SE, _TE),
         {"distance": 25.0, "angle": 50.0},
+        typical={"cross_entropy": 1.0, "rkd": 1.0},
     ),
     "pkt": ObjectiveEntry(
         "how likely images are each other's neighbours",
         "Passalis and Tefas, Learning deep representations with probabilistic knowledge transfer",
         2018,
         (_SE, _TE),
+        typical={"cross_entropy": 1.0, "pkt": 30000.0},
         weight=30000.0,
     ),
     "ab": ObjectiveEntry(
@@ -113,6 +125,7 @@ OBJECTIVES = {
         2019,
         ("student_pre_activations", "teacher_pre_activations"),
         {"margin": 1.0, "stages": "1:", "preparing": _PREPARING},
+        typical={"cross_entropy": 1.0, "ab": 1.0},
         aliases=("abound",),
     ),
     "ft": ObjectiveEntry(
@@ -121,6 +134,7 @@ OBJECTIVES = {
         2018,
         (_SS, _TS),
         {"factors": 0.5, "power": 2, "norm": 1, "stage": -1, "preparing": _PREPARING},
+        typical={"cross_entropy": 1.0, "ft": 200.0},
         weight=200.0,
         aliases=("factor",),
     ),
@@ -130,6 +144,7 @@ OBJECTIVES = {
         2017,
         (_SS, _TS),
         {"stages": "0:", "preparing": _PREPARING},
+        typical={"cross_entropy": 1.0, "fsp": 50.0},
         weight=50.0,
     ),
     "nst": ObjectiveEntry(
@@ -138,6 +153,7 @@ OBJECTIVES = {
         2017,
         (_SS, _TS),
         {"stages": "1:"},
+        typical={"cross_entropy": 1.0, "nst": 50.0},
         weight=50.0,
     ),
     "crd": ObjectiveEntry(
@@ -146,6 +162,7 @@ OBJECTIVES = {
         2020,
         (_SE, _TE, "ids"),
         {"features": 128, "memory": "momentum", "negatives_count": 16384, **_MEMORY, **_QUEUE},
+        typical={"cross_entropy": 1.0, "crd": 0.8},
         weight=0.8,
     ),
     "icd": ObjectiveEntry(
@@ -154,6 +171,7 @@ OBJECTIVES = {
         2024,
         (_SE, _TE),
         {"features": 128, "alpha": 0.5, "max_scale": 10.0},
+        typical={"cross_entropy": 1.0, "icd": 1.0},
         aliases=("dcd",),
     ),
     "rrd": ObjectiveEntry(
@@ -171,6 +189,7 @@ OBJECTIVES = {
             "teacher_projection": "random",
             **_QUEUE,
         },
+        typical={"cross_entropy": 1.0, "rrd": 1.0},
     ),
     "kdsvd": ObjectiveEntry(
         "how the main direction of features turns from stage to stage",
@@ -178,6 +197,7 @@ OBJECTIVES = {
         2018,
         (_SS, _TS),
         {"vectors": 1, "stages": "1:"},
+        typical={"cross_entropy": 1.0, "kdsvd": 1.0},
     ),
     "ega": ObjectiveEntry(
         "correlations between images, and of each with itself",
@@ -185,6 +205,8 @@ OBJECTIVES = {
         2022,
         (_SE, _TE),
         {"node": 1.0, "edge": 0.3},
+        typical={"cross_entropy": 1.0, "ega": 0.8},
+        weight=0.8,
     ),
     "itrd": ObjectiveEntry(
         "correlated features, and the entropy of similarities",
@@ -192,6 +214,7 @@ OBJECTIVES = {
         2022,
         (_SE, _TE),
         {"alpha": 1.5, "correlation_weight": 2.0, "mutual_weight": 0.05},
+        typical={"cross_entropy": 1.0, "itrd": 1.0},
     ),
     "wsld": ObjectiveEntry(
         "labels, and soft labels where the student lags behind",
@@ -199,6 +222,7 @@ OBJECTIVES = {
         2021,
         (_SL, _TL, "labels"),
         {"temperature": 2.0, "alpha": 2.5, "hard": 1.0, "standardise": False},
+        typical={"wsld": 1.0},
     ),
     "semckd": ObjectiveEntry(
         "each stage from all of the teacher's, by attention",
@@ -206,6 +230,7 @@ OBJECTIVES = {
         2021,
         (_SS, _TS),
         {"stages": "1:", "softness": 1.0},
+        typical={"cross_entropy": 1.0, "kd": 1.0, "semckd": 400.0},
         weight=400.0,
     ),
     "srrl": ObjectiveEntry(
@@ -213,13 +238,15 @@ OBJECTIVES = {
         "Yang et al., Knowledge distillation via softmax regression representation learning",
         2021,
         (_SE, _TE, _TL, "teacher_head"),
+        typical={"cross_entropy": 1.0, "kd": 1.0, "srrl": 1.0},
     ),
     "simkd": ObjectiveEntry(
         "the deepest stage, for the teacher's head to classify",
         "Chen et al., Knowledge distillation with the reused teacher classifier",
         2022,
         (_SS, _TS, "teacher_head"),
-        {"factor": 2},
+        {"factor": 2, "head": "teacher"},
+        typical={"simkd": 1.0},
     ),
     "dkd": ObjectiveEntry(
         "soft labels, the label's share and the other classes apart",
@@ -227,6 +254,7 @@ OBJECTIVES = {
         2022,
         (_SL, _TL, "labels", "progress"),
         {"alpha": 1.0, "beta": 8.0, "temperature": 4.0, "warmup": 20 / 240, "standardise": False},
+        typical={"cross_entropy": 1.0, "dkd": 1.0},
     ),
     "dist": ObjectiveEntry(
         "correlations of soft labels over classes and over images",
@@ -234,6 +262,7 @@ OBJECTIVES = {
         2022,
         (_SL, _TL),
         {"beta": 1.0, "gamma": 1.0, "temperature": 4.0, "standardise": False},
+        typical={"cross_entropy": 1.0, "dist": 2.0},
         weight=2.0,
     ),
     "mlkd": ObjectiveEntry(
@@ -242,6 +271,7 @@ OBJECTIVES = {
         2023,
         (_SL, _TL),
         {"temperature": 4.0, "confident": False, "standardise": False},
+        typical={"cross_entropy": 0.1, "mlkd": 0.9},
         weight=0.9,
         aliases=("mld",),
     ),
@@ -251,6 +281,7 @@ OBJECTIVES = {
         2023,
         (_SL, _TL),
         {"temperature": 4.0, "entropy_temperature": 3.0, "entropy_bound": 0.0, "standardise": False},
+        typical={"cross_entropy": 0.1, "ea_kd": 0.9},
         weight=0.9,
         aliases=("eakd",),
     ),

@@ -4,9 +4,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.models.batch_norm import batch_normed
 from limbeck.objectives.checks import check_count
 from limbeck.objectives.objective import PREPARING, Objective, Preparation
-from limbeck.objectives.projectors import batch_normed
 from limbeck.objectives.setup import Setup, Unbuilt
 from limbeck.objectives.stages import Stages, attention, one_stage, same_size
 

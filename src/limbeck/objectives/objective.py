@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
-from limbeck.models.classifier import Outputs
+from limbeck.models.classifier import Classifier, Outputs
 from limbeck.objectives.setup import Setup
 
 Signals = Mapping[str, Any]
@@ -77,6 +77,10 @@ class Objective(nn.Module, ABC):
         Raises:
             UserError: teacher and student do not fit together.
         """
+
+    def taught(self, student: Classifier) -> Classifier:
+        """The network that this teaches, to be judged and saved: the student, or one that shares its weights."""
+        return student
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -1,16 +1,9 @@
 """Small networks between a student's outputs and a teacher's."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limbeck.models.batch_norm import batch_normed
 from limbeck.objectives.stages import same_size
-
-
-def batch_normed(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Batch norm; where a channel has a single value, which has no variance, by the running statistics."""
-    if x.numel() > x.shape[1]:
-        return norm(x)
-    return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
 
 
 class Regressor(nn.Module):

@@ -9,14 +9,15 @@ from torch import Tensor
 from limbeck.objectives.checks import check_at_least
 from limbeck.objectives.objective import Objective
 
-_ELEMENTS = 2**22
-"""Numbers that one block of angles may hold; all B³ at once would be 17 million for a batch of 256."""
+_ELEMENTS = {"cpu": 2**17}
+"""Numbers that one block of angles may hold, so that a processor's cache holds them; elsewhere `_MOST`."""
+_MOST = 2**24
 
 
 def rkd(student_embedding: Tensor, teacher_embedding: Tensor, *, distance: float = 25.0, angle: float = 50.0) -> Tensor:
     """distance x the mean of h(d_s - d_t) over pairs + angle x the mean of h(c_s - c_t) over triples; h is Huber's.
 
-    d are the distances |x_i - x_j| over the mean of those that are not 0; c the cosines of the angles at image i
+    d are the distances |x_i - x_j| over the mean of those of different images; c the cosines of the angles at image i
     between images j and k. Means are over all B² pairs and B³ triples.
 
     Args:
@@ -36,10 +37,10 @@ def rkd(student_embedding: Tensor, teacher_embedding: Tensor, *, distance: float
 
 
 def _distances(x: Tensor) -> Tensor:
-    squares = x.square().sum(1)
-    apart = (squares[:, None] + squares - 2 * x @ x.t()).clamp_min(1e-12).sqrt()
-    apart = apart * (1 - torch.eye(len(x), dtype=x.dtype, device=x.device))
-    return apart / (apart.sum() / (apart > 0).sum().clamp_min(1)).clamp_min(1e-12)
+    squares, count = x.square().sum(1), len(x)
+    apart = torch.addmm(squares[:, None] + squares, x, x.t(), alpha=-2).clamp_min(1e-12).sqrt()
+    apart = apart.masked_fill(torch.eye(count, dtype=torch.bool, device=x.device), 0)
+    return apart * (count * max(1, count - 1) / apart.sum().clamp_min(1e-12))
 
 
 def angles(student: Tensor, teacher: Tensor) -> Tensor:
@@ -48,27 +49,36 @@ def angles(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class _Angles(torch.autograd.Function):
-    """Computes the gradient beside the value, as it needs the same cosines, and keeps that alone, [B, D]."""
+    """Computes the gradient beside the value, as it needs the same cosines, and keeps that alone, [B, D].
+
+    By the law of cosines, with q the squared distances and r = q^(-1/2), the cosine at i between j and k is
+    c_ijk = (q_ij + q_ik - q_jk) r_ij r_ik / 2, so no vectors are compared. With s_ijk the slope of the loss at c_ijk,
+    the slope at q_ij is r_ij sum_k s_ijk r_ik - r_ij² sum_k s_ijk c_ijk where i is the corner, less
+    sum_i s_ijk r_ij r_ik / 2 at q_jk, where it is not.
+    """
 
     @staticmethod
     def forward(ctx: Any, student: Tensor, teacher: Tensor) -> Tensor:
         count = len(student)
-        gradient, total = torch.zeros_like(student), student.new_zeros(())
-        block = max(1, _ELEMENTS // (count * max(count, student.shape[1], teacher.shape[1])))
+        squares, inverse = _sides(student)
+        others, others_inverse = _sides(teacher)
+        by_square, total = torch.zeros_like(squares), student.new_zeros(())
+        block = max(1, _ELEMENTS.get(student.device.type, _MOST) // count**2)
         for first in range(0, count, block):
             corner = slice(first, first + block)
-            units, lengths = _directions(student, corner)
-            others, _ = _directions(teacher, corner)
-            difference = units @ units.mT - others @ others.mT
+            doubled = _doubled_cosines(squares, inverse, corner)
+            difference = (doubled - _doubled_cosines(others, others_inverse, corner)).div_(2)
             slope = difference.clamp(-1, 1)
             # Huber's function, as a product with its own slope.
-            total += (slope * (difference - slope / 2)).sum()
-            # A cosine holds either direction once, hence 2; then through the scaling to length 1.
-            by_unit = 2 * (slope @ units)
-            by_difference = (by_unit - units * (units * by_unit).sum(2, keepdim=True)) / lengths
-            gradient += by_difference.sum(0)
-            gradient[corner] -= by_difference.sum(1)
-        ctx.save_for_backward(gradient / count**3)
+            total += (difference.sub_(slope / 2).mul_(slope)).sum()
+            turned = doubled.mul_(slope).sum(2) / 2
+            slope.mul_(inverse[corner, :, None]).mul_(inverse[corner, None])
+            by_square[corner] += slope.sum(2) - inverse[corner].square() * turned
+            by_square -= slope.sum(0) / 2
+        both = by_square + by_square.t()
+        exact = student.to(both.dtype)
+        gradient = 2 * (both.sum(1, keepdim=True) * exact - both @ exact)
+        ctx.save_for_backward(gradient.to(student.dtype) / count**3)
         return total / count**3
 
     @staticmethod
@@ -77,13 +87,18 @@ class _Angles(torch.autograd.Function):
         return outputs[0] * gradient, None
 
 
-def _directions(x: Tensor, corner: slice) -> tuple[Tensor, Tensor]:
-    """From every image of the block to all others: unit vectors [b, B, D] and their lengths before [b, B, 1]."""
-    difference = x[None] - x[corner, None]
-    lengths = torch.linalg.vector_norm(difference, dim=2, keepdim=True)
-    # An image seen from itself has no direction: 0, and no gradient.
-    lengths = lengths.masked_fill(lengths < 1e-12, torch.inf)
-    return difference / lengths, lengths
+def _sides(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared distances in float64, as the law of cosines subtracts them, and 1 / distances; [B, B]."""
+    distances = torch.cdist(x.double(), x.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    # An image seen from itself has no direction: cosine 0, and no gradient.
+    inverse = distances.masked_fill(distances < 1e-12, torch.inf).reciprocal().to(x.dtype)
+    return distances.square_(), inverse
+
+
+def _doubled_cosines(squares: Tensor, inverse: Tensor, corner: slice) -> Tensor:
+    """Twice the cosines of the angles at the images of the block, [b, B, B]."""
+    sides = (squares[corner, :, None] - squares).add_(squares[corner, None]).to(inverse.dtype)
+    return sides.mul_(inverse[corner, :, None]).mul_(inverse[corner, None])
 
 
 class RKD(Objective):

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.models.batch_norm import batch_normed
 from limbeck.objectives.objective import Objective
-from limbeck.objectives.projectors import batch_normed
 from limbeck.objectives.setup import Setup
 from limbeck.objectives.stages import Stages, check_stages, parse_stages, same_size
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limbeck.models.batch_norm import batch_normed
 from limbeck.objectives.objective import Objective
-from limbeck.objectives.projectors import batch_normed
 from limbeck.objectives.setup import Setup, Unbuilt
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown_name
+from limbeck.models.classifier import Classifier
 from limbeck.objectives.builders import BUILDERS
 from limbeck.objectives.catalogue import NAMES, OBJECTIVES
 from limbeck.objectives.objective import Objective, Preparation, Signals, arguments, outputs_among
@@ -84,6 +85,12 @@ class WeightedSum(nn.Module):
         weights = dict.fromkeys(values, 1.0) if preparing else self.weights
         total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
+
+    def taught(self, student: Classifier) -> Classifier:
+        """The network to be judged and saved, see `Objective.taught`."""
+        for name, term in self.objectives().items():
+            student = term.taught(student) if self.weights[name] > 0 else student
+        return student
 
     def objectives(self) -> dict[str, Objective]:
         return {name: term for name, term in self.terms.items() if isinstance(term, Objective)}

@@ -77,7 +77,7 @@ def _objective(value: Any) -> Any:
 def _training(settings: TrainingSettings) -> TrainingSettings:
     from limbeck.data.views import augmentation  # needs torch
 
-    augmentation(settings.views)
+    augmentation(settings.views, per_image=settings.views_per_image)
     return settings
 
 

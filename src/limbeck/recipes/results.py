@@ -87,6 +87,7 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "chosen_mean": chosen_mean,
         "chosen_half_width": chosen_half_width,
         "teacher_passes": sum(cost["teacher_passes"] for cost in costs) / len(costs),
+        "teacher_passes_saved": sum(cost.get("teacher_passes_saved", 0) for cost in costs) / len(costs),
         "seconds": sum(cost["seconds"] for cost in costs) / len(costs),
         "energy_kwh": sum(cost["energy"]["kwh"] for cost in costs) / len(costs),
         "energy_kind": costs[0]["energy"]["kind"],

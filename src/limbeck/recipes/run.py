@@ -285,6 +285,8 @@ def _cost(result: TrainingResult, record: RunRecord, images: ImageSet) -> dict[s
     return {
         "images": len(images),
         "teacher_passes": result.teacher_passes,
+        "teacher_passes_saved": result.teacher_passes_saved,
+        "view_cache": result.view_cache,
         "student_steps": result.steps,
         "seconds": round(result.seconds, 2),
         "energy": record.read("energy.json"),

@@ -69,13 +69,15 @@ def cost_section(results: Row) -> Section | None:
     if costs:
         seconds = sum(cost.get("seconds") or 0 for cost in costs)
         passes = sum(cost.get("teacher_passes") or 0 for cost in costs)
+        saved = sum(cost.get("teacher_passes_saved") or 0 for cost in costs)
+        read = f" ({text.number(saved)} of them read from the view cache)" if saved else ""
         energies = [cost["energy"] for cost in costs if cost.get("energy")]
         total = text.energy(sum(energy.get("kwh") or 0 for energy in energies)) if energies else "unknown energy"
         how = sorted({f"{energy.get('kind', '')}: {energy.get('how', '')}" for energy in energies})
         blocks.append(
             Note(
                 f"All {text.plural(len(costs), 'run')} together took {text.duration(seconds)}, "
-                f"{text.number(passes)} teacher passes and {total}" + (f" ({'; '.join(how)})." if how else ".")
+                f"{text.number(passes)} teacher passes{read} and {total}" + (f" ({'; '.join(how)})." if how else ".")
             )
         )
     names = {

@@ -185,10 +185,27 @@ def _gallery(folder: Path) -> Section | None:
     return Section("gallery", "Chosen and left out", blocks) if groups else None
 
 
+def _view_cache(cost: Row) -> list[tuple[str, str]]:
+    cache = cost.get("view_cache")
+    if not cache:
+        return []
+    rows = [
+        ("… of which the view cache knew", text.number(cost.get("teacher_passes_saved"))),
+        ("View cache", f"{' and '.join(cache['outputs'])}, up to {text.size(cache['bytes'])}, {cache['folder']}"),
+    ]
+    error = cache.get("top_k_error")
+    if error:
+        at = zip(error["temperatures"], error["mean"], error["largest"], strict=True)
+        words = "; ".join(f"{mean:.4f} (largest {most:.4f}) at temperature {t:g}" for t, mean, most in at)
+        rows.append(("Total variation lost to its top-k", f"{words}, over {text.number(error['answers'])} answers"))
+    return rows
+
+
 def _cost(cost: Row, judged: Row) -> Section | None:
     rows = [
         ("Images", text.number(cost.get("images"))),
         ("Teacher passes", text.number(cost.get("teacher_passes"))),
+        *_view_cache(cost),
         ("Steps", text.number(cost.get("student_steps"))),
         ("Time", text.duration(cost.get("seconds"))),
         ("Energy", parts.energy_words(cost.get("energy"))),

@@ -5,6 +5,7 @@ whatever the sizes, and a run can start at any step. An image's view number is h
 """
 
 import math
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -68,12 +69,8 @@ class BatchStream:
         self._orders: dict[int, Tensor] = {}
 
     def __getitem__(self, step: int) -> Batch:
-        count = len(self.images)
-        place = torch.arange(step * self.batch_size, (step + 1) * self.batch_size)[self.share]
-        first, last = int(place[0]) // count, int(place[-1]) // count
-        positions = torch.cat([self._order(number) for number in range(first, last + 1)])[place - first * count]
-        view = (place // count).to(self.device)
-        positions_here = positions.to(self.device)
+        positions, view = self._shown(step)
+        positions_here, view = positions.to(self.device), view.to(self.device)
         if self.pixels is None:
             raw = self.images.gather(positions).to(self.device)
         else:
@@ -85,6 +82,29 @@ class BatchStream:
             ids=ids,
             soft_labels=None if self.soft_labels is None else self.soft_labels[positions_here],
         )
+
+    def entries(self, step: int) -> Tensor:
+        """Which of all views of all images of the whole set the batch shows, int64 [B] on the CPU.
+
+        Image i of the set that this one is a part of has the numbers i x `distinct` and following.
+        """
+        assert self.augmentation.distinct is not None
+        positions, view = self._shown(step)
+        draw = self.augmentation.draw(self.images.ids[positions], seed=self.view_seed, view=view)
+        return self.places[positions] * self.augmentation.distinct + draw
+
+    @cached_property
+    def places(self) -> Tensor:
+        """Where in the whole set each image of this part of it is, int64 [N]."""
+        return self.images.origin[1]
+
+    def _shown(self, step: int) -> tuple[Tensor, Tensor]:
+        """Positions and view numbers of the batch's images, int64 [B] each."""
+        count = len(self.images)
+        place = torch.arange(step * self.batch_size, (step + 1) * self.batch_size)[self.share]
+        first, last = int(place[0]) // count, int(place[-1]) // count
+        positions = torch.cat([self._order(number) for number in range(first, last + 1)])[place - first * count]
+        return positions, place // count
 
     def _order(self, number: int) -> Tensor:
         """The random order of pass `number`; the last few are kept."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from limbeck.training.checks import check_weights
@@ -25,6 +26,7 @@ class Journal:
         total: steps of the run.
         epoch_images: size of the transfer set.
         average: the mean of a tensor over the processes of a distributed run.
+        processes: how many these are.
         boundary: step at which the preparing phase ends; losses are not averaged across it.
         validate: scores of the present student on the validation images, or None without any.
     """
@@ -38,6 +40,7 @@ class Journal:
         total: int,
         epoch_images: int,
         average: Callable[[Tensor], Tensor],
+        processes: int = 1,
         boundary: int = 0,
         validate: Callable[[], dict[str, float]] | None,
         progress: Progress,
@@ -53,7 +56,10 @@ class Journal:
         self.interval = max(1, min(50, total // _LINES))
         count = settings.validations if validate else 0
         self.validation_steps = {round(total * k / count) for k in range(1, count + 1)} - {0}
+        self.average = average
+        self.processes = processes
         self.losses = LossLog(average)
+        self.remembered = 0
         self.started = time.perf_counter() - state.seconds
         self.lap = self.saved = time.perf_counter()
         progress.begin("training", total, state.step)
@@ -65,8 +71,10 @@ class Journal:
         """Whether anything is to be written after `step` steps."""
         return step % self.interval == 0 or step in self.validation_steps or step in (self.boundary, self.total)
 
-    def add(self, step: int, loss: Tensor, terms: dict[str, Tensor]) -> None:
+    def add(self, step: int, loss: Tensor, terms: dict[str, Tensor], *, remembered: int) -> None:
+        """Notes a step; `remembered` of the teacher's answers to this process were known before."""
         self.losses.add(step, loss, terms)
+        self.remembered += remembered
 
     def write(self, rate: float, *, stopping: bool) -> None:
         """Logs the losses, validates and saves what is due at the state's step."""
@@ -80,6 +88,7 @@ class Journal:
         self.lap = time.perf_counter()
 
     def _log_losses(self, rate: float) -> None:
+        self._count_remembered()
         steps = len(self.losses)
         loss, terms = self.losses.flush(self._last_good())
         now = time.perf_counter()
@@ -95,6 +104,11 @@ class Journal:
             seconds=round(self.state.seconds, 3),
         )
         self.progress.update(self.state.step, f"loss {loss:.3f} · {speed:,.0f} images/s")
+
+    def _count_remembered(self) -> None:
+        share = self.average(torch.tensor(float(self.remembered)))
+        self.state.teacher_passes_saved += round(float(share) * self.processes)
+        self.remembered = 0
 
     def _validate(self) -> None:
         assert self.validate is not None

@@ -1,9 +1,10 @@
 """The loop: one for training from labels and for distilling, on one process or many."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -32,6 +33,7 @@ from limbeck.training.state import Chosen, LoopState
 from limbeck.training.teacher import FrozenTeacher
 from limbeck.training.threads import threads_for, work_of_step
 from limbeck.training.validation import validate
+from limbeck.training.view_cache import ViewCache, open_view_cache
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,22 @@ class TrainingResult:
     """What a run of the loop made; counters include what went before an interruption.
 
     Attributes:
-        student: the student given, after the last step.
-        chosen: the student at its best validation; None without validation images.
+        student: the student given, after the last step, or what a method such as simkd makes of it.
+        chosen: the same at its best validation; None without validation images.
         steps: of the whole run.
-        teacher_passes: images shown to the teacher.
+        teacher_passes: answers of the teacher to an image.
+        teacher_passes_saved: how many of these it gave before and were read from the view cache.
         seconds: wall-clock time in the loop.
+        view_cache: what was kept of the teacher's answers, None where nothing was; see `ViewCache.summary`.
     """
 
     student: Classifier
     chosen: Chosen | None
     steps: int
     teacher_passes: int
+    teacher_passes_saved: int
     seconds: float
+    view_cache: dict[str, Any] | None
 
 
 def fit(
@@ -93,9 +99,11 @@ def fit(
     check_processes(settings, accelerator.num_processes)
     device, total = accelerator.device, settings.total_steps(len(images))
     dtype = resolve_precision(settings.precision, device)
+    progress = progress or Silent()
+    views = augmentation(settings.views, per_image=settings.views_per_image)
     batches = BatchStream(
         images,
-        augmentation=augmentation(settings.views),
+        augmentation=views,
         batch_size=settings.batch_size,
         seed=seed,
         device=device,
@@ -106,11 +114,15 @@ def fit(
     objective.build(meet(student, teacher, objective, images, batches[0], settings.batch_size), seed=seed)
     phases = Phases.of(objective, settings, total)
     frozen = _freeze(teacher, objective, device=device, dtype=dtype, settings=settings)
+    cache = None
+    if frozen is not None and settings.cache:
+        cache = open_view_cache(frozen, images, views, settings.cache, say=progress.say)
     processes = accelerator.num_processes
     student = _place(student, device, settings)
     lesson = Lesson(student, objective, device=device, dtype=dtype, processes=processes).to(device)
-    state = LoopState(student, objective, make_optimizer(lesson.parameters(), settings))
-    judge = partial(validate, student, validation, dtype, device) if validation is not None else None
+    taught = objective.taught(student)
+    state = LoopState(student, taught, objective, make_optimizer(lesson.parameters(), settings))
+    judge = partial(validate, taught, validation, dtype, device) if validation is not None else None
 
     work = work_of_step(student, teacher if frozen is not None else None, images.shape, settings.batch_size)
     with _own_dropout(seed, device), threads_for(work, device):
@@ -124,18 +136,30 @@ def fit(
             total=total,
             epoch_images=len(images),
             average=partial(_average, accelerator),
+            processes=processes,
             boundary=phases.preparing,
             validate=judge,
-            progress=progress or Silent(),
+            progress=progress,
         )
-        with closing(journal):
-            _teach(lesson, frozen, batches, state, journal, phases, accelerator)
-    return TrainingResult(student, state.chosen, total, state.teacher_passes, state.seconds)
+        with closing(journal), closing(cache) if cache is not None else nullcontext():
+            if cache is not None:
+                cache.verify(batches[state.step].images, batches.entries(state.step))
+            _teach(lesson, frozen, cache, batches, state, journal, phases, accelerator)
+    return TrainingResult(
+        taught,
+        state.chosen,
+        total,
+        state.teacher_passes,
+        state.teacher_passes_saved,
+        state.seconds,
+        None if cache is None else cache.summary(),
+    )
 
 
 def _teach(
     lesson: Lesson,
     frozen: FrozenTeacher | None,
+    cache: ViewCache | None,
     batches: BatchStream,
     state: LoopState,
     journal: Journal,
@@ -154,7 +178,11 @@ def _teach(
                 state.optimizer.state.clear()  # momenta of the preparing phase
             batch = batches[step]
             wanted = objective.outputs_needed("teacher", preparing=preparing)
-            asked = frozen(batch.images, want=wanted | {"logits"}) if frozen is not None and wanted else None
+            asked, remembered = None, 0
+            if cache is not None and wanted:
+                asked, remembered = cache(batch.images, batches.entries(step), wanted)
+            elif frozen is not None and wanted:
+                asked = frozen(batch.images, want=wanted | {"logits"})
             loss, terms = model(batch, asked, preparing=preparing, progress=phases.progress(step))
 
             rate = phases.learning_rate(step)
@@ -168,7 +196,7 @@ def _teach(
 
             state.step = step + 1
             state.teacher_passes += settings.batch_size if asked is not None else 0
-            journal.add(step, loss, terms)
+            journal.add(step, loss, terms, remembered=remembered)
             stopping = _agreed(stop, accelerator)
             if journal.due(state.step) or stopping:
                 journal.write(rate, stopping=stopping)

@@ -9,10 +9,12 @@ from limbeck.models.classifier import Classifier
 from limbeck.objectives.sums import WeightedSum
 from limbeck.training.checkpoint import Checkpoint
 
+_COUNTERS = ("seconds", "teacher_passes", "teacher_passes_saved")
+
 
 @dataclass(frozen=True)
 class Chosen:
-    """The student at its best validation so far: `step`, `top1` there, and its `weights` on the CPU."""
+    """The network that is judged, at its best validation so far: `step`, `top1` there, and its `weights` on the CPU."""
 
     step: int
     top1: float
@@ -21,21 +23,26 @@ class Chosen:
 
 @dataclass
 class LoopState:
-    """Student, objective, optimiser and counters after `step` steps."""
+    """Student, objective, optimiser and counters after `step` steps.
+
+    `taught` is the network that is judged, which shares the student's weights or is the student itself.
+    """
 
     student: Classifier
+    taught: Classifier
     objective: WeightedSum
     optimizer: torch.optim.Optimizer
     step: int = 0
     seconds: float = 0.0
     teacher_passes: int = 0
+    teacher_passes_saved: int = 0
     chosen: Chosen | None = None
     saved_step: int | None = None
 
     def consider(self, top1: float) -> None:
-        """Keeps the present student if it is better than all before; of equals the earliest stays."""
+        """Keeps the present state of what is judged if it is better than all before; of equals the earliest stays."""
         if self.chosen is None or top1 > self.chosen.top1:
-            weights = {name: value.detach().cpu().clone() for name, value in self.student.state_dict().items()}
+            weights = {name: value.detach().cpu().clone() for name, value in self.taught.state_dict().items()}
             self.chosen = Chosen(self.step, top1, weights)
 
     def checkpoint(self) -> Checkpoint:
@@ -44,7 +51,7 @@ class LoopState:
             saved.put(prefix, module.state_dict())
         saved.put_optimizer("optimizer", self.optimizer)
         saved.put("random", _random_state())
-        saved.notes |= {"seconds": self.seconds, "teacher_passes": self.teacher_passes}
+        saved.notes |= {name: getattr(self, name) for name in _COUNTERS}
         if self.chosen is not None:
             saved.put("chosen", self.chosen.weights)
             saved.notes["chosen"] = {"step": self.chosen.step, "top1": self.chosen.top1}
@@ -56,8 +63,8 @@ class LoopState:
         saved.restore_optimizer("optimizer", self.optimizer)
         _set_random_state(saved.take("random"))
         self.step = self.saved_step = saved.step
-        self.seconds = saved.notes["seconds"]
-        self.teacher_passes = saved.notes["teacher_passes"]
+        for name in _COUNTERS:
+            setattr(self, name, saved.notes.get(name, 0))
         if "chosen" in saved.notes:
             self.chosen = Chosen(**saved.notes["chosen"], weights=saved.take("chosen"))
 

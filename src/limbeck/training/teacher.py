@@ -23,6 +23,9 @@ class FrozenTeacher(nn.Module):
         dtype: what it computes in; the weights are cast once, not in every step.
         channels_last: memory format of its weights.
         compile: trace and compile it, which pays on long runs.
+
+    Attributes:
+        computing: all that shapes rounding; where it is equal, so are the answers.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class FrozenTeacher(nn.Module):
         self.classifier = classifier
         self.device = device
         self.dtype = dtype
+        self.computing = (device.type, str(dtype), channels_last, compile)
         if dtype != torch.float32:
             classifier.network.to(dtype)
         if compile:

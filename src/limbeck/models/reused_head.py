@@ -1,0 +1,99 @@
+"""A network whose deepest stage is classified by another network's head, through a projector."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from limbeck.models.batch_norm import batch_normed
+from limbeck.models.classifier import Classifier
+from limbeck.models.recorder import Recorder
+from limbeck.models.taps import Taps
+
+
+class Projector(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions of the given channels, each with batch norm and ReLU."""
+
+    def __init__(self, inputs: int, inner: int, outputs: int) -> None:
+        super().__init__()
+        sizes = ((inputs, inner, 1), (inner, inner, 3), (inner, outputs, 1))
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, side, padding=side // 2, bias=False) for a, b, side in sizes)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for _, b, _ in sizes)
+        self.sizes = inputs, inner, outputs
+
+    def forward(self, stage: Tensor) -> Tensor:
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            assert isinstance(norm, nn.BatchNorm2d)
+            stage = batch_normed(norm, conv(stage)).relu()
+        return stage
+
+
+class ReusedHead(nn.Module):
+    """Logits of `head` for the mean over positions of the projected deepest stage of `body`.
+
+    Args:
+        body: whose own answer is not looked at.
+        taps: of the body.
+        projector: from the stage to a map of as many channels as the head has inputs.
+        head: linear.
+        size: height and width that a larger stage is pooled to before.
+    """
+
+    def __init__(self, body: nn.Module, taps: Taps, projector: nn.Module, head: nn.Module, size: tuple[int, int]):
+        super().__init__()
+        self.body = body
+        self.projector = projector
+        self.head = head
+        self.size = size
+        self._taps = replace(taps, embedding=None, stages=taps.stages[-1:])
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        recorder = Recorder(self.body, self._taps, ("stages",), type(self.body).__name__)
+        try:
+            (stage,) = recorder.take(self.body(inputs), ("stages",)).stages
+        finally:
+            recorder.close()
+        smaller = min(stage.shape[2], self.size[0]), min(stage.shape[3], self.size[1])
+        return self.head(self.projector(F.adaptive_avg_pool2d(stage, smaller)).mean((2, 3)))
+
+
+def with_reused_head(student: Classifier, projector: Projector, head: nn.Linear, size: tuple[int, int]) -> Classifier:
+    """A classifier of the student's body, the projector and the head; it shares all of their weights.
+
+    The student's own head is left out, and the student itself stays as it is.
+    """
+    taps = student.taps
+    body = student.network if taps.embedding is None else _without(student.network, taps.embedding)
+    record = {"channels": list(projector.sizes), "size": list(size), "bias": head.bias is not None}
+    made = Classifier(
+        ReusedHead(body, taps, projector, head, size),
+        num_classes=head.out_features,
+        input_size=student.input_size,
+        channels=student.channels,
+        mean=student.normalisation[0],
+        std=student.normalisation[1],
+        classes=student.classes,
+        taps=replace(taps, embedding="head", stages=tuple(f"body.{path}" for path in taps.stages)),
+        config=None if student.config is None else {**student.config, "reused_head": record},
+    )
+    return made.to(student.mean.device)
+
+
+def with_fresh_reused_head(student: Classifier, record: dict[str, Any]) -> Classifier:
+    """The same with fresh weights, from what `with_reused_head` put on record in the `config`."""
+    projector = Projector(*record["channels"])
+    head = nn.Linear(record["channels"][-1], student.num_classes, bias=record["bias"])
+    height, width = record["size"]
+    return with_reused_head(student, projector, head, (height, width))
+
+
+def _without(network: nn.Module, path: str) -> nn.Module:
+    """A network of the same modules, but for the one at `path`, which does nothing."""
+    name, _, rest = path.partition(".")
+    made = copy.copy(network)
+    inner = _without(network.get_submodule(name), rest) if rest else nn.Identity()
+    # A copy shares the table of its parts with the original.
+    made._modules = {**network._modules, name: inner}
+    return made

@@ -1,0 +1,272 @@
+"""The exact view cache: a frozen teacher is asked once for each view of each image, whoever needs the answer later.
+
+Where an augmentation has finitely many views, an entry is (image's place in the whole set, view's number). The folder
+is named by everything that shapes an answer: the teacher's weights, the pixels of the whole set, the augmentation, and
+how the teacher computes. So shuffled and partial sets, other seeds, students and objectives, resumed runs and several
+processes all share it, and a hit is never another question's answer. A run reads back what it stores, so that it makes
+the same student whether the cache was full or empty.
+"""
+
+import json
+import os
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.data.cache import cache_key
+from limbeck.data.caches import cache_folder
+from limbeck.data.image_set import ImageSet
+from limbeck.data.views import Augmentation
+from limbeck.errors import UserError
+from limbeck.files import atomic_write_text, free_bytes
+from limbeck.models.classifier import Outputs
+from limbeck.models.fingerprint import fingerprint
+from limbeck.training.answers import AnswerFile, Codec, Dense, TopLogits
+from limbeck.training.cache_settings import CacheSettings, write_size
+from limbeck.training.teacher import FrozenTeacher
+from limbeck.training.top_error import TopError
+
+_VERSION = 1
+_COUNTED = 2**30  # files up to this size are read once to say how full they are
+_DIFFERENT = 0.05  # of an answer's largest value; rounding in bf16 stays far below
+
+
+class ViewCache:
+    """A teacher that remembers.
+
+    Args:
+        teacher: asked for what is not known.
+        folder: of the files.
+        codecs: output's name ("logits", "embedding", "stages.0" ...) -> how it is kept.
+        entries: images of the whole set x views.
+        say: told when something went wrong that does not stop the run.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        teacher: FrozenTeacher,
+        folder: Path,
+        codecs: dict[str, Codec],
+        entries: int,
+        say: Callable[[str], None],
+    ) -> None:
+        self.teacher = teacher
+        self.folder = folder
+        self.files = {
+            name: AnswerFile(folder / f"{name}-{codec.name}.bin", entries, codec) for name, codec in codecs.items()
+        }
+        self.outputs = frozenset(name.split(".")[0] for name in codecs)
+        self.say = say
+        self.writes = True
+        # Answers are computed in blocks of one size: kernels chosen by batch size round differently.
+        self.block = 32 if teacher.device.type == "cpu" else 64
+        top = codecs.get("logits")
+        self.error = TopError(folder / f"logits-{top.name}-error.json") if isinstance(top, TopLogits) else None
+
+    def __call__(self, images: Tensor, entries: Tensor, want: Collection[str]) -> tuple[Outputs, int]:
+        """The teacher's outputs, and to how many of the images they were known.
+
+        Args:
+            images: uint8 [B, C, H, W], the views.
+            entries: int64 [B], their numbers.
+            want: what of the outputs; where not all of it is kept, the teacher is asked for everything.
+        """
+        if not self.outputs.issuperset(want):
+            return self.teacher(images, want={*want, "logits"}), 0
+        numbers = entries.cpu().numpy()
+        read = {name: file.read(numbers) for name, file in self.files.items() if name.split(".")[0] in want}
+        known = np.logical_and.reduce([whole for _, whole in read.values()])
+        answers = {name: values for name, (values, _) in read.items()}
+        if not known.all():
+            places = np.flatnonzero(~known)
+            for name, values in self._learn(images, numbers, places, want).items():
+                answers[name][places] = values
+        return self._assemble(answers), int(known.sum())
+
+    def verify(self, images: Tensor, entries: Tensor) -> None:
+        """Asks again for some of what is known, and forgets everything where the teacher now says something else.
+
+        The folder's name already stands for the weights; this is against other code behind equal weights.
+        """
+        numbers = entries.cpu().numpy()
+        read = {name: file.read(numbers) for name, file in self.files.items()}
+        places = np.flatnonzero(np.logical_and.reduce([whole for _, whole in read.values()]))[: self.block]
+        if not len(places):
+            return
+        asked = self._ask(images, places, self.outputs)
+        again = {name: self.files[name].codec for name in asked}
+        again = {name: codec.decode(codec.encode(asked[name])) for name, codec in again.items()}
+        if any(_differ(again[name], values[places]) for name, (values, _) in read.items()):
+            self.say(f"the answers kept in {str(self.folder)!r} are not this teacher's; they are thrown away.")
+            for file in self.files.values():
+                file.clear()
+
+    def known(self) -> int | None:
+        """How many entries are there; None where counting would take long."""
+        small = [file for file in self.files.values() if file.bytes <= _COUNTED]
+        return min(file.filled() for file in small) if small else None
+
+    def summary(self) -> dict[str, Any]:
+        """What a run folder notes of it; `top_k_error` is over all answers that were ever kept there."""
+        return {
+            "outputs": sorted(self.outputs),
+            "folder": self.folder.name,
+            "bytes": sum(file.bytes for file in self.files.values()),
+            "top_k_error": None if self.error is None else self.error.read(),
+        }
+
+    def close(self) -> None:
+        if self.error is not None:
+            self.error.save()
+        for file in self.files.values():
+            file.close()
+
+    def _learn(
+        self, images: Tensor, numbers: np.ndarray, places: np.ndarray, want: Collection[str]
+    ) -> dict[str, Tensor]:
+        """Asks, keeps the answers, and gives them back as they will be read."""
+        learnt = {}
+        for name, values in self._ask(images, places, want).items():
+            file = self.files[name]
+            packed = file.codec.encode(values)
+            kept = file.codec.decode(packed)
+            fits = kept.flatten(1).isfinite().all(dim=1)
+            self._write(file, numbers[places][fits.numpy()], packed[fits.numpy()])
+            if self.error is not None and name == "logits":
+                self.error.add(values[fits], kept[fits])
+            learnt[name] = torch.where(fits.view(-1, *[1] * (values.ndim - 1)), kept, values)
+        return learnt
+
+    def _ask(self, images: Tensor, places: np.ndarray, want: Collection[str]) -> dict[str, Tensor]:
+        """The teacher's own answers on the CPU; the last block is filled up with images that are in it already."""
+        padded = torch.from_numpy(np.resize(places, -(-len(places) // self.block) * self.block))
+        pixels = images.permute(0, 2, 3, 1)[padded.to(images.device)].permute(0, 3, 1, 2)
+        parts = [_flatten(self.teacher(block, want=want), want) for block in pixels.split(self.block)]
+        return {name: torch.cat([part[name] for part in parts])[: len(places)].cpu() for name in parts[0]}
+
+    def _write(self, file: AnswerFile, numbers: np.ndarray, packed: np.ndarray) -> None:
+        if not self.writes:
+            return
+        try:
+            file.write(numbers, packed)
+        except OSError as error:
+            self.writes = False
+            self.say(f"no more answers of the teacher are kept: cannot write in {str(self.folder)!r} ({error}).")
+
+    def _assemble(self, answers: dict[str, Tensor]) -> Outputs:
+        here = {name: values.to(self.teacher.device) for name, values in answers.items()}
+        logits = here.get("logits")
+        stages = tuple(values for name, values in here.items() if name.startswith("stages."))
+        count = len(next(iter(here.values())))
+        return Outputs(torch.empty(count, 0) if logits is None else logits, here.get("embedding"), stages)
+
+
+def open_view_cache(
+    teacher: FrozenTeacher,
+    images: ImageSet,
+    views: Augmentation,
+    settings: CacheSettings,
+    *,
+    say: Callable[[str], None],
+) -> ViewCache | None:
+    """The cache for a teacher's answers to the views of `images`, or None where there can be none, which is said.
+
+    Args:
+        teacher: as it will be asked.
+        images: a whole set or a part of one.
+        views: of the training.
+        settings: what to keep.
+        say: told how large the cache will be, where it is and how full; or why there is none.
+    """
+    if views.distinct is None or views.key is None:
+        return None
+    codecs = _codecs(teacher, images, settings)
+    entries = images.origin_size * views.distinct
+    size = sum(entries * codec.size for codec in codecs.values())
+    what = f"{' and '.join(settings.keep)} of {teacher.classifier.name} for {images.origin_size:,} images x " + (
+        f"{views.distinct:,} view{'s' if views.distinct > 1 else ''}"
+    )
+    if size > settings.limit_bytes:
+        say(
+            f"the teacher is asked every time: keeping {what} would take up to {write_size(size)}, more than "
+            f"`training.cache.limit` ({settings.limit}). Raise it, or set `training.views_per_image`."
+        )
+        return None
+    folder = _folder(teacher, images, views)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        cache = ViewCache(teacher, folder, codecs, entries, say)
+    except (OSError, UserError) as error:
+        say(f"the teacher is asked every time: its answers cannot be kept ({error}); LIMBECK_CACHE names a folder.")
+        return None
+    _note(folder, teacher, images, views)
+    known = cache.known()
+    full = "" if known is None else f"; {known / entries:.1%} are there already"
+    room = "" if free_bytes(folder) > size else f" The disk has {write_size(free_bytes(folder))} left."
+    checks = write_size(4 * entries * len(codecs))
+    say(f"keeping {what}: up to {write_size(size)}, and {checks} of checksums, in {folder}{full}.{room}")
+    return cache
+
+
+def _codecs(teacher: FrozenTeacher, images: ImageSet, settings: CacheSettings) -> dict[str, Codec]:
+    example = _flatten(teacher(images.gather(torch.zeros(1, dtype=torch.int64)), want=settings.keep), settings.keep)
+    codecs: dict[str, Codec] = {name: Dense(tuple(one.shape[1:]), settings.dtype) for name, one in example.items()}
+    if settings.top_k is not None:
+        classes = example["logits"].shape[1]
+        if settings.top_k >= classes:
+            raise UserError(
+                f"`training.cache.top_k` must be below the teacher's {classes} classes, got {settings.top_k}; "
+                "leave it out to keep all logits."
+            )
+        codecs["logits"] = TopLogits(classes, settings.top_k, settings.dtype)
+    return codecs
+
+
+def _folder(teacher: FrozenTeacher, images: ImageSet, views: Augmentation) -> Path:
+    origin, rows = images.origin
+    # Where views hang on ids, and ids are not places, sets share answers only if all of their ids are equal.
+    own_ids = views.by_id and not torch.equal(images.ids, rows)
+    ids = images.fingerprint if own_ids else None
+    key = cache_key("views", _VERSION, fingerprint(teacher.classifier), teacher.computing, origin, views.key, ids)
+    return cache_folder() / "views" / key
+
+
+def _note(folder: Path, teacher: FrozenTeacher, images: ImageSet, views: Augmentation) -> None:
+    """What `limbeck cache ls` shows; its time of change is that of the last use."""
+    about = folder / "about.json"
+    if about.exists():
+        os.utime(about)
+        return
+    content = {
+        "teacher": teacher.classifier.name,
+        "data": images.name,
+        "images": images.origin_size,
+        "views": views.key,
+        "views_per_image": views.distinct,
+        "precision": str(teacher.dtype).removeprefix("torch."),
+        "device": teacher.device.type,
+        "created": datetime.now(UTC).isoformat("T", "seconds"),
+    }
+    atomic_write_text(about, json.dumps(content, indent=1) + "\n")
+
+
+def _flatten(outputs: Outputs, want: Collection[str]) -> dict[str, Tensor]:
+    """Output's name -> tensor, of what is wanted."""
+    named = {"logits": outputs.logits, "embedding": outputs.embedding}
+    flat = {name: value for name, value in named.items() if name in want and value is not None}
+    stages = outputs.stages if "stages" in want else ()
+    return flat | {f"stages.{number}": stage for number, stage in enumerate(stages)}
+
+
+def _differ(asked: Tensor, kept: Tensor) -> bool:
+    asked, kept = asked.flatten(1), kept.flatten(1)
+    scale = kept.abs().amax(dim=1).clamp_min(1e-6)
+    return bool(((asked - kept).abs().amax(dim=1) / scale > _DIFFERENT).any())

@@ -1,0 +1,58 @@
+"""A student's body under another network's head: the same weights, its own taps, saved and loaded by name."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from limbeck.models import Classifier, create, load, save
+from limbeck.models.reused_head import Projector, with_reused_head
+
+IMAGES = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def reused(name: str = "resnet8", **options: object) -> tuple[Classifier, Classifier]:
+    """A student and what becomes of it under a head of 24 inputs."""
+    student = create(name, num_classes=10, mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0), **options).eval()
+    stage = student(IMAGES, want=("stages",)).stages[-1]
+    made = with_reused_head(student, Projector(stage.shape[1], 12, 24), nn.Linear(24, 10), (4, 4))
+    return student, made.eval()
+
+
+def test_logits_are_those_of_the_head_for_the_projected_stage() -> None:
+    student, made = reused()
+    stage = nn.functional.adaptive_avg_pool2d(student(IMAGES, want=("stages",)).stages[-1], 4)
+    projector, head = made.network.projector, made.network.head
+    torch.testing.assert_close(made(IMAGES).logits, head(projector(stage).mean((2, 3))))
+
+
+def test_weights_are_shared_and_the_own_head_left_out() -> None:
+    student, made = reused()
+    student_before = student(IMAGES).logits
+    with torch.no_grad():
+        student.network.get_submodule("layer1").get_parameter("0.conv1.weight").mul_(2)
+    assert not torch.equal(student(IMAGES).logits, student_before)
+    own = {id(one) for one in student.parameters()} & {id(one) for one in made.parameters()}
+    assert len(own) == len(list(student.parameters())) - 2
+    assert student.taps.embedding is not None
+    assert isinstance(student.network.get_submodule(student.taps.embedding), nn.Linear)
+
+
+def test_outputs_can_be_tapped() -> None:
+    student, made = reused()
+    outputs = made(IMAGES, want=("logits", "embedding", "stages"))
+    assert outputs.embedding is not None
+    assert outputs.embedding.shape == (5, 24)
+    stages = student(IMAGES, want=("stages",)).stages
+    assert all(torch.equal(a, b) for a, b in zip(outputs.stages, stages, strict=True))
+
+
+@pytest.mark.parametrize("name", ["resnet8", "MobileNetV2", "vgg8"])
+def test_round_trip(tmp_path: Path, name: str) -> None:
+    _, made = reused(name)
+    save(made, tmp_path / "made")
+    again = load(tmp_path / "made")
+    assert torch.equal(again(IMAGES).logits, made(IMAGES).logits)
+    assert again.config == made.config
+    assert again.normalisation == made.normalisation

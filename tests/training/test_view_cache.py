@@ -1,0 +1,400 @@
+"""The view cache: a hit is what the teacher would say, and runs do not notice it but for their time."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.training.conftest import Run
+from tests.training.tiny import network, same, settings, stripes, weights
+from torch import nn
+
+from limbeck.data.caches import cache_entries, cache_folder, matching_entries, remove_entries
+from limbeck.data.image_set import ImageSet
+from limbeck.data.views import Few, PadCrop, augmentation
+from limbeck.errors import UserError
+from limbeck.models import Classifier
+from limbeck.objectives import weighted_sum
+from limbeck.training.batches import BatchStream
+from limbeck.training.cache_settings import CacheSettings, parse_size, write_size
+from limbeck.training.teacher import FrozenTeacher
+from limbeck.training.view_cache import ViewCache, open_view_cache
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@dataclass
+class Told:
+    """Collects what a cache says."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def __call__(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@dataclass
+class Watching:
+    """A progress that keeps what is said."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def begin(self, title: str, total: int, done: int = 0) -> None: ...
+
+    def update(self, done: int, note: str = "") -> None: ...
+
+    def end(self) -> None: ...
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def opened(
+    images: ImageSet, teacher: Classifier | None = None, *, views: Any = "pad-crop", **changes: Any
+) -> ViewCache | None:
+    frozen = FrozenTeacher(teacher or network(9), device=CPU, dtype=changes.pop("dtype", torch.float32))
+    told = changes.pop("say", Told())
+    made = augmentation(views, per_image=changes.pop("per_image", None))
+    return open_view_cache(frozen, images, made, CacheSettings(**changes), say=told)
+
+
+def stream(images: ImageSet, seed: int, views: Any = "pad-crop", per_image: int | None = None) -> BatchStream:
+    made = augmentation(views, per_image=per_image)
+    return BatchStream(images, augmentation=made, batch_size=8, seed=seed, device=CPU)
+
+
+def ask(cache: ViewCache | None, batches: BatchStream, step: int, want: tuple[str, ...] = ("logits",)) -> Any:
+    assert cache is not None
+    return cache(batches[step].images, batches.entries(step), want)
+
+
+@pytest.fixture
+def filled(images: ImageSet) -> Iterator[ViewCache]:
+    """All 81 views of all 40 images."""
+    cache = opened(images)
+    assert cache is not None
+    for view in range(81):
+        shown = PadCrop(flip=False).render(images.tensor(), torch.full((40,), view))
+        _, known = cache(shown, torch.arange(40) * 81 + view, ("logits",))
+        assert known == 0
+    yield cache
+    cache.close()
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("seed", [0, 5])
+@pytest.mark.parametrize("kind", ["whole", "subset", "reversed", "held out"])
+def test_hits_are_what_the_teacher_says(images: ImageSet, seed: int, kind: str) -> None:
+    part = {
+        "whole": images,
+        "subset": images.subset([3, 17, 38, 5, 20, 9, 8, 1, 0]),
+        "reversed": images.subset(images.ids.flip(0)),
+        "held out": images.split(0.3, seed=1)[1],
+    }[kind]
+    batches, teacher = stream(part, seed), FrozenTeacher(network(9), device=CPU)
+    cache = opened(part)
+    for step in range(30):
+        outputs, known = ask(cache, batches, step)
+        assert known == 8
+        assert torch.equal(outputs.logits, teacher(batches[step].images).logits.half().float())
+
+
+@pytest.mark.usefixtures("filled")
+def test_another_teacher_other_pixels_views_or_precision_know_nothing(images: ImageSet) -> None:
+    batches = stream(images, 0)
+    other_pixels = ImageSet(images.tensor().clone().index_fill_(3, torch.tensor([0]), 9), images.labels)
+    normalised = network(9)
+    normalised.mean.add_(0.1)
+    normalised.normalisation = ((0.6,), normalised.normalisation[1])
+    cases = {
+        "weights": opened(images, network(8)),
+        "pixels": opened(other_pixels),
+        "views": opened(images, views={"pad-crop": {"padding": 3}}),
+        "normalisation": opened(images, normalised),
+        "precision": opened(images, dtype=torch.bfloat16),
+        "kept": opened(images, dtype=torch.float32, keep=["logits"], top_k=1),
+    }
+    for what, cache in cases.items():
+        assert cache is not None
+        assert cache.known() == 0, what
+    assert ask(opened(images), batches, 0)[1] == 8
+
+
+def test_a_view_class_of_ones_own_has_answers_of_its_own(images: ImageSet) -> None:
+    class Inverted(PadCrop):
+        def render(self, images: torch.Tensor, draw: torch.Tensor) -> torch.Tensor:
+            return 255 - super().render(images, draw)
+
+    ours, theirs = opened(images, views=PadCrop()), opened(images, views=Inverted())
+    assert ours is not None
+    assert theirs is not None
+    assert ours.folder != theirs.folder
+
+
+def test_few_views_with_other_ids_are_others(images: ImageSet) -> None:
+    renumbered = ImageSet(images.tensor(), images.labels, ids=images.ids.flip(0))
+    caches = [opened(one, views="resized-crop", per_image=2) for one in (images, images.subset([1, 2]), renumbered)]
+    folders = [cache.folder for cache in caches if cache is not None]
+    assert folders[0] == folders[1]
+    assert folders[0] != folders[2]
+
+
+@pytest.mark.usefixtures("filled")
+def test_damaged_answers_are_asked_for_again(images: ImageSet) -> None:
+    (path,) = cache_folder().glob("views/*/*.bin")
+    content = bytearray(path.read_bytes())
+    content[100:3000] = bytes(2900)
+    path.write_bytes(content)
+    batches, teacher, missing = stream(images, 0), FrozenTeacher(network(9), device=CPU), 0
+    cache = opened(images)
+    for step in range(200):
+        outputs, known = ask(cache, batches, step)
+        missing += 8 - known
+        assert torch.equal(outputs.logits, teacher(batches[step].images).logits.half().float())
+    assert missing > 0
+    assert ask(cache, batches, 0)[1] == 8
+
+
+def test_answers_of_other_code_behind_equal_weights_are_thrown_away(images: ImageSet) -> None:
+    class Scaled(nn.Module):
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.linear = nn.Linear(64, 2)
+            nn.init.constant_(self.linear.weight, 0.1)
+            nn.init.constant_(self.linear.bias, 0.2)
+            self.factor = factor
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.linear(x.flatten(1)) * self.factor
+
+    def made(factor: float) -> Classifier:
+        return Classifier(Scaled(factor), num_classes=2, channels=1)
+
+    batches = stream(images, 0)
+    assert ask(opened(images, made(1.0)), batches, 0)[1] == 0
+    told = Told()
+    again, other = opened(images, made(1.0)), opened(images, made(3.0), say=told)
+    assert again is not None
+    assert other is not None
+    again.verify(batches[0].images, batches.entries(0))
+    assert again.known() == 8
+    other.verify(batches[0].images, batches.entries(0))
+    assert other.known() == 0
+    assert "are not this teacher's" in told.lines[-1]
+
+
+def test_what_is_not_kept_is_asked_for(images: ImageSet) -> None:
+    batches = stream(images, 0)
+    cache = opened(images, keep=["logits", "embedding"])
+    ask(cache, batches, 0, ("logits", "embedding"))
+    outputs, known = ask(cache, batches, 0, ("embedding",))
+    assert known == 8
+    assert outputs.embedding.shape == (8, 64)
+    outputs, known = ask(cache, batches, 0, ("logits", "stages"))
+    assert known == 0
+    assert len(outputs.stages) == 3
+
+
+def test_stages_on_request(images: ImageSet) -> None:
+    batches = stream(images, 0)
+    cache = opened(images, keep=["stages"])
+    first, _ = ask(cache, batches, 0, ("stages",))
+    second, known = ask(cache, batches, 0, ("stages",))
+    assert known == 8
+    assert [stage.shape for stage in first.stages] == [stage.shape for stage in second.stages]
+    assert all(torch.equal(*pair) for pair in zip(first.stages, second.stages, strict=True))
+
+
+def test_answers_beyond_half_precision_are_given_but_not_kept(images: ImageSet) -> None:
+    teacher = network(9)
+    with torch.no_grad():
+        next(p for name, p in teacher.named_parameters() if name.endswith("bias")).fill_(1e9)
+        for parameter in list(teacher.parameters())[-2:]:
+            parameter.fill_(1e6)
+    batches = stream(images, 0)
+    cache = opened(images, teacher)
+    for _ in range(2):
+        outputs, known = ask(cache, batches, 0)
+        assert known == 0
+        assert outputs.logits.isfinite().all()
+
+
+def test_a_full_disk_ends_the_keeping_and_not_the_run(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Told()
+    cache, batches = opened(images, say=told), stream(images, 0)
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    for step in range(3):
+        assert ask(cache, batches, step)[1] == 0
+    assert sum("no more answers of the teacher are kept" in line for line in told.lines) == 1
+
+
+def test_it_says_how_large_it_will_be_where_and_how_full(images: ImageSet) -> None:
+    told = Told()
+    cache, batches = opened(images, say=told), stream(images, 0)
+    # 40 images x 81 views x 2 classes x 2 bytes.
+    assert "keeping logits of convnet_d3 for 40 images x 81 views: up to 13 kB, and 13 kB of checksums" in told.lines[0]
+    assert "0.0% are there already" in told.lines[0]
+    ask(cache, batches, 0)
+    opened(images, say=told)
+    assert f"{8 / 40 / 81:.1%} are there already" in told.lines[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"limit": "10 kB"}, r"would take up to 13 kB, more than `training.cache.limit` \(10 kB\)"),
+        ({"limit": "1 MB", "keep": ["logits", "stages"]}, "logits and stages of convnet_d3"),
+    ],
+)
+def test_nothing_is_kept_beyond_the_limit(images: ImageSet, changes: dict[str, Any], message: str) -> None:
+    told = Told()
+    assert opened(images, say=told, **changes) is None
+    assert re.search(message, told.lines[0])
+
+
+def test_unlimited_views_are_not_kept(images: ImageSet) -> None:
+    assert opened(images, views="resized-crop") is None
+    assert opened(images, views="resized-crop", per_image=3) is not None
+
+
+def test_folder_that_cannot_be_written_is_no_error(images: ImageSet, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("in the way")
+    told = Told()
+    assert opened(images, say=told) is None
+    assert "its answers cannot be kept" in told.lines[0]
+
+
+def test_top_k_must_be_below_the_classes(images: ImageSet) -> None:
+    with pytest.raises(UserError, match=r"`training.cache.top_k` must be below the teacher's 2 classes, got 2"):
+        opened(images, top_k=2)
+
+
+# Runs
+
+
+@pytest.mark.parametrize("objective", [{"ce": 0.1, "kd": 0.9}, {"rrd": {"weight": 1.0, "memory_size": 16}, "kd": 1}])
+def test_full_and_empty_cache_make_the_same_student(teach: Run, objective: dict[str, Any], own_cache: Path) -> None:
+    changes = {"settings": settings(cache={"keep": ["logits", "embedding"]})}
+    if "rrd" in objective:
+        objective["rrd"] = {"weight": 1.0}
+    cold = teach("cold", objective=weighted_sum(objective), **changes)
+    warm = teach("warm", objective=weighted_sum(objective), **changes)
+    assert same(weights(cold.student), weights(warm.student))
+    # 12 steps of 8 images out of 40: the views of an image may repeat by chance, which a cold cache knows, too.
+    assert cold.teacher_passes == warm.teacher_passes == 96
+    assert cold.teacher_passes_saved < 10
+    assert warm.teacher_passes_saved == 96
+    assert own_cache.exists()
+
+
+def test_without_a_cache_the_student_differs_by_rounding_alone(teach: Run) -> None:
+    kept = teach("kept", settings=settings(cache={"dtype": "float32"}))
+    asked = teach("asked", settings=settings(cache=False))
+    assert asked.teacher_passes_saved == 0
+    for a, b in zip(weights(kept.student).values(), weights(asked.student).values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_other_students_objectives_seeds_and_subsets_use_what_is_known(teach: Run, images: ImageSet) -> None:
+    teach("first", settings=settings(steps=200, views_per_image=2))
+    few = settings(views_per_image=2)
+    for number, changes in enumerate(
+        [
+            {"student": network(3, width=8)},
+            {"objective": weighted_sum("dkd")},
+            {"seed": 7},
+            {"images": images.subset([4, 9, 2, 30, 31, 32, 11, 12, 13])},
+        ]
+    ):
+        assert teach(f"other-{number}", settings=few, **changes).teacher_passes_saved == 96
+
+
+def test_objective_that_needs_stages_asks_the_teacher(teach: Run) -> None:
+    for number in range(2):
+        assert teach(f"at-{number}", objective=weighted_sum({"at": 1.0})).teacher_passes_saved == 0
+
+
+def test_the_run_is_told_what_is_kept(teach: Run) -> None:
+    watching = Watching()
+    teach(progress=watching)
+    assert any("keeping logits" in line for line in watching.lines)
+
+
+def test_top_k_error_is_stated(teach: Run, own_cache: Path) -> None:
+    teach(settings=settings(cache={"top_k": 1}))
+    (error,) = own_cache.glob("views/*/logits-top1-float16-error.json")
+    assert '"answers": 9' in error.read_text()
+
+
+def test_few_views_are_few_and_each_images_own(images: ImageSet) -> None:
+    few = augmentation("pad-crop-flip", per_image=3)
+    assert isinstance(few, Few)
+    assert few.distinct == 3
+    shown = [few(images.tensor(), images.ids, seed=seed, view=view) for seed in range(4) for view in range(6)]
+    distinct = [len({batch[position].numpy().tobytes() for batch in shown}) for position in range(40)]
+    assert max(distinct) <= 3
+    assert min(distinct) >= 2
+    draws = few.draw(images.ids, seed=0, view=0)
+    assert torch.equal(few.show(images.tensor()[5:6], images.ids[5:6], draws[5:6])[0], shown[0][5])
+
+
+def test_more_views_than_there_are_leave_the_augmentation_as_it_is() -> None:
+    assert augmentation("pad-crop-flip", per_image=200).distinct == 162
+
+
+# Settings and the folder
+
+
+def test_sizes() -> None:
+    assert [parse_size(text) for text in ("1 B", "20kB", "1.5 GB", "2 TB")] == [1, 20_000, 1_500_000_000, 2 * 10**12]
+    assert [write_size(size) for size in (0, 999, 162_000_000, 1_620_000_000)] == ["0 B", "999 B", "162 MB", "1.62 GB"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"limit": "much"}, "must be a size such as '500 MB' or '4 GB', got 'much'"),
+        ({"limit": 10}, "must be a size such as '500 MB' or '4 GB', got 10"),
+        ({"keep": []}, "at least 1 item"),
+        ({"keep": ["logits", "logits"]}, "each output once"),
+        ({"keep": ["embedding"], "top_k": 3}, "`top_k` is about logits"),
+    ],
+)
+def test_wrong_settings(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CacheSettings(**changes)
+
+
+def test_entries_are_listed_and_removed(teach: Run) -> None:
+    teach()
+    (entry,) = cache_entries("views")
+    assert entry.about["teacher"] == "convnet_d3"
+    assert entry.about["views_per_image"] == 81
+    assert entry.bytes > 0
+    assert matching_entries([entry.key[:6]]) == [entry]
+    with pytest.raises(UserError, match="no entry starts with 'zz'"):
+        matching_entries(["zz"])
+    with pytest.raises(UserError, match="unknown kind of cache 'vews'; did you mean 'views'"):
+        cache_entries("vews")
+    remove_entries([entry])
+    assert cache_entries() == []
+    assert teach("again").teacher_passes_saved < 10
+
+
+def test_stripes_of_another_seed_share_nothing(teach: Run) -> None:
+    teach("one")
+    assert teach("two", images=stripes(40, seed=3)).teacher_passes_saved < 10
