@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from limbeck.cli.display import console
-from limbeck.cli.listing import needs, shown
+from limbeck.cli.listing import needs, shown, written_sum
 from limbeck.objectives.catalogue import OBJECTIVES
 from limbeck.recipes.published import PAIRS, TABLE
 
@@ -19,7 +19,7 @@ def objectives_page() -> str:
             f"`{name}`" + "".join(f", `{alias}`" for alias in entry.aliases),
             entry.summary,
             ", ".join(needs(entry)),
-            f"{entry.weight:g}",
+            f"`{written_sum(entry.typical)}`",
             ", ".join(f"`{key}: {_written(value)}`" for key, value in entry.options.items()),
             f"{entry.paper} ({entry.year})",
         )
@@ -36,7 +36,7 @@ def objectives_page() -> str:
             "used where none are given, and are those published for CIFAR-100; `cifar100-<name>` is the recipe",
             "of each.",
             "",
-            *_table(("name", "learns from", "needs", "weight", "options", "paper"), rows),
+            *_table(("name", "learns from", "needs", "published in", "options", "paper"), rows),
             "",
         ]
     )

@@ -1,7 +1,7 @@
 """`limbeck ls`: what there is, without importing torch."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ def show_objective(name: str) -> None:
         ["needs", ", ".join(needs(entry))],
         ["weight", f"{entry.weight:g}"],
         ["options", "\n".join(f"{key}={shown(value)}" for key, value in entry.options.items())],
+        ["published in", written_sum(entry.typical)],
         ["paper", f"{entry.paper} ({entry.year})"],
         ["recipe", recipe if recipe in packaged_recipes() else ""],
     ]
@@ -89,6 +90,11 @@ def needs(entry: Any) -> list[str]:
     words = (need.removeprefix("student_").removeprefix("teacher_") for need in entry.needs)
     words = ("teacher's head" if word == "head" else word.replace("_", "-") for word in words)
     return list(dict.fromkeys(words))
+
+
+def written_sum(weights: Mapping[str, float]) -> str:
+    """A weighted sum as recipes write it."""
+    return f"{{{', '.join(f'{name}: {weight:g}' for name, weight in weights.items())}}}"
 
 
 def shown(value: float | bool | str) -> str:
