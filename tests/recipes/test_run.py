@@ -40,13 +40,21 @@ def test_run_folder_holds_everything_about_it(tmp_path: Path) -> None:
 
 def test_loss_curve_is_pinned(tmp_path: Path) -> None:
     """Any change to views, order, initialisation, losses, optimiser or schedule shows here."""
-    go(tmp_path, training(), "training.precision=fp32")
+    go(tmp_path, training(), "training.precision=fp32", "student.input_size=32")
     entries = [entry for entry in RunRecord(tmp_path).metrics() if entry["kind"] == "train"]
     assert [entry["step"] for entry in entries] == list(range(1, 13))
     pinned = {1: 1.28233, 4: 1.01104, 12: 0.64639}
     assert {step: entries[step - 1]["loss"] for step in pinned} == pytest.approx(pinned, rel=2e-3)
     assert entries[0]["learning_rate"] == pytest.approx(0.05)
     assert entries[-1]["learning_rate"] == pytest.approx(0.05 * (1 + math.cos(math.pi * 11 / 12)) / 2)
+
+
+def test_network_built_for_one_size_takes_that_of_the_images(tmp_path: Path) -> None:
+    assert go(tmp_path / "own", training()).student.input_size == (8, 8)
+    assert go(tmp_path / "given", training(), "student.input_size=16").student.input_size == (16, 16)
+    assert go(tmp_path / "deep", training(), "student.model=convnet_d6").student.input_size == (8, 8)
+    assert go(tmp_path / "any", training(), "student={model: resnet8}").student.input_size is None
+    assert load(tmp_path / "own" / "student").input_size == (8, 8)
 
 
 def test_finished_run_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

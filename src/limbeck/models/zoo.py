@@ -48,7 +48,7 @@ def create(
         seed: the same seed gives the same weights; torch's own random state is left as it was.
         channels: of the images that the network takes.
         input_size: images of another size are resized to it. Without it, networks take images as they come, ConvNets
-            32x32, and networks of timm the size that they were trained at.
+            32x32 (in recipes, the size of the images), and networks of timm the size that they were trained at.
         mean, std: normalisation, one number per channel in units of [0, 1] images. Without them 0.5 and 0.25, which
             centre natural images well enough; networks of timm bring their own.
         classes: names of the classes.

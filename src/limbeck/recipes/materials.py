@@ -13,6 +13,7 @@ from limbeck.data.loading import load as load_images
 from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
+from limbeck.models.catalogue import entry
 from limbeck.models.classifier import Classifier
 from limbeck.models.weights import load as load_model
 from limbeck.models.zoo import create
@@ -111,20 +112,25 @@ def load_taught(source: Source) -> tuple[ImageSet, Tensor | None]:
 
 
 def build_student(settings: StudentSettings, materials: Materials, *, seed: int) -> Classifier:
-    """A student for the classes and channels of the images: fresh from the seed, or from weights."""
+    """A student for the classes, channels and, where it is built for one, size of the images.
+
+    Fresh from the seed, or from weights, which bring their own.
+    """
     if settings.weights is not None:
         return load_weights(settings)
     assert settings.model is not None
     if settings.model.startswith(FROM_PYTHON):
         return _made_in_python(settings.model, materials.make_student, seed)
     images = materials.train
+    built_for_one_size = entry(settings.model).input_size is not None
     return create(
         settings.model,
         num_classes=settings.num_classes or images.num_classes,
         seed=seed,
         channels=settings.channels or images.shape[0],
+        input_size=settings.input_size or (images.shape[1:] if built_for_one_size else None),
         classes=images.classes if settings.num_classes in (None, images.num_classes) else (),
-        **_given(settings, "input_size", "mean", "std"),
+        **_given(settings, "mean", "std"),
         **settings.options,
     )
 
