@@ -127,7 +127,7 @@ def times(case: Case, rounds: int) -> list[tuple[float, float]]:
     torch.set_num_threads(case.threads)
     steps = [case.side(which) for which in ("ours", "theirs")]
     counts = [max(1, int(ROUND_SECONDS / min(_seconds(step, 1) for _ in range(3)))) for step in steps]
-    return [tuple(_seconds(step, n) for step, n in zip(steps, counts, strict=True)) for _ in range(rounds)]
+    return [(_seconds(steps[0], counts[0]), _seconds(steps[1], counts[1])) for _ in range(rounds)]
 
 
 def _seconds(step: Step, count: int) -> float:

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from limbeck.objectives.checks import check_temperature
-from limbeck.objectives.logits import divergences
+from limbeck.objectives.logits import divergence
 from limbeck.objectives.objective import Objective
 
 
@@ -27,7 +27,7 @@ def kd(
         >>> kd(torch.zeros(1, 2), torch.tensor([[4.0, 0.0]]), temperature=4.0)
         tensor(1.7751)
     """
-    return divergences(student_logits, teacher_logits, temperature=temperature, standardise=standardise).mean()
+    return divergence(student_logits, teacher_logits, temperature=temperature, standardise=standardise)
 
 
 class KD(Objective):

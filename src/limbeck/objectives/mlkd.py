@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from limbeck.objectives.checks import check_temperature
-from limbeck.objectives.logits import divergences
+from limbeck.objectives.logits import divergence
 from limbeck.objectives.objective import Objective
 
 OTHER_TEMPERATURES = (2.0, 3.0, 5.0, 6.0)
@@ -47,7 +47,7 @@ def mlkd(
     total = student_logits.new_zeros(())
     for one in (temperature, *OTHER_TEMPERATURES):
         student, teacher = (student_logits / one).softmax(1), (teacher_logits / one).softmax(1)
-        single = divergences(student_logits, teacher_logits, temperature=one, standardise=standardise).mean()
+        single = divergence(student_logits, teacher_logits, temperature=one, standardise=standardise)
         batch = (teacher @ teacher.t() - student @ student.t()).square().sum() / len(student)
         between = (teacher.t() @ teacher - student.t() @ student).square().sum() / student.shape[1]
         total = total + images * (single + batch) + classes * between
