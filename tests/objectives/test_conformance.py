@@ -67,6 +67,14 @@ def test_published_use_is_a_recipe(name: str) -> None:
     assert weighted_sum(entry.typical).weights == entry.typical
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+def test_no_number_may_be_negative_or_endless(name: str, value: float) -> None:
+    for option, default in OBJECTIVES[name].options.items():
+        if isinstance(default, float):
+            with pytest.raises(UserError, match=f"`{option}` must be"):
+                BUILDERS[name](**{option: value})
+
+
 @pytest.mark.parametrize(("scale", "constant"), [(1.0, False), (1e3, False), (1.0, True)])
 def test_value_and_gradient_are_finite(name: str, pair: Pair, scale: float, constant: bool) -> None:
     objective = built(pair, name)

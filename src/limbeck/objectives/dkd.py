@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from limbeck.objectives.checks import check_at_least, check_temperature
+from limbeck.objectives.checks import check_at_least, check_positive
 from limbeck.objectives.logits import as_compared
 from limbeck.objectives.objective import Objective
 
@@ -80,7 +80,7 @@ class DKD(Objective):
         standardise: bool = False,
     ) -> None:
         super().__init__()
-        check_temperature(temperature)
+        check_positive("temperature", temperature)
         for name, value in {"alpha": alpha, "beta": beta, "warmup": warmup}.items():
             check_at_least(name, value, 0)
         self.alpha, self.beta = alpha, beta

@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limbeck.errors import UserError
 from limbeck.models.batch_norm import batch_normed
-from limbeck.objectives.checks import check_count
+from limbeck.objectives.checks import check_count, check_positive
 from limbeck.objectives.objective import PREPARING, Objective, Preparation
 from limbeck.objectives.setup import Setup, Unbuilt
 from limbeck.objectives.stages import Stages, attention, one_stage, same_size
@@ -86,8 +85,7 @@ class FT(Objective):
         self, *, factors: float = 0.5, power: int = 2, norm: int = 1, stage: int = -1, preparing: float = PREPARING
     ) -> None:
         super().__init__()
-        if not factors > 0:
-            raise UserError(f"`factors` must be > 0, got {factors}.")
+        check_positive("factors", factors)
         check_count("power", power)
         check_count("norm", norm)
         self.factors = factors

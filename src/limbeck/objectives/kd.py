@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from limbeck.objectives.checks import check_temperature
+from limbeck.objectives.checks import check_positive
 from limbeck.objectives.logits import divergence
 from limbeck.objectives.objective import Objective
 
@@ -42,7 +42,7 @@ class KD(Objective):
 
     def __init__(self, *, temperature: float = 4.0, standardise: bool = False) -> None:
         super().__init__()
-        check_temperature(temperature)
+        check_positive("temperature", temperature)
         self.temperature = temperature
         self.standardise = standardise
 
