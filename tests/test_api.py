@@ -109,6 +109,20 @@ def test_soft_labels_stand_in_for_the_teacher(images: lb.ImageSet, tmp_path: Pat
     assert learned.student.num_classes == 2
 
 
+def test_folder_of_a_transfer_set_keeps_its_soft_labels(images: lb.ImageSet, tmp_path: Path) -> None:
+    soft = torch.nn.functional.one_hot(1 - stripes(40).labels, 2).float() * 0.8 + 0.1
+    transfer_set = lb.TransferSet(images, soft_labels=soft)
+    folder = tmp_path / "set"
+    transfer_set.save(folder)
+    known, path = (
+        teach(None, network(), given, tmp_path / name, objective="kd")
+        for name, given in (("object", transfer_set), ("folder", folder))
+    )
+    assert same(weights(path.student), weights(known.student))
+    with pytest.raises(UserError, match="unknown dataset 'digitz'"):
+        teach(None, network(), "digitz", tmp_path / "no")
+
+
 def test_selection_is_a_transfer_set(images: lb.ImageSet, tmp_path: Path) -> None:
     chosen = lb.select(images, criterion="balanced-random", budget=10)
     transfer_set = chosen.transfer_set(images)

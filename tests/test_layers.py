@@ -14,6 +14,7 @@ LAYERS = ["data", "models", "objectives", "evaluation", "training", "transfer", 
 TORCH_FREE = [
     "limbeck",
     "limbeck.cli",
+    "limbeck.cli.documentation",
     "limbeck.cli.listing",
     "limbeck.data.catalogue",
     "limbeck.data.view_catalogue",

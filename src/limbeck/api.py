@@ -16,10 +16,11 @@ from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.weights import load as load_model
 from limbeck.recipes.compare import compare as compare_recipe
-from limbeck.recipes.materials import Given, network_folder
+from limbeck.recipes.materials import Given, load_taught, network_folder
 from limbeck.recipes.names import FROM_PYTHON
 from limbeck.recipes.reading import parse_recipe, read_recipe
 from limbeck.recipes.run import RunResult, run
+from limbeck.recipes.schema import Source
 from limbeck.training.progress import Progress
 
 Student = str | Classifier | Callable[[int], Classifier]
@@ -44,7 +45,8 @@ def distill(
     Args:
         teacher: a classifier, weights by name or path, or a run folder; None learns from labels or soft labels alone.
         student: a model's name, a classifier to go on from, or a function from a seed to a fresh classifier.
-        images: an image set, a transfer set (whose soft labels stand in for a teacher), or a data set's name.
+        images: an image set, a transfer set or its folder (whose soft labels stand in for a teacher), or a data set's
+            name.
         out: the run folder, new unless `resume` is given.
         test: labelled images to judge on at the end.
         validation: images held out of `images` to choose among the states of the run: a count, a share, or 0.
@@ -63,8 +65,12 @@ def distill(
         >>> result = lb.distill("runs/teacher", "convnet_d3", images, test=test, out="runs/one", epochs=5)
         >>> result.evaluation.top1
     """
-    pool, soft_labels = (images.images, images.soft_labels) if isinstance(images, TransferSet) else (images, None)
-    pool = _image_set(pool, "train", "images")
+    if isinstance(images, TransferSet):
+        pool, soft_labels = images.images, images.soft_labels
+    elif isinstance(images, str | Path):
+        pool, soft_labels = load_taught(Source.model_construct(name=str(images)))
+    else:
+        pool, soft_labels = _image_set(images, "train", "images"), None
     judged = None if test is None else _image_set(test, "test", "test")
     asked = _teacher(teacher)
     recipe = parse_recipe(

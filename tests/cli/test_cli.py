@@ -60,13 +60,16 @@ def test_lists(family: str) -> None:
     assert f"limbeck ls {family}" in done("ls")
 
 
+QUICK = (["ls", "objectives"], ["ls", "objectives", "kd"], ["ls", "recipes"])
+
+
 def test_without_torch() -> None:
     """Help and lists answer at once; in a subprocess, because here torch is loaded already."""
     script = (
         "import sys; from limbeck.cli.main import main; sys.argv[0] = 'limbeck'\n"
         "try: main()\nfinally: assert 'torch' not in sys.modules, 'torch was imported'"
     )
-    for arguments in (["--help"], ["compare", "--help"], ["ls", "models"], ["ls", "datasets"], ["ls", "runs"]):
+    for arguments in (["--help"], ["compare", "--help"], ["ls", "models"], ["ls", "datasets"], ["ls", "runs"], *QUICK):
         ended = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
         assert (ended.returncode, ended.stderr) == (0, ""), arguments
         assert ended.stdout
@@ -76,6 +79,28 @@ def test_help_and_version() -> None:
     verbs = "demo ls cp validate run train select distill evaluate compare report"
     assert all(verb in done("--help") for verb in verbs.split())
     assert done("--version").startswith("limbeck 0.")
+
+
+def test_objectives_fit_a_terminal_and_tell_more_by_any_name() -> None:
+    shown = done("ls", "objectives")
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= WIDTH
+    assert "hinton," in shown
+    told = done("ls", "objectives", "hint")
+    for words in ("fitnet", "a stage, through a learned convolution", "stage=2", "Romero et al.", "cifar100-fitnet"):
+        assert words in told, words
+    assert "unknown objective 'kdd'; did you mean 'kd'" in refused("ls", "objectives", "kdd")
+    assert "`limbeck ls models` takes no name; `limbeck ls objectives <name>` does" in refused("ls", "models", "vgg8")
+
+
+def test_validate_tells_of_choices_and_of_what_is_missing() -> None:
+    shown = done("validate", "cifar100-dist", "-s", "pair=resnet56-resnet20")
+    assert "its teacher is not there yet: `limbeck run cifar100-teacher -s network=resnet56` makes runs/" in shown
+    assert "pair: resnet56-resnet20; or -s pair= wrn_40_2-wrn_16_2, " in shown
+    assert "reported by others: top-1 71.75 % (" in shown
+    assert "unknown pair 'resnet56-resnet32'; did you mean 'resnet56-resnet20'" in refused(
+        "validate", "cifar100-kd", "-s", "pair=resnet56-resnet32"
+    )
 
 
 def test_unknown_names() -> None:

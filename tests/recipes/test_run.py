@@ -10,7 +10,7 @@ import torch
 from tests.recipes.tiny_recipes import one_run, training
 from tests.training.tiny import network, same, stripes, weights
 
-from limbeck.data import ImageSet
+from limbeck.data import ImageSet, TransferSet
 from limbeck.errors import UserError
 from limbeck.models import load, save
 from limbeck.recipes.materials import Given
@@ -132,6 +132,20 @@ def test_teacher_may_be_a_run_folder(tmp_path: Path, finished: Path) -> None:
         go(tmp_path / "other", one_run(), f"teacher={finished}")
     with pytest.raises(UserError, match="has no student yet; finish it with --resume"):
         go(tmp_path / "third", one_run(), f"teacher={tmp_path}/other")
+
+
+def test_transfer_set_by_its_folder_keeps_its_soft_labels(tmp_path: Path) -> None:
+    images = stripes(40)
+    folder = tmp_path / "set"
+    TransferSet(images, soft_labels=torch.full((40, 2), 0.5)).save(folder)
+    changes = {"student": {"model": "convnet_d3", "options": {"width": 4}}, "objective": {"kd": 1}}
+    content = training(**changes, data={"train": str(folder), "validation": 10})
+    assert go(tmp_path / "run", content).cost["images"] == 30
+    with pytest.raises(UserError, match="whose soft labels are of its images as they are; drop `size`"):
+        go(tmp_path / "resized", content, "data.train.size=16")
+    TransferSet(images).save(tmp_path / "bare")
+    with pytest.raises(UserError, match="the objective kd needs a teacher, and there is none"):
+        go(tmp_path / "none", content, f"data.train={tmp_path / 'bare'}")
 
 
 def test_run_folder_in_use(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """`limbeck ls`: what there is, without importing torch."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from limbeck.cli.display import console, percent, show_table
-from limbeck.errors import unknown_name
+from limbeck.errors import UserError, unknown_name
 
 
 def list_datasets() -> None:
@@ -52,16 +52,54 @@ def list_objectives() -> None:
     rows = [
         [
             name,
-            ", ".join(f"{key}={_shown(value)}" for key, value in entry.options.items()),
-            entry.summary,
-            f"{entry.paper} ({entry.year})",
+            ", ".join(entry.aliases),
+            str(entry.year),
+            ", ".join(needs(entry)),
+            f"{entry.weight:g}",
+            ", ".join(entry.options),
         ]
         for name, entry in OBJECTIVES.items()
     ]
-    show_table("objectives", ["name", "options", "learns from", "source"], rows)
+    show_table("objectives", ["name", "also", "year", "needs", "weight", "options"], rows, numbers=(2, 4))
+    console.print("\n`limbeck ls objectives <name>` tells more of one, defaults and paper among it", style="dim")
 
 
-def _shown(value: float | bool | str) -> str:
+def show_objective(name: str) -> None:
+    from limbeck.objectives.catalogue import NAMES, OBJECTIVES
+    from limbeck.recipes.packaged import packaged_recipes
+
+    if name not in NAMES:
+        raise unknown_name("objective", name, NAMES, "`limbeck ls objectives` lists them all")
+    entry = OBJECTIVES[NAMES[name]]
+    recipe = f"cifar100-{NAMES[name]}"
+    rows = [
+        ["also", ", ".join(entry.aliases)],
+        ["learns from", entry.summary],
+        ["needs", ", ".join(needs(entry))],
+        ["weight", f"{entry.weight:g}"],
+        ["options", "\n".join(f"{key}={shown(value)}" for key, value in entry.options.items())],
+        ["published in", written_sum(entry.typical)],
+        ["paper", f"{entry.paper} ({entry.year})"],
+        ["recipe", recipe if recipe in packaged_recipes() else ""],
+    ]
+    show_table(NAMES[name], ["", ""], [row for row in rows if row[1]])
+
+
+def needs(entry: Any) -> list[str]:
+    """What an objective reads, teacher and student taken together."""
+    words = (need.removeprefix("student_").removeprefix("teacher_") for need in entry.needs)
+    words = ("teacher's head" if word == "head" else word.replace("_", "-") for word in words)
+    return list(dict.fromkeys(words))
+
+
+def written_sum(weights: Mapping[str, float]) -> str:
+    """A weighted sum as recipes write it."""
+    return f"{{{', '.join(f'{name}: {weight:g}' for name, weight in weights.items())}}}"
+
+
+def shown(value: float | bool | str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
@@ -153,9 +191,13 @@ LISTS: dict[str, Callable[[], None]] = {
 }
 
 
-def show_list(family: str | None) -> None:
-    """One family of parts, or which families there are."""
-    if family is None:
+def show_list(family: str | None, name: str | None = None) -> None:
+    """One family of parts, one part of it, or which families there are."""
+    if name is not None and family != "objectives":
+        raise UserError(f"`limbeck ls {family}` takes no name; `limbeck ls objectives <name>` does, got {name!r}.")
+    if name is not None:
+        show_objective(name)
+    elif family is None:
         for name in LISTS:
             console.print(f"limbeck ls {name}")
     elif family in LISTS:

@@ -74,9 +74,10 @@ def ls(
     family: Annotated[
         str | None, typer.Argument(help="datasets, models, objectives, views, criteria, recipes or runs.")
     ] = None,
+    name: Annotated[str | None, typer.Argument(help="One of the objectives, to tell more of it.")] = None,
 ) -> None:
     """List what there is."""
-    show_list(family)
+    show_list(family, name)
 
 
 @verb

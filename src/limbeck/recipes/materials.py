@@ -10,6 +10,7 @@ from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load as load_images
+from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
 from limbeck.models.classifier import Classifier
@@ -73,7 +74,9 @@ def load_images_of(recipe: Recipe, given: Given) -> Materials:
         UserError: see `limbeck.load`; a split that cannot be held out; train and test of different classes; test
             images without labels.
     """
-    train = given.train or _load(recipe.data.train, "train")
+    train, soft_labels = given.train, given.soft_labels
+    if train is None:
+        train, soft_labels = load_taught(recipe.data.train)
     test = given.test
     if test is None and recipe.data.test is not None:
         test = _load(recipe.data.test, "test")
@@ -84,11 +87,27 @@ def load_images_of(recipe: Recipe, given: Given) -> Materials:
         )
     if test is not None and test.labels is None:
         raise UserError(f"`data.test` must be labelled to judge on, got {test.name!r} without labels.")
-    pool, validation, soft_labels = train, None, given.soft_labels
+    pool, validation = train, None
     if recipe.data.validation:
         pool, validation = train.split(recipe.data.validation, seed=recipe.data.split_seed)
         soft_labels = None if soft_labels is None else soft_labels[train.positions(pool.ids)]
     return Materials(pool, validation, test, soft_labels=soft_labels, make_student=given.make_student)
+
+
+def load_taught(source: Source) -> tuple[ImageSet, Tensor | None]:
+    """Images to teach on, and their soft labels where `source` is the folder of a transfer set that has some."""
+    if not (Path(source.name) / CONFIG_NAME).is_file():
+        return _load(source, "train"), None
+    changes = source.model_dump(exclude={"name", "split", "in_memory"}, exclude_defaults=True)
+    found = TransferSet.load(source.name)
+    if not changes:
+        return found.images, found.soft_labels
+    if found.soft_labels is not None:
+        raise UserError(
+            f"`data.train` is the transfer set {source.name!r}, whose soft labels are of its images as they are; drop "
+            f"{', '.join(f'`{key}`' for key in changes)}."
+        )
+    return _load(source, "train"), None
 
 
 def build_student(settings: StudentSettings, materials: Materials, *, seed: int) -> Classifier:

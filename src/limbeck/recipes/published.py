@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-_PAIRS = (
+PAIRS = (
     "wrn_40_2-wrn_16_2",
     "wrn_40_2-wrn_40_1",
     "resnet56-resnet20",
@@ -24,7 +24,7 @@ _STANDARDISED = "at the best test epoch, README of sunshangquan/logit-standardiz
 _DIST = "mean of several runs, epoch not said, README of hunto/DIST_KD"
 
 # Top-1 in %, in the order of the pairs; "-" where nothing is reported.
-_TABLE = {
+TABLE = {
     "kd": (_LAST, "74.92 73.54 70.66 70.67 73.08 73.33 72.98 67.37 67.35 73.81 74.07 74.45 74.83"),
     "kd, standardised": (_STANDARDISED, "76.11 74.37 71.43 71.48 74.17 76.62 74.36"),
     "fitnet": (_LAST, "73.58 72.24 69.21 68.99 71.06 73.50 71.02"),
@@ -63,8 +63,8 @@ def published(recipe: str, choices: Mapping[str, str]) -> str:
     """
     family, variant, pair = recipe.removeprefix("cifar100-"), choices.get("variant", ""), choices.get("pair")
     name = family if variant in ("", "plain", "alone") else f"{family}, {variant}"
-    if name not in _TABLE or pair not in _PAIRS:
+    if name not in TABLE or pair not in PAIRS:
         return ""
-    source, values = _TABLE[name]
-    value = dict(zip(_PAIRS, values.split(), strict=False)).get(pair, "-")
+    source, values = TABLE[name]
+    value = dict(zip(PAIRS, values.split(), strict=False)).get(pair, "-")
     return "" if value == "-" else f"{value} % ({source})"

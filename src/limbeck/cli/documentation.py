@@ -1,0 +1,90 @@
+"""The pages of docs/ that are made from tables in the code: `python -m limbeck.cli.documentation docs`."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from limbeck.cli.display import console
+from limbeck.cli.listing import needs, shown, written_sum
+from limbeck.objectives.catalogue import OBJECTIVES
+from limbeck.recipes.published import PAIRS, TABLE
+
+_MADE = "<!-- Made by `python -m limbeck.cli.documentation docs`; edit {} instead. -->"
+
+
+def objectives_page() -> str:
+    """docs/objectives.md."""
+    rows = [
+        (
+            f"`{name}`" + "".join(f", `{alias}`" for alias in entry.aliases),
+            entry.summary,
+            ", ".join(needs(entry)),
+            f"`{written_sum(entry.typical)}`",
+            ", ".join(f"`{key}: {_written(value)}`" for key, value in entry.options.items()),
+            f"{entry.paper} ({entry.year})",
+        )
+        for name, entry in OBJECTIVES.items()
+    ]
+    return "\n".join(
+        [
+            "# Objectives",
+            "",
+            _MADE.format("src/limbeck/objectives/catalogue.py"),
+            "",
+            "What a student may learn from. A recipe names one (`objective: kd`) or a weighted sum",
+            "(`objective: {cross_entropy: 0.1, kd: {weight: 0.9, temperature: 2}}`). Weights and options are",
+            "used where none are given, and are those published for CIFAR-100; `cifar100-<name>` is the recipe",
+            "of each.",
+            "",
+            *_table(("name", "learns from", "needs", "published in", "options", "paper"), rows),
+            "",
+        ]
+    )
+
+
+def reported_page() -> str:
+    """docs/cifar100.md."""
+    rows = [
+        (f"`{name}`", *(values.split() + ["-"] * (len(PAIRS) - len(values.split()))), source)
+        for name, (source, values) in TABLE.items()
+    ]
+    pairs = [pair.replace("-", " -> ") for pair in PAIRS]
+    return "\n".join(
+        [
+            "# CIFAR-100 pairs: what others report",
+            "",
+            _MADE.format("src/limbeck/recipes/published.py"),
+            "",
+            "Top-1 in %, from elsewhere and not measured here. Accuracies after the last epoch and at the best test",
+            "epoch are not comparable: the best test epoch was chosen by the test images. The recipes",
+            "`cifar100-<objective>` run these pairs as published and report the last epoch; variants are chosen by",
+            "`-s variant=...`.",
+            "",
+            *_table(("objective", *pairs, "which epoch, and where"), rows),
+            "",
+        ]
+    )
+
+
+PAGES = {"objectives.md": objectives_page, "cifar100.md": reported_page}
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [header, ["---"] * len(header), *rows]
+    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
+
+
+def _written(value: float | bool | str) -> str:
+    """As a recipe has it: `1:` would be a mapping without quotes."""
+    return f'"{value}"' if isinstance(value, str) and ":" in value else shown(value)
+
+
+def main(folder: str) -> None:
+    for name, page in PAGES.items():
+        path = Path(folder) / name
+        path.write_text(page(), encoding="utf-8")
+        console.print(f"wrote {path}", markup=False)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,20 @@
+"""The pages that are made from tables say what the tables say."""
+
+from pathlib import Path
+
+import pytest
+
+from limbeck.cli.documentation import PAGES, main
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_fresh(name: str) -> None:
+    mend = "run `python -m limbeck.cli.documentation docs`"
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), mend
+
+
+def test_pages_are_written(tmp_path: Path) -> None:
+    main(str(tmp_path))
+    assert {one.name for one in tmp_path.iterdir()} == set(PAGES)
