@@ -22,11 +22,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -127,7 +129,7 @@ def times(case: Case, rounds: int) -> list[tuple[float, float]]:
     torch.set_num_threads(case.threads)
     steps = [case.side(which) for which in ("ours", "theirs")]
     counts = [max(1, int(ROUND_SECONDS / min(_seconds(step, 1) for _ in range(3)))) for step in steps]
-    return [tuple(_seconds(step, n) for step, n in zip(steps, counts, strict=True)) for _ in range(rounds)]
+    return [(_seconds(steps[0], counts[0]), _seconds(steps[1], counts[1])) for _ in range(rounds)]
 
 
 def _seconds(step: Step, count: int) -> float:
@@ -193,16 +195,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         wanted = dict.fromkeys(LOSSES[name][0] for name in options.only)
         checkouts = {name: given.get(name) or clone(name, Path(temporary)) for name in wanted}
-        for pair in options.pair:
-            for batch_size in options.batch_size:
-                table = empty_table(pair, batch_size, options)
-                for name in options.only:
-                    case = Case(name, pair, batch_size, checkouts, options.threads)
-                    try:
-                        add_row(table, name, measure(case, options.rounds))
-                    except Exception as error:  # whatever code of others may raise
-                        table.add_row(name, *[""] * 8, f"does not run: {error!r}")
-                console.print(table, "\n")
+        for pair, batch_size in product(options.pair, options.batch_size):
+            table = empty_table(pair, batch_size, options)
+            for name in track(options.only, f"{pair}, batch {batch_size}", console=Console(stderr=True)):
+                case = Case(name, pair, batch_size, checkouts, options.threads)
+                try:
+                    add_row(table, name, measure(case, options.rounds))
+                except Exception as error:  # whatever code of others may raise
+                    table.add_row(name, *[""] * 8, f"does not run: {error!r}")
+            console.print(table, "\n")
 
 
 def parse() -> argparse.Namespace:

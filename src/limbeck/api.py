@@ -1,12 +1,10 @@
 """The verbs from Python, on objects or on names."""
 
 import copy
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from limbeck.data.image_set import ImageSet
@@ -14,6 +12,7 @@ from limbeck.data.loading import load
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
+from limbeck.models.fingerprint import fingerprint
 from limbeck.models.weights import load as load_model
 from limbeck.recipes.compare import compare as compare_recipe
 from limbeck.recipes.materials import Given, load_taught, network_folder
@@ -190,11 +189,7 @@ def _name_of_student(student: Classifier | Callable[[int], Classifier]) -> str:
 
 def _name_of_network(network: Classifier) -> str:
     """Name and a hash of the weights, so that a run is never resumed with another network."""
-    digest = hashlib.blake2b(digest_size=6)
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return f"{FROM_PYTHON}{network.name}#{digest.hexdigest()}"
+    return f"{FROM_PYTHON}{network.name}#{fingerprint(network)[:12]}"
 
 
 def _usual_objective(teacher: Classifier | None, soft_labels: Tensor | None, images: ImageSet) -> dict[str, float]:

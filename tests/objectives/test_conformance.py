@@ -63,8 +63,16 @@ def test_catalogue_and_builders_agree(name: str) -> None:
 
 def test_published_use_is_a_recipe(name: str) -> None:
     entry = OBJECTIVES[name]
-    assert entry.typical[name] == entry.weight
+    assert entry.weight == (1.0 if name == "kd" else entry.typical[name])
     assert weighted_sum(entry.typical).weights == entry.typical
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+def test_no_number_may_be_negative_or_endless(name: str, value: float) -> None:
+    for option, default in OBJECTIVES[name].options.items():
+        if isinstance(default, float):
+            with pytest.raises(UserError, match=f"`{option}` must be"):
+                BUILDERS[name](**{option: value})
 
 
 @pytest.mark.parametrize(("scale", "constant"), [(1.0, False), (1e3, False), (1.0, True)])

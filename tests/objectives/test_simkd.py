@@ -19,8 +19,8 @@ class Copying(nn.Module):
         return stage
 
 
-def built(student: str = "resnet8", teacher: str = "wrn_16_1", **options: str) -> tuple[WeightedSum, SimKD]:
-    made = Pair(student, teacher).build("simkd", **options)
+def built(student: str = "resnet8", teacher: str = "wrn_16_1", head: str = "teacher") -> tuple[WeightedSum, SimKD]:
+    made = Pair(student, teacher).build("simkd", head=head)
     objective = made.objectives()["simkd"]
     assert isinstance(objective, SimKD)
     return made, objective

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from limbeck.errors import UserError
+from limbeck.objectives.checks import check_positive
 from limbeck.objectives.objective import PREPARING, Objective, Preparation
 from limbeck.objectives.projectors import Regressor, Unchanged
 from limbeck.objectives.setup import Setup
@@ -52,8 +52,7 @@ class AB(Objective):
 
     def __init__(self, *, margin: float = 1.0, stages: str = "1:", preparing: float = PREPARING) -> None:
         super().__init__()
-        if not margin > 0:
-            raise UserError(f"`margin` must be > 0, got {margin}.")
+        check_positive("margin", margin)
         self.margin = margin
         self.stages = parse_stages(stages)
         self.connectors = nn.ModuleList()

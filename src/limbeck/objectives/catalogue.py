@@ -18,7 +18,7 @@ class ObjectiveEntry:
             is the teacher's classifier head.
         options: hyper-parameters and their defaults, as published.
         typical: the weighted sum that it is published in, at its default options: name -> weight.
-        weight: as in `typical`; used where none is given.
+        weight: used where none is given; as in `typical`, but 1 for kd, as where it is added to another method.
         aliases: other names.
     """
 
@@ -52,7 +52,6 @@ OBJECTIVES = {
         (_SL, _TL),
         {"temperature": 4.0, "standardise": False},
         typical={"cross_entropy": 0.1, "kd": 0.9},
-        weight=0.9,
         aliases=("hinton", "soft_targets"),
     ),
     "fitnet": ObjectiveEntry(

@@ -4,14 +4,9 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from limbeck.objectives.checks import check_count
-from limbeck.objectives.memories import MemoryOptions
-from limbeck.objectives.momentum_memory import MomentumMemory
-from limbeck.objectives.objective import Objective
-from limbeck.objectives.queue import Queue
-from limbeck.objectives.setup import Setup, Unbuilt
+from limbeck.objectives.memories import MemoryObjective, MemoryOptions
 
 
 def info_nce(
@@ -57,7 +52,7 @@ def nce(scores: Tensor, images: int) -> Tensor:
     return (own + others).mean()
 
 
-class CRD(Objective):
+class CRD(MemoryObjective):
     """Contrastive distillation after a learned linear projection of either embedding.
 
     With the momentum memory the loss is `nce` of the student against the teacher's memories plus the reverse; with the
@@ -90,35 +85,11 @@ class CRD(Objective):
         enqueue: str = "before",
         queue_start: str = "rows",
     ) -> None:
-        super().__init__()
-        check_count("features", features)
-        self.options = MemoryOptions(memory, negatives_count, momentum, temperature, negatives, enqueue, queue_start)
-        self.features = features
-        self.student_linear: nn.Module = Unbuilt()
-        self.teacher_linear: nn.Module = Unbuilt()
-        self.memory: nn.Module = Unbuilt()
+        options = MemoryOptions(memory, negatives_count, momentum, temperature, negatives, enqueue, queue_start)
+        super().__init__(features, options)
 
-    def build(self, setup: Setup) -> None:
-        student, teacher = setup.embedding_sizes()
-        self.student_linear = nn.Linear(student, self.features)
-        self.teacher_linear = nn.Linear(teacher, self.features)
-        self.memory = self.options.make(setup, self.features)
+    def against_queue(self, student: Tensor, teacher: Tensor, keys: Tensor) -> Tensor:
+        return info_nce(student, teacher, keys, temperature=self.options.temperature)
 
-    def forward(self, student_embedding: Tensor, teacher_embedding: Tensor, ids: Tensor) -> Tensor:
-        student = F.normalize(self.student_linear(student_embedding))
-        teacher = F.normalize(self.teacher_linear(teacher_embedding.detach()))
-        if isinstance(self.memory, Queue):
-            return self._against_queue(student, teacher, self.memory)
-        assert isinstance(self.memory, MomentumMemory)
-        rows = self.memory.rows(ids)
-        scores = self.memory.scores(student, teacher, self.memory.draw(rows, self.options.negatives_count))
-        self.memory.update(student, teacher, rows)
-        return nce(scores[0], len(self.memory.ids)) + nce(scores[1], len(self.memory.ids))
-
-    def _against_queue(self, student: Tensor, teacher: Tensor, queue: Queue) -> Tensor:
-        if self.options.enqueue == "before":
-            queue.push(teacher)
-        loss = info_nce(student, teacher, queue.keys, temperature=self.options.temperature)
-        if self.options.enqueue == "after":
-            queue.push(teacher)
-        return loss
+    def against_images(self, student_scores: Tensor, teacher_scores: Tensor, images: int) -> Tensor:
+        return nce(student_scores, images) + nce(teacher_scores, images)

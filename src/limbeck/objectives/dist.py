@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from limbeck.objectives.checks import check_at_least, check_temperature
+from limbeck.objectives.checks import check_at_least, check_positive
 from limbeck.objectives.logits import as_compared
 from limbeck.objectives.objective import Objective
 
@@ -53,14 +53,16 @@ class DIST(Objective):
     """`dist` as a module.
 
     Args:
-        beta, gamma, temperature, standardise: as for `dist`.
+        beta, gamma, temperature, standardise: as for `dist`; published are beta = gamma = 1 with weight 2.
+
+    Source: https://github.com/hunto/DIST_KD
     """
 
     def __init__(
         self, *, beta: float = 1.0, gamma: float = 1.0, temperature: float = 4.0, standardise: bool = False
     ) -> None:
         super().__init__()
-        check_temperature(temperature)
+        check_positive("temperature", temperature)
         check_at_least("beta", beta, 0)
         check_at_least("gamma", gamma, 0)
         self.beta, self.gamma = beta, gamma

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from limbeck.objectives.checks import check_at_least, check_temperature
+from limbeck.objectives.checks import check_at_least, check_positive
 from limbeck.objectives.logits import as_compared
 from limbeck.objectives.objective import Objective
 
@@ -40,21 +40,23 @@ def dkd(
         tensor(4.8939)
     """
     student, teacher = as_compared(student_logits, teacher_logits, standardise)
-    student_binary, student_others = _decoupled(student / temperature, labels)
-    teacher_binary, teacher_others = _decoupled(teacher / temperature, labels)
-    target = F.kl_div(student_binary, teacher_binary, reduction="batchmean", log_target=True)
-    others = F.kl_div(student_others, teacher_others, reduction="batchmean", log_target=True)
-    return (alpha * target + beta * others) * temperature**2
-
-
-def _decoupled(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Logarithms of b [B, 2] and of q [B, K - 1]."""
-    log_probabilities = F.log_softmax(logits, dim=1)
     # Positions of all classes but the label, without a boolean mask, whose size a GPU would have to report.
-    others = torch.arange(logits.shape[1] - 1, device=logits.device).expand(len(logits), -1)
-    others = log_probabilities.gather(1, others + (others >= labels[:, None]))
-    rest = others.logsumexp(1, keepdim=True)
-    return torch.cat([log_probabilities.gather(1, labels[:, None]), rest], dim=1), others - rest
+    labels = labels[:, None]
+    others = torch.arange(student.shape[1] - 1, device=student.device)
+    others = others + (others >= labels)
+    student_binary, student_others = _decoupled(student / temperature, labels, others)
+    teacher_binary, teacher_others = _decoupled(teacher / temperature, labels, others)
+    target = F.kl_div(student_binary, teacher_binary, reduction="batchmean", log_target=True)
+    rest = F.kl_div(student_others, teacher_others, reduction="batchmean", log_target=True)
+    return (alpha * target + beta * rest) * temperature**2
+
+
+def _decoupled(logits: Tensor, label: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Logarithms of b [B, 2] and of q [B, K - 1], given the positions of the label and of the other classes."""
+    log_probabilities = F.log_softmax(logits, dim=1)
+    q = log_probabilities.gather(1, others)
+    rest = q.logsumexp(1, keepdim=True)
+    return torch.cat([log_probabilities.gather(1, label), rest], dim=1), q - rest
 
 
 class DKD(Objective):
@@ -78,7 +80,7 @@ class DKD(Objective):
         standardise: bool = False,
     ) -> None:
         super().__init__()
-        check_temperature(temperature)
+        check_positive("temperature", temperature)
         for name, value in {"alpha": alpha, "beta": beta, "warmup": warmup}.items():
             check_at_least(name, value, 0)
         self.alpha, self.beta = alpha, beta

@@ -5,7 +5,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from limbeck.objectives.checks import check_at_least, check_temperature
+from limbeck.objectives.checks import check_at_least, check_positive
 from limbeck.objectives.logits import divergences
 from limbeck.objectives.objective import Objective
 
@@ -66,8 +66,8 @@ class EAKD(Objective):
         standardise: bool = False,
     ) -> None:
         super().__init__()
-        check_temperature(temperature)
-        check_temperature(entropy_temperature, "entropy_temperature")
+        check_positive("temperature", temperature)
+        check_positive("entropy_temperature", entropy_temperature)
         check_at_least("entropy_bound", entropy_bound, 0)
         self.temperature = temperature
         self.entropy_temperature = entropy_temperature

@@ -40,7 +40,9 @@ class EGA(Objective):
     """`ega`, after a learned linear projection of the student's embedding where the sizes differ.
 
     Args:
-        node, edge: as for `ega`.
+        node, edge: as for `ega`; with the weight of 0.8 they are the 0.8 and 0.24 of the authors' code.
+
+    Source: https://github.com/yccm/EGA
     """
 
     def __init__(self, *, node: float = 1.0, edge: float = 0.3) -> None:

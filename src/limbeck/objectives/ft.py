@@ -1,11 +1,11 @@
 """Factor transfer: a paraphraser condenses the teacher's stage, a translator makes the same out of the student's."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limbeck.errors import UserError
 from limbeck.models.batch_norm import batch_normed
-from limbeck.objectives.checks import check_count
+from limbeck.objectives.checks import check_count, check_positive
 from limbeck.objectives.objective import PREPARING, Objective, Preparation
 from limbeck.objectives.setup import Setup, Unbuilt
 from limbeck.objectives.stages import Stages, attention, one_stage, same_size
@@ -37,7 +37,7 @@ def encoder(inputs: int, outputs: int, *, norm: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in ((inputs, inputs), (inputs, outputs), (outputs, outputs)):
         layers += [nn.Conv2d(before, after, 3, 1, 1), nn.BatchNorm2d(after) if norm else nn.Identity()]
-        layers.append(nn.LeakyReLU(_SLOPE))
+        layers.append(nn.LeakyReLU(_SLOPE, inplace=True))
     return nn.Sequential(*layers)
 
 
@@ -49,7 +49,7 @@ class Paraphraser(nn.Module):
         self.encoder = encoder(channels, factors, norm=False)
         layers: list[nn.Module] = []
         for before, after in ((factors, factors), (factors, channels), (channels, channels)):
-            layers += [nn.ConvTranspose2d(before, after, 3, 1, 1), nn.Identity(), nn.LeakyReLU(_SLOPE)]
+            layers += [nn.ConvTranspose2d(before, after, 3, 1, 1), nn.Identity(), nn.LeakyReLU(_SLOPE, inplace=True)]
         self.decoder = nn.Sequential(*layers)
 
     def forward(self, stage: Tensor) -> Tensor:
@@ -85,8 +85,7 @@ class FT(Objective):
         self, *, factors: float = 0.5, power: int = 2, norm: int = 1, stage: int = -1, preparing: float = PREPARING
     ) -> None:
         super().__init__()
-        if not factors > 0:
-            raise UserError(f"`factors` must be > 0, got {factors}.")
+        check_positive("factors", factors)
         check_count("power", power)
         check_count("norm", norm)
         self.factors = factors
@@ -109,5 +108,6 @@ class FT(Objective):
         return F.mse_loss(self.paraphraser(stage), stage)
 
     def forward(self, student_stages: Stages, teacher_stages: Stages) -> Tensor:
-        factor = self.paraphraser.get_submodule("encoder")(teacher_stages[self.stage].detach())
+        with torch.no_grad():
+            factor = self.paraphraser.get_submodule("encoder")(teacher_stages[self.stage])
         return ft(self.translator(student_stages[self.stage]), factor, power=self.power, norm=self.norm)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limbeck.objectives.checks import check_at_least, check_count
+from limbeck.objectives.checks import check_at_least, check_count, check_positive
 from limbeck.objectives.objective import Objective
 from limbeck.objectives.setup import Setup, Unbuilt
 
@@ -50,7 +50,7 @@ class ICD(Objective):
         super().__init__()
         check_count("features", features)
         check_at_least("alpha", alpha, 0)
-        check_at_least("max_scale", max_scale, 0)
+        check_positive("max_scale", max_scale)
         self.features = features
         self.alpha = alpha
         self.max_scale = max_scale

@@ -3,8 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limbeck.errors import UserError
-from limbeck.objectives.checks import check_at_least
+from limbeck.objectives.checks import check_at_least, check_positive
 from limbeck.objectives.objective import Objective
 from limbeck.objectives.setup import Setup, Unbuilt
 
@@ -87,13 +86,15 @@ class ITRD(Objective):
     are equal, as published.
 
     Args:
-        alpha, correlation_weight, mutual_weight: as for `itrd`.
+        alpha, correlation_weight, mutual_weight: as for `itrd`; the defaults are those of the authors' code, whose
+            example for WRN-40-2 -> WRN-16-2 has 1.01, 2 and 1.
+
+    Source: https://github.com/roymiles/ITRD
     """
 
     def __init__(self, *, alpha: float = 1.5, correlation_weight: float = 2.0, mutual_weight: float = 0.05) -> None:
         super().__init__()
-        if not alpha > 0:
-            raise UserError(f"`alpha` must be > 0, got {alpha}.")
+        check_positive("alpha", alpha)
         check_at_least("correlation_weight", correlation_weight, 0)
         check_at_least("mutual_weight", mutual_weight, 0)
         self.alpha = alpha

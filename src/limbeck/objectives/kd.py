@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from limbeck.objectives.checks import check_temperature
-from limbeck.objectives.logits import divergences
+from limbeck.objectives.checks import check_positive
+from limbeck.objectives.logits import divergence
 from limbeck.objectives.objective import Objective
 
 
@@ -27,7 +27,7 @@ def kd(
         >>> kd(torch.zeros(1, 2), torch.tensor([[4.0, 0.0]]), temperature=4.0)
         tensor(1.7751)
     """
-    return divergences(student_logits, teacher_logits, temperature=temperature, standardise=standardise).mean()
+    return divergence(student_logits, teacher_logits, temperature=temperature, standardise=standardise)
 
 
 class KD(Objective):
@@ -42,7 +42,7 @@ class KD(Objective):
 
     def __init__(self, *, temperature: float = 4.0, standardise: bool = False) -> None:
         super().__init__()
-        check_temperature(temperature)
+        check_positive("temperature", temperature)
         self.temperature = temperature
         self.standardise = standardise
 

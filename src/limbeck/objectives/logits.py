@@ -31,11 +31,21 @@ def _exact(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-def divergences(
-    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float, standardise: bool = False
-) -> Tensor:
-    """KL(softmax(t / T) || softmax(s / T)) x T² of every image, [B], in nats."""
-    student, teacher = as_compared(student_logits, teacher_logits, standardise)
-    student = F.log_softmax(student / temperature, dim=1)
-    teacher = F.log_softmax(teacher / temperature, dim=1)
+def divergence(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float, standardise: bool) -> Tensor:
+    """KL(softmax(t / T) || softmax(s / T)) x T², the mean over images, in nats."""
+    student, teacher = _softened(student_logits, teacher_logits, temperature, standardise)
+    return F.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
+
+
+def divergences(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float, standardise: bool) -> Tensor:
+    """`divergence` of every image, [B]."""
+    student, teacher = _softened(student_logits, teacher_logits, temperature, standardise)
     return F.kl_div(student, teacher, reduction="none", log_target=True).sum(1) * temperature**2
+
+
+def _softened(
+    student_logits: Tensor, teacher_logits: Tensor, temperature: float, standardise: bool
+) -> tuple[Tensor, Tensor]:
+    """Logarithms of the probabilities at a temperature."""
+    student, teacher = as_compared(student_logits, teacher_logits, standardise)
+    return F.log_softmax(student / temperature, dim=1), F.log_softmax(teacher / temperature, dim=1)

@@ -1,12 +1,17 @@
-"""The memory of other images that crd and rrd compare an image with, in either of its forms."""
+"""The memory of other images that crd and rrd compare an image with, in either of its forms, and what they share."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
+import torch.nn.functional as F
+from torch import Tensor, nn
+
 from limbeck.errors import UserError
-from limbeck.objectives.checks import check_choice, check_count, check_temperature
+from limbeck.objectives.checks import check_choice, check_count, check_positive
 from limbeck.objectives.momentum_memory import NEGATIVES, MomentumMemory
+from limbeck.objectives.objective import Objective
 from limbeck.objectives.queue import STARTS, Queue
-from limbeck.objectives.setup import Setup
+from limbeck.objectives.setup import Setup, Unbuilt
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class MemoryOptions:
         check_choice("enqueue", self.enqueue, ("before", "after"))
         check_choice("queue_start", self.queue_start, STARTS)
         check_count("negatives_count", self.negatives_count)
-        check_temperature(self.temperature)
+        check_positive("temperature", self.temperature)
         if not 0 <= self.momentum < 1:
             raise UserError(f"`momentum` must be at least 0 and below 1, got {self.momentum}.")
 
@@ -48,3 +53,53 @@ class MemoryOptions:
         return MomentumMemory(
             setup, features, momentum=self.momentum, temperature=self.temperature, negatives=self.negatives
         )
+
+
+class MemoryObjective(Objective):
+    """Interface of a loss that compares images, after a linear projection of either embedding, with a memory of others.
+
+    Args:
+        features: size of the projections.
+        options: of the memory.
+        learns_teacher: the teacher's projection receives a gradient.
+    """
+
+    def __init__(self, features: int, options: MemoryOptions, *, learns_teacher: bool = True) -> None:
+        super().__init__()
+        check_count("features", features)
+        self.features = features
+        self.options = options
+        self.learns_teacher = learns_teacher
+        self.student_linear: nn.Module = Unbuilt()
+        self.teacher_linear: nn.Module = Unbuilt()
+        self.memory: nn.Module = Unbuilt()
+
+    def build(self, setup: Setup) -> None:
+        student, teacher = setup.embedding_sizes()
+        self.student_linear = nn.Linear(student, self.features)
+        self.teacher_linear = nn.Linear(teacher, self.features).requires_grad_(self.learns_teacher)
+        self.memory = self.options.make(setup, self.features)
+
+    def forward(self, student_embedding: Tensor, teacher_embedding: Tensor, ids: Tensor) -> Tensor:
+        student = F.normalize(self.student_linear(student_embedding))
+        teacher = F.normalize(self.teacher_linear(teacher_embedding.detach()))
+        if isinstance(self.memory, Queue):
+            if self.options.enqueue == "before":
+                self.memory.push(teacher)
+            loss = self.against_queue(student, teacher, self.memory.keys)
+            if self.options.enqueue == "after":
+                self.memory.push(teacher)
+            return loss
+        assert isinstance(self.memory, MomentumMemory)
+        rows = self.memory.rows(ids)
+        scores = self.memory.scores(student, teacher, self.memory.draw(rows, self.options.negatives_count))
+        self.memory.update(student, teacher, rows)
+        return self.against_images(*scores, len(self.memory.ids))
+
+    @abstractmethod
+    def against_queue(self, student: Tensor, teacher: Tensor, keys: Tensor) -> Tensor:
+        """The loss of unit embeddings [B, D] and the queue's [K, D]."""
+
+    @abstractmethod
+    def against_images(self, student_scores: Tensor, teacher_scores: Tensor, images: int) -> Tensor:
+        """The loss of logarithms of scores [B, 1 + K], see `MomentumMemory.scores`, with a memory of so many images."""

@@ -4,8 +4,8 @@ temperatures."""
 import torch
 from torch import Tensor
 
-from limbeck.objectives.checks import check_temperature
-from limbeck.objectives.logits import divergences
+from limbeck.objectives.checks import check_positive
+from limbeck.objectives.logits import divergence
 from limbeck.objectives.objective import Objective
 
 OTHER_TEMPERATURES = (2.0, 3.0, 5.0, 6.0)
@@ -24,8 +24,10 @@ def mlkd(
 
     P [B, K] holds softmax(z / T) of the batch, p one row of it; P P' relates images, P' P classes.
 
-    The published loop adds the same of a strongly augmented second view, with the first view's terms scaled down;
-    here a batch has one view, and its terms count in full.
+    This is the method's loss on one view of every image. As published there are two, a weak and a strong one, and the
+    labels teach both: of the weak view all three parts count, at the shares of `confident`; of the strong one the first
+    part alone, which in the reference implementation takes the strong view at T, 3 and 5 and the weak one again at 2
+    and 6. The published runs of 480 epochs at half the learning rate are therefore not repeated to the letter.
 
     Args:
         student_logits: [B, K].
@@ -47,7 +49,7 @@ def mlkd(
     total = student_logits.new_zeros(())
     for one in (temperature, *OTHER_TEMPERATURES):
         student, teacher = (student_logits / one).softmax(1), (teacher_logits / one).softmax(1)
-        single = divergences(student_logits, teacher_logits, temperature=one, standardise=standardise).mean()
+        single = divergence(student_logits, teacher_logits, temperature=one, standardise=standardise)
         batch = (teacher @ teacher.t() - student @ student.t()).square().sum() / len(student)
         between = (teacher.t() @ teacher - student.t() @ student).square().sum() / student.shape[1]
         total = total + images * (single + batch) + classes * between
@@ -71,7 +73,7 @@ class MLKD(Objective):
 
     def __init__(self, *, temperature: float = 4.0, confident: bool = False, standardise: bool = False) -> None:
         super().__init__()
-        check_temperature(temperature)
+        check_positive("temperature", temperature)
         self.temperature = temperature
         self.confident = confident
         self.standardise = standardise

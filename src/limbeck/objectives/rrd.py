@@ -1,14 +1,10 @@
 """Relational representation distillation: the student relates an image to many others as the teacher does."""
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from limbeck.objectives.checks import check_choice, check_count, check_temperature
-from limbeck.objectives.memories import MemoryOptions
-from limbeck.objectives.momentum_memory import MomentumMemory
-from limbeck.objectives.objective import Objective
-from limbeck.objectives.queue import Queue
-from limbeck.objectives.setup import Setup, Unbuilt
+from limbeck.objectives.checks import check_choice, check_positive
+from limbeck.objectives.memories import MemoryObjective, MemoryOptions
 
 
 def rrd(
@@ -39,7 +35,7 @@ def relations(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     return F.cross_entropy(student_logits, teacher_logits.softmax(1))
 
 
-class RRD(Objective):
+class RRD(MemoryObjective):
     """`rrd` after a linear projection of either embedding, against a memory of other images.
 
     Args:
@@ -75,43 +71,18 @@ class RRD(Objective):
         enqueue: str = "before",
         queue_start: str = "rows",
     ) -> None:
-        super().__init__()
-        check_count("features", features)
-        check_temperature(student_temperature, "student_temperature")
-        check_temperature(teacher_temperature, "teacher_temperature")
+        check_positive("student_temperature", student_temperature)
+        check_positive("teacher_temperature", teacher_temperature)
         check_choice("teacher_projection", teacher_projection, ("random", "learned"))
-        self.options = MemoryOptions(memory, negatives_count, momentum, temperature, negatives, enqueue, queue_start)
-        self.features = features
+        options = MemoryOptions(memory, negatives_count, momentum, temperature, negatives, enqueue, queue_start)
+        super().__init__(features, options, learns_teacher=teacher_projection == "learned")
         self.temperatures = student_temperature, teacher_temperature
-        self.learns_teacher = teacher_projection == "learned"
-        self.student_linear: nn.Module = Unbuilt()
-        self.teacher_linear: nn.Module = Unbuilt()
-        self.memory: nn.Module = Unbuilt()
 
-    def build(self, setup: Setup) -> None:
-        student, teacher = setup.embedding_sizes()
-        self.student_linear = nn.Linear(student, self.features)
-        self.teacher_linear = nn.Linear(teacher, self.features).requires_grad_(self.learns_teacher)
-        self.memory = self.options.make(setup, self.features)
-
-    def forward(self, student_embedding: Tensor, teacher_embedding: Tensor, ids: Tensor) -> Tensor:
-        student = F.normalize(self.student_linear(student_embedding))
-        teacher = F.normalize(self.teacher_linear(teacher_embedding.detach()))
-        if isinstance(self.memory, Queue):
-            return self._against_queue(student, teacher, self.memory)
-        assert isinstance(self.memory, MomentumMemory)
-        rows = self.memory.rows(ids)
-        scores = self.memory.scores(student, teacher, self.memory.draw(rows, self.options.negatives_count))
-        self.memory.update(student, teacher, rows)
+    def against_queue(self, student: Tensor, teacher: Tensor, keys: Tensor) -> Tensor:
         of_student, of_teacher = self.temperatures
-        return rrd(scores[0].exp(), scores[1].exp(), student_temperature=of_student, teacher_temperature=of_teacher)
+        return relations(student / of_student @ keys.t(), teacher / of_teacher @ keys.t())
 
-    def _against_queue(self, student: Tensor, teacher: Tensor, queue: Queue) -> Tensor:
+    def against_images(self, student_scores: Tensor, teacher_scores: Tensor, images: int) -> Tensor:
         of_student, of_teacher = self.temperatures
-        if self.options.enqueue == "before":
-            queue.push(teacher)
-        keys = queue.keys.t()
-        loss = relations(student / of_student @ keys, teacher / of_teacher @ keys)
-        if self.options.enqueue == "after":
-            queue.push(teacher)
-        return loss
+        student, teacher = student_scores.exp(), teacher_scores.exp()
+        return rrd(student, teacher, student_temperature=of_student, teacher_temperature=of_teacher)

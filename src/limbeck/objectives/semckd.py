@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limbeck.errors import UserError
 from limbeck.models.batch_norm import batch_normed
+from limbeck.objectives.checks import check_positive
 from limbeck.objectives.objective import Objective
 from limbeck.objectives.setup import Setup
 from limbeck.objectives.stages import Stages, check_stages, parse_stages, same_size
@@ -70,8 +70,7 @@ class SemCKD(Objective):
 
     def __init__(self, *, stages: str = "1:", softness: float = 1.0) -> None:
         super().__init__()
-        if not softness > 0:
-            raise UserError(f"`softness` must be > 0, got {softness}.")
+        check_positive("softness", softness)
         self.stages = parse_stages(stages)
         self.softness = softness
         self.batch_size = 0

@@ -7,6 +7,7 @@ network has more of are left out.
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -89,8 +90,9 @@ def same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def attention(stage: Tensor, power: int = 2) -> Tensor:
-    """Mean of the channels' powers at every position of a map [B, C, H, W], scaled to length 1, [B, HW]."""
-    return F.normalize(stage.pow(power).mean(1).flatten(1))
+    """Sum of the channels' powers at every position of a map [B, C, H, W], scaled to length 1, [B, HW]."""
+    total = torch.linalg.vecdot(stage, stage, dim=1) if power == 2 else stage.pow(power).sum(1)
+    return F.normalize(total.flatten(1))
 
 
 def _pooled(stage: Tensor, size: tuple[int, int]) -> Tensor:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.objectives.checks import check_finite
 from limbeck.objectives.objective import Objective
 from limbeck.objectives.setup import Setup
 from limbeck.objectives.stages import Stages, check_stages, pair, parse_stages, same_size
@@ -49,7 +50,9 @@ class Predictor(nn.Module):
             nn.ReLU(),
             nn.Conv2d(outputs, outputs, 1, bias=False),
         )
-        self.log_scale = nn.Parameter(torch.full((outputs,), math.log(math.expm1(variance - least))))
+        # Softplus gives the variance back; without its exponential, which overflows.
+        start = variance - least + math.log(-math.expm1(least - variance))
+        self.log_scale = nn.Parameter(torch.full((outputs,), start))
         self.least = least
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
@@ -69,6 +72,7 @@ class VID(Objective):
 
     def __init__(self, *, stages: str = "1:", variance: float = 5.0) -> None:
         super().__init__()
+        check_finite("variance", variance)
         if not variance > 1e-5:
             raise UserError(f"`variance` must be > 1e-5, got {variance}.")
         self.stages = parse_stages(stages)

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from limbeck.objectives.checks import check_at_least, check_temperature
+from limbeck.objectives.checks import check_at_least, check_positive
 from limbeck.objectives.logits import as_compared
 from limbeck.objectives.objective import Objective
 
@@ -50,7 +50,10 @@ class WSLD(Objective):
     """`wsld` as a module.
 
     Args:
-        temperature, alpha, hard, standardise: as for `wsld`.
+        temperature, alpha, hard, standardise: as for `wsld`; the defaults are those of the authors' code for ImageNet,
+            which the CIFAR-100 benchmark took over.
+
+    Source: https://github.com/bellymonster/Weighted-Soft-Label-Distillation
     """
 
     per_image = True
@@ -59,7 +62,7 @@ class WSLD(Objective):
         self, *, temperature: float = 2.0, alpha: float = 2.5, hard: float = 1.0, standardise: bool = False
     ) -> None:
         super().__init__()
-        check_temperature(temperature)
+        check_positive("temperature", temperature)
         check_at_least("alpha", alpha, 0)
         check_at_least("hard", hard, 0)
         self.temperature = temperature
