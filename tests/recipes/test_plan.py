@@ -50,7 +50,7 @@ def test_arm_changes_what_it_says_and_nothing_else() -> None:
     arm = {"select": "random", "student": "lenet5", "objective": "kd", "training": {"epochs": 3}}
     by_arm = {cell.arm: cell.recipe for cell in cells(arms={"mine": arm}, without_teacher={"learning_rate": 0.5})}
     mine, control = by_arm["mine"], by_arm["random"]
-    assert (mine.student.model, mine.objective) == ("lenet5", {"kd": 0.9})
+    assert (mine.student.model, mine.objective) == ("lenet5", {"kd": 1.0})
     assert (mine.training.epochs, mine.training.steps) == (3, None)
     assert mine.training.learning_rate == control.training.learning_rate == 0.05
     rates = [by_arm[name].training.learning_rate for name in ("no-teacher", "full-no-teacher", "full")]

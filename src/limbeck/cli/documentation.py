@@ -19,6 +19,7 @@ def objectives_page() -> str:
             f"`{name}`" + "".join(f", `{alias}`" for alias in entry.aliases),
             entry.summary,
             ", ".join(needs(entry)),
+            f"{entry.weight:g}",
             f"`{written_sum(entry.typical)}`",
             ", ".join(f"`{key}: {_written(value)}`" for key, value in entry.options.items()),
             f"{entry.paper} ({entry.year})",
@@ -32,11 +33,11 @@ def objectives_page() -> str:
             _MADE.format("src/limbeck/objectives/catalogue.py"),
             "",
             "What a student may learn from. A recipe names one (`objective: kd`) or a weighted sum",
-            "(`objective: {cross_entropy: 0.1, kd: {weight: 0.9, temperature: 2}}`). Weights and options are",
-            "used where none are given, and are those published for CIFAR-100; `cifar100-<name>` is the recipe",
-            "of each.",
+            "(`objective: {cross_entropy: 0.1, kd: {weight: 0.9, temperature: 2}}`). The weight and the options are",
+            "used where none are given; each objective was published in the sum beside them, at these options, and",
+            "`cifar100-<name>` is the recipe of that.",
             "",
-            *_table(("name", "learns from", "needs", "published in", "options", "paper"), rows),
+            *_table(("name", "learns from", "needs", "weight", "published in", "options", "paper"), rows),
             "",
         ]
     )
