@@ -240,9 +240,8 @@ def empty_table(pair: str, batch_size: int, options: argparse.Namespace) -> Tabl
         if torch.cuda.is_available()
         else f"CPU, {options.threads} threads, {options.clock} time"
     )
-    table = Table(
-        title=f"{pair}, batch {batch_size}; {where}; {options.rounds} rounds, torch {torch.__version__}", box=None
-    )
+    how = f"{options.clock} time, {options.rounds} rounds, torch {torch.__version__}"
+    table = Table(title=f"{pair}, batch {batch_size}; {where}; {how}", box=None)
     for column in ("", "ms ours", "theirs", "ratio", "min", "max", "MiB ours", "theirs", "ratio", "reference"):
         table.add_column(column, justify="left" if column in ("", "reference") else "right")
     return table
