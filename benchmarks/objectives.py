@@ -10,6 +10,8 @@ pair, with gradients to the student's outputs and to whatever learns beside it; 
 Time: both sides in one fresh process, in turn, some steps a round; medians, and the ratio theirs / ours of every round.
 Memory: one step in a fresh process for each side, after a first one. On a CPU the growth of the resident set to its
 high-water mark (Linux), with a malloc that returns freed blocks at once; on a GPU that of the allocated bytes.
+
+Where others use the machine, `--clock cpu` counts the process's own seconds, best with one thread.
 """
 
 import argparse
@@ -42,6 +44,7 @@ CLASSES, IMAGES = 100, 50_000
 ROUND_SECONDS = 0.15
 OUTPUTS = ("logits", "embedding", "stages", "pre_activations")
 MIB = 2**20
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 Step = Callable[[], None]
 
@@ -55,6 +58,7 @@ class Case:
     batch_size: int
     checkouts: dict[str, Path]
     threads: int
+    clock: str
 
     def side(self, which: str) -> Step:
         """Forward and backward once, of "ours" or "theirs"."""
@@ -128,15 +132,16 @@ def times(case: Case, rounds: int) -> list[tuple[float, float]]:
     """Seconds a step of ours and of theirs, round by round."""
     torch.set_num_threads(case.threads)
     steps = [case.side(which) for which in ("ours", "theirs")]
-    counts = [max(1, int(ROUND_SECONDS / min(_seconds(step, 1) for _ in range(3)))) for step in steps]
-    return [(_seconds(steps[0], counts[0]), _seconds(steps[1], counts[1])) for _ in range(rounds)]
+    clock = CLOCKS[case.clock]
+    counts = [max(1, int(ROUND_SECONDS / min(_seconds(clock, step, 1) for _ in range(3)))) for step in steps]
+    return [(_seconds(clock, steps[0], counts[0]), _seconds(clock, steps[1], counts[1])) for _ in range(rounds)]
 
 
-def _seconds(step: Step, count: int) -> float:
-    start = time.perf_counter()
+def _seconds(clock: Callable[[], float], step: Step, count: int) -> float:
+    start = clock()
     for _ in range(count):
         step()
-    return (time.perf_counter() - start) / count
+    return (clock() - start) / count
 
 
 def peak(case: Case, which: str) -> float:
@@ -198,7 +203,7 @@ def main() -> None:
         for pair, batch_size in product(options.pair, options.batch_size):
             table = empty_table(pair, batch_size, options)
             for name in track(options.only, f"{pair}, batch {batch_size}", console=Console(stderr=True)):
-                case = Case(name, pair, batch_size, checkouts, options.threads)
+                case = Case(name, pair, batch_size, checkouts, options.threads, options.clock)
                 try:
                     add_row(table, name, measure(case, options.rounds))
                 except Exception as error:  # whatever code of others may raise
@@ -212,6 +217,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--pair", nargs="+", default=list(PAIRS), choices=list(PAIRS))
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument(
         "--reference", type=Path, action="append", default=[], help=f"a checkout; one of {', '.join(REPOSITORIES)}"
@@ -229,10 +235,13 @@ def names(text: str) -> list[str]:
 
 
 def empty_table(pair: str, batch_size: int, options: argparse.Namespace) -> Table:
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {options.threads} threads"
-    table = Table(
-        title=f"{pair}, batch {batch_size}; {where}; {options.rounds} rounds, torch {torch.__version__}", box=None
+    where = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"CPU, {options.threads} threads, {options.clock} time"
     )
+    how = f"{options.clock} time, {options.rounds} rounds, torch {torch.__version__}"
+    table = Table(title=f"{pair}, batch {batch_size}; {where}; {how}", box=None)
     for column in ("", "ms ours", "theirs", "ratio", "min", "max", "MiB ours", "theirs", "ratio", "reference"):
         table.add_column(column, justify="left" if column in ("", "reference") else "right")
     return table

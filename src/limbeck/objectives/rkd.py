@@ -9,7 +9,7 @@ from torch import Tensor
 from limbeck.objectives.checks import check_at_least
 from limbeck.objectives.objective import Objective
 
-_ELEMENTS = {"cpu": 2**17}
+_ELEMENTS = {"cpu": 2**16}
 """Numbers that one block of angles may hold, so that a processor's cache holds them; elsewhere `_MOST`."""
 _MOST = 2**24
 
@@ -67,10 +67,10 @@ class _Angles(torch.autograd.Function):
         for first in range(0, count, block):
             corner = slice(first, first + block)
             doubled = _doubled_cosines(squares, inverse, corner)
-            difference = (doubled - _doubled_cosines(others, others_inverse, corner)).div_(2)
+            difference = _doubled_cosines(others, others_inverse, corner).sub_(doubled).div_(-2)
             slope = difference.clamp(-1, 1)
-            # Huber's function, as a product with its own slope.
-            total += (difference.sub_(slope / 2).mul_(slope)).sum()
+            # Huber's function, from its own slope.
+            total += torch.dot(slope.view(-1), difference.view(-1)) - torch.dot(slope.view(-1), slope.view(-1)) / 2
             turned = doubled.mul_(slope).sum(2) / 2
             slope.mul_(inverse[corner, :, None]).mul_(inverse[corner, None])
             by_square[corner] += slope.sum(2) - inverse[corner].square() * turned
