@@ -228,3 +228,24 @@ def write_comparison(folder: Path, *, galleries: bool = True, **options: Any) ->
 def _half(values: list[float]) -> float | None:
     quantiles = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
     return None if len(values) < 2 else float(quantiles[len(values)] * np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def write_probe(
+    folder: Path, *, network: str = "cifar10-resnet56", data: str = "stl10", schedule: str = "l2", seeds: int = 1
+) -> Path:
+    """A folder of `limbeck probe`: a network, another one beside it, and the first untrained."""
+    kinds = (("network", network, "resnet56", 0.70), ("against", "resnet8", "resnet8", 0.61))
+    rows = []
+    for role, name, model, top1 in (*kinds, ("untrained", "resnet56 untrained", "resnet56", 0.33)):
+        tried = [{"strength": 10.0**-i, "nll": 2 - top1 + abs(i - 3) / 10, "top1": top1} for i in range(6)]
+        rows.append(
+            {"on": data, "name": name, "role": role, "network": model, "data": f"{data}/train", "classes": 10}
+            | {"images": 5000, "n": 8000, "size": [32, 32], "features": 64, "schedule": schedule}
+            | {"seeds": list(range(seeds)), "top1": [top1 + i / 1000 for i in range(seeds)], "top5": [0.95] * seeds}
+            | {"train_top1": [top1 + 0.03] * seeds, "strengths": [1e-3] * seeds if schedule == "l2" else []}
+            | {"tried": [tried] * seeds if schedule == "l2" else [], "converged": True}
+            | {"seconds": {"features": 9.0, "fit": 0.4}}
+        )
+    content = {"created": "2025-11-20T14:03:12+00:00", "settings": {"network": network}, "rows": rows}
+    write_json(folder / "probe.json", content)
+    return folder
