@@ -122,6 +122,30 @@ def write_run(folder: Path, *, top1: float = 0.81, images: int = 4500, seed: int
     return folder
 
 
+def write_inside(folder: Path, *, classes: tuple[str, ...] = CLASSES, images: int = 120, maps: bool = True) -> Path:
+    """What a run leaves of teacher and student: the student's is the teacher's under noise."""
+    random = np.random.default_rng(len(classes))
+    size = len(classes)
+    labels = np.arange(images) % size
+    embedding = random.normal(0, 2, (size, 8))[labels] + random.normal(0, 1, (images, 8))
+    seen = {"teacher": embedding, "student": embedding @ random.normal(0, 1, (8, 6)) + random.normal(0, 1, (images, 6))}
+    logits = random.normal(0, 1, (50, size)) @ random.normal(0, 1, (size, size))
+    arrays: dict[str, Any] = {}
+    for place, (who, found) in enumerate(seen.items()):
+        noisy = logits + place * random.normal(0, 1.5, logits.shape)
+        arrays[f"correlation.{who}"] = np.corrcoef(noisy.T).astype(np.float32)
+        if maps:
+            arrays[f"embedding.{who}"] = found.astype(np.float32)
+            arrays[f"says.{who}"] = np.where(random.uniform(size=images) < 0.8, labels, 0)
+    if maps:
+        arrays |= {"ids": np.arange(images) * 7, "labels": labels}
+    near = {"k": 10, "n": images, "overlap": 0.412, "chance": 0.084, "teacher": 0.87, "student": 0.71}
+    about = {"n": 10_000, "classes": list(classes), "difference": 0.0612, "neighbours": near if maps else None}
+    about["class_correlation"] = [0.9 - 0.2 * place / size for place in range(size)]
+    save_file(arrays, folder / "inside.safetensors", metadata={"about": json.dumps(about)})
+    return folder
+
+
 def results(
     arms: dict[str, float] | None = None, budgets: dict[str, int] | None = None, seeds: int = 3
 ) -> dict[str, Any]:

@@ -42,14 +42,14 @@ def tsne_map(embedding: Array, *, seed: int = 0, perplexity: float = 30.0) -> ND
     if min(rows.shape) > _DIMENSIONS:
         rows = PCA(_DIMENSIONS, svd_solver="covariance_eigh").fit_transform(rows)
     options = {"perplexity": min(perplexity, (len(rows) - 1) / 3), "random_state": seed}
+    start = "pca" if rows.shape[1] > 1 else "random"
     if implementation() == "openTSNE":
         from openTSNE import TSNE  # pyright: ignore[reportMissingImports]
 
-        places = np.asarray(TSNE(initialization="pca", n_jobs=1, **options).fit(rows))
+        places = np.asarray(TSNE(initialization=start, n_jobs=1, **options).fit(rows))
     else:
         from sklearn.manifold import TSNE
 
-        start = "pca" if rows.shape[1] > 1 else "random"
         places = TSNE(init=start, n_jobs=1, **options).fit_transform(rows)
     return _normal(places)
 

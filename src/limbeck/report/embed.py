@@ -65,7 +65,8 @@ def figure(
         fluid: whether the live chart takes the width of its container.
         still: the still picture as SVG, where the chart has too many marks to be one; it is then drawn on a canvas.
     """
-    spec = live = style.styled(chart).to_dict()
+    # A canvas does not know the colour of the page; this grey reads on both.
+    spec = live = style.styled(chart, ink=style.PAGE_INK if still is None else style.RULE).to_dict()
     if fluid:
         fit = {"autosize": {"type": "fit-x", "contains": "padding"}}
         spec, live = spec | fit | {"width": width}, live | fit | {"width": "container"}

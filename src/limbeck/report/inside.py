@@ -89,9 +89,9 @@ def _correlation(arrays: Arrays, about: Row, classes: list[str], order: list[int
     caption = (
         f"Correlation of the logits of two classes over {text.number(about['n'])} test images, each image's logits "
         "centred, because softmax does not see what is added to all of them. Blue: the two rise and fall together; "
-        "orange: one rises where the other falls. Were the student's the teacher's, the left picture would be its own "
-        f"mirror image and the right one empty; its full colour stands for {_two(largest)}. Classes are in an order "
-        "that puts side by side what the teacher takes for related."
+        "orange: one rises where the other falls. If the student related classes just as the teacher does, the left "
+        f"picture would be its own mirror image and the right one empty; there, full colour is {_two(largest)}. The "
+        "order puts side by side what the teacher takes for related."
     )
     label = "Correlations of the logits of teacher and student, and their difference"
     if len(names) > figures.MOST_CELLS:

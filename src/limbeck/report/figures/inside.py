@@ -24,7 +24,7 @@ def correlation_maps(teacher: Array, student: Array, classes: list[str]) -> alt.
     """Two heat maps: both networks' correlations on two sides of one diagonal, and their difference.
 
     Blue is positive and orange negative; the shade is the size, in the difference relative to the largest one. Numbers
-    travel once, as hundredths of one triangle, and are unpacked in the browser.
+    travel once, as thousandths of one triangle, and are unpacked in the browser.
 
     Args:
         teacher, student: symmetric `[K, K]`.
@@ -34,8 +34,8 @@ def correlation_maps(teacher: Array, student: Array, classes: list[str]) -> alt.
     lower = np.tril_indices(size)
     packed = {
         "names": classes,
-        "teacher": [round(100 * float(value)) for value in teacher[lower]],
-        "student": [round(100 * float(value)) for value in student[lower]],
+        "teacher": [round(1000 * float(value)) for value in teacher[lower]],
+        "student": [round(1000 * float(value)) for value in student[lower]],
     }
     cells = alt.Chart(alt.sequence(0, size * size, as_="cell")).transform_calculate(
         row=f"floor(datum.cell / {size})", column=f"datum.cell % {size}"
@@ -43,7 +43,7 @@ def correlation_maps(teacher: Array, student: Array, classes: list[str]) -> alt.
     cells = cells.transform_calculate(
         place="max(datum.row, datum.column) * (max(datum.row, datum.column) + 1) / 2 + min(datum.row, datum.column)"
     )
-    cells = cells.transform_calculate(t="teacher[datum.place] / 100", s="student[datum.place] / 100")
+    cells = cells.transform_calculate(t="teacher[datum.place] / 1000", s="student[datum.place] / 1000")
     cells = cells.transform_calculate(
         both="datum.row > datum.column ? datum.t : datum.s",
         difference="datum.s - datum.t",
