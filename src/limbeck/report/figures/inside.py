@@ -174,7 +174,12 @@ def _side_by_side(
     """Panels that share what the reader picks; added to one of them, it would hold in that one alone."""
     named = [panel.properties(name=f"panel{place}") for place, panel in enumerate(panels)]
     views = [panel.name for panel in named]
-    shared = [alt.TopLevelSelectionParameter(**pick.param.to_dict(), views=views) for pick in picks]
+    found = [pick.param for pick in picks]
+    shared = [
+        alt.TopLevelSelectionParameter(**one.to_dict(), views=views)
+        for one in found
+        if isinstance(one, alt.SelectionParameter)
+    ]
     return alt.HConcatChart(hconcat=named, spacing=24, params=[*constants, *shared])
 
 
