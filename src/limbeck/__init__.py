@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from limbeck.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from limbeck.api import compare, distill
+    from limbeck.api import compare, distill, probe
     from limbeck.data.image_set import ImageSet
     from limbeck.data.loading import load
     from limbeck.data.transfer_set import TransferSet
     from limbeck.evaluation.evaluation import Evaluation, evaluate
+    from limbeck.evaluation.probing import Probe
     from limbeck.models.classifier import Classifier
     from limbeck.models.weights import load as load_model
     from limbeck.models.weights import save as save_model
@@ -28,6 +29,7 @@ __all__ = [
     "Criterion",
     "Evaluation",
     "ImageSet",
+    "Probe",
     "Selection",
     "TransferSet",
     "compare",
@@ -36,6 +38,7 @@ __all__ = [
     "evaluate",
     "load",
     "load_model",
+    "probe",
     "save_model",
     "select",
     "wrap",
@@ -48,6 +51,7 @@ __getattr__ = lazy_exports(
         "Criterion": "limbeck.transfer.select.catalogue",
         "Evaluation": "limbeck.evaluation.evaluation",
         "ImageSet": "limbeck.data.image_set",
+        "Probe": "limbeck.evaluation.probing",
         "Selection": "limbeck.transfer.select.selection",
         "TransferSet": "limbeck.data.transfer_set",
         "compare": "limbeck.api",
@@ -56,6 +60,7 @@ __getattr__ = lazy_exports(
         "evaluate": "limbeck.evaluation.evaluation",
         "load": "limbeck.data.loading",
         "load_model": "limbeck.models.weights:load",
+        "probe": "limbeck.api",
         "save_model": "limbeck.models.weights:save",
         "select": "limbeck.transfer.select.selection",
         "wrap": "limbeck.models.zoo",

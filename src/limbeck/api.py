@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -11,12 +11,16 @@ from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
+from limbeck.evaluation.prediction import Precision
+from limbeck.evaluation.probing import Probe
+from limbeck.evaluation.probing import probe as probe_classifier
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.weights import load as load_model
 from limbeck.recipes.compare import compare as compare_recipe
 from limbeck.recipes.materials import Given, load_taught, network_folder
 from limbeck.recipes.names import FROM_PYTHON
+from limbeck.recipes.probes import train_and_test
 from limbeck.recipes.reading import parse_recipe, read_recipe
 from limbeck.recipes.run import RunResult, run
 from limbeck.recipes.schema import Source
@@ -137,6 +141,47 @@ def compare(
     return compare_recipe(parse_recipe(content), out, resume=resume, given=given, progress=progress)
 
 
+def probe(
+    network: Classifier | str | Path,
+    train: ImageSet | str | Path,
+    test: ImageSet | str | Path | None = None,
+    *,
+    hold_out: int | float | None = None,
+    schedule: Literal["l2", "published"] = "l2",
+    seeds: Sequence[int] = (0,),
+    size: int | tuple[int, int] | None = None,
+    precision: Precision = "fp32",
+) -> Probe:
+    """Fits a linear head on a frozen network and judges it: what do its features tell about other data?
+
+    Args:
+        network: a classifier, weights by name or path, or a run folder.
+        train: labelled images, or a data set's name.
+        test: images to judge on; by default the test images of the data set that `train` names.
+        hold_out: instead of `test`, a count or share of the training images, stratified.
+        schedule: "l2" for a regularised logistic regression, its strength chosen on a fifth of the training images;
+            "published" for the published schedule of stochastic gradient descent.
+        seeds: of the held-out images, or of first weights and order.
+        size: pixels a side, or (height, width), that images are resized to; by default what the network takes, and at
+            most 32x32 for one that takes any.
+        precision: of the forward passes.
+
+    Raises:
+        UserError: see `limbeck.evaluation.probe`.
+
+    Example:
+        >>> lb.probe("runs/student", "stl10").mean_top1
+        >>> lb.probe(lb.models.untrained(student), "stl10").mean_top1  # what the architecture alone is good for
+    """
+    for argument, given in (("train", train), ("test", test)):
+        if given is not None and not isinstance(given, str | Path):
+            _image_set(given, "", argument)
+    both = train_and_test(train, test, hold_out=hold_out)
+    shape = (size, size) if isinstance(size, int) else size
+    options = {"schedule": schedule, "seeds": seeds, "size": shape, "precision": precision}
+    return probe_classifier(_network(network, "network"), *both, **options)
+
+
 def _image_set(images: ImageSet | str | Path, split: str, argument: str) -> ImageSet:
     if isinstance(images, str | Path):
         return load(images, split)
@@ -148,14 +193,18 @@ def _image_set(images: ImageSet | str | Path, split: str, argument: str) -> Imag
 
 
 def _teacher(teacher: Classifier | str | Path | None) -> Classifier | None:
-    if teacher is None or isinstance(teacher, Classifier):
-        return teacher
-    if isinstance(teacher, nn.Module):
+    return None if teacher is None else _network(teacher, "teacher")
+
+
+def _network(network: Classifier | str | Path, argument: str) -> Classifier:
+    if isinstance(network, Classifier):
+        return network
+    if isinstance(network, nn.Module):
         raise UserError(
-            f"`teacher` must be a Classifier or weights by name or path, got a bare {type(teacher).__name__}; "
+            f"`{argument}` must be a Classifier or weights by name or path, got a bare {type(network).__name__}; "
             "`lb.wrap(module, num_classes=..., input_size=..., mean=..., std=...)` says how it is used rightly."
         )
-    return load_model(network_folder(str(teacher)))
+    return load_model(network_folder(str(network)))
 
 
 def _maker(student: Student) -> Callable[[int], Classifier] | None:

@@ -76,7 +76,7 @@ def test_without_torch() -> None:
 
 
 def test_help_and_version() -> None:
-    verbs = "demo ls cp validate run train select distill evaluate compare report"
+    verbs = "demo ls cp validate run train select distill evaluate probe compare report"
     assert all(verb in done("--help") for verb in verbs.split())
     assert done("--version").startswith("limbeck 0.")
 
@@ -169,6 +169,21 @@ def test_train_evaluate_and_report() -> None:
     assert "wrote runs/train/report.html" in done("report", "runs/train")
     assert "holds neither a run nor a comparison" in refused("report", "runs")
     assert "holds neither a run nor a comparison" in refused("report", "nowhere")
+
+
+def test_probe() -> None:
+    done("train", "train.yaml")
+    shown = done("probe", "runs/train", "digits", "--hold-out", "400", "--seeds", "2")
+    assert "digits: 1,037 training, 400 test images of 8x8 pixels" in shown
+    assert "report: runs/probe-train/report.html" in shown
+    table = shown[shown.index("digits: 1,037") : shown.index("report:")]
+    assert max(map(len, table.splitlines())) <= WIDTH
+    assert "convnet_d3 untrained" in table
+    assert "wrote runs/probe-train/report.html" in done("report", "runs/probe-train")
+    assert "'runs/probe-train' exists already and is never overwritten" in refused("probe", "runs/train", "digits")
+    assert "unknown schedule 'l3'; did you mean 'l2'?" in refused(
+        "probe", "runs/train", "digits", "--schedule", "l3", "--out", "x"
+    )
 
 
 def digits_of_three() -> str:

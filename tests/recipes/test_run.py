@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from tests.recipes.tiny_recipes import one_run, training
 from tests.training.tiny import network, same, stripes, weights
 
@@ -222,3 +223,33 @@ def test_simkd_judges_and_saves_what_it_taught(tmp_path: Path, monkeypatch: pyte
 
 def stop(*_: object) -> None:
     raise RuntimeError("power cut")
+
+
+def test_run_with_a_teacher_keeps_what_its_report_looks_inside(tmp_path: Path) -> None:
+    result = go(tmp_path / "run", one_run())
+    with safe_open(tmp_path / "run" / "inside.safetensors", framework="pt") as file:
+        found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a dict
+        about = json.loads(file.metadata()["about"])
+    assert {key: tuple(value.shape) for key, value in found.items()} == {
+        **{f"correlation.{who}": (3, 3) for who in ("student", "teacher")},
+        **{f"embedding.{who}": (107, 64) for who in ("student", "teacher")},
+        **{f"says.{who}": (107,) for who in ("student", "teacher")},
+        "ids": (107,),
+        "labels": (107,),
+    }
+    assert result.evaluation is not None
+    right = (found["says.student"] == found["labels"]).double().mean().item()
+    assert right == pytest.approx(result.evaluation.top1)
+    assert (about["n"], about["classes"], about["neighbours"]["k"]) == (107, ["0", "1", "2"], 10)
+    assert about["neighbours"]["chance"] == pytest.approx(10 / 106)
+    few = go(tmp_path / "few", one_run(), "inside=30")
+    assert few.evaluation == result.evaluation
+    with safe_open(tmp_path / "few" / "inside.safetensors", framework="pt") as file:
+        assert file.get_tensor("labels").bincount().tolist() == [10, 10, 10]
+        assert torch.equal(file.get_tensor("correlation.student"), found["correlation.student"])
+
+
+def test_runs_that_have_nothing_to_look_inside(tmp_path: Path, finished: Path) -> None:
+    go(tmp_path / "off", one_run(), "inside=0")
+    go(tmp_path / "alone", training())
+    assert not [*tmp_path.glob("*/inside.safetensors"), *finished.rglob("inside.safetensors")]

@@ -122,6 +122,30 @@ def write_run(folder: Path, *, top1: float = 0.81, images: int = 4500, seed: int
     return folder
 
 
+def write_inside(folder: Path, *, classes: tuple[str, ...] = CLASSES, images: int = 120, maps: bool = True) -> Path:
+    """What a run leaves of teacher and student: the student's is the teacher's under noise."""
+    random = np.random.default_rng(len(classes))
+    size = len(classes)
+    labels = np.arange(images) % size
+    embedding = random.normal(0, 2, (size, 8))[labels] + random.normal(0, 1, (images, 8))
+    seen = {"teacher": embedding, "student": embedding @ random.normal(0, 1, (8, 6)) + random.normal(0, 1, (images, 6))}
+    logits = random.normal(0, 1, (50, size)) @ random.normal(0, 1, (size, size))
+    arrays: dict[str, Any] = {}
+    for place, (who, found) in enumerate(seen.items()):
+        noisy = logits + place * random.normal(0, 1.5, logits.shape)
+        arrays[f"correlation.{who}"] = np.corrcoef(noisy.T).astype(np.float32)
+        if maps:
+            arrays[f"embedding.{who}"] = found.astype(np.float32)
+            arrays[f"says.{who}"] = np.where(random.uniform(size=images) < 0.8, labels, 0)
+    if maps:
+        arrays |= {"ids": np.arange(images) * 7, "labels": labels}
+    near = {"k": 10, "n": images, "overlap": 0.412, "chance": 0.084, "teacher": 0.87, "student": 0.71}
+    about = {"n": 10_000, "classes": list(classes), "difference": 0.0612, "neighbours": near if maps else None}
+    about["class_correlation"] = [0.9 - 0.2 * place / size for place in range(size)]
+    save_file(arrays, folder / "inside.safetensors", metadata={"about": json.dumps(about)})
+    return folder
+
+
 def results(
     arms: dict[str, float] | None = None, budgets: dict[str, int] | None = None, seeds: int = 3
 ) -> dict[str, Any]:
@@ -245,3 +269,24 @@ def write_comparison(folder: Path, *, galleries: bool = True, **options: Any) ->
 def _half(values: list[float]) -> float | None:
     quantiles = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
     return None if len(values) < 2 else float(quantiles[len(values)] * np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def write_probe(
+    folder: Path, *, network: str = "cifar10-resnet56", data: str = "stl10", schedule: str = "l2", seeds: int = 1
+) -> Path:
+    """A folder of `limbeck probe`: a network, another one beside it, and the first untrained."""
+    kinds = (("network", network, "resnet56", 0.70), ("against", "resnet8", "resnet8", 0.61))
+    rows = []
+    for role, name, model, top1 in (*kinds, ("untrained", "resnet56 untrained", "resnet56", 0.33)):
+        tried = [{"strength": 10.0**-i, "nll": 2 - top1 + abs(i - 3) / 10, "top1": top1} for i in range(6)]
+        rows.append(
+            {"on": data, "name": name, "role": role, "network": model, "data": f"{data}/train", "classes": 10}
+            | {"images": 5000, "n": 8000, "size": [32, 32], "features": 64, "schedule": schedule}
+            | {"seeds": list(range(seeds)), "top1": [top1 + i / 1000 for i in range(seeds)], "top5": [0.95] * seeds}
+            | {"train_top1": [top1 + 0.03] * seeds, "strengths": [1e-3] * seeds if schedule == "l2" else []}
+            | {"tried": [tried] * seeds if schedule == "l2" else [], "converged": True}
+            | {"seconds": {"features": 9.0, "fit": 0.4}}
+        )
+    content = {"created": "2025-11-20T14:03:12+00:00", "settings": {"network": network}, "rows": rows}
+    write_json(folder / "probe.json", content)
+    return folder

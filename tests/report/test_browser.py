@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import report_factory as factory
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import WebDriverWait
 
 from limbeck.report import write_comparison_report, write_run_report
@@ -54,7 +55,7 @@ def still() -> Iterator[webdriver.Chrome]:
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "run":
-        return write_run_report(factory.write_run(folder, gallery=True))
+        return write_run_report(factory.write_inside(factory.write_run(folder, gallery=True)))
     return write_comparison_report(factory.write_comparison(folder))
 
 
@@ -88,3 +89,41 @@ def test_still_charts_show_without_scripts(still: webdriver.Chrome, page: Path, 
     assert all(picture.is_displayed() and picture.size["height"] > 100 for picture in pictures)
     assert count(still, ".vega-embed") == 0
     assert still.save_screenshot(str(tmp_path / "still.png"))
+
+
+def told(driver: webdriver.Chrome) -> str:
+    """The tooltip in view."""
+    WebDriverWait(driver, 10).until(lambda one: count(one, "#vg-tooltip-element.visible"))
+    return driver.find_element("css selector", "#vg-tooltip-element").text
+
+
+def test_pointing_at_an_image_marks_it_in_both_maps(live: webdriver.Chrome, tmp_path: Path) -> None:
+    live.get(write_run_report(factory.write_inside(factory.write_run(tmp_path / "run"))).as_uri())
+    WebDriverWait(live, 30).until(lambda driver: count(driver, "[data-chart=embedding].ready") == 1)
+    points = live.find_elements("css selector", "[data-chart=embedding] path[aria-roledescription='point']")
+    assert len(points) == 240
+    ActionChains(live).scroll_to_element(points[-1]).move_to_element(points[3]).perform()
+    assert "teacher says" in told(live)
+    large = [place for place, point in enumerate(points) if point.size["width"] > 12]
+    assert len(large) == 2
+    assert large[1] == large[0] + 120
+    live.find_elements("css selector", "[data-chart=embedding] .role-legend-symbol path")[2].click()
+    faded = [place for place, point in enumerate(points) if point.get_attribute("opacity") == "0.05"]
+    assert faded == [place for place in range(240) if place % 10 != 2]
+    assert [entry for entry in live.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+def test_many_classes_are_cells_on_a_canvas(live: webdriver.Chrome, still: webdriver.Chrome, tmp_path: Path) -> None:
+    classes = tuple(f"class {place}" for place in range(200))
+    page = write_run_report(factory.write_inside(factory.write_run(tmp_path / "run"), classes=classes, images=400))
+    live.get(page.as_uri())
+    WebDriverWait(live, 60).until(lambda driver: count(driver, "[data-chart=correlation].ready canvas") == 1)
+    canvas = live.find_element("css selector", "[data-chart=correlation] canvas")
+    ActionChains(live).scroll_to_element(canvas).move_to_element_with_offset(canvas, -200, 20).perform()
+    assert all(word in told(live) for word in ("class ", "teacher", "student", "difference"))
+    assert count(live, "[data-chart=embedding] select option") == 201
+    assert [entry for entry in live.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    still.get(page.as_uri())
+    picture = still.find_element("css selector", "[data-chart=correlation] > svg")
+    assert picture.is_displayed()
+    assert len(picture.find_elements("css selector", "image")) == 2

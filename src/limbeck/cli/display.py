@@ -238,5 +238,27 @@ def show_evaluation(marks: Any) -> None:
     )
 
 
+def show_probes(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What heads on frozen networks reached, data set by data set."""
+    from limbeck.evaluation.statistics import mean_interval
+
+    for data, group in groupby(rows, key=lambda row: row["on"]):
+        same = list(group)
+        shown = [
+            [
+                row["name"],
+                percent(*mean_interval(row["top1"])),
+                percent(*mean_interval(row["top5"])) if row["top5"] else "–",
+                ", ".join(dict.fromkeys(f"{one:.1e}" for one in row["strengths"])) or "–",
+                f"{sum(row['seconds'].values()):.1f}",
+            ]
+            for row in same
+        ]
+        height, width = same[0]["size"]
+        title = f"{data}: {same[0]['images']:,} training, {same[0]['n']:,} test images of {height}x{width} pixels"
+        header = ["frozen network", "top-1 %", "top-5 %", "strength", "s"]
+        show_table(title, header, shown, numbers=(1, 2, 4))
+
+
 def _marks(marks: Any) -> list[str]:
     return [percent(marks.top1), percent(marks.top5), f"{marks.nll:.4f}", percent(marks.ece)]

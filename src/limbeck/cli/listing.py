@@ -228,4 +228,4 @@ def _about_cached(about: dict[str, Any]) -> str:
     if "teacher" in about:
         views = f"{about['views_per_image']} view{'s' if about['views_per_image'] > 1 else ''}"
         return f"{about['teacher']} on {about['data']}, {about['images']:,} x {views}, {about['precision']}"
-    return ", ".join(str(about[key]) for key in ("network", "name", "data") if key in about)
+    return " on ".join(str(about[key]) for key in ("network", "images", "name") if key in about)

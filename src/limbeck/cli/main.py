@@ -10,7 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from limbeck import __version__
-from limbeck.cli.display import console, errors, show_comparison, show_evaluation, show_run, showing_progress
+from limbeck.cli.display import (
+    console,
+    errors,
+    show_comparison,
+    show_evaluation,
+    show_probes,
+    show_run,
+    showing_progress,
+)
 from limbeck.cli.listing import show_list
 from limbeck.errors import UserError
 
@@ -183,8 +191,54 @@ def evaluate(
 
 
 @verb
-def report(folder: Annotated[Path, typer.Argument(help="Folder of a run or of a comparison.")]) -> None:
-    """Write the report of a run or of a comparison anew, finished or not."""
+def probe(
+    network: Annotated[str, typer.Argument(help="Run folder, weights folder or file, or named weights.")],
+    data: Annotated[list[str], typer.Argument(help="Labelled data sets, folders, files or hub ids.")],
+    against: Annotated[
+        list[str] | None, typer.Option(help="Another network beside it, as NETWORK; repeatable.")
+    ] = None,
+    test_split: Annotated[str, typer.Option(help="Split to judge on.")] = "test",
+    hold_out: Annotated[
+        float | None, typer.Option(help="Judge on a share (or count) of the training images instead.")
+    ] = None,
+    schedule: Annotated[str, typer.Option(help="l2, or published for the published SGD schedule.")] = "l2",
+    seeds: Annotated[int, typer.Option(help="How many seeds, from 0.")] = 1,
+    size: Annotated[
+        int | None,
+        typer.Option(help="Resize images to this many pixels a side; else what NETWORK takes, at most 32 if any."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Network of a bare weights file.")] = None,
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    untrained: Annotated[bool, typer.Option(help="Probe the same architecture untrained, too.")] = True,
+    out: Annotated[Path | None, typer.Option("--out", help="New folder; by default runs/probe-<network>.")] = None,
+) -> None:
+    """Fit a linear head on a frozen network, on other data: what do its features tell?"""
+    from limbeck.recipes.probes import probe_saved
+
+    target = out or Path("runs") / f"probe-{Path(network).name}"
+    with showing_progress() as progress:
+        rows = probe_saved(
+            network,
+            data,
+            out=target,
+            against=against or (),
+            test_split=test_split,
+            hold_out=hold_out,
+            schedule=schedule,
+            seeds=seeds,
+            size=size,
+            model=model,
+            precision=precision,
+            control=untrained,
+            progress=progress,
+        )
+    show_probes(rows)
+    console.print(f"report: {target / 'report.html'}", markup=False, soft_wrap=True)
+
+
+@verb
+def report(folder: Annotated[Path, typer.Argument(help="Folder of a run, a comparison or a probe.")]) -> None:
+    """Write the report of a run, a comparison or a probe anew, finished or not."""
     from limbeck.recipes.artefacts import write_report
 
     console.print(f"wrote {write_report(folder)}", markup=False, soft_wrap=True)

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from limbeck.errors import UserError, unknown_name
 from limbeck.files import disk_errors
 
@@ -99,7 +101,6 @@ def remove_entries(entries: Iterable[CacheEntry]) -> int:
 def _entry(kind: str, path: Path) -> CacheEntry:
     files = [path, *(path.rglob("*") if path.is_dir() else ())]
     stats = [file.stat() for file in files]
-    about = path / "about.json"
     # Blocks, not length: a file of answers is as long as it may ever get.
     return CacheEntry(
         kind,
@@ -107,12 +108,16 @@ def _entry(kind: str, path: Path) -> CacheEntry:
         path,
         sum(stat.st_blocks * 512 for stat in stats),
         datetime.fromtimestamp(max(stat.st_mtime for stat in stats)).astimezone(),
-        _read(about),
+        _about(path),
     )
 
 
-def _read(about: Path) -> dict[str, Any]:
+def _about(path: Path) -> dict[str, Any]:
+    """What an entry says of itself, nothing where it is damaged."""
     try:
-        return json.loads(about.read_text())
-    except (OSError, ValueError):
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="np") as file:
+                return dict(file.metadata() or {})
+        return json.loads((path / "about.json").read_text())
+    except (OSError, ValueError, SafetensorError):
         return {}

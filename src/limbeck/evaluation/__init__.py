@@ -1,4 +1,5 @@
-"""Judging classifiers: accuracy, calibration, fidelity to a teacher, footprint, energy, and what seeds can tell.
+"""Judging classifiers: accuracy, calibration, fidelity to a teacher, footprint, energy, the linear
+probe, and what seeds can tell.
 
 Modules: `metrics` and `fidelity` hold pure functions of logits.
 """
@@ -12,11 +13,13 @@ if TYPE_CHECKING:
     from limbeck.evaluation.evaluation import Evaluation, evaluate, judge
     from limbeck.evaluation.footprints import footprint
     from limbeck.evaluation.prediction import evaluating, predict
+    from limbeck.evaluation.probing import Probe, probe
     from limbeck.evaluation.statistics import mean_interval, paired_difference, standard_deviation
 
 __all__ = [
     "EnergyMeter",
     "Evaluation",
+    "Probe",
     "evaluate",
     "evaluating",
     "footprint",
@@ -24,6 +27,7 @@ __all__ = [
     "mean_interval",
     "paired_difference",
     "predict",
+    "probe",
     "standard_deviation",
 ]
 
@@ -32,6 +36,7 @@ __getattr__ = lazy_exports(
     {
         "EnergyMeter": "limbeck.evaluation.energy",
         "Evaluation": "limbeck.evaluation.evaluation",
+        "Probe": "limbeck.evaluation.probing",
         "evaluate": "limbeck.evaluation.evaluation",
         "evaluating": "limbeck.evaluation.prediction",
         "footprint": "limbeck.evaluation.footprints",
@@ -39,6 +44,7 @@ __getattr__ = lazy_exports(
         "mean_interval": "limbeck.evaluation.statistics",
         "paired_difference": "limbeck.evaluation.statistics",
         "predict": "limbeck.evaluation.prediction",
+        "probe": "limbeck.evaluation.probing",
         "standard_deviation": "limbeck.evaluation.statistics",
     },
 )

@@ -47,7 +47,7 @@ def predict(
     Example:
         >>> logits = predict(classifier, lb.load("digits", "test"))
     """
-    _check(batch_size, precision)
+    check_pass(batch_size, precision)
     target = device_of(classifier) if device is None else torch.device(device)
     classifier.to(target)
     # Allocated outside inference mode: callers may use the logits in autograd, as soft labels for instance.
@@ -82,7 +82,8 @@ def device_of(module: nn.Module) -> torch.device:
     return torch.device("cpu") if parameter is None else parameter.device
 
 
-def _check(batch_size: int, precision: str) -> None:
+def check_pass(batch_size: int, precision: str) -> None:
+    """Raises a UserError for a batch size or a precision that is not allowed."""
     if batch_size < 1:
         raise UserError(f"`batch_size` must be >= 1, got {batch_size}.")
     if precision not in get_args(Precision):

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from limbeck.models.foreign import load_state
     from limbeck.models.taps import Outputs, Taps
     from limbeck.models.weights import load, save
-    from limbeck.models.zoo import create, wrap
+    from limbeck.models.zoo import create, untrained, wrap
 
-__all__ = ["Classifier", "Outputs", "Taps", "create", "load", "load_state", "save", "wrap"]
+__all__ = ["Classifier", "Outputs", "Taps", "create", "load", "load_state", "save", "untrained", "wrap"]
 
 __getattr__ = lazy_exports(
     __name__,
@@ -23,6 +23,7 @@ __getattr__ = lazy_exports(
         "load": "limbeck.models.weights",
         "load_state": "limbeck.models.foreign",
         "save": "limbeck.models.weights",
+        "untrained": "limbeck.models.zoo",
         "wrap": "limbeck.models.zoo",
     },
 )

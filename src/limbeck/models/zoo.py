@@ -110,6 +110,25 @@ def create_timm(
         )
 
 
+def untrained(classifier: Classifier, *, seed: int = 0) -> Classifier | None:
+    """The same network with fresh weights in eval mode, as a control; None for one that no name rebuilds."""
+    if classifier.config is None:
+        return None
+    options = {key: value for key, value in classifier.config["options"].items() if key != "pretrained"}
+    mean, std = classifier.normalisation
+    return create(
+        classifier.config["name"],
+        num_classes=classifier.num_classes,
+        seed=seed,
+        channels=classifier.channels,
+        input_size=classifier.input_size,
+        mean=mean,
+        std=std,
+        classes=classifier.classes,
+        **options,
+    ).eval()
+
+
 def wrap(
     module: nn.Module,
     *,

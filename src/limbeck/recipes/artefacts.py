@@ -15,7 +15,7 @@ from limbeck.recipes.results import collect
 from limbeck.recipes.run import RunResult, run
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.yaml_files import load_mapping
-from limbeck.report import write_comparison_report, write_run_report
+from limbeck.report import write_comparison_report, write_probe_report, write_run_report
 from limbeck.training.progress import Progress
 from limbeck.training.record import RunRecord
 from limbeck.transfer.select.catalogue import find_criterion
@@ -78,8 +78,10 @@ def write_report(folder: Path) -> Path:
     """The report of whatever `folder` holds; of a comparison, its results as far as they are there.
 
     Raises:
-        UserError: it holds neither a run nor a comparison.
+        UserError: it holds neither a run nor a comparison nor a probe.
     """
+    if (folder / "probe.json").exists():
+        return write_probe_report(folder)
     record = RunRecord(folder)
     if record.state == "missing" or not (folder / "recipe.yaml").exists():
         raise UserError(

@@ -74,7 +74,8 @@ def _run_all(cells: Sequence[Cell], record: RunRecord, materials: Materials, pro
         progress.update(done + number, name)
         try:
             _make_room(cell, RunRecord(record.folder / cell.folder))
-            result = run(cell.recipe, record.folder / cell.folder, resume=True, materials=materials, progress=progress)
+            folder = record.folder / cell.folder
+            result = run(cell.recipe, folder, resume=True, materials=materials, progress=progress, inside=False)
         except Exception as error:  # whatever broke this arm, the others go on; its folder keeps the traceback
             progress.say(f"{name} failed: {error}")
         else:

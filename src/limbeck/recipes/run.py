@@ -15,8 +15,10 @@ from torch import Tensor
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.evaluation.energy import EnergyMeter
-from limbeck.evaluation.evaluation import Evaluation, evaluate
+from limbeck.evaluation.evaluation import Evaluation, evaluate, judge
 from limbeck.evaluation.footprints import footprint
+from limbeck.evaluation.inside import INSIDE_FILE, save_inside
+from limbeck.evaluation.prediction import predict
 from limbeck.files import atomic_path
 from limbeck.models.classifier import Classifier
 from limbeck.models.foreign import load_state
@@ -65,6 +67,7 @@ def run(
     materials: Materials | None = None,
     given: Given | None = None,
     progress: Progress | None = None,
+    inside: bool = True,
 ) -> RunResult:
     """Runs a recipe in `folder`, or goes on with what was begun there.
 
@@ -75,6 +78,7 @@ def run(
         materials: images and teacher, where they are loaded already.
         given: objects in place of what the recipe names.
         progress: who watches.
+        inside: keep what the report needs to look inside teacher and student; the runs of a comparison do without.
 
     Raises:
         UserError: anything the user can mend, before the training starts where it can be known.
@@ -89,7 +93,7 @@ def run(
             return read_run(folder, None if given is None else given.make_student)
         if materials is None:
             materials = gather(recipe, folder, progress, given)
-        return _execute(recipe, record, materials, progress)
+        return _execute(recipe, record, materials, progress, inside)
 
 
 def gather(recipe: Recipe, folder: Path, progress: Progress, given: Given | None = None) -> Materials:
@@ -183,7 +187,7 @@ def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | Non
     )
 
 
-def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: Progress) -> RunResult:
+def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: Progress, inside: bool) -> RunResult:
     images, soft_labels, selection = _transfer_set(recipe, materials)
     student = build_student(recipe.student, materials, seed=recipe.seed)
     teacher = materials.teacher if recipe.teacher is not None else None
@@ -203,8 +207,11 @@ def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: 
         )
     chosen = _chosen_student(result)
     cost = _cost(result, record, images)
-    judged = _judge(recipe, result, chosen, materials)
+    test_logits = None if materials.test is None else predict(result.student, materials.test)
+    judged = _judge(recipe, result, chosen, materials, test_logits)
     if record.writes:
+        if inside:
+            _look_inside(recipe, record, result.student, materials, test_logits)
         _save_student(result.student, record.folder / "student")
         if chosen is not None:
             _save_student(chosen, record.folder / "student-chosen")
@@ -262,8 +269,14 @@ def _load_student(folder: Path, make: Callable[[int], Classifier] | None) -> Cla
     return student.eval()
 
 
-def _judge(recipe: Recipe, result: TrainingResult, chosen: Classifier | None, materials: Materials) -> dict[str, Any]:
-    """Marks on the test images of the last and of the validation-chosen student."""
+def _judge(
+    recipe: Recipe,
+    result: TrainingResult,
+    chosen: Classifier | None,
+    materials: Materials,
+    test_logits: Tensor | None,
+) -> dict[str, Any]:
+    """Marks on the test images of the last student, whose logits are known, and of the validation-chosen one."""
     shape = materials.train.shape
     judged: dict[str, Any] = {
         "footprint": footprint(result.student, shape, latency=recipe.latency),
@@ -271,14 +284,27 @@ def _judge(recipe: Recipe, result: TrainingResult, chosen: Classifier | None, ma
         "chosen": None,
         "chosen_step": result.chosen.step if result.chosen else None,
     }
-    if materials.test is None:
+    if materials.test is None or test_logits is None:
         return judged
+    assert materials.test.labels is not None
     logits = materials.teacher_test_logits
-    judged["last"] = evaluate(result.student, materials.test, teacher_logits=logits).to_dict()
+    judged["last"] = judge(test_logits, materials.test.labels, materials.test.classes, logits).to_dict()
     if chosen is not None and result.chosen is not None:
         same = result.chosen.step == result.steps
         judged["chosen"] = judged["last"] if same else evaluate(chosen, materials.test, teacher_logits=logits).to_dict()
     return judged
+
+
+def _look_inside(
+    recipe: Recipe, record: RunRecord, student: Classifier, materials: Materials, test_logits: Tensor | None
+) -> None:
+    """Leaves for the report what teacher and student make of the test images."""
+    teacher, logits = materials.teacher, materials.teacher_test_logits
+    if recipe.teacher is None or teacher is None or logits is None or test_logits is None or not recipe.inside:
+        return
+    assert materials.test is not None
+    path = record.folder / INSIDE_FILE
+    save_inside(path, student, teacher, materials.test, test_logits, logits, most=recipe.inside)
 
 
 def _cost(result: TrainingResult, record: RunRecord, images: ImageSet) -> dict[str, Any]:

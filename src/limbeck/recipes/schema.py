@@ -219,6 +219,8 @@ class Recipe(Part):
     training: Training
     compare: CompareSettings | None = None
     latency: bool = True
+    inside: Natural = 1000
+    """Test images at most whose embeddings a run with a teacher keeps for its report; 0 keeps nothing of the kind."""
 
     @model_validator(mode="after")
     def _chosen_by_arms(self) -> Self:

@@ -8,7 +8,15 @@ Example:
 
 from limbeck.report.comparison import write_comparison_report
 from limbeck.report.figures.frontier import frontier_chart, frontier_svg
+from limbeck.report.probe import write_probe_report
 from limbeck.report.run import write_run_report
 from limbeck.report.sentences import headline
 
-__all__ = ["frontier_chart", "frontier_svg", "headline", "write_comparison_report", "write_run_report"]
+__all__ = [
+    "frontier_chart",
+    "frontier_svg",
+    "headline",
+    "write_comparison_report",
+    "write_probe_report",
+    "write_run_report",
+]

@@ -46,7 +46,15 @@ class Figure:
     fluid: bool
 
 
-def figure(chart: style.AnyChart, key: str, label: str, *, width: int = FULL_WIDTH, fluid: bool = True) -> Figure:
+def figure(
+    chart: style.AnyChart,
+    key: str,
+    label: str,
+    *,
+    width: int = FULL_WIDTH,
+    fluid: bool = True,
+    still: Markup | None = None,
+) -> Figure:
     """A styled chart ready for the page.
 
     Args:
@@ -55,12 +63,16 @@ def figure(chart: style.AnyChart, key: str, label: str, *, width: int = FULL_WID
         label: what is to be seen, for those who cannot see it.
         width: of the still picture with its axes, in pixels.
         fluid: whether the live chart takes the width of its container.
+        still: the still picture as SVG, where the chart has too many marks to be one; it is then drawn on a canvas.
     """
-    still = live = style.styled(chart).to_dict()
+    # A canvas does not know the colour of the page; this grey reads on both.
+    spec = live = style.styled(chart, ink=style.PAGE_INK if still is None else style.RULE).to_dict()
     if fluid:
         fit = {"autosize": {"type": "fit-x", "contains": "padding"}}
-        still, live = still | fit | {"width": width}, live | fit | {"width": "container"}
-    return Figure(key, label, Markup(svg(still, key)), script_json(live), fluid)
+        spec, live = spec | fit | {"width": width}, live | fit | {"width": "container"}
+    if still is not None:
+        live |= {"usermeta": {"embedOptions": {"renderer": "canvas"}}}
+    return Figure(key, label, Markup(svg(spec, key)) if still is None else still, script_json(live), fluid)
 
 
 def svg(spec: dict[str, Any], key: str) -> str:

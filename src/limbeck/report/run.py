@@ -9,6 +9,7 @@ from limbeck.report.blocks import Block, Chart, Code, Fact, Gallery, Grid, Note,
 from limbeck.report.embed import figure
 from limbeck.report.figures import curves
 from limbeck.report.gallery import gallery
+from limbeck.report.inside import inside_section
 
 Row = dict[str, Any]
 _WARNINGS = {
@@ -55,6 +56,7 @@ def run_page(folder: Path) -> Page:
         _evaluation(judged),
         _curves(records),
         parts.class_section(last, "this student", _agreement(last)),
+        inside_section(folder),
         _gallery(folder),
         _cost(cost, judged),
         parts.recipe_section(folder),

@@ -8,7 +8,7 @@ import altair as alt
 
 from limbeck.report.text import is_number
 
-AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart)
+AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.HConcatChart)
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 PAGE_INK = "currentColor"
 PAPER_INK = "#24292f"

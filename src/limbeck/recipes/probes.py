@@ -1,0 +1,198 @@
+"""`limbeck probe`: networks and data sets by name, beside their controls, and a folder of results."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.loading import load as load_images
+from limbeck.errors import UserError
+from limbeck.evaluation.probing import Probe, probe
+from limbeck.files import atomic_folder
+from limbeck.models.classifier import Classifier
+from limbeck.models.weights import load as load_model
+from limbeck.models.zoo import untrained
+from limbeck.recipes.materials import network_folder
+from limbeck.report import write_probe_report
+from limbeck.training.environment import describe_environment
+from limbeck.training.progress import Progress, Silent
+
+Row = dict[str, Any]
+CONTROL = "untrained"
+
+
+def probe_saved(
+    network: str,
+    datasets: Sequence[str],
+    *,
+    out: Path,
+    against: Sequence[str] = (),
+    test_split: str = "test",
+    hold_out: float | None = None,
+    schedule: Any = "l2",
+    seeds: int = 1,
+    size: int | None = None,
+    model: str | None = None,
+    precision: Any = "fp32",
+    control: bool = True,
+    progress: Progress | None = None,
+) -> list[Row]:
+    """Probes saved networks on data sets and writes `probe.json`, `settings.yaml` and `report.html` into `out`.
+
+    Args:
+        network: run folder, weights folder or file, or named weights.
+        datasets: names, folders, files or hub ids.
+        out: a new folder.
+        against: more networks to probe in the same way.
+        test_split: of the data sets, to judge on.
+        hold_out: instead of `test_split`, a count or share of training images, stratified.
+        schedule: "l2" or "published".
+        seeds: how many, from 0.
+        size: pixels a side that images are resized to, see `limbeck.evaluation.probe`.
+        model: network of a bare weights file.
+        precision: of the forward passes.
+        control: probe each architecture without training, too.
+        progress: who watches.
+
+    Returns:
+        one row for each data set and network: a `Probe` as a dict with "on", "name" and "role" ("network", "against"
+        or "untrained").
+
+    Raises:
+        UserError: `out` exists, and whatever the parts raise.
+    """
+    progress = progress or Silent()
+    if out.exists():
+        raise UserError(f"{str(out)!r} exists already and is never overwritten; choose another --out.")
+    if seeds < 1:
+        raise UserError(f"`seeds` must be at least 1, got {seeds}.")
+    settings = {
+        "network": network,
+        "against": list(against),
+        "on": list(datasets),
+        "test": {"hold_out": hold_out} if hold_out else {"split": test_split},
+        "schedule": schedule,
+        "seeds": list(range(seeds)),
+        "size": size,
+        "precision": precision,
+        "untrained": control,
+    }
+    networks = {one: load_model(network_folder(one), model=model) for one in dict.fromkeys([network, *against])}
+    progress.say("loading images")
+    images = {one: train_and_test(one, test_split=test_split, hold_out=hold_out) for one in dict.fromkeys(datasets)}
+    options = {"schedule": schedule, "size": None if size is None else (size, size), "precision": precision}
+    rows = probe_all(networks, images, seeds=range(seeds), control=control, progress=progress, **options)
+    with atomic_folder(out) as folder:
+        content = {"created": datetime.now(UTC).isoformat("T", "seconds"), "settings": settings, "rows": rows}
+        (folder / "probe.json").write_text(json.dumps(content, indent=1) + "\n")
+        (folder / "settings.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+        (folder / "environment.json").write_text(json.dumps(describe_environment(), indent=1) + "\n")
+        write_probe_report(folder)
+    return rows
+
+
+def train_and_test(
+    data: str | Path | ImageSet,
+    test: str | Path | ImageSet | None = None,
+    *,
+    test_split: str = "test",
+    hold_out: float | None = None,
+) -> tuple[ImageSet, ImageSet]:
+    """Training and test images: as given, of the splits of a data set, or held out of the training images.
+
+    Raises:
+        UserError: see `limbeck.load`; images from Python without test images; `hold_out` beside a test set.
+    """
+    train = data if isinstance(data, ImageSet) else load_images(data)
+    if hold_out is not None:
+        if test is not None or test_split != "test":
+            raise UserError("`hold_out` takes the place of a test set; give one of the two.")
+        return train.split(int(hold_out) if hold_out >= 1 else hold_out, seed=0)
+    if isinstance(test, ImageSet):
+        return train, test
+    if test is not None:
+        return train, load_images(test, test_split)
+    if isinstance(data, ImageSet):
+        raise UserError(
+            "`test` must be images or a data set's name where `train` is given as images, got None; or give `hold_out`."
+        )
+    try:
+        return train, load_images(data, test_split)
+    except UserError as error:
+        raise UserError(f"{error} A `hold_out` of 0.2 judges on a fifth of the training images instead.") from error
+
+
+def probe_all(
+    networks: Mapping[str, Classifier],
+    images: Mapping[str, tuple[ImageSet, ImageSet]],
+    *,
+    seeds: Sequence[int],
+    control: bool,
+    progress: Progress,
+    **options: Any,
+) -> list[Row]:
+    """Rows as in `probe_saved`; the first network is the one that was asked about."""
+    rows = []
+    controls = {}
+    for name, classifier in networks.items():
+        controls.setdefault(json.dumps(classifier.config), (name, classifier))
+    for data, (train, test) in images.items():
+        for place, (name, classifier) in enumerate(networks.items()):
+            title = f"{name} on {data}"
+            found = _watched(classifier, train, test, title, progress, seeds=seeds, **options)
+            rows.append(_row(found, data, name, "against" if place else "network"))
+        for name, classifier in controls.values() if control else ():
+            title = f"{CONTROL} {classifier.name} on {data}"
+            fresh = [(seed, untrained(classifier, seed=seed)) for seed in seeds]
+            parts = [
+                _watched(one, train, test, title, progress, seeds=[seed], **options)
+                for seed, one in fresh
+                if one is not None
+            ]
+            if parts:
+                rows.append(_row(_joined(parts), data, f"{classifier.name} {CONTROL}", CONTROL))
+            else:
+                progress.say(f"{name} was made outside limbeck, so there is no untrained one beside it")
+    return rows
+
+
+def _watched(
+    classifier: Classifier, train: ImageSet, test: ImageSet, title: str, progress: Progress, **options: Any
+) -> Probe:
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        progress.update(done, "fitting" if done == len(train) + len(test) else "")
+
+    progress.begin(title, len(train) + len(test))
+    try:
+        return probe(classifier, train, test, progress=count, **options)
+    finally:
+        progress.end()
+
+
+def _joined(parts: Sequence[Probe]) -> Probe:
+    """Probes of one seed each as one of many."""
+    first = parts[0]
+    return replace(
+        first,
+        seeds=[one for part in parts for one in part.seeds],
+        top1=[one for part in parts for one in part.top1],
+        top5=None if first.top5 is None else [one for part in parts for one in part.top5 or ()],
+        train_top1=[one for part in parts for one in part.train_top1],
+        strengths=[one for part in parts for one in part.strengths],
+        tried=[one for part in parts for one in part.tried],
+        converged=all(part.converged for part in parts),
+        seconds={key: sum(part.seconds[key] for part in parts) for key in first.seconds},
+    )
+
+
+def _row(found: Probe, data: str, name: str, role: str) -> Row:
+    return {"on": data, "name": name, "role": role, **found.to_dict()}
