@@ -235,11 +235,7 @@ def names(text: str) -> list[str]:
 
 
 def empty_table(pair: str, batch_size: int, options: argparse.Namespace) -> Table:
-    where = (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"CPU, {options.threads} threads, {options.clock} time"
-    )
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {options.threads} threads"
     how = f"{options.clock} time, {options.rounds} rounds, torch {torch.__version__}"
     table = Table(title=f"{pair}, batch {batch_size}; {where}; {how}", box=None)
     for column in ("", "ms ours", "theirs", "ratio", "min", "max", "MiB ours", "theirs", "ratio", "reference"):
