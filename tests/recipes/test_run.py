@@ -232,7 +232,7 @@ def test_run_with_a_teacher_keeps_what_its_report_looks_inside(tmp_path: Path) -
         about = json.loads(file.metadata()["about"])
     assert {key: tuple(value.shape) for key, value in found.items()} == {
         **{f"correlation.{who}": (3, 3) for who in ("student", "teacher")},
-        **{f"embedding.{who}": (107, 64) for who in ("student", "teacher")},
+        **{f"embedding.{who}": (107, 4) for who in ("student", "teacher")},
         **{f"says.{who}": (107,) for who in ("student", "teacher")},
         "ids": (107,),
         "labels": (107,),
