@@ -10,7 +10,7 @@ from tests.training.tiny import network, same, stripes, weights
 from limbeck.data import ImageSet
 from limbeck.data.cache import cache_folder
 from limbeck.errors import UserError
-from limbeck.evaluation import Probe, probe
+from limbeck.evaluation import probe
 from limbeck.evaluation.features import features, kept_features, observe
 from limbeck.evaluation.probing import probe_size
 from limbeck.models import Classifier, create, untrained
@@ -184,9 +184,11 @@ def test_cifar10_features_tell_of_other_data(
     from limbeck.models import load
 
     asked = load("cifar10-resnet20")
-    fresh = untrained(asked)
-    assert fresh is not None
-    found: list[Probe] = [probe(one, load_images(data), load_images(data, "test")) for one in (asked, fresh)]
-    assert found[0].n == n
-    assert found[0].mean_top1 > at_least
-    assert found[0].mean_top1 > found[1].mean_top1 + 0.1
+    train, test = load_images(data), load_images(data, "test")
+    found = probe(asked, train, test)
+    assert found.n == n
+    assert found.mean_top1 > at_least
+    if data == "imagenette:64px":  # another pass of the larger set would take half a minute
+        fresh = untrained(asked)
+        assert fresh is not None
+        assert found.mean_top1 > probe(fresh, train, test).mean_top1 + 0.1
