@@ -87,8 +87,9 @@ class ViewCache:
         answers = {name: values for name, (values, _) in read.items()}
         if not known.all():
             places = np.flatnonzero(~known)
-            for name, values in self._learn(images, numbers, places, want).items():
-                answers[name][places] = values
+            for name, values in self._learn(images, numbers, places).items():
+                if name in answers:
+                    answers[name][places] = values
         return self._assemble(answers), int(known.sum())
 
     def verify(self, images: Tensor, entries: Tensor) -> None:
@@ -129,12 +130,10 @@ class ViewCache:
         for file in self.files.values():
             file.close()
 
-    def _learn(
-        self, images: Tensor, numbers: np.ndarray, places: np.ndarray, want: Collection[str]
-    ) -> dict[str, Tensor]:
-        """Asks, keeps the answers, and gives them back as they will be read."""
+    def _learn(self, images: Tensor, numbers: np.ndarray, places: np.ndarray) -> dict[str, Tensor]:
+        """Asks for all that is kept, as one pass yields it, and gives the answers back as they will be read."""
         learnt = {}
-        for name, values in self._ask(images, places, want).items():
+        for name, values in self._ask(images, places, self.outputs).items():
             file = self.files[name]
             packed = file.codec.encode(values)
             kept = file.codec.decode(packed)
