@@ -48,7 +48,7 @@ CPU = torch.device("cpu")
 def main() -> None:
     options = parse()
     images = random_images()
-    teacher, student = create("resnet56", num_classes=10).eval(), create("resnet20", num_classes=10)
+    teacher, student = settled(create("resnet56", num_classes=10), images), create("resnet20", num_classes=10)
     measures: dict[str, Callable[[], float]] = {
         "(a) views alone": lambda: views_alone(images, options.batch_size),
         "(b) limbeck distilling": lambda: limbeck_distilling(images, teacher, options, cache=False),
@@ -78,6 +78,15 @@ def random_images() -> ImageSet:
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (IMAGES, 3, 32, 32), dtype=torch.uint8, generator=generator)
     return ImageSet(pixels, torch.randint(0, 10, (IMAGES,), generator=generator), classes=[str(k) for k in range(10)])
+
+
+def settled(teacher: Classifier, images: ImageSet) -> Classifier:
+    """With batch-norm statistics of the images; a fresh network's logits are beyond half precision."""
+    teacher.train()
+    with torch.no_grad():
+        for step in range(20):
+            teacher(images.tensor()[100 * step : 100 * step + 100])
+    return teacher.eval()
 
 
 def rate_of(steps: Iterable[object], batch_size: int) -> float:

@@ -221,12 +221,13 @@ def test_answers_beyond_half_precision_are_given_but_not_kept(images: ImageSet) 
         next(p for name, p in teacher.named_parameters() if name.endswith("bias")).fill_(1e9)
         for parameter in list(teacher.parameters())[-2:]:
             parameter.fill_(1e6)
-    batches = stream(images, 0)
-    cache = opened(images, teacher)
+    batches, told = stream(images, 0), Told()
+    cache = opened(images, teacher, say=told)
     for _ in range(2):
         outputs, known = ask(cache, batches, 0)
         assert known == 0
         assert outputs.logits.isfinite().all()
+    assert sum("logits are beyond float16 and are asked for every time" in line for line in told.lines) == 1
 
 
 def test_a_full_disk_ends_the_keeping_and_not_the_run(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,7 @@ class ViewCache:
         self.outputs = frozenset(name.split(".")[0] for name in codecs)
         self.say = say
         self.writes = True
+        self.misfitting: set[str] = set()
         # Answers are computed in blocks of one size: kernels chosen by batch size round differently.
         self.block = 32 if teacher.device.type == "cpu" else 64
         top = codecs.get("logits")
@@ -139,6 +140,7 @@ class ViewCache:
             kept = file.codec.decode(packed)
             fits = kept.flatten(1).isfinite().all(dim=1)
             self._write(file, numbers[places][fits.numpy()], packed[fits.numpy()])
+            self._tell_misfits(name, file, int((~fits).sum()))
             if self.error is not None and name == "logits":
                 self.error.add(values[fits], kept[fits])
             learnt[name] = torch.where(fits.view(-1, *[1] * (values.ndim - 1)), kept, values)
@@ -150,6 +152,14 @@ class ViewCache:
         pixels = images.permute(0, 2, 3, 1)[padded.to(images.device)].permute(0, 3, 1, 2)
         parts = [_flatten(self.teacher(block, want=want), want) for block in pixels.split(self.block)]
         return {name: torch.cat([part[name] for part in parts])[: len(places)].cpu() for name in parts[0]}
+
+    def _tell_misfits(self, name: str, file: AnswerFile, misfits: int) -> None:
+        if misfits and name not in self.misfitting:
+            self.misfitting.add(name)
+            self.say(
+                f"some of the teacher's {name} are beyond {file.codec.name} and are asked for every time; "
+                "`training.cache.dtype: float32` would keep them."
+            )
 
     def _write(self, file: AnswerFile, numbers: np.ndarray, packed: np.ndarray) -> None:
         if not self.writes:
