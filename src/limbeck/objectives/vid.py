@@ -28,8 +28,8 @@ def vid(predicted: Tensor, variance: Tensor, teacher_stage: Tensor) -> Tensor:
         >>> vid(torch.zeros(1, 2, 4, 4), torch.ones(2), torch.ones(1, 2, 4, 4))
         tensor(0.5000)
     """
-    variance = variance.view(1, -1, 1, 1)
-    return (0.5 * ((predicted - teacher_stage.detach()).square() / variance + variance.log())).mean()
+    error = (predicted - teacher_stage.detach()).square().mean(dim=(0, 2, 3))
+    return 0.5 * (error / variance + variance.log()).mean()
 
 
 class Predictor(nn.Module):
