@@ -247,3 +247,30 @@ def test_broken_evaluation_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "evaluation.json").write_text('{"last": ')
     with pytest.raises(UserError, match=r"evaluation\.json cannot be read .*limbeck evaluate"):
         write_run_report(tmp_path)
+
+
+def test_answers_that_the_view_cache_knew_are_counted(tmp_path: Path, comparison: Path) -> None:
+    assert "Of these known" not in markup(comparison)
+    folder = factory.write_comparison(tmp_path / "comparison")
+    results = json.loads((folder / "results.json").read_text())
+    for row in results["table"]:
+        row["teacher_passes_saved"] = 12_345
+    for row in results["runs"]:
+        if row["cost"]:
+            row["cost"]["teacher_passes_saved"] = 12_345
+    (folder / "results.json").write_text(json.dumps(results))
+    page = markup(write_comparison_report(folder))
+    assert "Of these known" in page
+    assert "12,345" in page
+    assert "of them read from the view cache" in page
+
+
+def test_run_report_names_its_view_cache_and_what_top_k_lost(tmp_path: Path) -> None:
+    folder = factory.write_run(tmp_path / "one")
+    cost = json.loads((folder / "cost.json").read_text())
+    error = {"temperatures": [1.0, 4.0], "answers": 99, "mean": [0.001, 0.02], "largest": [0.01, 0.2]}
+    cache = {"outputs": ["embedding", "logits"], "folder": "abc", "bytes": 162_000_000, "top_k_error": error}
+    (folder / "cost.json").write_text(json.dumps({**cost, "teacher_passes_saved": 77, "view_cache": cache}))
+    page = markup(write_run_report(folder))
+    for words in ("embedding and logits", "0.0200 (largest 0.2000) at temperature 4", "of which the view cache knew"):
+        assert words in page

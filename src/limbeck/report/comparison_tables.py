@@ -12,7 +12,8 @@ Row = dict[str, Any]
 
 
 def arms_section(results: Row) -> Section | None:
-    columns = ("Arm", "Budget", "Images", "n", "Last epoch", "Validation-chosen", "Teacher passes", "Time", "Energy")
+    columns = ("Arm", "Budget", "Images", "n", "Last epoch", "Validation-chosen", "Teacher passes", "Of these known")
+    columns += ("Time", "Energy")
     rows = [
         (
             Cell(text.name(row["arm"]), tone="quiet" if row["control"] else "strong"),
@@ -22,13 +23,16 @@ def arms_section(results: Row) -> Section | None:
             text.spread(row["mean"], row["half_width"]),
             text.spread(row.get("chosen_mean"), row.get("chosen_half_width")),
             text.number(row.get("teacher_passes")),
+            text.number(row.get("teacher_passes_saved")),
             text.duration(row.get("seconds")),
             parts.energy_words({"kwh": row.get("energy_kwh"), "kind": row.get("energy_kind", "")}),
         )
         for row in sorted(results["table"], key=lambda row: (row["images"], row["control"]))
     ]
     caption = "Top-1 accuracy on the test set: mean ± half the 95 % interval over n seeds; costs are means per run"
-    table = _lean(Table(caption, columns, rows, numeric=range(2, 9)), results)
+    table = _lean(Table(caption, columns, rows, numeric=range(2, 10)), results)
+    if not any(row.get("teacher_passes_saved") for row in results["table"]):
+        table = _without(table, "Of these known")
     return Section("table", "Table", [table]) if rows else None
 
 
@@ -118,9 +122,12 @@ def runs_section(folder: Path, results: Row) -> Section | None:
 
 def _lean(table: Table, results: Row) -> Table:
     """Less the columns that say the same of every arm where there are no budgets."""
-    if not reading.without_budgets(results):
-        return table
-    kept = [place for place, column in enumerate(table.columns) if column not in ("Budget", "Images")]
+    return _without(table, "Budget", "Images") if reading.without_budgets(results) else table
+
+
+def _without(table: Table, *names: str) -> Table:
+    """Less the columns of these names."""
+    kept = [place for place, column in enumerate(table.columns) if column not in names]
     numeric = range(*(sum(place < end for place in kept) for end in (table.numeric.start, table.numeric.stop)))
     rows = [[row[place] for place in kept] for row in table.rows]
     return replace(table, columns=[table.columns[place] for place in kept], rows=rows, numeric=numeric)
