@@ -205,8 +205,8 @@ def _teach(
 
 
 def _average(accelerator: Accelerator, values: Tensor) -> Tensor:
-    """The mean over all processes."""
-    reduced = accelerator.reduce(values, reduction="mean")
+    """The mean over all processes, which talk to each other from their devices."""
+    reduced = accelerator.reduce(values.to(accelerator.device), reduction="mean")
     assert isinstance(reduced, Tensor)
     return reduced
 

@@ -104,9 +104,7 @@ class ViewCache:
         if not len(places):
             return
         asked = self._ask(images, places, self.outputs)
-        again = {name: self.files[name].codec for name in asked}
-        again = {name: codec.decode(codec.encode(asked[name])) for name, codec in again.items()}
-        if any(_differ(again[name], values[places]) for name, (values, _) in read.items()):
+        if any(_differ(self._rounded(name, asked[name]), values[places]) for name, (values, _) in read.items()):
             self.say(f"the answers kept in {str(self.folder)!r} are not this teacher's; they are thrown away.")
             for file in self.files.values():
                 file.clear()
@@ -145,6 +143,11 @@ class ViewCache:
                 self.error.add(values[fits], kept[fits])
             learnt[name] = torch.where(fits.view(-1, *[1] * (values.ndim - 1)), kept, values)
         return learnt
+
+    def _rounded(self, name: str, values: Tensor) -> Tensor:
+        """Answers as they will be read."""
+        codec = self.files[name].codec
+        return codec.decode(codec.encode(values))
 
     def _ask(self, images: Tensor, places: np.ndarray, want: Collection[str]) -> dict[str, Tensor]:
         """The teacher's own answers on the CPU; the last block is filled up with images that are in it already."""
