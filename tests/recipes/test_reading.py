@@ -32,6 +32,9 @@ def test_a_short_recipe_is_filled_in() -> None:
     [
         (["trainig.steps=3"], "trainig: unknown key; did you mean 'training'?"),
         (["training.epoch=3"], "training.epoch: unknown key; did you mean 'epochs'?"),
+        (["training.cache.kep=1"], "training.cache.kep: unknown key; did you mean 'keep'?"),
+        (["training.cache.limit=big"], "training.cache.limit: must be a size such as '500 MB' or '4 GB', got 'big'"),
+        (["training.cache=5"], "training.cache: must be a mapping of keys to values, got 5"),
         (["student.optoins={}"], "student.optoins: unknown key; did you mean 'options'?"),
         (["qq=1"], "qq: unknown key; known here are name, summary, seed"),
         (["data.train=digitz"], "data.train.name: unknown data set 'digitz'; did you mean 'digits'?"),

@@ -31,7 +31,8 @@ def arms_section(results: Row) -> Section | None:
     ]
     caption = "Top-1 accuracy on the test set: mean ± half the 95 % interval over n seeds; costs are means per run"
     table = _lean(Table(caption, columns, rows, numeric=range(2, 10)), results)
-    if not any(row.get("teacher_passes_saved") for row in results["table"]):
+    counted = any(row.get("teacher_passes_saved") for row in results["table"])
+    if not (counted and reading.without_budgets(results)):  # beside budgets there is no room; the cost has the sum
         table = _without(table, "Of these known")
     return Section("table", "Table", [table]) if rows else None
 

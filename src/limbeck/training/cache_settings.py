@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[kMGT]?B)")
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -73,6 +73,14 @@ class CacheSettings(BaseModel):
         return parse_size(self.limit)
 
 
-def on_or_off(value: Any) -> Any:
+def _on_or_off(value: Any) -> Any:
     """`true` stands for the defaults; `false` is kept, for no cache."""
     return {} if value is True else value
+
+
+# The tags let a wrong setting be one error, not a second one for not being `false`.
+Cache = Annotated[
+    Annotated[CacheSettings, Tag("union-settings")] | Annotated[Literal[False], Tag("union-off")],
+    Discriminator(lambda value: "union-off" if value is False else "union-settings"),
+    BeforeValidator(_on_or_off),
+]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from limbeck.data.view_catalogue import check_views
-from limbeck.training.cache_settings import CacheSettings, on_or_off
+from limbeck.training.cache_settings import Cache, CacheSettings
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -41,7 +41,7 @@ class TrainingSettings(BaseModel):
     """One augmentation by name, `{name: {option: value}}`, or a list of these, applied in order."""
     views_per_image: Annotated[int, Field(ge=1)] | None = None
     """Show only so many views of each image, its own ones; then even a short run meets views that were seen before."""
-    cache: Annotated[CacheSettings | Literal[False], BeforeValidator(on_or_off)] = CacheSettings()
+    cache: Cache = CacheSettings()
     """What is kept of the teacher's answers where an image has finitely many views; `false` for nothing."""
     validations: Annotated[int, Field(ge=0)] = 5
     """How often, evenly spaced and at the end, the student is judged on the held-out validation images."""
