@@ -132,6 +132,8 @@ def _unmet(recipe: Recipe, materials: Materials) -> dict[str, None]:
     if recipe.select is None:
         return {}
     criterion = build_criterion(recipe.select.criterion)
+    if criterion.needs_teacher and recipe.teacher is None:
+        return {f"criterion {criterion.name!r} asks a teacher, and the recipe has none; give it a `teacher`.": None}
     try:
         parse_budget(recipe.select.budget).resolve(materials.train, per_class=criterion.per_class)
     except UserError as error:
@@ -227,6 +229,7 @@ def _transfer_set(recipe: Recipe, materials: Materials) -> tuple[ImageSet, Tenso
         criterion=build_criterion(recipe.select.criterion),
         budget=recipe.select.budget,
         seed=recipe.seed,
+        teacher=materials.teacher,
     )
     ids = selection.ids.sort().values
     soft_labels = materials.soft_labels
