@@ -1,6 +1,6 @@
 """Selection criteria: what they are made of, and those that have a name; without importing torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ __all__ = [
     "Order",
     "RepresentationEntry",
     "ScoreEntry",
+    "criterion_of",
     "find_criterion",
 ]
 
@@ -285,6 +286,39 @@ def find_criterion(criterion: "str | Mapping[str, Any] | Criterion") -> Criterio
     if "/" in criterion or any(full_name(criterion) in family for family in _FAMILIES.values()):
         return _from_text(criterion)
     raise unknown_name("criterion", criterion, CRITERIA, "`limbeck ls criteria` lists them all")
+
+
+def criterion_of(name: str, parts: Mapping[str, str | None], options: Sequence[str]) -> Criterion:
+    """The criterion that a command line asks for.
+
+    Args:
+        name: as for `find_criterion`, or "" for the default or for parts alone.
+        parts: part -> name, where one is given.
+        options: "key=value" each.
+
+    Raises:
+        UserError: a name beside parts, an option that is no "key=value", or see `find_criterion`.
+    """
+    given: dict[str, Any] = {part: value for part, value in parts.items() if value is not None}
+    if name and given:
+        raise UserError(
+            f"`--criterion` {name!r} names all parts, so `--{next(iter(given))}` has no place beside it; "
+            "put the parts together without it."
+        )
+    found = find_criterion(given | {"name": "-".join(given.values())} if given else name or "entropy")
+    return replace(found, options={**found.options, **dict(_option(text) for text in options)})
+
+
+def _option(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"`--option` must be KEY=VALUE, got {text!r}.")
+    for kind in (int, float):
+        try:
+            return key, kind(value)
+        except ValueError:
+            continue
+    return key, value
 
 
 def _from_mapping(spec: Mapping[str, Any]) -> Criterion:

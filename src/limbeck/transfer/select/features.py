@@ -95,19 +95,23 @@ def head_weights(teacher: "Classifier") -> Tensor:
     return layer.weight.detach().float().cpu()
 
 
-def representation(name: str, images: "ImageSet", means: Means, options: Mapping[str, Any] | None = None) -> Represent:
+def representation(
+    name: str, images: "ImageSet | Tensor", means: Means, options: Mapping[str, Any] | None = None
+) -> Represent:
     """The function from pixels, uint8 `[B, C, H, W]`, to features `[B, D]` of that name.
 
     Args:
         name: one of the catalogue's, not "none".
-        images: the whole set, where the representation depends on it.
+        images: the whole set, where the representation depends on it; or the set's average histogram.
         means: teacher, folder, seed.
         options: of the representation.
     """
     if name in REPRESENTATIONS:
         return REPRESENTATIONS[name]
     if name == "average-adjusted-histogram":
-        return partial(average_adjusted_histogram, average=average_histogram(images))
+        average = images if isinstance(images, Tensor) else average_histogram(images)
+        return partial(average_adjusted_histogram, average=average)
+    assert not isinstance(images, Tensor), "an average histogram stands for the set there alone"
     if name == "autoencoder-codes":
         from limbeck.transfer.select.autoencoder import trained_encoder
 

@@ -29,6 +29,7 @@ def score_images(
     means: Means | None = None,
     progress: Callable[[int], None] | None = None,
     features: Tensor | None = None,
+    whole: "ImageSet | Tensor | None" = None,
 ) -> Tensor:
     """Score of every image, float64 `[N]` in the order in which the set stores them.
 
@@ -39,6 +40,8 @@ def score_images(
         means: teacher, folder and who watches.
         progress: called after every batch with the number of images in it.
         features: `[N, D]` of the criterion's representation, where they are there already.
+        whole: the set that `images` are a part of, where the scores depend on all of it; or, for average-adjusted
+            histograms, its average one.
 
     Raises:
         UserError: a score is not finite.
@@ -47,11 +50,13 @@ def score_images(
     if ENTRIES[criterion.score].trains:
         from limbeck.transfer.select.forgetting import forgetting
 
-        return forgetting(images, means, model=criterion.option("model"), epochs=criterion.option("epochs"))
+        learned = images if whole is None or isinstance(whole, Tensor) else whole
+        scores = forgetting(learned, means, model=criterion.option("model"), epochs=criterion.option("epochs"))
+        return scores[learned.positions(images.ids)]
     head = head_weights(means.teacher) if ENTRIES[criterion.score].head and means.teacher is not None else None
     score = score_function(criterion)
     scores = torch.empty(len(images), dtype=torch.float64)
-    for positions, part in _features(images, criterion, means, features):
+    for positions, part in _features(images, criterion, means, features, images if whole is None else whole):
         labels = None if images.labels is None else images.labels[positions]
         scores[positions] = score(part, About(images.ids[positions], labels, seed, head)).double()
         if progress is not None:
@@ -79,7 +84,7 @@ def check_finite(scores: Tensor, images: "ImageSet", criterion: Criterion) -> No
 
 
 def _features(
-    images: "ImageSet", criterion: Criterion, means: Means, features: Tensor | None
+    images: "ImageSet", criterion: Criterion, means: Means, features: Tensor | None, whole: "ImageSet | Tensor"
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """(positions int64 [B], features [B, D]); D = 0 without a representation."""
     name = criterion.representation
@@ -87,7 +92,7 @@ def _features(
         for positions in torch.arange(len(images)).split(IDS_PER_BATCH):
             yield positions, torch.empty(len(positions), 0) if features is None else features[positions]
         return
-    represent: Represent = representation(name, images, means, representation_options(criterion, name))
+    represent: Represent = representation(name, whole, means, representation_options(criterion, name))
     for positions, pixels in images.batches(batch_size_for(images)):
         yield positions, represent(pixels)
 
