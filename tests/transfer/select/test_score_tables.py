@@ -131,10 +131,10 @@ def test_without_ray(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from pathlib import Path
 from limbeck.data import load
-from limbeck.transfer.select import score_table
+from limbeck.transfer.select import features, score_table
 from limbeck.transfer.select.score_tables import Shards
+features.PIXELS_PER_BATCH = 2**12
 real = Shards.score
 def score(self, index):
     if index == 3:
@@ -154,7 +154,7 @@ def test_killed_and_resumed(tmp_path):
     assert run(tmp_path / "whole.parquet", "live") == 0
     assert run(tmp_path / "scores.parquet", "die") == -signal.SIGKILL
     kept = sorted(path.name for path in (tmp_path / "scores.parquet.parts").glob("*.parquet"))
-    assert kept
+    assert kept == ["000000.parquet", "000001.parquet", "000002.parquet"]
     assert run(tmp_path / "scores.parquet", "live") == 0
     assert (tmp_path / "scores.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
