@@ -9,7 +9,7 @@ scores take time in proportion to the images, so they are timed on `--reference-
 says so. What grows faster (`--slow`: silhouette, t-SNE) is timed on the same images on both sides.
 
 Ratios are taken within a round, one side right after the other, and the best and the median round are shown. The limit
-is a plain pass over the pixels: what it takes to sum the same bytes once.
+is a plain pass over the pixels: what it takes to read the same bytes once, eight at a time, and sum them.
 """
 
 import argparse
@@ -64,8 +64,9 @@ def main() -> None:
     images = ImageSet(images.tensor(), images.labels, classes=images.classes, name="cifar10")
     console = Console()
     with reference(options.reference):
-        table = Table("", "limbeck s", "reference s", "ratio, best", "ratio, median", "aim", "share of the limit")
-        limit = min(seconds(lambda: images.tensor().sum(dtype=torch.int64)) for _ in range(5))
+        table = Table("", "ours, s", "theirs, s", "best ratio", "median", "aim", "of limit", box=None)
+        words = images.tensor().view(-1).view(torch.int64)
+        limit = min(seconds(words.sum) for _ in range(20))
         for name in NAMES:
             pairs = [representation(name, images, options) for _ in range(options.rounds)]
             add_row(table, name, pairs, AIMS[name], limit)

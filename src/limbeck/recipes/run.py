@@ -186,7 +186,7 @@ def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | Non
 
 
 def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: Progress) -> RunResult:
-    images, soft_labels, selection = _transfer_set(recipe, materials)
+    images, soft_labels, selection = _transfer_set(recipe, materials, progress)
     student = build_student(recipe.student, materials, seed=recipe.seed)
     teacher = materials.teacher if recipe.teacher is not None else None
     with _metering(record):
@@ -220,7 +220,9 @@ def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: 
     return RunResult(record.folder, result.student, chosen, marks["last"], marks["chosen"], cost)
 
 
-def _transfer_set(recipe: Recipe, materials: Materials) -> tuple[ImageSet, Tensor | None, Selection | None]:
+def _transfer_set(
+    recipe: Recipe, materials: Materials, progress: Progress
+) -> tuple[ImageSet, Tensor | None, Selection | None]:
     """The images to teach on and their soft labels: all of them, or the chosen ones in the order of their ids."""
     if recipe.select is None:
         return materials.train, materials.soft_labels, None
@@ -230,6 +232,7 @@ def _transfer_set(recipe: Recipe, materials: Materials) -> tuple[ImageSet, Tenso
         budget=recipe.select.budget,
         seed=recipe.seed,
         teacher=materials.teacher,
+        watch=progress,
     )
     ids = selection.ids.sort().values
     soft_labels = materials.soft_labels

@@ -180,8 +180,10 @@ def _check_option(name: str, value: Any, default: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, kinds):
         what = {str: "a name", float: "a number"}.get(type(default), "a whole number")
         raise UserError(f"`{name}` of a criterion must be {what}, got {value!r}.")
+    if isinstance(value, str):
+        return
     least = _AT_LEAST.get(name, 1)
-    if not isinstance(value, str) and value < least:
+    if value < least:
         raise UserError(f"`{name}` of a criterion must be at least {least}, got {value}.")
     if name == "cutoff" and value >= 1:
         raise UserError(f"`cutoff` of a criterion must be a share below 1, got {value}.")
@@ -197,7 +199,7 @@ def _classwise(name: str, summary: str, order: Order = "highest", **parts: Any) 
     return Criterion(name=name, summary=summary, order=order, **parts)
 
 
-_GRAY = {"representation": "grayscale-histogram", "score": "entropy"}
+_GRAY: dict[str, Any] = {"representation": "grayscale-histogram", "score": "entropy"}
 
 CRITERIA = {
     one.name: one

@@ -117,8 +117,8 @@ def _k_means(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
         # Fewer distinct images than clusters leave clusters empty, which all shares allow for.
         warnings.simplefilter("ignore", ConvergenceWarning)
         if len(rows) < _MANY:
-            return KMeans(count, n_init=1, random_state=state).fit_predict(rows)
-        return MiniBatchKMeans(count, batch_size=4096, n_init=3, random_state=state).fit_predict(rows)
+            return KMeans(count, random_state=state).fit_predict(rows)
+        return MiniBatchKMeans(count, batch_size=4096, random_state=state).fit_predict(rows)
 
 
 def _distances(rows: np.ndarray) -> np.ndarray:

@@ -53,6 +53,22 @@ class Means:
     function: Represent | None = None
 
 
+def make_means(
+    teacher: "Classifier | None",
+    folder: str | Path | None,
+    seed: int,
+    progress: Progress | None = None,
+    function: Represent | None = None,
+) -> Means:
+    """What selection may use, defaults filled in."""
+    given: dict[str, Any] = {
+        "folder": None if folder is None else Path(folder),
+        "progress": progress,
+        "function": function,
+    }
+    return Means(teacher=teacher, seed=seed, **{name: value for name, value in given.items() if value is not None})
+
+
 def check_means(criterion: Criterion, images: "ImageSet", means: Means) -> None:
     """Whether all is there that `criterion` needs, before the work starts.
 

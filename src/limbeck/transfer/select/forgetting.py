@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from accelerate.state import PartialState
 from torch import Tensor
 
 from limbeck.data.cache import cache_key
@@ -27,6 +28,7 @@ class ForgettingNotes(Objective):
     right one was followed by a wrong one), each `[N]` in the order of the sorted ids.
     """
 
+    ids: Tensor
     right: Tensor
     ever: Tensor
     forgotten: Tensor
@@ -79,7 +81,8 @@ def forgetting(images: "ImageSet", means: "Means", *, model: str, epochs: int) -
     recipe = {"model": model, "epochs": epochs, "seed": means.seed, "images": images.fingerprint}
     folder = means.folder / f"forgetting-{cache_key(*sorted(recipe.items()))}"
     notes = ForgettingNotes(images.ids)
-    with RunRecord.open(folder, recipe, resume=True) as record:
+    main = PartialState().is_main_process
+    with RunRecord.open(folder, recipe, resume=True, writes=main) as record:
         student = create(
             model, num_classes=images.num_classes, seed=means.seed, channels=channels, input_size=(height, width)
         )

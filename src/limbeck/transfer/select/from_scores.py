@@ -264,12 +264,12 @@ def _coverage(rows: _Rows, n: int, criterion: Criterion) -> tuple[Thresholds, Re
         kept = scores[~cut.chosen(*keys)]
         if len(kept):
             lowest, highest = min(lowest, kept.min()), max(highest, kept.max())
-    ends = torch.tensor([lowest, highest], dtype=torch.float64).unbind()
+    low, high = torch.tensor(lowest, dtype=torch.float64), torch.tensor(highest, dtype=torch.float64)
     count = criterion.option("strata")
 
     def read() -> Iterator[tuple[Keys, np.ndarray]]:
         for keys, scores in rows.all_together():
-            strata = stratum_of(_tensor(scores), *ends, count).numpy()
+            strata = stratum_of(_tensor(scores), low, high, count).numpy()
             strata[cut.chosen(*keys)] = -1
             yield (strata, sortable(rows.uniform(keys[2], "order"), descending=False), keys[2]), scores
 

@@ -17,7 +17,7 @@ from limbeck.errors import UserError
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
 from limbeck.training.progress import Progress, Silent
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
-from limbeck.transfer.select.features import Means, batch_size_for, check_means, histogram_sum
+from limbeck.transfer.select.features import Means, batch_size_for, check_means, histogram_sum, make_means
 from limbeck.transfer.select.from_scores import METADATA
 from limbeck.transfer.select.scoring import score_images
 from limbeck.transfer.select.workers import run_shards
@@ -74,7 +74,8 @@ def score_table(
         raise UserError(f"`{name}` must be at least 1, got {value}.")
     here = images() if callable(images) else images
     columns = _columns(criteria)
-    means = Means(teacher=teacher, seed=seed, **({} if folder is None else {"folder": Path(folder)}))
+    watch = progress or Silent()
+    means = make_means(teacher, folder, seed, watch if workers == 1 else None)  # who watches cannot move to a worker
     for criterion in columns.values():
         check_means(criterion, here, means)
         if criterion.representation == "function":
@@ -85,7 +86,6 @@ def score_table(
     parts = path.with_name(f"{path.name}.parts")
     about = {"name": here.name, "classes": list(here.classes), "columns": list(columns), "seed": seed}
     _claim(parts, {**about, "images": _identity(here), "shard": len(shards[0]), "teacher": _weights(teacher)})
-    watch = progress or Silent()
     make = _Maker(images, columns, means, parts, len(shards[0]))
     if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
         run_shards(make, "add_up", _missing(parts, len(shards), "npy"), workers, watch, "average histogram")

@@ -18,7 +18,7 @@ from limbeck.transfer.select.allocation import ALLOCATIONS, Ranked, rank
 from limbeck.transfer.select.budget import Budget, parse_budget
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
 from limbeck.transfer.select.duplicates import distinct
-from limbeck.transfer.select.features import Means, Represent, check_means, collect, representation
+from limbeck.transfer.select.features import Means, Represent, check_means, collect, make_means, representation
 from limbeck.transfer.select.parts import ALLOCATIONS as ENTRIES
 from limbeck.transfer.select.scoring import representation_options, score_images
 
@@ -158,22 +158,6 @@ def select(
         seed=seed,
         source=images.name,
     )
-
-
-def make_means(
-    teacher: "Classifier | None",
-    folder: str | Path | None,
-    seed: int,
-    progress: Progress | None = None,
-    function: Represent | None = None,
-) -> Means:
-    """What selection may use, defaults filled in."""
-    given: dict[str, Any] = {
-        "folder": None if folder is None else Path(folder),
-        "progress": progress,
-        "function": function,
-    }
-    return Means(teacher=teacher, seed=seed, **{name: value for name, value in given.items() if value is not None})
 
 
 def allocate(

@@ -60,7 +60,7 @@ def _run_by_ray(make: Callable[[], Any], method: str, indices: Sequence[int], wo
 
     with _connected(ray, workers):
         # -1: as often as need be. Shards are kept whole or not at all, so doing one again does no harm.
-        actor = ray.remote(max_restarts=-1, max_task_retries=-1, num_cpus=1)(Worker)
+        actor: Any = ray.remote(max_restarts=-1, max_task_retries=-1, num_cpus=1)(Worker)
         shared = ray.put(make)
         idle = [actor.remote(shared) for _ in range(workers)]
         todo, busy = list(reversed(indices)), {}
