@@ -122,3 +122,15 @@ def test_scores_that_are_not_finite(tmp_path):
     path = write(tmp_path / "scores.parquet", [3.0, float("nan"), 2.0])
     with pytest.raises(UserError, match="is not finite for id 1"):
         select_from_scores(path, criterion="entropy-whole", budget=2)
+
+
+def test_reading_keeps_no_more_than_a_batch_or_two(tmp_path):
+    path, most = tmp_path / "scores.parquet", 0
+    rows = np.arange(2**22)
+    table = pa.table({"id": rows, "entropy:grayscale-histogram": rows.astype(np.float64)})
+    pq.write_table(table, path, row_group_size=2**18, compression="none", use_dictionary=False)
+    del table
+    before = pa.total_allocated_bytes()
+    for _ in ScoreTable(path).batches("id", "entropy:grayscale-histogram"):
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert most < 2.5 * 2**20 * 16

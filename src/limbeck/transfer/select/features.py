@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 Represent = Callable[[Tensor], Tensor]
 
-# A batch of half a million pixels stays in the cache; at least 64 images keep the decoding threads busy.
-PIXELS_PER_BATCH, FEWEST_IMAGES = 2**19, 64
+# A batch of a quarter of a million pixels stays in the cache; at least 64 images keep the decoding threads busy.
+PIXELS_PER_BATCH, FEWEST_IMAGES = 2**18, 64
 
 
 @dataclass(frozen=True)

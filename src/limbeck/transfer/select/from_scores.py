@@ -44,7 +44,8 @@ class ScoreTable:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            self._file = pq.ParquetFile(self.path)
+            # Arrow's read-ahead would keep every row group that was read until the last.
+            self._file = pq.ParquetFile(self.path, pre_buffer=False)
         except FileNotFoundError:
             raise UserError(f"there is no table of scores {str(path)!r}; `limbeck score` makes one.") from None
         except (pa.ArrowInvalid, OSError) as error:

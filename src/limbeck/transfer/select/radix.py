@@ -13,8 +13,8 @@ import numpy as np
 Keys = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Groups int64 (-1 for rows that do not take part), keys uint64, ids int64, each `[B]`."""
 
-GATHERED = 2**22
-"""Keys that are gathered at most, before ties: 96 MiB."""
+GATHERED = 2**20
+"""Keys that are gathered at most, before ties: 24 MiB, and as much again three times to sort them."""
 _COUNTERS = 2**20
 _BITS = 64
 

@@ -50,7 +50,7 @@ def grayscale_histogram(images: Tensor) -> Tensor:
         float32 `[B, 256]`, every row sums to 1.
     """
     levels = to_gray(images).flatten(1)
-    return level_counts(levels).float() / levels.shape[1]
+    return level_counts(levels).float().div_(levels.shape[1])
 
 
 def rgb_histogram(images: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def rgb_histogram(images: Tensor) -> Tensor:
     """
     channels, pixels = images.shape[1], images.shape[2] * images.shape[3]
     counts = level_counts(images.reshape(-1, pixels).to(torch.int32))
-    return counts.view(len(images), -1).float() / (channels * pixels)
+    return counts.view(len(images), -1).float().div_(channels * pixels)
 
 
 def average_adjusted_histogram(images: Tensor, average: Tensor) -> Tensor:
