@@ -159,16 +159,16 @@ def test_killed_and_resumed(tmp_path):
     assert (tmp_path / "scores.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
-class DyingOnce(ImageSet):
-    """Images of which reading some kills the process that reads them, unless it is the parent or one has died."""
+class Dying(ImageSet):
+    """Images of which reading some kills the process that reads them, once or always, but never the parent."""
 
-    def __init__(self, flag: str, parent: int) -> None:
+    def __init__(self, flag: str, parent: int, *, always: bool = False) -> None:
         whole = natural(600)
         super().__init__(whole.tensor(), whole.labels, ids=whole.ids, classes=whole.classes, name=whole.name)
-        self.flag, self.parent = Path(flag), parent
+        self.flag, self.parent, self.always = Path(flag), parent, always
 
     def subset(self, ids):
-        if os.getpid() != self.parent and int(self.ids[200]) in ids and not self.flag.exists():
+        if os.getpid() != self.parent and int(self.ids[200]) in ids and (self.always or not self.flag.exists()):
             self.flag.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return super().subset(ids)
@@ -186,7 +186,16 @@ def test_one_and_four_workers_make_the_same_table(tmp_path):
 @needs_ray
 def test_a_killed_workers_shard_is_done_again(tmp_path):
     one = score_table(partial(natural, 600), tmp_path / "one.parquet", shard=64)
-    load = partial(DyingOnce, str(tmp_path / "died"), os.getpid())
+    load = partial(Dying, str(tmp_path / "died"), os.getpid())
     two = score_table(load, tmp_path / "two.parquet", shard=64, workers=2)
     assert (tmp_path / "died").exists()
     assert two.read_bytes() == one.read_bytes()
+
+
+@pytest.mark.slow
+@needs_ray
+def test_workers_that_keep_dying_are_reported(tmp_path):
+    load = partial(Dying, str(tmp_path / "died"), os.getpid(), always=True)
+    with pytest.raises(UserError, match="the worker of shard 3 died 3 times"):
+        score_table(load, tmp_path / "two.parquet", shard=64, workers=2)
+    assert list((tmp_path / "two.parquet.parts").glob("*.parquet"))

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 from limbeck.errors import UserError
 from limbeck.training.progress import Progress
 
+_DEATHS = 3
+"""Workers that may die of one shard."""
+
 
 def run_shards(
     make: Callable[[], Any], method: str, indices: Sequence[int], workers: int, progress: Progress, title: str
 ) -> None:
     """Calls `make()` once in every worker and then its `method` with each of `indices` once, somewhere.
 
-    A worker that dies is started again and does its shard once more.
+    A worker that dies is replaced by another, which does its shard once more.
 
     Args:
         make: gives an object whose `method` takes an index; must survive pickling for more than one worker.
@@ -26,7 +30,7 @@ def run_shards(
         title: what to call the work.
 
     Raises:
-        UserError: Ray is missing.
+        UserError: Ray is missing, or workers keep dying.
     """
     if not indices:
         return
@@ -59,20 +63,31 @@ def _run_by_ray(make: Callable[[], Any], method: str, indices: Sequence[int], wo
             getattr(self.work, method)(index)
 
     with _connected(ray, workers):
-        # -1: as often as need be. Shards are kept whole or not at all, so doing one again does no harm.
-        actor: Any = ray.remote(max_restarts=-1, max_task_retries=-1, num_cpus=1)(Worker)
+        actor: Any = ray.remote(num_cpus=1)(Worker)
         shared = ray.put(make)
         idle = [actor.remote(shared) for _ in range(workers)]
-        todo, busy = list(reversed(indices)), {}
+        todo, busy, deaths = list(reversed(indices)), {}, Counter[int]()
         while todo or busy:
             while todo and idle:
-                worker = idle.pop()
-                busy[worker.run.remote(method, todo.pop())] = worker
-            done, _ = ray.wait(list(busy), num_returns=1)
-            for reference in done:
+                worker, index = idle.pop(), todo.pop()
+                busy[worker.run.remote(method, index)] = worker, index
+            (reference,), _ = ray.wait(list(busy), num_returns=1)
+            worker, index = busy.pop(reference)
+            try:
                 ray.get(reference)  # raises what the worker raised
-                idle.append(busy.pop(reference))
-                yield
+            except ray.exceptions.RayActorError as error:
+                # Shards are kept whole or not at all, so doing one again does no harm.
+                deaths[index] += 1
+                if deaths[index] == _DEATHS:
+                    raise UserError(
+                        f"the worker of shard {index} died {_DEATHS} times ({error}); what is done is kept. Is there "
+                        "memory enough for as many workers?"
+                    ) from error
+                todo.append(index)
+                idle.append(actor.remote(shared))
+                continue
+            idle.append(worker)
+            yield
 
 
 @contextmanager
