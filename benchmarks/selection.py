@@ -132,7 +132,8 @@ def k_means(images: ImageSet) -> Pair:
     from utils import clustering, representations  # pyright: ignore[reportMissingImports]
 
     ours = seconds(lambda: select(images, criterion="hg/km", budget="10%"))
-    features = np.stack(representations.histograms_grayscale(as_reference(images, len(images))))
+    with contextlib.redirect_stdout(io.StringIO()):
+        features = np.stack(representations.histograms_grayscale(as_reference(images, len(images))))
 
     def theirs() -> None:
         count = clustering.silhouete_score(features, 0)

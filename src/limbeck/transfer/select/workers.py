@@ -54,6 +54,7 @@ def _run_by_ray(make: Callable[[], Any], method: str, indices: Sequence[int], wo
     if importlib.util.find_spec("ray") is None:
         raise UserError(f"{workers} `workers` need Ray; `pip install limbeck[scale]`, or use 1.")
     import ray
+    from ray.exceptions import RayActorError
 
     class Worker:
         def __init__(self, make: Callable[[], Any]) -> None:
@@ -75,7 +76,7 @@ def _run_by_ray(make: Callable[[], Any], method: str, indices: Sequence[int], wo
             worker, index = busy.pop(reference)
             try:
                 ray.get(reference)  # raises what the worker raised
-            except ray.exceptions.RayActorError as error:
+            except RayActorError as error:
                 # Shards are kept whole or not at all, so doing one again does no harm.
                 deaths[index] += 1
                 if deaths[index] == _DEATHS:
