@@ -76,7 +76,7 @@ def test_without_torch() -> None:
 
 
 def test_help_and_version() -> None:
-    verbs = "demo ls cp validate run train select distill evaluate probe compare report"
+    verbs = "demo ls cp validate run train select score distill evaluate probe compare report"
     assert all(verb in done("--help") for verb in verbs.split())
     assert done("--version").startswith("limbeck 0.")
 
@@ -244,6 +244,58 @@ def test_demo_goes_on_with_what_is_there(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_select_refuses(arguments: list[str], message: str) -> None:
     assert message in refused("select", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give DATA to choose from, or a table of scores as --from-scores"),
+        (["digits", "--criterion", "hg/kmp"], "unknown part of a criterion: 'kmp'; did you mean"),
+        (
+            ["digits", "--criterion", "entropy", "--order", "ls"],
+            "`--criterion` 'entropy' names all parts, so `--order`",
+        ),
+        (["digits", "--option", "clusters"], "`--option` must be KEY=VALUE, got 'clusters'"),
+        (["digits", "--option", "clusters=3"], "unknown option of criterion 'entropy': 'clusters'"),
+        (["digits", "--representation", "hgg"], "unknown representation 'hgg'; did you mean 'hg'"),
+        (["digits", "--criterion", "margin"], "criterion 'margin' asks a teacher, and none is given; give --teacher"),
+        (["digits", "--from-scores", "x.parquet", "--dedupe"], "does not say which images are equal"),
+        (["--from-scores", "x.parquet"], "there is no table of scores 'x.parquet'"),
+        (["--from-scores", "x.parquet", "--out", "train.yaml"], "'train.yaml' exists already"),
+    ],
+)
+def test_select_refuses_parts_that_do_not_fit(arguments: list[str], message: str) -> None:
+    assert message in " ".join(refused("select", "--budget", "30", *arguments).split())
+
+
+def test_select_by_parts_and_their_short_names() -> None:
+    shown = done("select", "digits", "--budget", "40", "--criterion", "hg/km/ls", "--option", "clusters=5")
+    assert "chose 40 of 1,437 images by hg/km/ls -> runs/digits-hg-km-ls" in shown
+    parts = ["--representation", "pev", "--allocation", "tnpc", "--order", "rng"]
+    assert "by pev-tnpc-rng -> runs/digits-pev-tnpc-rng" in done("select", "digits", "--budget", "40", *parts)
+    assert "by entropy -> dedupe" in done("select", "digits", "--budget", "40", "--dedupe", "--out", "dedupe")
+    from limbeck.data import TransferSet
+
+    about = TransferSet.load("runs/digits-hg-km-ls").about
+    assert about["criterion"]["options"] == {"clusters": 5}
+
+
+def test_score_once_and_select_often() -> None:
+    shown = done("score", "digits", "--out", "scores.parquet", "--criterion", "entropy", "--criterion", "variance")
+    assert "scored 1,437 images by entropy:grayscale-histogram, variance:grayscale -> scores.parquet" in shown
+    assert "exists already and is never overwritten" in refused("score", "digits", "--out", "scores.parquet")
+    from_scores = ["--from-scores", "scores.parquet", "--budget", "10%"]
+    assert "chose 144 of 1,437 images by entropy -> runs/scores-entropy.parquet" in done("select", *from_scores)
+    assert "by variance -> runs/digits-variance" in done("select", "digits", *from_scores, "--criterion", "variance")
+    assert "'margin:teacher-logits'" in refused("select", *from_scores, "--criterion", "margin")
+
+    import pyarrow.parquet as pq
+
+    from limbeck.data import TransferSet
+
+    ids = pq.read_table("runs/scores-entropy.parquet")["id"].to_pylist()
+    done("select", "digits", "--budget", "10%", "--out", "direct")
+    assert sorted(TransferSet.load("direct").images.ids.tolist()) == sorted(ids)
 
 
 def test_select_from_a_folder_with_a_broken_image_and_an_empty_class() -> None:

@@ -68,7 +68,11 @@ def test_a_short_recipe_is_filled_in() -> None:
         (["compare=null", "select={budget: 0}"], "select.budget: `budget` must be > 0, got 0"),
         (["compare=null", "select={criterion: {scor: entropy}, budget: 3}"], "unknown part of a criterion: 'scor'"),
         (["compare=null", "select={criterion: {score: [1]}, budget: 3}"], "`score` of a criterion must be a name"),
-        (["compare=null", "select={criterion: {order: lowest}, budget: 3}"], "must have a `score`"),
+        (
+            ["compare=null", "select={criterion: {order: lowst}, budget: 3}"],
+            "unknown order 'lowst'; did you mean 'lowest'",
+        ),
+        (["compare=null", "select={criterion: hg/kmp, budget: 3}"], "unknown part of a criterion: 'kmp'; did you mean"),
         (["compare=null", "select.criterion=random"], "select.budget: must be given"),
         (["select.budget=3"], "`select` must not stand beside `compare`"),
         (["compare.budgets=[]"], "compare.budgets: must hold at least 1, got []"),

@@ -112,9 +112,18 @@ def list_views() -> None:
 
 def list_criteria() -> None:
     from limbeck.transfer.select.catalogue import CRITERIA
+    from limbeck.transfer.select.parts import ALLOCATIONS, ORDERS, REPRESENTATIONS, SCORES
 
     rows = [[name, one.representation, one.score, one.allocation, one.order] for name, one in CRITERIA.items()]
     show_table("selection criteria", ["name", "representation", "score", "allocation", "order"], rows)
+    console.print("\nor parts of your own, joined by slashes: hrgb/kmpc/ls\n", style="bold")
+    for title, family in (("representations", REPRESENTATIONS), ("allocations", ALLOCATIONS)):
+        rows = [[name, one.short, ", ".join(one.options), one.summary] for name, one in family.items()]
+        show_table(title, ["name", "short", "options", ""], rows)
+        console.print()
+    rows = [[name, ", ".join(one.options), one.summary] for name, one in SCORES.items()]
+    show_table("scores", ["name", "options", ""], rows)
+    console.print("\norders: " + ", ".join(f"{name} ({short})" for name, short in ORDERS.items()))
 
 
 def list_recipes() -> None:

@@ -134,40 +134,128 @@ def compare(recipe: RecipeName, overrides: Overrides = None, out: Out = None, re
     _run(recipe, overrides, out, resume=resume, verbs=("compare",))
 
 
+Split = Annotated[str, typer.Option(help="Split to choose from.")]
+TeacherName = Annotated[
+    str | None, typer.Option(help="For criteria that ask one: run folder, weights folder or file, or named weights.")
+]
+Size = Annotated[int | None, typer.Option(help="Resize and crop images to this many pixels a side.")]
+ImageColumn = Annotated[str | None, typer.Option(help="Column of the images, where it is not found.")]
+LabelColumn = Annotated[str | None, typer.Option(help="Column of the labels, where it is not found.")]
+SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out broken images, count them.")]
+Part = Annotated[str | None, typer.Option(help="Put a criterion together: `limbeck ls criteria` lists the parts.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="Of the criterion's parts, e.g. clusters=20.")
+]
+
+
 @verb
 def select(
-    data: Annotated[str, typer.Argument(help="Data set, folder, file or hub id.")],
     budget: Annotated[str, typer.Option(help="A count (500), a share (10%) or images per class (50/class).")],
-    criterion: Annotated[str, typer.Option(help="`limbeck ls criteria` lists them.")] = "entropy",
-    split: Annotated[str, typer.Option(help="Split to choose from.")] = "train",
-    seed: Annotated[int, typer.Option(help="Of random criteria.")] = 0,
+    data: Annotated[str | None, typer.Argument(help="Data set, folder, file or hub id.")] = None,
+    criterion: Annotated[str, typer.Option(help="A name, or parts as hg/kmpc/hs; see `limbeck ls criteria`.")] = "",
+    representation: Part = None,
+    score: Part = None,
+    allocation: Part = None,
+    order: Part = None,
+    space: Part = None,
+    options: Options = None,
+    teacher: TeacherName = None,
+    from_scores: Annotated[
+        Path | None, typer.Option(help="Choose by a table that `limbeck score` made; without DATA, only the ids.")
+    ] = None,
+    dedupe: Annotated[bool, typer.Option("--dedupe", help="Of images with the same pixels, keep one.")] = False,
+    split: Split = "train",
+    seed: Annotated[int, typer.Option(help="Of random criteria, clusterings and trained networks.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the transfer set; by default runs/<data>-<criterion>.")
     ] = None,
-    size: Annotated[int | None, typer.Option(help="Resize and crop images to this many pixels a side.")] = None,
-    image_column: Annotated[str | None, typer.Option(help="Column of the images, where it is not found.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of the labels, where it is not found.")] = None,
-    skip_unreadable: Annotated[
-        bool, typer.Option("--skip-unreadable", help="Leave out broken images, count them.")
-    ] = False,
+    size: Size = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Choose the images worth teaching on, and save them as a transfer set."""
-    from limbeck.recipes.artefacts import save_selection
+    from limbeck.recipes.artefacts import save_chosen_ids, save_selection
+    from limbeck.transfer.select.catalogue import criterion_of
 
-    target = out or Path("runs") / f"{Path(data).name.replace(':', '-')}-{criterion}"
-    summary = save_selection(
-        data,
-        target,
-        split=split,
-        criterion=criterion,
-        budget=budget,
-        seed=seed,
-        size=size,
-        image_column=image_column,
-        label_column=label_column,
-        skip_unreadable=skip_unreadable,
-    )
+    parts = {
+        "representation": representation,
+        "score": score,
+        "allocation": allocation,
+        "order": order,
+        "space": space,
+    }
+    wanted = criterion_of(criterion, parts, options or [])
+    if data is None:
+        if from_scores is None:
+            raise UserError("give DATA to choose from, or a table of scores as --from-scores; got neither.")
+        target = out or Path("runs") / f"{from_scores.stem}-{_file_name(wanted.name)}.parquet"
+        console.print(
+            save_chosen_ids(from_scores, target, criterion=wanted, budget=budget, seed=seed),
+            markup=False,
+            soft_wrap=True,
+        )
+        return
+    target = out or Path("runs") / f"{_file_name(Path(data).name)}-{_file_name(wanted.name)}"
+    with _telling_how_to_resume(target, "the same command"), showing_progress() as progress:
+        summary = save_selection(
+            data,
+            target,
+            split=split,
+            criterion=wanted,
+            budget=budget,
+            seed=seed,
+            teacher=teacher,
+            scores=from_scores,
+            dedupe=dedupe,
+            progress=progress,
+            size=size,
+            image_column=image_column,
+            label_column=label_column,
+            skip_unreadable=skip_unreadable,
+        )
     console.print(summary, markup=False, soft_wrap=True)
+
+
+@verb
+def score(
+    data: Annotated[str, typer.Argument(help="Data set, folder, file or hub id.")],
+    out: Annotated[Path, typer.Option(help="The Parquet file to make; a scoring that was stopped goes on.")],
+    criteria: Annotated[
+        list[str] | None, typer.Option("--criterion", help="Whose scores; give it again for more columns.")
+    ] = None,
+    teacher: TeacherName = None,
+    workers: Annotated[int, typer.Option(help="Processes; more than one need Ray.")] = 1,
+    split: Split = "train",
+    seed: Annotated[int, typer.Option(help="Of trained networks.")] = 0,
+    size: Size = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    skip_unreadable: SkipUnreadable = False,
+) -> None:
+    """Score images once into a table, from which `select --from-scores` chooses as often as you like."""
+    from limbeck.recipes.artefacts import save_scores
+
+    with _telling_how_to_resume(out, "the same command"), showing_progress() as progress:
+        summary = save_scores(
+            data,
+            out,
+            split=split,
+            criteria=criteria or ["entropy"],
+            seed=seed,
+            teacher=teacher,
+            workers=workers,
+            progress=progress,
+            size=size,
+            image_column=image_column,
+            label_column=label_column,
+            skip_unreadable=skip_unreadable,
+        )
+    console.print(summary, markup=False, soft_wrap=True)
+
+
+def _file_name(name: str) -> str:
+    return name.replace(":", "-").replace("/", "-")
 
 
 @verb

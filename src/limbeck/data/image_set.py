@@ -95,7 +95,7 @@ class ImageSet:
         if self._fingerprint is not None:
             return self._fingerprint
         digest = hashlib.blake2b(repr((self.shape, len(self), self.labels is not None)).encode(), digest_size=16)
-        digest.update(self._storage.digests(torch.arange(len(self))).numpy().tobytes())
+        digest.update(self.digests().numpy().tobytes())
         digest.update(self.ids.numpy().tobytes())
         if self.labels is not None:
             digest.update(self.labels.numpy().tobytes())
@@ -114,6 +114,10 @@ class ImageSet:
     def origin_size(self) -> int:
         """How many images the set holds that this is a subset of."""
         return len(self._storage.origin[0])
+
+    def digests(self) -> Tensor:
+        """A 128-bit hash of the pixels of every image, uint8 [N, 16]; the first use reads every image once."""
+        return self._storage.digests(torch.arange(len(self)))
 
     def gather(self, positions: Tensor) -> Tensor:
         """The images at `positions` (int64 [B], each in 0..N-1) as uint8 [B, C, H, W]."""

@@ -1,6 +1,8 @@
 """What the verbs do with what lies on disk: transfer sets, saved networks, run folders."""
 
 import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ from limbeck.recipes.yaml_files import load_mapping
 from limbeck.report import write_comparison_report, write_probe_report, write_run_report
 from limbeck.training.progress import Progress
 from limbeck.training.record import RunRecord
-from limbeck.transfer.select.catalogue import find_criterion
+from limbeck.transfer.select.catalogue import Criterion, find_criterion
+from limbeck.transfer.select.from_scores import ScoreTable, select_from_scores
+from limbeck.transfer.select.score_tables import score_table
 from limbeck.transfer.select.selection import select
 
 
@@ -30,27 +34,98 @@ def run_and_report(recipe: Recipe, folder: Path, *, resume: bool, progress: Prog
 
 
 def save_selection(
-    data: str, target: Path, *, split: str, criterion: str, budget: str, seed: int, **options: Any
+    data: str,
+    target: Path,
+    *,
+    split: str,
+    criterion: str | Criterion,
+    budget: str,
+    seed: int,
+    teacher: str | None = None,
+    scores: Path | None = None,
+    dedupe: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
 ) -> str:
     """Chooses images and saves them as a transfer set in `target`; returns what happened, for people.
+
+    Args:
+        data, split, options: see `limbeck.load`.
+        target: a new folder.
+        criterion, budget, seed, dedupe: see `limbeck.select`.
+        teacher: a network's name or folder, for criteria that ask one.
+        scores: a table that `save_scores` made, in place of scoring.
+        progress: who watches.
 
     Raises:
         UserError: see `limbeck.load` and `limbeck.select`; the target exists.
     """
-    find_criterion(criterion)
+    criterion = find_criterion(criterion)
     if target.exists():
         raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
+    if scores is not None and dedupe:
+        raise UserError("a table of scores does not say which images are equal; leave out --dedupe or --from-scores.")
+    if scores is None and criterion.needs_teacher and teacher is None:
+        raise UserError(f"criterion {criterion.name!r} asks a teacher, and none is given; give --teacher.")
     images = load_images(data, split, **options)
-    selection = select(images, criterion=criterion, budget=budget, seed=seed)
-    transfer_set = selection.transfer_set(images)
+    if scores is not None:
+        transfer_set = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed).transfer_set(images)
+        choice = len(images)
+    else:
+        asked = None if teacher is None else load_model(network_folder(teacher))
+        selection = select(
+            images, criterion=criterion, budget=budget, seed=seed, teacher=asked, dedupe=dedupe, watch=progress
+        )
+        transfer_set, choice = selection.transfer_set(images), len(selection.all_ids)
     transfer_set.save(target)
-    lines = [f"chose {len(selection.ids):,} of {len(images):,} images by {criterion} -> {target}"]
+    lines = [f"chose {len(transfer_set):,} of {choice:,} images by {criterion.name} -> {target}"]
+    if choice < len(images):
+        lines.append(f"left out {len(images) - choice:,} images that another equals")
     if images.skipped:
         lines.append(f"left out {images.skipped:,} unreadable image{'s' if images.skipped > 1 else ''}")
     if transfer_set.images.labels is not None:
         counts = zip(images.classes, transfer_set.images.class_counts().tolist(), strict=True)
         lines.append(", ".join(f"{name} {count}" for name, count in counts))
     return "\n".join(lines)
+
+
+def save_chosen_ids(scores: Path, target: Path, *, criterion: str | Criterion, budget: str, seed: int) -> str:
+    """Chooses by a table of scores alone and saves ids and scores in `target`; returns what happened, for people.
+
+    Raises:
+        UserError: see `select_from_scores`; the target exists.
+    """
+    if target.exists():
+        raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
+    chosen = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed)
+    chosen.to_parquet(target)
+    return f"chose {chosen.count:,} of {len(chosen.table):,} images by {chosen.criterion.name} -> {target}"
+
+
+def save_scores(
+    data: str,
+    target: Path,
+    *,
+    split: str,
+    criteria: Sequence[str],
+    seed: int,
+    teacher: str | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+    **options: Any,
+) -> str:
+    """Scores images into the table `target`; returns what happened, for people.
+
+    Raises:
+        UserError: see `limbeck.load` and `score_table`.
+    """
+    for name in criteria:
+        find_criterion(name)
+    asked = None if teacher is None else load_model(network_folder(teacher))
+    load = partial(load_images, data, split, **options)
+    score_table(load, target, criteria=criteria, seed=seed, teacher=asked, workers=workers, progress=progress)
+    table = ScoreTable(target)
+    return f"scored {len(table):,} images by {', '.join(table.columns) or 'nothing but ids'} -> {target}"
 
 
 def evaluate_saved(

@@ -1,7 +1,6 @@
 """Names and options in recipes, checked before anything is loaded, trained or downloaded."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from limbeck.models.options import check_options
 from limbeck.objectives.catalogue import NAMES, OBJECTIVES
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.select.budget import parse_budget
-from limbeck.transfer.select.catalogue import CRITERIA, Criterion
+from limbeck.transfer.select.catalogue import Criterion, find_criterion
 
 FROM_PYTHON = "python:"
 """Starts the name of an object that was handed over in Python, where a recipe has a name."""
@@ -82,26 +81,14 @@ def _training(settings: TrainingSettings) -> TrainingSettings:
 
 
 def _criterion(value: Any) -> Any:
-    if isinstance(value, str) and value not in CRITERIA:
-        raise unknown_name("criterion", value, CRITERIA, "`limbeck ls criteria` lists them all")
-    if isinstance(value, Mapping):
-        build_criterion(dict(value))
+    if isinstance(value, str | Mapping):
+        find_criterion(value)
     return value
 
 
 def build_criterion(spec: str | dict[str, Any]) -> Criterion:
-    """The criterion of that name, or one put together from `representation`, `score`, `allocation` and `order`."""
-    if isinstance(spec, str):
-        return CRITERIA[spec]
-    known = [one.name for one in fields(Criterion)]
-    for part, value in spec.items():
-        if part not in known:
-            raise unknown_name("part of a criterion:", str(part), known)
-        if not isinstance(value, str):
-            raise UserError(f"`{part}` of a criterion must be a name, got {value!r}.")
-    if "score" not in spec:
-        raise UserError("a criterion put together from parts must have a `score`.")
-    return Criterion(**spec)
+    """The criterion of that name, or one put together from parts; see `find_criterion`."""
+    return find_criterion(spec)
 
 
 def _budget(value: Any) -> Any:

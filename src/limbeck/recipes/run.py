@@ -136,6 +136,8 @@ def _unmet(recipe: Recipe, materials: Materials) -> dict[str, None]:
     if recipe.select is None:
         return {}
     criterion = build_criterion(recipe.select.criterion)
+    if criterion.needs_teacher and recipe.teacher is None:
+        return {f"criterion {criterion.name!r} asks a teacher, and the recipe has none; give it a `teacher`.": None}
     try:
         parse_budget(recipe.select.budget).resolve(materials.train, per_class=criterion.per_class)
     except UserError as error:
@@ -188,7 +190,7 @@ def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | Non
 
 
 def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: Progress, inside: bool) -> RunResult:
-    images, soft_labels, selection = _transfer_set(recipe, materials)
+    images, soft_labels, selection = _transfer_set(recipe, materials, progress)
     student = build_student(recipe.student, materials, seed=recipe.seed)
     teacher = materials.teacher if recipe.teacher is not None else None
     with _metering(record):
@@ -225,7 +227,9 @@ def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: 
     return RunResult(record.folder, result.student, chosen, marks["last"], marks["chosen"], cost)
 
 
-def _transfer_set(recipe: Recipe, materials: Materials) -> tuple[ImageSet, Tensor | None, Selection | None]:
+def _transfer_set(
+    recipe: Recipe, materials: Materials, progress: Progress
+) -> tuple[ImageSet, Tensor | None, Selection | None]:
     """The images to teach on and their soft labels: all of them, or the chosen ones in the order of their ids."""
     if recipe.select is None:
         return materials.train, materials.soft_labels, None
@@ -234,6 +238,8 @@ def _transfer_set(recipe: Recipe, materials: Materials) -> tuple[ImageSet, Tenso
         criterion=build_criterion(recipe.select.criterion),
         budget=recipe.select.budget,
         seed=recipe.seed,
+        teacher=materials.teacher,
+        watch=progress,
     )
     ids = selection.ids.sort().values
     soft_labels = materials.soft_labels

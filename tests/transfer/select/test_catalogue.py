@@ -30,7 +30,10 @@ def test_a_criterion_passes_through():
         ({"score": "entropy", "representation": "grey"}, "unknown representation 'grey'"),
         ({"score": "random", "allocation": "top"}, "unknown allocation 'top'"),
         ({"score": "random", "order": "high"}, "unknown order 'high'; did you mean 'highest'"),
-        ({"score": "entropy"}, "score 'entropy' reads a `representation`, got 'none'; give one of 'grayscale-hist"),
+        (
+            {"score": "entropy", "representation": "none"},
+            "score 'entropy' reads a `representation`, got 'none'; give one of 'grayscale-hist",
+        ),
     ],
 )
 def test_wrong_parts(parts, message):

@@ -2,18 +2,35 @@
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from limbeck.errors import UserError
 
 if TYPE_CHECKING:
-    from limbeck.data import ImageSet
+    from torch import Tensor
 
 ALLOWED = "a count of images (500), a share in (0, 1] (0.1 or '10%'), or images per class ('50/class')"
 
 _COUNT = re.compile(r"([+-]?\d+)(?: images?)?")
 _PER_CLASS = re.compile(r"([+-]?\d+) ?(?:/|per) ?class", re.IGNORECASE)
 _PERCENT = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+) ?%")
+
+
+class Countable(Protocol):
+    """What a budget must know of the images that it is taken from: image sets are countable, score tables, too."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def labels(self) -> Any: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def class_counts(self) -> "Tensor": ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +70,7 @@ class Budget:
             return f"{self.amount}/class"
         return f"{self.amount} image{'' if self.amount == 1 else 's'}"
 
-    def resolve(self, images: "ImageSet", *, per_class: bool = False) -> int:
+    def resolve(self, images: Countable, *, per_class: bool = False) -> int:
         """The exact number of images out of `images`, shares rounded to the nearest count, at least 1.
 
         Images per class are counted over the classes that have images.
@@ -83,7 +100,7 @@ class Budget:
                 )
         return count
 
-    def _resolve_per_class(self, images: "ImageSet") -> int:
+    def _resolve_per_class(self, images: Countable) -> int:
         sizes = _present_classes(images, f"`budget` {self.label}")
         smallest = min(sizes, key=lambda name: sizes[name])
         if sizes[smallest] < self.amount:
@@ -134,7 +151,7 @@ def _parse_text(text: str) -> Budget:
     return Budget(share, "share")
 
 
-def _present_classes(images: "ImageSet", what: str) -> dict[str, int]:
+def _present_classes(images: Countable, what: str) -> dict[str, int]:
     """Images of every class that has any."""
     if images.labels is None:
         raise UserError(

@@ -8,38 +8,72 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.transfer.select.catalogue import Criterion
-from limbeck.transfer.select.representations import REPRESENTATIONS
-from limbeck.transfer.select.scores import SCORES, About
+from limbeck.transfer.select.features import Means, Represent, batch_size_for, head_weights, representation
+from limbeck.transfer.select.parts import REPRESENTATIONS
+from limbeck.transfer.select.parts import SCORES as ENTRIES
+from limbeck.transfer.select.scores import SCORES, About, entropy_of_logits
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
 
-# A batch of half a million pixels stays in the cache; at least 64 images keep the decoding threads busy.
-PIXELS_PER_BATCH, FEWEST_IMAGES = 2**19, 64
 IDS_PER_BATCH = 2**20
+
+Score = Callable[[Tensor, About], Tensor]
 
 
 def score_images(
-    images: "ImageSet", criterion: Criterion, *, seed: int = 0, progress: Callable[[int], None] | None = None
+    images: "ImageSet",
+    criterion: Criterion,
+    *,
+    seed: int = 0,
+    means: Means | None = None,
+    progress: Callable[[int], None] | None = None,
+    features: Tensor | None = None,
+    whole: "ImageSet | Tensor | None" = None,
 ) -> Tensor:
     """Score of every image, float64 `[N]` in the order in which the set stores them.
 
     Args:
         images: in memory or on disk; pixels are read once, and not at all where the criterion needs none.
         criterion: its representation and score count here.
-        seed: for random scores.
+        seed: for random scores, and for what is trained.
+        means: teacher, folder and who watches.
         progress: called after every batch with the number of images in it.
+        features: `[N, D]` of the criterion's representation, where they are there already.
+        whole: the set that `images` are a part of, where the scores depend on all of it; or, for average-adjusted
+            histograms, its average one.
 
     Raises:
         UserError: a score is not finite.
     """
-    score = SCORES[criterion.score]
+    means = Means(seed=seed) if means is None else means
+    if ENTRIES[criterion.score].trains:
+        from limbeck.transfer.select.forgetting import forgetting
+
+        learned = images if whole is None or isinstance(whole, Tensor) else whole
+        scores = forgetting(learned, means, model=criterion.option("model"), epochs=criterion.option("epochs"))
+        return scores[learned.positions(images.ids)]
+    head = head_weights(means.teacher) if ENTRIES[criterion.score].head and means.teacher is not None else None
+    score = score_function(criterion)
     scores = torch.empty(len(images), dtype=torch.float64)
-    for positions, features in _features(images, REPRESENTATIONS[criterion.representation]):
+    for positions, part in _features(images, criterion, means, features, images if whole is None else whole):
         labels = None if images.labels is None else images.labels[positions]
-        scores[positions] = score(features, About(images.ids[positions], labels, seed)).double()
+        scores[positions] = score(part, About(images.ids[positions], labels, seed, head)).double()
         if progress is not None:
             progress(len(positions))
+    check_finite(scores, images, criterion)
+    return scores
+
+
+def score_function(criterion: Criterion) -> Score:
+    """The criterion's score as a function of its representation's features."""
+    if criterion.score == "entropy" and criterion.representation == "teacher-logits":
+        return entropy_of_logits
+    return SCORES[criterion.score]
+
+
+def check_finite(scores: Tensor, images: "ImageSet", criterion: Criterion) -> None:
+    """Raises a UserError that names the first image whose score is not finite."""
     broken = ~scores.isfinite()
     if broken.any():
         first = images.ids[broken][0].item()
@@ -47,16 +81,22 @@ def score_images(
             f"score {criterion.score!r} is not finite for {int(broken.sum())} of {len(images)} images of "
             f"{images.name!r} (first: id {first}); look at these images, or choose another criterion."
         )
-    return scores
 
 
-def _features(images: "ImageSet", represent: Callable[[Tensor], Tensor] | None) -> Iterator[tuple[Tensor, Tensor]]:
+def _features(
+    images: "ImageSet", criterion: Criterion, means: Means, features: Tensor | None, whole: "ImageSet | Tensor"
+) -> Iterator[tuple[Tensor, Tensor]]:
     """(positions int64 [B], features [B, D]); D = 0 without a representation."""
-    if represent is None:
+    name = criterion.representation
+    if name == "none" or features is not None:
         for positions in torch.arange(len(images)).split(IDS_PER_BATCH):
-            yield positions, torch.empty(len(positions), 0)
+            yield positions, torch.empty(len(positions), 0) if features is None else features[positions]
         return
-    _, height, width = images.shape
-    batch_size = max(FEWEST_IMAGES, PIXELS_PER_BATCH // (height * width))
-    for positions, pixels in images.batches(batch_size):
+    represent: Represent = representation(name, whole, means, representation_options(criterion, name))
+    for positions, pixels in images.batches(batch_size_for(images)):
         yield positions, represent(pixels)
+
+
+def representation_options(criterion: Criterion, name: str) -> dict[str, object]:
+    """The options of the criterion's that go to the representation `name`."""
+    return {option: criterion.option(option) for option in REPRESENTATIONS[name].options}

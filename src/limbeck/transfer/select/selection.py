@@ -1,10 +1,10 @@
 """`select`: from an image set to the ids worth teaching on."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,13 +13,18 @@ from torch import Tensor
 
 from limbeck.data import TransferSet
 from limbeck.files import atomic_path
-from limbeck.transfer.select.allocation import ALLOCATIONS, rank
+from limbeck.training.progress import Progress
+from limbeck.transfer.select.allocation import ALLOCATIONS, Ranked, rank
 from limbeck.transfer.select.budget import Budget, parse_budget
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
-from limbeck.transfer.select.scoring import score_images
+from limbeck.transfer.select.duplicates import distinct
+from limbeck.transfer.select.features import Means, Represent, check_means, collect, make_means, representation
+from limbeck.transfer.select.parts import ALLOCATIONS as ENTRIES
+from limbeck.transfer.select.scoring import representation_options, score_images
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
+    from limbeck.models import Classifier
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -31,6 +36,7 @@ class Selection:
         all_ids: int64 `[N]`, of all images in the order of the set.
         labels: int64 `[N]` in the same order, or None.
         scores: float64 `[N]` in the same order.
+        groups: int64 `[N]` in the same order: the cluster or stratum of each image; None where there are none.
         criterion, budget, seed: how they were chosen.
         source: name of the set they were chosen from.
     """
@@ -39,6 +45,7 @@ class Selection:
     all_ids: Tensor
     labels: Tensor | None
     scores: Tensor
+    groups: Tensor | None = None
     criterion: Criterion
     budget: Budget
     seed: int
@@ -60,7 +67,7 @@ class Selection:
         """The chosen images with their provenance; `images` is the set they were chosen from (or holds it)."""
         about = {
             "maker": f"select/{self.criterion.name}",
-            "criterion": asdict(self.criterion),
+            "criterion": self.criterion.described(),
             "budget": self.budget.label,
             "seed": self.seed,
         }
@@ -76,16 +83,15 @@ class Selection:
         }
 
     def table(self) -> pa.Table:
-        """One row per image of the set: id, label (null without labels), score, chosen."""
+        """One row per image of the set: id, label (null without labels), score, chosen, and group if there are any."""
         labels = pa.nulls(len(self.all_ids), pa.int64()) if self.labels is None else pa.array(self.labels.numpy())
-        return pa.table(
-            {
-                "id": self.all_ids.numpy(),
-                "label": labels,
-                "score": self.scores.numpy(),
-                "chosen": self.chosen.numpy(),
-            }
-        )
+        columns = {
+            "id": self.all_ids.numpy(),
+            "label": labels,
+            "score": self.scores.numpy(),
+            "chosen": self.chosen.numpy(),
+        }
+        return pa.table(columns if self.groups is None else columns | {"group": self.groups.numpy()})
 
     def to_parquet(self, path: str | Path) -> None:
         """Write `table` to `path`, whole or not at all."""
@@ -96,10 +102,15 @@ class Selection:
 def select(
     images: "ImageSet",
     *,
-    criterion: str | Criterion = "entropy",
+    criterion: str | Mapping[str, Any] | Criterion = "entropy",
     budget: str | int | float | Budget,
     seed: int = 0,
+    teacher: "Classifier | None" = None,
+    dedupe: bool = False,
+    function: Represent | None = None,
+    folder: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
+    watch: Progress | None = None,
 ) -> Selection:
     """Choose exactly as many distinct images as the budget says.
 
@@ -108,31 +119,84 @@ def select(
 
     Args:
         images: what to choose from; N images, labelled if the criterion or the budget goes by class.
-        criterion: a name of `CRITERIA`, or one's own.
+        criterion: a name of `CRITERIA`, parts joined by slashes ("hrgb/kmpc/ls"), a mapping of parts, or one's own.
         budget: a count (500), a share (0.1, "10%") or images per class ("50/class").
-        seed: of random criteria; the others do not depend on it.
+        seed: of random scores and orders, of clusterings and of what is trained; nothing else depends on it.
+        teacher: for criteria that ask one.
+        dedupe: choose among images of distinct content, see `distinct`; the budget counts those.
+        function: from pixels uint8 `[B, C, H, W]` to features `[B, D]`, for the representation "function".
+        folder: where networks that a criterion trains are kept; by default in limbeck's cache.
         progress: called after every scored batch with the number of images in it.
+        watch: told about training on the way.
 
     Raises:
-        UserError: unknown criterion; a budget that cannot be met exactly (see `Budget.resolve`); labels missing.
+        UserError: unknown criterion; a budget that cannot be met exactly (see `Budget.resolve`); labels or teacher
+            missing.
 
     Example:
         >>> images = lb.load("cifar10")
         >>> transfer_set = lb.select(images, criterion="entropy", budget="10%").transfer_set(images)
     """
     criterion, budget = find_criterion(criterion), parse_budget(budget)
+    means = make_means(teacher, folder, seed, watch, function)
+    check_means(criterion, images, means)
+    if dedupe:
+        images = distinct(images)
     n = budget.resolve(images, per_class=criterion.per_class)
-    scores = score_images(images, criterion, seed=seed, progress=progress)
-    ranking = rank(scores, images.ids, criterion.order)
-    positions = ALLOCATIONS[criterion.allocation](ranking, n, images.labels)
-    assert len(positions) == n
+    features = _space(images, criterion, means)
+    seen = features if criterion.space == criterion.representation else None
+    scores = score_images(images, criterion, seed=seed, means=means, progress=progress, features=seen)
+    positions, groups = allocate(criterion, n, scores, images.ids, images.labels, features, seed)
     return Selection(
         positions=positions,
         all_ids=images.ids,
         labels=images.labels,
         scores=scores,
+        groups=groups,
         criterion=criterion,
         budget=budget,
         seed=seed,
         source=images.name,
     )
+
+
+def allocate(
+    criterion: Criterion,
+    n: int,
+    scores: Tensor,
+    ids: Tensor,
+    labels: Tensor | None,
+    features: Tensor | None,
+    seed: int,
+) -> tuple[Tensor, Tensor | None]:
+    """Positions int64 `[n]` of the chosen images, most preferred first, and the group `[N]` of every image, if any."""
+    ranking = rank(scores, ids, criterion.order, seed=seed)
+
+    def ranked_features() -> Tensor:
+        assert features is not None, "allocations that measure distances are given features"
+        return features[ranking].float()
+
+    entry = ENTRIES[criterion.allocation]
+    ranked = Ranked(
+        scores=scores[ranking],
+        ids=ids[ranking],
+        labels=None if labels is None else labels[ranking],
+        features=cache(ranked_features),
+        options={name: criterion.option(name) for name in entry.options},
+        seed=seed,
+    )
+    rows, ranked_groups = ALLOCATIONS[criterion.allocation](ranked, n)
+    assert len(rows) == n
+    groups = None
+    if ranked_groups is not None:
+        groups = torch.empty_like(ranked_groups)
+        groups[ranking] = ranked_groups
+    return ranking[rows], groups
+
+
+def _space(images: "ImageSet", criterion: Criterion, means: Means) -> Tensor | None:
+    """Features `[N, D]` in which the criterion measures distances, or None if it measures none."""
+    if not criterion.space:
+        return None
+    options = representation_options(criterion, criterion.space)
+    return collect(images, representation(criterion.space, images, means, options))

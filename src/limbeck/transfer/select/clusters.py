@@ -1,0 +1,130 @@
+"""Groups of images that look alike: k-means, how many groups there are, and t-SNE maps."""
+
+import warnings
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import silhouette_score
+from torch import Tensor
+
+from limbeck.randomness import derive_seed
+
+_MANY = 10_000
+"""Rows from which k-means learns from batches of them."""
+_MAP_FROM, _MAP_DIMENSIONS, _PERPLEXITY = 50, 50, 30
+
+
+def cluster(features: Tensor, ids: Tensor, options: Mapping[str, Any], seed: int) -> Tensor:
+    """The cluster of every image, int64 `[N]`; numbered as they come, so that row 0 is in cluster 0.
+
+    Which images share a cluster depends on features, ids and seed, not on the order of the rows.
+
+    Args:
+        features: float `[N, D]`.
+        ids: int64 `[N]`.
+        options: `clusters`, or None to choose among `fewest`, `fewest` + `step` ... `most` by the silhouette of a
+            `sample` of the images. Never more than there are images; where even the fewest are, all are in one.
+        seed: of samples and first centres.
+    """
+    by_id = ids.argsort()
+    rows = features[by_id].float().numpy()
+    count = options["clusters"]
+    if count is None:
+        ks = range(options["fewest"], options["most"] + 1, options["step"])
+        count = choose_clusters(rows, ks, sample=options["sample"], seed=seed)
+    count = min(count, len(rows))
+    found = torch.zeros(len(rows), dtype=torch.int64)
+    if count > 1:
+        found[by_id] = torch.from_numpy(_k_means(rows, count, seed)).long()
+    return in_order_of_appearance(found)
+
+
+def choose_clusters(rows: np.ndarray, ks: range, *, sample: int, seed: int) -> int:
+    """The number of clusters, one of `ks`, whose k-means has the highest silhouette on a sample; 1 if none is possible.
+
+    Source: Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis", 1987.
+
+    Args:
+        rows: float32 `[N, D]`.
+        ks: the numbers tried; those not below the number of rows are passed over.
+        sample: rows on which clusterings are made and judged.
+        seed: of sample and clusterings.
+    """
+    if len(rows) > sample:
+        random = np.random.default_rng(derive_seed(seed, "select", "silhouette"))
+        rows = rows[np.sort(random.choice(len(rows), sample, replace=False))]
+    distances = _distances(rows)
+    best, highest = 1, -np.inf
+    for k in ks:
+        if not 2 <= k < len(rows):
+            continue
+        labels = _k_means(rows, k, seed)
+        found = len(np.unique(labels))
+        # All images alike make fewer clusters than asked for, and a silhouette compares at least two.
+        score = silhouette_score(distances, labels, metric="precomputed") if 2 <= found < len(rows) else -1.0
+        if score > highest:
+            best, highest = k, score
+    return best
+
+
+def map_of(features: Tensor, ids: Tensor, components: int, seed: int) -> Tensor:
+    """A t-SNE map of the images, float32 `[N, components]`, after PCA to 50 dimensions.
+
+    By openTSNE where it is installed (`pip install limbeck[maps]`), else by scikit-learn, which takes longer and
+    gives another map. Fewer than 50 images, or images that are all alike, stay where they are.
+
+    Source: van der Maaten and Hinton, "Visualizing data using t-SNE", JMLR 2008; Policar et al., "openTSNE", 2019.
+    """
+    by_id = ids.argsort()
+    rows = features[by_id].float().numpy()
+    if len(rows) < _MAP_FROM or not np.ptp(rows, axis=0).any():
+        return features.float()
+    state = derive_seed(seed, "select", "map") % 2**32
+    if rows.shape[1] > _MAP_DIMENSIONS and len(rows) > _MAP_DIMENSIONS:
+        rows = PCA(_MAP_DIMENSIONS, svd_solver="randomized", random_state=state).fit_transform(rows)
+    perplexity = min(_PERPLEXITY, (len(rows) - 1) // 3)
+    places = torch.empty(len(rows), components)
+    places[by_id] = torch.from_numpy(np.asarray(_embed(rows, components, perplexity, state), dtype=np.float32))
+    return places
+
+
+def _embed(rows: np.ndarray, components: int, perplexity: int, state: int) -> np.ndarray:
+    if find_spec("openTSNE") is not None:
+        from openTSNE import TSNE
+
+        return TSNE(components, perplexity=perplexity, random_state=state, n_jobs=1).fit(rows)
+    from sklearn.manifold import TSNE as SlowTSNE
+
+    return SlowTSNE(components, perplexity=perplexity, random_state=state).fit_transform(rows)
+
+
+def in_order_of_appearance(groups: Tensor) -> Tensor:
+    """The same groups, int64 `[N]`, numbered 0, 1 ... in the order of their first rows."""
+    known, renamed = groups.unique(return_inverse=True)
+    first = torch.full((len(known),), len(groups)).scatter_reduce(0, renamed, torch.arange(len(groups)), "amin")
+    return first.argsort().argsort()[renamed]
+
+
+def _k_means(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
+    state = derive_seed(seed, "select", "k-means", count) % 2**32
+    with warnings.catch_warnings():
+        # Fewer distinct images than clusters leave clusters empty, which all shares allow for.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        if len(rows) < _MANY:
+            return KMeans(count, random_state=state).fit_predict(rows)
+        return MiniBatchKMeans(count, batch_size=4096, random_state=state).fit_predict(rows)
+
+
+def _distances(rows: np.ndarray) -> np.ndarray:
+    """Euclidean distances between all rows, float32 `[N, N]`, with an exact zero diagonal."""
+    squares = np.einsum("nd,nd->n", rows, rows)
+    distances = squares[:, None] + squares[None] - 2 * (rows @ rows.T)
+    distances = np.sqrt(np.maximum(distances, 0, out=distances), out=distances)
+    np.fill_diagonal(distances, 0)
+    return distances

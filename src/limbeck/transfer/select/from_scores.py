@@ -1,0 +1,281 @@
+"""Selecting from a table of scores alone: no images are read, and memory does not grow with the table."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from limbeck.data import TransferSet
+from limbeck.errors import UserError, unknown_name
+from limbeck.files import atomic_path
+from limbeck.transfer.select.allocation import shares, stratum_of
+from limbeck.transfer.select.budget import Budget, parse_budget
+from limbeck.transfer.select.catalogue import Criterion, find_criterion
+from limbeck.transfer.select.radix import Keys, Thresholds, smallest, sortable
+from limbeck.transfer.select.scores import uniform53
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet
+
+ROWS = 2**20
+METADATA = b"limbeck"
+FROM_SCORES = ("top-n", "top-n-per-class", "coverage")
+"""Allocations that measure no distances, one class after another or all at once."""
+
+
+class ScoreTable:
+    """A Parquet file of id, label and scores, read a million rows at a time.
+
+    Args:
+        path: with columns `id` (int64, distinct), `label` (int, may be null) and one for each score.
+
+    Raises:
+        UserError: no such file, not Parquet, or without ids.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            # Arrow's read-ahead would keep every row group that was read until the last.
+            self._file = pq.ParquetFile(self.path, pre_buffer=False)
+        except FileNotFoundError:
+            raise UserError(f"there is no table of scores {str(path)!r}; `limbeck score` makes one.") from None
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(f"{str(path)!r} is no Parquet file of scores ({error}).") from error
+        names = self._file.schema_arrow.names
+        if "id" not in names:
+            raise UserError(f"{str(path)!r} must have a column 'id', got {', '.join(names)}.")
+        self.columns = tuple(name for name in names if name not in ("id", "label"))
+        self.about: dict[str, Any] = json.loads((self._file.schema_arrow.metadata or {}).get(METADATA, b"{}"))
+
+    def __len__(self) -> int:
+        return self._file.metadata.num_rows
+
+    @property
+    def name(self) -> str:
+        return self.about.get("name", self.path.stem)
+
+    def batches(self, *columns: str) -> Iterator[dict[str, np.ndarray]]:
+        """Columns as arrays `[B]`, scores as float64."""
+        for batch in self._file.iter_batches(ROWS, columns=list(columns)):
+            arrays = {name: batch[name].to_numpy(zero_copy_only=False) for name in columns}
+            yield {name: array.astype(_KINDS.get(name, np.float64), copy=False) for name, array in arrays.items()}
+
+    @cached_property
+    def sizes(self) -> np.ndarray | None:
+        """Images of each class, int64 `[K]`, or None without labels."""
+        if "label" not in self._file.schema_arrow.names:
+            return None
+        counts = np.zeros(len(self.about.get("classes", ())), dtype=np.int64)
+        for batch in self._file.iter_batches(ROWS, columns=["label"]):
+            if batch["label"].null_count:
+                return None
+            found = np.bincount(batch["label"].to_numpy())
+            grown = np.zeros(max(len(found), len(counts)), dtype=np.int64)
+            grown[: len(counts)] += counts
+            grown[: len(found)] += found
+            counts = grown
+        return counts
+
+    # What a budget is resolved against, as of an image set.
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        return self.sizes
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        names = tuple(self.about.get("classes", ()))
+        count = 0 if self.sizes is None else len(self.sizes)
+        return names if len(names) >= count else tuple(map(str, range(count)))
+
+    def class_counts(self) -> Tensor:
+        assert self.sizes is not None, "budgets per class are refused for unlabelled tables before"
+        return torch.from_numpy(self.sizes)
+
+
+_KINDS = {"id": np.int64, "label": np.int64}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableSelection:
+    """What was chosen from a table of scores, read again from the table whenever it is asked for.
+
+    Attributes:
+        table: where the scores are.
+        count: how many were chosen.
+        criterion, budget, seed: how.
+    """
+
+    table: ScoreTable
+    count: int
+    criterion: Criterion
+    budget: Budget
+    seed: int
+    _chosen: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
+
+    @cached_property
+    def ids(self) -> Tensor:
+        """Ids of the chosen images, int64 `[n]`, in the order of the table."""
+        return torch.from_numpy(np.concatenate([ids for ids, _ in self._chosen()]))
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write id and score of the chosen images to `path`, whole or not at all, in memory that does not grow."""
+        schema = pa.schema([("id", pa.int64()), ("score", pa.float64())])
+        with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+            for ids, scores in self._chosen():
+                writer.write_table(pa.table({"id": ids, "score": scores}, schema=schema))
+
+    def transfer_set(self, images: "ImageSet") -> TransferSet:
+        """The chosen images with their provenance; `images` is the set that was scored."""
+        ids, scores = (torch.from_numpy(np.concatenate(column)) for column in zip(*self._chosen(), strict=True))
+        maker = f"select/{self.criterion.name}"
+        provenance = {
+            "source": [self.table.name] * len(ids),
+            "source_id": ids,
+            "score": scores,
+            "maker": [maker] * len(ids),
+        }
+        about = {
+            "maker": maker,
+            "criterion": self.criterion.described(),
+            "budget": self.budget.label,
+            "seed": self.seed,
+        }
+        return TransferSet(images.subset(ids), provenance=provenance, about=about)
+
+
+def select_from_scores(
+    table: str | Path | ScoreTable,
+    *,
+    criterion: str | Mapping[str, Any] | Criterion,
+    budget: str | int | float | Budget,
+    seed: int = 0,
+) -> TableSelection:
+    """The images that `select` would choose, from their scores alone.
+
+    Args:
+        table: made by `score_table`; only the columns of the criterion are read.
+        criterion: as for `select`; allocations that measure distances need the images.
+        budget: as for `select`.
+        seed: of random scores and orders.
+
+    Raises:
+        UserError: the table lacks the criterion's scores or holds some that are not finite; see `select`.
+
+    Example:
+        >>> select_from_scores("scores.parquet", criterion="entropy", budget="10%").to_parquet("chosen.parquet")
+    """
+    table = table if isinstance(table, ScoreTable) else ScoreTable(table)
+    criterion, budget = find_criterion(criterion), parse_budget(budget)
+    _check(table, criterion)
+    n = budget.resolve(table, per_class=criterion.per_class)
+    rows = _Rows(table, criterion, seed)
+    if criterion.allocation == "coverage":
+        thresholds, read = _coverage(rows, n, criterion)
+    else:
+        sizes = np.array([len(table)]) if not criterion.per_class else table.class_counts().numpy()
+        quotas = shares(n, torch.from_numpy(sizes)).numpy()
+        read = rows.by_class if criterion.per_class else rows.all_together
+        thresholds = smallest(lambda: (keys for keys, _ in read()), quotas, sizes)
+
+    def chosen() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for keys, scores in read():
+            mask = thresholds.chosen(*keys)
+            yield keys[2][mask], scores[mask]
+
+    return TableSelection(table=table, count=n, criterion=criterion, budget=budget, seed=seed, _chosen=chosen)
+
+
+def _check(table: ScoreTable, criterion: Criterion) -> None:
+    if criterion.allocation not in FROM_SCORES:
+        raise UserError(
+            f"allocation {criterion.allocation!r} needs more than a table of scores; choose from the images, or use "
+            f"{', '.join(map(repr, FROM_SCORES))}."
+        )
+    if criterion.score != "random" and criterion.column not in table.columns:
+        hint = f"score the images by {criterion.name!r} first (`limbeck score`)."
+        raise unknown_name(f"column of {str(table.path)!r}:", criterion.column, table.columns, hint)
+
+
+Read = Callable[[], Iterator[tuple[Keys, np.ndarray]]]
+
+
+class _Rows:
+    """Passes over a table: groups, keys and ids of its rows, and their scores."""
+
+    def __init__(self, table: ScoreTable, criterion: Criterion, seed: int) -> None:
+        self.table = table
+        self.criterion = criterion
+        self.seed = seed
+
+    def all_together(self) -> Iterator[tuple[Keys, np.ndarray]]:
+        for ids, scores, _ in self.read():
+            yield (np.zeros(len(ids), dtype=np.int64), self.keys(ids, scores), ids), scores
+
+    def by_class(self) -> Iterator[tuple[Keys, np.ndarray]]:
+        for ids, scores, labels in self.read("label"):
+            yield (labels["label"], self.keys(ids, scores), ids), scores
+
+    def read(self, *more: str) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]]:
+        """(ids, scores, the other columns) of a million rows at a time."""
+        random = self.criterion.score == "random"
+        columns = ["id", *more] if random else ["id", self.criterion.column, *more]
+        for batch in self.table.batches(*columns):
+            ids = batch["id"]
+            scores = self.uniform(ids, "random") if random else batch[self.criterion.column]
+            if not np.isfinite(scores).all():
+                first = ids[~np.isfinite(scores)][0]
+                raise UserError(
+                    f"column {self.criterion.column!r} of {str(self.table.path)!r} is not finite for id {first}; "
+                    "choose another criterion."
+                )
+            yield ids, scores, batch
+
+    def keys(self, ids: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """uint64 `[B]`, smallest for the most preferred."""
+        if self.criterion.order == "random":
+            return sortable(self.uniform(ids, "order"), descending=False)
+        return sortable(scores, descending=self.criterion.order == "highest")
+
+    def uniform(self, ids: np.ndarray, purpose: str) -> np.ndarray:
+        return uniform53(_tensor(ids), self.seed, purpose).numpy()
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """Arrow's memory is read-only, which tensors cannot be."""
+    return torch.from_numpy(np.require(array, requirements="W"))
+
+
+def _coverage(rows: _Rows, n: int, criterion: Criterion) -> tuple[Thresholds, Read]:
+    """As `allocation.coverage`: cut off the hardest, find the strata, draw from each."""
+    total = len(rows.table)
+    hardest = min(int(criterion.option("cutoff") * total), total - n)
+    cut = smallest(lambda: (keys for keys, _ in rows.all_together()), np.array([hardest]), np.array([total]))
+    lowest, highest = np.inf, -np.inf
+    for keys, scores in rows.all_together():
+        kept = scores[~cut.chosen(*keys)]
+        if len(kept):
+            lowest, highest = min(lowest, kept.min()), max(highest, kept.max())
+    low, high = torch.tensor(lowest, dtype=torch.float64), torch.tensor(highest, dtype=torch.float64)
+    count = criterion.option("strata")
+
+    def read() -> Iterator[tuple[Keys, np.ndarray]]:
+        for keys, scores in rows.all_together():
+            strata = stratum_of(_tensor(scores), low, high, count).numpy()
+            strata[cut.chosen(*keys)] = -1
+            yield (strata, sortable(rows.uniform(keys[2], "order"), descending=False), keys[2]), scores
+
+    sizes = np.zeros(count, dtype=np.int64)
+    for (strata, _, _), _ in read():
+        sizes += np.bincount(strata[strata >= 0], minlength=count)
+    quotas = shares(n, torch.from_numpy(sizes)).numpy()
+    return smallest(lambda: (keys for keys, _ in read()), quotas, sizes), read

@@ -1,0 +1,215 @@
+"""The parts that selection criteria are made of, by name, without importing torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Order = Literal["highest", "lowest", "random"]
+
+Kind = Literal["nothing", "shares", "entropies", "values", "logits", "any"]
+"""What the numbers of a representation mean, which says the scores that can read it."""
+
+
+@dataclass(frozen=True)
+class RepresentationEntry:
+    """What is seen of an image.
+
+    Attributes:
+        summary: one line for listings.
+        kind: what its numbers mean.
+        score: the score that reads it where none is named.
+        short: the name on the command line of the published code.
+        reads: "pixels", the "teacher", the whole "set" first, a "function" of the user's, or "nothing".
+        options: what can be set, with the defaults.
+    """
+
+    summary: str
+    kind: Kind
+    score: str
+    short: str = ""
+    reads: Literal["nothing", "pixels", "set", "teacher", "function"] = "pixels"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScoreEntry:
+    """How an image is judged by what is seen of it.
+
+    Attributes:
+        summary: one line for listings.
+        kinds: representations that it can read; empty for scores that read none.
+        representation: the one it reads where none is named.
+        labels: whether it compares with labels.
+        head: whether it reads the weights of the teacher's last layer.
+        trains: whether a network is trained to find it.
+        options: what can be set, with the defaults.
+    """
+
+    summary: str
+    kinds: tuple[Kind, ...]
+    representation: str = "none"
+    labels: bool = False
+    head: bool = False
+    trains: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reads_features(self) -> bool:
+        return bool(self.kinds)
+
+
+@dataclass(frozen=True)
+class AllocationEntry:
+    """How a budget is spread over the scores.
+
+    Attributes:
+        summary: one line for listings.
+        short: the name on the command line of the published code.
+        per_class: whether every class gets an equal share, within which the rest happens.
+        space: the representation in which it measures distances where none is named ("" for the criterion's own);
+            None where it measures none.
+        options: what can be set, with the defaults.
+    """
+
+    summary: str
+    short: str = ""
+    per_class: bool = False
+    space: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+REPRESENTATIONS = {
+    "none": RepresentationEntry(
+        "nothing: the score needs no pixels, and none are read", "nothing", "random", reads="nothing"
+    ),
+    "grayscale-histogram": RepresentationEntry(
+        "share of the pixels at each of the 256 levels of the gray image", "shares", "entropy", "hg"
+    ),
+    "rgb-histogram": RepresentationEntry("the same of red, green and blue, side by side", "shares", "entropy", "hrgb"),
+    "average-adjusted-histogram": RepresentationEntry(
+        "distance of the gray histogram from the whole set's average one", "shares", "entropy", "aah", reads="set"
+    ),
+    "patch-entropies": RepresentationEntry(
+        "entropy of the gray levels in every patch of 8x8 pixels, in bits", "entropies", "patch-entropy-sum", "pev"
+    ),
+    "grayscale": RepresentationEntry("the gray image itself", "values", "variance"),
+    "pixels": RepresentationEntry("the image itself, in [0, 1]", "values", "variance"),
+    "autoencoder-codes": RepresentationEntry(
+        "codes of a convolutional autoencoder trained on the set",
+        "shares",
+        "entropy",
+        "cfv",
+        reads="set",
+        options={"epochs": 50},
+    ),
+    "teacher-logits": RepresentationEntry("the teacher's answer", "logits", "entropy", "lv", reads="teacher"),
+    "function": RepresentationEntry(
+        "whatever a function of one's own makes of the pixels, from Python", "any", "variance", reads="function"
+    ),
+    "teacher-embedding": RepresentationEntry(
+        "what the teacher's last layer sees", "values", "variance", reads="teacher"
+    ),
+}
+
+SCORES = {
+    "random": ScoreEntry("uniform in [0, 1), from the seed and the image's id", ()),
+    "entropy": ScoreEntry(
+        "Shannon entropy of the representation, in nats; of logits, of their softmax",
+        ("shares", "logits"),
+        "grayscale-histogram",
+    ),
+    "variance": ScoreEntry(
+        "variance of the representation's numbers", ("values", "shares", "logits", "entropies"), "grayscale"
+    ),
+    "patch-entropy-sum": ScoreEntry("sum of the patches' entropies, in bits", ("entropies",), "patch-entropies"),
+    "margin": ScoreEntry("the teacher's first probability less its second", ("logits",), "teacher-logits"),
+    "least-confidence": ScoreEntry("1 less the teacher's first probability", ("logits",), "teacher-logits"),
+    "el2n": ScoreEntry(
+        "distance of the teacher's probabilities from the label's", ("logits",), "teacher-logits", labels=True
+    ),
+    "minimal-margin": ScoreEntry(
+        "distance of the embedding from the teacher's nearest decision boundary",
+        ("logits",),
+        "teacher-logits",
+        head=True,
+    ),
+    "forgetting": ScoreEntry(
+        "how often a network that learns the images gets one wrong again",
+        (),
+        labels=True,
+        trains=True,
+        options={"model": "convnet_d3", "epochs": 10},
+    ),
+}
+
+_CLUSTERS = {"clusters": None, "fewest": 10, "most": 30, "step": 2, "sample": 5000}
+
+_WHOLE = {
+    "top-n": AllocationEntry("the n first of the whole set", "tn"),
+    "k-means": AllocationEntry(
+        "the first of every cluster, as many as its share of the images", "km", space="", options=_CLUSTERS
+    ),
+    "manifold": AllocationEntry(
+        "clusters of a t-SNE map in turn, one image each time round",
+        "ml",
+        space="pixels",
+        options={"clusters": 100, "components": 2},
+    ),
+    "coverage": AllocationEntry(
+        "equally many of every stratum of the scores, the hardest left out",
+        options={"strata": 50, "cutoff": 0.0},
+    ),
+    "k-centre": AllocationEntry("always the image farthest from all that are chosen", space=""),
+    "herding": AllocationEntry("images whose mean follows the mean of all", space=""),
+}
+
+ALLOCATIONS = {
+    name: entry
+    for whole, one in _WHOLE.items()
+    for name, entry in (
+        (whole, one),
+        (
+            f"{whole}-per-class",
+            AllocationEntry(
+                "the first of every class, in equal shares" if whole == "top-n" else f"{whole} within every class",
+                {"tn": "tnpc", "km": "kmpc"}.get(one.short, ""),
+                per_class=True,
+                space=one.space,
+                options=one.options,
+            ),
+        ),
+    )
+}
+
+ORDERS = {"highest": "hs", "lowest": "ls", "random": "rng"}
+"""Which scores come first, and the published code's short names."""
+
+_LONG = {
+    "histograms_grayscale": "grayscale-histogram",
+    "histograms_rgb": "rgb-histogram",
+    "average_adjusted_histograms": "average-adjusted-histogram",
+    "compressed_feature_vectors": "autoencoder-codes",
+    "logits_vectors": "teacher-logits",
+    "patch_entropy_vectors": "patch-entropies",
+    "top_n": "top-n",
+    "top_n_per_category": "top-n-per-class",
+    "kmeans": "k-means",
+    "kmeans_per_category": "k-means-per-class",
+    "manifold_learning": "manifold",
+    "highest_score": "highest",
+    "lowest_score": "lowest",
+    "patches_entropies_sum": "patch-entropy-sum",
+}
+
+ALIASES: dict[str, str] = {
+    **_LONG,
+    **{entry.short: name for name, entry in REPRESENTATIONS.items() if entry.short},
+    **{entry.short: name for name, entry in ALLOCATIONS.items() if entry.short},
+    **{short: name for name, short in ORDERS.items()},
+}
+"""Names of the published code's command line, long and short -> ours."""
+
+
+def full_name(name: str) -> str:
+    """Our name of a part for any of its names; an unknown one stays as it is."""
+    return ALIASES.get(name, name)

@@ -1,0 +1,212 @@
+"""Scoring into a Parquet table, shard by shard: resumable, in memory that does not grow, by one worker or many."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.files import atomic_path, atomic_write_text, disk_errors
+from limbeck.training.progress import Progress, Silent
+from limbeck.transfer.select.catalogue import Criterion, find_criterion
+from limbeck.transfer.select.features import Means, batch_size_for, check_means, histogram_sum, make_means
+from limbeck.transfer.select.from_scores import METADATA
+from limbeck.transfer.select.scoring import score_images
+from limbeck.transfer.select.workers import run_shards
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet
+    from limbeck.models import Classifier
+
+SHARD = 2**16
+"""Images of a shard, rounded to whole batches; what a kill makes to be done again."""
+
+
+def score_table(
+    images: "ImageSet | Callable[[], ImageSet]",
+    path: str | Path,
+    *,
+    criteria: Sequence[str | Mapping[str, Any] | Criterion] = ("entropy",),
+    seed: int = 0,
+    teacher: "Classifier | None" = None,
+    folder: str | Path | None = None,
+    workers: int = 1,
+    shard: int = SHARD,
+    progress: Progress | None = None,
+) -> Path:
+    """Writes id, label and the scores of every image to `path`, for `select_from_scores`.
+
+    Finished shards lie in `<path>.parts` until all are there. A scoring that was stopped or killed goes on with them;
+    neither that nor the number of workers changes the table.
+
+    Args:
+        images: what to score, or a function that loads them, which every worker calls for itself.
+        path: the Parquet file to make; never overwritten.
+        criteria: whose scores to compute, as for `select`; those that share one make one column. Random scores need
+            no column.
+        seed: of what is trained on the way.
+        teacher: for criteria that ask one.
+        folder: where networks that a criterion trains are kept.
+        workers: processes; more than one need Ray (`pip install limbeck[scale]`), on this machine or the cluster that
+            Ray is connected to, whose nodes must then share the disk of `path`.
+        shard: images at a time.
+        progress: who watches.
+
+    Raises:
+        UserError: `path` exists, a criterion lacks what it needs, Ray is missing, or the parts are of other images.
+
+    Example:
+        >>> score_table(lb.load("cifar10"), "scores.parquet", criteria=["entropy", "variance"])
+    """
+    path = Path(path)
+    if path.exists():
+        raise UserError(f"{str(path)!r} exists already and is never overwritten; choose another --out.")
+    if workers < 1 or shard < 1:
+        name, value = ("workers", workers) if workers < 1 else ("shard", shard)
+        raise UserError(f"`{name}` must be at least 1, got {value}.")
+    here = images() if callable(images) else images
+    columns = _columns(criteria)
+    watch = progress or Silent()
+    means = make_means(teacher, folder, seed, watch if workers == 1 else None)  # who watches cannot move to a worker
+    for criterion in columns.values():
+        check_means(criterion, here, means)
+        if criterion.representation == "function":
+            raise UserError("a `function` has no name to resume by; select from the images themselves with it.")
+
+    batch = batch_size_for(here)
+    shards = torch.arange(len(here)).split(-(-shard // batch) * batch)
+    parts = path.with_name(f"{path.name}.parts")
+    about = {"name": here.name, "classes": list(here.classes), "columns": list(columns), "seed": seed}
+    _claim(parts, {**about, "images": _identity(here), "shard": len(shards[0]), "teacher": _weights(teacher)})
+    make = _Maker(images, columns, means, parts, len(shards[0]))
+    if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
+        run_shards(make, "add_up", _missing(parts, len(shards), "npy"), workers, watch, "average histogram")
+    run_shards(make, "score", _missing(parts, len(shards), "parquet"), workers, watch, "scoring")
+    _join(parts, len(shards), path, about)
+    shutil.rmtree(parts)
+    return path
+
+
+class Shards:
+    """What a worker does with one shard after another.
+
+    Args:
+        images: of the whole set.
+        columns: name -> criterion.
+        means: teacher, folder, seed.
+        parts: folder of finished shards.
+        size: images of a shard.
+    """
+
+    def __init__(
+        self, images: "ImageSet", columns: Mapping[str, Criterion], means: Means, parts: Path, size: int
+    ) -> None:
+        self.images = images
+        self.columns = columns
+        self.means = means
+        self.parts = parts
+        self.positions = torch.arange(len(images)).split(size)
+
+    def add_up(self, index: int) -> int:
+        """Keeps the sum of the shard's gray histograms; returns the number of images."""
+        total = histogram_sum(self.images, self.positions[index])
+        with atomic_path(self.parts / f"{index:06d}.npy") as temporary:
+            np.save(temporary, total.numpy())
+        return len(self.positions[index])
+
+    def score(self, index: int) -> int:
+        """Keeps the shard's part of the table; returns the number of images."""
+        part = self.images.subset(self.images.ids[self.positions[index]])
+        columns: dict[str, Any] = {"id": part.ids.numpy()}
+        if part.labels is not None:
+            columns["label"] = part.labels.numpy()
+        for name, criterion in self.columns.items():
+            scores = score_images(
+                part, criterion, seed=self.means.seed, means=self.means, whole=self._context(criterion)
+            )
+            columns[name] = scores.numpy()
+        with atomic_path(self.parts / f"{index:06d}.parquet") as temporary:
+            pq.write_table(pa.table(columns), temporary)
+        return len(part)
+
+    def _context(self, criterion: Criterion) -> "ImageSet | Tensor":
+        """The whole set, or its average histogram where that is all that is wanted of it."""
+        if criterion.representation != "average-adjusted-histogram":
+            return self.images
+        sums = [np.load(self.parts / f"{index:06d}.npy") for index in range(len(self.positions))]
+        return torch.from_numpy(np.sum(sums, axis=0)) / len(self.images)
+
+
+class _Maker:
+    """Makes `Shards` in whatever process it is called."""
+
+    def __init__(
+        self,
+        images: "ImageSet | Callable[[], ImageSet]",
+        columns: Mapping[str, Criterion],
+        means: Means,
+        parts: Path,
+        size: int,
+    ) -> None:
+        self.images = images
+        self.rest = (columns, means, parts.absolute(), size)
+
+    def __call__(self) -> Shards:
+        return Shards(self.images() if callable(self.images) else self.images, *self.rest)
+
+
+def _columns(criteria: Sequence[str | Mapping[str, Any] | Criterion]) -> dict[str, Criterion]:
+    found = [find_criterion(one) for one in criteria]
+    return {one.column: one for one in found if one.score != "random"}
+
+
+def _identity(images: "ImageSet") -> str:
+    """Stands for ids and labels; pixels would take a pass over all images."""
+    digest = hashlib.blake2b(repr((images.name, images.shape)).encode(), digest_size=8)
+    digest.update(images.ids.numpy().tobytes())
+    if images.labels is not None:
+        digest.update(images.labels.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _weights(teacher: "Classifier | None") -> str | None:
+    if teacher is None:
+        return None
+    digest = hashlib.blake2b(teacher.name.encode(), digest_size=8)
+    for name, value in sorted(teacher.state_dict().items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _claim(parts: Path, plan: dict[str, Any]) -> None:
+    """Makes the folder of parts, or finds it of the same plan."""
+    with disk_errors(parts):
+        parts.mkdir(parents=True, exist_ok=True)
+    written = parts / "plan.json"
+    if not written.exists():
+        atomic_write_text(written, json.dumps(plan, indent=1) + "\n")
+    elif json.loads(written.read_text()) != plan:
+        raise UserError(
+            f"{str(parts)!r} holds parts of another scoring (other images, criteria, seed, teacher or shards); remove "
+            "it, or choose another --out."
+        )
+
+
+def _missing(parts: Path, count: int, suffix: str) -> list[int]:
+    return [index for index in range(count) if not (parts / f"{index:06d}.{suffix}").exists()]
+
+
+def _join(parts: Path, count: int, path: Path, about: dict[str, Any]) -> None:
+    """One file of all parts, in the order of the set, a row group each."""
+    schema = pq.read_schema(parts / "000000.parquet").with_metadata({METADATA: json.dumps(about)})
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for index in range(count):
+            writer.write_table(pq.read_table(parts / f"{index:06d}.parquet").replace_schema_metadata(schema.metadata))
