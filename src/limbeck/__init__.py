@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from limbeck.models.weights import save as save_model
     from limbeck.models.zoo import create, wrap
     from limbeck.transfer.select.catalogue import Criterion
+    from limbeck.transfer.select.from_scores import select_from_scores
+    from limbeck.transfer.select.score_tables import score_table
     from limbeck.transfer.select.selection import Selection, select
 
 __version__ = "0.1.0"
@@ -40,7 +42,9 @@ __all__ = [
     "load_model",
     "probe",
     "save_model",
+    "score_table",
     "select",
+    "select_from_scores",
     "wrap",
 ]
 
@@ -62,7 +66,9 @@ __getattr__ = lazy_exports(
         "load_model": "limbeck.models.weights:load",
         "probe": "limbeck.api",
         "save_model": "limbeck.models.weights:save",
+        "score_table": "limbeck.transfer.select.score_tables",
         "select": "limbeck.transfer.select.selection",
+        "select_from_scores": "limbeck.transfer.select.from_scores",
         "wrap": "limbeck.models.zoo",
     },
 )

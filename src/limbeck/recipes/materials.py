@@ -1,7 +1,7 @@
 """What a run works with: images, teacher, a fresh student; loaded once, shared by all runs of a comparison."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class Materials:
         teacher: or None.
         soft_labels: [N, K] aligned with `train`, where a transfer set brought them.
         make_student: seed -> a fresh student, where Python gives one instead of a recipe's name.
+        answers: what selections asked the teacher about `train`, for those to come.
     """
 
     train: ImageSet
@@ -59,6 +60,7 @@ class Materials:
     teacher: Classifier | None = None
     soft_labels: Tensor | None = None
     make_student: Callable[[int], Classifier] | None = None
+    answers: dict[str, Tensor] = field(default_factory=dict)
 
     @cached_property
     def teacher_test_logits(self) -> Tensor | None:

@@ -240,6 +240,7 @@ def _transfer_set(
         seed=recipe.seed,
         teacher=materials.teacher,
         watch=progress,
+        known=materials.answers,
     )
     ids = selection.ids.sort().values
     soft_labels = materials.soft_labels

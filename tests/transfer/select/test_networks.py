@@ -11,7 +11,7 @@ from limbeck.models import create, wrap
 from limbeck.training import Interrupted
 from limbeck.training.batches import BatchStream
 from limbeck.training.checkpoint import Checkpoint
-from limbeck.transfer.select import CRITERIA, select
+from limbeck.transfer.select import CRITERIA, features, select
 from limbeck.transfer.select import autoencoder as autoencoders
 from limbeck.transfer.select.autoencoder import Autoencoder, prepared, trained_encoder
 from limbeck.transfer.select.features import Means, collect, representation
@@ -44,6 +44,25 @@ def test_teacher_features_are_its_answers(teacher):
     assert torch.equal(collect(images, representation("teacher-logits", images, means)), logits)
     assert teacher.training
     teacher.eval()
+
+
+def test_what_is_known_is_not_asked_again(teacher, monkeypatch):
+    images, known = natural(40), {}
+    alone = {name: select(images, criterion=name, budget=12, teacher=teacher) for name in ASKING}
+    first = {name: select(images, criterion=name, budget=12, teacher=teacher, known=known) for name in ASKING}
+    assert known.keys() == {"teacher-logits", "teacher-embedding"}
+    monkeypatch.setattr(features, "_ask", lambda *_: pytest.fail("the teacher was asked again"))
+    for name in ASKING:
+        again = select(images, criterion=name, budget=12, teacher=teacher, known=known)
+        for one in (first[name], again):
+            assert torch.equal(one.ids, alone[name].ids)
+            assert torch.equal(one.scores, alone[name].scores)
+
+
+def test_known_answers_are_of_all_images(teacher):
+    images, known = natural(40), {}
+    select(images, criterion="margin", budget=12, teacher=teacher, known=known, dedupe=True)
+    assert not known
 
 
 def test_the_least_margins_are_chosen(teacher):

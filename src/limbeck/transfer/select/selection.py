@@ -20,11 +20,15 @@ from limbeck.transfer.select.catalogue import Criterion, find_criterion
 from limbeck.transfer.select.duplicates import distinct
 from limbeck.transfer.select.features import Means, Represent, check_means, collect, make_means, representation
 from limbeck.transfer.select.parts import ALLOCATIONS as ENTRIES
+from limbeck.transfer.select.parts import REPRESENTATIONS
 from limbeck.transfer.select.scoring import representation_options, score_images
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
     from limbeck.models import Classifier
+
+_KEPT = 2**30
+"""Bytes of a teacher's answers that are kept for later selections."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -111,6 +115,7 @@ def select(
     folder: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
     watch: Progress | None = None,
+    known: dict[str, Tensor] | None = None,
 ) -> Selection:
     """Choose exactly as many distinct images as the budget says.
 
@@ -128,6 +133,8 @@ def select(
         folder: where networks that a criterion trains are kept; by default in limbeck's cache.
         progress: called after every scored batch with the number of images in it.
         watch: told about training on the way.
+        known: what earlier calls asked the same teacher about the same images; what this one asks is put there, too,
+            where it takes no more than a gibibyte.
 
     Raises:
         UserError: unknown criterion; a budget that cannot be met exactly (see `Budget.resolve`); labels or teacher
@@ -141,10 +148,12 @@ def select(
     means = make_means(teacher, folder, seed, watch, function)
     check_means(criterion, images, means)
     if dedupe:
-        images = distinct(images)
+        images, known = distinct(images), None
     n = budget.resolve(images, per_class=criterion.per_class)
-    features = _space(images, criterion, means)
+    features = _whole(images, criterion, criterion.space, means, known) if criterion.space else None
     seen = features if criterion.space == criterion.representation else None
+    if seen is None and known is not None and _worth_keeping(images, criterion.representation, means):
+        seen = _whole(images, criterion, criterion.representation, means, known)
     scores = score_images(images, criterion, seed=seed, means=means, progress=progress, features=seen)
     positions, groups = allocate(criterion, n, scores, images.ids, images.labels, features, seed)
     return Selection(
@@ -194,9 +203,20 @@ def allocate(
     return ranking[rows], groups
 
 
-def _space(images: "ImageSet", criterion: Criterion, means: Means) -> Tensor | None:
-    """Features `[N, D]` in which the criterion measures distances, or None if it measures none."""
-    if not criterion.space:
-        return None
-    options = representation_options(criterion, criterion.space)
-    return collect(images, representation(criterion.space, images, means, options))
+def _whole(
+    images: "ImageSet", criterion: Criterion, name: str, means: Means, known: dict[str, Tensor] | None
+) -> Tensor:
+    """Features `[N, D]` of the whole set in the representation `name`."""
+    if known is not None and name in known:
+        return known[name]
+    features = collect(images, representation(name, images, means, representation_options(criterion, name)))
+    if known is not None and REPRESENTATIONS[name].reads == "teacher" and features.nbytes <= _KEPT:
+        known[name] = features
+    return features
+
+
+def _worth_keeping(images: "ImageSet", name: str, means: Means) -> bool:
+    """Whether the teacher's answers, of which a score sees a batch at a time, are few enough to be kept whole."""
+    if name != "teacher-logits" or means.teacher is None:
+        return False
+    return len(images) * means.teacher.num_classes * torch.float32.itemsize <= _KEPT
