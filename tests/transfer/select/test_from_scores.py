@@ -95,7 +95,7 @@ def test_chosen_rows_are_written_with_their_scores(tmp_path):
             2,
             "allocation 'k-means' needs more than a table of scores; choose from the images, or use",
         ),
-        ("variance/tn", 2, "unknown column of .*: 'variance:grayscale'.*score the images by 'variance/tn' first"),
+        ("variance/tn", 2, "unknown column of .*: 'variance:grayscale'.*Score the images by 'variance/tn' first"),
         ("entropy-whole", 9, "`budget` must be at most the 4 images of 'scores', got 9 images"),
         ("entropy", 2, "needs labels, and 'scores' has none"),
         ("entropy-whole", "1/class", "needs labels"),

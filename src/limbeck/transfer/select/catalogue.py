@@ -122,7 +122,7 @@ class Criterion:
         known = self._default_options()
         for name, value in self.options.items():
             if name not in known:
-                raise unknown_name(f"option of criterion {self.name!r}:", str(name), known)
+                raise unknown_name(f"option of criterion {self.name!r}:", str(name), known, _has(known))
             _check_option(name, value, known[name])
         if self.order == "random" and self.option("cutoff"):
             raise UserError("`cutoff` leaves out the hardest images, of which order 'random' knows none; set it to 0.")
@@ -173,6 +173,13 @@ _FAMILIES: dict[str, Mapping[str, Any]] = {
 
 _AT_LEAST = {"cutoff": 0.0, "fewest": 2, "most": 2, "sample": 10}
 """Of the others, 1."""
+
+
+_LISTING = "`limbeck ls criteria` lists them all."
+
+
+def _has(options: Mapping[str, Any]) -> str:
+    return "" if options else "Its parts have no options."
 
 
 def _check_option(name: str, value: Any, default: Any) -> None:
@@ -287,7 +294,7 @@ def find_criterion(criterion: "str | Mapping[str, Any] | Criterion") -> Criterio
         return CRITERIA[criterion]
     if "/" in criterion or any(full_name(criterion) in family for family in _FAMILIES.values()):
         return _from_text(criterion)
-    raise unknown_name("criterion", criterion, CRITERIA, "`limbeck ls criteria` lists them all")
+    raise unknown_name("criterion", criterion, CRITERIA, _LISTING)
 
 
 def criterion_of(name: str, parts: Mapping[str, str | None], options: Sequence[str]) -> Criterion:
@@ -346,7 +353,7 @@ def _from_text(text: str) -> Criterion:
         found = [part for part in ("representation", "allocation", "score", "order") if name in _FAMILIES[part]]
         if not found or piece == "":
             known = [one for family in _FAMILIES.values() for one in family] + list(ALIASES)
-            raise unknown_name("part of a criterion:", piece, dict.fromkeys(known))
+            raise unknown_name("part of a criterion:", piece, dict.fromkeys(known), _LISTING)
         part = "order" if piece == "rng" else found[0]
         if part in given:
             raise UserError(f"`criterion` {text!r} names two of {part}: {given[part]!r} and {piece!r}; give one.")

@@ -202,7 +202,7 @@ def _check(table: ScoreTable, criterion: Criterion) -> None:
             f"{', '.join(map(repr, FROM_SCORES))}."
         )
     if criterion.score != "random" and criterion.column not in table.columns:
-        hint = f"score the images by {criterion.name!r} first (`limbeck score`)."
+        hint = f"Score the images by {criterion.name!r} first (`limbeck score`)."
         raise unknown_name(f"column of {str(table.path)!r}:", criterion.column, table.columns, hint)
 
 
