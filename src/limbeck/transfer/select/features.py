@@ -182,7 +182,8 @@ def _checked(function: Represent, pixels: Tensor) -> Tensor:
 def _ask(teacher: "Classifier", what: str, pixels: Tensor) -> Tensor:
     """The teacher's logits or embedding, float32 on the CPU."""
     with evaluating(teacher):
-        outputs = teacher(pixels.to(device_of(teacher)), want={what, "logits"})
+        pixels = pixels.to(device_of(teacher), memory_format=torch.channels_last)
+        outputs = teacher(pixels, want={what, "logits"})
     found = outputs.logits if what == "logits" else outputs.embedding
     assert found is not None
     return found.float().flatten(1).cpu().clone()
