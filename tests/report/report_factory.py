@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -290,3 +292,27 @@ def write_probe(
     content = {"created": "2025-11-20T14:03:12+00:00", "settings": {"network": network}, "rows": rows}
     write_json(folder / "probe.json", content)
     return folder
+
+
+def write_selection(
+    path: Path,
+    *,
+    images: int = 900,
+    share: float = 0.1,
+    classes: int = 10,
+    groups: int = 0,
+    scores: Any = None,
+    seed: int = 0,
+) -> Path:
+    """A selection.parquet of the highest scores, or of random images for a seed; without labels for no classes."""
+    random = np.random.default_rng(seed)
+    scores = np.random.default_rng(1).normal(5, 1, images) if scores is None else np.asarray(scores, dtype=float)
+    keys = random.random(images) if seed else scores
+    labels = pa.array(np.arange(images) % classes) if classes else pa.nulls(images, pa.int64())
+    chosen = keys.argsort().argsort() >= round(images * (1 - share))
+    columns = {"id": np.arange(images) * 3, "label": labels, "score": scores, "chosen": chosen}
+    if groups:
+        columns["group"] = np.arange(images) * 11 % groups * 2  # every second one is empty
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+    return path

@@ -5,8 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from limbeck.errors import UserError
 from limbeck.report import text
+from limbeck.transfer.select.catalogue import Criterion, find_criterion
 
 RESULT_KEYS = {
     "runs": ("arm", "control", "budget", "images", "seed", "state"),
@@ -37,6 +40,16 @@ def json_file(path: Path, mend: str) -> Any:
 
 def text_file(path: Path) -> str | None:
     return path.read_text("utf-8", errors="replace") if path.is_file() else None
+
+
+def criterion(folder: Path) -> Criterion | None:
+    """How the run in `folder` chose its images; None for all of them, or by parts that this version does not know."""
+    path = folder / "recipe.yaml"
+    try:
+        recipe = yaml.safe_load(text_file(path) or "")
+        return find_criterion(recipe["select"]["criterion"])
+    except (yaml.YAMLError, UserError, TypeError, KeyError):
+        return None
 
 
 def results(folder: Path) -> dict[str, Any]:
