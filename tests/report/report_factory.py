@@ -316,3 +316,16 @@ def write_selection(
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path)
     return path
+
+
+def write_selections(folder: Path, *, images: int = 900, classes: int = 10) -> Path:
+    """The selections of all finished runs of `write_comparison`: random ones differ between seeds, others do not."""
+    for run in json.loads((folder / "results.json").read_text())["runs"]:
+        if run["state"] == "finished" and not run["arm"].startswith("full"):
+            drawn = run["arm"] in ("random", "balanced-random", "no-teacher")
+            share = float(run["budget"].rstrip(" %")) / 100
+            scores = np.random.default_rng(len(run["arm"])).normal(5, 1, images)
+            path = folder / run["folder"] / "selection.parquet"
+            seed = run["seed"] + 1 if drawn else 0
+            write_selection(path, images=images, share=share, scores=scores, seed=seed, classes=classes)
+    return folder

@@ -55,8 +55,9 @@ def still() -> Iterator[webdriver.Chrome]:
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "run":
+        factory.write_selection(folder / "selection.parquet", groups=20)
         return write_run_report(factory.write_inside(factory.write_run(folder, gallery=True)))
-    return write_comparison_report(factory.write_comparison(folder))
+    return write_comparison_report(factory.write_selections(factory.write_comparison(folder)))
 
 
 def count(driver: webdriver.Chrome, selector: str) -> int:

@@ -14,6 +14,7 @@ MOST_BARS = 30  # classes; above this there is no room for names
 MOST_COLUMNS = 128  # above this neighbours share one
 CHOSEN, LEFT_OUT = style.USER_COLOURS[0], f"{style.RULE}73"
 _MORE, _LESS = "#2f81f7", "#e8710a"
+_LABEL = 150  # pixels of the longest name
 _MARGIN = 58  # pixels beside a chart for its y axis, the same above one another
 
 
@@ -139,18 +140,17 @@ def overlap_map(rows: Sequence[Row], arms: Sequence[str], chance: float) -> alt.
     """
     cells = [
         {**row, "percent": text.percent(row["share"]), "words": text.number(row["share"] * 100)}
-        | {"more": row["share"] >= chance, "shade": _shade(row["share"], chance)}
+        | {"more": row["share"] >= chance, "shade": round(_shade(row["share"], chance), 3)}
         for row in rows
     ]
-    axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=150, title=None)
     side = max(26, min(46, 620 // len(arms)))
     base = alt.Chart(style.values(cells)).encode(
-        x=alt.X("other:N", sort=list(arms[:-1]), axis=axis.copy()),
-        y=alt.Y("arm:N", sort=list(arms[1:]), axis=axis.copy()),
+        x=alt.X("other:N", sort=list(arms[:-1]), axis=_names(arms[:-1])),
+        y=alt.Y("arm:N", sort=list(arms[1:]), axis=_names(arms[1:])),
     )
     told = [alt.Tooltip("arm:N"), alt.Tooltip("other:N", title="and")]
     told += [alt.Tooltip("both:Q", title="both chose", format=",d"), alt.Tooltip("percent:N", title="share")]
-    rects = base.mark_rect(cornerRadius=2, aria=False).encode(
+    rects = base.mark_rect(cornerRadius=2 if len(arms) <= MOST_BARS // 2 else 0, aria=False).encode(
         fill=alt.condition("datum.more", alt.value(_MORE), alt.value(_LESS)),
         fillOpacity=alt.FillOpacity("shade:Q", scale=alt.Scale(domain=[0, 1], range=[0.03, 0.95]), legend=None),
         tooltip=told,
@@ -158,6 +158,12 @@ def overlap_map(rows: Sequence[Row], arms: Sequence[str], chance: float) -> alt.
     ink = alt.condition("datum.shade > 0.55", alt.value("white"), alt.value(style.PAGE_INK))
     words = base.mark_text(fontSize=11, aria=False).encode(text="words:N", color=ink)
     return alt.LayerChart(layer=[rects, words]).properties(width=alt.Step(side), height=alt.Step(side))
+
+
+def _names(arms: Sequence[str]) -> alt.Axis:
+    # A page's letters are wider than those that the still picture is laid out with.
+    room = min(_LABEL, 7.5 * max(map(len, arms)))
+    return alt.Axis(grid=False, ticks=False, domain=False, labelLimit=_LABEL, minExtent=room, title=None)
 
 
 def _shade(share: float, chance: float) -> float:
