@@ -329,3 +329,14 @@ def write_selections(folder: Path, *, images: int = 900, classes: int = 10) -> P
             seed = run["seed"] + 1 if drawn else 0
             write_selection(path, images=images, share=share, scores=scores, seed=seed, classes=classes)
     return folder
+
+
+def write_chosen(folder: Path, *, criterion: Any = None, name: str = "cifar10/train", **options: Any) -> Path:
+    """A folder of `limbeck select` without the transfer set itself."""
+    about = {"maker": "select/x", "criterion": criterion or {"score": "entropy", "name": "entropy"}}
+    about |= {"budget": "10 %", "seed": 3}
+    config = {"name": name, "classes": list(CLASSES), "images": 90, "about": about}
+    write_json(folder / "transfer_set.json", config)
+    write_selection(folder / "selection" / "table.parquet", **options)
+    write_gallery(folder / "selection" / "gallery.safetensors")
+    return folder

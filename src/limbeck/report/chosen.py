@@ -61,6 +61,8 @@ def chosen_section(
     criterion: Criterion | None,
     classes: Sequence[str],
     pictures: Sequence[tuple[str, Sequence[Picture]]],
+    *,
+    opening: bool = True,
 ) -> Section | None:
     """Scores, classes, clusters and images at both ends, as far as they are known; None where nothing is.
 
@@ -69,10 +71,11 @@ def chosen_section(
         criterion: how it was chosen.
         classes: names by number; numbers stand in for those that lack one.
         pictures: groups of them, as `gallery` gives them.
+        opening: whether to begin with how much was chosen, and how.
     """
     blocks: list[Block] = []
     if summary is not None:
-        blocks.append(Note(f"{sentence(summary, criterion)}."))
+        blocks += [Note(f"{sentence(summary, criterion)}.")] if opening else []
         blocks += score_blocks(summary, criterion, classes)
         blocks += class_blocks(summary.classes, classes) if summary.classes is not None else []
         blocks += group_blocks(summary.groups, criterion) if summary.groups is not None else []
@@ -81,10 +84,11 @@ def chosen_section(
     return Section("chosen", "Chosen and left out", blocks) if blocks else None
 
 
-def sentence(summary: Summary, criterion: Criterion | None) -> str:
+def sentence(summary: Summary, criterion: Criterion | None, source: str = "") -> str:
     """What was chosen of how much, and how."""
     share = text.percent(summary.chosen / summary.images)
-    words = f"{text.number(summary.chosen)} of {text.plural(summary.images, 'image')} ({share})"
+    of = f" of {source}" if source else ""
+    words = f"{text.number(summary.chosen)} of {text.plural(summary.images, 'image')}{of} ({share})"
     return f"{words} were chosen" if criterion is None else f"{words}, chosen by {described(criterion)}"
 
 

@@ -222,8 +222,8 @@ def _balance(shares: Shares, classes: Sequence[str]) -> tuple[str, str, str]:
     (least, first), (most, last) = min(counts), max(counts)
     if least == most:
         return text.number(least), text.number(most), text.percent(0.0)
-    ends = (f"{text.number(count)} ({text.name_of(place, classes)})" for count, place in ((least, first), (most, last)))
-    return *ends, text.percent(apart(shares))
+    fewest = f"{text.number(least)} ({text.name_of(first, classes)})"
+    return fewest, f"{text.number(most)} ({text.name_of(last, classes)})", text.percent(apart(shares))
 
 
 def _classes(results: Row) -> list[str]:

@@ -42,13 +42,20 @@ def text_file(path: Path) -> str | None:
     return path.read_text("utf-8", errors="replace") if path.is_file() else None
 
 
-def criterion(folder: Path) -> Criterion | None:
-    """How the run in `folder` chose its images; None for all of them, or by parts that this version does not know."""
-    path = folder / "recipe.yaml"
+def criterion_of_run(folder: Path) -> Criterion | None:
+    """How the run in `folder` chose its images; None for all of them, or a broken recipe."""
     try:
-        recipe = yaml.safe_load(text_file(path) or "")
-        return find_criterion(recipe["select"]["criterion"])
-    except (yaml.YAMLError, UserError, TypeError, KeyError):
+        recipe = yaml.safe_load(text_file(folder / "recipe.yaml") or "")
+        return criterion(recipe["select"]["criterion"])
+    except (yaml.YAMLError, TypeError, KeyError):
+        return None
+
+
+def criterion(spec: Any) -> Criterion | None:
+    """The criterion of a name or of parts; None where this version does not know them."""
+    try:
+        return find_criterion(spec)
+    except (UserError, TypeError):
         return None
 
 

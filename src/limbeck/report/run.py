@@ -183,7 +183,7 @@ def _agreement(last: Row) -> dict[str, list[Row]]:
 
 
 def _chosen(folder: Path) -> Section | None:
-    criterion, pictures = reading.criterion(folder), folder / "gallery.safetensors"
+    criterion, pictures = reading.criterion_of_run(folder), folder / "gallery.safetensors"
     summary = read_summary(folder / "selection.parquet", criterion)
     return chosen_section(summary, criterion, class_names(pictures), gallery(pictures))
 
