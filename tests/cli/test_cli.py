@@ -271,6 +271,13 @@ def test_select_refuses_parts_that_do_not_fit(arguments: list[str], message: str
 def test_select_by_parts_and_their_short_names() -> None:
     shown = done("select", "digits", "--budget", "40", "--criterion", "hg/km/ls", "--option", "clusters=5")
     assert "chose 40 of 1,437 images by hg/km/ls -> runs/digits-hg-km-ls" in shown
+    assert "report: runs/digits-hg-km-ls/report.html" in shown
+    written = Path("runs/digits-hg-km-ls/report.html").read_text()
+    assert "Images by cluster" in written
+    assert "wrote runs/digits-hg-km-ls/report.html" in done("report", "runs/digits-hg-km-ls")
+    assert Path("runs/digits-hg-km-ls/report.html").read_text() == written
+    shutil.rmtree("runs/digits-hg-km-ls/selection")
+    assert "only `limbeck select` leaves one" in refused("report", "runs/digits-hg-km-ls")
     parts = ["--representation", "pev", "--allocation", "tnpc", "--order", "rng"]
     assert "by pev-tnpc-rng -> runs/digits-pev-tnpc-rng" in done("select", "digits", "--budget", "40", *parts)
     assert "by entropy -> dedupe" in done("select", "digits", "--budget", "40", "--dedupe", "--out", "dedupe")

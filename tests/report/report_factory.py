@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -289,4 +291,52 @@ def write_probe(
         )
     content = {"created": "2025-11-20T14:03:12+00:00", "settings": {"network": network}, "rows": rows}
     write_json(folder / "probe.json", content)
+    return folder
+
+
+def write_selection(
+    path: Path,
+    *,
+    images: int = 900,
+    share: float = 0.1,
+    classes: int = 10,
+    groups: int = 0,
+    scores: Any = None,
+    seed: int = 0,
+) -> Path:
+    """A selection.parquet of the highest scores, or of random images for a seed; without labels for no classes."""
+    random = np.random.default_rng(seed)
+    scores = np.random.default_rng(1).normal(5, 1, images) if scores is None else np.asarray(scores, dtype=float)
+    keys = random.random(images) if seed else scores
+    labels = pa.array(np.arange(images) % classes) if classes else pa.nulls(images, pa.int64())
+    chosen = keys.argsort().argsort() >= round(images * (1 - share))
+    columns = {"id": np.arange(images) * 3, "label": labels, "score": scores, "chosen": chosen}
+    if groups:
+        columns["group"] = np.arange(images) * 11 % groups * 2  # every second one is empty
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def write_selections(folder: Path, *, images: int = 900, classes: int = 10) -> Path:
+    """The selections of all finished runs of `write_comparison`: random ones differ between seeds, others do not."""
+    for run in json.loads((folder / "results.json").read_text())["runs"]:
+        if run["state"] == "finished" and not run["arm"].startswith("full"):
+            drawn = run["arm"] in ("random", "balanced-random", "no-teacher")
+            share = float(run["budget"].rstrip(" %")) / 100
+            scores = np.random.default_rng(len(run["arm"])).normal(5, 1, images)
+            path = folder / run["folder"] / "selection.parquet"
+            seed = run["seed"] + 1 if drawn else 0
+            write_selection(path, images=images, share=share, scores=scores, seed=seed, classes=classes)
+    return folder
+
+
+def write_chosen(folder: Path, *, criterion: Any = None, name: str = "cifar10/train", **options: Any) -> Path:
+    """A folder of `limbeck select` without the transfer set itself."""
+    about = {"maker": "select/x", "criterion": criterion or {"score": "entropy", "name": "entropy"}}
+    about |= {"budget": "10 %", "seed": 3}
+    config = {"name": name, "classes": list(CLASSES), "images": 90, "about": about}
+    write_json(folder / "transfer_set.json", config)
+    write_selection(folder / "selection" / "table.parquet", **options)
+    write_gallery(folder / "selection" / "gallery.safetensors")
     return folder

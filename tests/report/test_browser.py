@@ -10,7 +10,7 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import WebDriverWait
 
-from limbeck.report import write_comparison_report, write_run_report
+from limbeck.report import write_comparison_report, write_run_report, write_selection_report
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
@@ -51,12 +51,15 @@ def still() -> Iterator[webdriver.Chrome]:
     yield from browser(scripts=False)
 
 
-@pytest.fixture(scope="module", params=["comparison", "run"])
+@pytest.fixture(scope="module", params=["comparison", "run", "selection"])
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "run":
+        factory.write_selection(folder / "selection.parquet", groups=20)
         return write_run_report(factory.write_inside(factory.write_run(folder, gallery=True)))
-    return write_comparison_report(factory.write_comparison(folder))
+    if request.param == "selection":
+        return write_selection_report(factory.write_chosen(folder, groups=20))
+    return write_comparison_report(factory.write_selections(factory.write_comparison(folder)))
 
 
 def count(driver: webdriver.Chrome, selector: str) -> int:

@@ -325,8 +325,10 @@ def probe(
 
 
 @verb
-def report(folder: Annotated[Path, typer.Argument(help="Folder of a run, a comparison or a probe.")]) -> None:
-    """Write the report of a run, a comparison or a probe anew, finished or not."""
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, a comparison, a probe or a selection.")],
+) -> None:
+    """Write the report of a run, a comparison, a probe or a selection anew, finished or not."""
     from limbeck.recipes.artefacts import write_report
 
     console.print(f"wrote {write_report(folder)}", markup=False, soft_wrap=True)

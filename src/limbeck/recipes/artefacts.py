@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data.loading import load as load_images
+from limbeck.data.transfer_set import CONFIG_NAME
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import Evaluation, evaluate
 from limbeck.files import atomic_write_text
@@ -17,10 +18,11 @@ from limbeck.recipes.results import collect
 from limbeck.recipes.run import RunResult, run
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.yaml_files import load_mapping
-from limbeck.report import write_comparison_report, write_probe_report, write_run_report
+from limbeck.report import write_comparison_report, write_probe_report, write_run_report, write_selection_report
 from limbeck.training.progress import Progress
 from limbeck.training.record import RunRecord
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
+from limbeck.transfer.select.details import save_details
 from limbeck.transfer.select.from_scores import ScoreTable, select_from_scores
 from limbeck.transfer.select.score_tables import score_table
 from limbeck.transfer.select.selection import select
@@ -47,7 +49,7 @@ def save_selection(
     progress: Progress | None = None,
     **options: Any,
 ) -> str:
-    """Chooses images and saves them as a transfer set in `target`; returns what happened, for people.
+    """Chooses images and saves them as a transfer set in `target`, with a report; returns what happened, for people.
 
     Args:
         data, split, options: see `limbeck.load`.
@@ -69,15 +71,18 @@ def save_selection(
         raise UserError(f"criterion {criterion.name!r} asks a teacher, and none is given; give --teacher.")
     images = load_images(data, split, **options)
     if scores is not None:
-        transfer_set = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed).transfer_set(images)
+        selection = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed)
         choice = len(images)
     else:
         asked = None if teacher is None else load_model(network_folder(teacher))
         selection = select(
             images, criterion=criterion, budget=budget, seed=seed, teacher=asked, dedupe=dedupe, watch=progress
         )
-        transfer_set, choice = selection.transfer_set(images), len(selection.all_ids)
+        choice = len(selection.all_ids)
+    transfer_set = selection.transfer_set(images)
     transfer_set.save(target)
+    save_details(target, images, selection)
+    report = write_selection_report(target)
     lines = [f"chose {len(transfer_set):,} of {choice:,} images by {criterion.name} -> {target}"]
     if choice < len(images):
         lines.append(f"left out {len(images) - choice:,} images that another equals")
@@ -86,6 +91,7 @@ def save_selection(
     if transfer_set.images.labels is not None:
         counts = zip(images.classes, transfer_set.images.class_counts().tolist(), strict=True)
         lines.append(", ".join(f"{name} {count}" for name, count in counts))
+    lines.append(f"report: {report}")
     return "\n".join(lines)
 
 
@@ -153,8 +159,10 @@ def write_report(folder: Path) -> Path:
     """The report of whatever `folder` holds; of a comparison, its results as far as they are there.
 
     Raises:
-        UserError: it holds neither a run nor a comparison nor a probe.
+        UserError: it holds none of a run, a comparison, a probe and a selection.
     """
+    if (folder / CONFIG_NAME).exists():
+        return write_selection_report(folder)
     if (folder / "probe.json").exists():
         return write_probe_report(folder)
     record = RunRecord(folder)

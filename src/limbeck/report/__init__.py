@@ -1,4 +1,4 @@
-"""A run folder or a comparison folder becomes one HTML file that needs no network and no scripts.
+"""A folder of a run, a comparison, a probe or a selection becomes one HTML file that needs no network and no scripts.
 
 Example:
     >>> from limbeck.report import write_comparison_report
@@ -10,6 +10,7 @@ from limbeck.report.comparison import write_comparison_report
 from limbeck.report.figures.frontier import frontier_chart, frontier_svg
 from limbeck.report.probe import write_probe_report
 from limbeck.report.run import write_run_report
+from limbeck.report.selection import write_selection_report
 from limbeck.report.sentences import headline
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "write_comparison_report",
     "write_probe_report",
     "write_run_report",
+    "write_selection_report",
 ]

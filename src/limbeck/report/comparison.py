@@ -9,6 +9,7 @@ from limbeck.report import comparison_tables as tables
 from limbeck.report import page, parts, reading, sentences, text
 from limbeck.report.blocks import Fact, Page, Section
 from limbeck.report.figures import frontier, ranking, style
+from limbeck.report.overlap import criteria_section
 
 Row = dict[str, Any]
 
@@ -48,6 +49,7 @@ def comparison_page(folder: Path, results: Row) -> Page:
         tables.arms_section(results),
         tables.differences_section(results),
         charts.curves_section(results, records, styles),
+        criteria_section(folder, results),
         charts.galleries_section(folder, results),
         charts.classes_section(folder, results),
         tables.cost_section(results),

@@ -36,18 +36,27 @@ class Picture:
 
 def gallery(path: Path) -> list[tuple[str, list[Picture]]]:
     """(title, pictures) for each group of a gallery file that has any."""
-    if not path.is_file():
-        return []
-    try:
-        with safe_open(path, framework="np") as file:
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a dict
-            header = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}). Delete it and report again to go without.") from error
+    arrays, header = _read(path)
     classes = json.loads(header.get("classes", "[]"))
     score = header.get("score", "score")
     groups = ((title.format(score=score), _pictures(arrays, group, classes)) for group, title in GROUPS.items())
     return [(title, pictures) for title, pictures in groups if pictures]
+
+
+def class_names(path: Path) -> list[str]:
+    """Names of the classes that a gallery file knows, by number."""
+    return json.loads(_read(path)[1].get("classes", "[]"))
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Arrays and header, empty where there is no file."""
+    if not path.is_file():
+        return {}, {}
+    try:
+        with safe_open(path, framework="np") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118  not a dict
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}). Delete it and report again to go without.") from error
 
 
 def data_uri(image: NDArray[np.uint8], *, lossless: bool = False) -> str:
@@ -73,12 +82,8 @@ def _pictures(arrays: dict[str, Any], group: str, classes: list[str]) -> list[Pi
         Picture(
             data_uri(image),
             int(ids[i]) if ids is not None else i,
-            None if labels is None else _class(int(labels[i]), classes),
-            text.ABSENT if scores is None else f"{float(scores[i]):.3g}".replace("-", text.MINUS),
+            None if labels is None else text.name_of(int(labels[i]), classes),
+            text.ABSENT if scores is None else text.short(float(scores[i])),
         )
         for i, image in enumerate(images)
     ]
-
-
-def _class(label: int, classes: list[str]) -> str:
-    return classes[label] if 0 <= label < len(classes) else str(label)

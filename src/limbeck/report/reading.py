@@ -5,8 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from limbeck.errors import UserError
 from limbeck.report import text
+from limbeck.transfer.select.catalogue import Criterion, find_criterion
 
 RESULT_KEYS = {
     "runs": ("arm", "control", "budget", "images", "seed", "state"),
@@ -37,6 +40,23 @@ def json_file(path: Path, mend: str) -> Any:
 
 def text_file(path: Path) -> str | None:
     return path.read_text("utf-8", errors="replace") if path.is_file() else None
+
+
+def criterion_of_run(folder: Path) -> Criterion | None:
+    """How the run in `folder` chose its images; None for all of them, or a broken recipe."""
+    try:
+        recipe = yaml.safe_load(text_file(folder / "recipe.yaml") or "")
+        return criterion(recipe["select"]["criterion"])
+    except (yaml.YAMLError, TypeError, KeyError):
+        return None
+
+
+def criterion(spec: Any) -> Criterion | None:
+    """The criterion of a name or of parts; None where this version does not know them."""
+    try:
+        return find_criterion(spec)
+    except (UserError, TypeError):
+        return None
 
 
 def results(folder: Path) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from typing import Any
 
 from limbeck.errors import UserError
 from limbeck.report import page, parts, reading, text
-from limbeck.report.blocks import Block, Chart, Code, Fact, Gallery, Grid, Note, Page, Section, Table
+from limbeck.report.blocks import Block, Chart, Code, Fact, Grid, Note, Page, Section, Table
+from limbeck.report.chosen import chosen_section, read_summary
 from limbeck.report.embed import figure
 from limbeck.report.figures import curves
-from limbeck.report.gallery import gallery
+from limbeck.report.gallery import class_names, gallery
 from limbeck.report.inside import inside_section
 
 Row = dict[str, Any]
@@ -57,7 +58,7 @@ def run_page(folder: Path) -> Page:
         _curves(records),
         parts.class_section(last, "this student", _agreement(last)),
         inside_section(folder),
-        _gallery(folder),
+        _chosen(folder),
         _cost(cost, judged),
         parts.recipe_section(folder),
         parts.environment_section(folder),
@@ -181,10 +182,10 @@ def _agreement(last: Row) -> dict[str, list[Row]]:
     return {"agreement with the teacher": [{"class": str(row["class"]), "value": row["agreement"]} for row in found]}
 
 
-def _gallery(folder: Path) -> Section | None:
-    groups = gallery(folder / "gallery.safetensors")
-    blocks = [Gallery("Images at both ends of the score", groups, open=True)]
-    return Section("gallery", "Chosen and left out", blocks) if groups else None
+def _chosen(folder: Path) -> Section | None:
+    criterion, pictures = reading.criterion_of_run(folder), folder / "gallery.safetensors"
+    summary = read_summary(folder / "selection.parquet", criterion)
+    return chosen_section(summary, criterion, class_names(pictures), gallery(pictures))
 
 
 def _view_cache(cost: Row) -> list[tuple[str, str]]:

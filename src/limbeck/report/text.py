@@ -1,7 +1,7 @@
 """Numbers as a reader wants them: percent, points, durations, energy, thousands; an absent value is a dash."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 ABSENT = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -17,6 +17,11 @@ NAMES = {
 def name(arm: str) -> str:
     """An arm as it is shown: the controls in words, the user's own arms verbatim."""
     return NAMES.get(arm, arm)
+
+
+def name_of(label: int, classes: Sequence[str]) -> str:
+    """The name of a class, or its number where it has none."""
+    return classes[label] if 0 <= label < len(classes) else str(label)
 
 
 def at(budget: str) -> str:
@@ -35,6 +40,17 @@ def number(value: float | None, digits: int = 0, signed: bool = False) -> str:
         return ABSENT
     rounded = round(value, digits) + 0.0
     return f"{rounded:{'+' if signed and rounded else ''},.{digits}f}".replace("-", MINUS)
+
+
+def short(value: float) -> str:
+    """Three digits that count, whatever the magnitude."""
+    return number(value) if abs(value) >= 1000 else f"{value:.3g}".replace("-", MINUS)
+
+
+def figures_for(span: float) -> Callable[[float], str]:
+    """Writes numbers with as many digits as tell a thousandth of `span` apart."""
+    digits = 2 - math.floor(math.log10(span)) if span > 0 and math.isfinite(span) else 4
+    return short if digits > 6 else lambda value: number(value, max(digits, 0))
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -21,6 +21,7 @@ from limbeck.transfer.select.budget import Budget, parse_budget
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
 from limbeck.transfer.select.radix import Keys, Thresholds, smallest, sortable
 from limbeck.transfer.select.scores import uniform53
+from limbeck.transfer.select.summaries import Summary, summarise
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
@@ -121,11 +122,25 @@ class TableSelection:
     budget: Budget
     seed: int
     _chosen: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
+    _read: "_Rows"
 
     @cached_property
     def ids(self) -> Tensor:
         """Ids of the chosen images, int64 `[n]`, in the order of the table."""
         return torch.from_numpy(np.concatenate([ids for ids, _ in self._chosen()]))
+
+    def rows(self) -> Iterator[dict[str, np.ndarray]]:
+        """One pass over the table: id, score, chosen and, if there are any, label of a million rows at a time."""
+        ids = self.ids.sort().values.numpy()
+        for found, scores, batch in self._read.read(*(() if self.table.labels is None else ("label",))):
+            places = np.searchsorted(ids, found).clip(max=len(ids) - 1)
+            labels = {"label": batch["label"]} if "label" in batch else {}
+            yield {"id": found, "score": scores, "chosen": ids[places] == found, **labels}
+
+    def summary(self) -> Summary:
+        """The selection in numbers; of random scores, without their distribution."""
+        wanted = ("chosen", "label") if self.criterion.score == "random" else ("chosen", "label", "score")
+        return summarise(lambda: ({name: batch[name] for name in wanted if name in batch} for batch in self.rows()))
 
     def to_parquet(self, path: str | Path) -> None:
         """Write id and score of the chosen images to `path`, whole or not at all, in memory that does not grow."""
@@ -192,7 +207,9 @@ def select_from_scores(
             mask = thresholds.chosen(*keys)
             yield keys[2][mask], scores[mask]
 
-    return TableSelection(table=table, count=n, criterion=criterion, budget=budget, seed=seed, _chosen=chosen)
+    return TableSelection(
+        table=table, count=n, criterion=criterion, budget=budget, seed=seed, _chosen=chosen, _read=rows
+    )
 
 
 def _check(table: ScoreTable, criterion: Criterion) -> None:

@@ -1,0 +1,231 @@
+"""What the criteria of a comparison chose: the images that two of them share, and how evenly the classes are taken."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from limbeck.errors import UserError
+from limbeck.evaluation.correlation import similar_order
+from limbeck.report import text
+from limbeck.report.blocks import Block, Cell, Chart, Grid, Note, Section, Table
+from limbeck.report.chosen_shares import apart
+from limbeck.report.embed import figure
+from limbeck.report.figures import selection as figures
+from limbeck.transfer.select.summaries import Shares
+
+Row = dict[str, Any]
+_WITHOUT = ("no-teacher",)  # learns from the images of random
+_FEW = 6  # arms; above this similar ones are put side by side
+_AGAIN = (
+    "Away from even is the share of its images that an arm would have to exchange for classes of equal size. Chosen "
+    "again is the share that it chose with the next seed, too: all of them where nothing is drawn, so that its spread "
+    "over seeds is that of training alone."
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The images that one run chose.
+
+    Attributes:
+        arm: of the run.
+        control: whether nobody asked for it.
+        ids: int64 `[n]`, ascending.
+        images: of how many.
+        classes: None without labels.
+        again: share of them that the arm chose with another seed, too; None with one seed.
+    """
+
+    arm: str
+    control: bool
+    ids: NDArray[np.int64]
+    images: int
+    classes: Shares | None
+    again: float | None
+
+    def common(self, other: "Choice") -> int:
+        """How many images both chose."""
+        return len(np.intersect1d(self.ids, other.ids, assume_unique=True))
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What all arms chose at one budget with one seed; `others` are the arms that left nothing for it."""
+
+    budget: str
+    seed: int
+    arms: Sequence[Choice]
+    others: Sequence[str]
+
+    @cached_property
+    def common(self) -> NDArray[np.int64]:
+        """Images that two arms share, `[A, A]`."""
+        found = np.diag([len(one.ids) for one in self.arms])
+        for i, one in enumerate(self.arms):
+            for j, other in enumerate(self.arms[:i]):
+                found[i, j] = found[j, i] = one.common(other)
+        return found
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """`common` as share of the smaller of both choices."""
+        sizes = self.common.diagonal()
+        return self.common / np.minimum(sizes[:, None], sizes)
+
+
+def criteria_section(folder: Path, results: Row) -> Section | None:
+    """Overlap and balance of the arms at each budget; None where fewer than two left their selection.
+
+    Raises:
+        UserError: a selection is broken.
+    """
+    found = [choices for choices in _by_budget(folder, results) if len(choices.arms) > 1]
+    if not found:
+        return None
+    classes = _classes(results)
+    charts, tables = (
+        [_chart(place, choices) for place, choices in enumerate(found)],
+        [_table(c, classes) for c in found],
+    )
+    if max(len(choices.arms) for choices in found) <= _FEW:
+        blocks: list[Block] = [Grid(charts), *tables]
+    else:
+        blocks = [block for pair in zip(charts, tables, strict=True) for block in pair]
+    return Section("criteria", "What the criteria chose", [Note(_how(found)), *blocks, Note(_AGAIN)])
+
+
+def _by_budget(folder: Path, results: Row) -> list[Choices]:
+    runs: dict[str, list[Row]] = {}
+    for run in sorted(results["runs"], key=lambda run: run["images"]):
+        known = run["arm"] not in _WITHOUT and run.get("folder") and text.at(run["budget"])
+        if known and (folder / run["folder"] / "selection.parquet").is_file():
+            runs.setdefault(str(run["budget"]), []).append(run)
+    found, names = [], []
+    for budget, some in runs.items():
+        choices = _at_budget(folder, budget, some)
+        names = names or _similar(choices)
+        arms = sorted(choices.arms, key=lambda one: names.index(one.arm) if one.arm in names else len(names))
+        found.append(Choices(budget, choices.seed, arms, choices.others))
+    return found
+
+
+def _at_budget(folder: Path, budget: str, runs: Sequence[Row]) -> Choices:
+    """The choices with the lowest seed that any arm has."""
+    seed = min(run["seed"] for run in runs)
+    arms = []
+    for run in sorted(runs, key=lambda run: bool(run["control"])):
+        if run["seed"] == seed:
+            more = [other for other in runs if other["arm"] == run["arm"] and other["seed"] != seed]
+            second = min(more, key=lambda other: other["seed"], default=None)
+            arms.append(_choice(folder, run, second))
+    others = dict.fromkeys(run["arm"] for run in runs if run["arm"] not in {one.arm for one in arms})
+    return Choices(budget, seed, arms, list(others))
+
+
+def _choice(folder: Path, run: Row, second: Row | None) -> Choice:
+    table = _read(folder / run["folder"] / "selection.parquet", "id", "label", "chosen")
+    chosen = table["chosen"].to_numpy()
+    ids = np.sort(table["id"].to_numpy()[chosen])
+    again = None
+    if second is not None:
+        other = _read(folder / second["folder"] / "selection.parquet", "id", "chosen")
+        again = len(np.intersect1d(ids, other["id"].to_numpy()[other["chosen"].to_numpy()])) / max(len(ids), 1)
+    return Choice(run["arm"], bool(run["control"]), ids, len(chosen), _shares(table["label"], chosen), again)
+
+
+def _read(path: Path, *columns: str) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=list(columns))
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}). Delete it and report again to go without.") from error
+
+
+def _shares(labels: pa.ChunkedArray, chosen: NDArray[np.bool_]) -> Shares | None:
+    if labels.null_count:
+        return None
+    known = labels.to_numpy()
+    sizes = np.bincount(known)
+    return Shares(tuple(sizes.tolist()), tuple(np.bincount(known[chosen], minlength=len(sizes)).tolist()), None, ())
+
+
+def _similar(choices: Choices) -> list[str]:
+    """Names of the arms, of many those side by side that share much."""
+    names = [one.arm for one in choices.arms]
+    if len(names) <= _FEW:
+        return names
+    return [names[place] for place in similar_order(torch.from_numpy(choices.shares))]
+
+
+def _how(found: Sequence[Choices]) -> str:
+    seeds = text.listing(dict.fromkeys(str(choices.seed) for choices in found))
+    words = (
+        f"The images that two arms share, in percent of what each chose, with seed {seeds}. Blue is more than chance "
+        "would give, orange less; in full colour they chose the same images, or share none."
+    )
+    if all({"random", "balanced-random"} <= {one.arm for one in choices.arms} for choices in found):
+        words += (
+            " Random scores depend on seed and id alone, so random and balanced random share most of their images, and "
+            "other arms that draw by them share more with both than chance."
+        )
+    missing = [f"{text.listing(map(text.name, one.others))} at {one.budget}" for one in found if one.others]
+    return f"{words} Without a selection of that seed: {'; '.join(missing)}." if missing else words
+
+
+def _chart(place: int, choices: Choices) -> Chart:
+    first = choices.arms[0]
+    n, of = len(first.ids), first.images
+    chance = n / of
+    names = [text.name(one.arm) for one in choices.arms]
+    rows = [
+        {"arm": names[i], "other": names[j], "both": int(choices.common[i, j]), "share": float(choices.shares[i, j])}
+        for i in range(len(names))
+        for j in range(i)
+    ]
+    give = 2 * sqrt(chance * (1 - chance) * (of - n) / max(of - 1, 1) / max(n, 1))
+    caption = (
+        f"Each chose {text.number(n)} of {text.number(of)} images. Two draws by chance would share "
+        f"{text.percent(chance)}, give or take {text.points(give, signed=False)} points (two standard deviations)."
+    )
+    label = f"Images that two arms share at {choices.budget}"
+    drawn = figure(figures.overlap_map(rows, names, chance), f"overlap-{place}", label, fluid=False)
+    return Chart(drawn, f"Shared by two arms at {choices.budget}", caption)
+
+
+def _table(choices: Choices, classes: Sequence[str]) -> Table:
+    labelled = all(one.classes is not None for one in choices.arms)
+    columns = ["Arm", *(("Fewest of a class", "Most of a class", "Away from even") if labelled else ()), "Chosen again"]
+    rows = [
+        (
+            Cell(text.name(one.arm), tone="quiet" if one.control else "strong"),
+            *(_balance(one.classes, classes) if labelled and one.classes is not None else ()),
+            text.percent(one.again),
+        )
+        for one in choices.arms
+    ]
+    caption = f"At {choices.budget}, seed {choices.seed}: {text.number(len(choices.arms[0].ids))} images each"
+    return Table(caption, columns, rows, folded=len(rows) > 2 * _FEW)
+
+
+def _balance(shares: Shares, classes: Sequence[str]) -> tuple[str, str, str]:
+    counts = [
+        (count, place) for place, (size, count) in enumerate(zip(shares.sizes, shares.chosen, strict=True)) if size
+    ]
+    (least, first), (most, last) = min(counts), max(counts)
+    if least == most:
+        return text.number(least), text.number(most), text.percent(0.0)
+    fewest = f"{text.number(least)} ({text.name_of(first, classes)})"
+    return fewest, f"{text.number(most)} ({text.name_of(last, classes)})", text.percent(apart(shares))
+
+
+def _classes(results: Row) -> list[str]:
+    judged = (results.get("teacher") or {}).get("evaluation") or {}
+    return [str(row["class"]) for row in judged.get("per_class") or []]
