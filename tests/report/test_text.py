@@ -27,6 +27,14 @@ from limbeck.report import text
         (text.listing(["a", "b", "c"]), "a, b and c"),
         (text.name("balanced-random"), "balanced random"),
         (text.name("mine"), "mine"),
+        (text.name_of(1, ["cat", "dog"]), "dog"),
+        (text.name_of(2, ["cat", "dog"]), "2"),
+        (text.short(-7.534e-7), "\N{MINUS SIGN}7.53e\N{MINUS SIGN}07"),
+        (text.short(16_256.25), "16,256"),
+        (text.figures_for(5.2)(4.9213), "4.92"),
+        (text.figures_for(0.05)(4.9213), "4.9213"),
+        (text.figures_for(9000)(512.3), "512"),
+        (text.figures_for(0.0)(2.5), "2.5000"),
     ],
 )
 def test_numbers_read_well(words: str, expected: str) -> None:
