@@ -275,3 +275,13 @@ def test_run_report_names_its_view_cache_and_what_top_k_lost(tmp_path: Path) -> 
     page = markup(write_run_report(folder))
     for words in ("embedding and logits", "0.0200 (largest 0.2000) at temperature 4", "of which the view cache knew"):
         assert words in page
+
+
+def test_many_arms_at_one_budget_are_ranked(tmp_path: Path) -> None:
+    arms = {f"arm-{i}": 0.6 + i / 100 for i in range(10)} | {"random": 0.62, "balanced-random": 0.63}
+    found = factory.results(arms, {"10 %": 4_500})
+    factory.write_json(tmp_path / "results.json", found)
+    page = markup(write_comparison_report(tmp_path))
+    assert "All arms learn from 4,500 images, but for those on the full data." in page
+    assert (tmp_path / "arms.svg").exists()
+    assert not (tmp_path / "frontier.svg").exists()

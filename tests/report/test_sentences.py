@@ -76,6 +76,19 @@ def test_every_arm_has_its_sentence() -> None:
     assert [one.split()[0] for one in headlines({"runs": runs, "differences": [WORSE, other]})] == ["entropy", "margin"]
 
 
+def test_of_many_arms_the_two_ends_are_named() -> None:
+    runs = [factory.results(arms={"entropy": 0.7}, seeds=1)["runs"][0] | {"arm": f"arm-{i}"} for i in range(10)]
+    rows = [BETTER | {"budget": "10 %"}, *[WORSE] * 8, WITHIN | {"budget": "10 %"}]
+    rows = [row | {"arm": f"arm-{i}", "mean": row["mean"] - i / 1000} for i, row in enumerate(rows)]
+    assert headlines({"runs": runs, "differences": rows}) == [
+        "Of 10 arms at 10 %, 1 is above balanced random beyond seed noise and 8 are below it",
+        f"The highest: {difference(rows[0])}",
+        f"The lowest: {difference(rows[8])}",
+    ]
+    assert "none is above" in headlines({"runs": runs, "differences": rows[1:]})[0]
+    assert "Nothing can be said yet" in headlines({"runs": runs, "differences": []})[0]
+
+
 def test_nothing_to_compare_is_said() -> None:
     assert "Nothing can be said yet" in headline(factory.results() | {"differences": []})
 

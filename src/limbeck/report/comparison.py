@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 def write_comparison_report(folder: Path) -> Path:
-    """Write report.html of a comparison folder, and frontier.svg beside it, or arms.svg where there are no budgets.
+    """Write report.html of a comparison folder, and frontier.svg beside it, or arms.svg where arms are ranked.
 
     Args:
         folder: a comparison folder with results.json; everything else in it is shown if it is there.
@@ -32,7 +32,7 @@ def write_comparison_report(folder: Path) -> Path:
     """
     folder = Path(folder)
     results = reading.results(folder)
-    if results["table"] and reading.without_budgets(results):
+    if results["table"] and _ranked(results):
         atomic_write_text(folder / "arms.svg", ranking.ranking_svg(results))
     elif results["table"]:
         atomic_write_text(folder / "frontier.svg", frontier.frontier_svg(results))
@@ -43,9 +43,8 @@ def comparison_page(folder: Path, results: Row) -> Page:
     """Everything the page says, before it is HTML."""
     styles = style.arms(results["runs"])
     records = charts.metrics_by_arm(folder, results)
-    flat = reading.without_budgets(results)
     sections = [
-        charts.ranking_section(results) if flat else charts.frontier_section(results, styles),
+        charts.ranking_section(results) if _ranked(results) else charts.frontier_section(results, styles),
         tables.arms_section(results),
         tables.differences_section(results),
         charts.curves_section(results, records, styles),
@@ -69,6 +68,12 @@ def comparison_page(folder: Path, results: Row) -> Page:
     )
 
 
+def _ranked(results: Row) -> bool:
+    """Whether arms are shown one below the other: those of one budget, where a frontier could not tell them apart."""
+    many = reading.at_one_budget(results) and reading.many_arms(results)
+    return many or reading.without_budgets(results)
+
+
 def _warning(runs: list[Row]) -> str:
     unfinished = sum(run["state"] != "finished" for run in runs)
     return f"{unfinished} of {text.plural(len(runs), 'run')} did not finish; see Runs." if unfinished else ""
@@ -87,7 +92,7 @@ def _facts(results: Row) -> list[Fact]:
         if row["arm"] in frontier.FULL
     ]
     users = [row for row in rows if not row["control"]]
-    if reading.without_budgets(results):
+    if _ranked(results):
         best = sorted(users, key=lambda row: -row["mean"])[:1]
         return facts + [Fact(f"{row['arm']}, the highest mean", text.percent(row["mean"])) for row in best]
     own = [row for row in users if row["arm"] == users[0]["arm"]]

@@ -37,10 +37,10 @@ def ranking_section(results: Row) -> Section:
     if not results["table"]:
         return Section("arms", "Arms", [Note("No run has finished, so there is nothing to draw.")])
     main = figure(ranking.ranking(results), "arms", "Test accuracy of every arm, best first")
-    caption = (
-        "All arms learn from the same images. Large dots are means over seeds, bars their 95 % interval, small dots "
-        "single seeds."
-    )
+    caption = "All arms learn from the same images."
+    if not reading.without_budgets(results):
+        caption = f"All arms learn from {text.plural(_fewest(results), 'image')}, but for those on the full data."
+    caption += " Large dots are means over seeds, bars their 95 % interval, small dots single seeds."
     if top1 := ((results.get("teacher") or {}).get("evaluation") or {}).get("top1"):
         caption += f" The teacher has {text.percent(top1)}."
     others = [
@@ -50,6 +50,10 @@ def ranking_section(results: Row) -> Section:
     ]
     blocks: list[Block] = [Chart(main, "", caption)]
     return Section("arms", "Arms", [*blocks, Grid(others)] if others else blocks)
+
+
+def _fewest(results: Row) -> int:
+    return min(row["images"] for row in results["table"])
 
 
 def metrics_by_arm(folder: Path, results: Row) -> Records:

@@ -17,10 +17,22 @@ RESULT_KEYS = {
     "differences": ("arm", "against", "budget", "images", "n", "mean", "low", "high", "beyond_noise"),
 }
 
+MOST_ARMS = 8
+
 
 def without_budgets(results: dict[str, Any]) -> bool:
     """Whether a comparison is between arms that all learn from all the images."""
     return all(not text.at(run["budget"]) for run in results["runs"])
+
+
+def at_one_budget(results: dict[str, Any]) -> bool:
+    """Whether all arms, but for those that learn from all the images, have the same number of them."""
+    return len({run["budget"] for run in results["runs"] if not run["arm"].startswith("full")}) == 1
+
+
+def many_arms(results: dict[str, Any]) -> bool:
+    """Whether there are more arms than a legend can tell apart or a reader takes one by one."""
+    return len({run["arm"] for run in results["runs"] if not run["control"]}) > MOST_ARMS
 
 
 def json_file(path: Path, mend: str) -> Any:

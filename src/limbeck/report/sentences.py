@@ -1,12 +1,14 @@
 """What a comparison found, said honestly: which arm, against which control, at which budget, by how much."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from limbeck.report import text
-from limbeck.report.reading import without_budgets
+from limbeck.report.reading import many_arms, without_budgets
 
 Row = dict[str, Any]
+_BEYOND = ("better", "worse")
 
 
 def verdict(row: Row) -> str:
@@ -42,9 +44,11 @@ def interval(row: Row) -> str:
 
 
 def headlines(results: Row) -> list[str]:
-    """One sentence for each of the user's arms, against the strictest control there is, over all budgets."""
+    """The user's arms against the strictest control there is: a sentence for each, of many arms for both ends."""
     arms = list(dict.fromkeys(run["arm"] for run in results["runs"] if not run["control"]))
     strictest = ("balanced-random", "random", results.get("baseline"), "full-no-teacher")
+    if many_arms(results):
+        return _ends(arms, strictest, results["differences"]) or [_nothing(results)]
     sentences = [_arm(arm, strictest, results["differences"]) for arm in arms]
     return [one for one in sentences if one] or [_nothing(results)]
 
@@ -59,6 +63,25 @@ def _distance(row: Row) -> str:
         return "level with"
     side = "above" if row["mean"] > 0 else "below"
     return f"{text.points(abs(row['mean']), signed=False)} points {side}"
+
+
+def _ends(arms: list[str], strictest: Iterable[str | None], differences: list[Row]) -> list[str]:
+    """How many arms are above and below the control at each budget, and the best and the worst of them."""
+    control = next((one for one in strictest if any(row["against"] == one for row in differences)), None)
+    rows = [row for row in differences if row["against"] == control and row["arm"] in arms]
+    sentences = []
+    for budget in dict.fromkeys(row["budget"] for row in sorted(rows, key=lambda row: row["images"])):
+        some = sorted((row for row in rows if row["budget"] == budget), key=lambda row: row["mean"])
+        counts = Counter(map(verdict, some))
+        above, below = (f"{counts[kind] or 'none'} {'is' if counts[kind] < 2 else 'are'}" for kind in _BEYOND)
+        against = text.name(str(control))
+        sentences += [
+            f"Of {text.plural(len(some), 'arm')}{text.at(budget)}, {above} above {against} beyond seed noise "
+            f"and {below} below it",
+            f"The highest: {difference(some[-1])}",
+            f"The lowest: {difference(some[0])}",
+        ]
+    return sentences
 
 
 def _arm(arm: str, strictest: Iterable[str | None], differences: list[Row]) -> str:

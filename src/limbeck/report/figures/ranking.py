@@ -1,4 +1,4 @@
-"""Arms that learned from the same images, one below the other: accuracy and what it cost."""
+"""Arms that learned from equally many images, one below the other: accuracy and what it cost."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ def ranking(results: Row) -> alt.LayerChart:
     """Top-1 accuracy of every arm, best first: mean, 95 % interval and single seeds, unstyled.
 
     Args:
-        results: the content of results.json of a comparison without budgets.
+        results: the content of results.json of a comparison without budgets, or with one.
     """
     means = _means(results)
     seeds = [
