@@ -2,7 +2,7 @@
 
     python benchmarks/selection_scale.py [--rows 100_000_000] [--classes 1000] [--folder DIR]
 
-The table (id, label, two scores as float32; about 1.9 GB) is made first, in a temporary folder unless one is named, in
+The table (id, label, two scores as float32; about 1.4 GiB) is made first, in a temporary folder unless one is named, in
 which it is found again. Ids are shuffled over the integers, one score is continuous, the other has many ties.
 """
 

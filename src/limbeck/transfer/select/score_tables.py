@@ -15,6 +15,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
+from limbeck.models.fingerprint import fingerprint
 from limbeck.training.progress import Progress, Silent
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
 from limbeck.transfer.select.features import Means, batch_size_for, check_means, histogram_sum, make_means
@@ -85,7 +86,15 @@ def score_table(
     shards = torch.arange(len(here)).split(-(-shard // batch) * batch)
     parts = path.with_name(f"{path.name}.parts")
     about = {"name": here.name, "classes": list(here.classes), "columns": list(columns), "seed": seed}
-    _claim(parts, {**about, "images": _identity(here), "shard": len(shards[0]), "teacher": _weights(teacher)})
+    _claim(
+        parts,
+        {
+            **about,
+            "images": _identity(here),
+            "shard": len(shards[0]),
+            "teacher": None if teacher is None else fingerprint(teacher),
+        },
+    )
     make = _Maker(images, columns, means, parts, len(shards[0]))
     if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
         run_shards(make, "add_up", _missing(parts, len(shards), "npy"), workers, watch, "average histogram")
@@ -174,15 +183,6 @@ def _identity(images: "ImageSet") -> str:
     digest.update(images.ids.numpy().tobytes())
     if images.labels is not None:
         digest.update(images.labels.numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _weights(teacher: "Classifier | None") -> str | None:
-    if teacher is None:
-        return None
-    digest = hashlib.blake2b(teacher.name.encode(), digest_size=8)
-    for name, value in sorted(teacher.state_dict().items()):
-        digest.update(name.encode() + value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
