@@ -14,14 +14,19 @@ ROOT = Path(__file__).parents[2]
 
 # Without batch norm, whose statistics are those of each process's share, the gradients are the same sums.
 SCRIPT = """
-import sys, torch
+import atexit, sys, torch, weakref
+from torch import distributed
 torch.set_num_threads(1)
+groups = []
+atexit.register(lambda: print("left" if not any(group() for group in groups) else "stayed"))  # the last to be called
 from accelerate import Accelerator
 from limbeck.models import create
 from limbeck.objectives import weighted_sum
 from limbeck.training import RunRecord, fit
 from tests.training.tiny import settings, stripes
 accelerator = Accelerator(cpu=True)
+if accelerator.num_processes > 1:
+    groups.append(weakref.ref(distributed.group.WORLD))
 def network(seed):
     return create("convnet_d3", num_classes=2, channels=1, seed=seed, width=4, norm="none")
 with RunRecord.open(sys.argv[1], {"name": "tiny"}, writes=accelerator.is_main_process) as record:
@@ -38,6 +43,7 @@ def run(folder: Path, processes: int) -> Checkpoint:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["left"] * processes, "threads of the group outlived Python, which can abort it"
     return Checkpoint.load(folder / "checkpoint.safetensors")
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.state import PartialState
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -31,6 +30,7 @@ from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.schema import Recipe, StudentSettings
 from limbeck.training.loop import TrainingResult, fit
+from limbeck.training.processes import is_main_process
 from limbeck.training.progress import Progress, Silent
 from limbeck.training.record import RunRecord
 from limbeck.transfer.select.budget import parse_budget
@@ -87,8 +87,7 @@ def run(
     progress = progress or Silent()
     folder = Path(folder)
     described = recipe.model_dump(mode="json", exclude={"compare"})
-    main = PartialState().is_main_process
-    with RunRecord.open(folder, described, resume=resume, writes=main, renew=renewed) as record:
+    with RunRecord.open(folder, described, resume=resume, writes=is_main_process(), renew=renewed) as record:
         if record.finished:
             return read_run(folder, None if given is None else given.make_student)
         if materials is None:

@@ -25,6 +25,7 @@ from limbeck.training.lesson import Lesson
 from limbeck.training.meeting import meet
 from limbeck.training.phases import Phases
 from limbeck.training.precision import resolve_precision
+from limbeck.training.processes import leave_at_exit
 from limbeck.training.progress import Progress, Silent
 from limbeck.training.record import RunRecord
 from limbeck.training.schedule import make_optimizer
@@ -95,6 +96,7 @@ def fit(
         Interrupted: Ctrl-C or SIGTERM; the state at that step is saved.
     """
     check_parts(student, images, objective, settings, teacher, soft_labels, validation)
+    leave_at_exit()
     accelerator = accelerator or Accelerator()
     check_processes(settings, accelerator.num_processes)
     device, total = accelerator.device, settings.total_steps(len(images))

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from accelerate.state import PartialState
 from torch import Tensor
 
 from limbeck.data.cache import cache_key
@@ -13,6 +12,7 @@ from limbeck.objectives.objective import Objective
 from limbeck.objectives.setup import Setup
 from limbeck.objectives.sums import WeightedSum
 from limbeck.training.loop import fit
+from limbeck.training.processes import is_main_process
 from limbeck.training.record import RunRecord
 from limbeck.training.settings import TrainingSettings
 
@@ -81,8 +81,7 @@ def forgetting(images: "ImageSet", means: "Means", *, model: str, epochs: int) -
     recipe = {"model": model, "epochs": epochs, "seed": means.seed, "images": images.fingerprint}
     folder = means.folder / f"forgetting-{cache_key(*sorted(recipe.items()))}"
     notes = ForgettingNotes(images.ids)
-    main = PartialState().is_main_process
-    with RunRecord.open(folder, recipe, resume=True, writes=main) as record:
+    with RunRecord.open(folder, recipe, resume=True, writes=is_main_process()) as record:
         student = create(
             model, num_classes=images.num_classes, seed=means.seed, channels=channels, input_size=(height, width)
         )

@@ -1,0 +1,29 @@
+"""The processes that share a run: which of them writes, and how they leave."""
+
+import atexit
+import gc
+from functools import cache
+
+from accelerate.state import PartialState
+from torch import distributed
+
+
+def is_main_process() -> bool:
+    """Whether this process writes what all of them make; joins their group where there are several."""
+    leave_at_exit()
+    return PartialState().is_main_process
+
+
+@cache
+def leave_at_exit() -> None:
+    """Has this process leave its group, if it is in one, at its exit but while Python still runs.
+
+    The group's threads hold tensors; one that frees them while the interpreter shuts down aborts the process.
+    """
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    gc.collect()  # a wrapped model in a cycle would keep the group and its threads alive
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
