@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
@@ -104,6 +104,7 @@ def test_strength_is_chosen_by_held_out_images_alone() -> None:
 
 
 @settings(max_examples=25, deadline=None)
+@example([1, 1, 1, 0, 0, 0, 0, 0], 0)  # all of a class held out, and nothing else
 @given(st.lists(st.integers(0, 3), min_size=8, max_size=30), st.integers(0, 100))
 def test_any_labels_of_two_classes_can_be_fitted(drawn: list[int], seed: int) -> None:
     labels = torch.tensor([*drawn, 0, 0, 3, 3])

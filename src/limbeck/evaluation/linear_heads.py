@@ -112,13 +112,15 @@ def choose_strength(
         labels: int64 `[N]`.
         classes: K.
         held_out: bool `[N]`, the images to judge on; the others are fitted. Classes of which nothing is left to fit
-            are not judged.
+            are not judged; where none is, the strongest is taken and nothing tried.
         strengths: > 0, falling.
 
     Returns:
         the strength, and {"strength", "nll" in nats, "top1"} of every one that was tried.
     """
     judged = held_out & torch.isin(labels, labels[~held_out])
+    if not judged.any():
+        return strengths[0], []
     tried: list[dict[str, float]] = []
     best = 0
     heads = fit_l2_path(features[~held_out], labels[~held_out], classes, strengths)
