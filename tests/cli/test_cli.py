@@ -276,6 +276,12 @@ def test_select_by_parts_and_their_short_names() -> None:
     assert "Images by cluster" in written
     assert "wrote runs/digits-hg-km-ls/report.html" in done("report", "runs/digits-hg-km-ls")
     assert Path("runs/digits-hg-km-ls/report.html").read_text() == written
+    done("select", "digits", "--budget", "40", "--criterion", "variance")
+    both = ("report", "runs/digits-hg-km-ls", "runs/digits-variance")
+    assert "say where as --out FILE.html" in refused(*both)
+    assert "wrote both.html" in done(*both, "--out", "both.html")
+    assert "'both.html' exists already" in refused(*both, "--out", "both.html")
+    assert "that of one folder goes into it" in refused(*both[:2], "--out", "one.html")
     shutil.rmtree("runs/digits-hg-km-ls/selection")
     assert "only `limbeck select` leaves one" in refused("report", "runs/digits-hg-km-ls")
     parts = ["--representation", "pev", "--allocation", "tnpc", "--order", "rng"]

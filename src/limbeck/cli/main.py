@@ -326,12 +326,15 @@ def probe(
 
 @verb
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run, a comparison, a probe or a selection.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folder of a run, a comparison, a probe or a selection; or several selections.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Where the page of several selections goes, a new file.")] = None,
 ) -> None:
-    """Write the report of a run, a comparison, a probe or a selection anew, finished or not."""
-    from limbeck.recipes.artefacts import write_report
+    """Write the report of a run, a comparison, a probe or a selection anew; or one of what several selections share."""
+    from limbeck.recipes.artefacts import write_reports
 
-    console.print(f"wrote {write_report(folder)}", markup=False, soft_wrap=True)
+    console.print(f"wrote {write_reports(folders, out)}", markup=False, soft_wrap=True)
 
 
 cache = typer.Typer(help="What is kept between runs: teachers' answers, decoded images.", no_args_is_help=True)

@@ -18,7 +18,13 @@ from limbeck.recipes.results import collect
 from limbeck.recipes.run import RunResult, run
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.yaml_files import load_mapping
-from limbeck.report import write_comparison_report, write_probe_report, write_run_report, write_selection_report
+from limbeck.report import (
+    write_comparison_report,
+    write_probe_report,
+    write_run_report,
+    write_selection_report,
+    write_selections_report,
+)
 from limbeck.training.progress import Progress
 from limbeck.training.record import RunRecord
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
@@ -153,6 +159,24 @@ def evaluate_saved(
     if json_file is not None:
         atomic_write_text(json_file, json.dumps(marks.to_dict(), indent=1) + "\n")
     return marks
+
+
+def write_reports(folders: Sequence[Path], path: Path | None = None) -> Path:
+    """The report of one folder in it, or of several selections in the new file `path`.
+
+    Raises:
+        UserError: see `write_report` and `write_selections_report`; no `path` for several, one for a single folder, or
+            it exists.
+    """
+    if len(folders) == 1:
+        if path is not None:
+            raise UserError("`--out` is where a page of several selections goes; that of one folder goes into it.")
+        return write_report(folders[0])
+    if path is None:
+        raise UserError("several folders make one page, of the selections in them; say where as --out FILE.html.")
+    if path.exists():
+        raise UserError(f"{str(path)!r} exists already and is never overwritten; choose another --out.")
+    return write_selections_report(folders, path)
 
 
 def write_report(folder: Path) -> Path:

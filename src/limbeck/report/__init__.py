@@ -11,6 +11,7 @@ from limbeck.report.figures.frontier import frontier_chart, frontier_svg
 from limbeck.report.probe import write_probe_report
 from limbeck.report.run import write_run_report
 from limbeck.report.selection import write_selection_report
+from limbeck.report.selections import write_selections_report
 from limbeck.report.sentences import headline
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "write_probe_report",
     "write_run_report",
     "write_selection_report",
+    "write_selections_report",
 ]

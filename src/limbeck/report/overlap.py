@@ -1,4 +1,4 @@
-"""What the criteria of a comparison chose: the images that two of them share, and how evenly the classes are taken."""
+"""What criteria chose beside each other: the images that two of them share, and how evenly the classes are taken."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,10 +25,11 @@ from limbeck.transfer.select.summaries import Shares
 Row = dict[str, Any]
 _WITHOUT = ("no-teacher",)  # learns from the images of random
 _FEW = 6  # arms; above this similar ones are put side by side
+COLOURS = "Blue is more than chance would give, orange less; in full colour they chose the same images, or share none."
+AWAY = "Away from even is the share of the images that would have to be exchanged for classes of equal size."
 _AGAIN = (
-    "Away from even is the share of its images that an arm would have to exchange for classes of equal size. Chosen "
-    "again is the share that it chose with the next seed, too: all of them where nothing is drawn, so that its spread "
-    "over seeds is that of training alone."
+    "Chosen again is the share that an arm chose with the next seed, too: all of its images where nothing is drawn, so "
+    "that its spread over seeds is that of training alone."
 )
 
 
@@ -50,7 +51,7 @@ class Choice:
     ids: NDArray[np.int64]
     images: int
     classes: Shares | None
-    again: float | None
+    again: float | None = None
 
     def common(self, other: "Choice") -> int:
         """How many images both chose."""
@@ -59,12 +60,21 @@ class Choice:
 
 @dataclass(frozen=True)
 class Choices:
-    """What all arms chose at one budget with one seed; `others` are the arms that left nothing for it."""
+    """What all arms chose at one budget.
+
+    Attributes:
+        budget: in words.
+        seed: of all arms; None where each has its own.
+        arms: two or more may be compared.
+        others: the arms that left nothing for it.
+        kind: what an arm is called.
+    """
 
     budget: str
-    seed: int
+    seed: int | None
     arms: Sequence[Choice]
-    others: Sequence[str]
+    others: Sequence[str] = ()
+    kind: str = "arm"
 
     @cached_property
     def common(self) -> NDArray[np.int64]:
@@ -91,16 +101,17 @@ def criteria_section(folder: Path, results: Row) -> Section | None:
     found = [choices for choices in _by_budget(folder, results) if len(choices.arms) > 1]
     if not found:
         return None
-    classes = _classes(results)
-    charts, tables = (
-        [_chart(place, choices) for place, choices in enumerate(found)],
-        [_table(c, classes) for c in found],
-    )
+    blocks = [Note(_how(found)), *overlap_blocks(found, _classes(results)), Note(f"{AWAY} {_AGAIN}")]
+    return Section("criteria", "What the criteria chose", blocks)
+
+
+def overlap_blocks(found: Sequence[Choices], classes: Sequence[str]) -> list[Block]:
+    """A map of what two arms share and a table of their balance for each of `found`; `classes` are names by number."""
+    charts = [_chart(place, choices) for place, choices in enumerate(found)]
+    tables = [_table(choices, classes) for choices in found]
     if max(len(choices.arms) for choices in found) <= _FEW:
-        blocks: list[Block] = [Grid(charts), *tables]
-    else:
-        blocks = [block for pair in zip(charts, tables, strict=True) for block in pair]
-    return Section("criteria", "What the criteria chose", [Note(_how(found)), *blocks, Note(_AGAIN)])
+        return [Grid(charts), *tables]
+    return [block for pair in zip(charts, tables, strict=True) for block in pair]
 
 
 def _by_budget(folder: Path, results: Row) -> list[Choices]:
@@ -112,7 +123,7 @@ def _by_budget(folder: Path, results: Row) -> list[Choices]:
     found, names = [], []
     for budget, some in runs.items():
         choices = _at_budget(folder, budget, some)
-        names = names or _similar(choices)
+        names = names or similar(choices)
         arms = sorted(choices.arms, key=lambda one: names.index(one.arm) if one.arm in names else len(names))
         found.append(Choices(budget, choices.seed, arms, choices.others))
     return found
@@ -132,21 +143,22 @@ def _at_budget(folder: Path, budget: str, runs: Sequence[Row]) -> Choices:
 
 
 def _choice(folder: Path, run: Row, second: Row | None) -> Choice:
-    table = _read(folder / run["folder"] / "selection.parquet", "id", "label", "chosen")
+    table = read_columns(folder / run["folder"] / "selection.parquet", "id", "label", "chosen")
     chosen = table["chosen"].to_numpy()
     ids = np.sort(table["id"].to_numpy()[chosen])
     again = None
     if second is not None:
-        other = _read(folder / second["folder"] / "selection.parquet", "id", "chosen")
+        other = read_columns(folder / second["folder"] / "selection.parquet", "id", "chosen")
         again = len(np.intersect1d(ids, other["id"].to_numpy()[other["chosen"].to_numpy()])) / max(len(ids), 1)
     return Choice(run["arm"], bool(run["control"]), ids, len(chosen), _shares(table["label"], chosen), again)
 
 
-def _read(path: Path, *columns: str) -> pa.Table:
+def read_columns(path: Path, *columns: str, mend: str = "Delete it and report again to go without.") -> pa.Table:
+    """Some columns of a Parquet file; a UserError that ends with `mend` where it is broken."""
     try:
         return pq.read_table(path, columns=list(columns))
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}). Delete it and report again to go without.") from error
+        raise UserError(f"{path} cannot be read ({error}). {mend}") from error
 
 
 def _shares(labels: pa.ChunkedArray, chosen: NDArray[np.bool_]) -> Shares | None:
@@ -157,7 +169,7 @@ def _shares(labels: pa.ChunkedArray, chosen: NDArray[np.bool_]) -> Shares | None
     return Shares(tuple(sizes.tolist()), tuple(np.bincount(known[chosen], minlength=len(sizes)).tolist()), None, ())
 
 
-def _similar(choices: Choices) -> list[str]:
+def similar(choices: Choices) -> list[str]:
     """Names of the arms, of many those side by side that share much."""
     names = [one.arm for one in choices.arms]
     if len(names) <= _FEW:
@@ -167,10 +179,7 @@ def _similar(choices: Choices) -> list[str]:
 
 def _how(found: Sequence[Choices]) -> str:
     seeds = text.listing(dict.fromkeys(str(choices.seed) for choices in found))
-    words = (
-        f"The images that two arms share, in percent of what each chose, with seed {seeds}. Blue is more than chance "
-        "would give, orange less; in full colour they chose the same images, or share none."
-    )
+    words = f"The images that two arms share, in percent of what each chose, with seed {seeds}. {COLOURS}"
     if all({"random", "balanced-random"} <= {one.arm for one in choices.arms} for choices in found):
         words += (
             " Random scores depend on seed and id alone, so random and balanced random share most of their images, and "
@@ -195,23 +204,30 @@ def _chart(place: int, choices: Choices) -> Chart:
         f"Each chose {text.number(n)} of {text.number(of)} images. Two draws by chance would share "
         f"{text.percent(chance)}, give or take {text.points(give, signed=False)} points (two standard deviations)."
     )
-    label = f"Images that two arms share at {choices.budget}"
+    label = f"Images that two {choices.kind}s share at {choices.budget}"
     drawn = figure(figures.overlap_map(rows, names, chance), f"overlap-{place}", label, fluid=False)
-    return Chart(drawn, f"Shared by two arms at {choices.budget}", caption)
+    return Chart(drawn, f"Shared by two {choices.kind}s at {choices.budget}", caption)
 
 
 def _table(choices: Choices, classes: Sequence[str]) -> Table:
     labelled = all(one.classes is not None for one in choices.arms)
-    columns = ["Arm", *(("Fewest of a class", "Most of a class", "Away from even") if labelled else ()), "Chosen again"]
+    seeded = choices.seed is not None
+    columns = [
+        choices.kind.capitalize(),
+        *(("Fewest of a class", "Most of a class", "Away from even") if labelled else ()),
+        *(("Chosen again",) if seeded else ()),
+    ]
     rows = [
         (
             Cell(text.name(one.arm), tone="quiet" if one.control else "strong"),
             *(_balance(one.classes, classes) if labelled and one.classes is not None else ()),
-            text.percent(one.again),
+            *((text.percent(one.again),) if seeded else ()),
         )
         for one in choices.arms
     ]
-    caption = f"At {choices.budget}, seed {choices.seed}: {text.number(len(choices.arms[0].ids))} images each"
+    caption = f"Selections of {choices.budget}"
+    if seeded:
+        caption = f"At {choices.budget}, seed {choices.seed}: {text.number(len(choices.arms[0].ids))} images each"
     return Table(caption, columns, rows, folded=len(rows) > 2 * _FEW)
 
 

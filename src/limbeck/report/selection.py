@@ -37,18 +37,27 @@ def write_selection_report(folder: Path) -> Path:
         PosixPath('runs/cifar10-entropy/report.html')
     """
     folder = Path(folder)
+    config, criterion, summary = read_selection(folder)
+    return page.write(_page(folder, config, summary, criterion), folder / "report.html")
+
+
+def read_selection(folder: Path) -> tuple[Row, Criterion | None, Summary]:
+    """Configuration of the transfer set, how it was chosen as far as this version knows it, and what was chosen.
+
+    Raises:
+        UserError: as `write_selection_report`.
+    """
     config = reading.json_file(folder / CONFIG_NAME, _MEND)
     if not isinstance(config, dict):
         raise UserError(f"{folder} holds no selection: it has no {CONFIG_NAME}. {_MEND}")
-    about = config.get("about") or {}
-    criterion = reading.criterion(about.get("criterion"))
+    criterion = reading.criterion((config.get("about") or {}).get("criterion"))
     summary = _summary(folder, criterion)
     if summary is None:
         raise UserError(
             f"{folder} holds a transfer set, but no {DETAILS}/ that tells what was left out; only `limbeck select` "
             "leaves one. Select again, into another folder."
         )
-    return page.write(_page(folder, config, summary, criterion), folder / "report.html")
+    return config, criterion, summary
 
 
 def _summary(folder: Path, criterion: Criterion | None) -> Summary | None:

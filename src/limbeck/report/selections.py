@@ -1,0 +1,170 @@
+"""The page of several selections from the same images: which of them chose the same, and what each looks like."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from limbeck.data.transfer_set import PARQUET_NAME
+from limbeck.errors import UserError
+from limbeck.report import page, text
+from limbeck.report.blocks import Block, Code, Fact, Gallery, Note, Page, Section
+from limbeck.report.chosen import sentence
+from limbeck.report.gallery import gallery
+from limbeck.report.overlap import AWAY, COLOURS, Choice, Choices, overlap_blocks, read_columns, similar
+from limbeck.report.selection import read_selection
+from limbeck.transfer.select.catalogue import Criterion
+from limbeck.transfer.select.details import PICTURES
+from limbeck.transfer.select.summaries import Summary
+
+_MEND = "Copy the whole folder, or `limbeck select` into another one."
+
+
+@dataclass(frozen=True)
+class _Selected:
+    """One folder of `limbeck select`."""
+
+    folder: Path
+    name: str
+    about: dict[str, Any]
+    classes: Sequence[str]
+    criterion: Criterion | None
+    summary: Summary
+    source: str
+    choice: Choice
+
+
+def write_selections_report(folders: Sequence[Path], path: Path) -> Path:
+    """Write one page about several folders that `limbeck select` made; returns its path.
+
+    Args:
+        folders: two or more, of selections from the same images; those of equally many images are compared.
+        path: the HTML file.
+
+    Raises:
+        UserError: a folder holds no selection, they are of different images, or no two have equally many.
+
+    Example:
+        >>> write_selections_report([Path("runs/cifar10-entropy"), Path("runs/cifar10-kmeans")], Path("shared.html"))
+        PosixPath('shared.html')
+    """
+    if len({Path(folder).resolve() for folder in folders}) < max(len(folders), 2):
+        raise UserError(f"selections must be two or more, each once, got {text.listing(map(str, folders))}.")
+    found = [_read(Path(folder), name) for folder, name in zip(folders, _names(folders), strict=True)]
+    for one in found[1:]:
+        if one.source != found[0].source:
+            raise UserError(
+                f"selections can be compared that were made from the same images, got {found[0].source!r} in "
+                f"{found[0].folder} and {one.source!r} in {one.folder}."
+            )
+    groups = _by_size(found)
+    if not groups:
+        sizes = text.listing(f"{text.number(one.summary.chosen)} in {one.folder}" for one in found)
+        raise UserError(f"selections can be compared that chose equally many images, got {sizes}; use one budget.")
+    return page.write(_page(found, groups), path)
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """Names of the folders, or their paths where two have the same."""
+    names = [Path(folder).resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
+def _read(folder: Path, name: str) -> _Selected:
+    config, criterion, summary = read_selection(folder)
+    if not (folder / PARQUET_NAME).is_file():
+        raise UserError(f"{folder} lacks {PARQUET_NAME}, where the ids are. {_MEND}")
+    rows = read_columns(folder / PARQUET_NAME, "source", "source_id", mend=_MEND)
+    ids = np.sort(rows["source_id"].to_numpy())
+    return _Selected(
+        folder=folder,
+        name=name,
+        about=config.get("about") or {},
+        classes=[str(one) for one in config.get("classes") or ()],
+        criterion=criterion,
+        summary=summary,
+        source=str(rows["source"][0]),
+        choice=Choice(
+            name, criterion is not None and criterion.score == "random", ids, summary.images, summary.classes
+        ),
+    )
+
+
+def _by_size(found: Sequence[_Selected]) -> list[Choices]:
+    """Selections of equally many images, two or more at a time; similar ones side by side where there are many."""
+    groups = []
+    for size in sorted({one.summary.chosen for one in found}):
+        arms = [one.choice for one in found if one.summary.chosen == size]
+        if len(arms) > 1:
+            names = similar(Choices("", None, arms))
+            arms.sort(key=lambda arm: names.index(arm.arm))
+            groups.append(Choices(text.plural(size, "image"), None, arms, kind="selection"))
+    return groups
+
+
+def _page(found: Sequence[_Selected], groups: Sequence[Choices]) -> Page:
+    """Everything the page says, before it is HTML."""
+    first = found[0]
+    shared = [Note(_how(found, groups)), *overlap_blocks(groups, first.classes)]
+    shared += [Note(AWAY)] if first.summary.classes is not None else []
+    pictures: list[Block] = [
+        Gallery(one.name, ends, open=place == 0)
+        for place, one in enumerate(found)
+        if (ends := gallery(one.folder / PICTURES))
+    ]
+    made: list[Block] = [
+        Code(f"{one.name}: {sentence(one.summary, one.criterion)}", yaml.safe_dump(one.about, sort_keys=False))
+        for one in found
+    ]
+    sections = [
+        Section("criteria", "What the criteria chose", shared),
+        *([Section("galleries", "Chosen and left out", pictures)] if pictures else []),
+        Section("made", "How they were made", made),
+    ]
+    return Page(
+        kind="selections",
+        title=f"{first.source}, {text.number(len(found))} selections",
+        lead=_headlines(groups),
+        facts=[_fact(group) for group in groups],
+        sections=sections,
+    )
+
+
+def _fact(group: Choices) -> Fact:
+    first = group.arms[0]
+    return Fact("images each", text.number(len(first.ids)), f"of {text.number(first.images)}")
+
+
+def _headlines(groups: Sequence[Choices]) -> list[str]:
+    """The two ends of the map at each size, but for what random draws share where there is anything else."""
+    words = []
+    for group in groups:
+        pairs = list(combinations(range(len(group.arms)), 2))
+        told_of = [pair for pair in pairs if not all(group.arms[place].control for place in pair)]
+        pairs = sorted(told_of or pairs, key=lambda pair: -group.shares[pair])
+        chance = len(group.arms[0].ids) / group.arms[0].images
+        told = [_pair(group, pair) for pair in dict.fromkeys((pairs[0], pairs[-1]))]
+        words.append(f"At {group.budget}, {'; '.join(told)}; by chance it would be {text.percent(chance)}")
+    return words
+
+
+def _pair(group: Choices, pair: tuple[int, int]) -> str:
+    one, other = (text.name(group.arms[place].arm) for place in pair)
+    return f"{one} and {other} share {text.percent(float(group.shares[pair]))}"
+
+
+def _how(found: Sequence[_Selected], groups: Sequence[Choices]) -> str:
+    words = f"The images that two selections share, in percent of what each chose. {COLOURS}"
+    drawn = [one.about.get("seed") for one in found if one.criterion is not None and one.criterion.score == "random"]
+    if len(set(drawn)) < len(drawn):
+        words += (
+            " Random scores depend on seed and id alone, so selections that draw by them with the same seed share more "
+            "than chance."
+        )
+    compared = {arm.arm for group in groups for arm in group.arms}
+    alone = [f"{one.name} ({text.number(one.summary.chosen)})" for one in found if one.name not in compared]
+    return f"{words} No other chose as many images: {text.listing(alone)}." if alone else words
