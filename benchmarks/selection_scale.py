@@ -2,8 +2,9 @@
 
     python benchmarks/selection_scale.py [--rows 100_000_000] [--classes 1000] [--folder DIR]
 
-The table (id, label, two scores as float32; about 1.4 GiB) is made first, in a temporary folder unless one is named, in
-which it is found again. Ids are shuffled over the integers, one score is continuous, the other has many ties.
+The table (id, label, two scores as float32, clusters of the whole and within every class; about 1.6 GiB) is made first,
+in a temporary folder unless one is named, in which it is found again. Ids are shuffled over the integers, one score is
+continuous, the other has many ties.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,12 +27,17 @@ from limbeck.transfer.select import Criterion, select_from_scores
 
 CHUNK = 2**20
 COLUMN, TIES = "entropy:grayscale-histogram", "patch-entropy-sum:patch-entropies"
+K_MEANS: dict[str, Any] = {"score": "entropy", "allocation": "k-means"}
+K_MEANS_PER_CLASS: dict[str, Any] = {"score": "entropy", "allocation": "k-means-per-class"}
+CLUSTERS = 20
 CASES = {
     "top-n, 10 %": ({"score": "entropy", "allocation": "top-n"}, "10%"),
     "top-n, 0.1 %": ({"score": "entropy", "allocation": "top-n"}, "0.1%"),
     "per class, 10 %": ({"score": "entropy", "allocation": "top-n-per-class"}, "10%"),
     "per class, 10 %, many ties": ({"score": "patch-entropy-sum", "allocation": "top-n-per-class"}, "10%"),
     "random per class, 10 %": ({"score": "random", "allocation": "top-n-per-class"}, "10%"),
+    "k-means, 10 %": (K_MEANS, "10%"),
+    "k-means per class, 10 %": (K_MEANS_PER_CLASS, "10%"),
     "coverage, 10 % hardest out": ({"score": "entropy", "allocation": "coverage", "options": {"cutoff": 0.1}}, "10%"),
 }
 
@@ -101,7 +108,9 @@ def table_path(options: argparse.Namespace) -> Path:
 
 
 def make(path: Path, rows: int, classes: int) -> None:
-    schema = pa.schema([("id", pa.int64()), ("label", pa.int64()), (COLUMN, pa.float32()), (TIES, pa.float32())])
+    clusters = [Criterion(**spec).clusters_column for spec in (K_MEANS, K_MEANS_PER_CLASS)]
+    kinds = {"id": pa.int64(), "label": pa.int64(), COLUMN: pa.float32(), TIES: pa.float32()}
+    schema = pa.schema(list((kinds | dict.fromkeys(clusters, pa.int64())).items()))
     random = np.random.default_rng(0)
     temporary = path.with_suffix(".part")
     with pq.ParquetWriter(temporary, schema) as writer:
@@ -110,7 +119,8 @@ def make(path: Path, rows: int, classes: int) -> None:
             # An odd factor permutes the integers below 2^63, so ids are distinct and in no order.
             ids = (np.arange(start, start + count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(1)
             scores = random.normal(5, 1, count).astype(np.float32)
-            columns = [ids.astype(np.int64), random.integers(0, classes, count), scores, np.round(scores, 1)]
+            labels, groups = random.integers(0, classes, count), random.integers(0, CLUSTERS, count)
+            columns = [ids.astype(np.int64), labels, scores, np.round(scores, 1), groups, labels * CLUSTERS + groups]
             writer.write_table(pa.table(columns, schema=schema))
     temporary.rename(path)
 

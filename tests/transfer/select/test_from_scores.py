@@ -91,9 +91,14 @@ def test_chosen_rows_are_written_with_their_scores(tmp_path):
     ("criterion", "budget", "message"),
     [
         (
+            "k-centre",
+            2,
+            "allocation 'k-centre' needs more than a table of scores; choose from the images, or use",
+        ),
+        (
             "k-means",
             2,
-            "allocation 'k-means' needs more than a table of scores; choose from the images, or use",
+            "unknown column of .*: 'clusters:k-means:grayscale-histogram'.*Score the images by 'k-means' first",
         ),
         ("variance/tn", 2, "unknown column of .*: 'variance:grayscale'.*Score the images by 'variance/tn' first"),
         ("entropy-whole", 9, "`budget` must be at most the 4 images of 'scores', got 9 images"),

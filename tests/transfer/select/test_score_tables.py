@@ -3,19 +3,33 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import hypothesis.strategies as st
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from hypothesis import given, settings
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
-from limbeck.transfer.select import CRITERIA, score_table, select, select_from_scores
-from limbeck.transfer.select.features import batch_size_for
+from limbeck.transfer.select import (
+    CRITERIA,
+    Criterion,
+    ScoreTable,
+    score_table,
+    score_tables,
+    select,
+    select_from_scores,
+)
+from limbeck.transfer.select.clusters import GROUPS, in_order_of_appearance
+from limbeck.transfer.select.features import Means, batch_size_for
 from limbeck.transfer.select.score_tables import Shards
+from limbeck.transfer.select.selection import allocate
 
 from .conftest import natural
 
@@ -61,6 +75,96 @@ def test_the_table_selects_as_the_images_do(tmp_path, criterion):
     assert len(transfer_set) == 30
     assert transfer_set.provenance["source"] == ["blotches"] * 30
     assert chosen.table.classes == images().classes
+
+
+CLUSTERED = [
+    "k-means",
+    "km/rng",
+    {"allocation": "k-means", "clusters": 7, "order": "lowest"},
+    "k-means-per-class",
+    {"score": "random", "allocation": "kmpc", "space": "rgb-histogram", "clusters": 3},
+    "manifold",
+    {"score": "variance", "allocation": "manifold-per-class", "clusters": 5},
+    {"score": "margin", "allocation": "manifold", "space": "teacher-embedding", "clusters": 9, "components": 1},
+]
+
+
+def test_clusters_are_found_once_and_give_every_budget(tmp_path, teacher):
+    path = score_table(images(), tmp_path / "scores.parquet", criteria=CLUSTERED, seed=4, teacher=teacher, shard=64)
+    table = ScoreTable(path)
+    assert sum(name.startswith("clusters:") for name in table.columns) == 7
+    assert "clusters:k-means:grayscale-histogram:clusters=7" in table.columns
+    for criterion in CLUSTERED:
+        for budget in (4, 13, "20%", "21/class", 150):
+            chosen = select_from_scores(table, criterion=criterion, budget=budget, seed=4)
+            expected = select(images(), criterion=criterion, budget=budget, seed=4, teacher=teacher)
+            assert sorted(chosen.ids.tolist()) == sorted(expected.ids.tolist()), (criterion, budget)
+    summary = select_from_scores(table, criterion="k-means", budget="20%", seed=4).summary()
+    assert summary.groups is not None
+    assert sum(summary.groups.chosen) == 30
+    with pytest.raises(UserError, match=r"`seed` must be 4, with which the clusters of .* were made, got 0"):
+        select_from_scores(table, criterion="k-means", budget=30)
+    with pytest.raises(UserError, match=r"unknown column of .*'clusters:k-means:grayscale-histogram:clusters=8'"):
+        select_from_scores(table, criterion={"allocation": "km", "clusters": 8}, budget=30, seed=4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 6)), min_size=1, max_size=60),
+    st.sampled_from(["k-means", "k-means-per-class", "manifold", "manifold-per-class"]),
+    st.sampled_from(["highest", "lowest", "random"]),
+    st.data(),
+)
+def test_any_clusters_give_what_memory_gives(rows, allocation, order, data):
+    """Clusters of one's own in place of those found, so that ties, empty classes and clusters of one are drawn, too."""
+    clusters, labels, scores = (torch.tensor(column) for column in zip(*rows, strict=True))
+    ids = torch.tensor(data.draw(st.permutations(range(len(rows)))))
+    n = data.draw(st.integers(len(labels.unique()), len(rows)))
+    criterion = Criterion(allocation=allocation, order=order)
+    within = labels * 4 + clusters if criterion.per_class else clusters
+    place = {int(one): i for i, one in enumerate(ids)}
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        found = lambda features, some, options, seed: in_order_of_appearance(  # noqa: E731
+            clusters[[place[int(one)] for one in some]]
+        )
+        patch.setitem(GROUPS, allocation.removesuffix("-per-class"), found)
+        patch.setattr("limbeck.transfer.select.from_scores.ROWS", 7)
+        columns = {"id": ids, "label": labels, criterion.column: scores.double(), criterion.clusters_column: within}
+        path = Path(folder) / "scores.parquet"
+        pq.write_table(pa.table({name: column.numpy() for name, column in columns.items()}), path, row_group_size=7)
+        chosen = select_from_scores(path, criterion=criterion, budget=n, seed=2)
+        positions, _ = allocate(criterion, n, scores.double(), ids, labels, torch.zeros(len(rows), 1), 2)
+    assert sorted(chosen.ids.tolist()) == sorted(ids[positions].tolist())
+
+
+def test_clusters_that_were_kept_are_not_found_again(tmp_path, monkeypatch):
+    real = score_tables.clusters_of
+    with monkeypatch.context() as patch:
+        patch.setattr(score_tables, "_join", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            score_table(images(), tmp_path / "scores.parquet", criteria=["k-means"], shard=64)
+    monkeypatch.setattr(score_tables, "clusters_of", lambda *arguments: 1 / 0)
+    path = score_table(images(), tmp_path / "scores.parquet", criteria=["k-means"], shard=64)
+    found = pq.read_table(path)["clusters:k-means:grayscale-histogram"].to_pylist()
+    assert found == real(images(), CRITERIA["k-means"], Means()).tolist()
+
+
+def test_clusters_that_cannot_be(tmp_path):
+    bare = ImageSet(images().tensor(), name="bare")
+    with pytest.raises(
+        UserError, match=r"'k-means-per-class' finds clusters within every class, and 'bare' has no lab"
+    ):
+        score_table(bare, tmp_path / "scores.parquet", criteria=["k-means-per-class"])
+    path = score_table(bare, tmp_path / "scores.parquet", criteria=["k-means"])
+    assert select_from_scores(path, criterion="k-means", budget=30).count == 30
+    table = pq.read_table(path)
+    name = "clusters:k-means:grayscale-histogram"
+    place = table.column_names.index(name)
+    for wrong, message in ((None, "lacks values in some rows"), (-1, "holds no cluster for id 0")):
+        broken = table.set_column(place, name, pa.array([wrong, *table[name].to_pylist()[1:]], pa.int64()))
+        pq.write_table(broken, tmp_path / "broken.parquet")
+        with pytest.raises(UserError, match=f"column '{name}' of .* {message}; score again"):
+            select_from_scores(tmp_path / "broken.parquet", criterion="k-means", budget=30)
 
 
 def test_networks_are_trained_on_the_whole_set(tmp_path):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from limbeck.transfer.select.catalogue import ALLOCATIONS as ENTRIES
 from limbeck.transfer.select.catalogue import Order
-from limbeck.transfer.select.clusters import cluster, map_of
+from limbeck.transfer.select.clusters import GROUPS
 from limbeck.transfer.select.greedy import herding, k_centre
 from limbeck.transfer.select.scores import uniform53
 
@@ -84,8 +84,7 @@ def top_n(ranked: Ranked, n: int) -> Allocated:
 
 def k_means(ranked: Ranked, n: int) -> Allocated:
     """The first of every cluster, as many as its share of the images; exactly `n` by largest remainder."""
-    groups = cluster(ranked.features(), ranked.ids, ranked.options, ranked.seed)
-    return Allocated(_first_of_groups(groups, proportional_shares(n, torch.bincount(groups))), groups)
+    return _of_clusters(ranked, n, "k-means")
 
 
 def manifold(ranked: Ranked, n: int) -> Allocated:
@@ -95,9 +94,12 @@ def manifold(ranked: Ranked, n: int) -> Allocated:
     distillation", IEEE Access 2025,
     https://github.com/michaelkinnas/Selecting-Images-with-Entropy-for-Frugal-Knowledge-Distillation.
     """
-    places = map_of(ranked.features(), ranked.ids, ranked.options["components"], ranked.seed)
-    groups = cluster(places, ranked.ids, ranked.options, ranked.seed)
-    return Allocated(_first_of_groups(groups, shares(n, torch.bincount(groups))), groups)
+    return _of_clusters(ranked, n, "manifold")
+
+
+def _of_clusters(ranked: Ranked, n: int, name: str) -> Allocated:
+    groups = GROUPS[name](ranked.features(), ranked.ids, ranked.options, ranked.seed)
+    return Allocated(_first_of_groups(groups, CLUSTER_SHARES[name](n, torch.bincount(groups))), groups)
 
 
 def coverage(ranked: Ranked, n: int) -> Allocated:
@@ -203,6 +205,10 @@ def proportional_shares(n: int, sizes: Tensor) -> Tensor:
     largest_first = remainders.argsort(descending=True, stable=True)
     quotas[largest_first[: n - int(quotas.sum())]] += 1
     return quotas
+
+
+CLUSTER_SHARES = {"k-means": proportional_shares, "manifold": shares}
+"""What each allocation that goes by clusters gives them: from n and their sizes, in the order of the ranking."""
 
 
 def strata(scores: Tensor, count: int) -> Tensor:

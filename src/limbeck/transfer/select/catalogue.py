@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 DEFAULT_SCORE = "entropy"
+CLUSTERS = "clusters"
+"""What the columns of tables that hold clusters begin with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +159,15 @@ class Criterion:
     def column(self) -> str:
         """Name of its scores in a table of several."""
         return self.score if self.representation == "none" else f"{self.score}:{self.representation}"
+
+    @property
+    def clusters_column(self) -> str | None:
+        """Name of its clusters in a table of scores, options that are not the default among it; None without any."""
+        if "clusters" not in ALLOCATIONS[self.allocation].options:
+            return None
+        shaping = {**ALLOCATIONS[self.allocation].options, **REPRESENTATIONS[self.space].options}
+        options = [f"{name}={self.option(name)}" for name in shaping if self.option(name) != shaping[name]]
+        return ":".join([CLUSTERS, self.allocation, self.space, *options])
 
     def described(self) -> dict[str, Any]:
         """Its parts, for provenance."""

@@ -1,7 +1,7 @@
 """Groups of images that look alike: k-means, how many groups there are, and t-SNE maps."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -43,6 +43,11 @@ def cluster(features: Tensor, ids: Tensor, options: Mapping[str, Any], seed: int
     if count > 1:
         found[by_id] = torch.from_numpy(_k_means(rows, count, seed)).long()
     return in_order_of_appearance(found)
+
+
+def cluster_map(features: Tensor, ids: Tensor, options: Mapping[str, Any], seed: int) -> Tensor:
+    """`cluster` on a `map_of` the images with `components` dimensions."""
+    return cluster(map_of(features, ids, options["components"], seed), ids, options, seed)
 
 
 def choose_clusters(rows: np.ndarray, ks: range, *, sample: int, seed: int) -> int:
@@ -102,6 +107,12 @@ def _embed(rows: np.ndarray, components: int, perplexity: int, state: int) -> np
     from sklearn.manifold import TSNE as SlowTSNE
 
     return SlowTSNE(components, perplexity=perplexity, random_state=state).fit_transform(rows)
+
+
+Group = Callable[[Tensor, Tensor, Mapping[str, Any], int], Tensor]
+
+GROUPS: dict[str, Group] = {"k-means": cluster, "manifold": cluster_map}
+"""How each allocation that goes by clusters finds them, from features, ids, options and seed; see `cluster`."""
 
 
 def in_order_of_appearance(groups: Tensor) -> Tensor:

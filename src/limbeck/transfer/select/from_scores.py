@@ -16,9 +16,10 @@ from torch import Tensor
 from limbeck.data import TransferSet
 from limbeck.errors import UserError, unknown_name
 from limbeck.files import atomic_path
-from limbeck.transfer.select.allocation import shares, stratum_of
+from limbeck.transfer.select.allocation import CLUSTER_SHARES, shares, stratum_of
 from limbeck.transfer.select.budget import Budget, parse_budget
-from limbeck.transfer.select.catalogue import Criterion, find_criterion
+from limbeck.transfer.select.catalogue import CLUSTERS, Criterion, find_criterion
+from limbeck.transfer.select.clusters import GROUPS
 from limbeck.transfer.select.radix import Keys, Thresholds, smallest, sortable
 from limbeck.transfer.select.scores import uniform53
 from limbeck.transfer.select.summaries import Summary, summarise
@@ -28,15 +29,21 @@ if TYPE_CHECKING:
 
 ROWS = 2**20
 METADATA = b"limbeck"
-FROM_SCORES = ("top-n", "top-n-per-class", "coverage")
-"""Allocations that measure no distances, one class after another or all at once."""
+FROM_SCORES = (
+    "top-n",
+    "top-n-per-class",
+    "coverage",
+    *(f"{name}{each}" for name in GROUPS for each in ("", "-per-class")),
+)
+"""Allocations that measure no distances, but for those between clusters that the table knows."""
 
 
 class ScoreTable:
     """A Parquet file of id, label and scores, read a million rows at a time.
 
     Args:
-        path: with columns `id` (int64, distinct), `label` (int, may be null) and one for each score.
+        path: with columns `id` (int64, distinct), `label` (int, may be null), one for each score, and one for the
+            clusters (int, >= 0) of each criterion that goes by them.
 
     Raises:
         UserError: no such file, not Parquet, or without ids.
@@ -67,8 +74,11 @@ class ScoreTable:
     def batches(self, *columns: str) -> Iterator[dict[str, np.ndarray]]:
         """Columns as arrays `[B]`, scores as float64."""
         for batch in self._file.iter_batches(ROWS, columns=list(columns)):
+            for name in columns:
+                if batch[name].null_count and _kind(name) is np.int64:
+                    raise UserError(f"column {name!r} of {str(self.path)!r} lacks values in some rows; score again.")
             arrays = {name: batch[name].to_numpy(zero_copy_only=False) for name in columns}
-            yield {name: array.astype(_KINDS.get(name, np.float64), copy=False) for name, array in arrays.items()}
+            yield {name: array.astype(_kind(name), copy=False) for name, array in arrays.items()}
 
     @cached_property
     def sizes(self) -> np.ndarray | None:
@@ -103,7 +113,9 @@ class ScoreTable:
         return torch.from_numpy(self.sizes)
 
 
-_KINDS = {"id": np.int64, "label": np.int64}
+def _kind(column: str) -> type[np.generic]:
+    whole = column in ("id", "label") or column.startswith(f"{CLUSTERS}:")
+    return np.int64 if whole else np.float64
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -130,16 +142,18 @@ class TableSelection:
         return torch.from_numpy(np.concatenate([ids for ids, _ in self._chosen()]))
 
     def rows(self) -> Iterator[dict[str, np.ndarray]]:
-        """One pass over the table: id, score, chosen and, if there are any, label of a million rows at a time."""
+        """One pass over the table: id, score, chosen, and label and group if there are any, of 2^20 rows at a time."""
         ids = self.ids.sort().values.numpy()
-        for found, scores, batch in self._read.read(*(() if self.table.labels is None else ("label",))):
+        more = {"label": None if self.table.labels is None else "label", "group": self.criterion.clusters_column}
+        columns = {name: column for name, column in more.items() if column is not None}
+        for found, scores, batch in self._read.read(*columns.values()):
             places = np.searchsorted(ids, found).clip(max=len(ids) - 1)
-            labels = {"label": batch["label"]} if "label" in batch else {}
-            yield {"id": found, "score": scores, "chosen": ids[places] == found, **labels}
+            known = {name: batch[column] for name, column in columns.items()}
+            yield {"id": found, "score": scores, "chosen": ids[places] == found, **known}
 
     def summary(self) -> Summary:
         """The selection in numbers; of random scores, without their distribution."""
-        wanted = ("chosen", "label") if self.criterion.score == "random" else ("chosen", "label", "score")
+        wanted = ["chosen", "label", "group", *(() if self.criterion.score == "random" else ("score",))]
         return summarise(lambda: ({name: batch[name] for name in wanted if name in batch} for batch in self.rows()))
 
     def to_parquet(self, path: str | Path) -> None:
@@ -179,23 +193,26 @@ def select_from_scores(
 
     Args:
         table: made by `score_table`; only the columns of the criterion are read.
-        criterion: as for `select`; allocations that measure distances need the images.
+        criterion: as for `select`; greedy allocations, which measure distances on the way, need the images.
         budget: as for `select`.
-        seed: of random scores and orders.
+        seed: of random scores and orders; for criteria that go by clusters the one that the table was made with.
 
     Raises:
-        UserError: the table lacks the criterion's scores or holds some that are not finite; see `select`.
+        UserError: the table lacks the criterion's scores or clusters, holds scores that are not finite, or clusters of
+            another seed; see `select`.
 
     Example:
         >>> select_from_scores("scores.parquet", criterion="entropy", budget="10%").to_parquet("chosen.parquet")
     """
     table = table if isinstance(table, ScoreTable) else ScoreTable(table)
     criterion, budget = find_criterion(criterion), parse_budget(budget)
-    _check(table, criterion)
+    _check(table, criterion, seed)
     n = budget.resolve(table, per_class=criterion.per_class)
     rows = _Rows(table, criterion, seed)
     if criterion.allocation == "coverage":
         thresholds, read = _coverage(rows, n, criterion)
+    elif criterion.clusters_column is not None:
+        thresholds, read = _of_clusters(rows, n, criterion)
     else:
         sizes = np.array([len(table)]) if not criterion.per_class else table.class_counts().numpy()
         quotas = shares(n, torch.from_numpy(sizes)).numpy()
@@ -212,15 +229,23 @@ def select_from_scores(
     )
 
 
-def _check(table: ScoreTable, criterion: Criterion) -> None:
+def _check(table: ScoreTable, criterion: Criterion, seed: int) -> None:
     if criterion.allocation not in FROM_SCORES:
         raise UserError(
             f"allocation {criterion.allocation!r} needs more than a table of scores; choose from the images, or use "
             f"{', '.join(map(repr, FROM_SCORES))}."
         )
-    if criterion.score != "random" and criterion.column not in table.columns:
-        hint = f"Score the images by {criterion.name!r} first (`limbeck score`)."
-        raise unknown_name(f"column of {str(table.path)!r}:", criterion.column, table.columns, hint)
+    clusters = criterion.clusters_column
+    for column in (None if criterion.score == "random" else criterion.column, clusters):
+        if column is not None and column not in table.columns:
+            hint = f"Score the images by {criterion.name!r} first (`limbeck score`)."
+            raise unknown_name(f"column of {str(table.path)!r}:", column, table.columns, hint)
+    made = table.about.get("seed", seed)
+    if clusters is not None and made != seed:
+        raise UserError(
+            f"`seed` must be {made}, with which the clusters of {str(table.path)!r} were made, got {seed}; score again "
+            "with that seed for others."
+        )
 
 
 Read = Callable[[], Iterator[tuple[Keys, np.ndarray]]]
@@ -257,6 +282,12 @@ class _Rows:
                 )
             yield ids, scores, batch
 
+    def by_cluster(self) -> Iterator[tuple[Keys, np.ndarray]]:
+        column = self.criterion.clusters_column
+        assert column is not None, "criteria without clusters are spread by class or all together"
+        for ids, scores, batch in self.read(column):
+            yield (batch[column], self.keys(ids, scores), ids), scores
+
     def keys(self, ids: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """uint64 `[B]`, smallest for the most preferred."""
         if self.criterion.order == "random":
@@ -270,6 +301,55 @@ class _Rows:
 def _tensor(array: np.ndarray) -> Tensor:
     """Arrow's memory is read-only, which tensors cannot be."""
     return torch.from_numpy(np.require(array, requirements="W"))
+
+
+def _of_clusters(rows: _Rows, n: int, criterion: Criterion) -> tuple[Thresholds, Read]:
+    """As `allocation.k_means` and `manifold`: the clusters' shares, in the order of their most preferred images."""
+    name = criterion.allocation.removesuffix("-per-class")
+    found = _clusters(rows)
+    quotas = np.zeros(int(found["group"].max()) + 1, dtype=np.int64)
+    sizes = quotas.copy()
+    sizes[found["group"]] = found["count"]
+    classes = {-1: n}
+    if criterion.per_class:
+        classes = dict(enumerate(shares(n, rows.table.class_counts()).tolist()))
+    for label, quota in classes.items():
+        inside = found["group"][found["label"] == label]
+        if quota:
+            quotas[inside] = CLUSTER_SHARES[name](quota, torch.from_numpy(sizes[inside])).numpy()
+    return smallest(lambda: (keys for keys, _ in rows.by_cluster()), quotas, sizes), rows.by_cluster
+
+
+def _clusters(rows: _Rows) -> dict[str, np.ndarray]:
+    """Number, images and class (-1 where that does not matter) of every cluster, most preferred first image first."""
+    column, labels = rows.criterion.clusters_column, ("label",) if rows.criterion.per_class else ()
+    assert column is not None, "criteria without clusters are spread by class or all together"
+    parts = []
+    for ids, scores, batch in rows.read(column, *labels):
+        if batch[column].min() < 0:
+            first = ids[batch[column] < 0][0]
+            raise UserError(
+                f"column {column!r} of {str(rows.table.path)!r} holds no cluster for id {first}; score again."
+            )
+        label = batch["label"] if labels else np.full(len(ids), -1)
+        parts.append(_first_of_each(batch[column], rows.keys(ids, scores), ids, label, np.ones_like(ids)))
+    groups, keys, ids, label, count = _first_of_each(*map(np.concatenate, zip(*parts, strict=True)))
+    order = np.lexsort((ids, keys))
+    return {"group": groups[order], "label": label[order], "count": count[order]}
+
+
+def _first_of_each(
+    groups: np.ndarray, keys: np.ndarray, ids: np.ndarray, labels: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """The row of smallest (key, id) of every group, with the sum of its counts."""
+    sums = np.zeros(int(groups.max()) + 1, dtype=np.int64)
+    np.add.at(sums, groups, counts)
+    least = np.full(len(sums), np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(least, groups, keys)
+    rows = np.flatnonzero(keys == least[groups])  # few enough to sort
+    rows = rows[np.lexsort((ids[rows], groups[rows]))]
+    rows = rows[np.diff(groups[rows], prepend=-1) > 0]
+    return groups[rows], keys[rows], ids[rows], labels[rows], sums[groups[rows]]
 
 
 def _coverage(rows: _Rows, n: int, criterion: Criterion) -> tuple[Thresholds, Read]:

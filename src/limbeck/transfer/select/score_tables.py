@@ -20,6 +20,7 @@ from limbeck.training.progress import Progress, Silent
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
 from limbeck.transfer.select.features import Means, batch_size_for, check_means, histogram_sum, make_means
 from limbeck.transfer.select.from_scores import METADATA
+from limbeck.transfer.select.grouping import clusters_of
 from limbeck.transfer.select.scoring import score_images
 from limbeck.transfer.select.workers import run_shards
 
@@ -52,7 +53,8 @@ def score_table(
         images: what to score, or a function that loads them, which every worker calls for itself.
         path: the Parquet file to make; never overwritten.
         criteria: whose scores to compute, as for `select`; those that share one make one column. Random scores need
-            no column.
+            no column. Criteria that go by clusters (k-means, manifold) get a column of these, too, found here once in
+            this process from the features of the whole set, of which 4 N D bytes are then in memory.
         seed: of what is trained on the way.
         teacher: for criteria that ask one.
         folder: where networks that a criterion trains are kept.
@@ -74,18 +76,25 @@ def score_table(
         name, value = ("workers", workers) if workers < 1 else ("shard", shard)
         raise UserError(f"`{name}` must be at least 1, got {value}.")
     here = images() if callable(images) else images
-    columns = _columns(criteria)
+    found = [find_criterion(one) for one in criteria]
+    columns = {one.column: one for one in found if one.score != "random"}
+    clusters = {one.clusters_column: one for one in found if one.clusters_column is not None}
     watch = progress or Silent()
     means = make_means(teacher, folder, seed, watch if workers == 1 else None)  # who watches cannot move to a worker
-    for criterion in columns.values():
+    for criterion in found:
         check_means(criterion, here, means)
-        if criterion.representation == "function":
+        if criterion.clusters_column is not None and criterion.per_class and here.labels is None:
+            raise UserError(
+                f"criterion {criterion.name!r} finds clusters within every class, and {here.name!r} has no labels; "
+                "choose one that does so in the whole set."
+            )
+        if "function" in criterion.represented:
             raise UserError("a `function` has no name to resume by; select from the images themselves with it.")
 
     batch = batch_size_for(here)
     shards = torch.arange(len(here)).split(-(-shard // batch) * batch)
     parts = path.with_name(f"{path.name}.parts")
-    about = {"name": here.name, "classes": list(here.classes), "columns": list(columns), "seed": seed}
+    about = {"name": here.name, "classes": list(here.classes), "columns": [*columns, *clusters], "seed": seed}
     _claim(
         parts,
         {
@@ -99,7 +108,10 @@ def score_table(
     if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
         run_shards(make, "add_up", _missing(parts, len(shards), "npy"), workers, watch, "average histogram")
     run_shards(make, "score", _missing(parts, len(shards), "parquet"), workers, watch, "scoring")
-    _join(parts, len(shards), path, about)
+    for number, criterion in enumerate(clusters.values()):
+        watch.say(f"clusters of {criterion.name}")
+        _keep_clusters(_clusters_file(parts, number), here, criterion, means)
+    _join(parts, len(shards), path, about, list(clusters))
     shutil.rmtree(parts)
     return path
 
@@ -172,9 +184,14 @@ class _Maker:
         return Shards(self.images() if callable(self.images) else self.images, *self.rest)
 
 
-def _columns(criteria: Sequence[str | Mapping[str, Any] | Criterion]) -> dict[str, Criterion]:
-    found = [find_criterion(one) for one in criteria]
-    return {one.column: one for one in found if one.score != "random"}
+def _clusters_file(parts: Path, number: int) -> Path:
+    return parts / f"clusters-{number}.npy"
+
+
+def _keep_clusters(path: Path, images: "ImageSet", criterion: Criterion, means: Means) -> None:
+    if not path.exists():
+        with atomic_path(path) as temporary:
+            np.save(temporary, clusters_of(images, criterion, means).numpy())
 
 
 def _identity(images: "ImageSet") -> str:
@@ -204,9 +221,18 @@ def _missing(parts: Path, count: int, suffix: str) -> list[int]:
     return [index for index in range(count) if not (parts / f"{index:06d}.{suffix}").exists()]
 
 
-def _join(parts: Path, count: int, path: Path, about: dict[str, Any]) -> None:
+def _join(parts: Path, count: int, path: Path, about: dict[str, Any], clusters: Sequence[str]) -> None:
     """One file of all parts, in the order of the set, a row group each."""
-    schema = pq.read_schema(parts / "000000.parquet").with_metadata({METADATA: json.dumps(about)})
+    known = {name: np.load(_clusters_file(parts, number), mmap_mode="r") for number, name in enumerate(clusters)}
+    schema = pq.read_schema(parts / "000000.parquet")
+    for name in clusters:
+        schema = schema.append(pa.field(name, pa.int64()))
+    schema = schema.with_metadata({METADATA: json.dumps(about)})
+    start = 0
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for index in range(count):
-            writer.write_table(pq.read_table(parts / f"{index:06d}.parquet").replace_schema_metadata(schema.metadata))
+            part = pq.read_table(parts / f"{index:06d}.parquet")
+            for name, numbers in known.items():
+                part = part.append_column(name, pa.array(numbers[start : start + len(part)]))
+            writer.write_table(part.replace_schema_metadata(schema.metadata))
+            start += len(part)
