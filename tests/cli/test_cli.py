@@ -311,6 +311,18 @@ def test_score_once_and_select_often() -> None:
     assert sorted(TransferSet.load("direct").images.ids.tolist()) == sorted(ids)
 
 
+def test_clusters_are_scored_with_their_options() -> None:
+    criteria = ["--criterion", "k-means", "--criterion", "entropy", "--option", "clusters=5"]
+    shown = done("score", "digits", "--out", "scores.parquet", *criteria)
+    assert "entropy:grayscale-histogram, clusters:k-means:grayscale-histogram:clusters=5 -> scores.parquet" in shown
+    from_scores = ["--from-scores", "scores.parquet", "--criterion", "k-means", "--budget", "10%"]
+    assert "unknown column of 'scores.parquet'" in " ".join(refused("select", *from_scores).split())
+    assert "chose 144 of 1,437 images" in done("select", "digits", *from_scores, "--option", "clusters=5")
+    assert "Images by cluster" in Path("runs/digits-k-means/report.html").read_text()
+    shown = " ".join(refused("score", "digits", "--out", "other.parquet", "--option", "clusters=5").split())
+    assert "unknown option of 'entropy': 'clusters'" in shown
+
+
 def test_select_from_a_folder_with_a_broken_image_and_an_empty_class() -> None:
     digits_of_three()
     (Path("three") / "test" / "0" / "broken.png").write_bytes(b"no image")

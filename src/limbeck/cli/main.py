@@ -224,6 +224,7 @@ def score(
     criteria: Annotated[
         list[str] | None, typer.Option("--criterion", help="Whose scores; give it again for more columns.")
     ] = None,
+    options: Options = None,
     teacher: TeacherName = None,
     workers: Annotated[int, typer.Option(help="Processes; more than one need Ray.")] = 1,
     split: Split = "train",
@@ -235,13 +236,15 @@ def score(
 ) -> None:
     """Score images once into a table, from which `select --from-scores` chooses as often as you like."""
     from limbeck.recipes.artefacts import save_scores
+    from limbeck.transfer.select.catalogue import criteria_of
 
+    wanted = criteria_of(criteria or ["entropy"], options or [])
     with _telling_how_to_resume(out, "the same command"), showing_progress() as progress:
         summary = save_scores(
             data,
             out,
             split=split,
-            criteria=criteria or ["entropy"],
+            criteria=wanted,
             seed=seed,
             teacher=teacher,
             workers=workers,

@@ -119,7 +119,7 @@ def save_scores(
     target: Path,
     *,
     split: str,
-    criteria: Sequence[str],
+    criteria: Sequence[str | Criterion],
     seed: int,
     teacher: str | None = None,
     workers: int = 1,

@@ -102,7 +102,7 @@ def test_clusters_are_found_once_and_give_every_budget(tmp_path, teacher):
     summary = select_from_scores(table, criterion="k-means", budget="20%", seed=4).summary()
     assert summary.groups is not None
     assert sum(summary.groups.chosen) == 30
-    with pytest.raises(UserError, match=r"`seed` must be 4, with which the clusters of .* were made, got 0"):
+    with pytest.raises(UserError, match=r"`seed` must be 4, with which .* was made for 'k-means', got 0"):
         select_from_scores(table, criterion="k-means", budget=30)
     with pytest.raises(UserError, match=r"unknown column of .*'clusters:k-means:grayscale-histogram:clusters=8'"):
         select_from_scores(table, criterion={"allocation": "km", "clusters": 8}, budget=30, seed=4)
@@ -173,7 +173,12 @@ def test_networks_are_trained_on_the_whole_set(tmp_path):
     table = pq.read_table(path)
     for spec in criteria:
         expected = select(images(), criterion=spec, budget=8, folder=tmp_path / "kept")
+        assert expected.criterion.column.endswith(":epochs=1")
         assert table[expected.criterion.column].to_pylist() == expected.scores.tolist()
+        with pytest.raises(UserError, match="`seed` must be 0, with which"):
+            select_from_scores(path, criterion=spec, budget=8, seed=1)
+        with pytest.raises(UserError, match="unknown column of"):
+            select_from_scores(path, criterion={**spec, "epochs": 2}, budget=8)
 
 
 def test_finished_shards_are_not_done_again(tmp_path, monkeypatch):

@@ -30,6 +30,7 @@ __all__ = [
     "Order",
     "RepresentationEntry",
     "ScoreEntry",
+    "criteria_of",
     "criterion_of",
     "find_criterion",
 ]
@@ -156,18 +157,29 @@ class Criterion:
         return any(REPRESENTATIONS[one].reads == "teacher" for one in self.represented)
 
     @property
+    def seeded(self) -> bool:
+        """Whether what a table of scores knows of it depends on the seed: networks that are trained, and clusters."""
+        trained = SCORES[self.score].trains or REPRESENTATIONS[self.representation].trains
+        return trained or self.clusters_column is not None
+
+    @property
     def column(self) -> str:
-        """Name of its scores in a table of several."""
-        return self.score if self.representation == "none" else f"{self.score}:{self.representation}"
+        """Name of its scores in a table of several, options that are not the default among it."""
+        seen = () if self.representation == "none" else (self.representation,)
+        return ":".join([self.score, *seen, *self._special(SCORES[self.score], REPRESENTATIONS[self.representation])])
 
     @property
     def clusters_column(self) -> str | None:
         """Name of its clusters in a table of scores, options that are not the default among it; None without any."""
         if "clusters" not in ALLOCATIONS[self.allocation].options:
             return None
-        shaping = {**ALLOCATIONS[self.allocation].options, **REPRESENTATIONS[self.space].options}
-        options = [f"{name}={self.option(name)}" for name in shaping if self.option(name) != shaping[name]]
-        return ":".join([CLUSTERS, self.allocation, self.space, *options])
+        special = self._special(ALLOCATIONS[self.allocation], REPRESENTATIONS[self.space])
+        return ":".join([CLUSTERS, self.allocation, self.space, *special])
+
+    def _special(self, *parts: AllocationEntry | RepresentationEntry | ScoreEntry) -> list[str]:
+        """Options of some parts that are not the default, as "name=value"."""
+        default = {name: value for part in parts for name, value in part.options.items()}
+        return [f"{name}={self.option(name)}" for name in default if self.option(name) != default[name]]
 
     def described(self) -> dict[str, Any]:
         """Its parts, for provenance."""
@@ -327,6 +339,25 @@ def criterion_of(name: str, parts: Mapping[str, str | None], options: Sequence[s
         )
     found = find_criterion(given | {"name": "-".join(given.values())} if given else name or "entropy")
     return replace(found, options={**found.options, **dict(_option(text) for text in options)})
+
+
+def criteria_of(names: Sequence[str], options: Sequence[str]) -> list[Criterion]:
+    """Criteria by name, each with those of the options "key=value" that its parts have.
+
+    Raises:
+        UserError: an option that none of them has, or see `criterion_of`.
+    """
+    found = [find_criterion(name) for name in names]
+    given = dict(_option(text) for text in options)
+    known = [one._default_options() for one in found]
+    for name in given:
+        if not any(name in options for options in known):
+            every = dict.fromkeys(one for options in known for one in options)
+            raise unknown_name(f"option of {', '.join(map(repr, names))}:", name, every, _has(every))
+    return [
+        replace(one, options={**one.options, **{name: value for name, value in given.items() if name in options}})
+        for one, options in zip(found, known, strict=True)
+    ]
 
 
 def _option(text: str) -> tuple[str, Any]:

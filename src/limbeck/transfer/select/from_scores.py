@@ -195,11 +195,11 @@ def select_from_scores(
         table: made by `score_table`; only the columns of the criterion are read.
         criterion: as for `select`; greedy allocations, which measure distances on the way, need the images.
         budget: as for `select`.
-        seed: of random scores and orders; for criteria that go by clusters the one that the table was made with.
+        seed: of random scores and orders; for criteria that train networks or go by clusters the table's own.
 
     Raises:
-        UserError: the table lacks the criterion's scores or clusters, holds scores that are not finite, or clusters of
-            another seed; see `select`.
+        UserError: the table lacks the criterion's scores or clusters, holds scores that are not finite, or was made
+            with another seed; see `select`.
 
     Example:
         >>> select_from_scores("scores.parquet", criterion="entropy", budget="10%").to_parquet("chosen.parquet")
@@ -241,10 +241,10 @@ def _check(table: ScoreTable, criterion: Criterion, seed: int) -> None:
             hint = f"Score the images by {criterion.name!r} first (`limbeck score`)."
             raise unknown_name(f"column of {str(table.path)!r}:", column, table.columns, hint)
     made = table.about.get("seed", seed)
-    if clusters is not None and made != seed:
+    if criterion.seeded and made != seed:
         raise UserError(
-            f"`seed` must be {made}, with which the clusters of {str(table.path)!r} were made, got {seed}; score again "
-            "with that seed for others."
+            f"`seed` must be {made}, with which {str(table.path)!r} was made for {criterion.name!r}, got {seed}; score "
+            "again with that seed for others."
         )
 
 

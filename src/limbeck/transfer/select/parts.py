@@ -20,6 +20,7 @@ class RepresentationEntry:
         score: the score that reads it where none is named.
         short: the name on the command line of the published code.
         reads: "pixels", the "teacher", the whole "set" first, a "function" of the user's, or "nothing".
+        trains: whether a network is trained to see it.
         options: what can be set, with the defaults.
     """
 
@@ -28,6 +29,7 @@ class RepresentationEntry:
     score: str
     short: str = ""
     reads: Literal["nothing", "pixels", "set", "teacher", "function"] = "pixels"
+    trains: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -100,6 +102,7 @@ REPRESENTATIONS = {
         "entropy",
         "cfv",
         reads="set",
+        trains=True,
         options={"epochs": 50},
     ),
     "teacher-logits": RepresentationEntry("the teacher's answer", "logits", "entropy", "lv", reads="teacher"),
