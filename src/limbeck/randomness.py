@@ -8,13 +8,22 @@ splittable pseudorandom number generators", OOPSLA 2014.
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
+from limbeck.errors import UserError
+
 _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit integer
 _FIRST = -4658895280553007687  # 0xBF58476D1CE4E5B9
 _SECOND = -7723592293110705685  # 0x94D049BB133111EB
+
+
+def check_seed(seed: object) -> None:
+    """Raises a UserError for what is no whole number."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise UserError(f"`seed` must be a whole number, got {seed!r}.")
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:

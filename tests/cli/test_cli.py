@@ -260,6 +260,11 @@ def test_select_refuses(arguments: list[str], message: str) -> None:
         (["digits", "--representation", "hgg"], "unknown representation 'hgg'; did you mean 'hg'"),
         (["digits", "--criterion", "margin"], "criterion 'margin' asks a teacher, and none is given; give --teacher"),
         (["digits", "--from-scores", "x.parquet", "--dedupe"], "does not say which images are equal"),
+        (["--from-scores", "x.parquet", "--dedupe"], "does not say which images are equal"),
+        (
+            ["digits", "--criterion", "km", "--option", "sample=9", "--option", "sample=8"],
+            "`--option` sample is given twice",
+        ),
         (["--from-scores", "x.parquet"], "there is no table of scores 'x.parquet'"),
         (["--from-scores", "x.parquet", "--out", "train.yaml"], "'train.yaml' exists already"),
     ],

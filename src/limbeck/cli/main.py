@@ -150,7 +150,7 @@ Options = Annotated[
 
 @verb
 def select(
-    budget: Annotated[str, typer.Option(help="A count (500), a share (10%) or images per class (50/class).")],
+    budget: Annotated[str, typer.Option(help="A count (500), a share (10%) or as many for every class (50/class).")],
     data: Annotated[str | None, typer.Argument(help="Data set, folder, file or hub id.")] = None,
     criterion: Annotated[str, typer.Option(help="A name, or parts as hg/kmpc/hs; see `limbeck ls criteria`.")] = "",
     representation: Part = None,
@@ -189,6 +189,8 @@ def select(
     if data is None:
         if from_scores is None:
             raise UserError("give DATA to choose from, or a table of scores as --from-scores; got neither.")
+        if dedupe:
+            raise UserError("a table of scores does not say which images are equal; leave out --dedupe.")
         target = out or Path("runs") / f"{from_scores.stem}-{_file_name(wanted.name)}.parquet"
         console.print(
             save_chosen_ids(from_scores, target, criterion=wanted, budget=budget, seed=seed),

@@ -1,6 +1,8 @@
+import pytest
 import torch
 
 from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
 from limbeck.transfer.select import select
 from limbeck.transfer.select.duplicates import distinct
 
@@ -30,3 +32,13 @@ def test_budgets_count_distinct_images():
     assert len(selection.ids) == len(selection.all_ids) == 10
     assert len(select(doubled(), criterion="entropy-whole", budget="100%").ids) == 14
     assert len(selection.transfer_set(doubled()).images) == 10
+
+
+def test_budgets_that_only_duplicates_would_meet():
+    count = len(select(doubled(), criterion="entropy-whole", budget="100%", dedupe=True).ids)
+    with pytest.raises(
+        UserError, match=f"at most the {count} images .* Without duplicates, {count} of .* images are left"
+    ):
+        select(doubled(), criterion="entropy-whole", budget=count + 1, dedupe=True)
+    with pytest.raises(UserError, match="`seed` must be a whole number, got None"):
+        select(doubled(), criterion="random", budget=1, seed=None)

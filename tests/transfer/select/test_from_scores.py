@@ -123,6 +123,30 @@ def test_files_that_are_no_tables(tmp_path):
         ScoreTable(tmp_path / "bare.parquet")
 
 
+def test_ids_that_are_there_twice(tmp_path):
+    path = write(tmp_path / "scores.parquet", [3.0, 1.0, 2.0, 5.0, 3.0, 1.0, 2.0, 5.0], ids=[0, 1, 2, 3] * 2)
+    for budget in (1, 2, 3, 8):
+        with pytest.raises(UserError, match=r"column 'id' of .* must be distinct, got . more than once"):
+            select_from_scores(path, criterion="entropy-whole" if budget < 3 else "random", budget=budget, seed=1)
+
+
+def test_damaged_tables_and_columns_of_words(tmp_path):
+    path = write(tmp_path / "scores.parquet", np.random.default_rng(0).normal(size=5000))
+    data = bytearray(path.read_bytes())
+    data[200:1200] = b"\xff" * 1000
+    (tmp_path / "damaged.parquet").write_bytes(data)
+    with pytest.raises(UserError, match=r"'.*damaged.parquet' is damaged \([^;]*\); score again"):
+        select_from_scores(tmp_path / "damaged.parquet", criterion="entropy-whole", budget=2)
+    pq.write_table(pa.table({"id": [0, 1], "entropy:grayscale-histogram": ["x", "y"]}), tmp_path / "words.parquet")
+    with pytest.raises(UserError, match=r"column 'entropy:gray.*' of .* must hold numbers, got string"):
+        select_from_scores(tmp_path / "words.parquet", criterion="entropy-whole", budget=1)
+    pq.write_table(pq.read_table(path).slice(0, 0), tmp_path / "empty.parquet")
+    with pytest.raises(UserError, match="nothing to choose from: 'empty' has no images"):
+        select_from_scores(tmp_path / "empty.parquet", criterion="entropy-whole", budget=1)
+    with pytest.raises(UserError, match=r"`seed` must be a whole number, got 1\.5"):
+        select_from_scores(path, criterion="random", budget=1, seed=1.5)
+
+
 def test_scores_that_are_not_finite(tmp_path):
     path = write(tmp_path / "scores.parquet", [3.0, float("nan"), 2.0])
     with pytest.raises(UserError, match="is not finite for id 1"):

@@ -149,6 +149,23 @@ def test_clusters_that_were_kept_are_not_found_again(tmp_path, monkeypatch):
     assert found == real(images(), CRITERIA["k-means"], Means()).tolist()
 
 
+def test_tables_of_other_images_are_refused(tmp_path):
+    path = score_table(images(), tmp_path / "scores.parquet")
+    chosen = select_from_scores(path, criterion="entropy", budget=8)
+    other = ImageSet(images().tensor(), images().labels, ids=images().ids, name="others")
+    with pytest.raises(UserError, match="scores of images whose name is blotches, got others of 'others'; score these"):
+        chosen.transfer_set(other)
+    narrow = ImageSet(images().tensor()[..., 1:], images().labels, ids=images().ids, name="blotches")
+    with pytest.raises(UserError, match=r"whose shape is \[.*\], got \[.*\] of 'blotches'"):
+        chosen.transfer_set(narrow)
+
+
+def test_small_sets_have_several_shards_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("limbeck.transfer.select.features.FEWEST_IMAGES", 4)
+    path = score_table(images(), tmp_path / "scores.parquet")
+    assert pq.ParquetFile(path).num_row_groups == 13  # of 12 images, which are three batches
+
+
 def test_clusters_that_cannot_be(tmp_path):
     bare = ImageSet(images().tensor(), name="bare")
     with pytest.raises(

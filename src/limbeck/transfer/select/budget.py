@@ -56,10 +56,9 @@ class Budget:
         if not self.amount > 0:  # NaN is not either
             raise UserError(f"`budget` must be > 0, got {self.amount:g}; give {ALLOWED}.")
         if self.kind == "share" and self.amount > 1:
-            raise UserError(
-                f"`budget` as a share must be at most 1 (100 %), got {self.amount:g}; "
-                f"a count of images is a whole number without a point: {self.amount:.0f}."
-            )
+            count = f"; a count of images is a whole number without a point: {self.amount:.0f}"
+            hint = count if float(self.amount).is_integer() else ""
+            raise UserError(f"`budget` as a share must be at most 1 (100 %), got {self.amount:g} ({self.label}){hint}.")
 
     @property
     def label(self) -> str:
@@ -89,6 +88,8 @@ class Budget:
             count = max(1, round(self.amount * len(images)))
         else:
             count = int(self.amount)
+        if not len(images):
+            raise UserError(f"there is nothing to choose from: {images.name!r} has no images.")
         if count > len(images):
             raise UserError(f"`budget` must be at most the {len(images)} images of {images.name!r}, got {self.label}.")
         if per_class:

@@ -127,6 +127,9 @@ class Criterion:
             if name not in known:
                 raise unknown_name(f"option of criterion {self.name!r}:", str(name), known, _has(known))
             _check_option(name, value, known[name])
+        fewest, most = self.option("fewest"), self.option("most")
+        if fewest is not None and fewest > most:
+            raise UserError(f"`fewest` clusters of a criterion must be at most `most`, got {fewest} and {most}.")
         if self.order == "random" and self.option("cutoff"):
             raise UserError("`cutoff` leaves out the hardest images, of which order 'random' knows none; set it to 0.")
 
@@ -213,7 +216,7 @@ def _check_option(name: str, value: Any, default: Any) -> None:
     if isinstance(value, str):
         return
     least = _AT_LEAST.get(name, 1)
-    if value < least:
+    if not value >= least:  # NaN is not either
         raise UserError(f"`{name}` of a criterion must be at least {least}, got {value}.")
     if name == "cutoff" and value >= 1:
         raise UserError(f"`cutoff` of a criterion must be a share below 1, got {value}.")
@@ -338,7 +341,7 @@ def criterion_of(name: str, parts: Mapping[str, str | None], options: Sequence[s
             "put the parts together without it."
         )
     found = find_criterion(given | {"name": "-".join(given.values())} if given else name or "entropy")
-    return replace(found, options={**found.options, **dict(_option(text) for text in options)})
+    return replace(found, options={**found.options, **_options(options)})
 
 
 def criteria_of(names: Sequence[str], options: Sequence[str]) -> list[Criterion]:
@@ -348,7 +351,7 @@ def criteria_of(names: Sequence[str], options: Sequence[str]) -> list[Criterion]
         UserError: an option that none of them has, or see `criterion_of`.
     """
     found = [find_criterion(name) for name in names]
-    given = dict(_option(text) for text in options)
+    given = _options(options)
     known = [one._default_options() for one in found]
     for name in given:
         if not any(name in options for options in known):
@@ -358,6 +361,15 @@ def criteria_of(names: Sequence[str], options: Sequence[str]) -> list[Criterion]
         replace(one, options={**one.options, **{name: value for name, value in given.items() if name in options}})
         for one, options in zip(found, known, strict=True)
     ]
+
+
+def _options(texts: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in map(_option, texts):
+        if name in found:
+            raise UserError(f"`--option` {name} is given twice, as {found[name]!r} and {value!r}; give it once.")
+        found[name] = value
+    return found
 
 
 def _option(text: str) -> tuple[str, Any]:

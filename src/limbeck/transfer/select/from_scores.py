@@ -1,7 +1,7 @@
 """Selecting from a table of scores alone: no images are read, and memory does not grow with the table."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import Tensor
 from limbeck.data import TransferSet
 from limbeck.errors import UserError, unknown_name
 from limbeck.files import atomic_path
+from limbeck.randomness import check_seed
 from limbeck.transfer.select.allocation import CLUSTER_SHARES, shares, stratum_of
 from limbeck.transfer.select.budget import Budget, parse_budget
 from limbeck.transfer.select.catalogue import CLUSTERS, Criterion, find_criterion
@@ -73,12 +74,23 @@ class ScoreTable:
 
     def batches(self, *columns: str) -> Iterator[dict[str, np.ndarray]]:
         """Columns as arrays `[B]`, scores as float64."""
-        for batch in self._file.iter_batches(ROWS, columns=list(columns)):
+        for batch in self._batches(columns):
             for name in columns:
                 if batch[name].null_count and _kind(name) is np.int64:
                     raise UserError(f"column {name!r} of {str(self.path)!r} lacks values in some rows; score again.")
             arrays = {name: batch[name].to_numpy(zero_copy_only=False) for name in columns}
             yield {name: array.astype(_kind(name), copy=False) for name, array in arrays.items()}
+
+    def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        schema = self._file.schema_arrow
+        for name in columns:
+            kind = schema.field(name).type
+            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                raise UserError(f"column {name!r} of {str(self.path)!r} must hold numbers, got {kind}.")
+        try:
+            yield from self._file.iter_batches(ROWS, columns=list(columns))
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{str(self.path)!r} is damaged ({error}); score again.") from error
 
     @cached_property
     def sizes(self) -> np.ndarray | None:
@@ -86,7 +98,7 @@ class ScoreTable:
         if "label" not in self._file.schema_arrow.names:
             return None
         counts = np.zeros(len(self.about.get("classes", ())), dtype=np.int64)
-        for batch in self._file.iter_batches(ROWS, columns=["label"]):
+        for batch in self._batches(["label"]):
             if batch["label"].null_count:
                 return None
             found = np.bincount(batch["label"].to_numpy())
@@ -124,22 +136,22 @@ class TableSelection:
 
     Attributes:
         table: where the scores are.
-        count: how many were chosen.
+        ids: int64 `[n]`, of the chosen images in the order of the table.
         criterion, budget, seed: how.
     """
 
     table: ScoreTable
-    count: int
+    ids: Tensor
     criterion: Criterion
     budget: Budget
     seed: int
     _chosen: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
     _read: "_Rows"
 
-    @cached_property
-    def ids(self) -> Tensor:
-        """Ids of the chosen images, int64 `[n]`, in the order of the table."""
-        return torch.from_numpy(np.concatenate([ids for ids, _ in self._chosen()]))
+    @property
+    def count(self) -> int:
+        """How many were chosen."""
+        return len(self.ids)
 
     def rows(self) -> Iterator[dict[str, np.ndarray]]:
         """One pass over the table: id, score, chosen, and label and group if there are any, of 2^20 rows at a time."""
@@ -164,7 +176,12 @@ class TableSelection:
                 writer.write_table(pa.table({"id": ids, "score": scores}, schema=schema))
 
     def transfer_set(self, images: "ImageSet") -> TransferSet:
-        """The chosen images with their provenance; `images` is the set that was scored."""
+        """The chosen images with their provenance; `images` is the set that was scored.
+
+        Raises:
+            UserError: it is another one, by its name or by the size of its images.
+        """
+        self._check_source(images)
         ids, scores = (torch.from_numpy(np.concatenate(column)) for column in zip(*self._chosen(), strict=True))
         maker = f"select/{self.criterion.name}"
         provenance = {
@@ -180,6 +197,16 @@ class TableSelection:
             "seed": self.seed,
         }
         return TransferSet(images.subset(ids), provenance=provenance, about=about)
+
+    def _check_source(self, images: "ImageSet") -> None:
+        scored = {"name": images.name, "shape": list(images.shape)}
+        for key, found in scored.items():
+            known = self.table.about.get(key, found)
+            if known != found:
+                raise UserError(
+                    f"{str(self.table.path)!r} holds scores of images whose {key} is {known}, got {found} of "
+                    f"{images.name!r}; score these images, or choose ids alone without them."
+                )
 
 
 def select_from_scores(
@@ -206,6 +233,7 @@ def select_from_scores(
     """
     table = table if isinstance(table, ScoreTable) else ScoreTable(table)
     criterion, budget = find_criterion(criterion), parse_budget(budget)
+    check_seed(seed)
     _check(table, criterion, seed)
     n = budget.resolve(table, per_class=criterion.per_class)
     rows = _Rows(table, criterion, seed)
@@ -224,8 +252,17 @@ def select_from_scores(
             mask = thresholds.chosen(*keys)
             yield keys[2][mask], scores[mask]
 
+    ids = np.concatenate([some for some, _ in chosen()])
+    _check_distinct(ids, table)
+    assert len(ids) == n
     return TableSelection(
-        table=table, count=n, criterion=criterion, budget=budget, seed=seed, _chosen=chosen, _read=rows
+        table=table,
+        ids=torch.from_numpy(ids),
+        criterion=criterion,
+        budget=budget,
+        seed=seed,
+        _chosen=chosen,
+        _read=rows,
     )
 
 
@@ -246,6 +283,14 @@ def _check(table: ScoreTable, criterion: Criterion, seed: int) -> None:
             f"`seed` must be {made}, with which {str(table.path)!r} was made for {criterion.name!r}, got {seed}; score "
             "again with that seed for others."
         )
+
+
+def _check_distinct(ids: np.ndarray, table: ScoreTable) -> None:
+    """Images that are there twice lie side by side in a ranking, so that they are among the chosen if it matters."""
+    ordered = np.sort(ids)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(twice):
+        raise UserError(f"column 'id' of {str(table.path)!r} must be distinct, got {twice[0]} more than once.")
 
 
 Read = Callable[[], Iterator[tuple[Keys, np.ndarray]]]
@@ -278,7 +323,7 @@ class _Rows:
                 first = ids[~np.isfinite(scores)][0]
                 raise UserError(
                     f"column {self.criterion.column!r} of {str(self.table.path)!r} is not finite for id {first}; "
-                    "choose another criterion."
+                    "score again, or choose another criterion."
                 )
             yield ids, scores, batch
 

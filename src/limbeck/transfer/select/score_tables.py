@@ -16,6 +16,7 @@ from torch import Tensor
 from limbeck.errors import UserError
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
 from limbeck.models.fingerprint import fingerprint
+from limbeck.randomness import check_seed
 from limbeck.training.progress import Progress, Silent
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
 from limbeck.transfer.select.features import Means, batch_size_for, check_means, histogram_sum, make_means
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from limbeck.data import ImageSet
     from limbeck.models import Classifier
 
-SHARD = 2**16
-"""Images of a shard, rounded to whole batches; what a kill makes to be done again."""
+MOST = 2**16
+"""Images of a shard."""
+_SHARDS = 16
 
 
 def score_table(
@@ -41,7 +43,7 @@ def score_table(
     teacher: "Classifier | None" = None,
     folder: str | Path | None = None,
     workers: int = 1,
-    shard: int = SHARD,
+    shard: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Writes id, label and the scores of every image to `path`, for `select_from_scores`.
@@ -60,7 +62,8 @@ def score_table(
         folder: where networks that a criterion trains are kept.
         workers: processes; more than one need Ray (`pip install limbeck[scale]`), on this machine or the cluster that
             Ray is connected to, whose nodes must then share the disk of `path`.
-        shard: images at a time.
+        shard: images at a time, rounded to whole batches; what a kill makes to be done again. By default a sixteenth
+            of them, at most `MOST`.
         progress: who watches.
 
     Raises:
@@ -72,9 +75,10 @@ def score_table(
     path = Path(path)
     if path.exists():
         raise UserError(f"{str(path)!r} exists already and is never overwritten; choose another --out.")
-    if workers < 1 or shard < 1:
-        name, value = ("workers", workers) if workers < 1 else ("shard", shard)
-        raise UserError(f"`{name}` must be at least 1, got {value}.")
+    for name, value in (("workers", workers), ("shard", shard)):
+        if value is not None and value < 1:
+            raise UserError(f"`{name}` must be at least 1, got {value}.")
+    check_seed(seed)
     here = images() if callable(images) else images
     found = [find_criterion(one) for one in criteria]
     columns = {one.column: one for one in found if one.score != "random"}
@@ -92,9 +96,16 @@ def score_table(
             raise UserError("a `function` has no name to resume by; select from the images themselves with it.")
 
     batch = batch_size_for(here)
-    shards = torch.arange(len(here)).split(-(-shard // batch) * batch)
+    size = min(MOST, -(-len(here) // _SHARDS)) if shard is None else shard
+    shards = torch.arange(len(here)).split(-(-size // batch) * batch)
     parts = path.with_name(f"{path.name}.parts")
-    about = {"name": here.name, "classes": list(here.classes), "columns": [*columns, *clusters], "seed": seed}
+    about = {
+        "name": here.name,
+        "shape": list(here.shape),
+        "classes": list(here.classes),
+        "columns": [*columns, *clusters],
+        "seed": seed,
+    }
     _claim(
         parts,
         {

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from limbeck.data import TransferSet
+from limbeck.errors import UserError
 from limbeck.files import atomic_path
+from limbeck.randomness import check_seed
 from limbeck.training.progress import Progress
 from limbeck.transfer.select.allocation import ALLOCATIONS, Ranked, rank
 from limbeck.transfer.select.budget import Budget, parse_budget
@@ -125,7 +127,8 @@ def select(
     Args:
         images: what to choose from; N images, labelled if the criterion or the budget goes by class.
         criterion: a name of `CRITERIA`, parts joined by slashes ("hrgb/kmpc/ls"), a mapping of parts, or one's own.
-        budget: a count (500), a share (0.1, "10%") or images per class ("50/class").
+        budget: a count (500), a share (0.1, "10%") or images per class ("50/class": so many for every class that has
+            images, and exactly that of each where the criterion goes by class).
         seed: of random scores and orders, of clusterings and of what is trained; nothing else depends on it.
         teacher: for criteria that ask one.
         dedupe: choose among images of distinct content, see `distinct`; the budget counts those.
@@ -145,11 +148,18 @@ def select(
         >>> transfer_set = lb.select(images, criterion="entropy", budget="10%").transfer_set(images)
     """
     criterion, budget = find_criterion(criterion), parse_budget(budget)
+    check_seed(seed)
     means = make_means(teacher, folder, seed, watch, function)
     check_means(criterion, images, means)
+    whole = images
     if dedupe:
         images, known = distinct(images), None
-    n = budget.resolve(images, per_class=criterion.per_class)
+    try:
+        n = budget.resolve(images, per_class=criterion.per_class)
+    except UserError as error:
+        if len(images) == len(whole):
+            raise
+        raise UserError(f"{error} Without duplicates, {len(images)} of {len(whole)} images are left.") from None
     features = _whole(images, criterion, criterion.space, means, known) if criterion.space else None
     seen = features if criterion.space == criterion.representation else None
     if seen is None and known is not None and _worth_keeping(images, criterion.representation, means):
