@@ -14,11 +14,14 @@ ROOT = Path(__file__).parents[2]
 
 # Without batch norm, whose statistics are those of each process's share, the gradients are the same sums.
 SCRIPT = """
-import atexit, sys, torch, weakref
+import atexit, os, pathlib, sys, torch, weakref
 from torch import distributed
 torch.set_num_threads(1)
 groups = []
-atexit.register(lambda: print("left" if not any(group() for group in groups) else "stayed"))  # the last to be called
+@atexit.register  # and so called last
+def left():
+    if not any(group() for group in groups):
+        pathlib.Path(sys.argv[1] + ".left" + os.environ.get("RANK", "0")).touch()
 from accelerate import Accelerator
 from limbeck.models import create
 from limbeck.objectives import weighted_sum
@@ -43,7 +46,9 @@ def run(folder: Path, processes: int) -> Checkpoint:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["left"] * processes, "threads of the group outlived Python, which can abort it"
+    for rank in range(processes):
+        left = folder.with_name(f"{folder.name}.left{rank}")
+        assert left.exists(), "threads of the group outlived Python, which can abort it"
     return Checkpoint.load(folder / "checkpoint.safetensors")
 
 
