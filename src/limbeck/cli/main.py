@@ -175,8 +175,8 @@ def select(
     skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Choose the images worth teaching on, and save them as a transfer set."""
-    from limbeck.recipes.artefacts import save_chosen_ids, save_selection
-    from limbeck.transfer.select.catalogue import criterion_of
+    from limbeck.recipes.artefacts import default_folder, save_chosen_ids, save_selection
+    from limbeck.transfer.select.asked_for import criterion_of
 
     parts = {
         "representation": representation,
@@ -187,18 +187,10 @@ def select(
     }
     wanted = criterion_of(criterion, parts, options or [])
     if data is None:
-        if from_scores is None:
-            raise UserError("give DATA to choose from, or a table of scores as --from-scores; got neither.")
-        if dedupe:
-            raise UserError("a table of scores does not say which images are equal; leave out --dedupe.")
-        target = out or Path("runs") / f"{from_scores.stem}-{_file_name(wanted.name)}.parquet"
-        console.print(
-            save_chosen_ids(from_scores, target, criterion=wanted, budget=budget, seed=seed),
-            markup=False,
-            soft_wrap=True,
-        )
+        summary = save_chosen_ids(from_scores, out, criterion=wanted, budget=budget, seed=seed, dedupe=dedupe)
+        console.print(summary, markup=False, soft_wrap=True)
         return
-    target = out or Path("runs") / f"{_file_name(Path(data).name)}-{_file_name(wanted.name)}"
+    target = out or default_folder(data, wanted)
     with _telling_how_to_resume(target, "the same command"), showing_progress() as progress:
         summary = save_selection(
             data,
@@ -238,7 +230,7 @@ def score(
 ) -> None:
     """Score images once into a table, from which `select --from-scores` chooses as often as you like."""
     from limbeck.recipes.artefacts import save_scores
-    from limbeck.transfer.select.catalogue import criteria_of
+    from limbeck.transfer.select.asked_for import criteria_of
 
     wanted = criteria_of(criteria or ["entropy"], options or [])
     with _telling_how_to_resume(out, "the same command"), showing_progress() as progress:
@@ -257,10 +249,6 @@ def score(
             skip_unreadable=skip_unreadable,
         )
     console.print(summary, markup=False, soft_wrap=True)
-
-
-def _file_name(name: str) -> str:
-    return name.replace(":", "-").replace("/", "-")
 
 
 @verb

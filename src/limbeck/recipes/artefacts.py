@@ -29,9 +29,12 @@ from limbeck.training.progress import Progress
 from limbeck.training.record import RunRecord
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
 from limbeck.transfer.select.details import save_details
-from limbeck.transfer.select.from_scores import ScoreTable, select_from_scores
+from limbeck.transfer.select.from_scores import select_from_scores
+from limbeck.transfer.select.kept_scores import ScoreTable
 from limbeck.transfer.select.score_tables import score_table
 from limbeck.transfer.select.selection import select
+
+_NO_DEDUPE = "a table of scores does not say which images are equal; leave out --dedupe or --from-scores."
 
 
 def run_and_report(recipe: Recipe, folder: Path, *, resume: bool, progress: Progress) -> RunResult:
@@ -72,7 +75,7 @@ def save_selection(
     if target.exists():
         raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
     if scores is not None and dedupe:
-        raise UserError("a table of scores does not say which images are equal; leave out --dedupe or --from-scores.")
+        raise UserError(_NO_DEDUPE)
     if scores is None and criterion.needs_teacher and teacher is None:
         raise UserError(f"criterion {criterion.name!r} asks a teacher, and none is given; give --teacher.")
     images = load_images(data, split, **options)
@@ -101,17 +104,43 @@ def save_selection(
     return "\n".join(lines)
 
 
-def save_chosen_ids(scores: Path, target: Path, *, criterion: str | Criterion, budget: str, seed: int) -> str:
-    """Chooses by a table of scores alone and saves ids and scores in `target`; returns what happened, for people.
+def save_chosen_ids(
+    scores: Path | None,
+    target: Path | None,
+    *,
+    criterion: str | Criterion,
+    budget: str,
+    seed: int,
+    dedupe: bool = False,
+) -> str:
+    """Chooses by a table of scores alone and saves ids and scores; returns what happened, for people.
+
+    Args:
+        scores: a table that `save_scores` made.
+        target: a new Parquet file; by default in runs/.
+        criterion, budget, seed: see `select_from_scores`.
+        dedupe: refused.
 
     Raises:
-        UserError: see `select_from_scores`; the target exists.
+        UserError: see `select_from_scores`; there is no table, or the target exists.
     """
+    if scores is None:
+        raise UserError("give DATA to choose from, or a table of scores as --from-scores; got neither.")
+    if dedupe:
+        raise UserError(_NO_DEDUPE)
+    criterion = find_criterion(criterion)
+    target = target or Path(f"{default_folder(scores.stem, criterion)}.parquet")
     if target.exists():
         raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
     chosen = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed)
     chosen.to_parquet(target)
     return f"chose {chosen.count:,} of {len(chosen.table):,} images by {chosen.criterion.name} -> {target}"
+
+
+def default_folder(source: str, criterion: Criterion) -> Path:
+    """Where a selection goes that is not told where: runs/<source>-<criterion>."""
+    name = f"{Path(source).name}-{criterion.name}"
+    return Path("runs") / name.replace(":", "-").replace("/", "-")
 
 
 def save_scores(

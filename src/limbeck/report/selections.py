@@ -29,13 +29,16 @@ class _Selected:
     """One folder of `limbeck select`."""
 
     folder: Path
-    name: str
     about: dict[str, Any]
     classes: Sequence[str]
     criterion: Criterion | None
     summary: Summary
     source: str
     choice: Choice
+
+    @property
+    def name(self) -> str:
+        return self.choice.arm
 
 
 def write_selections_report(folders: Sequence[Path], path: Path) -> Path:
@@ -79,18 +82,15 @@ def _read(folder: Path, name: str) -> _Selected:
     if not (folder / PARQUET_NAME).is_file():
         raise UserError(f"{folder} lacks {PARQUET_NAME}, where the ids are. {_MEND}")
     rows = read_columns(folder / PARQUET_NAME, "source", "source_id", mend=_MEND)
-    ids = np.sort(rows["source_id"].to_numpy())
+    ids, drawn = np.sort(rows["source_id"].to_numpy()), criterion is not None and criterion.score == "random"
     return _Selected(
         folder=folder,
-        name=name,
         about=config.get("about") or {},
         classes=[str(one) for one in config.get("classes") or ()],
         criterion=criterion,
         summary=summary,
         source=str(rows["source"][0]),
-        choice=Choice(
-            name, criterion is not None and criterion.score == "random", ids, summary.images, summary.classes
-        ),
+        choice=Choice(name, drawn, ids, summary.images, summary.classes),
     )
 
 
@@ -159,7 +159,7 @@ def _pair(group: Choices, pair: tuple[int, int]) -> str:
 
 def _how(found: Sequence[_Selected], groups: Sequence[Choices]) -> str:
     words = f"The images that two selections share, in percent of what each chose. {COLOURS}"
-    drawn = [one.about.get("seed") for one in found if one.criterion is not None and one.criterion.score == "random"]
+    drawn = [one.about.get("seed") for one in found if one.choice.control]
     if len(set(drawn)) < len(drawn):
         words += (
             " Random scores depend on seed and id alone, so selections that draw by them with the same seed share more "

@@ -29,7 +29,7 @@ def images() -> ImageSet:
 def test_a_table_leaves_the_numbers_of_the_images(
     tmp_path: Path, criterion: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("limbeck.transfer.select.from_scores.ROWS", rows)
+    monkeypatch.setattr("limbeck.transfer.select.kept_scores.ROWS", rows)
     path = score_table(images(), tmp_path / "scores.parquet", criteria=[criterion])
     save_details(tmp_path / "table", images(), select_from_scores(path, criterion=criterion, budget="20%", seed=2))
     selection = select(images(), criterion=criterion, budget="20%", seed=2)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from limbeck.errors import UserError
 from limbeck.transfer.select import Criterion, radix
 from limbeck.transfer.select.allocation import rank, shares, top_n_per_group
-from limbeck.transfer.select.from_scores import ScoreTable, select_from_scores
+from limbeck.transfer.select.from_scores import select_from_scores
+from limbeck.transfer.select.kept_scores import ScoreTable
 from limbeck.transfer.select.selection import allocate
 
 
@@ -60,7 +61,7 @@ def test_radix_selection_equals_sorting(table, order, gathered, data):
 @pytest.mark.parametrize("order", ["highest", "lowest", "random"])
 @pytest.mark.parametrize("score", ["entropy", "random"])
 def test_the_same_images_as_from_memory(tmp_path, monkeypatch, allocation, order, score):
-    monkeypatch.setattr("limbeck.transfer.select.from_scores.ROWS", 11)
+    monkeypatch.setattr("limbeck.transfer.select.kept_scores.ROWS", 11)
     monkeypatch.setattr(radix, "GATHERED", 10)
     source = np.random.default_rng(0)
     scores, labels = source.integers(0, 40, 300) / 7, source.integers(0, 4, 300)

@@ -128,7 +128,7 @@ def test_any_clusters_give_what_memory_gives(rows, allocation, order, data):
             clusters[[place[int(one)] for one in some]]
         )
         patch.setitem(GROUPS, allocation.removesuffix("-per-class"), found)
-        patch.setattr("limbeck.transfer.select.from_scores.ROWS", 7)
+        patch.setattr("limbeck.transfer.select.kept_scores.ROWS", 7)
         columns = {"id": ids, "label": labels, criterion.column: scores.double(), criterion.clusters_column: within}
         path = Path(folder) / "scores.parquet"
         pq.write_table(pa.table({name: column.numpy() for name, column in columns.items()}), path, row_group_size=7)
@@ -234,7 +234,10 @@ def test_parts_of_another_scoring_are_refused(tmp_path):
         ({"shard": 0}, "`shard` must be at least 1, got 0"),
         ({"criteria": ["margin"]}, "asks a teacher"),
         ({"criteria": ["entrpy"]}, "unknown criterion 'entrpy'"),
-        ({"criteria": [{"representation": "function"}]}, "reads a `function`"),
+        (
+            {"criteria": [{"representation": "function"}]},
+            "a `function` has no name to resume by; select from the images",
+        ),
     ],
 )
 def test_refusals(tmp_path, arguments, message):

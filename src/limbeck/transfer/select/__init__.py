@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from limbeck.transfer.select.budget import Budget, parse_budget
     from limbeck.transfer.select.catalogue import CONTROLS, CRITERIA, Criterion, find_criterion
     from limbeck.transfer.select.duplicates import distinct
-    from limbeck.transfer.select.from_scores import ScoreTable, TableSelection, select_from_scores
+    from limbeck.transfer.select.from_scores import TableSelection, select_from_scores
     from limbeck.transfer.select.galleries import gallery, save_gallery
+    from limbeck.transfer.select.kept_scores import ScoreTable
     from limbeck.transfer.select.score_tables import score_table
     from limbeck.transfer.select.scoring import score_images
     from limbeck.transfer.select.selection import Selection, select
@@ -40,7 +41,7 @@ __getattr__ = lazy_exports(
         "CRITERIA": "limbeck.transfer.select.catalogue",
         "Budget": "limbeck.transfer.select.budget",
         "Criterion": "limbeck.transfer.select.catalogue",
-        "ScoreTable": "limbeck.transfer.select.from_scores",
+        "ScoreTable": "limbeck.transfer.select.kept_scores",
         "Selection": "limbeck.transfer.select.selection",
         "TableSelection": "limbeck.transfer.select.from_scores",
         "distinct": "limbeck.transfer.select.duplicates",

@@ -1,6 +1,6 @@
 """Selection criteria: what they are made of, and those that have a name; without importing torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -30,8 +30,6 @@ __all__ = [
     "Order",
     "RepresentationEntry",
     "ScoreEntry",
-    "criteria_of",
-    "criterion_of",
     "find_criterion",
 ]
 
@@ -122,10 +120,10 @@ class Criterion:
             raise UserError(f"allocation {self.allocation!r} measures distances in a `space`; give one of {others}.")
 
     def _check_options(self) -> None:
-        known = self._default_options()
+        known = self.default_options
         for name, value in self.options.items():
             if name not in known:
-                raise unknown_name(f"option of criterion {self.name!r}:", str(name), known, _has(known))
+                raise unknown_name(f"option of criterion {self.name!r}:", str(name), known, has_options(known))
             _check_option(name, value, known[name])
         fewest, most = self.option("fewest"), self.option("most")
         if fewest is not None and fewest > most:
@@ -133,13 +131,15 @@ class Criterion:
         if self.order == "random" and self.option("cutoff"):
             raise UserError("`cutoff` leaves out the hardest images, of which order 'random' knows none; set it to 0.")
 
-    def _default_options(self) -> dict[str, Any]:
+    @property
+    def default_options(self) -> dict[str, Any]:
+        """Every option that its parts have, with its default."""
         parts = (ALLOCATIONS[self.allocation], SCORES[self.score], *map(REPRESENTATIONS.get, self.represented))
         return {name: value for part in parts if part is not None for name, value in part.options.items()}
 
     def option(self, name: str) -> Any:
         """Its value, or the default; None for an option that no part has."""
-        return self.options.get(name, self._default_options().get(name))
+        return self.options.get(name, self.default_options.get(name))
 
     @property
     def per_class(self) -> bool:
@@ -204,7 +204,7 @@ _AT_LEAST = {"cutoff": 0.0, "fewest": 2, "most": 2, "sample": 10}
 _LISTING = "`limbeck ls criteria` lists them all."
 
 
-def _has(options: Mapping[str, Any]) -> str:
+def has_options(options: Mapping[str, Any]) -> str:
     return "" if options else "Its parts have no options."
 
 
@@ -323,67 +323,6 @@ def find_criterion(criterion: "str | Mapping[str, Any] | Criterion") -> Criterio
     raise unknown_name("criterion", criterion, CRITERIA, _LISTING)
 
 
-def criterion_of(name: str, parts: Mapping[str, str | None], options: Sequence[str]) -> Criterion:
-    """The criterion that a command line asks for.
-
-    Args:
-        name: as for `find_criterion`, or "" for the default or for parts alone.
-        parts: part -> name, where one is given.
-        options: "key=value" each.
-
-    Raises:
-        UserError: a name beside parts, an option that is no "key=value", or see `find_criterion`.
-    """
-    given: dict[str, Any] = {part: value for part, value in parts.items() if value is not None}
-    if name and given:
-        raise UserError(
-            f"`--criterion` {name!r} names all parts, so `--{next(iter(given))}` has no place beside it; "
-            "put the parts together without it."
-        )
-    found = find_criterion(given | {"name": "-".join(given.values())} if given else name or "entropy")
-    return replace(found, options={**found.options, **_options(options)})
-
-
-def criteria_of(names: Sequence[str], options: Sequence[str]) -> list[Criterion]:
-    """Criteria by name, each with those of the options "key=value" that its parts have.
-
-    Raises:
-        UserError: an option that none of them has, or see `criterion_of`.
-    """
-    found = [find_criterion(name) for name in names]
-    given = _options(options)
-    known = [one._default_options() for one in found]
-    for name in given:
-        if not any(name in options for options in known):
-            every = dict.fromkeys(one for options in known for one in options)
-            raise unknown_name(f"option of {', '.join(map(repr, names))}:", name, every, _has(every))
-    return [
-        replace(one, options={**one.options, **{name: value for name, value in given.items() if name in options}})
-        for one, options in zip(found, known, strict=True)
-    ]
-
-
-def _options(texts: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in map(_option, texts):
-        if name in found:
-            raise UserError(f"`--option` {name} is given twice, as {found[name]!r} and {value!r}; give it once.")
-        found[name] = value
-    return found
-
-
-def _option(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise UserError(f"`--option` must be KEY=VALUE, got {text!r}.")
-    for kind in (int, float):
-        try:
-            return key, kind(value)
-        except ValueError:
-            continue
-    return key, value
-
-
 def _from_mapping(spec: Mapping[str, Any]) -> Criterion:
     parts = {one.name for one in fields(Criterion)} - {"options"}
     options = dict(spec.get("options") or {})
@@ -394,8 +333,8 @@ def _from_mapping(spec: Mapping[str, Any]) -> Criterion:
             raise UserError(f"`{part}` of a criterion must be a name, got {value!r}.")
     plain = Criterion(**given)
     for option in options:
-        if option not in plain._default_options():
-            raise unknown_name("part of a criterion:", str(option), [*parts, *plain._default_options()])
+        if option not in plain.default_options:
+            raise unknown_name("part of a criterion:", str(option), [*parts, *plain.default_options])
     return replace(plain, options=options)
 
 

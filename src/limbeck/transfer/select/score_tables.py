@@ -20,8 +20,8 @@ from limbeck.randomness import check_seed
 from limbeck.training.progress import Progress, Silent
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
 from limbeck.transfer.select.features import Means, batch_size_for, check_means, histogram_sum, make_means
-from limbeck.transfer.select.from_scores import METADATA
 from limbeck.transfer.select.grouping import clusters_of
+from limbeck.transfer.select.kept_scores import METADATA
 from limbeck.transfer.select.scoring import score_images
 from limbeck.transfer.select.workers import run_shards
 
@@ -86,14 +86,7 @@ def score_table(
     watch = progress or Silent()
     means = make_means(teacher, folder, seed, watch if workers == 1 else None)  # who watches cannot move to a worker
     for criterion in found:
-        check_means(criterion, here, means)
-        if criterion.clusters_column is not None and criterion.per_class and here.labels is None:
-            raise UserError(
-                f"criterion {criterion.name!r} finds clusters within every class, and {here.name!r} has no labels; "
-                "choose one that does so in the whole set."
-            )
-        if "function" in criterion.represented:
-            raise UserError("a `function` has no name to resume by; select from the images themselves with it.")
+        _check(criterion, here, means)
 
     batch = batch_size_for(here)
     size = min(MOST, -(-len(here) // _SHARDS)) if shard is None else shard
@@ -106,15 +99,8 @@ def score_table(
         "columns": [*columns, *clusters],
         "seed": seed,
     }
-    _claim(
-        parts,
-        {
-            **about,
-            "images": _identity(here),
-            "shard": len(shards[0]),
-            "teacher": None if teacher is None else fingerprint(teacher),
-        },
-    )
+    asked = None if teacher is None else fingerprint(teacher)
+    _claim(parts, {**about, "images": _identity(here), "shard": len(shards[0]), "teacher": asked})
     make = _Maker(images, columns, means, parts, len(shards[0]))
     if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
         run_shards(make, "add_up", _missing(parts, len(shards), "npy"), workers, watch, "average histogram")
@@ -193,6 +179,18 @@ class _Maker:
 
     def __call__(self) -> Shards:
         return Shards(self.images() if callable(self.images) else self.images, *self.rest)
+
+
+def _check(criterion: Criterion, images: "ImageSet", means: Means) -> None:
+    """Raises a UserError where `criterion` lacks what it needs to be scored."""
+    if "function" in criterion.represented:
+        raise UserError("a `function` has no name to resume by; select from the images themselves with it.")
+    check_means(criterion, images, means)
+    if criterion.clusters_column is not None and criterion.per_class and images.labels is None:
+        raise UserError(
+            f"criterion {criterion.name!r} finds clusters within every class, and {images.name!r} has no labels; "
+            "choose one that does so in the whole set."
+        )
 
 
 def _clusters_file(parts: Path, number: int) -> Path:
