@@ -9,14 +9,17 @@ from tests.training.tiny import network, same, settings, stripes, weights
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
+from limbeck.evaluation import predict
 from limbeck.objectives import Objective, weighted_sum
 from limbeck.objectives.sums import WeightedSum
 from limbeck.training import RunRecord
 
+EASY = settings(steps=80, learning_rate=0.02)
+"""Learnt with room to spare: a network of width 8 needs 25 steps at most, over seeds, processors and precisions."""
+
 
 def test_it_learns(teach: Run, tmp_path) -> None:
-    objective = weighted_sum("cross_entropy")
-    result = teach(settings=settings(steps=60, learning_rate=0.1), teacher=None, objective=objective)
+    result = teach(student=network(width=8), settings=EASY, teacher=None, objective=weighted_sum("cross_entropy"))
     assert result.chosen is not None
     assert result.chosen.top1 == 1.0
     losses = [entry["loss"] for entry in RunRecord(tmp_path / "run").metrics() if entry["kind"] == "train"]
@@ -29,15 +32,16 @@ def test_same_seed_same_student_bit_for_bit(teach: Run) -> None:
     assert not same(weights(first.student), weights(teach("c", seed=1).student))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_distilled_student_follows_its_teacher(teach: Run, optimizer: str) -> None:
-    teacher = teach("t", teacher=None, objective=weighted_sum("ce"), settings=settings(steps=60, learning_rate=0.1))
-    rate = 0.1 if optimizer == "sgd" else 0.01
-    changed = settings(steps=60, learning_rate=rate, optimizer=optimizer)
-    result = teach("s", teacher=teacher.student, objective=weighted_sum("kd"), settings=changed)
-    assert result.chosen is not None
-    assert result.chosen.top1 == 1.0
-    assert result.teacher_passes == 60 * 8
+@pytest.mark.parametrize("changes", [{}, {"optimizer": "adamw", "learning_rate": 0.01}], ids=["sgd", "adamw"])
+def test_a_distilled_student_follows_its_teacher(teach: Run, validation: ImageSet, changes: dict) -> None:
+    """A teacher that holds rows for columns: whoever follows it is wrong everywhere, and never by chance."""
+    turned = ImageSet(stripes(40).tensor(), 1 - stripes(40).labels, classes=("rows", "columns"))
+    plain = {"student": network(width=8), "settings": EASY}
+    teacher = teach("t", **plain, images=turned, teacher=None, objective=weighted_sum("ce")).student
+    easy = EASY.model_copy(update=changes)
+    result = teach("s", **{**plain, "settings": easy}, teacher=teacher, objective=weighted_sum("kd"))
+    assert predict(result.student, validation).argmax(1).eq(validation.labels).float().mean() == 0.0
+    assert result.teacher_passes == EASY.steps * 8
 
 
 def test_teacher_is_left_as_it_was(teach: Run) -> None:

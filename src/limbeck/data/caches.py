@@ -20,6 +20,7 @@ KINDS = {
     "decoded": "decoded images",
     "arrow": "columns of tables",
     "digests": "hashes of images",
+    "autotune": "what this machine computes fastest in",
 }
 
 
@@ -118,6 +119,8 @@ def _about(path: Path) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="np") as file:
                 return dict(file.metadata() or {})
+        if path.suffix == ".json":
+            return json.loads(path.read_text())
         return json.loads((path / "about.json").read_text())
     except (OSError, ValueError, SafetensorError):
         return {}

@@ -38,6 +38,7 @@ class BatchStream:
         seed: of order and views.
         device: where batches are made and, up to `RESIDENT_BYTES`, where the images live.
         soft_labels: [N, K] aligned with `images`, or None.
+        channels_last: memory order of the batches' images, which networks keep.
         process, processes: which equal share of each batch this process gets.
     """
 
@@ -50,6 +51,7 @@ class BatchStream:
         seed: int,
         device: torch.device,
         soft_labels: Tensor | None = None,
+        channels_last: bool = True,
         process: int = 0,
         processes: int = 1,
     ) -> None:
@@ -59,6 +61,7 @@ class BatchStream:
         self.seed = seed
         self.view_seed = derive_seed(seed, "views")
         self.device = device
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.share = slice(process * batch_size // processes, (process + 1) * batch_size // processes)
         self.ids = images.ids.to(device)
         self.labels = None if images.labels is None else images.labels.to(device)
@@ -76,8 +79,9 @@ class BatchStream:
         else:
             raw = self.pixels.index_select(0, positions_here).permute(0, 3, 1, 2)
         ids = self.ids[positions_here]
+        shown = self.augmentation(raw, ids, seed=self.view_seed, view=view)
         return Batch(
-            images=self.augmentation(raw, ids, seed=self.view_seed, view=view),
+            images=shown.contiguous(memory_format=self.memory_format),
             labels=None if self.labels is None else self.labels[positions_here],
             ids=ids,
             soft_labels=None if self.soft_labels is None else self.soft_labels[positions_here],

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
@@ -24,7 +24,7 @@ from limbeck.training.journal import Journal
 from limbeck.training.lesson import Lesson
 from limbeck.training.meeting import meet
 from limbeck.training.phases import Phases
-from limbeck.training.precision import resolve_precision
+from limbeck.training.precision import resolve_channels_last, resolve_precision
 from limbeck.training.processes import leave_at_exit
 from limbeck.training.progress import Progress, Silent
 from limbeck.training.record import RunRecord
@@ -100,7 +100,7 @@ def fit(
     accelerator = accelerator or Accelerator()
     check_processes(settings, accelerator.num_processes)
     device, total = accelerator.device, settings.total_steps(len(images))
-    dtype = resolve_precision(settings.precision, device)
+    dtype, channels_last = _computing(settings, accelerator)
     progress = progress or Silent()
     views = augmentation(settings.views, per_image=settings.views_per_image)
     batches = BatchStream(
@@ -110,17 +110,18 @@ def fit(
         seed=seed,
         device=device,
         soft_labels=soft_labels,
+        channels_last=channels_last,
         process=accelerator.process_index,
         processes=accelerator.num_processes,
     )
     objective.build(meet(student, teacher, objective, images, batches[0], settings.batch_size), seed=seed)
     phases = Phases.of(objective, settings, total)
-    frozen = _freeze(teacher, objective, device=device, dtype=dtype, settings=settings)
+    frozen = _freeze(teacher, objective, device, dtype, channels_last=channels_last, compile=settings.compile)
     cache = None
     if frozen is not None and settings.cache:
         cache = open_view_cache(frozen, images, views, settings.cache, say=progress.say)
     processes = accelerator.num_processes
-    student = _place(student, device, settings)
+    student = _place(student, device, channels_last=channels_last, compile=settings.compile)
     lesson = Lesson(student, objective, device=device, dtype=dtype, processes=processes).to(device)
     taught = objective.taught(student)
     state = LoopState(student, taught, objective, make_optimizer(lesson.parameters(), settings))
@@ -128,6 +129,7 @@ def fit(
 
     work = work_of_step(student, teacher if frozen is not None else None, images.shape, settings.batch_size)
     with _own_dropout(seed, device), threads_for(work, device):
+        record.note_computing(dtype, channels_last, torch.get_num_threads())
         if record.checkpoint.exists():
             state.restore(Checkpoint.load(record.checkpoint))
             record.rewind_metrics(state.step)
@@ -220,12 +222,18 @@ def _agreed(stop: StopRequest, accelerator: Accelerator) -> bool:
     return bool(accelerator.reduce(torch.tensor(float(stop.asked), device=accelerator.device)))
 
 
-def _place(student: Classifier, device: torch.device, settings: TrainingSettings) -> Classifier:
+def _computing(settings: TrainingSettings, accelerator: Accelerator) -> tuple[torch.dtype, bool]:
+    """Precision, and whether memory is channels-last; of several processes, the first one decides."""
+    dtype = resolve_precision(settings.precision, accelerator.device)
+    chosen = [dtype, resolve_channels_last(settings.channels_last, accelerator.device, dtype)]
+    dtype, channels_last = broadcast_object_list(chosen)
+    return dtype, channels_last
+
+
+def _place(student: Classifier, device: torch.device, *, channels_last: bool, compile: bool) -> Classifier:
     """On the device, in the memory order and, if asked for, the compiled form that it is trained in."""
-    student.to(device)
-    if settings.channels_last:
-        student.to(memory_format=torch.channels_last)
-    if settings.compile:
+    student.to(device, memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    if compile:
         student.network.compile()
     return student
 
@@ -233,17 +241,16 @@ def _place(student: Classifier, device: torch.device, settings: TrainingSettings
 def _freeze(
     teacher: Classifier | None,
     objective: WeightedSum,
-    *,
     device: torch.device,
     dtype: torch.dtype,
-    settings: TrainingSettings,
+    *,
+    channels_last: bool,
+    compile: bool,
 ) -> FrozenTeacher | None:
     """The teacher's private copy, or None where no term reads its answers."""
     if teacher is None or not objective.outputs_needed("teacher"):
         return None
-    return FrozenTeacher(
-        teacher, device=device, dtype=dtype, channels_last=settings.channels_last, compile=settings.compile
-    )
+    return FrozenTeacher(teacher, device=device, dtype=dtype, channels_last=channels_last, compile=compile)
 
 
 def _allow_idle_parameters(accelerator: Accelerator, objective: WeightedSum) -> None:

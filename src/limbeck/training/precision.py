@@ -1,28 +1,27 @@
-"""bf16 where the processor computes in it."""
+"""Precision and memory order of a run: as the settings say, or what the machine computes fastest in."""
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
 
 import torch
 
+from limbeck.training.autotune import fastest_on
+
 
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
-    """The type to compute in: `auto` is bf16 where `device` has instructions for it, float32 elsewhere.
-
-    Emulated bf16 is several times slower than float32, so that having the type is not enough.
-    """
+    """The type to compute in; `auto` is bf16 where `device` is faster in it (see `autotune`), float32 elsewhere."""
     if precision == "auto":
-        return torch.bfloat16 if _has_bf16(device) else torch.float32
+        precision = fastest_on(device).precision
     return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def resolve_channels_last(channels_last: bool | Literal["auto"], device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether images and weights lie channels-last in memory; `auto` is what `device` computes `dtype` faster in."""
+    if channels_last == "auto":
+        return fastest_on(device).channels_last["bf16" if dtype == torch.bfloat16 else "fp32"]
+    return channels_last
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
     """Autocast to `dtype`; nothing for float32."""
     return torch.autocast(device.type, dtype=dtype) if dtype != torch.float32 else nullcontext()
-
-
-def _has_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported()
-    return False

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from filelock import FileLock, Timeout
 
@@ -16,6 +17,7 @@ from limbeck.files import atomic_write_text, disk_errors
 from limbeck.training.environment import describe_environment
 
 FINISHED = "finished"
+_PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 _PREAMBLE = frozenset(["recipe.yaml", "environment.json", "status.json", "energy.json"])
 
 
@@ -98,6 +100,11 @@ class RunRecord:
     def write(self, name: str, content: Any) -> None:
         if self.writes:
             atomic_write_text(self.folder / name, json.dumps(content, indent=1) + "\n")
+
+    def note_computing(self, dtype: torch.dtype, channels_last: bool, threads: int) -> None:
+        """Adds to `environment.json` what the loop computes in, which settings may leave to the machine."""
+        computing = {"precision": _PRECISIONS[dtype], "channels_last": channels_last, "threads": threads}
+        self.write("environment.json", self.read("environment.json", {}) | {"computing": computing})
 
     def set_state(self, state: str, error: str | None = None, **more: Any) -> None:
         time = datetime.now(UTC).isoformat("T", "seconds")

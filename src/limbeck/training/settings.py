@@ -47,7 +47,9 @@ class TrainingSettings(BaseModel):
     """How often, evenly spaced and at the end, the student is judged on the held-out validation images."""
 
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    channels_last: bool = True
+    """`auto` is bf16 where the machine at hand is faster in it."""
+    channels_last: bool | Literal["auto"] = "auto"
+    """Memory order of images and weights; `auto` is what the machine at hand is faster in."""
     compile: bool = False
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
 

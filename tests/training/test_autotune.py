@@ -1,0 +1,105 @@
+"""What `auto` means is measured on the machine at hand, once, and noise does not decide it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tests.training.conftest import Run
+from tests.training.tiny import settings
+
+from limbeck.data.caches import cache_entries
+from limbeck.training import RunRecord, autotune
+from limbeck.training.autotune import Fastest, Milliseconds, choose, fastest_on, measure
+from limbeck.training.precision import resolve_channels_last, resolve_precision
+
+CPU = torch.device("cpu")
+
+
+def times(bf16: float, bf16_contiguous: float, fp32: float, fp32_contiguous: float) -> Milliseconds:
+    return {
+        ("bf16", True): bf16,
+        ("bf16", False): bf16_contiguous,
+        ("fp32", True): fp32,
+        ("fp32", False): fp32_contiguous,
+    }
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "precision", "channels_last"),
+    [
+        (times(5, 7, 12, 14), "bf16", {"bf16": True, "fp32": True}),
+        (times(90, 120, 12, 14), "fp32", {"bf16": True, "fp32": True}),  # emulated
+        (times(11, 14, 12, 12), "fp32", {"bf16": True, "fp32": True}),  # near ties keep the usual way
+        (times(12, 12, 12, 11), "fp32", {"bf16": True, "fp32": True}),
+        (times(9, 5, 20, 12), "bf16", {"bf16": False, "fp32": False}),
+        (times(14, 11.9, 12, 9), "fp32", {"bf16": True, "fp32": False}),
+    ],
+)
+def test_another_way_is_taken_where_it_clearly_wins(
+    milliseconds: Milliseconds, precision: str, channels_last: dict[str, bool]
+) -> None:
+    assert choose(milliseconds) == Fastest(precision, channels_last)  # pyright: ignore[reportArgumentType]
+
+
+def test_every_way_is_measured_and_nothing_is_left_changed() -> None:
+    random, threads = torch.get_rng_state(), torch.get_num_threads()
+    assert all(0 < one < 10_000 for one in measure().values())
+    assert torch.equal(torch.get_rng_state(), random)
+    assert torch.get_num_threads() == threads
+
+
+def test_what_was_measured_is_kept_and_a_damaged_file_is_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path))
+    calls = []
+    monkeypatch.setattr(autotune, "measure", lambda: calls.append(1) or times(20, 20, 20, 10))
+    assert fastest_on(CPU) == Fastest("fp32", {"bf16": True, "fp32": False})
+    assert not resolve_channels_last("auto", CPU, torch.float32)
+    (entry,) = cache_entries("autotune")
+    assert entry.about["milliseconds"]["fp32 contiguous"] == 10
+    autotune._measured.cache_clear()
+    assert fastest_on(CPU).precision == "fp32"
+    assert len(calls) == 1
+    entry.path.write_text("{")
+    autotune._measured.cache_clear()
+    assert fastest_on(CPU).precision == "fp32"
+    assert len(calls) == 2
+    assert json.loads(entry.path.read_text())["fastest"]["precision"] == "fp32"
+
+
+def test_settings_rule_over_what_was_measured() -> None:
+    assert resolve_precision("bf16", CPU) == torch.bfloat16
+    assert resolve_precision("fp32", CPU) == torch.float32
+    assert [resolve_channels_last(one, CPU, torch.float32) for one in (True, False)] == [True, False]
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_memory_order_reaches_images_and_weights_and_is_written_down(
+    teach: Run, tmp_path: Path, channels_last: bool
+) -> None:
+    result = teach(settings=settings(channels_last=channels_last, precision="fp32"))
+    weight = next(one for one in result.student.parameters() if one.ndim == 4 and one.shape[1] > 1)
+    assert weight.is_contiguous(memory_format=torch.channels_last) == channels_last
+    computing = RunRecord(tmp_path / "run").read("environment.json")["computing"]
+    assert computing == {"precision": "fp32", "channels_last": channels_last, "threads": 1}
+
+
+@pytest.mark.slow
+def test_emulated_bf16_is_not_taken() -> None:
+    """Where the environment switches the instructions off, having them says nothing."""
+    code = (
+        "import torch; from limbeck.training.precision import *; print(resolve_precision('auto', torch.device('cpu')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "ATEN_CPU_CAPABILITY": "avx2", "DNNL_MAX_CPU_ISA": "AVX2", "LIMBECK_CACHE": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "torch.float32"
