@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Of tests: as many at once as there are cores, each on one thread; small networks are slower on two.
+PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --dist worksteal
+ARGS ?=
 
 .PHONY: demo test check clean
 
@@ -9,7 +12,7 @@ demo: $(VENV)/installed
 	$(BIN)/limbeck demo
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(PARALLEL) $(ARGS)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -27,17 +27,17 @@ def kept_files() -> list[Path]:
 
 @pytest.mark.parametrize("schedule", ["l2", "published"])
 def test_stripes_are_told_apart(schedule) -> None:
-    frozen = network().train()
+    frozen = network(width=16).train()  # random features enough for any seed
     before = weights(frozen)
-    found = probe(frozen, stripes(60), stripes(40, seed=1), schedule=schedule, seeds=[0, 1])
+    found = probe(frozen, stripes(240), stripes(40, seed=1), schedule=schedule, seeds=[0, 1])
     assert found.mean_top1 > 0.9
-    assert (found.images, found.n, found.classes, found.features, found.size) == (60, 40, 2, 64, (32, 32))
+    assert (found.images, found.n, found.classes, found.features, found.size) == (240, 40, 2, 256, (32, 32))
     assert (found.seeds, len(found.top1), found.top5) == ([0, 1], 2, None)
     assert len(found.strengths) == len(found.tried) == (2 if schedule == "l2" else 0)
     assert found.converged
     assert same(weights(frozen), before)
     assert all(part.training for part in frozen.modules())
-    again = probe(frozen, stripes(60), stripes(40, seed=1), schedule=schedule, seeds=[0, 1])
+    again = probe(frozen, stripes(240), stripes(40, seed=1), schedule=schedule, seeds=[0, 1])
     assert (again.top1, again.tried) == (found.top1, found.tried)
     assert found.to_dict()["network"] == "convnet_d3"
 
