@@ -1,10 +1,11 @@
 """What a machine computes fastest in: precision and memory order, measured once and kept.
 
 That a processor has a type says little. Instructions for bf16 may be missing (emulated, it is ten times slower than
-float32), switched off by the environment, or present under a flag that PyTorch does not tell. So a small network is
-taught for a few milliseconds in each way, on one thread and by that thread's own clock, which other work on the machine
-hardly moves. Another way than the usual one is taken only where it wins by a wide margin, so noise decides nothing;
-what was found is kept in the cache folder, as it shapes rounding, and one machine should give one student.
+float32), switched off by the environment, present under a flag that PyTorch does not tell, or no faster than float32
+where casting eats what they save. So a small network is taught for a few milliseconds in each way, on one thread and
+by that thread's own clock, which other work on the machine hardly moves. Another way than the usual one is taken only
+where it wins by a wide margin, so noise decides nothing; what was found is kept in the cache folder, as it shapes
+rounding, and one machine should give one student.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ CLEARLY_FASTER = 1.2
 """How many times faster another way than the usual one must be to be taken."""
 
 _TIMED = 5  # passes of each way, in turn; the fastest counts
+_HOPELESS = 3  # times the fastest: emulated types are not timed again
 _BATCH = 16
 _ISA_VARIABLES = ("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "DNNL_DEFAULT_FPMATH_MODE")
 
@@ -94,15 +96,24 @@ def measure() -> Milliseconds:
     try:
         with own_randomness(0, "autotune"):
             steps = {(one, last): _step(one, last) for one, last in product(("bf16", "fp32"), (True, False))}
-            times: Milliseconds = {}
-            for _ in range(1 + _TIMED):  # the first one warms up, and is never the fastest
+            for step in steps.values():
+                step()  # compiles kernels
+            times: Milliseconds = dict.fromkeys(steps, float("inf"))
+            for _ in range(_TIMED):
+                hopeless = _HOPELESS * min(times.values())
                 for way, step in steps.items():
-                    start = time.thread_time()
-                    step()
-                    times[way] = min(times.get(way, float("inf")), 1000 * (time.thread_time() - start))
+                    if times[way] <= hopeless:
+                        times[way] = min(times[way], _milliseconds(step))
             return times
     finally:
         torch.set_num_threads(before)
+
+
+def _milliseconds(step: Callable[[], None]) -> float:
+    """By the clock of this thread, which does not run while another program has the core."""
+    start = time.thread_time()
+    step()
+    return 1000 * (time.thread_time() - start)
 
 
 def _step(precision: Precision, channels_last: bool) -> Callable[[], None]:
