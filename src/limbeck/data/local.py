@@ -67,6 +67,13 @@ def split_files(folder: Path, split: str) -> list[Path]:
     return []
 
 
+def files_of_other_splits(files: Sequence[Path], split: str) -> list[Path]:
+    """The Parquet files beside those that `find_in_root` found of `split`, sorted."""
+    folder = files[0].parent
+    found = folder.parent.glob("*/*.parquet") if folder.name == split else folder.glob("*.parquet")
+    return sorted(path for path in set(found) - set(files) if not path.name.startswith("."))
+
+
 def splits_by_file(folder: Path) -> dict[str, list[Path]]:
     """split -> Parquet files in `folder` or `folder`/data; files whose names tell no split are all of "train"."""
     base = folder / "data" if any((folder / "data").rglob("*.parquet")) else folder
