@@ -1,6 +1,7 @@
 """Values of more than 8 bits: what is white, what is said where a set does not come near it, and `scale`."""
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -142,8 +143,13 @@ def test_values_beyond_their_type_are_refused_with_the_advice(tmp_path: Path, ki
 def test_dark_floats_are_said(tmp_path: Path, kind: str):
     write = of_arrays("float32") if kind == "npz float32" else WIDE[kind]
     path = write(tmp_path, TWELVE_BITS / np.float32(65535))
-    with pytest.warns(UserWarning, match=r"the largest value is 0.0593\d*, and 1 is white. .* `scale=0.0593`"):
+    with pytest.warns(
+        UserWarning, match=r"the largest value is 0.0593\d*, and 1 is white. .* `scale=0.0593\d*`"
+    ) as said:
         load(path)
+    advice = re.search(r"`scale=(\S+)`", str(said[0].message))
+    assert advice is not None
+    assert gray(load(path, scale=float(advice[1]))).max() == 255
 
 
 @HELD_OR_ENCODED

@@ -1,6 +1,5 @@
 """`load`: a name, a folder, a file or a hub id to an `ImageSet`."""
 
-import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from limbeck.data.local import (
     splits_by_file,
 )
 from limbeck.data.materialise import Wanted, image_set
+from limbeck.data.pixel_range import checked_scale
 from limbeck.data.source import Source
 from limbeck.data.tables import Table, open_parquet, table_source
 from limbeck.errors import UserError, unknown_name
@@ -102,10 +102,7 @@ def _wanted(
         raise UserError(f"`size` must be a number of pixels or (height, width), each at least 1, got {size!r}.")
     if channels not in (None, 1, 3):
         raise UserError(f"`channels` must be 1 (gray) or 3 (RGB), got {channels!r}.")
-    is_number = isinstance(scale, int | float) and not isinstance(scale, bool)
-    if scale is not None and not (is_number and 0 < scale < math.inf):
-        raise UserError(f"`scale` must be the stored value that becomes white, a finite number > 0, got {scale!r}.")
-    return Wanted(both, channels, skip_unreadable, in_memory, None if scale is None else float(scale))
+    return Wanted(both, channels, skip_unreadable, in_memory, checked_scale(scale))
 
 
 def _named(

@@ -54,6 +54,13 @@ def find_in_root(root: Path, hub_id: str, config: str | None, split: str, *, exa
     return split_files(others[0], split) if others else []
 
 
+def files_of_other_splits(files: Sequence[Path], split: str) -> list[Path]:
+    """The Parquet files beside those that `find_in_root` found of `split`, sorted."""
+    folder = files[0].parent
+    found = folder.parent.glob("*/*.parquet") if folder.name == split else folder.glob("*.parquet")
+    return sorted(path for path in set(found) - set(files) if not path.name.startswith("."))
+
+
 def split_files(folder: Path, split: str) -> list[Path]:
     """`<split>-*.parquet`, `<split>.parquet` or `<split>/*.parquet` in `folder`, sorted.
 
@@ -65,13 +72,6 @@ def split_files(folder: Path, split: str) -> list[Path]:
             _check_shards(found)
             return found
     return []
-
-
-def files_of_other_splits(files: Sequence[Path], split: str) -> list[Path]:
-    """The Parquet files beside those that `find_in_root` found of `split`, sorted."""
-    folder = files[0].parent
-    found = folder.parent.glob("*/*.parquet") if folder.name == split else folder.glob("*.parquet")
-    return sorted(path for path in set(found) - set(files) if not path.name.startswith("."))
 
 
 def splits_by_file(folder: Path) -> dict[str, list[Path]]:

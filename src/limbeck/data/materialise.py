@@ -199,7 +199,7 @@ def _evenly_spaced(rows: np.ndarray, count: int) -> np.ndarray:
 
 def _readable(cells: Cells, rows: np.ndarray, target: Target, skip_unreadable: bool, seen: list[Largest]) -> np.ndarray:
     """bool [len(rows)], by decoding every image once; `seen` is extended as by `decode`."""
-    scratch = np.empty((_LOOK_AT, *target.shape), dtype=np.uint8)
+    scratch = np.empty((min(_LOOK_AT, len(rows)), *target.shape), dtype=np.uint8)
     parts = [rows[start : start + _LOOK_AT] for start in range(0, len(rows), _LOOK_AT)]
     return np.concatenate(
         [decode_many(cells, part, target, scratch, skip_unreadable=skip_unreadable, seen=seen) for part in parts]

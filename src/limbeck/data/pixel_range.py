@@ -1,5 +1,6 @@
 """Which stored value is white, and whether a set's values come anywhere near it."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,6 +23,18 @@ class Largest(NamedTuple):
     value: float
     white: float
     upper_bits: bool = False
+
+
+def checked_scale(scale: float | None) -> float | None:
+    """`scale` as one type, so that 4095 and 4095.0 are the same to the cache.
+
+    Raises:
+        UserError: not a finite number above 0.
+    """
+    is_number = isinstance(scale, int | float) and not isinstance(scale, bool)
+    if scale is not None and not (is_number and 0 < scale < math.inf):
+        raise UserError(f"`scale` must be the stored value that becomes white, a finite number > 0, got {scale!r}.")
+    return None if scale is None else float(scale)
 
 
 def brightest(seen: Sequence[Largest]) -> list[Largest]:
@@ -61,7 +74,7 @@ def _warn_of_dark(name: str, value: float, white: float, upper_bits: bool, all_s
             "them with values that fill 16 bits, or as 8 bits."
         )
     else:
-        likely = f"{2 ** int(value).bit_length() - 1}" if value >= 1 else f"{value:.3g}"
+        likely = f"{2 ** int(value).bit_length() - 1}" if value >= 1 else f"{value!r}"
         advice = (
             f"If that should be nearly white, say which value is, as `scale={likely}` (`--scale {likely}`); if the "
             f"images are meant to be so dark, `scale={white:.10g}`."
