@@ -137,6 +137,10 @@ def test_values_beyond_scale_are_refused(tmp_path: Path, kind: str, in_memory: b
 def test_values_beyond_their_type_are_refused_with_the_advice(tmp_path: Path, kind: str):
     with pytest.raises(UserError, match=r"pixels must lie in .*, got .*say which value is white, as `scale="):
         load(WIDE[kind](tmp_path, TWELVE_BITS))
+    if not kind.startswith("npz"):
+        for in_memory in (True, False):
+            with pytest.raises(UserError, match=r"holds no readable image: all 3 were skipped. Without `skip_unr"):
+                load(WIDE[kind](tmp_path, TWELVE_BITS + 4096), in_memory=in_memory, skip_unreadable=True)
 
 
 @pytest.mark.parametrize("kind", ["npz float32", "lists of floats", "float tiff"])

@@ -11,10 +11,13 @@
 """
 
 import io
-from collections.abc import Iterator
+import threading
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -24,6 +27,9 @@ from limbeck.data.pixel_range import Largest
 Encoded = bytes | Path | np.ndarray
 """An image as it is stored: the bytes of a file, the path of a file, or an array [H, W] or [H, W, C]."""
 
+_T = TypeVar("_T")
+_FILTERS = threading.Lock()
+"""Held by who changes the filters of warnings, which all threads share."""
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
 _ORIENTATION = 0x0112
 _UPPER_BITS = (
@@ -85,12 +91,16 @@ def header(encoded: Encoded) -> tuple[tuple[int, int], bool]:
         if isinstance(encoded, np.ndarray):
             pixels = _height_first(encoded)
             return (pixels.shape[0], pixels.shape[1]), pixels.ndim == 2
-        with _open(encoded) as image:
-            width, height = image.size
-            # Of TIFF, Pillow has turned the size already.
-            if image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8):
-                width, height = height, width
-            return (height, width), _is_gray(image)
+        return _despite_warnings(lambda: _file_header(encoded))
+
+
+def _file_header(encoded: bytes | Path) -> tuple[tuple[int, int], bool]:
+    with _open(encoded) as image:
+        width, height = image.size
+        # Of TIFF, Pillow has turned the size already.
+        if image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8):
+            width, height = height, width
+        return (height, width), _is_gray(image)
 
 
 def decode(encoded: Encoded, target: Target, seen: list[Largest] | None = None) -> np.ndarray:
@@ -108,8 +118,12 @@ def decode(encoded: Encoded, target: Target, seen: list[Largest] | None = None) 
     with _reading():
         if isinstance(encoded, np.ndarray):
             return _finish(_from_array(encoded, target.scale, seen), target, seen)
-        with _open(encoded) as image:
-            return _finish(_upright(image, target, seen), target, seen)
+        return _despite_warnings(lambda: _decode_file(encoded, target, seen))
+
+
+def _decode_file(encoded: bytes | Path, target: Target, seen: list[Largest] | None) -> np.ndarray:
+    with _open(encoded) as image:
+        return _finish(_upright(image, target, seen), target, seen)
 
 
 def _upright(image: Image.Image, target: Target, seen: list[Largest] | None) -> Image.Image:
@@ -137,7 +151,7 @@ def _orientation(image: Image.Image) -> int:
     """1..8; 1 also where the metadata cannot be read, for the pixels may be fine."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except MemoryError:
+    except (MemoryError, Warning):
         raise
     except Exception:
         return 1
@@ -147,6 +161,16 @@ def _has_upper_bits_only(image: Image.Image) -> bool:
     """Whether Pillow strips a file of 16 bits to 8, as it does those of several channels; known before loading only."""
     tiles = getattr(image, "tile", [])
     return bool(tiles) and ";16" in str(tiles[0][3]) and not image.mode.startswith("I")
+
+
+def _despite_warnings(read: Callable[[], _T]) -> _T:
+    """What `read` gives, also where warnings are made errors: Pillow warns of odd metadata, and the pixels are fine."""
+    try:
+        return read()
+    except UserWarning:
+        with _FILTERS, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return read()
 
 
 @contextmanager

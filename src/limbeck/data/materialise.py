@@ -112,14 +112,14 @@ def _pixels(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> _Pix
     size = len(rows) * int(np.prod(target.shape))
     in_memory = size <= IN_MEMORY_LIMIT if wanted.in_memory is None else wanted.in_memory
     if not in_memory:
-        return _encoded(source, wanted, rows, target, key)
+        return _encoded(source, wanted, rows, target, key, name)
     start = time.monotonic()
     images = np.empty((len(rows), *target.shape), dtype=np.uint8)
     seen: list[Largest] = []
     readable = decode_many(source.cells, rows, target, images, skip_unreadable=wanted.skip_unreadable, seen=seen)
     images = images if readable.all() else images[readable]
     if not len(images):
-        raise UserError(f"{name!r} holds no readable image: all {len(rows)} were skipped.")
+        raise _none_readable(name, len(rows))
     if key is not None and time.monotonic() - start > CACHE_FROM_SECONDS:
         write_decoded(key, images, readable, seen, {"name": name, "shape": images.shape})
         cached = read_decoded(key)
@@ -128,7 +128,13 @@ def _pixels(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> _Pix
     return _Pixels(TensorStorage(torch.from_numpy(images)), readable, seen)
 
 
-def _encoded(source: Source, wanted: Wanted, rows: np.ndarray, target: Target, key: str | None) -> _Pixels:
+def _none_readable(name: str, count: int) -> UserError:
+    return UserError(
+        f"{name!r} holds no readable image: all {count} were skipped. Without `skip_unreadable` the first is told."
+    )
+
+
+def _encoded(source: Source, wanted: Wanted, rows: np.ndarray, target: Target, key: str | None, name: str) -> _Pixels:
     """Of a set that stays encoded: all images are decoded once where broken ones are to be skipped, else a few."""
     seen: list[Largest] = []
     readable = np.ones(len(rows), dtype=bool)
@@ -136,6 +142,8 @@ def _encoded(source: Source, wanted: Wanted, rows: np.ndarray, target: Target, k
     found = _readable(source.cells, looked_at, target, wanted.skip_unreadable, seen)
     if wanted.skip_unreadable:
         readable = found
+        if not readable.any():
+            raise _none_readable(name, len(rows))
     table = None if key is None else digest_table(key, int(readable.sum()))
     storage = EncodedStorage(source.cells, rows[readable], target, table)
     return _Pixels(storage, readable, seen, all_seen=len(looked_at) == len(rows))
