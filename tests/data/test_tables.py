@@ -183,6 +183,17 @@ def test_columns_of_one_name_are_refused(tmp_path: Path, pixels: np.ndarray):
         load(tmp_path / "set.parquet")
 
 
+@pytest.mark.parametrize("labels", [None, [0] * 12])
+def test_fewer_rows_than_stated_are_named(
+    write, pixels: np.ndarray, labels: list[int] | None, monkeypatch: pytest.MonkeyPatch
+):
+    file = write([png(one) for one in pixels], **({} if labels is None else {"label": labels}))
+    read = pq.ParquetFile.read
+    monkeypatch.setattr(pq.ParquetFile, "read", lambda part, columns: read(part, columns).slice(1))
+    with pytest.raises(UserError, match=r"'.*set.parquet' must (be|hold) 12\b.* as .* states.*, got 11; it is damaged"):
+        load(file)
+
+
 def test_damaged_pages_are_named(write, pixels: np.ndarray):
     file = write([png(one) for one in pixels], label=list(range(12)))
     data = bytearray(file.read_bytes())

@@ -106,6 +106,10 @@ class ColumnCells(Cells):
         kind = image_type([column.type], self._where)
         if isinstance(column.type, pa.BaseExtensionType):  # the array features of `datasets`
             column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+        if len(column) != self._count:
+            raise UserError(
+                f"{self._where} must hold {self._count} images, as it states, got {len(column)}; it is damaged."
+            )
         return column if column.type == kind else column.cast(kind)
 
     def __len__(self) -> int:

@@ -128,6 +128,10 @@ def table_source(
     if label is not None and table.count > 0:
         where = f"labels in column {label!r} of {table.where}"
         labels, names = encode_labels(table.labels(label), lambda: table.other_labels(label), where)
+        if labels is not None and len(labels) != table.count:
+            raise UserError(
+                f"{where} must be {table.count}, as many as it states rows, got {len(labels)}; it is damaged."
+            )
     cells = ColumnCells(
         table.count,
         lambda: table.read(image),
@@ -188,7 +192,9 @@ def stated_names(features: Mapping[str, Any], column: str) -> tuple[str, ...] | 
 
 def _open(path: Path) -> pq.ParquetFile:
     with _arrow_errors(repr(str(path))):
-        return pq.ParquetFile(path)
+        part = pq.ParquetFile(path)
+        _ = part.schema_arrow  # not read until asked for, and may be what is damaged
+        return part
 
 
 def _label_column(path: str, part: pq.ParquetFile, column: str) -> LabelColumn:
@@ -201,7 +207,7 @@ def _label_column(path: str, part: pq.ParquetFile, column: str) -> LabelColumn:
 def _arrow_errors(where: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{where} cannot be read as Parquet: {error}.") from error
 
 
