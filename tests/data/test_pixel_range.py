@@ -49,9 +49,9 @@ def png16(pixels: np.ndarray) -> bytes:
 
 def of_files(encode: Callable[[np.ndarray], bytes], suffix: str) -> Callable[[Path, np.ndarray], Path]:
     def write(folder: Path, images: np.ndarray) -> Path:
+        (folder / "set").mkdir(exist_ok=True)
         for number, image in enumerate(images):
-            (folder / "set" / "cat").mkdir(parents=True, exist_ok=True)
-            (folder / "set" / "cat" / f"{number}.{suffix}").write_bytes(encode(image))
+            (folder / "set" / f"{number:02d}.{suffix}").write_bytes(encode(image))
         return folder / "set"
 
     return write
@@ -197,7 +197,7 @@ def test_files_of_eight_bits_have_no_scale(tmp_path: Path, in_memory: bool):
             UserError, match=r"all images of 'set/train' are files of 8 bits, whose white is 255. Leave it"
         ):
             load(path, in_memory=in_memory, scale=4095, skip_unreadable=skip)
-    (path / "cat" / "0.tif").write_bytes(tiff(TWELVE_BITS[0]))
+    (path / "00.tif").write_bytes(tiff(TWELVE_BITS[0]))
     assert np.array_equal(gray(load(path, in_memory=in_memory, scale=4095)), EXPECTED)
 
 
