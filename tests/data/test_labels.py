@@ -105,6 +105,8 @@ def test_a_split_without_labels_has_no_say(write):
     floats = write("floats", train=[0.0, 1.0], test=[float("nan"), float("nan")])
     assert labels_of(load(floats)) == [0, 1]
     assert load(floats, "test").labels is None
+    texts = write("texts", train=TRAIN, test=["", ""])
+    assert (load(texts).classes, load(texts, "test").labels) == (tuple(TRAIN), None)
     partly = write("partly", train=[0, 1, 2], test=[-1, 0, 3])
     assert load(partly).classes == ("0", "1", "2", "3")
     with pytest.raises(UserError, match=r"labels in column 'label' of '.*test.parquet' .* got -1"):
@@ -237,6 +239,7 @@ def test_hub_splits_of_integers_and_text(monkeypatch: pytest.MonkeyPatch, no_roo
         (pa.array([b"\xff", b"a", b"b"]), r"got binary \(Invalid UTF8"),
         (pa.array([0, None, 1]), r"there for all images or for none, row 1 has none"),
         (pa.array([0.0, float("nan"), 1.0]), r"there for all images or for none, row 1 has none"),
+        (pa.array(["a", "", "b"]), r"there for all images or for none, row 1 has none"),
         (category(["a", None, "b"]), r"there for all images or for none, row 1 has none"),
         (pa.array([[0], None, [1]]), r"there for all images or for none, row 1 has none"),
     ],
@@ -314,6 +317,8 @@ def test_classes_counted_beside_text_are_the_texts(tmp_path: Path):
     ("arrays", "message"),
     [
         ({"y": [0, 1], "classes": np.array(0)}, r"'classes' .* or their number, at least 1, got 0"),
+        ({"y": [0, 1], "classes": np.array([], int)}, r"'classes' .* as text, or their number, got none"),
+        ({"y": [0, 1], "classes": np.array([], str)}, r"'classes' .* as text, or their number, got none"),
         ({"y": [0, 1], "classes": np.array(1)}, r"labels 'y' of .* must lie in 0..0 \(1 classes\), got 1"),
         ({"y": [3, 5], "classes": np.array([3, 5])}, r"'classes' .* got integers that are not 0..K-1: whether"),
         ({"y": [0, 1], "classes": np.array([[1, 2]])}, r"'classes' .* got integers that are not 0..K-1"),

@@ -124,6 +124,8 @@ def _labels(
 def _class_names(stored: np.ndarray, key: str, path: Path) -> tuple[str, ...]:
     """Names as they stand, "0".."K-1" where the array is the number K."""
     where = f"{key!r} of {str(path)!r}"
+    if stored.size == 0:
+        raise UserError(f"{where} must be class names as text, or their number, got none.")
     if stored.dtype.kind in "iu":
         count = int(stored.item()) if stored.size == 1 else len(stored)
         if stored.size != 1 and not np.array_equal(stored, np.arange(count)):

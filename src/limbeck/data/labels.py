@@ -57,7 +57,7 @@ def encode_labels(
     Integers count as they are, text by its place among the class names. Where the data states no names, both the names
     and K come from all splits: the sorted texts, or 0..K-1 with no gap, since a gap hides either a lost class or labels
     that are no classes. Whole floats and decimals, booleans, bytes, categories and lists of one element are read as
-    what they hold. All -1 or missing means unlabelled.
+    what they hold; NaN and empty text are missing. All -1 or missing means unlabelled.
 
     Args:
         columns: of the split asked for; several where it is in several files, whose rows are joined in this order.
@@ -182,7 +182,10 @@ def _plain(column: LabelColumn) -> _Plain:
     else:
         raise _wrong_kind(column.where, kind)
     try:
-        return _Plain(values.cast(plain), column.where, boolean)
+        values = values.cast(plain)
+        if plain == pa.large_string():
+            values = pc.if_else(pc.equal(values, ""), None, values)  # no class has no name
+        return _Plain(values, column.where, boolean)
     except pa.ArrowInvalid as error:  # 0.5, beyond 64 bits, not UTF-8
         raise _wrong_kind(column.where, kind, str(error)) from error
 
