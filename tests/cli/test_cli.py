@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -341,6 +342,14 @@ def test_select_from_a_folder_with_a_broken_image_and_an_empty_class() -> None:
     )
     (Path("three") / "test" / "9").mkdir()
     assert "9" in refused(*arguments[:-1], "again", "--skip-unreadable")
+
+
+def test_select_from_arrays_whose_white_is_said() -> None:
+    np.savez("wide.npz", images=np.arange(4 * 64).reshape(4, 8, 8) % 17.0, labels=[0, 1, 0, 1])
+    arguments = ["select", "wide.npz", "--budget", "2", "--criterion", "random", "--out", "chosen"]
+    assert "as `scale=" in " ".join(refused(*arguments).split())
+    assert "chose 2 of 4 images by random -> chosen" in done(*arguments, "--scale", "16")
+    assert "`scale` must be the stored value" in " ".join(refused(*arguments[:-1], "x", "--scale", "-1").split())
 
 
 def test_run_that_was_killed_is_listed_as_such() -> None:

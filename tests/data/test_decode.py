@@ -161,3 +161,118 @@ def test_arrays_of_every_kind():
 def test_wrong_arrays_are_unreadable(pixels: np.ndarray, message: str):
     with pytest.raises(Unreadable, match=message):
         decode(pixels, Target(1, 1, 2))
+
+
+# Metadata: where it cannot be read, the pixels are kept
+
+
+def exif(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """EXIF of entries (tag, type, count, value), as odd as they may be."""
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    fields, values, offset = b"", b"", len(head) + 12 * len(entries) + 4
+    for tag, kind, count, value in entries:
+        inline = len(value) <= 4
+        fields += struct.pack("<HHI", tag, kind, count)
+        fields += value.ljust(4, b"\0") if inline else struct.pack("<I", offset + len(values))
+        values += b"" if inline else value
+    return b"Exif\0\0" + head + fields + bytes(4) + values
+
+
+TURNED = (0x0112, 3, 1, struct.pack("<H", 6))
+METADATA = {
+    "resolution as text": exif(TURNED, (0x011A, 2, 7, b"72 dpi\0"), (0x0128, 3, 1, b"\2")),
+    "resolution as a short": exif(TURNED, (0x011A, 3, 1, b"\x48"), (0x011B, 2, 3, b"72\0")),
+    "resolution over nothing": exif(TURNED, (0x011A, 5, 1, struct.pack("<II", 72, 0))),
+    "text as bytes": exif(TURNED, (0x010F, 7, 3, b"\xff\xfe\xfd")),
+    "sub-folder that is its own": exif(TURNED, (0x8769, 4, 1, struct.pack("<I", 8))),
+    "sub-folder as text": exif(TURNED, (0x8825, 2, 4, b"abc\0")),
+    "orientation as text": exif((0x0112, 2, 2, b"6\0")),
+    "orientation as a rational": exif((0x0112, 5, 1, struct.pack("<II", 6, 1))),
+    "cut off": exif(TURNED, (0x011A, 5, 1, struct.pack("<II", 72, 1)))[:-9],
+    "cut off within an entry": exif(TURNED, (0x011A, 3, 1, b"\x48"))[:-9],
+}
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("name", METADATA)
+def test_images_with_odd_metadata_are_turned_and_kept(name: str, kind: str):
+    image = Image.fromarray(np.kron(RAMP, np.ones((8, 8), dtype=np.uint8)))
+    options = {"lossless": True} if kind == "webp" else {}
+    straight = decode(encoded(image, kind, **options), Target(1, 16, 24))[0]
+    data = encoded(image, kind, exif=METADATA[name], **options)
+    assert header(data)[0] == (24, 16)
+    assert np.array_equal(decode(data, Target(1, 24, 16))[0], np.rot90(straight, -1))
+
+
+@pytest.mark.parametrize(
+    "metadata", [b"Exif\0\0", b"Exif\0\0garbage", exif((0x0112, 3, 1, b"\x09")), exif((0x0112, 2, 4, b"top\0"))]
+)
+def test_without_a_known_orientation_images_stay_as_they_are(metadata: bytes):
+    data = encoded(Image.fromarray(RAMP), "png", exif=metadata)
+    assert header(data)[0] == (2, 3)
+    assert np.array_equal(decode(data, GRAY), RAMP[None])
+
+
+AVIF = ["avif"] if ".avif" in Image.registered_extensions() else []  # not of all versions of Pillow
+
+
+def damaged(data: bytes, rng: np.random.Generator) -> bytes:
+    """Cut off, or with some bytes changed, put in or taken out."""
+    out, place = bytearray(data), int(rng.integers(len(data)))
+    match rng.integers(3):
+        case 0:
+            del out[place:]
+        case 1:
+            for position in rng.integers(len(data), size=rng.integers(1, 6)):
+                out[position] = rng.integers(256)
+        case _:
+            out[place : place + rng.integers(8)] = rng.bytes(int(rng.integers(8)))
+    return bytes(out)
+
+
+@pytest.mark.filterwarnings("ignore")  # what decoders say of damaged files
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "gif", "tiff", "bmp", "jpeg2000", "ppm", *AVIF])
+def test_whatever_is_damaged_is_read_or_unreadable(kind: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)  # damage makes sizes of it that take their time
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(np.kron(RAMP, np.ones((8, 8), dtype=np.uint8))).convert("RGB")
+    data = encoded(image, kind, **({} if kind in ("ppm", "bmp", "gif") else {"exif": exif(TURNED)}))
+    unreadable = 0
+    for _ in range(60):
+        broken = damaged(data, rng)
+        try:
+            header(broken)
+            assert decode(broken, Target(3, 8, 8, resize=True)).shape == (3, 8, 8)
+        except Unreadable:
+            unreadable += 1
+    assert 5 < unreadable < 60
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SyntaxError("broken PNG file"), struct.error(), OverflowError("too large"), KeyError(7), RuntimeError("no")],
+)
+def test_whatever_a_decoder_fails_with_is_an_unreadable_image(error: Exception, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    data = encoded(Image.fromarray(RAMP))
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_prepare", fail)
+    with pytest.raises(Unreadable, match=str(error) or type(error).__name__):
+        decode(data, GRAY)
+
+
+def test_want_of_memory_is_not_the_images_fault(monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    data = encoded(Image.fromarray(RAMP))
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_prepare", fail)
+    with pytest.raises(MemoryError):
+        decode(data, GRAY)
+
+
+def test_images_beyond_all_bounds_are_unreadable(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
+    with pytest.raises(Unreadable, match="decompression bomb"):
+        decode(encoded(Image.fromarray(RAMP)), GRAY)

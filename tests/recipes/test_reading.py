@@ -60,6 +60,8 @@ def test_a_short_recipe_is_filled_in() -> None:
         (["training=3"], "training: must be a mapping of keys to values, got 3"),
         (["training={}"], "exactly one of `steps` and `epochs` must be given, got neither"),
         (["data.train.size=abc"], "data.train.size: must be a whole number or a list of two, got 'abc'"),
+        (["data.train.scale=0"], "data.train.scale: must be > 0, got 0"),
+        (["data.train.scale=true"], "data.train.scale: must be a number, got True"),
         (["data.validation=1.5"], "must be a count of images >= 0 or a share below 1, got 1.5"),
         (["data.validation=abc"], "data.validation: must be a number, got 'abc'"),
         (["name=a/b"], "name: must be letters, digits, '_', '-' and '.', because it names a folder, got 'a/b'"),

@@ -146,6 +146,9 @@ Size = Annotated[int | None, typer.Option(help="Resize and crop images to this m
 ImageColumn = Annotated[str | None, typer.Option(help="Column of the images, where it is not found.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Column of the labels, where it is not found.")]
 SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out broken images, count them.")]
+Scale = Annotated[
+    float | None, typer.Option(help="Stored value that is white, e.g. 4095 for 12-bit data in 16-bit files.")
+]
 Part = Annotated[str | None, typer.Option(help="Put a criterion together: `limbeck ls criteria` lists the parts.")]
 Options = Annotated[
     list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="Of the criterion's parts, e.g. clusters=20.")
@@ -177,6 +180,7 @@ def select(
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     skip_unreadable: SkipUnreadable = False,
+    scale: Scale = None,
 ) -> None:
     """Choose the images worth teaching on, and save them as a transfer set."""
     from limbeck.recipes.artefacts import default_folder, save_chosen_ids, save_selection
@@ -211,6 +215,7 @@ def select(
             image_column=image_column,
             label_column=label_column,
             skip_unreadable=skip_unreadable,
+            scale=scale,
         )
     console.print(summary, markup=False, soft_wrap=True)
 
@@ -231,6 +236,7 @@ def score(
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     skip_unreadable: SkipUnreadable = False,
+    scale: Scale = None,
 ) -> None:
     """Score images once into a table, from which `select --from-scores` chooses as often as you like."""
     from limbeck.recipes.artefacts import save_scores
@@ -251,6 +257,7 @@ def score(
             image_column=image_column,
             label_column=label_column,
             skip_unreadable=skip_unreadable,
+            scale=scale,
         )
     console.print(summary, markup=False, soft_wrap=True)
 

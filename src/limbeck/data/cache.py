@@ -3,6 +3,7 @@
 import hashlib
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from limbeck.data.caches import cache_folder
+from limbeck.data.pixel_range import Largest, brightest
 from limbeck.data.storage import DIGEST_BYTES, DigestTable, TensorStorage, image_digests
 from limbeck.errors import UserError
 from limbeck.files import atomic_folder, atomic_path
@@ -20,10 +22,11 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Decoded:
-    """Decoded images of a set, and which of its rows were readable (bool, one for each asked for)."""
+    """Decoded images of a set, which of its rows were readable (bool, one for each asked for), and their `Largest`."""
 
     storage: TensorStorage
     readable: np.ndarray
+    seen: list[Largest]
 
 
 def cache_key(*parts: object) -> str:
@@ -39,15 +42,21 @@ def read_decoded(key: str) -> Decoded | None:
         images = np.load(folder / "images.npy", mmap_mode="c")
         digests = np.load(folder / "digests.npy")
         readable = np.load(folder / "readable.npy")
-    except (OSError, ValueError, EOFError):
+        seen = [Largest(*one) for one in json.loads((folder / "about.json").read_text())["seen"]]
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None
     if images.ndim != 4 or digests.shape != (len(images), DIGEST_BYTES) or readable.sum() != len(images):
         return None
-    return Decoded(TensorStorage(torch.from_numpy(images), torch.from_numpy(digests)), readable)
+    return Decoded(TensorStorage(torch.from_numpy(images), torch.from_numpy(digests)), readable, seen)
 
 
-def write_decoded(key: str, images: np.ndarray, readable: np.ndarray, about: dict[str, object]) -> None:
-    """Store `images` (uint8 [M, C, H, W], the readable ones) under `key`; a full disk is a warning, not an error."""
+def write_decoded(
+    key: str, images: np.ndarray, readable: np.ndarray, seen: Sequence[Largest], about: dict[str, object]
+) -> None:
+    """Store `images` (uint8 [M, C, H, W], the readable ones) under `key`; a full disk is a warning, not an error.
+
+    Of `seen` only what `check_range` needs is kept, so that what is said of a set is said again when it is not decoded.
+    """
     try:
         with atomic_folder(cache_folder() / "decoded" / key, replace=True) as folder:
             out = open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=images.shape)
@@ -55,7 +64,9 @@ def write_decoded(key: str, images: np.ndarray, readable: np.ndarray, about: dic
             out.flush()
             np.save(folder / "digests.npy", image_digests(torch.from_numpy(images)).numpy())
             np.save(folder / "readable.npy", readable)
-            (folder / "about.json").write_text(json.dumps({"version": _VERSION, **about}, indent=1))
+            (folder / "about.json").write_text(
+                json.dumps({"version": _VERSION, "seen": brightest(seen), **about}, indent=1)
+            )
     except UserError as error:
         warnings.warn(f"decoded images are not cached: {error} (LIMBECK_CACHE names the folder)", stacklevel=2)
 

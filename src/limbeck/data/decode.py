@@ -6,25 +6,46 @@
 - palette (`P`): its colours; CMYK, YCbCr, LAB, HSV: Pillow's conversion to RGB;
 - 16-bit gray (`I;16`, `I`): value / 257 rounded, so 65535 becomes 255; nothing is clipped;
 - `F` (float): values in [0, 1] times 255, anything else is an error;
-- EXIF orientation is applied, so that the image is upright.
+- with a `scale`, arrays and files of more than 8 bits: value / scale * 255 rounded, beyond `scale` is an error;
+- EXIF orientation is applied, so that the image is upright; metadata that cannot be read counts as none.
 """
 
 import io
-import struct
-from collections.abc import Iterator
+import threading
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from limbeck.data.pixel_range import Largest
 
 Encoded = bytes | Path | np.ndarray
 """An image as it is stored: the bytes of a file, the path of a file, or an array [H, W] or [H, W, C]."""
 
+_T = TypeVar("_T")
+_FILTERS = threading.Lock()
+"""Held by who changes the filters of warnings, which all threads share."""
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, Image.DecompressionBombError)
 _ORIENTATION = 0x0112
+_UPPER_BITS = (
+    "has several channels of 16 bits, of which only the upper 8 are read, so `scale` cannot be kept; write it with "
+    "values that fill 16 bits, or as 8 bits"
+)
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image of each EXIF orientation upright."""
 
 
 class Unreadable(Exception):
@@ -45,6 +66,7 @@ class Target:
         resize: scale so that the image just covers the target and crop its centre; if false, another size is
             `WrongShape`.
         to_gray: whether colour may become gray; if false and `channels` is 1, a colour image is `WrongShape`.
+        scale: the value that becomes white in arrays and in files of more than 8 bits; None for that of their type.
     """
 
     channels: int
@@ -52,6 +74,7 @@ class Target:
     width: int
     resize: bool = False
     to_gray: bool = True
+    scale: float | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -64,41 +87,108 @@ def header(encoded: Encoded) -> tuple[tuple[int, int], bool]:
     Raises:
         Unreadable: not an image.
     """
-    with _reading(), _open(encoded) as image:
+    with _reading():
+        if isinstance(encoded, np.ndarray):
+            pixels = _height_first(encoded)
+            return (pixels.shape[0], pixels.shape[1]), pixels.ndim == 2
+        return _despite_warnings(lambda: _file_header(encoded))
+
+
+def _file_header(encoded: bytes | Path) -> tuple[tuple[int, int], bool]:
+    with _open(encoded) as image:
         width, height = image.size
         # Of TIFF, Pillow has turned the size already.
-        if image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
+        if image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8):
             width, height = height, width
         return (height, width), _is_gray(image)
 
 
-def decode(encoded: Encoded, target: Target) -> np.ndarray:
-    """The image as uint8 [C, H, W] of `target`'s shape, by the rules at the top of this module.
+def decode(encoded: Encoded, target: Target, seen: list[Largest] | None = None) -> np.ndarray:
+    """The image as uint8 [C, H, W] of `target.shape`; see the rules at the top of this module.
+
+    Args:
+        encoded: the image.
+        target: its shape and what else it is brought to.
+        seen: the largest value is appended to it where the image has more than 8 bits.
 
     Raises:
-        Unreadable: not an image, or truncated.
+        Unreadable: not an image, truncated, or values out of range.
         WrongShape: see `Target`.
     """
-    with _reading(), _open(encoded) as image:
-        if target.channels == 1 and not target.to_gray and not _is_gray(image):
-            raise WrongShape("is in colour, those looked at first were gray; say `channels=1` or `channels=3`")
-        image.load()
-        upright = image if image.getexif().get(_ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
-        pixels = np.asarray(_fit(_convert(upright, "L" if target.channels == 1 else "RGB"), target))
+    with _reading():
+        if isinstance(encoded, np.ndarray):
+            return _finish(_from_array(encoded, target.scale, seen), target, seen)
+        return _despite_warnings(lambda: _decode_file(encoded, target, seen))
+
+
+def _decode_file(encoded: bytes | Path, target: Target, seen: list[Largest] | None) -> np.ndarray:
+    with _open(encoded) as image:
+        return _finish(_upright(image, target, seen), target, seen)
+
+
+def _upright(image: Image.Image, target: Target, seen: list[Largest] | None) -> Image.Image:
+    upper_bits = _has_upper_bits_only(image)
+    if upper_bits and target.scale is not None:
+        raise WrongShape(_UPPER_BITS)
+    image.load()
+    if upper_bits and seen is not None:
+        colours = image.convert("RGB") if image.mode == "RGBA" else image.getchannel(0) if image.mode == "LA" else image
+        seen.append(Largest(int(np.asarray(colours).max()) * 257, 65535, upper_bits=True))
+    # Not `ImageOps.exif_transpose`, which fails where it cannot write the other metadata again.
+    method = None if image.format == "TIFF" else _UPRIGHT.get(_orientation(image))
+    return image if method is None else image.transpose(method)
+
+
+def _finish(image: Image.Image, target: Target, seen: list[Largest] | None) -> np.ndarray:
+    if target.channels == 1 and not target.to_gray and not _is_gray(image):
+        raise WrongShape("is in colour, those looked at first were gray; say `channels=1` or `channels=3`")
+    mode = "L" if target.channels == 1 else "RGB"
+    pixels = np.asarray(_fit(_convert(image, mode, target.scale, seen), target))
     return pixels[None] if target.channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _orientation(image: Image.Image) -> int:
+    """1..8; 1 also where the metadata cannot be read, for the pixels may be fine."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except (MemoryError, Warning):
+        raise
+    except Exception:
+        return 1
+
+
+def _has_upper_bits_only(image: Image.Image) -> bool:
+    """Whether Pillow strips a file of 16 bits to 8, as it does those of several channels; known before loading only."""
+    tiles = getattr(image, "tile", [])
+    return bool(tiles) and ";16" in str(tiles[0][3]) and not image.mode.startswith("I")
+
+
+def _despite_warnings(read: Callable[[], _T]) -> _T:
+    """What `read` gives, also where warnings are made errors: Pillow warns of odd metadata, and the pixels are fine."""
+    try:
+        return read()
+    except UserWarning:
+        with _FILTERS, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return read()
 
 
 @contextmanager
 def _reading() -> Iterator[None]:
+    """Whatever a decoder fails with means that the image is unreadable: each has errors of its own."""
     try:
         yield
-    except _BROKEN as error:
+    except (WrongShape, MemoryError):
+        raise
+    except UnidentifiedImageError as error:  # its message ends in the address of a buffer
+        raise Unreadable("cannot identify its format") from error
+    except Exception as error:
         raise Unreadable(str(error) or type(error).__name__) from error
 
 
-def _open(encoded: Encoded) -> Image.Image:
-    if isinstance(encoded, np.ndarray):
-        return _from_array(encoded)
+def _open(encoded: bytes | Path) -> Image.Image:
+    if encoded == b"":
+        raise ValueError("cannot identify an image of no bytes")
     return Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
 
 
@@ -106,13 +196,11 @@ def _is_gray(image: Image.Image) -> bool:
     return image.mode in _GRAY_MODES or image.mode.startswith("I;16")
 
 
-def _convert(image: Image.Image, mode: str) -> Image.Image:
+def _convert(image: Image.Image, mode: str, scale: float | None, seen: list[Largest] | None) -> Image.Image:
     if image.mode == mode and not image.has_transparency_data:
         return image
-    if image.mode.startswith("I"):
-        image = Image.fromarray(_from_16_bit(np.asarray(image)))
-    elif image.mode == "F":
-        image = Image.fromarray(_from_float(np.asarray(image)))
+    if image.mode.startswith("I") or image.mode == "F":
+        image = Image.fromarray(to_uint8(np.asarray(image), sixteen_bit=True, scale=scale, seen=seen))
     elif image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
@@ -129,54 +217,72 @@ def _fit(image: Image.Image, target: Target) -> Image.Image:
     return ImageOps.fit(image, size, Image.Resampling.BILINEAR)
 
 
-def _from_array(pixels: np.ndarray) -> Image.Image:
+def _from_array(pixels: np.ndarray, scale: float | None, seen: list[Largest] | None) -> Image.Image:
+    pixels = _height_first(pixels)
+    return Image.fromarray(to_uint8(pixels, sixteen_bit=pixels.dtype == np.uint16, scale=scale, seen=seen))
+
+
+def _height_first(pixels: np.ndarray) -> np.ndarray:
+    """[H, W], [H, W, 3] or [H, W, 4]."""
+    if pixels.dtype == object:
+        raise ValueError("its lists must be of numbers, of one length at each depth, without missing values")
     if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4) and pixels.shape[0] in (1, 3, 4):
         pixels = pixels.transpose(1, 2, 0)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.ndim != 2 and not (pixels.ndim == 3 and pixels.shape[2] in (3, 4)):
         raise ValueError(f"it must be [H, W], [H, W, C] or [C, H, W] with C 1, 3 or 4, got {list(pixels.shape)}")
-    return Image.fromarray(to_uint8(pixels, sixteen_bit=pixels.dtype == np.uint16))
+    if pixels.size == 0:
+        raise ValueError(f"it must have at least one pixel, got {list(pixels.shape)}")
+    return pixels
 
 
-def to_uint8(pixels: np.ndarray, *, sixteen_bit: bool = False) -> np.ndarray:
+def to_uint8(
+    pixels: np.ndarray, *, sixteen_bit: bool = False, scale: float | None = None, seen: list[Largest] | None = None
+) -> np.ndarray:
     """Pixels of any shape and number type as uint8: bool is 0 or 255, floats are 0..1, integers 0..255 or 0..65535.
 
     Args:
         pixels: at least one.
         sixteen_bit: whether integers count as 16-bit.
+        scale: the value that becomes 255, > 0, in place of those of the types; all numbers are 0..scale then.
+        seen: the largest value is appended to it unless all are taken for plain 8-bit integers.
 
     Raises:
         ValueError: NaN or infinite, or out of these ranges.
     """
-    if pixels.dtype == np.uint8:
-        return np.ascontiguousarray(pixels)
     if pixels.dtype == np.bool_:
         return pixels.astype(np.uint8) * 255
-    if pixels.dtype.kind == "f":
-        return _from_float(pixels)
-    if pixels.dtype.kind not in "iu":
+    if pixels.dtype == np.uint8 and scale is None:
+        return np.ascontiguousarray(pixels)
+    if pixels.dtype.kind not in "iuf":
         raise ValueError(f"pixels must be numbers, got {pixels.dtype}")
-    if sixteen_bit:
-        return _from_16_bit(pixels)
-    low, high = int(pixels.min()), int(pixels.max())
-    if low < 0 or high > 255:
-        raise ValueError(f"8-bit pixels must lie in 0..255, got {low}..{high}")
-    return pixels.astype(np.uint8)
-
-
-def _from_16_bit(pixels: np.ndarray) -> np.ndarray:
-    low, high = int(pixels.min()), int(pixels.max())
-    if low < 0 or high > 65535:
-        raise ValueError(f"16-bit pixels must lie in 0..65535, got {low}..{high}")
-    # 257 x 255 = 65535: white stays white, and 8-bit images widened to 16 bits come back exactly.
-    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _from_float(pixels: np.ndarray) -> np.ndarray:
-    if not np.isfinite(pixels).all():
+    is_float = pixels.dtype.kind == "f"
+    if is_float and not np.isfinite(pixels).all():
         raise ValueError("pixels must be finite, got NaN or infinity")
-    low, high = float(pixels.min()), float(pixels.max())
-    if low < 0 or high > 1:
-        raise ValueError(f"float pixels must lie in [0, 1], got {low:g}..{high:g}; divide by 255 if they are 0..255")
-    return np.rint(pixels * 255).astype(np.uint8)
+    white = scale or (1 if is_float else 65535 if sixteen_bit else 255)
+    low, high = pixels.min().item(), pixels.max().item()
+    if low < 0 or high > white:
+        raise ValueError(_out_of_range(low, high, white, is_float, scale))
+    if scale is None and white == 255:
+        return pixels.astype(np.uint8)
+    if seen is not None:
+        seen.append(Largest(high, white))
+    # At 65535, white stays white, and 8-bit images widened to 16 bits come back exactly, for 257 x 255 = 65535.
+    exact = pixels if is_float and pixels.itemsize >= 4 else pixels.astype(np.float64)
+    return np.rint(exact * (255 / white)).astype(np.uint8)
+
+
+def _out_of_range(low: float, high: float, white: float, is_float: bool, scale: float | None) -> str:
+    got = f"got {low:g}..{high:g}" if is_float else f"got {low}..{high}"
+    if scale is not None:
+        return f"pixels must lie in 0..{scale:.10g} (`scale`), {got}"
+    if low < 0:
+        advice = ""
+    elif is_float:
+        advice = "; divide by 255 if they are 0..255, or say which value is white, as `scale=255`"
+    else:
+        advice = f"; say which value is white, as `scale={high}`"
+    if is_float:
+        return f"float pixels must lie in [0, 1], {got}{advice}"
+    return f"{16 if white == 65535 else 8}-bit pixels must lie in 0..{white}, {got}{advice}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from limbeck.data.cells import Cells
 from limbeck.data.decode import Encoded, Target, Unreadable, WrongShape, decode
+from limbeck.data.pixel_range import Largest
 from limbeck.errors import UserError
 
 _CHUNK = 512
@@ -17,9 +18,15 @@ _LARGE = 12 * 1024
 
 
 def decode_many(
-    cells: Cells, rows: np.ndarray, target: Target, out: np.ndarray, *, skip_unreadable: bool = False
+    cells: Cells,
+    rows: np.ndarray,
+    target: Target,
+    out: np.ndarray,
+    *,
+    skip_unreadable: bool = False,
+    seen: list[Largest] | None = None,
 ) -> np.ndarray:
-    """Decode cells `rows` (int64 [B]) into `out` (uint8 [B, C, H, W]).
+    """Decode cells `rows` (int64 [B]) into `out` (uint8 [B, C, H, W]); `seen` is extended as by `decode`.
 
     Returns:
         bool [B], which were readable; `out` is zero where not. All are unless `skip_unreadable`.
@@ -31,7 +38,7 @@ def decode_many(
 
     def work(position: int, encoded: Encoded) -> None:
         try:
-            out[position] = decode(encoded, target)
+            out[position] = decode(encoded, target, seen)
         except Unreadable as error:
             if not skip_unreadable:
                 raise unreadable(cells.where(rows[position]), error) from error
@@ -72,5 +79,8 @@ def _mean_bytes(encoded: list[Encoded]) -> float:
 
 def _size(encoded: Encoded) -> int:
     if isinstance(encoded, Path):
-        return encoded.stat().st_size
+        try:
+            return encoded.stat().st_size
+        except (OSError, ValueError):  # a missing file, or no path at all: the decoder says so
+            return 0
     return len(encoded) if isinstance(encoded, bytes) else encoded.nbytes

@@ -1,7 +1,10 @@
 """Datasets from the Hugging Face hub, through `datasets`, which keeps them as memory-mapped Arrow files."""
 
+from typing import Any
+
 from limbeck.data.catalogue import CONVERTED
-from limbeck.data.tables import Table
+from limbeck.data.labels import LabelColumn
+from limbeck.data.tables import Table, stated_names
 from limbeck.errors import UserError
 
 
@@ -45,8 +48,18 @@ def open_hub(hub_id: str, config: str | None, split: str, *, revision: str | Non
         features=dict(chosen.features.to_dict()),
         count=arrow.num_rows,
         read=lambda column: arrow[column],
-        distinct=lambda column: {value for one in found.values() for value in one.unique(column)},
+        labels=lambda column: [_labels(hub_id, split, chosen, column)],
+        other_labels=lambda column: [
+            _labels(hub_id, str(name), one, column)
+            for name, one in found.items()
+            if name != split and column in one.column_names
+        ],
         where=f"split {split!r} of {hub_id!r}",
         # Its own fingerprint covers the files that it was made from.
         stamp=[hub_id, split, chosen._fingerprint],
     )
+
+
+def _labels(hub_id: str, split: str, rows: Any, column: str) -> LabelColumn:
+    names = stated_names(rows.features.to_dict(), column)
+    return LabelColumn(rows.data.table[column], f"labels in column {column!r} of split {split!r} of {hub_id!r}", names)

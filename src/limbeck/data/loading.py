@@ -11,8 +11,9 @@ from limbeck.data.digits import digits_source
 from limbeck.data.folders import folder_source
 from limbeck.data.hub import open_hub
 from limbeck.data.image_set import ImageSet
-from limbeck.data.local import ROOT_VARIABLE, choose_split, find_in_root, local_root
+from limbeck.data.local import ROOT_VARIABLE, choose_split, files_of_other_splits, find_in_root, local_root
 from limbeck.data.materialise import Wanted, image_set
+from limbeck.data.pixel_range import checked_scale
 from limbeck.data.place import hub_id, is_path, other_reading
 from limbeck.data.source import Source
 from limbeck.data.splits import stated_splits
@@ -31,6 +32,7 @@ def load(
     image_column: str | None = None,
     label_column: str | None = None,
     skip_unreadable: bool = False,
+    scale: float | None = None,
     in_memory: bool | None = None,
     root: str | Path | None = None,
     classes: Sequence[str | int] | None = None,
@@ -53,6 +55,10 @@ def load(
         channels: 1 or 3. Default: the catalogue's, else 1 if all images are gray, else 3.
         image_column, label_column: columns of a table or arrays of a `.npz`, where they are none of the usual.
         skip_unreadable: leave out images that cannot be decoded, counted in `ImageSet.skipped`, instead of stopping.
+        scale: the stored value that becomes white, > 0, in arrays and in files of more than 8 bits: 4095 for 12-bit
+            data in 16-bit files, 255 for floats in 0..255. Larger values are refused. Files of 8 bits stay as they are.
+            Default: 65535 for 16-bit files and integers, 255 for other integers, 1 for floats, with a warning where no
+            value of the set reaches half of that.
         in_memory: whether pixels are held decoded. Default: if they take at most 4 GiB; else they stay encoded in
             memory-mapped files and are decoded when asked for.
         root: folder of datasets by hub id, `<root>/<hub id>/<config>/<split>-*.parquet`. Default: `$LIMBECK_DATA`.
@@ -67,7 +73,7 @@ def load(
         >>> images.shape, images.num_classes
         ((1, 8, 8), 10)
     """
-    wanted = _wanted(size, channels, skip_unreadable, in_memory)
+    wanted = _wanted(size, channels, skip_unreadable, in_memory, scale)
     columns = (image_column, label_column)
     if remark := other_reading(name, root):
         warnings.warn(remark, stacklevel=2)
@@ -78,21 +84,25 @@ def load(
             warnings.warn(info.warning, stacklevel=2)
         keep = _within(classes, info) if info.keep is not None else classes
         return image_set(source, wanted, name=f"{name}/{split}", keep=keep)
-    source = _own(name, split, *columns, in_memory is False, root)
+    source = _own(name, split, *columns, in_memory is False, root, scale)
     for remark in source.remarks:
         warnings.warn(remark, stacklevel=2)
     return image_set(source, wanted, name=f"{printable(Path(name).name)}/{split}", keep=classes)
 
 
 def _wanted(
-    size: int | tuple[int, int] | None, channels: int | None, skip_unreadable: bool, in_memory: bool | None
+    size: int | tuple[int, int] | None,
+    channels: int | None,
+    skip_unreadable: bool,
+    in_memory: bool | None,
+    scale: float | None,
 ) -> Wanted:
     both = (size, size) if isinstance(size, int) else size
     if both is not None and (len(both) != 2 or min(both) < 1):
         raise UserError(f"`size` must be a number of pixels or (height, width), each at least 1, got {size!r}.")
     if channels not in (None, 1, 3):
         raise UserError(f"`channels` must be 1 (gray) or 3 (RGB), got {channels!r}.")
-    return Wanted(both, channels, skip_unreadable, in_memory)
+    return Wanted(both, channels, skip_unreadable, in_memory, checked_scale(scale))
 
 
 def _named(
@@ -133,6 +143,7 @@ def _own(
     label_column: str | None,
     mapped: bool,
     root: str | Path | None,
+    scale: float | None,
 ) -> Source:
     path = Path(name).expanduser()
     where = repr(str(name))
@@ -148,7 +159,7 @@ def _own(
         table = open_parquet(files, siblings=siblings, mapped=mapped)
         return table_source(table, image_column=image_column, label_column=label_column)
     if path.is_file() and path.suffix == ".npz":
-        return npz_source(path, split, image_key=image_column, label_key=label_column)
+        return npz_source(path, split, image_key=image_column, label_key=label_column, scale=scale)
     if path.is_file() and path.suffix.lower() == SUFFIX:
         # What is loaded by itself is the training split, whatever its name; that may say another split as well.
         check_path(path)
@@ -182,7 +193,7 @@ def _table(
         looked = f"No local root is set ({ROOT_VARIABLE} or `root=`). "
     else:
         if files := find_in_root(folder, hub_id, config, split, exactly=exactly):
-            return open_parquet(files, mapped=mapped)
+            return open_parquet(files, siblings=files_of_other_splits(files, split), mapped=mapped)
         looked = (
             f"Looked for {split}-*.parquet below {str(folder / hub_id)!r} ({'`root`' if root else ROOT_VARIABLE}). "
         )

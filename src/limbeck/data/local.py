@@ -60,6 +60,13 @@ def find_in_root(root: Path, hub_id: str, config: str | None, split: str, *, exa
     return split_files(others[0], split) if others else []
 
 
+def files_of_other_splits(files: Sequence[Path], split: str) -> list[Path]:
+    """The Parquet files beside those that `find_in_root` found of `split`, sorted."""
+    folder = files[0].parent
+    found = folder.parent.glob("*/*.parquet") if folder.name == split else folder.glob("*.parquet")
+    return sorted(path for path in set(found) - set(files) if not path.name.startswith("."))
+
+
 def split_files(folder: Path, split: str) -> list[Path]:
     """`<split>-*.parquet`, `<split>.parquet` or `<split>/*.parquet` in `folder`, sorted.
 

@@ -5,7 +5,7 @@ import time
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from limbeck.data.class_names import check_class_names
 from limbeck.data.decode import Target, Unreadable, header
 from limbeck.data.decoding import decode_many, unreadable
 from limbeck.data.image_set import ImageSet
+from limbeck.data.pixel_range import Largest, check_range
 from limbeck.data.source import Source
 from limbeck.data.storage import EncodedStorage, Storage, TensorStorage
 from limbeck.errors import UserError, unknown_name
@@ -28,6 +29,8 @@ CACHE_FROM_SECONDS = 1.0
 
 _LOOK_AT_ALL = 20_000
 _LOOK_AT = 512
+_LOOK_AT_VALUES = 32
+"""Images of a set that stays encoded of which the values are looked at."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Wanted:
     channels: int | None = None
     skip_unreadable: bool = False
     in_memory: bool | None = None
+    scale: float | None = None
 
 
 def image_set(source: Source, wanted: Wanted, *, name: str, keep: Sequence[str | int] | None = None) -> ImageSet:
@@ -51,9 +55,11 @@ def image_set(source: Source, wanted: Wanted, *, name: str, keep: Sequence[str |
     rows, labels, classes = _kept(source, keep, name)
     if len(rows) == 0:
         raise UserError(f"{name!r} holds no images{'' if keep is None else ' of the `classes` asked for'}.")
-    storage, readable = _storage(source, wanted, rows, name)
+    pixels = _pixels(source, replace(wanted, scale=None) if source.scaled else wanted, rows, name)
+    check_range(source.seen if source.scaled else pixels.seen, wanted.scale, name, all_seen=pixels.all_seen)
+    readable = pixels.readable
     return ImageSet(
-        storage,
+        pixels.storage,
         None if labels is None else labels[readable],
         ids=(rows if source.ids is None else source.ids[rows])[readable],
         classes=classes,
@@ -95,32 +101,61 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _storage(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> tuple[Storage, np.ndarray]:
-    """The pixels of `rows`, and which of these were readable (bool [len(rows)])."""
+@dataclass(frozen=True)
+class _Pixels:
+    """The pixels of some rows, which of these were readable (bool), and what `check_range` is to know of them."""
+
+    storage: Storage
+    readable: np.ndarray
+    seen: Sequence[Largest]
+    all_seen: bool = True
+
+
+def _pixels(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> _Pixels:
     key = _key(source, wanted, rows)
     if key is not None and wanted.in_memory is not False:
         cached = read_decoded(key)
         if cached is not None:
-            return cached.storage, cached.readable
+            return _Pixels(cached.storage, cached.readable, cached.seen)
     target = _target(source, wanted, rows, name)
     size = len(rows) * int(np.prod(target.shape))
     in_memory = size <= IN_MEMORY_LIMIT if wanted.in_memory is None else wanted.in_memory
     if not in_memory:
-        readable = _readable(source.cells, rows, target) if wanted.skip_unreadable else np.ones(len(rows), dtype=bool)
-        table = None if key is None else digest_table(key, int(readable.sum()))
-        return EncodedStorage(source.cells, rows[readable], target, table), readable
+        return _encoded(source, wanted, rows, target, key, name)
     start = time.monotonic()
     images = np.empty((len(rows), *target.shape), dtype=np.uint8)
-    readable = decode_many(source.cells, rows, target, images, skip_unreadable=wanted.skip_unreadable)
+    seen: list[Largest] = []
+    readable = decode_many(source.cells, rows, target, images, skip_unreadable=wanted.skip_unreadable, seen=seen)
     images = images if readable.all() else images[readable]
     if not len(images):
-        raise UserError(f"{name!r} holds no readable image: all {len(rows)} were skipped.")
+        raise _none_readable(name, len(rows))
     if key is not None and time.monotonic() - start > CACHE_FROM_SECONDS:
-        write_decoded(key, images, readable, {"name": name, "shape": images.shape})
+        write_decoded(key, images, readable, seen, {"name": name, "shape": images.shape})
         cached = read_decoded(key)
         if cached is not None:
-            return cached.storage, cached.readable
-    return TensorStorage(torch.from_numpy(images)), readable
+            return _Pixels(cached.storage, cached.readable, seen)
+    return _Pixels(TensorStorage(torch.from_numpy(images)), readable, seen)
+
+
+def _none_readable(name: str, count: int) -> UserError:
+    return UserError(
+        f"{name!r} holds no readable image: all {count} were skipped. Without `skip_unreadable` the first is told."
+    )
+
+
+def _encoded(source: Source, wanted: Wanted, rows: np.ndarray, target: Target, key: str | None, name: str) -> _Pixels:
+    """Of a set that stays encoded: all images are decoded once where broken ones are to be skipped, else a few."""
+    seen: list[Largest] = []
+    readable = np.ones(len(rows), dtype=bool)
+    looked_at = rows if wanted.skip_unreadable else _evenly_spaced(rows, _LOOK_AT_VALUES)
+    found = _readable(source.cells, looked_at, target, wanted.skip_unreadable, seen)
+    if wanted.skip_unreadable:
+        readable = found
+        if not readable.any():
+            raise _none_readable(name, len(rows))
+    table = None if key is None else digest_table(key, int(readable.sum()))
+    storage = EncodedStorage(source.cells, rows[readable], target, table)
+    return _Pixels(storage, readable, seen, all_seen=len(looked_at) == len(rows))
 
 
 def _key(source: Source, wanted: Wanted, rows: np.ndarray) -> str | None:
@@ -128,23 +163,23 @@ def _key(source: Source, wanted: Wanted, rows: np.ndarray) -> str | None:
     if stamp is None:
         return None
     which = hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest()
-    options = [wanted.size, wanted.channels, wanted.skip_unreadable, source.size, source.channels]
+    options = [wanted.size, wanted.channels, wanted.skip_unreadable, wanted.scale, source.size, source.channels]
     return cache_key(stamp, which, options)
 
 
 def _target(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> Target:
-    channels = wanted.channels or source.channels
+    channels, scale = wanted.channels or source.channels, wanted.scale
     if wanted.size is not None and channels is not None:
-        return Target(channels, *wanted.size, resize=True)
+        return Target(channels, *wanted.size, resize=True, scale=scale)
     sizes, all_gray = _look(source.cells, rows, wanted.skip_unreadable)
     to_gray = channels is not None
     channels = channels or (1 if all_gray else 3)
     if wanted.size is not None:
-        return Target(channels, *wanted.size, resize=True, to_gray=to_gray)
+        return Target(channels, *wanted.size, resize=True, to_gray=to_gray, scale=scale)
     if len(sizes) == 1:
-        return Target(channels, *next(iter(sizes)), to_gray=to_gray)
+        return Target(channels, *next(iter(sizes)), to_gray=to_gray, scale=scale)
     if source.size is not None:
-        return Target(channels, *source.size, resize=True, to_gray=to_gray)
+        return Target(channels, *source.size, resize=True, to_gray=to_gray, scale=scale)
     (height, width), count = sizes.most_common(1)[0]
     raise UserError(
         f"`size` must be given for {name!r}, whose images differ in size ({len(sizes)} sizes; {height}x{width} is the "
@@ -156,7 +191,7 @@ def _target(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> Targ
 def _look(cells: Cells, rows: np.ndarray, skip_unreadable: bool) -> tuple[Counter[tuple[int, int]], bool]:
     """How often each (H, W) occurs, and whether all images are gray; of a large set, from evenly spaced ones."""
     if len(rows) > _LOOK_AT_ALL:
-        rows = rows[np.linspace(0, len(rows) - 1, _LOOK_AT).astype(np.int64)]
+        rows = _evenly_spaced(rows, _LOOK_AT)
     sizes: Counter[tuple[int, int]] = Counter()
     all_gray = True
     for chunk in np.array_split(rows, max(1, len(rows) // _LOOK_AT)):
@@ -174,8 +209,15 @@ def _look(cells: Cells, rows: np.ndarray, skip_unreadable: bool) -> tuple[Counte
     return sizes, all_gray
 
 
-def _readable(cells: Cells, rows: np.ndarray, target: Target) -> np.ndarray:
-    """bool [len(rows)], by decoding every image once."""
-    scratch = np.empty((_LOOK_AT, *target.shape), dtype=np.uint8)
+def _evenly_spaced(rows: np.ndarray, count: int) -> np.ndarray:
+    """`count` of `rows` (int64 [N]), or all where they are fewer."""
+    return rows if len(rows) <= count else rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+
+
+def _readable(cells: Cells, rows: np.ndarray, target: Target, skip_unreadable: bool, seen: list[Largest]) -> np.ndarray:
+    """bool [len(rows)], by decoding every image once; `seen` is extended as by `decode`."""
+    scratch = np.empty((min(_LOOK_AT, len(rows)), *target.shape), dtype=np.uint8)
     parts = [rows[start : start + _LOOK_AT] for start in range(0, len(rows), _LOOK_AT)]
-    return np.concatenate([decode_many(cells, part, target, scratch, skip_unreadable=True) for part in parts])
+    return np.concatenate(
+        [decode_many(cells, part, target, scratch, skip_unreadable=skip_unreadable, seen=seen) for part in parts]
+    )

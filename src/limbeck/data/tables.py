@@ -1,7 +1,8 @@
 """Parquet files and tables of `datasets`: which column is the image, which the label, and how to open them."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pyarrow.parquet as pq
 
 from limbeck.data.cache import cache_key
 from limbeck.data.caches import cache_folder
-from limbeck.data.cells import ColumnCells, file_stamps
-from limbeck.data.source import Source, encode_labels
+from limbeck.data.cells import ColumnCells, file_stamps, image_type
+from limbeck.data.labels import LabelColumn, encode_labels
+from limbeck.data.source import Source
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
 
@@ -31,7 +33,9 @@ class Table:
         features: feature of each column as `datasets` writes it ({"_type": "Image"} ...), where known.
         count: number of rows.
         read: column name -> its values.
-        distinct: column name -> its distinct values over all splits, so that string labels are numbered alike in each.
+        labels: column name -> its values as labels, file by file.
+        other_labels: the same of the other splits, which have a say in the numbers of classes; without those that lack
+            the column.
         where: what to call it in messages.
         stamp: identity of its content, or None.
         folder: what relative paths in it are relative to.
@@ -41,7 +45,8 @@ class Table:
     features: Mapping[str, Any]
     count: int
     read: Callable[[str], pa.ChunkedArray]
-    distinct: Callable[[str], set[Any]]
+    labels: Callable[[str], list[LabelColumn]]
+    other_labels: Callable[[str], list[LabelColumn]]
     where: str
     stamp: list[object] | None = None
     folder: Path = Path()
@@ -51,7 +56,7 @@ def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped
     """The rows of one or several Parquet files, in the order given.
 
     Args:
-        files: at least one; all with the columns of the first.
+        files: at least one; all with the same columns, in any order; those without rows do not count.
         siblings: files of the other splits.
         mapped: keep the encoded images in a memory-mapped file even if they are few.
 
@@ -60,32 +65,38 @@ def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped
     """
     paths = [str(path) for path in files]
     where = repr(paths[0]) if len(paths) == 1 else f"{paths[0]!r} and {len(paths) - 1} more"
-    try:
-        parts = [pq.ParquetFile(path) for path in paths]
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{where} cannot be read as Parquet: {error}.") from error
+    opened = [(path, _open(Path(path))) for path in paths]
+    filled = [(path, part) for path, part in opened if part.metadata.num_rows] or opened[:1]
+    parts = [part for _, part in filled]
     schema = parts[0].schema_arrow
-    for path, part in zip(paths, parts, strict=True):
-        if part.schema_arrow.names != schema.names:
-            raise UserError(f"{path!r} has columns {part.schema_arrow.names}, {paths[0]!r} has {schema.names}.")
+    for path, part in filled:
+        if sorted(part.schema_arrow.names) != sorted(schema.names):
+            raise UserError(
+                f"{path!r} has columns {part.schema_arrow.names}, {filled[0][0]!r} has {schema.names}; files of one "
+                "split must have the same."
+            )
     stamp = file_stamps(files)
     mapped = mapped or sum(path.stat().st_size for path in files) > _MAP_FROM
 
     def read(column: str) -> pa.ChunkedArray:
-        if mapped and not pa.types.is_primitive(schema.field(column).type):
-            return _mapped_column(parts, column, cache_key(stamp, column))
-        return pa.chunked_array([chunk for part in parts for chunk in part.read([column])[column].chunks])
-
-    def distinct(column: str) -> set[Any]:
-        columns = [pq.read_table(path, columns=[column])[column] for path in (*files, *siblings)]
-        return {value for values in columns for value in values.unique().to_pylist()}
+        kind = image_type([part.schema_arrow.field(column).type for part in parts], where)
+        with _arrow_errors(where):
+            if mapped and not pa.types.is_primitive(kind):
+                return _mapped_column(parts, column, kind, cache_key(stamp, column))
+            chunks = [chunk.cast(kind) for part in parts for chunk in part.read([column])[column].chunks]
+            return pa.chunked_array(chunks, kind)
 
     return Table(
         schema=schema,
-        features=_features(schema),
+        features=_features(schema, where),
         count=sum(part.metadata.num_rows for part in parts),
         read=read,
-        distinct=distinct,
+        labels=lambda column: [_label_column(path, part, column) for path, part in filled],
+        other_labels=lambda column: [
+            _label_column(str(path), part, column)
+            for path in siblings
+            if column in (part := _open(path)).schema_arrow.names and part.metadata.num_rows
+        ],
         where=where,
         stamp=stamp,
         folder=files[0].parent,
@@ -112,13 +123,15 @@ def table_source(
             f"{', '.join(table.schema.names)}."
         )
     label = _column(table, "label_column", label_column, "ClassLabel", _LABEL_NAMES)
+    image_type([table.schema.field(image).type], table.where)
     labels, names = None, ()
-    if label is not None:
-        stored = _feature(table, label).get("names")
-        if stored is None and _is_text(table.schema.field(label).type):
-            stored = sorted(value for value in table.distinct(label) if value is not None)
+    if label is not None and table.count > 0:
         where = f"labels in column {label!r} of {table.where}"
-        labels, names = encode_labels(table.read(label).to_pylist(), stored, where)
+        labels, names = encode_labels(table.labels(label), lambda: table.other_labels(label), where)
+        if labels is not None and len(labels) != table.count:
+            raise UserError(
+                f"{where} must be {table.count}, as many as it states rows, got {len(labels)}; it is damaged."
+            )
     cells = ColumnCells(
         table.count,
         lambda: table.read(image),
@@ -129,11 +142,14 @@ def table_source(
     return Source(cells, labels, names, size=size, channels=channels)
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-
-
 def _column(table: Table, argument: str, named: str | None, kind: str, usual: Sequence[str]) -> str | None:
+    found = _found(table, argument, named, kind, usual)
+    if found is not None and table.schema.names.count(found) > 1:
+        raise UserError(f"`{argument}` {found!r} must be one column of {table.where}, which has several of that name.")
+    return found
+
+
+def _found(table: Table, argument: str, named: str | None, kind: str, usual: Sequence[str]) -> str | None:
     if named is not None:
         if named not in table.schema.names:
             raise UserError(
@@ -141,32 +157,70 @@ def _column(table: Table, argument: str, named: str | None, kind: str, usual: Se
                 f"it has {', '.join(table.schema.names)}."
             )
         return named
-    typed = [name for name in table.schema.names if _feature(table, name).get("_type") == kind]
+    typed = [name for name in table.schema.names if _feature(table.features, name).get("_type") == kind]
     if len(typed) == 1:
         return typed[0]
     return next((name for name in usual if name in table.schema.names), None)
 
 
-def _feature(table: Table, column: str) -> Mapping[str, Any]:
-    feature = table.features.get(column)
+def _feature(features: Mapping[str, Any], column: str) -> Mapping[str, Any]:
+    feature = features.get(column)
     return feature if isinstance(feature, Mapping) else {}
 
 
-def _features(schema: pa.Schema) -> Mapping[str, Any]:
+def _features(schema: pa.Schema, where: str) -> Mapping[str, Any]:
     stored = (schema.metadata or {}).get(b"huggingface")
-    return json.loads(stored).get("info", {}).get("features", {}) if stored else {}
+    if not stored:
+        return {}
+    try:
+        return (json.loads(stored).get("info") or {}).get("features") or {}
+    except (ValueError, AttributeError) as error:
+        raise UserError(
+            f"what `datasets` keeps about the columns of {where} cannot be read ({type(error).__name__}: {error}), and "
+            "class names would be lost; write the file again, without its `huggingface` metadata if need be."
+        ) from error
 
 
-def _mapped_column(parts: Sequence[pq.ParquetFile], column: str, key: str) -> pa.ChunkedArray:
+def stated_names(features: Mapping[str, Any], column: str) -> tuple[str, ...] | None:
+    """The class names that `datasets` keeps of a column, if any; of a list, those of its elements."""
+    feature = _feature(features, column)
+    while isinstance(inner := feature.get("feature"), Mapping):
+        feature = inner
+    names = feature.get("names")
+    return None if names is None else tuple(map(str, names))
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    with _arrow_errors(repr(str(path))):
+        part = pq.ParquetFile(path)
+        _ = part.schema_arrow  # not read until asked for, and may be what is damaged
+        return part
+
+
+def _label_column(path: str, part: pq.ParquetFile, column: str) -> LabelColumn:
+    names = stated_names(_features(part.schema_arrow, repr(path)), column)
+    with _arrow_errors(repr(path)):
+        return LabelColumn(part.read([column])[column], f"labels in column {column!r} of {path!r}", names)
+
+
+@contextmanager
+def _arrow_errors(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{where} cannot be read as Parquet: {error}.") from error
+
+
+def _mapped_column(parts: Sequence[pq.ParquetFile], column: str, kind: pa.DataType, key: str) -> pa.ChunkedArray:
     """The column from an Arrow file in the cache folder, written the first time: rows of Parquet cannot be reached
     without unpacking their neighbours, rows of Arrow on a memory map can."""
     path = cache_folder() / "arrow" / f"{key}.arrow"
     if not path.exists():
         with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as sink:
-            schema = pa.schema([parts[0].schema_arrow.field(column)])
+            schema = pa.schema([(column, kind)])
             with pa.ipc.new_file(sink, schema) as writer:
                 for part in parts:
                     for batch in part.iter_batches(batch_size=1024, columns=[column]):
-                        writer.write_batch(batch)
+                        writer.write_batch(pa.record_batch([batch.column(0).cast(kind)], schema=schema))
     with pa.memory_map(str(path)) as source:
         return pa.ipc.open_file(source).read_all()[column]

@@ -55,6 +55,7 @@ class Source(Part):
     label_column: str | None = None
     classes: list[str | int] | None = None
     skip_unreadable: bool = False
+    scale: Annotated[float, Field(gt=0, strict=True)] | None = None
     in_memory: bool | None = None
 
 
