@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import torch
 
 from limbeck.data.cache import cache_key, digest_table, read_decoded, write_decoded
 from limbeck.data.cells import Cells
+from limbeck.data.class_names import check_class_names
 from limbeck.data.decode import Target, Unreadable, header
 from limbeck.data.decoding import decode_many, unreadable
 from limbeck.data.image_set import ImageSet
@@ -46,8 +48,10 @@ def image_set(source: Source, wanted: Wanted, *, name: str, keep: Sequence[str |
     """The `ImageSet` of `source`, only its classes `keep` where given, renumbered in that order.
 
     Raises:
-        UserError: no images, an unreadable one, images of different sizes and no size, an unknown class.
+        UserError: no images, an unreadable one, images of different sizes and no size, an unknown class, class names
+            that cannot be told apart.
     """
+    check_class_names(source.classes, f"classes of {name!r}")
     rows, labels, classes = _kept(source, keep, name)
     if len(rows) == 0:
         raise UserError(f"{name!r} holds no images{'' if keep is None else ' of the `classes` asked for'}.")
@@ -84,12 +88,17 @@ def _kept(
 
 def _class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
     if isinstance(wanted, str):
-        if wanted not in classes:
+        same = [number for number, name in enumerate(classes) if _composed(name) == _composed(wanted)]
+        if not same:
             raise unknown_name("class", wanted, classes, "`classes` takes names or numbers of the set's classes.")
-        return classes.index(wanted)
+        return same[0]
     if not 0 <= wanted < len(classes):
         raise UserError(f"`classes` must lie in 0..{len(classes) - 1}, got {wanted}.")
     return wanted
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 @dataclass(frozen=True)

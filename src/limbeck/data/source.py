@@ -19,6 +19,7 @@ class Source:
         ids: int64 [N], distinct; None for the row numbers.
         size: (H, W) to resize to when the images differ in size and the user names none.
         channels: 1 or 3 where the catalogue knows; None to look.
+        remarks: what the user should be warned of about how it was read.
         scaled: whether the cells have 8 bits already, of values that `seen` tells of (see `check_range`).
     """
 
@@ -28,5 +29,6 @@ class Source:
     ids: np.ndarray | None = None
     size: tuple[int, int] | None = None
     channels: int | None = None
+    remarks: tuple[str, ...] = ()
     scaled: bool = False
     seen: tuple[Largest, ...] = ()
