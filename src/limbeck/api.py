@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load
+from limbeck.data.place import path_text
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import Precision
@@ -71,7 +72,7 @@ def distill(
     if isinstance(images, TransferSet):
         pool, soft_labels = images.images, images.soft_labels
     elif isinstance(images, str | Path):
-        pool, soft_labels = load_taught(Source.model_construct(name=str(images)))
+        pool, soft_labels = load_taught(Source.model_construct(name=path_text(images)))
     else:
         pool, soft_labels = _image_set(images, "train", "images"), None
     judged = None if test is None else _image_set(test, "test", "test")

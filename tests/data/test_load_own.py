@@ -93,18 +93,18 @@ def test_gray_images_make_one_channel(write_folder, pixels: np.ndarray):
 
 
 def test_unreadable_images_are_named_or_counted(write_folder, pixels: np.ndarray):
-    files = {f"cat/{number}.png": pixels[number] for number in range(3)}
+    files = {f"cat/{number}.png": pixels[number] for number in range(3)} | {"dog/0.png": pixels[3]}
     base = write_folder(files)
     (base / "cat" / "1.png").write_bytes((base / "cat" / "1.png").read_bytes()[:-60])
     with pytest.raises(UserError, match=r"'.*/cat/1.png' cannot be read as an image: .*`skip_unreadable=True`"):
         load(base)
     for in_memory in (True, False):
         images = load(base, skip_unreadable=True, in_memory=in_memory)
-        assert (images.skipped, images.ids.tolist()) == (1, [0, 2])
-        assert same(images, pixels[[0, 2]])
+        assert (images.skipped, images.ids.tolist()) == (1, [0, 2, 3])
+        assert same(images, pixels[[0, 2, 3]])
     write_folder({"cat/1.png": b"no image"})
     assert load(base, skip_unreadable=True).skipped == 1
-    write_folder({f"cat/{number}.png": b"no image" for number in range(3)})
+    write_folder(dict.fromkeys(files, b"no image"))
     with pytest.raises(UserError, match=r"no image is readable; the first is '.*/cat/0.png'"):
         load(base, skip_unreadable=True)
 

@@ -1,9 +1,13 @@
-"""The dataset card of a transfer set, and its columns as `datasets` describes them."""
+"""Dataset cards: that of a transfer set, with its columns as `datasets` describes them, and what others list."""
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from limbeck.errors import UserError
 
 _NAMES = {"double": "float64", "float": "float32", "halffloat": "float16"}
 
@@ -97,6 +101,49 @@ def dataset_card(config: Mapping[str, Any], *, features: Mapping[str, Any], file
         about=yaml.safe_dump(config["about"] or {"maker": "unknown"}, sort_keys=False, allow_unicode=True).strip(),
     )
     return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n{text}"
+
+
+def stated_files(folder: Path) -> dict[str, set[Path]] | None:
+    """split -> files, as the card (README.md) in `folder` lists them; None where it lists none of this folder.
+
+    Raises:
+        UserError: it lists several configurations, and none as the default.
+    """
+    listed = _default_files(folder)
+    if isinstance(listed, str | list) and not any(isinstance(one, Mapping) for one in listed):
+        listed = {"train": listed}
+    if isinstance(listed, list):
+        listed = {one.get("split"): one.get("path") for one in listed if isinstance(one, Mapping)}
+    if not isinstance(listed, Mapping):
+        return None
+    patterns = {str(split): [one] if isinstance(one, str) else list(one or ()) for split, one in listed.items()}
+    plain = [one for several in patterns.values() for one in several]
+    if not all(isinstance(one, str) and re.fullmatch(r"(?!/|.*\.\./|.*://).+", one) for one in plain):
+        return None
+    return {split: set().union(*(_matches(folder, one) for one in several)) for split, several in patterns.items()}
+
+
+def _matches(folder: Path, pattern: str) -> set[Path]:
+    """A last `**` stands for all files below, as it does for `datasets`."""
+    return set(folder.glob(re.sub(r"\*\*$", "**/*", pattern)))
+
+
+def _default_files(folder: Path) -> Any:
+    """`data_files` of the only or the default configuration of the card in `folder`, as they stand there."""
+    try:
+        front = re.match(r"---\n(.*?)\n---", (folder / "README.md").read_text(encoding="utf-8", errors="replace"), re.S)
+        content = yaml.safe_load(front[1]) if front else None
+    except (OSError, yaml.YAMLError):
+        return None  # no card, or a text of another kind: names must do
+    configs = content.get("configs") if isinstance(content, Mapping) else None
+    listed = [one for one in configs or () if isinstance(one, Mapping) and one.get("data_files")]
+    chosen = [one for one in listed if one.get("default") or one.get("config_name") == "default"] or listed
+    if len(chosen) > 1:
+        known = ", ".join(repr(one.get("config_name")) for one in chosen)
+        raise UserError(
+            f"the card in {str(folder)!r} lists several configurations, {known}; load the folder or file of one."
+        )
+    return chosen[0]["data_files"] if chosen else None
 
 
 def _value(dtype: str) -> dict[str, Any]:

@@ -309,6 +309,11 @@ DATASETS: dict[str, DatasetInfo] = {entry.name: entry for entry in _ENTRIES}
 DATASETS |= {entry.name: entry for entry in _imagenet_subsets(DATASETS["imagenet-1k"])}
 
 
+def in_catalogue(name: object) -> bool:
+    """Whether a string is a name of the catalogue, also with a configuration after it; a `Path` never is."""
+    return isinstance(name, str) and (name in DATASETS or name.partition(":")[0] in DATASETS)
+
+
 def find(name: str) -> DatasetInfo:
     """The entry called `name`; `name:config` is the same set in another configuration of its repository.
 

@@ -1,51 +1,49 @@
 """A folder of class folders, each with images of that class; or of train/ and test/ folders of those."""
 
+import unicodedata
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from limbeck.data.cells import FileCells
-from limbeck.data.local import SPLIT_ALIASES, canonical_split, choose_split
+from limbeck.data.class_names import check_class_names
+from limbeck.data.layout import innermost, inside, listing, names, split_below, split_folders
+from limbeck.data.local import choose_split
 from limbeck.data.source import Source
+from limbeck.data.visible import IMAGE_SUFFIXES, images_below, images_in, subfolders
 from limbeck.errors import UserError
-
-IMAGE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif"}
-    | {".tiff", ".webp"}
-)
-_SPLIT_NAMES = frozenset(name for names in SPLIT_ALIASES for name in names)
 
 
 def folder_source(folder: Path, split: str) -> Source:
     """The images below `folder` and their classes: the names of its subfolders, sorted.
 
-    With `train/` and `test/` or `val/` in it, the classes of every split are numbered as in `train/`. A folder with
-    images and no subfolders is an unlabelled set. Files with other endings than images have are passed over, hidden
-    ones too.
+    Where the subfolders are splits (see `split_folders`), the classes of every split are numbered as in `train/`, or
+    where that has none as in all splits together. A folder with images and no subfolders is an unlabelled set. Files
+    with other endings than images have are passed over, as is all that is hidden or a system's own; see `is_hidden`.
 
     Raises:
-        UserError: no images, an empty class folder, an unknown split, a class that training does not have.
+        UserError: no images, an empty class folder, an unknown split, a class that training does not have, a layout
+            that can be read in two ways.
     """
-    splits = _splits(folder)
+    splits = split_folders(folder)
+    where = repr(str(folder))
     if not splits:
-        choose_split({"train": []}, split, repr(str(folder)))
+        choose_split({"train": []}, split, where)
         return _labelled(folder, None)
-    (chosen,) = choose_split(splits, split, repr(str(folder)))
-    known = [path.name for path in _subfolders(splits["train"][0])] if "train" in splits else []
-    return _labelled(chosen, known or None)
+    (chosen,) = choose_split({name: [path] for name, path in splits.items()}, split, where)
+    training = subfolders(splits["train"]) if "train" in splits else []
+    known = sorted(set(map(_class_name, training or chain.from_iterable(map(subfolders, splits.values())))))
+    source = _labelled(chosen, known or None)
+    loose = sorted(images_in(folder))
+    passed = [f"{where} holds images beside its splits, which are passed over: {names(loose)}."] if loose else []
+    return Source(source.cells, source.labels, source.classes, remarks=(*passed, *source.remarks))
 
 
-def _splits(folder: Path) -> dict[str, list[Path]]:
-    """split -> its one folder; empty where the subfolders are classes."""
-    names = {path.name.lower(): path for path in _subfolders(folder)}
-    if not names or not ("train" in names or set(names) <= _SPLIT_NAMES):
-        return {}
-    return {canonical_split(name): [path] for name, path in names.items() if name in _SPLIT_NAMES}
-
-
-def _labelled(folder: Path, known: list[str] | None) -> Source:
-    class_folders = _subfolders(folder)
-    loose = [path for path in sorted(folder.iterdir()) if _is_image(path)]
+def _labelled(folder: Path, known: Sequence[str] | None) -> Source:
+    class_folders = sorted(subfolders(folder), key=_class_name)
+    loose = sorted(images_in(folder))
     if not class_folders:
         if not loose:
             raise UserError(
@@ -56,24 +54,59 @@ def _labelled(folder: Path, known: list[str] | None) -> Source:
         raise UserError(
             f"{str(folder)!r} holds images beside class folders, for instance {loose[0].name!r}; put each into one."
         )
-    classes = [path.name for path in class_folders] if known is None else known
+    check_class_names([path.name for path in class_folders], f"class folders of {str(folder)!r}")
+    classes = [_class_name(path) for path in class_folders] if known is None else known
     numbers = {name: number for number, name in enumerate(classes)}
     paths: list[Path] = []
     labels: list[int] = []
     for class_folder in class_folders:
-        if class_folder.name not in numbers:
+        number = numbers.get(_class_name(class_folder))
+        if number is None:
             raise UserError(f"class folder {str(class_folder)!r} has no counterpart among the training classes.")
-        images = sorted(path for path in class_folder.rglob("*") if _is_image(path))
+        images = sorted(images_below(class_folder))
         if not images:
             raise UserError(f"class folder {str(class_folder)!r} holds no images; add some or remove it.")
         paths += images
-        labels += [numbers[class_folder.name]] * len(images)
-    return Source(FileCells(paths), np.array(labels, dtype=np.int64), tuple(classes))
+        labels += [number] * len(images)
+    remarks = _remarks(folder, class_folders, len(classes))
+    return Source(FileCells(paths), np.array(labels, dtype=np.int64), tuple(classes), remarks=remarks)
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+def _remarks(folder: Path, class_folders: Sequence[Path], num_classes: int) -> tuple[str, ...]:
+    """What to say of a layout that may be meant otherwise than it was taken.
+
+    Raises:
+        UserError: splits below class folders; one folder around all others.
+    """
+    without = [one for one in class_folders if not any(True for _ in images_in(one))]
+    first = class_folders[0]
+    if num_classes == 1 and without:
+        raise UserError(
+            f"{str(folder)!r} holds one folder, {first.name!r}, which would be the only class, with "
+            f"{inside(first)} in it. Load {str(innermost(first))!r}, if classes or splits are the folders in there; "
+            f"for one class, move the images to {str(first)!r} itself."
+        )
+    if num_classes == 1:
+        return (
+            f"{str(folder)!r} holds one folder, {first.name!r}, which was taken for the only class. Load "
+            f"{str(first)!r} to read its images without labels.",
+        )
+    for one in class_folders:
+        if (split := split_below(one)) is not None:
+            raise UserError(
+                f"{str(split)!r} is a folder of a split below the class folder {one.name!r}, so that images of all "
+                f"splits would be mixed; splits go above classes, as {str(folder / split.name / one.name)!r}."
+            )
+    if not without:
+        return ()
+    deep = listing(path.name for one in without for path in subfolders(one))
+    return (
+        f"{str(folder)!r} holds folders without images of their own, {names(without)}, with folders {deep} in them; "
+        f"they were taken for {num_classes} classes, each with all images below. If the classes are the folders in "
+        f"them, load {str(without[0])!r} by itself, or name folders of splits 'train' and 'test'.",
+    )
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+def _class_name(folder: Path) -> str:
+    """Composed (NFC), since macOS writes file names decomposed and others do not: one class stays one across copies."""
+    return unicodedata.normalize("NFC", folder.name)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limbeck.data.class_names import check_class_names
 from limbeck.data.storage import Storage, SubsetStorage, TensorStorage
 from limbeck.errors import UserError
 from limbeck.randomness import derive_seed, words
@@ -240,6 +241,7 @@ def _checked_classes(labels: Tensor | None, classes: Sequence[str] | None) -> tu
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise UserError(f"`classes` must be distinct, got {repeated[0]!r} twice.")
+    check_class_names(names, "`classes`")
     if labels is None:
         return names
     low, high = int(labels.min()), int(labels.max())

@@ -1,23 +1,24 @@
 """`load`: a name, a folder, a file or a hub id to an `ImageSet`."""
 
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from limbeck.data.arrays import npz_source
-from limbeck.data.catalogue import DATASETS, LIST_HINT, DatasetInfo, find, find_split
+from limbeck.data.catalogue import DATASETS, LIST_HINT, DatasetInfo, find, find_split, in_catalogue
+from limbeck.data.class_names import printable
 from limbeck.data.digits import digits_source
 from limbeck.data.folders import folder_source
 from limbeck.data.hub import open_hub
 from limbeck.data.image_set import ImageSet
-from limbeck.data.local import ROOT_VARIABLE, choose_split, find_in_root, local_root, splits_by_file
+from limbeck.data.local import ROOT_VARIABLE, choose_split, find_in_root, local_root
 from limbeck.data.materialise import Wanted, image_set
+from limbeck.data.place import hub_id, is_path, other_reading
 from limbeck.data.source import Source
+from limbeck.data.splits import stated_splits
+from limbeck.data.table_files import SUFFIX, splits_by_file
 from limbeck.data.tables import Table, open_parquet, table_source
 from limbeck.errors import UserError, unknown_name
-
-_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 
 
 def load(
@@ -43,7 +44,8 @@ def load(
         name: a name of the catalogue (`limbeck ls datasets`; `imagenette:320px` for another configuration), looked for
             under the local root first and then on the hub; a folder of class folders, also with `train/` and `test/` or
             `val/` above them; a Parquet file or a folder of them; a `.npz`; a hub id "owner/name" or
-            "owner/name:config".
+            "owner/name:config". A `Path`, and a string that starts as one ("./cifar10"), is never anything else;
+            `docs/data.md` shows how folders and files are read.
         split: "train", "test", "validation"; what else the dataset has.
         size: pixels, one number or (height, width): every image is scaled until it covers that and cropped to its
             centre. Default: their own size when all have the same, else the catalogue's, else an error.
@@ -57,7 +59,7 @@ def load(
 
     Raises:
         UserError: nothing of that name, no such split, column or class, no images, unreadable ones, images of several
-            sizes and no `size`.
+            sizes and no `size`, a folder that can be read in two ways.
 
     Example:
         >>> images = load("digits", "test")
@@ -65,16 +67,20 @@ def load(
         ((1, 8, 8), 10)
     """
     wanted = _wanted(size, channels, skip_unreadable, in_memory)
-    name = str(name)
-    if name in DATASETS or name.partition(":")[0] in DATASETS:
-        info = find(name)
-        source = _named(info, split, image_column, label_column, in_memory is False, root)
+    columns = (image_column, label_column)
+    if remark := other_reading(name, root):
+        warnings.warn(remark, stacklevel=2)
+    if in_catalogue(name):
+        info = find(str(name))
+        source = _named(info, split, *columns, in_memory is False, root)
         if info.warning:
             warnings.warn(info.warning, stacklevel=2)
         keep = _within(classes, info) if info.keep is not None else classes
         return image_set(source, wanted, name=f"{name}/{split}", keep=keep)
-    source = _own(name, split, image_column, label_column, in_memory is False, root)
-    return image_set(source, wanted, name=f"{Path(name).name}/{split}", keep=classes)
+    source = _own(name, split, *columns, in_memory is False, root)
+    for remark in source.remarks:
+        warnings.warn(remark, stacklevel=2)
+    return image_set(source, wanted, name=f"{printable(Path(name).name)}/{split}", keep=classes)
 
 
 def _wanted(
@@ -120,32 +126,40 @@ def _within(classes: Sequence[str | int] | None, info: DatasetInfo) -> Sequence[
 
 
 def _own(
-    name: str, split: str, image_column: str | None, label_column: str | None, mapped: bool, root: str | Path | None
+    name: str | Path,
+    split: str,
+    image_column: str | None,
+    label_column: str | None,
+    mapped: bool,
+    root: str | Path | None,
 ) -> Source:
     path = Path(name).expanduser()
+    where = repr(str(name))
     if path.is_dir():
         splits = splits_by_file(path)
         if not splits:
             return folder_source(path, split)
-        files = choose_split(splits, split, repr(name))
+        files = choose_split(splits, split, where)
         siblings = [one for several in splits.values() if several is not files for one in several]
         table = open_parquet(files, siblings=siblings, mapped=mapped)
         return table_source(table, image_column=image_column, label_column=label_column)
     if path.is_file() and path.suffix == ".npz":
         return npz_source(path, split, image_key=image_column, label_key=label_column)
-    if path.is_file() and path.suffix == ".parquet":
-        choose_split({"train": [path]}, split, repr(name))
+    if path.is_file() and path.suffix.lower() == SUFFIX:
+        # A file by itself is all there is to train on, whatever its name; that may name another split as well.
+        choose_split({"train": [path]} | {one: [path] for one in stated_splits(path.name)}, split, where)
         return table_source(open_parquet([path], mapped=mapped), image_column=image_column, label_column=label_column)
     if path.is_file():
         raise UserError(
-            f"{name!r} must be a .npz or .parquet file, or a folder, got a {path.suffix or 'nameless'} file."
+            f"{where} must be a .npz or .parquet file, or a folder, got a {path.suffix or 'nameless'} file."
         )
-    if match := _HUB_ID.fullmatch(name):
-        table = _table(match[1], match[2], split, mapped, root, None, exactly=True)
+    if place := hub_id(name):
+        table = _table(*place, split, mapped, root, None, exactly=True)
         return table_source(table, image_column=image_column, label_column=label_column)
-    if "/" in name or "\\" in name or path.suffix in (".npz", ".parquet"):
-        raise UserError(f"there is no file or folder {name!r}.")
-    raise unknown_name("dataset", name, DATASETS, LIST_HINT)
+    hint = " A `Path` is never a name; give that of a data set as a string." if isinstance(name, Path) else ""
+    if is_path(name) or "/" in str(name) or "\\" in str(name) or path.suffix in (".npz", SUFFIX):
+        raise UserError(f"there is no file or folder {where}.{hint}")
+    raise unknown_name("dataset", str(name), DATASETS, LIST_HINT)
 
 
 def _table(

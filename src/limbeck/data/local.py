@@ -1,14 +1,20 @@
-"""Parquet files on disk: under a local root laid out by hub id, or in a folder of the user's."""
+"""Parquet files under a local root laid out by hub id, and the names of splits."""
 
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from limbeck.data.visible import is_hidden
 from limbeck.errors import UserError
 
 ROOT_VARIABLE = "LIMBECK_DATA"
-SPLIT_ALIASES = (("train", "training"), ("validation", "valid", "val", "dev"), ("test", "testing"))
+SPLIT_ALIASES = (
+    ("train", "training"),
+    ("validation", "valid", "val", "dev"),
+    ("test", "testing", "eval", "evaluation"),
+)
+"""What `datasets` takes for names of splits; first what the split is called here."""
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
 
 
@@ -61,23 +67,10 @@ def split_files(folder: Path, split: str) -> list[Path]:
         UserError: file names say that a shard is missing.
     """
     for pattern in (f"{split}-*.parquet", f"{split}.parquet", f"{split}/*.parquet"):
-        if found := sorted(folder.glob(pattern)):
-            _check_shards(found)
+        if found := sorted(path for path in folder.glob(pattern) if not is_hidden(path.name)):
+            check_shards(found)
             return found
     return []
-
-
-def splits_by_file(folder: Path) -> dict[str, list[Path]]:
-    """split -> Parquet files in `folder` or `folder`/data; files whose names tell no split are all of "train"."""
-    base = folder / "data" if any((folder / "data").rglob("*.parquet")) else folder
-    found: dict[str, list[Path]] = {}
-    for names in SPLIT_ALIASES:
-        for name in names:
-            if names[0] not in found and (files := split_files(base, name)):
-                found[names[0]] = files
-    if not found and (files := sorted(base.glob("*.parquet"))):
-        found["train"] = files
-    return found
 
 
 def canonical_split(split: str) -> str:
@@ -86,25 +79,27 @@ def canonical_split(split: str) -> str:
 
 
 def choose_split(available: dict[str, list[Path]], split: str, where: str) -> list[Path]:
-    """The files of `split`.
+    """The files of `split`, or of the one other name for it that there is.
 
     Raises:
         UserError: there is no such split; lists those there are.
     """
-    split = canonical_split(split)
-    if split not in available:
+    others = next((names for names in SPLIT_ALIASES if split in names), ())
+    found = [split] if split in available else [name for name in others if name in available]
+    if len(found) != 1:
         raise UserError(
             f"`split` of {where} must be {' or '.join(map(repr, available))}, got {split!r}. To hold images out of a "
             "set with one split, use `ImageSet.split` (in a recipe, `data.validation`)."
         )
-    return available[split]
+    return available[found[0]]
 
 
 def _folders(base: Path) -> list[Path]:
     return sorted(path for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
 
 
-def _check_shards(files: Sequence[Path]) -> None:
+def check_shards(files: Sequence[Path]) -> None:
+    """Raises a UserError where names as `train-00001-of-00002` say that a file is missing."""
     shards = [match for path in files if (match := _SHARD.search(path.name))]
     totals = {int(match[2]) for match in shards}
     if len(shards) != len(files) or len(totals) != 1:

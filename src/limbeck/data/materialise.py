@@ -11,6 +11,7 @@ import torch
 
 from limbeck.data.cache import cache_key, digest_table, read_decoded, write_decoded
 from limbeck.data.cells import Cells
+from limbeck.data.class_names import check_class_names
 from limbeck.data.decode import Target, Unreadable, header
 from limbeck.data.decoding import decode_many, unreadable
 from limbeck.data.image_set import ImageSet
@@ -42,8 +43,10 @@ def image_set(source: Source, wanted: Wanted, *, name: str, keep: Sequence[str |
     """The `ImageSet` of `source`, only its classes `keep` where given, renumbered in that order.
 
     Raises:
-        UserError: no images, an unreadable one, images of different sizes and no size, an unknown class.
+        UserError: no images, an unreadable one, images of different sizes and no size, an unknown class, class names
+            that cannot be told apart.
     """
+    check_class_names(source.classes, f"classes of {name!r}")
     rows, labels, classes = _kept(source, keep, name)
     if len(rows) == 0:
         raise UserError(f"{name!r} holds no images{'' if keep is None else ' of the `classes` asked for'}.")

@@ -20,6 +20,7 @@ class Source:
         ids: int64 [N], distinct; None for the row numbers.
         size: (H, W) to resize to when the images differ in size and the user names none.
         channels: 1 or 3 where the catalogue knows; None to look.
+        remarks: what the user should be warned of about how it was read.
     """
 
     cells: Cells
@@ -28,6 +29,7 @@ class Source:
     ids: np.ndarray | None = None
     size: tuple[int, int] | None = None
     channels: int | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def encode_labels(

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from limbeck.data.catalogue import in_catalogue
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load as load_images
 from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
@@ -99,10 +100,11 @@ def load_images_of(recipe: Recipe, given: Given) -> Materials:
 
 def load_taught(source: Source) -> tuple[ImageSet, Tensor | None]:
     """Images to teach on, and their soft labels where `source` is the folder of a transfer set that has some."""
-    if not (Path(source.name) / CONFIG_NAME).is_file():
+    folder = Path(source.name).expanduser()
+    if in_catalogue(source.name) or not (folder / CONFIG_NAME).is_file():
         return _load(source, "train"), None
     changes = source.model_dump(exclude={"name", "split", "in_memory"}, exclude_defaults=True)
-    found = TransferSet.load(source.name)
+    found = TransferSet.load(folder)
     if not changes:
         return found.images, found.soft_labels
     if found.soft_labels is not None:

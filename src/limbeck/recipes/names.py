@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-from limbeck.data.catalogue import DATASETS
+from limbeck.data.catalogue import DATASETS, in_catalogue
+from limbeck.data.place import path_text
 from limbeck.errors import UserError, unknown_name
 from limbeck.models.catalogue import MODELS, TIMM_PREFIX, canonical, entry
 from limbeck.models.named import NAMED
@@ -22,10 +23,10 @@ FROM_PYTHON = "python:"
 
 def _dataset(value: Any) -> Any:
     if isinstance(value, Path):
-        return str(value)
-    if not isinstance(value, str) or value in DATASETS or "/" in value or Path(value).exists():
+        return path_text(value)
+    if not isinstance(value, str) or in_catalogue(value) or "/" in value or Path(value).exists():
         return value
-    if value.startswith(FROM_PYTHON) or value.split(":")[0] in DATASETS or Path(value).suffix:
+    if value.startswith(FROM_PYTHON) or Path(value).suffix:
         return value  # a subset or a file: `load` knows what is wrong with it
     raise unknown_name("data set", value, DATASETS, "`limbeck ls datasets` lists them all; a folder needs a '/'")
 

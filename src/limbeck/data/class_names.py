@@ -1,0 +1,51 @@
+"""Names of classes that every file format can hold and every reader can tell apart."""
+
+import unicodedata
+from collections.abc import Iterable
+
+from limbeck.errors import UserError
+
+
+def check_class_names(names: Iterable[str], where: str) -> None:
+    """Refuse names that would fail or mislead after the work is done, when they go into reports and Parquet files.
+
+    Args:
+        names: of all classes.
+        where: what they are, for the message.
+
+    Raises:
+        UserError: a name that is not UTF-8 (as file names of old archives are), or two that differ only in Unicode
+            form: "é" as one character (NFC) or as "e" and an accent (NFD, as macOS writes file names).
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        if not _is_utf8(name):
+            raise UserError(
+                f"{where} must have names in UTF-8, got {shown(name)}; rename it (for folders out of an old archive, "
+                "`convmv -r -f latin1 -t utf8 --notest FOLDER` does all at once)."
+            )
+        other = seen.setdefault(unicodedata.normalize("NFC", name), name)
+        if other != name:
+            raise UserError(
+                f"{where} must differ in more than their Unicode form, got {other!a} and {name!a}, both "
+                f"written {name}; make them one class, or rename one."
+            )
+
+
+def shown(name: str) -> str:
+    """The name for a message: as bytes where it is not UTF-8, else quoted."""
+    if _is_utf8(name):
+        return repr(name)
+    try:
+        return repr(name.encode(errors="surrogateescape"))
+    except UnicodeEncodeError:
+        return ascii(name)
+
+
+def printable(name: str) -> str:
+    """The name as it can be written anywhere: what is not UTF-8 in it becomes an escape such as `\\udce9`."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)

@@ -1,0 +1,69 @@
+"""What a folder holds that is meant to be seen: images and subfolders, but nothing that a system put there."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+
+from limbeck.errors import UserError
+
+IMAGE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif"}
+    | {".tiff", ".webp"}
+)
+# Of macOS (archives and file shares), Python, Synology, QNAP, Windows, ext4, Android and NetApp. Jupyter's checkpoints,
+# AppleDouble's `._` files and the like start with a dot.
+_SYSTEM = re.compile(
+    r"__macosx|network trash folder|temporary items|__pycache__|@eadir|#recycle|#snapshot|@recycle|@tmp"
+    r"|@recently-snapshot|\$recycle\.bin|system volume information|found\.\d{3}|thumbs\.db|ehthumbs(_vista)?\.db"
+    r"|desktop\.ini|lost\+found|lost\.dir|~snapshot"
+)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or kept by a system for itself."""
+    return name.startswith(".") or _SYSTEM.fullmatch(name.casefold()) is not None
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Those directly in `folder`, links to folders too, sorted."""
+    return sorted(Path(entry.path) for entry in _entries(folder) if entry.is_dir())
+
+
+def images_in(folder: Path) -> Iterator[Path]:
+    """The image files directly in `folder`, in no order."""
+    return (Path(entry.path) for entry in _entries(folder) if _is_image(entry))
+
+
+def images_below(folder: Path) -> Iterator[Path]:
+    """The image files in `folder` and all folders below, links to folders not followed, in no order."""
+    for entry in _entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from images_below(Path(entry.path))
+        elif _is_image(entry):
+            yield Path(entry.path)
+
+
+def files_below(folder: Path, suffix: str, depth: int) -> Iterator[Path]:
+    """The files that end in `suffix`, case ignored, in `folder` and at most `depth` levels below.
+
+    Folders below that hold images are not looked into any further, so that a million images cost no time.
+    """
+    entries = _entries(folder)
+    yield from (Path(one.path) for one in entries if one.name.lower().endswith(suffix) and one.is_file())
+    for inner in subfolders(folder) if depth else ():
+        if not any(True for _ in images_in(inner)):
+            yield from files_below(inner, suffix, depth - 1)
+
+
+def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    """In no order; a generator, because a folder may hold a million."""
+    try:
+        with os.scandir(folder) as entries:
+            yield from (entry for entry in entries if not is_hidden(entry.name))
+    except OSError as error:
+        raise UserError(f"the folder {str(folder)!r} cannot be read: {error.strerror}.") from error
+
+
+def _is_image(entry: "os.DirEntry[str]") -> bool:
+    return PurePath(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file()
