@@ -136,7 +136,8 @@ def _default_files(folder: Path) -> Any:
     except (OSError, yaml.YAMLError):
         return None  # no card, or a text of another kind: names must do
     configs = content.get("configs") if isinstance(content, Mapping) else None
-    listed = [one for one in configs or () if isinstance(one, Mapping) and one.get("data_files")]
+    configs = configs if isinstance(configs, list) else []
+    listed = [one for one in configs if isinstance(one, Mapping) and one.get("data_files")]
     chosen = [one for one in listed if one.get("default") or one.get("config_name") == "default"] or listed
     if len(chosen) > 1:
         known = ", ".join(repr(one.get("config_name")) for one in chosen)
