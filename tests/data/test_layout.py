@@ -180,6 +180,14 @@ def test_two_folders_of_one_split_are_refused(laid_out):
         load(base)
 
 
+@pytest.mark.parametrize("name", ["test", "Test", "test_set"])
+def test_the_folder_of_a_split_by_itself_is_of_that_split_too(laid_out, name: str):
+    base = laid_out(*below("train", name))
+    assert counts(load(base / name)) == counts(load(base / name, "test")) == {"cat": 1, "dog": 1}
+    with pytest.raises(UserError, match=r"must be 'train' or 'test', got 'validation'"):
+        load(base / name, "validation")
+
+
 def test_images_beside_splits_are_said(laid_out):
     base = laid_out(*below("train", "test"), "cover.png")
     with pytest.warns(UserWarning, match=r"holds images beside its splits, which are passed over: 'cover.png'"):

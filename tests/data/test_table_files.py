@@ -175,6 +175,8 @@ def test_a_table_by_itself_is_of_the_split_in_its_name_too(write_parquet, pixels
     assert len(load(file)) == len(load(file, "test")) == 12
     with pytest.raises(UserError, match=r"`split` of .* must be 'train' or 'test', got 'validation'"):
         load(file, "validation")
+    folder = write_parquet("own/test/0.parquet", list(pixels), [0, 1] * 6).parent
+    assert len(load(folder)) == len(load(folder, "test")) == 12
 
 
 # Cards

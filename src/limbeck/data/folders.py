@@ -12,6 +12,7 @@ from limbeck.data.class_names import check_class_names
 from limbeck.data.layout import innermost, inside, listing, names, split_below, split_folders
 from limbeck.data.local import choose_split
 from limbeck.data.source import Source
+from limbeck.data.splits import hinted_splits
 from limbeck.data.visible import IMAGE_SUFFIXES, images_below, images_in, subfolders
 from limbeck.errors import UserError
 
@@ -20,8 +21,9 @@ def folder_source(folder: Path, split: str) -> Source:
     """The images below `folder` and their classes: the names of its subfolders, sorted.
 
     Where the subfolders are splits (see `split_folders`), the classes of every split are numbered as in `train/`, or
-    where that has none as in all splits together. A folder with images and no subfolders is an unlabelled set. Files
-    with other endings than images have are passed over, as is all that is hidden or a system's own; see `is_hidden`.
+    where that has none as in all splits together. A folder with images and no subfolders is an unlabelled set. What is
+    loaded by itself is the split "train", and one that the folder's name says. Files with other endings than images
+    have are passed over, as is all that is hidden or a system's own; see `is_hidden`.
 
     Raises:
         UserError: no images, an empty class folder, an unknown split, a class that training does not have, a layout
@@ -30,7 +32,7 @@ def folder_source(folder: Path, split: str) -> Source:
     splits = split_folders(folder)
     where = repr(str(folder))
     if not splits:
-        choose_split({"train": []}, split, where)
+        choose_split({"train": []} | {one: [] for one in hinted_splits(folder.name)}, split, where)
         return _labelled(folder, None)
     (chosen,) = choose_split({name: [path] for name, path in splits.items()}, split, where)
     training = subfolders(splits["train"]) if "train" in splits else []

@@ -139,6 +139,8 @@ def _own(
         splits = splits_by_file(path)
         if not splits:
             return folder_source(path, split)
+        if list(splits) == ["train"]:
+            splits |= dict.fromkeys(stated_splits(path.name), splits["train"])
         files = choose_split(splits, split, where)
         siblings = [one for several in splits.values() if several is not files for one in several]
         table = open_parquet(files, siblings=siblings, mapped=mapped)
@@ -146,7 +148,7 @@ def _own(
     if path.is_file() and path.suffix == ".npz":
         return npz_source(path, split, image_key=image_column, label_key=label_column)
     if path.is_file() and path.suffix.lower() == SUFFIX:
-        # A file by itself is all there is to train on, whatever its name; that may name another split as well.
+        # What is loaded by itself is the training split, whatever its name; that may say another split as well.
         choose_split({"train": [path]} | {one: [path] for one in stated_splits(path.name)}, split, where)
         return table_source(open_parquet([path], mapped=mapped), image_column=image_column, label_column=label_column)
     if path.is_file():

@@ -87,9 +87,11 @@ def choose_split(available: dict[str, list[Path]], split: str, where: str) -> li
     others = next((names for names in SPLIT_ALIASES if split in names), ())
     found = [split] if split in available else [name for name in others if name in available]
     if len(found) != 1:
+        alone = " Images of whatever split, if they are all there is, are asked for as 'train'."
         raise UserError(
             f"`split` of {where} must be {' or '.join(map(repr, available))}, got {split!r}. To hold images out of a "
             "set with one split, use `ImageSet.split` (in a recipe, `data.validation`)."
+            f"{alone if len(available) == 1 else ''}"
         )
     return available[found[0]]
 
