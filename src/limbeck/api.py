@@ -205,7 +205,7 @@ def _network(network: Classifier | str | Path, argument: str) -> Classifier:
             f"`{argument}` must be a Classifier or weights by name or path, got a bare {type(network).__name__}; "
             "`lb.wrap(module, num_classes=..., input_size=..., mean=..., std=...)` says how it is used rightly."
         )
-    return load_model(network_folder(str(network)))
+    return load_model(network_folder(network))
 
 
 def _maker(student: Student) -> Callable[[int], Classifier] | None:

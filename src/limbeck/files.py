@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,21 @@ def disk_errors(path: str | Path) -> Iterator[None]:
         raise
 
 
+def check_path(path: str | Path) -> None:
+    """Refuse a path that the file formats used here could not be given.
+
+    Raises:
+        UserError: its bytes are no text in the encoding of the system, as file names of old archives are.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"the path {os.fsencode(path)!r} must be text in the encoding that this system says file names have "
+            f"({sys.getfilesystemencoding()}); rename it, or choose another."
+        ) from error
+
+
 def free_bytes(path: str | Path) -> int:
     """Bytes free on the disk that holds `path` or, where that does not exist yet, its nearest existing parent."""
     path = Path(path).absolute()
@@ -60,13 +76,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed onto it when the block ends well and removed when it does not.
 
     Raises:
-        UserError: see `disk_errors`; an older file at `path` is then untouched.
+        UserError: see `check_path` and `disk_errors`; an older file at `path` is then untouched.
 
     Example:
         >>> with atomic_path("model.safetensors") as temporary:
         ...     safetensors.torch.save_file(tensors, temporary)
     """
     path = Path(path)
+    check_path(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
@@ -89,7 +106,7 @@ def atomic_write_bytes(path: str | Path, content: bytes) -> None:
 
 def atomic_write_text(path: str | Path, content: str) -> None:
     """Write `content` to `path` as UTF-8, whole or not at all; missing parent folders are made."""
-    atomic_write_bytes(path, content.encode())
+    atomic_write_bytes(path, content.encode(errors="backslashreplace"))  # names of files need not be text
 
 
 @contextmanager
@@ -101,9 +118,10 @@ def atomic_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
         replace: whether an existing folder may be replaced; it stays whole until the new one is complete.
 
     Raises:
-        UserError: `path` exists and `replace` is false; or see `disk_errors`.
+        UserError: `path` exists and `replace` is false; or see `check_path` and `disk_errors`.
     """
     path = Path(path)
+    check_path(path)
     if path.exists() and not replace:
         raise UserError(f"{str(path)!r} exists already and is never overwritten; choose another folder or remove it.")
     with disk_errors(path):

@@ -169,3 +169,20 @@ def test_nothing_there(tmp_path: Path) -> None:
         load(tmp_path / "nothing")
     with pytest.raises(UserError, match=r"no weights file 'nothing.pth'"):
         load("nothing.pth", model="resnet20", num_classes=10, mean=(0,) * 3, std=(1,) * 3)
+
+
+def test_a_path_is_a_path_and_a_name_that_is_a_folder_too_is_said(
+    small: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(small, "cifar10-resnet20")
+    assert load(Path("cifar10-resnet20")).name == load("./cifar10-resnet20").name == small.name
+    monkeypatch.setattr("limbeck.models.weights._load_named", lambda name, *_: create("resnet8", num_classes=10))
+    with pytest.warns(
+        UserWarning, match=r"'cifar10-resnet20' names published weights and a folder here. The published"
+    ):
+        assert load("cifar10-resnet20").name == "resnet8"
+    assert load("cifar10-resnet56").name == "resnet8"
+    for path in (Path("cifar10-resnet56"), "./cifar10-resnet56"):
+        with pytest.raises(UserError, match=r"no classifier at '(\./)?cifar10-resnet56': no such folder or file"):
+            load(path)

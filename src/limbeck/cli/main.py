@@ -1,6 +1,8 @@
 """The verbs of `limbeck`. Whatever imports torch is imported inside a verb, so that help answers at once."""
 
+import io
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
@@ -46,6 +48,8 @@ def main() -> None:
     # Threads that wait by spinning take the processor from those they wait for; where other programs run beside us,
     # that made small networks ten times slower. Must be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show must not end a run
+        sys.stdout.reconfigure(errors="backslashreplace")
     app(prog_name="limbeck")
 
 

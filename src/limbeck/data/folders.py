@@ -1,5 +1,6 @@
 """A folder of class folders, each with images of that class; or of train/ and test/ folders of those."""
 
+import os
 import unicodedata
 from collections.abc import Sequence
 from itertools import chain
@@ -56,7 +57,7 @@ def _labelled(folder: Path, known: Sequence[str] | None) -> Source:
         raise UserError(
             f"{str(folder)!r} holds images beside class folders, for instance {loose[0].name!r}; put each into one."
         )
-    check_class_names([path.name for path in class_folders], f"class folders of {str(folder)!r}")
+    check_class_names(map(_as_written, class_folders), f"class folders of {str(folder)!r}")
     classes = [_class_name(path) for path in class_folders] if known is None else known
     numbers = {name: number for number, name in enumerate(classes)}
     paths: list[Path] = []
@@ -111,4 +112,9 @@ def _remarks(folder: Path, class_folders: Sequence[Path], num_classes: int) -> t
 
 def _class_name(folder: Path) -> str:
     """Composed (NFC), since macOS writes file names decomposed and others do not: one class stays one across copies."""
-    return unicodedata.normalize("NFC", folder.name)
+    return unicodedata.normalize("NFC", _as_written(folder))
+
+
+def _as_written(folder: Path) -> str:
+    """The name in UTF-8, whatever encoding the locale says that file names have."""
+    return os.fsencode(folder.name).decode("utf-8", "surrogateescape")

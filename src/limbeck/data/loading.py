@@ -19,6 +19,7 @@ from limbeck.data.splits import stated_splits
 from limbeck.data.table_files import SUFFIX, splits_by_file
 from limbeck.data.tables import Table, open_parquet, table_source
 from limbeck.errors import UserError, unknown_name
+from limbeck.files import check_path
 
 
 def load(
@@ -142,6 +143,7 @@ def _own(
         if list(splits) == ["train"]:
             splits |= dict.fromkeys(stated_splits(path.name), splits["train"])
         files = choose_split(splits, split, where)
+        check_path(files[0])
         siblings = [one for several in splits.values() if several is not files for one in several]
         table = open_parquet(files, siblings=siblings, mapped=mapped)
         return table_source(table, image_column=image_column, label_column=label_column)
@@ -149,6 +151,7 @@ def _own(
         return npz_source(path, split, image_key=image_column, label_key=label_column)
     if path.is_file() and path.suffix.lower() == SUFFIX:
         # What is loaded by itself is the training split, whatever its name; that may say another split as well.
+        check_path(path)
         choose_split({"train": [path]} | {one: [path] for one in stated_splits(path.name)}, split, where)
         return table_source(open_parquet([path], mapped=mapped), image_column=image_column, label_column=label_column)
     if path.is_file():

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import normalize
 
 import numpy as np
 import torch
@@ -81,9 +82,10 @@ def _kept(
 
 def _class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
     if isinstance(wanted, str):
-        if wanted not in classes:
+        same = [number for number, name in enumerate(classes) if normalize("NFC", name) == normalize("NFC", wanted)]
+        if not same:
             raise unknown_name("class", wanted, classes, "`classes` takes names or numbers of the set's classes.")
-        return classes.index(wanted)
+        return same[0]
     if not 0 <= wanted < len(classes):
         raise UserError(f"`classes` must lie in 0..{len(classes) - 1}, got {wanted}.")
     return wanted

@@ -88,7 +88,7 @@ class TransferSet:
                     size += rows.nbytes
             (temporary / CONFIG_NAME).write_text(json.dumps(self._config(), indent=1) + "\n")
             card = dataset_card(self._config(), features=_features(self), file_bytes=path.stat().st_size, bytes_=size)
-            (temporary / "README.md").write_text(card)
+            (temporary / "README.md").write_text(card, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> "TransferSet":

@@ -1,6 +1,7 @@
 """Classifiers in and out: folders of ours, files of others, published weights by name."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,9 @@ def load(
     """A classifier with trained weights, in eval mode.
 
     Args:
-        source: a folder that `save` wrote; a folder in the hub's format of timm; a weights file, with `model`; the
-            name of published weights, as in `cifar10-resnet56`; or `timm:<name>` for pretrained weights of timm.
+        source: a folder that `save` wrote; a folder in the hub's format of timm; a weights file, with `model`; as a
+            string also the name of published weights, as in `cifar10-resnet56`, or `timm:<name>` for pretrained weights
+            of timm.
         model: name of the model that the weights of a file are for; elsewhere it is only checked.
         num_classes: what the weights of a file were trained for; elsewhere it is only checked, but for timm, where
             another number starts a fresh head.
@@ -111,15 +113,22 @@ def load(
     }
     given = {key: value for key, value in given.items() if value is not None} | options
     path = Path(source)
-    if str(source).casefold() in NAMED:
-        classifier = _load_named(str(source).casefold(), model, given)
-    elif str(source).casefold().startswith(TIMM_PREFIX):
+    name = source.casefold() if isinstance(source, str) else ""  # a `Path` is a path
+    if name in NAMED and path.exists():
+        warnings.warn(
+            f"{source!r} names published weights and a {'folder' if path.is_dir() else 'file'} here. The published "
+            f"were taken; './{source}' is what is here.",
+            stacklevel=2,
+        )
+    if name in NAMED:
+        classifier = _load_named(name, model, given)
+    elif name.startswith(TIMM_PREFIX):
         classifier = _load_timm(canonical(str(source)), model, given)
     elif path.is_dir():
         classifier = _load_folder(path, model, given)
     elif path.is_file() or path.suffix in SUFFIXES:
         classifier = _load_file(path, model, given)
-    elif path.parent == Path():
+    elif path.parent == Path() and name and not name.startswith("."):
         hint = "A folder that `limbeck` saved, a weights file, or `timm:<name>` will do, too."
         raise unknown_name("weights", str(source), NAMED, hint)
     else:

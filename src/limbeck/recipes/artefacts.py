@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from limbeck.data.class_names import printable
 from limbeck.data.loading import load as load_images
 from limbeck.data.transfer_set import CONFIG_NAME
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import Evaluation, evaluate
-from limbeck.files import atomic_write_text
+from limbeck.files import atomic_write_text, check_path
 from limbeck.models.weights import load as load_model
 from limbeck.recipes.materials import network_folder
 from limbeck.recipes.reading import parse_recipe
@@ -72,6 +73,7 @@ def save_selection(
         UserError: see `limbeck.load` and `limbeck.select`; the target exists.
     """
     criterion = find_criterion(criterion)
+    check_path(target)
     if target.exists():
         raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
     if scores is not None and dedupe:
@@ -130,6 +132,7 @@ def save_chosen_ids(
         raise UserError(_NO_DEDUPE)
     criterion = find_criterion(criterion)
     target = target or Path(f"{default_folder(scores.stem, criterion)}.parquet")
+    check_path(target)
     if target.exists():
         raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
     chosen = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed)
@@ -139,7 +142,7 @@ def save_chosen_ids(
 
 def default_folder(source: str, criterion: Criterion) -> Path:
     """Where a selection goes that is not told where: runs/<source>-<criterion>."""
-    name = f"{Path(source).name}-{criterion.name}"
+    name = f"{printable(Path(source).name)}-{criterion.name}"
     return Path("runs") / name.replace(":", "-").replace("/", "-")
 
 
@@ -160,6 +163,7 @@ def save_scores(
     Raises:
         UserError: see `limbeck.load` and `score_table`.
     """
+    check_path(target)
     for name in criteria:
         find_criterion(name)
     asked = None if teacher is None else load_model(network_folder(teacher))

@@ -79,7 +79,7 @@ def copy_recipe(name: str, destination: str | Path | None) -> Path:
     text = source.read_text()
     if "base" in load_mapping(source):
         text = yaml.safe_dump(load_recipe(source), sort_keys=False, default_flow_style=None, width=120)
-    target.write_text(text)
+    target.write_text(text, encoding="utf-8")
     return target
 
 

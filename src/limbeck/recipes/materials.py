@@ -98,13 +98,17 @@ def load_images_of(recipe: Recipe, given: Given) -> Materials:
     return Materials(pool, validation, test, soft_labels=soft_labels, make_student=given.make_student)
 
 
+def is_transfer_set(source: Source) -> bool:
+    """Whether it is the folder of one; what the catalogue names is none, even where a folder is called so."""
+    return not in_catalogue(source.name) and (Path(source.name).expanduser() / CONFIG_NAME).is_file()
+
+
 def load_taught(source: Source) -> tuple[ImageSet, Tensor | None]:
     """Images to teach on, and their soft labels where `source` is the folder of a transfer set that has some."""
-    folder = Path(source.name).expanduser()
-    if in_catalogue(source.name) or not (folder / CONFIG_NAME).is_file():
+    if not is_transfer_set(source):
         return _load(source, "train"), None
     changes = source.model_dump(exclude={"name", "split", "in_memory"}, exclude_defaults=True)
-    found = TransferSet.load(folder)
+    found = TransferSet.load(Path(source.name).expanduser())
     if not changes:
         return found.images, found.soft_labels
     if found.soft_labels is not None:
@@ -152,7 +156,7 @@ def load_weights(settings: NetworkSettings) -> Classifier:
     )
 
 
-def network_folder(where: str) -> str | Path:
+def network_folder(where: str | Path) -> str | Path:
     """The student in a run folder; whatever else names a network stays as it is.
 
     Raises:
@@ -160,7 +164,7 @@ def network_folder(where: str) -> str | Path:
     """
     folder = Path(where)
     if not folder.exists() and (command := made_by(folder)):
-        raise UserError(f"there is no run in {where!r} yet; `{command}` makes it, or name another run folder.")
+        raise UserError(f"there is no run in {str(where)!r} yet; `{command}` makes it, or name another run folder.")
     if not (folder / "recipe.yaml").exists():
         return where
     student = folder / "student"
@@ -168,8 +172,8 @@ def network_folder(where: str) -> str | Path:
         return student
     runs = sorted(str(one.parent) for one in folder.glob("runs/*/*/student"))
     if runs:
-        raise UserError(f"{where!r} is a comparison of many networks; name one of its runs, as {runs[0]!r}.")
-    raise UserError(f"the run in {where!r} has no student yet; finish it with --resume.")
+        raise UserError(f"{str(where)!r} is a comparison of many networks; name one of its runs, as {runs[0]!r}.")
+    raise UserError(f"the run in {str(where)!r} has no student yet; finish it with --resume.")
 
 
 def _made_in_python(name: str, make: Callable[[int], Classifier] | None, seed: int) -> Classifier:

@@ -42,7 +42,7 @@ def _model(value: Any) -> Any:
 
 def _weights(value: Any) -> Any:
     if isinstance(value, Path):
-        return str(value)
+        return path_text(value)
     if not isinstance(value, str) or value.casefold().startswith((TIMM_PREFIX, FROM_PYTHON)):
         return value
     if value.casefold() in NAMED or "/" in value or Path(value).suffix or Path(value).exists():
