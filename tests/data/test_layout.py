@@ -139,6 +139,13 @@ def test_validation_by_its_usual_names(laid_out, name: str):
         assert counts(load(base, split)) == {"cat": 1, "dog": 1}
 
 
+def test_splits_unpacked_into_folders_of_their_name(laid_out):
+    base = laid_out(*below("seg_train/seg_train", "seg_test/seg_test"), "seg_pred/seg_pred/1.png")
+    assert counts(load(base)) == counts(load(base, "test")) == {"cat": 1, "dog": 1}
+    alone = laid_out(*(f"alone/{path}" for path in below("train/train"))) / "alone"
+    assert counts(load(alone)) == {"cat": 1, "dog": 1}
+
+
 def test_unlabelled_splits(laid_out):
     base = laid_out(*below("train"), "test/1.png", "test/2.png")
     assert counts(load(base)) == {"cat": 1, "dog": 1}

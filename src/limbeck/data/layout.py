@@ -35,7 +35,7 @@ def split_folders(folder: Path) -> dict[str, Path]:
             f"{str(folder)!r} holds several folders of the split {twice[0]!r}, {names(same)}; put them into one, or "
             "load one of them by itself."
         )
-    return dict(zip(splits, layout.folders, strict=True))
+    return dict(zip(splits, map(_unwrapped, layout.folders), strict=True))
 
 
 class _Layout:
@@ -86,7 +86,7 @@ class _Layout:
 
     def _share_classes(self) -> bool:
         """Whether each nested folder has a class folder of the one that has most."""
-        classes = sorted(({path.name for path in subfolders(one)} for one in self.nested), key=len)
+        classes = sorted(({path.name for path in subfolders(_unwrapped(one))} for one in self.nested), key=len)
         return all(one & classes[-1] for one in classes)
 
 
@@ -100,6 +100,14 @@ def innermost(folder: Path) -> Path:
     """Down from `folder` through folders that hold one folder and no images."""
     inner = subfolders(folder)
     return innermost(inner[0]) if len(inner) == 1 and not any(True for _ in images_in(folder)) else folder
+
+
+def _unwrapped(split: Path) -> Path:
+    """The inner folder of `train/train/{cat,dog}`, which archives unpacked into a folder of their name leave."""
+    inner = subfolders(split)
+    if [path.name for path in inner] != [split.name] or any(True for _ in chain(images_in(split), images_in(inner[0]))):
+        return split
+    return inner[0]
 
 
 def inside(folder: Path) -> str:
