@@ -99,12 +99,12 @@ def test_both_readings_of_a_refusal_can_be_had(laid_out):
     ):
         load(base)
     assert counts(load(base / "train")) == {"diesel": 1, "steam": 1}
-    classes = base / "moved" / "train"
+    classes = base / "all" / "train"
     classes.mkdir(parents=True)
     for name in ("train", "bus", "car"):
         (base / name).rename(classes / name)
     with pytest.warns(UserWarning, match=r"'train', with folders 'diesel', 'steam' in them; .* taken for 3 classes"):
-        assert counts(load(base / "moved")) == {"bus": 1, "car": 1, "train": 2}
+        assert counts(load(base / "all")) == {"bus": 1, "car": 1, "train": 2}
 
 
 # Splits

@@ -3,6 +3,7 @@
 import os
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def folder_source(folder: Path, split: str) -> Source:
     source = _labelled(chosen, known or None)
     loose = sorted(images_in(folder))
     passed = [f"{where} holds images beside its splits, which are passed over: {names(loose)}."] if loose else []
-    return Source(source.cells, source.labels, source.classes, remarks=(*passed, *source.remarks))
+    return replace(source, remarks=(*passed, *source.remarks))
 
 
 def _labelled(folder: Path, known: Sequence[str] | None) -> Source:

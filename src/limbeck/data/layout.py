@@ -81,7 +81,7 @@ class _Layout:
             f"{folder!r} holds {found}: {names(self.named)} may be of a split ({listing(self.named.values())}), or may "
             f"be one of the classes. For the split, load {str(one)!r}, or leave only folders of splits "
             f"('train', 'test', 'validation') in {folder!r}; for the classes, move all of them into a new folder "
-            f"{str(self.folder / 'train')!r}."
+            f"{str(self.folder / 'all' / 'train')!r} and load {str(self.folder / 'all')!r}."
         )
 
     def _share_classes(self) -> bool:

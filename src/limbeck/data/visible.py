@@ -14,9 +14,9 @@ IMAGE_SUFFIXES = frozenset(
 # Of macOS (archives and file shares), Python, Synology, QNAP, Windows, ext4, Android and NetApp. Jupyter's checkpoints,
 # AppleDouble's `._` files and the like start with a dot.
 _SYSTEM = re.compile(
-    r"__macosx|network trash folder|temporary items|__pycache__|@eadir|#recycle|#snapshot|@recycle|@tmp"
-    r"|@recently-snapshot|\$recycle\.bin|system volume information|found\.\d{3}|thumbs\.db|ehthumbs(_vista)?\.db"
-    r"|desktop\.ini|lost\+found|lost\.dir|~snapshot"
+    r"__macosx|network trash folder|temporary items|thevolumesettingsfolder|__pycache__|@eadir|@tmp|#recycle|#snapshot"
+    r"|@recycle|@recently-snapshot|\$recycle\.bin|system volume information|found\.\d{3}|thumbs\.db|desktop\.ini"
+    r"|ehthumbs(_vista)?\.db|lost\+found|lost\.dir|~snapshot"
 )
 
 
