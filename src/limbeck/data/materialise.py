@@ -2,10 +2,10 @@
 
 import hashlib
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from unicodedata import normalize
 
 import numpy as np
 import torch
@@ -82,13 +82,17 @@ def _kept(
 
 def _class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
     if isinstance(wanted, str):
-        same = [number for number, name in enumerate(classes) if normalize("NFC", name) == normalize("NFC", wanted)]
+        same = [number for number, name in enumerate(classes) if _composed(name) == _composed(wanted)]
         if not same:
             raise unknown_name("class", wanted, classes, "`classes` takes names or numbers of the set's classes.")
         return same[0]
     if not 0 <= wanted < len(classes):
         raise UserError(f"`classes` must lie in 0..{len(classes) - 1}, got {wanted}.")
     return wanted
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _storage(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> tuple[Storage, np.ndarray]:
