@@ -170,6 +170,12 @@ def test_split_is_found_by_all_its_names(write_parquet, pixels: np.ndarray, tmp_
         load(tmp_path / "sharded", "validation")
 
 
+def test_a_folder_of_test_images_alone_has_no_training_split(write_parquet, pixels: np.ndarray, tmp_path: Path):
+    write_parquet("own/cifar_test.parquet", list(pixels), [0, 1] * 6)
+    with pytest.raises(UserError, match=r"must be 'test', got 'train'. To hold .* `data.validation`\)\.$"):
+        load(tmp_path / "own")
+
+
 def test_a_table_by_itself_is_of_the_split_in_its_name_too(write_parquet, pixels: np.ndarray):
     file = write_parquet("own/cifar_test.parquet", list(pixels), [0, 1] * 6)
     assert len(load(file)) == len(load(file, "test")) == 12

@@ -91,7 +91,7 @@ def choose_split(available: dict[str, list[Path]], split: str, where: str) -> li
         raise UserError(
             f"`split` of {where} must be {' or '.join(map(repr, available))}, got {split!r}. To hold images out of a "
             "set with one split, use `ImageSet.split` (in a recipe, `data.validation`)."
-            f"{alone if len(available) == 1 else ''}"
+            f"{alone if list(available) == ['train'] else ''}"
         )
     return available[found[0]]
 
