@@ -243,7 +243,7 @@ OBJECTIVES = {
         "the deepest stage, for the teacher's head to classify",
         "Chen et al., Knowledge distillation with the reused teacher classifier",
         2022,
-        (_SS, _TS, "teacher_head"),
+        (_SS, _TS, "student_last_map", "teacher_last_map", "teacher_head"),
         {"factor": 2, "head": "teacher"},
         typical={"simkd": 1.0},
     ),
