@@ -132,7 +132,7 @@ OBJECTIVES = {
         "Kim et al., Paraphrasing complex network: network compression via factor transfer",
         2018,
         (_SS, _TS),
-        {"factors": 0.5, "power": 2, "norm": 1, "stage": -1, "preparing": _PREPARING},
+        {"factors": 0.5, "power": 2, "norm": 1, "stage": -1, "preparing": _PREPARING, "preparing_rate": 0.2},
         typical={"cross_entropy": 1.0, "ft": 200.0},
         weight=200.0,
         aliases=("factor",),
@@ -252,7 +252,7 @@ OBJECTIVES = {
         "Zhao et al., Decoupled knowledge distillation",
         2022,
         (_SL, _TL, "labels", "progress"),
-        {"alpha": 1.0, "beta": 8.0, "temperature": 4.0, "warmup": 20 / 240, "standardise": False},
+        {"alpha": 1.0, "beta": 8.0, "temperature": 4.0, "warmup": 20 / 240, "warmup_levels": 0, "standardise": False},
         typical={"cross_entropy": 1.0, "dkd": 1.0},
     ),
     "dist": ObjectiveEntry(
