@@ -104,6 +104,17 @@ def test_a_file_as_the_benchmark_saves_it(tmp_path: Path, name: str, prefix: str
         check(classifier(images()).logits, facts(name)["logits"])
 
 
+def test_a_file_without_a_suffix(tmp_path: Path) -> None:
+    """As mdistiller saves its students."""
+    torch.save({"model": tiled_weights(shapes("wrn_16_2"))}, tmp_path / "student_best")
+    classifier = load(tmp_path / "student_best", model="wrn_16_2", num_classes=100, mean=(0, 0, 0), std=(1, 1, 1))
+    with torch.inference_mode():
+        check(classifier(images()).logits, facts("wrn_16_2")["logits"])
+    (tmp_path / "README").write_text("none")
+    with pytest.raises(UserError, match=r"README' is damaged or no file of torch.save"):
+        load(tmp_path / "README", model="wrn_16_2", num_classes=100, mean=(0, 0, 0), std=(1, 1, 1))
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_names_of_both_kinds_may_be_mixed_but_not_double(name: str) -> None:
     state = tiled_weights(shapes(name))

@@ -79,7 +79,11 @@ def _benchmark_names() -> Iterator[tuple[str, str]]:
 
 
 class ShuffleNetV2(Tapped):
-    """1x1 stem of 24 channels; 4, 8 and 4 units of 116, 232 and 464 channels; 1024 features."""
+    """1x1 stem of 24 channels; 4, 8 and 4 units of 116, 232 and 464 channels; 1024 features.
+
+    A pre-activation has its stage's order of channels. The benchmarks read it before the shuffle, in another order,
+    which makes no difference to the learned convolution that `ab` compares it through.
+    """
 
     benchmark_names = tuple(_benchmark_names())
 

@@ -26,7 +26,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
     Args:
         path: `.safetensors`, or what `torch.save` wrote with a state dict in it, bare or nested under `state_dict`,
-            `model`, `net`, `student` and the like.
+            `model`, `net`, `student` and the like; it may have no suffix.
 
     Raises:
         UserError: no such file, another kind of file, a damaged one, one that needs pickle, one without weights.
@@ -38,7 +38,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no weights file {str(path)!r}; check the path.")
-    if path.suffix not in SUFFIXES:
+    # Some benchmarks save under bare names, as in `student_best`; what is no file of torch.save is told by its content.
+    if path.suffix and path.suffix not in SUFFIXES:
         raise UserError(f"weights must be a file of type {', '.join(SUFFIXES)}, got {str(path)!r}.")
     return unnest(_safetensors(path) if path.suffix == ".safetensors" else _torch(path), str(path))
 
