@@ -11,7 +11,7 @@ from limbeck.objectives import Setup, WeightedSum, weighted_sum
 from limbeck.objectives.catalogue import OBJECTIVES
 
 CLASSES, BATCH = 10, 6
-EVERYTHING = ("logits", "embedding", "stages", "pre_activations")
+EVERYTHING = ("logits", "embedding", "stages", "last_map", "pre_activations")
 SMALL: dict[str, Any] = {
     "crd": {"negatives_count": 16},
     "rrd": {"negatives_count": 16},
@@ -24,7 +24,7 @@ def outputs(name: str, options: tuple[tuple[str, Any], ...] = ()) -> tuple[Outpu
     """What a network with random weights makes of a few random images, and its head."""
     classifier = create(name, num_classes=CLASSES, seed=len(name), **dict(options)).eval()
     images = torch.rand(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    want = EVERYTHING if not name.startswith("timm:") else EVERYTHING[:3]
+    want = EVERYTHING if not name.startswith("timm:") else EVERYTHING[:4]
     with torch.no_grad():
         made = classifier(images, want=want)
     assert classifier.taps.embedding is not None

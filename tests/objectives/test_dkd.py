@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from limbeck.errors import UserError
 from limbeck.objectives import DKD
 from limbeck.objectives.functional import dkd, kd
 
@@ -45,3 +46,28 @@ def test_saturated_logits() -> None:
 def test_warm_up(progress: float, share: float) -> None:
     given = torch.randn(4, 5), torch.randn(4, 5), torch.arange(4)
     torch.testing.assert_close(DKD(warmup=0.1)(*given, progress), share * dkd(*given))
+
+
+@pytest.mark.parametrize(
+    ("progress", "share"), [(0.0, 0.25), (0.0124, 0.25), (0.025, 0.5), (0.0999, 1.0), (0.1, 1.0), (1.0, 1.0)]
+)
+def test_warm_up_in_levels(progress: float, share: float) -> None:
+    """The first of four levels is a quarter, not nothing."""
+    given = torch.randn(4, 5), torch.randn(4, 5), torch.arange(4)
+    torch.testing.assert_close(DKD(warmup=0.1, warmup_levels=4)(*given, progress), share * dkd(*given))
+
+
+def test_levels_begin_at_the_step_that_begins_an_epoch() -> None:
+    """Whatever a share of the run is rounded to."""
+    given = torch.randn(4, 5), torch.randn(4, 5), torch.arange(4)
+    full = dkd(*given).item()
+    for steps in (7, 49, 781, 782):
+        objective = DKD(warmup=20 / 240, warmup_levels=20)
+        shares = [objective(*given, epoch * steps / (240 * steps)).item() / full for epoch in range(22)]
+        assert shares == pytest.approx([min((epoch + 1) / 20, 1) for epoch in range(22)])
+
+
+def test_levels_that_cannot_be() -> None:
+    with pytest.raises(UserError, match="`warmup_levels` must be at least 0, got -1"):
+        DKD(warmup_levels=-1)
+    assert DKD(warmup=0, warmup_levels=20)(torch.ones(1, 2), torch.eye(2)[:1], torch.tensor([0]), 0.0) > 0

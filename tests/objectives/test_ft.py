@@ -3,7 +3,8 @@
 import pytest
 from tests.objectives.golden import Golden
 
-from limbeck.objectives import FT
+from limbeck.errors import UserError
+from limbeck.objectives import FT, weighted_sum
 
 
 def test_value_and_gradient_equal_the_reference() -> None:
@@ -15,3 +16,10 @@ def test_value_and_gradient_equal_the_reference() -> None:
     assert rebuilt.item() == pytest.approx(golden.results["reconstruction_mse"].item(), rel=1e-5)
     golden.check(objective((golden.inputs["student_stage"],), (golden.inputs["teacher_stage"],)))
     assert all(one.grad is None for one in objective.paraphraser.parameters())
+
+
+def test_rate_of_the_paraphraser() -> None:
+    made = weighted_sum({"cross_entropy": 1, "ft": {"preparing_rate": 1.0}})
+    assert (made.preparing_rate, weighted_sum("ft").preparing_rate) == (1.0, 0.2)
+    with pytest.raises(UserError, match="`preparing_rate` must be > 0, got 0"):
+        weighted_sum({"ft": {"preparing_rate": 0.0}})

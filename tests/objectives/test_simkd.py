@@ -38,6 +38,18 @@ def test_a_projector_that_copies_the_teacher_answers_as_the_teacher(monkeypatch:
     torch.testing.assert_close(made.taught(teacher)(images).logits, logits)
 
 
+def test_a_wide_network_is_read_after_its_last_activation() -> None:
+    """Its deepest stage is a sum with negative values, which no head was made for."""
+    made, objective = built("wrn_16_1", "wrn_16_1")
+    objective.projector = Copying()
+    outs = outputs("wrn_16_1")[0]
+    assert outs.last_map is not None
+    signals = {"student_stages": outs.stages, "teacher_stages": outs.stages, "student_last_map": outs.last_map}
+    assert objective(**signals, teacher_last_map=outs.last_map) == 0
+    assert objective(**signals, teacher_last_map=outs.last_map + 1) == pytest.approx(1)
+    assert {"student_last_map", "teacher_last_map"} <= made.needs
+
+
 def test_what_is_taught_follows_the_student_and_the_projector() -> None:
     made, objective = built("resnet8", "ResNet50")
     student = create("resnet8", num_classes=CLASSES)

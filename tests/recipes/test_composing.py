@@ -70,6 +70,45 @@ def test_a_choice_is_laid_over_and_named() -> None:
     assert content["size"] == "small"
 
 
+BOTH = {
+    "size": {"small": {"student": {"model": "lenet5"}}, "large": {"training": {"epochs": 2}}},
+    "speed": {
+        "usual": {},
+        "quick": {"training": {"epochs": 1}, "size": {"large": {"training": {"epochs": 4}}, "small": None}},
+    },
+}
+
+
+def test_an_option_may_change_something_else_beside_another() -> None:
+    content = one_run(choices=BOTH, size="small", speed="usual", student="convnet_d3")
+    assert read_recipe(content).training.steps == 12
+    assert read_recipe(content, ["size=large"]).training.epochs == 2
+    assert read_recipe(content, ["speed=quick"]).training.epochs == 1
+    both = read_recipe(content, ["size=large", "speed=quick"])
+    assert (both.name, both.training.epochs) == ("tiny-large-quick", 4)
+    turned = one_run(choices={"speed": BOTH["speed"], "size": BOTH["size"]}, size="large", speed="quick")
+    assert read_recipe(turned).training.epochs == 4
+
+
+def test_an_option_may_choose_for_a_later_choice() -> None:
+    choices = {"size": {"small": {"speed": "quick"}, "large": {}}, "speed": {"usual": {}, "quick": {"seed": 7}}}
+    content = one_run(choices=choices, size="small", speed="usual")
+    assert [read_recipe(content, [f"size={one}"]).seed for one in choices["size"]] == [7, 0]
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        ({"larg": {"seed": 1}}, "unknown size 'larg'; did you mean 'large'.* knows small or large"),
+        ({"small": 3}, "must map each size to what it changes, got 3"),
+    ],
+)
+def test_what_an_option_changes_beside_another_is_checked(inner: dict[str, Any], message: str) -> None:
+    choices = {"size": BOTH["size"], "speed": {"quick": {"size": inner}}}
+    with pytest.raises(UserError, match=message):
+        read_recipe(one_run(choices=choices, size="small", speed="quick"))
+
+
 @pytest.mark.parametrize(
     ("changes", "overrides", "message"),
     [

@@ -17,7 +17,7 @@ from limbeck.data.caches import cache_entries, cache_folder, matching_entries, r
 from limbeck.data.image_set import ImageSet
 from limbeck.data.views import Few, PadCrop, augmentation
 from limbeck.errors import UserError
-from limbeck.models import Classifier
+from limbeck.models import Classifier, create
 from limbeck.objectives import weighted_sum
 from limbeck.training.batches import BatchStream
 from limbeck.training.cache_settings import CacheSettings, parse_size, write_size
@@ -218,6 +218,17 @@ def test_stages_on_request(images: ImageSet) -> None:
     assert known == 8
     assert [stage.shape for stage in first.stages] == [stage.shape for stage in second.stages]
     assert all(torch.equal(*pair) for pair in zip(first.stages, second.stages, strict=True))
+
+
+def test_the_last_map_on_request(images: ImageSet) -> None:
+    """Of a network whose deepest stage is another map."""
+    teacher, batches = create("wrn_16_1", num_classes=2, channels=1, seed=1), stream(images, 0)
+    cache = opened(images, teacher, keep=["stages", "last_map"], dtype=torch.float32)
+    first, _ = ask(cache, batches, 0, ("stages", "last_map"))
+    second, known = ask(cache, batches, 0, ("stages", "last_map"))
+    assert known == 8
+    assert torch.equal(first.last_map, second.last_map)
+    assert second.last_map.min() == 0 > second.stages[-1].min()
 
 
 def test_answers_beyond_half_precision_are_given_but_not_kept(images: ImageSet) -> None:

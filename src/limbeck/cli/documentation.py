@@ -1,13 +1,13 @@
 """The pages of docs/ that are made from tables in the code: `python -m limbeck.cli.documentation docs`."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from limbeck.cli.display import console
 from limbeck.cli.listing import needs, shown, written_sum
 from limbeck.objectives.catalogue import OBJECTIVES
-from limbeck.recipes.published import PAIRS, TABLE
+from limbeck.recipes.published import OTHER_PAIRS, OTHER_TABLE, PAIRS, TABLE
 
 _MADE = "<!-- Made by `python -m limbeck.cli.documentation docs`; edit {} instead. -->"
 
@@ -45,11 +45,6 @@ def objectives_page() -> str:
 
 def reported_page() -> str:
     """docs/cifar100.md."""
-    rows = [
-        (f"`{name}`", *(values.split() + ["-"] * (len(PAIRS) - len(values.split()))), source)
-        for name, (source, values) in TABLE.items()
-    ]
-    pairs = [pair.replace("-", " -> ") for pair in PAIRS]
     return "\n".join(
         [
             "# CIFAR-100 pairs: what others report",
@@ -61,13 +56,26 @@ def reported_page() -> str:
             "`cifar100-<objective>` run these pairs as published and report the last epoch; variants are chosen by",
             "`-s variant=...`.",
             "",
-            *_table(("objective", *pairs, "which epoch, and where"), rows),
+            *_reported(PAIRS, TABLE),
+            "",
+            "Pairs of the same networks that no recipe names:",
+            "",
+            *_reported(OTHER_PAIRS, OTHER_TABLE),
             "",
         ]
     )
 
 
 PAGES = {"objectives.md": objectives_page, "cifar100.md": reported_page}
+
+
+def _reported(pairs: Sequence[str], table: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Methods down, pairs across."""
+    rows = [
+        (f"`{name}`", *(values.split() + ["-"] * (len(pairs) - len(values.split()))), source)
+        for name, (source, values) in table.items()
+    ]
+    return _table(("objective", *(pair.replace("-", " -> ") for pair in pairs), "which epoch, and where"), rows)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -42,7 +42,7 @@ class Classifier(nn.Module):
 
     Example:
         >>> classifier = limbeck.models.zoo("resnet20", num_classes=10)
-        >>> logits, embedding, stages, _ = classifier(torch.rand(2, 3, 32, 32), want=("logits", "embedding", "stages"))
+        >>> outputs = classifier(torch.rand(2, 3, 32, 32), want=("logits", "embedding", "stages"))
     """
 
     mean: Tensor

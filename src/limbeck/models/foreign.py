@@ -1,6 +1,7 @@
 """Fitting somebody else's state dict to a network: names stripped of wrappers, the head found, all misfits at once."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.state_files import read_state, unnest
+from limbeck.models.taps import Tapped
 
 # Left behind by DataParallel, torch.compile and modules that hold the network.
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "student.")
@@ -19,8 +21,9 @@ _HEADS = ("head", "fc", "linear", "classifier", "last_linear", "output")
 def load_state(network: nn.Module, state: Mapping[str, Any] | str | Path, *, source: str | None = None) -> None:
     """Put weights into a network, all or none.
 
-    Prefixes of wrappers are stripped, and a head under another usual name is renamed where just one module of the file
-    is left over, just one of the network is missing, and their shapes agree.
+    Prefixes of wrappers are stripped, names that the CIFAR benchmarks give a network's modules are translated, and a
+    head under another usual name is renamed where just one module of the file is left over, just one of the network is
+    missing, and their shapes agree.
 
     Args:
         network: a `Classifier` or any module; changed in place.
@@ -40,7 +43,10 @@ def load_state(network: nn.Module, state: Mapping[str, Any] | str | Path, *, sou
         state = read_state(state)
     source = source or "the state dict"
     wanted = network.state_dict()
-    found = _rename_head(_strip(unnest(state, source), wanted, source), wanted)
+    found = _strip(unnest(state, source), wanted, source)
+    if isinstance(network, Tapped):
+        found = _translate(found, wanted, network.benchmark_names)
+    found = _rename_head(found, wanted)
     # Files older than these counters lack them, and nothing that we run reads them.
     counters = {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")}
     found = counters | found
@@ -62,6 +68,18 @@ def _strip(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: st
             )
         stripped[short] = value
     return stripped
+
+
+def _translate(
+    state: dict[str, Tensor], wanted: Mapping[str, Tensor], names: Sequence[tuple[str, str]]
+) -> dict[str, Tensor]:
+    """A benchmark's names replaced by the network's own, where these are not in the file already."""
+    translated: dict[str, Tensor] = {}
+    for key, value in state.items():
+        ours = (re.sub(theirs, mine, key) for theirs, mine in names if key not in wanted)
+        free = (one for one in ours if one in wanted and one not in state and one not in translated)
+        translated[next(free, key)] = value
+    return translated
 
 
 def _rename_head(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -45,6 +45,13 @@ class MobileNetV2(Tapped):
     A stage is the linear bottleneck that ends a group of blocks; nothing follows it, so its pre-activation is itself.
     """
 
+    benchmark_names = (
+        (r"^conv1\.", "stem."),
+        (r"^(blocks\.\d\.\d)\.conv\.", r"\1.layers."),
+        (r"^conv2\.", "last."),
+        (r"^classifier\.0\.", "head."),
+    )
+
     def __init__(self, *, num_classes: int, channels: int = 3) -> None:
         super().__init__()
         inputs = 16

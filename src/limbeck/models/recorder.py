@@ -10,7 +10,8 @@ from torch.utils.hooks import RemovableHandle
 from limbeck.errors import UserError, unknown_name
 from limbeck.models.taps import ACTIVATIONS, Outputs, Taps
 
-WANTS = ("logits", "embedding", "stages", "pre_activations")
+WANTS = ("logits", "embedding", "stages", "pre_activations", "last_map")
+_STAGES = frozenset(("stages", "pre_activations", "last_map"))
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -30,7 +31,7 @@ class Recorder:
         self.seen: dict[tuple[str, str], Tensor] = {}
         if "embedding" in self.want and taps.embedding is None:
             raise _untapped("embedding", name, network)
-        if {"stages", "pre_activations"} & self.want and not taps.stages:
+        if _STAGES & self.want and not taps.stages:
             raise _untapped("stages", name, network)
         if "pre_activations" in self.want:
             self._check_activations(network)
@@ -38,7 +39,7 @@ class Recorder:
         self._handles = list(self._hooks(network))
 
     def _check_activations(self, network: nn.Module) -> None:
-        for path in self.taps.stages:
+        for path in self.taps.pre_activated():
             module = _find(network, path)
             if not isinstance(module, ACTIVATIONS):
                 raise UserError(
@@ -50,12 +51,13 @@ class Recorder:
     def _hooks(self, network: nn.Module) -> Iterator[RemovableHandle]:
         if "embedding" in self.want and self.taps.embedding is not None:
             yield _find(network, self.taps.embedding).register_forward_pre_hook(_InputHook(self, "embedding", ""))
-        for path in self.taps.stages:
-            module = _find(network, path)
-            if "stages" in self.want:
-                yield module.register_forward_hook(_OutputHook(self, "stages", path))
-            if "pre_activations" in self.want:
-                yield module.register_forward_pre_hook(_InputHook(self, "pre_activations", path))
+        for path in self.taps.stages if "stages" in self.want else ():
+            yield _find(network, path).register_forward_hook(_OutputHook(self, "stages", path))
+        for path in self.taps.pre_activated() if "pre_activations" in self.want else ():
+            yield _find(network, path).register_forward_pre_hook(_InputHook(self, "pre_activations", path))
+        if "last_map" in self.want:
+            path = self.taps.deepest()
+            yield _find(network, path).register_forward_hook(_OutputHook(self, "last_map", path))
 
     def close(self) -> None:
         for handle in self._handles:
@@ -86,10 +88,11 @@ class Recorder:
         if "embedding" in want:
             embedding = _flat(self._one(seen, "embedding", ""), self.taps.embedding, self.name)
         parts = {
-            part: tuple(self._stage(seen, part, path) for path in self.taps.stages) if part in want else ()
-            for part in ("stages", "pre_activations")
+            part: tuple(self._stage(seen, part, path) for path in paths) if part in want else ()
+            for part, paths in (("stages", self.taps.stages), ("pre_activations", self.taps.pre_activated()))
         }
-        return Outputs(logits, embedding, **parts)
+        last_map = self._stage(seen, "last_map", self.taps.deepest()) if "last_map" in want else None
+        return Outputs(logits, embedding, **parts, last_map=last_map)
 
     def _stage(self, seen: dict[tuple[str, str], Tensor], part: str, path: str) -> Tensor:
         stage = self.taps.as_map(self._one(seen, part, path))
@@ -149,7 +152,7 @@ def _flat(embedding: Tensor, path: str | None, name: str) -> Tensor:
 
 def check_taps(network: nn.Module, taps: Taps) -> None:
     """Raises `UserError` for the first tap that names no module of the network."""
-    for path in (taps.embedding, *taps.stages):
+    for path in (taps.embedding, *taps.stages, *taps.activations, taps.last_map):
         if path is not None:
             _find(network, path)
 

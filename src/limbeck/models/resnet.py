@@ -92,6 +92,11 @@ class ResNet(Tapped):
         option_a: shortcuts without parameters.
     """
 
+    benchmark_names = (
+        (r"^(layer\d\.\d+)\.shortcut\.", r"\1.downsample."),
+        (r"^(fc|linear)\.", "head."),
+    )
+
     def __init__(
         self,
         blocks: Sequence[int],

@@ -47,14 +47,15 @@ class ReusedHead(nn.Module):
         self.projector = projector
         self.head = head
         self.size = size
-        self._taps = replace(taps, embedding=None, stages=taps.stages[-1:])
+        self._taps = replace(taps, embedding=None)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        recorder = Recorder(self.body, self._taps, ("stages",), type(self.body).__name__)
+        recorder = Recorder(self.body, self._taps, ("last_map",), type(self.body).__name__)
         try:
-            (stage,) = recorder.take(self.body(inputs), ("stages",)).stages
+            stage = recorder.take(self.body(inputs), ("last_map",)).last_map
         finally:
             recorder.close()
+        assert stage is not None
         smaller = min(stage.shape[2], self.size[0]), min(stage.shape[3], self.size[1])
         return self.head(self.projector(F.adaptive_avg_pool2d(stage, smaller)).mean((2, 3)))
 
@@ -75,7 +76,13 @@ def with_reused_head(student: Classifier, projector: Projector, head: nn.Linear,
         mean=student.normalisation[0],
         std=student.normalisation[1],
         classes=student.classes,
-        taps=replace(taps, embedding="head", stages=tuple(f"body.{path}" for path in taps.stages)),
+        taps=replace(
+            taps,
+            embedding="head",
+            stages=tuple(f"body.{path}" for path in taps.stages),
+            activations=tuple(f"body.{path}" for path in taps.activations),
+            last_map=f"body.{taps.deepest()}",
+        ),
         config=None if student.config is None else {**student.config, "reused_head": record},
     )
     return made.to(student.mean.device)

@@ -46,6 +46,8 @@ class ShuffleUnit(nn.Module):
 class ShuffleNetV1(Tapped):
     """1x1 stem of 24 channels, then 4, 8 and 4 units of 240, 480 and 960 channels, each layer at half the size."""
 
+    benchmark_names = ((r"^linear\.", "head."),)
+
     def __init__(self, *, num_classes: int, channels: int = 3) -> None:
         super().__init__()
         inputs, counts = 24, (4, 8, 4)

@@ -3,6 +3,8 @@
 Ma, Zhang, Zheng and Sun, "ShuffleNet V2: practical guidelines for efficient CNN architecture design", ECCV 2018.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -62,8 +64,28 @@ class HalvingUnit(nn.Module):
         return self.relu(shuffle_channels(torch.cat([self.shortcut(x), self.branch(x)], 1), 2))
 
 
+def _benchmark_names() -> Iterator[tuple[str, str]]:
+    """The benchmarks count convolutions and norms through a unit, in halving ones those of the shortcut first."""
+    first, other = r"^(layer\d\.0)\.", r"^(layer\d\.\d)\."
+    shortcut = ("shortcut.0", "shortcut.1"), ("shortcut.2", "shortcut.3")
+    branch = tuple((f"branch.layers.{at}", f"branch.layers.{at + 1}") for at in (0, 3, 5))
+    for unit, layers in ((first, shortcut + branch), (other, branch)):
+        for number, (conv, norm) in enumerate(layers, 1):
+            yield rf"{unit}conv{number}\.", rf"\1.{conv}."
+            yield rf"{unit}bn{number}\.", rf"\1.{norm}."
+    yield r"^conv2\.", "last.0."
+    yield r"^bn2\.", "last.1."
+    yield r"^linear\.", "head."
+
+
 class ShuffleNetV2(Tapped):
-    """1x1 stem of 24 channels; 4, 8 and 4 units of 116, 232 and 464 channels; 1024 features."""
+    """1x1 stem of 24 channels; 4, 8 and 4 units of 116, 232 and 464 channels; 1024 features.
+
+    A pre-activation has its stage's order of channels. The benchmarks read it before the shuffle, in another order,
+    which makes no difference to the learned convolution that `ab` compares it through.
+    """
+
+    benchmark_names = tuple(_benchmark_names())
 
     def __init__(self, *, num_classes: int, channels: int = 3) -> None:
         super().__init__()

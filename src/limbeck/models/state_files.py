@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
     Args:
         path: `.safetensors`, or what `torch.save` wrote with a state dict in it, bare or nested under `state_dict`,
-            `model`, `net`, `student` and the like.
+            `model`, `net`, `student` and the like; it may have no suffix.
 
     Raises:
         UserError: no such file, another kind of file, a damaged one, one that needs pickle, one without weights.
@@ -37,7 +38,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no weights file {str(path)!r}; check the path.")
-    if path.suffix not in SUFFIXES:
+    # Some benchmarks save under bare names, as in `student_best`; what is no file of torch.save is told by its content.
+    if path.suffix and path.suffix not in SUFFIXES:
         raise UserError(f"weights must be a file of type {', '.join(SUFFIXES)}, got {str(path)!r}.")
     return unnest(_safetensors(path) if path.suffix == ".safetensors" else _torch(path), str(path))
 
@@ -72,7 +74,9 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 def _torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # Training scripts keep their command line beside the weights; a namespace holds values and runs nothing.
+        with torch.serialization.safe_globals([Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         needed = re.search(r"GLOBAL (\S+)", str(error))
         if needed is None:

@@ -22,6 +22,8 @@ class VGG(Tapped):
         widths: channels of every block.
     """
 
+    benchmark_names = ((r"^classifier\.", "head."),)
+
     def __init__(
         self,
         counts: Sequence[int],

@@ -35,9 +35,15 @@ class PreActivationBlock(nn.Module):
 class WideResNet(Tapped):
     """Three layers of (depth - 4) / 6 blocks.
 
-    A layer ends in a sum without activation, so its stage is read where the next norm and activation have been
-    applied: in the following layer's first block, or before pooling.
+    A layer ends in a sum without activation. The stages are these sums and the stem's output, as the benchmarks compare
+    them; norm and activation follow in the next layer's first block, or before pooling.
     """
+
+    benchmark_names = (
+        (r"^block(\d)\.layer\.(\d+)\.convShortcut\.", r"layer\1.\2.shortcut."),
+        (r"^block(\d)\.layer\.", r"layer\1."),
+        (r"^fc\.", "head."),
+    )
 
     def __init__(self, depth: int, factor: int, *, num_classes: int, channels: int = 3) -> None:
         super().__init__()
@@ -55,7 +61,12 @@ class WideResNet(Tapped):
         self.head = nn.Linear(inputs, num_classes)
         initialise(self)
         # relu1 of a second or third layer sees the map before that layer's stride, hence still the stage before it.
-        self.taps = Taps("head", ("layer1.0.relu1", "layer2.0.relu1", "layer3.0.relu1", "relu"))
+        self.taps = Taps(
+            "head",
+            ("conv1", "layer1", "layer2", "layer3"),
+            activations=("layer1.0.relu1", "layer2.0.relu1", "layer3.0.relu1", "relu"),
+            last_map="relu",
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.layer3(self.layer2(self.layer1(self.conv1(x))))

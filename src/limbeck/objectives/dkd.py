@@ -1,5 +1,7 @@
 """Decoupled knowledge distillation: how sure the teacher is of the label, and what it thinks of the other classes."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -66,6 +68,8 @@ class DKD(Objective):
         alpha, beta, temperature, standardise: as for `dkd`.
         warmup: share of the run over which the loss rises linearly to its full weight, 0 <= warmup; 20 of 240 epochs
             as published.
+        warmup_levels: the loss rises in so many equal jumps, at the start of each; 0 for smoothly. As published it
+            rises with every epoch, from 1/20 in the first on: 20 levels.
     """
 
     per_image = True
@@ -77,15 +81,17 @@ class DKD(Objective):
         beta: float = 8.0,
         temperature: float = 4.0,
         warmup: float = 20 / 240,
+        warmup_levels: int = 0,
         standardise: bool = False,
     ) -> None:
         super().__init__()
         check_positive("temperature", temperature)
         for name, value in {"alpha": alpha, "beta": beta, "warmup": warmup}.items():
             check_at_least(name, value, 0)
+        check_at_least("warmup_levels", warmup_levels, 0)
         self.alpha, self.beta = alpha, beta
         self.temperature = temperature
-        self.warmup = warmup
+        self.warmup, self.warmup_levels = warmup, warmup_levels
         self.standardise = standardise
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, progress: float = 1.0) -> Tensor:
@@ -98,4 +104,14 @@ class DKD(Objective):
             temperature=self.temperature,
             standardise=self.standardise,
         )
-        return loss if progress >= self.warmup else loss * (progress / self.warmup)
+        return loss * self._warmed(progress)
+
+    def _warmed(self, progress: float) -> float:
+        """Share of its full weight that the loss has."""
+        if progress >= self.warmup:
+            return 1.0
+        share = progress / self.warmup
+        if self.warmup_levels:
+            # A step that begins an epoch may come out a rounding error before it.
+            share = (math.floor(share * self.warmup_levels + 1e-6) + 1) / self.warmup_levels
+        return min(share, 1.0)

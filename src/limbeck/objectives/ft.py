@@ -77,23 +77,33 @@ class FT(Objective):
         factors: channels of the factor as a share of the teacher's, > 0.
         power, norm: as for `ft`.
         stage: which; -1, the deepest, as published.
-        preparing: share of the run's steps in which the paraphraser learns, at a fifth of the learning rate as
-            published; 0 <= share < 1, and with 0 it stays random.
+        preparing: share of the run's steps in which the paraphraser learns; 0 <= share < 1, and with 0 it stays
+            random.
+        preparing_rate: share of the learning rate that it learns at, > 0. As published at a rate of 0.01 for students
+            of the families ResNet and WideResNet, which is a fifth of theirs, and at the student's own for others.
     """
 
     def __init__(
-        self, *, factors: float = 0.5, power: int = 2, norm: int = 1, stage: int = -1, preparing: float = PREPARING
+        self,
+        *,
+        factors: float = 0.5,
+        power: int = 2,
+        norm: int = 1,
+        stage: int = -1,
+        preparing: float = PREPARING,
+        preparing_rate: float = 0.2,
     ) -> None:
         super().__init__()
         check_positive("factors", factors)
         check_count("power", power)
         check_count("norm", norm)
+        check_positive("preparing_rate", preparing_rate)
         self.factors = factors
         self.power, self.norm = power, norm
         self.stage = stage
         self.paraphraser: nn.Module = Unbuilt()
         self.translator: nn.Module = Unbuilt()
-        self.preparation = Preparation(self.rebuild, preparing, rate=0.2)
+        self.preparation = Preparation(self.rebuild, preparing, rate=preparing_rate)
 
     def build(self, setup: Setup) -> None:
         student = one_stage("ft", setup.student.stages, self.stage, "student").shape[1]

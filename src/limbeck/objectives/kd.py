@@ -35,7 +35,7 @@ class KD(Objective):
 
     Args:
         temperature: T > 0; 4 is the benchmarks' default.
-        standardise: compare standardised logits; published with temperature 2 and weight 9.
+        standardise: compare standardised logits; published with temperature 2 and weight 9 for most pairs of networks.
     """
 
     per_image = True

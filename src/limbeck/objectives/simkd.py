@@ -31,6 +31,9 @@ def simkd(student_stage: Tensor, teacher_stage: Tensor) -> Tensor:
 class SimKD(Objective):
     """`simkd` on the deepest stage, with a learned projector and a frozen copy of the teacher's head.
 
+    The stage is taken after its activation, as the teacher's head expects it; where stages are read before, as of Wide
+    ResNets, `last_map` is that one.
+
     As published the network that is taught, judged and saved is then the student's body with the projector and the
     teacher's head, at the cost of the projector. The student's own head is taught by other terms alone.
 
@@ -53,14 +56,22 @@ class SimKD(Objective):
         self.teacher_head: nn.Module = Unbuilt()
 
     def build(self, setup: Setup) -> None:
-        student, teacher = setup.student.stages[-1], setup.teacher.stages[-1]
+        student = _deepest(setup.student.stages, setup.student.last_map)
+        teacher = _deepest(setup.teacher.stages, setup.teacher.last_map)
         self.size = (teacher.shape[2], teacher.shape[3])
         channels = teacher.shape[1]
         self.projector = Projector(student.shape[1], max(1, channels // self.factor), channels)
         self.teacher_head = setup.frozen_head("simkd", inputs=channels)
 
-    def forward(self, student_stages: Stages, teacher_stages: Stages) -> Tensor:
-        student, teacher = same_size(student_stages[-1], teacher_stages[-1])
+    def forward(
+        self,
+        student_stages: Stages,
+        teacher_stages: Stages,
+        student_last_map: Tensor | None = None,
+        teacher_last_map: Tensor | None = None,
+    ) -> Tensor:
+        deepest = _deepest(student_stages, student_last_map), _deepest(teacher_stages, teacher_last_map)
+        student, teacher = same_size(*deepest)
         return simkd(self.projector(student), teacher)
 
     def taught(self, student: Classifier) -> Classifier:
@@ -69,3 +80,7 @@ class SimKD(Objective):
         assert isinstance(self.projector, Projector)
         assert isinstance(self.teacher_head, nn.Linear)
         return with_reused_head(student, self.projector, self.teacher_head, self.size)
+
+
+def _deepest(stages: Stages, last_map: Tensor | None) -> Tensor:
+    return stages[-1] if last_map is None else last_map

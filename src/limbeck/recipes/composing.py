@@ -7,7 +7,12 @@ Example:
       pair:
         small: {student: resnet20}   # laid over all of the above where `pair` is `small`
         large: {student: resnet56}
+      speed:
+        quick:
+          training: {epochs: 10}
+          pair: {large: {training: {epochs: 20}}}     # laid over everything where both are chosen
     pair: small
+    speed: quick
 """
 
 from collections.abc import Collection, Mapping
@@ -94,6 +99,8 @@ def made_by(folder: str | Path) -> str:
     for recipe, path in packaged_recipes().items() if place.parent == Path("runs") else ():
         if place.name == recipe:
             return f"limbeck run {recipe}"
+        if not place.name.startswith(f"{recipe}-"):
+            continue
         for choice, options in (load_recipe(path).get("choices") or {}).items():
             for option in options:
                 if place.name == f"{recipe}-{option}":
@@ -138,17 +145,37 @@ def chosen(content: dict[str, Any], origin: str, keys: Collection[str]) -> dict[
     for key in content.keys() - choices.keys() - set(keys):
         if near := closest(key, choices, 1):
             raise UserError(f"{origin}: unknown key {key!r}; did you mean {near[0]!r}?")
+    made: dict[str, str] = {}
+    together: list[tuple[str, Mapping[Any, Any]]] = []
     for name, options in choices.items():
         if name not in content:
             raise UserError(f"{origin} leaves `{name}` open; choose {_listing(options)}.")
         known = {str(key): changes or {} for key, changes in options.items()}
-        value = str(content.pop(name))
+        made[name] = value = str(content.pop(name))
         if value not in known:
             raise unknown_name(name, value, known, f"{origin} knows {_listing(known)}")
-        content = laid_over(content, known[value])
+        changes = dict(known[value])
+        together += [(other, changes.pop(other)) for other in choices if isinstance(changes.get(other), Mapping)]
+        content = laid_over(content, changes)
         if known[value] and isinstance(content.get("name"), str):
             content["name"] += f"-{value}"
+    for name, options in together:
+        content = laid_over(content, _of_both(name, options, made, choices, origin))
     return content
+
+
+def _of_both(
+    name: str, options: Mapping[Any, Any], made: Mapping[str, str], choices: Mapping[str, Any], origin: str
+) -> Mapping[str, Any]:
+    """What an option of another choice changes together with that of `name`."""
+    known = [str(one) for one in choices[name]]
+    for one in options:
+        if str(one) not in known:
+            raise unknown_name(name, str(one), known, f"{origin} knows {_listing(choices[name])}")
+    changes = {str(key): changes or {} for key, changes in options.items()}.get(made[name], {})
+    if not isinstance(changes, Mapping):
+        raise UserError(f"`choices` of {origin} must map each {name} to what it changes, got {changes!r}.")
+    return changes
 
 
 def _check_shape(choices: Any, origin: str, keys: Collection[str]) -> None:

@@ -55,7 +55,7 @@ class CacheSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    keep: Annotated[list[Literal["logits", "embedding", "stages"]], Field(min_length=1)] = ["logits"]
+    keep: Annotated[list[Literal["logits", "embedding", "stages", "last_map"]], Field(min_length=1)] = ["logits"]
     dtype: Literal["float16", "float32"] = "float16"
     top_k: Annotated[int, Field(ge=1)] | None = None
     limit: Annotated[str, BeforeValidator(_check_size)] = "4 GB"

@@ -178,7 +178,8 @@ class ViewCache:
         logits = here.get("logits")
         stages = tuple(values for name, values in here.items() if name.startswith("stages."))
         count = len(next(iter(here.values())))
-        return Outputs(torch.empty(count, 0) if logits is None else logits, here.get("embedding"), stages)
+        logits = torch.empty(count, 0) if logits is None else logits
+        return Outputs(logits, here.get("embedding"), stages, last_map=here.get("last_map"))
 
 
 def open_view_cache(
@@ -272,7 +273,7 @@ def _note(folder: Path, teacher: FrozenTeacher, images: ImageSet, views: Augment
 
 def _flatten(outputs: Outputs, want: Collection[str]) -> dict[str, Tensor]:
     """Output's name -> tensor, of what is wanted."""
-    named = {"logits": outputs.logits, "embedding": outputs.embedding}
+    named = {"logits": outputs.logits, "embedding": outputs.embedding, "last_map": outputs.last_map}
     flat = {name: value for name, value in named.items() if name in want and value is not None}
     stages = outputs.stages if "stages" in want else ()
     return flat | {f"stages.{number}": stage for number, stage in enumerate(stages)}
