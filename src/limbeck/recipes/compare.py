@@ -14,10 +14,11 @@ from limbeck.recipes.materials import Given, Materials, build_student
 from limbeck.recipes.plan import Cell, plan
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.results import collect
-from limbeck.recipes.run import gather, run
+from limbeck.recipes.run import gather, run, trainings
 from limbeck.recipes.schema import Recipe
 from limbeck.report import write_comparison_report
 from limbeck.training.checks import check_parts
+from limbeck.training.launcher import check_launcher
 from limbeck.training.progress import Progress, Silent
 from limbeck.training.record import RunRecord
 
@@ -50,6 +51,7 @@ def compare(
     progress = progress or Silent()
     cells = plan(recipe)
     described = recipe.model_dump(mode="json")
+    check_launcher(*(one for cell in cells for one in trainings(cell.recipe)), cpu=recipe.device == "cpu")
     if resume:
         _check_unchanged(cells, Path(folder))
     with RunRecord.open(folder, described, resume=resume, may_change=("compare", "summary"), renew=renewed) as record:

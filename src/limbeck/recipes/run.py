@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -29,10 +28,12 @@ from limbeck.recipes.names import build_criterion
 from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.schema import Recipe, StudentSettings
+from limbeck.training.launcher import check_launcher, make_accelerator
 from limbeck.training.loop import TrainingResult, fit
 from limbeck.training.processes import is_main_process
 from limbeck.training.progress import Progress, Silent
 from limbeck.training.record import RunRecord
+from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.select.budget import parse_budget
 from limbeck.transfer.select.galleries import save_gallery
 from limbeck.transfer.select.selection import Selection, select
@@ -87,7 +88,9 @@ def run(
     progress = progress or Silent()
     folder = Path(folder)
     described = recipe.model_dump(mode="json", exclude={"compare"})
-    with RunRecord.open(folder, described, resume=resume, writes=is_main_process(), renew=renewed) as record:
+    check_launcher(*trainings(recipe), cpu=recipe.device == "cpu")
+    writes = is_main_process(cpu=recipe.device == "cpu")
+    with RunRecord.open(folder, described, resume=resume, writes=writes, renew=renewed) as record:
         if record.finished:
             return read_run(folder, None if given is None else given.make_student)
         if materials is None:
@@ -142,6 +145,12 @@ def _unmet(recipe: Recipe, materials: Materials) -> dict[str, None]:
     except UserError as error:
         return {str(error): None}
     return {}
+
+
+def trainings(recipe: Recipe) -> list[TrainingSettings]:
+    """How a recipe trains its student and, if it does, its teacher."""
+    teacher = None if recipe.teacher is None else recipe.teacher.training
+    return [recipe.training, *([] if teacher is None else [teacher])]
 
 
 def teacher_recipe(recipe: Recipe) -> Recipe:
@@ -203,7 +212,7 @@ def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: 
             teacher=teacher,
             soft_labels=soft_labels if teacher is None else None,
             validation=materials.validation,
-            accelerator=Accelerator(cpu=recipe.device == "cpu"),
+            accelerator=make_accelerator(recipe.training, cpu=recipe.device == "cpu"),
             progress=progress,
         )
     chosen = _chosen_student(result)

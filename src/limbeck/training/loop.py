@@ -21,6 +21,7 @@ from limbeck.training.checkpoint import Checkpoint
 from limbeck.training.checks import check_parts, check_processes
 from limbeck.training.interruption import Interrupted, StopRequest, listening_for_stop
 from limbeck.training.journal import Journal
+from limbeck.training.launcher import check_accelerator, make_accelerator
 from limbeck.training.lesson import Lesson
 from limbeck.training.meeting import meet
 from limbeck.training.phases import Phases
@@ -88,16 +89,20 @@ def fit(
         teacher: left untouched; a private frozen copy answers.
         soft_labels: probabilities [N, K] aligned with `images`, in place of a teacher.
         validation: held-out labelled images that choose among the states of the run.
-        accelerator: where to run; by default the first GPU, or the CPU.
+        accelerator: where to run, without precision, accumulation or compilation of its own; by default the first GPU,
+            or the CPU.
         progress: who watches.
 
     Raises:
-        UserError: parts that do not fit together, before the first step; a loss that is not finite.
+        UserError: parts that do not fit together and variables of the environment that contradict `settings`, before
+            the first step; a loss that is not finite.
         Interrupted: Ctrl-C or SIGTERM; the state at that step is saved.
     """
     check_parts(student, images, objective, settings, teacher, soft_labels, validation)
     leave_at_exit()
-    accelerator = accelerator or Accelerator()
+    if accelerator is None:
+        accelerator = make_accelerator(settings)
+    check_accelerator(accelerator)
     check_processes(settings, accelerator.num_processes)
     device, total = accelerator.device, settings.total_steps(len(images))
     dtype, channels_last = _computing(settings, accelerator)

@@ -5,13 +5,19 @@ import gc
 from functools import cache
 
 from accelerate.state import PartialState
+from accelerate.utils import parse_flag_from_env
 from torch import distributed
 
 
-def is_main_process() -> bool:
-    """Whether this process writes what all of them make; joins their group where there are several."""
+def is_main_process(*, cpu: bool = False) -> bool:
+    """Whether this process writes what all of them make; joins their group where there are several.
+
+    Args:
+        cpu: whether they compute on the processor, as with `device: cpu` or ACCELERATE_USE_CPU.
+    """
     leave_at_exit()
-    return PartialState().is_main_process
+    # Without being told so, processes that have no GPU would each take themselves for the only one.
+    return PartialState(cpu=cpu or parse_flag_from_env("ACCELERATE_USE_CPU")).is_main_process
 
 
 @cache
