@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from limbeck.data.storage import image_digests
 from limbeck.errors import UserError
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
 from limbeck.models.fingerprint import fingerprint
@@ -60,14 +62,16 @@ def score_table(
         seed: of what is trained on the way.
         teacher: for criteria that ask one.
         folder: where networks that a criterion trains are kept.
-        workers: processes; more than one need Ray (`pip install limbeck[scale]`), on this machine or the cluster that
-            Ray is connected to, whose nodes must then share the disk of `path`.
+        workers: processes; more than one need Ray (`pip install limbeck[scale]`), on this machine, or on the cluster
+            that RAY_ADDRESS names or Ray is connected to. Its nodes must have limbeck, and share with this process,
+            under the same paths, the files of the images, limbeck's cache and the folder of `path`.
         shard: images at a time, rounded to whole batches; what a kill makes to be done again. By default a sixteenth
             of them, at most `MOST`.
         progress: who watches.
 
     Raises:
-        UserError: `path` exists, a criterion lacks what it needs, Ray is missing, or the parts are of other images.
+        UserError: `path` exists, a criterion lacks what it needs, Ray is missing, a worker does not see the same
+            images and folders, or the parts are of other images.
 
     Example:
         >>> score_table(lb.load("cifar10"), "scores.parquet", criteria=["entropy", "variance"])
@@ -101,10 +105,11 @@ def score_table(
     }
     asked = None if teacher is None else fingerprint(teacher)
     _claim(parts, {**about, "images": _identity(here), "shard": len(shards[0]), "teacher": asked})
-    make = _Maker(images, columns, means, parts, len(shards[0]))
+    make = _Maker(images, columns, means, parts, len(shards[0]), _seen(here))
+    shared = [parts / "plan.json", *([means.folder] if means.folder.exists() else [])]
     if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
-        run_shards(make, "add_up", _missing(parts, len(shards), "npy"), workers, watch, "average histogram")
-    run_shards(make, "score", _missing(parts, len(shards), "parquet"), workers, watch, "scoring")
+        run_shards(make, "add_up", _missing(parts, len(shards), "npy"), workers, watch, "average histogram", shared)
+    run_shards(make, "score", _missing(parts, len(shards), "parquet"), workers, watch, "scoring", shared)
     for number, criterion in enumerate(clusters.values()):
         watch.say(f"clusters of {criterion.name}")
         _keep_clusters(_clusters_file(parts, number), here, criterion, means)
@@ -173,12 +178,19 @@ class _Maker:
         means: Means,
         parts: Path,
         size: int,
+        seen: str,
     ) -> None:
         self.images = images
         self.rest = (columns, means, parts.absolute(), size)
+        self.seen = seen
 
     def __call__(self) -> Shards:
-        return Shards(self.images() if callable(self.images) else self.images, *self.rest)
+        images = self.images() if callable(self.images) else self.images
+        if _seen(images) != self.seen:
+            raise UserError(
+                f"the images that {images.name!r} names on {platform.node()} are others than where it began"
+            )
+        return Shards(images, *self.rest)
 
 
 def _check(criterion: Criterion, images: "ImageSet", means: Means) -> None:
@@ -210,6 +222,12 @@ def _identity(images: "ImageSet") -> str:
     if images.labels is not None:
         digest.update(images.labels.numpy().tobytes())
     return digest.hexdigest()
+
+
+def _seen(images: "ImageSet") -> str:
+    """Stands for ids, labels, and the pixels of the first and the last image."""
+    ends = images.gather(torch.tensor([0, len(images) - 1]))
+    return _identity(images) + image_digests(ends).numpy().tobytes().hex()
 
 
 def _claim(parts: Path, plan: dict[str, Any]) -> None:
