@@ -10,6 +10,7 @@ from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import judge
 from limbeck.evaluation.footprints import footprint
 from limbeck.objectives.sums import weighted_sum
+from limbeck.recipes.inputs import check_inputs, inputs_of
 from limbeck.recipes.materials import Given, Materials, build_student
 from limbeck.recipes.plan import Cell, plan
 from limbeck.recipes.reading import renewed
@@ -56,6 +57,8 @@ def compare(
         _check_unchanged(cells, Path(folder))
     with RunRecord.open(folder, described, resume=resume, may_change=("compare", "summary"), renew=renewed) as record:
         materials = gather(recipe, record.folder, progress, given)
+        begun = (record.folder / "networks.json").exists()
+        check_inputs(record, inputs_of(recipe, materials), progress, begun=begun)
         _check(recipe, materials)
         _describe(recipe, record, materials)
         _run_all(cells, record, materials, progress)

@@ -23,6 +23,7 @@ from limbeck.models.foreign import load_state
 from limbeck.models.weights import load as load_model
 from limbeck.models.weights import save as save_model
 from limbeck.objectives.sums import weighted_sum
+from limbeck.recipes.inputs import check_inputs, describe_images, inputs_of
 from limbeck.recipes.materials import Given, Materials, build_student, load_images_of, load_weights
 from limbeck.recipes.names import build_criterion
 from limbeck.recipes.plan import plan
@@ -35,6 +36,7 @@ from limbeck.training.progress import Progress, Silent
 from limbeck.training.record import RunRecord
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.select.budget import parse_budget
+from limbeck.transfer.select.features import check_installed
 from limbeck.transfer.select.galleries import save_gallery
 from limbeck.transfer.select.selection import Selection, select
 
@@ -134,13 +136,14 @@ def _rehearse(recipe: Recipe, materials: Materials) -> None:
 
 
 def _unmet(recipe: Recipe, materials: Materials) -> dict[str, None]:
-    """Why the budget of a recipe cannot be met, if it cannot."""
+    """Why no images can be chosen as a recipe says, if they cannot."""
     if recipe.select is None:
         return {}
     criterion = build_criterion(recipe.select.criterion)
     if criterion.needs_teacher and recipe.teacher is None:
         return {f"criterion {criterion.name!r} asks a teacher, and the recipe has none; give it a `teacher`.": None}
     try:
+        check_installed(criterion)
         parse_budget(recipe.select.budget).resolve(materials.train, per_class=criterion.per_class)
     except UserError as error:
         return {str(error): None}
@@ -198,7 +201,11 @@ def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | Non
 
 
 def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: Progress, inside: bool) -> RunResult:
+    begun = record.checkpoint.exists()
+    check_inputs(record, inputs_of(recipe, materials), progress, begun=begun)
     images, soft_labels, selection = _transfer_set(recipe, materials, progress)
+    if selection is not None:
+        check_inputs(record, {"transfer_set": describe_images(images)}, progress, begun=False)
     student = build_student(recipe.student, materials, seed=recipe.seed)
     teacher = materials.teacher if recipe.teacher is not None else None
     with _metering(record):

@@ -8,6 +8,7 @@ from limbeck.errors import UserError, unknown_name
 from limbeck.transfer.select.parts import (
     ALIASES,
     ALLOCATIONS,
+    IMPLEMENTATIONS,
     ORDERS,
     REPRESENTATIONS,
     SCORES,
@@ -185,8 +186,9 @@ class Criterion:
         return [f"{name}={self.option(name)}" for name in default if self.option(name) != default[name]]
 
     def described(self) -> dict[str, Any]:
-        """Its parts, for provenance."""
-        return asdict(self)
+        """Its parts, for provenance, and whose implementation it is where there are several, given or not."""
+        options = {name: self.option(name) for name in self.default_options if name == "implementation"}
+        return asdict(self) | {"options": {**self.options, **options}}
 
 
 _FAMILIES: dict[str, Mapping[str, Any]] = {
@@ -213,6 +215,8 @@ def _check_option(name: str, value: Any, default: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, kinds):
         what = {str: "a name", float: "a number"}.get(type(default), "a whole number")
         raise UserError(f"`{name}` of a criterion must be {what}, got {value!r}.")
+    if name == "implementation" and value not in IMPLEMENTATIONS:
+        raise unknown_name("`implementation` of a criterion:", str(value), IMPLEMENTATIONS)
     if isinstance(value, str):
         return
     least = _AT_LEAST.get(name, 1)

@@ -147,6 +147,9 @@ SCORES = {
 
 _CLUSTERS = {"clusters": None, "fewest": 10, "most": 30, "step": 2, "sample": 5000}
 
+IMPLEMENTATIONS = {"scikit-learn": "sklearn", "openTSNE": "openTSNE"}
+"""Whose t-SNE draws the map of a manifold, and the module that it is in; they give different maps."""
+
 _WHOLE = {
     "top-n": AllocationEntry("the n first of the whole set", "tn"),
     "k-means": AllocationEntry(
@@ -156,7 +159,7 @@ _WHOLE = {
         "clusters of a t-SNE map in turn, one image each time round",
         "ml",
         space="pixels",
-        options={"clusters": 100, "components": 2},
+        options={"clusters": 100, "components": 2, "implementation": "scikit-learn"},
     ),
     "coverage": AllocationEntry(
         "equally many of every stratum of the scores, the hardest left out",
