@@ -1,6 +1,5 @@
 """The verbs from Python, on objects or on names."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from limbeck.evaluation.probing import Probe
 from limbeck.evaluation.probing import probe as probe_classifier
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
+from limbeck.models.readiness import check_ready
 from limbeck.models.weights import load as load_model
 from limbeck.recipes.compare import compare as compare_recipe
 from limbeck.recipes.materials import Given, load_taught, network_folder
@@ -213,7 +213,7 @@ def _maker(student: Student) -> Callable[[int], Classifier] | None:
     if isinstance(student, str):
         return None
     if isinstance(student, Classifier):
-        return lambda seed: copy.deepcopy(student)
+        return lambda seed: student  # of which every run teaches a copy
     if isinstance(student, nn.Module):
         raise UserError(
             f"`student` must be a model's name, a Classifier or a function from a seed to one, got a bare "
@@ -233,12 +233,13 @@ def _name_of_images(images: ImageSet) -> str:
 
 def _name_of_student(student: Classifier | Callable[[int], Classifier]) -> str:
     if isinstance(student, Classifier):
-        return _name_of_network(student)
+        return _name_of_network(student, "student")
     return f"{FROM_PYTHON}{getattr(student, '__name__', type(student).__name__)}"
 
 
-def _name_of_network(network: Classifier) -> str:
+def _name_of_network(network: Classifier, who: str = "teacher") -> str:
     """Name and a hash of the weights, so that a run is never resumed with another network."""
+    check_ready(network, who)
     return f"{FROM_PYTHON}{network.name}#{fingerprint(network)[:12]}"
 
 

@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from limbeck.evaluation.prediction import device_of, evaluating
+from limbeck.models.shared_memory import own_memory
 
 if TYPE_CHECKING:
     from limbeck.models import Classifier
@@ -71,7 +72,7 @@ def _plain_attention() -> Iterator[None]:
 def size_on_disk(network: nn.Module) -> int:
     """Bytes of the network's state dict as `limbeck.models.save` writes it; tensors that share memory count once."""
     state = {(one.data_ptr(), one.shape, one.stride()): (name, one) for name, one in network.state_dict().items()}
-    return len(save({name: tensor.contiguous() for name, tensor in state.values()}, metadata={"format": "pt"}))
+    return len(save(own_memory(dict(state.values())), metadata={"format": "pt"}))
 
 
 def time_batch(classifier: nn.Module, shape: tuple[int, int, int], batch: int) -> dict[str, float | int]:

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
+from limbeck.models.readiness import is_finite
+from limbeck.models.shared_memory import load_tensors, names_that_share
 from limbeck.models.state_files import read_state, unnest
 from limbeck.models.taps import Tapped
 
@@ -46,13 +47,17 @@ def load_state(network: nn.Module, state: Mapping[str, Any] | str | Path, *, sou
     found = _strip(unnest(state, source), wanted, source)
     if isinstance(network, Tapped):
         found = _translate(found, wanted, network.benchmark_names)
+    # Files may hold tied weights once, under any of their names, as `safetensors.torch.save_model` writes them.
+    for name in [name for name in wanted if name not in found]:
+        known = [other for other in names_that_share(network, name) if other in found]
+        found |= {name: found[known[0]]} if known else {}
     found = _rename_head(found, wanted)
     # Files older than these counters lack them, and nothing that we run reads them.
     counters = {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")}
     found = counters | found
     _check_fit(found, wanted, source, name)
     check_finite(found, source)
-    network.load_state_dict(found)
+    load_tensors(network, found)
 
 
 def _strip(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -127,7 +132,7 @@ def _check_fit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source
 
 def check_finite(state: Mapping[str, Tensor], source: str) -> None:
     """Raises `UserError` naming the tensors that hold NaN or infinity."""
-    bad = [key for key, value in state.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
+    bad = [key for key, value in state.items() if not is_finite(value)]
     if bad:
         raise UserError(
             f"weights in {source!r} hold NaN or infinity in {_some(bad)}; the training that made them has diverged, or "

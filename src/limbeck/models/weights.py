@@ -42,8 +42,8 @@ def save(classifier: Classifier, folder: str | Path) -> None:
     if classifier.config is None:
         raise UserError(
             f"{classifier.name} was made outside limbeck, so no name rebuilds it; save its weights by "
-            "`safetensors.torch.save_file(classifier.network.state_dict(), path)` and, later, put them into a fresh "
-            "module by `load_state`."
+            "`safetensors.torch.save_model(classifier.network, path)` and, later, put them into a fresh module by "
+            "`load_state`."
         )
     if folder.exists() and not (
         folder.is_dir() and {one.name for one in folder.iterdir()} <= {CONFIG_FILE, WEIGHTS_FILE}

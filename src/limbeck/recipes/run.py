@@ -1,6 +1,5 @@
 """One run of a recipe: choose the images, teach the student on them, judge it, write everything down."""
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from limbeck.evaluation.prediction import predict
 from limbeck.files import atomic_path
 from limbeck.models.classifier import Classifier
 from limbeck.models.foreign import load_state
+from limbeck.models.shared_memory import load_tensors, own_memory, private_copy, shared_with
 from limbeck.models.weights import load as load_model
 from limbeck.models.weights import save as save_model
 from limbeck.objectives.sums import weighted_sum
@@ -107,6 +107,8 @@ def gather(recipe: Recipe, folder: Path, progress: Progress, given: Given | None
     materials = load_images_of(recipe, given)
     _rehearse(recipe, materials)
     if given.teacher is not None:
+        if given.make_student is not None and shared_with(given.make_student(recipe.seed), given.teacher):
+            progress.say("student and teacher have modules in common; a copy is taught, and the teacher stays as it is")
         return replace(materials, teacher=given.teacher)
     if recipe.teacher is None:
         return materials
@@ -267,8 +269,8 @@ def _transfer_set(
 def _chosen_student(result: TrainingResult) -> Classifier | None:
     if result.chosen is None:
         return None
-    chosen = copy.deepcopy(result.student)
-    chosen.load_state_dict(result.chosen.weights)
+    chosen = private_copy(result.student, "student")
+    load_tensors(chosen, result.chosen.weights)
     return chosen
 
 
@@ -278,9 +280,8 @@ def _save_student(student: Classifier, folder: Path) -> None:
         save_model(student, folder)
         return
     folder.mkdir(exist_ok=True)
-    weights = {name: value.detach().cpu().contiguous() for name, value in student.network.state_dict().items()}
     with atomic_path(folder / "model.safetensors") as temporary:
-        save_file(weights, temporary)
+        save_file(own_memory(student.network.state_dict()), temporary)
 
 
 def _load_student(folder: Path, make: Callable[[int], Classifier] | None) -> Classifier:

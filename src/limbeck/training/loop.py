@@ -14,11 +14,12 @@ from torch import Tensor
 from limbeck.data.image_set import ImageSet
 from limbeck.data.views import augmentation
 from limbeck.models.classifier import Classifier
+from limbeck.models.shared_memory import keeping_shared
 from limbeck.objectives.sums import WeightedSum
 from limbeck.randomness import derive_seed
 from limbeck.training.batches import BatchStream
 from limbeck.training.checkpoint import Checkpoint
-from limbeck.training.checks import check_parts, check_processes
+from limbeck.training.checks import check_learns, check_parts, check_processes
 from limbeck.training.interruption import Interrupted, StopRequest, listening_for_stop
 from limbeck.training.journal import Journal
 from limbeck.training.launcher import check_accelerator, make_accelerator
@@ -198,6 +199,7 @@ def _teach(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad()
+            check_learns(loss, step, list(terms))
             accelerator.backward(loss)
             if settings.clip_norm is not None:
                 accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
@@ -237,7 +239,8 @@ def _computing(settings: TrainingSettings, accelerator: Accelerator) -> tuple[to
 
 def _place(student: Classifier, device: torch.device, *, channels_last: bool, compile: bool) -> Classifier:
     """On the device, in the memory order and, if asked for, the compiled form that it is trained in."""
-    student.to(device, memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    with keeping_shared(student):
+        student.to(device, memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     if compile:
         student.network.compile()
     return student

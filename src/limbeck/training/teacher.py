@@ -1,6 +1,5 @@
 """The frozen teacher: asked, never taught."""
 
-import copy
 from collections.abc import Collection
 from typing import Self
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.models.classifier import Classifier, Outputs
+from limbeck.models.shared_memory import private_copy
 from limbeck.training.precision import autocast
 
 
@@ -38,7 +38,7 @@ class FrozenTeacher(nn.Module):
         compile: bool = False,
     ) -> None:
         super().__init__()
-        classifier = copy.deepcopy(classifier).to(device).requires_grad_(False).eval()
+        classifier = private_copy(classifier, "teacher").to(device).requires_grad_(False).eval()
         if channels_last:
             classifier = classifier.to(memory_format=torch.channels_last)
         self.classifier = classifier
