@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,35 @@ def test_settings_of_an_earlier_accelerator_are_said(teach: Run, monkeypatch: py
     monkeypatch.setitem(accelerator.state._shared_state, "_mixed_precision", "fp16")
     with pytest.raises(UserError, match=r"this process has an `Accelerator` of other settings already .* new one"):
         teach()
+
+
+@contextmanager
+def doubles() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("around", "message"),
+    [
+        (torch.no_grad, r"training needs gradients, got `torch\.no_grad`"),
+        (torch.inference_mode, r"training needs gradients, got `torch\.no_grad` or `torch\.inference_mode`"),
+        (lambda: torch.autocast("cpu", torch.bfloat16), r"got `torch\.autocast` around the training; leave it"),
+        (doubles, r"the default type of torch must be float32, got torch\.float64"),
+    ],
+)
+def test_what_a_program_sets_around_the_training_is_refused(
+    teach: Run, tmp_path: Path, around: Any, message: str
+) -> None:
+    recipe = parse_recipe(training())
+    with around(), pytest.raises(UserError, match=message):
+        teach()
+    with around(), pytest.raises(UserError, match=message):
+        run(recipe, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_shapes_numbers_is_written_down(teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ what is trained: gradients that are divided, another precision, weights that are
 import os
 from collections.abc import Mapping
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import GradientAccumulationPlugin
 
@@ -47,7 +48,10 @@ def check_launcher(
         trainings: of a run, or of all runs of a comparison.
         cpu: whether the recipe has `device: cpu`.
         environment: where the variables are; an empty value counts as none.
+
+    See `check_torch`, too.
     """
+    check_torch()
     given = {name: value.strip() for name, value in environment.items() if value.strip()}
     wrong = [
         f"{name} must be {'false or true' if allowed is _FLAG else allowed[0]}, got {given[name]!r}: {advice}"
@@ -90,7 +94,8 @@ def make_accelerator(settings: TrainingSettings, *, cpu: bool = False) -> Accele
 
 
 def check_accelerator(accelerator: Accelerator) -> None:
-    """Raises a UserError for one that would change what is trained."""
+    """Raises a UserError for one that would change what is trained, and see `check_torch`."""
+    check_torch()
     wrong = []
     steps, plugin = accelerator.gradient_accumulation_steps, accelerator.state.dynamo_plugin
     backend = "no" if plugin is None else plugin.backend.value.lower()
@@ -108,6 +113,23 @@ def check_accelerator(accelerator: Accelerator) -> None:
         raise UserError(
             f"the `Accelerator` asks for another training than the settings. {'. '.join(wrong)}. Make it with these "
             "values, without ACCELERATE_... variables that ask for others."
+        )
+
+
+def check_torch() -> None:
+    """Raises a UserError where a program has set all of torch to what no training can bear or no recipe says."""
+    if torch.is_inference_mode_enabled() or not torch.is_grad_enabled():
+        raise UserError(
+            "training needs gradients, got `torch.no_grad` or `torch.inference_mode` around it; leave them."
+        )
+    if any(torch.is_autocast_enabled(device) for device in ("cpu", "cuda")):
+        raise UserError(
+            "`training.precision` says what is computed in, got `torch.autocast` around the training; leave it."
+        )
+    if torch.get_default_dtype() != torch.float32:
+        raise UserError(
+            f"the default type of torch must be float32, got {torch.get_default_dtype()}; "
+            "`torch.set_default_dtype(torch.float32)` sets it."
         )
 
 
