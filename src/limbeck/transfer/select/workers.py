@@ -7,7 +7,7 @@ import platform
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -206,18 +206,32 @@ def _connected(ray: Any, workers: int) -> Iterator[bool]:
             ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
         else:
             _knock(address)
+            _show_token(address)
             ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError, ImportError) as error:
         if address == "local":
             raise
         raise UserError(
             f"RAY_ADDRESS names a cluster that cannot be joined, {address!r} ({type(error).__name__}: {error}); "
-            "start it (`ray start --head`), or unset RAY_ADDRESS to work on this machine."
+            "start it (`ray start --head`), set RAY_AUTH_MODE=token if it asks for one, or unset RAY_ADDRESS to work "
+            "on this machine."
         ) from error
     try:
         yield address != "local"
     finally:
         ray.shutdown()
+
+
+def _show_token(address: str) -> None:
+    """Has Ray show this user's token, if there is one, to a cluster on this machine, which then asks for it.
+
+    `ray start` does the same by itself, joining by an address does not.
+    """
+    if address.startswith(("127.0.0.1:", "localhost:", "[::1]:")):
+        with suppress(ImportError):  # older ones have no tokens
+            from ray._private.authentication import authentication_token_setup as tokens
+
+            tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def _knock(address: str) -> None:
