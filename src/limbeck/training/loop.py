@@ -240,7 +240,7 @@ def _computing(settings: TrainingSettings, accelerator: Accelerator) -> tuple[to
 def _place(student: Classifier, device: torch.device, *, channels_last: bool, compile: bool) -> Classifier:
     """On the device, in the memory order and, if asked for, the compiled form that it is trained in."""
     with keeping_shared(student):
-        student.to(device, memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+        student.to(device).to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     if compile:
         student.network.compile()
     return student
