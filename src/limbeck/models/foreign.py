@@ -48,9 +48,9 @@ def load_state(network: nn.Module, state: Mapping[str, Any] | str | Path, *, sou
     if isinstance(network, Tapped):
         found = _translate(found, wanted, network.benchmark_names)
     # Files may hold tied weights once, under any of their names, as `safetensors.torch.save_model` writes them.
-    for name in [name for name in wanted if name not in found]:
-        known = [other for other in names_that_share(network, name) if other in found]
-        found |= {name: found[known[0]]} if known else {}
+    for key in [key for key in wanted if key not in found]:
+        known = [other for other in names_that_share(network, key) if other in found]
+        found |= {key: found[known[0]]} if known else {}
     found = _rename_head(found, wanted)
     # Files older than these counters lack them, and nothing that we run reads them.
     counters = {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")}

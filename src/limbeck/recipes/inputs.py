@@ -55,7 +55,7 @@ def check_inputs(record: RunRecord, inputs: Inputs, progress: Progress, *, begun
     """Writes `inputs` into the folder of `record` where they are not known there, and compares those that are.
 
     Args:
-        record: open.
+        record: open, and one that writes.
         inputs: any of them.
         progress: told where nothing is known of a run that has begun, as an earlier version left it.
         begun: whether the folder holds more than intentions.
@@ -63,8 +63,6 @@ def check_inputs(record: RunRecord, inputs: Inputs, progress: Progress, *, begun
     Raises:
         UserError: something else stands behind the same names now.
     """
-    if not record.writes:
-        return
     known = record.read(INPUTS_FILE)
     if known is None and begun:
         progress.say(

@@ -203,10 +203,10 @@ def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | Non
 
 
 def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: Progress, inside: bool) -> RunResult:
-    begun = record.checkpoint.exists()
-    check_inputs(record, inputs_of(recipe, materials), progress, begun=begun)
+    if record.writes:
+        check_inputs(record, inputs_of(recipe, materials), progress, begun=record.checkpoint.exists())
     images, soft_labels, selection = _transfer_set(recipe, materials, progress)
-    if selection is not None:
+    if selection is not None and record.writes:
         check_inputs(record, {"transfer_set": describe_images(images)}, progress, begun=False)
     student = build_student(recipe.student, materials, seed=recipe.seed)
     teacher = materials.teacher if recipe.teacher is not None else None
