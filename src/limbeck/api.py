@@ -48,7 +48,8 @@ def distill(
 
     Args:
         teacher: a classifier, weights by name or path, or a run folder; None learns from labels or soft labels alone.
-        student: a model's name, a classifier to go on from, or a function from a seed to a fresh classifier.
+        student: a model's name, a classifier to go on from, or a function from a seed to a fresh classifier; what is
+            handed over stays as it is, and a copy is taught.
         images: an image set, a transfer set or its folder (whose soft labels stand in for a teacher), or a data set's
             name.
         out: the run folder, new unless `resume` is given.
