@@ -41,7 +41,7 @@ def whole_factors(student_factor: Tensor, teacher_factor: Tensor, *, norm: int =
         teacher_factor: [B, C, H', W'], from the paraphraser; receives no gradient. The larger is pooled.
         norm: of the differences, >= 1.
 
-    Source: as for `ft`, equation 4, in the scale of https://github.com/Jangho-Kim/Factor-Transfer-pytorch.
+    Source: as for `ft`; the mean, and not the sum, as in https://github.com/Jangho-Kim/Factor-Transfer-pytorch.
 
     Example:
         >>> whole_factors(torch.ones(1, 1, 2, 2), torch.eye(2).expand(1, 1, 2, 2))

@@ -178,6 +178,25 @@ def test_coverage_leaves_out_no_more_than_the_budget_allows():
     assert len(selection.ids.unique()) == 35
 
 
+@pytest.mark.parametrize(("budget", "hardest"), [(0.04, 15), (5, 15), (6, 10), (0.2, 10), (11, 0), (50, 0)])
+@pytest.mark.parametrize("allocation", ["coverage", "coverage-per-class"])
+def test_coverage_leaves_out_what_the_authors_leave_out_at_its_budget(allocation, budget, hardest):
+    """30 % where a tenth is kept, 20 % where a fifth is; of one class, it is the same within it."""
+    selection = select(natural(50, classes=1), criterion=by(allocation), budget=budget)
+    worst = selection.scores.argsort(descending=True)[:hardest]
+    assert not selection.chosen[worst].any()
+    assert len(set(selection.groups[worst].tolist())) == (hardest > 0)
+    beyond = selection.groups == selection.groups[worst[0]] if hardest else torch.zeros(50, dtype=torch.bool)
+    assert int(beyond.sum()) == hardest
+
+
+def test_a_random_order_has_no_hardest():
+    images = natural(50)
+    selection = select(images, criterion=by("coverage", "random"), budget=5)
+    assert selection.criterion.option("cutoff") == 0
+    assert len(selection.ids) == 5
+
+
 def test_strata_are_of_equal_width():
     assert strata(torch.tensor([0.0, 0.1, 0.5, 0.74, 1.0]), 4).tolist() == [0, 0, 2, 2, 3]
     assert strata(torch.ones(3), 4).tolist() == [0, 0, 0]

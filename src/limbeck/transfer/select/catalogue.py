@@ -135,7 +135,10 @@ class Criterion:
     def default_options(self) -> dict[str, Any]:
         """Every option that its parts have, with its default."""
         parts = (ALLOCATIONS[self.allocation], SCORES[self.score], *map(REPRESENTATIONS.get, self.represented))
-        return {name: value for part in parts if part is not None for name, value in part.options.items()}
+        known = {name: value for part in parts if part is not None for name, value in part.options.items()}
+        if "cutoff" in known and self.order == "random":
+            known["cutoff"] = 0.0  # a random order knows no hardest
+        return known
 
     def option(self, name: str) -> Any:
         """Its value, or the default; None for an option that no part has."""
@@ -209,6 +212,7 @@ def has_options(options: Mapping[str, Any]) -> str:
 
 
 def _check_option(name: str, value: Any, default: Any) -> None:
+    default = 0.0 if name == "cutoff" else default  # which has a default for every budget
     kinds = {str: str, float: (int, float)}.get(type(default), int)
     if isinstance(value, bool) or not isinstance(value, kinds):
         what = {str: "a name", float: "a number"}.get(type(default), "a whole number")

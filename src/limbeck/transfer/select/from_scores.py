@@ -20,6 +20,7 @@ from limbeck.transfer.select.budget import Budget, parse_budget
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
 from limbeck.transfer.select.clusters import GROUPS
 from limbeck.transfer.select.kept_scores import ScoreTable
+from limbeck.transfer.select.parts import left_out
 from limbeck.transfer.select.radix import Keys, Thresholds, smallest, sortable
 from limbeck.transfer.select.scores import uniform53
 from limbeck.transfer.select.summaries import Summary, summarise
@@ -306,7 +307,7 @@ def _first_of_each(
 def _coverage(rows: _Rows, n: int, criterion: Criterion) -> tuple[Thresholds, Read]:
     """As `allocation.coverage`: cut off the hardest, find the strata, draw from each."""
     total = len(rows.table)
-    hardest = min(int(criterion.option("cutoff") * total), total - n)
+    hardest = left_out(criterion.option("cutoff"), total, n)
     cut = smallest(lambda: (keys for keys, _ in rows.all_together()), np.array([hardest]), np.array([total]))
     lowest, highest = np.inf, -np.inf
     for keys, scores in rows.all_together():
