@@ -77,7 +77,7 @@ def test_the_same_images_as_from_memory(tmp_path, monkeypatch, allocation, cutof
     if score == "random":
         from limbeck.transfer.select.scores import uniform53
 
-        scores = uniform53(torch.from_numpy(ids), 5, "random").numpy()
+        scores = uniform53(torch.from_numpy(ids), 5, criterion.stream("random")).numpy()
     tensors = torch.from_numpy(scores), torch.from_numpy(ids), torch.from_numpy(labels)
     for budget in (4, 50, "20%", "11/class", 300):
         chosen = select_from_scores(table, criterion=criterion, budget=budget, seed=5)

@@ -19,17 +19,17 @@ from limbeck.transfer.select.parts import left_out
 from limbeck.transfer.select.scores import uniform53
 
 
-def rank(scores: Tensor, ids: Tensor, order: Order = "highest", *, seed: int = 0) -> Tensor:
+def rank(scores: Tensor, ids: Tensor, order: Order = "highest", *, seed: int = 0, stream: str = "order") -> Tensor:
     """Positions by score, equal scores by ascending id: the same images in whatever order the set stores them.
 
     Args:
         scores: `[N]`, finite.
         ids: int64 `[N]`, distinct.
         order: which end comes first; "random" is any order, whatever the scores.
-        seed: of the random order.
+        seed, stream: of the random order, see `Criterion.stream`.
     """
     by_id = ids.argsort()
-    keys = uniform53(ids, seed, "order") if order == "random" else scores
+    keys = uniform53(ids, seed, stream) if order == "random" else scores
     return by_id[keys[by_id].argsort(stable=True, descending=order == "highest")]
 
 
@@ -115,7 +115,7 @@ def coverage(ranked: Ranked, n: int) -> Allocated:
     """
     hardest = left_out(ranked.options["cutoff"], len(ranked), n)
     groups = strata(ranked.scores[hardest:], ranked.options["strata"])
-    drawn = rank(ranked.scores[hardest:], ranked.ids[hardest:], "random", seed=ranked.seed)
+    drawn = rank(ranked.scores[hardest:], ranked.ids[hardest:], "random", seed=ranked.seed, stream="coverage")
     rows = top_n_per_group(drawn, n, groups).sort().values + hardest
     whole = torch.full((len(ranked),), int(groups.max()) + 1)
     whole[hardest:] = groups

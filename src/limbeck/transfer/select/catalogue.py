@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.transfer.select.parts import (
@@ -186,6 +186,14 @@ class Criterion:
         """Options of some parts that are not the default, as "name=value"."""
         default = {name: value for part in parts for name, value in part.options.items()}
         return [f"{name}={self.option(name)}" for name in default if self.option(name) != default[name]]
+
+    def stream(self, kind: Literal["random", "order"]) -> str:
+        """Names the random numbers of a random score or order.
+
+        Every allocation has its own, so that random and class-balanced random images of one seed are two controls, and
+        not one of them twice.
+        """
+        return kind if self.allocation == "top-n" else f"{kind}/{self.allocation}"
 
     def described(self) -> dict[str, Any]:
         """Its parts, for provenance."""

@@ -225,7 +225,7 @@ class _Rows:
         columns = ["id", *more] if random else ["id", self.criterion.column, *more]
         for batch in self.table.batches(*columns):
             ids = batch["id"]
-            scores = self.uniform(ids, "random") if random else batch[self.criterion.column]
+            scores = self.uniform(ids, self.criterion.stream("random")) if random else batch[self.criterion.column]
             if not np.isfinite(scores).all():
                 first = ids[~np.isfinite(scores)][0]
                 raise UserError(
@@ -243,11 +243,11 @@ class _Rows:
     def keys(self, ids: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """uint64 `[B]`, smallest for the most preferred."""
         if self.criterion.order == "random":
-            return sortable(self.uniform(ids, "order"), descending=False)
+            return sortable(self.uniform(ids, self.criterion.stream("order")), descending=False)
         return sortable(scores, descending=self.criterion.order == "highest")
 
-    def uniform(self, ids: np.ndarray, purpose: str) -> np.ndarray:
-        return uniform53(_tensor(ids), self.seed, purpose).numpy()
+    def uniform(self, ids: np.ndarray, stream: str) -> np.ndarray:
+        return uniform53(_tensor(ids), self.seed, stream).numpy()
 
 
 def _tensor(array: np.ndarray) -> Tensor:
@@ -321,7 +321,7 @@ def _coverage(rows: _Rows, n: int, criterion: Criterion) -> tuple[Thresholds, Re
         for keys, scores in rows.all_together():
             strata = stratum_of(_tensor(scores), low, high, count).numpy()
             strata[cut.chosen(*keys)] = -1
-            yield (strata, sortable(rows.uniform(keys[2], "order"), descending=False), keys[2]), scores
+            yield (strata, sortable(rows.uniform(keys[2], "coverage"), descending=False), keys[2]), scores
 
     sizes = np.zeros(count, dtype=np.int64)
     for (strata, _, _), _ in read():

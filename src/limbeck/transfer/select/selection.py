@@ -189,7 +189,7 @@ def allocate(
     seed: int,
 ) -> tuple[Tensor, Tensor | None]:
     """Positions int64 `[n]` of the chosen images, most preferred first, and the group `[N]` of every image, if any."""
-    ranking = rank(scores, ids, criterion.order, seed=seed)
+    ranking = rank(scores, ids, criterion.order, seed=seed, stream=criterion.stream("order"))
 
     def ranked_features() -> Tensor:
         assert features is not None, "allocations that measure distances are given features"
