@@ -45,6 +45,11 @@ class TableSelection:
         table: where the scores are.
         ids: int64 `[n]`, of the chosen images in the order of the table.
         criterion, budget, seed: how.
+
+    Example:
+        >>> chosen = select_from_scores("scores.parquet", criterion="variance", budget="10/class")
+        >>> chosen.count
+        100
     """
 
     table: ScoreTable
@@ -137,6 +142,8 @@ def select_from_scores(
 
     Example:
         >>> select_from_scores("scores.parquet", criterion="entropy", budget="10%").to_parquet("chosen.parquet")
+        >>> len(lb.transfer.select.ScoreTable("chosen.parquet"))
+        20
     """
     table = table if isinstance(table, ScoreTable) else ScoreTable(table)
     criterion, budget = find_criterion(criterion), parse_budget(budget)

@@ -45,6 +45,10 @@ def score_images(
 
     Raises:
         UserError: a score is not finite.
+
+    Example:
+        >>> score_images(images, lb.Criterion(score="variance")).shape
+        torch.Size([200])
     """
     means = Means(seed=seed) if means is None else means
     if ENTRIES[criterion.score].trains:

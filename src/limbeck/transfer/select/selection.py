@@ -45,6 +45,11 @@ class Selection:
         groups: int64 `[N]` in the same order: the cluster or stratum of each image; None where there are none.
         criterion, budget, seed: how they were chosen.
         source: name of the set they were chosen from.
+
+    Example:
+        >>> selection = select(images, criterion="variance", budget=20)
+        >>> len(selection.ids), int(selection.chosen.sum()), len(selection.scores)
+        (20, 20, 200)
     """
 
     positions: Tensor
@@ -144,8 +149,9 @@ def select(
             missing.
 
     Example:
-        >>> images = lb.load("cifar10")
-        >>> transfer_set = lb.select(images, criterion="entropy", budget="10%").transfer_set(images)
+        >>> transfer_set = select(images, criterion="entropy", budget="10%").transfer_set(images)
+        >>> len(transfer_set.images)
+        20
     """
     criterion, budget = find_criterion(criterion), parse_budget(budget)
     check_seed(seed)
