@@ -51,10 +51,13 @@ def test_budgets_go_up_by_the_images_they_mean(budgets: list, images: int, class
 
 
 def test_size_by_the_catalogue_and_order_as_written_where_it_says_nothing() -> None:
-    recipe = comparison(budgets=["10%", "2/class", 50])
-    assert labels(plan(read_recipe(recipe))) == ["10 %", "2/class", "50 images", "all"]  # some of the classes alone
-    recipe["data"]["train"] = "digits"  # 1,437, less 30 for validation: 141, 20 and 50 images
+    recipe = comparison(budgets=["10%", 50, "2/class"])
+    # Three classes of about 431 digits, less 30 for validation: 40, 50 and 6 images.
+    assert labels(plan(read_recipe(recipe))) == ["2/class", "10 %", "50 images", "all"]
+    recipe["data"]["train"] = "digits"  # 1,437, less 30: 141, 50 and 20 images
     assert labels(plan(read_recipe(recipe))) == ["2/class", "50 images", "10 %", "all"]
+    recipe["data"]["train"] = {"name": "digits", "label_column": "other"}  # of who knows how many classes
+    assert labels(plan(read_recipe(recipe))) == ["10 %", "50 images", "2/class", "all"]
 
 
 def test_every_run_takes_the_same_steps_and_its_own_images() -> None:

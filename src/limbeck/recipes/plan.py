@@ -76,14 +76,18 @@ def _in_order(budgets: list[Budget], images: int | None, classes: int | None) ->
 
 
 def _published_size(recipe: Recipe) -> tuple[int | None, int | None]:
-    """Images to choose from and classes of a named data set, as far as the catalogue knows."""
+    """Images to choose from and classes of a named data set, as far as the catalogue knows.
+
+    Some of its classes are taken to have their share of the images, which is near enough to order budgets by.
+    """
     source, held_out = recipe.data.train, recipe.data.validation
     info = DATASETS.get(source.name)
     split = None if info is None else info.splits.get(source.split or "train")
-    if info is None or split is None or split.images is None or source.classes or source.label_column:
+    if info is None or split is None or split.images is None or source.label_column:
         return None, None
-    images = split.images - (round(held_out * split.images) if isinstance(held_out, float) else held_out)
-    return images, info.num_classes
+    classes = len(source.classes or ()) or info.num_classes
+    images = split.images * classes // info.num_classes
+    return images - (round(held_out * images) if isinstance(held_out, float) else held_out), classes
 
 
 def _cells(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget]) -> list[Cell]:
