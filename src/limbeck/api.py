@@ -67,8 +67,9 @@ def distill(
 
     Example:
         >>> images, test = lb.load("digits"), lb.load("digits", "test")
-        >>> result = lb.distill("runs/teacher", "convnet_d3", images, test=test, out="runs/one", epochs=5)
-        >>> result.evaluation.top1
+        >>> result = lb.distill("runs/teacher", student, images, test=test, out="runs/one", steps=20, views="none")
+        >>> result.evaluation.n, result.cost["teacher_passes"]
+        (360, 1280)
     """
     if isinstance(images, TransferSet):
         pool, soft_labels = images.images, images.soft_labels
@@ -123,8 +124,10 @@ def compare(
         UserError: whatever is known to be wrong before the first run.
 
     Example:
-        >>> results = lb.compare("digits-demo", out="runs/demo", overrides=["compare.budgets=[50]"])
-        >>> results["table"][0]["mean"]
+        >>> quick = ["compare.budgets=[50]", "compare.seeds=[0]", "training.steps=2", "latency=false"]
+        >>> results = lb.compare("digits-demo", teacher=teacher, out="runs/quick", overrides=quick)
+        >>> [row["arm"] for row in results["table"]]
+        ['entropy', 'random', 'balanced-random', 'no-teacher', 'full', 'full-no-teacher']
     """
     told = read_recipe(recipe, overrides)
     asked = _teacher(teacher)
@@ -172,8 +175,10 @@ def probe(
         UserError: see `limbeck.evaluation.probe`.
 
     Example:
-        >>> lb.probe("runs/student", "stl10").mean_top1
-        >>> lb.probe(lb.models.untrained(student), "stl10").mean_top1  # what the architecture alone is good for
+        >>> found = lb.probe("runs/teacher", "digits", hold_out=0.2)
+        >>> alone = lb.probe(lb.models.untrained(student), "digits", hold_out=0.2)  # what the architecture gives
+        >>> 0 < alone.mean_top1 <= 1
+        True
     """
     for argument, given in (("train", train), ("test", test)):
         if given is not None and not isinstance(given, str | Path):

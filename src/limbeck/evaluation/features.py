@@ -53,8 +53,8 @@ def features(
         UserError: the classifier has no tap for its embedding, or a feature is not finite.
 
     Example:
-        >>> features(classifier, lb.load("digits", "test")).shape
-        torch.Size([360, 64])
+        >>> features(student, lb.load("digits", "test")).shape
+        torch.Size([360, 8])
     """
     options = {"size": size, "batch_size": batch_size, "precision": precision, "device": device, "progress": progress}
     found = observe(classifier, images, ("embedding",), **options).embedding

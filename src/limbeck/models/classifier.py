@@ -41,8 +41,10 @@ class Classifier(nn.Module):
         UserError: on lengths that do not match, `std` not > 0, and taps that name no module (when first read).
 
     Example:
-        >>> classifier = limbeck.models.zoo("resnet20", num_classes=10)
+        >>> classifier = lb.create("resnet20", num_classes=10)
         >>> outputs = classifier(torch.rand(2, 3, 32, 32), want=("logits", "embedding", "stages"))
+        >>> outputs.embedding.shape, len(outputs.stages)
+        (torch.Size([2, 64]), 4)
     """
 
     mean: Tensor
@@ -114,9 +116,9 @@ class Classifier(nn.Module):
         With `torch.compile`, open it before the first pass and keep it open: a pass that opens it runs uncompiled.
 
         Example:
-            >>> with classifier.tapping(("logits", "stages")):
-            ...     for images in batches:
-            ...         outputs = classifier(images, want=("logits", "stages"))
+            >>> with student.tapping(("logits", "stages")):
+            ...     for batch in torch.rand(6, 1, 8, 8).split(2):
+            ...         outputs = student(batch, want=("logits", "stages"))
         """
         check_want(want)
         before = self._recorder

@@ -35,7 +35,9 @@ def load_state(network: nn.Module, state: Mapping[str, Any] | str | Path, *, sou
         UserError: an unreadable file; missing, unexpected or mis-shaped tensors; numbers that are not finite.
 
     Example:
-        >>> load_state(create("resnet20_option_a", num_classes=10), "resnet20-12fca82f.th")
+        >>> torch.save(lb.create("resnet8", num_classes=10, seed=1).network.state_dict(), "other.pth")
+        >>> network = lb.create("resnet8", num_classes=10)
+        >>> load_state(network, "other.pth")
     """
     name = network.name if isinstance(network, Classifier) else type(network).__name__
     network = network.network if isinstance(network, Classifier) else network

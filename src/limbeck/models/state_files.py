@@ -32,8 +32,9 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         UserError: no such file, another kind of file, a damaged one, one that needs pickle, one without weights.
 
     Example:
-        >>> list(read_state("resnet20-12fca82f.th"))[:1]
-        ['module.conv1.weight']
+        >>> torch.save({"state_dict": student.network.state_dict()}, "student.pth")
+        >>> list(read_state("student.pth"))[:1]
+        ['layers.0.0.weight']
     """
     path = Path(path)
     if not path.is_file():

@@ -36,7 +36,9 @@ def save(classifier: Classifier, folder: str | Path) -> None:
             something else; the disk is full or forbidden.
 
     Example:
-        >>> save(student, "students/resnet20")
+        >>> save(student, "students/small")
+        >>> sorted(one.name for one in Path("students/small").iterdir())
+        ['config.json', 'model.safetensors']
     """
     folder = Path(folder)
     if classifier.config is None:
@@ -100,8 +102,12 @@ def load(
         UserError: nothing of that name, weights that do not fit, and whatever `create` and `load_state` raise.
 
     Example:
-        >>> teacher = load("cifar10-resnet56")
-        >>> teacher = load("wrn.pth", model="wrn_40_2", num_classes=100, mean=(0.5,) * 3, std=(0.25,) * 3)
+        >>> save(student, "students/other")
+        >>> load("students/other").name
+        'convnet_d3'
+        >>> torch.save(lb.create("resnet8", num_classes=100).network.state_dict(), "resnet8.pth")
+        >>> load("resnet8.pth", model="resnet8", num_classes=100, mean=(0.5,) * 3, std=(0.25,) * 3).num_classes
+        100
     """
     given: dict[str, Any] = {
         "num_classes": num_classes,

@@ -59,6 +59,8 @@ def create(
 
     Example:
         >>> student = create("convnet_d3", num_classes=10, channels=1, input_size=28, norm="batch")
+        >>> student(torch.rand(2, 1, 28, 28)).logits.shape
+        torch.Size([2, 10])
     """
     name = canonical(name)
     common: dict[str, Any] = {
@@ -111,7 +113,12 @@ def create_timm(
 
 
 def untrained(classifier: Classifier, *, seed: int = 0) -> Classifier | None:
-    """The same network with fresh weights in eval mode, as a control; None for one that no name rebuilds."""
+    """The same network with fresh weights in eval mode, as a control; None for one that no name rebuilds.
+
+    Example:
+        >>> untrained(student, seed=1).name
+        'convnet_d3'
+    """
     if classifier.config is None:
         return None
     options = {key: value for key, value in classifier.config["options"].items() if key != "pretrained"}
@@ -155,7 +162,11 @@ def wrap(
         UserError: a path that the module does not have, lengths that do not match.
 
     Example:
-        >>> teacher = wrap(module, num_classes=10, input_size=32, mean=(0.5,) * 3, std=(0.25,) * 3, embedding="fc")
+        >>> layers = [torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(7200, 10)]
+        >>> module = torch.nn.Sequential(*layers)
+        >>> teacher = wrap(module, num_classes=10, input_size=32, mean=(0.5,) * 3, std=(0.25,) * 3, embedding="3")
+        >>> teacher(torch.rand(2, 3, 32, 32), want=("embedding",)).embedding.shape
+        torch.Size([2, 7200])
     """
     taps = Taps(embedding, tuple(stages))
     check_taps(module, taps)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import judge
 from limbeck.evaluation.footprints import footprint
@@ -61,6 +62,7 @@ def compare(
         check_inputs(record, inputs_of(recipe, materials), progress, begun=begun)
         _check(recipe, materials)
         _describe(recipe, record, materials)
+        cells = plan(recipe, len(materials.train), _filled_classes(materials.train))
         _run_all(cells, record, materials, progress)
         results = collect(record.folder, recipe)
         record.write("results.json", results)
@@ -155,10 +157,16 @@ def _describe(recipe: Recipe, record: RunRecord, materials: Materials) -> None:
             },
             "student": {"name": student.name, "footprint": footprint(student, shape, latency=recipe.latency)},
             "train_images": len(materials.train),
+            "train_classes": _filled_classes(materials.train),
             "validation_images": 0 if materials.validation is None else len(materials.validation),
             "test_images": len(test),
         },
     )
+
+
+def _filled_classes(images: ImageSet) -> int:
+    """Classes that have images."""
+    return images.num_classes if images.labels is None else int(images.class_counts().count_nonzero())
 
 
 def _keep_gallery(cell: Cell, record: RunRecord) -> None:

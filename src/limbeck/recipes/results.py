@@ -25,14 +25,16 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         of.
     """
     folder = Path(folder)
-    runs = [_run_row(folder, cell) for cell in plan(recipe)]
+    networks = json.loads((folder / "networks.json").read_text())
+    cells = plan(recipe, networks["train_images"], networks.get("train_classes"))
+    runs = [_run_row(folder, cell) for cell in cells]
     table = [_table_row(rows) for rows in _grouped(runs)]
     return {
         "name": recipe.name,
         "created": datetime.now(UTC).isoformat("T", "seconds"),
         "metric": "top1",
         "baseline": None if recipe.compare is None else recipe.compare.baseline,
-        **json.loads((folder / "networks.json").read_text()),
+        **networks,
         "runs": runs,
         "table": table,
         "differences": _differences(runs, recipe),

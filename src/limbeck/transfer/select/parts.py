@@ -163,7 +163,7 @@ _WHOLE = {
     ),
     "coverage": AllocationEntry(
         "equally many of every stratum of the scores, the hardest left out",
-        options={"strata": 50, "cutoff": 0.0},
+        options={"strata": 50, "cutoff": None},
     ),
     "k-centre": AllocationEntry("always the image farthest from all that are chosen", space=""),
     "herding": AllocationEntry("images whose mean follows the mean of all", space=""),
@@ -186,6 +186,28 @@ ALLOCATIONS = {
         ),
     )
 }
+
+_CUT_OFF = {0.1: 0.3, 0.2: 0.2}
+"""Share of the images that is kept at most -> share left out as too hard: the authors' commands."""
+
+
+def left_out(cutoff: float | None, images: int, n: int) -> int:
+    """How many of the hardest `coverage` leaves out before it chooses n of so many images.
+
+    The authors give another share for every rate, and their code has no default: 30 % where a tenth is kept, 20 %
+    where a fifth is. Without a `cutoff` it is the one of the rate at or above n / images, and none is left out where
+    more than a fifth is kept. It is never more than the budget allows.
+
+    Source: https://github.com/haizhongzheng/Coverage-centric-coreset-selection, README.md.
+
+    Example:
+        >>> left_out(None, 1000, 100), left_out(None, 1000, 150), left_out(None, 1000, 500), left_out(0.5, 1000, 600)
+        (300, 200, 0, 400)
+    """
+    if cutoff is None:
+        cutoff = next((share for kept, share in _CUT_OFF.items() if n <= kept * images), 0.0)
+    return min(int(cutoff * images), images - n)
+
 
 ORDERS = {"highest": "hs", "lowest": "ls", "random": "rng"}
 """Which scores come first, and the published code's short names."""

@@ -74,7 +74,9 @@ def score_table(
             images and folders, or the parts are of other images.
 
     Example:
-        >>> score_table(lb.load("cifar10"), "scores.parquet", criteria=["entropy", "variance"])
+        >>> path = score_table(images, "two.parquet", criteria=["entropy", "variance"])
+        >>> lb.transfer.select.ScoreTable(path).columns
+        ('entropy:grayscale-histogram', 'variance:grayscale')
     """
     path = Path(path)
     if path.exists():
