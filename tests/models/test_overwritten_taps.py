@@ -149,7 +149,8 @@ def test_gradients_are_those_of_the_tap(images: Tensor, make: Callable[..., nn.M
         for classifier in (writing, plain):
             classifier.zero_grad()
             outputs = classifier(images, want=EVERYTHING)
-            sum((one * torch.linspace(-1, 1, one.numel()).view_as(one)).sum() for one in parts(outputs)).backward()
+            weighted = [(one * torch.linspace(-1, 1, one.numel()).view_as(one)).sum() for one in parts(outputs)]
+            torch.stack(weighted).sum().backward()
         grads = [[one.grad for one in classifier.parameters()] for classifier in (writing, plain)]
         torch.testing.assert_close(*grads)
 
@@ -232,7 +233,8 @@ def test_what_is_first_overwritten_in_a_later_pass_is_an_error_once(images: Tens
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
     classifier = wrapped(network, "0", embedding="4")
     expected = classifier(images, want=EVERYTHING)
-    network[1].inplace = True
+    activation: Any = network[1]
+    activation.inplace = True
     with pytest.raises(UserError, match="what tap '0' of Sequential read was overwritten in place later in this pass"):
         classifier(images, want=EVERYTHING)
     assert_alike(classifier(images, want=EVERYTHING), expected)

@@ -190,6 +190,11 @@ class _InputHook:
         self.recorder.keep(self.part, self.path, args[0])
 
 
+def is_tap(hook: object) -> bool:
+    """Whether a hook is one of ours, which only looks."""
+    return isinstance(hook, _OutputHook | _InputHook)
+
+
 def check_want(want: Collection[str]) -> None:
     if isinstance(want, str):
         raise UserError(f"`want` must be a collection of names, as in ({want!r},), got {want!r}.")
