@@ -44,7 +44,7 @@ class FrozenTeacher(nn.Module):
         self.classifier = classifier
         self.device = device
         self.dtype = dtype
-        self.computing = (device.type, str(dtype), channels_last, compile)
+        self.computing = (device.type, str(dtype), channels_last, compile, torch.get_float32_matmul_precision())
         if dtype != torch.float32:
             classifier.network.to(dtype)
         if compile:
