@@ -78,6 +78,7 @@ def load(
     source: str | Path,
     *,
     model: str | None = None,
+    weights_key: str | None = None,
     num_classes: int | None = None,
     channels: int | None = None,
     input_size: Size | None = None,
@@ -93,6 +94,7 @@ def load(
             string also the name of published weights, as in `cifar10-resnet56`, or `timm:<name>` for pretrained weights
             of timm.
         model: name of the model that the weights of a file are for; elsewhere it is only checked.
+        weights_key: which of several sets of weights in a file to take, as "model_ema" or "teacher"; see `load_state`.
         num_classes: what the weights of a file were trained for; elsewhere it is only checked, but for timm, where
             another number starts a fresh head.
         mean, std: normalisation that the weights of a file were trained with; overrides what is on record elsewhere.
@@ -126,6 +128,8 @@ def load(
             f"were taken; './{source}' is what is here.",
             stacklevel=2,
         )
+    if weights_key is not None and (name in NAMED or not path.is_file()):
+        raise UserError(f"`weights_key` is about a file with several sets of weights, and {str(source)!r} is none.")
     if name in NAMED:
         classifier = _load_named(name, model, given)
     elif name.startswith(TIMM_PREFIX):
@@ -133,7 +137,7 @@ def load(
     elif path.is_dir():
         classifier = _load_folder(path, model, given)
     elif path.is_file() or path.suffix in SUFFIXES:
-        classifier = _load_file(path, model, given)
+        classifier = _load_file(path, model, given, weights_key)
     elif path.parent == Path() and name and not name.startswith("."):
         hint = "A folder that `limbeck` saved, a weights file, or `timm:<name>` will do, too."
         raise unknown_name("weights", str(source), NAMED, hint)
@@ -205,7 +209,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _load_file(path: Path, model: str | None, given: dict[str, Any]) -> Classifier:
+def _load_file(path: Path, model: str | None, given: dict[str, Any], weights_key: str | None) -> Classifier:
     if path.name == WEIGHTS_FILE and model is None and (path.parent / CONFIG_FILE).is_file():
         return _load_folder(path.parent, model, given)
     if model is None:
@@ -220,7 +224,7 @@ def _load_file(path: Path, model: str | None, given: dict[str, Any]) -> Classifi
             "network took images in [0, 1]."
         )
     classifier = create(model, **given)
-    load_state(classifier, path)
+    load_state(classifier, path, weights_key=weights_key)
     return classifier
 
 

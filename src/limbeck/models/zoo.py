@@ -12,6 +12,7 @@ from limbeck.models.catalogue import TIMM, TIMM_PREFIX, canonical, entry
 from limbeck.models.classifier import Classifier, Size, as_size, check_counts
 from limbeck.models.options import check_options
 from limbeck.models.recorder import check_taps
+from limbeck.models.reused_head import with_fresh_reused_head
 from limbeck.models.taps import Tapped, Taps
 from limbeck.models.timm_models import timm_classifier
 from limbeck.randomness import derive_seed
@@ -123,7 +124,7 @@ def untrained(classifier: Classifier, *, seed: int = 0) -> Classifier | None:
         return None
     options = {key: value for key, value in classifier.config["options"].items() if key != "pretrained"}
     mean, std = classifier.normalisation
-    return create(
+    fresh = create(
         classifier.config["name"],
         num_classes=classifier.num_classes,
         seed=seed,
@@ -133,7 +134,11 @@ def untrained(classifier: Classifier, *, seed: int = 0) -> Classifier | None:
         std=std,
         classes=classifier.classes,
         **options,
-    ).eval()
+    )
+    if "reused_head" in classifier.config:
+        with _own_randomness(derive_seed(seed, "reused head")):
+            fresh = with_fresh_reused_head(fresh, classifier.config["reused_head"])
+    return fresh.eval()
 
 
 def wrap(

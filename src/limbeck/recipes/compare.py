@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from accelerate.state import PartialState
+
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import judge
@@ -147,15 +149,16 @@ def _describe(recipe: Recipe, record: RunRecord, materials: Materials) -> None:
     assert logits is not None
     student = build_student(recipe.student, materials, seed=0)
     shape = materials.train.shape
+    measured = {"latency": recipe.latency, "device": PartialState(cpu=recipe.device == "cpu").device}  # as runs do
     record.write(
         "networks.json",
         {
             "teacher": {
                 "name": teacher.name,
                 "evaluation": judge(logits, test.labels, test.classes).to_dict(),
-                "footprint": footprint(teacher, shape, latency=recipe.latency),
+                "footprint": footprint(teacher, shape, **measured),
             },
-            "student": {"name": student.name, "footprint": footprint(student, shape, latency=recipe.latency)},
+            "student": {"name": student.name, "footprint": footprint(student, shape, **measured)},
             "train_images": len(materials.train),
             "train_classes": _filled_classes(materials.train),
             "validation_images": 0 if materials.validation is None else len(materials.validation),

@@ -153,7 +153,7 @@ def load_weights(settings: NetworkSettings) -> Classifier:
         raise UserError(f"the network {source!r} was handed over in Python; hand it over again to resume there.")
     return load_model(
         network_folder(source),
-        **_given(settings, "model", "num_classes", "input_size", "channels", "mean", "std"),
+        **_given(settings, "model", "weights_key", "num_classes", "input_size", "channels", "mean", "std"),
         **settings.options,
     )
 

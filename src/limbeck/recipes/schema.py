@@ -84,10 +84,14 @@ def _both_splits(value: Any) -> Any:
 
 
 class NetworkSettings(Part):
-    """A network by name, or weights that say which network they are of."""
+    """A network by name, or weights that say which network they are of.
+
+    `weights_key` names one of several sets of weights in a file, as `model_ema` or `teacher`.
+    """
 
     model: ModelName | None = None
     weights: WeightsName | None = None
+    weights_key: str | None = None
     options: dict[str, Any] = {}
     num_classes: Annotated[int, Field(ge=1)] | None = None
     input_size: Annotated[int, Field(ge=1)] | tuple[int, int] | None = None
@@ -98,6 +102,8 @@ class NetworkSettings(Part):
     @model_validator(mode="after")
     def _has_options(self) -> Self:
         check_model_options(self.model, self.options)
+        if self.weights_key is not None and self.weights is None:
+            raise ValueError("`weights_key` needs `weights`, the file in which it names one of several sets")
         return self
 
 

@@ -96,10 +96,11 @@ def measure() -> Milliseconds:
     torch.set_num_threads(1)
     try:
         with own_randomness(0, "autotune"):
-            steps = {(one, last): _step(one, last) for one, last in product(PRECISIONS, (True, False))}
+            ways: list[tuple[Precision, bool]] = [*product(PRECISIONS, (True, False))]
+            steps = {way: _step(*way) for way in ways}
             for step in steps.values():
                 step()  # compiles kernels
-            times: Milliseconds = dict.fromkeys(steps, float("inf"))
+            times: Milliseconds = dict.fromkeys(ways, float("inf"))
             for _ in range(_TIMED):
                 hopeless = _HOPELESS * min(times.values())
                 for way, step in steps.items():

@@ -152,8 +152,6 @@ def fit(
             progress=progress,
         )
         with closing(journal), closing(cache) if cache is not None else nullcontext():
-            if cache is not None:
-                cache.verify(batches[state.step].images, batches.entries(state.step))
             _teach(lesson, frozen, cache, batches, state, journal, phases, accelerator)
     return TrainingResult(
         taught,

@@ -1,7 +1,8 @@
-"""The processes that share a run: which of them writes, and how they leave."""
+"""The processes that share a run: which of them writes, how they leave, and what tells them from all others."""
 
 import atexit
 import gc
+import uuid
 from functools import cache
 
 from accelerate.state import PartialState
@@ -27,6 +28,12 @@ def leave_at_exit() -> None:
     The group's threads hold tensors; one that frees them while the interpreter shuts down aborts the process.
     """
     atexit.register(_leave)
+
+
+@cache
+def process_token() -> str:
+    """What no other process has, before or after; processes that this one forks share it."""
+    return uuid.uuid4().hex
 
 
 def _leave() -> None:

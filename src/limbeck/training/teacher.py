@@ -44,7 +44,7 @@ class FrozenTeacher(nn.Module):
         self.classifier = classifier
         self.device = device
         self.dtype = dtype
-        self.computing = (device.type, str(dtype), channels_last, compile)
+        self.computing = (device.type, str(dtype), channels_last, compile, torch.get_float32_matmul_precision())
         if dtype != torch.float32:
             classifier.network.to(dtype)
         if compile:
@@ -58,5 +58,5 @@ class FrozenTeacher(nn.Module):
         """Outputs for images uint8 or in [0, 1], [B, C, H, W]."""
         with torch.inference_mode(), autocast(self.device, self.dtype):
             outputs = self.classifier(images, want=want)
-        # Copies made outside of inference mode, as losses must save them for their own backward pass.
-        return outputs.map(lambda tensor: tensor.to(torch.float32, copy=True))
+        # Losses must save them for their own backward pass, which inference tensors do not allow.
+        return outputs.map(lambda tensor: tensor.to(torch.float32, copy=tensor.is_inference()))

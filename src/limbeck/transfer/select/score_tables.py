@@ -17,8 +17,9 @@ from torch import Tensor
 from limbeck.data.storage import image_digests
 from limbeck.errors import UserError
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
-from limbeck.models.fingerprint import fingerprint
+from limbeck.models.fingerprint import identify
 from limbeck.randomness import check_seed
+from limbeck.training.processes import process_token
 from limbeck.training.progress import Progress, Silent
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
 from limbeck.transfer.select.features import Means, batch_size_for, check_means, histogram_sum, make_means
@@ -46,6 +47,7 @@ def score_table(
     folder: str | Path | None = None,
     workers: int = 1,
     shard: int | None = None,
+    trust_teacher: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Writes id, label and the scores of every image to `path`, for `select_from_scores`.
@@ -67,6 +69,8 @@ def score_table(
             under the same paths, the files of the images, limbeck's cache and the folder of `path`.
         shard: images at a time, rounded to whole batches; what a kill makes to be done again. By default a sixteenth
             of them, at most `MOST`.
+        trust_teacher: go on with parts of another process even where the teacher has code or attributes that limbeck
+            cannot vouch for, as a `forward` of one's own; by default only the process that began them does.
         progress: who watches.
 
     Raises:
@@ -105,8 +109,8 @@ def score_table(
         "columns": [*columns, *clusters],
         "seed": seed,
     }
-    asked = None if teacher is None else fingerprint(teacher)
-    _claim(parts, {**about, "images": _identity(here), "shard": len(shards[0]), "teacher": asked})
+    whose = _whose(teacher, trust_teacher, watch)
+    _claim(parts, {**about, "images": _identity(here), "shard": len(shards[0]), **whose})
     make = _Maker(images, columns, means, parts, len(shards[0]), _seen(here))
     shared = [parts / "plan.json", *([means.folder] if means.folder.exists() else [])]
     if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
@@ -232,6 +236,20 @@ def _seen(images: "ImageSet") -> str:
     return _identity(images) + image_digests(ends).numpy().tobytes().hex()
 
 
+def _whose(teacher: "Classifier | None", trusted: bool, watch: Progress) -> dict[str, Any]:
+    """Which teacher is asked, and the one process that can be sure to ask it again, None for any; as the view cache."""
+    if teacher is None:
+        return {"teacher": None, "process": None}
+    identity = identify(teacher)
+    if trusted or not identity.unseen:
+        return {"teacher": identity.fingerprint, "process": None}
+    watch.say(
+        f"only this process can go on with what it scores by {teacher.name}, because {identity.reason} cannot be "
+        "vouched for; `trust_teacher=True` lets others."
+    )
+    return {"teacher": identity.fingerprint, "process": process_token()}
+
+
 def _claim(parts: Path, plan: dict[str, Any]) -> None:
     """Makes the folder of parts, or finds it of the same plan."""
     with disk_errors(parts):
@@ -239,7 +257,14 @@ def _claim(parts: Path, plan: dict[str, Any]) -> None:
     written = parts / "plan.json"
     if not written.exists():
         atomic_write_text(written, json.dumps(plan, indent=1) + "\n")
-    elif json.loads(written.read_text()) != plan:
+        return
+    begun = json.loads(written.read_text())
+    if {**begun, "process": plan["process"]} == plan and begun.get("process") != plan["process"]:
+        raise UserError(
+            f"{str(parts)!r} holds parts that another process asked of a teacher that cannot be recognised; remove it, "
+            "choose another --out, or give `trust_teacher=True` to both if the teacher is the same."
+        )
+    if begun != plan:
         raise UserError(
             f"{str(parts)!r} holds parts of another scoring (other images, criteria, seed, teacher or shards); remove "
             "it, or choose another --out."
