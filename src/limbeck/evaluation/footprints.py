@@ -44,7 +44,7 @@ def footprint(
 
     Example:
         >>> footprint(student, (1, 8, 8), latency=False)
-        {'parameters': 1386, 'macs': 16208, 'size_bytes': 7560, 'latency_ms': None}
+        {'device': 'cpu', 'parameters': 1386, 'macs': 16208, 'size_bytes': 7560, 'latency_ms': None}
     """
     with evaluating(classifier), _moved(classifier, device):
         return {
