@@ -4,7 +4,8 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +16,8 @@ from limbeck.errors import UserError, closest
 _SHOWN = 3
 
 
-class Classes(NamedTuple):
+@dataclass(frozen=True)
+class Classes:
     """The classes that somebody knows.
 
     Attributes:
@@ -30,7 +32,7 @@ class Classes(NamedTuple):
 
     @property
     def numbers(self) -> tuple[int, ...] | None:
-        """Numbers of the classes where their names are 0 to K-1 in any order and writing ("007"), or none; else None."""
+        """Numbers of the classes where their names are 0 to K-1 in any order and writing ("007") or none; else None."""
         if not self.names:
             return tuple(range(self.count))
         if not all(name.isascii() and name.isdecimal() for name in self.names):
@@ -42,9 +44,6 @@ class Classes(NamedTuple):
     def has(self) -> str:
         verb = "have" if self.owner.split(" (")[0].endswith("images") else "has"
         return f"{self.owner} {verb}"
-
-    def __str__(self) -> str:
-        return f"{self.count} ({few(self.names)})" if self.names else str(self.count)
 
 
 def few(names: Sequence[str]) -> str:

@@ -2,7 +2,9 @@
 
 from torch import Tensor
 
+from limbeck.data.classes import classes_of, few
 from limbeck.data.image_set import ImageSet
+from limbeck.data.soft_targets import SoftTargets
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.objectives.sums import WeightedSum
@@ -16,12 +18,12 @@ def check_parts(
     objective: WeightedSum,
     settings: TrainingSettings,
     teacher: Classifier | None,
-    soft_labels: Tensor | None,
+    soft_labels: SoftTargets | Tensor | None,
     validation: ImageSet | None,
 ) -> None:
     """Raises a UserError that lists everything that does not fit."""
     wrong = [
-        *_classes(student, images, teacher, soft_labels),
+        *(_classes(student, images, teacher, soft_labels) or _names(student, teacher, images, validation)),
         *_needs(objective, images, teacher, soft_labels),
         *_weights("teacher", teacher),
         *_weights("student", student),
@@ -40,7 +42,7 @@ def check_parts(
 
 
 def _classes(
-    student: Classifier, images: ImageSet, teacher: Classifier | None, soft_labels: Tensor | None
+    student: Classifier, images: ImageSet, teacher: Classifier | None, soft_labels: SoftTargets | Tensor | None
 ) -> list[str]:
     wrong = []
     count = student.num_classes
@@ -54,13 +56,35 @@ def _classes(
             f"the student {student.name} tells {count} classes apart, but the images ({images.name}) have "
             f"{images.num_classes}; set `student.num_classes: {images.num_classes}`"
         )
-    if soft_labels is not None and tuple(soft_labels.shape) != (len(images), count):
-        wrong.append(f"`soft_labels` must be [{len(images)}, {count}], got {list(soft_labels.shape)}")
+    if soft_labels is not None:
+        shape = list((soft_labels if isinstance(soft_labels, Tensor) else soft_labels.values).shape)
+        if shape != [len(images), count]:
+            wrong.append(f"`soft_labels` must be [{len(images)}, {count}], got {shape}")
+        if teacher is not None:
+            wrong.append(f"`soft_labels` stand in for a teacher, and {teacher.name} is one; give one of the two")
     return wrong
 
 
+def _names(student: Classifier, teacher: Classifier | None, *images: ImageSet | None) -> list[str]:
+    """Classes that are others, or stand in another order, on two sides that have as many."""
+    sides = [classes_of(student, f"the student {student.name}")]
+    sides += [classes_of(teacher, f"the teacher {teacher.name}")] if teacher is not None else []
+    sides += [
+        classes_of(one, f"the images ({one.name})") for one in images if one is not None and one.labels is not None
+    ]
+    named = [one for one in sides if one.numbers is None]
+    return [
+        f"{other.has} the classes {few(other.names)}, {named[0].owner} {few(named[0].names)}; number them alike"
+        for other in named[1:]
+        if other.names != named[0].names
+    ]
+
+
 def _needs(
-    objective: WeightedSum, images: ImageSet, teacher: Classifier | None, soft_labels: Tensor | None
+    objective: WeightedSum,
+    images: ImageSet,
+    teacher: Classifier | None,
+    soft_labels: SoftTargets | Tensor | None,
 ) -> list[str]:
     wrong = []
     from_teacher = objective.outputs_needed("teacher")
