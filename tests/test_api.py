@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from tests.recipes.tiny_recipes import comparison
-from tests.training.tiny import network, same, stripes, weights
+from tests.training.tiny import CLASSES, network, same, stripes, weights
 from torch import nn
 
 import limbeck as lb
@@ -24,7 +24,8 @@ def module(seed: int = 0) -> nn.Module:
 
 
 def wrapped(seed: int = 0) -> lb.Classifier:
-    return lb.wrap(module(seed), num_classes=2, input_size=None, channels=1, mean=[0.5], std=[0.25])
+    mean, std = [0.5], [0.25]
+    return lb.wrap(module(seed), num_classes=2, input_size=None, channels=1, mean=mean, std=std, classes=CLASSES)
 
 
 @pytest.fixture

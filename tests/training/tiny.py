@@ -8,7 +8,6 @@ from limbeck.data.image_set import ImageSet
 from limbeck.models import Classifier, create
 from limbeck.training import TrainingSettings
 
-
 CLASSES = ("rows", "columns")
 
 

@@ -10,10 +10,11 @@ from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import judge
 from limbeck.evaluation.footprints import footprint
 from limbeck.objectives.sums import weighted_sum
+from limbeck.recipes.matching import match_student
 from limbeck.recipes.materials import Given, Materials, build_student
 from limbeck.recipes.plan import Cell, plan
 from limbeck.recipes.reading import renewed
-from limbeck.recipes.results import collect
+from limbeck.recipes.results import UNLABELLED, collect
 from limbeck.recipes.run import gather, run
 from limbeck.recipes.schema import Recipe
 from limbeck.report import write_comparison_report
@@ -54,6 +55,10 @@ def compare(
         _check_unchanged(cells, Path(folder))
     with RunRecord.open(folder, described, resume=resume, may_change=("compare", "summary"), renew=renewed) as record:
         materials = gather(recipe, record.folder, progress, given)
+        labelled = materials.train.labels is not None
+        if not labelled:
+            cells = plan(recipe, labelled=False)
+            progress.say(UNLABELLED)
         _check(recipe, materials)
         _describe(recipe, record, materials)
         _run_all(cells, record, materials, progress)
@@ -118,10 +123,12 @@ def _make_room(cell: Cell, record: RunRecord) -> None:
 
 def _check(recipe: Recipe, materials: Materials) -> None:
     """Everything about the recipe without its arms that does not fit together, before the first run."""
+    student = build_student(recipe.student, materials, seed=recipe.seed)
+    materials = match_student(materials, student)
     check_parts(
-        build_student(recipe.student, materials, seed=recipe.seed),
+        student,
         materials.train,
-        weighted_sum(recipe.resolved_objective()),
+        weighted_sum(recipe.resolved_objective(labelled=materials.train.labels is not None)),
         recipe.training,
         materials.teacher,
         None,
@@ -149,6 +156,7 @@ def _describe(recipe: Recipe, record: RunRecord, materials: Materials) -> None:
                 "footprint": footprint(teacher, shape, latency=recipe.latency),
             },
             "student": {"name": student.name, "footprint": footprint(student, shape, latency=recipe.latency)},
+            "labelled": materials.train.labels is not None,
             "train_images": len(materials.train),
             "validation_images": 0 if materials.validation is None else len(materials.validation),
             "test_images": len(test),

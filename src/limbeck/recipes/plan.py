@@ -9,6 +9,7 @@ from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.schema import Arm, CompareSettings, Recipe
 from limbeck.transfer.select.budget import Budget, parse_budget
 from limbeck.transfer.select.catalogue import CONTROLS as RANDOM_CONTROLS
+from limbeck.transfer.select.catalogue import find_criterion
 
 FULL_LABEL = "all"
 
@@ -45,17 +46,28 @@ class Cell:
         return f"runs/{self.group}/seed-{self.recipe.seed}"
 
 
-def plan(recipe: Recipe) -> list[Cell]:
+def plan(recipe: Recipe, *, labelled: bool = True) -> list[Cell]:
     """All runs, seed by seed, so that an unfinished comparison already has every arm.
 
     Without budgets all arms learn from all the data, and the one control is the student that learns from labels alone.
+
+    Args:
+        recipe: with `compare`.
+        labelled: whether the training images have labels. Without, the controls that need them are left out: images
+            chosen at random within every class, and the students without a teacher.
 
     Raises:
         UserError: the recipe has no `compare`, teacher or test images, or an arm's changes do not make a valid recipe.
     """
     compare = _comparison(recipe)
     budgets = sorted((parse_budget(one) for one in compare.budgets or ()), key=lambda budget: budget.amount)
-    return [cell for seed in compare.seeds for cell in _cells(_base(recipe, seed), compare, budgets)]
+    cells = [cell for seed in compare.seeds for cell in _cells(_base(recipe, seed), compare, budgets)]
+    return [cell for cell in cells if labelled or not (cell.control and _needs_labels(cell.recipe))]
+
+
+def _needs_labels(recipe: Recipe) -> bool:
+    chosen_by_class = recipe.select is not None and find_criterion(recipe.select.criterion).per_class
+    return recipe.teacher is None or chosen_by_class
 
 
 def _cells(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget]) -> list[Cell]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from limbeck.data.classes import classes_of, few, match_classes
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load as load_images
 from limbeck.errors import UserError
@@ -105,8 +106,11 @@ def train_and_test(
 ) -> tuple[ImageSet, ImageSet]:
     """Training and test images: as given, of the splits of a data set, or held out of the training images.
 
+    The test images' classes are found by name among those of the training images, and numbered likewise.
+
     Raises:
-        UserError: see `limbeck.load`; images from Python without test images; `hold_out` beside a test set.
+        UserError: see `limbeck.load`; images from Python without test images; `hold_out` beside a test set; test images
+            of other classes.
     """
     train = data if isinstance(data, ImageSet) else load_images(data)
     if hold_out is not None:
@@ -114,17 +118,30 @@ def train_and_test(
             raise UserError("`hold_out` takes the place of a test set; give one of the two.")
         return train.split(int(hold_out) if hold_out >= 1 else hold_out, seed=0)
     if isinstance(test, ImageSet):
-        return train, test
+        return train, _matched(test, train)
     if test is not None:
-        return train, load_images(test, test_split)
+        return train, _matched(load_images(test, test_split), train)
     if isinstance(data, ImageSet):
         raise UserError(
             "`test` must be images or a data set's name where `train` is given as images, got None; or give `hold_out`."
         )
     try:
-        return train, load_images(data, test_split)
+        found = load_images(data, test_split)
     except UserError as error:
         raise UserError(f"{error} A `hold_out` of 0.2 judges on a fifth of the training images instead.") from error
+    return train, _matched(found, train)
+
+
+def _matched(test: ImageSet, train: ImageSet) -> ImageSet:
+    if train.labels is None or test.labels is None:
+        return test  # which a probe refuses
+    try:
+        return match_classes(test, classes_of(train), stacklevel=4)
+    except UserError as error:
+        raise UserError(
+            f"`test` must have the classes of `train`, got {test.num_classes} ({few(test.classes)}) of {test.name!r} "
+            f"and {train.num_classes} ({few(train.classes)}) of {train.name!r}; {error}"
+        ) from None
 
 
 def probe_all(

@@ -1,6 +1,8 @@
 """One run of a recipe: choose the images, teach the student on them, judge it, write everything down."""
 
 import copy
+import json
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,18 +14,20 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
+from limbeck.data.soft_targets import SoftTargets
 from limbeck.errors import UserError
 from limbeck.evaluation.energy import EnergyMeter
 from limbeck.evaluation.evaluation import Evaluation, evaluate, judge
 from limbeck.evaluation.footprints import footprint
 from limbeck.evaluation.inside import INSIDE_FILE, save_inside
 from limbeck.evaluation.prediction import predict
-from limbeck.files import atomic_path
+from limbeck.files import atomic_path, atomic_write_text
 from limbeck.models.classifier import Classifier
 from limbeck.models.foreign import load_state
 from limbeck.models.weights import load as load_model
 from limbeck.models.weights import save as save_model
 from limbeck.objectives.sums import weighted_sum
+from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.materials import Given, Materials, build_student, load_images_of, load_weights
 from limbeck.recipes.names import build_criterion
 from limbeck.recipes.plan import plan
@@ -35,7 +39,11 @@ from limbeck.training.progress import Progress, Silent
 from limbeck.training.record import RunRecord
 from limbeck.transfer.select.budget import parse_budget
 from limbeck.transfer.select.galleries import save_gallery
+from limbeck.transfer.select.parts import SCORES
 from limbeck.transfer.select.selection import Selection, select
+
+_CLASSES = "classes.json"
+"""Class names of a student that no name rebuilds, beside its weights."""
 
 
 @dataclass(frozen=True)
@@ -100,29 +108,51 @@ def gather(recipe: Recipe, folder: Path, progress: Progress, given: Given | None
     given = given or Given()
     progress.say("loading images")
     materials = load_images_of(recipe, given)
+    if recipe.data.validation is None and materials.validation is None:
+        why = "they have no labels" if materials.train.labels is None else "they are a transfer set"
+        progress.say(f"no images are held out of {materials.train.name} for validation: {why}")
+    _check_choices(recipe, materials)
+    teacher = given.teacher
+    if teacher is None and recipe.teacher is not None and recipe.teacher.training is None:
+        teacher = load_weights(recipe.teacher)
+    materials = replace(match_images(materials, teacher), teacher=teacher)
     _rehearse(recipe, materials)
-    if given.teacher is not None:
-        return replace(materials, teacher=given.teacher)
-    if recipe.teacher is None:
-        return materials
-    if recipe.teacher.training is None:
-        return replace(materials, teacher=load_weights(recipe.teacher))
+    if teacher is not None or recipe.teacher is None:
+        return _without_unread_labels(materials)
     if not RunRecord(folder / "teacher").finished:
         progress.say(f"training the teacher {recipe.teacher.model}")
     alone = replace(materials, make_student=None, soft_labels=None)
     taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, materials=alone, progress=progress)
-    return replace(materials, teacher=taught.student)
+    return _without_unread_labels(replace(materials, teacher=taught.student))
+
+
+def _without_unread_labels(materials: Materials) -> Materials:
+    """Says that soft labels are not read where a teacher is asked."""
+    if materials.soft_labels is not None and materials.teacher is not None:
+        warnings.warn(
+            f"the soft labels of {materials.train.name!r} are not read, because the teacher {materials.teacher.name} "
+            "is asked; leave out the teacher to learn from them.",
+            stacklevel=2,
+        )
+        return replace(materials, soft_labels=None)
+    return materials
+
+
+def _check_choices(recipe: Recipe, materials: Materials) -> None:
+    """What is wrong with budgets and objectives shows here, before a teacher is loaded or trained for hours."""
+    labelled = materials.train.labels is not None
+    wrong = {}
+    for cell in plan(recipe, labelled=labelled) if recipe.compare is not None else ():
+        wrong |= _unmet(cell.recipe, materials) | _unlabelled(cell.recipe, materials, f"arm {cell.arm!r}: ")
+    wrong |= _unmet(recipe, materials) | ({} if recipe.compare is not None else _unlabelled(recipe, materials))
+    if wrong:
+        raise UserError("\n".join(wrong))
 
 
 def _rehearse(recipe: Recipe, materials: Materials) -> None:
-    """What is wrong with budgets and student shows here, before a teacher is loaded or trained for hours."""
-    wrong = {}
-    for cell in plan(recipe) if recipe.compare is not None else ():
-        wrong |= _unmet(cell.recipe, materials)
-    wrong |= _unmet(recipe, materials)
-    if wrong:
-        raise UserError("\n".join(wrong))
+    """What is wrong with the student shows here, before a teacher is trained for hours."""
     student = build_student(recipe.student, materials, seed=recipe.seed)
+    match_student(materials, student)
     if materials.test is not None and student.num_classes != materials.test.num_classes:
         raise UserError(
             f"the student {student.name} tells {student.num_classes} classes apart, but the test images have "
@@ -137,11 +167,28 @@ def _unmet(recipe: Recipe, materials: Materials) -> dict[str, None]:
     criterion = build_criterion(recipe.select.criterion)
     if criterion.needs_teacher and recipe.teacher is None:
         return {f"criterion {criterion.name!r} asks a teacher, and the recipe has none; give it a `teacher`.": None}
+    if SCORES[criterion.score].labels and materials.train.labels is None:
+        return {f"score {criterion.score!r} compares with labels, and {materials.train.name!r} has none.": None}
     try:
         parse_budget(recipe.select.budget).resolve(materials.train, per_class=criterion.per_class)
     except UserError as error:
         return {str(error): None}
     return {}
+
+
+def _unlabelled(recipe: Recipe, materials: Materials, where: str = "") -> dict[str, None]:
+    """Why a recipe cannot learn from images without labels, if it cannot."""
+    if materials.train.labels is not None:
+        return {}
+    name = materials.train.name
+    if recipe.teacher is not None and recipe.teacher.training is not None:
+        return {f"the teacher is to be trained from labels, and {name!r} has none; give its `weights`.": None}
+    soft_labels = materials.soft_labels is not None
+    terms = weighted_sum(recipe.resolved_objective(labelled=False, soft_labels=soft_labels)).objectives()
+    needing = [term for term, objective in terms.items() if "labels" in objective.needs]
+    if not needing:
+        return {}
+    return {f"{where}the objective {', '.join(needing)} needs labels, and {name} has none; drop that term.": None}
 
 
 def teacher_recipe(recipe: Recipe) -> Recipe:
@@ -189,14 +236,16 @@ def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | Non
 
 
 def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: Progress, inside: bool) -> RunResult:
-    images, soft_labels, selection = _transfer_set(recipe, materials, progress)
     student = build_student(recipe.student, materials, seed=recipe.seed)
+    materials = match_student(materials, student)
+    images, soft_labels, selection = _transfer_set(recipe, materials, progress)
+    labelled = images.labels is not None
     teacher = materials.teacher if recipe.teacher is not None else None
     with _metering(record):
         result = fit(
             student,
             images,
-            weighted_sum(recipe.resolved_objective()),
+            weighted_sum(recipe.resolved_objective(labelled=labelled, soft_labels=soft_labels is not None)),
             settings=recipe.training,
             record=record,
             seed=recipe.seed,
@@ -228,7 +277,7 @@ def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: 
 
 def _transfer_set(
     recipe: Recipe, materials: Materials, progress: Progress
-) -> tuple[ImageSet, Tensor | None, Selection | None]:
+) -> tuple[ImageSet, SoftTargets | None, Selection | None]:
     """The images to teach on and their soft labels: all of them, or the chosen ones in the order of their ids."""
     if recipe.select is None:
         return materials.train, materials.soft_labels, None
@@ -244,7 +293,7 @@ def _transfer_set(
     ids = selection.ids.sort().values
     soft_labels = materials.soft_labels
     if soft_labels is not None:
-        soft_labels = soft_labels[materials.train.positions(ids)]
+        soft_labels = soft_labels.rows(materials.train.positions(ids))
     return materials.train.subset(ids), soft_labels, selection
 
 
@@ -265,6 +314,7 @@ def _save_student(student: Classifier, folder: Path) -> None:
     weights = {name: value.detach().cpu().contiguous() for name, value in student.network.state_dict().items()}
     with atomic_path(folder / "model.safetensors") as temporary:
         save_file(weights, temporary)
+    atomic_write_text(folder / _CLASSES, json.dumps(student.classes) + "\n")
 
 
 def _load_student(folder: Path, make: Callable[[int], Classifier] | None) -> Classifier:
@@ -272,6 +322,8 @@ def _load_student(folder: Path, make: Callable[[int], Classifier] | None) -> Cla
         return load_model(folder)
     student = make(0)
     load_state(student, folder / "model.safetensors")
+    if (folder / _CLASSES).exists():
+        student.classes = tuple(json.loads((folder / _CLASSES).read_text()))
     return student.eval()
 
 

@@ -1,6 +1,7 @@
 """What a recipe may say: one run, and under `compare` the many runs of a comparison."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -8,7 +9,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -66,16 +69,28 @@ def _count_or_share(value: Any) -> Any:
     return value
 
 
+Validation = Annotated[
+    Annotated[Source, Tag("union-images")]
+    | Annotated[int | float, BeforeValidator(_count_or_share), Tag("union-count")],
+    Discriminator(lambda value: "union-images" if isinstance(value, Source | Mapping) else "union-count"),
+]
+"""Images of their own, or how many to hold out."""
+VALIDATION_SHARE = 0.1
+"""What is held out of labelled training images where a recipe says nothing of validation."""
+
+
 class DataSettings(Part):
     """Images to learn from and to be judged on.
 
-    `validation` images (a count, or a share below 1) are held out of `train` before anything else sees them. They
-    may choose among the states of a run; the test images choose nothing.
+    `validation` images may choose among the states of a run; the test images choose nothing. They are images of their
+    own (`{name: ...}`), or a count or share (below 1) that is held out of `train` before anything else sees them, so
+    that a share in a `budget` is one of what is left. Where nothing is said, a tenth is held out, but nothing of
+    unlabelled images, which cannot be judged on, nor of a transfer set, which is taught whole.
     """
 
     train: Annotated[Source, _named("name")]
     test: Annotated[Source, _named("name")] | None = None
-    validation: Annotated[int | float, BeforeValidator(_count_or_share)] = 0.1
+    validation: Validation | None = None
     split_seed: Natural = 0
 
 
@@ -236,8 +251,11 @@ class Recipe(Part):
             return "compare"
         return "train" if self.teacher is None else "distill"
 
-    def resolved_objective(self) -> dict[str, Any]:
-        """The objective, or the usual one: Hinton's with a teacher, cross-entropy without."""
+    def resolved_objective(self, *, labelled: bool = True, soft_labels: bool = False) -> dict[str, Any]:
+        """The objective, or the usual one: Hinton's with a teacher or soft labels, without its cross-entropy where the
+        images are not labelled; cross-entropy without."""
         if self.objective is not None:
             return self.objective
-        return {"cross_entropy": 1.0} if self.teacher is None else {"cross_entropy": 0.1, "kd": 0.9}
+        if self.teacher is None and not soft_labels:
+            return {"cross_entropy": 1.0}
+        return {"cross_entropy": 0.1, "kd": 0.9} if labelled else {"kd": 1.0}
