@@ -2,7 +2,6 @@
 
 import copy
 import json
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from limbeck.models.foreign import load_state
 from limbeck.models.weights import load as load_model
 from limbeck.models.weights import save as save_model
 from limbeck.objectives.sums import weighted_sum
+from limbeck.recipes.labels import unlabelled, untaught_teacher, without_unread_soft_labels
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.materials import Given, Materials, build_student, load_images_of, load_weights
 from limbeck.recipes.names import build_criterion
@@ -39,7 +39,6 @@ from limbeck.training.progress import Progress, Silent
 from limbeck.training.record import RunRecord
 from limbeck.transfer.select.budget import parse_budget
 from limbeck.transfer.select.galleries import save_gallery
-from limbeck.transfer.select.parts import SCORES
 from limbeck.transfer.select.selection import Selection, select
 
 _CLASSES = "classes.json"
@@ -111,40 +110,29 @@ def gather(recipe: Recipe, folder: Path, progress: Progress, given: Given | None
     if recipe.data.validation is None and materials.validation is None:
         why = "they have no labels" if materials.train.labels is None else "they are a transfer set"
         progress.say(f"no images are held out of {materials.train.name} for validation: {why}")
-    _check_choices(recipe, materials)
     teacher = given.teacher
+    _check_choices(recipe, materials, trains=teacher is None)
     if teacher is None and recipe.teacher is not None and recipe.teacher.training is None:
         teacher = load_weights(recipe.teacher)
     materials = replace(match_images(materials, teacher), teacher=teacher)
     _rehearse(recipe, materials)
     if teacher is not None or recipe.teacher is None:
-        return _without_unread_labels(materials)
+        return without_unread_soft_labels(materials)
     if not RunRecord(folder / "teacher").finished:
         progress.say(f"training the teacher {recipe.teacher.model}")
     alone = replace(materials, make_student=None, soft_labels=None)
     taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, materials=alone, progress=progress)
-    return _without_unread_labels(replace(materials, teacher=taught.student))
+    return without_unread_soft_labels(replace(materials, teacher=taught.student))
 
 
-def _without_unread_labels(materials: Materials) -> Materials:
-    """Says that soft labels are not read where a teacher is asked."""
-    if materials.soft_labels is not None and materials.teacher is not None:
-        warnings.warn(
-            f"the soft labels of {materials.train.name!r} are not read, because the teacher {materials.teacher.name} "
-            "is asked; leave out the teacher to learn from them.",
-            stacklevel=2,
-        )
-        return replace(materials, soft_labels=None)
-    return materials
-
-
-def _check_choices(recipe: Recipe, materials: Materials) -> None:
+def _check_choices(recipe: Recipe, materials: Materials, *, trains: bool) -> None:
     """What is wrong with budgets and objectives shows here, before a teacher is loaded or trained for hours."""
     labelled = materials.train.labels is not None
     wrong = {}
     for cell in plan(recipe, labelled=labelled) if recipe.compare is not None else ():
-        wrong |= _unmet(cell.recipe, materials) | _unlabelled(cell.recipe, materials, f"arm {cell.arm!r}: ")
-    wrong |= _unmet(recipe, materials) | ({} if recipe.compare is not None else _unlabelled(recipe, materials))
+        wrong |= _unmet(cell.recipe, materials) | unlabelled(cell.recipe, materials, f"arm {cell.arm!r}: ")
+    wrong |= _unmet(recipe, materials) | ({} if recipe.compare is not None else unlabelled(recipe, materials))
+    wrong |= untaught_teacher(recipe, materials) if trains else {}
     if wrong:
         raise UserError("\n".join(wrong))
 
@@ -167,28 +155,11 @@ def _unmet(recipe: Recipe, materials: Materials) -> dict[str, None]:
     criterion = build_criterion(recipe.select.criterion)
     if criterion.needs_teacher and recipe.teacher is None:
         return {f"criterion {criterion.name!r} asks a teacher, and the recipe has none; give it a `teacher`.": None}
-    if SCORES[criterion.score].labels and materials.train.labels is None:
-        return {f"score {criterion.score!r} compares with labels, and {materials.train.name!r} has none.": None}
     try:
         parse_budget(recipe.select.budget).resolve(materials.train, per_class=criterion.per_class)
     except UserError as error:
         return {str(error): None}
     return {}
-
-
-def _unlabelled(recipe: Recipe, materials: Materials, where: str = "") -> dict[str, None]:
-    """Why a recipe cannot learn from images without labels, if it cannot."""
-    if materials.train.labels is not None:
-        return {}
-    name = materials.train.name
-    if recipe.teacher is not None and recipe.teacher.training is not None:
-        return {f"the teacher is to be trained from labels, and {name!r} has none; give its `weights`.": None}
-    soft_labels = materials.soft_labels is not None
-    terms = weighted_sum(recipe.resolved_objective(labelled=False, soft_labels=soft_labels)).objectives()
-    needing = [term for term, objective in terms.items() if "labels" in objective.needs]
-    if not needing:
-        return {}
-    return {f"{where}the objective {', '.join(needing)} needs labels, and {name} has none; drop that term.": None}
 
 
 def teacher_recipe(recipe: Recipe) -> Recipe:

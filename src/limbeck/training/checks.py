@@ -32,7 +32,7 @@ def check_parts(
         wrong.append("the transfer set is empty; choose a larger budget")
     if validation is not None and validation.labels is None:
         wrong.append("validation images must be labelled; set `data.validation: 0` to train without them")
-    if settings.validations and validation is not None and validation.num_classes != student.num_classes:
+    elif settings.validations and validation is not None and validation.num_classes != student.num_classes:
         wrong.append(
             f"the student tells {student.num_classes} classes apart, but the validation images have "
             f"{validation.num_classes}"
