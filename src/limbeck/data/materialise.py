@@ -92,8 +92,17 @@ def _class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
         if not same:
             raise unknown_name("class", wanted, classes, "`classes` takes names or numbers of the set's classes.")
         return same[0]
+    if isinstance(wanted, bool):
+        raise UserError(f"`classes` takes names or numbers of the set's classes, got {wanted}.")
+    named = str(wanted) in classes
     if not 0 <= wanted < len(classes):
-        raise UserError(f"`classes` must lie in 0..{len(classes) - 1}, got {wanted}.")
+        hint = f" There is a class of that name, which is text: {str(wanted)!r}." if named else ""
+        raise UserError(f"`classes` must lie in 0..{len(classes) - 1}, got {wanted}.{hint}")
+    if named and classes[wanted] != str(wanted):
+        raise UserError(
+            f"`classes` {wanted} is the number of class {classes[wanted]!r} and the name of another; give names, as "
+            f"text: {classes[wanted]!r} or {str(wanted)!r}."
+        )
     return wanted
 
 

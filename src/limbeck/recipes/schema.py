@@ -28,6 +28,7 @@ from limbeck.recipes.names import (
     WeightsName,
     check_model_options,
 )
+from limbeck.recipes.yaml_files import misread
 from limbeck.transfer.select.budget import parse_budget
 
 NAME = r"^\w[\w.-]*$"
@@ -47,6 +48,15 @@ def _named(key: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str | Path) else value)
 
 
+def _class_name(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"must be the name or the number of a class, got {value!r}{misread(value)}")
+    return value
+
+
+ClassName = Annotated[str | int, BeforeValidator(_class_name)]
+
+
 class Source(Part):
     """Images by name, folder, file or hub id; see `limbeck.load`."""
 
@@ -56,7 +66,7 @@ class Source(Part):
     channels: Literal[1, 3] | None = None
     image_column: str | None = None
     label_column: str | None = None
-    classes: list[str | int] | None = None
+    classes: list[ClassName] | None = None
     skip_unreadable: bool = False
     scale: Annotated[float, Field(gt=0, strict=True)] | None = None
     in_memory: bool | None = None
