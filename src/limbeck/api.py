@@ -186,7 +186,7 @@ def probe(
     for argument, given in (("train", train), ("test", test)):
         if given is not None and not isinstance(given, str | Path):
             _image_set(given, "", argument)
-    both = train_and_test(train, test, hold_out=hold_out)
+    both = train_and_test(train, test, hold_out=hold_out, size=size)
     shape = (size, size) if isinstance(size, int) else size
     options = {"schedule": schedule, "seeds": seeds, "size": shape, "precision": precision}
     return probe_classifier(_network(network, "network"), *both, **options)

@@ -33,6 +33,10 @@ _LOOK_AT_VALUES = 32
 """Images of a set that stays encoded of which the values are looked at."""
 
 
+class SizesDiffer(UserError):
+    """Images of several sizes, and no size to bring them to."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the caller of `load` asked for; see there."""
@@ -190,7 +194,7 @@ def _target(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> Targ
     if source.size is not None:
         return Target(channels, *source.size, resize=True, to_gray=to_gray, scale=scale)
     (height, width), count = sizes.most_common(1)[0]
-    raise UserError(
+    raise SizesDiffer(
         f"`size` must be given for {name!r}, whose images differ in size ({len(sizes)} sizes; {height}x{width} is the "
         f"commonest, {count} of {sizes.total()} looked at). For instance `size={min(height, width)}`: each image is "
         "scaled until it covers that square and cropped to its centre."
