@@ -147,7 +147,7 @@ def test_a_transfer_set_is_taught_whole(images: lb.ImageSet, tmp_path: Path) -> 
         assert asked.cost["images"] == 8
     plain = teach(None, network(), images, tmp_path / "plain")
     assert (plain.cost["images"], plain.chosen is None) == (36, False)
-    with pytest.raises(UserError, match="`validation` must be images as `lb.load` gives them, or a data set's name"):
+    with pytest.raises(UserError, match=r"`validation` must be images as `lb\.load` gives them, or a data set's name"):
         teach(None, network(), images, tmp_path / "no", validation=["digits"])
 
 

@@ -134,14 +134,15 @@ def build_student(settings: StudentSettings, materials: Materials, *, seed: int)
     if settings.model.startswith(FROM_PYTHON):
         return _made_in_python(settings.model, materials.make_student, seed)
     images = materials.train
+    count = settings.num_classes or (len(settings.classes) if settings.classes else images.num_classes)
     built_for_one_size = entry(settings.model).input_size is not None
     return create(
         settings.model,
-        num_classes=settings.num_classes or images.num_classes,
+        num_classes=count,
         seed=seed,
         channels=settings.channels or images.shape[0],
         input_size=settings.input_size or (images.shape[1:] if built_for_one_size else None),
-        classes=images.classes if settings.num_classes in (None, images.num_classes) else (),
+        classes=settings.classes or (images.classes if count == images.num_classes else ()),
         **_given(settings, "mean", "std"),
         **settings.options,
     )
@@ -155,7 +156,7 @@ def load_weights(settings: NetworkSettings) -> Classifier:
         raise UserError(f"the network {source!r} was handed over in Python; hand it over again to resume there.")
     return load_model(
         network_folder(source),
-        **_given(settings, "model", "num_classes", "input_size", "channels", "mean", "std"),
+        **_given(settings, "model", "num_classes", "input_size", "channels", "mean", "std", "classes"),
         **settings.options,
     )
 

@@ -109,7 +109,10 @@ def _both_splits(value: Any) -> Any:
 
 
 class NetworkSettings(Part):
-    """A network by name, or weights that say which network they are of."""
+    """A network by name, or weights that say which network they are of.
+
+    `classes` are the names of its classes, in its own order, where the weights know none or call them otherwise.
+    """
 
     model: ModelName | None = None
     weights: WeightsName | None = None
@@ -119,6 +122,7 @@ class NetworkSettings(Part):
     channels: Annotated[int, Field(ge=1)] | None = None
     mean: Normalisation | None = None
     std: Normalisation | None = None
+    classes: Annotated[list[str], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _has_options(self) -> Self:
