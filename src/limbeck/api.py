@@ -123,7 +123,8 @@ def compare(
         recipe: a packaged recipe's name, a YAML file, or a mapping.
         out: folder of the comparison, new unless `resume` is given.
         overrides: changes to the recipe, "training.steps=100" each.
-        teacher, student, train, test: take the place of what the recipe names, each alone or together.
+        teacher, student, train, test: take the place of what the recipe names, each alone or together. Training images
+            without labels do; the controls that need labels are then left out.
         resume: go on with the comparison in `out`; finished runs are not repeated.
         progress: who watches.
 

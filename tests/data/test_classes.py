@@ -38,6 +38,8 @@ def unnamed(count: int) -> Classes:
         (given("00", "01"), known("0", "1"), (0, 1)),
         (given("été", "猫"), known("猫", "été"), (1, 0)),
         (Classes("'these'", 2), unnamed(2), (0, 1)),
+        (given("crane", "cat", "crane"), known("crane", "cat", "crane"), (0, 1, 2)),
+        (given("cat"), known("crane", "cat", "crane"), (1,)),
     ],
 )
 def test_same_names_are_found_wherever_they_stand(one: Classes, other: Classes, places: tuple[int, ...]) -> None:
@@ -89,6 +91,11 @@ def test_numbers_in_place_of_names_are_said(one: Classes, other: Classes, places
         (given("0", "1", "2"), known(*TEN), "the teacher net tells 10 classes apart, but 'these' has 3; names would"),
         (given("cat", "dog"), unnamed(3), "the teacher net tells 3 classes apart, but 'these' has 2; names would tell"),
         (Classes("the test images", 4), unnamed(3), "tells 3 classes apart, but the test images have 4"),
+        (
+            given("cat", "crane"),
+            known("crane", "cat", "crane"),
+            "the teacher net calls two classes 'crane', so",
+        ),
         (given("1", "2"), known("cat", "dog"), "'these' has other classes: '1', '2' are none of"),
     ],
 )

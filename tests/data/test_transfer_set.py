@@ -224,8 +224,11 @@ def test_what_was_saved_without_a_kind_loads_if_it_is_probabilities(
     assert (same.soft_label_kind, same.soft_label_temperature) == ("probabilities", 1.0)
     TransferSet(small_set, LOGITS, soft_label_kind="logits").save(tmp_path / "logits")
     without_kind(tmp_path / "logits")
-    with pytest.raises(UserError, match="`soft_labels` must be probabilities"):
+    with pytest.raises(UserError, match=r'`soft_labels` must be probabilities.*as "soft_labels": {"kind": "logits"'):
         TransferSet.load(tmp_path / "logits")
+    path = tmp_path / "logits" / "transfer_set.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "soft_labels": {"kind": "logits"}}))
+    assert TransferSet.load(tmp_path / "logits").soft_label_kind == "logits"
 
 
 DATA = Path("data") / "train-00000-of-00001.parquet"

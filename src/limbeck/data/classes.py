@@ -3,6 +3,7 @@
 import re
 import unicodedata
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -111,16 +112,28 @@ def class_places(given: Classes, known: Classes) -> tuple[tuple[int, ...], str]:
         >>> class_places(Classes("these", 2, ("dog", "cat")), Classes("those", 3, ("ant", "cat", "dog")))
         ((2, 1), '')
     """
+    if given.names and given.names == known.names:
+        return tuple(range(given.count)), ""
+    at = {name: place for place, name in enumerate(known.names)}
+    counts = Counter(known.names)
+    twice = [name for name in given.names if counts[name] > 1]
+    if twice:
+        raise UserError(
+            f"{known.owner} calls two classes {twice[0]!r}, so that of {given.owner} cannot be told by name."
+        )
     ours, theirs = given.numbers, known.numbers
     fits = given.count == known.count
-    if given.names and set(given.names) <= set(known.names) and (fits or ours is None):
-        return tuple(known.names.index(name) for name in given.names), ""
+    if given.names and set(given.names) <= at.keys() and (fits or ours is None):
+        return tuple(at[name] for name in given.names), ""
     if ours is None and theirs is None:
         raise UserError(_other_names(given, known))
     if not fits:
         raise UserError(f"{_counts(given, known)}; names would tell which of them are meant.")
     numbers = tuple(range(given.count)) if ours is None else ours
-    places = numbers if theirs is None else tuple(theirs.index(number) for number in numbers)
+    places = numbers
+    if theirs is not None:
+        there = {number: place for place, number in enumerate(theirs)}
+        places = tuple(there[number] for number in numbers)
     in_order = places == tuple(range(given.count))
     if in_order and ours is not None and theirs is not None:
         return places, ""
@@ -169,7 +182,8 @@ def _counts(given: Classes, known: Classes) -> str:
 
 
 def _other_names(given: Classes, known: Classes) -> str:
-    strange = [name for name in given.names if name not in known.names]
+    there = set(known.names)
+    strange = [name for name in given.names if name not in there]
     alike = {_folded(name): name for name in known.names}
     begins = f"{_counts(given, known)}: " if given.count > known.count else f"{given.has} other classes: "
     same = [(name, alike[_folded(name)]) for name in strange if _folded(name) in alike]

@@ -139,7 +139,13 @@ class TransferSet:
         _check_content(folder, config, images, soft_labels)
         provenance = {name: _restored(rows[name], kind) for name, kind in config["provenance"].items()}
         kind, temperature = about_soft.get("kind", "probabilities"), about_soft.get("temperature", 1.0)
-        return cls(images, soft_labels, provenance, config["about"], kind, temperature)
+        try:
+            return cls(images, soft_labels, provenance, config["about"], kind, temperature)
+        except UserError as error:
+            raise UserError(
+                f"{str(folder)!r}: {error} The kind of saved ones is said in its {CONFIG_NAME}, as "
+                '"soft_labels": {"kind": "logits", "temperature": 1}.'
+            ) from None
 
     def _schema(self) -> pa.Schema:
         image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -181,6 +181,9 @@ class CompareSettings(Part):
     With `budgets`, an arm chooses its images by `select`, by entropy if it names no criterion; without, all arms learn
     from all the images. Every arm is also set against `baseline`, the name of one of them.
 
+    Where the training images have no labels, the controls that need some are left out: `balanced-random`, `no-teacher`
+    and `full-no-teacher`.
+
     `without_teacher` are training settings of the controls that learn from labels alone: their loss has another
     scale, and a control that is denied its own learning rate is no honest one.
     """
