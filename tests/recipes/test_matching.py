@@ -1,5 +1,6 @@
 """Every verb means the same by each class, in whatever order images, teacher and student number them."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,11 @@ def test_a_teacher_that_cannot_be_put_in_order_is_refused(tmp_path: Path) -> Non
         teach(lb.wrap(layers, **options), student, stripes(40), tmp_path / "run", test=stripes(20))
     teach(lb.wrap(layers, embedding="1", **options), student, stripes(40), tmp_path / "run", test=stripes(20))
     resnet = lb.create("resnet8", num_classes=2, channels=1, classes=CLASSES).eval()
-    moved = reordered(resnet, ("columns", "rows"), stripes(1).tensor())
+    moved = reordered(resnet, (1, 0), ("columns", "rows"), stripes(1).tensor())
     assert torch.allclose(moved(stripes(3).tensor()).logits, resnet(stripes(3).tensor()).logits.flip(1), atol=1e-6)
     mixed = nn.Sequential(*layers, nn.Linear(2, 2))
     with pytest.raises(UserError, match="numbers its classes as rows, columns"):
-        reordered(lb.wrap(mixed, embedding="1", **options), ("columns", "rows"), stripes(1).tensor())
+        reordered(lb.wrap(mixed, embedding="1", **options), (1, 0), ("columns", "rows"), stripes(1).tensor())
 
 
 @pytest.mark.parametrize(
@@ -168,6 +169,25 @@ def test_names_on_one_side_alone_are_said(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"the training images \(images\) have no names .* 'rows' for '0'"):
         teach(None, "convnet_d3", numbered(20), tmp_path / "d", test=test)
     assert teach(unnamed(), unnamed(), numbered(20), tmp_path / "e", test=numbered(20, 1)).student.classes == ("0", "1")
+
+
+def test_a_teacher_without_names_beside_a_student_in_another_order(teacher: lb.Classifier, tmp_path: Path) -> None:
+    nameless = copy.deepcopy(teacher)
+    nameless.classes = ()
+    with pytest.warns(UserWarning, match="the teacher convnet_d3 has no names"):
+        result = teach(
+            nameless, named("columns", "rows", seed=3), stripes(40), tmp_path / "run", test=stripes(20, seed=1)
+        )
+    assert_right(result)
+
+
+def test_names_in_another_unicode_form_are_the_same(teacher: lb.Classifier, tmp_path: Path) -> None:
+    composed, apart = copy.deepcopy(teacher), stripes(40).with_labels(1 - stripes(40).labels, ("thé", "cafe\u0301"))
+    composed.classes = ("caf\u00e9", "thé")
+    student = named("the\u0301", "caf\u00e9")
+    test = stripes(20, seed=1).with_labels(stripes(20, seed=1).labels, ("cafe\u0301", "the\u0301"))
+    assert_right(teach(composed, student, apart, tmp_path / "run", test=test))
+    assert lb.evaluate(composed, test).top1 > 0.7
 
 
 def test_a_student_of_ones_own_keeps_the_names_in_its_folder(tmp_path: Path) -> None:

@@ -98,9 +98,9 @@ def match_classes(images: ImageSet, known: Classes, owner: str | None = None, *,
 def class_places(given: Classes, known: Classes) -> tuple[tuple[int, ...], str]:
     """Where each of the classes `given` stands among the classes `known`, and what had to be assumed for that.
 
-    Names are found by name, in whatever order, and there may be fewer of them. Where one side has no names, or only
-    numbers, the number of a class is its place and both must have as many; unless both are mere numbers in order, that
-    is an assumption.
+    Names are found by name, in whatever order and Unicode form, and there may be fewer of them. Where one side has no
+    names, or only numbers, the number of a class is its place and both must have as many; unless both are mere numbers
+    in order, that is an assumption.
 
     Returns:
         int of 0..K-1 for each class `given`, distinct; a sentence, "" where nothing was assumed.
@@ -114,17 +114,18 @@ def class_places(given: Classes, known: Classes) -> tuple[tuple[int, ...], str]:
     """
     if given.names and given.names == known.names:
         return tuple(range(given.count)), ""
-    at = {name: place for place, name in enumerate(known.names)}
-    counts = Counter(known.names)
-    twice = [name for name in given.names if counts[name] > 1]
+    names, others = ([_composed(name) for name in one.names] for one in (given, known))
+    at = {name: place for place, name in enumerate(others)}
+    counts = Counter(others)
+    twice = [name for name in names if counts[name] > 1]
     if twice:
         raise UserError(
             f"{known.owner} calls two classes {twice[0]!r}, so that of {given.owner} cannot be told by name."
         )
     ours, theirs = given.numbers, known.numbers
     fits = given.count == known.count
-    if given.names and set(given.names) <= at.keys() and (fits or ours is None):
-        return tuple(at[name] for name in given.names), ""
+    if names and set(names) <= at.keys() and (fits or ours is None):
+        return tuple(at[name] for name in names), ""
     if ours is None and theirs is None:
         raise UserError(_other_names(given, known))
     if not fits:
@@ -182,8 +183,8 @@ def _counts(given: Classes, known: Classes) -> str:
 
 
 def _other_names(given: Classes, known: Classes) -> str:
-    there = set(known.names)
-    strange = [name for name in given.names if name not in there]
+    there = {_composed(name) for name in known.names}
+    strange = [name for name in given.names if _composed(name) not in there]
     alike = {_folded(name): name for name in known.names}
     begins = f"{_counts(given, known)}: " if given.count > known.count else f"{given.has} other classes: "
     same = [(name, alike[_folded(name)]) for name in strange if _folded(name) in alike]
@@ -200,6 +201,11 @@ def _other_names(given: Classes, known: Classes) -> str:
         f"{known.count} of {known.owner} ({few(known.names)}){hint or '.'} Give images of these classes, or choose "
         "among theirs (`classes`)."
     )
+
+
+def _composed(name: str) -> str:
+    """The Unicode form in which file systems disagree: `é` as one character."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _folded(name: str) -> str:

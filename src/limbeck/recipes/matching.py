@@ -71,7 +71,7 @@ def _placed(materials: Materials, places: Sequence[int], names: tuple[str, ...])
             f"{len(names)}; teach one that knows these alone."
         )
     if teacher is not None and complete:
-        teacher = reordered(teacher, names, materials.train.gather(torch.zeros(1, dtype=torch.int64)))
+        teacher = reordered(teacher, places, names, materials.train.gather(torch.zeros(1, dtype=torch.int64)))
 
     def moved(images: ImageSet | None) -> ImageSet | None:
         return None if images is None else place_labels(images, places, names)
