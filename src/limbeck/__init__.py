@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING
 from limbeck.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from limbeck import data as data
+    from limbeck import evaluation as evaluation
+    from limbeck import models as models
+    from limbeck import objectives as objectives
+    from limbeck import recipes as recipes
+    from limbeck import report as report
+    from limbeck import training as training
+    from limbeck import transfer as transfer
     from limbeck.api import compare, distill, probe
     from limbeck.data.image_set import ImageSet
     from limbeck.data.loading import load

@@ -20,7 +20,7 @@ def unknown_name(kind: str, got: str, known: Iterable[str], hint: str = "") -> U
 
     Example:
         >>> str(unknown_name("objective", "dkb", ["kd", "dkd"]))
-        "unknown objective 'dkb'; did you mean 'dkd' or 'kd'?"
+        "unknown objective 'dkb'; did you mean 'dkd'?"
     """
     known = list(known)
     near = closest(got, known)

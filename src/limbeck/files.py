@@ -25,8 +25,9 @@ def disk_errors(path: str | Path) -> Iterator[None]:
             other way round; any other `OSError` passes through.
 
     Example:
-        >>> with disk_errors("runs/one"):
-        ...     Path("runs/one/note.txt").write_text("hello")
+        >>> with disk_errors("note.txt"):
+        ...     Path("note.txt").write_text("hello")
+        5
     """
     try:
         yield
@@ -79,8 +80,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         UserError: see `check_path` and `disk_errors`; an older file at `path` is then untouched.
 
     Example:
-        >>> with atomic_path("model.safetensors") as temporary:
-        ...     safetensors.torch.save_file(tensors, temporary)
+        >>> with atomic_path("ids.txt") as temporary:
+        ...     Path(temporary).write_text("7 12 30")
+        7
     """
     path = Path(path)
     check_path(path)

@@ -17,6 +17,21 @@ def test_counts_by_hand(make_classifier):
     assert result["latency_ms"] is None
 
 
+def test_the_device_is_on_record(make_classifier):
+    classifier = make_classifier()
+    assert footprint(classifier, (3, 8, 8), latency=False)["device"] == "cpu"
+    before = [one.data_ptr() for one in classifier.parameters()]
+    assert footprint(classifier, (3, 8, 8), latency=False, device="cpu")["device"] == "cpu"
+    assert [one.data_ptr() for one in classifier.parameters()] == before
+
+
+def test_it_is_measured_where_asked_and_goes_back(make_classifier, monkeypatch):
+    classifier, moves = make_classifier(), []
+    monkeypatch.setattr(classifier, "to", moves.append)
+    footprint(classifier, (3, 8, 8), latency=False, device="elsewhere")
+    assert moves == ["elsewhere", torch.device("cpu")]
+
+
 def test_attention_is_counted():
     layer = nn.MultiheadAttention(8, 2, batch_first=True)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from limbeck.models import Classifier, create, load, save
+from limbeck.models import Classifier, create, load, save, untrained
 from limbeck.models.reused_head import Projector, with_reused_head
 
 IMAGES = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -56,3 +56,23 @@ def test_round_trip(tmp_path: Path, name: str) -> None:
     assert torch.equal(again(IMAGES).logits, made(IMAGES).logits)
     assert again.config == made.config
     assert again.normalisation == made.normalisation
+
+
+@pytest.mark.parametrize("name", ["resnet8", "MobileNetV2"])
+def test_untrained_control_is_the_same_network(name: str) -> None:
+    _, made = reused(name)
+    before = torch.random.get_rng_state()
+    controls = [untrained(made, seed=seed) for seed in (0, 0, 1)]
+    assert torch.equal(torch.random.get_rng_state(), before)
+    states = [one.network.state_dict() for one in controls if one is not None]
+    shapes = {key: value.shape for key, value in made.network.state_dict().items()}
+    for one, state in zip(controls, states, strict=True):
+        assert one is not None
+        assert not one.training
+        assert one.config == made.config
+        assert one.normalisation == made.normalisation
+        assert {key: value.shape for key, value in state.items()} == shapes
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+    for key in ("head.weight", "projector.convs.0.weight"):
+        assert not torch.equal(states[0][key], states[2][key])
+        assert not torch.equal(states[0][key], made.network.state_dict()[key])

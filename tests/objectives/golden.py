@@ -19,15 +19,33 @@ class Golden:
     """One `.npz`: `inputs` as leaf tensors, `parameters`, `hp`, `loss`, `results` and `grads`.
 
     `loss2` among the results is that of a second call with the same inputs.
+
+    Args:
+        name: of the file.
+        folder: that it lies in.
+        case: which of several in one file.
+        loss: which of several losses of the same inputs.
+        dtype: of inputs and parameters; in float64 our own rounding is no part of the difference.
     """
 
-    def __init__(self, name: str, folder: str = "objectives") -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: str = "objectives",
+        *,
+        case: str = "",
+        loss: str = "",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        case, loss = (f"{one}." if one else "" for one in (case, loss))
         with np.load(GOLDEN / folder / f"{name}.npz") as file:
-            content = {key: torch.from_numpy(file[key]) for key in file if key != "hp"}
-            self.hp: dict[str, Any] = json.loads(str(file["hp"]))
-        self.inputs = {key[3:]: _leaf(value) for key, value in content.items() if key.startswith("in.")}
-        self.parameters = {key[6:]: value for key, value in content.items() if key.startswith("param.")}
-        self.results = {key[4:]: value for key, value in content.items() if key.startswith("out.")}
+            content = {key.removeprefix(case): file[key] for key in file if key.startswith(case)}
+        self.hp: dict[str, Any] = json.loads(str(content.pop("hp")))
+        tensors = {key: _cast(torch.from_numpy(value), dtype) for key, value in content.items()}
+        self.inputs = {key[3:]: _leaf(value) for key, value in tensors.items() if key.startswith("in.")}
+        self.parameters = {key[6:]: value for key, value in tensors.items() if key.startswith("param.")}
+        results = {key[4:]: value for key, value in tensors.items() if key.startswith("out.")}
+        self.results = {key.removeprefix(loss): value for key, value in results.items() if key.startswith(loss)}
         self.loss = float(self.results["loss"])
         self.grads = {key[5:]: value for key, value in self.results.items() if key.startswith("grad.")}
 
@@ -53,15 +71,25 @@ class Golden:
         """Gives a linear layer the weights of that name."""
         module.load_state_dict(self.state(f"{name}."))
 
-    def check(self, loss: Tensor, *, tolerance: float = 1e-5) -> None:
-        """Value and all gradients that there are, relative to the largest entry."""
-        assert loss.item() == pytest.approx(self.loss, rel=tolerance)
+    def check(self, loss: Tensor, *, tolerance: float = 1e-5, rounding: float = 0.0) -> None:
+        """Value and all gradients that there are, relative to the largest entry.
+
+        Args:
+            loss: with a graph down to the inputs.
+            tolerance: relative.
+            rounding: absolute, of a value that is the small rest of large numbers.
+        """
+        assert loss.item() == pytest.approx(self.loss, rel=tolerance, abs=rounding)
         loss.backward()
         for name, expected in self.grads.items():
             got = self.inputs[name].grad
             assert got is not None
             assert (got - expected).abs().max() <= tolerance * expected.abs().max(), name
         assert all(one.grad is None for name, one in self.inputs.items() if name.startswith("teacher"))
+
+
+def _cast(value: Tensor, dtype: torch.dtype) -> Tensor:
+    return value.to(dtype) if value.is_floating_point() else value
 
 
 def _leaf(value: Tensor) -> Tensor:

@@ -158,6 +158,24 @@ def test_any_batch_size_works(name: str, pair: Pair, count: int) -> None:
     assert value(objective, pair.signals()).isfinite()
 
 
+@pytest.mark.parametrize("name", [name for name in ALL if "form" in OBJECTIVES[name].options])
+@pytest.mark.parametrize("networks", [("resnet8", "wrn_16_1"), *PAIRS], ids="-".join)
+def test_the_authors_form_conforms_too(name: str, networks: tuple[str, str]) -> None:
+    pair = Pair(*networks)
+    first, other = (built(pair, name, form="authors") for _ in range(2))
+    for changes in ({}, {"scale": 1e3}, {"constant": True}, {"count": 1}, {"count": 5}):
+        given = pair.signals(**changes)
+        loss = value(first, given)
+        loss.backward()
+        assert loss.isfinite(), changes
+        grads = [(need, one.grad) for need in first.needs for one in tensors(given[need])]
+        assert any(grad is not None for need, grad in grads if need.startswith("student")), changes
+        assert all(grad is None for need, grad in grads if need.startswith("teacher")), changes
+        assert all(grad.isfinite().all() for _, grad in grads if grad is not None), changes
+    other.load_state_dict(first.state_dict())
+    assert value(first, pair.signals()).item() == value(other, pair.signals()).item()
+
+
 @pytest.mark.parametrize("networks", PAIRS, ids="-".join)
 def test_other_families(name: str, networks: tuple[str, str]) -> None:
     pair = Pair(*networks)

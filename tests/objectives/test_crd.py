@@ -50,6 +50,10 @@ def test_nce_by_hand() -> None:
     ("options", "message"),
     [
         ({"memory": "stack"}, "unknown `memory` 'stack'.*It is one of momentum, queue"),
+        ({"positives": "relax"}, "unknown `positives` 'relax'.*It is one of own, same-class"),
+        ({"draws": "unique"}, "unknown `draws` 'unique'.*It is one of distinct, independent"),
+        ({"positives": "same-class", "negatives": "any"}, "goes with .*, got `memory: momentum` and `negatives: any`"),
+        ({"positives": "same-class", "memory": "queue"}, "got `memory: queue` and `negatives: other-classes`"),
         ({"momentum": 1.0}, "`momentum` must be at least 0 and below 1, got 1.0"),
         ({"negatives_count": 0}, "`negatives_count` must be a whole number >= 1, got 0"),
         ({"temperature": 0}, "`temperature` must be > 0, got 0"),

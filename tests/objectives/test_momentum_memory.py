@@ -12,9 +12,12 @@ IDS = torch.tensor([90, -4, 2**50, 17, 3, 8])
 LABELS = torch.tensor([0, 1, 0, 3, 1, 0])
 
 
-def memory(negatives: str = "any", labels: torch.Tensor | None = LABELS) -> MomentumMemory:
+def memory(
+    negatives: str = "any", labels: torch.Tensor | None = LABELS, ids: torch.Tensor = IDS, **options: str
+) -> MomentumMemory:
     nothing = Outputs(torch.zeros(1, 4))
-    return MomentumMemory(Setup(nothing, nothing, IDS, labels), 4, momentum=0.5, temperature=0.1, negatives=negatives)
+    setup = Setup(nothing, nothing, ids, labels)
+    return MomentumMemory(setup, 4, momentum=0.5, temperature=0.1, negatives=negatives, **options)
 
 
 def test_ids_of_any_size_and_order_have_rows_of_their_own() -> None:
@@ -45,6 +48,52 @@ def test_negatives_of_other_classes() -> None:
         assert set(row.tolist()) == set(rows[label != LABELS].tolist())
         counts = row.bincount()[rows[label != LABELS]].float()
         assert counts.min() > 0.6 * counts.mean()
+
+
+def test_distinct_negatives_are_a_fair_draw_without_repetition() -> None:
+    """Of 40 images of four classes (of 16, 12, 8 and 4), each sees 20 of the others, every one equally often."""
+    labels = torch.cat([torch.full((count,), label) for label, count in enumerate((16, 12, 8, 4))])
+    ids = torch.arange(40) * 7 - 50
+    one = memory("other-classes", labels, ids)
+    rows = one.rows(ids)
+    seen = torch.zeros(40, 40)
+    for _ in range(300):
+        drawn = one.draw(rows, 20)
+        assert torch.equal(drawn[:, 0], rows)
+        assert all(len(set(row)) == 20 for row in drawn[:, 1:].tolist())
+        seen += torch.nn.functional.one_hot(drawn[:, 1:], 40).sum(1)
+    others = labels[:, None] != labels
+    assert (seen[~others] == 0).all()
+    expected = 300 * 20 / others.sum(1)[:, None].expand(-1, 40)[others]
+    # Binomial: five standard deviations of 300 draws at p around 1/2 are 43.
+    assert (seen[others] - expected).abs().max() < 45
+
+
+def test_distinct_draws_are_made_in_parts_and_with_repetition_where_a_class_leaves_too_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole, parts = memory("other-classes"), memory("other-classes")
+    parts.load_state_dict(whole.state_dict())
+    rows = whole.rows(IDS)
+    expected = whole.draw(rows, 3)  # class 0 has three of the six images
+    assert all(len(set(row)) == 3 for row in expected[:, 1:].tolist())
+    monkeypatch.setattr("limbeck.objectives.momentum_memory._KEYS_AT_ONCE", 6)
+    assert torch.equal(parts.draw(rows, 3), expected)
+    assert whole.draw(rows, 4).shape == (6, 5)
+
+
+def test_independent_draws_repeat_themselves() -> None:
+    one = memory("other-classes", draws="independent")
+    drawn = torch.cat([one.draw(one.rows(IDS), 3)[:, 1:] for _ in range(30)])
+    assert any(len(set(row)) < 3 for row in drawn.tolist())
+
+
+def test_positives_of_the_same_class() -> None:
+    one = memory("other-classes", positives="same-class")
+    rows = one.rows(IDS)
+    seen = torch.cat([one.draw(rows, 2)[:, :1] for _ in range(60)], dim=1)
+    for row, label in zip(seen.tolist(), LABELS, strict=True):
+        assert set(row) == set(rows[label == LABELS].tolist())
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,27 @@
 
 import pytest
 import torch
+from tests.objectives.feature_peers import DTYPES, FeaturePeer
 from tests.objectives.pairs import Pair
 
+from limbeck.objectives import SemCKD
 from limbeck.objectives.functional import semckd
+
+
+@DTYPES
+def test_value_and_gradient_equal_the_reference(dtype: torch.dtype) -> None:
+    peer = FeaturePeer("semckd", dtype)
+    hp = peer.golden.hp
+
+    def name(ours: str) -> str:
+        part, index, *rest = ours.split(".")
+        if part == "projections":
+            return ".".join(("projection", *map(str, divmod(int(index), 3)), *rest))
+        return ".".join(({"queries": "query", "keys": "key"}[part], index, *rest))
+
+    objective = SemCKD(stages=hp["stages"], softness=hp["semckd.softness"])
+    peer.build(objective, name)
+    peer.golden.check(objective(peer.student.stages, peer.teacher.stages))
 
 
 def test_by_hand() -> None:

@@ -2,12 +2,29 @@
 
 import pytest
 import torch
+from tests.objectives.feature_peers import DTYPES, FeaturePeer
 from tests.objectives.pairs import BATCH, CLASSES, Pair, outputs
 from torch import nn
 
 from limbeck.errors import UserError
 from limbeck.models import create
 from limbeck.objectives import SimKD, WeightedSum, weighted_sum
+
+
+@DTYPES
+def test_value_gradient_and_logits_equal_the_reference(dtype: torch.dtype) -> None:
+    peer = FeaturePeer("simkd", dtype)
+    objective = SimKD(factor=peer.golden.hp["simkd.factor"])
+
+    def name(ours: str) -> str:
+        _, part, index, *rest = ours.split(".")
+        return ".".join(({"convs": "conv", "norms": "bn"}[part] + index, *rest))
+
+    peer.build(objective, name)
+    peer.golden.inputs["student_stage"] = peer.student.stages[-1]
+    peer.golden.check(objective(peer.student.stages, peer.teacher.stages))
+    made = objective.teacher_head(objective.projector(peer.student.stages[-1]).mean((2, 3)))
+    torch.testing.assert_close(made, peer.golden.results["logits"], rtol=1e-5, atol=1e-6)
 
 
 class Copying(nn.Module):

@@ -175,6 +175,14 @@ def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypat
     assert [one.name for one in folder.glob("runs/*/*-failed-*")] == ["seed-0-failed-1"]
 
 
+def test_budgets_of_several_kinds_run_and_stand_in_order_of_their_images(tmp_path: Path) -> None:
+    results = go(tmp_path / "new", budgets=["10%", 30, "2/class"], arms={"mine": "random"})
+    order = ["2/class", "30 images", "10 %", "all"]  # 6, 30 and 40 images of 400 in three classes
+    assert list(dict.fromkeys(row["budget"] for row in results["runs"])) == order
+    assert list(dict.fromkeys(row["budget"] for row in results["table"])) == order
+    assert results["train_classes"] == 3
+
+
 def test_wrong_budgets_are_all_said_before_the_teacher_is_trained(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"(?s)each of the 3 classes.*got 2 images.*at most the 400 images.*got 401"):
         go(tmp_path / "new", budgets=[2, 12, 401])

@@ -28,6 +28,38 @@ def test_controls_stand_beside_every_budget_and_seed() -> None:
     assert {cell.group for cell in planned if cell.arm == "mine"} == {"mine@50%", "mine@12-images", "mine@5-per-class"}
 
 
+def labels(planned: list[Cell]) -> list[str]:
+    return list(dict.fromkeys(cell.budget_label for cell in planned))
+
+
+@pytest.mark.parametrize(
+    ("budgets", "images", "classes", "order"),
+    [
+        # 10 % of 400 are 40 images, 2 of each of ten classes 20.
+        (["10%", "2/class", 50], 400, 10, ["2/class", "10 %", "50 images"]),
+        # Of 10,000 they are 1,000.
+        (["10%", "2/class", 50], 10_000, 10, ["2/class", "50 images", "10 %"]),
+        (["10%", "2/class", 50], 10_000, 100, ["50 images", "2/class", "10 %"]),
+        ([300, 0.5, 1.0, "1%", "30/class"], 500, 4, ["1 %", "30/class", "50 %", "300 images", "100 %"]),
+        (["20%", "3%"], None, None, ["3 %", "20 %"]),
+        ([24, 12], None, None, ["12 images", "24 images"]),
+    ],
+)
+def test_budgets_go_up_by_the_images_they_mean(budgets: list, images: int, classes: int, order: list[str]) -> None:
+    recipe = read_recipe(comparison(budgets=budgets))
+    assert labels(plan(recipe, images, classes)) == [*order, "all"]
+
+
+def test_size_by_the_catalogue_and_order_as_written_where_it_says_nothing() -> None:
+    recipe = comparison(budgets=["10%", 50, "2/class"])
+    # Three classes of about 431 digits, less 30 for validation: 40, 50 and 6 images.
+    assert labels(plan(read_recipe(recipe))) == ["2/class", "10 %", "50 images", "all"]
+    recipe["data"]["train"] = "digits"  # 1,437, less 30: 141, 50 and 20 images
+    assert labels(plan(read_recipe(recipe))) == ["2/class", "50 images", "10 %", "all"]
+    recipe["data"]["train"] = {"name": "digits", "label_column": "other"}  # of who knows how many classes
+    assert labels(plan(read_recipe(recipe))) == ["10 %", "50 images", "2/class", "all"]
+
+
 def test_every_run_takes_the_same_steps_and_its_own_images() -> None:
     by_arm = {cell.arm: cell.recipe for cell in cells(seeds=[0])}
     assert {recipe.training.steps for recipe in by_arm.values()} == {12}

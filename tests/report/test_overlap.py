@@ -43,7 +43,6 @@ def test_criteria_are_set_against_one_another(tmp_path: Path) -> None:
         "Shared by two arms at 10 %",
         "Each chose 90 of 900 images. Two draws by chance would share 10.0 %, give or take 6.0 points",
         "At 25 %, seed 0: 225 images each",
-        "random and balanced random share most of their images",
         "Away from even is the share",
         "100.0 %",
     ):

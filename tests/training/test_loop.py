@@ -37,10 +37,10 @@ def test_same_seed_same_student_bit_for_bit(teach: Run) -> None:
 def test_a_distilled_student_follows_its_teacher(teach: Run, validation: ImageSet, changes: dict) -> None:
     """A teacher that holds rows for columns: whoever follows it is wrong everywhere, and never by chance."""
     turned = ImageSet(stripes(40).tensor(), 1 - stripes(40).labels, classes=("rows", "columns"))
-    plain = {"student": network(width=8), "settings": EASY}
-    teacher = teach("t", **plain, images=turned, teacher=None, objective=weighted_sum("ce")).student
+    labels = {"images": turned, "teacher": None, "objective": weighted_sum("ce")}
+    teacher = teach("t", student=network(9, width=8), settings=EASY, **labels).student
     easy = EASY.model_copy(update=changes)
-    result = teach("s", **{**plain, "settings": easy}, teacher=teacher, objective=weighted_sum("kd"))
+    result = teach("s", student=network(width=8), settings=easy, teacher=teacher, objective=weighted_sum("kd"))
     assert predict(result.student, validation).argmax(1).eq(validation.labels).float().mean() == 0.0
     assert result.teacher_passes == EASY.steps * 8
 

@@ -1,7 +1,12 @@
 """The view cache: a hit is what the teacher would say, and runs do not notice it but for their time."""
 
+import atexit
+import json
 import os
+import platform
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +22,10 @@ from limbeck.data.caches import cache_entries, cache_folder, matching_entries, r
 from limbeck.data.image_set import ImageSet
 from limbeck.data.views import Few, PadCrop, augmentation
 from limbeck.errors import UserError
-from limbeck.models import Classifier, create
+from limbeck.models import Classifier, Taps, create
 from limbeck.objectives import weighted_sum
+from limbeck.training.agreement import agree, noise_of
+from limbeck.training.answers import Dense
 from limbeck.training.batches import BatchStream
 from limbeck.training.cache_settings import CacheSettings, parse_size, write_size
 from limbeck.training.teacher import FrozenTeacher
@@ -170,32 +177,197 @@ def test_damaged_answers_are_asked_for_again(images: ImageSet) -> None:
     assert ask(cache, batches, 0)[1] == 8
 
 
-def test_answers_of_other_code_behind_equal_weights_are_thrown_away(images: ImageSet) -> None:
-    class Scaled(nn.Module):
-        def __init__(self, factor: float) -> None:
-            super().__init__()
-            self.linear = nn.Linear(64, 2)
-            nn.init.constant_(self.linear.weight, 0.1)
-            nn.init.constant_(self.linear.bias, 0.2)
-            self.factor = factor
+class Foreign(nn.Module):
+    """A network of one's own: what it reads of the environment, no fingerprint sees."""
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.linear(x.flatten(1)) * self.factor
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 2)
+        nn.init.constant_(self.linear.weight, 0.1)
+        nn.init.constant_(self.linear.bias, 0.2)
+        self.factor = factor
 
-    def made(factor: float) -> Classifier:
-        return Classifier(Scaled(factor), num_classes=2, channels=1)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x.flatten(1)) * self.factor * float(os.environ.get("FACTOR", "1"))
 
+
+def foreign(factor: float = 1.0) -> Classifier:
+    return Classifier(Foreign(factor), num_classes=2, channels=1)
+
+
+def test_answers_of_other_attributes_behind_equal_weights_are_others(images: ImageSet) -> None:
     batches = stream(images, 0)
-    assert ask(opened(images, made(1.0)), batches, 0)[1] == 0
-    told = Told()
-    again, other = opened(images, made(1.0)), opened(images, made(3.0), say=told)
+    assert ask(opened(images, foreign(1.0)), batches, 0)[1] == 0
+    again, other = opened(images, foreign(1.0)), opened(images, foreign(4.0))
     assert again is not None
     assert other is not None
-    again.verify(batches[0].images, batches.entries(0))
+    assert again.verify(batches[0].images, batches.entries(0))
     assert again.known() == 8
-    other.verify(batches[0].images, batches.entries(0))
     assert other.known() == 0
-    assert "are not this teacher's" in told.lines[-1]
+    assert other.folder != again.folder
+
+
+@pytest.mark.parametrize("factor", [1.001, 0.999, 4.0, -1.0])
+@pytest.mark.parametrize(
+    "changes", [{}, {"dtype": "float32"}, {"keep": ["embedding", "logits"]}, {"top_k": 1}], ids=str
+)
+def test_answers_that_changed_unseen_are_thrown_away(
+    images: ImageSet, monkeypatch: pytest.MonkeyPatch, factor: float, changes: dict[str, Any]
+) -> None:
+    teacher = Classifier(Foreign(), num_classes=2, channels=1, taps=Taps(embedding="linear"))
+    batches, told = stream(images, 0), Told()
+
+    def cached() -> ViewCache:
+        frozen = FrozenTeacher(teacher, device=CPU)
+        cache = open_view_cache(frozen, images, augmentation("pad-crop"), CacheSettings(**changes), say=told)
+        assert cache is not None
+        return cache
+
+    first = cached()
+    for step in range(4):
+        ask(first, batches, step)
+    monkeypatch.setenv("FACTOR", str(factor))
+    second = cached()
+    assert second.folder == first.folder
+    assert ask(second, batches, 0)[1] == 0
+    assert told.lines[-1].endswith("are not this teacher's; they are thrown away.")
+    assert second.known() == 8
+
+
+def test_every_run_looks_at_what_it_finds_wherever_that_is(teach: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = settings(views_per_image=1, steps=20)
+    teach("first", teacher=foreign(), settings=few)
+    assert teach("again", teacher=foreign(), settings=few, seed=3).teacher_passes_saved == 160
+    monkeypatch.setenv("FACTOR", "1.1")
+    watching = Watching()
+    teach("other", teacher=foreign(), settings=few, seed=3, progress=watching)
+    assert sum("are not this teacher's; they are thrown away" in line for line in watching.lines) == 1
+
+
+def test_a_run_looks_again_as_it_reads_on(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches, told = stream(images, 0, views="none"), Told()
+    first = opened(images, foreign(), views="none")
+    ask(first, batches, 0)
+    monkeypatch.setenv("FACTOR", "2")
+    for step in range(1, 5):
+        ask(first, batches, step)  # of no other's answers, so that it does not look
+    monkeypatch.delenv("FACTOR")
+    second = opened(images, foreign(), views="none", say=told)
+    for step in range(5):
+        ask(second, batches, step)
+    assert "8 of them were read in this run before that was noticed; repeat the run" in told.lines[-1]
+
+
+def test_looking_again_costs_little(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = stream(images, 0, views="none")
+    for step in range(5):
+        ask(opened(images, views="none"), batches, step)
+    cache, looks = opened(images, views="none"), 0
+    assert cache is not None
+    original = cache.verify
+
+    def counting(*arguments: Any) -> bool:
+        nonlocal looks
+        looks += 1
+        return original(*arguments)
+
+    monkeypatch.setattr(cache, "verify", counting)
+    for step in range(100):
+        assert ask(cache, batches, step)[1] == 8
+    assert looks == 7  # after 8, 16, 32 ... 512 answers
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_answers_of_foreign_code_are_for_one_process(
+    images: ImageSet, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    batches, told, at_exit = stream(images, 0), Told(), []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    first = opened(images, foreign(), say=told, trust_teacher=trusted)
+    assert first is not None
+    ask(first, batches, 0)
+    said = [line for line in told.lines if "are kept for this process alone" in line]
+    assert len(said) == (0 if trusted else 1)
+    if said:
+        assert "code of Foreign cannot be vouched for. `training.cache.trust_teacher: true` keeps" in said[0]
+    assert ask(opened(images, foreign(), trust_teacher=trusted), batches, 0)[1] == 8
+    monkeypatch.setattr("limbeck.training.view_folders.process_token", lambda: "another")
+    assert ask(opened(images, foreign(), trust_teacher=trusted), batches, 0)[1] == (8 if trusted else 0)
+    assert first.folder.exists()
+    for call in at_exit:
+        call()
+    assert first.folder.exists() is trusted
+
+
+def test_what_a_killed_process_left_goes_with_the_next(images: ImageSet) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    processes = {"ended": [ended.pid, platform.node()], "running": [1, platform.node()], "away": [ended.pid, "x"]}
+    for name, process in {**processes, "shared": None}.items():
+        folder = cache_folder() / "views" / name
+        folder.mkdir(parents=True)
+        (folder / "about.json").write_text(json.dumps({"process": process}))
+    opened(images, foreign())
+    left = {entry.key for entry in cache_entries("views")}
+    assert {"running", "away", "shared"} < left
+    assert "ended" not in left
+
+
+def test_networks_of_limbeck_are_for_all_processes(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = stream(images, 0)
+    ask(opened(images), batches, 0)
+    monkeypatch.setattr("limbeck.training.view_folders.process_token", lambda: "another")
+    assert ask(opened(images), batches, 0)[1] == 8
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("changes", [{}, {"dtype": "float32"}, {"top_k": 1}], ids=str)
+def test_rounding_is_no_other_teacher(images: ImageSet, dtype: torch.dtype, changes: dict[str, Any]) -> None:
+    """Answers of single images, whose kernels round differently, stand in for another processor's."""
+    frozen = FrozenTeacher(network(9), device=CPU, dtype=dtype)
+    batches = stream(images, 0)
+    cache = open_view_cache(frozen, images, augmentation("pad-crop"), CacheSettings(**changes), say=Told())
+    assert cache is not None
+    cache.block = 1
+    ask(cache, batches, 0)
+    cache.block = 32
+    assert cache.verify(batches[0].images, batches.entries(0))
+    assert cache.known() == 8
+
+
+@pytest.mark.parametrize("stored", ["float16", "float32"])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_agreement_is_up_to_half_a_step_and_noise(stored: str, scale: float) -> None:
+    values = torch.randn(32, 10, generator=torch.Generator().manual_seed(0)) * scale
+    codec = Dense((10,), stored)
+    kept = codec.decode(codec.encode(values))
+    noise = noise_of(CPU, torch.float32)
+    assert agree(values, kept, stored, noise)
+    assert agree(values * (1 + 2**-17), kept, stored, noise)
+    assert not agree(values * (1 + 2**-10), kept, stored, noise)
+    assert not agree(values + 2**-10 * scale, kept, stored, noise)
+    assert not agree(values.roll(1, 0), kept, stored, noise)
+    assert not agree(values * torch.nan, kept, stored, noise)
+    one = values.clone()
+    one[3, 4] += 2**-9 * values[3].abs().max()
+    assert not agree(one, kept, stored, noise)
+    assert agree(values * (1 + 2**-9), kept, stored, noise_of(CPU, torch.bfloat16))
+
+
+def test_noise_is_that_of_the_arithmetic() -> None:
+    cuda = torch.device("cuda")
+    assert noise_of(CPU, torch.float32).largest < noise_of(cuda, torch.float32).largest
+    assert (
+        noise_of(cuda, torch.float32).largest
+        < noise_of(CPU, torch.bfloat16).largest
+        == noise_of(cuda, torch.float16).largest
+    )
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        assert noise_of(CPU, torch.float32) == noise_of(CPU, torch.bfloat16)
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def test_what_is_not_kept_is_asked_for(images: ImageSet) -> None:

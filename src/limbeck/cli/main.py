@@ -397,8 +397,10 @@ def _run(
         else:
             from limbeck.recipes.artefacts import run_and_report
 
-            show = partial(show_run, run_and_report(recipe, folder, resume=resume, progress=progress))
-            failed = False
+            result = run_and_report(recipe, folder, resume=resume, progress=progress)
+            if result is None:
+                return
+            show, failed = partial(show_run, result), False
     show()
     console.print(f"report: {folder / 'report.html'}", markup=False, soft_wrap=True)
     if failed:

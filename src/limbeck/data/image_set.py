@@ -196,6 +196,8 @@ class ImageSet:
 
         Example:
             >>> rest, validation = images.split(0.1, seed=0)
+            >>> len(rest), len(validation)
+            (180, 20)
         """
         count = held_out if isinstance(held_out, int) else round(held_out * len(self))
         if not 0 < count < len(self):

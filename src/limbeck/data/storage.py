@@ -55,6 +55,10 @@ class Storage(ABC):
 class TensorStorage(Storage):
     """Decoded images in one tensor, which may itself be a memory map.
 
+    Example:
+        >>> TensorStorage(torch.zeros(5, 3, 8, 8, dtype=torch.uint8)).gather(torch.tensor([4, 0])).shape
+        torch.Size([2, 3, 8, 8])
+
     Args:
         images: uint8 [N, C, H, W].
         digests: uint8 [N, 16], where they are known already.

@@ -57,6 +57,8 @@ class TransferSet:
         >>> chosen = TransferSet(images, provenance={"score": torch.rand(len(images))}, about={"maker": "random"})
         >>> chosen.save("transfer-set")
         >>> same = TransferSet.load("transfer-set")
+        >>> torch.equal(same.images.ids, images.ids)
+        True
     """
 
     images: ImageSet

@@ -30,6 +30,11 @@ class Evaluation:
         confusion: K rows (true class) of K counts (predicted class).
         fidelity: None without a teacher, else {"teacher_top1", "agreement", "divergence" in nats, "per_class": for
             every class {"class", "agreement", "divergence"}, both None without images}.
+
+    Example:
+        >>> evaluation = evaluate(student, test)
+        >>> Evaluation.from_dict(evaluation.to_dict()) == evaluation
+        True
     """
 
     n: int
@@ -83,8 +88,9 @@ def evaluate(
             are not finite.
 
     Example:
-        >>> evaluate(student, lb.load("digits", "test"), teacher=teacher).top1
-        0.94...
+        >>> evaluation = evaluate(student, lb.load("digits", "test"), teacher=teacher)
+        >>> evaluation.n, sorted(evaluation.fidelity)
+        (360, ['agreement', 'divergence', 'per_class', 'teacher_top1'])
     """
     images, labels = _matched(student, images)
     places = _check_teacher(student, images, teacher, teacher_logits)
@@ -96,7 +102,12 @@ def evaluate(
 
 
 def judge(logits: Tensor, labels: Tensor, classes: tuple[str, ...], teacher_logits: Tensor | None = None) -> Evaluation:
-    """The same from logits: float `[N, K]` of student and teacher, labels int64 `[N]`, K class names (or none)."""
+    """The same from logits: float `[N, K]` of student and teacher, labels int64 `[N]`, K class names (or none).
+
+    Example:
+        >>> judge(torch.eye(3), torch.tensor([0, 1, 1]), ("cat", "dog", "emu")).top1
+        0.666...
+    """
     names = list(classes) or [str(index) for index in range(logits.shape[1])]
     confusion = metrics.confusion_matrix(logits, labels)
     counts, accuracies = confusion.sum(1).tolist(), metrics.per_class_accuracy(logits, labels)

@@ -17,7 +17,7 @@ from limbeck.data.caches import cache_folder
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import Precision, check_pass, device_of, evaluating
 from limbeck.files import atomic_path
-from limbeck.models.fingerprint import fingerprint
+from limbeck.models.fingerprint import identify
 from limbeck.models.taps import Outputs
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def features(
         UserError: the classifier has no tap for its embedding, or a feature is not finite.
 
     Example:
-        >>> features(classifier, lb.load("digits", "test")).shape
-        torch.Size([360, 64])
+        >>> features(student, lb.load("digits", "test")).shape
+        torch.Size([360, 8])
     """
     options = {"size": size, "batch_size": batch_size, "precision": precision, "device": device, "progress": progress}
     found = observe(classifier, images, ("embedding",), **options).embedding
@@ -115,12 +115,14 @@ def kept_features(
 
     Kept in `features/` of the cache folder (`LIMBECK_CACHE`) under a key of weights, architecture, normalisation,
     images, size and precision, with a hash of their content: a damaged file is computed again. Safe to delete. Networks
-    that were made outside limbeck are always run, because no name says what their weights do.
+    that were made outside limbeck, or have code or attributes that it cannot vouch for, are always run.
     """
     compute = {"size": size, "precision": precision, "device": device, "progress": progress}
-    if classifier.config is None:
+    identity = identify(classifier)
+    if classifier.config is None or identity.unseen:
         return features(classifier, images, **compute)
-    path = cache_folder() / "features" / f"{_key(classifier, images, size, precision)}.safetensors"
+    key = cache_key("features", _VERSION, identity.fingerprint, classifier.config, images.fingerprint, size, precision)
+    path = cache_folder() / "features" / f"{key}.safetensors"
     found = _read(path, len(images))
     if found is not None:
         return found
@@ -132,12 +134,6 @@ def kept_features(
     except UserError as error:
         warnings.warn(f"features are not cached: {error} (LIMBECK_CACHE names the folder)", stacklevel=2)
     return found
-
-
-def _key(classifier: "Classifier", images: "ImageSet", size: Size | None, precision: str) -> str:
-    return cache_key(
-        "features", _VERSION, fingerprint(classifier), classifier.config, images.fingerprint, size, precision
-    )
 
 
 def _read(path: Path, count: int) -> Tensor | None:

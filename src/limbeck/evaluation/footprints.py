@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from limbeck.evaluation.prediction import device_of, evaluating
+from limbeck.models.shared_memory import own_memory
 
 if TYPE_CHECKING:
     from limbeck.models import Classifier
@@ -21,25 +22,54 @@ SECONDS_PER_BATCH_SIZE = 0.2
 FEWEST_RUNS, MOST_RUNS = 3, 200
 
 
-def footprint(classifier: "Classifier", shape: tuple[int, int, int], latency: bool = True) -> dict[str, Any]:
-    """Size and speed of a classifier on images of one shape, on the device where it is.
+def footprint(
+    classifier: "Classifier",
+    shape: tuple[int, int, int],
+    latency: bool = True,
+    *,
+    device: torch.device | str | None = None,
+) -> dict[str, Any]:
+    """Size and speed of a classifier on images of one shape.
 
     Args:
         classifier: any; its modes, weights and statistics stay as they are.
         shape: (C, H, W) of the images it will get, in pixels.
         latency: also time it; takes about half a second for a small network, at least eight forward passes for any.
+        device: where it is measured; by default where it is, and there it is afterwards.
 
     Returns:
         {"parameters": count, "macs": see `multiply_adds`, "size_bytes": of the weights as safetensors,
+        "device": "cpu" or the name of the GPU that latency was measured on,
         "latency_ms": None or {"1": {"median", "p95", "n"}, "256": {...}}, milliseconds per batch of float32 images}.
+
+    Example:
+        >>> footprint(student, (1, 8, 8), latency=False)
+        {'parameters': 1386, 'macs': 16208, 'size_bytes': 7560, 'latency_ms': None}
     """
-    with evaluating(classifier):
+    with evaluating(classifier), _moved(classifier, device):
         return {
+            "device": _name(device_of(classifier)),
             "parameters": sum(parameter.numel() for parameter in classifier.parameters()),
             "macs": multiply_adds(classifier, shape),
             "size_bytes": size_on_disk(classifier.network),
             "latency_ms": {str(n): time_batch(classifier, shape, n) for n in LATENCY_BATCHES} if latency else None,
         }
+
+
+@contextmanager
+def _moved(classifier: nn.Module, device: torch.device | str | None) -> Iterator[None]:
+    before = device_of(classifier)
+    if device is not None:
+        classifier.to(device)
+    try:
+        yield
+    finally:
+        if device is not None:
+            classifier.to(before)
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def multiply_adds(classifier: nn.Module, shape: tuple[int, int, int]) -> int:
@@ -71,7 +101,7 @@ def _plain_attention() -> Iterator[None]:
 def size_on_disk(network: nn.Module) -> int:
     """Bytes of the network's state dict as `limbeck.models.save` writes it; tensors that share memory count once."""
     state = {(one.data_ptr(), one.shape, one.stride()): (name, one) for name, one in network.state_dict().items()}
-    return len(save({name: tensor.contiguous() for name, tensor in state.values()}, metadata={"format": "pt"}))
+    return len(save(own_memory(dict(state.values())), metadata={"format": "pt"}))
 
 
 def time_batch(classifier: nn.Module, shape: tuple[int, int, int], batch: int) -> dict[str, float | int]:

@@ -45,7 +45,8 @@ def predict(
         UserError: an argument is out of range, or a logit is not finite.
 
     Example:
-        >>> logits = predict(classifier, lb.load("digits", "test"))
+        >>> predict(student, lb.load("digits", "test")).shape
+        torch.Size([360, 10])
     """
     check_pass(batch_size, precision)
     target = device_of(classifier) if device is None else torch.device(device)
@@ -66,7 +67,16 @@ def predict(
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode inside; outside, every submodule has the mode it had (a frozen part of a training network stays so)."""
+    """Eval mode inside; outside, every submodule has the mode it had (a frozen part of a training network stays so).
+
+    Example:
+        >>> student = student.train()
+        >>> with evaluating(student):
+        ...     student.training
+        False
+        >>> student.training
+        True
+    """
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:

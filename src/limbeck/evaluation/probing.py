@@ -45,6 +45,11 @@ class Probe:
         tried: for each seed {"strength", "nll", "top1"} on the held-out images.
         converged: whether every fit reached its tolerance.
         seconds: {"features": for both passes or for reading them, "fit": for all seeds}.
+
+    Example:
+        >>> found = probe(student, images, test)
+        >>> found.to_dict()["n"] == len(test)
+        True
     """
 
     network: str
@@ -112,8 +117,9 @@ def probe(
             embedding, and arguments out of range.
 
     Example:
-        >>> probe(student, lb.load("stl10"), lb.load("stl10", "test")).mean_top1
-        0.69...
+        >>> found = probe(student, images, test)
+        >>> found.features, found.converged, 0 < found.mean_top1 <= 1
+        (8, True, True)
     """
     labels, judged = _check(train, test, schedule, seeds)
     shape = probe_size(classifier, train, size)

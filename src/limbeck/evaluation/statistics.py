@@ -22,7 +22,12 @@ class PairedDifference(TypedDict):
 
 
 def standard_deviation(values: Sequence[float]) -> float | None:
-    """Sample standard deviation (n - 1 in the denominator), None for a single value."""
+    """Sample standard deviation (n - 1 in the denominator), None for a single value.
+
+    Example:
+        >>> standard_deviation([3.0, 5.0, 7.0])
+        2.0
+    """
     _check(values)
     if len(values) == 1:
         return None
@@ -62,6 +67,10 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> PairedD
 
     Returns:
         n, mean, low and high, and `beyond_noise`: the 95 % interval excludes 0 (never for n < 2).
+
+    Example:
+        >>> paired_difference({0: 0.9, 1: 0.8, 2: 0.85}, {0: 0.8, 1: 0.7, 2: 0.74})["beyond_noise"]
+        True
     """
     differences = [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
     if not differences:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limbeck.errors import UserError
-from limbeck.models.recorder import Recorder, check_want, uncompiled
+from limbeck.models.recorder import Overwriting, Recorder, check_want, tracking_versions, uncompiled
 from limbeck.models.taps import Outputs, Taps
 
 __all__ = ["Classifier", "Outputs", "Taps", "as_size"]
@@ -41,8 +41,10 @@ class Classifier(nn.Module):
         UserError: on lengths that do not match, `std` not > 0, and taps that name no module (when first read).
 
     Example:
-        >>> classifier = limbeck.models.zoo("resnet20", num_classes=10)
+        >>> classifier = lb.create("resnet20", num_classes=10)
         >>> outputs = classifier(torch.rand(2, 3, 32, 32), want=("logits", "embedding", "stages"))
+        >>> outputs.embedding.shape, len(outputs.stages)
+        (torch.Size([2, 64]), 4)
     """
 
     mean: Tensor
@@ -74,6 +76,7 @@ class Classifier(nn.Module):
         self.config = config
         self.name: str = config["name"] if config else type(network).__name__
         self._recorder: Recorder | None = None
+        self._overwriting: Overwriting = {}
         self.normalisation = (
             _per_channel("mean", mean, 0.5, channels),
             _per_channel("std", std, 0.25, channels),
@@ -91,21 +94,26 @@ class Classifier(nn.Module):
         if self._recorder is not None:
             # A pass that failed half-way leaves something behind.
             self._recorder.forget()
-        inputs = self.prepare(images)
         if not set(want) - {"logits"}:
-            logits = self._logits(inputs)
+            logits = self._logits(self.prepare(images))
             if self._recorder is not None:
                 self._recorder.forget()
             return Outputs(logits)
         if self._recorder is not None and self._recorder.want.issuperset(set(want) - {"logits"}):
-            return self._recorder.take(self._logits(inputs), want)
-        return self._tapped_once(inputs, want)
+            return self._tapped(images, want, self._recorder)
+        return self._tapped_once(images, want)
 
     # Compiled code is bound to the hooks that it was traced with; new ones in every pass would compile every pass.
     @uncompiled
-    def _tapped_once(self, inputs: Tensor, want: Collection[str]) -> Outputs:
+    def _tapped_once(self, images: Tensor, want: Collection[str]) -> Outputs:
         with self.tapping(want) as recorder:
-            return recorder.take(self._logits(inputs), want)
+            return self._tapped(images, want, recorder)
+
+    def _tapped(self, images: Tensor, want: Collection[str], recorder: Recorder) -> Outputs:
+        if torch.compiler.is_compiling():
+            return recorder.take(self._logits(self.prepare(images)), want)
+        with tracking_versions():
+            return recorder.take(self._logits(self.prepare(images)), want)
 
     @contextmanager
     def tapping(self, want: Collection[str]) -> Iterator[Recorder]:
@@ -114,13 +122,13 @@ class Classifier(nn.Module):
         With `torch.compile`, open it before the first pass and keep it open: a pass that opens it runs uncompiled.
 
         Example:
-            >>> with classifier.tapping(("logits", "stages")):
-            ...     for images in batches:
-            ...         outputs = classifier(images, want=("logits", "stages"))
+            >>> with student.tapping(("logits", "stages")):
+            ...     for batch in torch.rand(6, 1, 8, 8).split(2):
+            ...         outputs = student(batch, want=("logits", "stages"))
         """
         check_want(want)
         before = self._recorder
-        recorder = Recorder(self.network, self.taps, set(want) - {"logits"}, self.name)
+        recorder = Recorder(self.network, self.taps, set(want) - {"logits"}, self.name, self._overwriting)
         self._recorder = recorder
         try:
             yield recorder

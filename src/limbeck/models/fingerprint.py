@@ -1,20 +1,45 @@
-"""Which network it is: one short hash of everything that shapes its answers."""
+"""Which network it is: one short hash of everything that shapes its answers and can be seen from Python."""
 
-import hashlib
-
-import torch
+from dataclasses import dataclass
 
 from limbeck.models.classifier import Classifier
+from limbeck.models.description import describe
+
+_TOLD = 3
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What is known of which network it is.
+
+    Attributes:
+        fingerprint: 32 hex digits; see `fingerprint`.
+        unseen: what the fingerprint cannot vouch for, in words; empty where equal fingerprints mean equal answers.
+    """
+
+    fingerprint: str
+    unseen: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        """The first few of `unseen` in one phrase."""
+        more = f" and {len(self.unseen) - _TOLD} more" if len(self.unseen) > _TOLD else ""
+        return ", ".join(self.unseen[:_TOLD]) + more
+
+
+def identify(classifier: Classifier) -> Identity:
+    """The fingerprint of a classifier, and what it cannot vouch for."""
+    return Identity(*describe(classifier))
 
 
 def fingerprint(classifier: Classifier) -> str:
-    """32 hex digits of weights, buffers, normalisation, input size and the modules' own description.
+    """32 hex digits of weights, buffers, normalisation, input size, code and attributes.
 
-    Two modules of equal description and weights, but with other code behind them, are not told apart.
+    Code of limbeck, torch, torchvision, timm, NumPy and Python itself counts by name and version; all other by what
+    Python runs: bytecode, constants, defaults, closures, and the functions and values that it names. Attributes are
+    numbers, texts, collections, arrays, tensors, functions and objects made of these. Neither addresses nor hash seeds
+    play a part, so that another process finds the same; another version of Python compiles other bytecode.
+
+    Foreign code is seen, but not vouched for (see `identify`): it may depend on files, on time, or on what it calls.
     """
-    digest = hashlib.blake2b(repr(classifier).encode(), digest_size=16)
-    digest.update(repr((classifier.normalisation, classifier.channels, classifier.taps)).encode())
-    for name, value in sorted(classifier.state_dict().items()):
-        digest.update(repr((name, value.dtype, tuple(value.shape))).encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+    return identify(classifier).fingerprint

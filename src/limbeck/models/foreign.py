@@ -5,54 +5,91 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
-from limbeck.models.state_files import read_state, unnest
+from limbeck.models.readiness import is_finite
+from limbeck.models.shared_memory import load_tensors, names_that_share
+from limbeck.models.state_files import read_file, sets_of
 from limbeck.models.taps import Tapped
+from limbeck.models.weight_sets import State, named_set, take
 
 # Left behind by DataParallel, torch.compile and modules that hold the network.
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "student.")
 _HEADS = ("head", "fc", "linear", "classifier", "last_linear", "output")
 
 
-def load_state(network: nn.Module, state: Mapping[str, Any] | str | Path, *, source: str | None = None) -> None:
+def load_state(
+    network: nn.Module,
+    state: Mapping[str, Any] | str | Path,
+    *,
+    source: str | None = None,
+    weights_key: str | None = None,
+) -> None:
     """Put weights into a network, all or none.
 
     Prefixes of wrappers are stripped, names that the CIFAR benchmarks give a network's modules are translated, and a
     head under another usual name is renamed where just one module of the file is left over, just one of the network is
-    missing, and their shapes agree.
+    missing, and their shapes agree. Of a file with several sets of weights, the one that fits is taken, raw weights
+    before their moving average, and a warning names the others.
 
     Args:
         network: a `Classifier` or any module; changed in place.
         state: a file, or a state dict or checkpoint already in memory.
         source: how messages call the weights.
+        weights_key: which of several sets of weights to take: the keys that it lies under, joined by dots, or what its
+            names begin with, as in "model_ema", "teacher" or "state_dict.student".
 
     Raises:
-        UserError: an unreadable file; missing, unexpected or mis-shaped tensors; numbers that are not finite.
+        UserError: an unreadable file; several sets of weights that fit; missing, unexpected or mis-shaped tensors;
+            numbers that are not finite.
 
     Example:
-        >>> load_state(create("resnet20_option_a", num_classes=10), "resnet20-12fca82f.th")
+        >>> torch.save(lb.create("resnet8", num_classes=10, seed=1).network.state_dict(), "other.pth")
+        >>> network = lb.create("resnet8", num_classes=10)
+        >>> load_state(network, "other.pth")
     """
     name = network.name if isinstance(network, Classifier) else type(network).__name__
     network = network.network if isinstance(network, Classifier) else network
     if isinstance(state, str | Path):
         source = source or str(state)
-        state = read_state(state)
+        state = read_file(state)
     source = source or "the state dict"
     wanted = network.state_dict()
-    found = _strip(unnest(state, source), wanted, source)
-    if isinstance(network, Tapped):
-        found = _translate(found, wanted, network.benchmark_names)
+    sets = sets_of(state, source)
+    if weights_key is not None:
+        sets = named_set(sets, weights_key, source)
+
+    def fit(part: State) -> State | None:
+        return _fitted(part, network, wanted)
+
+    found = take(sets, fit, lambda whole: fit(_strip(whole, wanted, source)), wanted, source)
+    if found is None:
+        stripped = [_as_ours(_strip(one, wanted, source), network, wanted) for one in sets.values()]
+        found = max(stripped, key=lambda one: len(one.keys() & wanted.keys()))  # the nearest, to say what is amiss
+        _check_fit(found, wanted, source, name)
+    check_finite(found, source)
+    load_tensors(network, found)
+
+
+def _fitted(state: State, network: nn.Module, wanted: Mapping[str, Tensor]) -> State | None:
+    """A state dict as the network has it, or None where it does not fit."""
+    found = _as_ours(state, network, wanted)
+    fits = found.keys() == wanted.keys() and all(found[key].shape == wanted[key].shape for key in wanted)
+    return found if fits else None
+
+
+def _as_ours(state: State, network: nn.Module, wanted: Mapping[str, Tensor]) -> State:
+    """A state dict with the network's own names as far as they can be told."""
+    found = _translate(state, wanted, network.benchmark_names) if isinstance(network, Tapped) else dict(state)
+    # Files may hold tied weights once, under any of their names, as `safetensors.torch.save_model` writes them.
+    for key in [key for key in wanted if key not in found]:
+        known = [other for other in names_that_share(network, key) if other in found]
+        found |= {key: found[known[0]]} if known else {}
     found = _rename_head(found, wanted)
     # Files older than these counters lack them, and nothing that we run reads them.
-    counters = {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")}
-    found = counters | found
-    _check_fit(found, wanted, source, name)
-    check_finite(found, source)
-    network.load_state_dict(found)
+    return {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")} | found
 
 
 def _strip(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -82,7 +119,7 @@ def _translate(
     return translated
 
 
-def _rename_head(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _rename_head(state: State, wanted: Mapping[str, Tensor]) -> State:
     missing = _modules(key for key in wanted if key not in state and not key.endswith("num_batches_tracked"))
     unexpected = _modules(key for key in state if key not in wanted)
     if len(missing) != 1 or len(unexpected) != 1:
@@ -127,7 +164,7 @@ def _check_fit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source
 
 def check_finite(state: Mapping[str, Tensor], source: str) -> None:
     """Raises `UserError` naming the tensors that hold NaN or infinity."""
-    bad = [key for key, value in state.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
+    bad = [key for key, value in state.items() if not is_finite(value)]
     if bad:
         raise UserError(
             f"weights in {source!r} hold NaN or infinity in {_some(bad)}; the training that made them has diverged, or "

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limbeck.models.initialise import initialise
+from limbeck.models.initialise import initialise, initialise_small
 from limbeck.models.taps import Tapped, Taps
 
 # Output channels, number of blocks, stride of the first; every block but those of the first row expands six times.
@@ -67,6 +67,7 @@ class MobileNetV2(Tapped):
         self.last = nn.Sequential(*_convolution(inputs, 1280, 1), nn.ReLU())
         self.head = nn.Linear(1280, num_classes)
         initialise(self)
+        initialise_small(self.head)
         ends = [f"blocks.{row}.{_ROWS[row][1] - 1}.linear" for row in (1, 2, 4, 6)]
         self.taps = Taps("head", ("stem.2", *ends))
 

@@ -59,7 +59,8 @@ def check_options(model: str, known: Mapping[str, Option], given: Mapping[str, A
         UserError: an option that the model does not have, or a value that it does not allow.
 
     Example:
-        >>> check_options("convnet_d3", CONVNET_OPTIONS, {"width": 64})
+        >>> known = lb.models.catalogue.MODELS["convnet_d3"].options
+        >>> check_options("convnet_d3", known, {"width": 64})
         {'width': 64, 'norm': 'instance', 'pooling': 'average'}
     """
     for name, value in given.items():

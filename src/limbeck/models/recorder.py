@@ -1,7 +1,8 @@
 """Reading a network's inside by temporary forward hooks."""
 
-from collections.abc import Callable, Collection, Iterator
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +22,55 @@ def uncompiled(function: Function) -> Function:
     return cast(Function, torch.compiler.disable(function))
 
 
-class Recorder:
-    """Holds what the hooks of one `Classifier.tapping` saw in the current forward pass."""
+@contextmanager
+def tracking_versions() -> Iterator[None]:
+    """No inference mode, whose tensors have no version by which to tell that they were overwritten; still no graph."""
+    if not torch.is_inference_mode_enabled():
+        yield
+        return
+    with torch.inference_mode(False), torch.no_grad():
+        yield
 
-    def __init__(self, network: nn.Module, taps: Taps, want: Collection[str], name: str) -> None:
+
+_Way = tuple[str, str, bool, bool]
+Overwriting = dict[_Way, bool]
+"""(part, path, training, with gradients) -> whether the network overwrites in place what is read there."""
+
+
+class _Seen(NamedTuple):
+    """What a hook saw: the value to hand out, the network's own tensor, and its version at that time."""
+
+    value: Tensor
+    own: Tensor
+    version: int
+    way: _Way | None
+
+
+class Recorder:
+    """Holds what the hooks of one `Classifier.tapping` saw in the current forward pass.
+
+    What is handed out are the values at the tap, though the network may overwrite them later in the same pass
+    (`ReLU(inplace=True)` behind a tapped batch norm, `out += identity` behind a tapped block). The first pass hands
+    out copies and notes which tensors were overwritten; later ones copy only these, and check the versions of the
+    others.
+
+    Args:
+        network: what is hooked.
+        taps: where.
+        want: parts of the outputs.
+        name: of the network in messages.
+        overwriting: what is known of the network; it outlives the recorder and is added to.
+    """
+
+    def __init__(
+        self, network: nn.Module, taps: Taps, want: Collection[str], name: str, overwriting: Overwriting
+    ) -> None:
+        self.network = network
         self.want = frozenset(want)
         self.taps = taps
         self.name = name
-        self.seen: dict[tuple[str, str], Tensor] = {}
+        self.overwriting = overwriting
+        self.seen: dict[tuple[str, str], _Seen] = {}
         if "embedding" in self.want and taps.embedding is None:
             raise _untapped("embedding", name, network)
         if _STAGES & self.want and not taps.stages:
@@ -74,7 +116,27 @@ class Recorder:
                 f"tap {where!r} of {self.name} runs more than once in a forward pass, so it is ambiguous which pass is "
                 "meant; name a module that runs once."
             )
-        self.seen[part, path] = value
+        self.seen[part, path] = self._seen(part, path, value)
+
+    def _seen(self, part: str, path: str, value: Tensor) -> _Seen:
+        # Compiled code is traced once, so that its passes teach nothing; copies cost it next to nothing.
+        if torch.compiler.is_compiling() or value.is_inference():
+            return _Seen(value.clone(), value, 0, None)
+        way = (part, path, self.network.training, torch.is_grad_enabled())
+        return _Seen(value.clone() if self.overwriting.get(way, True) else value, value, value._version, way)
+
+    def _check_overwriting(self, seen: Iterable[_Seen]) -> None:
+        for value, own, version, way in seen:
+            if way is None or self.overwriting.get(way, False):
+                continue
+            # Writing through `.data` or in foreign kernels leaves the version as it is.
+            overwritten = own._version != version or (way not in self.overwriting and not torch.equal(value, own))
+            self.overwriting[way] = overwritten
+            if overwritten and value is own:
+                raise UserError(
+                    f"what tap {way[1] or self.taps.embedding!r} of {self.name} read was overwritten in place later in "
+                    "this pass, and was not in the passes before; ask again, and it will be copied."
+                )
 
     @uncompiled
     def forget(self) -> None:
@@ -84,6 +146,7 @@ class Recorder:
     def take(self, logits: Tensor, want: Collection[str]) -> Outputs:
         """What was seen, forgetting it so that no activation outlives its step."""
         seen, self.seen = self.seen, {}
+        self._check_overwriting(seen.values())
         embedding = None
         if "embedding" in want:
             embedding = _flat(self._one(seen, "embedding", ""), self.taps.embedding, self.name)
@@ -94,7 +157,7 @@ class Recorder:
         last_map = self._stage(seen, "last_map", self.taps.deepest()) if "last_map" in want else None
         return Outputs(logits, embedding, **parts, last_map=last_map)
 
-    def _stage(self, seen: dict[tuple[str, str], Tensor], part: str, path: str) -> Tensor:
+    def _stage(self, seen: dict[tuple[str, str], _Seen], part: str, path: str) -> Tensor:
         stage = self.taps.as_map(self._one(seen, part, path))
         if stage.ndim != 4:
             raise UserError(
@@ -103,10 +166,10 @@ class Recorder:
             )
         return stage
 
-    def _one(self, seen: dict[tuple[str, str], Tensor], part: str, path: str) -> Tensor:
+    def _one(self, seen: dict[tuple[str, str], _Seen], part: str, path: str) -> Tensor:
         if (part, path) not in seen:
             raise UserError(f"tap {path or self.taps.embedding!r} of {self.name} did not run in the forward pass.")
-        return seen[part, path]
+        return seen[part, path].value
 
 
 class _OutputHook:
@@ -124,11 +187,12 @@ class _InputHook:
         self.recorder, self.part, self.path = recorder, part, path
 
     def __call__(self, module: nn.Module, args: tuple) -> None:
-        value = args[0]
-        # An in-place activation is about to overwrite its input.
-        if isinstance(value, Tensor) and getattr(module, "inplace", False):
-            value = value.clone()
-        self.recorder.keep(self.part, self.path, value)
+        self.recorder.keep(self.part, self.path, args[0])
+
+
+def is_tap(hook: object) -> bool:
+    """Whether a hook is one of ours, which only looks."""
+    return isinstance(hook, _OutputHook | _InputHook)
 
 
 def check_want(want: Collection[str]) -> None:

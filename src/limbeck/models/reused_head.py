@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from limbeck.models.batch_norm import batch_normed
 from limbeck.models.classifier import Classifier
-from limbeck.models.recorder import Recorder
+from limbeck.models.recorder import Overwriting, Recorder
 from limbeck.models.taps import Taps
 
 
@@ -48,9 +48,10 @@ class ReusedHead(nn.Module):
         self.head = head
         self.size = size
         self._taps = replace(taps, embedding=None)
+        self._overwriting: Overwriting = {}
 
     def forward(self, inputs: Tensor) -> Tensor:
-        recorder = Recorder(self.body, self._taps, ("last_map",), type(self.body).__name__)
+        recorder = Recorder(self.body, self._taps, ("last_map",), type(self.body).__name__, self._overwriting)
         try:
             stage = recorder.take(self.body(inputs), ("last_map",)).last_map
         finally:

@@ -13,56 +13,70 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from limbeck.errors import UserError
+from limbeck.models.weight_sets import choose, has_weights_name, named_set, weight_sets
 
 TORCH_SUFFIXES = (".pth", ".pt", ".th", ".bin", ".tar", ".ckpt")
 SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
 
-# Where training scripts put the weights inside a checkpoint.
-_NESTS = ("state_dict", "model", "model_state_dict", "net", "network", "student", "weights", "params")
 
-
-def read_state(path: str | Path) -> dict[str, Tensor]:
+def read_state(path: str | Path, weights_key: str | None = None) -> dict[str, Tensor]:
     """The tensors of a weights file, by name.
 
     Args:
         path: `.safetensors`, or what `torch.save` wrote with a state dict in it, bare or nested under `state_dict`,
-            `model`, `net`, `student` and the like; it may have no suffix.
+            `model`, `net`, `student`, `model_ema` and the like; it may have no suffix.
+        weights_key: which of several state dicts; by default the only one that is no moving average.
 
     Raises:
-        UserError: no such file, another kind of file, a damaged one, one that needs pickle, one without weights.
+        UserError: no such file, another kind of file, a damaged one, one that needs pickle, one without weights, or
+            with several.
 
     Example:
-        >>> list(read_state("resnet20-12fca82f.th"))[:1]
-        ['module.conv1.weight']
+        >>> torch.save({"state_dict": student.network.state_dict()}, "student.pth")
+        >>> list(read_state("student.pth"))[:1]
+        ['layers.0.0.weight']
     """
+    return unnest(read_file(path), str(path), weights_key)
+
+
+def read_file(path: str | Path) -> Any:
+    """All that a weights file holds; raises as `read_state`."""
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no weights file {str(path)!r}; check the path.")
     # Some benchmarks save under bare names, as in `student_best`; what is no file of torch.save is told by its content.
     if path.suffix and path.suffix not in SUFFIXES:
         raise UserError(f"weights must be a file of type {', '.join(SUFFIXES)}, got {str(path)!r}.")
-    return unnest(_safetensors(path) if path.suffix == ".safetensors" else _torch(path), str(path))
+    return _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
 
 
-def unnest(content: Any, source: str) -> dict[str, Tensor]:
-    """The state dict inside a checkpoint."""
+def unnest(content: Any, source: str, weights_key: str | None = None) -> dict[str, Tensor]:
+    """The state dict inside a checkpoint; as `read_state`."""
+    sets = sets_of(content, source)
+    if weights_key is not None:
+        sets = named_set(sets, weights_key, source)
+        return sets[choose(list(sets), source)]
+    named = [path for path in sets if has_weights_name(path)]
+    if not named and "" not in sets:
+        raise _no_weights(content, source)
+    return sets[choose(named, source) if named else ""]
+
+
+def sets_of(content: Any, source: str) -> dict[str, dict[str, Tensor]]:
+    """All sets of weights inside a checkpoint, see `weight_sets`; raises as `read_state`."""
     if isinstance(content, torch.nn.Module):
-        return dict(content.state_dict())
+        content = content.state_dict()
     if not isinstance(content, Mapping):
         raise UserError(f"{source!r} must hold a state dict, got {type(content).__name__}.")
-    nests = [key for key in _NESTS if isinstance(content.get(key), Mapping | torch.nn.Module)]
-    if len(nests) == 1:
-        return unnest(content[nests[0]], source)
-    if len(nests) > 1:
-        raise UserError(
-            f"{source!r} holds several state dicts ({', '.join(nests)}) and does not say which is meant; open it, "
-            "take one out, and give that to `load_state`."
-        )
-    state = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
-    if not state:
-        keys = ", ".join(str(key) for key in list(content)[:8]) or "nothing"
-        raise UserError(f"{source!r} holds no weights; a state dict was looked for, found {keys}.")
-    return state
+    sets = weight_sets(content)
+    if not sets:
+        raise _no_weights(content, source)
+    return sets
+
+
+def _no_weights(content: Mapping[Any, Any], source: str) -> UserError:
+    keys = ", ".join(str(key) for key in list(content)[:8]) or "nothing"
+    return UserError(f"{source!r} holds no weights; a state dict was looked for, found {keys}.")
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:

@@ -38,6 +38,10 @@ class Outputs(NamedTuple):
             comes from read it elsewhere, as the sums that end the layers of a Wide ResNet.
         pre_activations: what goes into the activations of the stages, or into those that follow them.
         last_map: the deepest stage after its activation; `stages[-1]` wherever that is read there.
+
+    Example:
+        >>> Outputs(torch.zeros(2, 10)).map(lambda one: one[:1]).logits.shape
+        torch.Size([1, 10])
     """
 
     logits: Tensor
@@ -73,7 +77,8 @@ class Taps:
         last_map: path of the module whose output is the deepest stage after its activation, where that is another one.
 
     Example:
-        >>> Taps(embedding="fc", stages=("relu", "layer1", "layer2"))
+        >>> Taps(embedding="fc", stages=("relu", "layer1", "layer2")).layout
+        'maps'
     """
 
     embedding: str | None = None

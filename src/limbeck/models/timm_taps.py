@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from limbeck.models.recorder import tracking_versions
 from limbeck.models.taps import ACTIVATIONS, Taps
 
 # Transformers list every block; four spread over the depth are what convolutional students have to offer.
@@ -67,13 +68,15 @@ class _Trace:
     @torch.no_grad()
     def __init__(self, network: nn.Module, images: Tensor) -> None:
         self.outputs: dict[str, Tensor] = {}
+        self.versions: dict[str, int] = {}
         self.runs: dict[str, int] = {}
         # Keeps every tensor alive, so that an identity is never used twice.
-        self.made: list[tuple[str, nn.Module, Tensor]] = []
+        self.made: list[tuple[str, nn.Module, Tensor, int]] = []
         handles = [module.register_forward_hook(self._note(path)) for path, module in network.named_modules()]
         training = network.training
         try:
-            network.eval()(images)
+            with tracking_versions():
+                network.eval()(images.clone())  # outside of inference mode, like all that follows from it
         finally:
             network.train(training)
             for handle in handles:
@@ -83,15 +86,17 @@ class _Trace:
         def hook(module: nn.Module, args: tuple, output: object) -> None:
             if isinstance(output, Tensor):
                 self.outputs[path] = output
+                self.versions[path] = output._version
                 self.runs[path] = self.runs.get(path, 0) + 1
-                self.made.append((path, module, output))
+                self.made.append((path, module, output, output._version))
 
         return hook
 
     def end(self, stage: str) -> str:
         """The activation module whose output the stage hands on unchanged, or the stage itself."""
-        for path, module, output in self.made:
+        for path, module, output, version in self.made:
             activation = isinstance(module, ACTIVATIONS) and not isinstance(module, nn.Identity)
-            if output is self.outputs[stage] and activation and self.runs[path] == 1:
+            unchanged = output is self.outputs[stage] and version == self.versions[stage]
+            if unchanged and activation and self.runs[path] == 1:
                 return path
         return stage

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limbeck.models.initialise import initialise
+from limbeck.models.initialise import initialise, initialise_small
 from limbeck.models.taps import Tapped, Taps
 
 
@@ -45,6 +45,7 @@ class VGG(Tapped):
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.head = nn.Linear(inputs, num_classes)
         initialise(self)
+        initialise_small(self.head)
         self.taps = Taps("head", tuple(f"block{i}.{3 * count - 1}" for i, count in enumerate(counts)))
 
     def forward(self, x: Tensor) -> Tensor:

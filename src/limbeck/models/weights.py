@@ -36,14 +36,16 @@ def save(classifier: Classifier, folder: str | Path) -> None:
             something else; the disk is full or forbidden.
 
     Example:
-        >>> save(student, "students/resnet20")
+        >>> save(student, "students/small")
+        >>> sorted(one.name for one in Path("students/small").iterdir())
+        ['config.json', 'model.safetensors']
     """
     folder = Path(folder)
     if classifier.config is None:
         raise UserError(
             f"{classifier.name} was made outside limbeck, so no name rebuilds it; save its weights by "
-            "`safetensors.torch.save_file(classifier.network.state_dict(), path)` and, later, put them into a fresh "
-            "module by `load_state`."
+            "`safetensors.torch.save_model(classifier.network, path)` and, later, put them into a fresh module by "
+            "`load_state`."
         )
     if folder.exists() and not (
         folder.is_dir() and {one.name for one in folder.iterdir()} <= {CONFIG_FILE, WEIGHTS_FILE}
@@ -76,6 +78,7 @@ def load(
     source: str | Path,
     *,
     model: str | None = None,
+    weights_key: str | None = None,
     num_classes: int | None = None,
     channels: int | None = None,
     input_size: Size | None = None,
@@ -91,6 +94,7 @@ def load(
             string also the name of published weights, as in `cifar10-resnet56`, or `timm:<name>` for pretrained weights
             of timm.
         model: name of the model that the weights of a file are for; elsewhere it is only checked.
+        weights_key: which of several sets of weights in a file to take, as "model_ema" or "teacher"; see `load_state`.
         num_classes: what the weights of a file were trained for; elsewhere it is only checked, but for timm, where
             another number starts a fresh head.
         mean, std: normalisation that the weights of a file were trained with; overrides what is on record elsewhere.
@@ -100,8 +104,12 @@ def load(
         UserError: nothing of that name, weights that do not fit, and whatever `create` and `load_state` raise.
 
     Example:
-        >>> teacher = load("cifar10-resnet56")
-        >>> teacher = load("wrn.pth", model="wrn_40_2", num_classes=100, mean=(0.5,) * 3, std=(0.25,) * 3)
+        >>> save(student, "students/other")
+        >>> load("students/other").name
+        'convnet_d3'
+        >>> torch.save(lb.create("resnet8", num_classes=100).network.state_dict(), "resnet8.pth")
+        >>> load("resnet8.pth", model="resnet8", num_classes=100, mean=(0.5,) * 3, std=(0.25,) * 3).num_classes
+        100
     """
     given: dict[str, Any] = {
         "num_classes": num_classes,
@@ -120,6 +128,8 @@ def load(
             f"were taken; './{source}' is what is here.",
             stacklevel=2,
         )
+    if weights_key is not None and (name in NAMED or not path.is_file()):
+        raise UserError(f"`weights_key` is about a file with several sets of weights, and {str(source)!r} is none.")
     if name in NAMED:
         classifier = _load_named(name, model, given)
     elif name.startswith(TIMM_PREFIX):
@@ -127,7 +137,7 @@ def load(
     elif path.is_dir():
         classifier = _load_folder(path, model, given)
     elif path.is_file() or path.suffix in SUFFIXES:
-        classifier = _load_file(path, model, given)
+        classifier = _load_file(path, model, given, weights_key)
     elif path.parent == Path() and name and not name.startswith("."):
         hint = "A folder that `limbeck` saved, a weights file, or `timm:<name>` will do, too."
         raise unknown_name("weights", str(source), NAMED, hint)
@@ -199,7 +209,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _load_file(path: Path, model: str | None, given: dict[str, Any]) -> Classifier:
+def _load_file(path: Path, model: str | None, given: dict[str, Any], weights_key: str | None) -> Classifier:
     if path.name == WEIGHTS_FILE and model is None and (path.parent / CONFIG_FILE).is_file():
         return _load_folder(path.parent, model, given)
     if model is None:
@@ -214,7 +224,7 @@ def _load_file(path: Path, model: str | None, given: dict[str, Any]) -> Classifi
             "network took images in [0, 1]."
         )
     classifier = create(model, **given)
-    load_state(classifier, path)
+    load_state(classifier, path, weights_key=weights_key)
     return classifier
 
 

@@ -60,6 +60,7 @@ class WideResNet(Tapped):
         self.relu = nn.ReLU()
         self.head = nn.Linear(inputs, num_classes)
         initialise(self)
+        nn.init.zeros_(self.head.bias)  # its weights as torch has them
         # relu1 of a second or third layer sees the map before that layer's stride, hence still the stage before it.
         self.taps = Taps(
             "head",

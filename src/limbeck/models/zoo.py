@@ -12,6 +12,7 @@ from limbeck.models.catalogue import TIMM, TIMM_PREFIX, canonical, entry
 from limbeck.models.classifier import Classifier, Size, as_size, check_counts
 from limbeck.models.options import check_options
 from limbeck.models.recorder import check_taps
+from limbeck.models.reused_head import with_fresh_reused_head
 from limbeck.models.taps import Tapped, Taps
 from limbeck.models.timm_models import timm_classifier
 from limbeck.randomness import derive_seed
@@ -59,6 +60,8 @@ def create(
 
     Example:
         >>> student = create("convnet_d3", num_classes=10, channels=1, input_size=28, norm="batch")
+        >>> student(torch.rand(2, 1, 28, 28)).logits.shape
+        torch.Size([2, 10])
     """
     name = canonical(name)
     common: dict[str, Any] = {
@@ -111,12 +114,17 @@ def create_timm(
 
 
 def untrained(classifier: Classifier, *, seed: int = 0) -> Classifier | None:
-    """The same network with fresh weights in eval mode, as a control; None for one that no name rebuilds."""
+    """The same network with fresh weights in eval mode, as a control; None for one that no name rebuilds.
+
+    Example:
+        >>> untrained(student, seed=1).name
+        'convnet_d3'
+    """
     if classifier.config is None:
         return None
     options = {key: value for key, value in classifier.config["options"].items() if key != "pretrained"}
     mean, std = classifier.normalisation
-    return create(
+    fresh = create(
         classifier.config["name"],
         num_classes=classifier.num_classes,
         seed=seed,
@@ -126,7 +134,11 @@ def untrained(classifier: Classifier, *, seed: int = 0) -> Classifier | None:
         std=std,
         classes=classifier.classes,
         **options,
-    ).eval()
+    )
+    if "reused_head" in classifier.config:
+        with _own_randomness(derive_seed(seed, "reused head")):
+            fresh = with_fresh_reused_head(fresh, classifier.config["reused_head"])
+    return fresh.eval()
 
 
 def wrap(
@@ -155,7 +167,11 @@ def wrap(
         UserError: a path that the module does not have, lengths that do not match.
 
     Example:
-        >>> teacher = wrap(module, num_classes=10, input_size=32, mean=(0.5,) * 3, std=(0.25,) * 3, embedding="fc")
+        >>> layers = [torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(7200, 10)]
+        >>> module = torch.nn.Sequential(*layers)
+        >>> teacher = wrap(module, num_classes=10, input_size=32, mean=(0.5,) * 3, std=(0.25,) * 3, embedding="3")
+        >>> teacher(torch.rand(2, 3, 32, 32), want=("embedding",)).embedding.shape
+        torch.Size([2, 7200])
     """
     taps = Taps(embedding, tuple(stages))
     check_taps(module, taps)

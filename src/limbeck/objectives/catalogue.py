@@ -32,7 +32,13 @@ class ObjectiveEntry:
     aliases: tuple[str, ...] = ()
 
 
-_MEMORY: dict[str, Option] = {"temperature": 0.07, "momentum": 0.5, "negatives": "other-classes"}
+_MEMORY: dict[str, Option] = {
+    "temperature": 0.07,
+    "momentum": 0.5,
+    "negatives": "other-classes",
+    "positives": "own",
+    "draws": "distinct",
+}
 _QUEUE: dict[str, Option] = {"enqueue": "before", "queue_start": "rows"}
 
 OBJECTIVES = {
@@ -132,7 +138,15 @@ OBJECTIVES = {
         "Kim et al., Paraphrasing complex network: network compression via factor transfer",
         2018,
         (_SS, _TS),
-        {"factors": 0.5, "power": 2, "norm": 1, "stage": -1, "preparing": _PREPARING, "preparing_rate": 0.2},
+        {
+            "factors": 0.5,
+            "power": 2,
+            "norm": 1,
+            "stage": -1,
+            "preparing": _PREPARING,
+            "preparing_rate": 0.2,
+            "form": "benchmark",
+        },
         typical={"cross_entropy": 1.0, "ft": 200.0},
         weight=200.0,
         aliases=("factor",),
@@ -237,6 +251,7 @@ OBJECTIVES = {
         "Yang et al., Knowledge distillation via softmax regression representation learning",
         2021,
         (_SE, _TE, _TL, "teacher_head"),
+        {"form": "benchmark"},
         typical={"cross_entropy": 1.0, "kd": 1.0, "srrl": 1.0},
     ),
     "simkd": ObjectiveEntry(

@@ -64,13 +64,18 @@ class CRD(MemoryObjective):
         negatives_count: images that each is told apart from, or the queue's length.
         temperature: T > 0.
         momentum: of the memory, 0 <= momentum < 1.
-        negatives: of the momentum memory, drawn from "other-classes" as published, which needs labels, or "any".
+        negatives: of the momentum memory, drawn from "other-classes" as the authors do, which needs labels; or from
+            "any", an image's own among them, as their memory does where it is given no negatives.
+        positives: what an image is to be told by: its "own" memory, the authors' mode "exact" and their default; or
+            that of any image of the "same-class", their mode "relax".
+        draws: an image's negatives are "distinct", as the authors draw them where there are as many; or
+            "independent", with repetition, which is cheaper for a million images.
         enqueue: teacher embeddings join the queue "before" the comparison, as in the reference implementation, where
             an image's own counts among its negatives, or "after" it.
         queue_start: "rows" or "columns", see `Queue`.
 
-    Source: Tian, Krishnan and Isola, "Contrastive representation distillation", ICLR 2020; the queue is that of
-    https://github.com/giakoumoglou/distillers
+    Source: Tian, Krishnan and Isola, "Contrastive representation distillation", ICLR 2020, and their
+    https://github.com/HobbitLong/RepDistiller; the queue is that of https://github.com/giakoumoglou/distillers
     """
 
     def __init__(
@@ -82,10 +87,14 @@ class CRD(MemoryObjective):
         temperature: float = 0.07,
         momentum: float = 0.5,
         negatives: str = "other-classes",
+        positives: str = "own",
+        draws: str = "distinct",
         enqueue: str = "before",
         queue_start: str = "rows",
     ) -> None:
-        options = MemoryOptions(memory, negatives_count, momentum, temperature, negatives, enqueue, queue_start)
+        options = MemoryOptions(
+            memory, negatives_count, momentum, temperature, negatives, enqueue, queue_start, positives, draws
+        )
         super().__init__(features, options)
 
     def against_queue(self, student: Tensor, teacher: Tensor, keys: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from limbeck.objectives.ea_kd import ea_kd
 from limbeck.objectives.ega import ega
 from limbeck.objectives.fitnet import fitnet
 from limbeck.objectives.fsp import fsp
-from limbeck.objectives.ft import ft
+from limbeck.objectives.ft import ft, whole_factors
 from limbeck.objectives.icd import icd
 from limbeck.objectives.itrd import itrd
 from limbeck.objectives.kd import kd
@@ -58,5 +58,6 @@ __all__ = [
     "srrl",
     "standardised",
     "vid",
+    "whole_factors",
     "wsld",
 ]

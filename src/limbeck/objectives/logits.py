@@ -15,6 +15,10 @@ def standardised(logits: Tensor) -> Tensor:
         logits: [B, K], K > 1.
 
     Source: Sun, Ren, Li, Wang and Cao, "Logit standardization in knowledge distillation", CVPR 2024.
+
+    Example:
+        >>> standardised(torch.tensor([[1.0, 2.0, 3.0]]))
+        tensor([[-1.0000,  0.0000,  1.0000]])
     """
     return (logits - logits.mean(1, keepdim=True)) / (logits.std(1, keepdim=True) + 1e-7)
 

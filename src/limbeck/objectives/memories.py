@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import UserError
 from limbeck.objectives.checks import check_choice, check_count, check_positive
-from limbeck.objectives.momentum_memory import NEGATIVES, MomentumMemory
+from limbeck.objectives.momentum_memory import DRAWS, NEGATIVES, POSITIVES, MomentumMemory
 from limbeck.objectives.objective import Objective
 from limbeck.objectives.queue import STARTS, Queue
 from limbeck.objectives.setup import Setup, Unbuilt
@@ -26,6 +26,8 @@ class MemoryOptions:
         negatives: of the momentum memory, drawn from "other-classes", which needs labels, or from "any".
         enqueue: embeddings join the queue "before" or "after" the comparison.
         queue_start: "rows" or "columns", see `Queue`.
+        positives: "own" or "same-class", see `MomentumMemory`.
+        draws: "distinct" or "independent", see `MomentumMemory`.
     """
 
     kind: str
@@ -35,12 +37,21 @@ class MemoryOptions:
     negatives: str
     enqueue: str
     queue_start: str
+    positives: str
+    draws: str
 
     def __post_init__(self) -> None:
         check_choice("memory", self.kind, ("momentum", "queue"))
         check_choice("negatives", self.negatives, NEGATIVES)
         check_choice("enqueue", self.enqueue, ("before", "after"))
         check_choice("queue_start", self.queue_start, STARTS)
+        check_choice("positives", self.positives, POSITIVES)
+        check_choice("draws", self.draws, DRAWS)
+        if self.positives != "own" and (self.kind, self.negatives) != ("momentum", "other-classes"):
+            raise UserError(
+                "`positives: same-class` goes with `memory: momentum` and `negatives: other-classes`, got "
+                f"`memory: {self.kind}` and `negatives: {self.negatives}`."
+            )
         check_count("negatives_count", self.negatives_count)
         check_positive("temperature", self.temperature)
         if not 0 <= self.momentum < 1:
@@ -51,7 +62,13 @@ class MemoryOptions:
         if self.kind == "queue":
             return Queue(self.negatives_count, features, start=self.queue_start)
         return MomentumMemory(
-            setup, features, momentum=self.momentum, temperature=self.temperature, negatives=self.negatives
+            setup,
+            features,
+            momentum=self.momentum,
+            temperature=self.temperature,
+            negatives=self.negatives,
+            positives=self.positives,
+            draws=self.draws,
         )
 
 

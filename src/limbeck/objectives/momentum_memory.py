@@ -11,6 +11,9 @@ from limbeck.objectives.setup import Setup
 from limbeck.randomness import words
 
 NEGATIVES = ("other-classes", "any")
+POSITIVES = ("own", "same-class")
+DRAWS = ("distinct", "independent")
+_KEYS_AT_ONCE = 2**22  # of distinct draws: 32 MB, and a few times that on the way
 
 
 class MomentumMemory(nn.Module):
@@ -24,6 +27,8 @@ class MomentumMemory(nn.Module):
         momentum: share of the old embedding that is kept, 0 <= momentum < 1.
         temperature: T > 0 of the scores.
         negatives: "other-classes" draws images of other classes, "any" draws from all.
+        positives: an image is told by its "own" memory, or by that of any image of the "same-class".
+        draws: the negatives of an image are "distinct" where there are as many, or "independent".
 
     Raises:
         UserError: "other-classes" without labels, or with images of a single class.
@@ -40,11 +45,21 @@ class MomentumMemory(nn.Module):
     class_start: Tensor
 
     def __init__(
-        self, setup: Setup, features: int, *, momentum: float, temperature: float, negatives: str = "any"
+        self,
+        setup: Setup,
+        features: int,
+        *,
+        momentum: float,
+        temperature: float,
+        negatives: str = "any",
+        positives: str = "own",
+        draws: str = "distinct",
     ) -> None:
         super().__init__()
         self.momentum = momentum
         self.temperature = temperature
+        self.own_positives = positives == "own"
+        self.distinct = draws == "distinct"
         count, bound = len(setup.ids), math.sqrt(3 / features)
         ids, order = setup.ids.cpu().sort()
         self.register_buffer("ids", ids)
@@ -69,6 +84,7 @@ class MomentumMemory(nn.Module):
             sizes = labels.bincount()
             if len(labels) == int(sizes.max()):
                 raise UserError("`negatives: other-classes` needs images of two classes; set `negatives: any`.")
+        self._fewest = len(labels) - int(sizes.max())  # that a draw chooses from
         self.register_buffer("row_class", labels)
         self.register_buffer("by_class", labels.argsort(stable=True))
         self.register_buffer("class_start", F.pad(sizes.cumsum(0), (1, 0)))
@@ -82,16 +98,41 @@ class MomentumMemory(nn.Module):
         return rows
 
     def draw(self, rows: Tensor, count: int) -> Tensor:
-        """Rows to score an image against: its own, then `count` random ones, with replacement; int64 [B, 1 + count]."""
-        counter = torch.arange(len(rows) * count, device=rows.device).view(len(rows), count)
-        bits = words(0, self.draws, counter + self.seed) & 0x7FFF_FFFF_FFFF_FFFF
-        self.draws = self.draws + 1
+        """Rows to score images against: first the positive one, then `count` random ones; int64 [B, 1 + count].
+
+        They are without repetition if "distinct" is asked for and every class leaves as many, as in the reference
+        implementation, else with.
+        """
         first = self.class_start[self.row_class[rows]][:, None]
         members = self.class_start[self.row_class[rows] + 1][:, None] - first
-        drawn = bits % (len(self.ids) - members)
+        distinct = self.distinct and count <= self._fewest
+        places = self._distinct(len(self.ids) - members, count) if distinct else self._bits(members, count)
+        drawn = places % (len(self.ids) - members)
         # Places from the class's first on stand for those behind its last.
         drawn = self.by_class[drawn + members * (drawn >= first)]
-        return torch.cat([rows[:, None], drawn], dim=1)
+        positive = rows[:, None]
+        if not self.own_positives:
+            positive = self.by_class[first + self._bits(members, 1) % members]
+        return torch.cat([positive, drawn], dim=1)
+
+    def _bits(self, like: Tensor, count: int) -> Tensor:
+        """Random numbers [B, count], >= 0, others at every call, on the device of `like` [B, 1]."""
+        counter = torch.arange(len(like) * count, device=like.device).view(len(like), count)
+        bits = words(0, self.draws, counter + self.seed) & 0x7FFF_FFFF_FFFF_FFFF
+        self.draws = self.draws + 1
+        return bits
+
+    def _distinct(self, limits: Tensor, count: int) -> Tensor:
+        """`count` different places below each of the limits [B, 1]: those of the smallest random keys."""
+        streams = self._bits(limits, 1)
+        counter = torch.arange(len(self.ids), device=limits.device)
+        images = max(1, _KEYS_AT_ONCE // len(counter))
+        found = []
+        for one, limit in zip(streams.split(images), limits.split(images), strict=True):
+            keys = words(0, one, counter) & 0x7FFF_FFFF_FFFF_FFFF  # [images, N]
+            keys = keys.masked_fill_(counter >= limit, 0x7FFF_FFFF_FFFF_FFFF)
+            found.append(keys.topk(count, largest=False, sorted=False).indices)
+        return torch.cat(found)
 
     def scores(self, student: Tensor, teacher: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """log(exp(e . m / T) / Z) of student's embeddings with the teacher's memories, and the reverse.

@@ -22,6 +22,9 @@ SIGNALS = frozenset(
 PREPARING = 30 / 270
 """Share of a run that the benchmarks prepare in: 30 epochs, before 240."""
 
+FORMS = ("benchmark", "authors")
+"""Whose form a loss has where a benchmark's, which most published numbers are of, is not that of its authors."""
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -83,12 +86,17 @@ class Objective(nn.Module, ABC):
         return student
 
     @property
+    def loss(self) -> Callable[..., Tensor]:
+        """What is minimised: `forward`, or one of several where an option says which signals are read."""
+        return self.forward
+
+    @property
     def needs(self) -> tuple[str, ...]:
-        """Signals that `forward` takes, in its order."""
-        return tuple(arguments(self.forward))
+        """Signals that `loss` takes, in its order."""
+        return tuple(arguments(self.loss))
 
     def outputs_needed(self, who: str) -> frozenset[str]:
-        """Fields of `Outputs` that `forward` reads of the "student" or of the "teacher"."""
+        """Fields of `Outputs` that `loss` reads of the "student" or of the "teacher"."""
         return outputs_among(self.needs, who)
 
 

@@ -47,6 +47,7 @@ class RRD(MemoryObjective):
         temperature: of the momentum memory, > 0.
         momentum: of the momentum memory, 0 <= momentum < 1.
         negatives: of the momentum memory, drawn from "other-classes", which needs labels, or from "any".
+        positives, draws: of the momentum memory, as for `CRD`.
         teacher_projection: "random" leaves the teacher's projection as it was made, which is what the reference
             implementation does, as no gradient reaches it; "learned" lets one through.
         enqueue: teacher embeddings join the queue "before" the comparison, so that it holds the image itself, as in
@@ -67,6 +68,8 @@ class RRD(MemoryObjective):
         temperature: float = 0.07,
         momentum: float = 0.5,
         negatives: str = "other-classes",
+        positives: str = "own",
+        draws: str = "distinct",
         teacher_projection: str = "random",
         enqueue: str = "before",
         queue_start: str = "rows",
@@ -74,7 +77,9 @@ class RRD(MemoryObjective):
         check_positive("student_temperature", student_temperature)
         check_positive("teacher_temperature", teacher_temperature)
         check_choice("teacher_projection", teacher_projection, ("random", "learned"))
-        options = MemoryOptions(memory, negatives_count, momentum, temperature, negatives, enqueue, queue_start)
+        options = MemoryOptions(
+            memory, negatives_count, momentum, temperature, negatives, enqueue, queue_start, positives, draws
+        )
         super().__init__(features, options, learns_teacher=teacher_projection == "learned")
         self.temperatures = student_temperature, teacher_temperature
 

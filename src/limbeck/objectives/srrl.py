@@ -1,12 +1,14 @@
 """Softmax regression representation learning: the teacher's head must like the student's embedding."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limbeck.models.batch_norm import batch_normed
-from limbeck.objectives.objective import Objective
+from limbeck.objectives.checks import check_choice
+from limbeck.objectives.objective import FORMS, Objective
 from limbeck.objectives.setup import Setup, Unbuilt
 
 
@@ -44,19 +46,61 @@ class Transfer(nn.Module):
         return batch_normed(self.bn, self.linear(embedding)).relu()
 
 
+class MapTransfer(nn.Module):
+    """A 1x1 convolution, batch norm and ReLU from the student's map [B, C, H, W] to the teacher's channels, then the
+    mean over positions, [B, D]."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, stage: Tensor) -> Tensor:
+        return batch_normed(self.bn, self.conv(stage)).relu().mean((2, 3))
+
+
 class SRRL(Objective):
-    """`srrl` with a learned projection of the student's embedding and a frozen copy of the teacher's head."""
+    """`srrl` with a learned projection to the teacher's size and a frozen copy of the teacher's head.
+
+    Norm and ReLU do not commute with pooling, so the order matters: the "authors" project the student's last map
+    and pool it then; the "benchmark" of SimKD, whose CIFAR-100 numbers are the ones usually quoted, projects the
+    embedding, which is pooled already.
+
+    Args:
+        form: "benchmark" or "authors"; published with weight 1 either way.
+
+    Source: https://github.com/DefangChen/SimKD (the benchmark), https://github.com/jingyang2017/KD_SRRL (the authors).
+    """
 
     reads_teacher_head = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, form: str = "benchmark") -> None:
         super().__init__()
+        check_choice("form", form, FORMS)
+        self.form = form
         self.transfer: nn.Module = Unbuilt()
         self.teacher_head: nn.Module = Unbuilt()
 
     def build(self, setup: Setup) -> None:
-        self.transfer = Transfer(*setup.embedding_sizes())
-        self.teacher_head = setup.frozen_head("srrl")
+        assert setup.teacher.embedding is not None
+        size = setup.teacher.embedding.shape[1]
+        if self.form == "authors":
+            assert setup.student.last_map is not None
+            self.transfer = MapTransfer(setup.student.last_map.shape[1], size)
+        else:
+            self.transfer = Transfer(*setup.embedding_sizes())
+        self.teacher_head = setup.frozen_head("srrl", inputs=size)
 
-    def forward(self, student_embedding: Tensor, teacher_embedding: Tensor, teacher_logits: Tensor) -> Tensor:
+    @property
+    def loss(self) -> Callable[..., Tensor]:
+        return self.of_map if self.form == "authors" else self.of_embedding
+
+    def forward(self, *args: Any, **signals: Any) -> Tensor:
+        return self.loss(*args, **signals)
+
+    def of_embedding(self, student_embedding: Tensor, teacher_embedding: Tensor, teacher_logits: Tensor) -> Tensor:
         return srrl(self.transfer(student_embedding), teacher_embedding, teacher_logits, self.teacher_head)
+
+    def of_map(self, student_last_map: Tensor, teacher_embedding: Tensor, teacher_logits: Tensor) -> Tensor:
+        return srrl(self.transfer(student_last_map), teacher_embedding, teacher_logits, self.teacher_head)

@@ -104,7 +104,7 @@ class WeightedSum(nn.Module):
         if preparing:
             return {name: one.loss for name, one in preparations.items()}
         done = {name for name, one in preparations.items() if one.only}
-        return {name: term.forward for name, term in self.objectives().items() if name not in done}
+        return {name: term.loss for name, term in self.objectives().items() if name not in done}
 
     def _needs(self, *, preparing: bool) -> tuple[str, ...]:
         return tuple(need for loss in self._losses(preparing=preparing).values() for need in arguments(loss))

@@ -27,6 +27,7 @@ from limbeck.report import (
     write_selection_report,
     write_selections_report,
 )
+from limbeck.training.processes import is_main_process
 from limbeck.training.progress import Progress
 from limbeck.training.record import RunRecord
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
@@ -39,9 +40,11 @@ from limbeck.transfer.select.selection import select
 _NO_DEDUPE = "a table of scores does not say which images are equal; leave out --dedupe or --from-scores."
 
 
-def run_and_report(recipe: Recipe, folder: Path, *, resume: bool, progress: Progress) -> RunResult:
-    """`run`, and its report beside it."""
+def run_and_report(recipe: Recipe, folder: Path, *, resume: bool, progress: Progress) -> RunResult | None:
+    """`run`, and its report beside it; None in all processes of a distributed run but the first, which alone tells."""
     result = run(recipe, folder, resume=resume, progress=progress)
+    if not is_main_process():
+        return None
     write_run_report(folder)
     return result
 

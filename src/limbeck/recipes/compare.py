@@ -6,19 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from accelerate.state import PartialState
+
+from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import judge
 from limbeck.evaluation.footprints import footprint
 from limbeck.objectives.sums import weighted_sum
+from limbeck.recipes.inputs import check_inputs, inputs_of
 from limbeck.recipes.matching import match_student
 from limbeck.recipes.materials import Given, Materials, build_student
 from limbeck.recipes.plan import Cell, plan
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.results import UNLABELLED, collect
-from limbeck.recipes.run import gather, run
+from limbeck.recipes.run import gather, run, trainings
 from limbeck.recipes.schema import Recipe
 from limbeck.report import write_comparison_report
 from limbeck.training.checks import check_parts
+from limbeck.training.launcher import check_launcher
 from limbeck.training.progress import Progress, Silent
 from limbeck.training.record import RunRecord
 
@@ -51,16 +56,19 @@ def compare(
     progress = progress or Silent()
     cells = plan(recipe)
     described = recipe.model_dump(mode="json")
+    check_launcher(*(one for cell in cells for one in trainings(cell.recipe)), cpu=recipe.device == "cpu")
     if resume:
         _check_unchanged(cells, Path(folder))
     with RunRecord.open(folder, described, resume=resume, may_change=("compare", "summary"), renew=renewed) as record:
         materials = gather(recipe, record.folder, progress, given)
+        begun = (record.folder / "networks.json").exists()
+        check_inputs(record, inputs_of(recipe, materials), progress, begun=begun)
         labelled = materials.train.labels is not None
         if not labelled:
-            cells = plan(recipe, labelled=False)
             progress.say(UNLABELLED)
         _check(recipe, materials)
         _describe(recipe, record, materials)
+        cells = plan(recipe, len(materials.train), _filled_classes(materials.train), labelled=labelled)
         _run_all(cells, record, materials, progress)
         results = collect(record.folder, recipe)
         record.write("results.json", results)
@@ -147,21 +155,28 @@ def _describe(recipe: Recipe, record: RunRecord, materials: Materials) -> None:
     assert logits is not None
     student = build_student(recipe.student, materials, seed=0)
     shape = materials.train.shape
+    measured = {"latency": recipe.latency, "device": PartialState(cpu=recipe.device == "cpu").device}  # as runs do
     record.write(
         "networks.json",
         {
             "teacher": {
                 "name": teacher.name,
                 "evaluation": judge(logits, test.labels, test.classes).to_dict(),
-                "footprint": footprint(teacher, shape, latency=recipe.latency),
+                "footprint": footprint(teacher, shape, **measured),
             },
-            "student": {"name": student.name, "footprint": footprint(student, shape, latency=recipe.latency)},
+            "student": {"name": student.name, "footprint": footprint(student, shape, **measured)},
             "labelled": materials.train.labels is not None,
             "train_images": len(materials.train),
+            "train_classes": _filled_classes(materials.train),
             "validation_images": 0 if materials.validation is None else len(materials.validation),
             "test_images": len(test),
         },
     )
+
+
+def _filled_classes(images: ImageSet) -> int:
+    """Classes that have images."""
+    return images.num_classes if images.labels is None else int(images.class_counts().count_nonzero())
 
 
 def _keep_gallery(cell: Cell, record: RunRecord) -> None:

@@ -1,8 +1,8 @@
 """What a run needs of labels and soft labels, asked before anything is loaded or trained for hours."""
 
 import warnings
-from dataclasses import replace
 
+from limbeck.models.classifier import Classifier
 from limbeck.objectives.sums import weighted_sum
 from limbeck.recipes.materials import Materials
 from limbeck.recipes.names import build_criterion
@@ -43,13 +43,11 @@ def untaught_teacher(recipe: Recipe, materials: Materials) -> dict[str, None]:
     return {f"the teacher is to be trained from labels, and {name!r} has none; give its `weights`.": None}
 
 
-def without_unread_soft_labels(materials: Materials) -> Materials:
+def warn_of_unread_soft_labels(materials: Materials, teacher: Classifier | None) -> None:
     """Says that soft labels are not read where a teacher is asked."""
-    if materials.soft_labels is not None and materials.teacher is not None:
+    if materials.soft_labels is not None and teacher is not None:
         warnings.warn(
-            f"the soft labels of {materials.train.name!r} are not read, because the teacher {materials.teacher.name} "
+            f"the soft labels of {materials.train.name!r} are not read, because the teacher {teacher.name} "
             "is asked; leave out the teacher to learn from them.",
             stacklevel=2,
         )
-        return replace(materials, soft_labels=None)
-    return materials

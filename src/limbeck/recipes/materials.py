@@ -17,6 +17,8 @@ from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
 from limbeck.models.catalogue import entry
 from limbeck.models.classifier import Classifier
+from limbeck.models.readiness import check_ready
+from limbeck.models.shared_memory import private_copy
 from limbeck.models.weights import load as load_model
 from limbeck.models.zoo import create
 from limbeck.recipes.composing import made_by
@@ -156,7 +158,7 @@ def load_weights(settings: NetworkSettings) -> Classifier:
         raise UserError(f"the network {source!r} was handed over in Python; hand it over again to resume there.")
     return load_model(
         network_folder(source),
-        **_given(settings, "model", "num_classes", "input_size", "channels", "mean", "std", "classes"),
+        **_given(settings, "model", "weights_key", "num_classes", "input_size", "channels", "mean", "std", "classes"),
         **settings.options,
     )
 
@@ -189,7 +191,9 @@ def _made_in_python(name: str, make: Callable[[int], Classifier] | None, seed: i
         raise UserError(
             f"`student` must make a Classifier out of a seed, got a {type(student).__name__}; `lb.wrap` makes one."
         )
-    return student
+    check_ready(student, "student")
+    # A function may give one network again and again, or parts of the teacher; neither may be taught itself.
+    return private_copy(student, "student")
 
 
 def _given(settings: NetworkSettings, *names: str) -> dict[str, Any]:

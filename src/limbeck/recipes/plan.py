@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from limbeck.data.catalogue import DATASETS
 from limbeck.errors import UserError
 from limbeck.recipes.composing import laid_over
 from limbeck.recipes.reading import parse_recipe
-from limbeck.recipes.schema import Arm, CompareSettings, Recipe
+from limbeck.recipes.schema import VALIDATION_SHARE, Arm, CompareSettings, Recipe, Source
 from limbeck.transfer.select.budget import Budget, parse_budget
 from limbeck.transfer.select.catalogue import CONTROLS as RANDOM_CONTROLS
 from limbeck.transfer.select.catalogue import find_criterion
@@ -46,13 +47,16 @@ class Cell:
         return f"runs/{self.group}/seed-{self.recipe.seed}"
 
 
-def plan(recipe: Recipe, *, labelled: bool = True) -> list[Cell]:
-    """All runs, seed by seed, so that an unfinished comparison already has every arm.
+def plan(recipe: Recipe, images: int | None = None, classes: int | None = None, *, labelled: bool = True) -> list[Cell]:
+    """All runs, seed by seed and from the smallest budget, so that an unfinished comparison already has every arm.
 
     Without budgets all arms learn from all the data, and the one control is the student that learns from labels alone.
 
     Args:
         recipe: with `compare`.
+        images: how many there are to choose from; by default what the catalogue says of the data set, and where that
+            says nothing, budgets of different kinds stay in the order in which they are written.
+        classes: how many of them have images, likewise.
         labelled: whether the training images have labels. Without, the controls that need them are left out: images
             chosen at random within every class, and the students without a teacher.
 
@@ -60,7 +64,9 @@ def plan(recipe: Recipe, *, labelled: bool = True) -> list[Cell]:
         UserError: the recipe has no `compare`, teacher or test images, or an arm's changes do not make a valid recipe.
     """
     compare = _comparison(recipe)
-    budgets = sorted((parse_budget(one) for one in compare.budgets or ()), key=lambda budget: budget.amount)
+    if images is None or classes is None:
+        images, classes = _published_size(recipe)
+    budgets = _in_order([parse_budget(one) for one in compare.budgets or ()], images, classes)
     cells = [cell for seed in compare.seeds for cell in _cells(_base(recipe, seed), compare, budgets)]
     return [cell for cell in cells if labelled or not (cell.control and _needs_labels(cell.recipe))]
 
@@ -68,6 +74,30 @@ def plan(recipe: Recipe, *, labelled: bool = True) -> list[Cell]:
 def _needs_labels(recipe: Recipe) -> bool:
     chosen_by_class = recipe.select is not None and find_criterion(recipe.select.criterion).per_class
     return recipe.teacher is None or chosen_by_class
+
+
+def _in_order(budgets: list[Budget], images: int | None, classes: int | None) -> list[Budget]:
+    if len({one.kind for one in budgets}) <= 1:
+        return sorted(budgets, key=lambda one: one.amount)
+    if images is None or classes is None:
+        return budgets
+    return sorted(budgets, key=lambda one: one.about(images, classes))
+
+
+def _published_size(recipe: Recipe) -> tuple[int | None, int | None]:
+    """Images to choose from and classes of a named data set, as far as the catalogue knows.
+
+    Some of its classes are taken to have their share of the images, which is near enough to order budgets by.
+    """
+    source, held_out = recipe.data.train, recipe.data.validation
+    info = DATASETS.get(source.name)
+    split = None if info is None else info.splits.get(source.split or "train")
+    if info is None or split is None or split.images is None or source.label_column:
+        return None, None
+    classes = len(source.classes or ()) or info.num_classes
+    images = split.images * classes // info.num_classes
+    held_out = VALIDATION_SHARE if held_out is None else 0 if isinstance(held_out, Source) else held_out
+    return images - (round(held_out * images) if isinstance(held_out, float) else held_out), classes
 
 
 def _cells(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget]) -> list[Cell]:

@@ -31,7 +31,8 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
     folder = Path(folder)
     networks = json.loads((folder / "networks.json").read_text())
     labelled = networks.get("labelled", True)
-    runs = [_run_row(folder, cell) for cell in plan(recipe, labelled=labelled)]
+    cells = plan(recipe, networks["train_images"], networks.get("train_classes"), labelled=labelled)
+    runs = [_run_row(folder, cell) for cell in cells]
     table = [_table_row(rows) for rows in _grouped(runs)]
     return {
         "name": recipe.name,

@@ -1,6 +1,5 @@
 """One run of a recipe: choose the images, teach the student on them, judge it, write everything down."""
 
-import copy
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -23,21 +21,26 @@ from limbeck.evaluation.prediction import predict
 from limbeck.files import atomic_path, atomic_write_text
 from limbeck.models.classifier import Classifier
 from limbeck.models.foreign import load_state
+from limbeck.models.shared_memory import load_tensors, own_memory, private_copy, shared_with
 from limbeck.models.weights import load as load_model
 from limbeck.models.weights import save as save_model
 from limbeck.objectives.sums import weighted_sum
-from limbeck.recipes.labels import unlabelled, untaught_teacher, without_unread_soft_labels
+from limbeck.recipes.inputs import check_inputs, describe_images, inputs_of
+from limbeck.recipes.labels import unlabelled, untaught_teacher, warn_of_unread_soft_labels
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.materials import Given, Materials, build_student, load_images_of, load_weights
 from limbeck.recipes.names import build_criterion
 from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.schema import Recipe, StudentSettings
+from limbeck.training.launcher import check_launcher, make_accelerator
 from limbeck.training.loop import TrainingResult, fit
 from limbeck.training.processes import is_main_process
 from limbeck.training.progress import Progress, Silent
 from limbeck.training.record import RunRecord
+from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.select.budget import parse_budget
+from limbeck.transfer.select.features import check_installed
 from limbeck.transfer.select.galleries import save_gallery
 from limbeck.transfer.select.selection import Selection, select
 
@@ -94,7 +97,9 @@ def run(
     progress = progress or Silent()
     folder = Path(folder)
     described = recipe.model_dump(mode="json", exclude={"compare"})
-    with RunRecord.open(folder, described, resume=resume, writes=is_main_process(), renew=renewed) as record:
+    check_launcher(*trainings(recipe), cpu=recipe.device == "cpu")
+    writes = is_main_process(cpu=recipe.device == "cpu")
+    with RunRecord.open(folder, described, resume=resume, writes=writes, renew=renewed) as record:
         if record.finished:
             return read_run(folder, None if given is None else given.make_student)
         if materials is None:
@@ -116,13 +121,16 @@ def gather(recipe: Recipe, folder: Path, progress: Progress, given: Given | None
         teacher = load_weights(recipe.teacher)
     materials = replace(match_images(materials, teacher), teacher=teacher)
     _rehearse(recipe, materials)
+    made = given.make_student
+    if given.teacher is not None and made is not None and shared_with(made(recipe.seed), given.teacher):
+        progress.say("student and teacher have modules in common; a copy is taught, and the teacher stays as it is")
     if teacher is not None or recipe.teacher is None:
-        return without_unread_soft_labels(materials)
+        return materials
     if not RunRecord(folder / "teacher").finished:
         progress.say(f"training the teacher {recipe.teacher.model}")
     alone = replace(materials, make_student=None, soft_labels=None)
     taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, materials=alone, progress=progress)
-    return without_unread_soft_labels(replace(materials, teacher=taught.student))
+    return replace(materials, teacher=taught.student)
 
 
 def _check_choices(recipe: Recipe, materials: Materials, *, trains: bool) -> None:
@@ -149,17 +157,24 @@ def _rehearse(recipe: Recipe, materials: Materials) -> None:
 
 
 def _unmet(recipe: Recipe, materials: Materials) -> dict[str, None]:
-    """Why the budget of a recipe cannot be met, if it cannot."""
+    """Why no images can be chosen as a recipe says, if they cannot."""
     if recipe.select is None:
         return {}
     criterion = build_criterion(recipe.select.criterion)
     if criterion.needs_teacher and recipe.teacher is None:
         return {f"criterion {criterion.name!r} asks a teacher, and the recipe has none; give it a `teacher`.": None}
     try:
+        check_installed(criterion)
         parse_budget(recipe.select.budget).resolve(materials.train, per_class=criterion.per_class)
     except UserError as error:
         return {str(error): None}
     return {}
+
+
+def trainings(recipe: Recipe) -> list[TrainingSettings]:
+    """How a recipe trains its student and, if it does, its teacher."""
+    teacher = None if recipe.teacher is None else recipe.teacher.training
+    return [recipe.training, *([] if teacher is None else [teacher])]
 
 
 def teacher_recipe(recipe: Recipe) -> Recipe:
@@ -207,11 +222,16 @@ def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | Non
 
 
 def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: Progress, inside: bool) -> RunResult:
+    if record.writes:
+        check_inputs(record, inputs_of(recipe, materials), progress, begun=record.checkpoint.exists())
     student = build_student(recipe.student, materials, seed=recipe.seed)
     materials = match_student(materials, student)
     images, soft_labels, selection = _transfer_set(recipe, materials, progress)
+    if selection is not None and record.writes:
+        check_inputs(record, {"transfer_set": describe_images(images)}, progress, begun=False)
     labelled = images.labels is not None
     teacher = materials.teacher if recipe.teacher is not None else None
+    warn_of_unread_soft_labels(materials, teacher)
     with _metering(record):
         result = fit(
             student,
@@ -223,7 +243,7 @@ def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: 
             teacher=teacher,
             soft_labels=soft_labels if teacher is None else None,
             validation=materials.validation,
-            accelerator=Accelerator(cpu=recipe.device == "cpu"),
+            accelerator=make_accelerator(recipe.training, cpu=recipe.device == "cpu"),
             progress=progress,
         )
     chosen = _chosen_student(result)
@@ -271,8 +291,8 @@ def _transfer_set(
 def _chosen_student(result: TrainingResult) -> Classifier | None:
     if result.chosen is None:
         return None
-    chosen = copy.deepcopy(result.student)
-    chosen.load_state_dict(result.chosen.weights)
+    chosen = private_copy(result.student, "student")
+    load_tensors(chosen, result.chosen.weights)
     return chosen
 
 
@@ -282,9 +302,8 @@ def _save_student(student: Classifier, folder: Path) -> None:
         save_model(student, folder)
         return
     folder.mkdir(exist_ok=True)
-    weights = {name: value.detach().cpu().contiguous() for name, value in student.network.state_dict().items()}
     with atomic_path(folder / "model.safetensors") as temporary:
-        save_file(weights, temporary)
+        save_file(own_memory(student.network.state_dict()), temporary)
     atomic_write_text(folder / _CLASSES, json.dumps(student.classes) + "\n")
 
 

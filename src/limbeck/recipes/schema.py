@@ -112,10 +112,12 @@ class NetworkSettings(Part):
     """A network by name, or weights that say which network they are of.
 
     `classes` are the names of its classes, in its own order, where the weights know none or call them otherwise.
+    `weights_key` names one of several sets of weights in a file, as `model_ema` or `teacher`.
     """
 
     model: ModelName | None = None
     weights: WeightsName | None = None
+    weights_key: str | None = None
     options: dict[str, Any] = {}
     num_classes: Annotated[int, Field(ge=1)] | None = None
     input_size: Annotated[int, Field(ge=1)] | tuple[int, int] | None = None
@@ -127,6 +129,8 @@ class NetworkSettings(Part):
     @model_validator(mode="after")
     def _has_options(self) -> Self:
         check_model_options(self.model, self.options)
+        if self.weights_key is not None and self.weights is None:
+            raise ValueError("`weights_key` needs `weights`, the file in which it names one of several sets")
         return self
 
 

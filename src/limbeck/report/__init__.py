@@ -1,9 +1,9 @@
 """A folder of a run, a comparison, a probe or a selection becomes one HTML file that needs no network and no scripts.
 
 Example:
-    >>> from limbeck.report import write_comparison_report
-    >>> write_comparison_report(Path("runs/cifar10-entropy"))
-    PosixPath('runs/cifar10-entropy/report.html')
+    >>> from limbeck.report import write_run_report
+    >>> str(write_run_report("runs/teacher"))
+    'runs/teacher/report.html'
 """
 
 from limbeck.report.comparison import write_comparison_report

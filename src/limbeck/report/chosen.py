@@ -96,7 +96,7 @@ def described(criterion: Criterion) -> str:
     """Name and parts of a criterion in words.
 
     Example:
-        >>> described(find_criterion("entropy"))
+        >>> described(lb.transfer.select.find_criterion("entropy"))
         'entropy: score entropy of grayscale-histogram, allocation top-n-per-class, highest first'
     """
     seen = "" if criterion.representation in ("", "none") else f" of {criterion.representation}"

@@ -10,6 +10,7 @@ from limbeck.report.blocks import Block, Chart, Note, Table
 from limbeck.report.embed import figure
 from limbeck.report.figures import selection as figures
 from limbeck.transfer.select.catalogue import ALLOCATIONS, Criterion
+from limbeck.transfer.select.parts import left_out
 from limbeck.transfer.select.summaries import Shares
 
 Row = dict[str, Any]
@@ -65,7 +66,7 @@ def group_blocks(shares: Shares, criterion: Criterion | None) -> list[Block]:
     if not strata:
         rows.sort(key=lambda row: -row["size"])
     even = sum(shares.chosen) / sum(shares.sizes)
-    x = figures.rank_axis(_order(criterion, f"{text.number(len(rows))} {kind}"), len(rows))
+    x = figures.rank_axis(_order(criterion, shares, f"{text.number(len(rows))} {kind}"), len(rows))
     columns = figures.group_columns(rows)
     heights = figure(figures.columns(columns, x), "groups", f"Images in {kind}, chosen and left out")
     parts = figure(figures.chosen_shares(columns, x, even=even), "group-shares", f"Share chosen of {kind}")
@@ -102,12 +103,13 @@ def _many_classes(rows: Sequence[Row], even: float, caption: str) -> list[Block]
     return [Chart(drawn, "Images by class", caption + _together(len(rows), "classes")), table]
 
 
-def _order(criterion: Criterion | None, count: str) -> str:
+def _order(criterion: Criterion | None, shares: Shares, count: str) -> str:
     """How the columns of clusters or strata are ordered."""
     if criterion is None or not criterion.allocation.startswith("coverage"):
         return f"{count}, largest first"
     within = ", class after class" if ALLOCATIONS[criterion.allocation].per_class else ""
-    cut = ", then those cut off as too hard" if criterion.option("cutoff") else ""
+    hardest = left_out(criterion.option("cutoff"), sum(shares.sizes), sum(shares.chosen))
+    cut = ", then those cut off as too hard" if hardest else ""
     return f"{count}{within}, lowest scores first{cut}"
 
 

@@ -27,8 +27,8 @@ def write_comparison_report(folder: Path) -> Path:
         UserError: results.json is missing or broken; the message says how to make it again.
 
     Example:
-        >>> write_comparison_report(Path("runs/cifar10-entropy"))
-        PosixPath('runs/cifar10-entropy/report.html')
+        >>> str(write_comparison_report("runs/quick"))
+        'runs/quick/report.html'
     """
     folder = Path(folder)
     results = reading.results(folder)

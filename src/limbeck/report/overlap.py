@@ -180,11 +180,6 @@ def similar(choices: Choices) -> list[str]:
 def _how(found: Sequence[Choices]) -> str:
     seeds = text.listing(dict.fromkeys(str(choices.seed) for choices in found))
     words = f"The images that two arms share, in percent of what each chose, with seed {seeds}. {COLOURS}"
-    if all({"random", "balanced-random"} <= {one.arm for one in choices.arms} for choices in found):
-        words += (
-            " Random scores depend on seed and id alone, so random and balanced random share most of their images, and "
-            "other arms that draw by them share more with both than chance."
-        )
     missing = [f"{text.listing(map(text.name, one.others))} at {one.budget}" for one in found if one.others]
     return f"{words} Without a selection of that seed: {'; '.join(missing)}." if missing else words
 

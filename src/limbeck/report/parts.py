@@ -63,9 +63,18 @@ def footprint_table(footprints: dict[str, Row | None]) -> Table | None:
                     text.size(footprint.get("size_bytes")),
                     _latency(footprint, "1"),
                     _latency(footprint, "256"),
+                    footprint.get("device") or text.ABSENT,
                 )
             )
-    columns = ("Network", "Parameters", "Multiply-adds", "On disk", "Latency, batch 1", "Latency, batch 256")
+    columns = (
+        "Network",
+        "Parameters",
+        "Multiply-adds",
+        "On disk",
+        "Latency, batch 1",
+        "Latency, batch 256",
+        "Timed on",
+    )
     return Table("Size and speed: median latency (95th percentile)", columns, rows) if rows else None
 
 

@@ -33,8 +33,8 @@ def write_run_report(folder: Path) -> Path:
         UserError: the folder holds no run, or a file in it is broken.
 
     Example:
-        >>> write_run_report(Path("runs/teacher"))
-        PosixPath('runs/teacher/report.html')
+        >>> str(write_run_report("runs/teacher"))
+        'runs/teacher/report.html'
     """
     folder = Path(folder)
     if not any((folder / name).is_file() for name in ("status.json", "metrics.jsonl", "evaluation.json")):

@@ -33,8 +33,8 @@ def write_selection_report(folder: Path) -> Path:
         UserError: it holds no selection, or a file in it is broken.
 
     Example:
-        >>> write_selection_report(Path("runs/cifar10-entropy"))
-        PosixPath('runs/cifar10-entropy/report.html')
+        >>> str(write_selection_report("runs/entropy"))
+        'runs/entropy/report.html'
     """
     folder = Path(folder)
     config, criterion, summary = read_selection(folder)

@@ -52,8 +52,8 @@ def write_selections_report(folders: Sequence[Path], path: Path) -> Path:
         UserError: a folder holds no selection, they are of different images, or no two have equally many.
 
     Example:
-        >>> write_selections_report([Path("runs/cifar10-entropy"), Path("runs/cifar10-kmeans")], Path("shared.html"))
-        PosixPath('shared.html')
+        >>> str(write_selections_report(["runs/entropy", "runs/variance"], "shared.html"))
+        'shared.html'
     """
     if len({Path(folder).resolve() for folder in folders}) < max(len(folders), 2):
         raise UserError(f"selections must be two or more, each once, got {text.listing(map(str, folders))}.")

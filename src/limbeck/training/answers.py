@@ -27,10 +27,12 @@ class Codec(ABC):
     Attributes:
         name: equal exactly where the bytes mean the same.
         size: bytes of an answer.
+        dtype: of the values, "float16" or "float32".
     """
 
     name: str
     size: int
+    dtype: str
 
     @abstractmethod
     def encode(self, values: Tensor) -> np.ndarray:
@@ -39,6 +41,10 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, packed: np.ndarray) -> Tensor:
         """uint8 [B, size] as float32 [B, ...]."""
+
+    @abstractmethod
+    def comparable(self, values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """Values [B, ...] and what was read back for them, as far as it was stored: both float32 [B, n]."""
 
 
 class Dense(Codec):
@@ -51,17 +57,21 @@ class Dense(Codec):
 
     def __init__(self, shape: tuple[int, ...], dtype: str) -> None:
         self.shape = shape
-        self.dtype = np.dtype(dtype).newbyteorder("<")
+        self.dtype = dtype
+        self._stored = np.dtype(dtype).newbyteorder("<")
         self.name = dtype
-        self.size = prod(shape) * self.dtype.itemsize
+        self.size = prod(shape) * self._stored.itemsize
 
     def encode(self, values: Tensor) -> np.ndarray:
         with np.errstate(over="ignore"):  # what float16 cannot hold becomes infinite, and is not stored
-            return values.flatten(1).numpy().astype(self.dtype).view(np.uint8)
+            return values.flatten(1).numpy().astype(self._stored).view(np.uint8)
 
     def decode(self, packed: np.ndarray) -> Tensor:
-        values = packed.view(self.dtype).astype(np.float32)
+        values = packed.view(self._stored).astype(np.float32)
         return torch.from_numpy(values).view(len(packed), *self.shape)
+
+    def comparable(self, values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        return values.flatten(1), kept.flatten(1)
 
 
 class TopLogits(Codec):
@@ -78,6 +88,7 @@ class TopLogits(Codec):
     def __init__(self, classes: int, k: int, dtype: str) -> None:
         assert 0 < k < classes <= 2**16
         self.classes, self.k = classes, k
+        self.dtype = dtype
         self.values = Dense((k + 1,), dtype)
         self.name = f"top{k}-{dtype}"
         self.size = self.values.size + 2 * k
@@ -93,6 +104,12 @@ class TopLogits(Codec):
         places = np.ascontiguousarray(packed[:, self.values.size :]).view("<u2").astype(np.int64)
         each = values[:, self.k :] - np.log(self.classes - self.k)
         return each.repeat(1, self.classes).scatter(1, torch.from_numpy(places), values[:, : self.k])
+
+    def comparable(self, values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        # At the places that were kept: of two logits that are almost equal, arithmetic may prefer either.
+        top, places = kept.topk(self.k, dim=1)
+        others = [one.scatter(1, places, -torch.inf).logsumexp(dim=1, keepdim=True) for one in (values, kept)]
+        return torch.cat([values.gather(1, places), others[0]], dim=1), torch.cat([top, others[1]], dim=1)
 
 
 class AnswerFile:

@@ -36,6 +36,7 @@ _BATCH = 16
 _ISA_VARIABLES = ("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "DNNL_DEFAULT_FPMATH_MODE")
 
 Precision = Literal["bf16", "fp32"]
+PRECISIONS: tuple[Precision, ...] = ("bf16", "fp32")
 Milliseconds = dict[tuple[Precision, bool], float]
 
 
@@ -58,9 +59,9 @@ def choose(milliseconds: Milliseconds) -> Fastest:
     """The fastest way by the time that each (precision, channels-last) took; near ties keep float32, channels-last."""
     channels_last: dict[Precision, bool] = {
         precision: milliseconds[precision, True] < CLEARLY_FASTER * milliseconds[precision, False]
-        for precision in ("bf16", "fp32")
+        for precision in PRECISIONS
     }
-    bf16, fp32 = (milliseconds[precision, channels_last[precision]] for precision in ("bf16", "fp32"))
+    bf16, fp32 = (milliseconds[precision, channels_last[precision]] for precision in PRECISIONS)
     return Fastest("bf16" if CLEARLY_FASTER * bf16 < fp32 else "fp32", channels_last)
 
 
@@ -95,10 +96,11 @@ def measure() -> Milliseconds:
     torch.set_num_threads(1)
     try:
         with own_randomness(0, "autotune"):
-            steps = {(one, last): _step(one, last) for one, last in product(("bf16", "fp32"), (True, False))}
+            ways: list[tuple[Precision, bool]] = [*product(PRECISIONS, (True, False))]
+            steps = {way: _step(*way) for way in ways}
             for step in steps.values():
                 step()  # compiles kernels
-            times: Milliseconds = dict.fromkeys(steps, float("inf"))
+            times: Milliseconds = dict.fromkeys(ways, float("inf"))
             for _ in range(_TIMED):
                 hopeless = _HOPELESS * min(times.values())
                 for way, step in steps.items():

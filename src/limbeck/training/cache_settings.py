@@ -51,6 +51,9 @@ class CacheSettings(BaseModel):
         dtype: of what is kept; float16 has 11 significant bits.
         top_k: keep so many of the largest logits only, and what the others sum up to.
         limit: where all views would take more than this, nothing is kept.
+        trust_teacher: keep the answers for other processes even of a teacher with code or attributes that limbeck
+            cannot vouch for, as a `forward` of one's own; by default these are kept for the process alone. Whoever
+            sets it sees to it that what answers otherwise has other weights, code or attributes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +62,7 @@ class CacheSettings(BaseModel):
     dtype: Literal["float16", "float32"] = "float16"
     top_k: Annotated[int, Field(ge=1)] | None = None
     limit: Annotated[str, BeforeValidator(_check_size)] = "4 GB"
+    trust_teacher: bool = False
 
     @model_validator(mode="after")
     def _distinct(self) -> "CacheSettings":

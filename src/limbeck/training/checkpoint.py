@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
+from limbeck.models.shared_memory import own_memory
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Checkpoint:
         # Fused optimisers read weights and their momenta in one sweep of memory: both must lie in the same order.
         for parameter, entries in optimizer.state.items():
             for key, value in entries.items():
-                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                if isinstance(value, Tensor) and value.shape == parameter.shape and key != "step":
                     entries[key] = torch.empty_like(parameter).copy_(value)
 
     def save(self, path: Path) -> None:
@@ -70,8 +71,8 @@ class Checkpoint:
         Raises:
             UserError: no space left, or no permission.
         """
-        # safetensors demands contiguous memory, which channels-last weights are not.
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
+        # safetensors demands contiguous memory, which channels-last weights are not, and every tensor's own.
+        tensors = own_memory(self.tensors)
         notes = {"step": str(self.step), "notes": json.dumps(self.notes)}
         with atomic_path(path) as temporary:
             try:

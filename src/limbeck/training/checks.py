@@ -7,6 +7,8 @@ from limbeck.data.image_set import ImageSet
 from limbeck.data.soft_targets import SoftTargets
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
+from limbeck.models.readiness import is_finite, unready
+from limbeck.models.shared_memory import is_expanded, shared_with
 from limbeck.objectives.sums import WeightedSum
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.state import LoopState
@@ -22,6 +24,9 @@ def check_parts(
     validation: ImageSet | None,
 ) -> None:
     """Raises a UserError that lists everything that does not fit."""
+    unfit = _tensors(student, teacher) or _learning(student, teacher)
+    if unfit:  # nothing else can be asked of such networks
+        raise UserError("; ".join(unfit) + ".")
     wrong = [
         *(_classes(student, images, teacher, soft_labels) or _names(student, teacher, images, validation)),
         *_needs(objective, images, teacher, soft_labels),
@@ -39,6 +44,37 @@ def check_parts(
         )
     if wrong:
         raise UserError("; ".join(wrong) + ".")
+
+
+def _tensors(student: Classifier, teacher: Classifier | None) -> list[str]:
+    return [*unready(student, "student"), *([] if teacher is None else unready(teacher, "teacher"))]
+
+
+def _learning(student: Classifier, teacher: Classifier | None) -> list[str]:
+    """Whether the student can learn, and nothing learns with it that must not."""
+    wrong = []
+    parameters = dict(student.named_parameters())
+    learning = {name: one for name, one in parameters.items() if one.requires_grad}
+    if not parameters:
+        wrong.append(f"the student {student.name} must have parameters to learn, got none")
+    elif not learning:
+        wrong.append(
+            f"the student {student.name} must have a parameter that learns, got {len(parameters)} that are all frozen; "
+            "set `requires_grad_(True)` on those that are to learn"
+        )
+    expanded = [name for name, one in learning.items() if is_expanded(one)]
+    if expanded:
+        wrong.append(
+            f"the student's {', '.join(expanded[:3])} must have memory for each element to learn, got expanded "
+            "tensors; clone them, or learn the smaller one and expand it in `forward`"
+        )
+    both = [] if teacher is None else shared_with(student, teacher)
+    if both:
+        wrong.append(
+            f"the student must share nothing with the teacher, which it would change while it learns, got "
+            f"{', '.join(both[:3])} in both; build it from a `copy.deepcopy` of the teacher's modules"
+        )
+    return wrong
 
 
 def _classes(
@@ -97,6 +133,15 @@ def _needs(
     return wrong
 
 
+def check_learns(loss: Tensor, step: int, terms: list[str]) -> None:
+    """Raises a UserError where nothing that learns shapes the loss, as where all is frozen that its terms read."""
+    if not loss.requires_grad:
+        raise UserError(
+            f"no parameter that learns shapes the loss at step {step + 1} ({', '.join(terms)}); set "
+            "`requires_grad_(True)` on parameters before the outputs that these terms read."
+        )
+
+
 def check_weights(state: LoopState, kept: str) -> None:
     """Raises a UserError where a step made weights that are not finite, before they replace a good checkpoint."""
     bad = _not_finite(state.student)
@@ -122,8 +167,4 @@ def _weights(who: str, classifier: Classifier | None) -> list[str]:
 
 
 def _not_finite(classifier: Classifier) -> list[str]:
-    return [
-        name
-        for name, value in classifier.state_dict().items()
-        if value.is_floating_point() and not value.isfinite().all()
-    ]
+    return [name for name, value in classifier.state_dict().items() if not is_finite(value)]

@@ -1,4 +1,4 @@
-"""What a number was made on: versions and hardware."""
+"""What a number was made on: versions, hardware, and the settings outside of a recipe that shape rounding and speed."""
 
 import os
 import platform
@@ -8,11 +8,22 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("limbeck", "torch", "torchvision", "timm", "datasets", "accelerate", "numpy", "scikit-learn")
+_PACKAGES = (
+    *("limbeck", "torch", "torchvision", "timm", "datasets", "accelerate", "numpy", "scipy", "scikit-learn"),
+    *("pillow", "openTSNE", "ray"),
+)
+_VARIABLES = (
+    *("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR"),
+    *("DNNL_DEFAULT_FPMATH_MODE", "ONEDNN_DEFAULT_FPMATH_MODE"),
+    *("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "NVIDIA_TF32_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG"),
+    *("CUDA_VISIBLE_DEVICES", "TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE"),
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "WORLD_SIZE"),
+)
+_LAUNCHER = "ACCELERATE_"
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions, processor, threads and devices, as JSON can hold them."""
+    """Versions, processor, threads, devices, torch's own settings and variables, as JSON can hold them."""
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
@@ -21,6 +32,23 @@ def describe_environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "devices": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "torch": _torch_settings(),
+        "variables": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name in _VARIABLES or name.startswith(_LAUNCHER)
+        },
+    }
+
+
+def _torch_settings() -> dict[str, Any]:
+    """What a program may have set for all of torch and no recipe knows: types, and how float32 is rounded."""
+    return {
+        "default_dtype": str(torch.get_default_dtype()),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
     }
 
 

@@ -15,13 +15,15 @@ from limbeck.data.image_set import ImageSet
 from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.views import augmentation
 from limbeck.models.classifier import Classifier
+from limbeck.models.shared_memory import keeping_shared
 from limbeck.objectives.sums import WeightedSum
 from limbeck.randomness import derive_seed
 from limbeck.training.batches import BatchStream
 from limbeck.training.checkpoint import Checkpoint
-from limbeck.training.checks import check_parts, check_processes
+from limbeck.training.checks import check_learns, check_parts, check_processes
 from limbeck.training.interruption import Interrupted, StopRequest, listening_for_stop
 from limbeck.training.journal import Journal
+from limbeck.training.launcher import check_accelerator, make_accelerator
 from limbeck.training.lesson import Lesson
 from limbeck.training.meeting import meet
 from limbeck.training.phases import Phases
@@ -89,16 +91,20 @@ def fit(
         teacher: left untouched; a private frozen copy answers.
         soft_labels: [N, K] aligned with `images`, in place of a teacher; a bare tensor is probabilities.
         validation: held-out labelled images that choose among the states of the run.
-        accelerator: where to run; by default the first GPU, or the CPU.
+        accelerator: where to run, without precision, accumulation or compilation of its own; by default the first GPU,
+            or the CPU.
         progress: who watches.
 
     Raises:
-        UserError: parts that do not fit together, before the first step; a loss that is not finite.
+        UserError: parts that do not fit together and variables of the environment that contradict `settings`, before
+            the first step; a loss that is not finite.
         Interrupted: Ctrl-C or SIGTERM; the state at that step is saved.
     """
     check_parts(student, images, objective, settings, teacher, soft_labels, validation)
     leave_at_exit()
-    accelerator = accelerator or Accelerator()
+    if accelerator is None:
+        accelerator = make_accelerator(settings)
+    check_accelerator(accelerator)
     check_processes(settings, accelerator.num_processes)
     device, total = accelerator.device, settings.total_steps(len(images))
     dtype, channels_last = _computing(settings, accelerator)
@@ -147,8 +153,6 @@ def fit(
             progress=progress,
         )
         with closing(journal), closing(cache) if cache is not None else nullcontext():
-            if cache is not None:
-                cache.verify(batches[state.step].images, batches.entries(state.step))
             _teach(lesson, frozen, cache, batches, state, journal, phases, accelerator)
     return TrainingResult(
         taught,
@@ -194,6 +198,7 @@ def _teach(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad()
+            check_learns(loss, step, list(terms))
             accelerator.backward(loss)
             if settings.clip_norm is not None:
                 accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
@@ -233,7 +238,8 @@ def _computing(settings: TrainingSettings, accelerator: Accelerator) -> tuple[to
 
 def _place(student: Classifier, device: torch.device, *, channels_last: bool, compile: bool) -> Classifier:
     """On the device, in the memory order and, if asked for, the compiled form that it is trained in."""
-    student.to(device, memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    with keeping_shared(student):
+        student.to(device).to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     if compile:
         student.network.compile()
     return student

@@ -1,6 +1,5 @@
 """Teacher and student see one image before the run, so that objectives can be built for their outputs."""
 
-import copy
 from collections.abc import Collection
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor, nn
 
 from limbeck.data.image_set import ImageSet
 from limbeck.models.classifier import Classifier, Outputs
+from limbeck.models.shared_memory import private_copy
 from limbeck.objectives.setup import Setup
 from limbeck.objectives.sums import WeightedSum
 from limbeck.training.batches import Batch
@@ -47,7 +47,7 @@ def meet(
 def _answer(classifier: Classifier, image: Tensor, want: Collection[str]) -> Outputs:
     if not set(want) - {"logits"}:
         return Outputs(torch.zeros(1, classifier.num_classes))
-    return copy.deepcopy(classifier).cpu().eval()(image, want={*want, "logits"})
+    return private_copy(classifier, classifier.name).cpu().eval()(image, want={*want, "logits"})
 
 
 def _head(teacher: Classifier | None) -> nn.Module | None:

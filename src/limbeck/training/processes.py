@@ -1,17 +1,24 @@
-"""The processes that share a run: which of them writes, and how they leave."""
+"""The processes that share a run: which of them writes, how they leave, and what tells them from all others."""
 
 import atexit
 import gc
+import uuid
 from functools import cache
 
 from accelerate.state import PartialState
+from accelerate.utils import parse_flag_from_env
 from torch import distributed
 
 
-def is_main_process() -> bool:
-    """Whether this process writes what all of them make; joins their group where there are several."""
+def is_main_process(*, cpu: bool = False) -> bool:
+    """Whether this process writes what all of them make; joins their group where there are several.
+
+    Args:
+        cpu: whether they compute on the processor, as with `device: cpu` or ACCELERATE_USE_CPU.
+    """
     leave_at_exit()
-    return PartialState().is_main_process
+    # Without being told so, processes that have no GPU would each take themselves for the only one.
+    return PartialState(cpu=cpu or parse_flag_from_env("ACCELERATE_USE_CPU")).is_main_process
 
 
 @cache
@@ -21,6 +28,12 @@ def leave_at_exit() -> None:
     The group's threads hold tensors; one that frees them while the interpreter shuts down aborts the process.
     """
     atexit.register(_leave)
+
+
+@cache
+def process_token() -> str:
+    """What no other process has, before or after; processes that this one forks share it."""
+    return uuid.uuid4().hex
 
 
 def _leave() -> None:

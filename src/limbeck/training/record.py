@@ -18,14 +18,16 @@ from limbeck.training.environment import describe_environment
 
 FINISHED = "finished"
 _PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
-_PREAMBLE = frozenset(["recipe.yaml", "environment.json", "status.json", "energy.json"])
+INPUTS_FILE = "inputs.json"
+_PREAMBLE = frozenset(["recipe.yaml", "environment.json", INPUTS_FILE, "status.json", "energy.json"])
 
 
 class RunRecord:
     """One run's folder; open it with `RunRecord.open`.
 
-    Files: `recipe.yaml` (resolved), `environment.json`, `status.json`, `metrics.jsonl`, `checkpoint.safetensors`,
-    `student/`, `student-chosen/`, `evaluation.json`, `cost.json`, and what the report adds.
+    Files: `recipe.yaml` (resolved), `environment.json`, `inputs.json` (what the recipe's names stood for),
+    `status.json`, `metrics.jsonl`, `checkpoint.safetensors`, `student/`, `student-chosen/`, `evaluation.json`,
+    `cost.json`, and what the report adds.
     """
 
     def __init__(self, folder: Path, *, writes: bool = True) -> None:
@@ -145,7 +147,8 @@ class RunRecord:
                     f"the folder {str(self.folder)!r} holds files that are no run "
                     f"({', '.join(strangers[:3])}); nothing is ever overwritten, choose another --out."
                 )
-            (self.folder / "energy.json").unlink(missing_ok=True)
+            for left in ("energy.json", INPUTS_FILE):
+                (self.folder / left).unlink(missing_ok=True)
             self.write("environment.json", describe_environment())
             self.set_state("running")
             atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from limbeck.models.shared_memory import is_dense
 from limbeck.training.settings import TrainingSettings
 
 
@@ -23,14 +24,19 @@ def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
-    """SGD or AdamW over `parameters`, fused into one pass over memory."""
+    """SGD or AdamW over `parameters`, fused into one pass over memory where each of them is one piece of its own."""
+    parameters = list(parameters)
+    storages = {one.untyped_storage().data_ptr() for one in parameters}
+    # The fused ones take every parameter for a row of numbers, and would write between those of a strided one.
+    whole = all(one.is_floating_point() and is_dense(one) for one in parameters)
+    fused = whole and len(storages) == len(parameters)
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+        return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fused)
     return torch.optim.SGD(
         parameters,
         lr=settings.learning_rate,
         momentum=settings.momentum,
         nesterov=settings.nesterov,
         weight_decay=settings.weight_decay,
-        fused=True,
+        fused=fused,
     )

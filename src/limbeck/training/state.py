@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.models.classifier import Classifier
+from limbeck.models.shared_memory import load_tensors
 from limbeck.objectives.sums import WeightedSum
 from limbeck.training.checkpoint import Checkpoint
 
@@ -59,7 +60,7 @@ class LoopState:
 
     def restore(self, saved: Checkpoint) -> None:
         for prefix, module in self._modules().items():
-            module.load_state_dict(saved.take(prefix))
+            load_tensors(module, saved.take(prefix))
         saved.restore_optimizer("optimizer", self.optimizer)
         _set_random_state(saved.take("random"))
         self.step = self.saved_step = saved.step

@@ -1,6 +1,5 @@
 """The frozen teacher: asked, never taught."""
 
-import copy
 from collections.abc import Collection
 from typing import Self
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.models.classifier import Classifier, Outputs
+from limbeck.models.shared_memory import private_copy
 from limbeck.training.precision import autocast
 
 
@@ -38,13 +38,13 @@ class FrozenTeacher(nn.Module):
         compile: bool = False,
     ) -> None:
         super().__init__()
-        classifier = copy.deepcopy(classifier).to(device).requires_grad_(False).eval()
+        classifier = private_copy(classifier, "teacher").to(device).requires_grad_(False).eval()
         if channels_last:
             classifier = classifier.to(memory_format=torch.channels_last)
         self.classifier = classifier
         self.device = device
         self.dtype = dtype
-        self.computing = (device.type, str(dtype), channels_last, compile)
+        self.computing = (device.type, str(dtype), channels_last, compile, torch.get_float32_matmul_precision())
         if dtype != torch.float32:
             classifier.network.to(dtype)
         if compile:
@@ -58,5 +58,5 @@ class FrozenTeacher(nn.Module):
         """Outputs for images uint8 or in [0, 1], [B, C, H, W]."""
         with torch.inference_mode(), autocast(self.device, self.dtype):
             outputs = self.classifier(images, want=want)
-        # Copies made outside of inference mode, as losses must save them for their own backward pass.
-        return outputs.map(lambda tensor: tensor.to(torch.float32, copy=True))
+        # Losses must save them for their own backward pass, which inference tensors do not allow.
+        return outputs.map(lambda tensor: tensor.to(torch.float32, copy=tensor.is_inference()))

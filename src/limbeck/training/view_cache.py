@@ -1,16 +1,16 @@
 """The exact view cache: a frozen teacher is asked once for each view of each image, whoever needs the answer later.
 
 Where an augmentation has finitely many views, an entry is (image's place in the whole set, view's number). The folder
-is named by everything that shapes an answer: the teacher's weights, the pixels of the whole set, the augmentation, and
-how the teacher computes. So shuffled and partial sets, other seeds, students and objectives, resumed runs and several
-processes all share it, and a hit is never another question's answer. A run reads back what it stores, so that it makes
-the same student whether the cache was full or empty.
+is named by everything that shapes an answer: the teacher's weights, code and attributes, the pixels of the whole set,
+the augmentation, and how the teacher computes. So shuffled and partial sets, other seeds, students and objectives,
+resumed runs and several processes all share it, and a hit is never another question's answer. A run reads back what it
+stores, so that it makes the same student whether the cache was full or empty.
+
+Where a teacher has code or attributes that nobody can vouch for, its answers are kept for this process alone, unless
+`trust_teacher` says that equal fingerprints mean equal answers. Every run asks again for some of what it finds there.
 """
 
-import json
-import os
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck.data.cache import cache_key
-from limbeck.data.caches import cache_folder
 from limbeck.data.image_set import ImageSet
 from limbeck.data.views import Augmentation
 from limbeck.errors import UserError
-from limbeck.files import atomic_write_text, free_bytes
+from limbeck.files import free_bytes
 from limbeck.models.classifier import Outputs
-from limbeck.models.fingerprint import fingerprint
+from limbeck.models.fingerprint import identify
+from limbeck.training.agreement import agree, noise_of
 from limbeck.training.answers import AnswerFile, Codec, Dense, TopLogits
 from limbeck.training.cache_settings import CacheSettings, write_size
 from limbeck.training.teacher import FrozenTeacher
 from limbeck.training.top_error import TopError
+from limbeck.training.view_folders import note_use, view_folder
 
-_VERSION = 1
 _COUNTED = 2**30  # files up to this size are read once to say how full they are
-_DIFFERENT = 0.05  # of an answer's largest value; rounding in bf16 stays far below
 
 
 class ViewCache:
@@ -66,6 +64,9 @@ class ViewCache:
         self.outputs = frozenset(name.split(".")[0] for name in codecs)
         self.say = say
         self.writes = True
+        # Of what was there before this run, or is another process's: how much was read, and when to ask for it again.
+        self.learnt = np.zeros(entries, bool)
+        self.found, self.next_check = 0, 1
         self.misfitting: set[str] = set()
         # Answers are computed in blocks of one size: kernels chosen by batch size round differently.
         self.block = 32 if teacher.device.type == "cpu" else 64
@@ -86,6 +87,8 @@ class ViewCache:
         read = {name: file.read(numbers) for name, file in self.files.items() if name.split(".")[0] in want}
         known = np.logical_and.reduce([whole for _, whole in read.values()])
         answers = {name: values for name, (values, _) in read.items()}
+        if not self._still_hold(images, entries, known):
+            known[:] = False
         if not known.all():
             places = np.flatnonzero(~known)
             for name, values in self._learn(images, numbers, places).items():
@@ -93,21 +96,41 @@ class ViewCache:
                     answers[name][places] = values
         return self._assemble(answers), int(known.sum())
 
-    def verify(self, images: Tensor, entries: Tensor) -> None:
+    def verify(self, images: Tensor, entries: Tensor) -> bool:
         """Asks again for some of what is known, and forgets everything where the teacher now says something else.
 
-        The folder's name already stands for the weights; this is against other code behind equal weights.
+        The folder's name stands for all that can be seen of a teacher; this is for what cannot.
+
+        Returns:
+            Whether the answers agree, see `agree`, or there was nothing to compare.
         """
         numbers = entries.cpu().numpy()
         read = {name: file.read(numbers) for name, file in self.files.items()}
         places = np.flatnonzero(np.logical_and.reduce([whole for _, whole in read.values()]))[: self.block]
         if not len(places):
-            return
+            return True
         asked = self._ask(images, places, self.outputs)
-        if any(_differ(self._rounded(name, asked[name]), values[places]) for name, (values, _) in read.items()):
-            self.say(f"the answers kept in {str(self.folder)!r} are not this teacher's; they are thrown away.")
-            for file in self.files.values():
-                file.clear()
+        noise = noise_of(self.teacher.device, self.teacher.dtype)
+        for name, (values, _) in read.items():
+            codec = self.files[name].codec
+            if not agree(*codec.comparable(asked[name], values[places]), codec.dtype, noise):
+                self.say(f"the answers kept in {str(self.folder)!r} are not this teacher's; they are thrown away.")
+                for file in self.files.values():
+                    file.clear()
+                return False
+        return True
+
+    def _still_hold(self, images: Tensor, entries: Tensor, known: np.ndarray) -> bool:
+        """Whether answers from before this run are still the teacher's: the first, and each time that many again."""
+        found, before = int((known & ~self.learnt[entries.cpu().numpy()]).sum()), self.found
+        self.found += found
+        if not found or self.found < self.next_check:
+            return True
+        self.next_check = 2 * self.found
+        holds = self.verify(images, entries)
+        if not holds and before:
+            self.say(f"{before:,} of them were read in this run before that was noticed; repeat the run.")
+        return holds
 
     def known(self) -> int | None:
         """How many entries are there; None where counting would take long."""
@@ -138,16 +161,12 @@ class ViewCache:
             kept = file.codec.decode(packed)
             fits = kept.flatten(1).isfinite().all(dim=1)
             self._write(file, numbers[places][fits.numpy()], packed[fits.numpy()])
+            self.learnt[numbers[places]] = True
             self._tell_misfits(name, file, int((~fits).sum()))
             if self.error is not None and name == "logits":
                 self.error.add(values[fits], kept[fits])
             learnt[name] = torch.where(fits.view(-1, *[1] * (values.ndim - 1)), kept, values)
         return learnt
-
-    def _rounded(self, name: str, values: Tensor) -> Tensor:
-        """Answers as they will be read."""
-        codec = self.files[name].codec
-        return codec.decode(codec.encode(values))
 
     def _ask(self, images: Tensor, places: np.ndarray, want: Collection[str]) -> dict[str, Tensor]:
         """The teacher's own answers on the CPU; the last block is filled up with images that are in it already."""
@@ -201,6 +220,7 @@ def open_view_cache(
     """
     if views.distinct is None or views.key is None:
         return None
+    identity = identify(teacher.classifier)  # before it is asked anything, which may leave something behind
     codecs = _codecs(teacher, images, settings)
     entries = images.origin_size * views.distinct
     size = sum(entries * codec.size for codec in codecs.values())
@@ -213,14 +233,21 @@ def open_view_cache(
             f"`training.cache.limit` ({settings.limit}). Raise it, or set `training.views_per_image`."
         )
         return None
-    folder = _folder(teacher, images, views)
+    shared = settings.trust_teacher or not identity.unseen
+    folder = view_folder(teacher, identity.fingerprint, images, views, shared=shared)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         cache = ViewCache(teacher, folder, codecs, entries, say)
     except (OSError, UserError) as error:
         say(f"the teacher is asked every time: its answers cannot be kept ({error}); LIMBECK_CACHE names a folder.")
         return None
-    _note(folder, teacher, images, views)
+    note_use(folder, teacher, images, views, shared=shared)
+    if not shared:
+        say(
+            f"answers of {teacher.classifier.name} are kept for this process alone, because equal fingerprints need "
+            f"not mean equal answers: {identity.reason} cannot be vouched for. `training.cache.trust_teacher: true` "
+            "keeps them for others, too."
+        )
     known = cache.known()
     full = "" if known is None else f"; {known / entries:.1%} are there already"
     room = "" if free_bytes(folder) > size else f" The disk has {write_size(free_bytes(folder))} left."
@@ -243,43 +270,9 @@ def _codecs(teacher: FrozenTeacher, images: ImageSet, settings: CacheSettings) -
     return codecs
 
 
-def _folder(teacher: FrozenTeacher, images: ImageSet, views: Augmentation) -> Path:
-    origin, rows = images.origin
-    # Where views hang on ids, and ids are not places, sets share answers only if all of their ids are equal.
-    own_ids = views.by_id and not torch.equal(images.ids, rows)
-    ids = images.fingerprint if own_ids else None
-    key = cache_key("views", _VERSION, fingerprint(teacher.classifier), teacher.computing, origin, views.key, ids)
-    return cache_folder() / "views" / key
-
-
-def _note(folder: Path, teacher: FrozenTeacher, images: ImageSet, views: Augmentation) -> None:
-    """What `limbeck cache ls` shows; its time of change is that of the last use."""
-    about = folder / "about.json"
-    if about.exists():
-        os.utime(about)
-        return
-    content = {
-        "teacher": teacher.classifier.name,
-        "data": images.name,
-        "images": images.origin_size,
-        "views": views.key,
-        "views_per_image": views.distinct,
-        "precision": str(teacher.dtype).removeprefix("torch."),
-        "device": teacher.device.type,
-        "created": datetime.now(UTC).isoformat("T", "seconds"),
-    }
-    atomic_write_text(about, json.dumps(content, indent=1) + "\n")
-
-
 def _flatten(outputs: Outputs, want: Collection[str]) -> dict[str, Tensor]:
     """Output's name -> tensor, of what is wanted."""
     named = {"logits": outputs.logits, "embedding": outputs.embedding, "last_map": outputs.last_map}
     flat = {name: value for name, value in named.items() if name in want and value is not None}
     stages = outputs.stages if "stages" in want else ()
     return flat | {f"stages.{number}": stage for number, stage in enumerate(stages)}
-
-
-def _differ(asked: Tensor, kept: Tensor) -> bool:
-    asked, kept = asked.flatten(1), kept.flatten(1)
-    scale = kept.abs().amax(dim=1).clamp_min(1e-6)
-    return bool(((asked - kept).abs().amax(dim=1) / scale > _DIFFERENT).any())

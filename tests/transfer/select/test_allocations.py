@@ -10,7 +10,9 @@ from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.transfer.select import Criterion, select
 from limbeck.transfer.select.allocation import proportional_shares, shares, strata
+from limbeck.transfer.select.catalogue import find_criterion
 from limbeck.transfer.select.parts import ALLOCATIONS
+from limbeck.transfer.select.scores import uniform53
 
 from .conftest import image_set, natural, reordered
 from .test_representations import FOLDER
@@ -178,6 +180,25 @@ def test_coverage_leaves_out_no_more_than_the_budget_allows():
     assert len(selection.ids.unique()) == 35
 
 
+@pytest.mark.parametrize(("budget", "hardest"), [(0.04, 15), (5, 15), (6, 10), (0.2, 10), (11, 0), (50, 0)])
+@pytest.mark.parametrize("allocation", ["coverage", "coverage-per-class"])
+def test_coverage_leaves_out_what_the_authors_leave_out_at_its_budget(allocation, budget, hardest):
+    """30 % where a tenth is kept, 20 % where a fifth is; of one class, it is the same within it."""
+    selection = select(natural(50, classes=1), criterion=by(allocation), budget=budget)
+    worst = selection.scores.argsort(descending=True)[:hardest]
+    assert not selection.chosen[worst].any()
+    assert len(set(selection.groups[worst].tolist())) == (hardest > 0)
+    beyond = selection.groups == selection.groups[worst[0]] if hardest else torch.zeros(50, dtype=torch.bool)
+    assert int(beyond.sum()) == hardest
+
+
+def test_a_random_order_has_no_hardest():
+    images = natural(50)
+    selection = select(images, criterion=by("coverage", "random"), budget=5)
+    assert selection.criterion.option("cutoff") == 0
+    assert len(selection.ids) == 5
+
+
 def test_strata_are_of_equal_width():
     assert strata(torch.tensor([0.0, 0.1, 0.5, 0.74, 1.0]), 4).tolist() == [0, 0, 2, 2, 3]
     assert strata(torch.ones(3), 4).tolist() == [0, 0, 0]
@@ -188,3 +209,26 @@ def test_greedy_choices_are_nested(allocation):
     images = natural(40)
     small, large = (select(images, criterion=by(allocation), budget=n).ids for n in (10, 25))
     assert torch.equal(large[:10], small)
+
+
+_RANDOM = ("random", "balanced-random", "manifold", "hg/tn/rng", "hg/tnpc/rng", "hg/km/rng")
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_random_criteria_of_one_seed_share_what_chance_gives(seed):
+    """Of 400 images 100 each: 25 shared on average, with a deviation of 3.8; where one decides both, nearly 100."""
+    images = natural(400, size=8, classes=4)
+    chosen = [
+        set(select(images, criterion=find_criterion(name), budget=100, seed=seed).ids.tolist()) for name in _RANDOM
+    ]
+    shared = [len(one & other) for place, one in enumerate(chosen) for other in chosen[:place]]
+    assert all(5 < count < 48 for count in shared), shared
+
+
+def test_the_control_without_classes_is_drawn_as_ever():
+    """By the seed and the id alone: budgets of one seed are nested."""
+    images = natural(40)
+    small, large = (select(images, criterion="random", budget=n, seed=3).ids.tolist() for n in (5, 20))
+    assert large[:5] == small
+    expected = uniform53(images.ids, 3, "random")
+    assert small == images.ids[expected.argsort(descending=True)[:5]].tolist()

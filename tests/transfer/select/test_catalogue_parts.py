@@ -97,6 +97,7 @@ def test_mappings_hold_parts_and_options():
         ({"allocation": "km", "clusters": "3"}, "`clusters` of a criterion must be a whole number, got '3'"),
         ({"allocation": "coverage", "cutoff": 1}, "`cutoff` of a criterion must be a share below 1, got 1"),
         ({"allocation": "coverage", "cutoff": float("nan")}, "`cutoff` of a criterion must be at least 0.0, got nan"),
+        ({"allocation": "coverage", "cutoff": "a"}, "`cutoff` of a criterion must be a number, got 'a'"),
         ({"allocation": "km", "fewest": 20, "most": 5}, "`fewest` clusters .* must be at most `most`, got 20 and 5"),
         ({"allocation": "coverage", "cutoff": 0.1, "order": "rng"}, "`cutoff` leaves out the hardest images, of which"),
         ({"allocation": "ml", "components": 3}, "`components` of a criterion must be 1 or 2, got 3"),

@@ -1,8 +1,16 @@
+import sys
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
 
+from limbeck.errors import UserError
+from limbeck.transfer.select import find_criterion, select
 from limbeck.transfer.select.clusters import choose_clusters, cluster, in_order_of_appearance, map_of
+from limbeck.transfer.select.parts import IMPLEMENTATIONS
+
+from .conftest import natural
 
 CHOOSING = {"clusters": None, "fewest": 2, "most": 8, "step": 1, "sample": 200}
 
@@ -61,21 +69,61 @@ def test_more_clusters_than_images():
     assert groups.tolist() == [0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("installed", [True, False])
-def test_maps_are_seeded_and_keep_neighbours(monkeypatch, installed):
-    """openTSNE where it is there, scikit-learn elsewhere."""
-    real = __import__("importlib.util").util.find_spec
-    if installed and real("openTSNE") is None:
-        pytest.skip("openTSNE is not installed")
-    monkeypatch.setattr("limbeck.transfer.select.clusters.find_spec", lambda name: real(name) if installed else None)
+@pytest.mark.parametrize("implementation", ["scikit-learn", "openTSNE"])
+def test_maps_are_seeded_and_keep_neighbours(implementation):
+    if find_spec(IMPLEMENTATIONS[implementation]) is None:
+        pytest.skip(f"{implementation} is not installed")
     features, ids = blobs(3, 60, dimensions=60), torch.arange(60).flip(0)
-    places = map_of(features, ids, 2, 0)
+    places = map_of(features, ids, 2, 0, implementation=implementation)
     assert places.shape == (60, 2)
-    assert torch.equal(places, map_of(features, ids, 2, 0))
+    assert torch.equal(places, map_of(features, ids, 2, 0, implementation=implementation))
     order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(map_of(features[order], ids[order], 2, 0), places[order])
+    assert torch.equal(map_of(features[order], ids[order], 2, 0, implementation=implementation), places[order])
     nearest = torch.cdist(places, places).fill_diagonal_(torch.inf).argmin(1)
     assert (nearest % 3 == torch.arange(60) % 3).float().mean() > 0.9
+
+
+NAMED = {"allocation": "manifold", "clusters": 9, "implementation": "openTSNE"}
+
+
+def chosen(criterion, **without):
+    images = natural(60)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in without.get("missing", ()):
+            patch.setitem(sys.modules, name, None)
+            patch.setattr("importlib.util.find_spec", lambda found, name=name: found != name or None)
+            patch.setattr("limbeck.transfer.select.features.find_spec", lambda found, name=name: found != name or None)
+        return select(images, criterion=criterion, budget=20, seed=1)
+
+
+@pytest.mark.parametrize("criterion", ["manifold", {"allocation": "manifold-per-class", "score": "variance"}])
+def test_what_is_installed_does_not_decide_what_a_manifold_chooses(criterion):
+    there, missing = chosen(criterion), chosen(criterion, missing=["openTSNE"])
+    assert there.ids.tolist() == missing.ids.tolist()
+    assert there.criterion.described()["options"]["implementation"] == "scikit-learn"
+
+
+def test_another_implementation_is_named_recorded_and_other_clusters():
+    if find_spec("openTSNE") is None:
+        pytest.skip("openTSNE is not installed")
+    found = chosen(NAMED)
+    assert found.ids.tolist() != chosen({**NAMED, "implementation": "scikit-learn"}).ids.tolist()
+    about = found.transfer_set(natural(60)).about
+    assert about["criterion"]["options"] == {"clusters": 9, "implementation": "openTSNE"}
+    assert found.criterion.clusters_column.endswith("implementation=openTSNE")
+
+
+def test_an_implementation_that_is_not_installed_or_unknown_is_refused():
+    with pytest.raises(UserError, match=r"draws its map by openTSNE, which is not installed; `pip install limbeck"):
+        chosen(NAMED, missing=["openTSNE"])
+    with pytest.raises(
+        UserError, match=r"unknown `implementation` of a criterion: 'opentsne'; did you mean 'openTSNE'"
+    ):
+        find_criterion({**NAMED, "implementation": "opentsne"})
+    with pytest.raises(UserError, match=r"`implementation` of a criterion must be a name, got 1"):
+        find_criterion({**NAMED, "implementation": 1})
+    with pytest.raises(UserError, match="implementation"):
+        find_criterion({"allocation": "k-means", "implementation": "openTSNE"})
 
 
 def test_few_images_are_their_own_map():

@@ -57,23 +57,27 @@ def test_radix_selection_equals_sorting(table, order, gathered, data):
     assert sorted(np.flatnonzero(found).tolist()) == sorted(expected.tolist())
 
 
-@pytest.mark.parametrize("allocation", ["top-n", "top-n-per-class", "coverage"])
+@pytest.mark.parametrize(
+    ("allocation", "cutoff"), [("top-n", None), ("top-n-per-class", None), ("coverage", None), ("coverage", 0.1)]
+)
 @pytest.mark.parametrize("order", ["highest", "lowest", "random"])
 @pytest.mark.parametrize("score", ["entropy", "random"])
-def test_the_same_images_as_from_memory(tmp_path, monkeypatch, allocation, order, score):
+def test_the_same_images_as_from_memory(tmp_path, monkeypatch, allocation, cutoff, order, score):
     monkeypatch.setattr("limbeck.transfer.select.kept_scores.ROWS", 11)
     monkeypatch.setattr(radix, "GATHERED", 10)
     source = np.random.default_rng(0)
     scores, labels = source.integers(0, 40, 300) / 7, source.integers(0, 4, 300)
     ids = source.permutation(900)[:300]
     path = write(tmp_path / "scores.parquet", scores, ids, labels)
-    options = {"strata": 9, "cutoff": 0.0 if order == "random" else 0.1} if allocation == "coverage" else {}
+    options = {"strata": 9} if allocation == "coverage" else {}
+    if cutoff is not None and order != "random":
+        options["cutoff"] = cutoff
     criterion = Criterion(score=score, allocation=allocation, order=order, options=options)
     table = ScoreTable(path)
     if score == "random":
         from limbeck.transfer.select.scores import uniform53
 
-        scores = uniform53(torch.from_numpy(ids), 5, "random").numpy()
+        scores = uniform53(torch.from_numpy(ids), 5, criterion.stream("random")).numpy()
     tensors = torch.from_numpy(scores), torch.from_numpy(ids), torch.from_numpy(labels)
     for budget in (4, 50, "20%", "11/class", 300):
         chosen = select_from_scores(table, criterion=criterion, budget=budget, seed=5)

@@ -17,6 +17,8 @@ from hypothesis import given, settings
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
+from limbeck.models import Classifier
+from limbeck.training.progress import Silent
 from limbeck.transfer.select import (
     CRITERIA,
     Criterion,
@@ -225,6 +227,56 @@ def test_parts_of_another_scoring_are_refused(tmp_path):
     (parts / "plan.json").write_text(json.dumps({"seed": 1}))
     with pytest.raises(UserError, match="holds parts of another scoring"):
         score_table(images(), tmp_path / "scores.parquet")
+
+
+class Foreign(torch.nn.Module):
+    """A network of one's own, whose `forward` nobody vouches for."""
+
+    def __init__(self, network: torch.nn.Module, divisor: float) -> None:
+        super().__init__()
+        self.network = network
+        self.divisor = divisor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.network(x) / self.divisor
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_parts_of_a_foreign_teacher_are_for_one_process(tmp_path, teacher, monkeypatch, trusted):
+    def scored(divisor: float = 1.0) -> Path:
+        foreign = Classifier(Foreign(teacher.network, divisor), num_classes=4, channels=1, input_size=8)
+        options = {"teacher": foreign, "shard": 64, "progress": watching, "trust_teacher": trusted}
+        return score_table(images(), tmp_path / "scores.parquet", criteria=["margin"], **options)
+
+    def failing(self, index):
+        raise KeyboardInterrupt
+
+    watching = Said()
+    with monkeypatch.context() as patch:
+        patch.setattr(Shards, "score", failing)
+        with pytest.raises(KeyboardInterrupt):
+            scored()
+    said = [line for line in watching.lines if "code of Foreign cannot be vouched for" in line]
+    assert len(said) == (0 if trusted else 1)
+    with pytest.raises(UserError, match="holds parts of another scoring"):
+        scored(divisor=4.0)
+    monkeypatch.setattr(score_tables, "process_token", lambda: "another")
+    if not trusted:
+        with pytest.raises(
+            UserError, match=r"that another process asked of a teacher that cannot be recognised; remove"
+        ):
+            scored()
+        monkeypatch.undo()
+        monkeypatch.setattr("limbeck.transfer.select.features.PIXELS_PER_BATCH", 2**10)
+    assert scored().exists()
+
+
+class Said(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
 
 
 @pytest.mark.parametrize(

@@ -15,20 +15,21 @@ from limbeck.transfer.select.catalogue import ALLOCATIONS as ENTRIES
 from limbeck.transfer.select.catalogue import Order
 from limbeck.transfer.select.clusters import GROUPS
 from limbeck.transfer.select.greedy import herding, k_centre
+from limbeck.transfer.select.parts import left_out
 from limbeck.transfer.select.scores import uniform53
 
 
-def rank(scores: Tensor, ids: Tensor, order: Order = "highest", *, seed: int = 0) -> Tensor:
+def rank(scores: Tensor, ids: Tensor, order: Order = "highest", *, seed: int = 0, stream: str = "order") -> Tensor:
     """Positions by score, equal scores by ascending id: the same images in whatever order the set stores them.
 
     Args:
         scores: `[N]`, finite.
         ids: int64 `[N]`, distinct.
         order: which end comes first; "random" is any order, whatever the scores.
-        seed: of the random order.
+        seed, stream: of the random order, see `Criterion.stream`.
     """
     by_id = ids.argsort()
-    keys = uniform53(ids, seed, "order") if order == "random" else scores
+    keys = uniform53(ids, seed, stream) if order == "random" else scores
     return by_id[keys[by_id].argsort(stable=True, descending=order == "highest")]
 
 
@@ -105,13 +106,16 @@ def _of_clusters(ranked: Ranked, n: int, name: str) -> Allocated:
 def coverage(ranked: Ranked, n: int) -> Allocated:
     """Any images, equally many of every stratum of the scores, after the first in the ranking are left out as too hard.
 
-    Strata are of equal width in score. Of the share `cutoff` of the images, no more are left out than the budget
-    allows. Source: Zheng et al., "Coverage-centric coreset selection for high pruning rates", ICLR 2023,
-    https://arxiv.org/abs/2210.15809.
+    Strata are of equal width in score, 50 by default as published. The option `cutoff` is the share of the images that
+    is left out; by default the authors' for the budget, see `left_out`. They cut off, and draw strata of, the margin
+    accumulated over a training; here it is the criterion's score for both.
+
+    Source: Zheng et al., "Coverage-centric coreset selection for high pruning rates", ICLR 2023,
+    https://arxiv.org/abs/2210.15809, https://github.com/haizhongzheng/Coverage-centric-coreset-selection.
     """
-    hardest = min(int(ranked.options["cutoff"] * len(ranked)), len(ranked) - n)
+    hardest = left_out(ranked.options["cutoff"], len(ranked), n)
     groups = strata(ranked.scores[hardest:], ranked.options["strata"])
-    drawn = rank(ranked.scores[hardest:], ranked.ids[hardest:], "random", seed=ranked.seed)
+    drawn = rank(ranked.scores[hardest:], ranked.ids[hardest:], "random", seed=ranked.seed, stream="coverage")
     rows = top_n_per_group(drawn, n, groups).sort().values + hardest
     whole = torch.full((len(ranked),), int(groups.max()) + 1)
     whole[hardest:] = groups

@@ -69,6 +69,15 @@ class Budget:
             return f"{self.amount}/class"
         return f"{self.amount} image{'' if self.amount == 1 else 's'}"
 
+    def about(self, images: int, classes: int) -> float:
+        """How many images that is of a set of so many images and classes, if it can be met; to order budgets by.
+
+        Example:
+            >>> sorted(map(parse_budget, ("10%", "2/class", 50)), key=lambda one: one.about(1000, 10))[0].label
+            '2/class'
+        """
+        return self.amount * {"count": 1, "share": images, "per-class": classes}[self.kind]
+
     def resolve(self, images: Countable, *, per_class: bool = False) -> int:
         """The exact number of images out of `images`, shares rounded to the nearest count, at least 1.
 

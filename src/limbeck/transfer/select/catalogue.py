@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.transfer.select.parts import (
     ALIASES,
     ALLOCATIONS,
+    IMPLEMENTATIONS,
     ORDERS,
     REPRESENTATIONS,
     SCORES,
@@ -135,7 +136,10 @@ class Criterion:
     def default_options(self) -> dict[str, Any]:
         """Every option that its parts have, with its default."""
         parts = (ALLOCATIONS[self.allocation], SCORES[self.score], *map(REPRESENTATIONS.get, self.represented))
-        return {name: value for part in parts if part is not None for name, value in part.options.items()}
+        known = {name: value for part in parts if part is not None for name, value in part.options.items()}
+        if "cutoff" in known and self.order == "random":
+            known["cutoff"] = 0.0  # a random order knows no hardest
+        return known
 
     def option(self, name: str) -> Any:
         """Its value, or the default; None for an option that no part has."""
@@ -184,9 +188,18 @@ class Criterion:
         default = {name: value for part in parts for name, value in part.options.items()}
         return [f"{name}={self.option(name)}" for name in default if self.option(name) != default[name]]
 
+    def stream(self, kind: Literal["random", "order"]) -> str:
+        """Names the random numbers of a random score or order.
+
+        Every allocation has its own, so that random and class-balanced random images of one seed are two controls, and
+        not one of them twice.
+        """
+        return kind if self.allocation == "top-n" else f"{kind}/{self.allocation}"
+
     def described(self) -> dict[str, Any]:
-        """Its parts, for provenance."""
-        return asdict(self)
+        """Its parts, for provenance, and whose implementation it is where there are several, given or not."""
+        options = {name: self.option(name) for name in self.default_options if name == "implementation"}
+        return asdict(self) | {"options": {**self.options, **options}}
 
 
 _FAMILIES: dict[str, Mapping[str, Any]] = {
@@ -209,10 +222,13 @@ def has_options(options: Mapping[str, Any]) -> str:
 
 
 def _check_option(name: str, value: Any, default: Any) -> None:
+    default = 0.0 if name == "cutoff" else default  # which has a default for every budget
     kinds = {str: str, float: (int, float)}.get(type(default), int)
     if isinstance(value, bool) or not isinstance(value, kinds):
         what = {str: "a name", float: "a number"}.get(type(default), "a whole number")
         raise UserError(f"`{name}` of a criterion must be {what}, got {value!r}.")
+    if name == "implementation" and value not in IMPLEMENTATIONS:
+        raise unknown_name("`implementation` of a criterion:", str(value), IMPLEMENTATIONS)
     if isinstance(value, str):
         return
     least = _AT_LEAST.get(name, 1)

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -46,8 +45,9 @@ def cluster(features: Tensor, ids: Tensor, options: Mapping[str, Any], seed: int
 
 
 def cluster_map(features: Tensor, ids: Tensor, options: Mapping[str, Any], seed: int) -> Tensor:
-    """`cluster` on a `map_of` the images with `components` dimensions."""
-    return cluster(map_of(features, ids, options["components"], seed), ids, options, seed)
+    """`cluster` on a `map_of` the images with `components` dimensions, drawn by `implementation`."""
+    places = map_of(features, ids, options["components"], seed, implementation=options["implementation"])
+    return cluster(places, ids, options, seed)
 
 
 def choose_clusters(rows: np.ndarray, ks: range, *, sample: int, seed: int) -> int:
@@ -78,11 +78,13 @@ def choose_clusters(rows: np.ndarray, ks: range, *, sample: int, seed: int) -> i
     return best
 
 
-def map_of(features: Tensor, ids: Tensor, components: int, seed: int) -> Tensor:
+def map_of(
+    features: Tensor, ids: Tensor, components: int, seed: int, *, implementation: str = "scikit-learn"
+) -> Tensor:
     """A t-SNE map of the images, float32 `[N, components]`, after PCA to 50 dimensions.
 
-    By openTSNE where it is installed (`pip install limbeck[maps]`), else by scikit-learn, which takes longer and
-    gives another map. Fewer than 50 images, or images that are all alike, stay where they are.
+    By scikit-learn or, which takes less time on many images and gives another map, by openTSNE. Fewer than 50 images,
+    or images that are all alike, stay where they are.
 
     Source: van der Maaten and Hinton, "Visualizing data using t-SNE", JMLR 2008; Policar et al., "openTSNE", 2019.
     """
@@ -95,18 +97,24 @@ def map_of(features: Tensor, ids: Tensor, components: int, seed: int) -> Tensor:
         rows = PCA(_MAP_DIMENSIONS, svd_solver="randomized", random_state=state).fit_transform(rows)
     perplexity = min(_PERPLEXITY, (len(rows) - 1) // 3)
     places = torch.empty(len(rows), components)
-    places[by_id] = torch.from_numpy(np.asarray(_embed(rows, components, perplexity, state), dtype=np.float32))
+    embed = _EMBED[implementation]
+    places[by_id] = torch.from_numpy(np.asarray(embed(rows, components, perplexity, state), dtype=np.float32))
     return places
 
 
-def _embed(rows: np.ndarray, components: int, perplexity: int, state: int) -> np.ndarray:
-    if find_spec("openTSNE") is not None:
-        from openTSNE import TSNE
+def _by_opentsne(rows: np.ndarray, components: int, perplexity: int, state: int) -> np.ndarray:
+    from openTSNE import TSNE
 
-        return TSNE(components, perplexity=perplexity, random_state=state, n_jobs=1).fit(rows)
-    from sklearn.manifold import TSNE as SlowTSNE
+    return TSNE(components, perplexity=perplexity, random_state=state, n_jobs=1).fit(rows)
 
-    return SlowTSNE(components, perplexity=perplexity, random_state=state).fit_transform(rows)
+
+def _by_scikit_learn(rows: np.ndarray, components: int, perplexity: int, state: int) -> np.ndarray:
+    from sklearn.manifold import TSNE
+
+    return TSNE(components, perplexity=perplexity, random_state=state).fit_transform(rows)
+
+
+_EMBED = {"scikit-learn": _by_scikit_learn, "openTSNE": _by_opentsne}
 
 
 Group = Callable[[Tensor, Tensor, Mapping[str, Any], int], Tensor]

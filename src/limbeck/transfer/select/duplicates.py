@@ -15,7 +15,7 @@ def distinct(images: "ImageSet") -> "ImageSet":
     Content is compared by a 128-bit hash, which the first use reads every image for.
 
     Example:
-        >>> len(distinct(ImageSet(torch.zeros(3, 1, 8, 8, dtype=torch.uint8))))
+        >>> len(distinct(lb.ImageSet(torch.zeros(3, 1, 8, 8, dtype=torch.uint8))))
         1
     """
     by_id = images.ids.argsort()

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from limbeck.errors import UserError
 from limbeck.evaluation.prediction import device_of, evaluating
 from limbeck.training.progress import Progress, Silent
 from limbeck.transfer.select.catalogue import Criterion
+from limbeck.transfer.select.parts import IMPLEMENTATIONS
 from limbeck.transfer.select.parts import REPRESENTATIONS as ENTRIES
 from limbeck.transfer.select.parts import SCORES as SCORE_ENTRIES
 from limbeck.transfer.select.representations import (
@@ -75,8 +77,10 @@ def check_means(criterion: Criterion, images: "ImageSet", means: Means) -> None:
     """Whether all is there that `criterion` needs, before the work starts.
 
     Raises:
-        UserError: no teacher, no labels, a teacher of other classes or without a plain last layer.
+        UserError: no teacher, no labels, a teacher of other classes or without a plain last layer, a library that is
+            not installed.
     """
+    check_installed(criterion)
     entry = SCORE_ENTRIES[criterion.score]
     if entry.labels and images.labels is None:
         raise UserError(
@@ -95,6 +99,16 @@ def check_means(criterion: Criterion, images: "ImageSet", means: Means) -> None:
             warnings.warn(assumed, stacklevel=3)
     if entry.head:
         head_weights(means.teacher)
+
+
+def check_installed(criterion: Criterion) -> None:
+    """Raises a UserError where the library is not there that `criterion` names."""
+    implementation = criterion.option("implementation")
+    if implementation is not None and find_spec(IMPLEMENTATIONS[implementation]) is None:
+        raise UserError(
+            f"criterion {criterion.name!r} draws its map by {implementation}, which is not installed; "
+            "`pip install limbeck[maps]`, or set its `implementation` to scikit-learn, which chooses other images."
+        )
 
 
 def labels_for(criterion: Criterion, images: "ImageSet", teacher: "Classifier | None") -> Tensor | None:

@@ -20,6 +20,7 @@ from limbeck.transfer.select.budget import Budget, parse_budget
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
 from limbeck.transfer.select.clusters import GROUPS
 from limbeck.transfer.select.kept_scores import ScoreTable
+from limbeck.transfer.select.parts import left_out
 from limbeck.transfer.select.radix import Keys, Thresholds, smallest, sortable
 from limbeck.transfer.select.scores import uniform53
 from limbeck.transfer.select.summaries import Summary, summarise
@@ -44,6 +45,11 @@ class TableSelection:
         table: where the scores are.
         ids: int64 `[n]`, of the chosen images in the order of the table.
         criterion, budget, seed: how.
+
+    Example:
+        >>> chosen = select_from_scores("scores.parquet", criterion="variance", budget="10/class")
+        >>> chosen.count
+        100
     """
 
     table: ScoreTable
@@ -136,6 +142,8 @@ def select_from_scores(
 
     Example:
         >>> select_from_scores("scores.parquet", criterion="entropy", budget="10%").to_parquet("chosen.parquet")
+        >>> len(lb.transfer.select.ScoreTable("chosen.parquet"))
+        20
     """
     table = table if isinstance(table, ScoreTable) else ScoreTable(table)
     criterion, budget = find_criterion(criterion), parse_budget(budget)
@@ -224,7 +232,7 @@ class _Rows:
         columns = ["id", *more] if random else ["id", self.criterion.column, *more]
         for batch in self.table.batches(*columns):
             ids = batch["id"]
-            scores = self.uniform(ids, "random") if random else batch[self.criterion.column]
+            scores = self.uniform(ids, self.criterion.stream("random")) if random else batch[self.criterion.column]
             if not np.isfinite(scores).all():
                 first = ids[~np.isfinite(scores)][0]
                 raise UserError(
@@ -242,11 +250,11 @@ class _Rows:
     def keys(self, ids: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """uint64 `[B]`, smallest for the most preferred."""
         if self.criterion.order == "random":
-            return sortable(self.uniform(ids, "order"), descending=False)
+            return sortable(self.uniform(ids, self.criterion.stream("order")), descending=False)
         return sortable(scores, descending=self.criterion.order == "highest")
 
-    def uniform(self, ids: np.ndarray, purpose: str) -> np.ndarray:
-        return uniform53(_tensor(ids), self.seed, purpose).numpy()
+    def uniform(self, ids: np.ndarray, stream: str) -> np.ndarray:
+        return uniform53(_tensor(ids), self.seed, stream).numpy()
 
 
 def _tensor(array: np.ndarray) -> Tensor:
@@ -306,7 +314,7 @@ def _first_of_each(
 def _coverage(rows: _Rows, n: int, criterion: Criterion) -> tuple[Thresholds, Read]:
     """As `allocation.coverage`: cut off the hardest, find the strata, draw from each."""
     total = len(rows.table)
-    hardest = min(int(criterion.option("cutoff") * total), total - n)
+    hardest = left_out(criterion.option("cutoff"), total, n)
     cut = smallest(lambda: (keys for keys, _ in rows.all_together()), np.array([hardest]), np.array([total]))
     lowest, highest = np.inf, -np.inf
     for keys, scores in rows.all_together():
@@ -320,7 +328,7 @@ def _coverage(rows: _Rows, n: int, criterion: Criterion) -> tuple[Thresholds, Re
         for keys, scores in rows.all_together():
             strata = stratum_of(_tensor(scores), low, high, count).numpy()
             strata[cut.chosen(*keys)] = -1
-            yield (strata, sortable(rows.uniform(keys[2], "order"), descending=False), keys[2]), scores
+            yield (strata, sortable(rows.uniform(keys[2], "coverage"), descending=False), keys[2]), scores
 
     sizes = np.zeros(count, dtype=np.int64)
     for (strata, _, _), _ in read():

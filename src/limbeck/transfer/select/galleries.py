@@ -33,6 +33,11 @@ def gallery(images: "ImageSet", selection: Selection, per_group: int = 12) -> di
 
     Raises:
         UserError: `per_group` below 1, or `images` lacks images of the selection.
+
+    Example:
+        >>> shown = gallery(images, lb.select(images, criterion="variance", budget=20), per_group=3)
+        >>> shown["chosen_highest.images"].shape
+        torch.Size([3, 1, 8, 8])
     """
     if per_group < 1:
         raise UserError(f"`per_group` must be >= 1, got {per_group}.")
@@ -52,7 +57,11 @@ def gallery(images: "ImageSet", selection: Selection, per_group: int = 12) -> di
 
 
 def save_gallery(path: str | Path, images: "ImageSet", selection: Selection, per_group: int = 12) -> None:
-    """Write `gallery` as safetensors; its metadata hold the class names (JSON) and the name of the score."""
+    """Write `gallery` as safetensors; its metadata hold the class names (JSON) and the name of the score.
+
+    Example:
+        >>> save_gallery("gallery.safetensors", images, lb.select(images, criterion="variance", budget=20))
+    """
     metadata = {"classes": json.dumps(list(images.classes)), "score": selection.criterion.score}
     with atomic_path(path) as temporary:
         save_file(gallery(images, selection, per_group), temporary, metadata=metadata)

@@ -29,6 +29,10 @@ class ScoreTable:
 
     Raises:
         UserError: no such file, not Parquet, or without ids.
+
+    Example:
+        >>> len(ScoreTable("scores.parquet"))
+        200
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -147,6 +147,9 @@ SCORES = {
 
 _CLUSTERS = {"clusters": None, "fewest": 10, "most": 30, "step": 2, "sample": 5000}
 
+IMPLEMENTATIONS = {"scikit-learn": "sklearn", "openTSNE": "openTSNE"}
+"""Whose t-SNE draws the map of a manifold, and the module that it is in; they give different maps."""
+
 _WHOLE = {
     "top-n": AllocationEntry("the n first of the whole set", "tn"),
     "k-means": AllocationEntry(
@@ -156,11 +159,11 @@ _WHOLE = {
         "clusters of a t-SNE map in turn, one image each time round",
         "ml",
         space="pixels",
-        options={"clusters": 100, "components": 2},
+        options={"clusters": 100, "components": 2, "implementation": "scikit-learn"},
     ),
     "coverage": AllocationEntry(
         "equally many of every stratum of the scores, the hardest left out",
-        options={"strata": 50, "cutoff": 0.0},
+        options={"strata": 50, "cutoff": None},
     ),
     "k-centre": AllocationEntry("always the image farthest from all that are chosen", space=""),
     "herding": AllocationEntry("images whose mean follows the mean of all", space=""),
@@ -183,6 +186,28 @@ ALLOCATIONS = {
         ),
     )
 }
+
+_CUT_OFF = {0.1: 0.3, 0.2: 0.2}
+"""Share of the images that is kept at most -> share left out as too hard: the authors' commands."""
+
+
+def left_out(cutoff: float | None, images: int, n: int) -> int:
+    """How many of the hardest `coverage` leaves out before it chooses n of so many images.
+
+    The authors give another share for every rate, and their code has no default: 30 % where a tenth is kept, 20 %
+    where a fifth is. Without a `cutoff` it is the one of the rate at or above n / images, and none is left out where
+    more than a fifth is kept. It is never more than the budget allows.
+
+    Source: https://github.com/haizhongzheng/Coverage-centric-coreset-selection, README.md.
+
+    Example:
+        >>> left_out(None, 1000, 100), left_out(None, 1000, 150), left_out(None, 1000, 500), left_out(0.5, 1000, 600)
+        (300, 200, 0, 400)
+    """
+    if cutoff is None:
+        cutoff = next((share for kept, share in _CUT_OFF.items() if n <= kept * images), 0.0)
+    return min(int(cutoff * images), images - n)
+
 
 ORDERS = {"highest": "hs", "lowest": "ls", "random": "rng"}
 """Which scores come first, and the published code's short names."""

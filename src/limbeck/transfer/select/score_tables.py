@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +14,12 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from limbeck.data.storage import image_digests
 from limbeck.errors import UserError
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
-from limbeck.models.fingerprint import fingerprint
+from limbeck.models.fingerprint import identify
 from limbeck.randomness import check_seed
+from limbeck.training.processes import process_token
 from limbeck.training.progress import Progress, Silent
 from limbeck.transfer.select.catalogue import Criterion, find_criterion
 from limbeck.transfer.select.features import Means, batch_size_for, check_means, histogram_sum, make_means
@@ -44,6 +47,7 @@ def score_table(
     folder: str | Path | None = None,
     workers: int = 1,
     shard: int | None = None,
+    trust_teacher: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Writes id, label and the scores of every image to `path`, for `select_from_scores`.
@@ -60,17 +64,23 @@ def score_table(
         seed: of what is trained on the way.
         teacher: for criteria that ask one.
         folder: where networks that a criterion trains are kept.
-        workers: processes; more than one need Ray (`pip install limbeck[scale]`), on this machine or the cluster that
-            Ray is connected to, whose nodes must then share the disk of `path`.
+        workers: processes; more than one need Ray (`pip install limbeck[scale]`), on this machine, or on the cluster
+            that RAY_ADDRESS names or Ray is connected to. Its nodes must have limbeck, and share with this process,
+            under the same paths, the files of the images, limbeck's cache and the folder of `path`.
         shard: images at a time, rounded to whole batches; what a kill makes to be done again. By default a sixteenth
             of them, at most `MOST`.
+        trust_teacher: go on with parts of another process even where the teacher has code or attributes that limbeck
+            cannot vouch for, as a `forward` of one's own; by default only the process that began them does.
         progress: who watches.
 
     Raises:
-        UserError: `path` exists, a criterion lacks what it needs, Ray is missing, or the parts are of other images.
+        UserError: `path` exists, a criterion lacks what it needs, Ray is missing, a worker does not see the same
+            images and folders, or the parts are of other images.
 
     Example:
-        >>> score_table(lb.load("cifar10"), "scores.parquet", criteria=["entropy", "variance"])
+        >>> path = score_table(images, "two.parquet", criteria=["entropy", "variance"])
+        >>> lb.transfer.select.ScoreTable(path).columns
+        ('entropy:grayscale-histogram', 'variance:grayscale')
     """
     path = Path(path)
     if path.exists():
@@ -99,12 +109,13 @@ def score_table(
         "columns": [*columns, *clusters],
         "seed": seed,
     }
-    asked = None if teacher is None else fingerprint(teacher)
-    _claim(parts, {**about, "images": _identity(here), "shard": len(shards[0]), "teacher": asked})
-    make = _Maker(images, columns, means, parts, len(shards[0]))
+    whose = _whose(teacher, trust_teacher, watch)
+    _claim(parts, {**about, "images": _identity(here), "shard": len(shards[0]), **whose})
+    make = _Maker(images, columns, means, parts, len(shards[0]), _seen(here))
+    shared = [parts / "plan.json", *([means.folder] if means.folder.exists() else [])]
     if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
-        run_shards(make, "add_up", _missing(parts, len(shards), "npy"), workers, watch, "average histogram")
-    run_shards(make, "score", _missing(parts, len(shards), "parquet"), workers, watch, "scoring")
+        run_shards(make, "add_up", _missing(parts, len(shards), "npy"), workers, watch, "average histogram", shared)
+    run_shards(make, "score", _missing(parts, len(shards), "parquet"), workers, watch, "scoring", shared)
     for number, criterion in enumerate(clusters.values()):
         watch.say(f"clusters of {criterion.name}")
         _keep_clusters(_clusters_file(parts, number), here, criterion, means)
@@ -173,12 +184,19 @@ class _Maker:
         means: Means,
         parts: Path,
         size: int,
+        seen: str,
     ) -> None:
         self.images = images
         self.rest = (columns, means, parts.absolute(), size)
+        self.seen = seen
 
     def __call__(self) -> Shards:
-        return Shards(self.images() if callable(self.images) else self.images, *self.rest)
+        images = self.images() if callable(self.images) else self.images
+        if _seen(images) != self.seen:
+            raise UserError(
+                f"the images that {images.name!r} names on {platform.node()} are others than where it began"
+            )
+        return Shards(images, *self.rest)
 
 
 def _check(criterion: Criterion, images: "ImageSet", means: Means) -> None:
@@ -212,6 +230,26 @@ def _identity(images: "ImageSet") -> str:
     return digest.hexdigest()
 
 
+def _seen(images: "ImageSet") -> str:
+    """Stands for ids, labels, and the pixels of the first and the last image."""
+    ends = images.gather(torch.tensor([0, len(images) - 1]))
+    return _identity(images) + image_digests(ends).numpy().tobytes().hex()
+
+
+def _whose(teacher: "Classifier | None", trusted: bool, watch: Progress) -> dict[str, Any]:
+    """Which teacher is asked, and the one process that can be sure to ask it again, None for any; as the view cache."""
+    if teacher is None:
+        return {"teacher": None, "process": None}
+    identity = identify(teacher)
+    if trusted or not identity.unseen:
+        return {"teacher": identity.fingerprint, "process": None}
+    watch.say(
+        f"only this process can go on with what it scores by {teacher.name}, because {identity.reason} cannot be "
+        "vouched for; `trust_teacher=True` lets others."
+    )
+    return {"teacher": identity.fingerprint, "process": process_token()}
+
+
 def _claim(parts: Path, plan: dict[str, Any]) -> None:
     """Makes the folder of parts, or finds it of the same plan."""
     with disk_errors(parts):
@@ -219,7 +257,14 @@ def _claim(parts: Path, plan: dict[str, Any]) -> None:
     written = parts / "plan.json"
     if not written.exists():
         atomic_write_text(written, json.dumps(plan, indent=1) + "\n")
-    elif json.loads(written.read_text()) != plan:
+        return
+    begun = json.loads(written.read_text())
+    if {**begun, "process": plan["process"]} == plan and begun.get("process") != plan["process"]:
+        raise UserError(
+            f"{str(parts)!r} holds parts that another process asked of a teacher that cannot be recognised; remove it, "
+            "choose another --out, or give `trust_teacher=True` to both if the teacher is the same."
+        )
+    if begun != plan:
         raise UserError(
             f"{str(parts)!r} holds parts of another scoring (other images, criteria, seed, teacher or shards); remove "
             "it, or choose another --out."

@@ -19,12 +19,14 @@ class About(NamedTuple):
         labels: int64 `[B]`, or None.
         seed: of random scores.
         head: weights `[K, D]` of the teacher's last layer, or None.
+        stream: of random scores, see `Criterion.stream`.
     """
 
     ids: Tensor
     labels: Tensor | None
     seed: int
     head: Tensor | None = None
+    stream: str = "random"
 
 
 def entropy(features: Tensor, about: About | None = None) -> Tensor:
@@ -110,12 +112,12 @@ def minimal_margin(features: Tensor, about: About) -> Tensor:
 
 
 def random(features: Tensor, about: About) -> Tensor:
-    """Uniform in [0, 1) with 53 bits, from the seed and the id alone, so that no order of images changes it.
+    """Uniform in [0, 1) with 53 bits, from seed, stream and id alone, so that no order of images changes it.
 
     Those who have the highest n of these are a sample without replacement; 53 bits make ties, which go by id, all but
     impossible (a hundred million images have one with a chance of a half).
     """
-    return uniform53(about.ids, about.seed, "random")
+    return uniform53(about.ids, about.seed, about.stream)
 
 
 def uniform53(ids: Tensor, seed: int, purpose: str) -> Tensor:

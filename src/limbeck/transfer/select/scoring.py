@@ -52,6 +52,10 @@ def score_images(
 
     Raises:
         UserError: a score is not finite.
+
+    Example:
+        >>> score_images(images, lb.Criterion(score="variance")).shape
+        torch.Size([200])
     """
     means = Means(seed=seed) if means is None else means
     if ENTRIES[criterion.score].trains:
@@ -61,12 +65,12 @@ def score_images(
         scores = forgetting(learned, means, model=criterion.option("model"), epochs=criterion.option("epochs"))
         return scores[learned.positions(images.ids)]
     head = head_weights(means.teacher) if ENTRIES[criterion.score].head and means.teacher is not None else None
-    score = score_function(criterion)
+    score, stream = score_function(criterion), criterion.stream("random")
     scores = torch.empty(len(images), dtype=torch.float64)
     labels = labels_for(criterion, images, means.teacher)
     for positions, part in _features(images, criterion, means, features, images if whole is None else whole):
         here = None if labels is None else labels[positions]
-        scores[positions] = score(part, About(images.ids[positions], here, seed, head)).double()
+        scores[positions] = score(part, About(images.ids[positions], here, seed, head, stream)).double()
         if progress is not None:
             progress(len(positions))
     check_finite(scores, images, criterion)

@@ -45,6 +45,11 @@ class Selection:
         groups: int64 `[N]` in the same order: the cluster or stratum of each image; None where there are none.
         criterion, budget, seed: how they were chosen.
         source: name of the set they were chosen from.
+
+    Example:
+        >>> selection = select(images, criterion="variance", budget=20)
+        >>> len(selection.ids), int(selection.chosen.sum()), len(selection.scores)
+        (20, 20, 200)
     """
 
     positions: Tensor
@@ -144,8 +149,9 @@ def select(
             missing.
 
     Example:
-        >>> images = lb.load("cifar10")
-        >>> transfer_set = lb.select(images, criterion="entropy", budget="10%").transfer_set(images)
+        >>> transfer_set = select(images, criterion="entropy", budget="10%").transfer_set(images)
+        >>> len(transfer_set.images)
+        20
     """
     criterion, budget = find_criterion(criterion), parse_budget(budget)
     check_seed(seed)
@@ -189,7 +195,7 @@ def allocate(
     seed: int,
 ) -> tuple[Tensor, Tensor | None]:
     """Positions int64 `[n]` of the chosen images, most preferred first, and the group `[N]` of every image, if any."""
-    ranking = rank(scores, ids, criterion.order, seed=seed)
+    ranking = rank(scores, ids, criterion.order, seed=seed, stream=criterion.stream("order"))
 
     def ranked_features() -> Tensor:
         assert features is not None, "allocations that measure distances are given features"

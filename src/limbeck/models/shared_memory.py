@@ -1,0 +1,145 @@
+"""Tensors of a network that share memory: tied weights, views of one another, expanded ones.
+
+They are saved as one copy for every name, and loaded into the memory that they share, so that they stay shared.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.errors import UserError
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def own_memory(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous tensors on the CPU, none of which shares memory with another; copied only where need be."""
+    known: set[int] = set()
+    apart = {}
+    for name, value in state.items():
+        tensor = value.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if place in known else tensor
+        known.add(place)
+    return apart
+
+
+def load_tensors(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """`module.load_state_dict(state)`, which could not write into expanded tensors."""
+    expanded = {name: tensor for name, tensor in module.state_dict().items() if is_expanded(tensor)}
+    for name, tensor in expanded.items():
+        first = tuple(slice(1) if stride == 0 else slice(None) for stride in tensor.stride())
+        tensor[first].copy_(state[name][first])
+    rest = {name: tensor for name, tensor in state.items() if name not in expanded}
+    missing = module.load_state_dict(rest, strict=not expanded).missing_keys
+    assert set(missing) == set(expanded), missing
+
+
+def names_that_share(module: nn.Module, name: str) -> list[str]:
+    """Names in the state dict under which the very same values are found as under `name`, without it."""
+    state = module.state_dict()
+    return [other for other in state if other != name and _place(state[other]) == _place(state[name])]
+
+
+def shared_with(module: nn.Module, other: nn.Module) -> list[str]:
+    """Names of parameters and buffers of `module` that lie in memory of `other`."""
+    theirs = {tensor.untyped_storage().data_ptr() for _, tensor in _named(other)}
+    return [name for name, tensor in _named(module) if tensor.numel() and tensor.untyped_storage().data_ptr() in theirs]
+
+
+def is_expanded(tensor: Tensor) -> bool:
+    """Whether several elements are one place in memory, as `expand` makes them."""
+    return any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Whether its elements fill one piece of memory, in whatever order."""
+    return torch.empty_like(tensor, device="meta").stride() == tensor.stride()
+
+
+def private_copy(module: Module, who: str) -> Module:
+    """A deep copy, in which what shares memory shares it again.
+
+    Raises:
+        UserError: it cannot be copied.
+    """
+    try:
+        made = copy.deepcopy(module)
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        raise UserError(
+            f"the {who} must be a module that `copy.deepcopy` can copy ({type(error).__name__}: {error}); of "
+            "`torch.nn.utils`, take `torch.nn.utils.parametrizations`, and keep no results of a forward pass in it."
+        ) from error
+    # By itself every parameter would be a dense copy of its own.
+    for group in _groups(module):
+        _share_again(made, group, copied=True)
+    return made
+
+
+@contextmanager
+def keeping_shared(module: nn.Module) -> Iterator[None]:
+    """Inside, the module may be moved to a device and a memory format; what shared memory before does so again after.
+
+    `Module.to` moves every tensor by itself, but for parameters of several names.
+    """
+    groups = _groups(module)
+    yield
+    for group in groups:
+        _share_again(module, group)
+
+
+class _Shared(NamedTuple):
+    """One of several tensors in one piece of memory: the number of its module, its name there, and how it was."""
+
+    owner: int
+    name: str
+    identity: int
+    view: Tensor
+
+
+def _groups(module: nn.Module) -> list[list[_Shared]]:
+    found: dict[int, list[_Shared]] = {}
+    for number, owner in enumerate(module.modules()):
+        for name, tensor in (*owner._parameters.items(), *owner._buffers.items()):
+            if tensor is not None and tensor.numel():
+                shared = _Shared(number, name, id(tensor), tensor.detach())
+                found.setdefault(tensor.untyped_storage().data_ptr(), []).append(shared)
+    owners = list(module.modules())
+    several = [group for group in found.values() if len(group) > 1 and not _one_parameter(owners, group)]
+    return several + [[one] for (one, *more) in found.values() if not more and is_expanded(one.view)]
+
+
+def _one_parameter(owners: list[nn.Module], group: list[_Shared]) -> bool:
+    """Whether all of it is one parameter of several names, which copies and moves leave one."""
+    return len({one.identity for one in group}) == 1 and all(one.name in owners[one.owner]._parameters for one in group)
+
+
+def _share_again(module: nn.Module, group: list[_Shared], *, copied: bool = False) -> None:
+    """Puts views of one storage, or of a copy of it, under their names, on the device where these are now."""
+    owners = list(module.modules())
+    device = getattr(owners[group[0].owner], group[0].name).device
+    first = group[0].view
+    content = torch.empty(0, dtype=torch.uint8, device=first.device).set_(first.untyped_storage())
+    storage = (content.clone() if copied else content.to(device)).untyped_storage()
+    made: dict[int, Tensor] = {}
+    for one in group:
+        fresh = torch.empty(0, dtype=one.view.dtype, device=device)
+        fresh.set_(storage, one.view.storage_offset(), one.view.size(), one.view.stride())
+        owner = owners[one.owner]
+        if one.name in owner._parameters:
+            getattr(owner, one.name).data = fresh
+        else:
+            owner._buffers[one.name] = made.setdefault(one.identity, fresh)
+
+
+def _named(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from module.named_parameters(remove_duplicate=False)
+    yield from module.named_buffers(remove_duplicate=False)
+
+
+def _place(value: Any) -> tuple[object, ...]:
+    return (value.data_ptr(), value.dtype, value.shape, value.stride())

@@ -1,0 +1,174 @@
+"""The sets of weights in one file (raw ones and moving averages, a student and its teacher), and which to take.
+
+Sets are told apart by the keys that they lie under (`state_dict`, `model_ema`) and by what the names in them begin with
+(`student.`, `ema_model.module.`). One that fits the network is taken, and others that are there are said; of several
+that fit, the one that is no moving average; if that leaves several, none is taken.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError, unknown_name
+
+State = dict[str, Tensor]
+Fit = Callable[[State], State | None]
+
+_DEPTH = 4
+_AVERAGES = frozenset(["average", "averaged", "avg", "ema", "polyak", "shadow", "swa"])
+_WEIGHTS = frozenset(["model", "net", "network", "params", "state", "student", "teacher", "weights"]) | _AVERAGES
+_OTHER = frozenset(
+    ["amp", "criterion", "loss", "lr", "optim", "optimizer", "optimizers", "sched", "scheduler", "scaler"]
+)
+
+
+def weight_sets(content: Mapping[Any, Any]) -> dict[str, State]:
+    """Whatever in a checkpoint holds tensors by name, by its keys joined by dots; "" is the checkpoint itself."""
+    found: dict[str, State] = {}
+    _collect(content, "", found)
+    return found
+
+
+def _collect(content: Mapping[Any, Any], path: str, found: dict[str, State]) -> None:
+    state = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    if state:
+        found[path] = state
+    for key, value in content.items():
+        if isinstance(value, torch.nn.Module):
+            value = value.state_dict()
+        if isinstance(key, str) and isinstance(value, Mapping) and path.count(".") < _DEPTH:
+            _collect(value, f"{path}.{key}".lstrip("."), found)
+
+
+def has_weights_name(path: str) -> bool:
+    """Whether keys are such as training scripts put weights under."""
+    words = _words(path)
+    return bool(words & _WEIGHTS) and not words & _OTHER
+
+
+def is_average(path: str) -> bool:
+    return bool(_words(path) & _AVERAGES)
+
+
+def _words(path: str) -> set[str]:
+    return set(path.casefold().replace(".", "_").replace("-", "_").split("_"))
+
+
+def prefix_sets(state: State, wanted: Mapping[str, Tensor]) -> dict[str, State]:
+    """Parts of a state dict whose names, without what they begin with, are those of a network; by that beginning.
+
+    Args:
+        state: as it is in the file.
+        wanted: the network's own.
+    """
+    keys = [key for key in wanted if not key.endswith("num_batches_tracked")]
+    # Two names of the network, as one may be of a head that the file calls otherwise.
+    ends = {keys[0], keys[-1]} if keys else set()
+    prefixes = {key.removesuffix(end) for key in state for end in ends if key == end or key.endswith(f".{end}")}
+    parts = {}
+    for prefix in sorted(prefixes):
+        longer = tuple(one for one in prefixes if one.startswith(prefix) and one != prefix)
+        parts[prefix.rstrip(".")] = {
+            key.removeprefix(prefix): value
+            for key, value in state.items()
+            if key.startswith(prefix) and not (longer and key.startswith(longer))
+        }
+    return parts
+
+
+def take(
+    sets: Mapping[str, State], fit: Fit, fit_whole: Fit, wanted: Mapping[str, Tensor], source: str
+) -> State | None:
+    """The set that is meant, as `fit` makes its parts or `fit_whole` all of it for the network; None where none fits.
+
+    Raises:
+        UserError: several fit.
+    """
+    fitting: dict[str, State] = {}
+    for path, state in sets.items():
+        fitted = {prefix: fit(part) for prefix, part in prefix_sets(state, wanted).items()}
+        if not any(fitted.values()):
+            fitted = {"": fit_whole(state)}
+        fitting |= {f"{path}.{prefix}".strip("."): one for prefix, one in fitted.items() if one is not None}
+    if not fitting:
+        return None
+    taken = choose(list(fitting), source, twice="" if len(sets) > 1 else next(iter(wanted)))
+    _say(taken, list(fitting), sets, source)
+    return fitting[taken]
+
+
+def choose(names: list[str], source: str, *, twice: str = "") -> str:
+    """The only one, or the only one that is no moving average.
+
+    Args:
+        twice: a name that all of them have in one state dict, under different prefixes.
+
+    Raises:
+        UserError: there are more.
+    """
+    raw = [name for name in names if not is_average(name)] or names
+    if len(raw) > 1:
+        there = ", ".join(sorted(name or "none" for name in names))
+        what = (
+            f"{twice!r} more than once, under different prefixes ({there}),"
+            if twice
+            else f"several state dicts ({there})"
+        )
+        raise UserError(f"{source!r} holds {what} and does not say which is meant; name one by `weights_key`.")
+    return raw[0]
+
+
+def named_set(sets: Mapping[str, State], key: str, source: str) -> dict[str, State]:
+    """The sets under `key`, which is a path of keys, its end, or what the names in a set begin with.
+
+    Raises:
+        UserError: no such set, or `key` may be more than one.
+    """
+    key = key.strip(".")
+    under = {path: state for path, state in sets.items() if f"{path}.".startswith(f"{key}.")}
+    if under:
+        return under
+    found = {path: state for path, state in sets.items() if path.endswith(f".{key}")} or _beginning(sets, key)
+    if not found:
+        names = {one for state in sets.values() for one in _beginnings(state) if has_weights_name(one)}
+        there = sorted({*filter(None, sets), *names})
+        raise unknown_name("`weights_key`", key, there, f"{source!r} holds {', '.join(there) or 'one set alone'}.")
+    if len(found) > 1:
+        raise UserError(f"`weights_key` {key!r} may be {' or '.join(found)} in {source!r}; give one of these in full.")
+    return found
+
+
+def _beginning(sets: Mapping[str, State], key: str) -> dict[str, State]:
+    """Parts of sets whose names begin with `key`, which may begin with the set's own path."""
+    found = {}
+    for path, state in sets.items():
+        begin = f"{key.removeprefix(f'{path}.')}."
+        part = {name.removeprefix(begin): value for name, value in state.items() if name.startswith(begin)}
+        if part:
+            found[f"{path}.{begin}".strip(".")] = part
+    return found
+
+
+def _say(taken: str, fitting: list[str], sets: Mapping[str, State], source: str) -> None:
+    """Warns of what was left out, if it may be weights: what fits, too, other keys, and other beginnings of names."""
+    path = max((one for one in sets if not one or f"{taken}.".startswith(f"{one}.")), key=len)
+    keys = [one for one in sets if one and one != path and has_weights_name(one)]
+    begin = taken.removeprefix(path).strip(".").partition(".")[0]
+    beginnings = [f"{path}.{one}".strip(".") for one in _beginnings(sets[path]) if begin and one != begin]
+    left = set(fitting + keys + beginnings) - {taken, ""}
+    # Of `ema` and `ema.module`, the longer one.
+    left = sorted(one for one in left if not any(other.startswith(f"{one}.") for other in {*left, taken}))
+    if left:
+        warnings.warn(
+            f"{source!r} holds several sets of weights: {repr(taken) if taken else 'that without a prefix'} was taken; "
+            f"`weights_key` takes another: {', '.join(left)}.",
+            stacklevel=4,
+        )
+
+
+def _beginnings(state: State) -> list[str]:
+    """What names begin with, up to the first dot; counters of averages and the like have no dot."""
+    return list(dict.fromkeys(name.partition(".")[0] for name in state if "." in name))

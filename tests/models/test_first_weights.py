@@ -1,0 +1,72 @@
+"""First weights of the CIFAR networks, as the benchmarks draw them (https://github.com/HobbitLong/RepDistiller)."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from limbeck.models import create
+
+HE = ("resnet20", "resnet8x4", "resnet18", "ResNet50", "wrn_16_2", "vgg8", "vgg13", "vgg8_w16", "MobileNetV2")
+AS_TORCH = ("ShuffleV1", "ShuffleV2")
+
+
+def network(name: str) -> nn.Module:
+    return create(name, num_classes=100, seed=3).network
+
+
+def head_of(name: str) -> nn.Linear:
+    head = network(name).get_submodule("head")
+    assert isinstance(head, nn.Linear)
+    return head
+
+
+def is_normal(weight: Tensor) -> bool:
+    """Whether the values reach as far as normal ones do; uniform ones end at 1.73 deviations."""
+    return bool(weight.abs().max() > 2.5 * weight.std())
+
+
+@pytest.mark.parametrize("name", HE)
+def test_convolutions_are_normal_with_variance_two_by_fan_out(name: str) -> None:
+    for path, one in network(name).named_modules():
+        if isinstance(one, nn.Conv2d) and one.weight.numel() > 2000:
+            deviation = (2 / (one.kernel_size[0] * one.kernel_size[1] * one.out_channels)) ** 0.5
+            assert one.weight.std().item() == pytest.approx(deviation, rel=0.1), path
+            assert abs(one.weight.mean().item()) < 5 * deviation / one.weight.numel() ** 0.5, path
+            assert is_normal(one.weight), path
+        if isinstance(one, nn.Conv2d) and one.bias is not None:
+            assert (one.bias == 0).all(), path
+
+
+@pytest.mark.parametrize("name", AS_TORCH)
+def test_shuffle_nets_start_as_torch_does(name: str) -> None:
+    for path, one in network(name).named_modules():
+        if isinstance(one, nn.Conv2d) and one.weight.numel() > 2000:
+            bound = one.weight[0].numel() ** -0.5
+            assert bound * 0.98 < one.weight.abs().max().item() <= bound, path
+
+
+@pytest.mark.parametrize("name", [*HE, *AS_TORCH])
+def test_norms_start_as_the_identity(name: str) -> None:
+    norms = [one for one in network(name).modules() if isinstance(one, nn.BatchNorm2d)]
+    assert norms
+    assert all((one.weight == 1).all() and (one.bias == 0).all() for one in norms)
+
+
+@pytest.mark.parametrize("name", ["vgg8", "vgg13", "vgg8_w16", "MobileNetV2"])
+def test_small_heads(name: str) -> None:
+    head = head_of(name)
+    assert head.weight.std().item() == pytest.approx(0.01, rel=0.1)
+    assert is_normal(head.weight)
+    assert (head.bias == 0).all()
+
+
+@pytest.mark.parametrize("name", ["resnet20", "resnet8x4", "resnet18", "ResNet50", "wrn_16_2", *AS_TORCH])
+def test_other_heads_start_as_torch_does(name: str) -> None:
+    head = head_of(name)
+    bound = head.in_features**-0.5
+    assert bound * 0.98 < head.weight.abs().max().item() <= bound
+    assert not is_normal(head.weight)
+    if name.startswith("wrn"):
+        assert (head.bias == 0).all()
+    else:
+        assert torch.count_nonzero(head.bias) == len(head.bias)
