@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from tests.recipes.tiny_recipes import comparison
-from tests.training.tiny import network, same, stripes, weights
+from tests.training.tiny import CLASSES, network, same, stripes, weights
 from torch import nn
 
 import limbeck as lb
@@ -24,7 +24,8 @@ def module(seed: int = 0) -> nn.Module:
 
 
 def wrapped(seed: int = 0) -> lb.Classifier:
-    return lb.wrap(module(seed), num_classes=2, input_size=None, channels=1, mean=[0.5], std=[0.25])
+    mean, std = [0.5], [0.25]
+    return lb.wrap(module(seed), num_classes=2, input_size=None, channels=1, mean=mean, std=std, classes=CLASSES)
 
 
 @pytest.fixture
@@ -132,6 +133,49 @@ def test_selection_is_a_transfer_set(images: lb.ImageSet, tmp_path: Path) -> Non
     two = teach(None, network(), again, tmp_path / "two", validation=0)
     assert one.cost["images"] == 10
     assert same(weights(one.student), weights(two.student))
+
+
+def test_a_transfer_set_is_taught_whole(images: lb.ImageSet, tmp_path: Path) -> None:
+    transfer_set = lb.select(images, criterion="balanced-random", budget=10).transfer_set(images)
+    transfer_set.save(tmp_path / "set")
+    for number, given in enumerate((transfer_set, tmp_path / "set")):
+        result = teach(None, network(), given, tmp_path / f"whole-{number}")
+        assert (result.cost["images"], result.chosen) == (10, None)
+        judged = teach(None, network(), given, tmp_path / f"own-{number}", validation=stripes(12, seed=2))
+        assert (judged.cost["images"], judged.chosen is None) == (10, False)
+        asked = teach(None, network(), given, tmp_path / f"asked-{number}", validation=2)
+        assert asked.cost["images"] == 8
+    plain = teach(None, network(), images, tmp_path / "plain")
+    assert (plain.cost["images"], plain.chosen is None) == (36, False)
+    with pytest.raises(UserError, match=r"`validation` must be images as `lb\.load` gives them, or a data set's name"):
+        teach(None, network(), images, tmp_path / "no", validation=["digits"])
+
+
+def test_soft_labels_that_are_logits_teach_as_their_teacher(images: lb.ImageSet, tmp_path: Path) -> None:
+    assert images.labels is not None
+    logits = torch.nn.functional.one_hot(1 - images.labels, 2).float() * 6 - 1  # the other way round
+    options = {"objective": "kd", "steps": 60, "validation": 0}
+    found = [
+        teach(None, network(), given, tmp_path / str(number), test=images, **options)
+        for number, given in enumerate(
+            (
+                lb.TransferSet(images, logits, soft_label_kind="logits"),
+                lb.TransferSet(images, logits / 2, soft_label_kind="logits", soft_label_temperature=2.0),
+                lb.TransferSet(images, logits.softmax(1)),
+            )
+        )
+    ]
+    assert all(one.evaluation is not None and one.evaluation.top1 < 0.2 for one in found)
+    with pytest.raises(UserError, match="`soft_labels` must be probabilities"):
+        lb.TransferSet(images, logits)
+
+
+def test_soft_labels_beside_a_teacher_are_said_not_to_be_read(images: lb.ImageSet, tmp_path: Path) -> None:
+    soft = torch.full((40, 2), 0.5)
+    with pytest.warns(UserWarning, match="the soft labels of 'images' are not read, because the teacher convnet_d3 is"):
+        one = teach(network(1), network(), lb.TransferSet(images, soft), tmp_path / "one")
+    other = teach(network(1), network(), images, tmp_path / "other", validation=0)
+    assert same(weights(one.student), weights(other.student))
 
 
 def test_resuming_with_something_else_is_refused(images: lb.ImageSet, tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load
 from limbeck.data.place import path_text
+from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import Precision
@@ -19,12 +20,12 @@ from limbeck.models.fingerprint import fingerprint
 from limbeck.models.readiness import check_ready
 from limbeck.models.weights import load as load_model
 from limbeck.recipes.compare import compare as compare_recipe
-from limbeck.recipes.materials import Given, load_taught, network_folder
+from limbeck.recipes.materials import Given, is_transfer_set, load_taught, network_folder
 from limbeck.recipes.names import FROM_PYTHON
 from limbeck.recipes.probes import train_and_test
 from limbeck.recipes.reading import parse_recipe, read_recipe
 from limbeck.recipes.run import RunResult, run
-from limbeck.recipes.schema import Source
+from limbeck.recipes.schema import VALIDATION_SHARE, Source
 from limbeck.training.progress import Progress
 
 Student = str | Classifier | Callable[[int], Classifier]
@@ -37,7 +38,7 @@ def distill(
     *,
     out: str | Path,
     test: ImageSet | str | Path | None = None,
-    validation: int | float = 0.1,
+    validation: int | float | ImageSet | str | Path | None = None,
     objective: str | Mapping[str, Any] | None = None,
     seed: int = 0,
     resume: bool = False,
@@ -51,16 +52,20 @@ def distill(
         student: a model's name, a classifier to go on from, or a function from a seed to a fresh classifier; what is
             handed over stays as it is, and a copy is taught.
         images: an image set, a transfer set or its folder (whose soft labels stand in for a teacher), or a data set's
-            name.
+            name. With a teacher or soft labels they need no labels.
         out: the run folder, new unless `resume` is given.
         test: labelled images to judge on at the end.
-        validation: images held out of `images` to choose among the states of the run: a count, a share, or 0.
+        validation: labelled images that choose among the states of the run: images of their own, or a count or share
+            to hold out of `images`, or 0. By default a tenth of labelled images; a transfer set is taught whole.
         objective: a name, or name -> weight; by default Hinton's with a teacher or soft labels (without its
             cross-entropy if `images` have no labels), else cross-entropy.
         seed: of weights, order and views.
         resume: go on with the run in `out`.
         progress: who watches.
         training: settings of `TrainingSettings`; `steps` or `epochs` must be among them.
+
+    Classes are found by name: images, teacher and student may number them differently. The student comes out with
+    their names.
 
     Raises:
         UserError: whatever does not fit together, all at once where it can be known.
@@ -71,12 +76,16 @@ def distill(
         >>> result.evaluation.n, result.cost["teacher_passes"]
         (360, 1280)
     """
+    whole = isinstance(images, TransferSet)
     if isinstance(images, TransferSet):
-        pool, soft_labels = images.images, images.soft_labels
+        pool, soft_labels = images.images, images.soft_targets
     elif isinstance(images, str | Path):
-        pool, soft_labels = load_taught(Source.model_construct(name=path_text(images)))
+        source = Source.model_construct(name=path_text(images))
+        (pool, soft_labels), whole = load_taught(source), is_transfer_set(source)
     else:
         pool, soft_labels = _image_set(images, "train", "images"), None
+    held_out = _held_out(validation, 0 if whole or pool.labels is None else VALIDATION_SHARE)
+    chooses = held_out if isinstance(held_out, ImageSet) else None
     judged = None if test is None else _image_set(test, "test", "test")
     asked = _teacher(teacher)
     recipe = parse_recipe(
@@ -86,7 +95,7 @@ def distill(
             "data": {
                 "train": _name_of_images(pool),
                 "test": None if judged is None else _name_of_images(judged),
-                "validation": validation,
+                "validation": held_out if chooses is None else {"name": _name_of_images(chooses)},
             },
             "teacher": None if asked is None else {"weights": _name_of_network(asked)},
             "student": {"model": student if isinstance(student, str) else _name_of_student(student)},
@@ -94,7 +103,7 @@ def distill(
             "training": {"views": "pad-crop-flip", **training},
         }
     )
-    given = Given(pool, judged, asked, soft_labels, _maker(student))
+    given = Given(pool, judged, asked, soft_labels, _maker(student), chooses)
     return run(recipe, out, resume=resume, given=given, progress=progress)
 
 
@@ -116,7 +125,8 @@ def compare(
         recipe: a packaged recipe's name, a YAML file, or a mapping.
         out: folder of the comparison, new unless `resume` is given.
         overrides: changes to the recipe, "training.steps=100" each.
-        teacher, student, train, test: take the place of what the recipe names, each alone or together.
+        teacher, student, train, test: take the place of what the recipe names, each alone or together. Training images
+            without labels do; the controls that need labels are then left out.
         resume: go on with the comparison in `out`; finished runs are not repeated.
         progress: who watches.
 
@@ -183,7 +193,7 @@ def probe(
     for argument, given in (("train", train), ("test", test)):
         if given is not None and not isinstance(given, str | Path):
             _image_set(given, "", argument)
-    both = train_and_test(train, test, hold_out=hold_out)
+    both = train_and_test(train, test, hold_out=hold_out, size=size)
     shape = (size, size) if isinstance(size, int) else size
     options = {"schedule": schedule, "seeds": seeds, "size": shape, "precision": precision}
     return probe_classifier(_network(network, "network"), *both, **options)
@@ -197,6 +207,13 @@ def _image_set(images: ImageSet | str | Path, split: str, argument: str) -> Imag
             f"`{argument}` must be images as `lb.load` gives them, or a data set's name, got {type(images).__name__}."
         )
     return images
+
+
+def _held_out(validation: int | float | ImageSet | str | Path | None, usual: float) -> int | float | ImageSet:
+    """Images of their own, or how many to hold out."""
+    if validation is None:
+        return usual
+    return validation if isinstance(validation, int | float) else _image_set(validation, "validation", "validation")
 
 
 def _teacher(teacher: Classifier | str | Path | None) -> Classifier | None:
@@ -249,7 +266,7 @@ def _name_of_network(network: Classifier, who: str = "teacher") -> str:
     return f"{FROM_PYTHON}{network.name}#{fingerprint(network)[:12]}"
 
 
-def _usual_objective(teacher: Classifier | None, soft_labels: Tensor | None, images: ImageSet) -> dict[str, float]:
+def _usual_objective(teacher: Classifier | None, soft_labels: SoftTargets | None, images: ImageSet) -> dict[str, float]:
     if teacher is None and soft_labels is None:
         return {"cross_entropy": 1.0}
     return {"kd": 1.0} if images.labels is None else {"cross_entropy": 0.1, "kd": 0.9}

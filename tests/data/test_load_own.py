@@ -271,3 +271,19 @@ def test_what_is_no_npz_is_named(tmp_path: Path):
     np.savez(tmp_path / "set.npz", images=np.zeros((1, 2, 2)))
     with pytest.raises(UserError, match=r"`image_column` must be an array of '.*set.npz', got 'x'; it has images"):
         load(tmp_path / "set.npz", image_column="x")
+
+
+def test_numbers_that_are_names_of_other_classes_are_refused(write_folder, pixels) -> None:
+    folder = write_folder({f"{name}/one.png": pixels[0] for name in ("1", "2", "3", "10")})
+    assert load(folder, classes=["1", "2"]).classes == ("1", "2")
+    assert load(folder, classes=[0]).classes == ("1",)
+    with pytest.raises(
+        UserError, match=r"`classes` 1 is the number of class '10' and the name of another; .* '10' or '1'"
+    ):
+        load(folder, classes=[1, 2])
+    with pytest.raises(
+        UserError, match=r"must lie in 0\.\.3, got 10\. There is a class of that name, which is text: '10'"
+    ):
+        load(folder, classes=[10])
+    with pytest.raises(UserError, match="`classes` takes names or numbers of the set's classes, got True"):
+        load(folder, classes=[True])

@@ -17,7 +17,7 @@ def make_classifier():
     def make(classes: int = 6, seed: int = 0) -> Classifier:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return Classifier(tiny_network(classes), num_classes=classes)
+            return Classifier(tiny_network(classes), num_classes=classes, classes=tuple("abcdefg"[:classes]))
 
     return make
 

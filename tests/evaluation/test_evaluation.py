@@ -75,6 +75,60 @@ def test_class_counts_must_match(make_classifier, images):
         evaluate(make_classifier(), images, teacher=make_classifier(7))
 
 
+def renamed(images, *names):
+    return images.with_labels(images.labels, names)
+
+
+def test_classes_are_found_by_name(make_classifier, images):
+    student, teacher = make_classifier(), make_classifier(seed=1)
+    plain = evaluate(student, images, teacher=teacher)
+    turned = images.with_labels(5 - images.labels, tuple("fedcba"))
+    assert evaluate(student, turned, teacher=teacher) == plain
+    head = teacher.network[-1]
+    with torch.no_grad():
+        head.weight.copy_(head.weight.flip(0))
+        head.bias.copy_(head.bias.flip(0))
+    teacher.classes = tuple("fedcba")
+    for shown in (images, turned):
+        fidelity = evaluate(student, shown, teacher=teacher).fidelity
+        assert fidelity["divergence"] == pytest.approx(plain.fidelity["divergence"])
+        assert (fidelity["agreement"], fidelity["teacher_top1"]) == (
+            plain.fidelity["agreement"],
+            plain.fidelity["teacher_top1"],
+        )
+
+
+def test_images_of_some_of_the_classes(make_classifier, images):
+    student = make_classifier()
+    places = (images.labels % 6 >= 4).nonzero().flatten()  # e and f alone
+    some = images.subset(images.ids[places])
+    alone = some.with_labels(5 - some.labels, ("f", "e"))
+    result = evaluate(student, alone)
+    assert [(row["class"], row["n"]) for row in result.per_class][3:] == [("d", 0), ("e", 5), ("f", 5)]
+    assert result.top1 == evaluate(student, some).top1
+
+
+def test_other_classes_are_refused_and_numbers_said(make_classifier, images):
+    student = make_classifier()
+    with pytest.raises(UserError, match="'tiny' has other classes: 'g' is none of the 6 of `student`"):
+        evaluate(student, renamed(images, *"abcdeg"))
+    with pytest.raises(UserError, match="'A' is written otherwise than 'a' of `student`"):
+        evaluate(student, renamed(images, *"Abcdef"))
+    other = make_classifier(seed=1)
+    other.classes = tuple("uvwxyz")
+    with pytest.raises(UserError, match=r"'tiny' has other classes: 'a', 'b', 'c', .* are none of the 6 of `teacher`"):
+        evaluate(student, images, teacher=other)
+    other.classes = ()
+    with pytest.warns(UserWarning, match="`student` has no names for the 6 classes, so those of 'tiny' are taken"):
+        unnamed = evaluate(other, images)
+    assert [row["class"] for row in unnamed.per_class] == list("abcdef")
+    with pytest.warns(UserWarning, match="`teacher` has no names for the 6 classes"):
+        evaluate(student, images, teacher=other)
+    with pytest.warns(UserWarning, match="'tiny' has no names .* '0' for 'a'"):
+        evaluate(student, renamed(images, *"012345"))
+    assert evaluate(other, renamed(images, *"012345")).n == 30  # numbers on both sides
+
+
 def test_images_must_be_labelled(make_classifier, images):
     with pytest.raises(UserError, match="`images` must be labelled"):
         evaluate(make_classifier(), ImageSet(images.tensor()))

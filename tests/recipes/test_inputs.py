@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tests.recipes.tiny_recipes import comparison, one_run
-from tests.training.tiny import network, same, stripes, weights
+from tests.training.tiny import CLASSES, network, same, stripes, weights
 
 from limbeck.data import ImageSet, TransferSet
 from limbeck.errors import UserError
@@ -104,7 +104,7 @@ CHANGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         r"the training images \(images, 40 images of 2 classes, fingerprint \w{12} then, images, 39 images",
     ),
     "a test label": (
-        lambda at: replaced(at / "test", ImageSet(stripes(20, seed=1).tensor(), [0, *[1] * 19])),
+        lambda at: replaced(at / "test", stripes(20, seed=1).with_labels([0, *[1] * 19], CLASSES)),
         "the test images .*20 images of 2 classes.* then, .*20 images of 2 classes.* now",
     ),
     "soft labels that were not there": (

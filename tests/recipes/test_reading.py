@@ -1,5 +1,6 @@
 """Every mistake in a recipe is said at once: where it is, what is allowed, what came, what is near."""
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,119 @@ def test_recipe_of_an_earlier_version_gains_the_defaults() -> None:
     before["training"] = {key: value for key, value in now["training"].items() if key != "compile"}
     assert renewed(before) == {**now, "latency": True}
     assert renewed({"name": "of another world"}) == {"name": "of another world"}
+
+
+def written(path: Path, **parts: str) -> Path:
+    """A recipe in YAML as a person writes it."""
+    lines = {
+        "name": "mine",
+        "data": "{train: {name: digits}, test: digits}",
+        "student": "convnet_d3",
+        "training": "{steps: 3}",
+        **parts,
+    }
+    path.write_text("\n".join(f"{key}: {value}" for key, value in lines.items()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("yes", "True, which is how YAML reads yes, on and true; quote it if it is text: 'yes'"),
+        ("on", "got True"),
+        ("Off", "got False, which is how YAML reads no, off and false; quote it"),
+        ("NO", "got False"),
+        ("true", "got True"),
+        ("null", "got None, which is how YAML reads null, ~ and nothing at all; quote it"),
+        ("~", "got None"),
+        ("2024-01-31", "which YAML reads in what is not quoted; quote it if it is text: '2024-01-31'"),
+        ("1.5", "got 1.5, which YAML reads in what is not quoted; quote it if it is text: '1.5'"),
+        ("1e3", "got 1000.0"),
+        ("010", "010 is read as 8; quote it if it is text: '010'"),
+        ("0x1F", "0x1F is read as 31; quote it"),
+        ("12:30", "12:30 is read as 750; quote it"),
+        ("[a]", r"must be the name or the number of a class, got \['a'\]"),
+    ],
+)
+def test_class_names_that_yaml_misreads_are_to_be_quoted(name: str, read: str, tmp_path: Path) -> None:
+    for where in ("train", "test"):
+        data = f"{{train: digits, {where}: {{name: digits, classes: [cat, {name}]}}}}"
+        data = data if where == "test" else f"{{train: {{name: digits, classes: [cat, {name}]}}, test: digits}}"
+        with pytest.raises(UserError, match=read):
+            read_recipe(written(tmp_path / "recipe.yaml", data=data))
+    with pytest.raises(UserError, match=read):
+        read_recipe(one_run(), [f"data.train.classes=[cat, {name}]"])
+
+
+def test_quoted_class_names_are_read(tmp_path: Path) -> None:
+    names = ["yes", "off", "null", "2024-01-31", "1.5", "010", "12:30", "café"]
+    quoted = ", ".join(f"'{name}'" for name in names)
+    data = f"{{train: {{name: digits, classes: [{quoted}, cat, 3]}}, test: digits}}"
+    recipe = read_recipe(written(tmp_path / "recipe.yaml", data=data))
+    assert recipe.data.train.classes == [*names, "cat", 3]
+    assert parse_recipe(recipe.model_dump(mode="json")).data.train.classes == [*names, "cat", 3]
+
+
+@pytest.mark.parametrize("value", [True, False, None, 1.5, datetime.date(2024, 1, 31)])
+def test_class_names_from_python_are_text_or_numbers(value: object) -> None:
+    content = one_run()
+    content["data"]["train"] = {"name": "digits", "classes": ["1", value]}
+    with pytest.raises(UserError, match=r"data\.train\.classes\.1: must be the name or the number of a class, got"):
+        parse_recipe(content)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"name": "on"}, "name: must be text, got True, which is how YAML reads yes, on and true; quote it"),
+        ({"name": "2024-01-31"}, "name: must be text, got datetime.date.* quote it if it is text: '2024-01-31'"),
+        (
+            {"name": "12"},
+            "name: must be text, got 12, which YAML reads in what is not quoted; quote it if it is text: '12'",
+        ),
+        ({"summary": "no"}, "summary: must be text, got False"),
+        (
+            {"student": "off"},
+            "student: must be a mapping .*, got False, which is how YAML reads no, off and false; quote",
+        ),
+        ({"data": "{train: no}"}, "data.train: must be a mapping .*, got False, .* quote it if it is text: 'no'"),
+        ({"data": "{train: {name: yes}}"}, "data.train.name: must be text, got True"),
+        ({"data": "{train: {name: digits, label_column: no}}"}, "data.train.label_column: must be text, got False"),
+        ({"data": "{train: {name: digits, split: 2012}}"}, "data.train.split: must be text, got 2012"),
+        ({"data": "{train: {name: digits, classes: yes}}"}, "data.train.classes: must be a list, got True"),
+        (
+            {"student": "{model: convnet_d3, options: {on: 3}}"},
+            "the key on is read as True; quote it if it is text: 'on'",
+        ),
+        ({"compare": "{arms: {no: random}, budgets: [10]}"}, "the key no is read as False; quote it"),
+        (
+            {"compare": "{arms: {2024-01-31: random}, budgets: [10]}"},
+            "the key 2024-01-31 is read as 2024-01-31; quote it",
+        ),
+        ({"compare": "{arms: {null: random}, budgets: [10]}"}, "the key null is read as None; quote it"),
+        ({"compare": "{arms: {010: random}, budgets: [10]}"}, "010 is read as 8; quote it"),
+        ({"compare": "{arms: {x: on}, budgets: [10]}"}, "compare.arms.x: must be a mapping .*, got True"),
+        ({"seed": "007"}, "007 is read as 7; quote it"),
+    ],
+)
+def test_other_text_that_yaml_misreads(parts: dict[str, str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        read_recipe(written(tmp_path / "recipe.yaml", **parts))
+
+
+def test_choices_that_yaml_misreads(tmp_path: Path) -> None:
+    choices = "{warm: {'on': {training: {warmup: 0.1}}, 'off': {}}, depth: {20: {seed: 1}, 56: {seed: 2}}}"
+    recipe = written(tmp_path / "recipe.yaml", choices=choices)
+    found = read_recipe(recipe, ["warm=on", "depth=56"])
+    assert (found.name, found.training.warmup, found.seed) == ("mine-on-56", 0.1, 2)
+    assert read_recipe(recipe, ["warm='off'", 'depth="20"']).seed == 1
+    with pytest.raises(
+        UserError, match=r"`warm` of recipe .* is True, for YAML reads yes, no, on, off and null so; quote"
+    ):
+        read_recipe(written(tmp_path / "recipe.yaml", choices=choices, warm="on"), ["depth=20"])
+
+
+def test_switches_may_still_be_written_as_yaml_does(tmp_path: Path) -> None:
+    data = "{train: {name: digits, skip_unreadable: yes}, test: digits}"
+    recipe = read_recipe(written(tmp_path / "recipe.yaml", data=data, training="{steps: 1_000, compile: off}"))
+    assert (recipe.data.train.skip_unreadable, recipe.training.compile, recipe.training.steps) == (True, False, 1000)

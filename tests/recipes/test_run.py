@@ -157,6 +157,36 @@ def test_transfer_set_by_its_folder_keeps_its_soft_labels(tmp_path: Path) -> Non
         go(tmp_path / "none", content, f"data.train={tmp_path / 'bare'}")
 
 
+def test_recipe_on_a_transfer_set_teaches_it_whole_by_default(tmp_path: Path) -> None:
+    TransferSet(stripes(40)).save(tmp_path / "set")
+    content = training(student={"model": "convnet_d3"}, data={"train": str(tmp_path / "set")})
+    assert go(tmp_path / "whole", content).cost["images"] == 40
+    own = go(tmp_path / "own", content, f"data.validation={{name: {tmp_path / 'set'}, split: train}}")
+    assert (own.cost["images"], own.chosen is None) == (40, False)
+    assert go(tmp_path / "asked", content, "data.validation=10").cost["images"] == 30
+    plain = training(data={"train": {"name": "digits", "classes": [0, 1, 2]}})
+    assert go(tmp_path / "plain", plain).cost["images"] == 387  # of 430
+
+
+def test_budget_is_of_what_is_left_without_the_validation_images(tmp_path: Path) -> None:
+    for budget, images in ((30, 30), ("10%", 40), ("7/class", 21), (1.0, 400)):
+        result = go(
+            tmp_path / f"{images}", one_run(), f"select.budget={budget}", "data.validation=30", "training.steps=1"
+        )
+        assert result.cost["images"] == images
+
+
+def test_usual_objective_on_soft_labels_alone(tmp_path: Path) -> None:
+    images = stripes(40)
+    assert images.labels is not None
+    turned = torch.nn.functional.one_hot(1 - images.labels, 2).float()
+    TransferSet(images.with_labels(None, images.classes), turned).save(tmp_path / "set")
+    content = training(student={"model": "convnet_d3"}, data={"train": str(tmp_path / "set")})
+    result = run(read_recipe(content, ["training.steps=60"]), tmp_path / "run", given=Given(test=images))
+    assert result.evaluation is not None
+    assert result.evaluation.top1 < 0.3
+
+
 def test_run_folder_in_use(tmp_path: Path) -> None:
     described = read_recipe(training()).model_dump(mode="json", exclude={"compare"})
     with (

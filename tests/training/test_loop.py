@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 from tests.training.conftest import Run
-from tests.training.tiny import network, same, settings, stripes, weights
+from tests.training.tiny import named, network, same, settings, stripes, turned, weights
 
 from limbeck.data.image_set import ImageSet
+from limbeck.data.soft_targets import SoftTargets
 from limbeck.errors import UserError
 from limbeck.evaluation import predict
 from limbeck.objectives import Objective, weighted_sum
@@ -121,11 +122,32 @@ def test_loss_that_is_not_finite_names_step_term_and_checkpoint(teach: Run, tmp_
         ({"images": ImageSet(stripes(9).tensor())}, "cross_entropy needs labels, and images has none"),
         ({"soft_labels": torch.ones(3, 2), "teacher": None}, r"`soft_labels` must be \[40, 2\], got \[3, 2\]"),
         ({"validation": ImageSet(stripes(9).tensor())}, "validation images must be labelled"),
+        ({"soft_labels": torch.full((40, 2), 0.5)}, "`soft_labels` stand in for a teacher, and convnet_d3 is one"),
+        ({"soft_labels": torch.eye(40)[:, :2] * 5, "teacher": None}, "`soft_labels` must be probabilities"),
+        (
+            {"images": turned(40)},
+            r"the images \(images\) have the classes columns, rows, the student .* rows, columns;",
+        ),
+        ({"teacher": named("columns", "rows")}, "the teacher convnet_d3 has the classes columns, rows, the student"),
+        ({"validation": turned(9)}, r"the images \(images\) have the classes columns, rows, .*; number them alike"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused_before_training(teach: Run, changes: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         teach(**changes)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_logits_in_place_of_a_teacher_teach_as_it_does(teach: Run, images: ImageSet, temperature: float) -> None:
+    teacher = network(9)
+    with torch.inference_mode():
+        logits = teacher(images.tensor()).logits.clone() * 10
+    plain = {"settings": settings(views="none", cache=False, precision="fp32"), "objective": weighted_sum("kd")}
+    soft = SoftTargets((logits / temperature).softmax(1), "probabilities", temperature)
+    told = teach("told", teacher=None, soft_labels=SoftTargets(logits / temperature, "logits", temperature), **plain)
+    other = teach("other", teacher=None, soft_labels=soft, **plain)
+    for name, value in weights(told.student).items():
+        assert torch.allclose(value.float(), weights(other.student)[name].float(), atol=1e-3), name
 
 
 @pytest.mark.parametrize("who", ["teacher", "student"])

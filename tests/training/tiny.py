@@ -8,6 +8,8 @@ from limbeck.data.image_set import ImageSet
 from limbeck.models import Classifier, create
 from limbeck.training import TrainingSettings
 
+CLASSES = ("rows", "columns")
+
 
 def stripes(count: int, seed: int = 0) -> ImageSet:
     """Horizontal stripes are class 0, vertical ones class 1, under noise."""
@@ -16,11 +18,25 @@ def stripes(count: int, seed: int = 0) -> ImageSet:
     wave = (torch.arange(8) % 2 * 160).view(1, 1, 8)
     images = torch.where(labels.view(-1, 1, 1) == 0, wave.transpose(1, 2), wave).expand(count, 8, 8)
     noise = torch.randint(0, 90, (count, 8, 8), generator=generator)
-    return ImageSet((images + noise).to(torch.uint8).unsqueeze(1), labels, classes=("rows", "columns"))
+    return ImageSet((images + noise).to(torch.uint8).unsqueeze(1), labels, classes=CLASSES)
 
 
 def network(seed: int = 0, *, width: int = 4, classes: int = 2, norm: str = "batch") -> Classifier:
-    return create("convnet_d3", num_classes=classes, channels=1, seed=seed, width=width, norm=norm)
+    """For the two kinds of stripes, whose names it knows, or for so many classes without names."""
+    names = CLASSES if classes == 2 else ()
+    return create("convnet_d3", num_classes=classes, channels=1, seed=seed, classes=names, width=width, norm=norm)
+
+
+def named(*names: str, seed: int = 0) -> Classifier:
+    """A network that knows its classes by these names, in this order."""
+    return create("convnet_d3", num_classes=len(names), channels=1, seed=seed, classes=names, width=4, norm="batch")
+
+
+def turned(count: int, seed: int = 0) -> ImageSet:
+    """The same stripes with their classes in the other order."""
+    images = stripes(count, seed)
+    assert images.labels is not None
+    return images.with_labels(1 - images.labels, CLASSES[::-1])
 
 
 def settings(**changes: Any) -> TrainingSettings:

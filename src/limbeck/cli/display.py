@@ -154,7 +154,8 @@ def show_comparison(results: Mapping[str, Any]) -> None:
     header = ["arm", "images", "n", "last\nstep", "validation-\nchosen", "teacher\npasses", "seconds"]
     title = f"{results['name']}: top-1 in %, mean ± 95 % interval over n seeds"
     show_table(title, header, rows, numbers=range(1, 7))
-    console.print("* a control that every comparison has", style="dim")
+    if any(row["control"] for row in results["table"]):
+        console.print("* a control that every comparison has", style="dim")
     if results["differences"]:
         console.print()
         show_table(

@@ -22,6 +22,7 @@ from limbeck.cli.display import (
     showing_progress,
 )
 from limbeck.cli.listing import show_list
+from limbeck.cli.loading import loads_images
 from limbeck.errors import UserError
 
 app = typer.Typer(
@@ -142,13 +143,6 @@ Split = Annotated[str, typer.Option(help="Split to choose from.")]
 TeacherName = Annotated[
     str | None, typer.Option(help="For criteria that ask one: run folder, weights folder or file, or named weights.")
 ]
-Size = Annotated[int | None, typer.Option(help="Resize and crop images to this many pixels a side.")]
-ImageColumn = Annotated[str | None, typer.Option(help="Column of the images, where it is not found.")]
-LabelColumn = Annotated[str | None, typer.Option(help="Column of the labels, where it is not found.")]
-SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out broken images, count them.")]
-Scale = Annotated[
-    float | None, typer.Option(help="Stored value that is white, e.g. 4095 for 12-bit data in 16-bit files.")
-]
 Part = Annotated[str | None, typer.Option(help="Put a criterion together: `limbeck ls criteria` lists the parts.")]
 Options = Annotated[
     list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="Of the criterion's parts, e.g. clusters=20.")
@@ -156,6 +150,7 @@ Options = Annotated[
 
 
 @verb
+@loads_images
 def select(
     budget: Annotated[str, typer.Option(help="A count (500), a share (10%) or as many for every class (50/class).")],
     data: Annotated[str | None, typer.Argument(help="Data set, folder, file or hub id.")] = None,
@@ -176,11 +171,8 @@ def select(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the transfer set; by default runs/<data>-<criterion>.")
     ] = None,
-    size: Size = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    skip_unreadable: SkipUnreadable = False,
-    scale: Scale = None,
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Choose the images worth teaching on, and save them as a transfer set."""
     from limbeck.recipes.artefacts import default_folder, save_chosen_ids, save_selection
@@ -211,16 +203,13 @@ def select(
             scores=from_scores,
             dedupe=dedupe,
             progress=progress,
-            size=size,
-            image_column=image_column,
-            label_column=label_column,
-            skip_unreadable=skip_unreadable,
-            scale=scale,
+            **loading,
         )
     console.print(summary, markup=False, soft_wrap=True)
 
 
 @verb
+@loads_images
 def score(
     data: Annotated[str, typer.Argument(help="Data set, folder, file or hub id.")],
     out: Annotated[Path, typer.Option(help="The Parquet file to make; a scoring that was stopped goes on.")],
@@ -232,11 +221,8 @@ def score(
     workers: Annotated[int, typer.Option(help="Processes; more than one need Ray.")] = 1,
     split: Split = "train",
     seed: Annotated[int, typer.Option(help="Of trained networks.")] = 0,
-    size: Size = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    skip_unreadable: SkipUnreadable = False,
-    scale: Scale = None,
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Score images once into a table, from which `select --from-scores` chooses as often as you like."""
     from limbeck.recipes.artefacts import save_scores
@@ -253,16 +239,13 @@ def score(
             teacher=teacher,
             workers=workers,
             progress=progress,
-            size=size,
-            image_column=image_column,
-            label_column=label_column,
-            skip_unreadable=skip_unreadable,
-            scale=scale,
+            **loading,
         )
     console.print(summary, markup=False, soft_wrap=True)
 
 
 @verb
+@loads_images
 def evaluate(
     student: Annotated[str, typer.Argument(help="Run folder, weights folder or file, or named weights.")],
     data: Annotated[str, typer.Option(help="Data set, folder, file or hub id.")],
@@ -271,18 +254,28 @@ def evaluate(
     teacher: Annotated[str | None, typer.Option(help="To measure agreement with; as STUDENT.")] = None,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers there, too.")] = None,
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Judge a network on labelled images."""
     from limbeck.recipes.artefacts import evaluate_saved
 
     show_evaluation(
         evaluate_saved(
-            student, data, split=split, model=model, teacher=teacher, precision=precision, json_file=json_file
+            student,
+            data,
+            split=split,
+            model=model,
+            teacher=teacher,
+            precision=precision,
+            json_file=json_file,
+            **loading,
         )
     )
 
 
 @verb
+@partial(loads_images, but=["size"])
 def probe(
     network: Annotated[str, typer.Argument(help="Run folder, weights folder or file, or named weights.")],
     data: Annotated[list[str], typer.Argument(help="Labelled data sets, folders, files or hub ids.")],
@@ -303,6 +296,8 @@ def probe(
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     untrained: Annotated[bool, typer.Option(help="Probe the same architecture untrained, too.")] = True,
     out: Annotated[Path | None, typer.Option("--out", help="New folder; by default runs/probe-<network>.")] = None,
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Fit a linear head on a frozen network, on other data: what do its features tell?"""
     from limbeck.recipes.probes import probe_saved
@@ -323,6 +318,7 @@ def probe(
             precision=precision,
             control=untrained,
             progress=progress,
+            **loading,
         )
     show_probes(rows)
     console.print(f"report: {target / 'report.html'}", markup=False, soft_wrap=True)

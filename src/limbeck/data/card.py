@@ -40,7 +40,6 @@ _MEANINGS = {
     "image": "the image, PNG, lossless",
     "id": "its id in the set that it was taken from, distinct",
     "label": "its class",
-    "soft_label": "a teacher's answer, one number per class",
     "source": "where it comes from",
     "source_id": "its id there",
     "score": "what it was chosen by",
@@ -97,7 +96,7 @@ def dataset_card(config: Mapping[str, Any], *, features: Mapping[str, Any], file
         height=height,
         width=width,
         classes=f" in {len(config['classes'])} classes" if config["classes"] else "",
-        columns="\n".join(f"| `{name}` | {_MEANINGS.get(name, 'provenance')} |" for name in features),
+        columns="\n".join(f"| `{name}` | {_meaning(name, config)} |" for name in features),
         about=yaml.safe_dump(config["about"] or {"maker": "unknown"}, sort_keys=False, allow_unicode=True).strip(),
     )
     return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n{text}"
@@ -145,6 +144,13 @@ def _default_files(folder: Path) -> Any:
             f"the card in {str(folder)!r} lists several configurations, {known}; load the folder or file of one."
         )
     return chosen[0]["data_files"] if chosen else None
+
+
+def _meaning(column: str, config: Mapping[str, Any]) -> str:
+    about = config.get("soft_labels")
+    if column != "soft_label" or not about:
+        return _MEANINGS.get(column, "provenance")
+    return f"a teacher's {about['kind']} at temperature {about['temperature']:g}, one number per class"
 
 
 def _value(dtype: str) -> dict[str, Any]:

@@ -166,6 +166,14 @@ class ImageSet:
             name=self.name,
         )
 
+    def with_labels(self, labels: Tensor | Sequence[int] | None, classes: Sequence[str]) -> "ImageSet":
+        """The same images, pixels and ids, with other labels (int64 [N] in 0..K-1, or None) and K class names.
+
+        Raises:
+            UserError: see `ImageSet`.
+        """
+        return ImageSet(self._storage, labels, ids=self.ids, classes=classes, name=self.name, skipped=self.skipped)
+
     def class_counts(self) -> Tensor:
         """Images of each class, int64 [K].
 

@@ -33,6 +33,10 @@ _LOOK_AT_VALUES = 32
 """Images of a set that stays encoded of which the values are looked at."""
 
 
+class SizesDiffer(UserError):
+    """Images of several sizes, and no size to bring them to."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the caller of `load` asked for; see there."""
@@ -92,8 +96,17 @@ def _class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
         if not same:
             raise unknown_name("class", wanted, classes, "`classes` takes names or numbers of the set's classes.")
         return same[0]
+    if isinstance(wanted, bool):
+        raise UserError(f"`classes` takes names or numbers of the set's classes, got {wanted}.")
+    named = str(wanted) in classes
     if not 0 <= wanted < len(classes):
-        raise UserError(f"`classes` must lie in 0..{len(classes) - 1}, got {wanted}.")
+        hint = f" There is a class of that name, which is text: {str(wanted)!r}." if named else ""
+        raise UserError(f"`classes` must lie in 0..{len(classes) - 1}, got {wanted}.{hint}")
+    if named and classes[wanted] != str(wanted):
+        raise UserError(
+            f"`classes` {wanted} is the number of class {classes[wanted]!r} and the name of another; give names, as "
+            f"text: {classes[wanted]!r} or {str(wanted)!r}."
+        )
     return wanted
 
 
@@ -181,7 +194,7 @@ def _target(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> Targ
     if source.size is not None:
         return Target(channels, *source.size, resize=True, to_gray=to_gray, scale=scale)
     (height, width), count = sizes.most_common(1)[0]
-    raise UserError(
+    raise SizesDiffer(
         f"`size` must be given for {name!r}, whose images differ in size ({len(sizes)} sizes; {height}x{width} is the "
         f"commonest, {count} of {sizes.total()} looked at). For instance `size={min(height, width)}`: each image is "
         "scaled until it covers that square and cropped to its centre."

@@ -1,5 +1,6 @@
 """`TransferSet`: the images that a student is taught on, where each came from, and soft labels if it has any."""
 
+import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,9 @@ from torch import Tensor
 from limbeck.data.card import dataset_card, features
 from limbeck.data.image_set import ImageSet
 from limbeck.data.materialise import Wanted, image_set
+from limbeck.data.soft_targets import Kind, SoftTargets
 from limbeck.data.source import Source
-from limbeck.data.tables import open_parquet, table_source
+from limbeck.data.tables import Table, open_parquet, table_source
 from limbeck.errors import UserError
 from limbeck.files import atomic_folder
 
@@ -26,6 +28,7 @@ PARQUET_NAME = "data/train-00000-of-00001.parquet"
 CONFIG_NAME = "transfer_set.json"
 RESERVED = ("image", "label", "id", "soft_label")
 _FORMAT = 1
+_KEPT = ("name", "images", "shape", "classes", "labelled", "fingerprint", "provenance", "about")
 _ROWS = 1000
 
 Column = Sequence[Any] | Tensor
@@ -37,14 +40,18 @@ class TransferSet:
 
     Args:
         images: the N images.
-        soft_labels: float [N, K], a teacher's answer for every image (probabilities or logits, as the maker says in
-            `about`), or None.
+        soft_labels: float [N, K], a teacher's answer for every image, its columns in the order of the images' class
+            names; or None.
         provenance: columns of N values each: `source` (dataset), `source_id`, `score`, `maker` or what else a maker
             knows; lists of strings or numbers (None where unknown), or one-dimensional tensors.
         about: json-able facts about the whole set: maker, budget, seed.
+        soft_label_kind: what the soft labels are of the teacher's logits z: "probabilities" softmax(z / T), or "logits"
+            z / T.
+        soft_label_temperature: T > 0; 1 for answers as a classifier gives them.
 
     Raises:
-        UserError: soft labels or a column of another length, not finite, or a column name that is taken.
+        UserError: soft labels that are not what their kind says, soft labels or a column of another length, or a column
+            name that is taken.
 
     Example:
         >>> chosen = TransferSet(images, provenance={"score": torch.rand(len(images))}, about={"maker": "random"})
@@ -58,10 +65,13 @@ class TransferSet:
     soft_labels: Tensor | None = None
     provenance: Mapping[str, Column] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    soft_label_kind: Kind = "probabilities"
+    soft_label_temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if self.soft_labels is not None:
-            _check_soft_labels(self.soft_labels, self.images)
+            _check_shape(self.soft_labels, self.images)
+        _ = self.soft_targets  # checks them
         for name, values in self.provenance.items():
             if name in RESERVED:
                 raise UserError(f"`provenance` must not use the names {', '.join(RESERVED)}, got {name!r}.")
@@ -71,6 +81,13 @@ class TransferSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def soft_targets(self) -> SoftTargets | None:
+        """The soft labels with their kind, ready to teach with."""
+        if self.soft_labels is None:
+            return None
+        return SoftTargets(self.soft_labels, self.soft_label_kind, self.soft_label_temperature)
 
     def save(self, folder: str | Path) -> None:
         """Write Parquet, a dataset card and a small configuration into a new `folder`, all or nothing.
@@ -96,8 +113,12 @@ class TransferSet:
     def load(cls, folder: str | Path) -> "TransferSet":
         """Read what `save` wrote: equal pixels, ids, labels, soft labels and provenance.
 
+        Every image is read once, to see that these are the images of the card. Soft labels that were saved without a
+        kind are probabilities.
+
         Raises:
-            UserError: not a folder that `save` wrote, or its files contradict each other.
+            UserError: not a folder that `save` wrote, or its files contradict each other: another number of images,
+                other images, classes or soft labels, columns that are not there.
         """
         folder = Path(folder)
         config = _read_config(folder)
@@ -105,16 +126,28 @@ class TransferSet:
         if not path.is_file():
             raise UserError(f"{str(folder)!r} lacks {PARQUET_NAME}; copy the whole folder.")
         table = open_parquet([path])
-        source = table_source(table, image_column="image")
+        _check_table(folder, config, table)
+        source = table_source(table, image_column="image", label_column="label" if config["labelled"] else None)
         rows = pq.read_table(path, columns=[name for name in table.schema.names if name != "image"])
+        if config["labelled"] and list(source.classes) != config["classes"]:
+            raise _contradiction(folder, f"the classes of {PARQUET_NAME} and {CONFIG_NAME} differ")
         labels = source.labels if config["labelled"] else None
         ids = rows["id"].to_numpy()
         channels, height, width = config["shape"]
         source = Source(source.cells, labels, tuple(config["classes"]), ids=ids, channels=channels)
         images = image_set(source, Wanted(size=(height, width)), name=config["name"])
         soft_labels = _stack(rows["soft_label"]) if "soft_label" in rows.column_names else None
+        about_soft = config.get("soft_labels") or {}
+        _check_content(folder, config, images, soft_labels)
         provenance = {name: _restored(rows[name], kind) for name, kind in config["provenance"].items()}
-        return cls(images, soft_labels, provenance, config["about"])
+        kind, temperature = about_soft.get("kind", "probabilities"), about_soft.get("temperature", 1.0)
+        try:
+            return cls(images, soft_labels, provenance, config["about"], kind, temperature)
+        except UserError as error:
+            raise UserError(
+                f"{str(folder)!r}: {error} The kind of saved ones is said in its {CONFIG_NAME}, as "
+                '"soft_labels": {"kind": "logits", "temperature": 1}.'
+            ) from None
 
     def _schema(self) -> pa.Schema:
         image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -154,20 +187,55 @@ class TransferSet:
                 name: str(values.dtype).removeprefix("torch.") if isinstance(values, Tensor) else "list"
                 for name, values in self.provenance.items()
             },
+            "soft_labels": None
+            if self.soft_labels is None
+            else {
+                "kind": self.soft_label_kind,
+                "temperature": self.soft_label_temperature,
+                "hash": _hash(self.soft_labels),
+            },
             "about": dict(self.about),
         }
 
 
-def _check_soft_labels(soft_labels: Tensor, images: ImageSet) -> None:
+def _check_shape(soft_labels: Tensor, images: ImageSet) -> None:
     expected = f"[{len(images)}, {images.num_classes or 'K'}]"
     shape = list(soft_labels.shape)
     if len(shape) != 2 or shape[0] != len(images) or (images.num_classes and shape[1] != images.num_classes):
         raise UserError(f"`soft_labels` must be {expected}, one row per image and one column per class, got {shape}.")
-    if not soft_labels.is_floating_point():
-        raise UserError(f"`soft_labels` must be floats, got {soft_labels.dtype}.")
-    bad = (~soft_labels.isfinite()).any(dim=1).nonzero()
-    if len(bad):
-        raise UserError(f"`soft_labels` must be finite, row {int(bad[0])} is not.")
+
+
+def _check_table(folder: Path, config: Mapping[str, Any], table: Table) -> None:
+    """Whether the Parquet file can be that of the configuration, before anything is decoded."""
+    wanted = ["image", "id", *(["label"] if config["labelled"] else []), *config["provenance"]]
+    wanted += ["soft_label"] if config.get("soft_labels") else []
+    absent = [name for name in wanted if name not in table.schema.names]
+    if absent:
+        raise _contradiction(folder, f"{PARQUET_NAME} lacks the column {', '.join(map(repr, absent))}")
+    if table.count != config["images"]:
+        raise _contradiction(folder, f"{PARQUET_NAME} holds {table.count:,} images, {CONFIG_NAME} {config['images']:,}")
+
+
+def _check_content(folder: Path, config: Mapping[str, Any], images: ImageSet, soft_labels: Tensor | None) -> None:
+    known = config.get("soft_labels") or {}
+    if images.fingerprint != config["fingerprint"]:
+        raise _contradiction(
+            folder, f"{PARQUET_NAME} holds other images, ids or labels than {CONFIG_NAME} was written for"
+        )
+    if soft_labels is not None and "hash" in known and _hash(soft_labels) != known["hash"]:
+        raise _contradiction(folder, f"{PARQUET_NAME} holds other soft labels than {CONFIG_NAME} was written for")
+
+
+def _contradiction(folder: Path, what: str) -> UserError:
+    return UserError(
+        f"the files of the transfer set {str(folder)!r} contradict each other: {what}. Copy the whole folder again, or "
+        "load its images alone with `lb.load`."
+    )
+
+
+def _hash(soft_labels: Tensor) -> str:
+    values = soft_labels.detach().float().cpu().contiguous().numpy()
+    return hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()
 
 
 def _features(transfer_set: TransferSet) -> dict[str, Any]:
@@ -212,6 +280,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{str(folder)!r} is no transfer set: it has no {CONFIG_NAME}.") from error
     except ValueError as error:
         raise UserError(f"{str(path)!r} is damaged: {error}.") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{str(path)!r} is damaged: it holds no mapping.")
     if config.get("format") != _FORMAT:
         raise UserError(f"{str(path)!r} must be of format {_FORMAT}, got {config.get('format')!r}; update limbeck.")
+    absent = [key for key in _KEPT if key not in config]
+    if absent:
+        raise UserError(f"{str(path)!r} is damaged: it lacks {', '.join(absent)}.")
     return config

@@ -1,11 +1,13 @@
 """Judging a student: what it gets right, how well it knows so, and how closely it follows its teacher."""
 
+import warnings
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from limbeck.data.classes import class_places, classes_of, match_classes
 from limbeck.errors import UserError
 from limbeck.evaluation import fidelity, metrics
 from limbeck.evaluation.prediction import Precision, predict
@@ -70,25 +72,32 @@ def evaluate(
 ) -> Evaluation:
     """Accuracy, likelihood, calibration and confusion of `student` on `images`, and its fidelity to a teacher.
 
+    Classes are found by name, in whatever order images and teacher number them; the marks number them as the student
+    does. Where one side has no names, they are taken in their order, with a warning.
+
     Args:
-        student: classifier with as many classes as `images`.
+        student: classifier that knows the classes of `images`, and may know more.
         images: labelled image set.
-        teacher: classifier with the same classes, to measure fidelity against.
-        teacher_logits: instead of `teacher`, its logits on these very images, float `[N, K]`.
+        teacher: classifier with the student's classes, to measure fidelity against.
+        teacher_logits: instead of `teacher`, its logits on these very images, float `[N, K]`, in the student's order of
+            classes.
         batch_size, precision, device: as in `predict`.
 
     Raises:
-        UserError: class counts differ, labels are missing, or logits are not finite.
+        UserError: images of classes that the student does not know, a teacher of others, labels are missing, or logits
+            are not finite.
 
     Example:
         >>> evaluation = evaluate(student, lb.load("digits", "test"), teacher=teacher)
         >>> evaluation.n, sorted(evaluation.fidelity)
         (360, ['agreement', 'divergence', 'per_class', 'teacher_top1'])
     """
-    labels = _check(student, images, teacher, teacher_logits)
+    images, labels = _matched(student, images)
+    places = _check_teacher(student, images, teacher, teacher_logits)
     logits = predict(student, images, batch_size=batch_size, precision=precision, device=device)
     if teacher is not None:
-        teacher_logits = predict(teacher, images, batch_size=batch_size, precision=precision, device=device)
+        answers = predict(teacher, images, batch_size=batch_size, precision=precision, device=device)
+        teacher_logits = answers[:, list(places)]
     return judge(logits, labels, images.classes, teacher_logits)
 
 
@@ -132,29 +141,36 @@ def _without_nan(values: Tensor) -> list[float | None]:
     return [None if value != value else value for value in values.tolist()]
 
 
-def _check(
-    student: "Classifier", images: "ImageSet", teacher: "Classifier | None", teacher_logits: Tensor | None
-) -> Tensor:
+def _matched(student: "Classifier", images: "ImageSet") -> "tuple[ImageSet, Tensor]":
+    """The images with labels as the student numbers its classes, and these labels."""
     if images.labels is None:
         raise UserError(f"`images` must be labelled to judge a student, got {images.name!r} without labels.")
+    matched = match_classes(images, classes_of(student, "`student`"), stacklevel=4)
+    assert matched.labels is not None
+    return matched, matched.labels
+
+
+def _check_teacher(
+    student: "Classifier", images: "ImageSet", teacher: "Classifier | None", teacher_logits: Tensor | None
+) -> tuple[int, ...]:
+    """Where each of the student's classes, those of `images`, stands among the teacher's."""
     if teacher is not None and teacher_logits is not None:
         raise UserError("`teacher` and `teacher_logits` say the same thing; give one of them.")
-    _same_classes("student", student.num_classes, images)
-    if teacher is not None:
-        _same_classes("teacher", teacher.num_classes, images)
     if teacher_logits is not None:
-        expected = (len(images), images.num_classes)
+        expected = (len(images), student.num_classes)
         if tuple(teacher_logits.shape) != expected:
             got = tuple(teacher_logits.shape)
             raise UserError(f"`teacher_logits` must have shape {expected}, one row per image, got {got}.")
         if not teacher_logits.isfinite().all():
             raise UserError("`teacher_logits` must be finite, got NaN or infinity; look at the teacher's weights.")
-    return images.labels
-
-
-def _same_classes(role: str, classes: int, images: "ImageSet") -> None:
-    if classes != images.num_classes:
+    if teacher is None:
+        return ()
+    if teacher.num_classes != student.num_classes:
         raise UserError(
-            f"`{role}` tells {classes} classes apart, but {images.name!r} has {images.num_classes}; "
-            f"give a {role} made for these classes (`num_classes={images.num_classes}`)."
+            f"`teacher` tells {teacher.num_classes} classes apart, but {images.name!r} has {images.num_classes} of the "
+            f"student; give a teacher of the student's classes (`num_classes={student.num_classes}`)."
         )
+    places, assumed = class_places(classes_of(images), classes_of(teacher, "`teacher`"))
+    if assumed:
+        warnings.warn(assumed, stacklevel=3)
+    return places

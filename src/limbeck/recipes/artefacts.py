@@ -1,6 +1,7 @@
 """What the verbs do with what lies on disk: transfer sets, saved networks, run folders."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -185,13 +186,17 @@ def evaluate_saved(
     teacher: str | None = None,
     precision: Any = "fp32",
     json_file: Path | None = None,
+    **options: Any,
 ) -> Evaluation:
-    """Judges a saved network on a data set."""
+    """Judges a saved network on a data set, which is loaded with the `options` of `limbeck.load`."""
     if json_file is not None and json_file.is_dir():
         raise UserError(f"`--json` must be a file, got the folder {str(json_file)!r}.")
     network = load_model(network_folder(student), model=model)
     asked = None if teacher is None else load_model(network_folder(teacher))
-    marks = evaluate(network, load_images(data, split), teacher=asked, precision=precision)
+    images = load_images(data, split, **options)
+    if images.skipped:
+        warnings.warn(f"left out {images.skipped:,} unreadable images of {images.name!r}.", stacklevel=2)
+    marks = evaluate(network, images, teacher=asked, precision=precision)
     if json_file is not None:
         atomic_write_text(json_file, json.dumps(marks.to_dict(), indent=1) + "\n")
     return marks

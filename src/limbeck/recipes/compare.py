@@ -14,10 +14,11 @@ from limbeck.evaluation.evaluation import judge
 from limbeck.evaluation.footprints import footprint
 from limbeck.objectives.sums import weighted_sum
 from limbeck.recipes.inputs import check_inputs, inputs_of
+from limbeck.recipes.matching import match_student
 from limbeck.recipes.materials import Given, Materials, build_student
 from limbeck.recipes.plan import Cell, plan
 from limbeck.recipes.reading import renewed
-from limbeck.recipes.results import collect
+from limbeck.recipes.results import UNLABELLED, collect
 from limbeck.recipes.run import gather, run, trainings
 from limbeck.recipes.schema import Recipe
 from limbeck.report import write_comparison_report
@@ -62,9 +63,12 @@ def compare(
         materials = gather(recipe, record.folder, progress, given)
         begun = (record.folder / "networks.json").exists()
         check_inputs(record, inputs_of(recipe, materials), progress, begun=begun)
+        labelled = materials.train.labels is not None
+        if not labelled:
+            progress.say(UNLABELLED)
         _check(recipe, materials)
         _describe(recipe, record, materials)
-        cells = plan(recipe, len(materials.train), _filled_classes(materials.train))
+        cells = plan(recipe, len(materials.train), _filled_classes(materials.train), labelled=labelled)
         _run_all(cells, record, materials, progress)
         results = collect(record.folder, recipe)
         record.write("results.json", results)
@@ -127,10 +131,12 @@ def _make_room(cell: Cell, record: RunRecord) -> None:
 
 def _check(recipe: Recipe, materials: Materials) -> None:
     """Everything about the recipe without its arms that does not fit together, before the first run."""
+    student = build_student(recipe.student, materials, seed=recipe.seed)
+    materials = match_student(materials, student)
     check_parts(
-        build_student(recipe.student, materials, seed=recipe.seed),
+        student,
         materials.train,
-        weighted_sum(recipe.resolved_objective()),
+        weighted_sum(recipe.resolved_objective(labelled=materials.train.labels is not None)),
         recipe.training,
         materials.teacher,
         None,
@@ -159,6 +165,7 @@ def _describe(recipe: Recipe, record: RunRecord, materials: Materials) -> None:
                 "footprint": footprint(teacher, shape, **measured),
             },
             "student": {"name": student.name, "footprint": footprint(student, shape, **measured)},
+            "labelled": materials.train.labels is not None,
             "train_images": len(materials.train),
             "train_classes": _filled_classes(materials.train),
             "validation_images": 0 if materials.validation is None else len(materials.validation),

@@ -151,7 +151,10 @@ def chosen(content: dict[str, Any], origin: str, keys: Collection[str]) -> dict[
         if name not in content:
             raise UserError(f"{origin} leaves `{name}` open; choose {_listing(options)}.")
         known = {str(key): changes or {} for key, changes in options.items()}
-        made[name] = value = str(content.pop(name))
+        value = content.pop(name)
+        if value is None or isinstance(value, bool):
+            raise UserError(f"`{name}` of {origin} is {value}, for YAML reads yes, no, on, off and null so; quote it.")
+        made[name] = value = str(value)
         if value not in known:
             raise unknown_name(name, value, known, f"{origin} knows {_listing(known)}")
         changes = dict(known[value])

@@ -4,9 +4,9 @@ import hashlib
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
+from limbeck.data.soft_targets import SoftTargets
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
@@ -85,12 +85,13 @@ def _network(network: Classifier | None) -> dict[str, Any] | None:
     return None if network is None else {"name": network.name, "fingerprint": fingerprint(network)}
 
 
-def _soft_labels(values: Tensor | None) -> dict[str, Any] | None:
-    if values is None:
+def _soft_labels(soft_labels: SoftTargets | None) -> dict[str, Any] | None:
+    if soft_labels is None:
         return None
-    content = values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-    digest = hashlib.blake2b(repr((values.dtype, tuple(values.shape))).encode(), digest_size=16)
-    digest.update(content)
+    values = soft_labels.values.detach().cpu().contiguous()
+    what = repr((values.dtype, tuple(values.shape), soft_labels.kind, soft_labels.temperature))
+    digest = hashlib.blake2b(what.encode(), digest_size=16)
+    digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
     return {"shape": list(values.shape), "fingerprint": digest.hexdigest()}
 
 

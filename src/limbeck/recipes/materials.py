@@ -11,6 +11,7 @@ from torch import Tensor
 from limbeck.data.catalogue import in_catalogue
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load as load_images
+from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
@@ -22,7 +23,7 @@ from limbeck.models.weights import load as load_model
 from limbeck.models.zoo import create
 from limbeck.recipes.composing import made_by
 from limbeck.recipes.names import FROM_PYTHON
-from limbeck.recipes.schema import NetworkSettings, Recipe, Source, StudentSettings
+from limbeck.recipes.schema import VALIDATION_SHARE, NetworkSettings, Recipe, Source, StudentSettings
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,18 @@ class Given:
 
     Attributes:
         train, test: images, before the validation images are held out.
+        validation: images of their own, in place of a data set that the recipe names.
         teacher: with its weights.
-        soft_labels: [N, K] aligned with `train`.
+        soft_labels: of `train`.
         make_student: seed -> a fresh student.
     """
 
     train: ImageSet | None = None
     test: ImageSet | None = None
     teacher: Classifier | None = None
-    soft_labels: Tensor | None = None
+    soft_labels: SoftTargets | None = None
     make_student: Callable[[int], Classifier] | None = None
+    validation: ImageSet | None = None
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,10 @@ class Materials:
 
     Attributes:
         train: what transfer sets are made of; the validation images are out of it already.
-        validation: held out of the training images, or None.
+        validation: held out of the training images or of their own, or None.
         test: judged on at the end, or None.
         teacher: or None.
-        soft_labels: [N, K] aligned with `train`, where a transfer set brought them.
+        soft_labels: of `train`, where a transfer set brought them.
         make_student: seed -> a fresh student, where Python gives one instead of a recipe's name.
         answers: what selections asked the teacher about `train`, for those to come.
     """
@@ -61,7 +64,7 @@ class Materials:
     validation: ImageSet | None
     test: ImageSet | None
     teacher: Classifier | None = None
-    soft_labels: Tensor | None = None
+    soft_labels: SoftTargets | None = None
     make_student: Callable[[int], Classifier] | None = None
     answers: dict[str, Tensor] = field(default_factory=dict)
 
@@ -77,8 +80,7 @@ def load_images_of(recipe: Recipe, given: Given) -> Materials:
     """The images that a recipe names, or those given, with the validation images held out.
 
     Raises:
-        UserError: see `limbeck.load`; a split that cannot be held out; train and test of different classes; test
-            images without labels.
+        UserError: see `limbeck.load`; a split that cannot be held out; test images without labels.
     """
     train, soft_labels = given.train, given.soft_labels
     if train is None:
@@ -86,17 +88,19 @@ def load_images_of(recipe: Recipe, given: Given) -> Materials:
     test = given.test
     if test is None and recipe.data.test is not None:
         test = _load(recipe.data.test, "test")
-    if test is not None and test.num_classes != train.num_classes:
-        raise UserError(
-            f"`data.test` must have the classes of `data.train`, got {test.num_classes} of {test.name} and "
-            f"{train.num_classes} of {train.name}."
-        )
     if test is not None and test.labels is None:
         raise UserError(f"`data.test` must be labelled to judge on, got {test.name!r} without labels.")
+    held_out = recipe.data.validation
+    if isinstance(held_out, Source):
+        validation = given.validation if given.validation is not None else _load(held_out, "validation")
+        return Materials(train, validation, test, soft_labels=soft_labels, make_student=given.make_student)
+    if held_out is None:
+        whole = train.labels is None or is_transfer_set(recipe.data.train)
+        held_out = 0 if whole else VALIDATION_SHARE
     pool, validation = train, None
-    if recipe.data.validation:
-        pool, validation = train.split(recipe.data.validation, seed=recipe.data.split_seed)
-        soft_labels = None if soft_labels is None else soft_labels[train.positions(pool.ids)]
+    if held_out:
+        pool, validation = train.split(held_out, seed=recipe.data.split_seed)
+        soft_labels = None if soft_labels is None else soft_labels.rows(train.positions(pool.ids))
     return Materials(pool, validation, test, soft_labels=soft_labels, make_student=given.make_student)
 
 
@@ -105,14 +109,14 @@ def is_transfer_set(source: Source) -> bool:
     return not in_catalogue(source.name) and (Path(source.name).expanduser() / CONFIG_NAME).is_file()
 
 
-def load_taught(source: Source) -> tuple[ImageSet, Tensor | None]:
+def load_taught(source: Source) -> tuple[ImageSet, SoftTargets | None]:
     """Images to teach on, and their soft labels where `source` is the folder of a transfer set that has some."""
     if not is_transfer_set(source):
         return _load(source, "train"), None
     changes = source.model_dump(exclude={"name", "split", "in_memory"}, exclude_defaults=True)
     found = TransferSet.load(Path(source.name).expanduser())
     if not changes:
-        return found.images, found.soft_labels
+        return found.images, found.soft_targets
     if found.soft_labels is not None:
         raise UserError(
             f"`data.train` is the transfer set {source.name!r}, whose soft labels are of its images as they are; drop "
@@ -132,14 +136,15 @@ def build_student(settings: StudentSettings, materials: Materials, *, seed: int)
     if settings.model.startswith(FROM_PYTHON):
         return _made_in_python(settings.model, materials.make_student, seed)
     images = materials.train
+    count = settings.num_classes or (len(settings.classes) if settings.classes else images.num_classes)
     built_for_one_size = entry(settings.model).input_size is not None
     return create(
         settings.model,
-        num_classes=settings.num_classes or images.num_classes,
+        num_classes=count,
         seed=seed,
         channels=settings.channels or images.shape[0],
         input_size=settings.input_size or (images.shape[1:] if built_for_one_size else None),
-        classes=images.classes if settings.num_classes in (None, images.num_classes) else (),
+        classes=settings.classes or (images.classes if count == images.num_classes else ()),
         **_given(settings, "mean", "std"),
         **settings.options,
     )
@@ -153,7 +158,7 @@ def load_weights(settings: NetworkSettings) -> Classifier:
         raise UserError(f"the network {source!r} was handed over in Python; hand it over again to resume there.")
     return load_model(
         network_folder(source),
-        **_given(settings, "model", "weights_key", "num_classes", "input_size", "channels", "mean", "std"),
+        **_given(settings, "model", "weights_key", "num_classes", "input_size", "channels", "mean", "std", "classes"),
         **settings.options,
     )
 

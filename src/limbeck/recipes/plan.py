@@ -7,9 +7,10 @@ from limbeck.data.catalogue import DATASETS
 from limbeck.errors import UserError
 from limbeck.recipes.composing import laid_over
 from limbeck.recipes.reading import parse_recipe
-from limbeck.recipes.schema import Arm, CompareSettings, Recipe
+from limbeck.recipes.schema import VALIDATION_SHARE, Arm, CompareSettings, Recipe, Source
 from limbeck.transfer.select.budget import Budget, parse_budget
 from limbeck.transfer.select.catalogue import CONTROLS as RANDOM_CONTROLS
+from limbeck.transfer.select.catalogue import find_criterion
 
 FULL_LABEL = "all"
 
@@ -46,7 +47,7 @@ class Cell:
         return f"runs/{self.group}/seed-{self.recipe.seed}"
 
 
-def plan(recipe: Recipe, images: int | None = None, classes: int | None = None) -> list[Cell]:
+def plan(recipe: Recipe, images: int | None = None, classes: int | None = None, *, labelled: bool = True) -> list[Cell]:
     """All runs, seed by seed and from the smallest budget, so that an unfinished comparison already has every arm.
 
     Without budgets all arms learn from all the data, and the one control is the student that learns from labels alone.
@@ -56,6 +57,8 @@ def plan(recipe: Recipe, images: int | None = None, classes: int | None = None) 
         images: how many there are to choose from; by default what the catalogue says of the data set, and where that
             says nothing, budgets of different kinds stay in the order in which they are written.
         classes: how many of them have images, likewise.
+        labelled: whether the training images have labels. Without, the controls that need them are left out: images
+            chosen at random within every class, and the students without a teacher.
 
     Raises:
         UserError: the recipe has no `compare`, teacher or test images, or an arm's changes do not make a valid recipe.
@@ -64,7 +67,13 @@ def plan(recipe: Recipe, images: int | None = None, classes: int | None = None) 
     if images is None or classes is None:
         images, classes = _published_size(recipe)
     budgets = _in_order([parse_budget(one) for one in compare.budgets or ()], images, classes)
-    return [cell for seed in compare.seeds for cell in _cells(_base(recipe, seed), compare, budgets)]
+    cells = [cell for seed in compare.seeds for cell in _cells(_base(recipe, seed), compare, budgets)]
+    return [cell for cell in cells if labelled or not (cell.control and _needs_labels(cell.recipe))]
+
+
+def _needs_labels(recipe: Recipe) -> bool:
+    chosen_by_class = recipe.select is not None and find_criterion(recipe.select.criterion).per_class
+    return recipe.teacher is None or chosen_by_class
 
 
 def _in_order(budgets: list[Budget], images: int | None, classes: int | None) -> list[Budget]:
@@ -87,6 +96,7 @@ def _published_size(recipe: Recipe) -> tuple[int | None, int | None]:
         return None, None
     classes = len(source.classes or ()) or info.num_classes
     images = split.images * classes // info.num_classes
+    held_out = VALIDATION_SHARE if held_out is None else 0 if isinstance(held_out, Source) else held_out
     return images - (round(held_out * images) if isinstance(held_out, float) else held_out), classes
 
 

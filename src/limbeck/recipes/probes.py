@@ -4,13 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from limbeck.data.classes import classes_of, few, match_classes
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load as load_images
+from limbeck.data.materialise import SizesDiffer
 from limbeck.errors import UserError
 from limbeck.evaluation.probing import Probe, probe
 from limbeck.files import atomic_folder
@@ -41,6 +44,7 @@ def probe_saved(
     precision: Any = "fp32",
     control: bool = True,
     progress: Progress | None = None,
+    **options: Any,
 ) -> list[Row]:
     """Probes saved networks on data sets and writes `probe.json`, `settings.yaml` and `report.html` into `out`.
 
@@ -53,11 +57,13 @@ def probe_saved(
         hold_out: instead of `test_split`, a count or share of training images, stratified.
         schedule: "l2" or "published".
         seeds: how many, from 0.
-        size: pixels a side that images are resized to, see `limbeck.evaluation.probe`.
+        size: pixels a side that images are resized to, see `limbeck.evaluation.probe`; images of several sizes are also
+            loaded so.
         model: network of a bare weights file.
         precision: of the forward passes.
         control: probe each architecture without training, too.
         progress: who watches.
+        options: of `limbeck.load`.
 
     Returns:
         one row for each data set and network: a `Probe` as a dict with "on", "name" and "role" ("network", "against"
@@ -81,12 +87,14 @@ def probe_saved(
         "size": size,
         "precision": precision,
         "untrained": control,
+        **({"loading": options} if options else {}),
     }
     networks = {one: load_model(network_folder(one), model=model) for one in dict.fromkeys([network, *against])}
     progress.say("loading images")
-    images = {one: train_and_test(one, test_split=test_split, hold_out=hold_out) for one in dict.fromkeys(datasets)}
-    options = {"schedule": schedule, "size": None if size is None else (size, size), "precision": precision}
-    rows = probe_all(networks, images, seeds=range(seeds), control=control, progress=progress, **options)
+    splits = {"test_split": test_split, "hold_out": hold_out, "size": size}
+    images = {one: train_and_test(one, **splits, **options) for one in dict.fromkeys(datasets)}
+    how = {"schedule": schedule, "size": None if size is None else (size, size), "precision": precision}
+    rows = probe_all(networks, images, seeds=range(seeds), control=control, progress=progress, **how)
     with atomic_folder(out) as folder:
         content = {"created": datetime.now(UTC).isoformat("T", "seconds"), "settings": settings, "rows": rows}
         (folder / "probe.json").write_text(json.dumps(content, indent=1) + "\n")
@@ -102,29 +110,59 @@ def train_and_test(
     *,
     test_split: str = "test",
     hold_out: float | None = None,
+    size: int | tuple[int, int] | None = None,
+    **options: Any,
 ) -> tuple[ImageSet, ImageSet]:
     """Training and test images: as given, of the splits of a data set, or held out of the training images.
 
+    `size` is for images of several sizes, and `options` are those of `limbeck.load`. The test images' classes are found
+    by name among those of the training images, and numbered likewise.
+
     Raises:
-        UserError: see `limbeck.load`; images from Python without test images; `hold_out` beside a test set.
+        UserError: see `limbeck.load`; images from Python without test images; `hold_out` beside a test set; test images
+            of other classes.
     """
-    train = data if isinstance(data, ImageSet) else load_images(data)
+    load = partial(_load, size=size, **options)
+    train = data if isinstance(data, ImageSet) else load(data, "train")
     if hold_out is not None:
         if test is not None or test_split != "test":
             raise UserError("`hold_out` takes the place of a test set; give one of the two.")
         return train.split(int(hold_out) if hold_out >= 1 else hold_out, seed=0)
     if isinstance(test, ImageSet):
-        return train, test
+        return train, _matched(test, train)
     if test is not None:
-        return train, load_images(test, test_split)
+        return train, _matched(load(test, test_split), train)
     if isinstance(data, ImageSet):
         raise UserError(
             "`test` must be images or a data set's name where `train` is given as images, got None; or give `hold_out`."
         )
     try:
-        return train, load_images(data, test_split)
+        found = load(data, test_split)
     except UserError as error:
         raise UserError(f"{error} A `hold_out` of 0.2 judges on a fifth of the training images instead.") from error
+    return train, _matched(found, train)
+
+
+def _load(name: str | Path, split: str, *, size: int | tuple[int, int] | None, **options: Any) -> ImageSet:
+    """Images in their own size, which a network resizes; those of several sizes in that which is asked for."""
+    try:
+        return load_images(name, split, **options)
+    except SizesDiffer:
+        if size is None:
+            raise
+        return load_images(name, split, size=size, **options)
+
+
+def _matched(test: ImageSet, train: ImageSet) -> ImageSet:
+    if train.labels is None or test.labels is None:
+        return test  # which a probe refuses
+    try:
+        return match_classes(test, classes_of(train), stacklevel=4)
+    except UserError as error:
+        raise UserError(
+            f"`test` must have the classes of `train`, got {test.num_classes} ({few(test.classes)}) of {test.name!r} "
+            f"and {train.num_classes} ({few(train.classes)}) of {train.name!r}; {error}"
+        ) from None
 
 
 def probe_all(

@@ -1,7 +1,7 @@
 """From YAML and the command line's overrides to a `Recipe`, with all that is wrong said at once."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from limbeck.recipes.composing import SHORT, chosen, laid_over, load_recipe, wit
 from limbeck.recipes.packaged import find_recipe
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.wording import error_lines
-from limbeck.recipes.yaml_files import load_value
+from limbeck.recipes.yaml_files import load_text, load_value
 from limbeck.training.settings import TrainingSettings
 
 # Setting one of these on the command line drops the other from the recipe: they exclude each other.
@@ -41,7 +41,7 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     # What no recipe knows can only be a choice, or a misspelt one.
     choosing = [one for one in overrides if one.partition("=")[0].strip().split(".")[0] not in Recipe.model_fields]
     for override in choosing:
-        _apply(content, override)
+        _apply(content, override, load_text)
     content = chosen(content, origin, Recipe.model_fields)
     for override in overrides:
         if override not in choosing:
@@ -99,12 +99,12 @@ def _training_lines(path: str, changes: dict[str, Any], training: Mapping[str, A
     return []
 
 
-def _apply(content: dict[str, Any], override: str) -> None:
+def _apply(content: dict[str, Any], override: str, load: Callable[[str, str], Any] = load_value) -> None:
     path, found, text = override.partition("=")
     keys = path.strip().split(".")
     if not found or not all(keys):
         raise UserError(f"an override must look like training.epochs=5, got {override!r}.")
-    value = load_value(text, f"the value of override {override!r}")
+    value = load(text, f"the value of override {override!r}")
     node = content
     for depth, key in enumerate(keys[:-1]):
         if not isinstance(node.get(key), dict):

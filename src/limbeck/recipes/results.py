@@ -12,6 +12,10 @@ from limbeck.recipes.plan import FULL_LABEL, Cell, plan
 from limbeck.recipes.schema import CompareSettings, Recipe
 from limbeck.training.record import RunRecord
 
+UNLABELLED = (
+    "The training images have no labels, so the controls that need them are left out: balanced random images, and "
+    "students without a teacher."
+)
 _CONTROLS_OF_BUDGET = ("random", "balanced-random", "no-teacher")
 
 
@@ -26,7 +30,8 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
     """
     folder = Path(folder)
     networks = json.loads((folder / "networks.json").read_text())
-    cells = plan(recipe, networks["train_images"], networks.get("train_classes"))
+    labelled = networks.get("labelled", True)
+    cells = plan(recipe, networks["train_images"], networks.get("train_classes"), labelled=labelled)
     runs = [_run_row(folder, cell) for cell in cells]
     table = [_table_row(rows) for rows in _grouped(runs)]
     return {
@@ -38,7 +43,7 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         "runs": runs,
         "table": table,
         "differences": _differences(runs, recipe),
-        "notes": _notes(recipe),
+        "notes": [*_notes(recipe, labelled), *([] if labelled else [UNLABELLED])],
     }
 
 
@@ -126,10 +131,10 @@ def _opponents(arm: str, budget: str, recipe: Recipe) -> list[tuple[str, str]]:
     return [*named, *((control, budget) for control in _CONTROLS_OF_BUDGET), ("full", FULL_LABEL)]
 
 
-def _notes(recipe: Recipe) -> list[str]:
+def _notes(recipe: Recipe, labelled: bool) -> list[str]:
     assert recipe.compare is not None
     training, compare = recipe.training, recipe.compare
-    apart = _of_other_length(compare)
+    apart = _of_other_length(compare, labelled)
     every = f"Every run but those of {', '.join(apart)}" if apart else "Every run"
     if training.steps is not None:
         length = f"{every} takes {training.steps:,} steps of {training.batch_size} images"
@@ -143,9 +148,9 @@ def _notes(recipe: Recipe) -> list[str]:
     return [length, f"{seeds} seed{'s' if seeds > 1 else ''} shared by all arms; differences are paired over them."]
 
 
-def _of_other_length(compare: CompareSettings) -> list[str]:
+def _of_other_length(compare: CompareSettings, labelled: bool) -> list[str]:
     """Arms that change for how long they learn."""
     changes = {name: arm.training for name, arm in compare.arms.items()}
     without_teacher = ["full-no-teacher"] if compare.budgets is None else ["no-teacher", "full-no-teacher"]
-    changes |= dict.fromkeys(without_teacher, compare.without_teacher)
+    changes |= dict.fromkeys(without_teacher if labelled else [], compare.without_teacher)
     return [name for name, changed in changes.items() if changed.keys() & {"steps", "epochs", "batch_size"}]

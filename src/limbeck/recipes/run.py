@@ -1,5 +1,6 @@
 """One run of a recipe: choose the images, teach the student on them, judge it, write everything down."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,13 +11,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
+from limbeck.data.soft_targets import SoftTargets
 from limbeck.errors import UserError
 from limbeck.evaluation.energy import EnergyMeter
 from limbeck.evaluation.evaluation import Evaluation, evaluate, judge
 from limbeck.evaluation.footprints import footprint
 from limbeck.evaluation.inside import INSIDE_FILE, save_inside
 from limbeck.evaluation.prediction import predict
-from limbeck.files import atomic_path
+from limbeck.files import atomic_path, atomic_write_text
 from limbeck.models.classifier import Classifier
 from limbeck.models.foreign import load_state
 from limbeck.models.shared_memory import load_tensors, own_memory, private_copy, shared_with
@@ -24,6 +26,8 @@ from limbeck.models.weights import load as load_model
 from limbeck.models.weights import save as save_model
 from limbeck.objectives.sums import weighted_sum
 from limbeck.recipes.inputs import check_inputs, describe_images, inputs_of
+from limbeck.recipes.labels import unlabelled, untaught_teacher, warn_of_unread_soft_labels
+from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.materials import Given, Materials, build_student, load_images_of, load_weights
 from limbeck.recipes.names import build_criterion
 from limbeck.recipes.plan import plan
@@ -39,6 +43,9 @@ from limbeck.transfer.select.budget import parse_budget
 from limbeck.transfer.select.features import check_installed
 from limbeck.transfer.select.galleries import save_gallery
 from limbeck.transfer.select.selection import Selection, select
+
+_CLASSES = "classes.json"
+"""Class names of a student that no name rebuilds, beside its weights."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +112,20 @@ def gather(recipe: Recipe, folder: Path, progress: Progress, given: Given | None
     given = given or Given()
     progress.say("loading images")
     materials = load_images_of(recipe, given)
+    if recipe.data.validation is None and materials.validation is None:
+        why = "they have no labels" if materials.train.labels is None else "they are a transfer set"
+        progress.say(f"no images are held out of {materials.train.name} for validation: {why}")
+    teacher = given.teacher
+    _check_choices(recipe, materials, trains=teacher is None)
+    if teacher is None and recipe.teacher is not None and recipe.teacher.training is None:
+        teacher = load_weights(recipe.teacher)
+    materials = replace(match_images(materials, teacher), teacher=teacher)
     _rehearse(recipe, materials)
-    if given.teacher is not None:
-        if given.make_student is not None and shared_with(given.make_student(recipe.seed), given.teacher):
-            progress.say("student and teacher have modules in common; a copy is taught, and the teacher stays as it is")
-        return replace(materials, teacher=given.teacher)
-    if recipe.teacher is None:
+    made = given.make_student
+    if given.teacher is not None and made is not None and shared_with(made(recipe.seed), given.teacher):
+        progress.say("student and teacher have modules in common; a copy is taught, and the teacher stays as it is")
+    if teacher is not None or recipe.teacher is None:
         return materials
-    if recipe.teacher.training is None:
-        return replace(materials, teacher=load_weights(recipe.teacher))
     if not RunRecord(folder / "teacher").finished:
         progress.say(f"training the teacher {recipe.teacher.model}")
     alone = replace(materials, make_student=None, soft_labels=None)
@@ -121,15 +133,22 @@ def gather(recipe: Recipe, folder: Path, progress: Progress, given: Given | None
     return replace(materials, teacher=taught.student)
 
 
-def _rehearse(recipe: Recipe, materials: Materials) -> None:
-    """What is wrong with budgets and student shows here, before a teacher is loaded or trained for hours."""
+def _check_choices(recipe: Recipe, materials: Materials, *, trains: bool) -> None:
+    """What is wrong with budgets and objectives shows here, before a teacher is loaded or trained for hours."""
+    labelled = materials.train.labels is not None
     wrong = {}
-    for cell in plan(recipe) if recipe.compare is not None else ():
-        wrong |= _unmet(cell.recipe, materials)
-    wrong |= _unmet(recipe, materials)
+    for cell in plan(recipe, labelled=labelled) if recipe.compare is not None else ():
+        wrong |= _unmet(cell.recipe, materials) | unlabelled(cell.recipe, materials, f"arm {cell.arm!r}: ")
+    wrong |= _unmet(recipe, materials) | ({} if recipe.compare is not None else unlabelled(recipe, materials))
+    wrong |= untaught_teacher(recipe, materials) if trains else {}
     if wrong:
         raise UserError("\n".join(wrong))
+
+
+def _rehearse(recipe: Recipe, materials: Materials) -> None:
+    """What is wrong with the student shows here, before a teacher is trained for hours."""
     student = build_student(recipe.student, materials, seed=recipe.seed)
+    match_student(materials, student)
     if materials.test is not None and student.num_classes != materials.test.num_classes:
         raise UserError(
             f"the student {student.name} tells {student.num_classes} classes apart, but the test images have "
@@ -205,16 +224,19 @@ def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | Non
 def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: Progress, inside: bool) -> RunResult:
     if record.writes:
         check_inputs(record, inputs_of(recipe, materials), progress, begun=record.checkpoint.exists())
+    student = build_student(recipe.student, materials, seed=recipe.seed)
+    materials = match_student(materials, student)
     images, soft_labels, selection = _transfer_set(recipe, materials, progress)
     if selection is not None and record.writes:
         check_inputs(record, {"transfer_set": describe_images(images)}, progress, begun=False)
-    student = build_student(recipe.student, materials, seed=recipe.seed)
+    labelled = images.labels is not None
     teacher = materials.teacher if recipe.teacher is not None else None
+    warn_of_unread_soft_labels(materials, teacher)
     with _metering(record):
         result = fit(
             student,
             images,
-            weighted_sum(recipe.resolved_objective()),
+            weighted_sum(recipe.resolved_objective(labelled=labelled, soft_labels=soft_labels is not None)),
             settings=recipe.training,
             record=record,
             seed=recipe.seed,
@@ -246,7 +268,7 @@ def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: 
 
 def _transfer_set(
     recipe: Recipe, materials: Materials, progress: Progress
-) -> tuple[ImageSet, Tensor | None, Selection | None]:
+) -> tuple[ImageSet, SoftTargets | None, Selection | None]:
     """The images to teach on and their soft labels: all of them, or the chosen ones in the order of their ids."""
     if recipe.select is None:
         return materials.train, materials.soft_labels, None
@@ -262,7 +284,7 @@ def _transfer_set(
     ids = selection.ids.sort().values
     soft_labels = materials.soft_labels
     if soft_labels is not None:
-        soft_labels = soft_labels[materials.train.positions(ids)]
+        soft_labels = soft_labels.rows(materials.train.positions(ids))
     return materials.train.subset(ids), soft_labels, selection
 
 
@@ -282,6 +304,7 @@ def _save_student(student: Classifier, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     with atomic_path(folder / "model.safetensors") as temporary:
         save_file(own_memory(student.network.state_dict()), temporary)
+    atomic_write_text(folder / _CLASSES, json.dumps(student.classes) + "\n")
 
 
 def _load_student(folder: Path, make: Callable[[int], Classifier] | None) -> Classifier:
@@ -289,6 +312,8 @@ def _load_student(folder: Path, make: Callable[[int], Classifier] | None) -> Cla
         return load_model(folder)
     student = make(0)
     load_state(student, folder / "model.safetensors")
+    if (folder / _CLASSES).exists():
+        student.classes = tuple(json.loads((folder / _CLASSES).read_text()))
     return student.eval()
 
 

@@ -1,6 +1,7 @@
 """What a recipe may say: one run, and under `compare` the many runs of a comparison."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -8,7 +9,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -25,6 +28,7 @@ from limbeck.recipes.names import (
     WeightsName,
     check_model_options,
 )
+from limbeck.recipes.yaml_files import misread
 from limbeck.transfer.select.budget import parse_budget
 
 NAME = r"^\w[\w.-]*$"
@@ -44,6 +48,15 @@ def _named(key: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str | Path) else value)
 
 
+def _class_name(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"must be the name or the number of a class, got {value!r}{misread(value)}")
+    return value
+
+
+ClassName = Annotated[str | int, BeforeValidator(_class_name)]
+
+
 class Source(Part):
     """Images by name, folder, file or hub id; see `limbeck.load`."""
 
@@ -53,7 +66,7 @@ class Source(Part):
     channels: Literal[1, 3] | None = None
     image_column: str | None = None
     label_column: str | None = None
-    classes: list[str | int] | None = None
+    classes: list[ClassName] | None = None
     skip_unreadable: bool = False
     scale: Annotated[float, Field(gt=0, strict=True)] | None = None
     in_memory: bool | None = None
@@ -66,16 +79,28 @@ def _count_or_share(value: Any) -> Any:
     return value
 
 
+Validation = Annotated[
+    Annotated[Source, Tag("union-images")]
+    | Annotated[int | float, BeforeValidator(_count_or_share), Tag("union-count")],
+    Discriminator(lambda value: "union-images" if isinstance(value, Source | Mapping) else "union-count"),
+]
+"""Images of their own, or how many to hold out."""
+VALIDATION_SHARE = 0.1
+"""What is held out of labelled training images where a recipe says nothing of validation."""
+
+
 class DataSettings(Part):
     """Images to learn from and to be judged on.
 
-    `validation` images (a count, or a share below 1) are held out of `train` before anything else sees them. They
-    may choose among the states of a run; the test images choose nothing.
+    `validation` images may choose among the states of a run; the test images choose nothing. They are images of their
+    own (`{name: ...}`), or a count or share (below 1) that is held out of `train` before anything else sees them, so
+    that a share in a `budget` is one of what is left. Where nothing is said, a tenth is held out, but nothing of
+    unlabelled images, which cannot be judged on, nor of a transfer set, which is taught whole.
     """
 
     train: Annotated[Source, _named("name")]
     test: Annotated[Source, _named("name")] | None = None
-    validation: Annotated[int | float, BeforeValidator(_count_or_share)] = 0.1
+    validation: Validation | None = None
     split_seed: Natural = 0
 
 
@@ -86,6 +111,7 @@ def _both_splits(value: Any) -> Any:
 class NetworkSettings(Part):
     """A network by name, or weights that say which network they are of.
 
+    `classes` are the names of its classes, in its own order, where the weights know none or call them otherwise.
     `weights_key` names one of several sets of weights in a file, as `model_ema` or `teacher`.
     """
 
@@ -98,6 +124,7 @@ class NetworkSettings(Part):
     channels: Annotated[int, Field(ge=1)] | None = None
     mean: Normalisation | None = None
     std: Normalisation | None = None
+    classes: Annotated[list[str], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _has_options(self) -> Self:
@@ -157,6 +184,9 @@ class CompareSettings(Part):
 
     With `budgets`, an arm chooses its images by `select`, by entropy if it names no criterion; without, all arms learn
     from all the images. Every arm is also set against `baseline`, the name of one of them.
+
+    Where the training images have no labels, the controls that need some are left out: `balanced-random`, `no-teacher`
+    and `full-no-teacher`.
 
     `without_teacher` are training settings of the controls that learn from labels alone: their loss has another
     scale, and a control that is denied its own learning rate is no honest one.
@@ -242,8 +272,11 @@ class Recipe(Part):
             return "compare"
         return "train" if self.teacher is None else "distill"
 
-    def resolved_objective(self) -> dict[str, Any]:
-        """The objective, or the usual one: Hinton's with a teacher, cross-entropy without."""
+    def resolved_objective(self, *, labelled: bool = True, soft_labels: bool = False) -> dict[str, Any]:
+        """The objective, or the usual one: Hinton's with a teacher or soft labels, without its cross-entropy where the
+        images are not labelled; cross-entropy without."""
         if self.objective is not None:
             return self.objective
-        return {"cross_entropy": 1.0} if self.teacher is None else {"cross_entropy": 0.1, "kd": 0.9}
+        if self.teacher is None and not soft_labels:
+            return {"cross_entropy": 1.0}
+        return {"cross_entropy": 0.1, "kd": 0.9} if labelled else {"kd": 1.0}

@@ -6,7 +6,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from limbeck.errors import closest
+from limbeck.recipes.composing import SHORT
 from limbeck.recipes.schema import NAME_ALLOWED
+from limbeck.recipes.yaml_files import misread
 
 _WORDS = {
     "int": "a whole number",
@@ -44,6 +46,8 @@ def error_lines(errors: Sequence[Any], model: type[BaseModel], prefix: str = "")
             several.append(allowed)
             words = [one for one in dict.fromkeys(several) if one != _WORDS["int"] or _WORDS["float"] not in several]
             lines[path] = f"must be {' or '.join(words)}, got {error['input']!r}"
+            if _WORDS["string"] in words or (location and location[-1] in SHORT):
+                lines[path] += misread(error["input"])
     return [f"{path}: {line}" if path else line for path, line in lines.items()]
 
 

@@ -1,9 +1,10 @@
-"""YAML as people expect it: `1e-3` is a number, and a key that stands there twice is an error."""
+"""YAML as people expect it: `1e-3` is a number, and what would be read as something else without a word is an error."""
 
 import re
 from collections.abc import Hashable
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -11,7 +12,7 @@ from limbeck.errors import UserError
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, less two surprises."""
+    """PyYAML's safe loader, less some surprises: keys that are there twice or are no text, and `010` for eight."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value]
@@ -20,8 +21,35 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(
                 None, None, f"the key {twice!r} stands there twice", node.start_mark
             )
+        for key, _ in node.value:
+            if key.tag in _NO_KEYS:
+                _refuse(key, f"the key {key.value} is read as {self.construct_object(key)}")
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        value = super().construct_yaml_int(node)
+        if not re.fullmatch(r"[-+]?(0|[1-9][0-9_]*)", node.value):
+            _refuse(node, f"{node.value} is read as {value}")
+        return value
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        value = super().construct_yaml_float(node)
+        if ":" in node.value:
+            _refuse(node, f"{node.value} is read as {value}")
+        return value
+
+
+_NO_KEYS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "null", "float", "timestamp"))
+
+
+def _refuse(node: yaml.Node, how: str) -> NoReturn:
+    raise yaml.constructor.ConstructorError(
+        None, None, f"{how}; quote it if it is text: '{node.value}'", node.start_mark
+    )
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 # YAML 1.1 wants a point and a sign, as in 1.0e-3; without this, 1e-3 would be text.
 _Loader.add_implicit_resolver(
@@ -33,6 +61,14 @@ def load_value(text: str, what: str) -> Any:
     """The value that `text` writes in YAML; `what` names it in the error."""
     try:
         return yaml.load(text, _Loader)  # a safe loader
+    except yaml.YAMLError as error:
+        raise UserError(f"{what} is no valid YAML: {error}") from error
+
+
+def load_text(text: str, what: str) -> Any:
+    """The same with every value as the text that stands there: `on` and `010` are what they look like."""
+    try:
+        return yaml.load(text, yaml.BaseLoader)  # makes text, lists and mappings alone
     except yaml.YAMLError as error:
         raise UserError(f"{what} is no valid YAML: {error}") from error
 
@@ -52,3 +88,20 @@ def load_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{what} must be a mapping of keys to values, got {type(content).__name__}.")
     return content
+
+
+def misread(value: Any) -> str:
+    """What to do where YAML made something else of text, or nothing where it did not.
+
+    Example:
+        >>> misread(False)
+        ", which is how YAML reads no, off and false; quote it if it is text: 'no'"
+    """
+    if isinstance(value, bool):
+        words = ("yes", "on", "true") if value else ("no", "off", "false")
+        return f", which is how YAML reads {words[0]}, {words[1]} and {words[2]}; quote it if it is text: '{words[0]}'"
+    if value is None:
+        return ", which is how YAML reads null, ~ and nothing at all; quote it if it is text: 'null'"
+    if isinstance(value, int | float | date):
+        return f", which YAML reads in what is not quoted; quote it if it is text: '{value}'"
+    return ""

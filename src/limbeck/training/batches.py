@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
+from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.views import Augmentation
 from limbeck.randomness import derive_seed, generator
 
@@ -20,12 +21,13 @@ RESIDENT_BYTES = 4 * 2**30
 
 
 class Batch(NamedTuple):
-    """`images` uint8 [B, C, H, W] augmented, `labels` int64 [B] or None, `ids` int64 [B], `soft_labels` [B, K]."""
+    """`images` uint8 [B, C, H, W] augmented, `labels` int64 [B] or None, `ids` int64 [B], `teacher_logits` [B, K]
+    where soft labels stand in for a teacher."""
 
     images: Tensor
     labels: Tensor | None
     ids: Tensor
-    soft_labels: Tensor | None
+    teacher_logits: Tensor | None
 
 
 class BatchStream:
@@ -37,7 +39,7 @@ class BatchStream:
         batch_size: images a step over all processes; must divide by `processes`.
         seed: of order and views.
         device: where batches are made and, up to `RESIDENT_BYTES`, where the images live.
-        soft_labels: [N, K] aligned with `images`, or None.
+        soft_labels: [N, K] aligned with `images`, in place of a teacher, or None.
         channels_last: memory order of the batches' images, which networks keep.
         process, processes: which equal share of each batch this process gets.
     """
@@ -50,7 +52,7 @@ class BatchStream:
         batch_size: int,
         seed: int,
         device: torch.device,
-        soft_labels: Tensor | None = None,
+        soft_labels: SoftTargets | None = None,
         channels_last: bool = True,
         process: int = 0,
         processes: int = 1,
@@ -65,7 +67,7 @@ class BatchStream:
         self.share = slice(process * batch_size // processes, (process + 1) * batch_size // processes)
         self.ids = images.ids.to(device)
         self.labels = None if images.labels is None else images.labels.to(device)
-        self.soft_labels = None if soft_labels is None else soft_labels.to(device)
+        self.teacher_logits = None if soft_labels is None else soft_labels.teacher_logits().to(device)
         # Pixels in [N, H, W, C] order: whole rows of memory move, and batches come out channels-last.
         fits = len(images) * math.prod(images.shape) <= RESIDENT_BYTES
         self.pixels = images.tensor().to(device).permute(0, 2, 3, 1).contiguous() if fits else None
@@ -84,7 +86,7 @@ class BatchStream:
             images=shown.contiguous(memory_format=self.memory_format),
             labels=None if self.labels is None else self.labels[positions_here],
             ids=ids,
-            soft_labels=None if self.soft_labels is None else self.soft_labels[positions_here],
+            teacher_logits=None if self.teacher_logits is None else self.teacher_logits[positions_here],
         )
 
     def entries(self, step: int) -> Tensor:

@@ -2,7 +2,9 @@
 
 from torch import Tensor
 
+from limbeck.data.classes import classes_of, few
 from limbeck.data.image_set import ImageSet
+from limbeck.data.soft_targets import SoftTargets
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import is_finite, unready
@@ -18,7 +20,7 @@ def check_parts(
     objective: WeightedSum,
     settings: TrainingSettings,
     teacher: Classifier | None,
-    soft_labels: Tensor | None,
+    soft_labels: SoftTargets | Tensor | None,
     validation: ImageSet | None,
 ) -> None:
     """Raises a UserError that lists everything that does not fit."""
@@ -26,7 +28,7 @@ def check_parts(
     if unfit:  # nothing else can be asked of such networks
         raise UserError("; ".join(unfit) + ".")
     wrong = [
-        *_classes(student, images, teacher, soft_labels),
+        *(_classes(student, images, teacher, soft_labels) or _names(student, teacher, images, validation)),
         *_needs(objective, images, teacher, soft_labels),
         *_weights("teacher", teacher),
         *_weights("student", student),
@@ -35,7 +37,7 @@ def check_parts(
         wrong.append("the transfer set is empty; choose a larger budget")
     if validation is not None and validation.labels is None:
         wrong.append("validation images must be labelled; set `data.validation: 0` to train without them")
-    if settings.validations and validation is not None and validation.num_classes != student.num_classes:
+    elif settings.validations and validation is not None and validation.num_classes != student.num_classes:
         wrong.append(
             f"the student tells {student.num_classes} classes apart, but the validation images have "
             f"{validation.num_classes}"
@@ -76,7 +78,7 @@ def _learning(student: Classifier, teacher: Classifier | None) -> list[str]:
 
 
 def _classes(
-    student: Classifier, images: ImageSet, teacher: Classifier | None, soft_labels: Tensor | None
+    student: Classifier, images: ImageSet, teacher: Classifier | None, soft_labels: SoftTargets | Tensor | None
 ) -> list[str]:
     wrong = []
     count = student.num_classes
@@ -90,13 +92,35 @@ def _classes(
             f"the student {student.name} tells {count} classes apart, but the images ({images.name}) have "
             f"{images.num_classes}; set `student.num_classes: {images.num_classes}`"
         )
-    if soft_labels is not None and tuple(soft_labels.shape) != (len(images), count):
-        wrong.append(f"`soft_labels` must be [{len(images)}, {count}], got {list(soft_labels.shape)}")
+    if soft_labels is not None:
+        shape = list((soft_labels if isinstance(soft_labels, Tensor) else soft_labels.values).shape)
+        if shape != [len(images), count]:
+            wrong.append(f"`soft_labels` must be [{len(images)}, {count}], got {shape}")
+        if teacher is not None:
+            wrong.append(f"`soft_labels` stand in for a teacher, and {teacher.name} is one; give one of the two")
     return wrong
 
 
+def _names(student: Classifier, teacher: Classifier | None, *images: ImageSet | None) -> list[str]:
+    """Classes that are others, or stand in another order, on two sides that have as many."""
+    sides = [classes_of(student, f"the student {student.name}")]
+    sides += [classes_of(teacher, f"the teacher {teacher.name}")] if teacher is not None else []
+    sides += [
+        classes_of(one, f"the images ({one.name})") for one in images if one is not None and one.labels is not None
+    ]
+    named = [one for one in sides if one.numbers is None]
+    return [
+        f"{other.has} the classes {few(other.names)}, {named[0].owner} {few(named[0].names)}; number them alike"
+        for other in named[1:]
+        if other.names != named[0].names
+    ]
+
+
 def _needs(
-    objective: WeightedSum, images: ImageSet, teacher: Classifier | None, soft_labels: Tensor | None
+    objective: WeightedSum,
+    images: ImageSet,
+    teacher: Classifier | None,
+    soft_labels: SoftTargets | Tensor | None,
 ) -> list[str]:
     wrong = []
     from_teacher = objective.outputs_needed("teacher")

@@ -56,7 +56,6 @@ class Lesson(nn.Module):
             signals |= {f"student_{name}": value for name, value in answered._asdict().items()}
         if asked is not None:
             signals |= {f"teacher_{name}": value for name, value in asked._asdict().items()}
-        elif batch.soft_labels is not None:
-            # Soft labels stand in for a teacher: softmax gives them back from their logarithm.
-            signals["teacher_logits"] = batch.soft_labels.clamp_min(1e-12).log()
+        elif batch.teacher_logits is not None:
+            signals["teacher_logits"] = batch.teacher_logits
         return self.objective(signals, preparing=preparing, gather=self.gather)

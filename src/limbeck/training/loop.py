@@ -12,6 +12,7 @@ from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_lis
 from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
+from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.views import augmentation
 from limbeck.models.classifier import Classifier
 from limbeck.models.shared_memory import keeping_shared
@@ -71,7 +72,7 @@ def fit(
     record: RunRecord,
     seed: int,
     teacher: Classifier | None = None,
-    soft_labels: Tensor | None = None,
+    soft_labels: SoftTargets | Tensor | None = None,
     validation: ImageSet | None = None,
     accelerator: Accelerator | None = None,
     progress: Progress | None = None,
@@ -88,7 +89,7 @@ def fit(
         record: the run folder, open; metrics and checkpoints go there.
         seed: of order, views and dropout.
         teacher: left untouched; a private frozen copy answers.
-        soft_labels: probabilities [N, K] aligned with `images`, in place of a teacher.
+        soft_labels: [N, K] aligned with `images`, in place of a teacher; a bare tensor is probabilities.
         validation: held-out labelled images that choose among the states of the run.
         accelerator: where to run, without precision, accumulation or compilation of its own; by default the first GPU,
             or the CPU.
@@ -115,7 +116,7 @@ def fit(
         batch_size=settings.batch_size,
         seed=seed,
         device=device,
-        soft_labels=soft_labels,
+        soft_labels=SoftTargets(soft_labels) if isinstance(soft_labels, Tensor) else soft_labels,
         channels_last=channels_last,
         process=accelerator.process_index,
         processes=accelerator.num_processes,

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from limbeck.models import create, wrap
 from limbeck.training import Interrupted
 from limbeck.training.batches import BatchStream
 from limbeck.training.checkpoint import Checkpoint
-from limbeck.transfer.select import CRITERIA, features, select
+from limbeck.transfer.select import CRITERIA, features, score_table, select
 from limbeck.transfer.select import autoencoder as autoencoders
 from limbeck.transfer.select.autoencoder import Autoencoder, prepared, trained_encoder
 from limbeck.transfer.select.features import Means, collect, representation
@@ -98,6 +99,28 @@ def test_a_teacher_of_other_classes():
     other = create("resnet8", num_classes=7, channels=1)
     with pytest.raises(UserError, match=r"must tell the 4 classes of 'blotches' apart .* got 7"):
         select(natural(8), criterion="el2n", budget=4, teacher=other)
+
+
+def test_a_teacher_of_the_same_classes_in_another_order(tmp_path):
+    names, order = ("ant", "bee", "cat", "dog"), torch.tensor([2, 0, 3, 1])
+    teacher = create("resnet8", num_classes=4, channels=1, seed=1, input_size=8, classes=names)
+    images = natural(24)
+    straight = images.with_labels(images.labels, names)
+    turned = images.with_labels(order[images.labels], [names[place] for place in order.argsort().tolist()])
+    (one, other) = (select(given, criterion="el2n", budget=8, teacher=teacher) for given in (straight, turned))
+    assert torch.equal(one.scores, other.scores)
+    assert one.ids.sort().values.tolist() == other.ids.sort().values.tolist()
+    assert torch.equal(other.labels, turned.labels)
+    for given in (straight, turned):
+        score_table(given, tmp_path / f"{given.classes[0]}.parquet", criteria=["el2n"], teacher=teacher)
+    tables = [pq.read_table(path)["el2n:teacher-logits"].to_pylist() for path in sorted(tmp_path.glob("*.parquet"))]
+    assert tables[0] == tables[1] == one.scores.tolist()
+    with pytest.raises(UserError, match=r"must tell the 4 classes .*; 'blotches' has other classes: 'gnu' is none of"):
+        select(
+            images.with_labels(images.labels, ("ant", "bee", "cat", "gnu")), criterion="el2n", budget=4, teacher=teacher
+        )
+    with pytest.warns(UserWarning, match=r"'blotches' has no names .* '0' for 'ant'"):
+        select(images, criterion="el2n", budget=4, teacher=teacher)
 
 
 def test_minimal_margin_reads_a_linear_head(teacher):

@@ -1,5 +1,6 @@
 """Representations at work: those that need more than an image's own pixels get it here, once, before scoring begins."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.data.cache import cache_folder
+from limbeck.data.classes import class_places, classes_of
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import device_of, evaluating
 from limbeck.training.progress import Progress, Silent
@@ -91,11 +93,10 @@ def check_means(criterion: Criterion, images: "ImageSet", means: Means) -> None:
     if means.teacher is None:
         which = " and ".join(repr(one) for one in criterion.represented if ENTRIES[one].reads == "teacher")
         raise UserError(f"criterion {criterion.name!r} asks a teacher ({which}), and none is given; give a `teacher`.")
-    if entry.labels and means.teacher.num_classes != images.num_classes:
-        raise UserError(
-            f"`teacher` must tell the {images.num_classes} classes of {images.name!r} apart to be compared with its "
-            f"labels, got {means.teacher.num_classes} classes."
-        )
+    if entry.labels:
+        _, assumed = _places(images, means.teacher)
+        if assumed:
+            warnings.warn(assumed, stacklevel=3)
     if entry.head:
         head_weights(means.teacher)
 
@@ -108,6 +109,28 @@ def check_installed(criterion: Criterion) -> None:
             f"criterion {criterion.name!r} draws its map by {implementation}, which is not installed; "
             "`pip install limbeck[maps]`, or set its `implementation` to scikit-learn, which chooses other images."
         )
+
+
+def labels_for(criterion: Criterion, images: "ImageSet", teacher: "Classifier | None") -> Tensor | None:
+    """Labels int64 `[N]`, numbered as the teacher does where `criterion` compares them with its answers."""
+    if (
+        images.labels is None
+        or teacher is None
+        or not (SCORE_ENTRIES[criterion.score].labels and criterion.needs_teacher)
+    ):
+        return images.labels
+    return torch.tensor(_places(images, teacher)[0])[images.labels]
+
+
+def _places(images: "ImageSet", teacher: "Classifier") -> tuple[tuple[int, ...], str]:
+    """See `class_places`."""
+    try:
+        return class_places(classes_of(images), classes_of(teacher, f"the teacher {teacher.name}"))
+    except UserError as error:
+        raise UserError(
+            f"`teacher` must tell the {images.num_classes} classes of {images.name!r} apart to be compared with its "
+            f"labels, got {teacher.num_classes} classes; {error}"
+        ) from None
 
 
 def head_weights(teacher: "Classifier") -> Tensor:

@@ -8,7 +8,14 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.transfer.select.catalogue import Criterion
-from limbeck.transfer.select.features import Means, Represent, batch_size_for, head_weights, representation
+from limbeck.transfer.select.features import (
+    Means,
+    Represent,
+    batch_size_for,
+    head_weights,
+    labels_for,
+    representation,
+)
 from limbeck.transfer.select.parts import REPRESENTATIONS
 from limbeck.transfer.select.parts import SCORES as ENTRIES
 from limbeck.transfer.select.scores import SCORES, About, entropy_of_logits
@@ -60,9 +67,10 @@ def score_images(
     head = head_weights(means.teacher) if ENTRIES[criterion.score].head and means.teacher is not None else None
     score, stream = score_function(criterion), criterion.stream("random")
     scores = torch.empty(len(images), dtype=torch.float64)
+    labels = labels_for(criterion, images, means.teacher)
     for positions, part in _features(images, criterion, means, features, images if whole is None else whole):
-        labels = None if images.labels is None else images.labels[positions]
-        scores[positions] = score(part, About(images.ids[positions], labels, seed, head, stream)).double()
+        here = None if labels is None else labels[positions]
+        scores[positions] = score(part, About(images.ids[positions], here, seed, head, stream)).double()
         if progress is not None:
             progress(len(positions))
     check_finite(scores, images, criterion)

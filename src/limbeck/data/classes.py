@@ -1,0 +1,213 @@
+"""Whether two sides mean the same classes: names are compared, and only where there are none are they counted."""
+
+import re
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError, closest
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes that somebody knows.
+
+    Attributes:
+        owner: who, as a message calls them: "the teacher resnet20", "'digits/test'", "the test images".
+        count: K.
+        names: K of them, or none.
+    """
+
+    owner: str
+    count: int
+    names: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[int, ...] | None:
+        """Numbers of the classes where their names are 0 to K-1 in any order and writing ("007") or none; else None."""
+        if not self.names:
+            return tuple(range(self.count))
+        if not all(name.isascii() and name.isdecimal() for name in self.names):
+            return None
+        numbers = tuple(int(name) for name in self.names)
+        return numbers if sorted(numbers) == list(range(self.count)) else None
+
+    @property
+    def has(self) -> str:
+        verb = "have" if self.owner.split(" (")[0].endswith("images") else "has"
+        return f"{self.owner} {verb}"
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names of many.
+
+    Example:
+        >>> few(["ant", "bee", "cat", "dog"])
+        'ant, bee, cat, ...'
+    """
+    return ", ".join([*names[:_SHOWN], *(["..."] if len(names) > _SHOWN else [])])
+
+
+class HasClasses(Protocol):
+    """An image set or a classifier."""
+
+    name: str
+    classes: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int: ...
+
+
+def classes_of(one: HasClasses, owner: str | None = None) -> Classes:
+    """The classes of an image set or a classifier, which by default is called by its name."""
+    return Classes(owner or repr(one.name), one.num_classes, one.classes)
+
+
+def match_classes(images: ImageSet, known: Classes, owner: str | None = None, *, stacklevel: int = 3) -> ImageSet:
+    """The same images with labels that number the classes as `known` does, found by name (see `class_places`).
+
+    Unlabelled images take over the classes, whatever theirs were called. What had to be assumed is a warning.
+
+    Args:
+        images: labelled or not.
+        known: the classes to number by.
+        owner: what messages call the images.
+        stacklevel: of the warning, as seen from here.
+
+    Raises:
+        UserError: see `class_places`.
+    """
+    given = classes_of(images, owner)
+    if images.labels is None:
+        return images.with_labels(None, known.names or _numbered(known.count))
+    places, assumed = class_places(given, known)
+    if assumed:
+        warnings.warn(assumed, stacklevel=stacklevel)
+    return place_labels(images, places, joint_names(given, known, places))
+
+
+def class_places(given: Classes, known: Classes) -> tuple[tuple[int, ...], str]:
+    """Where each of the classes `given` stands among the classes `known`, and what had to be assumed for that.
+
+    Names are found by name, in whatever order and Unicode form, and there may be fewer of them. Where one side has no
+    names, or only numbers, the number of a class is its place and both must have as many; unless both are mere numbers
+    in order, that is an assumption.
+
+    Returns:
+        int of 0..K-1 for each class `given`, distinct; a sentence, "" where nothing was assumed.
+
+    Raises:
+        UserError: a name that is not `known`, or other counts; a sentence that begins with who does not fit whom.
+
+    Example:
+        >>> class_places(Classes("these", 2, ("dog", "cat")), Classes("those", 3, ("ant", "cat", "dog")))
+        ((2, 1), '')
+    """
+    if given.names and given.names == known.names:
+        return tuple(range(given.count)), ""
+    names, others = ([_composed(name) for name in one.names] for one in (given, known))
+    at = {name: place for place, name in enumerate(others)}
+    counts = Counter(others)
+    twice = [name for name in names if counts[name] > 1]
+    if twice:
+        raise UserError(
+            f"{known.owner} calls two classes {twice[0]!r}, so that of {given.owner} cannot be told by name."
+        )
+    ours, theirs = given.numbers, known.numbers
+    fits = given.count == known.count
+    if names and set(names) <= at.keys() and (fits or ours is None):
+        return tuple(at[name] for name in names), ""
+    if ours is None and theirs is None:
+        raise UserError(_other_names(given, known))
+    if not fits:
+        raise UserError(f"{_counts(given, known)}; names would tell which of them are meant.")
+    numbers = tuple(range(given.count)) if ours is None else ours
+    places = numbers
+    if theirs is not None:
+        there = {number: place for place, number in enumerate(theirs)}
+        places = tuple(there[number] for number in numbers)
+    in_order = places == tuple(range(given.count))
+    if in_order and ours is not None and theirs is not None:
+        return places, ""
+    return places, _assumed(given, known, places)
+
+
+def place_labels(images: ImageSet, places: Sequence[int], names: Sequence[str]) -> ImageSet:
+    """The same images with labels renumbered: class i becomes `places[i]` among `names`."""
+    if images.classes == tuple(names) and list(places) == list(range(len(places))):
+        return images
+    labels = None if images.labels is None else torch.tensor(places)[images.labels]
+    return images.with_labels(labels, names)
+
+
+def place_columns(values: Tensor, places: Sequence[int]) -> Tensor:
+    """`[N, K]` with column i at `places[i]`, a permutation."""
+    return values[:, torch.tensor(places).argsort()]
+
+
+def joint_names(given: Classes, known: Classes, places: Sequence[int]) -> tuple[str, ...]:
+    """Names of the classes `known`, for which those `given` stand in where only these have any that are no numbers."""
+    if known.numbers is None or given.numbers is not None:
+        return known.names or _numbered(known.count)
+    return tuple(given.names[row] for row in torch.tensor(places).argsort().tolist())
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    return tuple(str(number) for number in range(count))
+
+
+def _assumed(given: Classes, known: Classes, places: Sequence[int]) -> str:
+    pairs = [f"{_name(given, row)} for {_name(known, place)}" for row, place in enumerate(places[: _SHOWN + 1])]
+    without = known if known.numbers is not None else given
+    return (
+        f"{without.has} no names for the {without.count} classes, so those of {given.owner} are taken for those of "
+        f"{known.owner} by their numbers: {few(pairs)}. Name the classes (`classes`) to have them compared."
+    )
+
+
+def _name(classes: Classes, place: int) -> str:
+    return repr(classes.names[place]) if classes.names else str(place)
+
+
+def _counts(given: Classes, known: Classes) -> str:
+    return f"{known.owner} tells {known.count} classes apart, but {given.has} {given.count}"
+
+
+def _other_names(given: Classes, known: Classes) -> str:
+    there = {_composed(name) for name in known.names}
+    strange = [name for name in given.names if _composed(name) not in there]
+    alike = {_folded(name): name for name in known.names}
+    begins = f"{_counts(given, known)}: " if given.count > known.count else f"{given.has} other classes: "
+    same = [(name, alike[_folded(name)]) for name in strange if _folded(name) in alike]
+    if len(same) == len(strange):
+        name, other = same[0]
+        return (
+            f"{begins}{name!a} is written otherwise than {other!a} of {known.owner}; if they mean the same, "
+            "write both alike."
+        )
+    near = closest(strange[0], known.names, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return (
+        f"{begins}{few([repr(name) for name in strange])} {'is' if len(strange) == 1 else 'are'} none of the "
+        f"{known.count} of {known.owner} ({few(known.names)}){hint or '.'} Give images of these classes, or choose "
+        "among theirs (`classes`)."
+    )
+
+
+def _composed(name: str) -> str:
+    """The Unicode form in which file systems disagree: `é` as one character."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _folded(name: str) -> str:
+    """What is the same for names that differ in case, spaces, dashes and Unicode form alone."""
+    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())

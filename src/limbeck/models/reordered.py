@@ -1,0 +1,51 @@
+"""A classifier whose classes stand in another order."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.data.classes import few
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+
+
+def reordered(classifier: Classifier, places: Sequence[int], classes: Sequence[str], example: Tensor) -> Classifier:
+    """A copy that numbers its classes otherwise: the rows of its last layer are moved.
+
+    Args:
+        classifier: of K classes.
+        places: class i moves to `places[i]`, a permutation of 0..K-1.
+        classes: the names in the new order.
+        example: any image that it takes, uint8 [1, C, H, W], to see that this does what it should.
+
+    Raises:
+        UserError: its last layer is unknown, or what follows it mixes the classes.
+    """
+    order = torch.tensor(places).argsort().tolist()
+    made = copy.deepcopy(classifier)
+    if order == list(range(len(order))):
+        made.classes = tuple(classes)
+        return made
+    layer = made.network.get_submodule(made.taps.embedding) if made.taps.embedding else None
+    if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == len(order):
+        with torch.no_grad():
+            layer.weight.copy_(layer.weight[order])
+            if layer.bias is not None:
+                layer.bias.copy_(layer.bias[order])
+        made.classes = tuple(classes)
+        if torch.allclose(_answer(made, example), _answer(classifier, example)[:, order], atol=1e-4):
+            return made
+    here = few([classes[place] for place in places])
+    raise UserError(
+        f"{classifier.name} numbers its classes as {here}, and they are needed as {few(classes)}, but which of its "
+        "layers is the last is not known, so they cannot be moved. Give the path of that layer as `embedding` of "
+        "`lb.wrap`, or a student that numbers the classes likewise."
+    )
+
+
+@torch.no_grad()
+def _answer(classifier: Classifier, example: Tensor) -> Tensor:
+    device = classifier.mean.device
+    return copy.deepcopy(classifier).eval()(example.to(device)).logits.float()

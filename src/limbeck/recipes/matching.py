@@ -1,0 +1,125 @@
+"""Images, teacher and student of a run, brought to mean the same by each class."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from limbeck.data.classes import Classes, class_places, classes_of, joint_names, match_classes, place_labels
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.reordered import reordered
+from limbeck.recipes.materials import Materials
+
+
+def match_images(materials: Materials, teacher: Classifier | None) -> Materials:
+    """The images with their classes numbered as the teacher does, or else as the training images do.
+
+    Unlabelled training images take over the teacher's classes, and a teacher without names for its classes goes by
+    those of the images, with a warning.
+
+    Raises:
+        UserError: training or test images of other classes; nothing tells the classes of unlabelled images.
+    """
+    train, test, validation = materials.train, materials.test, materials.validation
+    known = _known(materials, teacher)
+    pool = _match_training(train, known, teacher)
+    # A teacher without names calls its classes as the training images do.
+    names_of_images = train.labels is not None and known.numbers is not None
+    whose = f"the training images ({train.name})" if names_of_images else known.owner
+    if test is not None:
+        test = _match_labelled(test, Classes(whose, known.count, pool.classes), "`data.test`", train, teacher)
+        pool = pool.with_labels(pool.labels, test.classes)  # which may have names where the others have none
+    if validation is not None and validation.labels is not None:
+        if train.labels is not None and validation.classes == train.classes:
+            places, _ = class_places(classes_of(train), known)  # the same that was said of the training images
+            validation = place_labels(validation, places, pool.classes)
+        else:
+            there = Classes(whose, known.count, pool.classes)
+            validation = _match_labelled(validation, there, "`data.validation`", train, teacher)
+    return replace(materials, train=pool, test=test, validation=validation)
+
+
+def match_student(materials: Materials, student: Classifier) -> Materials:
+    """The same with classes numbered as the student does; one that has no names for its classes is given them.
+
+    Raises:
+        UserError: the student knows others; the teacher's cannot be put in its order.
+    """
+    train = materials.train
+    known = classes_of(student, f"the student {student.name}")
+    if known.numbers == tuple(range(train.num_classes)):
+        student.classes = train.classes
+    if student.classes == train.classes or (known.count != train.num_classes and known.numbers is not None):
+        return materials  # other counts are told apart before training
+    places, assumed = class_places(classes_of(train, f"the images ({train.name})"), known)
+    if assumed:
+        warnings.warn(assumed, stacklevel=3)
+    names = joint_names(classes_of(train), known, places)
+    return _placed(materials, places, names)
+
+
+def _placed(materials: Materials, places: Sequence[int], names: tuple[str, ...]) -> Materials:
+    """Images, soft labels and teacher with class i at `places[i]` among `names`."""
+    teacher, soft_labels = materials.teacher, materials.soft_labels
+    complete = len(places) == len(names)
+    if soft_labels is not None and not complete:
+        raise UserError(
+            f"the soft labels of {materials.train.name!r} are of {len(places)} classes, and the student knows "
+            f"{len(names)}; teach one that knows these alone."
+        )
+    if teacher is not None and complete:
+        teacher = reordered(teacher, places, names, materials.train.gather(torch.zeros(1, dtype=torch.int64)))
+
+    def moved(images: ImageSet | None) -> ImageSet | None:
+        return None if images is None else place_labels(images, places, names)
+
+    return replace(
+        materials,
+        train=place_labels(materials.train, places, names),
+        validation=moved(materials.validation),
+        test=moved(materials.test),
+        soft_labels=None if soft_labels is None else soft_labels.placed(places),
+        teacher=teacher,
+        answers={},
+    )
+
+
+def _known(materials: Materials, teacher: Classifier | None) -> Classes:
+    train, soft_labels = materials.train, materials.soft_labels
+    if teacher is not None:
+        return classes_of(teacher, f"the teacher {teacher.name}")
+    if train.labels is not None:
+        return classes_of(train, f"the training images ({train.name})")
+    if soft_labels is not None:
+        return Classes(f"the soft labels of {train.name!r}", soft_labels.values.shape[1], train.classes)
+    raise UserError(
+        f"{train.name!r} has neither labels nor soft labels, and there is no teacher with weights to learn from; name "
+        "its `weights` under `teacher`, or give images with labels."
+    )
+
+
+def _match_training(train: ImageSet, known: Classes, teacher: Classifier | None) -> ImageSet:
+    try:
+        return match_classes(train, known, f"the images ({train.name})", stacklevel=5)
+    except UserError as error:
+        assert teacher is not None, "images have their own classes"
+        raise UserError(
+            f"teacher and student must have the same classes, got {known.count} of {known.owner} and "
+            f"{train.num_classes} of the images ({train.name}) that the student learns; {error}"
+        ) from None
+
+
+def _match_labelled(
+    images: ImageSet, known: Classes, argument: str, train: ImageSet, teacher: Classifier | None
+) -> ImageSet:
+    try:
+        return match_classes(images, known, f"the images ({images.name})", stacklevel=5)
+    except UserError as error:
+        whose = f"`data.train`, got {images.num_classes} of {images.name} and {train.num_classes} of {train.name}"
+        whose = (
+            whose if teacher is None else f"{known.owner}, got {images.num_classes} of {images.name} and {known.count}"
+        )
+        raise UserError(f"{argument} must have the classes of {whose}; {error}") from None
