@@ -1,8 +1,9 @@
 """The networks of the CIFAR distillation benchmarks as they are there: names of their weights, and what they answer.
 
 `golden/benchmark_networks.npz` was made by running the 22 networks of HobbitLong/RepDistiller (commit b84f547) in
-float64, as deep networks at such weights round differently on every processor, at the weights of `tiled_weights`: names and shapes of the state dict, logits, and of every feature, and of every feature
-before its activation but the first and the last, the values of `sample`.
+float64, as deep networks at such weights round differently on every processor, at the weights of `tiled_weights`: names
+and shapes of the state dict, logits, and of every feature, and of every feature before its activation but the first and
+the last, the values of `sample`.
 """
 
 from collections.abc import Mapping, Sequence
