@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import is_finite
-from limbeck.models.shared_memory import load_tensors, names_that_share
+from limbeck.models.shared_memory import load_tensors, tied_names
 from limbeck.models.state_files import read_file, sets_of
 from limbeck.models.taps import Tapped
 from limbeck.models.weight_sets import State, named_set, take
@@ -84,9 +84,9 @@ def _as_ours(state: State, network: nn.Module, wanted: Mapping[str, Tensor]) -> 
     """A state dict with the network's own names as far as they can be told."""
     found = _translate(state, wanted, network.benchmark_names) if isinstance(network, Tapped) else dict(state)
     # Files may hold tied weights once, under any of their names, as `safetensors.torch.save_model` writes them.
-    for key in [key for key in wanted if key not in found]:
-        known = [other for other in names_that_share(network, key) if other in found]
-        found |= {key: found[known[0]]} if known else {}
+    for names in tied_names(wanted):
+        known = [one for one in names if one in found]
+        found |= {one: found[known[0]] for one in names if known and one not in found}
     found = _rename_head(found, wanted)
     # Files older than these counters lack them, and nothing that we run reads them.
     return {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")} | found

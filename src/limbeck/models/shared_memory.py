@@ -39,10 +39,13 @@ def load_tensors(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     assert set(missing) == set(expanded), missing
 
 
-def names_that_share(module: nn.Module, name: str) -> list[str]:
-    """Names in the state dict under which the very same values are found as under `name`, without it."""
-    state = module.state_dict()
-    return [other for other in state if other != name and _place(state[other]) == _place(state[name])]
+def tied_names(state: Mapping[str, Tensor]) -> list[list[str]]:
+    """Groups of names, two or more, under which a module's own state dict holds the very same values."""
+    groups: dict[object, list[str]] = {}
+    for name, tensor in state.items():
+        if tensor.data_ptr():  # none without elements, or on the meta device
+            groups.setdefault(_place(tensor), []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
 
 
 def shared_with(module: nn.Module, other: nn.Module) -> list[str]:
