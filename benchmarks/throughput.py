@@ -8,8 +8,8 @@ Everything is measured in one process, in turn, `--rounds` times over; quote the
 (b) limbeck distilling ResNet-56 -> ResNet-20 and asking the teacher, from the loop's own metrics, first steps left out;
 (e) the same steps again with the view cache that they filled;
 (c) the same the usual way: PIL transforms in a DataLoader with two workers, float32, NCHW, teacher asked every step;
-(d) the bare student's forward and backward and the bare teacher's forward on one batch in memory, bf16 and
-    channels-last where (b) uses them, the teacher's weights cast once. 1 / (1/student + 1/teacher) is the limit of (b).
+(d) the bare student's forward and backward and the bare teacher's forward on one batch in memory, in the precision and
+    memory order that (b) uses on this machine, the teacher's weights cast once. 1 / (1/student + 1/teacher) is the limit of (b).
 
 Pixels are random: neither convolutions nor crops care. The networks are the zoo's, with random weights.
 """
@@ -37,12 +37,13 @@ from limbeck.objectives import weighted_sum
 from limbeck.training import FrozenTeacher, RunRecord, TrainingSettings, fit
 from limbeck.training.batches import BatchStream
 from limbeck.training.cache_settings import CacheSettings
-from limbeck.training.precision import autocast, resolve_precision
+from limbeck.training.precision import autocast, resolve_channels_last, resolve_precision
 
 IMAGES = 10_000
 WARM_UP = 5
 OBJECTIVE = {"cross_entropy": 0.1, "kd": 0.9}
 CPU = torch.device("cpu")
+ORDERS = {True: torch.channels_last, False: torch.contiguous_format}
 
 
 def main() -> None:
@@ -184,11 +185,11 @@ def usual_distilling(images: ImageSet, teacher: Classifier, options: argparse.Na
 
 
 def bare_student(student: Classifier, options: argparse.Namespace) -> float:
-    network = student.network.to(memory_format=torch.channels_last).train()
+    dtype, channels_last = computing()
+    network = student.network.to(memory_format=ORDERS[channels_last]).train()
     if options.compile:
         network.compile()
-    dtype = resolve_precision("auto", CPU)
-    inputs, labels = one_batch(options.batch_size, torch.float32), torch.randint(0, 10, (options.batch_size,))
+    inputs, labels = one_batch(options.batch_size, torch.float32, channels_last), torch.randint(0, 10, (options.batch_size,))
 
     def steps() -> Iterator[None]:
         for _ in range(WARM_UP + options.steps):
@@ -202,9 +203,10 @@ def bare_student(student: Classifier, options: argparse.Namespace) -> float:
 
 
 def bare_teacher(teacher: Classifier, options: argparse.Namespace) -> float:
-    dtype = resolve_precision("auto", CPU)
-    network = FrozenTeacher(teacher, device=CPU, dtype=dtype, compile=options.compile).classifier.network
-    inputs = one_batch(options.batch_size, dtype)
+    dtype, channels_last = computing()
+    frozen = FrozenTeacher(teacher, device=CPU, dtype=dtype, channels_last=channels_last, compile=options.compile)
+    network = frozen.classifier.network
+    inputs = one_batch(options.batch_size, dtype, channels_last)
 
     def steps() -> Iterator[None]:
         for _ in range(WARM_UP + options.steps):
@@ -215,12 +217,21 @@ def bare_teacher(teacher: Classifier, options: argparse.Namespace) -> float:
     return rate_of(steps(), options.batch_size)
 
 
-def one_batch(batch_size: int, dtype: torch.dtype) -> Tensor:
-    return torch.rand(batch_size, 3, 32, 32).to(dtype, memory_format=torch.channels_last)
+def computing() -> tuple[torch.dtype, bool]:
+    """Precision, and whether memory is channels-last, as (b) computes here."""
+    dtype = resolve_precision("auto", CPU)
+    return dtype, resolve_channels_last("auto", CPU, dtype)
+
+
+def one_batch(batch_size: int, dtype: torch.dtype, channels_last: bool) -> Tensor:
+    return torch.rand(batch_size, 3, 32, 32).to(dtype, memory_format=ORDERS[channels_last])
 
 
 def show(console: Console, rounds: list[dict[str, float]], options: argparse.Namespace) -> None:
-    table = Table(title=f"images/s, batch {options.batch_size}, {torch.get_num_threads()} threads", box=None)
+    dtype, channels_last = computing()
+    about = f"{str(dtype).removeprefix('torch.')}, {'channels-last' if channels_last else 'contiguous'}"
+    title = f"images/s, batch {options.batch_size}, {torch.get_num_threads()} threads, {about}"
+    table = Table(title=title, box=None)
     for column in ("", "median", "min", "max"):
         table.add_column(column, justify="right" if column else "left")
     for name in rounds[0]:
