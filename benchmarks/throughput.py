@@ -9,8 +9,8 @@ Everything is measured in one process, in turn, `--rounds` times over; quote the
 (e) the same steps again with the view cache that they filled;
 (c) the same the usual way: PIL transforms in a DataLoader with two workers, float32, NCHW, teacher asked every step;
 (d) the bare student's forward and backward and the bare teacher's forward on one batch in memory, in the precision and
-    memory order that (b) uses on this machine, the teacher's weights cast once. 1 / (1/student + 1/teacher) is the limit
-    of (b).
+    memory order that (b) uses on this machine, the teacher's weights cast once. 1 / (1/student + 1/teacher) is the
+    limit of (b).
 
 Pixels are random: neither convolutions nor crops care. The networks are the zoo's, with random weights.
 """
