@@ -177,3 +177,18 @@ def test_names_are_utf8_whatever_the_locale(classes_of):
         [sys.executable, "-c", code], env=os.environ | plain, capture_output=True, check=True, text=True
     )
     assert found.stdout == f"ascii {tuple(sorted(UNUSUAL))!a}\n"
+
+
+@pytest.mark.parametrize("other", ["cat ", " cat", "cat\n", "\tcat", "cat\u00a0"])
+def test_names_that_differ_in_spaces_around_them_are_told_apart(other: str):
+    with pytest.raises(
+        UserError, match=r"classes of 'own' must differ in more than spaces around them, got 'cat' and "
+    ):
+        check_class_names(["cat", "dog", other], "classes of 'own'")
+    check_class_names(["dog", other, "big cat", "bigcat"], "classes of 'own'")  # alone it is a name like others
+
+
+@pytest.mark.parametrize("name", ["", " ", "\n"])
+def test_names_that_are_empty_are_refused(name: str):
+    with pytest.raises(UserError, match=r"classes of 'own' must have names, got '.*'; name it"):
+        check_class_names(["cat", name], "classes of 'own'")

@@ -14,8 +14,9 @@ def check_class_names(names: Iterable[str], where: str) -> None:
         where: what they are, for the message.
 
     Raises:
-        UserError: a name that is not UTF-8 (as file names of old archives are), or two that differ only in Unicode
-            form: "é" as one character (NFC) or as "e" and an accent (NFD, as macOS writes file names).
+        UserError: a name that is empty or not UTF-8 (as file names of old archives are), or two that differ only in
+            spaces around them or in Unicode form: "é" as one character (NFC) or as "e" and an accent (NFD, as macOS
+            writes file names).
     """
     seen: dict[str, str] = {}
     for name in names:
@@ -24,7 +25,14 @@ def check_class_names(names: Iterable[str], where: str) -> None:
                 f"{where} must have names in UTF-8, got {shown(name)}; rename it (for folders out of an old archive, "
                 "`convmv -r -f latin1 -t utf8 --notest FOLDER` does all at once)."
             )
-        other = seen.setdefault(unicodedata.normalize("NFC", name), name)
+        if not name.strip():
+            raise UserError(f"{where} must have names, got {name!r}; name it, or take its images out.")
+        other = seen.setdefault(unicodedata.normalize("NFC", name).strip(), name)
+        if other != name and (other.strip(), name.strip()) != (other, name):
+            raise UserError(
+                f"{where} must differ in more than spaces around them, got {other!r} and {name!r}; make them one "
+                "class, or rename one."
+            )
         if other != name:
             raise UserError(
                 f"{where} must differ in more than their Unicode form, got {other!a} and {name!a}, both "
