@@ -251,7 +251,13 @@ def test_threads_see_all_values(tmp_path: Path):
     assert np.array_equal(gray(load(path, scale=4095))[0], np.rint(wide[0] / 4095 * 255))
 
 
-@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf"), True, "4095"])
+@pytest.mark.parametrize("scale", [np.uint16(4095), np.int64(4095), np.float32(4095), np.float64(4095)])
+def test_scale_may_be_a_number_of_numpy(tmp_path: Path, scale: Any):
+    path = of_arrays("uint16")(tmp_path, TWELVE_BITS)
+    assert np.array_equal(gray(load(path, scale=scale)), EXPECTED)
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf"), 10**400, True, "4095"])
 def test_scale_is_a_number_above_zero(scale: Any):
     with pytest.raises(
         UserError, match=r"`scale` must be the stored value that becomes white, a finite number > 0, got"

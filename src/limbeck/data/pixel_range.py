@@ -3,6 +3,8 @@
 import math
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from numbers import Real
 from typing import NamedTuple
 
 from limbeck.errors import UserError
@@ -31,10 +33,15 @@ def checked_scale(scale: float | None) -> float | None:
     Raises:
         UserError: not a finite number above 0.
     """
-    is_number = isinstance(scale, int | float) and not isinstance(scale, bool)
-    if scale is not None and not (is_number and 0 < scale < math.inf):
+    if scale is None:
+        return None
+    number = math.nan
+    if isinstance(scale, Real) and not isinstance(scale, bool):  # also those of NumPy
+        with suppress(OverflowError):  # integers may be beyond all floats
+            number = float(scale)
+    if not 0 < number < math.inf:
         raise UserError(f"`scale` must be the stored value that becomes white, a finite number > 0, got {scale!r}.")
-    return None if scale is None else float(scale)
+    return number
 
 
 def brightest(seen: Sequence[Largest]) -> list[Largest]:
