@@ -1,6 +1,7 @@
 """`load` on the user's own files: folders, Parquet, arrays."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -256,6 +257,13 @@ def test_npz_splits_gray_names_and_resizing(tmp_path: Path, pixels: np.ndarray):
         ({"images": np.zeros((2, 2, 2)), "labels": [0]}, "labels 'labels' of .* must be 2, one for each image, got 1"),
         ({"pictures": np.zeros((2, 2, 2))}, "holds no array of images for split 'train'; it has pictures"),
         ({"images": np.array([{}])}, "cannot be read as a .npz of plain arrays"),
+        (
+            {"images": np.zeros((2, 2, 2)), "labels": np.array(["a", "b"], object)},
+            r"'labels' is of Python objects, .* Store text as `array.astype\(str\)`",
+        ),
+        ({"images": np.full((1, 2, 2), 16.0)}, r"float pixels must lie in \[0, 1\], got 16..16; .* as `scale=16`"),
+        ({"images": np.full((1, 2, 2), -0.5)}, r"got -0.5..-0.5; shift and scale them"),
+        ({"images": np.full((1, 2, 2), -1)}, r"got -1..-1; shift and scale them"),
     ],
 )
 def test_wrong_npz_is_named(tmp_path: Path, arrays: dict, message: str):
@@ -287,3 +295,51 @@ def test_numbers_that_are_names_of_other_classes_are_refused(write_folder, pixel
         load(folder, classes=[10])
     with pytest.raises(UserError, match="`classes` takes names or numbers of the set's classes, got True"):
         load(folder, classes=[True])
+
+
+def test_links_to_nothing_are_missing_images(write_folder, pixels: np.ndarray):
+    """As git-annex and moved folders leave them."""
+    folder = write_folder({"cat/1.png": pixels[0], "dog/1.png": pixels[1], "dog/3.png": pixels[2]})
+    (folder / "dog" / "2.png").symlink_to(folder / "annex" / "2.png")
+    with pytest.raises(UserError, match=r"dog/2.png' cannot be read as an image: .*No such file.*`--skip-unreadable`"):
+        load(folder)
+    images = load(folder, skip_unreadable=True)
+    assert (labels_of(images), images.ids.tolist(), images.skipped) == ([0, 1, 1], [0, 1, 3], 1)
+    for path in folder.glob("*/[13].png"):
+        path.unlink()
+        path.symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"no image is readable; .* Without `skip_unreadable` it is said why"):
+        load(folder, skip_unreadable=True)
+
+
+def test_what_lies_where_no_images_do_is_said(write_folder, pixels: np.ndarray):
+    with pytest.raises(UserError, match=r"holds no images; add some or remove it. Images end in .avif, .*'1.heic'"):
+        load(write_folder({"cat/1.png": pixels[0], "dog/1.heic": b""}, "phone"))
+    with pytest.raises(UserError, match=r"no class folders, nor tables \(.parquet\); it holds 'a.arrow', 'b.csv'"):
+        load(write_folder({"b.csv": b"", "a.arrow": b""}, "tables"))
+
+
+def test_a_folder_around_all_splits_is_told_for_every_split(write_folder, pixels: np.ndarray):
+    folder = write_folder({f"own/{split}/{name}/1.png": pixels[0] for split in ("train", "test") for name in "ab"})
+    for split in ("train", "test"):
+        with pytest.raises(UserError, match=r"holds one folder, 'own', .* Load '.*/own'"):
+            load(folder, split)
+
+
+def test_folders_that_training_lacks_come_with_what_to_do(write_folder, pixels: np.ndarray):
+    """`test/images/`, as Tiny ImageNet has it."""
+    files = {f"train/{name}/1.png": pixels[0] for name in "ab"} | {"test/images/1.png": pixels[1]}
+    folder = write_folder(files)
+    expected = (
+        r"test/images' has no counterpart among the training classes, 'a', 'b'; .* without labels, move them to '.*"
+    )
+    with pytest.raises(UserError, match=expected + r"/test' itself"):
+        load(folder, "test")
+
+
+@pytest.mark.parametrize("name", ["", 5, b"digits", None])
+def test_names_that_are_none(name: Any):
+    with pytest.raises(
+        UserError, match=r"`name` must be a data set of the catalogue, a folder, .*, got .*; the folder"
+    ):
+        load(name)

@@ -136,6 +136,7 @@ def test_lists_of_several_images_are_refused(write, pixels: np.ndarray, in_memor
     [
         (pa.array([b"", None]), "cannot identify an image of no bytes"),
         (pa.nulls(2), "cannot identify an image of no bytes"),
+        (pa.array([[], None], pa.list_(pa.binary())), "cannot identify an image of no bytes"),
         (pa.array([None, {"bytes": None, "path": None}]), "cannot identify an image of no bytes"),
         (pa.array([b"no image", b"neither"]), r"cannot identify its format\. Mend"),
         (pa.array(["missing.png", "also/missing.png"]), "No such file or directory: '.*missing.png'"),

@@ -66,11 +66,23 @@ def npz_source(
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except MemoryError:
+            return {name: _array(stored, name, path) for name in stored.files}
+    except (MemoryError, UserError):
         raise
     except Exception as error:  # what `zipfile`, `zlib` and NumPy's header reader fail with is of a dozen kinds
         raise UserError(f"{str(path)!r} cannot be read as a .npz of plain arrays: {error}.") from error
+
+
+def _array(stored: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
+    try:
+        return stored[name]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise UserError(
+            f"{str(path)!r} cannot be read as a .npz of plain arrays: {name!r} is of Python objects, which could run "
+            "any code when read. Store text as `array.astype(str)`, numbers as an array of one number type and shape."
+        ) from error
 
 
 def _other_splits(arrays: Mapping[str, np.ndarray], image_key: str) -> dict[str, str]:

@@ -138,6 +138,8 @@ class ColumnCells(Cells):
         if isinstance(cell, list):
             if self._pixel_type is not None:
                 return _pixels(cell, self._pixel_type)
+            if not cell:
+                return b""
             if len(cell) != 1:
                 raise UserError(
                     f"{self.where(row)} must hold one image, got a list of {len(cell)}; write one row for each image."
@@ -229,9 +231,13 @@ def _pixels(cell: list[Any], kind: np.dtype) -> np.ndarray:
 
 
 def file_stamps(paths: Sequence[Path]) -> list[object]:
-    """[path, bytes, modification time in ns] of every file."""
-    stamps: list[object] = []
-    for path in paths:
+    """[path, bytes, modification time in ns] of every file; of one that is missing, its path alone."""
+    return [[str(path.absolute()), *_size_and_time(path)] for path in paths]
+
+
+def _size_and_time(path: Path) -> list[int]:
+    try:
         status = path.stat()
-        stamps.append([str(path.absolute()), status.st_size, status.st_mtime_ns])
-    return stamps
+    except OSError:  # a link to nothing: the decoder says so
+        return []
+    return [status.st_size, status.st_mtime_ns]

@@ -278,9 +278,11 @@ def _out_of_range(low: float, high: float, white: float, is_float: bool, scale: 
     if scale is not None:
         return f"pixels must lie in 0..{scale:.10g} (`scale`), {got}"
     if low < 0:
-        advice = ""
-    elif is_float:
+        advice = "; shift and scale them, for instance `(pixels - pixels.min()) / (pixels.max() - pixels.min())`"
+    elif is_float and 127 < high <= 255:
         advice = "; divide by 255 if they are 0..255, or say which value is white, as `scale=255`"
+    elif is_float:
+        advice = f"; say which value is white, as `scale={high:.10g}`"
     else:
         advice = f"; say which value is white, as `scale={high}`"
     if is_float:

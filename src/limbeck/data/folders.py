@@ -15,8 +15,10 @@ from limbeck.data.layout import innermost, inside, listing, names, split_below, 
 from limbeck.data.local import choose_split
 from limbeck.data.source import Source
 from limbeck.data.splits import hinted_splits
-from limbeck.data.visible import IMAGE_SUFFIXES, images_below, images_in, subfolders
+from limbeck.data.visible import IMAGE_SUFFIXES, files_in, images_below, images_in, subfolders
 from limbeck.errors import UserError
+
+_ENDINGS = ", ".join(sorted(IMAGE_SUFFIXES))
 
 
 def folder_source(folder: Path, split: str) -> Source:
@@ -34,8 +36,9 @@ def folder_source(folder: Path, split: str) -> Source:
     splits = split_folders(folder)
     where = repr(str(folder))
     if not splits:
+        source = _labelled(folder, None)  # first, since a folder around all splits is told from what it holds
         choose_split({"train": []} | {one: [] for one in hinted_splits(folder.name)}, split, where)
-        return _labelled(folder, None)
+        return source
     (chosen,) = choose_split({name: [path] for name, path in splits.items()}, split, where)
     training = subfolders(splits["train"]) if "train" in splits else []
     known = sorted(set(map(_class_name, training or chain.from_iterable(map(subfolders, splits.values())))))
@@ -51,7 +54,8 @@ def _labelled(folder: Path, known: Sequence[str] | None) -> Source:
     if not class_folders:
         if not loose:
             raise UserError(
-                f"{str(folder)!r} holds no images (of {', '.join(sorted(IMAGE_SUFFIXES))}) and no class folders."
+                f"{str(folder)!r} holds no images (of {_ENDINGS}) and no class folders, nor tables (.parquet)"
+                f"{_other_files(folder)}. Give the folder that holds them, or a .npz by its own name; convert others."
             )
         return Source(FileCells(loose), None, ())
     if loose:
@@ -66,10 +70,17 @@ def _labelled(folder: Path, known: Sequence[str] | None) -> Source:
     for class_folder in class_folders:
         number = numbers.get(_class_name(class_folder))
         if number is None:
-            raise UserError(f"class folder {str(class_folder)!r} has no counterpart among the training classes.")
+            raise UserError(
+                f"class folder {str(class_folder)!r} has no counterpart among the training classes, "
+                f"{listing(classes)}; rename it as one of these or remove it, or, for images without labels, move them "
+                f"to {str(folder)!r} itself and remove its folders."
+            )
         images = sorted(images_below(class_folder))
         if not images:
-            raise UserError(f"class folder {str(class_folder)!r} holds no images; add some or remove it.")
+            raise UserError(
+                f"class folder {str(class_folder)!r} holds no images; add some or remove it. Images end in "
+                f"{_ENDINGS}{_other_files(class_folder)}."
+            )
         paths += images
         labels += [number] * len(images)
     remarks = _remarks(folder, class_folders, len(classes))
@@ -109,6 +120,12 @@ def _remarks(folder: Path, class_folders: Sequence[Path], num_classes: int) -> t
         f"they were taken for {num_classes} classes, each with all images below. If the classes are the folders in "
         f"them, load {str(without[0])!r} by itself, or name folders of splits 'train' and 'test'.",
     )
+
+
+def _other_files(folder: Path) -> str:
+    """What a folder without images holds instead."""
+    others = sorted(os.fsencode(path.name).decode(errors="replace") for path in files_in(folder))
+    return f"; it holds {listing(others)}" if others else ""
 
 
 def _class_name(folder: Path) -> str:

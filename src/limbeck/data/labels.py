@@ -79,7 +79,10 @@ def encode_labels(
     numbers = np.concatenate([_numbers(one, names, where) for one in plain])
     missing = np.concatenate([one.values.is_null().to_numpy() for one in plain])
     if missing.any():
-        raise UserError(f"{where} must be there for all images or for none, row {int(missing.argmax())} has none.")
+        raise UserError(
+            f"{where} must be there for all images or for none, row {int(missing.argmax())} has none; "
+            "label or remove such rows, or set all to -1 for images without labels."
+        )
     wrong = numbers[(numbers < 0) | (numbers >= len(names))]
     if len(wrong):
         raise UserError(f"{where} must lie in 0..{len(names) - 1} ({len(names)} classes), got {wrong[0]}.")

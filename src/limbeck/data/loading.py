@@ -73,6 +73,11 @@ def load(
         >>> images.shape, images.num_classes
         ((1, 8, 8), 10)
     """
+    if not isinstance(name, str | Path) or name == "":
+        raise UserError(
+            "`name` must be a data set of the catalogue, a folder, a file or a hub id, as a string or `Path`, got "
+            f"{name!r}; the folder at hand is '.'."
+        )
     wanted = _wanted(size, channels, skip_unreadable, in_memory, scale)
     columns = (image_column, label_column)
     if remark := other_reading(name, root):

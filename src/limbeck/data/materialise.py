@@ -218,7 +218,8 @@ def _look(cells: Cells, rows: np.ndarray, skip_unreadable: bool) -> tuple[Counte
             sizes[size] += 1
             all_gray = all_gray and gray
     if not sizes:
-        raise UserError(f"no image is readable; the first is {cells.where(int(rows[0]))}.")
+        first = cells.where(int(rows[0]))
+        raise UserError(f"no image is readable; the first is {first}. Without `skip_unreadable` it is said why.")
     return sizes, all_gray
 
 

@@ -208,7 +208,9 @@ def _arrow_errors(where: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{where} cannot be read as Parquet: {error}.") from error
+        raise UserError(
+            f"{where} cannot be read as Parquet: {str(error).rstrip('.')}; copy or write it anew."
+        ) from error
 
 
 def _mapped_column(parts: Sequence[pq.ParquetFile], column: str, kind: pa.DataType, key: str) -> pa.ChunkedArray:

@@ -35,6 +35,11 @@ def images_in(folder: Path) -> Iterator[Path]:
     return (Path(entry.path) for entry in _entries(folder) if _is_image(entry))
 
 
+def files_in(folder: Path) -> Iterator[Path]:
+    """The files of any kind directly in `folder`, in no order."""
+    return (Path(entry.path) for entry in _entries(folder) if entry.is_file())
+
+
 def images_below(folder: Path) -> Iterator[Path]:
     """The image files in `folder` and all folders below, links to folders not followed, in no order."""
     for entry in _entries(folder):
@@ -66,4 +71,7 @@ def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
 
 
 def _is_image(entry: "os.DirEntry[str]") -> bool:
-    return PurePath(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file()
+    if PurePath(entry.name).suffix.lower() not in IMAGE_SUFFIXES:
+        return False
+    # A link to nothing is an image that is missing (of git-annex, or of a moved folder), not one that never was.
+    return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
