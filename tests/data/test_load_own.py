@@ -343,3 +343,9 @@ def test_names_that_are_none(name: Any):
         UserError, match=r"`name` must be a data set of the catalogue, a folder, .*, got .*; the folder"
     ):
         load(name)
+
+
+@pytest.mark.parametrize("options", [{"size": True}, {"size": (8, True)}, {"channels": True}])
+def test_true_is_no_number(options: dict[str, Any]):
+    with pytest.raises(UserError, match=r"`(size|channels)` must be (a number|1 \(gray\)) .*, got .*True"):
+        load("digits", **options)

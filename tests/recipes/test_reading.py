@@ -278,3 +278,17 @@ def test_switches_may_still_be_written_as_yaml_does(tmp_path: Path) -> None:
     data = "{train: {name: digits, skip_unreadable: yes}, test: digits}"
     recipe = read_recipe(written(tmp_path / "recipe.yaml", data=data, training="{steps: 1_000, compile: off}"))
     assert (recipe.data.train.skip_unreadable, recipe.training.compile, recipe.training.steps) == (True, False, 1000)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("training.steps=yes", "training.epochs=on", "training.batch_size=true", "training.learning_rate=yes"),
+        *("training.milestones=[0.5, yes]", "training.validations=no", "training.cache.top_k=true", "seed=off"),
+        *("data.train.size=yes", "data.train.size=[8, true]", "data.train.channels=yes", "student.num_classes=on"),
+    ],
+)
+def test_yes_is_no_number(override: str) -> None:
+    key = override.partition("=")[0]
+    with pytest.raises(UserError, match=rf"{key}: must be a number, got (True|False)"):
+        read_recipe(one_run(), [override])

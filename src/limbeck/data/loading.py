@@ -103,9 +103,9 @@ def _wanted(
     scale: float | None,
 ) -> Wanted:
     both = (size, size) if isinstance(size, int) else size
-    if both is not None and (len(both) != 2 or min(both) < 1):
+    if both is not None and (len(both) != 2 or min(both) < 1 or any(isinstance(one, bool) for one in both)):
         raise UserError(f"`size` must be a number of pixels or (height, width), each at least 1, got {size!r}.")
-    if channels not in (None, 1, 3):
+    if channels not in (None, 1, 3) or isinstance(channels, bool):
         raise UserError(f"`channels` must be 1 (gray) or 3 (RGB), got {channels!r}.")
     return Wanted(both, channels, skip_unreadable, in_memory, checked_scale(scale))
 

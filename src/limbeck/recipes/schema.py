@@ -29,6 +29,7 @@ from limbeck.recipes.names import (
     check_model_options,
 )
 from limbeck.recipes.yaml_files import misread
+from limbeck.training.numeric_fields import refuse_truth
 from limbeck.transfer.select.budget import parse_budget
 
 NAME = r"^\w[\w.-]*$"
@@ -41,6 +42,8 @@ class Part(BaseModel):
     """Base of all parts of a recipe: an unknown key is an error, a recipe does not change once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    _numbers = field_validator("*", mode="before")(refuse_truth)
 
 
 def _named(key: str) -> BeforeValidator:

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from limbeck.data.view_catalogue import check_views
 from limbeck.training.cache_settings import Cache, CacheSettings
+from limbeck.training.numeric_fields import refuse_truth
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -18,6 +19,8 @@ class TrainingSettings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    _numbers = field_validator("*", mode="before")(refuse_truth)
 
     steps: Annotated[int, Field(ge=1)] | None = None
     epochs: Annotated[float, Field(gt=0)] | None = None

@@ -1,0 +1,33 @@
+"""Fields of settings that hold numbers: YAML's `yes` is none, though Python and pydantic take True for 1."""
+
+from collections.abc import Iterator
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationInfo
+
+
+def refuse_truth(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
+    """A validator for all fields, before any other: those for numbers alone take no true or false, nor in lists.
+
+    Raises:
+        ValueError: a bool where a number belongs.
+    """
+    truth = next((one for one in _flat(value) if isinstance(one, bool)), None)
+    if truth is not None and _numbers_alone(cls.model_fields[str(info.field_name)].annotation):
+        raise ValueError(f"must be a number, got {truth}")
+    return value
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    return iter(value if isinstance(value, list | tuple) else [value])
+
+
+def _numbers_alone(annotation: Any) -> bool:
+    """Whether a type is of numbers, lists and tuples of them, and nothing else but None."""
+    if get_origin(annotation) is Annotated:
+        return _numbers_alone(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        return all(type(one) in (int, float) for one in get_args(annotation))
+    parts = [one for one in get_args(annotation) if one is not ...]
+    return all(map(_numbers_alone, parts)) if parts else annotation in (int, float, NoneType)
