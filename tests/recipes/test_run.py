@@ -128,7 +128,7 @@ def test_nan_in_the_teachers_weights(tmp_path: Path) -> None:
 def test_unlabelled_test_images(tmp_path: Path) -> None:
     digits = stripes(20)
     unlabelled = ImageSet(digits.tensor(), classes=digits.classes)
-    with pytest.raises(UserError, match=r"`data\.test` must be labelled to judge on"):
+    with pytest.raises(UserError, match=r"`data\.test` must be labelled .*; choose others, or another `split`"):
         run(read_recipe(training()), tmp_path / "run", given=Given(train=digits, test=unlabelled))
 
 

@@ -144,7 +144,10 @@ def _without_nan(values: Tensor) -> list[float | None]:
 def _matched(student: "Classifier", images: "ImageSet") -> "tuple[ImageSet, Tensor]":
     """The images with labels as the student numbers its classes, and these labels."""
     if images.labels is None:
-        raise UserError(f"`images` must be labelled to judge a student, got {images.name!r} without labels.")
+        raise UserError(
+            f"`images` must be labelled to judge a student, got {images.name!r} without labels; choose others, or "
+            "another split, or name their column of labels (`label_column`)."
+        )
     matched = match_classes(images, classes_of(student, "`student`"), stacklevel=4)
     assert matched.labels is not None
     return matched, matched.labels

@@ -89,7 +89,10 @@ def load_images_of(recipe: Recipe, given: Given) -> Materials:
     if test is None and recipe.data.test is not None:
         test = _load(recipe.data.test, "test")
     if test is not None and test.labels is None:
-        raise UserError(f"`data.test` must be labelled to judge on, got {test.name!r} without labels.")
+        raise UserError(
+            f"`data.test` must be labelled to judge on, got {test.name!r} without labels; choose others, "
+            "or another `split`."
+        )
     held_out = recipe.data.validation
     if isinstance(held_out, Source):
         validation = given.validation if given.validation is not None else _load(held_out, "validation")
