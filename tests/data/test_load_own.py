@@ -349,3 +349,12 @@ def test_names_that_are_none(name: Any):
 def test_true_is_no_number(options: dict[str, Any]):
     with pytest.raises(UserError, match=r"`(size|channels)` must be (a number|1 \(gray\)) .*, got .*True"):
         load("digits", **options)
+
+
+def test_links_to_class_folders_that_are_not_there(write_folder, pixels: np.ndarray):
+    folder = write_folder({"cat/1.png": pixels[0], "dog/1.png": pixels[1]})
+    (folder / "emu").symlink_to(folder / "dog")
+    assert load(folder).classes == ("cat", "dog", "emu")
+    (folder / "fox").symlink_to(folder / "gone")
+    with pytest.raises(UserError, match=r"links to nothing beside class folders, 'fox', which may be classes; mend or"):
+        load(folder)

@@ -15,7 +15,7 @@ from limbeck.data.layout import innermost, inside, listing, names, split_below, 
 from limbeck.data.local import choose_split
 from limbeck.data.source import Source
 from limbeck.data.splits import hinted_splits
-from limbeck.data.visible import IMAGE_SUFFIXES, files_in, images_below, images_in, subfolders
+from limbeck.data.visible import IMAGE_SUFFIXES, files_in, images_below, images_in, links_to_nothing, subfolders
 from limbeck.errors import UserError
 
 _ENDINGS = ", ".join(sorted(IMAGE_SUFFIXES))
@@ -61,6 +61,11 @@ def _labelled(folder: Path, known: Sequence[str] | None) -> Source:
     if loose:
         raise UserError(
             f"{str(folder)!r} holds images beside class folders, for instance {loose[0].name!r}; put each into one."
+        )
+    if lost := links_to_nothing(folder):
+        raise UserError(
+            f"{str(folder)!r} holds links to nothing beside class folders, {names(lost)}, which may be classes; mend "
+            "or remove them."
         )
     check_class_names(map(_as_written, class_folders), f"class folders of {str(folder)!r}")
     classes = [_class_name(path) for path in class_folders] if known is None else known

@@ -40,6 +40,12 @@ def files_in(folder: Path) -> Iterator[Path]:
     return (Path(entry.path) for entry in _entries(folder) if entry.is_file())
 
 
+def links_to_nothing(folder: Path) -> list[Path]:
+    """The links directly in `folder` whose target is not there, sorted."""
+    links = (Path(entry.path) for entry in _entries(folder) if entry.is_symlink())
+    return sorted(link for link in links if not link.exists())
+
+
 def images_below(folder: Path) -> Iterator[Path]:
     """The image files in `folder` and all folders below, links to folders not followed, in no order."""
     for entry in _entries(folder):
