@@ -1,12 +1,13 @@
 """What the command line shows: progress, tables, errors."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -24,7 +25,23 @@ from rich.text import Text
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
+_show_for_programmers = warnings.showwarning
 _QUIET_SECONDS = 20.0  # between two lines of progress where there is no terminal
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """What is meant for the user as one message, without the line of code that it came from."""
+    if file is None and category is UserWarning:
+        errors.print(f"warning: {message}", style="yellow", markup=False)
+    else:
+        _show_for_programmers(message, category, filename, lineno, file, line)
 
 
 class BarProgress:

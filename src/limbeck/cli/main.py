@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
@@ -19,6 +20,7 @@ from limbeck.cli.display import (
     show_evaluation,
     show_probes,
     show_run,
+    show_warning,
     showing_progress,
 )
 from limbeck.cli.listing import show_list
@@ -51,6 +53,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show must not end a run
         sys.stdout.reconfigure(errors="backslashreplace")
+    warnings.showwarning = show_warning
     app(prog_name="limbeck")
 
 
