@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -200,6 +201,8 @@ def test_kind_and_temperature_are_kept_and_give_the_teachers_logits(small_set: I
     [
         ({"soft_label_kind": "logit"}, "unknown `soft_label_kind` 'logit'; did you mean 'logits'"),
         ({"soft_label_temperature": 0.0}, r"`soft_label_temperature` must be > 0, got 0\.0"),
+        ({"soft_label_temperature": "4"}, r"`soft_label_temperature` must be > 0, got '4'"),
+        ({"soft_label_temperature": None}, r"`soft_label_temperature` must be > 0, got None"),
         ({"soft_label_temperature": float("inf")}, "`soft_label_temperature` must be > 0, got inf"),
     ],
 )
@@ -268,7 +271,17 @@ def test_files_that_contradict_each_other(full: TransferSet, small_set: ImageSet
     (tmp_path / "set" / "transfer_set.json").write_text(json.dumps({**config, "images": 13}))
     with pytest.raises(UserError, match=r"holds 12 images, transfer_set.json 13"):
         TransferSet.load(tmp_path / "set")
+    for wrong in ({"shape": [1]}, {"shape": 8}, {"soft_labels": [1]}, {"provenance": ["a"]}):
+        (tmp_path / "set" / "transfer_set.json").write_text(json.dumps(config | wrong))
+        with pytest.raises(UserError, match=r"is damaged: `shape` must be \[C, H, W\], and `provenance`"):
+            TransferSet.load(tmp_path / "set")
     del config["shape"]
     (tmp_path / "set" / "transfer_set.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="is damaged: it lacks shape"):
         TransferSet.load(tmp_path / "set")
+
+
+@pytest.mark.parametrize("values", [np.full((12, 3), 1 / 3), [[1.0, 0.0, 0.0]] * 12])
+def test_soft_labels_are_a_tensor(full: TransferSet, values: Any):
+    with pytest.raises(UserError, match=r"`soft_labels` must be a tensor, got (ndarray|list); `torch.as_tensor` makes"):
+        TransferSet(full.images, values)

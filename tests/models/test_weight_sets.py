@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from tests.models.benchmark import shapes
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -68,6 +69,33 @@ def test_raw_weights_are_taken_and_the_average_is_offered(tmp_path: Path, fresh:
     assert value(fresh) == 1
     load_state(fresh, tmp_path / "weights.pth", weights_key=key)
     assert value(fresh) == 2
+
+
+COUNTER = {"n_averaged": torch.tensor(3)}
+
+
+# Blocks of some have names as the networks themselves (`layer1.0.conv1`), and the benchmark calls others otherwise.
+@pytest.mark.parametrize("model", ["resnet8", "wrn_16_1", "MobileNetV2", "ShuffleV1", "vgg8"])
+def test_sets_are_told_apart_by_prefixes_in_every_family(tmp_path: Path, model: str) -> None:
+    raw, average = ({key: torch.full(sides, one) for key, sides in shapes(model).items()} for one in (1.0, 2.0))
+    forms: list[tuple[Any, str]] = [
+        (under("student", raw) | under("ema.module", average), "ema"),
+        ({"state_dict": under("model", raw) | under("model_ema", average)}, "model_ema"),
+        (raw | under("ema", average), "ema"),
+        ({"model": under("module", raw), "model_ema": under("module", average) | COUNTER}, "model_ema"),
+    ]
+    network = create(model, num_classes=100)
+    for content, key in forms:
+        torch.save(content, tmp_path / "weights.pth")
+        with pytest.warns(UserWarning, match=r"several sets of weights: .* was taken; `weights_key` .*: .*ema"):
+            load_state(network, tmp_path / "weights.pth")
+        assert value(network) == 1
+        load_state(network, tmp_path / "weights.pth", weights_key=key)
+        assert value(network) == 2
+    load_state(network, under("module", raw) | COUNTER)
+    assert value(network) == 1
+    with pytest.raises(UserError, match=r"under different prefixes \(a, b\), and .*; name one by `weights_key`"):
+        load_state(network, under("a", raw) | under("b", average))
 
 
 ALONE: dict[str, Any] = {

@@ -120,6 +120,10 @@ def test_what_holds_runs_already_may_not_change(copied: Copied) -> None:
     for change in ("training.steps=13", "compare.without_teacher.learning_rate=0.1", "compare.arms.entropy=random"):
         with pytest.raises(UserError, match=r"holds runs of another recipe: runs/.*give a changed arm another name"):
             go(folder, change)
+    with pytest.raises(
+        UserError, match=r"holds runs of .* defaults .* what was then is training\.channels_last=\"auto\"\.$"
+    ):
+        go(folder, "training.channels_last=true")
     with pytest.raises(UserError, match=r"was started from another recipe; .*`seed` \(0 then, 1 now\)"):
         go(folder, "seed=1")
     assert (folder / "recipe.yaml").read_text() == recipe

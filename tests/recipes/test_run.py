@@ -68,6 +68,15 @@ def test_finished_run_is_not_repeated(tmp_path: Path, monkeypatch: pytest.Monkey
         go(tmp_path / "run", training(), "training.steps=13", resume=True)
 
 
+def test_resume_says_which_defaults_were_others(tmp_path: Path) -> None:
+    go(tmp_path / "run", training(), "data.validation=0.25", "training.channels_last=true", "training.views=none")
+    with pytest.raises(UserError, match=r"defaults of limbeck have changed since; what was then is (.*)\.$") as refused:
+        go(tmp_path / "run", training(), "data.validation=null", "training.views=none", resume=True)
+    then = str(refused.value).removesuffix(".").split(" then is ")[1].split(" ")
+    assert then == ["data.validation=0.25", "training.channels_last=true"]
+    go(tmp_path / "run", training(), *then, "training.views=none", resume=True)
+
+
 def test_recipe_of_an_earlier_version_resumes(tmp_path: Path) -> None:
     go(tmp_path / "run", training())
     written = tmp_path / "run" / "recipe.yaml"

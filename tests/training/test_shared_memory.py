@@ -200,7 +200,21 @@ def changed(change: Callable[[Body], Any]) -> Body:
     return body
 
 
+class Scaled(nn.Linear):
+    """As copies of scripted modules, it has parameters that are results of others."""
+
+    def __init__(self) -> None:
+        super().__init__(16, 16)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Scaled":
+        copied = Scaled()
+        copied._parameters["weight"] = self.weight.clone()  # pyright: ignore[reportArgumentType]
+        return copied
+
+
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "half": (lambda: Body().half(), r"parameters must be float32, got torch.float16; call `.float\(\)`"),
+    "double": (lambda: Body().double(), r"parameters must be float32, got torch.float64; call `.float\(\)`"),
     "frozen": (
         lambda: changed(lambda b: b.requires_grad_(False)),
         r"must have a parameter that learns, got 6 .*frozen",
@@ -256,6 +270,12 @@ def test_what_cannot_learn_or_be_kept_is_refused_before_the_first_step(teach: Ru
     assert not RunRecord(tmp_path / "run").metrics()
     with pytest.raises(UserError, match=message):
         lb.distill(network(9), wrapped(make()), stripes(40), out=tmp_path / "api", validation=0, steps=2)
+
+
+def test_a_copy_with_parameters_that_are_results_of_others_is_refused(tmp_path: Path) -> None:
+    student = wrapped(changed(lambda b: setattr(b, "second", Scaled())))
+    with pytest.raises(UserError, match=r"network.second.weight must be leaves .*; give the module that was scripted"):
+        lb.distill(network(9), student, stripes(40), out=tmp_path / "run", validation=0, steps=2)
 
 
 def test_a_loss_that_reaches_nothing_that_learns_is_refused(teach: Run) -> None:

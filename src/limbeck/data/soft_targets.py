@@ -39,14 +39,17 @@ class SoftTargets:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.values, Tensor):
+            got = type(self.values).__name__
+            raise UserError(f"`soft_labels` must be a tensor, got {got}; `torch.as_tensor` makes one of it.")
         if self.values.ndim != 2 or not self.values.is_floating_point():
             raise UserError(f"`soft_labels` must be floats, got {self.values.dtype} {list(self.values.shape)}.")
         if self.kind not in get_args(Kind):
             raise unknown_name(
                 "`soft_label_kind`", str(self.kind), get_args(Kind), f"It is {' or '.join(get_args(Kind))}."
             )
-        if not (isfinite(self.temperature) and self.temperature > 0):
-            raise UserError(f"`soft_label_temperature` must be > 0, got {self.temperature}.")
+        if not (isinstance(self.temperature, int | float) and isfinite(self.temperature) and self.temperature > 0):
+            raise UserError(f"`soft_label_temperature` must be > 0, got {self.temperature!r}.")
         bad = (~self.values.isfinite()).any(dim=1).nonzero()
         if len(bad):
             raise UserError(f"`soft_labels` must be finite, row {int(bad[0])} is not.")

@@ -69,7 +69,7 @@ class TransferSet:
     soft_label_temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.soft_labels is not None:
+        if isinstance(self.soft_labels, Tensor):
             _check_shape(self.soft_labels, self.images)
         _ = self.soft_targets  # checks them
         for name, values in self.provenance.items():
@@ -287,4 +287,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
     absent = [key for key in _KEPT if key not in config]
     if absent:
         raise UserError(f"{str(path)!r} is damaged: it lacks {', '.join(absent)}.")
+    mappings = isinstance(config["provenance"], dict) and isinstance(config.get("soft_labels") or {}, dict)
+    if not mappings or not isinstance(config["shape"], list) or len(config["shape"]) != 3:
+        raise UserError(
+            f"{str(path)!r} is damaged: `shape` must be [C, H, W], and `provenance` and `soft_labels` mappings."
+        )
     return config

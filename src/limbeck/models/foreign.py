@@ -64,7 +64,8 @@ def load_state(
     def fit(part: State) -> State | None:
         return _fitted(part, network, wanted)
 
-    found = take(sets, fit, lambda whole: fit(_strip(whole, wanted, source)), wanted, source)
+    renames = network.benchmark_names if isinstance(network, Tapped) else ()
+    found = take(sets, fit, lambda whole: fit(_strip(whole, wanted, source)), wanted, source, renames)
     if found is None:
         stripped = [_as_ours(_strip(one, wanted, source), network, wanted) for one in sets.values()]
         found = max(stripped, key=lambda one: len(one.keys() & wanted.keys()))  # the nearest, to say what is amiss

@@ -5,8 +5,9 @@ Sets are told apart by the keys that they lie under (`state_dict`, `model_ema`) 
 that fit, the one that is no moving average; if that leaves several, none is taken.
 """
 
+import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -57,17 +58,21 @@ def _words(path: str) -> set[str]:
     return set(path.casefold().replace(".", "_").replace("-", "_").split("_"))
 
 
-def prefix_sets(state: State, wanted: Mapping[str, Tensor]) -> dict[str, State]:
+def prefix_sets(
+    state: State, wanted: Mapping[str, Tensor], renames: Sequence[tuple[str, str]] = ()
+) -> dict[str, State]:
     """Parts of a state dict whose names, without what they begin with, are those of a network; by that beginning.
 
     Args:
         state: as it is in the file.
         wanted: the network's own.
+        renames: regular expressions for names that files may have instead, and their replacements.
     """
     keys = [key for key in wanted if not key.endswith("num_batches_tracked")]
     # Two names of the network, as one may be of a head that the file calls otherwise.
     ends = {keys[0], keys[-1]} if keys else set()
-    prefixes = {key.removesuffix(end) for key in state for end in ends if key == end or key.endswith(f".{end}")}
+    found = {key.removesuffix(rest) for key in state for rest in _ends_of(key) if _ours(rest, renames) & ends}
+    prefixes = {one for one in found if not _is_block(one, found, state, ends, wanted)}
     parts = {}
     for prefix in sorted(prefixes):
         longer = tuple(one for one in prefixes if one.startswith(prefix) and one != prefix)
@@ -79,8 +84,31 @@ def prefix_sets(state: State, wanted: Mapping[str, Tensor]) -> dict[str, State]:
     return parts
 
 
+def _ends_of(key: str) -> list[str]:
+    words = key.split(".")
+    return [".".join(words[start:]) for start in range(len(words))]
+
+
+def _ours(name: str, renames: Sequence[tuple[str, str]]) -> set[str]:
+    return {name, *(re.sub(theirs, mine, name) for theirs, mine in renames)}
+
+
+def _is_block(prefix: str, prefixes: set[str], state: State, ends: set[str], wanted: Mapping[str, Tensor]) -> bool:
+    """Whether a prefix is of a block of the network that has names as the network itself, such as `layer1.0.conv1`."""
+    inside = (prefix.removeprefix(one) for one in prefixes if prefix.startswith(one) and prefix != one)
+    if any(f"{block}{end}" in wanted for block in inside for end in ends):
+        return True
+    # Files may call blocks otherwise than the network.
+    return 2 * sum(key.startswith(prefix) for key in state) < len(wanted)
+
+
 def take(
-    sets: Mapping[str, State], fit: Fit, fit_whole: Fit, wanted: Mapping[str, Tensor], source: str
+    sets: Mapping[str, State],
+    fit: Fit,
+    fit_whole: Fit,
+    wanted: Mapping[str, Tensor],
+    source: str,
+    renames: Sequence[tuple[str, str]] = (),
 ) -> State | None:
     """The set that is meant, as `fit` makes its parts or `fit_whole` all of it for the network; None where none fits.
 
@@ -89,7 +117,7 @@ def take(
     """
     fitting: dict[str, State] = {}
     for path, state in sets.items():
-        fitted = {prefix: fit(part) for prefix, part in prefix_sets(state, wanted).items()}
+        fitted = {prefix: fit(part) for prefix, part in prefix_sets(state, wanted, renames).items()}
         if not any(fitted.values()):
             fitted = {"": fit_whole(state)}
         fitting |= {f"{path}.{prefix}".strip("."): one for prefix, one in fitted.items() if one is not None}

@@ -25,7 +25,7 @@ from limbeck.report import write_comparison_report
 from limbeck.training.checks import check_parts
 from limbeck.training.launcher import check_launcher
 from limbeck.training.progress import Progress, Silent
-from limbeck.training.record import RunRecord
+from limbeck.training.record import Difference, RunRecord, as_begun
 
 
 def compare(
@@ -102,20 +102,22 @@ def _run_all(cells: Sequence[Cell], record: RunRecord, materials: Materials, pro
 
 def _check_unchanged(cells: Sequence[Cell], folder: Path) -> None:
     """A comparison may grow, but what it holds already was made by these very recipes; failed runs may be mended."""
-    wrong = []
+    wrong, differences = [], {}
     for cell in cells:
         changed = _changed(cell, RunRecord(folder / cell.folder), but="failed")
+        differences |= {one.path: one for one in changed}
         if changed:
-            wrong.append(f"{cell.folder} differs in {'; '.join(changed[:3])}")
+            wrong.append(f"{cell.folder} differs in {'; '.join(map(str, changed[:3]))}")
     if wrong:
         raise UserError(
             f"{str(folder)!r} holds runs of another recipe: {'. '.join(wrong[:3])}. Arms, budgets and seeds may be "
-            "added, but not changed; give a changed arm another name, or choose another --out."
+            "added, but not changed; give a changed arm another name, or choose another --out. "
+            f"{as_begun(list(differences.values()))}."
         )
 
 
-def _changed(cell: Cell, record: RunRecord, *, but: str = "") -> list[str]:
-    """How a cell's recipe differs from the one in its folder, which is not looked at in the state `but`."""
+def _changed(cell: Cell, record: RunRecord, *, but: str = "") -> list[Difference]:
+    """Where a cell's recipe differs from the one in its folder, which is not looked at in the state `but`."""
     if not record.begun or record.state == but:
         return []
     return record.differences(cell.recipe.model_dump(mode="json", exclude={"compare"}), renewed)

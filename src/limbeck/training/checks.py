@@ -1,5 +1,6 @@
 """Whether the parts of a run fit together, asked before the first step."""
 
+import torch
 from torch import Tensor
 
 from limbeck.data.classes import classes_of, few
@@ -54,6 +55,18 @@ def _learning(student: Classifier, teacher: Classifier | None) -> list[str]:
     """Whether the student can learn, and nothing learns with it that must not."""
     wrong = []
     parameters = dict(student.named_parameters())
+    inner = [name for name, one in parameters.items() if not one.is_leaf]
+    if inner:
+        wrong.append(
+            f"the student's {', '.join(inner[:3])} must be leaves of autograd, got results of others, as a copy of "
+            "a scripted module has; give the module that was scripted"
+        )
+    types = {one.dtype for one in parameters.values() if one.is_floating_point()}
+    if len(types) == 1 and torch.float32 not in types:  # of several types, it sees to them itself
+        wrong.append(
+            f"the student's parameters must be float32, got {next(iter(types))}; call `.float()` on it, and "
+            "`training.precision` says what it computes in"
+        )
     learning = {name: one for name, one in parameters.items() if one.requires_grad}
     if not parameters:
         wrong.append(f"the student {student.name} must have parameters to learn, got none")

@@ -2,11 +2,11 @@
 
 import json
 import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import yaml
@@ -20,6 +20,23 @@ FINISHED = "finished"
 _PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 INPUTS_FILE = "inputs.json"
 _PREAMBLE = frozenset(["recipe.yaml", "environment.json", INPUTS_FILE, "status.json", "energy.json"])
+
+
+class Difference(NamedTuple):
+    """A value of a recipe that is not what it was: where, then and now."""
+
+    path: str
+    then: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"`{self.path}` ({self.then!r} then, {self.now!r} now)"
+
+
+def as_begun(changed: Sequence[Difference]) -> str:
+    """How to ask for what a run was begun with; its recipe may be the same, and defaults of limbeck others."""
+    given = " ".join(f"{one.path}={json.dumps(one.then)}" for one in changed)
+    return f"If the recipe is the same, defaults of limbeck have changed since; what was then is {given}"
 
 
 class RunRecord:
@@ -162,7 +179,8 @@ class RunRecord:
         if changed:
             raise UserError(
                 f"the run in {str(self.folder)!r} was started from another recipe; it differs in "
-                f"{'; '.join(changed[:5])}. Resume with the same recipe, or choose another --out."
+                f"{'; '.join(map(str, changed[:5]))}. Resume with the same recipe, or choose another --out. "
+                f"{as_begun(changed)}."
             )
         atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
         if may_change or not self.finished:
@@ -179,8 +197,8 @@ class RunRecord:
         recipe: dict[str, Any],
         renew: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         may_change: Collection[str] = (),
-    ) -> list[str]:
-        """How `recipe` differs from the one written here, in words; `renew` and `may_change` as in `open`."""
+    ) -> list[Difference]:
+        """Where `recipe` differs from the one written here; `renew` and `may_change` as in `open`."""
         try:
             written = yaml.safe_load((self.folder / "recipe.yaml").read_text())
         except yaml.YAMLError as error:
@@ -217,9 +235,9 @@ class RunRecord:
             raise
 
 
-def _differences(old: Any, new: Any, path: str = "") -> list[str]:
+def _differences(old: Any, new: Any, path: str = "") -> list[Difference]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [*old, *(key for key in new if key not in old)]
         found = [_differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key)) for key in keys]
-        return [line for lines in found for line in lines]
-    return [] if old == new else [f"`{path}` ({old!r} then, {new!r} now)"]
+        return [one for several in found for one in several]
+    return [] if old == new else [Difference(path, old, new)]
