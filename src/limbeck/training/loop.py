@@ -23,7 +23,7 @@ from limbeck.training.checkpoint import Checkpoint
 from limbeck.training.checks import check_learns, check_parts, check_processes
 from limbeck.training.interruption import Interrupted, StopRequest, listening_for_stop
 from limbeck.training.journal import Journal
-from limbeck.training.launcher import check_accelerator, make_accelerator
+from limbeck.training.launcher import check_accelerator, check_torch, make_accelerator
 from limbeck.training.lesson import Lesson
 from limbeck.training.meeting import meet
 from limbeck.training.phases import Phases
@@ -100,6 +100,7 @@ def fit(
             the first step; a loss that is not finite.
         Interrupted: Ctrl-C or SIGTERM; the state at that step is saved.
     """
+    check_torch()  # first: what it finds would show as faults of the student
     check_parts(student, images, objective, settings, teacher, soft_labels, validation)
     leave_at_exit()
     if accelerator is None:
