@@ -31,7 +31,7 @@ def as_weights(name: str, values: np.ndarray) -> Tensor:
     elif values.ndim == 1:
         values = 1 + 0.1 * values if name.endswith("weight") else 0.1 * values
     else:
-        values = values * np.sqrt(2 / np.prod(values.shape[1:]))
+        values = values.astype(np.float64) * np.sqrt(2 / np.prod(values.shape[1:]))  # as NumPy 2 has it, in NumPy 1 too
     return torch.from_numpy(values.astype(np.float32))
 
 

@@ -159,13 +159,13 @@ def test_another_selection_is_refused_with_the_versions_that_differ(
     content = begun()
     record = RunRecord(tmp_path / "run")
     environment = record.read("environment.json")
-    record.write("environment.json", {**environment, "packages": {**environment["packages"], "scikit-learn": "1.5.0"}})
+    record.write("environment.json", {**environment, "packages": {**environment["packages"], "scikit-learn": "1.4.0"}})
     real = run_module.select
     monkeypatch.setattr(run_module, "select", lambda images, **rest: real(images, **{**rest, "criterion": "random"}))
     with pytest.raises(
         UserError,
         match=r"the images chosen by `select` \(.*12 images.* then, .*12 images.* now\)\. Versions differ, too: "
-        r"scikit-learn 1\.5\.0 then, \d",
+        r"scikit-learn 1\.4\.0 then, \d",
     ):
         go(tmp_path / "run", content, resume=True)
 
