@@ -27,7 +27,7 @@ def check_class_names(names: Iterable[str], where: str) -> None:
             )
         if not name.strip():
             raise UserError(f"{where} must have names, got {name!r}; name it, or take its images out.")
-        other = seen.setdefault(unicodedata.normalize("NFC", name).strip(), name)
+        other = seen.setdefault(composed(name).strip(), name)
         if other != name and (other.strip(), name.strip()) != (other, name):
             raise UserError(
                 f"{where} must differ in more than spaces around them, got {other!r} and {name!r}; make them one "
@@ -57,3 +57,8 @@ def printable(name: str) -> str:
 
 def _is_utf8(name: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def composed(name: str) -> str:
+    """The Unicode form in which names are compared, NFC: file systems disagree on whether `é` is one character."""
+    return unicodedata.normalize("NFC", name)

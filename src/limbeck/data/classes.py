@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from limbeck.data.class_names import composed
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError, closest
 
@@ -114,7 +115,7 @@ def class_places(given: Classes, known: Classes) -> tuple[tuple[int, ...], str]:
     """
     if given.names and given.names == known.names:
         return tuple(range(given.count)), ""
-    names, others = ([_composed(name) for name in one.names] for one in (given, known))
+    names, others = ([composed(name) for name in one.names] for one in (given, known))
     at = {name: place for place, name in enumerate(others)}
     counts = Counter(others)
     twice = [name for name in names if counts[name] > 1]
@@ -183,8 +184,8 @@ def _counts(given: Classes, known: Classes) -> str:
 
 
 def _other_names(given: Classes, known: Classes) -> str:
-    there = {_composed(name) for name in known.names}
-    strange = [name for name in given.names if _composed(name) not in there]
+    there = {composed(name) for name in known.names}
+    strange = [name for name in given.names if composed(name) not in there]
     alike = {_folded(name): name for name in known.names}
     begins = f"{_counts(given, known)}: " if given.count > known.count else f"{given.has} other classes: "
     same = [(name, alike[_folded(name)]) for name in strange if _folded(name) in alike]
@@ -201,11 +202,6 @@ def _other_names(given: Classes, known: Classes) -> str:
         f"{known.count} of {known.owner} ({few(known.names)}){hint or '.'} Give images of these classes, or choose "
         "among theirs (`classes`)."
     )
-
-
-def _composed(name: str) -> str:
-    """The Unicode form in which file systems disagree: `é` as one character."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _folded(name: str) -> str:

@@ -1,7 +1,6 @@
 """A folder of class folders, each with images of that class; or of train/ and test/ folders of those."""
 
 import os
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.data.cells import FileCells
-from limbeck.data.class_names import check_class_names
+from limbeck.data.class_names import check_class_names, composed
 from limbeck.data.layout import innermost, inside, listing, names, split_below, split_folders
 from limbeck.data.local import choose_split
 from limbeck.data.source import Source
@@ -135,7 +134,7 @@ def _other_files(folder: Path) -> str:
 
 def _class_name(folder: Path) -> str:
     """Composed (NFC), since macOS writes file names decomposed and others do not: one class stays one across copies."""
-    return unicodedata.normalize("NFC", _as_written(folder))
+    return composed(_as_written(folder))
 
 
 def _as_written(folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ import torch
 
 from limbeck.data.cache import cache_key, digest_table, read_decoded, write_decoded
 from limbeck.data.cells import Cells
-from limbeck.data.class_names import check_class_names
+from limbeck.data.class_names import check_class_names, composed
 from limbeck.data.decode import Target, Unreadable, header
 from limbeck.data.decoding import decode_many, unreadable
 from limbeck.data.image_set import ImageSet
@@ -92,7 +91,7 @@ def _kept(
 
 def _class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
     if isinstance(wanted, str):
-        same = [number for number, name in enumerate(classes) if _composed(name) == _composed(wanted)]
+        same = [number for number, name in enumerate(classes) if composed(name) == composed(wanted)]
         if not same:
             raise unknown_name("class", wanted, classes, "`classes` takes names or numbers of the set's classes.")
         return same[0]
@@ -108,10 +107,6 @@ def _class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
             f"text: {classes[wanted]!r} or {str(wanted)!r}."
         )
     return wanted
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 @dataclass(frozen=True)
