@@ -35,10 +35,10 @@ from limbeck.data import ImageSet
 from limbeck.data.views import augmentation
 from limbeck.models import Classifier, create
 from limbeck.objectives import weighted_sum
-from limbeck.training import FrozenTeacher, RunRecord, TrainingSettings, fit
+from limbeck.precision import autocast, resolve_channels_last, resolve_precision
+from limbeck.training import FrozenTeacher, RunFolder, TrainingSettings, fit
 from limbeck.training.batches import BatchStream
-from limbeck.training.cache_settings import CacheSettings
-from limbeck.training.precision import autocast, resolve_channels_last, resolve_precision
+from limbeck.training.view_cache.settings import CacheSettings
 
 IMAGES = 10_000
 WARM_UP = 5
@@ -115,17 +115,17 @@ def limbeck_distilling(images: ImageSet, teacher: Classifier, options: argparse.
         checkpoint_seconds=1e9,
         cache=CacheSettings() if cache else False,
     )
-    with tempfile.TemporaryDirectory() as folder, RunRecord.open(f"{folder}/run", {}) as record:
+    with tempfile.TemporaryDirectory() as folder, RunFolder.open(f"{folder}/run", {}) as run_folder:
         fit(
             create("resnet20", num_classes=10),
             images,
             weighted_sum(OBJECTIVE),
             settings=settings,
-            record=record,
+            run_folder=run_folder,
             seed=0,
             teacher=teacher,
         )
-        at = {entry["step"]: entry["seconds"] for entry in record.metrics()}
+        at = {entry["step"]: entry["seconds"] for entry in run_folder.metrics()}
     return options.steps * options.batch_size / (at[settings.steps] - at[WARM_UP])
 
 

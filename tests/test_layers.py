@@ -20,7 +20,7 @@ TORCH_FREE = [
     "limbeck.data.view_catalogue",
     "limbeck.models.catalogue",
     "limbeck.objectives.catalogue",
-    "limbeck.transfer.select.catalogue",
+    "limbeck.transfer.criteria",
     "limbeck.recipes.packaged",
     "limbeck.recipes.reading",
 ]

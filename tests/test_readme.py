@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from limbeck.cli.main import app
 from limbeck.data.catalogue import DATASETS
-from limbeck.transfer.select.budget import parse_budget
-from limbeck.transfer.select.catalogue import find_criterion
+from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.criteria import find_criterion
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 (PYTHON,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

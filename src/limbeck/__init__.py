@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from limbeck.evaluation.evaluation import Evaluation, evaluate
     from limbeck.evaluation.probing import Probe
     from limbeck.models.classifier import Classifier
-    from limbeck.models.weights import load as load_model
-    from limbeck.models.weights import save as save_model
+    from limbeck.models.weights.folder import load as load_model
+    from limbeck.models.weights.folder import save as save_model
     from limbeck.models.zoo import create, wrap
-    from limbeck.transfer.select.catalogue import Criterion
-    from limbeck.transfer.select.from_scores import select_from_scores
-    from limbeck.transfer.select.score_tables import score_table
+    from limbeck.transfer.criteria import Criterion
+    from limbeck.transfer.score_table.choose import select_from_scores
+    from limbeck.transfer.score_table.write import score_table
     from limbeck.transfer.select.selection import Selection, select
 
 __version__ = "0.1.0"
@@ -60,7 +60,7 @@ __getattr__ = lazy_exports(
     __name__,
     {
         "Classifier": "limbeck.models.classifier",
-        "Criterion": "limbeck.transfer.select.catalogue",
+        "Criterion": "limbeck.transfer.criteria",
         "Evaluation": "limbeck.evaluation.evaluation",
         "ImageSet": "limbeck.data.image_set",
         "Probe": "limbeck.evaluation.probing",
@@ -71,12 +71,12 @@ __getattr__ = lazy_exports(
         "distill": "limbeck.api",
         "evaluate": "limbeck.evaluation.evaluation",
         "load": "limbeck.data.loading",
-        "load_model": "limbeck.models.weights:load",
+        "load_model": "limbeck.models.weights.folder:load",
         "probe": "limbeck.api",
-        "save_model": "limbeck.models.weights:save",
-        "score_table": "limbeck.transfer.select.score_tables",
+        "save_model": "limbeck.models.weights.folder:save",
+        "score_table": "limbeck.transfer.score_table.write",
         "select": "limbeck.transfer.select.selection",
-        "select_from_scores": "limbeck.transfer.select.from_scores",
+        "select_from_scores": "limbeck.transfer.score_table.choose",
         "wrap": "limbeck.models.zoo",
     },
 )

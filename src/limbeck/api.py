@@ -18,15 +18,15 @@ from limbeck.evaluation.probing import probe as probe_classifier
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.readiness import check_ready
-from limbeck.models.weights import load as load_model
+from limbeck.models.weights.folder import load as load_model
+from limbeck.progress import Progress
 from limbeck.recipes.compare import compare as compare_recipe
-from limbeck.recipes.materials import Given, is_transfer_set, load_taught, network_folder
-from limbeck.recipes.names import FROM_PYTHON
+from limbeck.recipes.fields import FROM_PYTHON
+from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_taught, network_folder
 from limbeck.recipes.probes import train_and_test
 from limbeck.recipes.reading import parse_recipe, read_recipe
 from limbeck.recipes.run import RunResult, run
 from limbeck.recipes.schema import VALIDATION_SHARE, Source
-from limbeck.training.progress import Progress
 
 Student = str | Classifier | Callable[[int], Classifier]
 
@@ -103,8 +103,8 @@ def distill(
             "training": {"views": "pad-crop-flip", **training},
         }
     )
-    given = Given(pool, judged, asked, soft_labels, _maker(student), chooses)
-    return run(recipe, out, resume=resume, given=given, progress=progress)
+    objects = PythonObjects(pool, judged, asked, soft_labels, _maker(student), chooses)
+    return run(recipe, out, resume=resume, objects=objects, progress=progress)
 
 
 def compare(
@@ -152,8 +152,8 @@ def compare(
         content["teacher"] = {"weights": _name_of_network(asked)}
     if student is not None:
         content["student"] = {"model": student if isinstance(student, str) else _name_of_student(student)}
-    given = Given(train, test, asked, None, None if student is None else _maker(student))
-    return compare_recipe(parse_recipe(content), out, resume=resume, given=given, progress=progress)
+    objects = PythonObjects(train, test, asked, None, None if student is None else _maker(student))
+    return compare_recipe(parse_recipe(content), out, resume=resume, objects=objects, progress=progress)
 
 
 def probe(

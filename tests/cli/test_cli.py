@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from limbeck.cli.display import LineProgress, percent, short_count
 from limbeck.cli.main import app
-from limbeck.training import RunRecord
+from limbeck.training import RunFolder
 
 WIDTH = 80
 
@@ -353,7 +353,7 @@ def test_select_from_arrays_whose_white_is_said() -> None:
 
 
 def test_run_that_was_killed_is_listed_as_such() -> None:
-    with RunRecord.open("runs/now", {"name": "now"}):
+    with RunFolder.open("runs/now", {"name": "now"}):
         assert "running" in done("ls", "runs")
         shutil.copytree("runs/now", "runs/killed")
     assert "killed, --resume" in " ".join(done("ls", "runs").split())
@@ -363,8 +363,8 @@ def test_run_that_was_killed_is_listed_as_such() -> None:
 
 def test_two_processes_do_not_share_a_run_folder() -> None:
     script = """
-from limbeck.training import RunRecord
-with RunRecord.open('runs/train', {}):
+from limbeck.training import RunFolder
+with RunFolder.open('runs/train', {}):
     print(1, flush=True)
     input()
 """

@@ -39,7 +39,7 @@ def data_root() -> Path:
 @pytest.fixture
 def cached_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cache decoded pixels however short decoding took."""
-    monkeypatch.setattr("limbeck.data.materialise.CACHE_FROM_SECONDS", -1.0)
+    monkeypatch.setattr("limbeck.data.encoded.build.CACHE_FROM_SECONDS", -1.0)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from limbeck.data import ImageSet, TransferSet, load
 from limbeck.data.class_names import check_class_names, printable
 from limbeck.errors import UserError
 from limbeck.files import atomic_folder, atomic_write_text
-from limbeck.recipes.artefacts import default_folder, save_selection, write_report
-from limbeck.transfer.select.catalogue import find_criterion
+from limbeck.recipes.verbs import default_folder, save_selection, write_report
+from limbeck.transfer.criteria import find_criterion
 
 from .conftest import png
 

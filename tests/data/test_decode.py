@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limbeck.data.decode import Target, Unreadable, WrongShape, decode, header, to_uint8
+from limbeck.data.encoded.decode import Target, Unreadable, WrongShape, decode, header, to_uint8
 
 GRAY, RGB = Target(1, 2, 3), Target(3, 2, 3)
 RAMP = np.array([[0, 10, 20], [30, 40, 255]], dtype=np.uint8)

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from limbeck.caching import cache_folder
 from limbeck.data import ImageSet, load
-from limbeck.data.caches import cache_folder
-from limbeck.data.decode import to_uint8
+from limbeck.data.encoded.decode import to_uint8
 from limbeck.errors import UserError
 
 TWELVE_BITS = np.arange(0, 4096, 13, dtype=np.uint16)[:300].reshape(3, 10, 10)

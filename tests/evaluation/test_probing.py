@@ -8,7 +8,7 @@ from tests.evaluation.conftest import tiny_network
 from tests.training.tiny import network, same, stripes, weights
 
 from limbeck.data import ImageSet
-from limbeck.data.cache import cache_folder
+from limbeck.data.decoded import cache_folder
 from limbeck.errors import UserError
 from limbeck.evaluation import probe
 from limbeck.evaluation.features import features, kept_features, observe

@@ -10,7 +10,7 @@ from limbeck.models.catalogue import MODELS, TIMM, canonical, entry
 from limbeck.models.options import Option, check_options
 
 
-@pytest.mark.parametrize("module", ["limbeck.models", "limbeck.models.catalogue", "limbeck.models.named"])
+@pytest.mark.parametrize("module", ["limbeck.models", "limbeck.models.catalogue", "limbeck.models.published"])
 def test_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

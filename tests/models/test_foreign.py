@@ -10,7 +10,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.models import Classifier, create, load_state
-from limbeck.models.state_files import read_state
+from limbeck.models.weights.read import read_state
 
 State = dict[str, Tensor]
 

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from limbeck.errors import UserError
 from limbeck.models import Classifier, create, wrap
+from limbeck.models.forward import FrozenTeacher
 from limbeck.models.reused_head import ReusedHead
 from limbeck.models.taps import Taps
 from limbeck.models.timm_taps import find_taps
-from limbeck.training.teacher import FrozenTeacher
 
 EVERYTHING = ("logits", "embedding", "stages")
 

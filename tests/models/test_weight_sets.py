@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from limbeck.errors import UserError
 from limbeck.models import Classifier, create, load, load_state
-from limbeck.models.state_files import read_state
+from limbeck.models.weights.read import read_state
 from limbeck.recipes.reading import parse_recipe
 
 State = dict[str, Tensor]

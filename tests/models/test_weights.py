@@ -177,7 +177,7 @@ def test_a_path_is_a_path_and_a_name_that_is_a_folder_too_is_said(
     monkeypatch.chdir(tmp_path)
     save(small, "cifar10-resnet20")
     assert load(Path("cifar10-resnet20")).name == load("./cifar10-resnet20").name == small.name
-    monkeypatch.setattr("limbeck.models.weights._load_named", lambda name, *_: create("resnet8", num_classes=10))
+    monkeypatch.setattr("limbeck.models.weights.folder._load_named", lambda name, *_: create("resnet8", num_classes=10))
     with pytest.warns(
         UserWarning, match=r"'cifar10-resnet20' names published weights and a folder here. The published"
     ):

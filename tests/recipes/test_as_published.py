@@ -15,12 +15,12 @@ import torch
 from limbeck.objectives.catalogue import OBJECTIVES
 from limbeck.objectives.objective import PREPARING
 from limbeck.objectives.sums import weighted_sum
-from limbeck.recipes.composing import load_recipe
+from limbeck.recipes.inheritance import load_recipe
 from limbeck.recipes.packaged import find_recipe
 from limbeck.recipes.published import PAIRS
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.schema import Recipe
-from limbeck.training.phases import Phases
+from limbeck.training.schedule import Phases
 
 EPOCHS, MILESTONES = 240, (150, 180, 210)
 SMALL = ("MobileNetV2", "ShuffleV1", "ShuffleV2")

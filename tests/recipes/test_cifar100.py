@@ -15,15 +15,15 @@ from limbeck.models.zoo import create
 from limbeck.objectives.catalogue import OBJECTIVES
 from limbeck.objectives.setup import Setup
 from limbeck.objectives.sums import weighted_sum
-from limbeck.recipes.composing import load_recipe, made_by
-from limbeck.recipes.materials import Materials, network_folder
+from limbeck.progress import Silent
+from limbeck.recipes.inheritance import load_recipe, made_by
+from limbeck.recipes.inputs import Inputs, network_folder
 from limbeck.recipes.packaged import find_recipe, packaged_recipes
 from limbeck.recipes.published import OTHER_PAIRS, OTHER_TABLE, TABLE, published
 from limbeck.recipes.published import PAIRS as PUBLISHED_PAIRS
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import gather, run
 from limbeck.recipes.schema import Recipe
-from limbeck.training.progress import Silent
 
 FAMILIES = [name for name in packaged_recipes() if name.startswith("cifar100-") and name != "cifar100-teacher"]
 PAIRS = list(load_recipe(find_recipe("cifar100-pairs"))["choices"]["pair"])
@@ -114,14 +114,14 @@ TINY = [
 
 
 @pytest.fixture(scope="module")
-def materials(tmp_path_factory: pytest.TempPathFactory) -> Materials:
-    return gather(read_recipe("cifar100-pairs", TINY), tmp_path_factory.mktemp("materials"), Silent())
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    return gather(read_recipe("cifar100-pairs", TINY), tmp_path_factory.mktemp("inputs"), Silent())
 
 
 @pytest.mark.parametrize(("family", "variant"), RECIPES)
-def test_it_runs(family: str, variant: list[str], materials: Materials, tmp_path: Path) -> None:
+def test_it_runs(family: str, variant: list[str], inputs: Inputs, tmp_path: Path) -> None:
     recipe = read_recipe(family, [*variant, *TINY])
-    result = run(recipe, tmp_path / "run", materials=materials)
+    result = run(recipe, tmp_path / "run", inputs=inputs)
     assert result.evaluation is not None
     assert result.chosen is None
     assert result.cost["student_steps"] == 4

@@ -17,12 +17,12 @@ from tests.recipes.tiny_recipes import comparison, objectives
 
 from limbeck.errors import UserError
 from limbeck.recipes import compare as compare_module
-from limbeck.recipes.artefacts import write_report
 from limbeck.recipes.compare import compare
 from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.verbs import write_report
 from limbeck.report import write_comparison_report
 from limbeck.training import Silent
-from limbeck.transfer.select.catalogue import CONTROLS
+from limbeck.transfer.criteria import CONTROLS
 
 Copied = Callable[[], Path]
 

@@ -13,8 +13,8 @@ from torch import nn
 
 import limbeck as lb
 from limbeck.errors import UserError
-from limbeck.models.reordered import reordered
-from limbeck.recipes.materials import Given
+from limbeck.models.weights.reordered import reordered
+from limbeck.recipes.inputs import PythonObjects
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 
@@ -243,7 +243,9 @@ def test_probe_of_train_and_test_in_another_order() -> None:
 def test_recipe_may_name_the_classes_of_a_network(teacher: lb.Classifier, tmp_path: Path) -> None:
     lb.save_model(teacher, tmp_path / "net")
     images = {"train": stripes(20), "test": stripes(20, seed=1)}
-    given = Given(**{name: one.with_labels(one.labels, ("Reihen", "Spalten")) for name, one in images.items()})
+    objects = PythonObjects(
+        **{name: one.with_labels(one.labels, ("Reihen", "Spalten")) for name, one in images.items()}
+    )
     content = {
         "name": "x",
         "data": {"train": "digits", "test": "digits"},
@@ -251,10 +253,10 @@ def test_recipe_may_name_the_classes_of_a_network(teacher: lb.Classifier, tmp_pa
         "student": {"model": "convnet_d3", "classes": ["Spalten", "Reihen"]},
         "training": QUICK,
     }
-    result = run(read_recipe(content), tmp_path / "run", given=given)
+    result = run(read_recipe(content), tmp_path / "run", objects=objects)
     assert_right(result)
     assert result.student.classes == ("Spalten", "Reihen")
     with pytest.raises(UserError, match=r"`classes` must hold 2 names \(`num_classes`\), got 1"):
-        run(read_recipe(content, ["teacher.classes=[one]"]), tmp_path / "no", given=given)
+        run(read_recipe(content, ["teacher.classes=[one]"]), tmp_path / "no", objects=objects)
     with pytest.raises(UserError, match=r"teacher\.classes\.0: must be text, got True, which is how YAML reads yes"):
         read_recipe(content, ["teacher.classes=[yes, two]"])

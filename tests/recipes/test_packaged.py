@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from limbeck.errors import UserError
-from limbeck.recipes.composing import copy_recipe
 from limbeck.recipes.describe import describe
+from limbeck.recipes.inheritance import copy_recipe
 from limbeck.recipes.packaged import find_recipe, packaged_recipes, summary
 from limbeck.recipes.reading import read_recipe
 

@@ -14,10 +14,10 @@ from tests.training.tiny import network, same, stripes, weights
 from limbeck.data import ImageSet, TransferSet
 from limbeck.errors import UserError
 from limbeck.models import load, save
-from limbeck.recipes.materials import Given
+from limbeck.recipes.inputs import PythonObjects
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import RunResult, read_run, run
-from limbeck.training import RunRecord
+from limbeck.training import RunFolder
 
 
 def go(folder: Path, content: dict[str, Any], *overrides: str, resume: bool = False) -> RunResult:
@@ -42,7 +42,7 @@ def test_run_folder_holds_everything_about_it(tmp_path: Path) -> None:
 def test_loss_curve_is_pinned(tmp_path: Path) -> None:
     """Any change to views, order, initialisation, losses, optimiser or schedule shows here."""
     go(tmp_path, training(), "training.precision=fp32", "student.input_size=32")
-    entries = [entry for entry in RunRecord(tmp_path).metrics() if entry["kind"] == "train"]
+    entries = [entry for entry in RunFolder(tmp_path).metrics() if entry["kind"] == "train"]
     assert [entry["step"] for entry in entries] == list(range(1, 13))
     pinned = {1: 1.28233, 4: 1.01104, 12: 0.64639}
     assert {step: entries[step - 1]["loss"] for step in pinned} == pytest.approx(pinned, rel=2e-3)
@@ -91,7 +91,7 @@ def test_recipe_of_an_earlier_version_resumes(tmp_path: Path) -> None:
 def test_run_that_failed_before_it_began_leaves_its_folder_to_the_next(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="`budget` must be at most the 400 images of 'digits/train', got 401 images"):
         go(tmp_path / "run", one_run(), "select.budget=401")
-    assert RunRecord(tmp_path / "run").state == "failed"
+    assert RunFolder(tmp_path / "run").state == "failed"
     assert not (tmp_path / "run" / "teacher").exists()  # known before the teacher is trained
     assert go(tmp_path / "run", one_run()).evaluation is not None
 
@@ -131,14 +131,14 @@ def test_nan_in_the_teachers_weights(tmp_path: Path) -> None:
     with torch.no_grad():
         next(teacher.parameters()).fill_(float("nan"))
     with pytest.raises(UserError, match="the teacher's weights hold NaN or infinity in network"):
-        run(read_recipe(one_run()), tmp_path / "run", given=Given(teacher=teacher))
+        run(read_recipe(one_run()), tmp_path / "run", objects=PythonObjects(teacher=teacher))
 
 
 def test_unlabelled_test_images(tmp_path: Path) -> None:
     digits = stripes(20)
     unlabelled = ImageSet(digits.tensor(), classes=digits.classes)
     with pytest.raises(UserError, match=r"`data\.test` must be labelled .*; choose others, or another `split`"):
-        run(read_recipe(training()), tmp_path / "run", given=Given(train=digits, test=unlabelled))
+        run(read_recipe(training()), tmp_path / "run", objects=PythonObjects(train=digits, test=unlabelled))
 
 
 def test_teacher_may_be_a_run_folder(tmp_path: Path, finished: Path) -> None:
@@ -191,7 +191,7 @@ def test_usual_objective_on_soft_labels_alone(tmp_path: Path) -> None:
     turned = torch.nn.functional.one_hot(1 - images.labels, 2).float()
     TransferSet(images.with_labels(None, images.classes), turned).save(tmp_path / "set")
     content = training(student={"model": "convnet_d3"}, data={"train": str(tmp_path / "set")})
-    result = run(read_recipe(content, ["training.steps=60"]), tmp_path / "run", given=Given(test=images))
+    result = run(read_recipe(content, ["training.steps=60"]), tmp_path / "run", objects=PythonObjects(test=images))
     assert result.evaluation is not None
     assert result.evaluation.top1 < 0.3
 
@@ -199,7 +199,7 @@ def test_usual_objective_on_soft_labels_alone(tmp_path: Path) -> None:
 def test_run_folder_in_use(tmp_path: Path) -> None:
     described = read_recipe(training()).model_dump(mode="json", exclude={"compare"})
     with (
-        RunRecord.open(tmp_path / "run", described),
+        RunFolder.open(tmp_path / "run", described),
         pytest.raises(UserError, match="is in use by another process; wait for it, or choose another --out"),
     ):
         go(tmp_path / "run", training(), resume=True)

@@ -12,7 +12,7 @@ from tests.training.tiny import CLASSES, network, stripes, turned
 import limbeck as lb
 from limbeck.data import ImageSet
 from limbeck.errors import UserError
-from limbeck.recipes.materials import Given
+from limbeck.recipes.inputs import PythonObjects
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import RunResult, run
 from limbeck.training import Silent
@@ -26,7 +26,7 @@ def bare(count: int = 30, seed: int = 0) -> ImageSet:
 
 def go(folder: Path, content: dict[str, Any], *overrides: str, **given: Any) -> RunResult:
     everything = {"train": bare(), "test": stripes(20, seed=1), "teacher": network(1), **given}
-    return run(read_recipe(content, ["data.validation=null", *overrides]), folder, given=Given(**everything))
+    return run(read_recipe(content, ["data.validation=null", *overrides]), folder, objects=PythonObjects(**everything))
 
 
 @pytest.mark.parametrize("student", ["convnet_d3", network(3), network])
@@ -76,8 +76,8 @@ def test_recipe_and_its_choice(tmp_path: Path) -> None:
             heard.append(message)
 
     recipe = read_recipe(one_run(select={"criterion": "margin/tn", "budget": 12}), ["data.validation=null"])
-    given = Given(train=bare(), test=stripes(20, seed=1), teacher=network(1))
-    result = run(recipe, tmp_path / "run", given=given, progress=Listening())
+    objects = PythonObjects(train=bare(), test=stripes(20, seed=1), teacher=network(1))
+    result = run(recipe, tmp_path / "run", objects=objects, progress=Listening())
     assert result.cost["images"] == 12
     assert "no images are held out of images for validation: they have no labels" in heard
 
@@ -183,5 +183,5 @@ def test_soft_labels_in_place_of_labels_and_teacher(tmp_path: Path) -> None:
         transfer_set = lb.TransferSet(bare().with_labels(None, CLASSES), soft, **options)
         transfer_set.save(tmp_path / name)
         content = training(student={"model": "convnet_d3"}, data={"train": str(tmp_path / name)})
-        result = run(read_recipe(content), tmp_path / f"run-{name}", given=Given(test=stripes(20)))
+        result = run(read_recipe(content), tmp_path / f"run-{name}", objects=PythonObjects(test=stripes(20)))
         assert (result.cost["images"], result.student.classes) == (30, CLASSES)

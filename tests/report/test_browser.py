@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import report_factory as factory
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import WebDriverWait
+from tests.report import report_factory as factory
 
 from limbeck.report import write_comparison_report, write_run_report, write_selection_report
 

@@ -5,11 +5,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import report_factory as factory
+from tests.report import report_factory as factory
 
 from limbeck.report import frontier_chart, frontier_svg
-from limbeck.report.embed import bundle, figure, script_json
 from limbeck.report.figures import classes, curves, frontier, ranking, style
+from limbeck.report.vega import bundle, figure, script_json
 
 
 def test_frontier_svg_is_white_and_well_formed() -> None:

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import report_factory as factory
+from tests.report import report_factory as factory
 
 from limbeck.errors import UserError
 from limbeck.report import write_comparison_report, write_run_report

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-import report_factory as factory
-from test_pages import EVIL, markup, outline
+from tests.report import report_factory as factory
+from tests.report.test_pages import EVIL, markup, outline
 
 from limbeck.errors import UserError
 from limbeck.report import write_probe_report

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-import report_factory as factory
+from tests.report import report_factory as factory
 
 from limbeck.report import headline
 from limbeck.report.sentences import difference, headlines, verdict

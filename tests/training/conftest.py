@@ -9,7 +9,7 @@ from tests.training.tiny import network, settings, stripes
 
 from limbeck.data.image_set import ImageSet
 from limbeck.objectives import weighted_sum
-from limbeck.training import RunRecord, TrainingResult, fit
+from limbeck.training import RunFolder, TrainingResult, fit
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def teach(images: ImageSet, validation: ImageSet, tmp_path: Path) -> Run:
             "teacher": network(9),
             "validation": validation,
         }
-        with RunRecord.open(tmp_path / folder, {"name": "tiny"}, resume=resume) as record:
-            return fit(record=record, **{**arguments, **changes})
+        with RunFolder.open(tmp_path / folder, {"name": "tiny"}, resume=resume) as run_folder:
+            return fit(run_folder=run_folder, **{**arguments, **changes})
 
     return run

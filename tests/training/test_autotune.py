@@ -11,10 +11,11 @@ import torch
 from tests.training.conftest import Run
 from tests.training.tiny import settings
 
-from limbeck.data.caches import cache_entries
-from limbeck.training import RunRecord, autotune
-from limbeck.training.autotune import Fastest, Milliseconds, choose, fastest_on, measure
-from limbeck.training.precision import resolve_channels_last, resolve_precision
+from limbeck import autotune
+from limbeck.autotune import Fastest, Milliseconds, choose, fastest_on, measure
+from limbeck.caching import cache_entries
+from limbeck.precision import resolve_channels_last, resolve_precision
+from limbeck.training import RunFolder
 
 CPU = torch.device("cpu")
 
@@ -85,16 +86,14 @@ def test_memory_order_reaches_images_and_weights_and_is_written_down(
     result = teach(settings=settings(channels_last=channels_last, precision="fp32"))
     weight = next(one for one in result.student.parameters() if one.ndim == 4 and one.shape[1] > 1)
     assert weight.is_contiguous(memory_format=torch.channels_last) == channels_last
-    computing = RunRecord(tmp_path / "run").read("environment.json")["computing"]
+    computing = RunFolder(tmp_path / "run").read("environment.json")["computing"]
     assert computing == {"precision": "fp32", "channels_last": channels_last, "threads": 1}
 
 
 @pytest.mark.slow
 def test_emulated_bf16_is_not_taken() -> None:
     """Where the environment switches the instructions off, having them says nothing."""
-    code = (
-        "import torch; from limbeck.training.precision import *; print(resolve_precision('auto', torch.device('cpu')))"
-    )
+    code = "import torch; from limbeck.precision import *; print(resolve_precision('auto', torch.device('cpu')))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "ATEN_CPU_CAPABILITY": "avx2", "DNNL_MAX_CPU_ISA": "AVX2", "LIMBECK_CACHE": "/nonexistent"},

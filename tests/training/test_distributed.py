@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from limbeck.training import RunRecord
+from limbeck.training import RunFolder
 from limbeck.training.checkpoint import Checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -25,16 +25,16 @@ def left():
 from accelerate import Accelerator
 from limbeck.models import create
 from limbeck.objectives import weighted_sum
-from limbeck.training import RunRecord, fit
+from limbeck.training import RunFolder, fit
 from tests.training.tiny import settings, stripes
 accelerator = Accelerator(cpu=True)
 if accelerator.num_processes > 1:
     groups.append(weakref.ref(distributed.group.WORLD))
 def network(seed):
     return create("convnet_d3", num_classes=2, channels=1, seed=seed, width=4, norm="none")
-with RunRecord.open(sys.argv[1], {"name": "tiny"}, writes=accelerator.is_main_process) as record:
+with RunFolder.open(sys.argv[1], {"name": "tiny"}, writes=accelerator.is_main_process) as run_folder:
     fit(network(0), stripes(40), weighted_sum({"ce": 0.1, "kd": 0.9}), settings=settings(precision="fp32"),
-        record=record, seed=0, teacher=network(9), validation=stripes(20, seed=1), accelerator=accelerator)
+        run_folder=run_folder, seed=0, teacher=network(9), validation=stripes(20, seed=1), accelerator=accelerator)
 """
 
 
@@ -57,7 +57,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     for name, value in alone.take("student").items():
         torch.testing.assert_close(shared.take("student")[name], value, rtol=1e-4, atol=1e-6)
     losses = [
-        [entry["loss"] for entry in RunRecord(tmp_path / folder).metrics() if entry["kind"] == "train"]
+        [entry["loss"] for entry in RunFolder(tmp_path / folder).metrics() if entry["kind"] == "train"]
         for folder in ("one", "two")
     ]
     torch.testing.assert_close(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=1e-4, atol=1e-6)

@@ -21,7 +21,7 @@ from limbeck.errors import UserError
 from limbeck.recipes.compare import compare
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.run import read_run, run
-from limbeck.training import RunRecord
+from limbeck.training import RunFolder
 from limbeck.training.launcher import check_launcher
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +63,7 @@ def test_what_contradicts_the_settings_is_refused_before_the_first_step(
     monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=f"another training than the recipe. .*{message}"):
         teach(settings=settings(precision="fp32"))
-    assert not RunRecord(tmp_path / "run").metrics()
+    assert not RunFolder(tmp_path / "run").metrics()
 
 
 def test_all_that_contradicts_is_said_at_once() -> None:
@@ -191,7 +191,7 @@ def test_what_shapes_numbers_is_written_down(teach: Run, monkeypatch: pytest.Mon
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
     monkeypatch.setenv("SECRET_TOKEN", "hidden")
     teach(settings=settings(steps=1))
-    written = RunRecord(tmp_path / "run").read("environment.json")
+    written = RunFolder(tmp_path / "run").read("environment.json")
     assert written["variables"].items() >= {"ACCELERATE_DEBUG_MODE": "false", "NVIDIA_TF32_OVERRIDE": "0"}.items()
     assert "SECRET_TOKEN" not in written["variables"]
     assert written["torch"]["float32_matmul_precision"] == torch.get_float32_matmul_precision()
@@ -217,4 +217,4 @@ def test_a_launched_recipe_makes_the_student_of_one_process(tmp_path: Path, laun
     for name, value in found[0].items():
         torch.testing.assert_close(found[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
     two = launch.startswith("torch")
-    assert (RunRecord(tmp_path / "launched").read("environment.json")["variables"].get("WORLD_SIZE") == "2") is two
+    assert (RunFolder(tmp_path / "launched").read("environment.json")["variables"].get("WORLD_SIZE") == "2") is two

@@ -13,7 +13,7 @@ from limbeck.errors import UserError
 from limbeck.evaluation import predict
 from limbeck.objectives import Objective, weighted_sum
 from limbeck.objectives.sums import WeightedSum
-from limbeck.training import RunRecord
+from limbeck.training import RunFolder
 
 EASY = settings(steps=80, learning_rate=0.02)
 """Learnt with room to spare: a network of width 8 needs 25 steps at most, over seeds, processors and precisions."""
@@ -23,7 +23,7 @@ def test_it_learns(teach: Run, tmp_path) -> None:
     result = teach(student=network(width=8), settings=EASY, teacher=None, objective=weighted_sum("cross_entropy"))
     assert result.chosen is not None
     assert result.chosen.top1 == 1.0
-    losses = [entry["loss"] for entry in RunRecord(tmp_path / "run").metrics() if entry["kind"] == "train"]
+    losses = [entry["loss"] for entry in RunFolder(tmp_path / "run").metrics() if entry["kind"] == "train"]
     assert losses[-1] < 0.2 * losses[0]
 
 
@@ -85,7 +85,7 @@ def test_epochs_count_images(teach: Run) -> None:
 
 def test_chosen_student_is_the_earliest_best(teach: Run, tmp_path) -> None:
     result = teach()
-    scores = {e["step"]: e["top1"] for e in RunRecord(tmp_path / "run").metrics() if e["kind"] == "validation"}
+    scores = {e["step"]: e["top1"] for e in RunFolder(tmp_path / "run").metrics() if e["kind"] == "validation"}
     assert sorted(scores) == [4, 8, 12]
     assert result.chosen is not None
     assert result.chosen.top1 == max(scores.values())
@@ -110,7 +110,7 @@ def test_loss_that_is_not_finite_names_step_term_and_checkpoint(teach: Run, tmp_
         UserError, match=r"not finite at step 7: odd became nan\. The last good checkpoint is that of step 6"
     ):
         teach(objective=objective)
-    assert RunRecord(tmp_path / "run").read("status.json")["state"] == "failed"
+    assert RunFolder(tmp_path / "run").read("status.json")["state"] == "failed"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from limbeck.errors import UserError
 from limbeck.models import create
 from limbeck.objectives import weighted_sum
 from limbeck.objectives.catalogue import OBJECTIVES
-from limbeck.training import Interrupted, RunRecord
+from limbeck.training import Interrupted, RunFolder
 from limbeck.training.checkpoint import Checkpoint
 
 SMALL = {"crd": {"negatives_count": 12}, "rrd": {"negatives_count": 12}}
@@ -34,14 +34,14 @@ def combined(name: str) -> dict[str, Any]:
 
 
 def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = RunRecord.append_metrics
+    original = RunFolder.append_metrics
 
-    def append(record: RunRecord, **entry: Any) -> None:
-        original(record, **entry)
+    def append(run_folder: RunFolder, **entry: Any) -> None:
+        original(run_folder, **entry)
         if entry["step"] == step:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(RunRecord, "append_metrics", append)
+    monkeypatch.setattr(RunFolder, "append_metrics", append)
 
 
 @pytest.mark.parametrize("step", [1, 3])
@@ -68,7 +68,7 @@ def test_interrupted_run_resumes_to_the_same_bits(
 def test_phases(name: str, teach: Run, tmp_path: Path) -> None:
     objective = weighted_sum({"cross_entropy": 1, name: {"preparing": 0.4}})
     teach(objective=objective, settings=settings(steps=10, validations=0, schedule="constant", learning_rate=0.02))
-    entries = [one for one in RunRecord(tmp_path / "run").metrics() if one["kind"] == "train"]
+    entries = [one for one in RunFolder(tmp_path / "run").metrics() if one["kind"] == "train"]
     terms = [set(one["terms"]) for one in entries]
     assert terms[:4] == [{name}] * 4
     assert terms[4:] == [{"cross_entropy", "ft"} if name == "ft" else {"cross_entropy"}] * 6

@@ -22,7 +22,7 @@ from limbeck.models import create
 from limbeck.objectives import weighted_sum
 from limbeck.objectives.catalogue import OBJECTIVES
 from limbeck.training.batches import Batch
-from limbeck.training.lesson import Lesson
+from limbeck.training.step import DistillationStep
 from tests.objectives.pairs import Pair, SMALL
 
 torch.set_num_threads(1)
@@ -35,7 +35,7 @@ cpu = {"device": torch.device("cpu"), "dtype": torch.float32}
 
 def lesson(made, part, processes, preparing):
     batch = Batch(images[part], pair.setup.labels[part], pair.setup.ids[part], None)
-    module = Lesson(copy.deepcopy(student), copy.deepcopy(made), **cpu, processes=processes)
+    module = DistillationStep(copy.deepcopy(student), copy.deepcopy(made), **cpu, processes=processes)
     with torch.no_grad():
         asked = teacher(batch.images, want=made.outputs_needed("teacher") | {"logits"})
     model = module if processes == 1 else DistributedDataParallel(module, find_unused_parameters=True)
@@ -71,15 +71,15 @@ RUN = """
 import sys, torch
 from accelerate import Accelerator
 from limbeck.objectives import weighted_sum
-from limbeck.training import RunRecord, fit
+from limbeck.training import RunFolder, fit
 from tests.training.tiny import network, settings, stripes
 
 torch.set_num_threads(1)
 accelerator = Accelerator(cpu=True)
 spec = {"ce": 1, "rrd": {"negatives_count": 12}, "ft": {"weight": 1, "preparing": 0.3}, "sp": 0.1}
-with RunRecord.open(sys.argv[1], {"name": "tiny"}, writes=accelerator.is_main_process) as record:
+with RunFolder.open(sys.argv[1], {"name": "tiny"}, writes=accelerator.is_main_process) as run_folder:
     fit(network(norm="instance"), stripes(40), weighted_sum(spec), settings=settings(steps=8, learning_rate=0.01),
-        record=record, seed=0, teacher=network(9), accelerator=accelerator)
+        run_folder=run_folder, seed=0, teacher=network(9), accelerator=accelerator)
 accelerator.end_training()
 """
 
@@ -87,13 +87,13 @@ WARM = """
 import sys, torch
 from accelerate import Accelerator
 from limbeck.objectives import weighted_sum
-from limbeck.training import RunRecord, fit
+from limbeck.training import RunFolder, fit
 from tests.training.tiny import network, settings, stripes
 
 torch.set_num_threads(1)
 accelerator = Accelerator(cpu=True)
-with RunRecord.open(sys.argv[1], {"name": "tiny"}, writes=accelerator.is_main_process) as record:
-    result = fit(network(norm="instance"), stripes(40), weighted_sum({"ce": 0.1, "kd": 0.9}), record=record,
+with RunFolder.open(sys.argv[1], {"name": "tiny"}, writes=accelerator.is_main_process) as run_folder:
+    result = fit(network(norm="instance"), stripes(40), weighted_sum({"ce": 0.1, "kd": 0.9}), run_folder=run_folder,
         settings=settings(precision="fp32"), seed=0, teacher=network(9), accelerator=accelerator)
 assert result.teacher_passes == 96
 assert (result.teacher_passes_saved == 96) is (sys.argv[2] == "warm"), result.teacher_passes_saved

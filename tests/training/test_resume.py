@@ -15,7 +15,7 @@ from tests.training.tiny import network, same, settings, weights
 
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
-from limbeck.training import Interrupted, RunRecord
+from limbeck.training import Interrupted, RunFolder
 from limbeck.training import checkpoint as checkpoint_module
 from limbeck.training.checkpoint import Checkpoint
 
@@ -25,7 +25,7 @@ import sys, time, torch
 torch.set_num_threads(1)
 from limbeck.data.views import PadCrop
 from limbeck.objectives import weighted_sum
-from limbeck.training import RunRecord, fit
+from limbeck.training import RunFolder, fit
 from tests.training.tiny import network, settings, stripes
 folder, pause, optimizer = sys.argv[1], float(sys.argv[2]), sys.argv[3]
 class Slow(PadCrop):
@@ -34,9 +34,9 @@ class Slow(PadCrop):
         return super().render(images, draw)
 import limbeck.training.loop as loop
 loop.augmentation = lambda spec, per_image: Slow(padding=1, flip=False)
-with RunRecord.open(folder, {"name": "tiny"}, resume=True) as record:
+with RunFolder.open(folder, {"name": "tiny"}, resume=True) as run_folder:
     changed = settings(steps=40, optimizer=optimizer, learning_rate=0.01)
-    fit(network(), stripes(40), weighted_sum({"ce": 0.1, "kd": 0.9}), settings=changed, record=record, seed=0,
+    fit(network(), stripes(40), weighted_sum({"ce": 0.1, "kd": 0.9}), settings=changed, run_folder=run_folder, seed=0,
         teacher=network(9), validation=stripes(20, seed=1))
 """
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def finish(folder: Path, optimizer: str) -> Checkpoint:
 def wait_for_step(folder: Path, step: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        steps = [entry["step"] for entry in RunRecord(folder).metrics()]
+        steps = [entry["step"] for entry in RunFolder(folder).metrics()]
         if steps and max(steps) >= step and (folder / "checkpoint.safetensors").exists():
             return
         time.sleep(0.02)
@@ -83,7 +83,7 @@ def test_killed_run_resumes_to_the_same_student(number: signal.Signals, optimize
     assert {k: v for k, v in resumed.notes.items() if k not in timing} == {
         k: v for k, v in whole.notes.items() if k not in timing
     }
-    steps = [entry["step"] for entry in RunRecord(tmp_path / "killed").metrics() if entry["kind"] == "train"]
+    steps = [entry["step"] for entry in RunFolder(tmp_path / "killed").metrics() if entry["kind"] == "train"]
     assert steps == list(range(1, 41))
     if number != signal.SIGKILL:
         assert stopped.step >= 15
@@ -92,20 +92,20 @@ def test_killed_run_resumes_to_the_same_student(number: signal.Signals, optimize
 def test_interruption_saves_the_step_at_hand(teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     whole = teach("whole")
     slow = settings(checkpoint_seconds=1000, validations=0)
-    original = RunRecord.append_metrics
+    original = RunFolder.append_metrics
 
-    def interrupt(record: RunRecord, **entry: object) -> None:
-        original(record, **entry)
+    def interrupt(run_folder: RunFolder, **entry: object) -> None:
+        original(run_folder, **entry)
         if entry["step"] == 5:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(RunRecord, "append_metrics", interrupt)
+    monkeypatch.setattr(RunFolder, "append_metrics", interrupt)
     with pytest.raises(Interrupted, match="stopped at step 6 of 12"):
         teach(settings=slow)
     monkeypatch.undo()
-    record = RunRecord(tmp_path / "run")
-    assert record.state == "interrupted"
-    assert Checkpoint.load(record.checkpoint).step == 6
+    run_folder = RunFolder(tmp_path / "run")
+    assert run_folder.state == "interrupted"
+    assert Checkpoint.load(run_folder.checkpoint).step == 6
     with pytest.raises(UserError, match=r"holds a run already \(interrupted at step 6\).*--resume"):
         teach(settings=slow)
     assert same(weights(teach(resume=True, settings=slow).student), weights(whole.student))

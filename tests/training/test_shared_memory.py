@@ -15,11 +15,11 @@ from torch import Tensor, nn
 import limbeck as lb
 from limbeck.errors import UserError
 from limbeck.models import Classifier
-from limbeck.models.foreign import load_state
 from limbeck.models.shared_memory import is_dense, keeping_shared
+from limbeck.models.weights.adapt import load_state
 from limbeck.objectives import weighted_sum
 from limbeck.recipes.run import read_run
-from limbeck.training import Interrupted, RunRecord
+from limbeck.training import Interrupted, RunFolder
 from limbeck.training.checkpoint import Checkpoint
 
 
@@ -122,14 +122,14 @@ def storages(module: nn.Module) -> list[list[str]]:
 
 
 def stopping(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    original = RunRecord.append_metrics
+    original = RunFolder.append_metrics
 
-    def interrupt(record: RunRecord, **entry: Any) -> None:
-        original(record, **entry)
+    def interrupt(run_folder: RunFolder, **entry: Any) -> None:
+        original(run_folder, **entry)
         if entry["step"] == step and entry["kind"] == "train":
             raise Interrupted("stopped")
 
-    monkeypatch.setattr(RunRecord, "append_metrics", interrupt)
+    monkeypatch.setattr(RunFolder, "append_metrics", interrupt)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
@@ -267,7 +267,7 @@ def test_what_cannot_learn_or_be_kept_is_refused_before_the_first_step(teach: Ru
     make, message = REFUSED[kind]
     with pytest.raises(UserError, match=message):
         teach(student=wrapped(make()))
-    assert not RunRecord(tmp_path / "run").metrics()
+    assert not RunFolder(tmp_path / "run").metrics()
     with pytest.raises(UserError, match=message):
         lb.distill(network(9), wrapped(make()), stripes(40), out=tmp_path / "api", validation=0, steps=2)
 

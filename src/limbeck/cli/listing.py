@@ -33,7 +33,7 @@ def list_datasets() -> None:
 
 def list_models() -> None:
     from limbeck.models.catalogue import MODELS
-    from limbeck.models.named import NAMED
+    from limbeck.models.published import NAMED
 
     rows = [
         [name, f"{entry.parameters:,}" if entry.parameters else "", entry.summary, ", ".join(entry.options)]
@@ -111,8 +111,8 @@ def list_views() -> None:
 
 
 def list_criteria() -> None:
-    from limbeck.transfer.select.catalogue import CRITERIA
-    from limbeck.transfer.select.parts import ALLOCATIONS, ORDERS, REPRESENTATIONS, SCORES
+    from limbeck.transfer.criteria import CRITERIA
+    from limbeck.transfer.parts import ALLOCATIONS, ORDERS, REPRESENTATIONS, SCORES
 
     rows = [[name, one.representation, one.score, one.allocation, one.order] for name, one in CRITERIA.items()]
     show_table("selection criteria", ["name", "representation", "score", "allocation", "order"], rows)
@@ -127,7 +127,7 @@ def list_criteria() -> None:
 
 
 def list_recipes() -> None:
-    from limbeck.recipes.composing import load_recipe
+    from limbeck.recipes.inheritance import load_recipe
     from limbeck.recipes.packaged import packaged_recipes, summary
 
     rows = [
@@ -221,7 +221,7 @@ def show_cache(kind: str | None) -> None:
     Raises:
         UserError: an unknown kind.
     """
-    from limbeck.data.caches import cache_entries, cache_folder
+    from limbeck.caching import cache_entries, cache_folder
 
     entries = cache_entries(kind)
     console.print(f"{cache_folder()}: {sum(one.bytes for one in entries) / 1e6:,.1f} MB", markup=False, soft_wrap=True)

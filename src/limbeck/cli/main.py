@@ -38,7 +38,7 @@ app = typer.Typer(
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A packaged recipe (`limbeck ls recipes`) or a YAML file.")
 ]
-Overrides = Annotated[
+PythonObjects = Annotated[
     list[str] | None,
     typer.Option("-s", "--set", metavar="KEY=VALUE", help="Change the recipe, e.g. training.epochs=5."),
 ]
@@ -102,14 +102,14 @@ def cp(
     destination: Annotated[Path | None, typer.Argument(help="File or folder; by default <recipe>.yaml here.")] = None,
 ) -> None:
     """Copy a packaged recipe to make it your own."""
-    from limbeck.recipes.composing import copy_recipe
+    from limbeck.recipes.inheritance import copy_recipe
 
     target = copy_recipe(recipe, destination)
     console.print(f"wrote {target}; edit it, then `limbeck run {target}`", markup=False)
 
 
 @verb
-def validate(recipe: RecipeName, overrides: Overrides = None) -> None:
+def validate(recipe: RecipeName, overrides: PythonObjects = None) -> None:
     """Check a recipe, show it resolved, and say what running it would do."""
     from limbeck.recipes.describe import describe, describe_choices
     from limbeck.recipes.reading import read_recipe
@@ -119,25 +119,25 @@ def validate(recipe: RecipeName, overrides: Overrides = None) -> None:
 
 
 @verb
-def run(recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False) -> None:
+def run(recipe: RecipeName, overrides: PythonObjects = None, out: Out = None, resume: Resume = False) -> None:
     """Run a recipe, whatever it is: train, distill or compare."""
     _run(recipe, overrides, out, resume=resume, verbs=("train", "distill", "compare"))
 
 
 @verb
-def train(recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False) -> None:
+def train(recipe: RecipeName, overrides: PythonObjects = None, out: Out = None, resume: Resume = False) -> None:
     """Train a network from labels, for instance a teacher."""
     _run(recipe, overrides, out, resume=resume, verbs=("train",))
 
 
 @verb
-def distill(recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False) -> None:
+def distill(recipe: RecipeName, overrides: PythonObjects = None, out: Out = None, resume: Resume = False) -> None:
     """Teach a student by a teacher."""
     _run(recipe, overrides, out, resume=resume, verbs=("distill",))
 
 
 @verb
-def compare(recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False) -> None:
+def compare(recipe: RecipeName, overrides: PythonObjects = None, out: Out = None, resume: Resume = False) -> None:
     """Compare arms, budgets and seeds with honest controls; finished runs are not repeated."""
     _run(recipe, overrides, out, resume=resume, verbs=("compare",))
 
@@ -178,8 +178,8 @@ def select(
     loading: dict[str, Any],
 ) -> None:
     """Choose the images worth teaching on, and save them as a transfer set."""
-    from limbeck.recipes.artefacts import default_folder, save_chosen_ids, save_selection
-    from limbeck.transfer.select.asked_for import criterion_of
+    from limbeck.cli.criterion_flags import criterion_of
+    from limbeck.recipes.verbs import default_folder, save_chosen_ids, save_selection
 
     parts = {
         "representation": representation,
@@ -228,8 +228,8 @@ def score(
     loading: dict[str, Any],
 ) -> None:
     """Score images once into a table, from which `select --from-scores` chooses as often as you like."""
-    from limbeck.recipes.artefacts import save_scores
-    from limbeck.transfer.select.asked_for import criteria_of
+    from limbeck.cli.criterion_flags import criteria_of
+    from limbeck.recipes.verbs import save_scores
 
     wanted = criteria_of(criteria or ["entropy"], options or [])
     with _telling_how_to_resume(out, "the same command"), showing_progress() as progress:
@@ -261,7 +261,7 @@ def evaluate(
     loading: dict[str, Any],
 ) -> None:
     """Judge a network on labelled images."""
-    from limbeck.recipes.artefacts import evaluate_saved
+    from limbeck.recipes.verbs import evaluate_saved
 
     show_evaluation(
         evaluate_saved(
@@ -335,7 +335,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Where the page of several selections goes, a new file.")] = None,
 ) -> None:
     """Write the report of a run, a comparison, a probe or a selection anew; or one of what several selections share."""
-    from limbeck.recipes.artefacts import write_reports
+    from limbeck.recipes.verbs import write_reports
 
     console.print(f"wrote {write_reports(folders, out)}", markup=False, soft_wrap=True)
 
@@ -360,7 +360,7 @@ def cache_rm(
     everything: Annotated[bool, typer.Option("--all", help="Everything, or everything of --kind.")] = False,
 ) -> None:
     """Delete parts of the cache; limbeck makes again what it needs."""
-    from limbeck.data.caches import cache_entries, matching_entries, remove_entries
+    from limbeck.caching import cache_entries, matching_entries, remove_entries
 
     if bool(keys) == everything:
         raise UserError("give the KEYS to delete, or --all; `limbeck cache ls` lists them.")
@@ -398,7 +398,7 @@ def _run(
             failed = any(row["state"] != "finished" for row in results["runs"])
             show = partial(show_comparison, results)
         else:
-            from limbeck.recipes.artefacts import run_and_report
+            from limbeck.recipes.verbs import run_and_report
 
             result = run_and_report(recipe, folder, resume=resume, progress=progress)
             if result is None:

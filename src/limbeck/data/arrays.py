@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from limbeck.data.cells import ArrayCells
-from limbeck.data.decode import to_uint8
+from limbeck.data.encoded.cells import ArrayCells
+from limbeck.data.encoded.decode import to_uint8
+from limbeck.data.encoded.encoded_set import Source
 from limbeck.data.labels import LabelColumn, encode_labels, label_array
 from limbeck.data.local import SPLIT_ALIASES, canonical_split
 from limbeck.data.pixel_range import Largest
-from limbeck.data.source import Source
 from limbeck.errors import UserError
 
 _IMAGES = ("images", "image", "x", "X", "data", "pixels")

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from limbeck.data.cells import ArrayCells
-from limbeck.data.source import Source
+from limbeck.data.encoded.cells import ArrayCells
+from limbeck.data.encoded.encoded_set import Source
 
 _TEST_IMAGES = 360
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from limbeck.data.cells import FileCells
 from limbeck.data.class_names import check_class_names, composed
+from limbeck.data.encoded.cells import FileCells
+from limbeck.data.encoded.encoded_set import Source
 from limbeck.data.layout import innermost, inside, listing, names, split_below, split_folders
 from limbeck.data.local import choose_split
-from limbeck.data.source import Source
 from limbeck.data.splits import hinted_splits
 from limbeck.data.visible import IMAGE_SUFFIXES, files_in, images_below, images_in, links_to_nothing, subfolders
 from limbeck.errors import UserError

@@ -8,14 +8,14 @@ from limbeck.data.arrays import npz_source
 from limbeck.data.catalogue import DATASETS, LIST_HINT, DatasetInfo, find, find_split, in_catalogue
 from limbeck.data.class_names import printable
 from limbeck.data.digits import digits_source
+from limbeck.data.encoded.build import Wanted, image_set
+from limbeck.data.encoded.encoded_set import Source
 from limbeck.data.folders import folder_source
 from limbeck.data.hub import open_hub
 from limbeck.data.image_set import ImageSet
 from limbeck.data.local import ROOT_VARIABLE, choose_split, files_of_other_splits, find_in_root, local_root
-from limbeck.data.materialise import Wanted, image_set
 from limbeck.data.pixel_range import checked_scale
 from limbeck.data.place import hub_id, is_path, other_reading
-from limbeck.data.source import Source
 from limbeck.data.splits import stated_splits
 from limbeck.data.table_files import SUFFIX, splits_by_file
 from limbeck.data.tables import Table, open_parquet, table_source

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck.data.cells import Cells
-from limbeck.data.decode import Target
-from limbeck.data.decoding import decode_many
+from limbeck.data.encoded.cells import Cells
+from limbeck.data.encoded.decode import Target
+from limbeck.data.encoded.decode_many import decode_many
 
 DIGEST_BYTES = 16
 

@@ -10,11 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from limbeck.data.cache import cache_key
-from limbeck.data.caches import cache_folder
-from limbeck.data.cells import ColumnCells, file_stamps, image_type
+from limbeck.caching import cache_folder, cache_key
+from limbeck.data.encoded.cells import ColumnCells, file_stamps, image_type
+from limbeck.data.encoded.encoded_set import Source
 from limbeck.data.labels import LabelColumn, encode_labels
-from limbeck.data.source import Source
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
 

@@ -16,10 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from limbeck.data.card import dataset_card, features
+from limbeck.data.encoded.build import Wanted, image_set
+from limbeck.data.encoded.encoded_set import Source
 from limbeck.data.image_set import ImageSet
-from limbeck.data.materialise import Wanted, image_set
 from limbeck.data.soft_targets import Kind, SoftTargets
-from limbeck.data.source import Source
 from limbeck.data.tables import Table, open_parquet, table_source
 from limbeck.errors import UserError
 from limbeck.files import atomic_folder

@@ -11,7 +11,7 @@ from limbeck.lazy import lazy_exports
 if TYPE_CHECKING:
     from limbeck.evaluation.energy import EnergyMeter
     from limbeck.evaluation.evaluation import Evaluation, evaluate, judge
-    from limbeck.evaluation.footprints import footprint
+    from limbeck.evaluation.model_size import footprint
     from limbeck.evaluation.prediction import evaluating, predict
     from limbeck.evaluation.probing import Probe, probe
     from limbeck.evaluation.statistics import mean_interval, paired_difference, standard_deviation
@@ -39,7 +39,7 @@ __getattr__ = lazy_exports(
         "Probe": "limbeck.evaluation.probing",
         "evaluate": "limbeck.evaluation.evaluation",
         "evaluating": "limbeck.evaluation.prediction",
-        "footprint": "limbeck.evaluation.footprints",
+        "footprint": "limbeck.evaluation.model_size",
         "judge": "limbeck.evaluation.evaluation",
         "mean_interval": "limbeck.evaluation.statistics",
         "paired_difference": "limbeck.evaluation.statistics",

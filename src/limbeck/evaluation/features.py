@@ -12,8 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional
 
-from limbeck.data.cache import cache_key
-from limbeck.data.caches import cache_folder
+from limbeck.caching import cache_folder, cache_key
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import Precision, check_pass, device_of, evaluating
 from limbeck.files import atomic_path

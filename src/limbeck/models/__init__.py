@@ -6,9 +6,9 @@ from limbeck.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from limbeck.models.classifier import Classifier
-    from limbeck.models.foreign import load_state
     from limbeck.models.taps import Outputs, Taps
-    from limbeck.models.weights import load, save
+    from limbeck.models.weights.adapt import load_state
+    from limbeck.models.weights.folder import load, save
     from limbeck.models.zoo import create, untrained, wrap
 
 __all__ = ["Classifier", "Outputs", "Taps", "create", "load", "load_state", "save", "untrained", "wrap"]
@@ -20,9 +20,9 @@ __getattr__ = lazy_exports(
         "Outputs": "limbeck.models.taps",
         "Taps": "limbeck.models.taps",
         "create": "limbeck.models.zoo",
-        "load": "limbeck.models.weights",
-        "load_state": "limbeck.models.foreign",
-        "save": "limbeck.models.weights",
+        "load": "limbeck.models.weights.folder",
+        "load_state": "limbeck.models.weights.adapt",
+        "save": "limbeck.models.weights.folder",
         "untrained": "limbeck.models.zoo",
         "wrap": "limbeck.models.zoo",
     },

@@ -11,11 +11,12 @@ from accelerate.state import PartialState
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import judge
-from limbeck.evaluation.footprints import footprint
+from limbeck.evaluation.model_size import footprint
 from limbeck.objectives.sums import weighted_sum
-from limbeck.recipes.inputs import check_inputs, inputs_of
+from limbeck.progress import Progress, Silent
+from limbeck.recipes.fingerprints import check_fingerprints, fingerprints_of
+from limbeck.recipes.inputs import Inputs, PythonObjects, build_student
 from limbeck.recipes.matching import match_student
-from limbeck.recipes.materials import Given, Materials, build_student
 from limbeck.recipes.plan import Cell, plan
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.results import UNLABELLED, collect
@@ -24,8 +25,7 @@ from limbeck.recipes.schema import Recipe
 from limbeck.report import write_comparison_report
 from limbeck.training.checks import check_parts
 from limbeck.training.launcher import check_launcher
-from limbeck.training.progress import Progress, Silent
-from limbeck.training.record import Difference, RunRecord, as_begun
+from limbeck.training.run_folder import Difference, RunFolder, as_begun
 
 
 def compare(
@@ -33,7 +33,7 @@ def compare(
     folder: str | Path,
     *,
     resume: bool = False,
-    given: Given | None = None,
+    objects: PythonObjects | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Runs a comparison in `folder` and writes results and report; returns the results (see `collect`).
@@ -46,7 +46,7 @@ def compare(
         recipe: with `compare`.
         folder: made if need be, never overwritten.
         resume: go on with the comparison in `folder`.
-        given: objects in place of what the recipe names.
+        objects: those handed over in Python, in place of what the recipe names.
         progress: who watches.
 
     Raises:
@@ -59,36 +59,38 @@ def compare(
     check_launcher(*(one for cell in cells for one in trainings(cell.recipe)), cpu=recipe.device == "cpu")
     if resume:
         _check_unchanged(cells, Path(folder))
-    with RunRecord.open(folder, described, resume=resume, may_change=("compare", "summary"), renew=renewed) as record:
-        materials = gather(recipe, record.folder, progress, given)
-        begun = (record.folder / "networks.json").exists()
-        check_inputs(record, inputs_of(recipe, materials), progress, begun=begun)
-        labelled = materials.train.labels is not None
+    with RunFolder.open(
+        folder, described, resume=resume, may_change=("compare", "summary"), renew=renewed
+    ) as run_folder:
+        inputs = gather(recipe, run_folder.path, progress, objects)
+        begun = (run_folder.path / "networks.json").exists()
+        check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=begun)
+        labelled = inputs.train.labels is not None
         if not labelled:
             progress.say(UNLABELLED)
-        _check(recipe, materials)
-        _describe(recipe, record, materials)
-        cells = plan(recipe, len(materials.train), _filled_classes(materials.train), labelled=labelled)
-        _run_all(cells, record, materials, progress)
-        results = collect(record.folder, recipe)
-        record.write("results.json", results)
+        _check(recipe, inputs)
+        _describe(recipe, run_folder, inputs)
+        cells = plan(recipe, len(inputs.train), _filled_classes(inputs.train), labelled=labelled)
+        _run_all(cells, run_folder, inputs, progress)
+        results = collect(run_folder.path, recipe)
+        run_folder.write("results.json", results)
         progress.say("writing the report")
-        write_comparison_report(record.folder)
-        record.set_state("finished")
+        write_comparison_report(run_folder.path)
+        run_folder.set_state("finished")
     return results
 
 
-def _run_all(cells: Sequence[Cell], record: RunRecord, materials: Materials, progress: Progress) -> None:
-    pending = [cell for cell in cells if not RunRecord(record.folder / cell.folder).finished]
+def _run_all(cells: Sequence[Cell], run_folder: RunFolder, inputs: Inputs, progress: Progress) -> None:
+    pending = [cell for cell in cells if not RunFolder(run_folder.path / cell.folder).finished]
     done = len(cells) - len(pending)
     progress.begin("comparison", len(cells), done)
     for number, cell in enumerate(pending):
         name = f"{cell.group}, seed {cell.recipe.seed}"
         progress.update(done + number, name)
         try:
-            _make_room(cell, RunRecord(record.folder / cell.folder))
-            folder = record.folder / cell.folder
-            result = run(cell.recipe, folder, resume=True, materials=materials, progress=progress, inside=False)
+            _make_room(cell, RunFolder(run_folder.path / cell.folder))
+            folder = run_folder.path / cell.folder
+            result = run(cell.recipe, folder, resume=True, inputs=inputs, progress=progress, inside=False)
         except Exception as error:  # whatever broke this arm, the others go on; its folder keeps the traceback
             progress.say(f"{name} failed: {error}")
         else:
@@ -97,14 +99,14 @@ def _run_all(cells: Sequence[Cell], record: RunRecord, materials: Materials, pro
     progress.update(len(cells))
     progress.end()
     for cell in cells:
-        _keep_gallery(cell, record)
+        _keep_gallery(cell, run_folder)
 
 
 def _check_unchanged(cells: Sequence[Cell], folder: Path) -> None:
     """A comparison may grow, but what it holds already was made by these very recipes; failed runs may be mended."""
     wrong, differences = [], {}
     for cell in cells:
-        changed = _changed(cell, RunRecord(folder / cell.folder), but="failed")
+        changed = _changed(cell, RunFolder(folder / cell.folder), but="failed")
         differences |= {one.path: one for one in changed}
         if changed:
             wrong.append(f"{cell.folder} differs in {'; '.join(map(str, changed[:3]))}")
@@ -116,49 +118,49 @@ def _check_unchanged(cells: Sequence[Cell], folder: Path) -> None:
         )
 
 
-def _changed(cell: Cell, record: RunRecord, *, but: str = "") -> list[Difference]:
+def _changed(cell: Cell, run_folder: RunFolder, *, but: str = "") -> list[Difference]:
     """Where a cell's recipe differs from the one in its folder, which is not looked at in the state `but`."""
-    if not record.begun or record.state == but:
+    if not run_folder.begun or run_folder.state == but:
         return []
-    return record.differences(cell.recipe.model_dump(mode="json", exclude={"compare"}), renewed)
+    return run_folder.differences(cell.recipe.model_dump(mode="json", exclude={"compare"}), renewed)
 
 
-def _make_room(cell: Cell, record: RunRecord) -> None:
+def _make_room(cell: Cell, run_folder: RunFolder) -> None:
     """Puts a failed run aside whose recipe was mended since."""
-    if record.state == "failed" and _changed(cell, record):
+    if run_folder.state == "failed" and _changed(cell, run_folder):
         numbers = itertools.count(1)
-        names = (record.folder.with_name(f"{record.folder.name}-failed-{number}") for number in numbers)
-        record.folder.rename(next(name for name in names if not name.exists()))
+        names = (run_folder.path.with_name(f"{run_folder.path.name}-failed-{number}") for number in numbers)
+        run_folder.path.rename(next(name for name in names if not name.exists()))
 
 
-def _check(recipe: Recipe, materials: Materials) -> None:
+def _check(recipe: Recipe, inputs: Inputs) -> None:
     """Everything about the recipe without its arms that does not fit together, before the first run."""
-    student = build_student(recipe.student, materials, seed=recipe.seed)
-    materials = match_student(materials, student)
+    student = build_student(recipe.student, inputs, seed=recipe.seed)
+    inputs = match_student(inputs, student)
     check_parts(
         student,
-        materials.train,
-        weighted_sum(recipe.resolved_objective(labelled=materials.train.labels is not None)),
+        inputs.train,
+        weighted_sum(recipe.resolved_objective(labelled=inputs.train.labels is not None)),
         recipe.training,
-        materials.teacher,
+        inputs.teacher,
         None,
-        materials.validation,
+        inputs.validation,
     )
 
 
-def _describe(recipe: Recipe, record: RunRecord, materials: Materials) -> None:
+def _describe(recipe: Recipe, run_folder: RunFolder, inputs: Inputs) -> None:
     """Teacher and student, as the results quote them; measured once."""
-    if record.read("networks.json") is not None:
+    if run_folder.read("networks.json") is not None:
         return
-    teacher, test, logits = materials.teacher, materials.test, materials.teacher_test_logits
+    teacher, test, logits = inputs.teacher, inputs.test, inputs.teacher_test_logits
     assert teacher is not None
     assert test is not None
     assert test.labels is not None
     assert logits is not None
-    student = build_student(recipe.student, materials, seed=0)
-    shape = materials.train.shape
+    student = build_student(recipe.student, inputs, seed=0)
+    shape = inputs.train.shape
     measured = {"latency": recipe.latency, "device": PartialState(cpu=recipe.device == "cpu").device}  # as runs do
-    record.write(
+    run_folder.write(
         "networks.json",
         {
             "teacher": {
@@ -167,10 +169,10 @@ def _describe(recipe: Recipe, record: RunRecord, materials: Materials) -> None:
                 "footprint": footprint(teacher, shape, **measured),
             },
             "student": {"name": student.name, "footprint": footprint(student, shape, **measured)},
-            "labelled": materials.train.labels is not None,
-            "train_images": len(materials.train),
-            "train_classes": _filled_classes(materials.train),
-            "validation_images": 0 if materials.validation is None else len(materials.validation),
+            "labelled": inputs.train.labels is not None,
+            "train_images": len(inputs.train),
+            "train_classes": _filled_classes(inputs.train),
+            "validation_images": 0 if inputs.validation is None else len(inputs.validation),
             "test_images": len(test),
         },
     )
@@ -181,10 +183,10 @@ def _filled_classes(images: ImageSet) -> int:
     return images.num_classes if images.labels is None else int(images.class_counts().count_nonzero())
 
 
-def _keep_gallery(cell: Cell, record: RunRecord) -> None:
+def _keep_gallery(cell: Cell, run_folder: RunFolder) -> None:
     """What an arm chose, as its first seed shows it."""
-    made = record.folder / cell.folder / "gallery.safetensors"
-    kept = record.folder / "galleries" / f"{cell.group}.safetensors"
+    made = run_folder.path / cell.folder / "gallery.safetensors"
+    kept = run_folder.path / "galleries" / f"{cell.group}.safetensors"
     if made.exists() and not kept.exists():
         kept.parent.mkdir(exist_ok=True)
         shutil.copyfile(made, kept)

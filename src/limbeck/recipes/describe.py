@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from limbeck.recipes.composing import load_recipe, made_by
+from limbeck.recipes.inheritance import load_recipe, made_by
 from limbeck.recipes.packaged import find_recipe
 from limbeck.recipes.plan import plan
 from limbeck.recipes.published import published

@@ -1,120 +1,211 @@
-"""What the names of a recipe stood for when its run began, so that a resume goes on with the same or not at all."""
+"""What a run works with: images, teacher, a fresh student; loaded once, shared by all runs of a comparison."""
 
-import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
+from limbeck.data.catalogue import in_catalogue
 from limbeck.data.image_set import ImageSet
+from limbeck.data.loading import load as load_images
 from limbeck.data.soft_targets import SoftTargets
+from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
 from limbeck.errors import UserError
+from limbeck.evaluation.prediction import predict
+from limbeck.models.catalogue import entry
 from limbeck.models.classifier import Classifier
-from limbeck.models.fingerprint import fingerprint
-from limbeck.recipes.materials import Materials, load_weights
-from limbeck.recipes.schema import Recipe
-from limbeck.training.environment import describe_environment
-from limbeck.training.progress import Progress
-from limbeck.training.record import INPUTS_FILE, RunRecord
-
-Inputs = dict[str, dict[str, Any] | None]
-
-_WHAT = {
-    "teacher": "the teacher",
-    "student": "the student's first weights",
-    "train": "the training images",
-    "soft_labels": "the soft labels",
-    "validation": "the validation images",
-    "test": "the test images",
-    "transfer_set": "the images chosen by `select`",
-}
+from limbeck.models.readiness import check_ready
+from limbeck.models.shared_memory import private_copy
+from limbeck.models.weights.folder import load as load_model
+from limbeck.models.zoo import create
+from limbeck.recipes.fields import FROM_PYTHON
+from limbeck.recipes.inheritance import made_by
+from limbeck.recipes.schema import VALIDATION_SHARE, NetworkSettings, Recipe, Source, StudentSettings
 
 
-def inputs_of(recipe: Recipe, materials: Materials) -> Inputs:
-    """Name, size and fingerprint of teacher, student and images; each image is read once, if it was not before."""
-    teacher = materials.teacher if recipe.teacher is not None else None
-    starts = load_weights(recipe.student) if recipe.student.weights is not None else None
-    return {
-        "teacher": _network(teacher),
-        "student": _network(starts),
-        "train": describe_images(materials.train),
-        "soft_labels": _soft_labels(materials.soft_labels),
-        "validation": describe_images(materials.validation),
-        "test": describe_images(materials.test),
-    }
+@dataclass(frozen=True)
+class PythonObjects:
+    """Objects that were handed over in Python, each in place of what the recipe names.
+
+    Attributes:
+        train, test: images, before the validation images are held out.
+        validation: images of their own, in place of a data set that the recipe names.
+        teacher: with its weights.
+        soft_labels: of `train`.
+        make_student: seed -> a fresh student.
+    """
+
+    train: ImageSet | None = None
+    test: ImageSet | None = None
+    teacher: Classifier | None = None
+    soft_labels: SoftTargets | None = None
+    make_student: Callable[[int], Classifier] | None = None
+    validation: ImageSet | None = None
 
 
-def describe_images(images: ImageSet | None) -> dict[str, Any] | None:
-    """What tells a set from others of its name; for those that differ, words to say so."""
-    if images is None:
-        return None
-    classes = list(images.classes) if images.labels is not None else []
-    return {"name": images.name, "images": len(images), "classes": classes, "fingerprint": images.fingerprint}
+@dataclass(frozen=True)
+class Inputs:
+    """Images and teacher of a recipe.
+
+    Attributes:
+        train: what transfer sets are made of; the validation images are out of it already.
+        validation: held out of the training images or of their own, or None.
+        test: judged on at the end, or None.
+        teacher: or None.
+        soft_labels: of `train`, where a transfer set brought them.
+        make_student: seed -> a fresh student, where Python gives one instead of a recipe's name.
+        answers: what selections asked the teacher about `train`, for those to come.
+    """
+
+    train: ImageSet
+    validation: ImageSet | None
+    test: ImageSet | None
+    teacher: Classifier | None = None
+    soft_labels: SoftTargets | None = None
+    make_student: Callable[[int], Classifier] | None = None
+    answers: dict[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def teacher_test_logits(self) -> Tensor | None:
+        """The teacher's float32 answers to the test images, asked once for all runs."""
+        if self.teacher is None or self.test is None:
+            return None
+        return predict(self.teacher, self.test)
 
 
-def check_inputs(record: RunRecord, inputs: Inputs, progress: Progress, *, begun: bool) -> None:
-    """Writes `inputs` into the folder of `record` where they are not known there, and compares those that are.
-
-    Args:
-        record: open, and one that writes.
-        inputs: any of them.
-        progress: told where nothing is known of a run that has begun, as an earlier version left it.
-        begun: whether the folder holds more than intentions.
+def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
+    """The images that a recipe names, or those given, with the validation images held out.
 
     Raises:
-        UserError: something else stands behind the same names now.
+        UserError: see `limbeck.load`; a split that cannot be held out; test images without labels.
     """
-    known = record.read(INPUTS_FILE)
-    if known is None and begun:
-        progress.say(
-            f"{str(record.folder)!r} was begun by an earlier version, which did not write down what the recipe's names "
-            "stood for; going on with what they stand for now"
-        )
-    before = known or {}
-    changed = [_difference(name, before[name], now) for name, now in inputs.items() if name in before]
-    changed = [line for line in changed if line]
-    if changed:
-        versions = _other_versions(record)
+    train, soft_labels = objects.train, objects.soft_labels
+    if train is None:
+        train, soft_labels = load_taught(recipe.data.train)
+    test = objects.test
+    if test is None and recipe.data.test is not None:
+        test = _load(recipe.data.test, "test")
+    if test is not None and test.labels is None:
         raise UserError(
-            f"what the recipe names is not what the run in {str(record.folder)!r} was begun with: "
-            f"{'; '.join(changed)}.{versions} Bring back what it was begun with, or choose another --out."
+            f"`data.test` must be labelled to judge on, got {test.name!r} without labels; choose others, "
+            "or another `split`."
         )
-    record.write(INPUTS_FILE, before | inputs)
+    held_out = recipe.data.validation
+    if isinstance(held_out, Source):
+        validation = objects.validation if objects.validation is not None else _load(held_out, "validation")
+        return Inputs(train, validation, test, soft_labels=soft_labels, make_student=objects.make_student)
+    if held_out is None:
+        whole = train.labels is None or is_transfer_set(recipe.data.train)
+        held_out = 0 if whole else VALIDATION_SHARE
+    pool, validation = train, None
+    if held_out:
+        pool, validation = train.split(held_out, seed=recipe.data.split_seed)
+        soft_labels = None if soft_labels is None else soft_labels.rows(train.positions(pool.ids))
+    return Inputs(pool, validation, test, soft_labels=soft_labels, make_student=objects.make_student)
 
 
-def _network(network: Classifier | None) -> dict[str, Any] | None:
-    return None if network is None else {"name": network.name, "fingerprint": fingerprint(network)}
+def is_transfer_set(source: Source) -> bool:
+    """Whether it is the folder of one; what the catalogue names is none, even where a folder is called so."""
+    return not in_catalogue(source.name) and (Path(source.name).expanduser() / CONFIG_NAME).is_file()
 
 
-def _soft_labels(soft_labels: SoftTargets | None) -> dict[str, Any] | None:
-    if soft_labels is None:
-        return None
-    values = soft_labels.values.detach().cpu().contiguous()
-    what = repr((values.dtype, tuple(values.shape), soft_labels.kind, soft_labels.temperature))
-    digest = hashlib.blake2b(what.encode(), digest_size=16)
-    digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return {"shape": list(values.shape), "fingerprint": digest.hexdigest()}
+def load_taught(source: Source) -> tuple[ImageSet, SoftTargets | None]:
+    """Images to teach on, and their soft labels where `source` is the folder of a transfer set that has some."""
+    if not is_transfer_set(source):
+        return _load(source, "train"), None
+    changes = source.model_dump(exclude={"name", "split", "in_memory"}, exclude_defaults=True)
+    found = TransferSet.load(Path(source.name).expanduser())
+    if not changes:
+        return found.images, found.soft_targets
+    if found.soft_labels is not None:
+        raise UserError(
+            f"`data.train` is the transfer set {source.name!r}, whose soft labels are of its images as they are; drop "
+            f"{', '.join(f'`{key}`' for key in changes)}."
+        )
+    return _load(source, "train"), None
 
 
-def _difference(name: str, before: dict[str, Any] | None, now: dict[str, Any] | None) -> str:
-    """In words, or nothing; the name alone may differ, as it does where a folder was moved."""
-    kept = [None if one is None else {key: one[key] for key in one if key != "name"} for one in (before, now)]
-    return "" if kept[0] == kept[1] else f"{_WHAT[name]} ({_words(before)} then, {_words(now)} now)"
+def build_student(settings: StudentSettings, inputs: Inputs, *, seed: int) -> Classifier:
+    """A student for the classes, channels and, where it is built for one, size of the images.
+
+    Fresh from the seed, or from weights, which bring their own.
+    """
+    if settings.weights is not None:
+        return load_weights(settings)
+    assert settings.model is not None
+    if settings.model.startswith(FROM_PYTHON):
+        return _made_in_python(settings.model, inputs.make_student, seed)
+    images = inputs.train
+    count = settings.num_classes or (len(settings.classes) if settings.classes else images.num_classes)
+    built_for_one_size = entry(settings.model).input_size is not None
+    return create(
+        settings.model,
+        num_classes=count,
+        seed=seed,
+        channels=settings.channels or images.shape[0],
+        input_size=settings.input_size or (images.shape[1:] if built_for_one_size else None),
+        classes=settings.classes or (images.classes if count == images.num_classes else ()),
+        **_given(settings, "mean", "std"),
+        **settings.options,
+    )
 
 
-def _words(described: dict[str, Any] | None) -> str:
-    if described is None:
-        return "none"
-    name = [str(described["name"])] if "name" in described else []
-    size = [f"{described['images']:,} images of {len(described['classes'])} classes"] if "images" in described else []
-    return ", ".join([*name, *size, f"fingerprint {described['fingerprint'][:12]}"])
+def load_weights(settings: NetworkSettings) -> Classifier:
+    """A network with weights by name, folder or file."""
+    source = settings.weights or settings.model  # of timm, a model brings its weights
+    assert source is not None
+    if source.startswith(FROM_PYTHON):
+        raise UserError(f"the network {source!r} was handed over in Python; hand it over again to resume there.")
+    return load_model(
+        network_folder(source),
+        **_given(settings, "model", "weights_key", "num_classes", "input_size", "channels", "mean", "std", "classes"),
+        **settings.options,
+    )
 
 
-def _other_versions(record: RunRecord) -> str:
-    """Libraries that decode, embed or cluster may have changed what is otherwise the same."""
-    before, now = (one.get("packages", {}) for one in (record.read("environment.json", {}), describe_environment()))
-    other = [
-        f"{name} {before[name]} then, {version} now"
-        for name, version in now.items()
-        if name in before and before[name] != version
-    ]
-    return f" Versions differ, too: {'; '.join(other)}." if other else ""
+def network_folder(where: str | Path) -> str | Path:
+    """The student in a run folder; whatever else names a network stays as it is.
+
+    Raises:
+        UserError: a comparison, which holds many networks, or a run that has not finished.
+    """
+    folder = Path(where)
+    if not folder.exists() and (command := made_by(folder)):
+        raise UserError(f"there is no run in {str(where)!r} yet; `{command}` makes it, or name another run folder.")
+    if not (folder / "recipe.yaml").exists():
+        return where
+    student = folder / "student"
+    if student.is_dir():
+        return student
+    runs = sorted(str(one.parent) for one in folder.glob("runs/*/*/student"))
+    if runs:
+        raise UserError(f"{str(where)!r} is a comparison of many networks; name one of its runs, as {runs[0]!r}.")
+    raise UserError(f"the run in {str(where)!r} has no student yet; finish it with --resume.")
+
+
+def _made_in_python(name: str, make: Callable[[int], Classifier] | None, seed: int) -> Classifier:
+    if make is None:
+        raise UserError(f"the student {name!r} was handed over in Python; hand it over again to resume there.")
+    student = make(seed)
+    if not isinstance(student, Classifier):
+        raise UserError(
+            f"`student` must make a Classifier out of a seed, got a {type(student).__name__}; `lb.wrap` makes one."
+        )
+    check_ready(student, "student")
+    # A function may give one network again and again, or parts of the teacher; neither may be taught itself.
+    return private_copy(student, "student")
+
+
+def _given(settings: NetworkSettings, *names: str) -> dict[str, Any]:
+    """Those of the settings that the recipe gives."""
+    return {name: value for name in names if (value := getattr(settings, name)) is not None}
+
+
+def _load(source: Source, split: str) -> ImageSet:
+    if source.name.startswith(FROM_PYTHON):
+        raise UserError(f"the images {source.name!r} were handed over in Python; hand them over again to resume there.")
+    options = source.model_dump(exclude={"name", "split"}, exclude_none=True)
+    return load_images(source.name, source.split or split, **options)

@@ -10,11 +10,11 @@ from limbeck.data.classes import Classes, class_places, classes_of, joint_names,
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
-from limbeck.models.reordered import reordered
-from limbeck.recipes.materials import Materials
+from limbeck.models.weights.reordered import reordered
+from limbeck.recipes.inputs import Inputs
 
 
-def match_images(materials: Materials, teacher: Classifier | None) -> Materials:
+def match_images(inputs: Inputs, teacher: Classifier | None) -> Inputs:
     """The images with their classes numbered as the teacher does, or else as the training images do.
 
     Unlabelled training images take over the teacher's classes, and a teacher without names for its classes goes by
@@ -23,8 +23,8 @@ def match_images(materials: Materials, teacher: Classifier | None) -> Materials:
     Raises:
         UserError: training or test images of other classes; nothing tells the classes of unlabelled images.
     """
-    train, test, validation = materials.train, materials.test, materials.validation
-    known = _known(materials, teacher)
+    train, test, validation = inputs.train, inputs.test, inputs.validation
+    known = _known(inputs, teacher)
     pool = _match_training(train, known, teacher)
     # A teacher without names calls its classes as the training images do.
     names_of_images = train.labels is not None and known.numbers is not None
@@ -39,56 +39,56 @@ def match_images(materials: Materials, teacher: Classifier | None) -> Materials:
         else:
             there = Classes(whose, known.count, pool.classes)
             validation = _match_labelled(validation, there, "`data.validation`", train, teacher)
-    return replace(materials, train=pool, test=test, validation=validation)
+    return replace(inputs, train=pool, test=test, validation=validation)
 
 
-def match_student(materials: Materials, student: Classifier) -> Materials:
+def match_student(inputs: Inputs, student: Classifier) -> Inputs:
     """The same with classes numbered as the student does; one that has no names for its classes is given them.
 
     Raises:
         UserError: the student knows others; the teacher's cannot be put in its order.
     """
-    train = materials.train
+    train = inputs.train
     known = classes_of(student, f"the student {student.name}")
     if known.numbers == tuple(range(train.num_classes)):
         student.classes = train.classes
     if student.classes == train.classes or (known.count != train.num_classes and known.numbers is not None):
-        return materials  # other counts are told apart before training
+        return inputs  # other counts are told apart before training
     places, assumed = class_places(classes_of(train, f"the images ({train.name})"), known)
     if assumed:
         warnings.warn(assumed, stacklevel=3)
     names = joint_names(classes_of(train), known, places)
-    return _placed(materials, places, names)
+    return _placed(inputs, places, names)
 
 
-def _placed(materials: Materials, places: Sequence[int], names: tuple[str, ...]) -> Materials:
+def _placed(inputs: Inputs, places: Sequence[int], names: tuple[str, ...]) -> Inputs:
     """Images, soft labels and teacher with class i at `places[i]` among `names`."""
-    teacher, soft_labels = materials.teacher, materials.soft_labels
+    teacher, soft_labels = inputs.teacher, inputs.soft_labels
     complete = len(places) == len(names)
     if soft_labels is not None and not complete:
         raise UserError(
-            f"the soft labels of {materials.train.name!r} are of {len(places)} classes, and the student knows "
+            f"the soft labels of {inputs.train.name!r} are of {len(places)} classes, and the student knows "
             f"{len(names)}; teach one that knows these alone."
         )
     if teacher is not None and complete:
-        teacher = reordered(teacher, places, names, materials.train.gather(torch.zeros(1, dtype=torch.int64)))
+        teacher = reordered(teacher, places, names, inputs.train.gather(torch.zeros(1, dtype=torch.int64)))
 
     def moved(images: ImageSet | None) -> ImageSet | None:
         return None if images is None else place_labels(images, places, names)
 
     return replace(
-        materials,
-        train=place_labels(materials.train, places, names),
-        validation=moved(materials.validation),
-        test=moved(materials.test),
+        inputs,
+        train=place_labels(inputs.train, places, names),
+        validation=moved(inputs.validation),
+        test=moved(inputs.test),
         soft_labels=None if soft_labels is None else soft_labels.placed(places),
         teacher=teacher,
         answers={},
     )
 
 
-def _known(materials: Materials, teacher: Classifier | None) -> Classes:
-    train, soft_labels = materials.train, materials.soft_labels
+def _known(inputs: Inputs, teacher: Classifier | None) -> Classes:
+    train, soft_labels = inputs.train, inputs.soft_labels
     if teacher is not None:
         return classes_of(teacher, f"the teacher {teacher.name}")
     if train.labels is not None:

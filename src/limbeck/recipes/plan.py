@@ -5,12 +5,12 @@ from typing import Any
 
 from limbeck.data.catalogue import DATASETS
 from limbeck.errors import UserError
-from limbeck.recipes.composing import laid_over
+from limbeck.recipes.inheritance import merge
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.schema import VALIDATION_SHARE, Arm, CompareSettings, Recipe, Source
-from limbeck.transfer.select.budget import Budget, parse_budget
-from limbeck.transfer.select.catalogue import CONTROLS as RANDOM_CONTROLS
-from limbeck.transfer.select.catalogue import find_criterion
+from limbeck.transfer.budget import Budget, parse_budget
+from limbeck.transfer.criteria import CONTROLS as RANDOM_CONTROLS
+from limbeck.transfer.criteria import find_criterion
 
 FULL_LABEL = "all"
 
@@ -106,7 +106,7 @@ def _cells(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget]
         **base,
         "teacher": None,
         "objective": {"cross_entropy": 1.0},
-        "training": laid_over(base["training"], compare.without_teacher),
+        "training": merge(base["training"], compare.without_teacher),
     }
     for budget in budgets or [None]:
         cells += [_cell(name, budget, _changed(base, arm, budget), control=False) for name, arm in compare.arms.items()]
@@ -139,7 +139,7 @@ def _changed(base: dict[str, Any], arm: Arm, budget: Budget | None) -> dict[str,
         content["objective"] = arm.objective
     if arm.student is not None:
         content["student"] = arm.student.model_dump(mode="json", exclude_none=True)
-    content["training"] = laid_over(base["training"], arm.training)
+    content["training"] = merge(base["training"], arm.training)
     return content
 
 

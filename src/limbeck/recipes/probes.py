@@ -11,19 +11,19 @@ from typing import Any
 import yaml
 
 from limbeck.data.classes import classes_of, few, match_classes
+from limbeck.data.encoded.build import SizesDiffer
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load as load_images
-from limbeck.data.materialise import SizesDiffer
+from limbeck.environment import describe_environment
 from limbeck.errors import UserError
 from limbeck.evaluation.probing import Probe, probe
 from limbeck.files import atomic_folder
 from limbeck.models.classifier import Classifier
-from limbeck.models.weights import load as load_model
+from limbeck.models.weights.folder import load as load_model
 from limbeck.models.zoo import untrained
-from limbeck.recipes.materials import network_folder
+from limbeck.progress import Progress, Silent
+from limbeck.recipes.inputs import network_folder
 from limbeck.report import write_probe_report
-from limbeck.training.environment import describe_environment
-from limbeck.training.progress import Progress, Silent
 
 Row = dict[str, Any]
 CONTROL = "untrained"

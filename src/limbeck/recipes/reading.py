@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from limbeck.errors import UserError
-from limbeck.recipes.composing import SHORT, chosen, laid_over, load_recipe, with_bases
+from limbeck.recipes.errors import error_lines
+from limbeck.recipes.inheritance import SHORT, chosen, load_recipe, merge, with_bases
 from limbeck.recipes.packaged import find_recipe
 from limbeck.recipes.schema import Recipe
-from limbeck.recipes.wording import error_lines
 from limbeck.recipes.yaml_files import load_text, load_value
 from limbeck.training.settings import TrainingSettings
 
@@ -92,7 +92,7 @@ def _changed_trainings(content: Mapping[str, Any]) -> Iterator[tuple[str, dict[s
 def _training_lines(path: str, changes: dict[str, Any], training: Mapping[str, Any]) -> list[str]:
     """What is wrong with changed training settings and was not wrong before."""
     try:
-        TrainingSettings.model_validate(laid_over(training, changes))
+        TrainingSettings.model_validate(merge(training, changes))
     except ValidationError as error:
         mine = [one for one in error.errors() if not one["loc"] or one["loc"][0] in changes]
         return error_lines(mine, TrainingSettings, path)

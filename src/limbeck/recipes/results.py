@@ -10,7 +10,7 @@ from typing import Any
 from limbeck.evaluation.statistics import mean_interval, paired_difference, standard_deviation
 from limbeck.recipes.plan import FULL_LABEL, Cell, plan
 from limbeck.recipes.schema import CompareSettings, Recipe
-from limbeck.training.record import RunRecord
+from limbeck.training.run_folder import RunFolder
 
 UNLABELLED = (
     "The training images have no labels, so the controls that need them are left out: balanced random images, and "
@@ -48,11 +48,11 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
 
 
 def _run_row(folder: Path, cell: Cell) -> dict[str, Any]:
-    record = RunRecord(folder / cell.folder)
-    status = record.read("status.json", {"state": "missing", "error": None})
-    judged = record.read("evaluation.json", {}) if record.finished else {}
+    run_folder = RunFolder(folder / cell.folder)
+    status = run_folder.read("status.json", {"state": "missing", "error": None})
+    judged = run_folder.read("evaluation.json", {}) if run_folder.finished else {}
     last, chosen = judged.get("last"), judged.get("chosen")
-    cost = record.read("cost.json") if record.finished else None
+    cost = run_folder.read("cost.json") if run_folder.finished else None
     return {
         "arm": cell.arm,
         "control": cell.control,

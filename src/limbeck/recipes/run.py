@@ -15,33 +15,33 @@ from limbeck.data.soft_targets import SoftTargets
 from limbeck.errors import UserError
 from limbeck.evaluation.energy import EnergyMeter
 from limbeck.evaluation.evaluation import Evaluation, evaluate, judge
-from limbeck.evaluation.footprints import footprint
-from limbeck.evaluation.inside import INSIDE_FILE, save_inside
+from limbeck.evaluation.model_size import footprint
 from limbeck.evaluation.prediction import predict
+from limbeck.evaluation.similarity import INSIDE_FILE, save_inside
 from limbeck.files import atomic_path, atomic_write_text
 from limbeck.models.classifier import Classifier
-from limbeck.models.foreign import load_state
 from limbeck.models.shared_memory import load_tensors, own_memory, private_copy, shared_with
-from limbeck.models.weights import load as load_model
-from limbeck.models.weights import save as save_model
+from limbeck.models.weights.adapt import load_state
+from limbeck.models.weights.folder import load as load_model
+from limbeck.models.weights.folder import save as save_model
 from limbeck.objectives.sums import weighted_sum
-from limbeck.recipes.inputs import check_inputs, describe_images, inputs_of
+from limbeck.progress import Progress, Silent
+from limbeck.recipes.fields import find_criterion
+from limbeck.recipes.fingerprints import check_fingerprints, describe_images, fingerprints_of
+from limbeck.recipes.inputs import Inputs, PythonObjects, build_student, load_images_of, load_weights
 from limbeck.recipes.labels import unlabelled, untaught_teacher, warn_of_unread_soft_labels
 from limbeck.recipes.matching import match_images, match_student
-from limbeck.recipes.materials import Given, Materials, build_student, load_images_of, load_weights
-from limbeck.recipes.names import build_criterion
 from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.schema import Recipe, StudentSettings
+from limbeck.training.distributed import is_main_process
 from limbeck.training.launcher import check_launcher, make_accelerator
 from limbeck.training.loop import TrainingResult, fit
-from limbeck.training.processes import is_main_process
-from limbeck.training.progress import Progress, Silent
-from limbeck.training.record import RunRecord
+from limbeck.training.run_folder import RunFolder
 from limbeck.training.settings import TrainingSettings
-from limbeck.transfer.select.budget import parse_budget
-from limbeck.transfer.select.features import check_installed
-from limbeck.transfer.select.galleries import save_gallery
+from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.galleries import save_gallery
+from limbeck.transfer.scoring.features import check_installed
 from limbeck.transfer.select.selection import Selection, select
 
 _CLASSES = "classes.json"
@@ -74,8 +74,8 @@ def run(
     folder: str | Path,
     *,
     resume: bool = False,
-    materials: Materials | None = None,
-    given: Given | None = None,
+    inputs: Inputs | None = None,
+    objects: PythonObjects | None = None,
     progress: Progress | None = None,
     inside: bool = True,
 ) -> RunResult:
@@ -85,8 +85,8 @@ def run(
         recipe: without `compare`.
         folder: the run folder; made if need be, never overwritten.
         resume: go on with the run in `folder`; a finished one is only read.
-        materials: images and teacher, where they are loaded already.
-        given: objects in place of what the recipe names.
+        inputs: images and teacher, where they are loaded already.
+        objects: those handed over in Python, in place of what the recipe names.
         progress: who watches.
         inside: keep what the report needs to look inside teacher and student; the runs of a comparison do without.
 
@@ -99,73 +99,73 @@ def run(
     described = recipe.model_dump(mode="json", exclude={"compare"})
     check_launcher(*trainings(recipe), cpu=recipe.device == "cpu")
     writes = is_main_process(cpu=recipe.device == "cpu")
-    with RunRecord.open(folder, described, resume=resume, writes=writes, renew=renewed) as record:
-        if record.finished:
-            return read_run(folder, None if given is None else given.make_student)
-        if materials is None:
-            materials = gather(recipe, folder, progress, given)
-        return _execute(recipe, record, materials, progress, inside)
+    with RunFolder.open(folder, described, resume=resume, writes=writes, renew=renewed) as run_folder:
+        if run_folder.finished:
+            return read_run(folder, None if objects is None else objects.make_student)
+        if inputs is None:
+            inputs = gather(recipe, folder, progress, objects)
+        return _execute(recipe, run_folder, inputs, progress, inside)
 
 
-def gather(recipe: Recipe, folder: Path, progress: Progress, given: Given | None = None) -> Materials:
+def gather(recipe: Recipe, folder: Path, progress: Progress, objects: PythonObjects | None = None) -> Inputs:
     """Loads the images, and loads the teacher or trains it in `folder`/teacher."""
-    given = given or Given()
+    objects = objects or PythonObjects()
     progress.say("loading images")
-    materials = load_images_of(recipe, given)
-    if recipe.data.validation is None and materials.validation is None:
-        why = "they have no labels" if materials.train.labels is None else "they are a transfer set"
-        progress.say(f"no images are held out of {materials.train.name} for validation: {why}")
-    teacher = given.teacher
-    _check_choices(recipe, materials, trains=teacher is None)
+    inputs = load_images_of(recipe, objects)
+    if recipe.data.validation is None and inputs.validation is None:
+        why = "they have no labels" if inputs.train.labels is None else "they are a transfer set"
+        progress.say(f"no images are held out of {inputs.train.name} for validation: {why}")
+    teacher = objects.teacher
+    _check_choices(recipe, inputs, trains=teacher is None)
     if teacher is None and recipe.teacher is not None and recipe.teacher.training is None:
         teacher = load_weights(recipe.teacher)
-    materials = replace(match_images(materials, teacher), teacher=teacher)
-    _rehearse(recipe, materials)
-    made = given.make_student
-    if given.teacher is not None and made is not None and shared_with(made(recipe.seed), given.teacher):
+    inputs = replace(match_images(inputs, teacher), teacher=teacher)
+    _rehearse(recipe, inputs)
+    made = objects.make_student
+    if objects.teacher is not None and made is not None and shared_with(made(recipe.seed), objects.teacher):
         progress.say("student and teacher have modules in common; a copy is taught, and the teacher stays as it is")
     if teacher is not None or recipe.teacher is None:
-        return materials
-    if not RunRecord(folder / "teacher").finished:
+        return inputs
+    if not RunFolder(folder / "teacher").finished:
         progress.say(f"training the teacher {recipe.teacher.model}")
-    alone = replace(materials, make_student=None, soft_labels=None)
-    taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, materials=alone, progress=progress)
-    return replace(materials, teacher=taught.student)
+    alone = replace(inputs, make_student=None, soft_labels=None)
+    taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, inputs=alone, progress=progress)
+    return replace(inputs, teacher=taught.student)
 
 
-def _check_choices(recipe: Recipe, materials: Materials, *, trains: bool) -> None:
+def _check_choices(recipe: Recipe, inputs: Inputs, *, trains: bool) -> None:
     """What is wrong with budgets and objectives shows here, before a teacher is loaded or trained for hours."""
-    labelled = materials.train.labels is not None
+    labelled = inputs.train.labels is not None
     wrong = {}
     for cell in plan(recipe, labelled=labelled) if recipe.compare is not None else ():
-        wrong |= _unmet(cell.recipe, materials) | unlabelled(cell.recipe, materials, f"arm {cell.arm!r}: ")
-    wrong |= _unmet(recipe, materials) | ({} if recipe.compare is not None else unlabelled(recipe, materials))
-    wrong |= untaught_teacher(recipe, materials) if trains else {}
+        wrong |= _unmet(cell.recipe, inputs) | unlabelled(cell.recipe, inputs, f"arm {cell.arm!r}: ")
+    wrong |= _unmet(recipe, inputs) | ({} if recipe.compare is not None else unlabelled(recipe, inputs))
+    wrong |= untaught_teacher(recipe, inputs) if trains else {}
     if wrong:
         raise UserError("\n".join(wrong))
 
 
-def _rehearse(recipe: Recipe, materials: Materials) -> None:
+def _rehearse(recipe: Recipe, inputs: Inputs) -> None:
     """What is wrong with the student shows here, before a teacher is trained for hours."""
-    student = build_student(recipe.student, materials, seed=recipe.seed)
-    match_student(materials, student)
-    if materials.test is not None and student.num_classes != materials.test.num_classes:
+    student = build_student(recipe.student, inputs, seed=recipe.seed)
+    match_student(inputs, student)
+    if inputs.test is not None and student.num_classes != inputs.test.num_classes:
         raise UserError(
             f"the student {student.name} tells {student.num_classes} classes apart, but the test images have "
-            f"{materials.test.num_classes}; set `student.num_classes: {materials.test.num_classes}`."
+            f"{inputs.test.num_classes}; set `student.num_classes: {inputs.test.num_classes}`."
         )
 
 
-def _unmet(recipe: Recipe, materials: Materials) -> dict[str, None]:
+def _unmet(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
     """Why no images can be chosen as a recipe says, if they cannot."""
     if recipe.select is None:
         return {}
-    criterion = build_criterion(recipe.select.criterion)
+    criterion = find_criterion(recipe.select.criterion)
     if criterion.needs_teacher and recipe.teacher is None:
         return {f"criterion {criterion.name!r} asks a teacher, and the recipe has none; give it a `teacher`.": None}
     try:
         check_installed(criterion)
-        parse_budget(recipe.select.budget).resolve(materials.train, per_class=criterion.per_class)
+        parse_budget(recipe.select.budget).resolve(inputs.train, per_class=criterion.per_class)
     except UserError as error:
         return {str(error): None}
     return {}
@@ -205,87 +205,87 @@ def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | Non
     Raises:
         UserError: the folder holds no finished run, or one of a student that has no name to rebuild it by.
     """
-    record = RunRecord(Path(folder))
-    if not record.finished:
-        raise UserError(f"{str(folder)!r} holds no finished run (state: {record.state}); finish it with --resume.")
-    judged = record.read("evaluation.json", {})
+    run_folder = RunFolder(Path(folder))
+    if not run_folder.finished:
+        raise UserError(f"{str(folder)!r} holds no finished run (state: {run_folder.state}); finish it with --resume.")
+    judged = run_folder.read("evaluation.json", {})
     marks = {key: Evaluation.from_dict(judged[key]) if judged.get(key) else None for key in ("last", "chosen")}
-    chosen = record.folder / "student-chosen"
+    chosen = run_folder.path / "student-chosen"
     return RunResult(
-        folder=record.folder,
-        student=_load_student(record.folder / "student", make_student),
+        folder=run_folder.path,
+        student=_load_student(run_folder.path / "student", make_student),
         chosen=_load_student(chosen, make_student) if chosen.exists() else None,
         evaluation=marks["last"],
         evaluation_chosen=marks["chosen"],
-        cost=record.read("cost.json", {}),
+        cost=run_folder.read("cost.json", {}),
     )
 
 
-def _execute(recipe: Recipe, record: RunRecord, materials: Materials, progress: Progress, inside: bool) -> RunResult:
-    if record.writes:
-        check_inputs(record, inputs_of(recipe, materials), progress, begun=record.checkpoint.exists())
-    student = build_student(recipe.student, materials, seed=recipe.seed)
-    materials = match_student(materials, student)
-    images, soft_labels, selection = _transfer_set(recipe, materials, progress)
-    if selection is not None and record.writes:
-        check_inputs(record, {"transfer_set": describe_images(images)}, progress, begun=False)
+def _execute(recipe: Recipe, run_folder: RunFolder, inputs: Inputs, progress: Progress, inside: bool) -> RunResult:
+    if run_folder.writes:
+        check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=run_folder.checkpoint.exists())
+    student = build_student(recipe.student, inputs, seed=recipe.seed)
+    inputs = match_student(inputs, student)
+    images, soft_labels, selection = _transfer_set(recipe, inputs, progress)
+    if selection is not None and run_folder.writes:
+        check_fingerprints(run_folder, {"transfer_set": describe_images(images)}, progress, begun=False)
     labelled = images.labels is not None
-    teacher = materials.teacher if recipe.teacher is not None else None
-    warn_of_unread_soft_labels(materials, teacher)
-    with _metering(record):
+    teacher = inputs.teacher if recipe.teacher is not None else None
+    warn_of_unread_soft_labels(inputs, teacher)
+    with _metering(run_folder):
         result = fit(
             student,
             images,
             weighted_sum(recipe.resolved_objective(labelled=labelled, soft_labels=soft_labels is not None)),
             settings=recipe.training,
-            record=record,
+            run_folder=run_folder,
             seed=recipe.seed,
             teacher=teacher,
             soft_labels=soft_labels if teacher is None else None,
-            validation=materials.validation,
+            validation=inputs.validation,
             accelerator=make_accelerator(recipe.training, cpu=recipe.device == "cpu"),
             progress=progress,
         )
     chosen = _chosen_student(result)
-    cost = _cost(result, record, images)
-    test_logits = None if materials.test is None else predict(result.student, materials.test)
-    judged = _judge(recipe, result, chosen, materials, test_logits)
-    if record.writes:
+    cost = _cost(result, run_folder, images)
+    test_logits = None if inputs.test is None else predict(result.student, inputs.test)
+    judged = _judge(recipe, result, chosen, inputs, test_logits)
+    if run_folder.writes:
         if inside:
-            _look_inside(recipe, record, result.student, materials, test_logits)
-        _save_student(result.student, record.folder / "student")
+            _look_inside(recipe, run_folder, result.student, inputs, test_logits)
+        _save_student(result.student, run_folder.path / "student")
         if chosen is not None:
-            _save_student(chosen, record.folder / "student-chosen")
+            _save_student(chosen, run_folder.path / "student-chosen")
         if selection is not None:
-            selection.to_parquet(record.folder / "selection.parquet")
-            save_gallery(record.folder / "gallery.safetensors", materials.train, selection)
-    record.write("cost.json", cost)
-    record.write("evaluation.json", judged)
-    record.set_state("finished")
+            selection.to_parquet(run_folder.path / "selection.parquet")
+            save_gallery(run_folder.path / "gallery.safetensors", inputs.train, selection)
+    run_folder.write("cost.json", cost)
+    run_folder.write("evaluation.json", judged)
+    run_folder.set_state("finished")
     marks = {key: Evaluation.from_dict(judged[key]) if judged[key] else None for key in ("last", "chosen")}
-    return RunResult(record.folder, result.student, chosen, marks["last"], marks["chosen"], cost)
+    return RunResult(run_folder.path, result.student, chosen, marks["last"], marks["chosen"], cost)
 
 
 def _transfer_set(
-    recipe: Recipe, materials: Materials, progress: Progress
+    recipe: Recipe, inputs: Inputs, progress: Progress
 ) -> tuple[ImageSet, SoftTargets | None, Selection | None]:
     """The images to teach on and their soft labels: all of them, or the chosen ones in the order of their ids."""
     if recipe.select is None:
-        return materials.train, materials.soft_labels, None
+        return inputs.train, inputs.soft_labels, None
     selection = select(
-        materials.train,
-        criterion=build_criterion(recipe.select.criterion),
+        inputs.train,
+        criterion=find_criterion(recipe.select.criterion),
         budget=recipe.select.budget,
         seed=recipe.seed,
-        teacher=materials.teacher,
+        teacher=inputs.teacher,
         watch=progress,
-        known=materials.answers,
+        known=inputs.answers,
     )
     ids = selection.ids.sort().values
-    soft_labels = materials.soft_labels
+    soft_labels = inputs.soft_labels
     if soft_labels is not None:
-        soft_labels = soft_labels.rows(materials.train.positions(ids))
-    return materials.train.subset(ids), soft_labels, selection
+        soft_labels = soft_labels.rows(inputs.train.positions(ids))
+    return inputs.train.subset(ids), soft_labels, selection
 
 
 def _chosen_student(result: TrainingResult) -> Classifier | None:
@@ -321,41 +321,41 @@ def _judge(
     recipe: Recipe,
     result: TrainingResult,
     chosen: Classifier | None,
-    materials: Materials,
+    inputs: Inputs,
     test_logits: Tensor | None,
 ) -> dict[str, Any]:
     """Marks on the test images of the last student, whose logits are known, and of the validation-chosen one."""
-    shape = materials.train.shape
+    shape = inputs.train.shape
     judged: dict[str, Any] = {
         "footprint": footprint(result.student, shape, latency=recipe.latency),
         "last": None,
         "chosen": None,
         "chosen_step": result.chosen.step if result.chosen else None,
     }
-    if materials.test is None or test_logits is None:
+    if inputs.test is None or test_logits is None:
         return judged
-    assert materials.test.labels is not None
-    logits = materials.teacher_test_logits
-    judged["last"] = judge(test_logits, materials.test.labels, materials.test.classes, logits).to_dict()
+    assert inputs.test.labels is not None
+    logits = inputs.teacher_test_logits
+    judged["last"] = judge(test_logits, inputs.test.labels, inputs.test.classes, logits).to_dict()
     if chosen is not None and result.chosen is not None:
         same = result.chosen.step == result.steps
-        judged["chosen"] = judged["last"] if same else evaluate(chosen, materials.test, teacher_logits=logits).to_dict()
+        judged["chosen"] = judged["last"] if same else evaluate(chosen, inputs.test, teacher_logits=logits).to_dict()
     return judged
 
 
 def _look_inside(
-    recipe: Recipe, record: RunRecord, student: Classifier, materials: Materials, test_logits: Tensor | None
+    recipe: Recipe, run_folder: RunFolder, student: Classifier, inputs: Inputs, test_logits: Tensor | None
 ) -> None:
     """Leaves for the report what teacher and student make of the test images."""
-    teacher, logits = materials.teacher, materials.teacher_test_logits
+    teacher, logits = inputs.teacher, inputs.teacher_test_logits
     if recipe.teacher is None or teacher is None or logits is None or test_logits is None or not recipe.inside:
         return
-    assert materials.test is not None
-    path = record.folder / INSIDE_FILE
-    save_inside(path, student, teacher, materials.test, test_logits, logits, most=recipe.inside)
+    assert inputs.test is not None
+    path = run_folder.path / INSIDE_FILE
+    save_inside(path, student, teacher, inputs.test, test_logits, logits, most=recipe.inside)
 
 
-def _cost(result: TrainingResult, record: RunRecord, images: ImageSet) -> dict[str, Any]:
+def _cost(result: TrainingResult, run_folder: RunFolder, images: ImageSet) -> dict[str, Any]:
     return {
         "images": len(images),
         "teacher_passes": result.teacher_passes,
@@ -363,18 +363,18 @@ def _cost(result: TrainingResult, record: RunRecord, images: ImageSet) -> dict[s
         "view_cache": result.view_cache,
         "student_steps": result.steps,
         "seconds": round(result.seconds, 2),
-        "energy": record.read("energy.json"),
+        "energy": run_folder.read("energy.json"),
     }
 
 
 @contextmanager
-def _metering(record: RunRecord) -> Iterator[None]:
+def _metering(run_folder: RunFolder) -> Iterator[None]:
     """Adds the energy of what happens inside to what earlier parts of an interrupted run took."""
     meter = EnergyMeter()
     try:
         with meter:
             yield
     finally:
-        before = record.read("energy.json") or {"kwh": 0.0}
+        before = run_folder.read("energy.json") or {"kwh": 0.0}
         energy = meter.energy
-        record.write("energy.json", {**energy, "kwh": before["kwh"] + energy["kwh"]})
+        run_folder.write("energy.json", {**energy, "kwh": before["kwh"] + energy["kwh"]})

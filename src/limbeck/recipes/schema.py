@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from limbeck.errors import unknown_name
-from limbeck.recipes.names import (
+from limbeck.recipes.fields import (
     BudgetSpec,
     CriterionSpec,
     DatasetName,
@@ -30,7 +30,7 @@ from limbeck.recipes.names import (
 )
 from limbeck.recipes.yaml_files import misread
 from limbeck.training.numeric_fields import refuse_truth
-from limbeck.transfer.select.budget import parse_budget
+from limbeck.transfer.budget import parse_budget
 
 NAME = r"^\w[\w.-]*$"
 NAME_ALLOWED = "letters, digits, '_', '-' and '.', because it names a folder"

@@ -10,9 +10,9 @@ from limbeck.report.comparison import write_comparison_report
 from limbeck.report.figures.frontier import frontier_chart, frontier_svg
 from limbeck.report.probe import write_probe_report
 from limbeck.report.run import write_run_report
-from limbeck.report.selection import write_selection_report
-from limbeck.report.selections import write_selections_report
 from limbeck.report.sentences import headline
+from limbeck.report.transfer_set.compare_page import write_selections_report
+from limbeck.report.transfer_set.page import write_selection_report
 
 __all__ = [
     "frontier_chart",

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from limbeck.report.embed import Figure
 from limbeck.report.figures.style import Arm
-from limbeck.report.gallery import Picture
+from limbeck.report.transfer_set.pictures import Picture
+from limbeck.report.vega import Figure
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Any
 from limbeck.files import atomic_write_text
 from limbeck.report import comparison_charts as charts
 from limbeck.report import comparison_tables as tables
-from limbeck.report import page, parts, reading, sentences, text
+from limbeck.report import formats, page, reading, sentences, shared_sections
 from limbeck.report.blocks import Fact, Page, Section
 from limbeck.report.figures import frontier, ranking, style
-from limbeck.report.overlap import criteria_section
+from limbeck.report.transfer_set.overlap import criteria_section
 
 Row = dict[str, Any]
 
@@ -53,8 +53,8 @@ def comparison_page(folder: Path, results: Row) -> Page:
         charts.classes_section(folder, results),
         tables.cost_section(results),
         tables.runs_section(folder, results),
-        parts.recipe_section(folder),
-        parts.environment_section(_environment(folder, results)),
+        shared_sections.recipe_section(folder),
+        shared_sections.environment_section(_environment(folder, results)),
         _definitions(results),
     ]
     return Page(
@@ -76,7 +76,7 @@ def _ranked(results: Row) -> bool:
 
 def _warning(runs: list[Row]) -> str:
     unfinished = sum(run["state"] != "finished" for run in runs)
-    return f"{unfinished} of {text.plural(len(runs), 'run')} did not finish; see Runs." if unfinished else ""
+    return f"{unfinished} of {formats.plural(len(runs), 'run')} did not finish; see Runs." if unfinished else ""
 
 
 def _facts(results: Row) -> list[Fact]:
@@ -84,21 +84,23 @@ def _facts(results: Row) -> list[Fact]:
     facts = []
     teacher = results.get("teacher") or {}
     if top1 := (teacher.get("evaluation") or {}).get("top1"):
-        facts.append(Fact("teacher", text.percent(top1), str(teacher.get("name", ""))))
+        facts.append(Fact("teacher", formats.percent(top1), str(teacher.get("name", ""))))
     rows = sorted(results["table"], key=lambda row: row["images"])
     facts += [
-        Fact(text.name(row["arm"]), text.percent(row["mean"]), text.plural(row["images"], "image"))
+        Fact(formats.name(row["arm"]), formats.percent(row["mean"]), formats.plural(row["images"], "image"))
         for row in rows
         if row["arm"] in frontier.FULL
     ]
     users = [row for row in rows if not row["control"]]
     if _ranked(results):
         best = sorted(users, key=lambda row: -row["mean"])[:1]
-        return facts + [Fact(f"{row['arm']}, the highest mean", text.percent(row["mean"])) for row in best]
+        return facts + [Fact(f"{row['arm']}, the highest mean", formats.percent(row["mean"])) for row in best]
     own = [row for row in users if row["arm"] == users[0]["arm"]]
     for row in own[:1] + own[1:][-1:]:
         facts.append(
-            Fact(f"{row['arm']} at {row['budget']}", text.percent(row["mean"]), text.plural(row["images"], "image"))
+            Fact(
+                f"{row['arm']} at {row['budget']}", formats.percent(row["mean"]), formats.plural(row["images"], "image")
+            )
         )
     return facts
 
@@ -126,4 +128,4 @@ def _definitions(results: Row) -> Section:
         *map(str, results.get("notes") or []),
     ]
     splits = {"training": "train_images", "validation": "validation_images", "test": "test_images"}
-    return parts.definitions(notes, {split: results.get(key) for split, key in splits.items()})
+    return shared_sections.definitions(notes, {split: results.get(key) for split, key in splits.items()})

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from limbeck.report import parts, reading, text
+from limbeck.report import formats, reading, shared_sections
 from limbeck.report.blocks import Block, Chart, Gallery, Grid, Legend, Note, Section
-from limbeck.report.embed import figure
 from limbeck.report.figures import curves, frontier, ranking, style
-from limbeck.report.gallery import gallery
+from limbeck.report.transfer_set.pictures import gallery
+from limbeck.report.vega import figure
 
 Row = dict[str, Any]
 Records = dict[tuple[str, str], list[list[Row]]]
@@ -39,10 +39,10 @@ def ranking_section(results: Row) -> Section:
     main = figure(ranking.ranking(results), "arms", "Test accuracy of every arm, best first")
     caption = "All arms learn from the same images."
     if not reading.without_budgets(results):
-        caption = f"All arms learn from {text.plural(_fewest(results), 'image')}, but for those on the full data."
+        caption = f"All arms learn from {formats.plural(_fewest(results), 'image')}, but for those on the full data."
     caption += " Large dots are means over seeds, bars their 95 % interval, small dots single seeds."
     if top1 := ((results.get("teacher") or {}).get("evaluation") or {}).get("top1"):
-        caption += f" The teacher has {text.percent(top1)}."
+        caption += f" The teacher has {formats.percent(top1)}."
     others = [
         Chart(figure(ranking.cost_bars(results, cost), f"arms-{cost}", f"{words} of every arm", width=450))
         for cost, words in ranking.COSTS.items()
@@ -72,7 +72,7 @@ def curves_section(results: Row, records: Records, styles: dict[str, style.Arm])
     training = _curves(records, styles, "train", "loss")
     if not validation and not training:
         return None
-    words = "Means over seeds of the finished runs. " + (
+    words = "ScoringContext over seeds of the finished runs. " + (
         "Training loss is the sum of each arm's own objectives, so its level says nothing about another arm's."
         if reading.without_budgets(results)
         else "Training loss is over the images of each arm, so its level says how hard these are, not how good the "
@@ -98,8 +98,8 @@ def _curves(records: Records, styles: dict[str, style.Arm], kind: str, key: str)
     for place, (budget, all_) in enumerate(rows.items()):
         if all_:
             chart = curves.arm_curves(all_, styles, domain=domain, share=key == "top1")
-            drawn = figure(chart, f"curve-{key}-{place}", f"{title} against steps{text.at(budget)}", width=450)
-            charts.append(Chart(drawn, f"{title}, {budget}" if text.at(budget) else title))
+            drawn = figure(chart, f"curve-{key}-{place}", f"{title} against steps{formats.at(budget)}", width=450)
+            charts.append(Chart(drawn, f"{title}, {budget}" if formats.at(budget) else title))
     return charts
 
 
@@ -117,7 +117,7 @@ def galleries_section(folder: Path, results: Row) -> Section | None:
         if groups and spent + size > _GALLERY_BYTES:
             left_out += 1
         elif groups:
-            blocks.append(Gallery(f"{text.name(run['arm'])} at {run['budget']}", groups, open=not blocks))
+            blocks.append(Gallery(f"{formats.name(run['arm'])} at {run['budget']}", groups, open=not blocks))
             spent += size
     if left_out:
         blocks.append(Note(f"{left_out} more lie in galleries/ and were left out to keep this page light."))
@@ -129,7 +129,7 @@ def classes_section(folder: Path, results: Row) -> Section | None:
     finished = [run for run in results["runs"] if run["state"] == "finished" and run.get("folder")]
     for run in sorted(finished, key=lambda run: (run["control"], -run["images"], run["seed"])):
         if judged := _evaluation(folder, run):
-            return parts.class_section(judged, _words(run), _control(folder, finished, run))
+            return shared_sections.class_section(judged, _words(run), _control(folder, finished, run))
     return None
 
 
@@ -146,7 +146,7 @@ def _control(folder: Path, finished: list[Row], run: Row) -> dict[str, list[Row]
 
 
 def _words(run: Row) -> str:
-    return f"{text.name(run['arm'])}{text.at(run['budget'])}, seed {run['seed']}"
+    return f"{formats.name(run['arm'])}{formats.at(run['budget'])}, seed {run['seed']}"
 
 
 def _evaluation(folder: Path, run: Row) -> Row | None:

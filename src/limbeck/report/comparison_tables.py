@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from limbeck.report import parts, reading, sentences, text
+from limbeck.report import formats, reading, sentences, shared_sections
 from limbeck.report.blocks import Block, Cell, Code, Note, Section, Table
 
 Row = dict[str, Any]
@@ -16,16 +16,16 @@ def arms_section(results: Row) -> Section | None:
     columns += ("Time", "Energy")
     rows = [
         (
-            Cell(text.name(row["arm"]), tone="quiet" if row["control"] else "strong"),
+            Cell(formats.name(row["arm"]), tone="quiet" if row["control"] else "strong"),
             str(row["budget"]),
-            text.number(row["images"]),
+            formats.number(row["images"]),
             str(row["n"]),
-            text.spread(row["mean"], row["half_width"]),
-            text.spread(row.get("chosen_mean"), row.get("chosen_half_width")),
-            text.number(row.get("teacher_passes")),
-            text.number(row.get("teacher_passes_saved")),
-            text.duration(row.get("seconds")),
-            parts.energy_words({"kwh": row.get("energy_kwh"), "kind": row.get("energy_kind", "")}),
+            formats.spread(row["mean"], row["half_width"]),
+            formats.spread(row.get("chosen_mean"), row.get("chosen_half_width")),
+            formats.number(row.get("teacher_passes")),
+            formats.number(row.get("teacher_passes_saved")),
+            formats.duration(row.get("seconds")),
+            shared_sections.energy_words({"kwh": row.get("energy_kwh"), "kind": row.get("energy_kind", "")}),
         )
         for row in sorted(results["table"], key=lambda row: (row["images"], row["control"]))
     ]
@@ -45,12 +45,12 @@ def differences_section(results: Row) -> Section | None:
         words = f"{found}, beyond seed noise" if found in tones else found
         rows.append(
             (
-                Cell(text.name(row["arm"]), tone="strong"),
-                text.name(row["against"]),
+                Cell(formats.name(row["arm"]), tone="strong"),
+                formats.name(row["against"]),
                 str(row["budget"]),
-                text.number(row["images"]),
+                formats.number(row["images"]),
                 str(row["n"]),
-                text.points(row["mean"]),
+                formats.points(row["mean"]),
                 sentences.interval(row),
                 Cell(words, tone=tones.get(found, "quiet")),
             )
@@ -75,21 +75,21 @@ def cost_section(results: Row) -> Section | None:
         seconds = sum(cost.get("seconds") or 0 for cost in costs)
         passes = sum(cost.get("teacher_passes") or 0 for cost in costs)
         saved = sum(cost.get("teacher_passes_saved") or 0 for cost in costs)
-        read = f" ({text.number(saved)} of them read from the view cache)" if saved else ""
+        read = f" ({formats.number(saved)} of them read from the view cache)" if saved else ""
         energies = [cost["energy"] for cost in costs if cost.get("energy")]
-        total = text.energy(sum(energy.get("kwh") or 0 for energy in energies)) if energies else "unknown energy"
+        total = formats.energy(sum(energy.get("kwh") or 0 for energy in energies)) if energies else "unknown energy"
         how = sorted({f"{energy.get('kind', '')}: {energy.get('how', '')}" for energy in energies})
         blocks.append(
             Note(
-                f"All {text.plural(len(costs), 'run')} together took {text.duration(seconds)}, "
-                f"{text.number(passes)} teacher passes{read} and {total}" + (f" ({'; '.join(how)})." if how else ".")
+                f"All {formats.plural(len(costs), 'run')} together took {formats.duration(seconds)}, "
+                f"{formats.number(passes)} teacher passes{read} and {total}" + (f" ({'; '.join(how)})." if how else ".")
             )
         )
     names = {
         f"teacher {teacher.get('name', '')}".strip(): teacher.get("footprint"),
         f"student {student.get('name', '')}".strip(): student.get("footprint"),
     }
-    table = parts.footprint_table(names)
+    table = shared_sections.footprint_table(names)
     return Section("cost", "Cost", [*blocks, *([table] if table else [])]) if blocks or table else None
 
 
@@ -97,7 +97,7 @@ def runs_section(folder: Path, results: Row) -> Section | None:
     """All runs with a way to each report; what went wrong stands first."""
     blocks: list[Block] = [
         Code(
-            f"{text.name(run['arm'])}{text.at(run['budget'])}, seed {run['seed']}: {run['state']}",
+            f"{formats.name(run['arm'])}{formats.at(run['budget'])}, seed {run['seed']}: {run['state']}",
             str(run["error"]),
             open=True,
         )
@@ -106,13 +106,13 @@ def runs_section(folder: Path, results: Row) -> Section | None:
     ]
     rows = [
         (
-            Cell(text.name(run["arm"]), tone="quiet" if run["control"] else "strong"),
+            Cell(formats.name(run["arm"]), tone="quiet" if run["control"] else "strong"),
             str(run["budget"]),
             str(run["seed"]),
             Cell(run["state"], _link(folder, run), "" if run["state"] == "finished" else "bad"),
-            text.percent(run.get("last"), 2),
-            text.percent(run.get("chosen"), 2),
-            text.duration((run.get("cost") or {}).get("seconds")),
+            formats.percent(run.get("last"), 2),
+            formats.percent(run.get("chosen"), 2),
+            formats.duration((run.get("cost") or {}).get("seconds")),
         )
         for run in sorted(results["runs"], key=lambda run: (run["images"], run["control"], run["arm"], run["seed"]))
     ]

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from limbeck.files import atomic_write_text
 from limbeck.report.blocks import Page
-from limbeck.report.embed import bundle
-from limbeck.report.text import name, unbroken
+from limbeck.report.formats import name, unbroken
+from limbeck.report.vega import bundle
 
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "

@@ -7,10 +7,10 @@ from typing import Any
 
 from limbeck.errors import UserError
 from limbeck.evaluation.statistics import mean_interval
-from limbeck.report import page, parts, reading, text
+from limbeck.report import formats, page, reading, shared_sections
 from limbeck.report.blocks import Block, Chart, Code, Fact, Grid, Note, Page, Section, Table
-from limbeck.report.embed import figure
 from limbeck.report.figures import heads
+from limbeck.report.vega import figure
 
 Row = dict[str, Any]
 _SCHEDULES = {
@@ -48,13 +48,13 @@ def probe_page(folder: Path, content: Row) -> Page:
         *(_section(place, data, list(group)) for place, (data, group) in enumerate(_by_data(rows))),
         _how(rows),
         _settings(folder),
-        parts.environment_section(folder),
+        shared_sections.environment_section(folder),
     ]
     return Page(
         kind="linear probe",
         title=str(settings.get("network") or rows[0]["name"]),
         lead=[_sentence(list(group)) for _, group in _by_data(rows)],
-        facts=[Fact(row["on"], text.percent(row["mean"], 2), _of(row)) for row in rows if row["role"] == "network"],
+        facts=[Fact(row["on"], formats.percent(row["mean"], 2), _of(row)) for row in rows if row["role"] == "network"],
         sections=[one for one in sections if one],
         warning=""
         if all(row["converged"] for row in rows)
@@ -68,21 +68,21 @@ def _by_data(rows: list[Row]) -> Iterable[tuple[str, Iterable[Row]]]:
 
 
 def _of(row: Row) -> str:
-    return f"top-1 on {text.plural(row['n'], 'test image')}"
+    return f"top-1 on {formats.plural(row['n'], 'test image')}"
 
 
 def _sentence(rows: list[Row]) -> str:
     own = rows[0]
     said = (
         f"Frozen, {own['name']} tells the {own['classes']} classes of {own['on']} apart in "
-        f"{text.percent(own['mean'], 2)} of {text.plural(own['n'], 'test image')}"
+        f"{formats.percent(own['mean'], 2)} of {formats.plural(own['n'], 'test image')}"
     )
     others = [
-        f"{_whose(row)} in {text.percent(row['mean'], 2)}"
+        f"{_whose(row)} in {formats.percent(row['mean'], 2)}"
         for row in rows[1:]
         if row["role"] == "against" or row["network"] == own["network"]
     ]
-    return f"{said}, {text.listing(others)}" if others else said
+    return f"{said}, {formats.listing(others)}" if others else said
 
 
 def _whose(row: Row) -> str:
@@ -94,21 +94,21 @@ def _section(place: int, data: str, rows: list[Row]) -> Section:
     cells = [
         (
             row["name"],
-            text.spread(*mean_interval(row["top1"])),
-            text.spread(*mean_interval(row["top5"])) if row["top5"] else text.ABSENT,
-            text.spread(*mean_interval(row["train_top1"])),
-            ", ".join(dict.fromkeys(f"{one:.1e}" for one in row["strengths"])) or text.ABSENT,
-            text.number(row["features"]),
-            text.duration(row["seconds"]["fit"]),
+            formats.spread(*mean_interval(row["top1"])),
+            formats.spread(*mean_interval(row["top5"])) if row["top5"] else formats.ABSENT,
+            formats.spread(*mean_interval(row["train_top1"])),
+            ", ".join(dict.fromkeys(f"{one:.1e}" for one in row["strengths"])) or formats.ABSENT,
+            formats.number(row["features"]),
+            formats.duration(row["seconds"]["fit"]),
         )
         for row in rows
     ]
     seeds = len(rows[0]["seeds"])
     spread = f", mean ± half the 95 % interval over {seeds} seeds" if seeds > 1 else ", one seed"
     height, width = rows[0]["size"]
-    counts = f"{text.number(rows[0]['images'])} training and {text.number(rows[0]['n'])} test images"
+    counts = f"{formats.number(rows[0]['images'])} training and {formats.number(rows[0]['n'])} test images"
     caption = f"{counts} of {height}x{width} pixels{spread}"
-    chance = f"Guessing would be right in {text.percent(1 / rows[0]['classes'])} of evenly spread classes."
+    chance = f"Guessing would be right in {formats.percent(1 / rows[0]['classes'])} of evenly spread classes."
     dots = figure(heads.accuracy_dots(rows), f"accuracy-{place}", f"Top-1 on {data} of each network")
     blocks: list[Block] = [Chart(dots, "Top-1 on the test images", chance), Table(caption, columns, cells)]
     tried = [{"name": row["name"], "tried": row["tried"][0]} for row in rows if row["tried"]]

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from limbeck.errors import UserError
-from limbeck.report import text
-from limbeck.transfer.select.catalogue import Criterion, find_criterion
+from limbeck.report import formats
+from limbeck.transfer.criteria import Criterion, find_criterion
 
 RESULT_KEYS = {
     "runs": ("arm", "control", "budget", "images", "seed", "state"),
@@ -22,7 +22,7 @@ MOST_ARMS = 8
 
 def without_budgets(results: dict[str, Any]) -> bool:
     """Whether a comparison is between arms that all learn from all the images."""
-    return all(not text.at(run["budget"]) for run in results["runs"])
+    return all(not formats.at(run["budget"]) for run in results["runs"])
 
 
 def at_one_budget(results: dict[str, Any]) -> bool:

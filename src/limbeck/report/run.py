@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import UserError
-from limbeck.report import page, parts, reading, text
+from limbeck.report import formats, page, reading, shared_sections
 from limbeck.report.blocks import Block, Chart, Code, Fact, Grid, Note, Page, Section, Table
-from limbeck.report.chosen import chosen_section, read_summary
-from limbeck.report.embed import figure
 from limbeck.report.figures import curves
-from limbeck.report.gallery import class_names, gallery
-from limbeck.report.inside import inside_section
+from limbeck.report.similarity import inside_section
+from limbeck.report.transfer_set.pictures import class_names, gallery
+from limbeck.report.transfer_set.section import chosen_section, read_summary
+from limbeck.report.vega import figure
 
 Row = dict[str, Any]
 _WARNINGS = {
@@ -56,13 +56,13 @@ def run_page(folder: Path) -> Page:
         _status(status),
         _evaluation(judged),
         _curves(records),
-        parts.class_section(last, "this student", _agreement(last)),
+        shared_sections.class_section(last, "this student", _agreement(last)),
         inside_section(folder),
         _chosen(folder),
         _cost(cost, judged),
-        parts.recipe_section(folder),
-        parts.environment_section(folder),
-        parts.definitions([], {"test": last.get("n")}),
+        shared_sections.recipe_section(folder),
+        shared_sections.environment_section(folder),
+        shared_sections.definitions([], {"test": last.get("n")}),
     ]
     state = status.get("state", "finished")
     return Page(
@@ -79,11 +79,11 @@ def _lead(judged: Row, cost: Row, records: list[Row], state: str) -> str:
     last = judged.get("last")
     if not last:
         steps = max((record["step"] for record in records), default=0)
-        return f"Not evaluated: the run is {state} after {text.plural(steps, 'step')}"
+        return f"Not evaluated: the run is {state} after {formats.plural(steps, 'step')}"
     images = cost.get("images")
-    taught = f", taught on {text.plural(images, 'image')}" if images else ""
-    passes = f" with {text.number(cost['teacher_passes'])} teacher passes" if cost.get("teacher_passes") else ""
-    right = f"{text.percent(last['top1'], 2)} of {text.number(last['n'])} test images"
+    taught = f", taught on {formats.plural(images, 'image')}" if images else ""
+    passes = f" with {formats.number(cost['teacher_passes'])} teacher passes" if cost.get("teacher_passes") else ""
+    right = f"{formats.percent(last['top1'], 2)} of {formats.number(last['n'])} test images"
     return f"The student is right on {right}{taught}{passes}"
 
 
@@ -91,15 +91,17 @@ def _facts(judged: Row, cost: Row) -> list[Fact]:
     last, chosen, footprint = (judged.get(key) or {} for key in ("last", "chosen", "footprint"))
     facts = []
     if last:
-        facts.append(Fact("last epoch", text.percent(last["top1"], 2), "top-1 on the test set"))
+        facts.append(Fact("last epoch", formats.percent(last["top1"], 2), "top-1 on the test set"))
     if chosen:
-        step = f"step {text.number(judged.get('chosen_step'))}"
-        facts.append(Fact("validation-chosen", text.percent(chosen["top1"], 2), step))
+        step = f"step {formats.number(judged.get('chosen_step'))}"
+        facts.append(Fact("validation-chosen", formats.percent(chosen["top1"], 2), step))
     if footprint:
-        on_disk = text.size(footprint.get("size_bytes"))
-        facts.append(Fact("parameters", text.large(footprint.get("parameters")), on_disk))
+        on_disk = formats.size(footprint.get("size_bytes"))
+        facts.append(Fact("parameters", formats.large(footprint.get("parameters")), on_disk))
     if cost:
-        facts.append(Fact("time", text.duration(cost.get("seconds")), parts.energy_words(cost.get("energy"))))
+        facts.append(
+            Fact("time", formats.duration(cost.get("seconds")), shared_sections.energy_words(cost.get("energy")))
+        )
     return facts
 
 
@@ -116,17 +118,17 @@ def _evaluation(judged: Row) -> Section:
         words = "The run had no labelled test images." if judged else "This run has no evaluation.json yet."
         return Section("evaluation", "Evaluation", [Note(words)])
     measures = {
-        "Top-1": lambda found: text.percent(found.get("top1"), 2),
-        "Top-5": lambda found: text.percent(found.get("top5"), 2),
-        "Negative log-likelihood": lambda found: text.number(found.get("nll"), 4),
-        "Expected calibration error": lambda found: text.percent(found.get("ece"), 2),
-        "Agreement with the teacher": lambda found: text.percent(_fidelity(found, "agreement"), 2),
-        "Divergence from the teacher (nats)": lambda found: text.number(_fidelity(found, "divergence"), 4),
-        "Top-1 of the teacher": lambda found: text.percent(_fidelity(found, "teacher_top1"), 2),
+        "Top-1": lambda found: formats.percent(found.get("top1"), 2),
+        "Top-5": lambda found: formats.percent(found.get("top5"), 2),
+        "Negative log-likelihood": lambda found: formats.number(found.get("nll"), 4),
+        "Expected calibration error": lambda found: formats.percent(found.get("ece"), 2),
+        "Agreement with the teacher": lambda found: formats.percent(_fidelity(found, "agreement"), 2),
+        "Divergence from the teacher (nats)": lambda found: formats.number(_fidelity(found, "divergence"), 4),
+        "Top-1 of the teacher": lambda found: formats.percent(_fidelity(found, "teacher_top1"), 2),
     }
     rows = [(label, *(show(found) for found in known.values())) for label, show in measures.items()]
-    rows = [row for row in rows if set(row[1:]) != {text.ABSENT}]
-    caption = f"On {text.number(next(iter(known.values())).get('n'))} test images"
+    rows = [row for row in rows if set(row[1:]) != {formats.ABSENT}]
+    caption = f"On {formats.number(next(iter(known.values())).get('n'))} test images"
     blocks: list[Block] = [Table(caption, ("Measure", *known), rows)]
     if "Validation-chosen" not in known:
         blocks.append(Note("No step was chosen by validation: the run had no validation split."))
@@ -171,7 +173,7 @@ def _series(records: list[Row], values: Any) -> list[Row]:
         {"series": series, "step": record["step"], "value": value}
         for record in reading.thin(records)
         for series, value in values(record).items()
-        if text.is_number(value)
+        if formats.is_number(value)
     ]
 
 
@@ -193,27 +195,27 @@ def _view_cache(cost: Row) -> list[tuple[str, str]]:
     if not cache:
         return []
     rows = [
-        ("… of which the view cache knew", text.number(cost.get("teacher_passes_saved"))),
-        ("View cache", f"{' and '.join(cache['outputs'])}, up to {text.size(cache['bytes'])}, {cache['folder']}"),
+        ("… of which the view cache knew", formats.number(cost.get("teacher_passes_saved"))),
+        ("View cache", f"{' and '.join(cache['outputs'])}, up to {formats.size(cache['bytes'])}, {cache['folder']}"),
     ]
     error = cache.get("top_k_error")
     if error:
         at = zip(error["temperatures"], error["mean"], error["largest"], strict=True)
         words = "; ".join(f"{mean:.4f} (largest {most:.4f}) at temperature {t:g}" for t, mean, most in at)
-        rows.append(("Total variation lost to its top-k", f"{words}, over {text.number(error['answers'])} answers"))
+        rows.append(("Total variation lost to its top-k", f"{words}, over {formats.number(error['answers'])} answers"))
     return rows
 
 
 def _cost(cost: Row, judged: Row) -> Section | None:
     rows = [
-        ("Images", text.number(cost.get("images"))),
-        ("Teacher passes", text.number(cost.get("teacher_passes"))),
+        ("Images", formats.number(cost.get("images"))),
+        ("Teacher passes", formats.number(cost.get("teacher_passes"))),
         *_view_cache(cost),
-        ("Steps", text.number(cost.get("student_steps"))),
-        ("Time", text.duration(cost.get("seconds"))),
-        ("Energy", parts.energy_words(cost.get("energy"))),
-        ("How the energy is known", str((cost.get("energy") or {}).get("how") or text.ABSENT)),
+        ("Steps", formats.number(cost.get("student_steps"))),
+        ("Time", formats.duration(cost.get("seconds"))),
+        ("Energy", shared_sections.energy_words(cost.get("energy"))),
+        ("How the energy is known", str((cost.get("energy") or {}).get("how") or formats.ABSENT)),
     ]
     tables = [Table("What the run took", ("What", "Amount"), rows)] if cost else []
-    footprint = parts.footprint_table({"student": judged.get("footprint")})
+    footprint = shared_sections.footprint_table({"student": judged.get("footprint")})
     return Section("cost", "Cost", [*tables, *([footprint] if footprint else [])]) if tables or footprint else None

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from limbeck.report import text
+from limbeck.report import formats
 from limbeck.report.reading import many_arms, without_budgets
 
 Row = dict[str, Any]
@@ -29,18 +29,18 @@ def difference(row: Row) -> str:
         'entropy is 1.3 points above random at 10 % (95 % interval 0.6 to 2.0, n = 3 seeds), beyond seed noise'
     """
     found = verdict(row)
-    start = f"{text.name(row['arm'])} is {_distance(row)} {text.name(row['against'])}{text.at(row['budget'])}"
+    start = f"{formats.name(row['arm'])} is {_distance(row)} {formats.name(row['against'])}{formats.at(row['budget'])}"
     if found == "one seed only":
         return f"{start} with a single seed (n = 1), so seed noise is unknown"
     noise = "within seed noise" if found == "within seed noise" else "beyond seed noise"
-    return f"{start} (95 % interval {interval(row)}, n = {text.plural(row['n'], 'seed')}), {noise}"
+    return f"{start} (95 % interval {interval(row)}, n = {formats.plural(row['n'], 'seed')}), {noise}"
 
 
 def interval(row: Row) -> str:
     """Both ends of the interval in points, or a dash."""
     if row["low"] is None or row["high"] is None:
-        return text.ABSENT
-    return f"{text.points(row['low'], signed=False)} to {text.points(row['high'], signed=False)}"
+        return formats.ABSENT
+    return f"{formats.points(row['low'], signed=False)} to {formats.points(row['high'], signed=False)}"
 
 
 def headlines(results: Row) -> list[str]:
@@ -62,7 +62,7 @@ def _distance(row: Row) -> str:
     if row["mean"] == 0:
         return "level with"
     side = "above" if row["mean"] > 0 else "below"
-    return f"{text.points(abs(row['mean']), signed=False)} points {side}"
+    return f"{formats.points(abs(row['mean']), signed=False)} points {side}"
 
 
 def _ends(arms: list[str], strictest: Iterable[str | None], differences: list[Row]) -> list[str]:
@@ -74,9 +74,9 @@ def _ends(arms: list[str], strictest: Iterable[str | None], differences: list[Ro
         some = sorted((row for row in rows if row["budget"] == budget), key=lambda row: row["mean"])
         counts = Counter(map(verdict, some))
         above, below = (f"{counts[kind] or 'none'} {'is' if counts[kind] < 2 else 'are'}" for kind in _BEYOND)
-        against = text.name(str(control))
+        against = formats.name(str(control))
         sentences += [
-            f"Of {text.plural(len(some), 'arm')}{text.at(budget)}, {above} above {against} beyond seed noise "
+            f"Of {formats.plural(len(some), 'arm')}{formats.at(budget)}, {above} above {against} beyond seed noise "
             f"and {below} below it",
             f"The highest: {difference(some[-1])}",
             f"The lowest: {difference(some[0])}",
@@ -91,7 +91,7 @@ def _arm(arm: str, strictest: Iterable[str | None], differences: list[Row]) -> s
         return ""
     if len(rows) == 1:
         return difference(rows[0])
-    against, seeds = text.name(control), sorted({row["n"] for row in rows})
+    against, seeds = formats.name(control), sorted({row["n"] for row in rows})
     clauses = [
         f"{words} at {_places(found)}"
         for kind, words in (
@@ -112,7 +112,7 @@ def _is(row: Row, arm: str, against: str | None) -> bool:
 
 
 def _places(rows: list[Row]) -> str:
-    return text.listing(f"{row['budget']} ({text.points(row['mean'])} points)" for row in rows)
+    return formats.listing(f"{row['budget']} ({formats.points(row['mean'])} points)" for row in rows)
 
 
 def _nothing(results: Row) -> str:
@@ -120,5 +120,5 @@ def _nothing(results: Row) -> str:
     control = "the student without a teacher" if without_budgets(results) else "a random control at the same budget"
     return (
         f"Nothing can be said yet: no arm has a finished run beside {control} "
-        f"({finished} of {text.plural(len(results['runs']), 'run')} finished)"
+        f"({finished} of {formats.plural(len(results['runs']), 'run')} finished)"
     )

@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 from limbeck.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from limbeck.training.interruption import Interrupted
+    from limbeck.interruption import Interrupted
+    from limbeck.models.forward import FrozenTeacher
+    from limbeck.progress import Progress, Silent
     from limbeck.training.loop import TrainingResult, fit
-    from limbeck.training.progress import Progress, Silent
-    from limbeck.training.record import RunRecord
+    from limbeck.training.run_folder import RunFolder
     from limbeck.training.settings import TrainingSettings
-    from limbeck.training.teacher import FrozenTeacher
 
 __all__ = [
     "FrozenTeacher",
     "Interrupted",
     "Progress",
-    "RunRecord",
+    "RunFolder",
     "Silent",
     "TrainingResult",
     "TrainingSettings",
@@ -26,11 +26,11 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
-        "FrozenTeacher": "limbeck.training.teacher",
-        "Interrupted": "limbeck.training.interruption",
-        "Progress": "limbeck.training.progress",
-        "RunRecord": "limbeck.training.record",
-        "Silent": "limbeck.training.progress",
+        "FrozenTeacher": "limbeck.models.forward",
+        "Interrupted": "limbeck.interruption",
+        "Progress": "limbeck.progress",
+        "RunFolder": "limbeck.training.run_folder",
+        "Silent": "limbeck.progress",
         "TrainingResult": "limbeck.training.loop",
         "TrainingSettings": "limbeck.training.settings",
         "fit": "limbeck.training.loop",

@@ -14,30 +14,29 @@ from torch import Tensor
 from limbeck.data.image_set import ImageSet
 from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.views import augmentation
+from limbeck.interruption import Interrupted, StopRequest, listening_for_stop
 from limbeck.models.classifier import Classifier
+from limbeck.models.forward import FrozenTeacher
 from limbeck.models.shared_memory import keeping_shared
 from limbeck.objectives.sums import WeightedSum
+from limbeck.precision import resolve_channels_last, resolve_precision
+from limbeck.progress import Progress, Silent
 from limbeck.randomness import derive_seed
 from limbeck.training.batches import BatchStream
 from limbeck.training.checkpoint import Checkpoint
 from limbeck.training.checks import check_learns, check_parts, check_processes
-from limbeck.training.interruption import Interrupted, StopRequest, listening_for_stop
-from limbeck.training.journal import Journal
+from limbeck.training.distributed import leave_at_exit
 from limbeck.training.launcher import check_accelerator, check_torch, make_accelerator
-from limbeck.training.lesson import Lesson
-from limbeck.training.meeting import meet
-from limbeck.training.phases import Phases
-from limbeck.training.precision import resolve_channels_last, resolve_precision
-from limbeck.training.processes import leave_at_exit
-from limbeck.training.progress import Progress, Silent
-from limbeck.training.record import RunRecord
-from limbeck.training.schedule import make_optimizer
+from limbeck.training.log import TrainingLog
+from limbeck.training.run_folder import RunFolder
+from limbeck.training.schedule import Phases, make_optimizer
 from limbeck.training.settings import TrainingSettings
+from limbeck.training.setup import meet
 from limbeck.training.state import Chosen, LoopState
-from limbeck.training.teacher import FrozenTeacher
+from limbeck.training.step import DistillationStep
 from limbeck.training.threads import threads_for, work_of_step
 from limbeck.training.validation import validate
-from limbeck.training.view_cache import ViewCache, open_view_cache
+from limbeck.training.view_cache.cache import ViewCache, open_view_cache
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def fit(
     objective: WeightedSum,
     *,
     settings: TrainingSettings,
-    record: RunRecord,
+    run_folder: RunFolder,
     seed: int,
     teacher: Classifier | None = None,
     soft_labels: SoftTargets | Tensor | None = None,
@@ -77,7 +76,7 @@ def fit(
     accelerator: Accelerator | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Teaches `student` on `images`, in place; goes on where `record` holds a checkpoint.
+    """Teaches `student` on `images`, in place; goes on where `run_folder` holds a checkpoint.
 
     One seed gives one student, bit for bit on one CPU, however often the run was interrupted.
 
@@ -86,7 +85,7 @@ def fit(
         images: the transfer set.
         objective: what to minimise; its terms say what they need. Their projectors and memories are made here.
         settings: optimiser, schedule, budget, precision.
-        record: the run folder, open; metrics and checkpoints go there.
+        run_folder: the run folder, open; metrics and checkpoints go there.
         seed: of order, views and dropout.
         teacher: left untouched; a private frozen copy answers.
         soft_labels: [N, K] aligned with `images`, in place of a teacher; a bare tensor is probabilities.
@@ -130,19 +129,19 @@ def fit(
         cache = open_view_cache(frozen, images, views, settings.cache, say=progress.say)
     processes = accelerator.num_processes
     student = _place(student, device, channels_last=channels_last, compile=settings.compile)
-    lesson = Lesson(student, objective, device=device, dtype=dtype, processes=processes).to(device)
+    model_step = DistillationStep(student, objective, device=device, dtype=dtype, processes=processes).to(device)
     taught = objective.taught(student)
-    state = LoopState(student, taught, objective, make_optimizer(lesson.parameters(), settings))
+    state = LoopState(student, taught, objective, make_optimizer(model_step.parameters(), settings))
     judge = partial(validate, taught, validation, dtype, device) if validation is not None else None
 
     work = work_of_step(student, teacher if frozen is not None else None, images.shape, settings.batch_size)
     with _own_dropout(seed, device), threads_for(work, device):
-        record.note_computing(dtype, channels_last, torch.get_num_threads())
-        if record.checkpoint.exists():
-            state.restore(Checkpoint.load(record.checkpoint))
-            record.rewind_metrics(state.step)
-        journal = Journal(
-            record,
+        run_folder.note_computing(dtype, channels_last, torch.get_num_threads())
+        if run_folder.checkpoint.exists():
+            state.restore(Checkpoint.load(run_folder.checkpoint))
+            run_folder.rewind_metrics(state.step)
+        log = TrainingLog(
+            run_folder,
             state,
             settings,
             total=total,
@@ -153,8 +152,8 @@ def fit(
             validate=judge,
             progress=progress,
         )
-        with closing(journal), closing(cache) if cache is not None else nullcontext():
-            _teach(lesson, frozen, cache, batches, state, journal, phases, accelerator)
+        with closing(log), closing(cache) if cache is not None else nullcontext():
+            _teach(model_step, frozen, cache, batches, state, log, phases, accelerator)
     return TrainingResult(
         taught,
         state.chosen,
@@ -167,22 +166,22 @@ def fit(
 
 
 def _teach(
-    lesson: Lesson,
+    model_step: DistillationStep,
     frozen: FrozenTeacher | None,
     cache: ViewCache | None,
     batches: BatchStream,
     state: LoopState,
-    journal: Journal,
+    log: TrainingLog,
     phases: Phases,
     accelerator: Accelerator,
 ) -> None:
-    """The loop itself, from the state's step to the journal's last."""
-    settings, objective = phases.settings, lesson.objective
+    """The loop itself, from the state's step to the log's last."""
+    settings, objective = phases.settings, model_step.objective
     _allow_idle_parameters(accelerator, objective)
-    model, optimizer = accelerator.prepare(lesson, state.optimizer)
+    model, optimizer = accelerator.prepare(model_step, state.optimizer)
     model.train()
     with listening_for_stop() as stop:
-        for step in range(state.step, journal.total):
+        for step in range(state.step, log.total):
             preparing = phases.is_preparing(step)
             if step == phases.preparing:
                 state.optimizer.state.clear()  # momenta of the preparing phase
@@ -207,12 +206,12 @@ def _teach(
 
             state.step = step + 1
             state.teacher_passes += settings.batch_size if asked is not None else 0
-            journal.add(step, loss, terms, remembered=remembered)
+            log.add(step, loss, terms, remembered=remembered)
             stopping = _agreed(stop, accelerator)
-            if journal.due(state.step) or stopping:
-                journal.write(rate, stopping=stopping)
+            if log.due(state.step) or stopping:
+                log.write(rate, stopping=stopping)
             if stopping:
-                raise Interrupted(f"stopped at step {state.step} of {journal.total}")
+                raise Interrupted(f"stopped at step {state.step} of {log.total}")
 
 
 def _average(accelerator: Accelerator, values: Tensor) -> Tensor:

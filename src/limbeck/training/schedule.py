@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from limbeck.models.shared_memory import is_dense
+from limbeck.objectives.sums import WeightedSum
 from limbeck.training.settings import TrainingSettings
 
 
@@ -40,3 +42,39 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSetting
         weight_decay=settings.weight_decay,
         fused=fused,
     )
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Which step belongs to which phase, and the learning rate of both.
+
+    Args:
+        preparing: steps of the first phase; 0 for most objectives.
+        total: steps of the run.
+        rate: share of the learning rate that the first phase has, throughout.
+        settings: schedule of the second phase, which it passes through in whole.
+    """
+
+    preparing: int
+    total: int
+    rate: float
+    settings: TrainingSettings
+
+    @classmethod
+    def of(cls, objective: WeightedSum, settings: TrainingSettings, total: int) -> "Phases":
+        share = objective.preparing_share
+        # At least a step of either phase, if there are two.
+        steps = min(total - 1, max(1, round(share * total))) if share else 0
+        return cls(steps, total, objective.preparing_rate, settings)
+
+    def is_preparing(self, step: int) -> bool:
+        return step < self.preparing
+
+    def progress(self, step: int) -> float:
+        """Share of the second phase that is done before `step`, in [0, 1)."""
+        return max(0, step - self.preparing) / (self.total - self.preparing)
+
+    def learning_rate(self, step: int) -> float:
+        if self.is_preparing(step):
+            return self.rate * self.settings.learning_rate
+        return learning_rate(step - self.preparing, self.total - self.preparing, self.settings)

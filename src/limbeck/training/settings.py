@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from limbeck.data.view_catalogue import check_views
-from limbeck.training.cache_settings import Cache, CacheSettings
 from limbeck.training.numeric_fields import refuse_truth
+from limbeck.training.view_cache.settings import Cache, CacheSettings
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 

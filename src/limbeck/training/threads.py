@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import torch
 
-from limbeck.evaluation.footprints import multiply_adds
+from limbeck.evaluation.model_size import multiply_adds
 from limbeck.models.classifier import Classifier
 
 ONE_THREAD = 5e8

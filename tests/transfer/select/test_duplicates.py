@@ -1,12 +1,11 @@
 import pytest
 import torch
+from tests.transfer.conftest import natural, reordered
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.transfer.select import select
 from limbeck.transfer.select.duplicates import distinct
-
-from .conftest import natural, reordered
 
 
 def doubled() -> ImageSet:

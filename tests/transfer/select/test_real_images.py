@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from limbeck.cli.main import app
 from limbeck.data import ImageSet, TransferSet, load
 from limbeck.models import create
+from limbeck.transfer.parts import ALLOCATIONS, ORDERS, REPRESENTATIONS
 from limbeck.transfer.select import Criterion, select
-from limbeck.transfer.select.parts import ALLOCATIONS, ORDERS, REPRESENTATIONS
 
 pytestmark = [
     pytest.mark.slow,

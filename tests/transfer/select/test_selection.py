@@ -5,12 +5,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
+from tests.transfer.conftest import PLAIN, image_set, reordered
 
 from limbeck.data import ImageSet, TransferSet, load
 from limbeck.errors import UserError
 from limbeck.transfer.select import CRITERIA, Criterion, select
-
-from .conftest import PLAIN, image_set, reordered
 
 
 @st.composite

@@ -5,9 +5,9 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from limbeck.report import text
+from limbeck.report import formats
 from limbeck.report.figures import style
-from limbeck.report.gallery import data_uri
+from limbeck.report.transfer_set.pictures import data_uri
 
 Row = dict[str, Any]
 MOST_CELLS = 20  # classes; above this a confusion matrix is a picture, as thousands of SVG cells are slow
@@ -56,7 +56,7 @@ def confusion_map(counts: list[list[int]], classes: list[str]) -> alt.LayerChart
             "right": i == j,
             "shade": float(shades[i, j]),
             "images": int(counts[i][j]),
-            "share": text.percent(float(shares[i, j])),
+            "share": formats.percent(float(shares[i, j])),
             "words": _cell(float(shares[i, j])),
         }
         for i, true in enumerate(classes)
@@ -115,4 +115,4 @@ def _shares(counts: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _cell(share: float) -> str:
-    return "" if share < 0.005 else text.number(share * 100)
+    return "" if share < 0.005 else formats.number(share * 100)

@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from limbeck.report import reading, text
+from limbeck.report import formats, reading
 from limbeck.report.figures import style
 
 Row = dict[str, Any]
@@ -16,7 +16,7 @@ def mean_over_seeds(runs: list[list[Row]], kind: str, key: str) -> list[Row]:
     found: dict[int, list[float]] = defaultdict(list)
     for records in runs:
         for record in records:
-            if record["kind"] == kind and text.is_number(record.get(key)):
+            if record["kind"] == kind and formats.is_number(record.get(key)):
                 found[record["step"]].append(record[key])
     most = max(map(len, found.values()), default=0)
     rows = [{"step": step, "value": sum(all_) / len(all_)} for step, all_ in sorted(found.items()) if len(all_) == most]

@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from limbeck.report import text
+from limbeck.report import formats
 from limbeck.report.figures import style
 
 Row = dict[str, Any]
@@ -31,7 +31,7 @@ def frontier_chart(results: Row) -> alt.LayerChart:
 
 def frontier_svg(results: Row) -> str:
     """`frontier_chart` as SVG with a white background, for a README or a paper."""
-    from limbeck.report.embed import svg
+    from limbeck.report.vega import svg
 
     return svg(frontier_chart(results).to_dict(), "frontier")
 
@@ -72,9 +72,9 @@ def has_cost(results: Row, cost: str) -> bool:
 def _means(results: Row, cost: str) -> list[Row]:
     rows = []
     for row in sorted(results["table"], key=lambda row: row["images"]):
-        if row["arm"] in FULL or not text.is_number(row["mean"]) or not text.is_number(row.get(cost)):
+        if row["arm"] in FULL or not formats.is_number(row["mean"]) or not formats.is_number(row.get(cost)):
             continue
-        half = row["half_width"] if text.is_number(row["half_width"]) else None
+        half = row["half_width"] if formats.is_number(row["half_width"]) else None
         rows.append(
             {
                 "arm": row["arm"],
@@ -83,7 +83,7 @@ def _means(results: Row, cost: str) -> list[Row]:
                 "low": None if half is None else row["mean"] - half,
                 "high": None if half is None else row["mean"] + half,
                 "budget": str(row["budget"]),
-                "accuracy": text.spread(row["mean"], half),
+                "accuracy": formats.spread(row["mean"], half),
                 "n": row["n"],
             }
         )
@@ -95,9 +95,9 @@ def _seeds(results: Row, cost: str) -> list[Row]:
     for run in results["runs"]:
         spent = dict(run.get("cost") or {}, images=run["images"])
         spent["energy_kwh"] = (spent.get("energy") or {}).get("kwh")
-        if run["arm"] not in FULL and text.is_number(run.get("last")) and text.is_number(spent.get(cost)):
+        if run["arm"] not in FULL and formats.is_number(run.get("last")) and formats.is_number(spent.get(cost)):
             seed = {"arm": run["arm"], "x": _shown(spent[cost], cost), "top1": run["last"], "seed": run["seed"]}
-            found.append(seed | {"accuracy": text.percent(run["last"], 2), "budget": str(run["budget"])})
+            found.append(seed | {"accuracy": formats.percent(run["last"], 2), "budget": str(run["budget"])})
     return found
 
 
@@ -108,9 +108,9 @@ def _shown(value: float, cost: str) -> float:
 def _rules(results: Row) -> list[Row]:
     teacher = results.get("teacher") or {}
     found = {"teacher": (teacher.get("evaluation") or {}).get("top1")}
-    found |= {text.name(row["arm"]): row["mean"] for row in results["table"] if row["arm"] in FULL}
-    rows = [{"label": f"{label} {text.percent(top1)}", "top1": top1} for label, top1 in found.items()]
-    return sorted((row for row in rows if text.is_number(row["top1"])), key=lambda row: -row["top1"])
+    found |= {formats.name(row["arm"]): row["mean"] for row in results["table"] if row["arm"] in FULL}
+    rows = [{"label": f"{label} {formats.percent(top1)}", "top1": top1} for label, top1 in found.items()]
+    return sorted((row for row in rows if formats.is_number(row["top1"])), key=lambda row: -row["top1"])
 
 
 def _labels(rules: list[Row], pixels: float) -> list[Row]:
@@ -155,7 +155,7 @@ def _axis(means: list[Row], cost: str) -> alt.Axis:
 
 
 def _legend() -> alt.Legend:
-    names = f"({json.dumps(text.NAMES)})[datum.label] || datum.label"
+    names = f"({json.dumps(formats.NAMES)})[datum.label] || datum.label"
     return alt.Legend(orient="bottom", columns=4, symbolType="stroke", symbolSize=700, symbolOpacity=1, labelExpr=names)
 
 

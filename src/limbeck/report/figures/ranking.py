@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from limbeck.report import text
+from limbeck.report import formats
 from limbeck.report.figures import style
 
 Row = dict[str, Any]
@@ -15,7 +15,7 @@ _ROW = 26  # pixels
 
 def ranking_svg(results: Row) -> str:
     """`ranking` as SVG with a white background, for a README or a paper."""
-    from limbeck.report.embed import svg
+    from limbeck.report.vega import svg
 
     chart = style.styled(ranking(results).properties(width=520), ink=style.PAPER_INK, background="white")
     return svg(chart.to_dict(), "arms")
@@ -29,9 +29,9 @@ def ranking(results: Row) -> alt.LayerChart:
     """
     means = _means(results)
     seeds = [
-        {"arm": run["arm"], "top1": run["last"], "seed": run["seed"], "accuracy": text.percent(run["last"], 2)}
+        {"arm": run["arm"], "top1": run["last"], "seed": run["seed"], "accuracy": formats.percent(run["last"], 2)}
         for run in results["runs"]
-        if text.is_number(run.get("last"))
+        if formats.is_number(run.get("last"))
     ]
     domain = style.padded([row[key] for row in means for key in ("mean", "low", "high")] + [s["top1"] for s in seeds])
     x = alt.X(
@@ -77,14 +77,14 @@ def _means(results: Row) -> list[Row]:
     """One row per arm, best first."""
     rows = []
     for row in sorted(results["table"], key=lambda row: -row["mean"]):
-        half = row["half_width"] if text.is_number(row["half_width"]) else None
+        half = row["half_width"] if formats.is_number(row["half_width"]) else None
         interval = (None, None) if half is None else (row["mean"] - half, row["mean"] + half)
         known = {"arm": row["arm"], "n": row["n"], "mean": row["mean"], "low": interval[0], "high": interval[1]}
-        rows.append({**known, "accuracy": text.spread(row["mean"], half)})
+        rows.append({**known, "accuracy": formats.spread(row["mean"], half)})
     return rows
 
 
 def _arms(means: list[Row]) -> alt.Y:
-    names = f"({json.dumps(text.NAMES)})[datum.label] || datum.label"
+    names = f"({json.dumps(formats.NAMES)})[datum.label] || datum.label"
     axis = alt.Axis(grid=True, ticks=False, domain=False, labelLimit=180, labelExpr=names)
     return alt.Y("arm:N", sort=[row["arm"] for row in means], title=None, axis=axis)

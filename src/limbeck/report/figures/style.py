@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import altair as alt
 
-from limbeck.report.text import is_number
+from limbeck.report.formats import is_number
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.HConcatChart)
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 from limbeck.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from limbeck.transfer.select.budget import Budget, parse_budget
-    from limbeck.transfer.select.catalogue import CONTROLS, CRITERIA, Criterion, find_criterion
+    from limbeck.transfer.budget import Budget, parse_budget
+    from limbeck.transfer.criteria import CONTROLS, CRITERIA, Criterion, find_criterion
+    from limbeck.transfer.galleries import gallery, save_gallery
+    from limbeck.transfer.score_table.choose import TableSelection, select_from_scores
+    from limbeck.transfer.score_table.read import ScoreTable
+    from limbeck.transfer.score_table.write import score_table
+    from limbeck.transfer.scoring.score import score_images
     from limbeck.transfer.select.duplicates import distinct
-    from limbeck.transfer.select.from_scores import TableSelection, select_from_scores
-    from limbeck.transfer.select.galleries import gallery, save_gallery
-    from limbeck.transfer.select.kept_scores import ScoreTable
-    from limbeck.transfer.select.score_tables import score_table
-    from limbeck.transfer.select.scoring import score_images
     from limbeck.transfer.select.selection import Selection, select
 
 __all__ = [
@@ -37,21 +37,21 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
-        "CONTROLS": "limbeck.transfer.select.catalogue",
-        "CRITERIA": "limbeck.transfer.select.catalogue",
-        "Budget": "limbeck.transfer.select.budget",
-        "Criterion": "limbeck.transfer.select.catalogue",
-        "ScoreTable": "limbeck.transfer.select.kept_scores",
+        "CONTROLS": "limbeck.transfer.criteria",
+        "CRITERIA": "limbeck.transfer.criteria",
+        "Budget": "limbeck.transfer.budget",
+        "Criterion": "limbeck.transfer.criteria",
+        "ScoreTable": "limbeck.transfer.score_table.read",
         "Selection": "limbeck.transfer.select.selection",
-        "TableSelection": "limbeck.transfer.select.from_scores",
+        "TableSelection": "limbeck.transfer.score_table.choose",
         "distinct": "limbeck.transfer.select.duplicates",
-        "find_criterion": "limbeck.transfer.select.catalogue",
-        "gallery": "limbeck.transfer.select.galleries",
-        "parse_budget": "limbeck.transfer.select.budget",
-        "save_gallery": "limbeck.transfer.select.galleries",
-        "score_images": "limbeck.transfer.select.scoring",
-        "score_table": "limbeck.transfer.select.score_tables",
+        "find_criterion": "limbeck.transfer.criteria",
+        "gallery": "limbeck.transfer.galleries",
+        "parse_budget": "limbeck.transfer.budget",
+        "save_gallery": "limbeck.transfer.galleries",
+        "score_images": "limbeck.transfer.scoring.score",
+        "score_table": "limbeck.transfer.score_table.write",
         "select": "limbeck.transfer.select.selection",
-        "select_from_scores": "limbeck.transfer.select.from_scores",
+        "select_from_scores": "limbeck.transfer.score_table.choose",
     },
 )

@@ -14,16 +14,23 @@ from torch import Tensor
 from limbeck.data import TransferSet
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
+from limbeck.progress import Progress
 from limbeck.randomness import check_seed
-from limbeck.training.progress import Progress
-from limbeck.transfer.select.allocation import ALLOCATIONS, Ranked, rank
-from limbeck.transfer.select.budget import Budget, parse_budget
-from limbeck.transfer.select.catalogue import Criterion, find_criterion
+from limbeck.transfer.allocation import ALLOCATIONS, Ranked, rank
+from limbeck.transfer.budget import Budget, parse_budget
+from limbeck.transfer.criteria import Criterion, find_criterion
+from limbeck.transfer.parts import ALLOCATIONS as ENTRIES
+from limbeck.transfer.parts import REPRESENTATIONS
+from limbeck.transfer.scoring.features import (
+    Represent,
+    ScoringContext,
+    check_means,
+    collect,
+    make_context,
+    representation,
+)
+from limbeck.transfer.scoring.score import representation_options, score_images
 from limbeck.transfer.select.duplicates import distinct
-from limbeck.transfer.select.features import Means, Represent, check_means, collect, make_means, representation
-from limbeck.transfer.select.parts import ALLOCATIONS as ENTRIES
-from limbeck.transfer.select.parts import REPRESENTATIONS
-from limbeck.transfer.select.scoring import representation_options, score_images
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
@@ -155,8 +162,8 @@ def select(
     """
     criterion, budget = find_criterion(criterion), parse_budget(budget)
     check_seed(seed)
-    means = make_means(teacher, folder, seed, watch, function)
-    check_means(criterion, images, means)
+    context = make_context(teacher, folder, seed, watch, function)
+    check_means(criterion, images, context)
     whole = images
     if dedupe:
         images, known = distinct(images), None
@@ -166,11 +173,11 @@ def select(
         if len(images) == len(whole):
             raise
         raise UserError(f"{error} Without duplicates, {len(images)} of {len(whole)} images are left.") from None
-    features = _whole(images, criterion, criterion.space, means, known) if criterion.space else None
+    features = _whole(images, criterion, criterion.space, context, known) if criterion.space else None
     seen = features if criterion.space == criterion.representation else None
-    if seen is None and known is not None and _worth_keeping(images, criterion.representation, means):
-        seen = _whole(images, criterion, criterion.representation, means, known)
-    scores = score_images(images, criterion, seed=seed, means=means, progress=progress, features=seen)
+    if seen is None and known is not None and _worth_keeping(images, criterion.representation, context):
+        seen = _whole(images, criterion, criterion.representation, context, known)
+    scores = score_images(images, criterion, seed=seed, context=context, progress=progress, features=seen)
     positions, groups = allocate(criterion, n, scores, images.ids, images.labels, features, seed)
     return Selection(
         positions=positions,
@@ -220,19 +227,19 @@ def allocate(
 
 
 def _whole(
-    images: "ImageSet", criterion: Criterion, name: str, means: Means, known: dict[str, Tensor] | None
+    images: "ImageSet", criterion: Criterion, name: str, context: ScoringContext, known: dict[str, Tensor] | None
 ) -> Tensor:
     """Features `[N, D]` of the whole set in the representation `name`."""
     if known is not None and name in known:
         return known[name]
-    features = collect(images, representation(name, images, means, representation_options(criterion, name)))
+    features = collect(images, representation(name, images, context, representation_options(criterion, name)))
     if known is not None and REPRESENTATIONS[name].reads == "teacher" and features.nbytes <= _KEPT:
         known[name] = features
     return features
 
 
-def _worth_keeping(images: "ImageSet", name: str, means: Means) -> bool:
+def _worth_keeping(images: "ImageSet", name: str, context: ScoringContext) -> bool:
     """Whether the teacher's answers, of which a score sees a batch at a time, are few enough to be kept whole."""
-    if name != "teacher-logits" or means.teacher is None:
+    if name != "teacher-logits" or context.teacher is None:
         return False
-    return len(images) * means.teacher.num_classes * torch.float32.itemsize <= _KEPT
+    return len(images) * context.teacher.num_classes * torch.float32.itemsize <= _KEPT

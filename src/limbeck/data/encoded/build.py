@@ -1,0 +1,233 @@
+"""From encoded images to an `ImageSet`: settle the shape, then decode into memory or leave encoded."""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from limbeck.caching import cache_key
+from limbeck.data.class_names import check_class_names, composed
+from limbeck.data.decoded import digest_table, read_decoded, write_decoded
+from limbeck.data.encoded.cells import Cells
+from limbeck.data.encoded.decode import Target, Unreadable, header
+from limbeck.data.encoded.decode_many import decode_many, unreadable
+from limbeck.data.encoded.encoded_set import Source
+from limbeck.data.image_set import ImageSet
+from limbeck.data.pixel_range import Largest, check_range
+from limbeck.data.storage import EncodedStorage, Storage, TensorStorage
+from limbeck.errors import UserError, unknown_name
+
+IN_MEMORY_LIMIT = 4 * 2**30
+"""Bytes of decoded pixels up to which a set is held in memory unless the caller says otherwise."""
+
+CACHE_FROM_SECONDS = 1.0
+"""How long decoding must have taken for its result to be worth the disk."""
+
+_LOOK_AT_ALL = 20_000
+_LOOK_AT = 512
+_LOOK_AT_VALUES = 32
+"""Images of a set that stays encoded of which the values are looked at."""
+
+
+class SizesDiffer(UserError):
+    """Images of several sizes, and no size to bring them to."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the caller of `load` asked for; see there."""
+
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    skip_unreadable: bool = False
+    in_memory: bool | None = None
+    scale: float | None = None
+
+
+def image_set(source: Source, wanted: Wanted, *, name: str, keep: Sequence[str | int] | None = None) -> ImageSet:
+    """The `ImageSet` of `source`, only its classes `keep` where given, renumbered in that order.
+
+    Raises:
+        UserError: no images, an unreadable one, images of different sizes and no size, an unknown class, class names
+            that cannot be told apart.
+    """
+    check_class_names(source.classes, f"classes of {name!r}")
+    rows, labels, classes = _kept(source, keep, name)
+    if len(rows) == 0:
+        raise UserError(f"{name!r} holds no images{'' if keep is None else ' of the `classes` asked for'}.")
+    pixels = _pixels(source, replace(wanted, scale=None) if source.scaled else wanted, rows, name)
+    check_range(source.seen if source.scaled else pixels.seen, wanted.scale, name, all_seen=pixels.all_seen)
+    readable = pixels.readable
+    return ImageSet(
+        pixels.storage,
+        None if labels is None else labels[readable],
+        ids=(rows if source.ids is None else source.ids[rows])[readable],
+        classes=classes,
+        name=name,
+        skipped=int((~readable).sum()),
+    )
+
+
+def _kept(
+    source: Source, keep: Sequence[str | int] | None, name: str
+) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    rows = np.arange(len(source.cells))
+    if keep is None:
+        return rows, source.labels, source.classes
+    if source.labels is None:
+        raise UserError(f"`classes` needs labels, {name!r} has none.")
+    numbers = [_class_number(one, source.classes) for one in keep]
+    repeated = [source.classes[number] for number, count in Counter(numbers).items() if count > 1]
+    if repeated:
+        raise UserError(f"`classes` must be distinct, got {repeated[0]!r} more than once.")
+    renumbered = np.full(len(source.classes), -1)
+    renumbered[numbers] = np.arange(len(numbers))
+    labels = renumbered[source.labels]
+    return rows[labels >= 0], labels[labels >= 0], tuple(source.classes[number] for number in numbers)
+
+
+def _class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
+    if isinstance(wanted, str):
+        same = [number for number, name in enumerate(classes) if composed(name) == composed(wanted)]
+        if not same:
+            raise unknown_name("class", wanted, classes, "`classes` takes names or numbers of the set's classes.")
+        return same[0]
+    if isinstance(wanted, bool):
+        raise UserError(f"`classes` takes names or numbers of the set's classes, got {wanted}.")
+    named = str(wanted) in classes
+    if not 0 <= wanted < len(classes):
+        hint = f" There is a class of that name, which is text: {str(wanted)!r}." if named else ""
+        raise UserError(f"`classes` must lie in 0..{len(classes) - 1}, got {wanted}.{hint}")
+    if named and classes[wanted] != str(wanted):
+        raise UserError(
+            f"`classes` {wanted} is the number of class {classes[wanted]!r} and the name of another; give names, as "
+            f"text: {classes[wanted]!r} or {str(wanted)!r}."
+        )
+    return wanted
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """The pixels of some rows, which of these were readable (bool), and what `check_range` is to know of them."""
+
+    storage: Storage
+    readable: np.ndarray
+    seen: Sequence[Largest]
+    all_seen: bool = True
+
+
+def _pixels(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> _Pixels:
+    key = _key(source, wanted, rows)
+    if key is not None and wanted.in_memory is not False:
+        cached = read_decoded(key)
+        if cached is not None:
+            return _Pixels(cached.storage, cached.readable, cached.seen)
+    target = _target(source, wanted, rows, name)
+    size = len(rows) * int(np.prod(target.shape))
+    in_memory = size <= IN_MEMORY_LIMIT if wanted.in_memory is None else wanted.in_memory
+    if not in_memory:
+        return _encoded(source, wanted, rows, target, key, name)
+    start = time.monotonic()
+    images = np.empty((len(rows), *target.shape), dtype=np.uint8)
+    seen: list[Largest] = []
+    readable = decode_many(source.cells, rows, target, images, skip_unreadable=wanted.skip_unreadable, seen=seen)
+    images = images if readable.all() else images[readable]
+    if not len(images):
+        raise _none_readable(name, len(rows))
+    if key is not None and time.monotonic() - start > CACHE_FROM_SECONDS:
+        write_decoded(key, images, readable, seen, {"name": name, "shape": images.shape})
+        cached = read_decoded(key)
+        if cached is not None:
+            return _Pixels(cached.storage, cached.readable, seen)
+    return _Pixels(TensorStorage(torch.from_numpy(images)), readable, seen)
+
+
+def _none_readable(name: str, count: int) -> UserError:
+    return UserError(
+        f"{name!r} holds no readable image: all {count} were skipped. Without `skip_unreadable` the first is told."
+    )
+
+
+def _encoded(source: Source, wanted: Wanted, rows: np.ndarray, target: Target, key: str | None, name: str) -> _Pixels:
+    """Of a set that stays encoded: all images are decoded once where broken ones are to be skipped, else a few."""
+    seen: list[Largest] = []
+    readable = np.ones(len(rows), dtype=bool)
+    looked_at = rows if wanted.skip_unreadable else _evenly_spaced(rows, _LOOK_AT_VALUES)
+    found = _readable(source.cells, looked_at, target, wanted.skip_unreadable, seen)
+    if wanted.skip_unreadable:
+        readable = found
+        if not readable.any():
+            raise _none_readable(name, len(rows))
+    table = None if key is None else digest_table(key, int(readable.sum()))
+    storage = EncodedStorage(source.cells, rows[readable], target, table)
+    return _Pixels(storage, readable, seen, all_seen=len(looked_at) == len(rows))
+
+
+def _key(source: Source, wanted: Wanted, rows: np.ndarray) -> str | None:
+    stamp = source.cells.stamp()
+    if stamp is None:
+        return None
+    which = hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest()
+    options = [wanted.size, wanted.channels, wanted.skip_unreadable, wanted.scale, source.size, source.channels]
+    return cache_key(stamp, which, options)
+
+
+def _target(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> Target:
+    channels, scale = wanted.channels or source.channels, wanted.scale
+    if wanted.size is not None and channels is not None:
+        return Target(channels, *wanted.size, resize=True, scale=scale)
+    sizes, all_gray = _look(source.cells, rows, wanted.skip_unreadable)
+    to_gray = channels is not None
+    channels = channels or (1 if all_gray else 3)
+    if wanted.size is not None:
+        return Target(channels, *wanted.size, resize=True, to_gray=to_gray, scale=scale)
+    if len(sizes) == 1:
+        return Target(channels, *next(iter(sizes)), to_gray=to_gray, scale=scale)
+    if source.size is not None:
+        return Target(channels, *source.size, resize=True, to_gray=to_gray, scale=scale)
+    (height, width), count = sizes.most_common(1)[0]
+    raise SizesDiffer(
+        f"`size` must be given for {name!r}, whose images differ in size ({len(sizes)} sizes; {height}x{width} is the "
+        f"commonest, {count} of {sizes.total()} looked at). For instance `size={min(height, width)}`: each image is "
+        "scaled until it covers that square and cropped to its centre."
+    )
+
+
+def _look(cells: Cells, rows: np.ndarray, skip_unreadable: bool) -> tuple[Counter[tuple[int, int]], bool]:
+    """How often each (H, W) occurs, and whether all images are gray; of a large set, from evenly spaced ones."""
+    if len(rows) > _LOOK_AT_ALL:
+        rows = _evenly_spaced(rows, _LOOK_AT)
+    sizes: Counter[tuple[int, int]] = Counter()
+    all_gray = True
+    for chunk in np.array_split(rows, max(1, len(rows) // _LOOK_AT)):
+        for row, encoded in zip(chunk, cells.encoded(chunk), strict=True):
+            try:
+                size, gray = header(encoded)
+            except Unreadable as error:
+                if skip_unreadable:
+                    continue
+                raise unreadable(cells.where(int(row)), error) from error
+            sizes[size] += 1
+            all_gray = all_gray and gray
+    if not sizes:
+        first = cells.where(int(rows[0]))
+        raise UserError(f"no image is readable; the first is {first}. Without `skip_unreadable` it is said why.")
+    return sizes, all_gray
+
+
+def _evenly_spaced(rows: np.ndarray, count: int) -> np.ndarray:
+    """`count` of `rows` (int64 [N]), or all where they are fewer."""
+    return rows if len(rows) <= count else rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+
+
+def _readable(cells: Cells, rows: np.ndarray, target: Target, skip_unreadable: bool, seen: list[Largest]) -> np.ndarray:
+    """bool [len(rows)], by decoding every image once; `seen` is extended as by `decode`."""
+    scratch = np.empty((min(_LOOK_AT, len(rows)), *target.shape), dtype=np.uint8)
+    parts = [rows[start : start + _LOOK_AT] for start in range(0, len(rows), _LOOK_AT)]
+    return np.concatenate(
+        [decode_many(cells, part, target, scratch, skip_unreadable=skip_unreadable, seen=seen) for part in parts]
+    )

@@ -1,0 +1,86 @@
+"""Decoding many images: in order, in threads where that pays, broken ones named or counted."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from limbeck.data.encoded.cells import Cells
+from limbeck.data.encoded.decode import Encoded, Target, Unreadable, WrongShape, decode
+from limbeck.data.pixel_range import Largest
+from limbeck.errors import UserError
+
+_CHUNK = 512
+_LARGE = 12 * 1024
+"""Mean encoded bytes from which threads pay: below it the interpreter's lock costs more than a second core brings."""
+
+
+def decode_many(
+    cells: Cells,
+    rows: np.ndarray,
+    target: Target,
+    out: np.ndarray,
+    *,
+    skip_unreadable: bool = False,
+    seen: list[Largest] | None = None,
+) -> np.ndarray:
+    """Decode cells `rows` (int64 [B]) into `out` (uint8 [B, C, H, W]); `seen` is extended as by `decode`.
+
+    Returns:
+        bool [B], which were readable; `out` is zero where not. All are unless `skip_unreadable`.
+
+    Raises:
+        UserError: an image is unreadable (unless skipped) or of another shape; names it.
+    """
+    readable = np.ones(len(rows), dtype=bool)
+
+    def work(position: int, encoded: Encoded) -> None:
+        try:
+            out[position] = decode(encoded, target, seen)
+        except Unreadable as error:
+            if not skip_unreadable:
+                raise unreadable(cells.where(rows[position]), error) from error
+            out[position] = 0
+            readable[position] = False
+        except WrongShape as error:
+            raise UserError(f"{cells.where(rows[position])} {error}.") from error
+
+    for start in range(0, len(rows), _CHUNK):
+        encoded = cells.encoded(rows[start : start + _CHUNK])
+        _run(work, start, encoded)
+    return readable
+
+
+def unreadable(where: str, error: Exception) -> UserError:
+    """The error for one image that cannot be decoded."""
+    return UserError(
+        f"{where} cannot be read as an image: {error}. Mend or remove it, or leave all such images out with "
+        "`skip_unreadable=True` (`--skip-unreadable`)."
+    )
+
+
+def _run(work: Callable[[int, Encoded], None], start: int, encoded: list[Encoded]) -> None:
+    workers = min(os.cpu_count() or 1, 16)
+    if workers == 1 or len(encoded) < 2 * workers or _mean_bytes(encoded) < _LARGE:
+        for offset, one in enumerate(encoded):
+            work(start + offset, one)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(work, range(start, start + len(encoded)), encoded):
+            pass
+
+
+def _mean_bytes(encoded: list[Encoded]) -> float:
+    few = encoded[:8]
+    return sum(_size(one) for one in few) / len(few)
+
+
+def _size(encoded: Encoded) -> int:
+    if isinstance(encoded, Path):
+        try:
+            return encoded.stat().st_size
+        except (OSError, ValueError):  # a missing file, or no path at all: the decoder says so
+            return 0
+    return len(encoded) if isinstance(encoded, bytes) else encoded.nbytes

@@ -1,0 +1,34 @@
+"""What a reader finds before anything is decoded."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from limbeck.data.encoded.cells import Cells
+from limbeck.data.pixel_range import Largest
+
+
+@dataclass(frozen=True)
+class Source:
+    """Encoded images with their labels.
+
+    Args:
+        cells: the N encoded images.
+        labels: int64 [N] in 0..K-1, or None.
+        classes: the K class names.
+        ids: int64 [N], distinct; None for the row numbers.
+        size: (H, W) to resize to when the images differ in size and the user names none.
+        channels: 1 or 3 where the catalogue knows; None to look.
+        remarks: what the user should be warned of about how it was read.
+        scaled: whether the cells have 8 bits already, of values that `seen` tells of (see `check_range`).
+    """
+
+    cells: Cells
+    labels: np.ndarray | None
+    classes: tuple[str, ...]
+    ids: np.ndarray | None = None
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    remarks: tuple[str, ...] = ()
+    scaled: bool = False
+    seen: tuple[Largest, ...] = ()

@@ -1,0 +1,70 @@
+"""`TransferSource`: where the loop's images come from, one set for the whole run or a new one every round."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from limbeck.cost import Cost
+from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import TransferSet
+
+
+class TransferSource(Protocol):
+    """Interface of what the loop teaches on.
+
+    A run goes through rounds of `steps_per_round` steps. Before each it calls `refresh`, then takes the `images`: step
+    s is step s mod `steps_per_round` of round s // `steps_per_round`, and order and views are functions of seed, round
+    and step. What a round needs besides its number is in the state, which the run's checkpoint keeps: a run that was
+    killed in a round gets the state back and asks for the images of that round without another `refresh`.
+
+    Attributes:
+        steps_per_round: None for one round without end, as of a set that does not change.
+    """
+
+    steps_per_round: int | None
+
+    def images(self, round: int) -> TransferSet:
+        """The transfer set of a round that was refreshed; the same however often it is asked for."""
+        ...
+
+    def refresh(self, round: int, student: nn.Module) -> Cost:
+        """Makes the images of a round, with the student as it is before the round, which stays so.
+
+        Returns:
+            What that took.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What `images` of the present round is made from, as far as it is not on disk."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
+
+
+class FixedSource:
+    """One transfer set for the whole run.
+
+    Example:
+        >>> source = FixedSource(images)
+        >>> len(source.images(0)), source.steps_per_round
+        (200, None)
+    """
+
+    steps_per_round: int | None = None
+
+    def __init__(self, transfer_set: TransferSet | ImageSet) -> None:
+        self.transfer_set = TransferSet(transfer_set) if isinstance(transfer_set, ImageSet) else transfer_set
+
+    def images(self, round: int) -> TransferSet:
+        return self.transfer_set
+
+    def refresh(self, round: int, student: nn.Module) -> Cost:
+        return Cost()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        assert not state, "a fixed set has no state"

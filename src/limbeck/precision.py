@@ -1,0 +1,27 @@
+"""Precision and memory order of a run: as the settings say, or what the machine computes fastest in."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+
+from limbeck.autotune import fastest_on
+
+
+def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
+    """The type to compute in; `auto` is bf16 where `device` is faster in it (see `autotune`), float32 elsewhere."""
+    if precision == "auto":
+        precision = fastest_on(device).precision
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def resolve_channels_last(channels_last: bool | Literal["auto"], device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether images and weights lie channels-last in memory; `auto` is what `device` computes `dtype` faster in."""
+    if channels_last == "auto":
+        return fastest_on(device).channels_last["bf16" if dtype == torch.bfloat16 else "fp32"]
+    return channels_last
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
+    """Autocast to `dtype`; nothing for float32."""
+    return torch.autocast(device.type, dtype=dtype) if dtype != torch.float32 else nullcontext()

@@ -1,0 +1,101 @@
+"""Names and options in recipes, checked before anything is loaded, trained or downloaded."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+from limbeck.data.catalogue import DATASETS, in_catalogue
+from limbeck.data.place import path_text
+from limbeck.errors import UserError, unknown_name
+from limbeck.models.catalogue import MODELS, TIMM_PREFIX, canonical, entry
+from limbeck.models.options import check_options
+from limbeck.models.published import NAMED
+from limbeck.objectives.catalogue import NAMES, OBJECTIVES
+from limbeck.training.settings import TrainingSettings
+from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.criteria import find_criterion
+
+FROM_PYTHON = "python:"
+"""Starts the name of an object that was handed over in Python, where a recipe has a name."""
+
+
+def _dataset(value: Any) -> Any:
+    if isinstance(value, Path):
+        return path_text(value)
+    if not isinstance(value, str) or in_catalogue(value) or "/" in value or Path(value).exists():
+        return value
+    if value.startswith(FROM_PYTHON) or Path(value).suffix:
+        return value  # a subset or a file: `load` knows what is wrong with it
+    raise unknown_name("data set", value, DATASETS, "`limbeck ls datasets` lists them all; a folder needs a '/'")
+
+
+def _model(value: Any) -> Any:
+    folded = {name.casefold() for name in MODELS}
+    if not isinstance(value, str) or value.startswith((TIMM_PREFIX, FROM_PYTHON)) or value.casefold() in folded:
+        return value
+    if value.casefold() in NAMED:
+        raise UserError(f"{value!r} names weights, not a model; give it as `weights`.")
+    raise unknown_name("model", value, MODELS, "`limbeck ls models` lists them all; timm's are 'timm:<name>'")
+
+
+def _weights(value: Any) -> Any:
+    if isinstance(value, Path):
+        return path_text(value)
+    if not isinstance(value, str) or value.casefold().startswith((TIMM_PREFIX, FROM_PYTHON)):
+        return value
+    if value.casefold() in NAMED or "/" in value or Path(value).suffix or Path(value).exists():
+        return value
+    raise unknown_name(
+        "weights",
+        value,
+        NAMED,
+        "`limbeck ls models` lists them all; a run folder, a file or 'timm:<name>' will do, too",
+    )
+
+
+def check_model_options(model: str | None, options: Mapping[str, Any]) -> None:
+    """Raises a UserError for options that `model` does not have; without a name, the weights will tell."""
+    if model is not None and not model.startswith(FROM_PYTHON):
+        name = canonical(model)
+        check_options(name, entry(name).options, options)
+
+
+def _objective(value: Any) -> Any:
+    spec = {value: OBJECTIVES[NAMES[value]].weight} if isinstance(value, str) and value in NAMES else value
+    for name in [spec] if isinstance(spec, str) else spec if isinstance(spec, Mapping) else []:
+        if name not in NAMES:
+            raise unknown_name("objective", str(name), NAMES, "`limbeck ls objectives` lists them all")
+    if isinstance(spec, Mapping):
+        from limbeck.objectives.sums import weighted_sum  # needs torch, which a wrong name need not wait for
+
+        weighted_sum(spec)
+    return spec
+
+
+def _training(settings: TrainingSettings) -> TrainingSettings:
+    from limbeck.data.views import augmentation  # needs torch
+
+    augmentation(settings.views, per_image=settings.views_per_image)
+    return settings
+
+
+def _criterion(value: Any) -> Any:
+    if isinstance(value, str | Mapping):
+        find_criterion(value)
+    return value
+
+
+def _budget(value: Any) -> Any:
+    parse_budget(value)
+    return value
+
+
+DatasetName = Annotated[str, BeforeValidator(_dataset)]
+ModelName = Annotated[str, BeforeValidator(_model)]
+WeightsName = Annotated[str, BeforeValidator(_weights)]
+ObjectiveSpec = Annotated[dict[str, Any], BeforeValidator(_objective)]
+CriterionSpec = Annotated[str | dict[str, Any], BeforeValidator(_criterion)]
+BudgetSpec = Annotated[int | float | str, BeforeValidator(_budget)]
+Training = Annotated[TrainingSettings, AfterValidator(_training)]

@@ -1,0 +1,120 @@
+"""What the names of a recipe stood for when its run began, so that a resume goes on with the same or not at all."""
+
+import hashlib
+from typing import Any
+
+import torch
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.soft_targets import SoftTargets
+from limbeck.environment import describe_environment
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.fingerprint import fingerprint
+from limbeck.progress import Progress
+from limbeck.recipes.inputs import Inputs, load_weights
+from limbeck.recipes.schema import Recipe
+from limbeck.training.run_folder import INPUTS_FILE, RunFolder
+
+Fingerprints = dict[str, dict[str, Any] | None]
+
+_WHAT = {
+    "teacher": "the teacher",
+    "student": "the student's first weights",
+    "train": "the training images",
+    "soft_labels": "the soft labels",
+    "validation": "the validation images",
+    "test": "the test images",
+    "transfer_set": "the images chosen by `select`",
+}
+
+
+def fingerprints_of(recipe: Recipe, inputs: Inputs) -> Fingerprints:
+    """Name, size and fingerprint of teacher, student and images; each image is read once, if it was not before."""
+    teacher = inputs.teacher if recipe.teacher is not None else None
+    starts = load_weights(recipe.student) if recipe.student.weights is not None else None
+    return {
+        "teacher": _network(teacher),
+        "student": _network(starts),
+        "train": describe_images(inputs.train),
+        "soft_labels": _soft_labels(inputs.soft_labels),
+        "validation": describe_images(inputs.validation),
+        "test": describe_images(inputs.test),
+    }
+
+
+def describe_images(images: ImageSet | None) -> dict[str, Any] | None:
+    """What tells a set from others of its name; for those that differ, words to say so."""
+    if images is None:
+        return None
+    classes = list(images.classes) if images.labels is not None else []
+    return {"name": images.name, "images": len(images), "classes": classes, "fingerprint": images.fingerprint}
+
+
+def check_fingerprints(run_folder: RunFolder, fingerprints: Fingerprints, progress: Progress, *, begun: bool) -> None:
+    """Writes those `fingerprints` that are not known in `run_folder`, and compares the others with what is known.
+
+    Args:
+        run_folder: open, and one that writes.
+        fingerprints: any of them.
+        progress: told where nothing is known of a run that has begun, as an earlier version left it.
+        begun: whether the folder holds more than intentions.
+
+    Raises:
+        UserError: something else stands behind the same names now.
+    """
+    known = run_folder.read(INPUTS_FILE)
+    if known is None and begun:
+        progress.say(
+            f"{str(run_folder.path)!r} was begun by an earlier version, which did not write down what the names "
+            "in its recipe stood for; going on with what they stand for now"
+        )
+    before = known or {}
+    changed = [_difference(name, before[name], now) for name, now in fingerprints.items() if name in before]
+    changed = [line for line in changed if line]
+    if changed:
+        versions = _other_versions(run_folder)
+        raise UserError(
+            f"what the recipe names is not what the run in {str(run_folder.path)!r} was begun with: "
+            f"{'; '.join(changed)}.{versions} Bring back what it was begun with, or choose another --out."
+        )
+    run_folder.write(INPUTS_FILE, before | fingerprints)
+
+
+def _network(network: Classifier | None) -> dict[str, Any] | None:
+    return None if network is None else {"name": network.name, "fingerprint": fingerprint(network)}
+
+
+def _soft_labels(soft_labels: SoftTargets | None) -> dict[str, Any] | None:
+    if soft_labels is None:
+        return None
+    values = soft_labels.values.detach().cpu().contiguous()
+    what = repr((values.dtype, tuple(values.shape), soft_labels.kind, soft_labels.temperature))
+    digest = hashlib.blake2b(what.encode(), digest_size=16)
+    digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return {"shape": list(values.shape), "fingerprint": digest.hexdigest()}
+
+
+def _difference(name: str, before: dict[str, Any] | None, now: dict[str, Any] | None) -> str:
+    """In words, or nothing; the name alone may differ, as it does where a folder was moved."""
+    kept = [None if one is None else {key: one[key] for key in one if key != "name"} for one in (before, now)]
+    return "" if kept[0] == kept[1] else f"{_WHAT[name]} ({_words(before)} then, {_words(now)} now)"
+
+
+def _words(described: dict[str, Any] | None) -> str:
+    if described is None:
+        return "none"
+    name = [str(described["name"])] if "name" in described else []
+    size = [f"{described['images']:,} images of {len(described['classes'])} classes"] if "images" in described else []
+    return ", ".join([*name, *size, f"fingerprint {described['fingerprint'][:12]}"])
+
+
+def _other_versions(run_folder: RunFolder) -> str:
+    """Libraries that decode, embed or cluster may have changed what is otherwise the same."""
+    before, now = (one.get("packages", {}) for one in (run_folder.read("environment.json", {}), describe_environment()))
+    other = [
+        f"{name} {before[name]} then, {version} now"
+        for name, version in now.items()
+        if name in before and before[name] != version
+    ]
+    return f" Versions differ, too: {'; '.join(other)}." if other else ""

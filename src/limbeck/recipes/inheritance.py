@@ -1,0 +1,195 @@
+"""Recipes made of others: one may extend a `base`, and offer `choices` between named changes of itself.
+
+Example:
+    base: cifar100-kd                # another recipe; what stands here is laid over it
+    name: mine
+    choices:
+      pair:
+        small: {student: resnet20}   # laid over all of the above where `pair` is `small`
+        large: {student: resnet56}
+      speed:
+        quick:
+          training: {epochs: 10}
+          pair: {large: {training: {epochs: 20}}}     # laid over everything where both are chosen
+    pair: small
+    speed: quick
+"""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limbeck.errors import UserError, closest, unknown_name
+from limbeck.recipes.packaged import find_recipe, packaged_recipes
+from limbeck.recipes.yaml_files import load_mapping
+
+SHORT = {"teacher": "weights", "student": "model", "train": "name", "test": "name"}
+"""What a lone string is short for."""
+
+_OWN = ("name", "summary")  # of each recipe, whatever it extends
+_WHOLE = ("objective", "views", "criterion")  # replaced, for their keys are a choice, not settings
+
+
+def load_recipe(path: Path) -> dict[str, Any]:
+    """What a file says, over what its bases say.
+
+    Raises:
+        UserError: a file that cannot be read, bases that lead back to it.
+    """
+    return with_bases(load_mapping(path), path)
+
+
+def with_bases(content: dict[str, Any], path: Path | None = None, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """`content` over its base, if it has one; `path` is the file that it came from, `above` those that extend it."""
+    content = dict(content)
+    base = content.pop("base", None)
+    if base is None:
+        return content
+    origin = "the recipe" if path is None else f"the recipe {str(path)!r}"
+    if not isinstance(base, str):
+        raise UserError(f"`base` of {origin} must be a packaged recipe or a file, got {base!r}.")
+    beside = None if path is None else path.parent / base
+    try:
+        found = beside if beside is not None and beside.is_file() else find_recipe(base)
+    except UserError as error:
+        raise UserError(f"`base` of {origin}: {error}") from None
+    chain = above if path is None else (*above, path.resolve())
+    if found.resolve() in chain:
+        names = " -> ".join(one.name for one in (*chain, found))
+        raise UserError(f"the bases of {origin} lead in a circle ({names}); drop one `base`.")
+    lower = with_bases(load_mapping(found), found, chain)
+    return merge({key: value for key, value in lower.items() if key not in _OWN}, content)
+
+
+def copy_recipe(name: str, destination: str | Path | None) -> Path:
+    """Makes a packaged recipe the user's own, with its bases written into it; returns where it is.
+
+    Args:
+        name: a packaged recipe.
+        destination: a file or an existing folder; by default `<name>.yaml` here.
+
+    Raises:
+        UserError: unknown name, or the destination exists.
+    """
+    source = find_recipe(name)
+    target = Path(destination or f"{source.stem}.yaml")
+    if target.is_dir():
+        target = target / source.name
+    if target.exists():
+        raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another destination.")
+    if not target.parent.is_dir():
+        raise UserError(f"there is no folder {str(target.parent)!r}; make it first, or choose another destination.")
+    text = source.read_text()
+    if "base" in load_mapping(source):
+        text = yaml.safe_dump(load_recipe(source), sort_keys=False, default_flow_style=None, width=120)
+    target.write_text(text, encoding="utf-8")
+    return target
+
+
+def made_by(folder: str | Path) -> str:
+    """The command that makes a run folder in runs/, where a packaged recipe does, else nothing.
+
+    Example:
+        >>> made_by("runs/cifar100-teacher-resnet56")
+        'limbeck run cifar100-teacher -s network=resnet56'
+    """
+    place = Path(folder)
+    for recipe, path in packaged_recipes().items() if place.parent == Path("runs") else ():
+        if place.name == recipe:
+            return f"limbeck run {recipe}"
+        if not place.name.startswith(f"{recipe}-"):
+            continue
+        for choice, options in (load_recipe(path).get("choices") or {}).items():
+            for option in options:
+                if place.name == f"{recipe}-{option}":
+                    return f"limbeck run {recipe} -s {choice}={option}"
+    return ""
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings are merged key by key; objectives, views and whatever else is no mapping of settings are replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        if isinstance(old, str) and key in SHORT:
+            old = {SHORT[key]: old}
+        if key not in _WHOLE and isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = merge(old, value)
+        merged[key] = value
+    # Of these, whoever speaks last is heard: together they are an error.
+    for key, other in (("steps", "epochs"), ("epochs", "steps")):
+        if key in above and other not in above:
+            merged.pop(other, None)
+    return merged
+
+
+def chosen(content: dict[str, Any], origin: str, keys: Collection[str]) -> dict[str, Any]:
+    """`content` with what is chosen among its `choices` laid over it.
+
+    The name of what is chosen goes into the recipe's, so that its runs have a folder of their own; a choice that
+    changes nothing leaves it.
+
+    Args:
+        content: of a recipe, its bases laid under it.
+        origin: names the recipe in errors.
+        keys: what recipes may say, which no choice may be called.
+
+    Raises:
+        UserError: `choices` of another shape, a choice that is not made or not known.
+    """
+    choices = content.get("choices") or {}
+    _check_shape(choices, origin, keys)
+    content = {key: value for key, value in content.items() if key != "choices"}
+    for key in content.keys() - choices.keys() - set(keys):
+        if near := closest(key, choices, 1):
+            raise UserError(f"{origin}: unknown key {key!r}; did you mean {near[0]!r}?")
+    made: dict[str, str] = {}
+    together: list[tuple[str, Mapping[Any, Any]]] = []
+    for name, options in choices.items():
+        if name not in content:
+            raise UserError(f"{origin} leaves `{name}` open; choose {_listing(options)}.")
+        known = {str(key): changes or {} for key, changes in options.items()}
+        value = content.pop(name)
+        if value is None or isinstance(value, bool):
+            raise UserError(f"`{name}` of {origin} is {value}, for YAML reads yes, no, on, off and null so; quote it.")
+        made[name] = value = str(value)
+        if value not in known:
+            raise unknown_name(name, value, known, f"{origin} knows {_listing(known)}")
+        changes = dict(known[value])
+        together += [(other, changes.pop(other)) for other in choices if isinstance(changes.get(other), Mapping)]
+        content = merge(content, changes)
+        if known[value] and isinstance(content.get("name"), str):
+            content["name"] += f"-{value}"
+    for name, options in together:
+        content = merge(content, _of_both(name, options, made, choices, origin))
+    return content
+
+
+def _of_both(
+    name: str, options: Mapping[Any, Any], made: Mapping[str, str], choices: Mapping[str, Any], origin: str
+) -> Mapping[str, Any]:
+    """What an option of another choice changes together with that of `name`."""
+    known = [str(one) for one in choices[name]]
+    for one in options:
+        if str(one) not in known:
+            raise unknown_name(name, str(one), known, f"{origin} knows {_listing(choices[name])}")
+    changes = {str(key): changes or {} for key, changes in options.items()}.get(made[name], {})
+    if not isinstance(changes, Mapping):
+        raise UserError(f"`choices` of {origin} must map each {name} to what it changes, got {changes!r}.")
+    return changes
+
+
+def _check_shape(choices: Any, origin: str, keys: Collection[str]) -> None:
+    named = isinstance(choices, Mapping) and all(isinstance(one, Mapping) and one for one in choices.values())
+    if not named or not all(isinstance(one, Mapping | None) for some in choices.values() for one in some.values()):
+        raise UserError(f"`choices` of {origin} must map names to options, and each option to what it changes.")
+    taken = sorted(choices.keys() & set(keys))
+    if taken:
+        raise UserError(f"`choices` of {origin} must not name {taken[0]!r}, which is a part of every recipe.")
+
+
+def _listing(options: Mapping[Any, Any]) -> str:
+    names = [str(one) for one in options]
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]

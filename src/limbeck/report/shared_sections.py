@@ -1,0 +1,128 @@
+"""Sections that the page of a run and the page of a comparison share."""
+
+from pathlib import Path
+from typing import Any
+
+from limbeck.report import formats, reading
+from limbeck.report.blocks import Block, Chart, Code, Image, Note, Section, Table
+from limbeck.report.figures import classes as class_figures
+from limbeck.report.vega import figure
+
+Row = dict[str, Any]
+
+
+def class_section(judged: Row, whose: str, beside: dict[str, list[Row]] | None = None) -> Section | None:
+    """Accuracy of each class and confusion of one student, None for an evaluation without classes.
+
+    Args:
+        judged: an evaluation as a dict.
+        whose: the student in words.
+        beside: further series of {"class", "value"} for comparison.
+    """
+    per_class, counts = judged.get("per_class") or [], judged.get("confusion") or []
+    if not per_class:
+        return None
+    names = [str(row["class"]) for row in per_class]
+    series = {whose: [{"class": str(row["class"]), "value": row["top1"]} for row in per_class], **(beside or {})}
+    shown = min(len(names), class_figures.MOST_BARS)
+    which = "All classes" if shown == len(names) else f"The {shown} worst of {len(names)} classes"
+    dots = figure(class_figures.class_dots(series), "per-class", f"Accuracy of each class, {whose}")
+    blocks: list[Block] = [Chart(dots, "Accuracy by class", f"{which}, worst first; last epoch, test set.")]
+    return Section("classes", "Classes and confusion", blocks + (_confusion(counts, names, whose) if counts else []))
+
+
+def _confusion(counts: list[list[int]], names: list[str], whose: str) -> list[Block]:
+    caption = (
+        f"{whose}, last epoch, test set. Each row is a true class and sums to 100 %; blue is right, orange is an "
+        "error, shaded relative to the commonest error."
+    )
+    label = f"Confusion matrix of {whose}"
+    if len(names) > class_figures.MOST_CELLS:
+        image: Block = Image(class_figures.confusion_picture(counts), label, caption)
+    else:
+        drawn = figure(class_figures.confusion_map(counts, names), "confusion", label, fluid=False)
+        image = Chart(drawn, "Confusion, in percent of the true class", caption)
+    errors = [
+        (row["true"], row["predicted"], formats.number(row["images"]), formats.percent(row["share"]))
+        for row in class_figures.common_errors(counts, names)
+    ]
+    columns = ("True class", "Taken for", "Images", "Share of the true class")
+    return [image, Table("The commonest errors", columns, errors, numeric=range(2, 4))] if errors else [image]
+
+
+def footprint_table(footprints: dict[str, Row | None]) -> Table | None:
+    """Size and speed of networks, by who they are."""
+    rows = []
+    for who, footprint in footprints.items():
+        if footprint:
+            rows.append(
+                (
+                    who,
+                    formats.large(footprint.get("parameters")),
+                    formats.large(footprint.get("macs")),
+                    formats.size(footprint.get("size_bytes")),
+                    _latency(footprint, "1"),
+                    _latency(footprint, "256"),
+                    footprint.get("device") or formats.ABSENT,
+                )
+            )
+    columns = (
+        "Network",
+        "Parameters",
+        "Multiply-adds",
+        "On disk",
+        "Latency, batch 1",
+        "Latency, batch 256",
+        "Timed on",
+    )
+    return Table("Size and speed: median latency (95th percentile)", columns, rows) if rows else None
+
+
+def recipe_section(folder: Path) -> Section | None:
+    """The resolved recipe."""
+    recipe = reading.text_file(folder / "recipe.yaml")
+    return Section("recipe", "Recipe", [Code("recipe.yaml, resolved", recipe, open=True)]) if recipe else None
+
+
+def environment_section(folder: Path) -> Section | None:
+    """Versions and hardware, whatever environment.json holds."""
+    path = folder / "environment.json"
+    facts = reading.json_file(path, "Delete it to report without versions and hardware.")
+    if not facts:
+        return None
+    rows = list(reading.flat(facts))
+    table = Table("Where this ran", ("What", "Value"), rows, numeric=range(0))
+    return Section("environment", "Versions and hardware", [table])
+
+
+def definitions(notes: list[str], images: dict[str, int | None]) -> Section:
+    """How each number is defined.
+
+    Args:
+        notes: sentences of this comparison or run.
+        images: how many images each split has.
+    """
+    counts = [f"{formats.number(count)} {split}" for split, count in images.items() if count]
+    sentences = [
+        "Accuracy is top-1 on the test set after the last step of training; the test set chose nothing. "
+        "Validation-chosen accuracy is the same measure at the step that did best on the validation split.",
+        "A budget is the number of distinct images the student was taught on; teacher passes are images that went "
+        "through the teacher while it was taught, and time is the wall-clock time of that.",
+    ]
+    if counts:
+        sentences.append(f"Images: {formats.listing(counts)}.")
+    return Section("definitions", "How to read the numbers", [Note(one) for one in sentences + notes])
+
+
+def energy_words(energy: Row | None) -> str:
+    """Energy with whether it was measured or estimated."""
+    if not energy or not formats.is_number(energy.get("kwh")):
+        return formats.ABSENT
+    return f"{formats.energy(energy['kwh'])} {energy.get('kind', '')}".strip()
+
+
+def _latency(footprint: Row, batch: str) -> str:
+    found = (footprint.get("latency_ms") or {}).get(batch)
+    if not found:
+        return formats.ABSENT
+    return f"{formats.number(found['median'], 2)} ms ({formats.number(found['p95'], 2)})"

@@ -1,0 +1,71 @@
+"""The processes that share a run: which of them writes, how they leave, and what tells them from all others."""
+
+import atexit
+import gc
+import uuid
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import torch
+from accelerate.state import PartialState
+from accelerate.utils import parse_flag_from_env
+from torch import Tensor, distributed
+
+
+def is_main_process(*, cpu: bool = False) -> bool:
+    """Whether this process writes what all of them make; joins their group where there are several.
+
+    Args:
+        cpu: whether they compute on the processor, as with `device: cpu` or ACCELERATE_USE_CPU.
+    """
+    leave_at_exit()
+    # Without being told so, processes that have no GPU would each take themselves for the only one.
+    return PartialState(cpu=cpu or parse_flag_from_env("ACCELERATE_USE_CPU")).is_main_process
+
+
+@cache
+def leave_at_exit() -> None:
+    """Has this process leave its group, if it is in one, at its exit but while Python still runs.
+
+    The group's threads hold tensors; one that frees them while the interpreter shuts down aborts the process.
+    """
+    atexit.register(_leave)
+
+
+@cache
+def process_token() -> str:
+    """What no other process has, before or after; processes that this one forks share it."""
+    return uuid.uuid4().hex
+
+
+def _leave() -> None:
+    gc.collect()  # a wrapped model in a cycle would keep the group and its threads alive
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def gather(signals: Mapping[str, Any]) -> dict[str, Any]:
+    """Signals of the whole batch, in the order of the processes; what is no tensor stays."""
+    return {name: _whole(value) for name, value in signals.items()}
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_whole(one) for one in value)
+    return _Gathered.apply(value.contiguous()) if isinstance(value, Tensor) else value
+
+
+class _Gathered(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, share: Tensor) -> Tensor:
+        ctx.count = len(share)
+        shares = [torch.empty_like(share) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(shares, share)
+        return torch.cat(shares)
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> Tensor:
+        first = distributed.get_rank() * ctx.count
+        # Distributed training averages gradients over processes, where here they add up.
+        return outputs[0][first : first + ctx.count] * distributed.get_world_size()

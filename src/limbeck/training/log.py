@@ -1,0 +1,180 @@
+"""What is written down while a run goes on: losses, validations, checkpoints, progress."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.progress import Progress
+from limbeck.training.checks import check_weights
+from limbeck.training.run_folder import RunFolder
+from limbeck.training.settings import TrainingSettings
+from limbeck.training.state import LoopState
+
+_LINES = 100  # of losses in a run's metrics, at least one every 50 steps
+
+
+class TrainingLog:
+    """Decides when something is due, and does it.
+
+    Args:
+        run_folder: where to.
+        state: what a checkpoint holds.
+        settings: how often to validate and to save.
+        total: steps of the run.
+        epoch_images: size of the transfer set.
+        average: the mean of a tensor over the processes of a distributed run.
+        processes: how many these are.
+        boundary: step at which the preparing phase ends; losses are not averaged across it.
+        validate: scores of the present student on the validation images, or None without any.
+    """
+
+    def __init__(
+        self,
+        run_folder: RunFolder,
+        state: LoopState,
+        settings: TrainingSettings,
+        *,
+        total: int,
+        epoch_images: int,
+        average: Callable[[Tensor], Tensor],
+        processes: int = 1,
+        boundary: int = 0,
+        validate: Callable[[], dict[str, float]] | None,
+        progress: Progress,
+    ) -> None:
+        self.run_folder = run_folder
+        self.state = state
+        self.settings = settings
+        self.total = total
+        self.epoch_images = epoch_images
+        self.boundary = boundary
+        self.validate = validate
+        self.progress = progress
+        self.interval = max(1, min(50, total // _LINES))
+        count = settings.validations if validate else 0
+        self.validation_steps = {round(total * k / count) for k in range(1, count + 1)} - {0}
+        self.average = average
+        self.processes = processes
+        self.losses = LossLog(average)
+        self.remembered = 0
+        self.started = time.perf_counter() - state.seconds
+        self.lap = self.saved = time.perf_counter()
+        progress.begin("training", total, state.step)
+
+    def close(self) -> None:
+        self.progress.end()
+
+    def due(self, step: int) -> bool:
+        """Whether anything is to be written after `step` steps."""
+        return step % self.interval == 0 or step in self.validation_steps or step in (self.boundary, self.total)
+
+    def add(self, step: int, loss: Tensor, terms: dict[str, Tensor], *, remembered: int) -> None:
+        """Notes a step; `remembered` of the teacher's answers to this process were known before."""
+        self.losses.add(step, loss, terms)
+        self.remembered += remembered
+
+    def write(self, rate: float, *, stopping: bool) -> None:
+        """Logs the losses, validates and saves what is due at the state's step."""
+        self._log_losses(rate)
+        validating = self.validate is not None and self.state.step in self.validation_steps
+        if validating:
+            self._validate()
+        overdue = time.perf_counter() - self.saved > self.settings.checkpoint_seconds
+        if validating or overdue or stopping or self.state.step == self.total:
+            self._save()
+        self.lap = time.perf_counter()
+
+    def _log_losses(self, rate: float) -> None:
+        self._count_remembered()
+        steps = len(self.losses)
+        loss, terms = self.losses.flush(self._last_good())
+        now = time.perf_counter()
+        self.state.seconds = now - self.started
+        speed = steps * self.settings.batch_size / (now - self.lap)
+        self.run_folder.append_metrics(
+            kind="train",
+            **self._where(),
+            loss=loss,
+            terms=terms,
+            learning_rate=rate,
+            images_per_second=round(speed, 1),
+            seconds=round(self.state.seconds, 3),
+        )
+        self.progress.update(self.state.step, f"loss {loss:.3f} · {speed:,.0f} images/s")
+
+    def _count_remembered(self) -> None:
+        share = self.average(torch.tensor(float(self.remembered)))
+        self.state.teacher_passes_saved += round(float(share) * self.processes)
+        self.remembered = 0
+
+    def _validate(self) -> None:
+        assert self.validate is not None
+        scores = self.validate()
+        self.run_folder.append_metrics(kind="validation", **self._where(), **scores)
+        self.state.consider(scores["top1"])
+
+    def _save(self) -> None:
+        check_weights(self.state, self._last_good())
+        self.state.seconds = time.perf_counter() - self.started
+        if self.run_folder.writes:
+            self.state.checkpoint().save(self.run_folder.checkpoint)
+        self.state.saved_step = self.state.step
+        self.saved = time.perf_counter()
+
+    def _where(self) -> dict[str, float]:
+        step = self.state.step
+        return {"step": step, "epoch": round(step * self.settings.batch_size / self.epoch_images, 4)}
+
+    def _last_good(self) -> str:
+        if self.state.saved_step is None:
+            return "No checkpoint was written before."
+        return f"The last good checkpoint is that of step {self.state.saved_step}, {str(self.run_folder.checkpoint)!r}."
+
+
+class LossLog:
+    """Collects each step's loss and terms; `flush` averages them and finds the first that is not finite.
+
+    Args:
+        average: the mean of a tensor over the processes of a distributed run.
+    """
+
+    def __init__(self, average: Callable[[Tensor], Tensor]) -> None:
+        self._average = average
+        self._names: list[str] = []
+        self._rows: list[Tensor] = []
+        self._first = 0
+
+    def add(self, step: int, loss: Tensor, terms: dict[str, Tensor]) -> None:
+        if not self._rows:
+            self._first = step
+            self._names = list(terms)
+        self._rows.append(torch.stack([loss.detach(), *terms.values()]))
+
+    def flush(self, kept: str) -> tuple[float, dict[str, float]]:
+        """Mean loss and mean terms since the last flush.
+
+        Args:
+            kept: where the last good state is, for the error.
+
+        Raises:
+            UserError: a loss was NaN or infinite; names the first such step and the term.
+        """
+        rows = self._average(torch.stack(self._rows)).cpu()
+        self._rows = []
+        bad = ~rows.isfinite()
+        if bad.any():
+            row = int(bad.any(dim=1).nonzero()[0])
+            terms = [name for name, wrong in zip(self._names, bad[row, 1:], strict=True) if wrong] or ["the sum"]
+            raise UserError(
+                f"the loss is not finite at step {self._first + row + 1}: {', '.join(terms)} became "
+                f"{float(rows[row][bad[row]][-1])}. {kept} "
+                "Try a lower `training.learning_rate` or `training.clip_norm: 5`."
+            )
+        mean = rows.mean(dim=0).tolist()
+        return mean[0], dict(zip(self._names, mean[1:], strict=True))
+
+    def __len__(self) -> int:
+        return len(self._rows)

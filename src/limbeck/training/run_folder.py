@@ -1,0 +1,243 @@
+"""The run folder: who owns it, what happened in it, and how to go on."""
+
+import json
+import traceback
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import yaml
+from filelock import FileLock, Timeout
+
+from limbeck.environment import describe_environment
+from limbeck.errors import UserError
+from limbeck.files import atomic_write_text, disk_errors
+
+FINISHED = "finished"
+_PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
+INPUTS_FILE = "inputs.json"
+_PREAMBLE = frozenset(["recipe.yaml", "environment.json", INPUTS_FILE, "status.json", "energy.json"])
+
+
+class Difference(NamedTuple):
+    """A value of a recipe that is not what it was: where, then and now."""
+
+    path: str
+    then: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"`{self.path}` ({self.then!r} then, {self.now!r} now)"
+
+
+def as_begun(changed: Sequence[Difference]) -> str:
+    """How to ask for what a run was begun with; its recipe may be the same, and defaults of limbeck others."""
+    given = " ".join(f"{one.path}={json.dumps(one.then)}" for one in changed)
+    return f"If the recipe is the same, defaults of limbeck have changed since; what was then is {given}"
+
+
+class RunFolder:
+    """One run's folder; open it with `RunFolder.open`.
+
+    Files: `recipe.yaml` (resolved), `environment.json`, `inputs.json` (what the recipe's names stood for),
+    `status.json`, `metrics.jsonl`, `checkpoint.safetensors`, `student/`, `student-chosen/`, `evaluation.json`,
+    `cost.json`, and what the report adds.
+    """
+
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
+        self.path = path
+        self.writes = writes
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        folder: str | Path,
+        recipe: dict[str, Any],
+        *,
+        resume: bool = False,
+        writes: bool = True,
+        may_change: Collection[str] = (),
+        renew: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> Iterator["RunFolder"]:
+        """The run in `folder`, locked for this process; how it failed or was interrupted is noted on the way out.
+
+        Args:
+            folder: made if it does not exist.
+            recipe: the resolved recipe, written down, or compared with what is written there on resuming.
+            resume: go on with the run that `folder` holds, if it holds one.
+            may_change: keys of the recipe that may differ on resuming; the new ones are then written down.
+            renew: brings a recipe that an older version wrote down up to date, before it is compared.
+            writes: false in all processes of a distributed run but the first, which alone writes.
+
+        A run that failed before it had anything to show leaves its folder to the next.
+
+        Raises:
+            UserError: the folder is in use, holds another run or files that are no run, or `resume` is not given.
+        """
+        run_folder = cls(Path(folder), writes=writes)
+        if not writes:
+            yield run_folder
+            return
+        with disk_errors(folder):
+            run_folder.path.mkdir(parents=True, exist_ok=True)
+        # The kernel drops this lock when its process dies, so a killed run never blocks its own resumption.
+        lock = FileLock(run_folder.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"the run folder {str(folder)!r} is in use by another process; wait for it, or choose another --out."
+            ) from None
+        try:
+            run_folder._claim(recipe, resume, may_change, renew)
+            with run_folder._noting_how_it_ended():
+                yield run_folder
+        finally:
+            lock.release()
+
+    @property
+    def state(self) -> str:
+        return self.read("status.json", {}).get("state", "missing")
+
+    @property
+    def finished(self) -> bool:
+        return self.state == FINISHED
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.safetensors"
+
+    def read(self, name: str, default: Any = None) -> Any:
+        """The JSON file `name`, or `default` where there is none."""
+        path = self.path / name
+        return json.loads(path.read_text()) if path.exists() else default
+
+    def write(self, name: str, content: Any) -> None:
+        if self.writes:
+            atomic_write_text(self.path / name, json.dumps(content, indent=1) + "\n")
+
+    def note_computing(self, dtype: torch.dtype, channels_last: bool, threads: int) -> None:
+        """Adds to `environment.json` what the loop computes in, which settings may leave to the machine."""
+        computing = {"precision": _PRECISIONS[dtype], "channels_last": channels_last, "threads": threads}
+        self.write("environment.json", self.read("environment.json", {}) | {"computing": computing})
+
+    def set_state(self, state: str, error: str | None = None, **more: Any) -> None:
+        time = datetime.now(UTC).isoformat("T", "seconds")
+        self.write("status.json", {"state": state, "error": error, "time": time, **more})
+
+    def append_metrics(self, **entry: Any) -> None:
+        if self.writes:
+            with disk_errors(self.path), (self.path / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return []
+        # A line that a kill cut short lies after the checkpoint, and resuming writes it again.
+        return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+
+    def rewind_metrics(self, step: int) -> None:
+        """Drops what was logged after `step`, which a resumed run will log again."""
+        if not self.writes:
+            return
+        kept = [json.dumps(entry) + "\n" for entry in self.metrics() if entry["step"] <= step]
+        atomic_write_text(self.path / "metrics.jsonl", "".join(kept))
+
+    def _claim(
+        self,
+        recipe: dict[str, Any],
+        resume: bool,
+        may_change: Collection[str],
+        renew: Callable[[dict[str, Any]], dict[str, Any]] | None,
+    ) -> None:
+        written = self.path / "recipe.yaml"
+        if not self.begun:
+            ours = written.exists() and (self.path / "status.json").exists()
+            strangers = [] if ours else sorted(self._visible() - {"environment.json", "status.json"})
+            if strangers:
+                raise UserError(
+                    f"the folder {str(self.path)!r} holds files that are no run "
+                    f"({', '.join(strangers[:3])}); nothing is ever overwritten, choose another --out."
+                )
+            for left in ("energy.json", INPUTS_FILE):
+                (self.path / left).unlink(missing_ok=True)
+            self.write("environment.json", describe_environment())
+            self.set_state("running")
+            atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
+            return
+        if not resume:
+            raise UserError(
+                f"the folder {str(self.path)!r} holds a run already ({self._where()}); it is never overwritten: "
+                "add --resume to go on with it, or choose another --out."
+            )
+        changed = self.differences(recipe, renew, may_change)
+        if changed:
+            raise UserError(
+                f"the run in {str(self.path)!r} was started from another recipe; it differs in "
+                f"{'; '.join(map(str, changed[:5]))}. Resume with the same recipe, or choose another --out. "
+                f"{as_begun(changed)}."
+            )
+        atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
+        if may_change or not self.finished:
+            self.set_state("running")
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run has left more here than its intentions, which a next one may replace."""
+        visible = self._visible()
+        return visible >= {"recipe.yaml", "status.json"} and visible > _PREAMBLE & visible
+
+    def differences(
+        self,
+        recipe: dict[str, Any],
+        renew: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        may_change: Collection[str] = (),
+    ) -> list[Difference]:
+        """Where `recipe` differs from the one written here; `renew` and `may_change` as in `open`."""
+        try:
+            written = yaml.safe_load((self.path / "recipe.yaml").read_text())
+        except yaml.YAMLError as error:
+            raise UserError(
+                f"{str(self.path / 'recipe.yaml')!r} is damaged ({error}); choose another --out."
+            ) from error
+        before = written if renew is None else renew(written)
+        fixed = [{key: value for key, value in one.items() if key not in may_change} for one in (before, recipe)]
+        return _differences(fixed[0], fixed[1])
+
+    def _visible(self) -> set[str]:
+        entries = self.path.iterdir() if self.path.is_dir() else ()
+        return {entry.name for entry in entries if not entry.name.startswith(".")}
+
+    def _where(self) -> str:
+        state = self.state
+        if state == FINISHED:
+            return "finished"
+        steps = [entry["step"] for entry in self.metrics()]
+        return f"{state} at step {max(steps)}" if steps else state
+
+    @contextmanager
+    def _noting_how_it_ended(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.set_state("interrupted")
+            raise
+        except UserError as error:
+            self.set_state("failed", str(error))
+            raise
+        except Exception as error:
+            self.set_state("failed", f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
+            raise
+
+
+def _differences(old: Any, new: Any, path: str = "") -> list[Difference]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        found = [_differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key)) for key in keys]
+        return [one for several in found for one in several]
+    return [] if old == new else [Difference(path, old, new)]

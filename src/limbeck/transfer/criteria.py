@@ -1,0 +1,370 @@
+"""Selection criteria: what they are made of, and those that have a name; without importing torch."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal
+
+from limbeck.errors import UserError, unknown_name
+from limbeck.transfer.parts import (
+    ALIASES,
+    ALLOCATIONS,
+    IMPLEMENTATIONS,
+    ORDERS,
+    REPRESENTATIONS,
+    SCORES,
+    AllocationEntry,
+    Order,
+    RepresentationEntry,
+    ScoreEntry,
+    full_name,
+)
+
+__all__ = [
+    "ALLOCATIONS",
+    "CONTROLS",
+    "CRITERIA",
+    "ORDERS",
+    "REPRESENTATIONS",
+    "SCORES",
+    "AllocationEntry",
+    "Criterion",
+    "Order",
+    "RepresentationEntry",
+    "ScoreEntry",
+    "find_criterion",
+]
+
+DEFAULT_SCORE = "entropy"
+CLUSTERS = "clusters"
+"""What the columns of tables that hold clusters begin with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criterion:
+    """How images are chosen: what is seen of them, how that is scored, and how the budget is spread over the scores.
+
+    Every part has a default: the score's own representation, the representation's own score, equal shares for the
+    classes. The short and long names of the published code's command line are understood (`aliases`).
+
+    Args:
+        score: one of `SCORES`; by default that of the representation, and without one "entropy".
+        representation: one of `REPRESENTATIONS`; by default that of the score.
+        allocation: one of `ALLOCATIONS`.
+        order: whether the "highest" or the "lowest" scores are preferred, or "random" ones; equal scores go by
+            ascending id.
+        space: the representation in which an allocation measures distances; by default the criterion's own, for
+            manifolds the pixels.
+        options: of the parts, name -> value, for instance `{"clusters": 20}`.
+        name: for tables and provenance.
+        summary: one line for listings.
+
+    Raises:
+        UserError: an unknown name or option, a score that cannot read the representation, or parts that have no use
+            for each other.
+
+    Example:
+        >>> Criterion(representation="grayscale-histogram", score="entropy", order="lowest").allocation
+        'top-n-per-class'
+        >>> Criterion(representation="pev", allocation="km", options={"clusters": 20}).score
+        'patch-entropy-sum'
+    """
+
+    score: str = ""
+    representation: str = ""
+    allocation: str = "top-n-per-class"
+    order: Order = "highest"
+    space: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    name: str = "custom"
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        for part, known in _FAMILIES.items():
+            name = full_name(getattr(self, part))
+            object.__setattr__(self, part, name)
+            if name and name not in known:
+                raise unknown_name(part, name, [*known, *(short for short in ALIASES if ALIASES[short] in known)])
+        self._fill_in()
+        self._check_score()
+        self._check_space()
+        self._check_options()
+
+    def _fill_in(self) -> None:
+        score = self.score or (REPRESENTATIONS[self.representation].score if self.representation else DEFAULT_SCORE)
+        object.__setattr__(self, "score", score)
+        object.__setattr__(self, "representation", self.representation or SCORES[score].representation)
+        default = ALLOCATIONS[self.allocation].space
+        object.__setattr__(self, "space", self.space or ("" if default is None else default or self.representation))
+
+    def _check_score(self) -> None:
+        kind, kinds = REPRESENTATIONS[self.representation].kind, SCORES[self.score].kinds
+        if (kind in (*kinds, "any")) if kinds else (kind == "nothing"):
+            return
+        if not kinds:
+            raise UserError(
+                f"score {self.score!r} reads no `representation`, got {self.representation!r}; leave it out"
+                f"{', or name it as `space`' if ALLOCATIONS[self.allocation].space is not None else ''}."
+            )
+        can = ", ".join(repr(name) for name, one in REPRESENTATIONS.items() if one.kind in (*kinds, "any"))
+        raise UserError(
+            f"score {self.score!r} reads a `representation`, got {self.representation!r}; give one of {can}."
+        )
+
+    def _check_space(self) -> None:
+        entry = ALLOCATIONS[self.allocation]
+        if entry.space is None and self.space:
+            raise UserError(
+                f"allocation {self.allocation!r} measures no distances, so it has no `space`; leave it out."
+            )
+        if entry.space is not None and self.space == "none":
+            others = ", ".join(repr(name) for name in REPRESENTATIONS if name != "none")
+            raise UserError(f"allocation {self.allocation!r} measures distances in a `space`; give one of {others}.")
+
+    def _check_options(self) -> None:
+        known = self.default_options
+        for name, value in self.options.items():
+            if name not in known:
+                raise unknown_name(f"option of criterion {self.name!r}:", str(name), known, has_options(known))
+            _check_option(name, value, known[name])
+        fewest, most = self.option("fewest"), self.option("most")
+        if fewest is not None and fewest > most:
+            raise UserError(f"`fewest` clusters of a criterion must be at most `most`, got {fewest} and {most}.")
+        if self.order == "random" and self.option("cutoff"):
+            raise UserError("`cutoff` leaves out the hardest images, of which order 'random' knows none; set it to 0.")
+
+    @property
+    def default_options(self) -> dict[str, Any]:
+        """Every option that its parts have, with its default."""
+        parts = (ALLOCATIONS[self.allocation], SCORES[self.score], *map(REPRESENTATIONS.get, self.represented))
+        known = {name: value for part in parts if part is not None for name, value in part.options.items()}
+        if "cutoff" in known and self.order == "random":
+            known["cutoff"] = 0.0  # a random order knows no hardest
+        return known
+
+    def option(self, name: str) -> Any:
+        """Its value, or the default; None for an option that no part has."""
+        return self.options.get(name, self.default_options.get(name))
+
+    @property
+    def per_class(self) -> bool:
+        """Whether its allocation needs labels."""
+        return ALLOCATIONS[self.allocation].per_class
+
+    @property
+    def needs_labels(self) -> bool:
+        return self.per_class or SCORES[self.score].labels
+
+    @property
+    def represented(self) -> tuple[str, ...]:
+        """The representations that are read, without repetition."""
+        return tuple(dict.fromkeys(one for one in (self.representation, self.space) if one not in ("", "none")))
+
+    @property
+    def needs_teacher(self) -> bool:
+        return any(REPRESENTATIONS[one].reads == "teacher" for one in self.represented)
+
+    @property
+    def seeded(self) -> bool:
+        """Whether what a table of scores knows of it depends on the seed: networks that are trained, and clusters."""
+        trained = SCORES[self.score].trains or REPRESENTATIONS[self.representation].trains
+        return trained or self.clusters_column is not None
+
+    @property
+    def column(self) -> str:
+        """Name of its scores in a table of several, options that are not the default among it."""
+        seen = () if self.representation == "none" else (self.representation,)
+        return ":".join([self.score, *seen, *self._special(SCORES[self.score], REPRESENTATIONS[self.representation])])
+
+    @property
+    def clusters_column(self) -> str | None:
+        """Name of its clusters in a table of scores, options that are not the default among it; None without any."""
+        if "clusters" not in ALLOCATIONS[self.allocation].options:
+            return None
+        special = self._special(ALLOCATIONS[self.allocation], REPRESENTATIONS[self.space])
+        return ":".join([CLUSTERS, self.allocation, self.space, *special])
+
+    def _special(self, *parts: AllocationEntry | RepresentationEntry | ScoreEntry) -> list[str]:
+        """Options of some parts that are not the default, as "name=value"."""
+        default = {name: value for part in parts for name, value in part.options.items()}
+        return [f"{name}={self.option(name)}" for name in default if self.option(name) != default[name]]
+
+    def stream(self, kind: Literal["random", "order"]) -> str:
+        """Names the random numbers of a random score or order.
+
+        Every allocation has its own, so that random and class-balanced random images of one seed are two controls, and
+        not one of them twice.
+        """
+        return kind if self.allocation == "top-n" else f"{kind}/{self.allocation}"
+
+    def described(self) -> dict[str, Any]:
+        """Its parts, for provenance, and whose implementation it is where there are several, given or not."""
+        options = {name: self.option(name) for name in self.default_options if name == "implementation"}
+        return asdict(self) | {"options": {**self.options, **options}}
+
+
+_FAMILIES: dict[str, Mapping[str, Any]] = {
+    "representation": REPRESENTATIONS,
+    "score": SCORES,
+    "allocation": ALLOCATIONS,
+    "order": ORDERS,
+    "space": REPRESENTATIONS,
+}
+
+_AT_LEAST = {"cutoff": 0.0, "fewest": 2, "most": 2, "sample": 10}
+"""Of the others, 1."""
+
+
+_LISTING = "`limbeck ls criteria` lists them all."
+
+
+def has_options(options: Mapping[str, Any]) -> str:
+    return "" if options else "Its parts have no options."
+
+
+def _check_option(name: str, value: Any, default: Any) -> None:
+    default = 0.0 if name == "cutoff" else default  # which has a default for every budget
+    kinds = {str: str, float: (int, float)}.get(type(default), int)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        what = {str: "a name", float: "a number"}.get(type(default), "a whole number")
+        raise UserError(f"`{name}` of a criterion must be {what}, got {value!r}.")
+    if name == "implementation" and value not in IMPLEMENTATIONS:
+        raise unknown_name("`implementation` of a criterion:", str(value), IMPLEMENTATIONS)
+    if isinstance(value, str):
+        return
+    least = _AT_LEAST.get(name, 1)
+    if not value >= least:  # NaN is not either
+        raise UserError(f"`{name}` of a criterion must be at least {least}, got {value}.")
+    if name == "cutoff" and value >= 1:
+        raise UserError(f"`cutoff` of a criterion must be a share below 1, got {value}.")
+    if name == "components" and value > 2:
+        raise UserError(f"`components` of a criterion must be 1 or 2, got {value}; t-SNE maps to no more.")
+
+
+def _whole(name: str, summary: str, order: Order = "highest", **parts: Any) -> Criterion:
+    return Criterion(name=name, summary=summary, order=order, allocation="top-n", **parts)
+
+
+def _classwise(name: str, summary: str, order: Order = "highest", **parts: Any) -> Criterion:
+    return Criterion(name=name, summary=summary, order=order, **parts)
+
+
+_GRAY: dict[str, Any] = {"representation": "grayscale-histogram", "score": "entropy"}
+
+CRITERIA = {
+    one.name: one
+    for one in (
+        _whole("random", "any images, without replacement", score="random"),
+        _classwise("balanced-random", "any images, equally many of every class", score="random"),
+        _classwise("entropy", "the busiest gray histograms of every class", **_GRAY),
+        _classwise("entropy-lowest", "the plainest gray histograms of every class", "lowest", **_GRAY),
+        _whole("entropy-whole", "the busiest gray histograms of the whole set", **_GRAY),
+        _whole("entropy-whole-lowest", "the plainest gray histograms of the whole set", "lowest", **_GRAY),
+        _classwise("entropy-rgb", "the busiest colour histograms of every class", representation="rgb-histogram"),
+        _classwise(
+            "entropy-average-adjusted",
+            "gray histograms farthest from the average one, in every class",
+            representation="average-adjusted-histogram",
+        ),
+        _classwise("patch-entropy", "the busiest patches of every class", representation="patch-entropies"),
+        _classwise("variance", "the strongest contrasts of every class", score="variance"),
+        _classwise("autoencoder", "the fullest codes of every class", representation="autoencoder-codes"),
+        _classwise("teacher-entropy", "the teacher's most spread answers", representation="teacher-logits"),
+        _classwise("margin", "the teacher is torn between two classes", "lowest", score="margin"),
+        _classwise("least-confidence", "the teacher is least sure", score="least-confidence"),
+        _classwise("el2n", "the teacher is farthest from the label", score="el2n"),
+        _classwise("minimal-margin", "nearest to the teacher's decision boundary", "lowest", score="minimal-margin"),
+        _classwise("forgetting", "forgotten most often while a small network learns", score="forgetting"),
+        Criterion(name="k-means", summary="the busiest of every cluster of gray histograms", allocation="k-means"),
+        Criterion(
+            name="k-means-per-class",
+            summary="the same, clustered within every class",
+            allocation="k-means-per-class",
+        ),
+        Criterion(
+            name="manifold",
+            summary="any images, from all over a t-SNE map in turn",
+            score="random",
+            allocation="manifold",
+        ),
+        Criterion(
+            name="coverage",
+            summary="any images, equally many of every stratum of the distance from the label",
+            score="el2n",
+            allocation="coverage",
+        ),
+        Criterion(
+            name="k-centre",
+            summary="far from one another in the teacher's embedding",
+            score="random",
+            allocation="k-centre",
+            space="teacher-embedding",
+        ),
+        Criterion(
+            name="herding",
+            summary="whose embeddings together follow the mean of every class",
+            score="random",
+            allocation="herding-per-class",
+            space="teacher-embedding",
+        ),
+    )
+}
+
+CONTROLS = ("random", "balanced-random")
+"""What every other criterion has to beat at the same budget."""
+
+
+def find_criterion(criterion: "str | Mapping[str, Any] | Criterion") -> Criterion:
+    """The criterion of that name, or made of parts.
+
+    Args:
+        criterion: one of `CRITERIA`; a part, or some joined by slashes, as "hrgb/kmpc/ls"; a mapping from part to
+            name, in which whatever is no part is an option; or a criterion, which passes through.
+
+    Raises:
+        UserError: nothing of that name, or parts that do not fit together.
+
+    Example:
+        >>> find_criterion("pev/km/ls") == find_criterion({"representation": "pev", "allocation": "km", "order": "ls",
+        ...                                                "name": "pev/km/ls"})
+        True
+    """
+    if isinstance(criterion, Criterion):
+        return criterion
+    if isinstance(criterion, Mapping):
+        return _from_mapping(criterion)
+    if criterion in CRITERIA:
+        return CRITERIA[criterion]
+    if "/" in criterion or any(full_name(criterion) in family for family in _FAMILIES.values()):
+        return _from_text(criterion)
+    raise unknown_name("criterion", criterion, CRITERIA, _LISTING)
+
+
+def _from_mapping(spec: Mapping[str, Any]) -> Criterion:
+    parts = {one.name for one in fields(Criterion)} - {"options"}
+    options = dict(spec.get("options") or {})
+    options |= {key: value for key, value in spec.items() if key not in parts | {"options"}}
+    given = {key: value for key, value in spec.items() if key in parts}
+    for part, value in given.items():
+        if not isinstance(value, str):
+            raise UserError(f"`{part}` of a criterion must be a name, got {value!r}.")
+    plain = Criterion(**given)
+    for option in options:
+        if option not in plain.default_options:
+            raise unknown_name("part of a criterion:", str(option), [*parts, *plain.default_options])
+    return replace(plain, options=options)
+
+
+def _from_text(text: str) -> Criterion:
+    given: dict[str, str] = {}
+    for piece in text.split("/"):
+        name = full_name(piece)
+        # "random" is a score, too; as an order it is "rng".
+        found = [part for part in ("representation", "allocation", "score", "order") if name in _FAMILIES[part]]
+        if not found or piece == "":
+            known = [one for family in _FAMILIES.values() for one in family] + list(ALIASES)
+            raise unknown_name("part of a criterion:", piece, dict.fromkeys(known), _LISTING)
+        part = "order" if piece == "rng" else found[0]
+        if part in given:
+            raise UserError(f"`criterion` {text!r} names two of {part}: {given[part]!r} and {piece!r}; give one.")
+        given[part] = name
+    return Criterion(name=text, **given)  # pyright: ignore[reportArgumentType] (the order is checked there)

@@ -1,0 +1,92 @@
+"""The contract of makers, which turn the images and the teacher at hand into a transfer set and say what that took."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import torch
+
+from limbeck.cost import Cost
+from limbeck.data.transfer_source import TransferSource
+from limbeck.progress import Progress, Silent
+from limbeck.transfer.evidence import Evidence
+from limbeck.transfer.settings import MakerSettings
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet
+    from limbeck.models import Classifier
+
+Settings = TypeVar("Settings", bound=MakerSettings, contravariant=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakerContext:
+    """What a maker may use.
+
+    Attributes:
+        folder: this maker's own; what it writes there, a run that is resumed finds again.
+        pool: images to take from or to look at, without those held out for validation; None where there are none.
+        classes: names of the classes that the student will tell apart.
+        shape: (C, H, W) of the images that the student takes.
+        teacher: with its weights, left as it is; None where there is none.
+        seed: of all that is drawn.
+        shared: where the runs of a comparison keep what several of them need, as tables of scores; None in a run that
+            stands alone.
+        device: where to compute.
+        progress: who watches.
+    """
+
+    folder: Path
+    pool: "ImageSet | None"
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    teacher: "Classifier | None" = None
+    seed: int = 0
+    shared: Path | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    progress: Progress = field(default_factory=Silent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What a maker made before the first step.
+
+    Attributes:
+        source: what the student is taught on.
+        cost: of making it. What later rounds take, `TransferSource.refresh` tells.
+        evidence: all that the report knows of it.
+    """
+
+    source: TransferSource
+    cost: Cost
+    evidence: Evidence
+
+
+class Maker(Protocol[Settings]):
+    """Interface of makers; one is a folder with its settings, and a line in `limbeck.transfer.catalogue`."""
+
+    def count(self, settings: Settings, context: MakerContext) -> int:
+        """How many images the transfer set will hold.
+
+        Raises:
+            UserError: it cannot be made so: no work has been done yet.
+        """
+        ...
+
+    def make(self, settings: Settings, context: MakerContext) -> Made:
+        """The transfer set, made now or gone on with from what lies in `context.folder`.
+
+        It leaves in `context.folder` whatever `load` needs.
+
+        Raises:
+            Interrupted: stopped by Ctrl-C or SIGTERM; calling it again goes on.
+        """
+        ...
+
+    def load(self, settings: Settings, context: MakerContext) -> TransferSource:
+        """The source that `make` left in `context.folder`, without making anything again."""
+        ...
+
+    def evidence(self, settings: Settings, context: MakerContext, source: TransferSource) -> Evidence | None:
+        """What the report is to know after the last round; None where that is what `make` told."""
+        ...

@@ -1,0 +1,1 @@
+"""Scores of many images in a Parquet table: made shard by shard, read a million rows at a time, chosen from."""

@@ -1,0 +1,294 @@
+"""Scoring into a Parquet table, shard by shard: resumable, in memory that does not grow, by one worker or many."""
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from limbeck.data.storage import image_digests
+from limbeck.errors import UserError
+from limbeck.files import atomic_path, atomic_write_text, disk_errors
+from limbeck.models.fingerprint import identify
+from limbeck.progress import Progress, Silent
+from limbeck.randomness import check_seed
+from limbeck.training.distributed import process_token
+from limbeck.transfer.criteria import Criterion, find_criterion
+from limbeck.transfer.grouping import clusters_of
+from limbeck.transfer.score_table.read import METADATA
+from limbeck.transfer.scoring.features import ScoringContext, batch_size_for, check_means, histogram_sum, make_context
+from limbeck.transfer.scoring.score import score_images
+from limbeck.workers import run_shards
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet
+    from limbeck.models import Classifier
+
+MOST = 2**16
+"""Images of a shard."""
+_SHARDS = 16
+
+
+def score_table(
+    images: "ImageSet | Callable[[], ImageSet]",
+    path: str | Path,
+    *,
+    criteria: Sequence[str | Mapping[str, Any] | Criterion] = ("entropy",),
+    seed: int = 0,
+    teacher: "Classifier | None" = None,
+    folder: str | Path | None = None,
+    workers: int = 1,
+    shard: int | None = None,
+    trust_teacher: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Writes id, label and the scores of every image to `path`, for `select_from_scores`.
+
+    Finished shards lie in `<path>.parts` until all are there. A scoring that was stopped or killed goes on with them;
+    neither that nor the number of workers changes the table.
+
+    Args:
+        images: what to score, or a function that loads them, which every worker calls for itself.
+        path: the Parquet file to make; never overwritten.
+        criteria: whose scores to compute, as for `select`; those that share one make one column. Random scores need
+            no column. Criteria that go by clusters (k-means, manifold) get a column of these, too, found here once in
+            this process from the features of the whole set, of which 4 N D bytes are then in memory.
+        seed: of what is trained on the way.
+        teacher: for criteria that ask one.
+        folder: where networks that a criterion trains are kept.
+        workers: processes; more than one need Ray (`pip install limbeck[scale]`), on this machine, or on the cluster
+            that RAY_ADDRESS names or Ray is connected to. Its nodes must have limbeck, and share with this process,
+            under the same paths, the files of the images, limbeck's cache and the folder of `path`.
+        shard: images at a time, rounded to whole batches; what a kill makes to be done again. By default a sixteenth
+            of them, at most `MOST`.
+        trust_teacher: go on with parts of another process even where the teacher has code or attributes that limbeck
+            cannot vouch for, as a `forward` of one's own; by default only the process that began them does.
+        progress: who watches.
+
+    Raises:
+        UserError: `path` exists, a criterion lacks what it needs, Ray is missing, a worker does not see the same
+            images and folders, or the parts are of other images.
+
+    Example:
+        >>> path = score_table(images, "two.parquet", criteria=["entropy", "variance"])
+        >>> lb.transfer.select.ScoreTable(path).columns
+        ('entropy:grayscale-histogram', 'variance:grayscale')
+    """
+    path = Path(path)
+    if path.exists():
+        raise UserError(f"{str(path)!r} exists already and is never overwritten; choose another --out.")
+    for name, value in (("workers", workers), ("shard", shard)):
+        if value is not None and value < 1:
+            raise UserError(f"`{name}` must be at least 1, got {value}.")
+    check_seed(seed)
+    here = images() if callable(images) else images
+    found = [find_criterion(one) for one in criteria]
+    columns = {one.column: one for one in found if one.score != "random"}
+    clusters = {one.clusters_column: one for one in found if one.clusters_column is not None}
+    watch = progress or Silent()
+    context = make_context(
+        teacher, folder, seed, watch if workers == 1 else None
+    )  # who watches cannot move to a worker
+    for criterion in found:
+        _check(criterion, here, context)
+
+    batch = batch_size_for(here)
+    size = min(MOST, -(-len(here) // _SHARDS)) if shard is None else shard
+    shards = torch.arange(len(here)).split(-(-size // batch) * batch)
+    parts = path.with_name(f"{path.name}.parts")
+    about = {
+        "name": here.name,
+        "shape": list(here.shape),
+        "classes": list(here.classes),
+        "columns": [*columns, *clusters],
+        "seed": seed,
+    }
+    whose = _whose(teacher, trust_teacher, watch)
+    _claim(parts, {**about, "images": _identity(here), "shard": len(shards[0]), **whose})
+    make = _Maker(images, columns, context, parts, len(shards[0]), _seen(here))
+    shared = [parts / "plan.json", *([context.folder] if context.folder.exists() else [])]
+    if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
+        run_shards(make, "add_up", _missing(parts, len(shards), "npy"), workers, watch, "average histogram", shared)
+    run_shards(make, "score", _missing(parts, len(shards), "parquet"), workers, watch, "scoring", shared)
+    for number, criterion in enumerate(clusters.values()):
+        watch.say(f"clusters of {criterion.name}")
+        _keep_clusters(_clusters_file(parts, number), here, criterion, context)
+    _join(parts, len(shards), path, about, list(clusters))
+    shutil.rmtree(parts)
+    return path
+
+
+class Shards:
+    """What a worker does with one shard after another.
+
+    Args:
+        images: of the whole set.
+        columns: name -> criterion.
+        context: teacher, folder, seed.
+        parts: folder of finished shards.
+        size: images of a shard.
+    """
+
+    def __init__(
+        self, images: "ImageSet", columns: Mapping[str, Criterion], context: ScoringContext, parts: Path, size: int
+    ) -> None:
+        self.images = images
+        self.columns = columns
+        self.context = context
+        self.parts = parts
+        self.positions = torch.arange(len(images)).split(size)
+
+    def add_up(self, index: int) -> int:
+        """Keeps the sum of the shard's gray histograms; returns the number of images."""
+        total = histogram_sum(self.images, self.positions[index])
+        with atomic_path(self.parts / f"{index:06d}.npy") as temporary:
+            np.save(temporary, total.numpy())
+        return len(self.positions[index])
+
+    def score(self, index: int) -> int:
+        """Keeps the shard's part of the table; returns the number of images."""
+        part = self.images.subset(self.images.ids[self.positions[index]])
+        columns: dict[str, Any] = {"id": part.ids.numpy()}
+        if part.labels is not None:
+            columns["label"] = part.labels.numpy()
+        for name, criterion in self.columns.items():
+            scores = score_images(
+                part, criterion, seed=self.context.seed, context=self.context, whole=self._context(criterion)
+            )
+            columns[name] = scores.numpy()
+        with atomic_path(self.parts / f"{index:06d}.parquet") as temporary:
+            pq.write_table(pa.table(columns), temporary)
+        return len(part)
+
+    def _context(self, criterion: Criterion) -> "ImageSet | Tensor":
+        """The whole set, or its average histogram where that is all that is wanted of it."""
+        if criterion.representation != "average-adjusted-histogram":
+            return self.images
+        sums = [np.load(self.parts / f"{index:06d}.npy") for index in range(len(self.positions))]
+        return torch.from_numpy(np.sum(sums, axis=0)) / len(self.images)
+
+
+class _Maker:
+    """Makes `Shards` in whatever process it is called."""
+
+    def __init__(
+        self,
+        images: "ImageSet | Callable[[], ImageSet]",
+        columns: Mapping[str, Criterion],
+        context: ScoringContext,
+        parts: Path,
+        size: int,
+        seen: str,
+    ) -> None:
+        self.images = images
+        self.rest = (columns, context, parts.absolute(), size)
+        self.seen = seen
+
+    def __call__(self) -> Shards:
+        images = self.images() if callable(self.images) else self.images
+        if _seen(images) != self.seen:
+            raise UserError(
+                f"the images that {images.name!r} names on {platform.node()} are others than where it began"
+            )
+        return Shards(images, *self.rest)
+
+
+def _check(criterion: Criterion, images: "ImageSet", context: ScoringContext) -> None:
+    """Raises a UserError where `criterion` lacks what it needs to be scored."""
+    if "function" in criterion.represented:
+        raise UserError("a `function` has no name to resume by; select from the images themselves with it.")
+    check_means(criterion, images, context)
+    if criterion.clusters_column is not None and criterion.per_class and images.labels is None:
+        raise UserError(
+            f"criterion {criterion.name!r} finds clusters within every class, and {images.name!r} has no labels; "
+            "choose one that does so in the whole set."
+        )
+
+
+def _clusters_file(parts: Path, number: int) -> Path:
+    return parts / f"clusters-{number}.npy"
+
+
+def _keep_clusters(path: Path, images: "ImageSet", criterion: Criterion, context: ScoringContext) -> None:
+    if not path.exists():
+        with atomic_path(path) as temporary:
+            np.save(temporary, clusters_of(images, criterion, context).numpy())
+
+
+def _identity(images: "ImageSet") -> str:
+    """Stands for ids and labels; pixels would take a pass over all images."""
+    digest = hashlib.blake2b(repr((images.name, images.shape)).encode(), digest_size=8)
+    digest.update(images.ids.numpy().tobytes())
+    if images.labels is not None:
+        digest.update(images.labels.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _seen(images: "ImageSet") -> str:
+    """Stands for ids, labels, and the pixels of the first and the last image."""
+    ends = images.gather(torch.tensor([0, len(images) - 1]))
+    return _identity(images) + image_digests(ends).numpy().tobytes().hex()
+
+
+def _whose(teacher: "Classifier | None", trusted: bool, watch: Progress) -> dict[str, Any]:
+    """Which teacher is asked, and the one process that can be sure to ask it again, None for any; as the view cache."""
+    if teacher is None:
+        return {"teacher": None, "process": None}
+    identity = identify(teacher)
+    if trusted or not identity.unseen:
+        return {"teacher": identity.fingerprint, "process": None}
+    watch.say(
+        f"only this process can go on with what it scores by {teacher.name}, because {identity.reason} cannot be "
+        "vouched for; `trust_teacher=True` lets others."
+    )
+    return {"teacher": identity.fingerprint, "process": process_token()}
+
+
+def _claim(parts: Path, plan: dict[str, Any]) -> None:
+    """Makes the folder of parts, or finds it of the same plan."""
+    with disk_errors(parts):
+        parts.mkdir(parents=True, exist_ok=True)
+    written = parts / "plan.json"
+    if not written.exists():
+        atomic_write_text(written, json.dumps(plan, indent=1) + "\n")
+        return
+    begun = json.loads(written.read_text())
+    if {**begun, "process": plan["process"]} == plan and begun.get("process") != plan["process"]:
+        raise UserError(
+            f"{str(parts)!r} holds parts that another process asked of a teacher that cannot be recognised; remove it, "
+            "choose another --out, or give `trust_teacher=True` to both if the teacher is the same."
+        )
+    if begun != plan:
+        raise UserError(
+            f"{str(parts)!r} holds parts of another scoring (other images, criteria, seed, teacher or shards); remove "
+            "it, or choose another --out."
+        )
+
+
+def _missing(parts: Path, count: int, suffix: str) -> list[int]:
+    return [index for index in range(count) if not (parts / f"{index:06d}.{suffix}").exists()]
+
+
+def _join(parts: Path, count: int, path: Path, about: dict[str, Any], clusters: Sequence[str]) -> None:
+    """One file of all parts, in the order of the set, a row group each."""
+    known = {name: np.load(_clusters_file(parts, number), mmap_mode="r") for number, name in enumerate(clusters)}
+    schema = pq.read_schema(parts / "000000.parquet")
+    for name in clusters:
+        schema = schema.append(pa.field(name, pa.int64()))
+    schema = schema.with_metadata({METADATA: json.dumps(about)})
+    start = 0
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for index in range(count):
+            part = pq.read_table(parts / f"{index:06d}.parquet")
+            for name, numbers in known.items():
+                part = part.append_column(name, pa.array(numbers[start : start + len(part)]))
+            writer.write_table(part.replace_schema_metadata(schema.metadata))
+            start += len(part)

@@ -1,0 +1,1 @@
+"""What is seen of images, and how much each is worth by it."""

@@ -1,0 +1,145 @@
+"""How much an image is worth: functions from features, `[B, D]`, to one number per image, float64 `[B]`."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.randomness import derive_seed, words
+
+
+class ScoreInputs(NamedTuple):
+    """What a score may know of the images besides their features.
+
+    Attributes:
+        ids: int64 `[B]`.
+        labels: int64 `[B]`, or None.
+        seed: of random scores.
+        head: weights `[K, D]` of the teacher's last layer, or None.
+        stream: of random scores, see `Criterion.stream`.
+    """
+
+    ids: Tensor
+    labels: Tensor | None
+    seed: int
+    head: Tensor | None = None
+    stream: str = "random"
+
+
+def entropy(features: Tensor, about: ScoreInputs | None = None) -> Tensor:
+    """Shannon entropy -sum_d p_d ln p_d in nats, 0 for a single level up to ln D.
+
+    The published code adds 1e-7 inside the logarithm, which changes a value by less than 2e-5 of itself. It takes the
+    same sum of numbers that are no distribution (average-adjusted histograms, codes), and so does this.
+
+    Args:
+        features: distributions `[B, D]`, >= 0, every row sums to 1.
+        about: not used.
+
+    Example:
+        >>> entropy(torch.tensor([[0.5, 0.5, 0.0]]))
+        tensor([0.6931], dtype=torch.float64)
+    """
+    # The logarithm takes most of the time: a third in float32. The sum in float64 is then exact for all but huge rows,
+    # so images whose shares are the same at other levels tie.
+    return torch.special.entr(features).sum(1, dtype=torch.float64)
+
+
+def entropy_of_logits(features: Tensor, about: ScoreInputs | None = None) -> Tensor:
+    """`entropy` of the softmax, from logits `[B, K]`; finite for saturated ones."""
+    logarithms = features.double().log_softmax(1)
+    return -(logarithms.exp() * logarithms).sum(1)
+
+
+def variance(features: Tensor, about: ScoreInputs | None = None) -> Tensor:
+    """Mean squared distance from the mean, over the features `[B, D]`; of whole numbers it is exact."""
+    if features.is_floating_point():
+        return features.double().var(1, correction=0)
+    count = features.shape[1]
+    total, squares = features.sum(1), (features * features).sum(1)
+    return (squares * count - total * total).double() / count**2
+
+
+def patch_entropy_sum(features: Tensor, about: ScoreInputs | None = None) -> Tensor:
+    """Sum over the patches of an image of their entropies, `[B, patches]` in bits."""
+    return features.double().sum(1)
+
+
+def margin(features: Tensor, about: ScoreInputs | None = None) -> Tensor:
+    """p_1 - p_2 of the softmax's two largest, from logits `[B, K]`; 0 where two classes are equally likely.
+
+    Source: Scheffer et al., "Active hidden Markov models for information extraction", IDA 2001.
+    """
+    first, second = _two_largest(features.double().softmax(1)).values.unbind(1)
+    return first - second
+
+
+def least_confidence(features: Tensor, about: ScoreInputs | None = None) -> Tensor:
+    """1 - p_1, from logits `[B, K]`. Source: Lewis and Gale, "A sequential algorithm for training text classifiers",
+    SIGIR 1994."""
+    return 1 - features.double().softmax(1).amax(1)
+
+
+def el2n(features: Tensor, about: ScoreInputs) -> Tensor:
+    """||softmax(z) - onehot(y)||_2, from logits `[B, K]` and labels.
+
+    Source: Paul et al., "Deep learning on a data diet", NeurIPS 2021, https://arxiv.org/abs/2107.07075. There z are of
+    networks early in training and the mean is taken over several; here they are the teacher's.
+    """
+    assert about.labels is not None, "scores by label are refused for unlabelled images before"
+    return (features.double().softmax(1) - F.one_hot(about.labels, features.shape[1])).norm(dim=1)
+
+
+def minimal_margin(features: Tensor, about: ScoreInputs) -> Tensor:
+    """(z_1 - z_2) / ||w_1 - w_2||_2: how far the embedding is from the boundary between its two likeliest classes.
+
+    Source: Berger et al., "Training on the edge", https://arxiv.org/abs/1911.02814 (minimal margin score).
+
+    Args:
+        features: logits z `[B, K]`.
+        about: with the head's weights w `[K, D]`.
+    """
+    assert about.head is not None, "scores by head are refused without one before"
+    largest = _two_largest(features.double())
+    first, second = largest.values.unbind(1)
+    head = about.head.double()
+    distance = (head[largest.indices[:, 0]] - head[largest.indices[:, 1]]).norm(dim=1)
+    # Classes that the head cannot tell apart have no boundary, and equal logits: 0.
+    return (first - second) / distance.masked_fill(distance == 0, 1)
+
+
+def random(features: Tensor, about: ScoreInputs) -> Tensor:
+    """Uniform in [0, 1) with 53 bits, from seed, stream and id alone, so that no order of images changes it.
+
+    Those who have the highest n of these are a sample without replacement; 53 bits make ties, which go by id, all but
+    impossible (a hundred million images have one with a chance of a half).
+    """
+    return uniform53(about.ids, about.seed, about.stream)
+
+
+def uniform53(ids: Tensor, seed: int, purpose: str) -> Tensor:
+    """float64 `[B]` uniform in [0, 1), from ids int64 `[B]`, seed and purpose alone."""
+    bits = words(derive_seed(seed, "select", purpose), 0, ids)
+    return ((bits >> 11) & (2**53 - 1)).double() * 2.0**-53
+
+
+def _two_largest(values: Tensor) -> torch.return_types.topk:
+    if values.shape[1] < 2:
+        raise UserError(f"a margin needs logits of at least 2 classes, got {values.shape[1]}.")
+    return values.topk(2, dim=1)
+
+
+SCORES: dict[str, Callable[[Tensor, ScoreInputs], Tensor]] = {
+    "random": random,
+    "entropy": entropy,
+    "variance": variance,
+    "patch-entropy-sum": patch_entropy_sum,
+    "margin": margin,
+    "least-confidence": least_confidence,
+    "el2n": el2n,
+    "minimal-margin": minimal_margin,
+}
+"""Those that look at one image at a time; "forgetting" looks at a whole training run (`forgetting`)."""

@@ -1,0 +1,151 @@
+"""Recipes that extend others, and recipes that offer choices."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.recipes.tiny_recipes import one_run
+
+from limbeck.errors import UserError
+from limbeck.recipes.describe import describe_choices
+from limbeck.recipes.inheritance import copy_recipe, made_by, merge
+from limbeck.recipes.reading import read_recipe
+
+CHOICES = {"size": {"small": {"student": {"model": "lenet5"}}, "large": {"training": {"epochs": 2}}, "usual": None}}
+
+
+def write(path: Path, **content: Any) -> Path:
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Path:
+    """A recipe over one beside it."""
+    write(tmp_path / "parent.yaml", **one_run(objective={"ce": 1, "kd": 1}, student="convnet_d3"))
+    changes = {"objective": {"ce": 1}, "training": {"epochs": 3}, "student": {"options": {"width": 4}}}
+    return write(tmp_path / "child.yaml", base="parent.yaml", name="child", **changes)
+
+
+def test_what_stands_above_is_laid_over_its_base(child: Path) -> None:
+    recipe = read_recipe(child)
+    assert recipe.name == "child"
+    assert recipe.objective == {"ce": 1}
+    assert (recipe.training.epochs, recipe.training.steps, recipe.training.batch_size) == (3, None, 16)
+    assert (recipe.student.model, recipe.student.options) == ("convnet_d3", {"width": 4})
+    assert read_recipe({"base": str(child), "name": "grandchild"}).training.epochs == 3
+
+
+def test_lists_strings_and_null_replace() -> None:
+    below = {"a": {"x": [1, 2], "y": 1}, "b": {"c": 1}, "teacher": "w"}
+    above = {"a": {"x": [3]}, "b": None, "teacher": {"mean": [1]}}
+    assert merge(below, above) == {"a": {"x": [3], "y": 1}, "b": None, "teacher": {"weights": "w", "mean": [1]}}
+
+
+def test_bases_that_cannot_be(tmp_path: Path) -> None:
+    one = write(tmp_path / "one.yaml", base="two.yaml", name="one")
+    write(tmp_path / "two.yaml", base="one.yaml", name="two")
+    with pytest.raises(UserError, match=r"lead in a circle \(one.yaml -> two.yaml -> one.yaml\); drop one `base`"):
+        read_recipe(one)
+    write(one, base="cifar10-distil", name="one")
+    with pytest.raises(UserError, match=r"`base` of the recipe '.*one.yaml': unknown recipe .*mean 'cifar10-distill'"):
+        read_recipe(one)
+    write(one, base=3, name="one")
+    with pytest.raises(UserError, match="must be a packaged recipe or a file, got 3"):
+        read_recipe(one)
+    with pytest.raises(UserError, match="name: must be given"):
+        read_recipe({"base": "cifar10-distill"})
+
+
+def test_a_choice_is_laid_over_and_named() -> None:
+    content = one_run(choices=CHOICES, size="small", student="convnet_d3")
+    recipe = read_recipe(content)
+    assert (recipe.name, recipe.student.model) == ("tiny-small", "lenet5")
+    large = read_recipe(content, ["size=large", "student.channels=1"])
+    assert (large.name, large.training.epochs, large.training.steps) == ("tiny-large", 2, None)
+    assert (large.student.model, large.student.channels) == ("convnet_d3", 1)
+    assert read_recipe(content, ["size=usual"]).name == "tiny"
+    assert read_recipe(content, ["name=mine"]).name == "mine"
+    assert content["size"] == "small"
+
+
+BOTH = {
+    "size": {"small": {"student": {"model": "lenet5"}}, "large": {"training": {"epochs": 2}}},
+    "speed": {
+        "usual": {},
+        "quick": {"training": {"epochs": 1}, "size": {"large": {"training": {"epochs": 4}}, "small": None}},
+    },
+}
+
+
+def test_an_option_may_change_something_else_beside_another() -> None:
+    content = one_run(choices=BOTH, size="small", speed="usual", student="convnet_d3")
+    assert read_recipe(content).training.steps == 12
+    assert read_recipe(content, ["size=large"]).training.epochs == 2
+    assert read_recipe(content, ["speed=quick"]).training.epochs == 1
+    both = read_recipe(content, ["size=large", "speed=quick"])
+    assert (both.name, both.training.epochs) == ("tiny-large-quick", 4)
+    turned = one_run(choices={"speed": BOTH["speed"], "size": BOTH["size"]}, size="large", speed="quick")
+    assert read_recipe(turned).training.epochs == 4
+
+
+def test_an_option_may_choose_for_a_later_choice() -> None:
+    choices = {"size": {"small": {"speed": "quick"}, "large": {}}, "speed": {"usual": {}, "quick": {"seed": 7}}}
+    content = one_run(choices=choices, size="small", speed="usual")
+    assert [read_recipe(content, [f"size={one}"]).seed for one in choices["size"]] == [7, 0]
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        ({"larg": {"seed": 1}}, "unknown size 'larg'; did you mean 'large'.* knows small or large"),
+        ({"small": 3}, "must map each size to what it changes, got 3"),
+    ],
+)
+def test_what_an_option_changes_beside_another_is_checked(inner: dict[str, Any], message: str) -> None:
+    choices = {"size": BOTH["size"], "speed": {"quick": {"size": inner}}}
+    with pytest.raises(UserError, match=message):
+        read_recipe(one_run(choices=choices, size="small", speed="quick"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "overrides", "message"),
+    [
+        ({"choices": CHOICES, "size": "smal"}, [], "unknown size 'smal'; did you mean 'small'.* knows small, large or"),
+        ({"choices": CHOICES}, [], "the recipe leaves `size` open; choose small, large or usual"),
+        ({"choices": CHOICES, "size": "small"}, ["siez=large"], "unknown key 'siez'; did you mean 'size'"),
+        ({"choices": {"seed": {"one": {}}}}, [], "must not name 'seed', which is a part of every recipe"),
+        ({"choices": {"size": ["small"]}, "size": "small"}, [], "must map names to options, and each option to what"),
+        ({"choices": {"size": {"small": 3}}, "size": "small"}, [], "must map names to options, and each option to"),
+        ({"choices": 3}, [], "must map names to options"),
+    ],
+)
+def test_choices_that_cannot_be(changes: dict[str, Any], overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_recipe({**one_run(), **changes}, overrides)
+
+
+def test_copies_stand_alone_and_keep_their_choices(tmp_path: Path) -> None:
+    copied = copy_recipe("cifar100-crd", tmp_path)
+    content = yaml.safe_load(copied.read_text())
+    assert "base" not in content
+    assert list(content["choices"]) == ["pair", "variant"]
+    for overrides in ([], ["pair=vgg13-vgg8", "variant=with-kd"]):
+        assert read_recipe(copied, overrides) == read_recipe("cifar100-crd", overrides)
+
+
+def test_choices_are_described() -> None:
+    told = describe_choices("cifar100-crd", ["variant=with-kd"]).splitlines()
+    assert told[0].startswith("pair: resnet56-resnet20; or -s pair= wrn_40_2-wrn_16_2, ")
+    assert told[1:] == [
+        "variant: with-kd; or -s variant= alone",
+        "reported by others: top-1 71.63 % (epoch not said, earlier README of giakoumoglou/distillers)",
+    ]
+    assert describe_choices("digits-demo") == ""
+
+
+def test_who_makes_a_run_folder() -> None:
+    assert made_by("runs/cifar100-teacher-vgg13") == "limbeck run cifar100-teacher -s network=vgg13"
+    assert made_by("runs/cifar10-train") == "limbeck run cifar10-train"
+    assert [made_by(one) for one in ("runs/mine", "cifar10-train", "elsewhere/runs/x")] == ["", "", ""]

@@ -1,0 +1,383 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given, settings
+from tests.transfer.conftest import natural
+
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.models import Classifier
+from limbeck.progress import Silent
+from limbeck.transfer.clusters import GROUPS, in_order_of_appearance
+from limbeck.transfer.score_table import write as score_tables
+from limbeck.transfer.score_table.write import Shards
+from limbeck.transfer.scoring.features import ScoringContext, batch_size_for
+from limbeck.transfer.select import (
+    CRITERIA,
+    Criterion,
+    ScoreTable,
+    score_table,
+    select,
+    select_from_scores,
+)
+from limbeck.transfer.select.selection import allocate
+
+CHEAP = ["entropy", "entropy-average-adjusted", "patch-entropy", "variance"]
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (limbeck[scale])")
+
+
+def images() -> ImageSet:
+    """Three batches, so that shards are not all of the set."""
+    few = natural(150)
+    return ImageSet(few.tensor(), few.labels, ids=few.ids, classes=few.classes, name="blotches")
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch):
+    monkeypatch.setattr("limbeck.transfer.scoring.features.PIXELS_PER_BATCH", 2**10)
+    assert batch_size_for(natural(10)) == 64
+
+
+def test_the_table_holds_the_scores_of_select(tmp_path, teacher):
+    criteria = [*CHEAP, "margin", "minimal-margin", "random", "entropy-whole"]
+    path = score_table(images(), tmp_path / "scores.parquet", criteria=criteria, teacher=teacher, shard=64)
+    table = pq.read_table(path)
+    assert table.column_names[:2] == ["id", "label"]
+    assert len(table.column_names) == 2 + 6
+    assert table["id"].to_pylist() == images().ids.tolist()
+    assert table["label"].to_pylist() == images().labels.tolist()
+    for name in criteria[:-2]:
+        scores = select(images(), criterion=name, budget=8, teacher=teacher).scores
+        found = torch.tensor(table[CRITERIA[name].column].to_pylist(), dtype=torch.float64)
+        assert torch.equal(found, scores), name
+    assert not (tmp_path / "scores.parquet.parts").exists()
+    assert pq.ParquetFile(path).num_row_groups == 3
+
+
+@pytest.mark.parametrize("criterion", [*CHEAP, "random", "balanced-random", "entropy-whole-lowest"])
+def test_the_table_selects_as_the_images_do(tmp_path, criterion):
+    path = score_table(images(), tmp_path / "scores.parquet", criteria=[criterion], shard=64)
+    chosen = select_from_scores(path, criterion=criterion, budget="20%", seed=4)
+    expected = select(images(), criterion=criterion, budget="20%", seed=4)
+    assert sorted(chosen.ids.tolist()) == sorted(expected.ids.tolist())
+    transfer_set = chosen.transfer_set(images())
+    assert len(transfer_set) == 30
+    assert transfer_set.provenance["source"] == ["blotches"] * 30
+    assert chosen.table.classes == images().classes
+
+
+CLUSTERED = [
+    "k-means",
+    "km/rng",
+    {"allocation": "k-means", "clusters": 7, "order": "lowest"},
+    "k-means-per-class",
+    {"score": "random", "allocation": "kmpc", "space": "rgb-histogram", "clusters": 3},
+    "manifold",
+    {"score": "variance", "allocation": "manifold-per-class", "clusters": 5},
+    {"score": "margin", "allocation": "manifold", "space": "teacher-embedding", "clusters": 9, "components": 1},
+]
+
+
+def test_clusters_are_found_once_and_give_every_budget(tmp_path, teacher):
+    path = score_table(images(), tmp_path / "scores.parquet", criteria=CLUSTERED, seed=4, teacher=teacher, shard=64)
+    table = ScoreTable(path)
+    assert sum(name.startswith("clusters:") for name in table.columns) == 7
+    assert "clusters:k-means:grayscale-histogram:clusters=7" in table.columns
+    for criterion in CLUSTERED:
+        for budget in (4, 13, "20%", "21/class", 150):
+            chosen = select_from_scores(table, criterion=criterion, budget=budget, seed=4)
+            expected = select(images(), criterion=criterion, budget=budget, seed=4, teacher=teacher)
+            assert sorted(chosen.ids.tolist()) == sorted(expected.ids.tolist()), (criterion, budget)
+    summary = select_from_scores(table, criterion="k-means", budget="20%", seed=4).summary()
+    assert summary.groups is not None
+    assert sum(summary.groups.chosen) == 30
+    with pytest.raises(UserError, match=r"`seed` must be 4, with which .* was made for 'k-means', got 0"):
+        select_from_scores(table, criterion="k-means", budget=30)
+    with pytest.raises(UserError, match=r"unknown column of .*'clusters:k-means:grayscale-histogram:clusters=8'"):
+        select_from_scores(table, criterion={"allocation": "km", "clusters": 8}, budget=30, seed=4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 6)), min_size=1, max_size=60),
+    st.sampled_from(["k-means", "k-means-per-class", "manifold", "manifold-per-class"]),
+    st.sampled_from(["highest", "lowest", "random"]),
+    st.data(),
+)
+def test_any_clusters_give_what_memory_gives(rows, allocation, order, data):
+    """Clusters of one's own in place of those found, so that ties, empty classes and clusters of one are drawn, too."""
+    clusters, labels, scores = (torch.tensor(column) for column in zip(*rows, strict=True))
+    ids = torch.tensor(data.draw(st.permutations(range(len(rows)))))
+    n = data.draw(st.integers(len(labels.unique()), len(rows)))
+    criterion = Criterion(allocation=allocation, order=order)
+    within = labels * 4 + clusters if criterion.per_class else clusters
+    place = {int(one): i for i, one in enumerate(ids)}
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        found = lambda features, some, options, seed: in_order_of_appearance(  # noqa: E731
+            clusters[[place[int(one)] for one in some]]
+        )
+        patch.setitem(GROUPS, allocation.removesuffix("-per-class"), found)
+        patch.setattr("limbeck.transfer.score_table.read.ROWS", 7)
+        columns = {"id": ids, "label": labels, criterion.column: scores.double(), criterion.clusters_column: within}
+        path = Path(folder) / "scores.parquet"
+        pq.write_table(pa.table({name: column.numpy() for name, column in columns.items()}), path, row_group_size=7)
+        chosen = select_from_scores(path, criterion=criterion, budget=n, seed=2)
+        positions, _ = allocate(criterion, n, scores.double(), ids, labels, torch.zeros(len(rows), 1), 2)
+    assert sorted(chosen.ids.tolist()) == sorted(ids[positions].tolist())
+
+
+def test_clusters_that_were_kept_are_not_found_again(tmp_path, monkeypatch):
+    real = score_tables.clusters_of
+    with monkeypatch.context() as patch:
+        patch.setattr(score_tables, "_join", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            score_table(images(), tmp_path / "scores.parquet", criteria=["k-means"], shard=64)
+    monkeypatch.setattr(score_tables, "clusters_of", lambda *arguments: 1 / 0)
+    path = score_table(images(), tmp_path / "scores.parquet", criteria=["k-means"], shard=64)
+    found = pq.read_table(path)["clusters:k-means:grayscale-histogram"].to_pylist()
+    assert found == real(images(), CRITERIA["k-means"], ScoringContext()).tolist()
+
+
+def test_tables_of_other_images_are_refused(tmp_path):
+    path = score_table(images(), tmp_path / "scores.parquet")
+    chosen = select_from_scores(path, criterion="entropy", budget=8)
+    other = ImageSet(images().tensor(), images().labels, ids=images().ids, name="others")
+    with pytest.raises(UserError, match="scores of images whose name is blotches, got others of 'others'; score these"):
+        chosen.transfer_set(other)
+    narrow = ImageSet(images().tensor()[..., 1:], images().labels, ids=images().ids, name="blotches")
+    with pytest.raises(UserError, match=r"whose shape is \[.*\], got \[.*\] of 'blotches'"):
+        chosen.transfer_set(narrow)
+
+
+def test_small_sets_have_several_shards_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("limbeck.transfer.scoring.features.FEWEST_IMAGES", 4)
+    path = score_table(images(), tmp_path / "scores.parquet")
+    assert pq.ParquetFile(path).num_row_groups == 13  # of 12 images, which are three batches
+
+
+def test_clusters_that_cannot_be(tmp_path):
+    bare = ImageSet(images().tensor(), name="bare")
+    with pytest.raises(
+        UserError, match=r"'k-means-per-class' finds clusters within every class, and 'bare' has no lab"
+    ):
+        score_table(bare, tmp_path / "scores.parquet", criteria=["k-means-per-class"])
+    path = score_table(bare, tmp_path / "scores.parquet", criteria=["k-means"])
+    assert select_from_scores(path, criterion="k-means", budget=30).count == 30
+    table = pq.read_table(path)
+    name = "clusters:k-means:grayscale-histogram"
+    place = table.column_names.index(name)
+    for wrong, message in ((None, "lacks values in some rows"), (-1, "holds no cluster for id 0")):
+        broken = table.set_column(place, name, pa.array([wrong, *table[name].to_pylist()[1:]], pa.int64()))
+        pq.write_table(broken, tmp_path / "broken.parquet")
+        with pytest.raises(UserError, match=f"column '{name}' of .* {message}; score again"):
+            select_from_scores(tmp_path / "broken.parquet", criterion="k-means", budget=30)
+
+
+def test_networks_are_trained_on_the_whole_set(tmp_path):
+    criteria = [{"representation": "cfv", "epochs": 1}, {"score": "forgetting", "epochs": 1}]
+    path = score_table(images(), tmp_path / "scores.parquet", criteria=criteria, folder=tmp_path / "kept", shard=64)
+    table = pq.read_table(path)
+    for spec in criteria:
+        expected = select(images(), criterion=spec, budget=8, folder=tmp_path / "kept")
+        assert expected.criterion.column.endswith(":epochs=1")
+        assert table[expected.criterion.column].to_pylist() == expected.scores.tolist()
+        with pytest.raises(UserError, match="`seed` must be 0, with which"):
+            select_from_scores(path, criterion=spec, budget=8, seed=1)
+        with pytest.raises(UserError, match="unknown column of"):
+            select_from_scores(path, criterion={**spec, "epochs": 2}, budget=8)
+
+
+def test_finished_shards_are_not_done_again(tmp_path, monkeypatch):
+    whole = score_table(images(), tmp_path / "whole.parquet", criteria=CHEAP, shard=64)
+    real, done = Shards.score, []
+
+    def failing(self, index):
+        if index == 2:
+            raise KeyboardInterrupt
+        done.append(index)
+        return real(self, index)
+
+    monkeypatch.setattr(Shards, "score", failing)
+    with pytest.raises(KeyboardInterrupt):
+        score_table(images(), tmp_path / "scores.parquet", criteria=CHEAP, shard=64)
+    assert done == [0, 1]
+    assert not (tmp_path / "scores.parquet").exists()
+    monkeypatch.setattr(Shards, "score", lambda self, index: done.append(index) or real(self, index))
+    path = score_table(images(), tmp_path / "scores.parquet", criteria=CHEAP, shard=64)
+    assert done == [0, 1, 2]
+    assert path.read_bytes() == whole.read_bytes()
+
+
+def test_parts_of_another_scoring_are_refused(tmp_path):
+    parts = tmp_path / "scores.parquet.parts"
+    parts.mkdir()
+    (parts / "plan.json").write_text(json.dumps({"seed": 1}))
+    with pytest.raises(UserError, match="holds parts of another scoring"):
+        score_table(images(), tmp_path / "scores.parquet")
+
+
+class Foreign(torch.nn.Module):
+    """A network of one's own, whose `forward` nobody vouches for."""
+
+    def __init__(self, network: torch.nn.Module, divisor: float) -> None:
+        super().__init__()
+        self.network = network
+        self.divisor = divisor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.network(x) / self.divisor
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_parts_of_a_foreign_teacher_are_for_one_process(tmp_path, teacher, monkeypatch, trusted):
+    def scored(divisor: float = 1.0) -> Path:
+        foreign = Classifier(Foreign(teacher.network, divisor), num_classes=4, channels=1, input_size=8)
+        options = {"teacher": foreign, "shard": 64, "progress": watching, "trust_teacher": trusted}
+        return score_table(images(), tmp_path / "scores.parquet", criteria=["margin"], **options)
+
+    def failing(self, index):
+        raise KeyboardInterrupt
+
+    watching = Said()
+    with monkeypatch.context() as patch:
+        patch.setattr(Shards, "score", failing)
+        with pytest.raises(KeyboardInterrupt):
+            scored()
+    said = [line for line in watching.lines if "code of Foreign cannot be vouched for" in line]
+    assert len(said) == (0 if trusted else 1)
+    with pytest.raises(UserError, match="holds parts of another scoring"):
+        scored(divisor=4.0)
+    monkeypatch.setattr(score_tables, "process_token", lambda: "another")
+    if not trusted:
+        with pytest.raises(
+            UserError, match=r"that another process asked of a teacher that cannot be recognised; remove"
+        ):
+            scored()
+        monkeypatch.undo()
+        monkeypatch.setattr("limbeck.transfer.scoring.features.PIXELS_PER_BATCH", 2**10)
+    assert scored().exists()
+
+
+class Said(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"workers": 0}, "`workers` must be at least 1, got 0"),
+        ({"shard": 0}, "`shard` must be at least 1, got 0"),
+        ({"criteria": ["margin"]}, "asks a teacher"),
+        ({"criteria": ["entrpy"]}, "unknown criterion 'entrpy'"),
+        (
+            {"criteria": [{"representation": "function"}]},
+            "a `function` has no name to resume by; select from the images",
+        ),
+    ],
+)
+def test_refusals(tmp_path, arguments, message):
+    with pytest.raises(UserError, match=message):
+        score_table(images(), tmp_path / "scores.parquet", **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_overwritten(tmp_path):
+    (tmp_path / "scores.parquet").write_text("mine")
+    with pytest.raises(UserError, match="exists already and is never overwritten"):
+        score_table(images(), tmp_path / "scores.parquet")
+
+
+def test_without_ray(tmp_path, monkeypatch):
+    monkeypatch.setattr("limbeck.workers.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"2 `workers` need Ray; `pip install limbeck\[scale\]`, or use 1"):
+        score_table(images(), tmp_path / "scores.parquet", workers=2, shard=64)
+
+
+KILLED = """
+import os, signal, sys
+from limbeck.data import load
+from limbeck.transfer.select import score_table
+from limbeck.transfer.scoring import features
+from limbeck.transfer.score_table import write as score_tables
+from limbeck.transfer.score_table.write import Shards
+features.PIXELS_PER_BATCH = 2**12
+real = Shards.score
+def score(self, index):
+    if index == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, index)
+if sys.argv[2] == "die":
+    Shards.score = score
+score_table(load("digits"), sys.argv[1], criteria=["entropy", "hrgb"], shard=200)
+"""
+
+
+@pytest.mark.slow
+def test_killed_and_resumed(tmp_path):
+    def run(path, how):
+        return subprocess.run([sys.executable, "-c", KILLED, path, how], check=False, capture_output=True).returncode
+
+    assert run(tmp_path / "whole.parquet", "live") == 0
+    assert run(tmp_path / "scores.parquet", "die") == -signal.SIGKILL
+    kept = sorted(path.name for path in (tmp_path / "scores.parquet.parts").glob("*.parquet"))
+    assert kept == ["000000.parquet", "000001.parquet", "000002.parquet"]
+    assert run(tmp_path / "scores.parquet", "live") == 0
+    assert (tmp_path / "scores.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+class Dying(ImageSet):
+    """Images of which reading some kills the process that reads them, once or always, but never the parent."""
+
+    def __init__(self, flag: str, parent: int, *, always: bool = False) -> None:
+        whole = natural(600)
+        super().__init__(whole.tensor(), whole.labels, ids=whole.ids, classes=whole.classes, name=whole.name)
+        self.flag, self.parent, self.always = Path(flag), parent, always
+
+    def subset(self, ids):
+        if os.getpid() != self.parent and int(self.ids[200]) in ids and (self.always or not self.flag.exists()):
+            self.flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().subset(ids)
+
+
+@pytest.mark.slow
+@needs_ray
+def test_one_and_four_workers_make_the_same_table(tmp_path):
+    one = score_table(partial(natural, 600), tmp_path / "one.parquet", criteria=CHEAP, shard=64)
+    four = score_table(partial(natural, 600), tmp_path / "four.parquet", criteria=CHEAP, shard=64, workers=4)
+    assert four.read_bytes() == one.read_bytes()
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_killed_workers_shard_is_done_again(tmp_path):
+    one = score_table(partial(natural, 600), tmp_path / "one.parquet", shard=64)
+    load = partial(Dying, str(tmp_path / "died"), os.getpid())
+    two = score_table(load, tmp_path / "two.parquet", shard=64, workers=2)
+    assert (tmp_path / "died").exists()
+    assert two.read_bytes() == one.read_bytes()
+
+
+@pytest.mark.slow
+@needs_ray
+def test_workers_that_keep_dying_are_reported(tmp_path):
+    load = partial(Dying, str(tmp_path / "died"), os.getpid(), always=True)
+    with pytest.raises(UserError, match="the worker of shard 3 died 3 times"):
+        score_table(load, tmp_path / "two.parquet", shard=64, workers=2)
+    assert list((tmp_path / "two.parquet.parts").glob("*.parquet"))

@@ -1,0 +1,247 @@
+"""Criteria that ask or train a network."""
+
+from contextlib import contextmanager
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from tests.transfer.conftest import natural, reordered
+
+from limbeck.errors import UserError
+from limbeck.evaluation import predict
+from limbeck.models import create, wrap
+from limbeck.training import Interrupted
+from limbeck.training.batches import BatchStream
+from limbeck.training.checkpoint import Checkpoint
+from limbeck.transfer.scoring import autoencoder as autoencoders
+from limbeck.transfer.scoring import features
+from limbeck.transfer.scoring.autoencoder import Autoencoder, prepared, trained_encoder
+from limbeck.transfer.scoring.features import ScoringContext, collect, representation
+from limbeck.transfer.scoring.forgetting import ForgettingNotes, forgetting
+from limbeck.transfer.select import CRITERIA, score_table, select
+
+ASKING = [name for name, one in CRITERIA.items() if one.needs_teacher]
+
+
+@pytest.mark.parametrize("criterion", ASKING)
+def test_criteria_that_ask_a_teacher(criterion, teacher):
+    images = natural(40)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    selection = select(images, criterion=criterion, budget=12, teacher=teacher)
+    assert len(selection.ids.unique()) == 12
+    assert selection.scores.isfinite().all()
+    assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+    again = select(reordered(images, 1), criterion=criterion, budget=12, teacher=teacher)
+    assert torch.equal(again.ids.sort().values, selection.ids.sort().values)
+
+
+def test_teacher_features_are_its_answers(teacher):
+    images = natural(10)
+    context = ScoringContext(teacher=teacher)
+    logits = collect(images, representation("teacher-logits", images, context))
+    torch.testing.assert_close(logits, predict(teacher, images))
+    assert collect(images, representation("teacher-embedding", images, context)).shape == (10, 64)
+    teacher.train()
+    assert torch.equal(collect(images, representation("teacher-logits", images, context)), logits)
+    assert teacher.training
+    teacher.eval()
+
+
+def test_what_is_known_is_not_asked_again(teacher, monkeypatch):
+    images, known = natural(40), {}
+    alone = {name: select(images, criterion=name, budget=12, teacher=teacher) for name in ASKING}
+    first = {name: select(images, criterion=name, budget=12, teacher=teacher, known=known) for name in ASKING}
+    assert known.keys() == {"teacher-logits", "teacher-embedding"}
+    monkeypatch.setattr(features, "_ask", lambda *_: pytest.fail("the teacher was asked again"))
+    for name in ASKING:
+        again = select(images, criterion=name, budget=12, teacher=teacher, known=known)
+        for one in (first[name], again):
+            assert torch.equal(one.ids, alone[name].ids)
+            assert torch.equal(one.scores, alone[name].scores)
+
+
+def test_known_answers_are_of_all_images(teacher):
+    images, known = natural(40), {}
+    select(images, criterion="margin", budget=12, teacher=teacher, known=known, dedupe=True)
+    assert not known
+
+
+def test_the_least_margins_are_chosen(teacher):
+    images = natural(40)
+    selection = select(images, criterion="margin/tn/ls", budget=5, teacher=teacher)
+    two = predict(teacher, images).softmax(1).topk(2).values
+    expected = (two[:, 0] - two[:, 1]).argsort()[:5]
+    assert sorted(images.ids[expected].tolist()) == sorted(selection.ids.tolist())
+
+
+@pytest.mark.parametrize(
+    ("criterion", "message"),
+    [
+        ("margin", r"criterion 'margin' asks a teacher \('teacher-logits'\), and none is given; give a `teacher`"),
+        ("k-centre", r"asks a teacher \('teacher-embedding'\)"),
+        ("el2n", "asks a teacher"),
+    ],
+)
+def test_no_teacher(criterion, message):
+    with pytest.raises(UserError, match=message):
+        select(natural(8), criterion=criterion, budget=4)
+
+
+@pytest.mark.parametrize("criterion", ["el2n/tn", "forgetting/tn"])
+def test_scores_by_label_need_labels(criterion, teacher):
+    images = natural(8)
+    unlabelled = type(images)(images.tensor(), name="bare")
+    with pytest.raises(UserError, match="compares with labels, and 'bare' has none"):
+        select(unlabelled, criterion=criterion, budget=4, teacher=teacher)
+
+
+def test_a_teacher_of_other_classes():
+    other = create("resnet8", num_classes=7, channels=1)
+    with pytest.raises(UserError, match=r"must tell the 4 classes of 'blotches' apart .* got 7"):
+        select(natural(8), criterion="el2n", budget=4, teacher=other)
+
+
+def test_a_teacher_of_the_same_classes_in_another_order(tmp_path):
+    names, order = ("ant", "bee", "cat", "dog"), torch.tensor([2, 0, 3, 1])
+    teacher = create("resnet8", num_classes=4, channels=1, seed=1, input_size=8, classes=names)
+    images = natural(24)
+    straight = images.with_labels(images.labels, names)
+    turned = images.with_labels(order[images.labels], [names[place] for place in order.argsort().tolist()])
+    (one, other) = (select(given, criterion="el2n", budget=8, teacher=teacher) for given in (straight, turned))
+    assert torch.equal(one.scores, other.scores)
+    assert one.ids.sort().values.tolist() == other.ids.sort().values.tolist()
+    assert torch.equal(other.labels, turned.labels)
+    for given in (straight, turned):
+        score_table(given, tmp_path / f"{given.classes[0]}.parquet", criteria=["el2n"], teacher=teacher)
+    tables = [pq.read_table(path)["el2n:teacher-logits"].to_pylist() for path in sorted(tmp_path.glob("*.parquet"))]
+    assert tables[0] == tables[1] == one.scores.tolist()
+    with pytest.raises(UserError, match=r"must tell the 4 classes .*; 'blotches' has other classes: 'gnu' is none of"):
+        select(
+            images.with_labels(images.labels, ("ant", "bee", "cat", "gnu")), criterion="el2n", budget=4, teacher=teacher
+        )
+    with pytest.warns(UserWarning, match=r"'blotches' has no names .* '0' for 'ant'"):
+        select(images, criterion="el2n", budget=4, teacher=teacher)
+
+
+def test_minimal_margin_reads_a_linear_head(teacher):
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    foreign = wrap(network, num_classes=4, channels=1, input_size=8, mean=[0.5], std=[0.25])
+    with pytest.raises(UserError, match=r"reads the weights of a linear last layer, got .*; choose 'margin'"):
+        select(natural(8), criterion="minimal-margin", budget=4, teacher=foreign)
+    assert select(natural(8), criterion="minimal-margin", budget=4, teacher=teacher).scores.min() >= 0
+
+
+def test_the_published_shape_of_the_codes():
+    encoded = Autoencoder(3).encoder(torch.zeros(2, 3, 32, 32))
+    assert encoded.shape == (2, 8, 4, 4)
+    for size in ((28, 28), (8, 8), (5, 9)):
+        pixels = prepared(torch.zeros(2, 1, *size, dtype=torch.uint8))
+        assert Autoencoder(1)(pixels).shape == pixels.shape
+
+
+def test_the_autoencoder_is_trained_once_and_learns(tmp_path, monkeypatch):
+    images = natural(200)
+    context = ScoringContext(folder=tmp_path)
+    fresh = trained_encoder(images, ScoringContext(folder=tmp_path / "fresh"), epochs=1)
+    encode = trained_encoder(images, context, epochs=30)
+    codes = encode(images.tensor())
+    assert codes.shape == (200, 8 * 2 * 2)
+    assert codes.min() >= 0
+    assert not torch.equal(codes, fresh(images.tensor()))
+    monkeypatch.setattr(autoencoders, "_batches", lambda *_: pytest.fail("trained again"))
+    assert torch.equal(trained_encoder(reordered(images, 5), context, epochs=30)(images.tensor()), codes)
+
+
+def test_the_autoencoder_reconstructs(tmp_path):
+    images = natural(256)
+    pixels = prepared(images.tensor())
+    trained_encoder(images, ScoringContext(folder=tmp_path), epochs=60)
+    network = Autoencoder(1)
+    network.load_state_dict(Checkpoint.load(next(tmp_path.rglob("checkpoint.safetensors"))).take("network"))
+    assert (network(pixels) - pixels).square().mean() < 0.5 * (pixels - pixels.mean()).square().mean()
+
+
+def test_a_stopped_autoencoder_goes_on_to_the_same_codes(tmp_path, monkeypatch):
+    images = natural(300)
+    whole = trained_encoder(images, ScoringContext(folder=tmp_path / "whole"), epochs=4)(images.tensor())
+
+    class StopAfter:
+        def __init__(self, steps: int) -> None:
+            self.steps = steps
+
+        def __bool__(self) -> bool:
+            self.steps -= 1  # asked twice a step
+            return self.steps < 0
+
+    @contextmanager
+    def stopping():
+        yield StopAfter(7)
+
+    context = ScoringContext(folder=tmp_path / "stopped")
+    monkeypatch.setattr(autoencoders, "listening_for_stop", stopping)
+    with pytest.raises(Interrupted, match="stopped at step 4 of 20"):
+        trained_encoder(images, context, epochs=4)
+    monkeypatch.undo()
+    assert torch.equal(trained_encoder(images, context, epochs=4)(images.tensor()), whole)
+
+
+def test_select_by_codes(tmp_path):
+    images = natural(60)
+    spec = {"representation": "cfv", "allocation": "km", "clusters": 5, "epochs": 2}
+    selection = select(images, criterion=spec, budget=20, folder=tmp_path)
+    assert len(selection.ids.unique()) == 20
+    assert selection.groups.max() == 4
+    assert [path.name[:11] for path in tmp_path.iterdir()] == ["autoencoder"]
+
+
+def test_forgetting_is_counted_as_defined():
+    notes = ForgettingNotes(torch.tensor([9, 3, 5, 7]))
+    right = torch.tensor([[1, 0, 1, 1], [0, 1, 0, 0], [0, 0, 0, 1]])  # of ids 3, 5, 7, in three epochs
+    for epoch in range(4):
+        ids = torch.tensor([7, 3, 5])
+        truth = torch.tensor([right[2, epoch], right[0, epoch], right[1, epoch]])
+        logits = torch.stack([truth.float(), 0.5 * torch.ones(3)], 1).requires_grad_()
+        notes(student_logits=logits, labels=torch.zeros(3, dtype=torch.int64), ids=ids)
+    assert notes.scores(4).tolist() == [1, 1, 0, 4], "id 7 became right at last; id 9 was never right"
+
+
+def test_forgetting_scores_images_and_is_kept(tmp_path, monkeypatch):
+    images = natural(96)
+    context = ScoringContext(folder=tmp_path)
+    scores = forgetting(images, context, model="convnet_d3", epochs=3)
+    assert scores.shape == (96,)
+    assert 0 <= scores.min() <= scores.max() <= 3
+    shuffled = reordered(images, 2)
+    monkeypatch.setattr("limbeck.training.loop.BatchStream.__getitem__", _only_a_first_look())
+    again = forgetting(shuffled, context, model="convnet_d3", epochs=3)
+    assert torch.equal(again, scores[images.positions(shuffled.ids)])
+
+
+def _only_a_first_look():
+    """Lets the loop see the shape of a batch, and no step."""
+    real, looked = BatchStream.__getitem__, []
+
+    def look(self, step):
+        looked.append(step)
+        assert looked == [0], "trained again"
+        return real(self, step)
+
+    return look
+
+
+def test_select_by_forgetting(tmp_path):
+    selection = select(natural(64), criterion={"score": "forgetting", "epochs": 2}, budget=16, folder=tmp_path)
+    assert len(selection.ids.unique()) == 16
+
+
+def test_a_function_of_ones_own():
+    images = natural(30)
+    brightness = {"representation": "function", "score": "variance", "allocation": "tn"}
+    selection = select(images, criterion=brightness, budget=7, function=lambda pixels: pixels.flatten(1).float())
+    assert torch.equal(selection.ids, select(images, criterion="variance/tn", budget=7).ids)
+    near = {"score": "entropy", "allocation": "k-centre", "space": "function"}
+    assert len(select(images, criterion=near, budget=7, function=lambda pixels: pixels[:, 0, 0].float()).ids) == 7
+    with pytest.raises(UserError, match="criterion 'custom' reads a `function`, and none is given"):
+        select(images, criterion=brightness, budget=7)
+    with pytest.raises(UserError, match=r"must return one row for each of 30 images, \[B, D\], got \[30\]"):
+        select(images, criterion=brightness, budget=7, function=lambda pixels: pixels[:, 0, 0, 0])

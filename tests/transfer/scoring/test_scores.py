@@ -1,0 +1,106 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from limbeck.errors import UserError
+from limbeck.transfer.criteria import SCORES as ENTRIES
+from limbeck.transfer.scoring.scores import (
+    SCORES,
+    ScoreInputs,
+    el2n,
+    entropy,
+    entropy_of_logits,
+    least_confidence,
+    margin,
+    minimal_margin,
+    random,
+    variance,
+)
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "select"
+
+NOTHING = torch.empty(10_000, 0)
+
+
+def draw(seed: int) -> torch.Tensor:
+    return random(NOTHING, ScoreInputs(torch.arange(10_000), None, seed))
+
+
+def test_every_name_is_there():
+    assert SCORES.keys() == {name for name, entry in ENTRIES.items() if not entry.trains}
+
+
+def test_entropy_by_hand():
+    rows = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25]])
+    assert entropy(rows).tolist() == pytest.approx([0, math.log(2), math.log(4)])
+
+
+def test_random_depends_on_id_and_seed_alone():
+    ids = torch.tensor([3, 5, 9])
+    forward = random(NOTHING[:3], ScoreInputs(ids, None, 0))
+    backward = random(NOTHING[:3], ScoreInputs(ids.flip(0), torch.tensor([1, 1, 0]), 0))
+    assert torch.equal(forward, backward.flip(0))
+    assert not torch.equal(draw(0), draw(1))
+
+
+def test_random_is_uniform():
+    values = draw(7)
+    assert 0 <= values.min() <= values.max() < 1
+    assert len(values.unique()) == len(values)
+    counts = torch.histc(values, bins=20, min=0, max=1)
+    assert ((counts - 500).square() / 500).sum() < 44  # chi squared, 19 degrees of freedom, p = 0.001
+
+
+def test_entropy_of_logits_equals_the_golden_one():
+    with np.load(GOLDEN / "logits.npz") as file:
+        scores = entropy_of_logits(torch.from_numpy(file["in.logits"]))
+        # The reference adds 1e-7 inside the logarithm, which takes up to K x 1e-7 from the sum.
+        np.testing.assert_allclose(scores.numpy(), file["out.score"], rtol=1e-5, atol=1.1e-6)
+
+
+LOGITS = torch.tensor([[2.0, 0.0, 1.0], [1e3, -1e3, 0.0], [5.0, 5.0, 5.0]])
+
+
+def test_scores_of_logits_by_hand():
+    first = LOGITS[0].double().softmax(0)
+    assert margin(LOGITS).tolist() == pytest.approx([float(first[0] - first[2]), 1.0, 0.0])
+    assert least_confidence(LOGITS).tolist() == pytest.approx([float(1 - first[0]), 0.0, 2 / 3])
+    assert entropy_of_logits(LOGITS).tolist() == pytest.approx(
+        [float(torch.special.entr(first).sum()), 0.0, math.log(3)]
+    )
+    labels = torch.tensor([1, 0, 2])
+    expected = [float((first - torch.tensor([0, 1, 0])).norm()), 0.0, math.sqrt(6) / 3]
+    assert el2n(LOGITS, ScoreInputs(labels, labels, 0)).tolist() == pytest.approx(expected)
+
+
+def test_minimal_margin_is_the_least_step_that_changes_the_answer():
+    """The margin score of the literature, from logits and the head's weights, by moving an embedding by hand."""
+    generator = torch.Generator().manual_seed(0)
+    head, embeddings = torch.randn(5, 7, generator=generator), torch.randn(40, 7, generator=generator)
+    logits = embeddings @ head.T
+    scores = minimal_margin(logits, ScoreInputs(torch.arange(40), None, 0, head))
+    order = logits.argsort(1, descending=True)
+    for embedding, score, (one, two) in zip(embeddings.double(), scores, order[:, :2].tolist(), strict=True):
+        away = (head[two] - head[one]).double()
+        moved = head.double() @ (embedding + score * away / away.norm())
+        assert float(moved[one]) == pytest.approx(float(moved[two]), abs=1e-5)
+
+
+def test_classes_that_the_head_cannot_tell_apart_have_margin_zero():
+    head = torch.ones(3, 4)
+    assert minimal_margin(torch.ones(2, 3), ScoreInputs(torch.arange(2), None, 0, head)).tolist() == [0, 0]
+
+
+def test_a_margin_needs_two_classes():
+    with pytest.raises(UserError, match="at least 2 classes, got 1"):
+        margin(torch.zeros(3, 1))
+
+
+def test_variance_of_whole_numbers_is_exact():
+    levels = torch.randint(0, 256, (9, 64), generator=torch.Generator().manual_seed(0), dtype=torch.int32)
+    assert variance(levels).tolist() == pytest.approx(levels.double().var(1, correction=0).tolist(), rel=1e-14)
+    assert variance(levels.float()).tolist() == pytest.approx(variance(levels).tolist(), rel=1e-12)
+    assert variance(torch.full((2, 16), 200, dtype=torch.int32)).tolist() == [0, 0]

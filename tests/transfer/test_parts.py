@@ -1,0 +1,125 @@
+"""Defaults, short forms and refusals of the parts of a criterion."""
+
+import json
+
+import pytest
+
+from limbeck.errors import UserError
+from limbeck.transfer.parts import ALIASES, ALLOCATIONS, ORDERS, REPRESENTATIONS, SCORES
+from limbeck.transfer.select import CRITERIA, Criterion, find_criterion
+
+
+def test_every_part_has_a_default():
+    plain = Criterion()
+    assert (plain.representation, plain.score, plain.allocation, plain.order) == (
+        "grayscale-histogram",
+        "entropy",
+        "top-n-per-class",
+        "highest",
+    )
+    for representation, entry in REPRESENTATIONS.items():
+        assert Criterion(representation=representation).score == entry.score
+    for score, entry in SCORES.items():
+        assert Criterion(score=score).representation == entry.representation
+
+
+@pytest.mark.parametrize("representation", [name for name in REPRESENTATIONS if name != "none"])
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
+def test_every_representation_goes_with_every_allocation(representation, allocation):
+    made = Criterion(representation=representation, allocation=allocation)
+    assert made.space in ("", representation, "pixels")
+    assert json.loads(json.dumps(made.described()))["allocation"] == allocation
+
+
+@pytest.mark.parametrize(
+    ("written", "parts"),
+    [
+        ("hg/tn/hs", ("grayscale-histogram", "entropy", "top-n", "highest")),
+        ("aah/tnpc/ls", ("average-adjusted-histogram", "entropy", "top-n-per-class", "lowest")),
+        ("hrgb/km/rng", ("rgb-histogram", "entropy", "k-means", "random")),
+        ("cfv/kmpc", ("autoencoder-codes", "entropy", "k-means-per-class", "highest")),
+        ("lv/ml", ("teacher-logits", "entropy", "manifold", "highest")),
+        ("pev", ("patch-entropies", "patch-entropy-sum", "top-n-per-class", "highest")),
+        ("km", ("grayscale-histogram", "entropy", "k-means", "highest")),
+        ("pev/tn", ("patch-entropies", "patch-entropy-sum", "top-n", "highest")),
+        ("variance/top_n_per_category", ("grayscale", "variance", "top-n-per-class", "highest")),
+        ("histograms_rgb/kmeans/lowest_score", ("rgb-histogram", "entropy", "k-means", "lowest")),
+        ("random/ml", ("none", "random", "manifold", "highest")),
+    ],
+)
+def test_names_of_the_published_command_line(written, parts):
+    made = find_criterion(written)
+    assert (made.representation, made.score, made.allocation, made.order) == parts
+    assert made.name == written
+
+
+def test_aliases_name_parts():
+    known = {*REPRESENTATIONS, *ALLOCATIONS, *ORDERS, *SCORES}
+    assert set(ALIASES.values()) <= known
+    assert not ALIASES.keys() & known
+    assert {
+        "tn",
+        "tnpc",
+        "km",
+        "kmpc",
+        "ml",
+        "hg",
+        "aah",
+        "hrgb",
+        "cfv",
+        "lv",
+        "pev",
+        "hs",
+        "ls",
+        "rng",
+    } < ALIASES.keys()
+
+
+def test_mappings_hold_parts_and_options():
+    made = find_criterion({"representation": "hg", "allocation": "km", "clusters": 20, "options": {"sample": 500}})
+    assert made == Criterion(
+        representation="grayscale-histogram", allocation="k-means", options={"clusters": 20, "sample": 500}
+    )
+    assert (made.option("clusters"), made.option("sample"), made.option("most")) == (20, 500, 30)
+    assert made.option("strata") is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("hg/kmp", "unknown part of a criterion: 'kmp'; did you mean"),
+        ("hg//km", "unknown part of a criterion: ''"),
+        ("hg/aah", "names two of representation: 'grayscale-histogram' and 'aah'; give one"),
+        ({"representation": "histogram"}, "unknown representation 'histogram'; did you mean 'rgb-histogram' or"),
+        ({"score": "entropy", "clusters": 3}, "unknown part of a criterion: 'clusters'"),
+        ({"allocation": "km", "clutsers": 3}, "unknown part of a criterion: 'clutsers'; did you mean 'clusters'"),
+        ({"allocation": "km", "clusters": 0}, "`clusters` of a criterion must be at least 1, got 0"),
+        ({"allocation": "km", "clusters": "3"}, "`clusters` of a criterion must be a whole number, got '3'"),
+        ({"allocation": "coverage", "cutoff": 1}, "`cutoff` of a criterion must be a share below 1, got 1"),
+        ({"allocation": "coverage", "cutoff": float("nan")}, "`cutoff` of a criterion must be at least 0.0, got nan"),
+        ({"allocation": "coverage", "cutoff": "a"}, "`cutoff` of a criterion must be a number, got 'a'"),
+        ({"allocation": "km", "fewest": 20, "most": 5}, "`fewest` clusters .* must be at most `most`, got 20 and 5"),
+        ({"allocation": "coverage", "cutoff": 0.1, "order": "rng"}, "`cutoff` leaves out the hardest images, of which"),
+        ({"allocation": "ml", "components": 3}, "`components` of a criterion must be 1 or 2, got 3"),
+        ({"allocation": "tn", "space": "hg"}, "allocation 'top-n' measures no distances, so it has no `space`"),
+        ({"score": "random", "allocation": "km"}, "allocation 'k-means' measures distances in a `space`; give one of"),
+        ({"score": "random", "representation": "hg"}, "score 'random' reads no `representation`, got 'grayscale-h"),
+        ({"score": "margin", "representation": "hg"}, "score 'margin' reads a `representation`, got 'grayscale-h"),
+        ({"score": 3}, "`score` of a criterion must be a name, got 3"),
+    ],
+)
+def test_refusals(spec, message):
+    with pytest.raises(UserError, match=message):
+        find_criterion(spec)
+
+
+def test_a_space_of_its_own():
+    made = Criterion(score="entropy", allocation="k-means", space="teacher-embedding")
+    assert made.represented == ("grayscale-histogram", "teacher-embedding")
+    assert made.needs_teacher
+    assert not Criterion(score="entropy", allocation="k-means").needs_teacher
+
+
+def test_columns_name_what_was_scored():
+    assert CRITERIA["entropy"].column == CRITERIA["entropy-whole-lowest"].column == "entropy:grayscale-histogram"
+    assert CRITERIA["random"].column == "random"

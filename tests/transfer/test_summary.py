@@ -1,0 +1,120 @@
+"""Summaries of selections against what numpy finds with all scores in memory."""
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limbeck.transfer.summary import BINS, Array, Distribution, Rows, Summary, summarise
+
+
+def rows_of(chosen: Array, size: int = 7, **columns: Array) -> Rows:
+    def rows() -> Iterator[dict[str, Array]]:
+        for start in range(0, len(chosen), size):
+            part = slice(start, start + size)
+            yield {"chosen": chosen[part], **{name: column[part] for name, column in columns.items()}}
+
+    return rows
+
+
+def distribution(scores: Array, chosen: Array | None = None) -> Distribution:
+    chosen = np.arange(len(scores)) % 3 == 0 if chosen is None else chosen
+    found = summarise(rows_of(chosen, score=np.asarray(scores, dtype=np.float64))).scores
+    assert found is not None
+    assert sum(found.counts) + found.outside == len(scores)
+    assert len(found.counts) == len(found.chosen) <= BINS
+    assert all(part <= whole for part, whole in zip(found.chosen, found.counts, strict=True))
+    return found
+
+
+def lower_median(scores: Array) -> float:
+    return float(np.sort(scores)[(len(scores) - 1) // 2])
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 200), st.integers(20, 60), st.integers(0, 10_000))
+def test_batches_do_not_matter_and_nothing_is_lost(count: int, size: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    chosen = random.random(count) < 0.4
+    chosen[0] = True
+    columns = {"score": random.normal(0, 10.0 ** random.integers(-3, 4), count), "label": random.integers(0, 4, count)}
+    found = summarise(rows_of(chosen, size, **columns))
+    assert found == summarise(rows_of(chosen, count, **columns))
+    assert (found.images, found.chosen) == (count, chosen.sum())
+    assert found.classes is not None
+    assert found.classes.sizes == tuple(np.bincount(columns["label"]))
+    assert sum(found.classes.chosen) == chosen.sum()
+    assert found.scores is not None
+    assert found.scores.median == pytest.approx(lower_median(columns["score"]), rel=1e-4, abs=1e-9)
+    assert found.scores.chosen_median == pytest.approx(lower_median(columns["score"][chosen]), rel=1e-4, abs=1e-9)
+    assert Summary.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_bins_hold_what_numpy_counts() -> None:
+    scores = np.random.default_rng(0).normal(5, 1, 5000)
+    found = distribution(scores)
+    edges = found.start + found.width * np.arange(len(found.counts) + 1)
+    assert np.abs(np.histogram(scores, edges)[0] - found.counts).sum() <= 2
+    assert not found.logarithmic
+
+
+def test_whole_numbers_have_a_bin_each() -> None:
+    found = distribution(np.array([3, 3, 4, 7, 7, 7]), np.array([True, False, True, False, False, False]))
+    assert (found.start, found.width) == (2.5, 1.0)
+    assert found.counts == (2, 1, 0, 0, 3)
+    assert found.chosen == (1, 1, 0, 0, 0)
+    assert (found.median, found.chosen_median) == (4, 3)
+    assert distribution(np.arange(1000)).width == 16
+
+
+def test_equal_scores_are_one_bin() -> None:
+    found = distribution(np.full(10, 3.25))
+    assert (found.lowest, found.highest, found.counts) == (3.25, 3.25, (10,))
+    assert found.median == pytest.approx(3.25)
+
+
+def test_far_scores_do_not_squeeze_the_others() -> None:
+    scores = np.random.default_rng(1).normal(0, 1, 5000)
+    scores[:3] = 1e9, -1e12, np.inf
+    found = distribution(scores, np.arange(5000) % 2 == 1)
+    assert found.outside <= 20
+    assert found.start > -100
+    assert (found.lowest, found.highest) == (-1e12, 1e9)
+    assert found.median == pytest.approx(lower_median(scores), rel=1e-4)
+
+
+def test_skewed_scores_are_binned_by_their_logarithms() -> None:
+    scores = 10.0 ** np.random.default_rng(2).normal(-7, 2, 5000)
+    found = distribution(scores)
+    assert found.logarithmic
+    assert found.start == pytest.approx(np.log10(scores.min()))
+    assert found.outside == 0
+    assert found.median == pytest.approx(lower_median(scores), rel=1e-4)
+    scores[:100] = 0
+    assert distribution(scores).outside == 100
+    assert not distribution(np.where(np.arange(5000) < 4000, 0, scores)).logarithmic
+    assert not distribution(-scores).logarithmic
+
+
+@pytest.mark.parametrize("order", ["highest", "lowest"])
+def test_where_the_chosen_begin(order: str) -> None:
+    scores, groups = np.array([1.0, 2, 3, 11, 12, 13]), np.array([0, 0, 0, 2, 2, 2])
+    chosen = np.isin(scores, [3, 12, 13] if order == "highest" else [1, 11, 12])
+    found = summarise(rows_of(chosen, score=scores, group=groups))
+    assert found.whole.order is None
+    assert found.groups is not None
+    assert found.groups.order == order
+    assert found.groups.lines == ((3, None, 12) if order == "highest" else (1, None, 12))
+    assert found.groups.sizes == (3, 0, 3)
+    whole = summarise(rows_of(np.argsort(scores) >= 4, score=scores)).whole
+    assert (whole.order, whole.lines) == ("highest", (12,))
+
+
+def test_without_scores_or_labels() -> None:
+    found = summarise(rows_of(np.array([True, False])))
+    assert (found.scores, found.classes, found.groups, found.whole.order) == (None, None, None, None)
+    everything = summarise(rows_of(np.array([True, True]), score=np.array([1.0, 2.0])))
+    assert everything.whole.order is None
