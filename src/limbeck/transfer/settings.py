@@ -1,6 +1,8 @@
-"""Base of what a recipe says under `transfer`; without importing torch."""
+"""What a recipe says under `transfer`, as far as all makers have it in common; without importing torch."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator
 
@@ -17,12 +19,34 @@ BudgetSpec = Annotated[int | float | str, BeforeValidator(_budget)]
 """A count, a share, or images per class; see `parse_budget`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """Images that a maker's have to beat at the same budget; every comparison adds them by itself.
+
+    Attributes:
+        label: its name in words.
+        changes: laid over the settings of the arm that it stands beside, so that it draws from the same pool; with
+            another `maker` among them, in place of these settings.
+        strict: the highest of a maker's controls is the one that a verdict is about.
+        needs_labels: whether it cannot be made from images without labels.
+        from_labels: whether a student without a teacher is taught on these images' labels, as one more control.
+    """
+
+    label: str
+    changes: Mapping[str, Any]
+    strict: int = 0
+    needs_labels: bool = False
+    from_labels: bool = False
+
+
 class MakerSettings(BaseModel):
-    """What every maker is told; each adds its own, and gives `maker` the default that is its name in the catalogue.
+    """What every maker is told. Each adds its own, and gives `maker` the default that is its name in the catalogue.
 
     Attributes:
         maker: its name.
         budget: how many images the transfer set holds; of one that grows, at its end.
+        needs_pool: whether it takes its images from the training images, or looks at them.
+        controls: by name, which must not be those of another maker's with other settings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -31,3 +55,21 @@ class MakerSettings(BaseModel):
 
     maker: str
     budget: BudgetSpec
+
+    needs_pool: ClassVar[bool] = True
+    controls: ClassVar[Mapping[str, Control]] = {}
+
+    @property
+    def title(self) -> str:
+        """Names it in sentences."""
+        return f"maker {self.maker!r}"
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it asks the teacher."""
+        return False
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether it cannot do without labels of the training images."""
+        return False

@@ -1,0 +1,54 @@
+"""The makers of transfer sets by name; without importing torch.
+
+A maker is a package that exports `Settings`, what a recipe may say of it, and `Maker`, see `limbeck.transfer.maker`. Its
+line here is all that the rest of limbeck knows of it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from limbeck.errors import unknown_name
+
+if TYPE_CHECKING:
+    from limbeck.transfer.maker import Maker
+    from limbeck.transfer.settings import MakerSettings
+
+
+class MakerEntry(NamedTuple):
+    """A line for listings, and the package that holds the maker."""
+
+    summary: str
+    package: str
+
+
+MAKERS = {
+    "select": MakerEntry("images of your own data, by a criterion", "limbeck.transfer.select"),
+}
+
+
+def settings_of(name: str) -> "type[MakerSettings]":
+    """The settings of the maker of that name.
+
+    Raises:
+        UserError: there is none.
+
+    Example:
+        >>> settings_of("select")(budget="10%").criterion
+        'entropy'
+    """
+    return _package(name).Settings
+
+
+def find_maker(name: str) -> "Maker[Any]":
+    """The maker of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    return _package(name).Maker()
+
+
+def _package(name: str) -> Any:
+    if name not in MAKERS:
+        raise unknown_name("maker", name, MAKERS, "`limbeck ls makers` lists them all")
+    return import_module(MAKERS[name].package)

@@ -1,0 +1,51 @@
+"""What a recipe may say of `select`; without importing torch."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator
+
+from limbeck.transfer.criteria import find_criterion
+from limbeck.transfer.settings import Control, MakerSettings
+
+
+def _criterion(value: Any) -> Any:
+    if isinstance(value, str | Mapping):
+        find_criterion(value)
+    return value
+
+
+CriterionSpec = Annotated[str | dict[str, Any], BeforeValidator(_criterion)]
+"""A criterion by name, or made of parts; see `find_criterion`."""
+
+
+class SelectSettings(MakerSettings):
+    """Which images of `data.train` make the transfer set.
+
+    Attributes:
+        criterion: what images are chosen by.
+        dedupe: choose among images of distinct content, which the budget then counts.
+    """
+
+    maker: Literal["select"] = "select"
+    criterion: CriterionSpec = "entropy"
+    dedupe: bool = False
+
+    controls: ClassVar[Mapping[str, Control]] = {
+        "random": Control(label="random", changes={"criterion": "random"}, strict=1, from_labels=True),
+        "balanced-random": Control(
+            label="balanced random", changes={"criterion": "balanced-random"}, strict=2, needs_labels=True
+        ),
+    }
+
+    @property
+    def title(self) -> str:
+        return f"criterion {find_criterion(self.criterion).name!r}"
+
+    @property
+    def needs_teacher(self) -> bool:
+        return find_criterion(self.criterion).needs_teacher
+
+    @property
+    def needs_labels(self) -> bool:
+        return find_criterion(self.criterion).needs_labels
