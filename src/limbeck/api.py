@@ -26,7 +26,7 @@ from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_taught, 
 from limbeck.recipes.probes import train_and_test
 from limbeck.recipes.reading import parse_recipe, read_recipe
 from limbeck.recipes.run import RunResult, run
-from limbeck.recipes.schema import VALIDATION_SHARE, Source
+from limbeck.recipes.schema import VALIDATION_SHARE, DatasetSettings
 
 Student = str | Classifier | Callable[[int], Classifier]
 
@@ -80,7 +80,7 @@ def distill(
     if isinstance(images, TransferSet):
         pool, soft_labels = images.images, images.soft_targets
     elif isinstance(images, str | Path):
-        source = Source.model_construct(name=path_text(images))
+        source = DatasetSettings.model_construct(name=path_text(images))
         (pool, soft_labels), whole = load_taught(source), is_transfer_set(source)
     else:
         pool, soft_labels = _image_set(images, "train", "images"), None

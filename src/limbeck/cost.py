@@ -1,6 +1,6 @@
 """What something took: one type for making a transfer set, for teaching on it, and for a teacher's own training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -45,3 +45,66 @@ class Cost:
         """What `to_dict` wrote; what is missing, as in files of earlier versions, is 0."""
         names = {one.name for one in fields(cls)}
         return cls(**{name: value for name, value in content.items() if name in names})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCost:
+    """What a run took: `cost.json`.
+
+    Attributes:
+        images: distinct images in the transfer set; of one that grew, at its end.
+        making: the transfer set.
+        teaching: the student on it.
+        teacher: the training that made the teacher, where it is known; it serves every run, so no total holds it.
+    """
+
+    images: int
+    making: Cost
+    teaching: Cost
+    teacher: Cost | None = None
+
+    @property
+    def total(self) -> Cost:
+        """Making and teaching."""
+        return self.making + self.teaching
+
+    def to_dict(self) -> dict[str, Any]:
+        """Json-able, with the totals under the names that earlier versions gave them."""
+        total = self.total
+        return {
+            "images": self.images,
+            "teacher_passes": total.teacher_passes,
+            "teacher_passes_saved": total.passes_saved,
+            "student_steps": self.teaching.steps,
+            "seconds": round(total.seconds, 2),
+            "energy": {"kwh": total.kwh, "kind": "measured" if total.measured else "estimated"},
+            "making": self.making.to_dict(),
+            "teaching": self.teaching.to_dict(),
+            "teacher": None if self.teacher is None else self.teacher.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "RunCost":
+        """What `to_dict` wrote, or an earlier version, which knew of teaching alone."""
+        if "teaching" in content:
+            teacher = content.get("teacher")
+            parts = {name: Cost.from_dict(content[name]) for name in ("making", "teaching")}
+            return cls(images=content["images"], teacher=None if teacher is None else Cost.from_dict(teacher), **parts)
+        energy = content.get("energy") or {}
+        teaching = Cost(
+            teacher_passes=content.get("teacher_passes", 0),
+            passes_saved=content.get("teacher_passes_saved", 0),
+            steps=content.get("student_steps", 0),
+            seconds=content.get("seconds", 0.0),
+            kwh=energy.get("kwh", 0.0),
+            measured=energy.get("kind") == "measured",
+        )
+        return cls(images=content["images"], making=Cost(), teaching=teaching)
+
+
+def mean_cost(costs: Sequence[Cost]) -> Cost:
+    """The mean of some; counts are rounded."""
+    total = sum(costs[1:], costs[0])
+    numbers = {name: value / len(costs) for name, value in asdict(total).items() if name != "measured"}
+    rounded = {name: value if name in ("seconds", "kwh") else round(value) for name, value in numbers.items()}
+    return Cost(**rounded, measured=total.measured)

@@ -14,7 +14,7 @@ from tests.training.tiny import network, stripes, turned
 import limbeck as lb
 from limbeck.cli.loading import OPTIONS, parse_size
 from limbeck.errors import UserError
-from limbeck.recipes.schema import Source
+from limbeck.recipes.schema import DatasetSettings
 
 VERBS = {
     "evaluate": ["net", "--split", "train", "--data"],
@@ -43,7 +43,7 @@ def write(images: lb.ImageSet, folder: str, sizes: tuple[int, ...] = (8,)) -> st
 
 def test_recipes_and_verbs_have_the_options_of_load() -> None:
     of_load = inspect.signature(lb.load).parameters.keys() - {"name", "split", "root"}
-    assert OPTIONS.keys() == of_load == Source.model_fields.keys() - {"name", "split"}
+    assert OPTIONS.keys() == of_load == DatasetSettings.model_fields.keys() - {"name", "split"}
 
 
 @pytest.mark.parametrize("verb", VERBS)

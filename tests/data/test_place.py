@@ -13,7 +13,7 @@ from limbeck.data.place import hub_id, is_path, path_text
 from limbeck.errors import UserError
 from limbeck.recipes.inputs import load_taught
 from limbeck.recipes.reading import parse_recipe
-from limbeck.recipes.schema import Source
+from limbeck.recipes.schema import DatasetSettings
 
 
 @pytest.fixture
@@ -120,11 +120,11 @@ def test_recipes_keep_a_path_a_path(beside):
 
 def test_a_transfer_set_called_as_a_data_set_is_asked_for_by_its_path(beside, small_set: lb.ImageSet, monkeypatch):
     TransferSet(small_set).save("digits")
-    assert load_taught(Source.model_construct(name="./digits"))[0].fingerprint == small_set.fingerprint
+    assert load_taught(DatasetSettings.model_construct(name="./digits"))[0].fingerprint == small_set.fingerprint
     with pytest.warns(UserWarning, match="'./digits' is the folder"):
-        assert load_taught(Source.model_construct(name="digits"))[0].num_classes == 10
+        assert load_taught(DatasetSettings.model_construct(name="digits"))[0].num_classes == 10
     monkeypatch.setenv("HOME", str(Path.cwd()))
-    assert load_taught(Source.model_construct(name="~/digits"))[0].fingerprint == small_set.fingerprint
+    assert load_taught(DatasetSettings.model_construct(name="~/digits"))[0].fingerprint == small_set.fingerprint
 
 
 def test_verbs_take_a_path_for_a_path(beside, tmp_path: Path):

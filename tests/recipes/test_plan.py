@@ -7,11 +7,11 @@ import pytest
 from tests.recipes.tiny_recipes import comparison, objectives, one_run
 
 from limbeck.errors import UserError
-from limbeck.recipes.plan import Cell, plan
+from limbeck.recipes.plan import PlannedRun, plan
 from limbeck.recipes.reading import read_recipe
 
 
-def cells(**changes: Any) -> list[Cell]:
+def cells(**changes: Any) -> list[PlannedRun]:
     return plan(read_recipe(comparison(**changes)))
 
 
@@ -28,7 +28,7 @@ def test_controls_stand_beside_every_budget_and_seed() -> None:
     assert {cell.group for cell in planned if cell.arm == "mine"} == {"mine@50%", "mine@12-images", "mine@5-per-class"}
 
 
-def labels(planned: list[Cell]) -> list[str]:
+def labels(planned: list[PlannedRun]) -> list[str]:
     return list(dict.fromkeys(cell.budget_label for cell in planned))
 
 

@@ -12,20 +12,25 @@ from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import judge
 from limbeck.evaluation.model_size import footprint
+from limbeck.files import atomic_folder
 from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.fingerprints import check_fingerprints, fingerprints_of
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student
+from limbeck.recipes.making import EVIDENCE
 from limbeck.recipes.matching import match_student
-from limbeck.recipes.plan import Cell, plan
+from limbeck.recipes.plan import PlannedRun, plan
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.results import UNLABELLED, collect
-from limbeck.recipes.run import gather, run, trainings
+from limbeck.recipes.run import gather_inputs, run, trainings
 from limbeck.recipes.schema import Recipe
 from limbeck.report import write_comparison_report
 from limbeck.training.checks import check_parts
 from limbeck.training.launcher import check_launcher
 from limbeck.training.run_folder import Difference, RunFolder, as_begun
+
+SHARED = "shared"
+"""Folder of what several runs of a comparison need, as tables of scores."""
 
 
 def compare(
@@ -54,24 +59,25 @@ def compare(
         Interrupted: stopped by Ctrl-C or SIGTERM; resume goes on.
     """
     progress = progress or Silent()
-    cells = plan(recipe)
+    planned = plan(recipe)
     described = recipe.model_dump(mode="json")
-    check_launcher(*(one for cell in cells for one in trainings(cell.recipe)), cpu=recipe.device == "cpu")
+    check_launcher(*(one for one in planned for one in trainings(one.recipe)), cpu=recipe.device == "cpu")
     if resume:
-        _check_unchanged(cells, Path(folder))
+        _check_unchanged(planned, Path(folder))
     with RunFolder.open(
         folder, described, resume=resume, may_change=("compare", "summary"), renew=renewed
     ) as run_folder:
-        inputs = gather(recipe, run_folder.path, progress, objects)
+        inputs = gather_inputs(recipe, run_folder.path, progress, objects)
         begun = (run_folder.path / "networks.json").exists()
         check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=begun)
-        labelled = inputs.train.labels is not None
-        if not labelled:
+        if not inputs.labelled:
             progress.say(UNLABELLED)
         _check(recipe, inputs)
         _describe(recipe, run_folder, inputs)
-        cells = plan(recipe, len(inputs.train), _filled_classes(inputs.train), labelled=labelled)
-        _run_all(cells, run_folder, inputs, progress)
+        train = inputs.train
+        count = None if train is None else len(train)
+        planned = plan(recipe, count, _filled_classes(train), labelled=inputs.labelled)
+        _run_all(planned, run_folder, inputs, progress)
         results = collect(run_folder.path, recipe)
         run_folder.write("results.json", results)
         progress.say("writing the report")
@@ -80,36 +86,37 @@ def compare(
     return results
 
 
-def _run_all(cells: Sequence[Cell], run_folder: RunFolder, inputs: Inputs, progress: Progress) -> None:
-    pending = [cell for cell in cells if not RunFolder(run_folder.path / cell.folder).finished]
-    done = len(cells) - len(pending)
-    progress.begin("comparison", len(cells), done)
-    for number, cell in enumerate(pending):
-        name = f"{cell.group}, seed {cell.recipe.seed}"
+def _run_all(planned: Sequence[PlannedRun], run_folder: RunFolder, inputs: Inputs, progress: Progress) -> None:
+    pending = [one for one in planned if not RunFolder(run_folder.path / one.folder).finished]
+    done = len(planned) - len(pending)
+    progress.begin("comparison", len(planned), done)
+    for number, one in enumerate(pending):
+        name = f"{one.group}, seed {one.recipe.seed}"
         progress.update(done + number, name)
         try:
-            _make_room(cell, RunFolder(run_folder.path / cell.folder))
-            folder = run_folder.path / cell.folder
-            result = run(cell.recipe, folder, resume=True, inputs=inputs, progress=progress, inside=False)
+            _make_room(one, RunFolder(run_folder.path / one.folder))
+            folder = run_folder.path / one.folder
+            shared = run_folder.path / SHARED
+            result = run(one.recipe, folder, resume=True, inputs=inputs, progress=progress, shared=shared, inside=False)
         except Exception as error:  # whatever broke this arm, the others go on; its folder keeps the traceback
             progress.say(f"{name} failed: {error}")
         else:
             assert result.evaluation is not None
             progress.say(f"{name}: {result.evaluation.top1:.2%} in {result.cost['seconds']:.1f} s")
-    progress.update(len(cells))
+    progress.update(len(planned))
     progress.end()
-    for cell in cells:
-        _keep_gallery(cell, run_folder)
+    for one in planned:
+        _keep_evidence(one, run_folder)
 
 
-def _check_unchanged(cells: Sequence[Cell], folder: Path) -> None:
+def _check_unchanged(planned: Sequence[PlannedRun], folder: Path) -> None:
     """A comparison may grow, but what it holds already was made by these very recipes; failed runs may be mended."""
     wrong, differences = [], {}
-    for cell in cells:
-        changed = _changed(cell, RunFolder(folder / cell.folder), but="failed")
+    for one in planned:
+        changed = _changed(one, RunFolder(folder / one.folder), but="failed")
         differences |= {one.path: one for one in changed}
         if changed:
-            wrong.append(f"{cell.folder} differs in {'; '.join(map(str, changed[:3]))}")
+            wrong.append(f"{one.folder} differs in {'; '.join(map(str, changed[:3]))}")
     if wrong:
         raise UserError(
             f"{str(folder)!r} holds runs of another recipe: {'. '.join(wrong[:3])}. Arms, budgets and seeds may be "
@@ -118,16 +125,16 @@ def _check_unchanged(cells: Sequence[Cell], folder: Path) -> None:
         )
 
 
-def _changed(cell: Cell, run_folder: RunFolder, *, but: str = "") -> list[Difference]:
-    """Where a cell's recipe differs from the one in its folder, which is not looked at in the state `but`."""
+def _changed(planned: PlannedRun, run_folder: RunFolder, *, but: str = "") -> list[Difference]:
+    """Where a run's recipe differs from the one in its folder, which is not looked at in the state `but`."""
     if not run_folder.begun or run_folder.state == but:
         return []
-    return run_folder.differences(cell.recipe.model_dump(mode="json", exclude={"compare"}), renewed)
+    return run_folder.differences(planned.recipe.model_dump(mode="json", exclude={"compare"}), renewed)
 
 
-def _make_room(cell: Cell, run_folder: RunFolder) -> None:
+def _make_room(planned: PlannedRun, run_folder: RunFolder) -> None:
     """Puts a failed run aside whose recipe was mended since."""
-    if run_folder.state == "failed" and _changed(cell, run_folder):
+    if run_folder.state == "failed" and _changed(planned, run_folder):
         numbers = itertools.count(1)
         names = (run_folder.path.with_name(f"{run_folder.path.name}-failed-{number}") for number in numbers)
         run_folder.path.rename(next(name for name in names if not name.exists()))
@@ -137,10 +144,12 @@ def _check(recipe: Recipe, inputs: Inputs) -> None:
     """Everything about the recipe without its arms that does not fit together, before the first run."""
     student = build_student(recipe.student, inputs, seed=recipe.seed)
     inputs = match_student(inputs, student)
+    if inputs.train is None:
+        return
     check_parts(
         student,
         inputs.train,
-        weighted_sum(recipe.resolved_objective(labelled=inputs.train.labels is not None)),
+        weighted_sum(recipe.resolved_objective(labelled=inputs.labelled)),
         recipe.training,
         inputs.teacher,
         None,
@@ -158,7 +167,7 @@ def _describe(recipe: Recipe, run_folder: RunFolder, inputs: Inputs) -> None:
     assert test.labels is not None
     assert logits is not None
     student = build_student(recipe.student, inputs, seed=0)
-    shape = inputs.train.shape
+    shape = inputs.shape
     measured = {"latency": recipe.latency, "device": PartialState(cpu=recipe.device == "cpu").device}  # as runs do
     run_folder.write(
         "networks.json",
@@ -169,8 +178,8 @@ def _describe(recipe: Recipe, run_folder: RunFolder, inputs: Inputs) -> None:
                 "footprint": footprint(teacher, shape, **measured),
             },
             "student": {"name": student.name, "footprint": footprint(student, shape, **measured)},
-            "labelled": inputs.train.labels is not None,
-            "train_images": len(inputs.train),
+            "labelled": inputs.labelled,
+            "train_images": None if inputs.train is None else len(inputs.train),
             "train_classes": _filled_classes(inputs.train),
             "validation_images": 0 if inputs.validation is None else len(inputs.validation),
             "test_images": len(test),
@@ -178,15 +187,17 @@ def _describe(recipe: Recipe, run_folder: RunFolder, inputs: Inputs) -> None:
     )
 
 
-def _filled_classes(images: ImageSet) -> int:
+def _filled_classes(images: ImageSet | None) -> int | None:
     """Classes that have images."""
+    if images is None:
+        return None
     return images.num_classes if images.labels is None else int(images.class_counts().count_nonzero())
 
 
-def _keep_gallery(cell: Cell, run_folder: RunFolder) -> None:
-    """What an arm chose, as its first seed shows it."""
-    made = run_folder.path / cell.folder / "gallery.safetensors"
-    kept = run_folder.path / "galleries" / f"{cell.group}.safetensors"
+def _keep_evidence(planned: PlannedRun, run_folder: RunFolder) -> None:
+    """What an arm was taught on, as its first seed shows it."""
+    made = run_folder.path / planned.folder / EVIDENCE
+    kept = run_folder.path / EVIDENCE / planned.group
     if made.exists() and not kept.exists():
-        kept.parent.mkdir(exist_ok=True)
-        shutil.copyfile(made, kept)
+        with atomic_folder(kept) as folder:
+            shutil.copytree(made, folder, dirs_exist_ok=True)

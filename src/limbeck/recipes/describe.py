@@ -21,9 +21,9 @@ def describe(recipe: Recipe) -> str:
     content = recipe.model_dump(mode="json", exclude_none=True)
     lines = [yaml.safe_dump(content, sort_keys=False).rstrip(), "", f"valid: a recipe to {recipe.verb}"]
     if recipe.compare is not None:
-        cells = plan(recipe)
-        groups = dict.fromkeys(cell.group for cell in cells)
-        lines.append(f"{len(cells)} runs, {len(recipe.compare.seeds)} seeds of each of: {', '.join(groups)}")
+        planned = plan(recipe)
+        groups = dict.fromkeys(one.group for one in planned)
+        lines.append(f"{len(planned)} runs, {len(recipe.compare.seeds)} seeds of each of: {', '.join(groups)}")
     teacher = None if recipe.teacher is None else recipe.teacher.weights
     if teacher is not None and not Path(teacher).exists() and (command := made_by(teacher)):
         lines.append(f"its teacher is not there yet: `{command}` makes {teacher}")

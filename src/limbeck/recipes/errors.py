@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from limbeck.errors import closest
 from limbeck.recipes.inheritance import SHORT
-from limbeck.recipes.schema import NAME_ALLOWED
+from limbeck.recipes.schema import NAME_ALLOWED, SETTINGS_ERROR
 from limbeck.recipes.yaml_files import misread
 
 _WORDS = {
@@ -37,7 +37,10 @@ def error_lines(errors: Sequence[Any], model: type[BaseModel], prefix: str = "")
         location = [part for part in error["loc"] if not _is_type_name(part)]
         path = ".".join(str(part) for part in (prefix, *location) if part != "")
         allowed = _allowed(error)
-        if error["type"] == "extra_forbidden":
+        if error["type"] == SETTINGS_ERROR:
+            inner = error_lines(error["ctx"]["errors"], error["ctx"]["model"], path)
+            lines |= dict.fromkeys(inner, "")
+        elif error["type"] == "extra_forbidden":
             lines[path] = f"unknown key; {_known_beside(location, model)}"
         elif allowed is None:
             lines.setdefault(path, _message(error))
@@ -48,7 +51,7 @@ def error_lines(errors: Sequence[Any], model: type[BaseModel], prefix: str = "")
             lines[path] = f"must be {' or '.join(words)}, got {error['input']!r}"
             if _WORDS["string"] in words or (location and location[-1] in SHORT):
                 lines[path] += misread(error["input"])
-    return [f"{path}: {line}" if path else line for path, line in lines.items()]
+    return [f"{path}: {line}" if path and line else path or line for path, line in lines.items()]
 
 
 def _allowed(error: Any) -> str | None:
@@ -94,7 +97,7 @@ def _known_beside(location: Sequence[str | int], model: type[BaseModel]) -> str:
         field = model.model_fields.get(str(part))
         # What is no field is the name of an arm: the mapping's values are the next model.
         model = (field and _model_in(field.annotation)) or model
-    known = list(model.model_fields)
+    known = [*model.model_fields, *getattr(model, "short_forms", ())]
     near = closest(str(location[-1]), known, 1)
     return f"did you mean {near[0]!r}?" if near else f"known here are {', '.join(known)}"
 

@@ -14,8 +14,6 @@ from limbeck.models.options import check_options
 from limbeck.models.published import NAMED
 from limbeck.objectives.catalogue import NAMES, OBJECTIVES
 from limbeck.training.settings import TrainingSettings
-from limbeck.transfer.budget import parse_budget
-from limbeck.transfer.criteria import find_criterion
 
 FROM_PYTHON = "python:"
 """Starts the name of an object that was handed over in Python, where a recipe has a name."""
@@ -81,21 +79,8 @@ def _training(settings: TrainingSettings) -> TrainingSettings:
     return settings
 
 
-def _criterion(value: Any) -> Any:
-    if isinstance(value, str | Mapping):
-        find_criterion(value)
-    return value
-
-
-def _budget(value: Any) -> Any:
-    parse_budget(value)
-    return value
-
-
 DatasetName = Annotated[str, BeforeValidator(_dataset)]
 ModelName = Annotated[str, BeforeValidator(_model)]
 WeightsName = Annotated[str, BeforeValidator(_weights)]
 ObjectiveSpec = Annotated[dict[str, Any], BeforeValidator(_objective)]
-CriterionSpec = Annotated[str | dict[str, Any], BeforeValidator(_criterion)]
-BudgetSpec = Annotated[int | float | str, BeforeValidator(_budget)]
 Training = Annotated[TrainingSettings, AfterValidator(_training)]

@@ -25,7 +25,7 @@ _WHAT = {
     "soft_labels": "the soft labels",
     "validation": "the validation images",
     "test": "the test images",
-    "transfer_set": "the images chosen by `select`",
+    "transfer_set": "the transfer set",
 }
 
 

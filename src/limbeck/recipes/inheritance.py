@@ -108,11 +108,24 @@ def made_by(folder: str | Path) -> str:
     return ""
 
 
+def spelt_out(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with `transfer: {maker: select, ...}` in place of its short form `select: {...}`."""
+    short = content.get("select")
+    if not isinstance(short, Mapping) or content.get("transfer") is not None:
+        return dict(content)
+    rest = {key: value for key, value in content.items() if key not in ("select", "transfer")}
+    return {**rest, "transfer": {"maker": "select", **short}}
+
+
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Mappings are merged key by key; objectives, views and whatever else is no mapping of settings are replaced."""
+    if "select" in {*below, *above} and "transfer" in {*below, *above}:
+        below, above = spelt_out(below), spelt_out(above)
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
+        if key == "transfer" and isinstance(old, Mapping) and isinstance(value, Mapping):
+            old = old if value.get("maker", old.get("maker")) == old.get("maker") else None  # another maker's settings
         if isinstance(old, str) and key in SHORT:
             old = {SHORT[key]: old}
         if key not in _WHOLE and isinstance(old, Mapping) and isinstance(value, Mapping):

@@ -1,14 +1,17 @@
 """What a run works with: images, teacher, a fresh student; loaded once, shared by all runs of a comparison."""
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from limbeck.cost import Cost, RunCost
 from limbeck.data.catalogue import in_catalogue
+from limbeck.data.classes import Classes, classes_of
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load as load_images
 from limbeck.data.soft_targets import SoftTargets
@@ -23,7 +26,7 @@ from limbeck.models.weights.folder import load as load_model
 from limbeck.models.zoo import create
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.inheritance import made_by
-from limbeck.recipes.schema import VALIDATION_SHARE, NetworkSettings, Recipe, Source, StudentSettings
+from limbeck.recipes.schema import VALIDATION_SHARE, DatasetSettings, NetworkSettings, Recipe, StudentSettings
 
 
 @dataclass(frozen=True)
@@ -51,22 +54,23 @@ class Inputs:
     """Images and teacher of a recipe.
 
     Attributes:
-        train: what transfer sets are made of; the validation images are out of it already.
+        train: what transfer sets are made of; the validation images are out of it already. None where the maker needs
+            none.
         validation: held out of the training images or of their own, or None.
         test: judged on at the end, or None.
         teacher: or None.
+        teacher_cost: of the training that made it, where it is known.
         soft_labels: of `train`, where a transfer set brought them.
         make_student: seed -> a fresh student, where Python gives one instead of a recipe's name.
-        answers: what selections asked the teacher about `train`, for those to come.
     """
 
-    train: ImageSet
+    train: ImageSet | None
     validation: ImageSet | None
     test: ImageSet | None
     teacher: Classifier | None = None
+    teacher_cost: Cost | None = None
     soft_labels: SoftTargets | None = None
     make_student: Callable[[int], Classifier] | None = None
-    answers: dict[str, Tensor] = field(default_factory=dict)
 
     @cached_property
     def teacher_test_logits(self) -> Tensor | None:
@@ -74,6 +78,36 @@ class Inputs:
         if self.teacher is None or self.test is None:
             return None
         return predict(self.teacher, self.test)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are training images with labels."""
+        return self.train is not None and self.train.labels is not None
+
+    @property
+    def classes(self) -> Classes:
+        """The classes that the student will tell apart."""
+        if self.train is not None:
+            return classes_of(self.train, f"the images ({self.train.name})")
+        assert self.teacher is not None, "without training images there is a teacher"
+        return classes_of(self.teacher, f"the teacher {self.teacher.name}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the images that the student takes.
+
+        Raises:
+            UserError: nothing tells their size.
+        """
+        images = self.train or self.test or self.validation
+        if images is not None:
+            return images.shape
+        assert self.teacher is not None, "without training images there is a teacher"
+        if self.teacher.input_size is None:
+            raise UserError(
+                f"nothing tells the size of the images to make: {self.teacher.name} takes any; give it an `input_size`."
+            )
+        return (self.teacher.channels, *self.teacher.input_size)
 
 
 def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
@@ -83,7 +117,7 @@ def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
         UserError: see `limbeck.load`; a split that cannot be held out; test images without labels.
     """
     train, soft_labels = objects.train, objects.soft_labels
-    if train is None:
+    if train is None and recipe.data.train is not None:
         train, soft_labels = load_taught(recipe.data.train)
     test = objects.test
     if test is None and recipe.data.test is not None:
@@ -94,11 +128,13 @@ def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
             "or another `split`."
         )
     held_out = recipe.data.validation
-    if isinstance(held_out, Source):
+    if isinstance(held_out, DatasetSettings):
         validation = objects.validation if objects.validation is not None else _load(held_out, "validation")
         return Inputs(train, validation, test, soft_labels=soft_labels, make_student=objects.make_student)
+    if train is None:
+        return Inputs(None, None, test, make_student=objects.make_student)
     if held_out is None:
-        whole = train.labels is None or is_transfer_set(recipe.data.train)
+        whole = train.labels is None or (recipe.data.train is not None and is_transfer_set(recipe.data.train))
         held_out = 0 if whole else VALIDATION_SHARE
     pool, validation = train, None
     if held_out:
@@ -107,12 +143,12 @@ def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
     return Inputs(pool, validation, test, soft_labels=soft_labels, make_student=objects.make_student)
 
 
-def is_transfer_set(source: Source) -> bool:
+def is_transfer_set(source: DatasetSettings) -> bool:
     """Whether it is the folder of one; what the catalogue names is none, even where a folder is called so."""
     return not in_catalogue(source.name) and (Path(source.name).expanduser() / CONFIG_NAME).is_file()
 
 
-def load_taught(source: Source) -> tuple[ImageSet, SoftTargets | None]:
+def load_taught(source: DatasetSettings) -> tuple[ImageSet, SoftTargets | None]:
     """Images to teach on, and their soft labels where `source` is the folder of a transfer set that has some."""
     if not is_transfer_set(source):
         return _load(source, "train"), None
@@ -138,16 +174,16 @@ def build_student(settings: StudentSettings, inputs: Inputs, *, seed: int) -> Cl
     assert settings.model is not None
     if settings.model.startswith(FROM_PYTHON):
         return _made_in_python(settings.model, inputs.make_student, seed)
-    images = inputs.train
-    count = settings.num_classes or (len(settings.classes) if settings.classes else images.num_classes)
+    classes, shape = inputs.classes, inputs.shape
+    count = settings.num_classes or (len(settings.classes) if settings.classes else classes.count)
     built_for_one_size = entry(settings.model).input_size is not None
     return create(
         settings.model,
         num_classes=count,
         seed=seed,
-        channels=settings.channels or images.shape[0],
-        input_size=settings.input_size or (images.shape[1:] if built_for_one_size else None),
-        classes=settings.classes or (images.classes if count == images.num_classes else ()),
+        channels=settings.channels or shape[0],
+        input_size=settings.input_size or (shape[1:] if built_for_one_size else None),
+        classes=settings.classes or (classes.names if count == classes.count else ()),
         **_given(settings, "mean", "std"),
         **settings.options,
     )
@@ -164,6 +200,17 @@ def load_weights(settings: NetworkSettings) -> Classifier:
         **_given(settings, "model", "weights_key", "num_classes", "input_size", "channels", "mean", "std", "classes"),
         **settings.options,
     )
+
+
+def known_teacher_cost(settings: NetworkSettings | None) -> Cost | None:
+    """What the run took whose student is the teacher, where `weights` names its folder; None where that is unknown."""
+    if settings is None or settings.weights is None:
+        return None
+    path = Path(settings.weights) / "cost.json"
+    try:
+        return RunCost.from_dict(json.loads(path.read_text())).total
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # no run folder, or one that tells no cost
 
 
 def network_folder(where: str | Path) -> str | Path:
@@ -204,7 +251,7 @@ def _given(settings: NetworkSettings, *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(settings, name)) is not None}
 
 
-def _load(source: Source, split: str) -> ImageSet:
+def _load(source: DatasetSettings, split: str) -> ImageSet:
     if source.name.startswith(FROM_PYTHON):
         raise UserError(f"the images {source.name!r} were handed over in Python; hand them over again to resume there.")
     options = source.model_dump(exclude={"name", "split"}, exclude_none=True)

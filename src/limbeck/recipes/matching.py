@@ -25,6 +25,8 @@ def match_images(inputs: Inputs, teacher: Classifier | None) -> Inputs:
     """
     train, test, validation = inputs.train, inputs.test, inputs.validation
     known = _known(inputs, teacher)
+    if train is None:
+        return _match_to_teacher(inputs, known, teacher)
     pool = _match_training(train, known, teacher)
     # A teacher without names calls its classes as the training images do.
     names_of_images = train.labels is not None and known.numbers is not None
@@ -42,22 +44,32 @@ def match_images(inputs: Inputs, teacher: Classifier | None) -> Inputs:
     return replace(inputs, train=pool, test=test, validation=validation)
 
 
+def _match_to_teacher(inputs: Inputs, known: Classes, teacher: Classifier | None) -> Inputs:
+    """Test and validation images with their classes numbered as the teacher does, where there are no others."""
+    given = {"`data.test`": inputs.test, "`data.validation`": inputs.validation}
+    test, validation = (
+        one if one is None or one.labels is None else _match_labelled(one, known, argument, None, teacher)
+        for argument, one in given.items()
+    )
+    return replace(inputs, test=test, validation=validation)
+
+
 def match_student(inputs: Inputs, student: Classifier) -> Inputs:
     """The same with classes numbered as the student does; one that has no names for its classes is given them.
 
     Raises:
         UserError: the student knows others; the teacher's cannot be put in its order.
     """
-    train = inputs.train
+    here = inputs.classes
     known = classes_of(student, f"the student {student.name}")
-    if known.numbers == tuple(range(train.num_classes)):
-        student.classes = train.classes
-    if student.classes == train.classes or (known.count != train.num_classes and known.numbers is not None):
+    if known.numbers == tuple(range(here.count)):
+        student.classes = here.names
+    if student.classes == here.names or (known.count != here.count and known.numbers is not None):
         return inputs  # other counts are told apart before training
-    places, assumed = class_places(classes_of(train, f"the images ({train.name})"), known)
+    places, assumed = class_places(here, known)
     if assumed:
         warnings.warn(assumed, stacklevel=3)
-    names = joint_names(classes_of(train), known, places)
+    names = joint_names(here, known, places)
     return _placed(inputs, places, names)
 
 
@@ -67,23 +79,25 @@ def _placed(inputs: Inputs, places: Sequence[int], names: tuple[str, ...]) -> In
     complete = len(places) == len(names)
     if soft_labels is not None and not complete:
         raise UserError(
-            f"the soft labels of {inputs.train.name!r} are of {len(places)} classes, and the student knows "
+            f"the soft labels of {inputs.classes.owner} are of {len(places)} classes, and the student knows "
             f"{len(names)}; teach one that knows these alone."
         )
     if teacher is not None and complete:
-        teacher = reordered(teacher, places, names, inputs.train.gather(torch.zeros(1, dtype=torch.int64)))
+        some = inputs.train or inputs.test
+        first = torch.zeros(1, dtype=torch.int64)
+        example = torch.zeros(1, *inputs.shape, dtype=torch.uint8) if some is None else some.gather(first)
+        teacher = reordered(teacher, places, names, example)
 
     def moved(images: ImageSet | None) -> ImageSet | None:
         return None if images is None else place_labels(images, places, names)
 
     return replace(
         inputs,
-        train=place_labels(inputs.train, places, names),
+        train=moved(inputs.train),
         validation=moved(inputs.validation),
         test=moved(inputs.test),
         soft_labels=None if soft_labels is None else soft_labels.placed(places),
         teacher=teacher,
-        answers={},
     )
 
 
@@ -91,6 +105,8 @@ def _known(inputs: Inputs, teacher: Classifier | None) -> Classes:
     train, soft_labels = inputs.train, inputs.soft_labels
     if teacher is not None:
         return classes_of(teacher, f"the teacher {teacher.name}")
+    if train is None:
+        raise UserError("there are neither training images nor a teacher with weights; name one of them.")
     if train.labels is not None:
         return classes_of(train, f"the training images ({train.name})")
     if soft_labels is not None:
@@ -113,13 +129,12 @@ def _match_training(train: ImageSet, known: Classes, teacher: Classifier | None)
 
 
 def _match_labelled(
-    images: ImageSet, known: Classes, argument: str, train: ImageSet, teacher: Classifier | None
+    images: ImageSet, known: Classes, argument: str, train: ImageSet | None, teacher: Classifier | None
 ) -> ImageSet:
     try:
         return match_classes(images, known, f"the images ({images.name})", stacklevel=5)
     except UserError as error:
-        whose = f"`data.train`, got {images.num_classes} of {images.name} and {train.num_classes} of {train.name}"
-        whose = (
-            whose if teacher is None else f"{known.owner}, got {images.num_classes} of {images.name} and {known.count}"
-        )
+        whose = f"{known.owner}, got {images.num_classes} of {images.name} and {known.count}"
+        if teacher is None and train is not None:
+            whose = f"`data.train`, got {images.num_classes} of {images.name} and {train.num_classes} of {train.name}"
         raise UserError(f"{argument} must have the classes of {whose}; {error}") from None

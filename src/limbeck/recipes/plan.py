@@ -1,22 +1,22 @@
 """The runs of a comparison: arms x budgets x seeds, and the controls that nobody has to ask for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from limbeck.data.catalogue import DATASETS
 from limbeck.errors import UserError
+from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, ControlArm, controls_beside
 from limbeck.recipes.inheritance import merge
 from limbeck.recipes.reading import parse_recipe
-from limbeck.recipes.schema import VALIDATION_SHARE, Arm, CompareSettings, Recipe, Source
+from limbeck.recipes.schema import VALIDATION_SHARE, Arm, CompareSettings, DatasetSettings, Recipe
 from limbeck.transfer.budget import Budget, parse_budget
-from limbeck.transfer.criteria import CONTROLS as RANDOM_CONTROLS
-from limbeck.transfer.criteria import find_criterion
 
 FULL_LABEL = "all"
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedRun:
     """One run of a comparison.
 
     Attributes:
@@ -47,7 +47,9 @@ class Cell:
         return f"runs/{self.group}/seed-{self.recipe.seed}"
 
 
-def plan(recipe: Recipe, images: int | None = None, classes: int | None = None, *, labelled: bool = True) -> list[Cell]:
+def plan(
+    recipe: Recipe, images: int | None = None, classes: int | None = None, *, labelled: bool = True
+) -> list[PlannedRun]:
     """All runs, seed by seed and from the smallest budget, so that an unfinished comparison already has every arm.
 
     Without budgets all arms learn from all the data, and the one control is the student that learns from labels alone.
@@ -67,13 +69,17 @@ def plan(recipe: Recipe, images: int | None = None, classes: int | None = None, 
     if images is None or classes is None:
         images, classes = _published_size(recipe)
     budgets = _in_order([parse_budget(one) for one in compare.budgets or ()], images, classes)
-    cells = [cell for seed in compare.seeds for cell in _cells(_base(recipe, seed), compare, budgets)]
-    return [cell for cell in cells if labelled or not (cell.control and _needs_labels(cell.recipe))]
+    runs = [run for seed in compare.seeds for run in _runs(_base(recipe, seed), compare, budgets)]
+    return [run for run in runs if labelled or not (run.control and _needs_labels(run.recipe))]
 
 
 def _needs_labels(recipe: Recipe) -> bool:
-    chosen_by_class = recipe.select is not None and find_criterion(recipe.select.criterion).per_class
-    return recipe.teacher is None or chosen_by_class
+    return recipe.teacher is None or (recipe.transfer is not None and recipe.transfer.needs_labels)
+
+
+def controls_of(compare: CompareSettings) -> list[ControlArm]:
+    """The controls that the makers of its arms bring."""
+    return controls_beside(arm.transfer for arm in compare.arms.values() if arm.transfer is not None)
 
 
 def _in_order(budgets: list[Budget], images: int | None, classes: int | None) -> list[Budget]:
@@ -90,51 +96,53 @@ def _published_size(recipe: Recipe) -> tuple[int | None, int | None]:
     Some of its classes are taken to have their share of the images, which is near enough to order budgets by.
     """
     source, held_out = recipe.data.train, recipe.data.validation
-    info = DATASETS.get(source.name)
-    split = None if info is None else info.splits.get(source.split or "train")
-    if info is None or split is None or split.images is None or source.label_column:
+    info = None if source is None else DATASETS.get(source.name)
+    split = None if info is None or source is None else info.splits.get(source.split or "train")
+    if source is None or info is None or split is None or split.images is None or source.label_column:
         return None, None
     classes = len(source.classes or ()) or info.num_classes
     images = split.images * classes // info.num_classes
-    held_out = VALIDATION_SHARE if held_out is None else 0 if isinstance(held_out, Source) else held_out
+    held_out = VALIDATION_SHARE if held_out is None else 0 if isinstance(held_out, DatasetSettings) else held_out
     return images - (round(held_out * images) if isinstance(held_out, float) else held_out), classes
 
 
-def _cells(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget]) -> list[Cell]:
-    cells = []
+def _runs(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget]) -> list[PlannedRun]:
+    runs = []
     without_teacher = {
         **base,
         "teacher": None,
         "objective": {"cross_entropy": 1.0},
         "training": merge(base["training"], compare.without_teacher),
     }
+    controls = controls_of(compare)
     for budget in budgets or [None]:
-        cells += [_cell(name, budget, _changed(base, arm, budget), control=False) for name, arm in compare.arms.items()]
-        if budget is not None:
-            amount = _written(budget)
-            cells += [_cell(name, budget, {**base, "select": _choice(name, amount)}) for name in RANDOM_CONTROLS]
-            cells.append(_cell("no-teacher", budget, {**without_teacher, "select": _choice("random", amount)}))
-    if budgets:
-        cells.append(_cell("full", None, base))
-    cells.append(_cell("full-no-teacher", None, without_teacher))
-    return cells
+        runs += [_run(name, budget, _changed(base, arm, budget), control=False) for name, arm in compare.arms.items()]
+        if budget is None:
+            continue
+        runs += [_run(one.name, budget, _made(base, one.transfer, budget)) for one in controls]
+        from_labels = [one.transfer for one in controls if one.control.from_labels][:1]
+        runs += [_run(NO_TEACHER, budget, _made(without_teacher, one, budget)) for one in from_labels]
+    if base["data"].get("train") is not None:
+        runs += [_run(FULL, None, base)] if budgets else []
+        runs.append(_run(FULL_NO_TEACHER, None, without_teacher))
+    return runs
 
 
-def _cell(arm: str, budget: Budget | None, content: dict[str, Any], *, control: bool = True) -> Cell:
-    return Cell(arm, control, budget, parse_recipe(content, f"arm {arm!r}"))
+def _run(arm: str, budget: Budget | None, content: dict[str, Any], *, control: bool = True) -> PlannedRun:
+    return PlannedRun(arm, control, budget, parse_recipe(content, f"arm {arm!r}"))
 
 
 def _base(recipe: Recipe, seed: int) -> dict[str, Any]:
     """The recipe of one run; latency is measured once for a comparison, not in each run."""
-    content = recipe.model_dump(mode="json", exclude={"compare", "select", "seed", "latency"}, exclude_none=True)
+    content = recipe.model_dump(mode="json", exclude={"compare", "transfer", "seed", "latency"}, exclude_none=True)
     return {**content, "seed": seed, "latency": False}
 
 
 def _changed(base: dict[str, Any], arm: Arm, budget: Budget | None) -> dict[str, Any]:
     content = dict(base)
     if budget is not None:
-        assert arm.select is not None
-        content["select"] = _choice(arm.select, _written(budget))
+        assert arm.transfer is not None, "arms without a maker of their own get the usual one"
+        content = _made(base, arm.transfer, budget)
     if arm.objective is not None:
         content["objective"] = arm.objective
     if arm.student is not None:
@@ -143,8 +151,8 @@ def _changed(base: dict[str, Any], arm: Arm, budget: Budget | None) -> dict[str,
     return content
 
 
-def _choice(criterion: str | dict[str, Any], amount: int | float | str) -> dict[str, Any]:
-    return {"criterion": criterion, "budget": amount}
+def _made(base: dict[str, Any], transfer: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
+    return {**base, "transfer": {**transfer, "budget": _written(budget)}}
 
 
 def _written(budget: Budget) -> int | float | str:

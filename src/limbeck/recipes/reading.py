@@ -17,6 +17,7 @@ from limbeck.training.settings import TrainingSettings
 
 # Setting one of these on the command line drops the other from the recipe: they exclude each other.
 _EITHER = {"steps": "epochs", "epochs": "steps"}
+_KEYS = (*Recipe.model_fields, *Recipe.short_forms)
 
 
 def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
@@ -39,10 +40,10 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     else:
         origin, content = f"recipe {str(source)!r}", load_recipe(find_recipe(str(source)))
     # What no recipe knows can only be a choice, or a misspelt one.
-    choosing = [one for one in overrides if one.partition("=")[0].strip().split(".")[0] not in Recipe.model_fields]
+    choosing = [one for one in overrides if one.partition("=")[0].strip().split(".")[0] not in _KEYS]
     for override in choosing:
         _apply(content, override, load_text)
-    content = chosen(content, origin, Recipe.model_fields)
+    content = chosen(content, origin, _KEYS)
     for override in overrides:
         if override not in choosing:
             _apply(content, override)
@@ -55,13 +56,25 @@ def parse_recipe(content: Mapping[str, Any], origin: str = "the recipe") -> Reci
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        lines = error_lines(error.errors(), Recipe)
+        lines = [_as_written(line, content) for line in error_lines(error.errors(), Recipe)]
     for path, changed in _changed_trainings(content):
         lines += _training_lines(path, changed, content["training"])
     if recipe is None or lines:
         count = f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
         raise UserError(f"{origin} has {count}:\n  " + "\n  ".join(lines))
     return recipe
+
+
+def _as_written(line: str, content: Mapping[str, Any]) -> str:
+    """An error about `transfer` with the path of its short form, where `content` has that."""
+    if content.get("select") is not None and line.startswith("transfer"):
+        return f"select{line.removeprefix('transfer')}"
+    head, found, rest = line.partition(".transfer")
+    place = head.split(".")
+    arms = (content.get("compare") or {}).get("arms") if place[:2] == ["compare", "arms"] else None
+    arm = arms.get(place[2]) if found and len(place) == 3 and isinstance(arms, Mapping) else None
+    short = isinstance(arm, str) or (isinstance(arm, Mapping) and arm.get("select") is not None)
+    return f"{head}.select{rest.removeprefix('.criterion')}" if short else line
 
 
 def renewed(written: dict[str, Any]) -> dict[str, Any]:
@@ -105,6 +118,7 @@ def _apply(content: dict[str, Any], override: str, load: Callable[[str, str], An
     if not found or not all(keys):
         raise UserError(f"an override must look like training.epochs=5, got {override!r}.")
     value = load(text, f"the value of override {override!r}")
+    keys = _in_one_form(content, keys)
     node = content
     for depth, key in enumerate(keys[:-1]):
         if not isinstance(node.get(key), dict):
@@ -113,6 +127,27 @@ def _apply(content: dict[str, Any], override: str, load: Callable[[str, str], An
     node[keys[-1]] = value
     if len(keys) > 1 and keys[-2] == "training":
         node.pop(_EITHER.get(keys[-1], ""), None)
+
+
+def _in_one_form(content: Any, keys: list[str]) -> list[str]:
+    """`keys` in the form, `select` or `transfer`, in which `content` says what to teach on; that may change for it."""
+    node: Any = content
+    place = keys
+    if keys[:2] == ["compare", "arms"] and len(keys) > 3:
+        arms = (content.get("compare") or {}).get("arms") or {}
+        node, place = arms.get(keys[2]), keys[3:]
+        if isinstance(node, str) and place[0] == "transfer":
+            node = arms[keys[2]] = {"select": node}
+    if not isinstance(node, dict):
+        return keys
+    start = keys[: len(keys) - len(place)]
+    if place[0] == "select" and node.get("transfer") is not None:
+        return [*start, "transfer", *(["criterion"] if start else []), *place[1:]]
+    short: Any = node.pop("select", None) if place[0] == "transfer" else None
+    if short is not None:
+        spelt: dict[str, Any] = {"maker": "select", **({"criterion": short} if start else short)}
+        node["transfer"] = spelt
+    return keys
 
 
 def _spelt_out(keys: Sequence[str], short: Any, override: str) -> dict[str, Any]:

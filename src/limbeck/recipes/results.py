@@ -7,8 +7,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from limbeck.cost import RunCost, mean_cost
 from limbeck.evaluation.statistics import mean_interval, paired_difference, standard_deviation
-from limbeck.recipes.plan import FULL_LABEL, Cell, plan
+from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, controls_beside, described
+from limbeck.recipes.plan import FULL_LABEL, PlannedRun, controls_of, plan
 from limbeck.recipes.schema import CompareSettings, Recipe
 from limbeck.training.run_folder import RunFolder
 
@@ -16,7 +18,6 @@ UNLABELLED = (
     "The training images have no labels, so the controls that need them are left out: balanced random images, and "
     "students without a teacher."
 )
-_CONTROLS_OF_BUDGET = ("random", "balanced-random", "no-teacher")
 
 
 def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
@@ -31,14 +32,15 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
     folder = Path(folder)
     networks = json.loads((folder / "networks.json").read_text())
     labelled = networks.get("labelled", True)
-    cells = plan(recipe, networks["train_images"], networks.get("train_classes"), labelled=labelled)
-    runs = [_run_row(folder, cell) for cell in cells]
+    planned = plan(recipe, networks["train_images"], networks.get("train_classes"), labelled=labelled)
+    runs = [_run_row(folder, one) for one in planned]
     table = [_table_row(rows) for rows in _grouped(runs)]
     return {
         "name": recipe.name,
         "created": datetime.now(UTC).isoformat("T", "seconds"),
         "metric": "top1",
         "baseline": None if recipe.compare is None else recipe.compare.baseline,
+        "controls": _controls(recipe.compare, runs),
         **networks,
         "runs": runs,
         "table": table,
@@ -47,21 +49,29 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _run_row(folder: Path, cell: Cell) -> dict[str, Any]:
-    run_folder = RunFolder(folder / cell.folder)
+def _controls(compare: CompareSettings | None, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that this comparison has; see `described`."""
+    assert compare is not None, "results are of comparisons"
+    there = {row["arm"] for row in runs if row["control"]}
+    rows = described(controls_of(compare), budgets=compare.budgets is not None)
+    return [row for row in rows if row["name"] in there]
+
+
+def _run_row(folder: Path, planned: PlannedRun) -> dict[str, Any]:
+    run_folder = RunFolder(folder / planned.folder)
     status = run_folder.read("status.json", {"state": "missing", "error": None})
     judged = run_folder.read("evaluation.json", {}) if run_folder.finished else {}
     last, chosen = judged.get("last"), judged.get("chosen")
     cost = run_folder.read("cost.json") if run_folder.finished else None
     return {
-        "arm": cell.arm,
-        "control": cell.control,
-        "budget": cell.budget_label,
+        "arm": planned.arm,
+        "control": planned.control,
+        "budget": planned.budget_label,
         "images": cost["images"] if cost else None,
-        "seed": cell.recipe.seed,
+        "seed": planned.recipe.seed,
         "state": status["state"],
         "error": status["error"],
-        "folder": cell.folder,
+        "folder": planned.folder,
         "last": last["top1"] if last else None,
         "chosen": chosen["top1"] if chosen else None,
         "cost": cost,
@@ -84,7 +94,9 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     mean, half_width = mean_interval(last)
     chosen = [row["chosen"] for row in rows if row["chosen"] is not None]
     chosen_mean, chosen_half_width = mean_interval(chosen) if chosen else (None, None)
-    costs = [row["cost"] for row in rows]
+    costs = [RunCost.from_dict(row["cost"]) for row in rows]
+    making, teaching = (mean_cost([getattr(one, part) for one in costs]) for part in ("making", "teaching"))
+    total = making + teaching
     return {
         **{key: first[key] for key in ("arm", "control", "budget", "images")},
         "n": len(rows),
@@ -93,11 +105,13 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "std": standard_deviation(last),
         "chosen_mean": chosen_mean,
         "chosen_half_width": chosen_half_width,
-        "teacher_passes": sum(cost["teacher_passes"] for cost in costs) / len(costs),
-        "teacher_passes_saved": sum(cost.get("teacher_passes_saved", 0) for cost in costs) / len(costs),
-        "seconds": sum(cost["seconds"] for cost in costs) / len(costs),
-        "energy_kwh": sum(cost["energy"]["kwh"] for cost in costs) / len(costs),
-        "energy_kind": costs[0]["energy"]["kind"],
+        "teacher_passes": total.teacher_passes,
+        "teacher_passes_saved": total.passes_saved,
+        "seconds": total.seconds,
+        "energy_kwh": total.kwh,
+        "energy_kind": "measured" if total.measured else "estimated",
+        "making": making.to_dict(),
+        "teaching": teaching.to_dict(),
     }
 
 
@@ -122,13 +136,15 @@ def _differences(runs: Sequence[dict[str, Any]], recipe: Recipe) -> list[dict[st
 
 
 def _opponents(arm: str, budget: str, recipe: Recipe) -> list[tuple[str, str]]:
-    """Arm and budget of all that an arm is set against: the baseline, and the controls."""
+    """Arm and budget of all that an arm is set against: the baseline, the controls of its maker, and all the data."""
     assert recipe.compare is not None
     baseline = recipe.compare.baseline
     named = [(baseline, budget)] if baseline not in (None, arm) else []
     if recipe.compare.budgets is None:
-        return [*named, ("full-no-teacher", FULL_LABEL)]
-    return [*named, *((control, budget) for control in _CONTROLS_OF_BUDGET), ("full", FULL_LABEL)]
+        return [*named, (FULL_NO_TEACHER, FULL_LABEL)]
+    transfer = recipe.compare.arms[arm].transfer
+    controls = [] if transfer is None else [one.name for one in controls_beside([transfer])]
+    return [*named, *((control, budget) for control in (*controls, NO_TEACHER)), (FULL, FULL_LABEL)]
 
 
 def _notes(recipe: Recipe, labelled: bool) -> list[str]:
@@ -151,6 +167,6 @@ def _notes(recipe: Recipe, labelled: bool) -> list[str]:
 def _of_other_length(compare: CompareSettings, labelled: bool) -> list[str]:
     """Arms that change for how long they learn."""
     changes = {name: arm.training for name, arm in compare.arms.items()}
-    without_teacher = ["full-no-teacher"] if compare.budgets is None else ["no-teacher", "full-no-teacher"]
+    without_teacher = [FULL_NO_TEACHER] if compare.budgets is None else [NO_TEACHER, FULL_NO_TEACHER]
     changes |= dict.fromkeys(without_teacher if labelled else [], compare.without_teacher)
     return [name for name, changed in changes.items() if changed.keys() & {"steps", "epochs", "batch_size"}]

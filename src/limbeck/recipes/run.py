@@ -1,51 +1,42 @@
-"""One run of a recipe: choose the images, teach the student on them, judge it, write everything down."""
+"""One run of a recipe: make the transfer set, teach the student on it, judge it, write everything down."""
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-from torch import Tensor
-
-from limbeck.data.image_set import ImageSet
-from limbeck.data.soft_targets import SoftTargets
+from limbeck.cost import Cost, RunCost
+from limbeck.data.transfer_source import TransferSource
 from limbeck.errors import UserError
-from limbeck.evaluation.energy import EnergyMeter
-from limbeck.evaluation.evaluation import Evaluation, evaluate, judge
-from limbeck.evaluation.model_size import footprint
+from limbeck.evaluation.evaluation import Evaluation
 from limbeck.evaluation.prediction import predict
-from limbeck.evaluation.similarity import INSIDE_FILE, save_inside
-from limbeck.files import atomic_path, atomic_write_text
 from limbeck.models.classifier import Classifier
-from limbeck.models.shared_memory import load_tensors, own_memory, private_copy, shared_with
-from limbeck.models.weights.adapt import load_state
-from limbeck.models.weights.folder import load as load_model
-from limbeck.models.weights.folder import save as save_model
+from limbeck.models.shared_memory import shared_with
 from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress, Silent
-from limbeck.recipes.fields import find_criterion
 from limbeck.recipes.fingerprints import check_fingerprints, describe_images, fingerprints_of
-from limbeck.recipes.inputs import Inputs, PythonObjects, build_student, load_images_of, load_weights
+from limbeck.recipes.inputs import (
+    Inputs,
+    PythonObjects,
+    build_student,
+    known_teacher_cost,
+    load_images_of,
+    load_weights,
+)
+from limbeck.recipes.judging import judge_student, look_inside
 from limbeck.recipes.labels import unlabelled, untaught_teacher, warn_of_unread_soft_labels
+from limbeck.recipes.making import keep_last_evidence, make_source, unmakeable
 from limbeck.recipes.matching import match_images, match_student
+from limbeck.recipes.metering import TEACHING, metered, metering
 from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.schema import Recipe, StudentSettings
+from limbeck.recipes.students import best_student, load_student, save_student
 from limbeck.training.distributed import is_main_process
 from limbeck.training.launcher import check_launcher, make_accelerator
 from limbeck.training.loop import TrainingResult, fit
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.settings import TrainingSettings
-from limbeck.transfer.budget import parse_budget
-from limbeck.transfer.galleries import save_gallery
-from limbeck.transfer.scoring.features import check_installed
-from limbeck.transfer.select.selection import Selection, select
-
-_CLASSES = "classes.json"
-"""Class names of a student that no name rebuilds, beside its weights."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +68,7 @@ def run(
     inputs: Inputs | None = None,
     objects: PythonObjects | None = None,
     progress: Progress | None = None,
+    shared: Path | None = None,
     inside: bool = True,
 ) -> RunResult:
     """Runs a recipe in `folder`, or goes on with what was begun there.
@@ -88,6 +80,7 @@ def run(
         inputs: images and teacher, where they are loaded already.
         objects: those handed over in Python, in place of what the recipe names.
         progress: who watches.
+        shared: where the runs of a comparison keep what several of them need.
         inside: keep what the report needs to look inside teacher and student; the runs of a comparison do without.
 
     Raises:
@@ -103,23 +96,27 @@ def run(
         if run_folder.finished:
             return read_run(folder, None if objects is None else objects.make_student)
         if inputs is None:
-            inputs = gather(recipe, folder, progress, objects)
-        return _execute(recipe, run_folder, inputs, progress, inside)
+            inputs = gather_inputs(recipe, folder, progress, objects)
+        return _execute(recipe, run_folder, inputs, progress, shared, inside)
 
 
-def gather(recipe: Recipe, folder: Path, progress: Progress, objects: PythonObjects | None = None) -> Inputs:
+def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: PythonObjects | None = None) -> Inputs:
     """Loads the images, and loads the teacher or trains it in `folder`/teacher."""
     objects = objects or PythonObjects()
     progress.say("loading images")
     inputs = load_images_of(recipe, objects)
-    if recipe.data.validation is None and inputs.validation is None:
-        why = "they have no labels" if inputs.train.labels is None else "they are a transfer set"
+    if inputs.train is not None and recipe.data.validation is None and inputs.validation is None:
+        why = "they are a transfer set" if inputs.labelled else "they have no labels"
         progress.say(f"no images are held out of {inputs.train.name} for validation: {why}")
     teacher = objects.teacher
-    _check_choices(recipe, inputs, trains=teacher is None)
+    if inputs.train is not None:  # before a teacher is loaded; without images it is the teacher that tells their shape
+        _check_choices(recipe, inputs, folder, trains=teacher is None)
     if teacher is None and recipe.teacher is not None and recipe.teacher.training is None:
         teacher = load_weights(recipe.teacher)
-    inputs = replace(match_images(inputs, teacher), teacher=teacher)
+    cost = None if objects.teacher is not None else known_teacher_cost(recipe.teacher)
+    inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost)
+    if inputs.train is None:
+        _check_choices(recipe, inputs, folder, trains=teacher is None)
     _rehearse(recipe, inputs)
     made = objects.make_student
     if objects.teacher is not None and made is not None and shared_with(made(recipe.seed), objects.teacher):
@@ -130,16 +127,17 @@ def gather(recipe: Recipe, folder: Path, progress: Progress, objects: PythonObje
         progress.say(f"training the teacher {recipe.teacher.model}")
     alone = replace(inputs, make_student=None, soft_labels=None)
     taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, inputs=alone, progress=progress)
-    return replace(inputs, teacher=taught.student)
+    return replace(inputs, teacher=taught.student, teacher_cost=RunCost.from_dict(taught.cost).total)
 
 
-def _check_choices(recipe: Recipe, inputs: Inputs, *, trains: bool) -> None:
+def _check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool) -> None:
     """What is wrong with budgets and objectives shows here, before a teacher is loaded or trained for hours."""
-    labelled = inputs.train.labels is not None
-    wrong = {}
-    for cell in plan(recipe, labelled=labelled) if recipe.compare is not None else ():
-        wrong |= _unmet(cell.recipe, inputs) | unlabelled(cell.recipe, inputs, f"arm {cell.arm!r}: ")
-    wrong |= _unmet(recipe, inputs) | ({} if recipe.compare is not None else unlabelled(recipe, inputs))
+    wrong: dict[str, None] = {}
+    for one in plan(recipe, labelled=inputs.labelled) if recipe.compare is not None else ():
+        where = f"arm {one.arm!r}: "
+        wrong |= unmakeable(one.recipe, inputs, folder, Silent()) | unlabelled(one.recipe, inputs, where)
+    if recipe.compare is None:
+        wrong |= unmakeable(recipe, inputs, folder, Silent()) | unlabelled(recipe, inputs)
     wrong |= untaught_teacher(recipe, inputs) if trains else {}
     if wrong:
         raise UserError("\n".join(wrong))
@@ -154,21 +152,6 @@ def _rehearse(recipe: Recipe, inputs: Inputs) -> None:
             f"the student {student.name} tells {student.num_classes} classes apart, but the test images have "
             f"{inputs.test.num_classes}; set `student.num_classes: {inputs.test.num_classes}`."
         )
-
-
-def _unmet(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
-    """Why no images can be chosen as a recipe says, if they cannot."""
-    if recipe.select is None:
-        return {}
-    criterion = find_criterion(recipe.select.criterion)
-    if criterion.needs_teacher and recipe.teacher is None:
-        return {f"criterion {criterion.name!r} asks a teacher, and the recipe has none; give it a `teacher`.": None}
-    try:
-        check_installed(criterion)
-        parse_budget(recipe.select.budget).resolve(inputs.train, per_class=criterion.per_class)
-    except UserError as error:
-        return {str(error): None}
-    return {}
 
 
 def trainings(recipe: Recipe) -> list[TrainingSettings]:
@@ -188,7 +171,7 @@ def teacher_recipe(recipe: Recipe) -> Recipe:
             "teacher": None,
             "student": StudentSettings(**network),
             "objective": recipe.teacher.objective,
-            "select": None,
+            "transfer": None,
             "training": recipe.teacher.training,
             "compare": None,
         }
@@ -208,35 +191,67 @@ def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | Non
     run_folder = RunFolder(Path(folder))
     if not run_folder.finished:
         raise UserError(f"{str(folder)!r} holds no finished run (state: {run_folder.state}); finish it with --resume.")
-    judged = run_folder.read("evaluation.json", {})
-    marks = {key: Evaluation.from_dict(judged[key]) if judged.get(key) else None for key in ("last", "chosen")}
+    evaluations = run_folder.read("evaluation.json", {})
     chosen = run_folder.path / "student-chosen"
-    return RunResult(
-        folder=run_folder.path,
-        student=_load_student(run_folder.path / "student", make_student),
-        chosen=_load_student(chosen, make_student) if chosen.exists() else None,
-        evaluation=marks["last"],
-        evaluation_chosen=marks["chosen"],
-        cost=run_folder.read("cost.json", {}),
+    return _result(
+        run_folder.path,
+        load_student(run_folder.path / "student", make_student),
+        load_student(chosen, make_student) if chosen.exists() else None,
+        evaluations,
+        run_folder.read("cost.json", {}),
     )
 
 
-def _execute(recipe: Recipe, run_folder: RunFolder, inputs: Inputs, progress: Progress, inside: bool) -> RunResult:
+def _execute(
+    recipe: Recipe, run_folder: RunFolder, inputs: Inputs, progress: Progress, shared: Path | None, inside: bool
+) -> RunResult:
+    """Make, teach, judge; what each leaves is on disk before the next begins."""
     if run_folder.writes:
-        check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=run_folder.checkpoint.exists())
+        begun = run_folder.checkpoint.exists()
+        check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=begun)
     student = build_student(recipe.student, inputs, seed=recipe.seed)
     inputs = match_student(inputs, student)
-    images, soft_labels, selection = _transfer_set(recipe, inputs, progress)
-    if selection is not None and run_folder.writes:
-        check_fingerprints(run_folder, {"transfer_set": describe_images(images)}, progress, begun=False)
-    labelled = images.labels is not None
+    source, making = make_source(recipe, inputs, run_folder, progress, shared)
+    result = _teach(recipe, run_folder, inputs, student, source, progress)
+    chosen = best_student(result)
+    test_logits = None if inputs.test is None else predict(result.student, inputs.test)
+    evaluations = judge_student(recipe, result, chosen, inputs, test_logits)
+    if run_folder.writes:
+        if inside:
+            look_inside(recipe, run_folder, result.student, inputs, test_logits)
+        save_student(result.student, run_folder.path / "student")
+        if chosen is not None:
+            save_student(chosen, run_folder.path / "student-chosen")
+        keep_last_evidence(recipe, inputs, run_folder, source)
+    cost = _cost(recipe, inputs, run_folder, source, making, result)
+    run_folder.write("cost.json", cost)
+    run_folder.write("evaluation.json", evaluations)
+    run_folder.set_state("finished")
+    return _result(run_folder.path, result.student, chosen, evaluations, cost)
+
+
+def _teach(
+    recipe: Recipe,
+    run_folder: RunFolder,
+    inputs: Inputs,
+    student: Classifier,
+    source: TransferSource,
+    progress: Progress,
+) -> TrainingResult:
     teacher = inputs.teacher if recipe.teacher is not None else None
     warn_of_unread_soft_labels(inputs, teacher)
-    with _metering(run_folder):
-        result = fit(
+    images = source.images(0)
+    if recipe.transfer is not None and run_folder.writes and source.steps_per_round is None:
+        check_fingerprints(run_folder, {"transfer_set": describe_images(images.images)}, progress, begun=False)
+    soft_labels = images.soft_targets
+    objective = recipe.resolved_objective(
+        labelled=images.images.labels is not None, soft_labels=soft_labels is not None
+    )
+    with metering(run_folder, TEACHING):
+        return fit(
             student,
-            images,
-            weighted_sum(recipe.resolved_objective(labelled=labelled, soft_labels=soft_labels is not None)),
+            images.images,
+            weighted_sum(objective),
             settings=recipe.training,
             run_folder=run_folder,
             seed=recipe.seed,
@@ -246,135 +261,41 @@ def _execute(recipe: Recipe, run_folder: RunFolder, inputs: Inputs, progress: Pr
             accelerator=make_accelerator(recipe.training, cpu=recipe.device == "cpu"),
             progress=progress,
         )
-    chosen = _chosen_student(result)
-    cost = _cost(result, run_folder, images)
-    test_logits = None if inputs.test is None else predict(result.student, inputs.test)
-    judged = _judge(recipe, result, chosen, inputs, test_logits)
-    if run_folder.writes:
-        if inside:
-            _look_inside(recipe, run_folder, result.student, inputs, test_logits)
-        _save_student(result.student, run_folder.path / "student")
-        if chosen is not None:
-            _save_student(chosen, run_folder.path / "student-chosen")
-        if selection is not None:
-            selection.to_parquet(run_folder.path / "selection.parquet")
-            save_gallery(run_folder.path / "gallery.safetensors", inputs.train, selection)
-    run_folder.write("cost.json", cost)
-    run_folder.write("evaluation.json", judged)
-    run_folder.set_state("finished")
-    marks = {key: Evaluation.from_dict(judged[key]) if judged[key] else None for key in ("last", "chosen")}
-    return RunResult(run_folder.path, result.student, chosen, marks["last"], marks["chosen"], cost)
 
 
-def _transfer_set(
-    recipe: Recipe, inputs: Inputs, progress: Progress
-) -> tuple[ImageSet, SoftTargets | None, Selection | None]:
-    """The images to teach on and their soft labels: all of them, or the chosen ones in the order of their ids."""
-    if recipe.select is None:
-        return inputs.train, inputs.soft_labels, None
-    selection = select(
-        inputs.train,
-        criterion=find_criterion(recipe.select.criterion),
-        budget=recipe.select.budget,
-        seed=recipe.seed,
-        teacher=inputs.teacher,
-        watch=progress,
-        known=inputs.answers,
-    )
-    ids = selection.ids.sort().values
-    soft_labels = inputs.soft_labels
-    if soft_labels is not None:
-        soft_labels = soft_labels.rows(inputs.train.positions(ids))
-    return inputs.train.subset(ids), soft_labels, selection
-
-
-def _chosen_student(result: TrainingResult) -> Classifier | None:
-    if result.chosen is None:
-        return None
-    chosen = private_copy(result.student, "student")
-    load_tensors(chosen, result.chosen.weights)
-    return chosen
-
-
-def _save_student(student: Classifier, folder: Path) -> None:
-    """Ready to load; of a network that was made outside limbeck, the weights alone."""
-    if student.config is not None:
-        save_model(student, folder)
-        return
-    folder.mkdir(exist_ok=True)
-    with atomic_path(folder / "model.safetensors") as temporary:
-        save_file(own_memory(student.network.state_dict()), temporary)
-    atomic_write_text(folder / _CLASSES, json.dumps(student.classes) + "\n")
-
-
-def _load_student(folder: Path, make: Callable[[int], Classifier] | None) -> Classifier:
-    if make is None or (folder / "config.json").exists():
-        return load_model(folder)
-    student = make(0)
-    load_state(student, folder / "model.safetensors")
-    if (folder / _CLASSES).exists():
-        student.classes = tuple(json.loads((folder / _CLASSES).read_text()))
-    return student.eval()
-
-
-def _judge(
+def _cost(
     recipe: Recipe,
-    result: TrainingResult,
-    chosen: Classifier | None,
     inputs: Inputs,
-    test_logits: Tensor | None,
+    run_folder: RunFolder,
+    source: TransferSource,
+    making: Cost,
+    result: TrainingResult,
 ) -> dict[str, Any]:
-    """Marks on the test images of the last student, whose logits are known, and of the validation-chosen one."""
-    shape = inputs.train.shape
-    judged: dict[str, Any] = {
-        "footprint": footprint(result.student, shape, latency=recipe.latency),
-        "last": None,
-        "chosen": None,
-        "chosen_step": result.chosen.step if result.chosen else None,
-    }
-    if inputs.test is None or test_logits is None:
-        return judged
-    assert inputs.test.labels is not None
-    logits = inputs.teacher_test_logits
-    judged["last"] = judge(test_logits, inputs.test.labels, inputs.test.classes, logits).to_dict()
-    if chosen is not None and result.chosen is not None:
-        same = result.chosen.step == result.steps
-        judged["chosen"] = judged["last"] if same else evaluate(chosen, inputs.test, teacher_logits=logits).to_dict()
-    return judged
+    """What `cost.json` holds."""
+    last = 0 if source.steps_per_round is None else (result.steps - 1) // source.steps_per_round
+    energy = metered(run_folder, TEACHING)
+    teaching = Cost(
+        images_read=result.steps * recipe.training.batch_size,
+        teacher_passes=result.teacher_passes,
+        passes_saved=result.teacher_passes_saved,
+        steps=result.steps,
+        seconds=result.seconds,
+        kwh=energy.kwh,
+        measured=energy.measured,
+    )
+    cost = RunCost(
+        images=len(source.images(last)),
+        making=making,
+        teaching=teaching,
+        teacher=inputs.teacher_cost if recipe.teacher is not None else None,
+    )
+    return {**cost.to_dict(), "view_cache": result.view_cache}
 
 
-def _look_inside(
-    recipe: Recipe, run_folder: RunFolder, student: Classifier, inputs: Inputs, test_logits: Tensor | None
-) -> None:
-    """Leaves for the report what teacher and student make of the test images."""
-    teacher, logits = inputs.teacher, inputs.teacher_test_logits
-    if recipe.teacher is None or teacher is None or logits is None or test_logits is None or not recipe.inside:
-        return
-    assert inputs.test is not None
-    path = run_folder.path / INSIDE_FILE
-    save_inside(path, student, teacher, inputs.test, test_logits, logits, most=recipe.inside)
-
-
-def _cost(result: TrainingResult, run_folder: RunFolder, images: ImageSet) -> dict[str, Any]:
-    return {
-        "images": len(images),
-        "teacher_passes": result.teacher_passes,
-        "teacher_passes_saved": result.teacher_passes_saved,
-        "view_cache": result.view_cache,
-        "student_steps": result.steps,
-        "seconds": round(result.seconds, 2),
-        "energy": run_folder.read("energy.json"),
-    }
-
-
-@contextmanager
-def _metering(run_folder: RunFolder) -> Iterator[None]:
-    """Adds the energy of what happens inside to what earlier parts of an interrupted run took."""
-    meter = EnergyMeter()
-    try:
-        with meter:
-            yield
-    finally:
-        before = run_folder.read("energy.json") or {"kwh": 0.0}
-        energy = meter.energy
-        run_folder.write("energy.json", {**energy, "kwh": before["kwh"] + energy["kwh"]})
+def _result(
+    folder: Path, student: Classifier, chosen: Classifier | None, evaluations: dict[str, Any], cost: dict[str, Any]
+) -> RunResult:
+    last, best = (
+        Evaluation.from_dict(evaluations[key]) if evaluations.get(key) else None for key in ("last", "chosen")
+    )
+    return RunResult(folder, student, chosen, last, best, cost)

@@ -1,9 +1,9 @@
 """What a recipe may say: one run, and under `compare` the many runs of a comparison."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -11,16 +11,18 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializeAsAny,
     Tag,
+    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from limbeck.errors import unknown_name
+from limbeck.recipes.controls import reserved_names
 from limbeck.recipes.fields import (
-    BudgetSpec,
-    CriterionSpec,
     DatasetName,
     ModelName,
     ObjectiveSpec,
@@ -31,6 +33,8 @@ from limbeck.recipes.fields import (
 from limbeck.recipes.yaml_files import misread
 from limbeck.training.numeric_fields import refuse_truth
 from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.catalogue import MAKERS, settings_of
+from limbeck.transfer.settings import BudgetSpec, MakerSettings
 
 NAME = r"^\w[\w.-]*$"
 NAME_ALLOWED = "letters, digits, '_', '-' and '.', because it names a folder"
@@ -38,7 +42,7 @@ Natural = Annotated[int, Field(ge=0)]
 Normalisation = Annotated[list[float], Field(min_length=1)]
 
 
-class Part(BaseModel):
+class Strict(BaseModel):
     """Base of all parts of a recipe: an unknown key is an error, a recipe does not change once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -60,7 +64,7 @@ def _class_name(value: Any) -> Any:
 ClassName = Annotated[str | int, BeforeValidator(_class_name)]
 
 
-class Source(Part):
+class DatasetSettings(Strict):
     """Images by name, folder, file or hub id; see `limbeck.load`."""
 
     name: DatasetName
@@ -83,26 +87,27 @@ def _count_or_share(value: Any) -> Any:
 
 
 Validation = Annotated[
-    Annotated[Source, Tag("union-images")]
+    Annotated[DatasetSettings, Tag("union-images")]
     | Annotated[int | float, BeforeValidator(_count_or_share), Tag("union-count")],
-    Discriminator(lambda value: "union-images" if isinstance(value, Source | Mapping) else "union-count"),
+    Discriminator(lambda value: "union-images" if isinstance(value, DatasetSettings | Mapping) else "union-count"),
 ]
 """Images of their own, or how many to hold out."""
 VALIDATION_SHARE = 0.1
 """What is held out of labelled training images where a recipe says nothing of validation."""
 
 
-class DataSettings(Part):
+class DataSettings(Strict):
     """Images to learn from and to be judged on.
 
     `validation` images may choose among the states of a run; the test images choose nothing. They are images of their
     own (`{name: ...}`), or a count or share (below 1) that is held out of `train` before anything else sees them, so
     that a share in a `budget` is one of what is left. Where nothing is said, a tenth is held out, but nothing of
-    unlabelled images, which cannot be judged on, nor of a transfer set, which is taught whole.
+    unlabelled images, which cannot be judged on, nor of a transfer set, which is taught whole. Makers that need no
+    images of one's own do without `train`.
     """
 
-    train: Annotated[Source, _named("name")]
-    test: Annotated[Source, _named("name")] | None = None
+    train: Annotated[DatasetSettings, _named("name")] | None = None
+    test: Annotated[DatasetSettings, _named("name")] | None = None
     validation: Validation | None = None
     split_seed: Natural = 0
 
@@ -111,7 +116,7 @@ def _both_splits(value: Any) -> Any:
     return {"train": value, "test": value} if isinstance(value, str | Path) else value
 
 
-class NetworkSettings(Part):
+class NetworkSettings(Strict):
     """A network by name, or weights that say which network they are of.
 
     `classes` are the names of its classes, in its own order, where the weights know none or call them otherwise.
@@ -163,40 +168,89 @@ class TeacherSettings(NetworkSettings):
         return self
 
 
-class SelectSettings(Part):
-    """Which images of `data.train` make the transfer set; without this part, all of them."""
-
-    criterion: CriterionSpec = "entropy"
-    budget: BudgetSpec
+SETTINGS_ERROR = "settings"
+"""Type of the error that stands for all those of a maker's settings."""
 
 
-_USUAL = "entropy"
+def _transfer(value: Any) -> Any:
+    """Settings of the maker that `value` names."""
+    if not isinstance(value, Mapping):
+        return value
+    if "maker" not in value:
+        raise ValueError(f"`maker` must be given, one of {', '.join(MAKERS)}")
+    if not isinstance(value["maker"], str):
+        raise ValueError(f"`maker` must be one of {', '.join(MAKERS)}, got {value['maker']!r}")
+    settings = settings_of(value["maker"])
+    try:
+        return settings.model_validate(dict(value))
+    except ValidationError as error:
+        # Which class checks them is known here alone, so pydantic cannot join these errors to the recipe's by itself.
+        raise PydanticCustomError(SETTINGS_ERROR, "wrong", {"errors": error.errors(), "model": settings}) from None
 
 
-class Arm(Part):
-    """What one arm of a comparison changes in the recipe."""
+def _spelt_out(content: Any, settings: Callable[[Any], Any]) -> Any:
+    """`content` with `transfer` in place of its short form `select`."""
+    if not isinstance(content, Mapping) or "select" not in content:
+        return content
+    content = dict(content)
+    short = content.pop("select")
+    if short is None:
+        return content
+    if content.get("transfer") is not None:
+        raise ValueError("`select` is short for `transfer: {maker: select, ...}`; give one of the two")
+    return {**content, "transfer": settings(short)}
 
-    select: CriterionSpec | None = None
+
+_SELECT = "select"
+_SHORT_FORMS = (_SELECT,)
+
+
+class Arm(Strict):
+    """What one arm of a comparison changes in the recipe.
+
+    `transfer` are the settings of a maker, whose budget is the comparison's; `select: margin` is short for
+    `transfer: {maker: select, criterion: margin}`.
+    """
+
+    short_forms: ClassVar = _SHORT_FORMS
+
+    transfer: dict[str, Any] | None = None
     objective: ObjectiveSpec | None = None
     student: Annotated[StudentSettings, _named("model")] | None = None
     training: dict[str, Any] = {}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, content: Any) -> Any:
+        return _spelt_out(content, lambda criterion: {"maker": _SELECT, "criterion": criterion})
 
-class CompareSettings(Part):
+    @field_validator("transfer", mode="before")
+    @classmethod
+    def _known_maker(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and "budget" in value:
+            raise ValueError("the budgets of all arms are `compare.budgets`; leave out `budget`")
+        settings = _transfer({**value, "budget": 1} if isinstance(value, Mapping) else value)
+        return settings.model_dump(mode="json", exclude={"budget"}) if isinstance(settings, MakerSettings) else settings
+
+
+_DEFAULT_ARM: dict[str, Any] = {"transfer": {"maker": _SELECT}}
+
+
+class CompareSettings(Strict):
     """Arms x budgets x seeds. The controls are added by themselves.
 
-    With `budgets`, an arm chooses its images by `select`, by entropy if it names no criterion; without, all arms learn
-    from all the images. Every arm is also set against `baseline`, the name of one of them.
+    With `budgets`, an arm learns from what its `transfer` makes, by entropy chosen images if it has none; without, all
+    arms learn from all the images. Every arm is also set against `baseline`, the name of one of them.
 
-    Where the training images have no labels, the controls that need some are left out: `balanced-random`, `no-teacher`
-    and `full-no-teacher`.
+    Where the training images have no labels, the controls that need some are left out, as `balanced-random`,
+    `no-teacher` and `full-no-teacher`.
 
     `without_teacher` are training settings of the controls that learn from labels alone: their loss has another
     scale, and a control that is denied its own learning rate is no honest one.
     """
 
     budgets: Annotated[list[BudgetSpec], Field(min_length=1)] | None = None
-    arms: dict[str, Annotated[Arm, _named("select")]] = Field(default_factory=lambda: {"entropy": Arm(select=_USUAL)})
+    arms: dict[str, Annotated[Arm, _named("select")]] = Field(default_factory=lambda: {"entropy": Arm(**_DEFAULT_ARM)})
     seeds: Annotated[list[Natural], Field(min_length=1)] = [0, 1, 2]
     baseline: str | None = None
     without_teacher: dict[str, Any] = {}
@@ -206,7 +260,8 @@ class CompareSettings(Part):
     def _choosing(cls, arms: dict[str, Arm], info: ValidationInfo) -> dict[str, Arm]:
         if info.data.get("budgets", ()) is None:
             return arms
-        return {name: arm.model_copy(update={"select": arm.select or _USUAL}) for name, arm in arms.items()}
+        usual = {"transfer": Arm(**_DEFAULT_ARM).transfer}
+        return {name: arm if arm.transfer is not None else arm.model_copy(update=usual) for name, arm in arms.items()}
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -221,7 +276,7 @@ class CompareSettings(Part):
         for name in self.arms:
             if not re.fullmatch(NAME, name):
                 raise ValueError(f"the name of an arm must be {NAME_ALLOWED}, got {name!r}")
-        taken = sorted(CONTROLS & self.arms.keys())
+        taken = sorted(reserved_names() & self.arms.keys())
         if taken:
             raise ValueError(f"the control {taken[0]!r} is added by itself; give the arm another name, or drop it")
         if not self.arms:
@@ -232,20 +287,19 @@ class CompareSettings(Part):
 
     @model_validator(mode="after")
     def _budgeted(self) -> Self:
-        choosing = [name for name, arm in self.arms.items() if arm.select is not None]
-        if self.budgets is None and choosing:
+        making = [name for name, arm in self.arms.items() if arm.transfer is not None]
+        if self.budgets is None and making:
             raise ValueError(
-                f"`budgets` must be given for arms that `select` images, as {choosing[0]!r} does; arms without "
-                "`select` learn from all of them and need no budgets"
+                f"`budgets` must be given for arms that `select` images, as {making[0]!r} does, or have another "
+                "`transfer`; arms without learn from all of them and need no budgets"
             )
         return self
 
 
-CONTROLS = frozenset(["random", "balanced-random", "no-teacher", "full", "full-no-teacher"])
-
-
-class Recipe(Part):
+class Recipe(Strict):
     """A run, from data to a judged student; with `compare`, a comparison of many."""
+
+    short_forms: ClassVar = _SHORT_FORMS
 
     name: Annotated[str, Field(pattern=NAME)]
     summary: str = ""
@@ -255,17 +309,45 @@ class Recipe(Part):
     teacher: Annotated[TeacherSettings, _named("weights")] | None = None
     student: Annotated[StudentSettings, _named("model")]
     objective: ObjectiveSpec | None = None
-    select: SelectSettings | None = None
+    transfer: Annotated[SerializeAsAny[MakerSettings], BeforeValidator(_transfer)] | None = None
+    """What the student is taught on, as a maker makes it; without, all of `data.train`.
+    `select: {criterion, budget}` is short for `transfer: {maker: select, ...}`."""
     training: Training
     compare: CompareSettings | None = None
     latency: bool = True
     inside: Natural = 1000
     """Test images at most whose embeddings a run with a teacher keeps for its report; 0 keeps nothing of the kind."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, content: Any) -> Any:
+        return _spelt_out(content, lambda short: {"maker": _SELECT, **short} if isinstance(short, Mapping) else short)
+
     @model_validator(mode="after")
-    def _chosen_by_arms(self) -> Self:
-        if self.compare is not None and self.select is not None:
-            raise ValueError("`select` must not stand beside `compare`, whose `arms` and `budgets` choose the images")
+    def _made_by_arms(self) -> Self:
+        if self.compare is not None and self.transfer is not None:
+            raise ValueError(
+                "`select` must not stand beside `compare`, nor `transfer`: its `arms` and `budgets` choose the images"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_images(self) -> Self:
+        if self.data.train is not None:
+            return self
+        compared = [] if self.compare is None else [one.transfer for one in self.compare.arms.values()]
+        makers = [settings_of(one["maker"]) for one in compared if one] or [type(self.transfer)]
+        if self.transfer is None and not any(compared):
+            raise ValueError("`data.train` must be given, the images to learn from, or a `transfer` that makes them")
+        needing = [one for one in makers if issubclass(one, MakerSettings) and one.needs_pool]
+        if needing or (self.compare is not None and not all(compared)):
+            raise ValueError("`data.train` must be given, from which images are taken")
+        if isinstance(self.data.validation, int | float) and self.data.validation:
+            raise ValueError(
+                "`data.validation` must be images of their own (`{name: ...}`), with no `data.train` to hold out of"
+            )
+        if self.teacher is None:
+            raise ValueError("`teacher` must be given, which knows the classes where there is no `data.train`")
         return self
 
     @property

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from limbeck.transfer.scoring.score import score_images
     from limbeck.transfer.select.duplicates import distinct
     from limbeck.transfer.select.selection import Selection, select
+    from limbeck.transfer.select.settings import SelectSettings as Settings
 
 __all__ = [
     "CONTROLS",
@@ -22,6 +23,7 @@ __all__ = [
     "Criterion",
     "ScoreTable",
     "Selection",
+    "Settings",
     "TableSelection",
     "distinct",
     "find_criterion",
@@ -43,6 +45,7 @@ __getattr__ = lazy_exports(
         "Criterion": "limbeck.transfer.criteria",
         "ScoreTable": "limbeck.transfer.score_table.read",
         "Selection": "limbeck.transfer.select.selection",
+        "Settings": "limbeck.transfer.select.settings:SelectSettings",
         "TableSelection": "limbeck.transfer.score_table.choose",
         "distinct": "limbeck.transfer.select.duplicates",
         "find_criterion": "limbeck.transfer.criteria",

@@ -1,7 +1,7 @@
 """What a recipe may say of `select`; without importing torch."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
 
@@ -27,7 +27,7 @@ class SelectSettings(MakerSettings):
         dedupe: choose among images of distinct content, which the budget then counts.
     """
 
-    maker: Literal["select"] = "select"
+    maker: str = "select"
     criterion: CriterionSpec = "entropy"
     dedupe: bool = False
 

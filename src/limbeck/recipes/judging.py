@@ -1,0 +1,59 @@
+"""A taught student on the test images, and what its report wants to look at."""
+
+from typing import Any
+
+from torch import Tensor
+
+from limbeck.evaluation.evaluation import evaluate, judge
+from limbeck.evaluation.model_size import footprint
+from limbeck.evaluation.similarity import INSIDE_FILE, save_inside
+from limbeck.models.classifier import Classifier
+from limbeck.recipes.inputs import Inputs
+from limbeck.recipes.schema import Recipe
+from limbeck.training.loop import TrainingResult
+from limbeck.training.run_folder import RunFolder
+
+
+def judge_student(
+    recipe: Recipe,
+    result: TrainingResult,
+    chosen: Classifier | None,
+    inputs: Inputs,
+    test_logits: Tensor | None,
+) -> dict[str, Any]:
+    """What `evaluation.json` holds: the student after the last step, and the validation-chosen one.
+
+    Args:
+        recipe: of the run.
+        result: with the last student.
+        chosen: the other one, or None.
+        inputs: with the test images, if any.
+        test_logits: of the last student on them.
+    """
+    evaluations: dict[str, Any] = {
+        "footprint": footprint(result.student, inputs.shape, latency=recipe.latency),
+        "last": None,
+        "chosen": None,
+        "chosen_step": result.chosen.step if result.chosen else None,
+    }
+    if inputs.test is None or test_logits is None:
+        return evaluations
+    assert inputs.test.labels is not None
+    logits = inputs.teacher_test_logits
+    evaluations["last"] = judge(test_logits, inputs.test.labels, inputs.test.classes, logits).to_dict()
+    if chosen is not None and result.chosen is not None:
+        same = result.chosen.step == result.steps
+        last = evaluations["last"]
+        evaluations["chosen"] = last if same else evaluate(chosen, inputs.test, teacher_logits=logits).to_dict()
+    return evaluations
+
+
+def look_inside(
+    recipe: Recipe, run_folder: RunFolder, student: Classifier, inputs: Inputs, test_logits: Tensor | None
+) -> None:
+    """Leaves for the report what teacher and student make of the test images."""
+    teacher, logits = inputs.teacher, inputs.teacher_test_logits
+    if recipe.teacher is None or teacher is None or logits is None or test_logits is None or not recipe.inside:
+        return
+    assert inputs.test is not None
+    save_inside(run_folder.path / INSIDE_FILE, student, teacher, inputs.test, test_logits, logits, most=recipe.inside)

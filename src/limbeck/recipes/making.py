@@ -1,0 +1,126 @@
+"""The transfer set of a run, made before it is taught on, and found again when the run is gone on with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from accelerate import PartialState
+
+from limbeck.cost import Cost
+from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_source import FixedSource, TransferSource
+from limbeck.errors import UserError
+from limbeck.progress import Progress, Silent
+from limbeck.recipes.inputs import Inputs
+from limbeck.recipes.metering import MAKING, metered, metering
+from limbeck.recipes.schema import Recipe
+from limbeck.training.run_folder import RunFolder
+from limbeck.transfer.catalogue import find_maker
+from limbeck.transfer.maker import MakerContext
+from limbeck.transfer.settings import MakerSettings
+
+MADE_FILE, FOLDER, EVIDENCE = "making.json", "making", "evidence"
+"""In a run folder: what a finished making says of itself, the maker's own folder, what the report reads."""
+
+
+def unmakeable(recipe: Recipe, inputs: Inputs, folder: Path, progress: Progress, where: str = "") -> dict[str, None]:
+    """Why the maker of a recipe cannot do its work, if it cannot; nothing has been made yet.
+
+    Args:
+        recipe: of one run.
+        inputs: its images; a teacher that is to be trained is not there yet.
+        folder: of the run.
+        progress: who watches.
+        where: begins each sentence about labels.
+    """
+    settings = recipe.transfer
+    if settings is None:
+        return {}
+    if settings.needs_teacher and recipe.teacher is None:
+        return {f"{settings.title} asks a teacher, and the recipe has none; give it a `teacher`.": None}
+    try:
+        find_maker(settings.maker).count(settings, context_for(recipe, inputs, folder, progress))
+    except UserError as error:
+        return {f"{where if settings.needs_labels else ''}{error}": None}
+    return {}
+
+
+def context_for(
+    recipe: Recipe, inputs: Inputs, folder: Path, progress: Progress, shared: Path | None = None
+) -> MakerContext:
+    """What the maker of a recipe may use in the run folder `folder`."""
+    known = inputs.teacher is not None or inputs.train is not None
+    device = PartialState(cpu=recipe.device == "cpu").device
+    assert device is not None
+    return MakerContext(
+        folder=folder / FOLDER,
+        pool=inputs.train,
+        classes=inputs.classes.names if known else (),
+        shape=inputs.shape,
+        teacher=inputs.teacher if recipe.teacher is not None else None,
+        seed=recipe.seed,
+        shared=shared,
+        device=device,
+        progress=progress,
+    )
+
+
+def make_source(
+    recipe: Recipe, inputs: Inputs, run_folder: RunFolder, progress: Progress, shared: Path | None = None
+) -> tuple[TransferSource, Cost]:
+    """What the student is taught on, and what making it took.
+
+    Of several processes one makes it, and the others read what it made. Cost and evidence are on disk before this
+    returns; a run that is gone on with makes nothing again.
+    """
+    settings = recipe.transfer
+    if settings is None:
+        assert inputs.train is not None, "recipes without a maker have training images"
+        return _with_soft_labels(FixedSource(inputs.train), inputs), Cost()
+    context = context_for(recipe, inputs, run_folder.path, progress, shared)
+    made = run_folder.read(MADE_FILE)
+    if made is None and run_folder.writes:
+        source, cost = _make(settings, context, run_folder)
+    else:
+        PartialState().wait_for_everyone()
+        source = find_maker(settings.maker).load(settings, context)
+        cost = Cost.from_dict(run_folder.read(MADE_FILE)["cost"])
+    return _with_soft_labels(source, inputs), cost
+
+
+def _make(settings: MakerSettings, context: MakerContext, run_folder: RunFolder) -> tuple[TransferSource, Cost]:
+    with metering(run_folder, MAKING):
+        made = find_maker(settings.maker).make(settings, context)
+    here = metered(run_folder, MAKING)
+    # Some of it may have been done for another run, and some of it twice, where this one was stopped on the way.
+    cost = replace(
+        made.cost,
+        seconds=max(made.cost.seconds, here.seconds),
+        kwh=max(made.cost.kwh, here.kwh),
+        measured=here.measured,
+    )
+    made.evidence.save(run_folder.path / EVIDENCE)
+    run_folder.write(MADE_FILE, {"maker": settings.maker, "cost": cost.to_dict()})
+    PartialState().wait_for_everyone()
+    return made.source, cost
+
+
+def keep_last_evidence(recipe: Recipe, inputs: Inputs, run_folder: RunFolder, source: TransferSource) -> None:
+    """Replaces the evidence by what a source that has rounds says after the last one."""
+    if recipe.transfer is None or source.steps_per_round is None:
+        return
+    context = context_for(recipe, inputs, run_folder.path, Silent())
+    evidence = find_maker(recipe.transfer.maker).evidence(recipe.transfer, context, source)
+    if evidence is not None:
+        evidence.save(run_folder.path / EVIDENCE)
+
+
+def _with_soft_labels(source: TransferSource, inputs: Inputs) -> TransferSource:
+    """The source, its images with the soft labels that they had in the pool, where no teacher is asked."""
+    soft_labels, pool = inputs.soft_labels, inputs.train
+    if soft_labels is None or pool is None or inputs.teacher is not None or not isinstance(source, FixedSource):
+        return source
+    made = source.transfer_set
+    if made.soft_labels is not None:
+        return source
+    rows = soft_labels.rows(pool.positions(made.images.ids))
+    return FixedSource(TransferSet(made.images, rows.values, made.provenance, made.about, rows.kind, rows.temperature))
