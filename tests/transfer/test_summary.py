@@ -1,14 +1,16 @@
 """Summaries of selections against what numpy finds with all scores in memory."""
 
 import json
+import tracemalloc
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limbeck.transfer.summary import BINS, Array, Distribution, Rows, Summary, summarise
+from limbeck.transfer.summary import BINS, Array, Distribution, Rows, Shares, Summary, summarise
 
 
 def rows_of(chosen: Array, size: int = 7, **columns: Array) -> Rows:
@@ -118,3 +120,63 @@ def test_without_scores_or_labels() -> None:
     assert (found.scores, found.classes, found.groups, found.whole.order) == (None, None, None, None)
     everything = summarise(rows_of(np.array([True, True]), score=np.array([1.0, 2.0])))
     assert everything.whole.order is None
+
+
+def test_parts_of_unknown_number_and_images_without_a_score_count_where_they_are_known() -> None:
+    scores = np.array([np.nan, 1.0, 2.0, 3.0, np.nan])
+    columns = {"score": scores, "label": np.array([-1, 0, 0, 1, -1]), "group": np.full(5, -1)}
+    found = summarise(rows_of(np.array([True, False, True, True, False]), 2, **columns))
+    assert (found.images, found.chosen) == (5, 3)
+    assert found.classes is not None
+    assert (found.classes.sizes, found.classes.chosen) == ((2, 1), (1, 1))
+    assert found.groups is None
+    assert found.scores is not None
+    assert sum(found.scores.counts) == 3
+    assert (found.scores.median, found.scores.chosen_median) == (2, 2)
+    assert summarise(rows_of(np.array([True]), score=np.array([np.nan]))).scores is None
+
+
+@pytest.mark.parametrize("kind", [object, "U9"])
+def test_sources_go_by_their_names(kind: Any) -> None:
+    names = np.array(["b", "a", "b", "häuser", "a", "b"], dtype=kind)
+    found = summarise(rows_of(np.array([True, False, True, True, True, False]), 4, source=names)).sources
+    assert found is not None
+    assert dict(zip(found.names, zip(found.sizes, found.chosen, strict=True), strict=True)) == {
+        "b": (3, 2),
+        "a": (2, 1),
+        "häuser": (1, 1),
+    }
+    alone = summarise(rows_of(np.array([True, True]), source=np.broadcast_to(np.array("one"), 2))).sources
+    assert alone == Shares((2,), (2,), names=("one",))
+
+
+def test_infinite_scores_have_no_median_and_draw_no_line() -> None:
+    found = summarise(rows_of(np.array([True, True, False]), score=np.array([np.inf, np.inf, 1.0])))
+    assert found.scores is not None
+    assert (found.scores.median, found.scores.chosen_median, found.scores.outside) == (None, None, 2)
+    assert (found.whole.order, found.whole.lines) == ("highest", (None,))
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(allow_nan=False, width=64), min_size=1, max_size=40))
+def test_medians_are_exact_for_any_scores(values: list[float]) -> None:
+    scores, chosen = np.array(values), np.arange(len(values)) % 2 == 0
+    found = summarise(rows_of(chosen, score=scores)).scores
+    medians = [lower_median(scores), lower_median(scores[chosen])]
+    if found is not None:
+        assert [found.median, found.chosen_median] == [one if np.isfinite(one) else None for one in medians]
+        assert sum(found.counts) + found.outside == len(scores)
+
+
+def test_memory_does_not_grow_with_the_table() -> None:
+    def peak(batches: int) -> int:
+        random = np.random.default_rng(0)
+        batch = {"chosen": random.random(50_000) < 0.1, "score": random.random(50_000), "label": np.arange(50_000) % 9}
+        tracemalloc.start()
+        summarise(lambda: iter([batch] * batches))
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(12) < peak(2) + 100_000

@@ -1,24 +1,53 @@
-"""What a maker tells of a transfer set, in a form that the report reads without knowing the maker."""
+"""What a maker tells of a transfer set, in a form that the report reads without knowing the maker.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+A folder of evidence holds
+
+    summary.json            sentences, facts and names, and all numbers that a page shows
+    pictures.safetensors    images to look at
+    table.parquet           a row per image that was considered; only where there are rows
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from torch import Tensor
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, uint8
 
-Rows = Callable[[], Iterator[Mapping[str, NDArray[Any]]]]
-"""A pass over all images that were considered, batch by batch: "id" int64 `[B]`, "chosen" bool `[B]` and, where known,
-"source" (names), "label" and "group" int64 `[B]`, "score" float64 `[B]`."""
+from limbeck.errors import UserError
+from limbeck.files import atomic_folder
+from limbeck.transfer.summary import Rows, Summary, summarise
+
+EVIDENCE, TABLE, PICTURES, NUMBERS = "evidence", "table.parquet", "pictures.safetensors", "summary.json"
+COLUMNS = {
+    "id": pa.int64(),
+    "source": pa.string(),
+    "label": pa.int64(),
+    "score": pa.float64(),
+    "chosen": pa.bool_(),
+    "group": pa.int64(),
+}
+_FORMAT = 1
+_WORDS = ("headline", "score", "group", "group_order", "facts", "notes", "classes")
+_GROUP_ROWS = 2**18  # of a row group of the table
+_BATCH_ROWS = 2**20
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Pictures:
     """Images to look at.
 
     Attributes:
         title: what they have in common.
-        images: uint8 `[n, C, H, W]`.
+        images: uint8 `[n, C, H, W]` with 1, 3 or 4 channels.
         ids: int64 `[n]`.
         labels: int64 `[n]`, or None.
         scores: float `[n]`, or None.
@@ -31,26 +60,172 @@ class Pictures:
     scores: Tensor | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
     """Why these images.
 
     Attributes:
         headline: what was made, of what, and how; a sentence without its full stop.
         rows: the images that were considered, where it is worth a table.
+        summary: the same in numbers; of `rows`, where none is given.
         pictures: groups of images to look at.
         classes: names by label.
         score: what the scores are; "" where they tell nothing, as random ones do.
-        group: what a group is, as "cluster" or "stratum"; "" without any.
+        group: what a group is, as "cluster", "stratum" or "round"; "" without any.
+        group_order: how groups are ordered, as "lowest scores first"; "" where their numbers mean nothing, as those of
+            clusters.
         facts: name -> value, for the head of a page.
         notes: sentences.
+
+    Example:
+        >>> def rows():
+        ...     yield {"id": images.ids.numpy(), "label": images.labels.numpy(), "chosen": images.ids.numpy() < 30}
+        >>> Evidence(headline="The first few of the digits", rows=rows, classes=images.classes).save("evidence")
+        >>> read_evidence("evidence").summary.images
+        200
     """
 
     headline: str
     rows: Rows | None = None
+    summary: Summary | None = None
     pictures: Sequence[Pictures] = ()
     classes: Sequence[str] = ()
     score: str = ""
     group: str = ""
+    group_order: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+
+    def save(self, folder: str | Path) -> None:
+        """Writes `folder`, whole or not at all and in place of an older one, in memory that does not grow with rows.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        with atomic_folder(folder, replace=True) as temporary:
+            found = self
+            if self.rows is not None:
+                _write_table(temporary / TABLE, self.rows)
+                # Numbers are taken from the table, so that rows which take long to make are made once.
+                found = replace(self, rows=table_rows(temporary / TABLE)).summarised()
+            words = {name: getattr(self, name) for name in _WORDS} | {"facts": dict(self.facts)}
+            words |= {"notes": list(self.notes), "classes": list(map(str, self.classes))}
+            numbers = None if found.summary is None else found.summary.to_dict()
+            content = {"format": _FORMAT, **words, "numbers": numbers}
+            (temporary / NUMBERS).write_text(json.dumps(content, allow_nan=False) + "\n", "utf-8")
+            self._save_pictures(temporary / PICTURES)
+
+    def summarised(self) -> "Evidence":
+        """With its numbers, as far as there are rows to count."""
+        if self.summary is not None or self.rows is None:
+            return self
+        rows, left_out = self.rows, () if self.score else ("score",)
+
+        def told() -> Iterator[Mapping[str, NDArray[Any]]]:
+            for batch in rows():
+                yield {name: column for name, column in batch.items() if name not in left_out}
+
+        return replace(self, summary=summarise(told))
+
+    def _save_pictures(self, path: Path) -> None:
+        tensors: dict[str, Tensor] = {}
+        for place, group in enumerate(self.pictures):
+            assert group.images.dtype == uint8
+            assert group.images.ndim == 4
+            parts = {"images": group.images, "ids": group.ids, "labels": group.labels, "scores": group.scores}
+            known = {name: part for name, part in parts.items() if part is not None}
+            # Clones, as tensors that share memory are refused.
+            tensors |= {f"{place}.{name}": part.detach().cpu().contiguous().clone() for name, part in known.items()}
+        titles = json.dumps([group.title for group in self.pictures])
+        save_file(tensors, path, {"titles": titles, "classes": json.dumps(list(self.classes)), "score": self.score})
+
+
+def read_evidence(folder: str | Path) -> Evidence | None:
+    """What `Evidence.save` left in a folder; None where there is none. Of its table nothing is read before its rows.
+
+    Raises:
+        UserError: it is broken, or of a later version.
+    """
+    folder = Path(folder)
+    path = folder / NUMBERS
+    if not path.is_file():
+        return None
+    mend = f"Delete {folder} to go without."
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        if content["format"] != _FORMAT:
+            raise UserError(f"{path} must be of format {_FORMAT}, got {content['format']!r}; update limbeck. {mend}")
+        words = {name: content[name] for name in _WORDS}
+        numbers = content["numbers"] and Summary.from_dict(content["numbers"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read ({error!r}). {mend}") from error
+    rows = table_rows(folder / TABLE) if (folder / TABLE).is_file() else None
+    return Evidence(rows=rows, summary=numbers, pictures=read_pictures(folder / PICTURES, mend), **words)
+
+
+def read_pictures(path: Path, mend: str) -> list[Pictures]:
+    """Groups of images that `Evidence.save` left in a file; none where there is none.
+
+    Args:
+        path: the file.
+        mend: what to do about a broken one, as a sentence.
+    """
+    if not path.is_file():
+        return []
+    try:
+        with safe_open(path, framework="pt") as file:
+            titles = json.loads((file.metadata() or {})["titles"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+            return [
+                Pictures(
+                    title=title,
+                    images=tensors[f"{place}.images"],
+                    ids=tensors[f"{place}.ids"],
+                    labels=tensors.get(f"{place}.labels"),
+                    scores=tensors.get(f"{place}.scores"),
+                )
+                for place, title in enumerate(titles)
+            ]
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} cannot be read ({error!r}). {mend}") from error
+
+
+def table_rows(path: Path, columns: Sequence[str] = tuple(COLUMNS)) -> Rows:
+    """Passes over a table of images; a column that lacks values is left out.
+
+    Args:
+        path: the Parquet file, of evidence or of a selection.
+        columns: those wanted, as far as there are any.
+    """
+
+    def rows() -> Iterator[dict[str, NDArray[Any]]]:
+        # Arrow's read-ahead would keep every row group that was read until the last.
+        file = pq.ParquetFile(path, pre_buffer=False)
+        wanted = [name for name in columns if name in file.schema_arrow.names]
+        for batch in file.iter_batches(_BATCH_ROWS, columns=wanted):
+            known = [name for name in wanted if not batch[name].null_count]
+            yield {name: batch[name].cast(COLUMNS[name]).to_numpy(zero_copy_only=False) for name in known}
+
+    return rows
+
+
+def _write_table(path: Path, rows: Rows) -> None:
+    batches = map(_record_batch, rows())
+    first = next(batches, None)
+    if first is None:
+        return
+    with pq.ParquetWriter(path, first.schema) as writer:
+        waiting: list[pa.RecordBatch] = []
+        for batch in chain([first], batches):
+            waiting.append(batch)
+            if sum(map(len, waiting)) >= _GROUP_ROWS:
+                writer.write_table(pa.Table.from_batches(waiting))
+                waiting = []
+        if waiting:
+            writer.write_table(pa.Table.from_batches(waiting))
+
+
+def _record_batch(columns: Mapping[str, NDArray[Any]]) -> pa.RecordBatch:
+    kinds = {name: kind for name, kind in COLUMNS.items() if name in columns}
+    arrays = [pa.array(np.ascontiguousarray(columns[name]), kind) for name, kind in kinds.items()]
+    return pa.record_batch(arrays, schema=pa.schema(list(kinds.items())))

@@ -1,24 +1,25 @@
-"""What a selection did, in numbers that fit on a page: from a table of any length, in memory that does not grow."""
+"""What was chosen and what was left out, in numbers that fit on a page: of any number of images, in constant memory."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+
+from limbeck.transfer.score_table.radix import sortable
 
 Array = NDArray[Any]
 Rows = Callable[[], Iterator[Mapping[str, Array]]]
-"""A pass over a table: "chosen" bool `[B]` and, where there are any, "score" float64 `[B]`, "label" and "group" int64
-`[B]`, >= 0."""
+"""A pass over all images that were considered, batch by batch: "id" int64 `[B]`, "chosen" bool `[B]` and, where known,
+"source" (names), "label" and "group" int64 `[B]` (-1 for none) and "score" float64 `[B]` (NaN for none)."""
 
 BINS = 64
-_FINE = 2**16
-_TAILS = (0.001, 0.01)  # shares of all images and of the chosen ones that bins may leave out at each end
-_SKEWED = 0.5  # share of the images in one bin from which on bins are of logarithms
-_MOST_OUTSIDE = 0.1
-_ZOOMS = 6
-_NEAR = 1e-6
+_SHARES = np.array([[0.001, 0.5, 0.999], [0.01, 0.5, 0.99]])  # tails and medians of all images, and of the chosen
+_FAR = 4  # times the width between the tails: from there on bins leave out what lies beyond these
+_MOST_OUTSIDE = 0.1  # share of the images that bins of logarithms may leave out
+_WHOLE = 2.0**32  # numbers beyond it are binned as if they were no whole ones
 _HUGE = 1e300  # beyond it a difference of two scores may overflow
 
 
@@ -33,7 +34,7 @@ class Distribution:
         counts, chosen: images in each bin, all and chosen.
         outside: images whose scores are infinite (or 0 where bins are of logarithms), or so far from all others that
             the bins leave them out.
-        median, chosen_median: the lower one of two, to six digits; None where it is infinite.
+        median, chosen_median: the lower one of two; None where it is infinite, or none is scored.
     """
 
     lowest: float
@@ -50,28 +51,30 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Shares:
-    """How the chosen images are spread over classes or clusters.
+    """How the chosen images are spread over classes, groups or sources.
 
     Attributes:
-        sizes, chosen: images in each of G groups, all and chosen; empty groups count.
-        order: which end of the scores the chosen have in every group that was divided; None where they have none.
-        lines: the score at which the chosen of each group begin, None in groups that were not divided; empty without
-            an order.
+        sizes, chosen: images in each of G parts, all and chosen; empty parts count.
+        order: which end of the scores the chosen have in every part that was divided; None where they have none.
+        lines: the score at which the chosen of each part begin, None in parts that were not divided; empty without an
+            order.
+        names: of sources; classes and groups are known by their numbers.
     """
 
     sizes: tuple[int, ...]
     chosen: tuple[int, ...]
-    order: Literal["highest", "lowest"] | None
-    lines: tuple[float | None, ...]
+    order: Literal["highest", "lowest"] | None = None
+    lines: tuple[float | None, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A selection in numbers.
+    """All images that were considered, and those of them that were chosen, in numbers.
 
     Attributes:
-        whole: all images as one group.
-        classes, groups: None where there are no labels, no clusters.
+        whole: all images as one part.
+        classes, groups, sources: None where there are no labels, no groups, no names of sources.
         scores: None where there are none.
     """
 
@@ -79,6 +82,7 @@ class Summary:
     classes: Shares | None
     groups: Shares | None
     scores: Distribution | None
+    sources: Shares | None = None
 
     @property
     def images(self) -> int:
@@ -94,53 +98,62 @@ class Summary:
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> "Summary":
-        shares = {key: found[key] and Shares(**_tuples(found[key])) for key in ("whole", "classes", "groups")}
+        kinds = ("whole", "classes", "groups", "sources")
+        shares = {kind: found[kind] and Shares(**_tuples(found[kind])) for kind in kinds if kind in found}
         return cls(**shares, scores=found["scores"] and Distribution(**_tuples(found["scores"])))
 
 
 def summarise(rows: Rows) -> Summary:
-    """The summary of a selection; reads its table a few times.
+    """The numbers of a table, which is read a few times.
 
     Args:
-        rows: gives the same batches whenever it is called, at least one image.
+        rows: gives the same images whenever it is called, at least one.
     """
-    tallies = {name: _Tally() for name in ("whole", "label", "group")}
-    lowest, highest, whole_numbers = np.inf, -np.inf, True
+    tallies = {name: _Tally() for name in ("whole", "label", "group", "source")}
+    sources: dict[str, int] = {}
+    scored = _Scored()
     for batch in rows():
-        chosen, scores = batch["chosen"], batch.get("score")
-        batch = {**batch, "whole": np.zeros(len(chosen), dtype=np.int64)}
+        parts = {**batch, "whole": np.zeros(len(batch["chosen"]), dtype=np.int64)}
+        if "source" in batch:
+            parts["source"] = _numbered(batch["source"], sources)
         for name, tally in tallies.items():
-            if name in batch:
-                tally.add(batch[name], chosen, scores)
-        if scores is not None and len(finite := scores[np.abs(scores) < _HUGE]):
-            lowest, highest = min(lowest, float(finite.min())), max(highest, float(finite.max()))
-            whole_numbers = whole_numbers and bool((finite == np.rint(finite)).all())
-    whole, classes, groups = (tally.shares() if len(tally.sizes) else None for tally in tallies.values())
-    assert whole is not None, "a selection has images"
-    distribution = _distribution(rows, lowest, highest, whole_numbers) if lowest <= highest else None
-    return Summary(whole, classes, groups, distribution)
+            if name in parts:
+                tally.add(parts[name], batch["chosen"], batch.get("score"))
+        scored.add(batch)
+    assert len(tallies["whole"].sizes), "there are images"
+    whole, classes, groups, named = (tally.shares() if len(tally.sizes) else None for tally in tallies.values())
+    assert whole is not None
+    if named is not None:
+        named = Shares(named.sizes, named.chosen, named.order, named.lines, tuple(sources))
+    return Summary(whole, classes, groups, _distribution(rows, scored), named)
+
+
+def _numbered(names: Array, known: dict[str, int]) -> Array:
+    """Numbers int64 `[B]` of names, new ones after those known."""
+    encoded = pa.array(np.ascontiguousarray(names), pa.string()).dictionary_encode()
+    places = [known.setdefault(name, len(known)) for name in encoded.dictionary.to_pylist()]
+    return np.array(places, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
 class _Tally:
-    """Counts and extreme scores of the chosen and of the others in every group."""
+    """Images of each part, all and chosen, and the ends of their scores."""
 
     def __init__(self) -> None:
-        self.sizes = np.zeros(0, dtype=np.int64)
-        self.chosen = np.zeros(0, dtype=np.int64)
+        self.sizes = self.chosen = np.zeros(0, dtype=np.int64)
         self.ends = np.zeros((4, 0))  # least and most of the chosen, least and most of the others
         self.scored = True
 
-    def add(self, groups: Array, chosen: Array, scores: Array | None) -> None:
-        if len(groups) == 0:
-            return
-        self._grow(int(groups.max()) + 1)
-        self.sizes += np.bincount(groups, minlength=len(self.sizes))
-        self.chosen += np.bincount(groups[chosen], minlength=len(self.sizes))
+    def add(self, parts: Array, chosen: Array, scores: Array | None) -> None:
+        known = parts >= 0
+        self._grow(int(parts.max(initial=-1)) + 1)
+        self.sizes += np.bincount(parts[known], minlength=len(self.sizes))
+        self.chosen += np.bincount(parts[chosen & known], minlength=len(self.sizes))
         self.scored = self.scored and scores is not None
         if scores is not None:
-            for place, among in ((0, chosen), (2, ~chosen)):
-                np.minimum.at(self.ends[place], groups[among], scores[among])
-                np.maximum.at(self.ends[place + 1], groups[among], scores[among])
+            for place, among in ((0, chosen & known), (2, ~chosen & known)):
+                with np.errstate(invalid="ignore"):  # a part with an image without a score has no order
+                    np.minimum.at(self.ends[place], parts[among], scores[among])
+                    np.maximum.at(self.ends[place + 1], parts[among], scores[among])
 
     def _grow(self, count: int) -> None:
         more = count - len(self.sizes)
@@ -158,133 +171,124 @@ class _Tally:
                 order, lines = "highest", least
             elif (most <= others_least)[divided].all():
                 order, lines = "lowest", most
-        known = tuple(float(line) if one else None for line, one in zip(lines, divided, strict=False))
+        drawn = divided[: len(lines)] & np.isfinite(lines)
+        known = tuple(float(line) if one else None for line, one in zip(lines, drawn, strict=True))
         return Shares(tuple(self.sizes.tolist()), tuple(self.chosen.tolist()), order, known)
 
 
-def _distribution(rows: Rows, lowest: float, highest: float, whole_numbers: bool) -> Distribution:
-    """Bins over the scores; of their logarithms where one bin would hold most images and the scores allow it."""
-    if whole_numbers and highest - lowest < _FINE:
-        found = _Counts(rows, _Grid(lowest - 0.5, 1.0, int(highest - lowest) + 1))
-    else:
-        found = _zoomed(rows, lowest, highest)
-    medians = [_median(rows, found, which) for which in range(2)]
-    logarithmic = False
-    if highest > lowest >= 0 and max(found.coarse[0]) > _SKEWED * found.totals[0] and not whole_numbers:
-        on_logarithms = _zoomed_logarithms(rows, highest)
-        logarithmic = on_logarithms.outside < _MOST_OUTSIDE * found.totals[0]
-        found = on_logarithms if logarithmic else found
+class _Scored:
+    """How many images have a score, all and chosen, and what the finite scores lie between."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(2, dtype=np.int64)
+        self.lowest, self.highest, self.least_positive = np.inf, -np.inf, np.inf
+        self.whole_numbers = True
+
+    def add(self, batch: Mapping[str, Array]) -> None:
+        for scores, chosen in _scores(lambda: iter([batch])):
+            self.counts += len(scores), int(chosen.sum())
+            finite = scores[np.abs(scores) < _HUGE]
+            self.lowest = min(self.lowest, finite.min(initial=np.inf))
+            self.highest = max(self.highest, finite.max(initial=-np.inf))
+            self.least_positive = min(self.least_positive, finite[finite > 0].min(initial=np.inf))
+            near = np.abs(finite) < _WHOLE
+            self.whole_numbers = self.whole_numbers and bool((near & (finite == np.rint(finite))).all())
+
+
+def _scores(rows: Rows) -> Iterator[tuple[Array, Array]]:
+    """Scores `[B]` and whether each image was chosen, of those that have a score."""
+    for batch in rows():
+        if "score" in batch:
+            known = ~np.isnan(batch["score"])
+            yield batch["score"][known], batch["chosen"][known]
+
+
+def _distribution(rows: Rows, scored: _Scored) -> Distribution | None:
+    """Bins over the scores; of their logarithms where most would lie in the first bin and the scores allow it."""
+    if scored.lowest > scored.highest:
+        return None
+    lowest, highest = float(scored.lowest), float(scored.highest)
+    quantiles = _quantiles(rows, scored.counts)
+    ends = _without_far(quantiles, lowest, highest)
+    logarithmic = lowest >= 0 and not scored.whole_numbers and quantiles[0, 1] - ends[0] < (ends[1] - ends[0]) / BINS
+    start, width, counts = _binned(rows, ends, whole_numbers=scored.whole_numbers)
+    if logarithmic:
+        with np.errstate(divide="ignore"):
+            on_logarithms = np.log10(quantiles.clip(min=0)), np.log10(scored.least_positive), np.log10(highest)
+        found = _binned(rows, _without_far(*on_logarithms), logarithmic=True)
+        logarithmic = scored.counts[0] - found[2][0].sum() < _MOST_OUTSIDE * scored.counts[0]
+        start, width, counts = found if logarithmic else (start, width, counts)
+    medians = [float(median) if np.isfinite(median) else None for median in quantiles[:, 1]]
     return Distribution(
         lowest=lowest,
         highest=highest,
-        start=found.grid.start,
-        width=found.grid.width * found.together,
-        logarithmic=logarithmic,
-        counts=tuple(found.coarse[0].tolist()),
-        chosen=tuple(found.coarse[1].tolist()),
-        outside=found.outside,
+        start=float(start),
+        width=float(width),
+        logarithmic=bool(logarithmic),
+        counts=tuple(counts[0].tolist()),
+        chosen=tuple(counts[1].tolist()),
+        outside=int(scored.counts[0] - counts[0].sum()),
         median=medians[0],
         chosen_median=medians[1],
     )
 
 
-def _zoomed(rows: Rows, lowest: float, highest: float) -> "_Counts":
-    """Fine bins that leave out the farthest few scores, where these would squeeze all others into one corner."""
-    width = (highest - lowest) / _FINE * (1 + 1e-12)  # so that rounding does not leave the highest outside
-    found = _Counts(rows, _Grid(lowest, width, _FINE if highest > lowest else 1))
-    for _ in range(_ZOOMS):
-        inner = found.inner()
-        if found.grid.bins == 1 or inner.width * 4 > found.grid.width:
-            break
-        found = _Counts(rows, inner)
-    return found
+def _quantiles(rows: Rows, counts: Array) -> Array:
+    """The scores `[2, 3]` in which `_SHARES` of all images and of the chosen ones end; NaN of no images.
+
+    Exact: scores as sortable keys of 64 bits, of which each pass finds 16 more by counting how often each value of
+    these occurs among the keys that begin as the wanted one does.
+    """
+    ranks = np.ceil(_SHARES * counts[:, None]).clip(min=1).astype(np.int64)
+    found = np.zeros((2, 3), dtype=np.uint64)
+    bits, mask = np.uint64(16), np.uint64(2**16 - 1)
+    for shift in (48, 32, 16, 0):
+        digits = np.zeros((2, 3, 2**16), dtype=np.int64)
+        for scores, chosen in _scores(rows):
+            for which, some in enumerate((scores, scores[chosen])):
+                keys = sortable(some, descending=False) >> np.uint64(shift)
+                for place in range(3):
+                    own = keys[keys >> bits == found[which, place]] & mask
+                    np.add.at(digits[which, place], own.astype(np.int64), 1)
+        for place in np.ndindex(2, 3):
+            below = digits[place].cumsum()
+            digit = min(int(np.searchsorted(below, ranks[place])), 2**16 - 1)
+            ranks[place] -= below[digit] - digits[place][digit]
+            found[place] = found[place] << bits | np.uint64(digit)
+    negative = found < np.uint64(2**63)
+    scores = np.where(negative, ~found, found ^ np.uint64(2**63)).view(np.float64)
+    return np.where(counts[:, None] > 0, scores, np.nan)
 
 
-def _zoomed_logarithms(rows: Rows, highest: float) -> "_Counts":
-    def logarithms() -> Iterator[Mapping[str, Array]]:
-        for batch in rows():
-            scores = batch["score"]
-            below = np.full(len(scores), -np.inf)
-            yield {**batch, "score": np.log10(scores, out=below, where=scores > 0)}
-
-    least = min(float(batch["score"][batch["score"] > -np.inf].min(initial=np.inf)) for batch in logarithms())
-    return _zoomed(logarithms, least, float(np.log10(highest)))
+def _without_far(quantiles: Array, lowest: float, highest: float) -> tuple[float, float]:
+    """The ends of all scores; of those between the tails, with some room, where the rest would squeeze these."""
+    low, high = np.nanmin(quantiles), np.nanmax(quantiles)
+    low, high = (float(np.clip(one, lowest, highest)) for one in (low, high))
+    room = (high - low) / 20
+    low, high = max(low - room, lowest), min(high + room, highest)
+    return (low, high) if (high - low) * _FAR < highest - lowest else (lowest, highest)
 
 
-def _median(rows: Rows, found: "_Counts", which: int) -> float | None:
-    """Narrows its bin down, unless that holds a single whole number."""
-    grid = found.grid
-    for _ in range(_ZOOMS):
-        place = found.quantile(which, 0.5)
-        if not 0 <= place < grid.bins:
-            return None
-        grid = _Grid(grid.start + place * grid.width, grid.width / _FINE, _FINE)
-        width = found.grid.width
-        if width in (0.0, 1.0) or width < _NEAR * abs(grid.start):
-            break
-        found = _Counts(rows, grid)
-    return grid.start + grid.width * grid.bins / 2
-
-
-@dataclass(frozen=True)
-class _Grid:
-    start: float
-    width: float
-    bins: int
-
-    @property
-    def end(self) -> float:
-        return self.start + self.width * self.bins
-
-
-class _Counts:
-    """How many scores lie in each bin of a grid, and below it: 0 of all images, 1 of the chosen ones."""
-
-    def __init__(self, rows: Rows, grid: _Grid) -> None:
-        self.grid = grid
-        self.counts = np.zeros((2, grid.bins), dtype=np.int64)
-        self.below = [0, 0]
-        self.totals = [0, 0]
-        for batch in rows():
-            scores, chosen = batch["score"], batch["chosen"]
-            self._add(0, scores)
-            self._add(1, scores[chosen])
-
-    def _add(self, which: int, scores: Array) -> None:
-        inside = scores[(scores >= self.grid.start) & (scores <= self.grid.end)]
-        places = ((inside - self.grid.start) / (self.grid.width or 1.0)).astype(np.int64).clip(max=self.grid.bins - 1)
-        self.counts[which] += np.bincount(places, minlength=self.grid.bins)
-        self.below[which] += int((scores < self.grid.start).sum())
-        self.totals[which] += len(scores)
-
-    @property
-    def together(self) -> int:
-        """How many of the fine bins make one that is drawn."""
-        return -(-self.grid.bins // BINS)
-
-    @property
-    def coarse(self) -> Array:
-        """Counts `[2, B]` of the bins that are drawn."""
-        padded = np.pad(self.counts, ((0, 0), (0, -self.grid.bins % self.together)))
-        return padded.reshape(2, -1, self.together).sum(2)
-
-    @property
-    def outside(self) -> int:
-        return self.totals[0] - int(self.counts[0].sum())
-
-    def quantile(self, which: int, share: float) -> int:
-        """The bin in which this share of the images ends; -1 or the number of bins where that is outside."""
-        rank, below = max(int(np.ceil(share * self.totals[which])), 1), self.below[which]
-        return -1 if rank <= below else int(np.searchsorted(below + np.cumsum(self.counts[which]), rank))
-
-    def inner(self) -> _Grid:
-        """The grid that holds all but the tails, with some room."""
-        first = min(self.quantile(which, tail) for which, tail in enumerate(_TAILS))
-        last = max(self.quantile(which, 1 - tail) for which, tail in enumerate(_TAILS))
-        room = (last - first + 1) // 20 + 1
-        first, last = max(first - room, 0), min(last + room, self.grid.bins - 1)
-        width = self.grid.width * (last - first + 1) / _FINE
-        return _Grid(self.grid.start + first * self.grid.width, width, _FINE)
+def _binned(
+    rows: Rows, ends: tuple[float, float], *, whole_numbers: bool = False, logarithmic: bool = False
+) -> tuple[float, float, Array]:
+    """Start and width of the bins, and the images in each, all and chosen, int64 `[2, B]`."""
+    low, high = ends
+    bins, width = (BINS, (high - low) / BINS) if high > low else (1, 0.0)
+    if whole_numbers:
+        low, high = np.floor(low) - 0.5, np.ceil(high) + 0.5
+        width = np.ceil((high - low) / BINS)
+        bins = int(np.ceil((high - low) / width))
+        high = low + width * bins
+    counts = np.zeros((2, bins), dtype=np.int64)
+    for scores, chosen in _scores(rows):
+        if logarithmic:
+            scores = np.log10(scores, out=np.full(len(scores), -np.inf), where=scores > 0)
+        inside = (scores >= low) & (scores <= high)
+        places = ((scores[inside] - low) / (width or 1.0)).astype(np.int64).clip(max=bins - 1)
+        counts[0] += np.bincount(places, minlength=bins)
+        counts[1] += np.bincount(places[chosen[inside]], minlength=bins)
+    return low, width, counts
 
 
 def _tuples(found: Mapping[str, Any]) -> dict[str, Any]:
