@@ -22,7 +22,7 @@ from limbeck.recipes.packaged import find_recipe, packaged_recipes
 from limbeck.recipes.published import OTHER_PAIRS, OTHER_TABLE, TABLE, published
 from limbeck.recipes.published import PAIRS as PUBLISHED_PAIRS
 from limbeck.recipes.reading import read_recipe
-from limbeck.recipes.run import gather, run
+from limbeck.recipes.run import gather_inputs, run
 from limbeck.recipes.schema import Recipe
 
 FAMILIES = [name for name in packaged_recipes() if name.startswith("cifar100-") and name != "cifar100-teacher"]
@@ -115,7 +115,7 @@ TINY = [
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
-    return gather(read_recipe("cifar100-pairs", TINY), tmp_path_factory.mktemp("inputs"), Silent())
+    return gather_inputs(read_recipe("cifar100-pairs", TINY), tmp_path_factory.mktemp("inputs"), Silent())
 
 
 @pytest.mark.parametrize(("family", "variant"), RECIPES)

@@ -56,7 +56,7 @@ def test_comparison_folder(finished: Path) -> None:
     assert (results["train_images"], results["validation_images"], results["test_images"]) == (400, 30, 107)
     assert results["teacher"]["name"] == "convnet_d3"
     assert results["teacher"]["evaluation"]["n"] == 107
-    assert (finished / "galleries" / "entropy@12-images.safetensors").exists()
+    assert (finished / "evidence" / "entropy@12-images" / "summary.json").exists()
     assert "<svg" in (finished / "frontier.svg").read_text()
     page = (finished / "report.html").read_text()
     assert "balanced-random" in page
@@ -100,7 +100,7 @@ def test_objectives_on_all_the_data_and_a_later_arm(tmp_path: Path, monkeypatch:
         ("dkd", 400),
         ("full-no-teacher", 400),
     ]
-    assert not (folder / "galleries").exists()
+    assert not (folder / "evidence").exists()
     assert "<svg" in (folder / "arms.svg").read_text()
     page = (folder / "report.html").read_text()
     for words in (

@@ -13,6 +13,7 @@ from tests.recipes.tiny_recipes import comparison, one_run
 from tests.training.tiny import CLASSES, network, same, stripes, weights
 
 from limbeck.data import ImageSet, TransferSet
+from limbeck.data.transfer_source import FixedSource
 from limbeck.errors import UserError
 from limbeck.models import save
 from limbeck.recipes import run as run_module
@@ -22,6 +23,9 @@ from limbeck.recipes.inputs import PythonObjects
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import RunResult, run
 from limbeck.training import Interrupted, RunFolder, Silent
+from limbeck.transfer.maker import MakerContext
+from limbeck.transfer.select.maker import SelectMaker
+from limbeck.transfer.select.settings import SelectSettings
 
 Start = Callable[..., dict[str, Any]]
 
@@ -162,11 +166,15 @@ def test_another_selection_is_refused_with_the_versions_that_differ(
     run_folder.write(
         "environment.json", {**environment, "packages": {**environment["packages"], "scikit-learn": "1.4.0"}}
     )
-    real = run_module.select
-    monkeypatch.setattr(run_module, "select", lambda images, **rest: real(images, **{**rest, "criterion": "random"}))
+
+    def others(self: SelectMaker, settings: SelectSettings, context: MakerContext) -> FixedSource:
+        assert context.pool is not None
+        return FixedSource(context.pool.subset(context.pool.ids[:12]))
+
+    monkeypatch.setattr(SelectMaker, "load", others)
     with pytest.raises(
         UserError,
-        match=r"the images chosen by `select` \(.*12 images.* then, .*12 images.* now\)\. Versions differ, too: "
+        match=r"the transfer set \(.*12 images.* then, .*12 images.* now\)\. Versions differ, too: "
         r"scikit-learn 1\.4\.0 then, \d",
     ):
         go(tmp_path / "run", content, resume=True)

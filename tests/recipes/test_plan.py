@@ -63,7 +63,7 @@ def test_size_by_the_catalogue_and_order_as_written_where_it_says_nothing() -> N
 def test_every_run_takes_the_same_steps_and_its_own_images() -> None:
     by_arm = {cell.arm: cell.recipe for cell in cells(seeds=[0])}
     assert {recipe.training.steps for recipe in by_arm.values()} == {12}
-    chosen = {arm: recipe.select and recipe.select.criterion for arm, recipe in by_arm.items()}
+    chosen = {arm: recipe.transfer and recipe.transfer.model_dump()["criterion"] for arm, recipe in by_arm.items()}
     assert chosen == {
         "entropy": "entropy",
         "random": "random",
@@ -104,12 +104,12 @@ def test_without_budgets_all_arms_learn_from_all_images_beside_labels_alone() ->
     ]
     assert {cell.budget_label for cell in planned} == {"all"}
     assert [cell.folder for cell in planned[:2]] == ["runs/kd/seed-3", "runs/at/seed-3"]
-    assert all(cell.recipe.select is None for cell in planned)
+    assert all(cell.recipe.transfer is None for cell in planned)
     assert [cell.recipe.resolved_objective() for cell in planned[1:3]] == [{"ce": 1, "at": 1000}, {"cross_entropy": 1}]
     assert [cell.recipe.training.learning_rate for cell in planned[1:3]] == [0.05, 0.5]
 
 
 def test_with_budgets_an_arm_without_criterion_chooses_by_entropy() -> None:
     arms = {"kd": {"objective": "kd"}, "at": {"objective": "at", "select": "random"}}
-    chosen = {cell.arm: cell.recipe.select for cell in cells(arms=arms)}
-    assert [one and one.criterion for one in (chosen["kd"], chosen["at"])] == ["entropy", "random"]
+    made = {cell.arm: cell.recipe.transfer for cell in cells(arms=arms)}
+    assert [one and one.model_dump()["criterion"] for one in (made["kd"], made["at"])] == ["entropy", "random"]

@@ -122,7 +122,7 @@ def test_overrides_spell_out_what_was_short_and_replace_what_excludes() -> None:
     assert content["student"] == "lenet5"
     arms = read_recipe(comparison(), ["compare.arms.x=random", "compare.arms.x.training.steps=5"])
     assert arms.compare is not None
-    assert arms.compare.arms["x"].select == "random"
+    assert arms.compare.arms["x"].transfer == {"maker": "select", "criterion": "random", "dedupe": False}
     assert read_recipe(one_run(), ["training.learning_rate=1e-3", "objective={kd: 1e-1}"]).objective == {"kd": 0.1}
 
 

@@ -29,7 +29,7 @@ def test_run_folder_holds_everything_about_it(tmp_path: Path) -> None:
     files = {one.name for one in (tmp_path / "run").iterdir()}
     assert files >= {"recipe.yaml", "environment.json", "status.json", "metrics.jsonl", "checkpoint.safetensors"}
     assert files >= {"student", "student-chosen", "teacher", "evaluation.json", "cost.json"}
-    assert files >= {"selection.parquet", "gallery.safetensors"}
+    assert files >= {"making", "making.json", "evidence"}
     assert result.evaluation is not None
     assert result.evaluation.n == 107
     assert (result.cost["images"], result.cost["teacher_passes"], result.cost["student_steps"]) == (12, 192, 12)
@@ -244,7 +244,7 @@ def test_simkd_judges_and_saves_what_it_taught(tmp_path: Path, monkeypatch: pyte
     content = one_run(student=network, objective={"simkd": 1})
     content["teacher"] = {**content["teacher"], **network, "options": {}}
     if resume:
-        monkeypatch.setattr("limbeck.recipes.run._judge", stop)
+        monkeypatch.setattr("limbeck.recipes.run.judge_student", stop)
         with pytest.raises(RuntimeError, match="power cut"):
             go(tmp_path, content)
         monkeypatch.undo()

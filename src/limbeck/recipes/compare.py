@@ -17,7 +17,6 @@ from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.fingerprints import check_fingerprints, fingerprints_of
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student
-from limbeck.recipes.making import EVIDENCE
 from limbeck.recipes.matching import match_student
 from limbeck.recipes.plan import PlannedRun, plan
 from limbeck.recipes.reading import renewed
@@ -28,6 +27,7 @@ from limbeck.report import write_comparison_report
 from limbeck.training.checks import check_parts
 from limbeck.training.launcher import check_launcher
 from limbeck.training.run_folder import Difference, RunFolder, as_begun
+from limbeck.transfer.evidence import EVIDENCE
 
 SHARED = "shared"
 """Folder of what several runs of a comparison need, as tables of scores."""

@@ -15,11 +15,12 @@ from limbeck.recipes.metering import MAKING, metered, metering
 from limbeck.recipes.schema import Recipe
 from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.catalogue import find_maker
+from limbeck.transfer.evidence import EVIDENCE
 from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.settings import MakerSettings
 
-MADE_FILE, FOLDER, EVIDENCE = "making.json", "making", "evidence"
-"""In a run folder: what a finished making says of itself, the maker's own folder, what the report reads."""
+MADE_FILE, FOLDER = "making.json", "making"
+"""In a run folder: what a finished making says of itself, and the maker's own folder."""
 
 
 def unmakeable(recipe: Recipe, inputs: Inputs, folder: Path, progress: Progress, where: str = "") -> dict[str, None]:

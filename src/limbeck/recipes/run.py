@@ -32,6 +32,7 @@ from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.schema import Recipe, StudentSettings
 from limbeck.recipes.students import best_student, load_student, save_student
+from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process
 from limbeck.training.launcher import check_launcher, make_accelerator
 from limbeck.training.loop import TrainingResult, fit
@@ -211,6 +212,7 @@ def _execute(
         check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=begun)
     student = build_student(recipe.student, inputs, seed=recipe.seed)
     inputs = match_student(inputs, student)
+    _check_with_pool(recipe, inputs, student)
     source, making = make_source(recipe, inputs, run_folder, progress, shared)
     result = _teach(recipe, run_folder, inputs, student, source, progress)
     chosen = best_student(result)
@@ -230,6 +232,23 @@ def _execute(
     return _result(run_folder.path, result.student, chosen, evaluations, cost)
 
 
+def _check_with_pool(recipe: Recipe, inputs: Inputs, student: Classifier) -> None:
+    """What does not fit together shows here, before anything is made that may take hours."""
+    if recipe.transfer is None or inputs.train is None:
+        return  # the loop looks at once at what it teaches on
+    soft_labels = inputs.soft_labels if inputs.teacher is None or recipe.teacher is None else None
+    objective = recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None)
+    check_parts(
+        student,
+        inputs.train,
+        weighted_sum(objective),
+        recipe.training,
+        inputs.teacher if recipe.teacher is not None else None,
+        soft_labels,
+        inputs.validation,
+    )
+
+
 def _teach(
     recipe: Recipe,
     run_folder: RunFolder,
@@ -240,13 +259,15 @@ def _teach(
 ) -> TrainingResult:
     teacher = inputs.teacher if recipe.teacher is not None else None
     warn_of_unread_soft_labels(inputs, teacher)
-    images = source.images(0)
-    if recipe.transfer is not None and run_folder.writes and source.steps_per_round is None:
-        check_fingerprints(run_folder, {"transfer_set": describe_images(images.images)}, progress, begun=False)
-    soft_labels = images.soft_targets
-    objective = recipe.resolved_objective(
-        labelled=images.images.labels is not None, soft_labels=soft_labels is not None
-    )
+    objective, soft_labels = recipe.resolved_objective(labelled=False), None
+    if source.steps_per_round is None:
+        made = source.images(0)
+        soft_labels = made.soft_targets if teacher is None else None
+        objective = recipe.resolved_objective(
+            labelled=made.images.labels is not None, soft_labels=soft_labels is not None
+        )
+        if recipe.transfer is not None and run_folder.writes:
+            check_fingerprints(run_folder, {"transfer_set": describe_images(made.images)}, progress, begun=False)
     with metering(run_folder, TEACHING):
         return fit(
             student,

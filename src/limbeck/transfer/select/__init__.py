@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from limbeck.transfer.score_table.write import score_table
     from limbeck.transfer.scoring.score import score_images
     from limbeck.transfer.select.duplicates import distinct
+    from limbeck.transfer.select.maker import SelectMaker as Maker
     from limbeck.transfer.select.selection import Selection, select
     from limbeck.transfer.select.settings import SelectSettings as Settings
 
@@ -21,6 +22,7 @@ __all__ = [
     "CRITERIA",
     "Budget",
     "Criterion",
+    "Maker",
     "ScoreTable",
     "Selection",
     "Settings",
@@ -45,6 +47,7 @@ __getattr__ = lazy_exports(
         "Criterion": "limbeck.transfer.criteria",
         "ScoreTable": "limbeck.transfer.score_table.read",
         "Selection": "limbeck.transfer.select.selection",
+        "Maker": "limbeck.transfer.select.maker:SelectMaker",
         "Settings": "limbeck.transfer.select.settings:SelectSettings",
         "TableSelection": "limbeck.transfer.score_table.choose",
         "distinct": "limbeck.transfer.select.duplicates",

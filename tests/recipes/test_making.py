@@ -1,0 +1,277 @@
+"""A second maker, of which the house knows one line: it is taught on, killed, resumed, compared and reported."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.recipes.tiny_recipes import comparison, one_run
+from tests.transfer.solid import Maker, Settings
+from tests.transfer.solid.maker import SolidSource
+
+import limbeck
+from limbeck.cost import RunCost
+from limbeck.errors import UserError
+from limbeck.interruption import Interrupted
+from limbeck.recipes.compare import compare
+from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.run import RunResult, run
+from limbeck.report import write_comparison_report, write_run_report
+from limbeck.training.run_folder import RunFolder
+from limbeck.transfer.catalogue import MAKERS, MakerEntry, find_maker, settings_of
+
+SOURCE = Path(limbeck.__file__).parent
+SOLID = {"maker": "solid", "budget": 5, "steps_per_round": 3}
+
+
+@pytest.fixture(autouse=True)
+def _catalogued(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one line."""
+    monkeypatch.setitem(MAKERS, "solid", MakerEntry("images of one colour", "tests.transfer.solid"))
+
+
+def solid(**changes: Any) -> dict[str, Any]:
+    """Twelve steps in four rounds, without any images of one's own but those to judge on."""
+    content = one_run(transfer={**SOLID, **changes}, objective={"kd": 1.0})
+    del content["select"]
+    return content
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A run folder."""
+    content = one_run(objective={"cross_entropy": 1.0}, name="teacher")
+    del content["teacher"], content["select"]
+    folder = tmp_path_factory.mktemp("teacher") / "run"
+    run(read_recipe(content), folder)
+    return str(folder)
+
+
+def without_images(teacher: str, **changes: Any) -> dict[str, Any]:
+    content = solid(**changes)
+    return {**content, "teacher": teacher, "data": {"test": content["data"]["test"]}}
+
+
+def go(content: dict[str, Any], folder: Path, *, resume: bool = False) -> RunResult:
+    return run(read_recipe(content), folder, resume=resume)
+
+
+def same(one: RunResult, other: RunResult) -> bool:
+    mine, others = one.student.state_dict(), other.student.state_dict()
+    return mine.keys() == others.keys() and all(torch.equal(mine[name], others[name]) for name in mine)
+
+
+def test_nothing_else_names_it() -> None:
+    named = [
+        str(file)
+        for file in SOURCE.rglob("*")
+        if file.suffix in (".py", ".yaml", ".j2") and "solid" in file.read_text()
+    ]
+    assert not named
+    assert settings_of("solid") is Settings
+    assert isinstance(find_maker("solid"), Maker)
+
+
+def test_it_is_taught_on_in_rounds_without_images_of_ones_own(tmp_path: Path, teacher: str) -> None:
+    result = go(without_images(teacher), tmp_path / "run")
+    assert result.evaluation is not None
+    assert result.evaluation.n == 537
+    cost = RunCost.from_dict(result.cost)
+    assert result.cost["images"] == 4
+    assert (cost.making.steps, cost.making.images_read) == (3, 4)  # of `make`, and an image each round
+    assert cost.making.seconds >= 0.5 + 4 * 0.25
+    assert (cost.teaching.steps, cost.teaching.teacher_passes) == (12, 12 * 16)
+    assert cost.teacher is not None
+    assert cost.teacher.steps == 12
+    assert cost.total.steps == 15
+    summary = json.loads((tmp_path / "run" / "evidence" / "summary.json").read_text())
+    assert summary["headline"] == "4 colours of at most 5"
+    assert "4 colours of at most 5" in write_run_report(tmp_path / "run").read_text()
+
+
+class PowerCut(BaseException):
+    pass
+
+
+def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every step, and the end before the one after `step`."""
+    from limbeck.training import log
+
+    real = log.TrainingLog.add
+
+    def add(self: Any, at: int, *rest: Any, **more: Any) -> None:
+        if at == step:
+            raise PowerCut
+        real(self, at, *rest, **more)
+
+    monkeypatch.setattr(log.TrainingLog, "add", add)
+
+
+@pytest.mark.parametrize("step", range(12))
+def test_killed_at_any_step_it_is_gone_on_with_to_the_bit(
+    tmp_path: Path, teacher: str, whole: RunResult, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    content = without_images(teacher)
+    content["training"] |= {"checkpoint_seconds": 0}
+    with monkeypatch.context() as patch:
+        stop_at(step, patch)
+        with pytest.raises(PowerCut):
+            go(content, tmp_path / "run")
+    rounds: list[int] = []
+    real = SolidSource.refresh
+
+    def refresh(self: SolidSource, round: int, student: torch.nn.Module) -> Any:
+        rounds.append(round)
+        return real(self, round, student)
+
+    monkeypatch.setattr(SolidSource, "refresh", refresh)
+    result = go(content, tmp_path / "run", resume=True)
+    assert same(result, whole)
+    assert (tmp_path / "run" / "making" / "made.txt").read_text() == "made\n"
+    last = max((at["step"] for at in RunFolder(tmp_path / "run").metrics() if at["step"] <= step), default=0)
+    assert rounds[-1:] == [3] or last > 9
+    assert result.cost["images"] == 4
+    assert RunCost.from_dict(result.cost).making.images_read == 4
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, teacher: str) -> RunResult:
+    """The run that nobody stopped."""
+    MAKERS["solid"] = MakerEntry("images of one colour", "tests.transfer.solid")
+    try:
+        content = without_images(teacher)
+        content["training"] |= {"checkpoint_seconds": 0}
+        return go(content, tmp_path_factory.mktemp("whole") / "run")
+    finally:
+        del MAKERS["solid"]
+
+
+def test_what_was_made_is_on_disk_before_the_first_step(
+    tmp_path: Path, teacher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limbeck.recipes.run.fit", None)
+    with pytest.raises(TypeError):
+        go(without_images(teacher), tmp_path / "run")
+    run_folder = RunFolder(tmp_path / "run")
+    assert run_folder.read("making.json")["cost"]["steps"] == 3
+    assert run_folder.read("inputs.json")["teacher"]["fingerprint"]
+    assert (tmp_path / "run" / "evidence" / "summary.json").exists()
+    assert (tmp_path / "run" / "making" / "made.txt").exists()
+
+
+def test_making_that_is_interrupted_goes_on_and_its_time_adds_up(
+    tmp_path: Path, teacher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+
+        def interrupted(*_: Any) -> None:
+            raise Interrupted("stopped")
+
+        patch.setattr(Maker, "make", interrupted)
+        with pytest.raises(Interrupted):
+            go(without_images(teacher), tmp_path / "run")
+    before = RunFolder(tmp_path / "run").read("making-energy.json")["seconds"]
+    with pytest.raises(UserError, match="holds a run already"):
+        go(without_images(teacher), tmp_path / "run")
+    go(without_images(teacher), tmp_path / "run", resume=True)
+    assert RunFolder(tmp_path / "run").read("making-energy.json")["seconds"] > before
+
+
+def test_it_is_compared_beside_its_own_controls_and_those_of_another_maker(tmp_path: Path) -> None:
+    arms = {"colours": {"transfer": {"maker": "solid", "steps_per_round": 3}}, "entropy": {}}
+    recipe = read_recipe({**comparison(arms=arms, seeds=[0, 1], budgets=[9]), "objective": {"kd": 1.0}})
+    results = compare(recipe, tmp_path / "compared")
+    assert {row["state"] for row in results["runs"]} == {"finished"}
+    arms_there = list(dict.fromkeys(row["arm"] for row in results["runs"]))
+    beside = ["gray-solid", "random", "balanced-random", "no-teacher", "full", "full-no-teacher"]
+    assert arms_there == ["colours", "entropy", *beside]
+    assert [row["name"] for row in results["controls"]] == [
+        *("balanced-random", "gray-solid", "random"),
+        *("no-teacher", "full", "full-no-teacher"),
+    ]
+    against = {row["against"] for row in results["differences"] if row["arm"] == "colours"}
+    assert against == {"gray-solid", "no-teacher", "full"}
+    rows = {row["arm"]: row for row in results["table"]}
+    assert rows["colours"]["making"]["steps"] == 3
+    assert rows["colours"]["seconds"] >= rows["colours"]["making"]["seconds"] >= 1.5
+    page = write_comparison_report(tmp_path / "compared").read_text()
+    assert "gray colours" in page
+    assert "4 colours of at most 9" in page
+
+
+def test_alone_it_is_compared_without_any_images_of_ones_own(tmp_path: Path, teacher: str) -> None:
+    arms = {"colours": {"transfer": {"maker": "solid"}}}
+    content = {**comparison(arms=arms, seeds=[0], budgets=[4, 2]), "objective": {"kd": 1.0}, "teacher": teacher}
+    content["data"] = {"test": content["data"]["test"]}
+    results = compare(read_recipe(content), tmp_path / "compared")
+    assert [row["arm"] for row in results["runs"]] == ["colours", "gray-solid"] * 2
+    assert {row["state"] for row in results["runs"]} == {"finished"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"transfer": {**SOLID, "maker": "sold"}}, "transfer: unknown maker 'sold'; did you mean 'solid'"),
+        ({"transfer": {"budget": 3}}, "transfer: `maker` must be given, one of select, solid"),
+        ({"transfer": {**SOLID, "maker": 3}}, "transfer: `maker` must be one of select, solid, got 3"),
+        ({"transfer": {**SOLID, "fist": 3}}, "transfer.fist: unknown key; did you mean 'first'"),
+        ({"transfer": {**SOLID, "first": 0}}, "transfer.first: must be >= 1, got 0"),
+        ({"transfer": {**SOLID, "first": True}}, "transfer.first: must be a number, got True"),
+        ({"transfer": {"maker": "solid"}}, "transfer.budget: must be given"),
+        ({"transfer": {**SOLID, "budget": -1}}, "transfer.budget: `budget` must be > 0, got -1"),
+        ({"transfer": 3}, "transfer: must be a mapping of keys to values, got 3"),
+        ({"select": {"budget": 3}}, "`select` is short for `transfer: {maker: select, ...}`; give one of the two"),
+        ({"data": {"test": "digits", "validation": 10}}, "`data.validation` must be images of their own"),
+        ({"teacher": None}, "`teacher` must be given, which knows the classes"),
+        ({"transfer": None}, "`data.train` must be given, the images to learn from, or a `transfer`"),
+        ({"transfer": {"maker": "select", "budget": 3}}, "`data.train` must be given, from which images are taken"),
+    ],
+)
+def test_wrong_recipes(teacher: str, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_recipe({**without_images(teacher), **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"budget": 3, "first": 4}, "`first` must be at most the 3 images of the budget, got 4"),
+        ({"budget": "10%"}, "`budget` of maker 'solid' must be a count of images, got 10 %"),
+    ],
+)
+def test_what_cannot_be_made_is_said_before_any_work(
+    tmp_path: Path, teacher: str, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        go(without_images(teacher, **change), tmp_path / "run")
+    assert not (tmp_path / "run" / "making").exists()
+
+
+def test_overrides_find_the_transfer_set_in_either_form(teacher: str) -> None:
+    recipe = read_recipe(without_images(teacher), ["transfer.budget=7"])
+    assert recipe.transfer is not None
+    assert recipe.transfer.budget == 7
+    for override in ("select.budget=7", "transfer.budget=7"):
+        recipe = read_recipe(one_run(), [override])
+        assert recipe.transfer is not None
+        assert recipe.transfer.model_dump() == {"maker": "select", "budget": 7, "criterion": "entropy", "dedupe": False}
+    arms = {"one": "margin", "two": {"transfer": {"maker": "select", "criterion": "variance"}}}
+    changed = ["compare.arms.one.transfer.dedupe=true", "compare.arms.two.select=margin"]
+    found = read_recipe(comparison(arms=arms), changed).compare
+    assert found is not None
+    assert found.arms["one"].transfer == {"maker": "select", "criterion": "margin", "dedupe": True}
+    assert found.arms["two"].transfer == {"maker": "select", "criterion": "margin", "dedupe": False}
+
+
+def test_a_run_of_the_short_form_is_gone_on_with_in_the_long_one(tmp_path: Path) -> None:
+    content = one_run()
+    first = go(content, tmp_path / "run")
+    spelt = {**content, "transfer": {"maker": "select", **content["select"]}}
+    del spelt["select"]
+    again = go(spelt, tmp_path / "run", resume=True)
+    assert same(first, again)
+    written = tmp_path / "run" / "recipe.yaml"
+    assert "transfer:" in written.read_text()
+    assert "select:" not in written.read_text()
