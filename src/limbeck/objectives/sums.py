@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.models.classifier import Classifier
-from limbeck.objectives.builders import BUILDERS
-from limbeck.objectives.catalogue import NAMES, OBJECTIVES
+from limbeck.objectives.catalogue import NAMES, OBJECTIVES, objective_class
 from limbeck.objectives.objective import Objective, Preparation, Signals, arguments, outputs_among
 from limbeck.objectives.setup import Setup
 from limbeck.randomness import own_randomness
@@ -163,7 +162,7 @@ def _objective(name: str, options: dict[str, Any]) -> Objective:
         described, kind = _KINDS[type(allowed[option])]
         if not (isinstance(value, kind) and isinstance(value, bool) == isinstance(allowed[option], bool)):
             raise UserError(f"`objective.{name}.{option}` must be {described}, got {value!r}.")
-    return BUILDERS[name](**options)
+    return objective_class(name)(**options)
 
 
 _KINDS: dict[type, tuple[str, Any]] = {
