@@ -34,6 +34,11 @@ class WeightedSum(nn.Module):
         return frozenset(self._needs(preparing=False) + self._needs(preparing=True))
 
     @property
+    def remembering_ids(self) -> tuple[str, ...]:
+        """Names of the terms that keep something for each of the images they were built for."""
+        return tuple(name for name, term in self.objectives().items() if term.remembers_ids)
+
+    @property
     def preparing_share(self) -> float:
         """Share of a run's steps that goes into preparing, the longest of the terms'."""
         return max((one.share for one in self._preparations().values()), default=0.0)
