@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from limbeck.models import Outputs, create
 from limbeck.objectives import Setup
-from limbeck.objectives.builders import BUILDERS
+from limbeck.objectives.catalogue import OBJECTIVES, objective_class
 from references import LOSSES, REPOSITORIES, Checkout, Theirs, clone, without_cuda
 
 PAIRS = {"resnet56-resnet20": ("resnet56", "resnet20"), "wrn_40_2-wrn_16_2": ("wrn_40_2", "wrn_16_2")}
@@ -82,7 +82,7 @@ class Case:
 
     def _ours(self, setup: Setup) -> tuple[Callable[[dict[str, Any]], Tensor], tuple[nn.Module, ...]]:
         name, _, memory = self.loss.partition(" ")
-        objective = BUILDERS[name](**({"memory": memory.strip("()")} if memory else {}))
+        objective = objective_class(name)(**({"memory": memory.strip("()")} if memory else {}))
         objective.build(setup)
         return lambda signals: objective(**{need: signals[need] for need in objective.needs}), (objective,)
 
@@ -228,7 +228,7 @@ def parse() -> argparse.Namespace:
 def names(text: str) -> list[str]:
     """Losses by name; "crd" stands for both of its memories."""
     wanted = [name.strip() for name in text.split(",")]
-    strange = [name for name in wanted if name not in LOSSES and name not in BUILDERS]
+    strange = [name for name in wanted if name not in LOSSES and name not in OBJECTIVES]
     if strange or "cross_entropy" in wanted:
         raise argparse.ArgumentTypeError(f"no reference for {', '.join(strange or wanted)}; there are {list(LOSSES)}")
     return [name for name in LOSSES if name in wanted or name.split()[0] in wanted]

@@ -13,8 +13,10 @@ from PIL import Image
 from tests.recipes.tiny_recipes import comparison, one_run, training
 from typer.testing import CliRunner, Result
 
-from limbeck.cli.display import LineProgress, percent, short_count
+from limbeck.cli.display import percent
 from limbeck.cli.main import app
+from limbeck.cli.progress import LineProgress
+from limbeck.cli.results import short_count
 from limbeck.training import RunFolder
 
 WIDTH = 80
@@ -377,7 +379,7 @@ with RunFolder.open('runs/train', {}):
 
 def test_lines_of_progress_for_logs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("limbeck.cli.display.time.monotonic", lambda: now)
+    monkeypatch.setattr("limbeck.cli.progress.time.monotonic", lambda: now)
     progress = LineProgress()
     progress.begin("comparison", 30, 10)
     progress.update(10, "entropy@10%, seed 0")

@@ -1,5 +1,7 @@
 """The memory by id: rows of a subset, draws, and rows that are updated."""
 
+import copy
+
 import pytest
 import torch
 
@@ -141,3 +143,128 @@ def test_scores_of_the_first_batch_are_scaled_to_mean_one_over_n() -> None:
     norms = one.log_norms.clone()
     one.scores(-unit, unit, one.draw(one.rows(IDS), 9))
     assert torch.equal(one.log_norms, norms)
+
+
+def step(one: MomentumMemory, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Scores of embeddings that learn, and the update that follows."""
+    student, teacher = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(seed)).requires_grad_().unbind()
+    student, teacher = (torch.nn.functional.normalize(each) for each in (student, teacher))
+    if student.requires_grad:
+        student.retain_grad()
+    rows = one.rows(IDS)
+    scores = one.scores(student, teacher, one.draw(rows, 9))
+    one.update(student, teacher, rows)
+    return student, scores[0], scores[1]
+
+
+def copying(one: MomentumMemory) -> None:
+    """As if every update made a new memory at once, which is what updates in place must equal."""
+    update = one.update
+
+    def replaced(*given: torch.Tensor) -> None:
+        one.student, one.teacher = one.student.clone(), one.teacher.clone()
+        one._readers = set()
+        update(*given)
+
+    one.update = replaced
+
+
+def test_updates_in_place_equal_those_of_a_new_memory_to_the_bit() -> None:
+    fast, slow = memory(), memory()
+    slow.load_state_dict(fast.state_dict())
+    copying(slow)
+    addresses = fast.student.data_ptr(), fast.teacher.data_ptr()
+    for seed in range(4):
+        (mine, *found), (theirs, *expected) = step(fast, seed), step(slow, seed)
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        for scores in (found, expected):
+            (scores[0].sum() + 2 * scores[1].sum()).backward()
+        assert torch.equal(mine.grad, theirs.grad)
+        assert torch.equal(fast.student, slow.student)
+        assert torch.equal(fast.teacher, slow.teacher)
+    assert addresses == (fast.student.data_ptr(), fast.teacher.data_ptr()), "nothing was copied"
+
+
+def test_a_backward_pass_that_comes_late_or_never_still_finds_the_memory_it_read() -> None:
+    fast, slow = memory(), memory()
+    slow.load_state_dict(fast.state_dict())
+    copying(slow)
+    late, other = step(fast, 0), step(slow, 0)
+    for one in (fast, slow):
+        step(one, 1)  # never gone through backwards
+    for _, *scores in (late, other):
+        sum(each.sum() for each in scores).backward()
+    assert torch.equal(late[0].grad, other[0].grad)
+    state, expected = fast.state_dict(), slow.state_dict()
+    assert all(torch.equal(state[key], expected[key]) for key in expected)
+    _, *scores = step(fast, 2)
+    _, *others = step(slow, 2)
+    assert torch.equal(scores[0], others[0])
+
+
+def test_a_copy_and_a_checkpoint_between_the_passes_hold_the_update() -> None:
+    one = memory()
+    before = one.student.clone()
+    _, *scores = step(one, 0)
+    twin, other = copy.deepcopy(one), memory()
+    other.load_state_dict(twin.state_dict())
+    assert torch.equal(one.student, before), "the backward pass will read it"
+    sum(each.sum() for each in scores).backward()
+    assert torch.equal(one.student, other.student)
+    step(one, 1)
+    one.load_state_dict(other.state_dict())
+    assert torch.equal(one.rows(IDS), other.rows(IDS))
+    one.scores(torch.ones(6, 4), torch.ones(6, 4), one.draw(one.rows(IDS), 3))
+    assert torch.equal(one.student, other.student), "no update of before is made after a restart"
+
+
+def test_without_a_backward_pass_the_update_is_made_at_once() -> None:
+    one = memory()
+    before = one.student.clone()
+    with torch.no_grad():
+        step(one, 0)
+    assert not torch.equal(one.student, before)
+
+
+def test_a_second_backward_pass_is_refused_rather_than_wrong() -> None:
+    _, first, second = step(memory(), 0)
+    loss = first.sum() + second.sum()
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+@pytest.mark.gpu
+def test_an_unknown_id_on_a_gpu_is_told_a_little_later_without_a_wait() -> None:
+    one = memory().cuda()
+    one.rows(IDS.cuda())
+    torch.cuda.synchronize()
+    strange = torch.tensor([17, 18]).cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        one.rows(strange)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    torch.cuda.synchronize()
+    with pytest.raises(UserError, match="id 18 is not among the 6 images"):
+        one.rows(one.ids)
+
+
+@pytest.mark.gpu
+def test_updates_in_place_equal_on_a_gpu() -> None:
+    fast, slow = memory().cuda(), memory().cuda()
+    slow.load_state_dict(fast.state_dict())
+    copying(slow)
+    for seed in range(4):
+        results = []
+        for one in (fast, slow):
+            generator = torch.Generator().manual_seed(seed)
+            student = torch.randn(6, 4, generator=generator).cuda().requires_grad_()
+            teacher = torch.randn(6, 4, generator=generator).cuda()
+            rows = one.rows(one.ids)
+            scores = one.scores(student, teacher, one.draw(rows, 9))
+            one.update(student, teacher, rows)
+            sum(each.sum() for each in scores).backward()
+            results.append(student.grad)
+        torch.testing.assert_close(*results)
+        torch.testing.assert_close(fast.student, slow.student)

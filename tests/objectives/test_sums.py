@@ -44,3 +44,10 @@ def test_needs_are_those_of_all_terms() -> None:
 def test_wrong_specifications(spec: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         weighted_sum(spec)  # pyright: ignore[reportArgumentType]
+
+
+def test_terms_that_remember_every_image_say_so() -> None:
+    made = weighted_sum({"crd": 1, "rrd": 1, "kd": 1})
+    assert made.remembering_ids == ("crd",)
+    assert weighted_sum({"crd": {"memory": "queue"}, "rrd": {"memory": "momentum"}}).remembering_ids == ("rrd",)
+    assert weighted_sum("kd").remembering_ids == ()

@@ -1,14 +1,12 @@
 """`limbeck ls`: what there is, without importing torch."""
 
-import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from filelock import FileLock, Timeout
+import typer
 
-from limbeck.cli.display import console, percent, show_table
+from limbeck.cli.display import console, show_table
+from limbeck.cli.runs import list_runs
 from limbeck.errors import UserError, unknown_name
 
 
@@ -137,58 +135,6 @@ def list_recipes() -> None:
     show_table("recipes", ["name", "", "choices"], rows)
 
 
-def list_runs() -> None:
-    """Runs and comparisons in this folder and below runs/, those inside a comparison left out."""
-    found = [status.parent for pattern in _RUNS for status in sorted(Path().glob(pattern))]
-    folders = [folder for folder in found if not any((above / "status.json").exists() for above in folder.parents)]
-    if folders:
-        show_table("runs here and below runs/", ["folder", "", "state", "top-1 %", "since"], [*map(_run, folders)])
-    else:
-        console.print("no runs here or below runs/ yet; `limbeck demo` makes the first in a minute or two")
-
-
-_RUNS = ("*/status.json", "runs/*/status.json", "runs/*/*/status.json")
-
-
-def _run(folder: Path) -> list[str]:
-    status = _read(folder / "status.json")
-    state = str(status.get("state", "unreadable"))
-    if state == "running" and not _in_use(folder):
-        state = "killed, --resume goes on"
-    elif state == "interrupted":
-        state = "interrupted, --resume goes on"
-    judged = _read(folder / "evaluation.json").get("last") or {}
-    runs = len([*folder.glob("runs/*/*/evaluation.json")])
-    kind = f"comparison, {runs} runs" if runs else "run"
-    return [str(folder), kind, state, percent(judged.get("top1")), _local_time(status.get("time"))]
-
-
-def _local_time(stamp: Any) -> str:
-    try:
-        return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M}"
-    except (TypeError, ValueError):
-        return ""
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON object, empty where there is none to read."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _in_use(folder: Path) -> bool:
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return True
-    lock.release()
-    return False
-
-
 LISTS: dict[str, Callable[[], None]] = {
     "datasets": list_datasets,
     "models": list_models,
@@ -200,8 +146,13 @@ LISTS: dict[str, Callable[[], None]] = {
 }
 
 
-def show_list(family: str | None, name: str | None = None) -> None:
-    """One family of parts, one part of it, or which families there are."""
+def ls(
+    family: Annotated[
+        str | None, typer.Argument(help="datasets, models, objectives, views, criteria, recipes or runs.")
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="One of the objectives, to tell more of it.")] = None,
+) -> None:
+    """List what there is."""
     if name is not None and family != "objectives":
         raise UserError(f"`limbeck ls {family}` takes no name; `limbeck ls objectives <name>` does, got {name!r}.")
     if name is not None:
@@ -213,28 +164,3 @@ def show_list(family: str | None, name: str | None = None) -> None:
         LISTS[family]()
     else:
         raise unknown_name("list", family, LISTS, f"`limbeck ls` knows {', '.join(LISTS)}.")
-
-
-def show_cache(kind: str | None) -> None:
-    """What the cache holds.
-
-    Raises:
-        UserError: an unknown kind.
-    """
-    from limbeck.caching import cache_entries, cache_folder
-
-    entries = cache_entries(kind)
-    console.print(f"{cache_folder()}: {sum(one.bytes for one in entries) / 1e6:,.1f} MB", markup=False, soft_wrap=True)
-    rows = [
-        [one.kind, one.key[:10], f"{one.bytes / 1e6:,.1f}", f"{one.used:%Y-%m-%d %H:%M}", _about_cached(one.about)]
-        for one in entries
-    ]
-    if rows:
-        show_table("cache", ["kind", "key", "MB", "used", "what"], rows, numbers=(2,))
-
-
-def _about_cached(about: dict[str, Any]) -> str:
-    if "teacher" in about:
-        views = f"{about['views_per_image']} view{'s' if about['views_per_image'] > 1 else ''}"
-        return f"{about['teacher']} on {about['data']}, {about['images']:,} x {views}, {about['precision']}"
-    return " on ".join(str(about[key]) for key in ("network", "images", "name") if key in about)

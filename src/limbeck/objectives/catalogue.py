@@ -1,6 +1,15 @@
-"""Names of the objectives, without importing torch; listings and documentation are made from this table."""
+"""The objectives by name, without importing torch: the only place that names them.
+
+What `limbeck.objectives` and `limbeck.objectives.functional` export, what recipes may ask for, listings and
+documentation are all made from this table.
+"""
 
 from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from limbeck.objectives.objective import Objective
 
 Option = float | bool | str
 
@@ -11,17 +20,22 @@ _PREPARING = 30 / 270
 
 @dataclass(frozen=True)
 class ObjectiveEntry:
-    """What a user needs to know before choosing an objective.
+    """What a user needs to know before choosing an objective, and what its module offers.
+
+    The entry's name is the module's, too: `kd` is in `limbeck.objectives.kd`.
 
     Attributes:
+        class_name: its class there.
         needs: what the loss reads: `labels`, `ids`, `progress` and outputs of `student` and `teacher`; `teacher_head`
             is the teacher's classifier head.
         options: hyper-parameters and their defaults, as published.
         typical: the weighted sum that it is published in, at its default options: name -> weight.
         weight: used where none is given; as in `typical`, but 1 for kd, as where it is added to another method.
         aliases: other names.
+        functions: its losses as pure functions there; by default one of the entry's name.
     """
 
+    class_name: str
     summary: str
     paper: str
     year: int
@@ -30,6 +44,7 @@ class ObjectiveEntry:
     typical: dict[str, float] = field(default_factory=dict)
     weight: float = 1.0
     aliases: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
 
 
 _MEMORY: dict[str, Option] = {
@@ -43,6 +58,7 @@ _QUEUE: dict[str, Option] = {"enqueue": "before", "queue_start": "rows"}
 
 OBJECTIVES = {
     "cross_entropy": ObjectiveEntry(
+        "CrossEntropy",
         "the labels, with optional smoothing",
         "Szegedy et al., Rethinking the Inception architecture (label smoothing)",
         2016,
@@ -52,6 +68,7 @@ OBJECTIVES = {
         aliases=("ce",),
     ),
     "kd": ObjectiveEntry(
+        "KD",
         "the teacher's softened probabilities",
         "Hinton et al., Distilling the knowledge in a neural network",
         2015,
@@ -61,6 +78,7 @@ OBJECTIVES = {
         aliases=("hinton", "soft_targets"),
     ),
     "fitnet": ObjectiveEntry(
+        "FitNet",
         "a stage, through a learned convolution",
         "Romero et al., FitNets: hints for thin deep nets",
         2015,
@@ -71,6 +89,7 @@ OBJECTIVES = {
         aliases=("hint", "fitnets"),
     ),
     "at": ObjectiveEntry(
+        "AT",
         "where in the image the stages are active",
         "Zagoruyko and Komodakis, Paying more attention to attention",
         2017,
@@ -81,6 +100,7 @@ OBJECTIVES = {
         aliases=("attention",),
     ),
     "sp": ObjectiveEntry(
+        "SP",
         "which images of a batch are alike",
         "Tung and Mori, Similarity-preserving knowledge distillation",
         2019,
@@ -91,6 +111,7 @@ OBJECTIVES = {
         aliases=("similarity",),
     ),
     "cc": ObjectiveEntry(
+        "CC",
         "differences from the teacher that neighbours in the batch share",
         "Peng et al., Correlation congruence for knowledge distillation",
         2019,
@@ -101,6 +122,7 @@ OBJECTIVES = {
         aliases=("correlation",),
     ),
     "vid": ObjectiveEntry(
+        "VID",
         "stages, each channel with a learned variance",
         "Ahn et al., Variational information distillation for knowledge transfer",
         2019,
@@ -109,6 +131,7 @@ OBJECTIVES = {
         typical={"cross_entropy": 1.0, "vid": 1.0},
     ),
     "rkd": ObjectiveEntry(
+        "RKD",
         "distances and angles between images",
         "Park et al., Relational knowledge distillation",
         2019,
@@ -117,6 +140,7 @@ OBJECTIVES = {
         typical={"cross_entropy": 1.0, "rkd": 1.0},
     ),
     "pkt": ObjectiveEntry(
+        "PKT",
         "how likely images are each other's neighbours",
         "Passalis and Tefas, Learning deep representations with probabilistic knowledge transfer",
         2018,
@@ -125,6 +149,7 @@ OBJECTIVES = {
         weight=30000.0,
     ),
     "ab": ObjectiveEntry(
+        "AB",
         "which neurons are on, in a phase of its own",
         "Heo et al., Knowledge transfer via distillation of activation boundaries",
         2019,
@@ -134,6 +159,7 @@ OBJECTIVES = {
         aliases=("abound",),
     ),
     "ft": ObjectiveEntry(
+        "FT",
         "factors of a stage, from an autoencoder that is learned first",
         "Kim et al., Paraphrasing complex network: network compression via factor transfer",
         2018,
@@ -149,9 +175,11 @@ OBJECTIVES = {
         },
         typical={"cross_entropy": 1.0, "ft": 200.0},
         weight=200.0,
+        functions=("ft", "whole_factors"),
         aliases=("factor",),
     ),
     "fsp": ObjectiveEntry(
+        "FSP",
         "products of neighbouring stages, in a phase of its own",
         "Yim et al., A gift from knowledge distillation",
         2017,
@@ -161,6 +189,7 @@ OBJECTIVES = {
         weight=50.0,
     ),
     "nst": ObjectiveEntry(
+        "NST",
         "how channels spread over positions",
         "Huang and Wang, Like what you like: knowledge distill via neuron selectivity transfer",
         2017,
@@ -170,6 +199,7 @@ OBJECTIVES = {
         weight=50.0,
     ),
     "crd": ObjectiveEntry(
+        "CRD",
         "telling an image's teacher embedding from those of others",
         "Tian et al., Contrastive representation distillation",
         2020,
@@ -177,8 +207,10 @@ OBJECTIVES = {
         {"features": 128, "memory": "momentum", "negatives_count": 16384, **_MEMORY, **_QUEUE},
         typical={"cross_entropy": 1.0, "crd": 0.8},
         weight=0.8,
+        functions=("info_nce", "nce"),
     ),
     "icd": ObjectiveEntry(
+        "ICD",
         "telling embeddings of a batch apart, the same way in both directions",
         "Giakoumoglou and Stathaki, Discriminative and consistent representation distillation",
         2024,
@@ -188,6 +220,7 @@ OBJECTIVES = {
         aliases=("dcd",),
     ),
     "rrd": ObjectiveEntry(
+        "RRD",
         "how an image relates to many others",
         "Giakoumoglou and Stathaki, Relational representation distillation",
         2024,
@@ -205,6 +238,7 @@ OBJECTIVES = {
         typical={"cross_entropy": 1.0, "rrd": 1.0},
     ),
     "kdsvd": ObjectiveEntry(
+        "KDSVD",
         "how the main direction of features turns from stage to stage",
         "Lee et al., Self-supervised knowledge distillation using singular value decomposition",
         2018,
@@ -213,6 +247,7 @@ OBJECTIVES = {
         typical={"cross_entropy": 1.0, "kdsvd": 1.0},
     ),
     "ega": ObjectiveEntry(
+        "EGA",
         "correlations between images, and of each with itself",
         "Ma et al., Distilling knowledge from self-supervised teacher by embedding graph alignment",
         2022,
@@ -222,6 +257,7 @@ OBJECTIVES = {
         weight=0.8,
     ),
     "itrd": ObjectiveEntry(
+        "ITRD",
         "correlated features, and the entropy of similarities",
         "Miles et al., Information theoretic representation distillation",
         2022,
@@ -230,6 +266,7 @@ OBJECTIVES = {
         typical={"cross_entropy": 1.0, "itrd": 1.0},
     ),
     "wsld": ObjectiveEntry(
+        "WSLD",
         "labels, and soft labels where the student lags behind",
         "Zhou et al., Rethinking soft labels for knowledge distillation: a bias-variance tradeoff perspective",
         2021,
@@ -238,6 +275,7 @@ OBJECTIVES = {
         typical={"wsld": 1.0},
     ),
     "semckd": ObjectiveEntry(
+        "SemCKD",
         "each stage from all of the teacher's, by attention",
         "Chen et al., Cross-layer distillation with semantic calibration",
         2021,
@@ -247,6 +285,7 @@ OBJECTIVES = {
         weight=400.0,
     ),
     "srrl": ObjectiveEntry(
+        "SRRL",
         "the embedding, and what the teacher's head makes of it",
         "Yang et al., Knowledge distillation via softmax regression representation learning",
         2021,
@@ -255,6 +294,7 @@ OBJECTIVES = {
         typical={"cross_entropy": 1.0, "kd": 1.0, "srrl": 1.0},
     ),
     "simkd": ObjectiveEntry(
+        "SimKD",
         "the deepest stage, for the teacher's head to classify",
         "Chen et al., Knowledge distillation with the reused teacher classifier",
         2022,
@@ -263,6 +303,7 @@ OBJECTIVES = {
         typical={"simkd": 1.0},
     ),
     "dkd": ObjectiveEntry(
+        "DKD",
         "soft labels, the label's share and the other classes apart",
         "Zhao et al., Decoupled knowledge distillation",
         2022,
@@ -271,6 +312,7 @@ OBJECTIVES = {
         typical={"cross_entropy": 1.0, "dkd": 1.0},
     ),
     "dist": ObjectiveEntry(
+        "DIST",
         "correlations of soft labels over classes and over images",
         "Huang et al., Knowledge distillation from a stronger teacher",
         2022,
@@ -280,6 +322,7 @@ OBJECTIVES = {
         weight=2.0,
     ),
     "mlkd": ObjectiveEntry(
+        "MLKD",
         "soft labels at five temperatures, and relations of images and of classes",
         "Jin et al., Multi-level logit distillation",
         2023,
@@ -290,6 +333,7 @@ OBJECTIVES = {
         aliases=("mld",),
     ),
     "ea_kd": ObjectiveEntry(
+        "EAKD",
         "soft labels, more of those that teacher and student are unsure of",
         "Su et al., EA-KD: entropy-based adaptive knowledge distillation",
         2023,
@@ -303,3 +347,30 @@ OBJECTIVES = {
 
 NAMES = {alias: name for name, entry in OBJECTIVES.items() for alias in (name, *entry.aliases)}
 """Every name and alias, and the name that it stands for."""
+
+EXPORTS = {
+    **{entry.class_name: f"limbeck.objectives.{name}" for name, entry in OBJECTIVES.items()},
+    "Objective": "limbeck.objectives.objective",
+    "Preparation": "limbeck.objectives.objective",
+    "Setup": "limbeck.objectives.setup",
+    "WeightedSum": "limbeck.objectives.sums",
+    "weighted_sum": "limbeck.objectives.sums",
+}
+"""What `limbeck.objectives` exports: name -> the module that defines it."""
+
+FUNCTIONAL_EXPORTS = {
+    **{one: f"limbeck.objectives.{name}" for name, entry in OBJECTIVES.items() for one in entry.functions or (name,)},
+    "standardised": "limbeck.objectives.logits",
+}
+"""The same of `limbeck.objectives.functional`."""
+
+
+def objective_class(name: str) -> "type[Objective]":
+    """The class behind a name of the catalogue; imports its module, and torch with it.
+
+    Example:
+        >>> objective_class("kd").__name__
+        'KD'
+    """
+    class_name = OBJECTIVES[name].class_name
+    return getattr(import_module(EXPORTS[class_name]), class_name)

@@ -91,6 +91,10 @@ class MemoryObjective(Objective):
         self.teacher_linear: nn.Module = Unbuilt()
         self.memory: nn.Module = Unbuilt()
 
+    @property
+    def remembers_ids(self) -> bool:
+        return self.options.kind == "momentum"
+
     def build(self, setup: Setup) -> None:
         student, teacher = setup.embedding_sizes()
         self.student_linear = nn.Linear(student, self.features)

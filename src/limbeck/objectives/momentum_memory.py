@@ -19,7 +19,8 @@ _KEYS_AT_ONCE = 2**22  # of distinct draws: 32 MB, and a few times that on the w
 class MomentumMemory(nn.Module):
     """Embeddings of all images of a run, each a running mean over the times that the image was shown.
 
-    Ids may be any integers; images of a subset have rows of their own.
+    Ids may be any integers; images of a subset have rows of their own. Rows are updated in place, since a copy of all
+    of them would take longer than the rest of a step: a graph that has read them can be gone through backwards once.
 
     Args:
         setup: whose ids, and labels where `negatives` asks for them, are remembered.
@@ -68,6 +69,11 @@ class MomentumMemory(nn.Module):
         # Logarithms of what scores are divided by, of student and teacher; set by the first batch.
         self.register_buffer("log_norms", torch.full((2,), torch.nan))
         self._normed = False
+        self._readers: set[object] = set()  # products that were not gone through backwards yet
+        self._pending: tuple[Tensor, Tensor, Tensor] | None = None  # arguments of `update` until then
+        self.register_state_dict_pre_hook(lambda memory, *_: memory._settle())
+        self.register_load_state_dict_pre_hook(lambda memory, *_: memory._settle())
+        self._reports = _LateReports()
         # Draws are a function of these two, so that a resumed run draws what an uninterrupted one does.
         self.register_buffer("seed", torch.randint(2**62, ()))
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
@@ -90,11 +96,17 @@ class MomentumMemory(nn.Module):
         self.register_buffer("class_start", F.pad(sizes.cumsum(0), (1, 0)))
 
     def rows(self, ids: Tensor) -> Tensor:
-        """Rows of images, int64 [B]."""
-        rows = torch.searchsorted(self.ids, ids).clamp_max(len(self.ids) - 1)
-        if ids.device.type == "cpu" and not torch.equal(self.ids[rows], ids):  # a GPU would wait for the answer
-            strange = int(ids[self.ids[rows] != ids][0])
-            raise UserError(f"the id {strange} is not among the {len(self.ids)} images that the memory was built for.")
+        """Rows of images, int64 [B].
+
+        Raises:
+            UserError: ids that the memory was not built for; on a GPU a few calls later, as this one does not wait.
+        """
+        rows = torch.searchsorted(self.ids, ids).clamp_max(len(self.ids) - 1)  # [B]
+        unknown = self.ids[rows] != ids
+        first = unknown.long().argmax(0, keepdim=True)
+        for some, one in self._reports.after(torch.cat([unknown.gather(0, first).long(), ids.gather(0, first)])):
+            if some:
+                raise UserError(f"the id {one} is not among the {len(self.ids)} images that the memory was built for.")
         return rows
 
     def draw(self, rows: Tensor, count: int) -> Tensor:
@@ -144,6 +156,7 @@ class MomentumMemory(nn.Module):
             teacher: unit embeddings [B, D].
             rows: int64 [B, M], which memories each image is scored against.
         """
+        self._settle()
         found = [self._products(student, self.teacher, rows), self._products(teacher, self.student, rows)]
         if not self._normed:
             # Looked at once in a process, since a GPU would wait for the answer.
@@ -154,22 +167,71 @@ class MomentumMemory(nn.Module):
         return found[0] - self.log_norms[0], found[1] - self.log_norms[1]
 
     def _products(self, embeddings: Tensor, memory: Tensor, rows: Tensor) -> Tensor:
+        """Of embeddings [B, D] with rows [B, M] of a memory [N, D]."""
         embeddings = embeddings / self.temperature
         # All products are one matrix product, and smaller than the gathered memories unless the images are many.
-        if len(memory) <= rows.shape[1] * memory.shape[1]:
-            return (embeddings @ memory.t()).gather(1, rows)
-        return torch.einsum("bd,bmd->bm", embeddings, memory[rows])
+        if len(memory) > rows.shape[1] * memory.shape[1]:
+            return torch.einsum("bd,bmd->bm", embeddings, memory[rows])
+        if embeddings.requires_grad:
+            reader, readers = object(), self._readers
+            readers.add(reader)
+            embeddings.register_hook(lambda _: self._was_read(readers, reader))
+        return (embeddings @ memory.t()).gather(1, rows)
+
+    def _was_read(self, readers: set[object], reader: object) -> None:
+        """The backward pass needs the memory no more for one of the products of a forward pass."""
+        readers.discard(reader)
+        if readers is self._readers and not readers:
+            self._settle()
 
     @torch.no_grad()
     def update(self, student: Tensor, teacher: Tensor, rows: Tensor) -> None:
         """Moves the memories of images `rows` [B] towards their new embeddings [B, D].
 
-        The memory is a new tensor afterwards, as the backward pass may still need the old one.
+        They move when the backward pass has read the old ones, or at once where there will be none.
         """
+        self._settle()
+        self._pending = student.detach(), teacher.detach(), rows
+        if not self._readers:
+            self._settle()
+
+    @torch.no_grad()
+    def _settle(self) -> None:
+        """Makes the update that waits for a backward pass; if that still comes, it has the old memory to itself."""
+        if self._pending is None:
+            return
+        student, teacher, rows = self._pending
+        self._pending = None
         # An image may be twice in a batch: its last embedding counts, whatever order a GPU writes in.
         places = torch.arange(len(rows), device=rows.device)
         last = torch.where(rows[:, None] == rows, places, -1).amax(1)
         for who, new in (("student", student), ("teacher", teacher)):
             memory = getattr(self, who)
-            mixed = self.momentum * memory[rows] + (1 - self.momentum) * new.detach()[last]
-            setattr(self, who, memory.index_copy(0, rows, F.normalize(mixed)))
+            if self._readers:
+                memory = memory.clone()
+                setattr(self, who, memory)
+            mixed = self.momentum * memory[rows] + (1 - self.momentum) * new[last]
+            memory.index_copy_(0, rows, F.normalize(mixed))
+        self._readers = set()
+
+
+class _LateReports:
+    """Numbers of a device that are read once they have arrived, so that nobody waits for them."""
+
+    def __init__(self) -> None:
+        self._underway: list[tuple[Tensor, torch.cuda.Event]] = []
+
+    def __deepcopy__(self, memo: object) -> "_LateReports":
+        return _LateReports()
+
+    def after(self, report: Tensor) -> list[list[int]]:
+        """Sends an int64 report [M] on its way and tells those that are there by now; on a CPU that is itself."""
+        if report.device.type != "cuda":
+            return [report.tolist()]
+        arrived = torch.empty_like(report, device="cpu", pin_memory=True).copy_(report, non_blocking=True)
+        sent = torch.cuda.Event()
+        sent.record()
+        self._underway.append((arrived, sent))
+        there = sum(event.query() for _, event in self._underway)  # they arrive in order
+        here, self._underway = self._underway[:there], self._underway[there:]
+        return [arrived.tolist() for arrived, _ in here]

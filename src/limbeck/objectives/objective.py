@@ -86,6 +86,11 @@ class Objective(nn.Module, ABC):
         return student
 
     @property
+    def remembers_ids(self) -> bool:
+        """Whether it keeps something for each of `Setup.ids`, so that images of other ids cannot join a run."""
+        return False
+
+    @property
     def loss(self) -> Callable[..., Tensor]:
         """What is minimised: `forward`, or one of several where an option says which signals are read."""
         return self.forward

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.models.classifier import Classifier
-from limbeck.objectives.builders import BUILDERS
-from limbeck.objectives.catalogue import NAMES, OBJECTIVES
+from limbeck.objectives.catalogue import NAMES, OBJECTIVES, objective_class
 from limbeck.objectives.objective import Objective, Preparation, Signals, arguments, outputs_among
 from limbeck.objectives.setup import Setup
 from limbeck.randomness import own_randomness
@@ -33,6 +32,11 @@ class WeightedSum(nn.Module):
     def needs(self) -> frozenset[str]:
         """All signals that are read in either phase."""
         return frozenset(self._needs(preparing=False) + self._needs(preparing=True))
+
+    @property
+    def remembering_ids(self) -> tuple[str, ...]:
+        """Names of the terms that keep something for each of the images they were built for."""
+        return tuple(name for name, term in self.objectives().items() if term.remembers_ids)
 
     @property
     def preparing_share(self) -> float:
@@ -163,7 +167,7 @@ def _objective(name: str, options: dict[str, Any]) -> Objective:
         described, kind = _KINDS[type(allowed[option])]
         if not (isinstance(value, kind) and isinstance(value, bool) == isinstance(allowed[option], bool)):
             raise UserError(f"`objective.{name}.{option}` must be {described}, got {value!r}.")
-    return BUILDERS[name](**options)
+    return objective_class(name)(**options)
 
 
 _KINDS: dict[type, tuple[str, Any]] = {

@@ -1,0 +1,52 @@
+"""The verbs `cache ls` and `cache rm`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from limbeck.cli.app import verb
+from limbeck.cli.display import console, show_table
+from limbeck.errors import UserError
+
+cache = typer.Typer(help="What is kept between runs: teachers' answers, decoded images.", no_args_is_help=True)
+Kind = Annotated[str | None, typer.Option(help="views, features, decoded, arrow or digests.")]
+
+
+def cache_ls(kind: Kind = None) -> None:
+    """List what the cache holds, where it is and how much room it takes."""
+    from limbeck.caching import cache_entries, cache_folder
+
+    entries = cache_entries(kind)
+    console.print(f"{cache_folder()}: {sum(one.bytes for one in entries) / 1e6:,.1f} MB", markup=False, soft_wrap=True)
+    rows = [
+        [one.kind, one.key[:10], f"{one.bytes / 1e6:,.1f}", f"{one.used:%Y-%m-%d %H:%M}", _about_cached(one.about)]
+        for one in entries
+    ]
+    if rows:
+        show_table("cache", ["kind", "key", "MB", "used", "what"], rows, numbers=(2,))
+
+
+def cache_rm(
+    keys: Annotated[list[str] | None, typer.Argument(help="Keys as `limbeck cache ls` shows them.")] = None,
+    kind: Kind = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything, or everything of --kind.")] = False,
+) -> None:
+    """Delete parts of the cache; limbeck makes again what it needs."""
+    from limbeck.caching import cache_entries, matching_entries, remove_entries
+
+    if bool(keys) == everything:
+        raise UserError("give the KEYS to delete, or --all; `limbeck cache ls` lists them.")
+    entries = cache_entries(kind) if everything else matching_entries(keys or [], kind)
+    freed = remove_entries(entries)
+    console.print(f"deleted {len(entries)} of the cache's entries, {freed / 1e6:,.1f} MB", markup=False)
+
+
+def _about_cached(about: dict[str, Any]) -> str:
+    if "teacher" in about:
+        views = f"{about['views_per_image']} view{'s' if about['views_per_image'] > 1 else ''}"
+        return f"{about['teacher']} on {about['data']}, {about['images']:,} x {views}, {about['precision']}"
+    return " on ".join(str(about[key]) for key in ("network", "images", "name") if key in about)
+
+
+verb(cache_ls, of=cache, name="ls")
+verb(cache_rm, of=cache, name="rm")

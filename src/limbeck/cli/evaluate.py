@@ -1,0 +1,104 @@
+"""The verbs `evaluate`, `probe` and `report`, on what is there."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limbeck.cli.display import console
+from limbeck.cli.loading import loads_images
+from limbeck.cli.options import BareModel, ComputesIn
+
+
+@loads_images
+def evaluate(
+    student: Annotated[str, typer.Argument(help="Run folder, weights folder or file, or named weights.")],
+    data: Annotated[str, typer.Option(help="Data set, folder, file or hub id.")],
+    split: Annotated[str, typer.Option(help="Split to judge on.")] = "test",
+    model: BareModel = None,
+    teacher: Annotated[str | None, typer.Option(help="To measure agreement with; as STUDENT.")] = None,
+    precision: ComputesIn = "fp32",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers there, too.")] = None,
+    *,
+    loading: dict[str, Any],
+) -> None:
+    """Judge a network on labelled images."""
+    from limbeck.cli.results import show_evaluation
+    from limbeck.recipes.verbs import evaluate_saved
+
+    show_evaluation(
+        evaluate_saved(
+            student,
+            data,
+            split=split,
+            model=model,
+            teacher=teacher,
+            precision=precision,
+            json_file=json_file,
+            **loading,
+        )
+    )
+
+
+@partial(loads_images, but=["size"])
+def probe(
+    network: Annotated[str, typer.Argument(help="Run folder, weights folder or file, or named weights.")],
+    data: Annotated[list[str], typer.Argument(help="Labelled data sets, folders, files or hub ids.")],
+    against: Annotated[
+        list[str] | None, typer.Option(help="Another network beside it, as NETWORK; repeatable.")
+    ] = None,
+    test_split: Annotated[str, typer.Option(help="Split to judge on.")] = "test",
+    hold_out: Annotated[
+        float | None, typer.Option(help="Judge on a share (or count) of the training images instead.")
+    ] = None,
+    schedule: Annotated[str, typer.Option(help="l2, or published for the published SGD schedule.")] = "l2",
+    seeds: Annotated[int, typer.Option(help="How many seeds, from 0.")] = 1,
+    size: Annotated[
+        int | None,
+        typer.Option(help="Resize images to this many pixels a side; else what NETWORK takes, at most 32 if any."),
+    ] = None,
+    model: BareModel = None,
+    precision: ComputesIn = "fp32",
+    untrained: Annotated[bool, typer.Option(help="Probe the same architecture untrained, too.")] = True,
+    out: Annotated[Path | None, typer.Option("--out", help="New folder; by default runs/probe-<network>.")] = None,
+    *,
+    loading: dict[str, Any],
+) -> None:
+    """Fit a linear head on a frozen network, on other data: what do its features tell?"""
+    from limbeck.cli.progress import showing_progress
+    from limbeck.cli.results import show_probes
+    from limbeck.recipes.probes import probe_saved
+
+    target = out or Path("runs") / f"probe-{Path(network).name}"
+    with showing_progress() as progress:
+        rows = probe_saved(
+            network,
+            data,
+            out=target,
+            against=against or (),
+            test_split=test_split,
+            hold_out=hold_out,
+            schedule=schedule,
+            seeds=seeds,
+            size=size,
+            model=model,
+            precision=precision,
+            control=untrained,
+            progress=progress,
+            **loading,
+        )
+    show_probes(rows)
+    console.print(f"report: {target / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def report(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folder of a run, a comparison, a probe or a selection; or several selections.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Where the page of several selections goes, a new file.")] = None,
+) -> None:
+    """Write the report of a run, a comparison, a probe or a selection anew; or one of what several selections share."""
+    from limbeck.recipes.verbs import write_reports
+
+    console.print(f"wrote {write_reports(folders, out)}", markup=False, soft_wrap=True)

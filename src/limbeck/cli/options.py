@@ -1,0 +1,26 @@
+"""Arguments and options that several verbs share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A packaged recipe (`limbeck ls recipes`) or a YAML file.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("-s", "--set", metavar="KEY=VALUE", help="Change the recipe, e.g. training.epochs=5."),
+]
+Out = Annotated[Path | None, typer.Option("--out", help="The run folder; by default runs/<recipe's name>.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")]
+Split = Annotated[str, typer.Option(help="Split to choose from.")]
+TeacherName = Annotated[
+    str | None, typer.Option(help="For criteria that ask one: run folder, weights folder or file, or named weights.")
+]
+Part = Annotated[str | None, typer.Option(help="Put a criterion together: `limbeck ls criteria` lists the parts.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="Of the criterion's parts, e.g. clusters=20.")
+]
+BareModel = Annotated[str | None, typer.Option(help="Network of a bare weights file.")]
+ComputesIn = Annotated[str, typer.Option(help="fp32 or bf16.")]

@@ -1,0 +1,135 @@
+"""What came out of a run, a comparison, an evaluation or a probe, on the terminal."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from limbeck.cli.display import console, errors, percent, show_table
+
+
+def show_comparison(results: Mapping[str, Any]) -> None:
+    """The table of a comparison, and what its differences say."""
+    rows = _under_budgets(
+        results["table"],
+        lambda row: [
+            f"{row['arm']}{' *' if row['control'] else ''}",
+            f"{row['images']:,}",
+            str(row["n"]),
+            percent(row["mean"], row["half_width"]),
+            percent(row["chosen_mean"], row["chosen_half_width"]),
+            short_count(row["teacher_passes"]),
+            f"{row['seconds']:.{0 if row['seconds'] >= 100 else 1}f}",
+        ],
+    )
+    header = ["arm", "images", "n", "last\nstep", "validation-\nchosen", "teacher\npasses", "seconds"]
+    title = f"{results['name']}: top-1 in %, mean ± 95 % interval over n seeds"
+    show_table(title, header, rows, numbers=range(1, 7))
+    if any(row["control"] for row in results["table"]):
+        console.print("* a control that every comparison has", style="dim")
+    if results["differences"]:
+        console.print()
+        show_table(
+            "differences in top-1 after the last step, in points, paired over seeds",
+            [
+                "arm − baseline or control" if results.get("baseline") else "arm − control",
+                "mean",
+                "95 % interval",
+                "beyond seed noise?",
+            ],
+            _under_budgets(results["differences"], _difference),
+            numbers=(1, 2),
+        )
+    for row in results["runs"]:
+        if row["state"] not in ("finished", "missing"):
+            where = "" if row["budget"] == "all" else f" at {row['budget']}"
+            what = f"{row['arm']}{where}, seed {row['seed']}: {row['state']}"
+            errors.print(what + (f": {row['error']}" if row["error"] else ""), markup=False, style="red")
+
+
+def _under_budgets(rows: Sequence[Mapping[str, Any]], cells: Callable[[Any], list[str]]) -> list[list[str]]:
+    """Rows of cells below a heading for each budget."""
+    shown = []
+    for budget, same in groupby(rows, key=lambda row: row["budget"]):
+        shown.append([f"{budget} images" if budget == "all" else budget])
+        for row in same:
+            first, *others = cells(row)
+            shown.append([f"  {first}", *others])
+    return shown
+
+
+def _difference(row: Mapping[str, Any]) -> list[str]:
+    interval = "–" if row["low"] is None else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
+    verdict = "one seed cannot tell" if row["low"] is None else "yes" if row["beyond_noise"] else "no"
+    return [f"{row['arm']} − {row['against']}", f"{100 * row['mean']:+.2f}", interval, verdict]
+
+
+def short_count(value: float) -> str:
+    """A count in at most seven characters: "64,000", "2.3 M"."""
+    return f"{value:,.0f}" if value < 1e6 else f"{value / 1e6:,.1f} M"
+
+
+def show_run(result: Any) -> None:
+    """The marks of one run."""
+    rows = []
+    for which, marks in (("last step", result.evaluation), ("validation-chosen", result.evaluation_chosen)):
+        if marks is not None:
+            agreement = marks.fidelity["agreement"] if marks.fidelity else None
+            rows.append([which, *_marks(marks), percent(agreement)])
+    header = ["student", "top-1 %", "top-5 %", "NLL", "ECE %", "agrees with\nteacher %"]
+    if rows:
+        show_table(f"on the {result.evaluation.n:,} test images", header, rows, numbers=range(1, 6))
+    else:
+        console.print("no test images (`data.test`) to judge the student on")
+    cost = result.cost
+    console.print(
+        f"{cost['images']:,} images, {cost['teacher_passes']:,} teacher passes{_known(cost)}, {cost['seconds']:.0f} s, "
+        f"{1000 * cost['energy']['kwh']:.2g} Wh ({cost['energy']['kind']})"
+    )
+
+
+def _known(cost: Mapping[str, Any]) -> str:
+    saved = cost.get("teacher_passes_saved")
+    return f" ({saved:,} of them from the view cache)" if saved else ""
+
+
+def show_evaluation(marks: Any) -> None:
+    rows = [[f"{marks.n:,}", *_marks(marks)]]
+    show_table("evaluation", ["images", "top-1 %", "top-5 %", "NLL", "ECE %"], rows, numbers=range(5))
+    if marks.fidelity:
+        fidelity = marks.fidelity
+        console.print(
+            f"teacher {percent(fidelity['teacher_top1'])} %, agreement {percent(fidelity['agreement'])} %, "
+            f"divergence {fidelity['divergence']:.4f} nats"
+        )
+    show_table(
+        "per class",
+        ["class", "images", "top-1 %"],
+        [[c["class"], str(c["n"]), percent(c["top1"])] for c in marks.per_class],
+        numbers=(1, 2),
+    )
+
+
+def show_probes(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What heads on frozen networks reached, data set by data set."""
+    from limbeck.evaluation.statistics import mean_interval
+
+    for data, group in groupby(rows, key=lambda row: row["on"]):
+        same = list(group)
+        shown = [
+            [
+                row["name"],
+                percent(*mean_interval(row["top1"])),
+                percent(*mean_interval(row["top5"])) if row["top5"] else "–",
+                ", ".join(dict.fromkeys(f"{one:.1e}" for one in row["strengths"])) or "–",
+                f"{sum(row['seconds'].values()):.1f}",
+            ]
+            for row in same
+        ]
+        height, width = same[0]["size"]
+        title = f"{data}: {same[0]['images']:,} training, {same[0]['n']:,} test images of {height}x{width} pixels"
+        header = ["frozen network", "top-1 %", "top-5 %", "strength", "s"]
+        show_table(title, header, shown, numbers=(1, 2, 4))
+
+
+def _marks(marks: Any) -> list[str]:
+    return [percent(marks.top1), percent(marks.top5), f"{marks.nll:.4f}", percent(marks.ece)]

@@ -1,0 +1,106 @@
+"""The verbs `select` and `score`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limbeck.cli.app import telling_how_to_resume
+from limbeck.cli.display import console
+from limbeck.cli.loading import loads_images
+from limbeck.cli.options import Options, Part, Split, TeacherName
+
+
+@loads_images
+def select(
+    budget: Annotated[str, typer.Option(help="A count (500), a share (10%) or as many for every class (50/class).")],
+    data: Annotated[str | None, typer.Argument(help="Data set, folder, file or hub id.")] = None,
+    criterion: Annotated[str, typer.Option(help="A name, or parts as hg/kmpc/hs; see `limbeck ls criteria`.")] = "",
+    representation: Part = None,
+    score: Part = None,
+    allocation: Part = None,
+    order: Part = None,
+    space: Part = None,
+    options: Options = None,
+    teacher: TeacherName = None,
+    from_scores: Annotated[
+        Path | None, typer.Option(help="Choose by a table that `limbeck score` made; without DATA, only the ids.")
+    ] = None,
+    dedupe: Annotated[bool, typer.Option("--dedupe", help="Of images with the same pixels, keep one.")] = False,
+    split: Split = "train",
+    seed: Annotated[int, typer.Option(help="Of random criteria, clusterings and trained networks.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the transfer set; by default runs/<data>-<criterion>.")
+    ] = None,
+    *,
+    loading: dict[str, Any],
+) -> None:
+    """Choose the images worth teaching on, and save them as a transfer set."""
+    from limbeck.cli.criterion_flags import criterion_of
+    from limbeck.cli.progress import showing_progress
+    from limbeck.recipes.verbs import default_folder, save_chosen_ids, save_selection
+
+    parts = {
+        "representation": representation,
+        "score": score,
+        "allocation": allocation,
+        "order": order,
+        "space": space,
+    }
+    wanted = criterion_of(criterion, parts, options or [])
+    if data is None:
+        summary = save_chosen_ids(from_scores, out, criterion=wanted, budget=budget, seed=seed, dedupe=dedupe)
+        console.print(summary, markup=False, soft_wrap=True)
+        return
+    target = out or default_folder(data, wanted)
+    with telling_how_to_resume(target, "the same command"), showing_progress() as progress:
+        summary = save_selection(
+            data,
+            target,
+            split=split,
+            criterion=wanted,
+            budget=budget,
+            seed=seed,
+            teacher=teacher,
+            scores=from_scores,
+            dedupe=dedupe,
+            progress=progress,
+            **loading,
+        )
+    console.print(summary, markup=False, soft_wrap=True)
+
+
+@loads_images
+def score(
+    data: Annotated[str, typer.Argument(help="Data set, folder, file or hub id.")],
+    out: Annotated[Path, typer.Option(help="The Parquet file to make; a scoring that was stopped goes on.")],
+    criteria: Annotated[
+        list[str] | None, typer.Option("--criterion", help="Whose scores; give it again for more columns.")
+    ] = None,
+    options: Options = None,
+    teacher: TeacherName = None,
+    workers: Annotated[int, typer.Option(help="Processes; more than one need Ray.")] = 1,
+    split: Split = "train",
+    seed: Annotated[int, typer.Option(help="Of trained networks.")] = 0,
+    *,
+    loading: dict[str, Any],
+) -> None:
+    """Score images once into a table, from which `select --from-scores` chooses as often as you like."""
+    from limbeck.cli.criterion_flags import criteria_of
+    from limbeck.cli.progress import showing_progress
+    from limbeck.recipes.verbs import save_scores
+
+    wanted = criteria_of(criteria or ["entropy"], options or [])
+    with telling_how_to_resume(out, "the same command"), showing_progress() as progress:
+        summary = save_scores(
+            data,
+            out,
+            split=split,
+            criteria=wanted,
+            seed=seed,
+            teacher=teacher,
+            workers=workers,
+            progress=progress,
+            **loading,
+        )
+    console.print(summary, markup=False, soft_wrap=True)
