@@ -124,6 +124,17 @@ def list_criteria() -> None:
     console.print("\norders: " + ", ".join(f"{name} ({short})" for name, short in ORDERS.items()))
 
 
+def list_makers() -> None:
+    from limbeck.transfer.catalogue import MAKERS, settings_of
+
+    rows = []
+    for name, entry in MAKERS.items():
+        settings = settings_of(name)
+        own = [key for key in settings.model_fields if key != "maker"]
+        rows.append([name, ", ".join(own), ", ".join(settings.controls), entry.summary])
+    show_table("makers of transfer sets", ["name", "settings", "controls", ""], rows)
+
+
 def list_recipes() -> None:
     from limbeck.recipes.inheritance import load_recipe
     from limbeck.recipes.packaged import packaged_recipes, summary
@@ -141,6 +152,7 @@ LISTS: dict[str, Callable[[], None]] = {
     "objectives": list_objectives,
     "views": list_views,
     "criteria": list_criteria,
+    "makers": list_makers,
     "recipes": list_recipes,
     "runs": list_runs,
 }
@@ -148,7 +160,7 @@ LISTS: dict[str, Callable[[], None]] = {
 
 def ls(
     family: Annotated[
-        str | None, typer.Argument(help="datasets, models, objectives, views, criteria, recipes or runs.")
+        str | None, typer.Argument(help="datasets, models, objectives, views, criteria, makers, recipes or runs.")
     ] = None,
     name: Annotated[str | None, typer.Argument(help="One of the objectives, to tell more of it.")] = None,
 ) -> None:

@@ -14,6 +14,8 @@ from limbeck.recipes.packaged import find_recipe
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.yaml_files import load_text, load_value
 from limbeck.training.settings import TrainingSettings
+from limbeck.transfer.catalogue import settings_of
+from limbeck.transfer.settings import MakerSettings
 
 # Setting one of these on the command line drops the other from the recipe: they exclude each other.
 _EITHER = {"steps": "epochs", "epochs": "steps"}
@@ -63,6 +65,19 @@ def parse_recipe(content: Mapping[str, Any], origin: str = "the recipe") -> Reci
         count = f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
         raise UserError(f"{origin} has {count}:\n  " + "\n  ".join(lines))
     return recipe
+
+
+def parse_transfer(content: Mapping[str, Any], overrides: Sequence[str] = ()) -> MakerSettings:
+    """The settings of a maker, as a recipe has them under `transfer`; raises one UserError for all that is wrong."""
+    content = copy.deepcopy(dict(content))
+    for override in overrides:
+        _apply(content, override)
+    settings = settings_of(content["maker"])
+    try:
+        return settings.model_validate(content)
+    except ValidationError as error:
+        lines = error_lines(error.errors(), settings)
+        raise UserError(f"the settings of maker {content['maker']!r}:\n  " + "\n  ".join(lines)) from None
 
 
 def _as_written(line: str, content: Mapping[str, Any]) -> str:

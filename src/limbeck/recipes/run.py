@@ -271,7 +271,7 @@ def _teach(
     with metering(run_folder, TEACHING):
         return fit(
             student,
-            images.images,
+            source.images(0).images,
             weighted_sum(objective),
             settings=recipe.training,
             run_folder=run_folder,
