@@ -12,6 +12,7 @@ from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.soft_targets import SoftTargets
+from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.energy import EnergyMeter
 from limbeck.evaluation.evaluation import Evaluation, evaluate, judge
@@ -235,13 +236,12 @@ def _execute(recipe: Recipe, run_folder: RunFolder, inputs: Inputs, progress: Pr
     with _metering(run_folder):
         result = fit(
             student,
-            images,
+            _with_soft_labels(images, soft_labels if teacher is None else None),
             weighted_sum(recipe.resolved_objective(labelled=labelled, soft_labels=soft_labels is not None)),
             settings=recipe.training,
             run_folder=run_folder,
             seed=recipe.seed,
             teacher=teacher,
-            soft_labels=soft_labels if teacher is None else None,
             validation=inputs.validation,
             accelerator=make_accelerator(recipe.training, cpu=recipe.device == "cpu"),
             progress=progress,
@@ -288,11 +288,18 @@ def _transfer_set(
     return inputs.train.subset(ids), soft_labels, selection
 
 
+def _with_soft_labels(images: ImageSet, soft_labels: SoftTargets | None) -> TransferSet:
+    if soft_labels is None:
+        return TransferSet(images)
+    kind, temperature = soft_labels.kind, soft_labels.temperature
+    return TransferSet(images, soft_labels.values, soft_label_kind=kind, soft_label_temperature=temperature)
+
+
 def _chosen_student(result: TrainingResult) -> Classifier | None:
-    if result.chosen is None:
+    if result.best is None:
         return None
     chosen = private_copy(result.student, "student")
-    load_tensors(chosen, result.chosen.weights)
+    load_tensors(chosen, result.best.weights)
     return chosen
 
 
@@ -330,15 +337,15 @@ def _judge(
         "footprint": footprint(result.student, shape, latency=recipe.latency),
         "last": None,
         "chosen": None,
-        "chosen_step": result.chosen.step if result.chosen else None,
+        "chosen_step": result.best.step if result.best else None,
     }
     if inputs.test is None or test_logits is None:
         return judged
     assert inputs.test.labels is not None
     logits = inputs.teacher_test_logits
     judged["last"] = judge(test_logits, inputs.test.labels, inputs.test.classes, logits).to_dict()
-    if chosen is not None and result.chosen is not None:
-        same = result.chosen.step == result.steps
+    if chosen is not None and result.best is not None:
+        same = result.best.step == result.steps
         judged["chosen"] = judged["last"] if same else evaluate(chosen, inputs.test, teacher_logits=logits).to_dict()
     return judged
 
