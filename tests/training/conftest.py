@@ -32,7 +32,7 @@ def teach(images: ImageSet, validation: ImageSet, tmp_path: Path) -> Run:
     def run(folder: str = "run", *, resume: bool = False, **changes: Any) -> TrainingResult:
         arguments: dict[str, Any] = {
             "student": network(),
-            "images": images,
+            "source": images,
             "objective": weighted_sum({"cross_entropy": 0.1, "kd": 0.9}),
             "settings": settings(),
             "seed": 0,

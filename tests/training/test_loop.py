@@ -8,7 +8,7 @@ from tests.training.conftest import Run
 from tests.training.tiny import named, network, same, settings, stripes, turned, weights
 
 from limbeck.data.image_set import ImageSet
-from limbeck.data.soft_targets import SoftTargets
+from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation import predict
 from limbeck.objectives import Objective, weighted_sum
@@ -21,8 +21,8 @@ EASY = settings(steps=80, learning_rate=0.02)
 
 def test_it_learns(teach: Run, tmp_path) -> None:
     result = teach(student=network(width=8), settings=EASY, teacher=None, objective=weighted_sum("cross_entropy"))
-    assert result.chosen is not None
-    assert result.chosen.top1 == 1.0
+    assert result.best is not None
+    assert result.best.top1 == 1.0
     losses = [entry["loss"] for entry in RunFolder(tmp_path / "run").metrics() if entry["kind"] == "train"]
     assert losses[-1] < 0.2 * losses[0]
 
@@ -37,7 +37,7 @@ def test_same_seed_same_student_bit_for_bit(teach: Run) -> None:
 def test_a_distilled_student_follows_its_teacher(teach: Run, validation: ImageSet, changes: dict) -> None:
     """A teacher that holds rows for columns: whoever follows it is wrong everywhere, and never by chance."""
     turned = ImageSet(stripes(40).tensor(), 1 - stripes(40).labels, classes=("rows", "columns"))
-    labels = {"images": turned, "teacher": None, "objective": weighted_sum("ce")}
+    labels = {"source": turned, "teacher": None, "objective": weighted_sum("ce")}
     teacher = teach("t", student=network(9, width=8), settings=EASY, **labels).student
     easy = EASY.model_copy(update=changes)
     result = teach("s", student=network(width=8), settings=easy, teacher=teacher, objective=weighted_sum("kd"))
@@ -70,13 +70,13 @@ def test_soft_labels_stand_in_for_a_teacher(teach: Run, images: ImageSet) -> Non
         soft_labels = teacher(images.tensor()).logits.softmax(1)
     plain = {"settings": settings(views="none", precision="fp32"), "objective": weighted_sum("kd")}
     asked = teach("asked", teacher=teacher, **plain)
-    told = teach("told", teacher=None, soft_labels=soft_labels, **plain)
+    told = teach("told", teacher=None, source=TransferSet(images, soft_labels), **plain)
     for name, value in asked.student.state_dict().items():
         torch.testing.assert_close(told.student.state_dict()[name], value, rtol=1e-4, atol=1e-5)
 
 
 def test_sets_smaller_than_a_batch_work(teach: Run) -> None:
-    assert teach(images=stripes(3)).steps == 12
+    assert teach(source=stripes(3)).steps == 12
 
 
 def test_epochs_count_images(teach: Run) -> None:
@@ -87,9 +87,9 @@ def test_chosen_student_is_the_earliest_best(teach: Run, tmp_path) -> None:
     result = teach()
     scores = {e["step"]: e["top1"] for e in RunFolder(tmp_path / "run").metrics() if e["kind"] == "validation"}
     assert sorted(scores) == [4, 8, 12]
-    assert result.chosen is not None
-    assert result.chosen.top1 == max(scores.values())
-    assert result.chosen.step == min(step for step, top1 in scores.items() if top1 == result.chosen.top1)
+    assert result.best is not None
+    assert result.best.top1 == max(scores.values())
+    assert result.best.step == min(step for step, top1 in scores.items() if top1 == result.best.top1)
 
 
 class Exploding(Objective):
@@ -119,13 +119,18 @@ def test_loss_that_is_not_finite_names_step_term_and_checkpoint(teach: Run, tmp_
         ({"teacher": network(classes=3)}, "teacher and student must have the same classes, got 3 .* and 2"),
         ({"student": network(classes=3), "teacher": None, "objective": weighted_sum("ce")}, "`student.num_classes: 2`"),
         ({"teacher": None}, "objective kd needs a teacher, and there is none"),
-        ({"images": ImageSet(stripes(9).tensor())}, "cross_entropy needs labels, and images has none"),
-        ({"soft_labels": torch.ones(3, 2), "teacher": None}, r"`soft_labels` must be \[40, 2\], got \[3, 2\]"),
-        ({"validation": ImageSet(stripes(9).tensor())}, "validation images must be labelled"),
-        ({"soft_labels": torch.full((40, 2), 0.5)}, "`soft_labels` stand in for a teacher, and convnet_d3 is one"),
-        ({"soft_labels": torch.eye(40)[:, :2] * 5, "teacher": None}, "`soft_labels` must be probabilities"),
+        ({"source": ImageSet(stripes(9).tensor())}, "cross_entropy needs labels, and images has none"),
         (
-            {"images": turned(40)},
+            {"source": TransferSet(ImageSet(stripes(9).tensor()), torch.full((9, 3), 1 / 3)), "teacher": None},
+            r"`soft_labels` must be \[9, 2\], got \[9, 3\]",
+        ),
+        ({"validation": ImageSet(stripes(9).tensor())}, "validation images must be labelled"),
+        (
+            {"source": TransferSet(stripes(40), torch.full((40, 2), 0.5))},
+            "`soft_labels` stand in for a teacher, and convnet_d3 is one",
+        ),
+        (
+            {"source": turned(40)},
             r"the images \(images\) have the classes columns, rows, the student .* rows, columns;",
         ),
         ({"teacher": named("columns", "rows")}, "the teacher convnet_d3 has the classes columns, rows, the student"),
@@ -143,9 +148,10 @@ def test_logits_in_place_of_a_teacher_teach_as_it_does(teach: Run, images: Image
     with torch.inference_mode():
         logits = teacher(images.tensor()).logits.clone() * 10
     plain = {"settings": settings(views="none", cache=False, precision="fp32"), "objective": weighted_sum("kd")}
-    soft = SoftTargets((logits / temperature).softmax(1), "probabilities", temperature)
-    told = teach("told", teacher=None, soft_labels=SoftTargets(logits / temperature, "logits", temperature), **plain)
-    other = teach("other", teacher=None, soft_labels=soft, **plain)
+    soft = TransferSet(images, (logits / temperature).softmax(1), soft_label_temperature=temperature)
+    same = TransferSet(images, logits / temperature, soft_label_kind="logits", soft_label_temperature=temperature)
+    told = teach("told", teacher=None, source=same, **plain)
+    other = teach("other", teacher=None, source=soft, **plain)
     for name, value in weights(told.student).items():
         assert torch.allclose(value.float(), weights(other.student)[name].float(), atol=1e-3), name
 

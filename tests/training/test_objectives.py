@@ -1,13 +1,12 @@
 """Every objective in the loop: built before the first step, resumed to the bit, two-phase methods phase by phase."""
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tests.training.conftest import Run
+from tests.training.stopping import stop_at
 from tests.training.tiny import network, same, settings, stripes, weights
 
 from limbeck.data.image_set import ImageSet
@@ -31,17 +30,6 @@ def combined(name: str) -> dict[str, Any]:
     if "preparing" in OBJECTIVES[name].options:
         spec[name]["preparing"] = 0.4
     return spec
-
-
-def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = RunFolder.append_metrics
-
-    def append(run_folder: RunFolder, **entry: Any) -> None:
-        original(run_folder, **entry)
-        if entry["step"] == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(RunFolder, "append_metrics", append)
 
 
 @pytest.mark.parametrize("step", [1, 3])
@@ -146,16 +134,16 @@ def test_momentum_memory_works_on_a_subset_by_id(name: str, teach: Run, images: 
     spec = {"ce": 1, name: {"memory": "momentum", "negatives_count": 5}}
     subset = images.subset(torch.tensor([31, 2, 17, 8, 25, 4, 39]))
     objective = weighted_sum(spec)
-    teach(images=subset, objective=objective, settings=settings(steps=4, validations=0))
+    teach(source=subset, objective=objective, settings=settings(steps=4, validations=0))
     assert objective.state_dict()[f"terms.{name}.memory.ids"].tolist() == [2, 4, 8, 17, 25, 31, 39]
 
 
 def test_unlabelled_images_need_other_negatives(teach: Run) -> None:
     unlabelled = ImageSet(stripes(12).tensor())
     with pytest.raises(UserError, match="set `negatives: any`"):
-        teach(images=unlabelled, objective=weighted_sum({"kd": 1, "crd": {"negatives_count": 4}}))
+        teach(source=unlabelled, objective=weighted_sum({"kd": 1, "crd": {"negatives_count": 4}}))
     spec = {"kd": 1, "crd": {"negatives_count": 4, "negatives": "any"}}
-    teach("again", images=unlabelled, objective=weighted_sum(spec), settings=settings(steps=2, validations=0))
+    teach("again", source=unlabelled, objective=weighted_sum(spec), settings=settings(steps=2, validations=0))
 
 
 def test_head_that_is_not_linear_is_named(teach: Run) -> None:

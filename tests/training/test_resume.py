@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tests.training.conftest import Run
+from tests.training.stopping import ROOT, wait_for_step
 from tests.training.tiny import network, same, settings, weights
 
 from limbeck.errors import UserError
@@ -26,6 +26,7 @@ torch.set_num_threads(1)
 from limbeck.data.views import PadCrop
 from limbeck.objectives import weighted_sum
 from limbeck.training import RunFolder, fit
+from tests.training.stopping import ROOT, wait_for_step
 from tests.training.tiny import network, settings, stripes
 folder, pause, optimizer = sys.argv[1], float(sys.argv[2]), sys.argv[3]
 class Slow(PadCrop):
@@ -39,7 +40,6 @@ with RunFolder.open(folder, {"name": "tiny"}, resume=True) as run_folder:
     fit(network(), stripes(40), weighted_sum({"ce": 0.1, "kd": 0.9}), settings=changed, run_folder=run_folder, seed=0,
         teacher=network(9), validation=stripes(20, seed=1))
 """
-ROOT = Path(__file__).parents[2]
 
 
 def start(folder: Path, pause: float, optimizer: str) -> subprocess.Popen[str]:
@@ -52,16 +52,6 @@ def finish(folder: Path, optimizer: str) -> Checkpoint:
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     return Checkpoint.load(folder / "checkpoint.safetensors")
-
-
-def wait_for_step(folder: Path, step: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        steps = [entry["step"] for entry in RunFolder(folder).metrics()]
-        if steps and max(steps) >= step and (folder / "checkpoint.safetensors").exists():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"no step {step} within a minute")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from limbeck.cli.options import Split
 def make(
     maker: Annotated[str, typer.Argument(help="What makes it; see `limbeck ls makers`.")],
     data: Annotated[
-        str | None, typer.Argument(help="Data set, folder, file or hub id, where the maker needs one.")
+        str | None, typer.Argument(help="Data set, folder, file or hub id, if the maker needs one.")
     ] = None,
     *,
     budget: Annotated[str, typer.Option(help="A count (500), a share (10%) or as many for every class (50/class).")],

@@ -29,7 +29,15 @@ class TransferSource(Protocol):
         ...
 
     def refresh(self, round: int, student: nn.Module) -> Cost:
-        """Makes the images of a round, with the student as it is before the round, which stays so.
+        """Makes the images of a round.
+
+        Global randomness is seeded for it by the run's seed and the round. Of several processes one is asked; the
+        others load the state that it comes to.
+
+        Args:
+            round: 0, 1, ...
+            student: as it is before the round; where there are several rounds, a copy in evaluation mode that may be
+                used at will.
 
         Returns:
             What that took.
@@ -68,3 +76,8 @@ class FixedSource:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         assert not state, "a fixed set has no state"
+
+
+def transfer_source(given: TransferSource | TransferSet | ImageSet) -> TransferSource:
+    """A source as it is; a set as the source that never changes."""
+    return FixedSource(given) if isinstance(given, TransferSet | ImageSet) else given

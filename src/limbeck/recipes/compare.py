@@ -9,6 +9,7 @@ from typing import Any
 from accelerate.state import PartialState
 
 from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import judge
 from limbeck.evaluation.model_size import footprint
@@ -148,11 +149,10 @@ def _check(recipe: Recipe, inputs: Inputs) -> None:
         return
     check_parts(
         student,
-        inputs.train,
+        TransferSet(inputs.train),
         weighted_sum(recipe.resolved_objective(labelled=inputs.labelled)),
         recipe.training,
         inputs.teacher,
-        None,
         inputs.validation,
     )
 

@@ -34,15 +34,15 @@ def judge_student(
         "footprint": footprint(result.student, inputs.shape, latency=recipe.latency),
         "last": None,
         "chosen": None,
-        "chosen_step": result.chosen.step if result.chosen else None,
+        "chosen_step": result.best.step if result.best else None,
     }
     if inputs.test is None or test_logits is None:
         return evaluations
     assert inputs.test.labels is not None
     logits = inputs.teacher_test_logits
     evaluations["last"] = judge(test_logits, inputs.test.labels, inputs.test.classes, logits).to_dict()
-    if chosen is not None and result.chosen is not None:
-        same = result.chosen.step == result.steps
+    if chosen is not None and result.best is not None:
+        same = result.best.step == result.steps
         last = evaluations["last"]
         evaluations["chosen"] = last if same else evaluate(chosen, inputs.test, teacher_logits=logits).to_dict()
     return evaluations

@@ -6,6 +6,8 @@ from pathlib import Path
 from accelerate import PartialState
 
 from limbeck.cost import Cost
+from limbeck.data.image_set import ImageSet
+from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError
@@ -123,5 +125,13 @@ def _with_soft_labels(source: TransferSource, inputs: Inputs) -> TransferSource:
     made = source.transfer_set
     if made.soft_labels is not None:
         return source
-    rows = soft_labels.rows(pool.positions(made.images.ids))
-    return FixedSource(TransferSet(made.images, rows.values, made.provenance, made.about, rows.kind, rows.temperature))
+    with_rows = transfer_set_of(made.images, soft_labels.rows(pool.positions(made.images.ids)))
+    return FixedSource(replace(with_rows, provenance=made.provenance, about=made.about))
+
+
+def transfer_set_of(images: ImageSet, soft_labels: SoftTargets | None) -> TransferSet:
+    """Images with soft labels, or without."""
+    if soft_labels is None:
+        return TransferSet(images)
+    kind, temperature = soft_labels.kind, soft_labels.temperature
+    return TransferSet(images, soft_labels.values, soft_label_kind=kind, soft_label_temperature=temperature)

@@ -25,7 +25,7 @@ from limbeck.recipes.inputs import (
 )
 from limbeck.recipes.judging import judge_student, look_inside
 from limbeck.recipes.labels import unlabelled, untaught_teacher, warn_of_unread_soft_labels
-from limbeck.recipes.making import keep_last_evidence, make_source, unmakeable
+from limbeck.recipes.making import keep_last_evidence, make_source, transfer_set_of, unmakeable
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.metering import TEACHING, metered, metering
 from limbeck.recipes.plan import plan
@@ -236,17 +236,11 @@ def _check_with_pool(recipe: Recipe, inputs: Inputs, student: Classifier) -> Non
     """What does not fit together shows here, before anything is made that may take hours."""
     if recipe.transfer is None or inputs.train is None:
         return  # the loop looks at once at what it teaches on
-    soft_labels = inputs.soft_labels if inputs.teacher is None or recipe.teacher is None else None
+    teacher = inputs.teacher if recipe.teacher is not None else None
+    soft_labels = inputs.soft_labels if teacher is None else None
+    pool = transfer_set_of(inputs.train, soft_labels)
     objective = recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None)
-    check_parts(
-        student,
-        inputs.train,
-        weighted_sum(objective),
-        recipe.training,
-        inputs.teacher if recipe.teacher is not None else None,
-        soft_labels,
-        inputs.validation,
-    )
+    check_parts(student, pool, weighted_sum(objective), recipe.training, teacher, inputs.validation)
 
 
 def _teach(
@@ -259,25 +253,22 @@ def _teach(
 ) -> TrainingResult:
     teacher = inputs.teacher if recipe.teacher is not None else None
     warn_of_unread_soft_labels(inputs, teacher)
-    objective, soft_labels = recipe.resolved_objective(labelled=False), None
+    objective = recipe.resolved_objective(labelled=False)
     if source.steps_per_round is None:
         made = source.images(0)
-        soft_labels = made.soft_targets if teacher is None else None
-        objective = recipe.resolved_objective(
-            labelled=made.images.labels is not None, soft_labels=soft_labels is not None
-        )
+        labelled, soft = made.images.labels is not None, made.soft_labels is not None
+        objective = recipe.resolved_objective(labelled=labelled, soft_labels=soft)
         if recipe.transfer is not None and run_folder.writes:
             check_fingerprints(run_folder, {"transfer_set": describe_images(made.images)}, progress, begun=False)
     with metering(run_folder, TEACHING):
         return fit(
             student,
-            source.images(0).images,
+            source,
             weighted_sum(objective),
             settings=recipe.training,
             run_folder=run_folder,
             seed=recipe.seed,
             teacher=teacher,
-            soft_labels=soft_labels if teacher is None else None,
             validation=inputs.validation,
             accelerator=make_accelerator(recipe.training, cpu=recipe.device == "cpu"),
             progress=progress,
@@ -292,22 +283,15 @@ def _cost(
     making: Cost,
     result: TrainingResult,
 ) -> dict[str, Any]:
-    """What `cost.json` holds."""
+    """What `cost.json` holds; energy was metered for rounds and teaching together, and goes by their time."""
     last = 0 if source.steps_per_round is None else (result.steps - 1) // source.steps_per_round
     energy = metered(run_folder, TEACHING)
-    teaching = Cost(
-        images_read=result.steps * recipe.training.batch_size,
-        teacher_passes=result.teacher_passes,
-        passes_saved=result.teacher_passes_saved,
-        steps=result.steps,
-        seconds=result.seconds,
-        kwh=energy.kwh,
-        measured=energy.measured,
-    )
+    whole = result.cost.seconds + result.rounds_cost.seconds
+    share = result.rounds_cost.seconds / whole if whole else 0.0
     cost = RunCost(
         images=len(source.images(last)),
-        making=making,
-        teaching=teaching,
+        making=making + replace(result.rounds_cost, kwh=share * energy.kwh, measured=energy.measured),
+        teaching=replace(result.cost, kwh=(1 - share) * energy.kwh, measured=energy.measured),
         teacher=inputs.teacher_cost if recipe.teacher is not None else None,
     )
     return {**cost.to_dict(), "view_cache": result.view_cache}

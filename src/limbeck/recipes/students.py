@@ -20,10 +20,10 @@ _CLASSES = "classes.json"
 
 def best_student(result: TrainingResult) -> Classifier | None:
     """The student at its best validation, or None without any."""
-    if result.chosen is None:
+    if result.best is None:
         return None
     best = private_copy(result.student, "student")
-    load_tensors(best, result.chosen.weights)
+    load_tensors(best, result.best.weights)
     return best
 
 

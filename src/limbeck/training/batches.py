@@ -5,6 +5,8 @@ whatever the sizes, and a run can start at any step. An image's view number is h
 """
 
 import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import NamedTuple
 
@@ -21,8 +23,14 @@ RESIDENT_BYTES = 4 * 2**30
 
 
 class Batch(NamedTuple):
-    """`images` uint8 [B, C, H, W] augmented, `labels` int64 [B] or None, `ids` int64 [B], `teacher_logits` [B, K]
-    where soft labels stand in for a teacher."""
+    """What the student is shown in one step.
+
+    Attributes:
+        images: uint8 [B, C, H, W], augmented.
+        labels: int64 [B], or None.
+        ids: int64 [B].
+        teacher_logits: float32 [B, K] where soft labels stand in for a teacher, else None.
+    """
 
     images: Tensor
     labels: Tensor | None
@@ -33,15 +41,19 @@ class Batch(NamedTuple):
 class BatchStream:
     """Batches of a transfer set by step.
 
+    Of a set above `RESIDENT_BYTES`, a thread reads and decodes the images of the next step while the caller computes
+    with those of this one. What it raises, the step that needs those images raises. Close the stream to end it.
+
     Args:
-        images: the transfer set.
+        images: the transfer set, N images.
         augmentation: applied to whole batches on `device`.
         batch_size: images a step over all processes; must divide by `processes`.
         seed: of order and views.
         device: where batches are made and, up to `RESIDENT_BYTES`, where the images live.
-        soft_labels: [N, K] aligned with `images`, in place of a teacher, or None.
+        soft_labels: of the N images, in place of a teacher, or None.
         channels_last: memory order of the batches' images, which networks keep.
         process, processes: which equal share of each batch this process gets.
+        steps: how many there will be, after which nothing is read ahead; None where nobody knows.
     """
 
     def __init__(
@@ -56,6 +68,7 @@ class BatchStream:
         channels_last: bool = True,
         process: int = 0,
         processes: int = 1,
+        steps: int | None = None,
     ) -> None:
         self.images = images
         self.augmentation = augmentation
@@ -71,23 +84,33 @@ class BatchStream:
         # Pixels in [N, H, W, C] order: whole rows of memory move, and batches come out channels-last.
         fits = len(images) * math.prod(images.shape) <= RESIDENT_BYTES
         self.pixels = images.tensor().to(device).permute(0, 2, 3, 1).contiguous() if fits else None
+        self._reader = None if fits else ReadAhead(images.gather, lambda step: self.shown(step)[0], device, steps)
         self._orders: dict[int, Tensor] = {}
+        self._shown: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __getitem__(self, step: int) -> Batch:
-        positions, view = self._shown(step)
-        positions_here, view = positions.to(self.device), view.to(self.device)
-        if self.pixels is None:
-            raw = self.images.gather(positions).to(self.device)
+        positions, view = self.shown(step)  # [B], [B] int64 on the CPU
+        here, view = positions.to(self.device), view.to(self.device)
+        if self.pixels is not None:
+            raw = self.pixels.index_select(0, here).permute(0, 3, 1, 2)  # [B, C, H, W] uint8, channels-last
         else:
-            raw = self.pixels.index_select(0, positions_here).permute(0, 3, 1, 2)
-        ids = self.ids[positions_here]
-        shown = self.augmentation(raw, ids, seed=self.view_seed, view=view)
+            assert self._reader is not None
+            raw = self._reader(step).to(self.device, non_blocking=True)  # [B, C, H, W] uint8
+        ids = self.ids[here]
+        images = self.augmentation(raw, ids, seed=self.view_seed, view=view)  # [B, C, H, W] uint8
         return Batch(
-            images=shown.contiguous(memory_format=self.memory_format),
-            labels=None if self.labels is None else self.labels[positions_here],
+            images=images.contiguous(memory_format=self.memory_format),
+            labels=None if self.labels is None else self.labels[here],
             ids=ids,
-            teacher_logits=None if self.teacher_logits is None else self.teacher_logits[positions_here],
+            teacher_logits=None if self.teacher_logits is None else self.teacher_logits[here],
         )
+
+    def shown(self, step: int) -> tuple[Tensor, Tensor]:
+        """Positions in the set and view numbers of the batch's images, int64 [B] each, on the CPU."""
+        if step not in self._shown:
+            self._shown = {known: what for known, what in self._shown.items() if abs(step - known) == 1}
+            self._shown[step] = self._look_up(step)
+        return self._shown[step]
 
     def entries(self, step: int) -> Tensor:
         """Which of all views of all images of the whole set the batch shows, int64 [B] on the CPU.
@@ -95,7 +118,7 @@ class BatchStream:
         Image i of the set that this one is a part of has the numbers i x `distinct` and following.
         """
         assert self.augmentation.distinct is not None
-        positions, view = self._shown(step)
+        positions, view = self.shown(step)
         draw = self.augmentation.draw(self.images.ids[positions], seed=self.view_seed, view=view)
         return self.places[positions] * self.augmentation.distinct + draw
 
@@ -104,18 +127,75 @@ class BatchStream:
         """Where in the whole set each image of this part of it is, int64 [N]."""
         return self.images.origin[1]
 
-    def _shown(self, step: int) -> tuple[Tensor, Tensor]:
-        """Positions and view numbers of the batch's images, int64 [B] each."""
+    def close(self) -> None:
+        """Ends the reading ahead."""
+        if self._reader is not None:
+            self._reader.close()
+
+    def _look_up(self, step: int) -> tuple[Tensor, Tensor]:
+        first = step * self.batch_size
+        pieces = list(self._pieces(first + self.share.start, first + self.share.stop))
+        positions = torch.cat([self._order(number)[start:stop] for number, start, stop in pieces])
+        views = torch.cat([torch.full((stop - start,), number) for number, start, stop in pieces])
+        return positions, views
+
+    def _pieces(self, place: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Places of the endless row of passes, as (number of a pass, start in its order, stop in its order)."""
         count = len(self.images)
-        place = torch.arange(step * self.batch_size, (step + 1) * self.batch_size)[self.share]
-        first, last = int(place[0]) // count, int(place[-1]) // count
-        positions = torch.cat([self._order(number) for number in range(first, last + 1)])[place - first * count]
-        return positions, place // count
+        while place < end:
+            number, start = divmod(place, count)
+            stop = min(count, start + end - place)
+            yield number, start, stop
+            place += stop - start
 
     def _order(self, number: int) -> Tensor:
-        """The random order of pass `number`; the last few are kept."""
+        """The random order of pass `number`, int64 [N]; the last few are kept."""
         if number not in self._orders:
-            for old in [one for one in self._orders if one < number - 1]:
-                del self._orders[old]
+            self._orders = {one: order for one, order in self._orders.items() if one >= number - 1}
             self._orders[number] = torch.randperm(len(self.images), generator=generator(self.seed, "order", number))
         return self._orders[number]
+
+
+class ReadAhead:
+    """Images by step; those of the next one are read by a thread of its own meanwhile.
+
+    Args:
+        gather: positions int64 [B] -> images uint8 [B, C, H, W]; nothing else changes what it reads.
+        positions: of a step's images, asked for in the caller's thread.
+        device: where the images go; for a GPU they are read into memory that it copies from by itself.
+        steps: how many there are; None where nobody knows.
+    """
+
+    def __init__(
+        self,
+        gather: Callable[[Tensor], Tensor],
+        positions: Callable[[int], Tensor],
+        device: torch.device,
+        steps: int | None,
+    ) -> None:
+        self._gather = gather
+        self._positions = positions
+        self._pinned = device.type == "cuda"
+        self._steps = steps
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="limbeck-read-ahead")
+        self._next: tuple[int, Future[Tensor]] | None = None
+
+    def __call__(self, step: int) -> Tensor:
+        """Images of `step`, uint8 [B, C, H, W] on the CPU.
+
+        Raises:
+            Exception: what `gather` raises, whichever thread it ran in.
+        """
+        ahead, self._next = self._next, None
+        images = ahead[1].result() if ahead is not None and ahead[0] == step else self._read(self._positions(step))
+        if self._steps is None or step + 1 < self._steps:
+            self._next = (step + 1, self._pool.submit(self._read, self._positions(step + 1)))
+        return images
+
+    def close(self) -> None:
+        """Waits for what is being read, and ends the thread."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _read(self, positions: Tensor) -> Tensor:
+        images = self._gather(positions)
+        return images.pin_memory() if self._pinned else images

@@ -5,32 +5,60 @@ from torch import Tensor
 
 from limbeck.data.classes import classes_of, few
 from limbeck.data.image_set import ImageSet
-from limbeck.data.soft_targets import SoftTargets
+from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_source import TransferSource
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import is_finite, unready
 from limbeck.models.shared_memory import is_expanded, shared_with
 from limbeck.objectives.sums import WeightedSum
 from limbeck.training.settings import TrainingSettings
-from limbeck.training.state import LoopState
+
+
+def check_networks(student: Classifier, teacher: Classifier | None) -> None:
+    """Raises a UserError for networks that cannot be taught or asked, whatever the images."""
+    unfit = _tensors(student, teacher) or _learning(student, teacher)
+    if unfit:
+        raise UserError("; ".join(unfit) + ".")
+
+
+def check_source(source: TransferSource, objective: WeightedSum, settings: TrainingSettings) -> None:
+    """Raises a UserError where images that change every round contradict the rest."""
+    length = source.steps_per_round
+    if length is None:
+        return
+    wrong = []
+    if length < 1:
+        wrong.append(f"`steps_per_round` of a transfer source must be None or at least 1, got {length}")
+    if settings.steps is None:
+        wrong.append(
+            f"the images change every {length} steps, so that `training.epochs` says nothing, got {settings.epochs}; "
+            "set `training.steps` instead"
+        )
+    remembering = [name for name, term in objective.objectives().items() if "ids" in term.needs]
+    if remembering:
+        wrong.append(
+            f"the objective {', '.join(remembering)} remembers every image by its id, and the images change every "
+            f"{length} steps; choose an objective, or a form of it, that compares the images of a batch alone"
+        )
+    if wrong:
+        raise UserError("; ".join(wrong) + ".")
 
 
 def check_parts(
     student: Classifier,
-    images: ImageSet,
+    transfer_set: TransferSet,
     objective: WeightedSum,
     settings: TrainingSettings,
     teacher: Classifier | None,
-    soft_labels: SoftTargets | Tensor | None,
     validation: ImageSet | None,
 ) -> None:
     """Raises a UserError that lists everything that does not fit."""
-    unfit = _tensors(student, teacher) or _learning(student, teacher)
-    if unfit:  # nothing else can be asked of such networks
-        raise UserError("; ".join(unfit) + ".")
+    check_networks(student, teacher)
+    images = transfer_set.images
     wrong = [
-        *(_classes(student, images, teacher, soft_labels) or _names(student, teacher, images, validation)),
-        *_needs(objective, images, teacher, soft_labels),
+        *(_classes(student, transfer_set, teacher) or _names(student, teacher, images, validation)),
+        *_needs(objective, transfer_set, teacher),
         *_weights("teacher", teacher),
         *_weights("student", student),
     ]
@@ -45,6 +73,27 @@ def check_parts(
         )
     if wrong:
         raise UserError("; ".join(wrong) + ".")
+
+
+def check_round(transfer_set: TransferSet, first: TransferSet, number: int) -> None:
+    """Raises a UserError where a round's images are of another kind than those that the loop was built for."""
+    found, before = _kind(transfer_set), _kind(first)
+    wrong = [f"{what} must be {before[what]}, got {found[what]}" for what in before if found[what] != before[what]]
+    if wrong:
+        raise UserError(
+            f"the images of all rounds must be of one kind, but those of round {number} are not: {'; '.join(wrong)}."
+        )
+
+
+def _kind(transfer_set: TransferSet) -> dict[str, object]:
+    images = transfer_set.images
+    return {
+        "their shape [C, H, W]": list(images.shape),
+        "their number of classes": images.num_classes,
+        "their classes": images.classes,
+        "their labels": "none" if images.labels is None else "there",
+        "their soft labels": "none" if transfer_set.soft_labels is None else "there",
+    }
 
 
 def _tensors(student: Classifier, teacher: Classifier | None) -> list[str]:
@@ -90,10 +139,9 @@ def _learning(student: Classifier, teacher: Classifier | None) -> list[str]:
     return wrong
 
 
-def _classes(
-    student: Classifier, images: ImageSet, teacher: Classifier | None, soft_labels: SoftTargets | Tensor | None
-) -> list[str]:
+def _classes(student: Classifier, transfer_set: TransferSet, teacher: Classifier | None) -> list[str]:
     wrong = []
+    images, soft_labels = transfer_set.images, transfer_set.soft_labels
     count = student.num_classes
     if teacher is not None and teacher.num_classes != count:
         wrong.append(
@@ -106,9 +154,8 @@ def _classes(
             f"{images.num_classes}; set `student.num_classes: {images.num_classes}`"
         )
     if soft_labels is not None:
-        shape = list((soft_labels if isinstance(soft_labels, Tensor) else soft_labels.values).shape)
-        if shape != [len(images), count]:
-            wrong.append(f"`soft_labels` must be [{len(images)}, {count}], got {shape}")
+        if list(soft_labels.shape) != [len(images), count]:
+            wrong.append(f"`soft_labels` must be [{len(images)}, {count}], got {list(soft_labels.shape)}")
         if teacher is not None:
             wrong.append(f"`soft_labels` stand in for a teacher, and {teacher.name} is one; give one of the two")
     return wrong
@@ -129,13 +176,9 @@ def _names(student: Classifier, teacher: Classifier | None, *images: ImageSet | 
     ]
 
 
-def _needs(
-    objective: WeightedSum,
-    images: ImageSet,
-    teacher: Classifier | None,
-    soft_labels: SoftTargets | Tensor | None,
-) -> list[str]:
+def _needs(objective: WeightedSum, transfer_set: TransferSet, teacher: Classifier | None) -> list[str]:
     wrong = []
+    images, soft_labels = transfer_set.images, transfer_set.soft_labels
     from_teacher = objective.outputs_needed("teacher")
     if from_teacher and teacher is None and (soft_labels is None or from_teacher != {"logits"}):
         names = [name for name, term in objective.objectives().items() if term.outputs_needed("teacher")]
@@ -155,12 +198,12 @@ def check_learns(loss: Tensor, step: int, terms: list[str]) -> None:
         )
 
 
-def check_weights(state: LoopState, kept: str) -> None:
+def check_weights(student: Classifier, step: int, kept: str) -> None:
     """Raises a UserError where a step made weights that are not finite, before they replace a good checkpoint."""
-    bad = _not_finite(state.student)
+    bad = _not_finite(student)
     if bad:
         raise UserError(
-            f"the student's weights are not finite after step {state.step}: {', '.join(bad[:3])}. {kept} "
+            f"the student's weights are not finite after step {step}: {', '.join(bad[:3])}. {kept} "
             "Try a lower `training.learning_rate` or `training.clip_norm: 5`."
         )
 

@@ -50,6 +50,15 @@ def gather(signals: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _whole(value) for name, value in signals.items()}
 
 
+@torch.no_grad()
+def gather_all(share: Tensor) -> Tensor:
+    """The shares of a batch `[B / processes, ...]` that all processes hold, as `[B, ...]`; in a run of one, its own."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return share
+    # Not every backend moves truth values.
+    return _whole(share.byte()).bool() if share.dtype == torch.bool else _whole(share)
+
+
 def _whole(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_whole(one) for one in value)

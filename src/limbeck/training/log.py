@@ -1,7 +1,8 @@
 """What is written down while a run goes on: losses, validations, checkpoints, progress."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from limbeck.training.run_folder import RunFolder
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.state import LoopState
 
+WRITING_SHARE = 0.05
+"""Of a run's time, at most, that goes into checkpoints which nobody asked for, however large they are."""
 _LINES = 100  # of losses in a run's metrics, at least one every 50 steps
 
 
@@ -24,11 +27,14 @@ class TrainingLog:
         state: what a checkpoint holds.
         settings: how often to validate and to save.
         total: steps of the run.
-        epoch_images: size of the transfer set.
+        set_size: images of the transfer set, as it is now.
         average: the mean of a tensor over the processes of a distributed run.
         processes: how many these are.
         boundary: step at which the preparing phase ends; losses are not averaged across it.
+        round_steps: after which the images change; None where they do not.
         validate: scores of the present student on the validation images, or None without any.
+        progress: who watches.
+        clock: seconds from any beginning.
     """
 
     def __init__(
@@ -38,30 +44,35 @@ class TrainingLog:
         settings: TrainingSettings,
         *,
         total: int,
-        epoch_images: int,
+        set_size: int,
         average: Callable[[Tensor], Tensor],
         processes: int = 1,
         boundary: int = 0,
+        round_steps: int | None = None,
         validate: Callable[[], dict[str, float]] | None,
         progress: Progress,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.run_folder = run_folder
         self.state = state
         self.settings = settings
         self.total = total
-        self.epoch_images = epoch_images
+        self.set_size = set_size
         self.boundary = boundary
+        self.round_steps = round_steps
         self.validate = validate
         self.progress = progress
+        self.clock = clock
         self.interval = max(1, min(50, total // _LINES))
         count = settings.validations if validate else 0
         self.validation_steps = {round(total * k / count) for k in range(1, count + 1)} - {0}
         self.average = average
         self.processes = processes
         self.losses = LossLog(average)
-        self.remembered = 0
-        self.started = time.perf_counter() - state.seconds
-        self.lap = self.saved = time.perf_counter()
+        self.known = 0
+        self.begun = self.lap = self.saved = clock()
+        self.started = self.begun - state.seconds
+        self.writing = self.last_write = 0.0  # seconds that went into checkpoints here, and into the last of them
         progress.begin("training", total, state.step)
 
     def close(self) -> None:
@@ -69,12 +80,18 @@ class TrainingLog:
 
     def due(self, step: int) -> bool:
         """Whether anything is to be written after `step` steps."""
-        return step % self.interval == 0 or step in self.validation_steps or step in (self.boundary, self.total)
+        ends_round = self.round_steps is not None and step % self.round_steps == 0
+        return (
+            step % self.interval == 0
+            or step in self.validation_steps
+            or step in (self.boundary, self.total)
+            or ends_round
+        )
 
-    def add(self, step: int, loss: Tensor, terms: dict[str, Tensor], *, remembered: int) -> None:
-        """Notes a step; `remembered` of the teacher's answers to this process were known before."""
+    def add(self, step: int, loss: Tensor, terms: dict[str, Tensor], *, known: int) -> None:
+        """Notes a step; `known` of the teacher's outputs for this process's images were in the view cache."""
         self.losses.add(step, loss, terms)
-        self.remembered += remembered
+        self.known += known
 
     def write(self, rate: float, *, stopping: bool) -> None:
         """Logs the losses, validates and saves what is due at the state's step."""
@@ -82,16 +99,34 @@ class TrainingLog:
         validating = self.validate is not None and self.state.step in self.validation_steps
         if validating:
             self._validate()
-        overdue = time.perf_counter() - self.saved > self.settings.checkpoint_seconds
-        if validating or overdue or stopping or self.state.step == self.total:
+        if stopping or self.state.step == self.total or self._may_save(at_once=validating):
             self._save()
-        self.lap = time.perf_counter()
+        self.lap = self.clock()
+
+    @contextmanager
+    def between_rounds(self) -> Iterator[None]:
+        """Inside, images are made, whose seconds the maker counts; afterwards they are saved if it is time to."""
+        before = self.clock()
+        yield
+        passed = self.clock() - before
+        self.started += passed
+        if self._may_save():
+            self._save()
+        self.lap = self.clock()
+
+    def _may_save(self, *, at_once: bool = False) -> bool:
+        """Whether it is time, `at_once` whenever the last one was, and one more as long as the last can be afforded."""
+        now = self.clock()
+        if self.settings.checkpoint_seconds == 0:  # at every occasion, as was asked for
+            return True
+        affordable = self.writing + self.last_write <= WRITING_SHARE * (now - self.begun)
+        return affordable and (at_once or now - self.saved > self.settings.checkpoint_seconds)
 
     def _log_losses(self, rate: float) -> None:
-        self._count_remembered()
+        self._count_known()
         steps = len(self.losses)
         loss, terms = self.losses.flush(self._last_good())
-        now = time.perf_counter()
+        now = self.clock()
         self.state.seconds = now - self.started
         speed = steps * self.settings.batch_size / (now - self.lap)
         self.run_folder.append_metrics(
@@ -105,28 +140,31 @@ class TrainingLog:
         )
         self.progress.update(self.state.step, f"loss {loss:.3f} · {speed:,.0f} images/s")
 
-    def _count_remembered(self) -> None:
-        share = self.average(torch.tensor(float(self.remembered)))
+    def _count_known(self) -> None:
+        share = self.average(torch.tensor(float(self.known)))
         self.state.teacher_passes_saved += round(float(share) * self.processes)
-        self.remembered = 0
+        self.known = 0
 
     def _validate(self) -> None:
         assert self.validate is not None
         scores = self.validate()
         self.run_folder.append_metrics(kind="validation", **self._where(), **scores)
-        self.state.consider(scores["top1"])
+        self.state.keep_if_best(scores["top1"])
 
     def _save(self) -> None:
-        check_weights(self.state, self._last_good())
-        self.state.seconds = time.perf_counter() - self.started
+        check_weights(self.state.student, self.state.step, self._last_good())
+        before = self.clock()
+        self.state.seconds = before - self.started
         if self.run_folder.writes:
             self.state.checkpoint().save(self.run_folder.checkpoint)
         self.state.saved_step = self.state.step
-        self.saved = time.perf_counter()
+        self.saved = self.clock()
+        self.last_write = self.saved - before
+        self.writing += self.last_write
 
     def _where(self) -> dict[str, float]:
-        step = self.state.step
-        return {"step": step, "epoch": round(step * self.settings.batch_size / self.epoch_images, 4)}
+        shown = self.state.epochs * self.set_size + self.state.shown
+        return {"step": self.state.step, "epoch": round(shown / self.set_size, 4)}
 
     def _last_good(self) -> str:
         if self.state.saved_step is None:

@@ -1,7 +1,7 @@
 """The loop: one for training from labels and for distilling, on one process or many."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,207 +11,246 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import Tensor
 
+from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
-from limbeck.data.soft_targets import SoftTargets
+from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_source import TransferSource, transfer_source
 from limbeck.data.views import augmentation
 from limbeck.interruption import Interrupted, StopRequest, listening_for_stop
-from limbeck.models.classifier import Classifier
+from limbeck.models.classifier import Classifier, Outputs
 from limbeck.models.forward import FrozenTeacher
 from limbeck.models.shared_memory import keeping_shared
 from limbeck.objectives.sums import WeightedSum
 from limbeck.precision import resolve_channels_last, resolve_precision
 from limbeck.progress import Progress, Silent
-from limbeck.randomness import derive_seed
-from limbeck.training.batches import BatchStream
+from limbeck.training.batches import Batch
 from limbeck.training.checkpoint import Checkpoint
-from limbeck.training.checks import check_learns, check_parts, check_processes
+from limbeck.training.checks import check_learns, check_networks, check_parts, check_processes, check_source
 from limbeck.training.distributed import leave_at_exit
 from limbeck.training.launcher import check_accelerator, check_torch, make_accelerator
 from limbeck.training.log import TrainingLog
+from limbeck.training.observers import Observer
+from limbeck.training.random_state import own_generators, renew_dropout
+from limbeck.training.rounds import Rounds, RoundStream
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.schedule import Phases, make_optimizer
 from limbeck.training.settings import TrainingSettings
-from limbeck.training.setup import meet
-from limbeck.training.state import Chosen, LoopState
+from limbeck.training.setup import setup_for
+from limbeck.training.state import Best, LoopState
 from limbeck.training.step import DistillationStep
 from limbeck.training.threads import threads_for, work_of_step
 from limbeck.training.validation import validate
-from limbeck.training.view_cache.cache import ViewCache, open_view_cache
+
+AGREE_EVERY = 10
+"""Steps, at most, after which the processes of a run ask each other whether one of them was told to stop."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a run of the loop made; counters include what went before an interruption.
+    """What a run of the loop made; costs include what went before an interruption.
 
     Attributes:
         student: the student given, after the last step, or what a method such as simkd makes of it.
-        chosen: the same at its best validation; None without validation images.
-        steps: of the whole run.
-        teacher_passes: answers of the teacher to an image.
-        teacher_passes_saved: how many of these it gave before and were read from the view cache.
-        seconds: wall-clock time in the loop.
-        view_cache: what was kept of the teacher's answers, None where nothing was; see `ViewCache.summary`.
+        best: the same at its best validation; None without validation images.
+        cost: of the loop itself: images shown, teacher passes and those that the view cache saved, steps, seconds.
+        rounds_cost: of what the source made before each round, as it tells.
+        view_cache: what was kept of the teacher's outputs, None where nothing was; see `ViewCache.summary`.
     """
 
     student: Classifier
-    chosen: Chosen | None
-    steps: int
-    teacher_passes: int
-    teacher_passes_saved: int
-    seconds: float
+    best: Best | None
+    cost: Cost
+    rounds_cost: Cost
     view_cache: dict[str, Any] | None
+
+    @property
+    def steps(self) -> int:
+        return self.cost.steps
+
+    @property
+    def teacher_passes(self) -> int:
+        return self.cost.teacher_passes
+
+    @property
+    def teacher_passes_saved(self) -> int:
+        return self.cost.passes_saved
+
+    @property
+    def seconds(self) -> float:
+        return self.cost.seconds
 
 
 def fit(
     student: Classifier,
-    images: ImageSet,
+    source: TransferSource | TransferSet | ImageSet,
     objective: WeightedSum,
     *,
     settings: TrainingSettings,
     run_folder: RunFolder,
     seed: int,
     teacher: Classifier | None = None,
-    soft_labels: SoftTargets | Tensor | None = None,
     validation: ImageSet | None = None,
+    observers: Sequence[Observer] = (),
     accelerator: Accelerator | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Teaches `student` on `images`, in place; goes on where `run_folder` holds a checkpoint.
+    """Teaches `student` on what `source` gives, in place; goes on where `run_folder` holds a checkpoint.
 
     One seed gives one student, bit for bit on one CPU, however often the run was interrupted.
 
     Args:
         student: its weights are the starting point.
-        images: the transfer set.
+        source: of the images, with soft labels or without; a set is the same in every round.
         objective: what to minimise; its terms say what they need. Their projectors and memories are made here.
         settings: optimiser, schedule, budget, precision.
         run_folder: the run folder, open; metrics and checkpoints go there.
         seed: of order, views and dropout.
         teacher: left untouched; a private frozen copy answers.
-        soft_labels: [N, K] aligned with `images`, in place of a teacher; a bare tensor is probabilities.
         validation: held-out labelled images that choose among the states of the run.
+        observers: are shown every step and epoch; their state is in the checkpoints.
         accelerator: where to run, without precision, accumulation or compilation of its own; by default the first GPU,
             or the CPU.
         progress: who watches.
 
     Raises:
         UserError: parts that do not fit together and variables of the environment that contradict `settings`, before
-            the first step; a loss that is not finite.
+            the first step; a round of other images than the first; a loss that is not finite.
         Interrupted: Ctrl-C or SIGTERM; the state at that step is saved.
     """
     check_torch()  # first: what it finds would show as faults of the student
-    check_parts(student, images, objective, settings, teacher, soft_labels, validation)
+    source = transfer_source(source)
+    check_networks(student, teacher)
+    check_source(source, objective, settings)
     leave_at_exit()
     if accelerator is None:
         accelerator = make_accelerator(settings)
     check_accelerator(accelerator)
     check_processes(settings, accelerator.num_processes)
-    device, total = accelerator.device, settings.total_steps(len(images))
+    device, processes = accelerator.device, accelerator.num_processes
     dtype, channels_last = _computing(settings, accelerator)
     progress = progress or Silent()
+    _place(student, device, channels_last=channels_last)
+
+    saved = Checkpoint.load(run_folder.checkpoint) if run_folder.checkpoint.exists() else None
+    rounds = Rounds(source, seed, device, accelerator.process_index)
+    rounds.begin(saved, student)
+    images = rounds.transfer_set.images
+    check_parts(student, rounds.transfer_set, objective, settings, teacher, validation)
+    total = settings.total_steps(len(images))
+
+    objective.build(setup_for(student, teacher, objective, images, settings.batch_size), seed=seed)
+    frozen = None
+    if teacher is not None and objective.outputs_needed("teacher"):
+        frozen = FrozenTeacher(
+            teacher, device=device, dtype=dtype, channels_last=channels_last, compile=settings.compile
+        )
     views = augmentation(settings.views, per_image=settings.views_per_image)
-    batches = BatchStream(
-        images,
-        augmentation=views,
-        batch_size=settings.batch_size,
-        seed=seed,
-        device=device,
-        soft_labels=SoftTargets(soft_labels) if isinstance(soft_labels, Tensor) else soft_labels,
+    stream = RoundStream(
+        rounds,
+        views,
+        settings,
+        teacher=frozen,
         channels_last=channels_last,
-        process=accelerator.process_index,
-        processes=accelerator.num_processes,
+        processes=processes,
+        total=total,
+        say=progress.say,
     )
-    objective.build(meet(student, teacher, objective, images, batches[0], settings.batch_size), seed=seed)
-    phases = Phases.of(objective, settings, total)
-    frozen = _freeze(teacher, objective, device, dtype, channels_last=channels_last, compile=settings.compile)
-    cache = None
-    if frozen is not None and settings.cache:
-        cache = open_view_cache(frozen, images, views, settings.cache, say=progress.say)
-    processes = accelerator.num_processes
-    student = _place(student, device, channels_last=channels_last, compile=settings.compile)
+    if settings.compile:
+        student.network.compile()
     model_step = DistillationStep(student, objective, device=device, dtype=dtype, processes=processes).to(device)
     taught = objective.taught(student)
-    state = LoopState(student, taught, objective, make_optimizer(model_step.parameters(), settings))
-    judge = partial(validate, taught, validation, dtype, device) if validation is not None else None
+    optimizer = make_optimizer(model_step.parameters(), settings)
+    state = LoopState(student, taught, objective, optimizer, rounds, settings.batch_size, observers)
+    phases = Phases.of(objective, settings, total)
 
-    work = work_of_step(student, teacher if frozen is not None else None, images.shape, settings.batch_size)
-    with _own_dropout(seed, device), threads_for(work, device):
+    work = work_of_step(student, None if frozen is None else teacher, images.shape, settings.batch_size)
+    with closing(stream), own_generators(device, seed, "dropout"), threads_for(work, device):
         run_folder.note_computing(dtype, channels_last, torch.get_num_threads())
-        if run_folder.checkpoint.exists():
-            state.restore(Checkpoint.load(run_folder.checkpoint))
+        if saved is not None:
+            state.restore(saved)
             run_folder.rewind_metrics(state.step)
         log = TrainingLog(
             run_folder,
             state,
             settings,
             total=total,
-            epoch_images=len(images),
+            set_size=len(stream),
             average=partial(_average, accelerator),
             processes=processes,
             boundary=phases.preparing,
-            validate=judge,
+            round_steps=source.steps_per_round,
+            validate=partial(validate, taught, validation, dtype, device) if validation is not None else None,
             progress=progress,
         )
-        with closing(log), closing(cache) if cache is not None else nullcontext():
-            _teach(model_step, frozen, cache, batches, state, log, phases, accelerator)
-    return TrainingResult(
-        taught,
-        state.chosen,
-        total,
-        state.teacher_passes,
-        state.teacher_passes_saved,
-        state.seconds,
-        None if cache is None else cache.summary(),
-    )
+        with closing(log):
+            _teach(model_step, stream, state, log, phases, accelerator)
+    return TrainingResult(taught, state.best, state.cost, rounds.cost, stream.view_cache)
 
 
 def _teach(
     model_step: DistillationStep,
-    frozen: FrozenTeacher | None,
-    cache: ViewCache | None,
-    batches: BatchStream,
+    stream: RoundStream,
     state: LoopState,
     log: TrainingLog,
     phases: Phases,
     accelerator: Accelerator,
 ) -> None:
     """The loop itself, from the state's step to the log's last."""
-    settings, objective = phases.settings, model_step.objective
+    rounds, objective, several = state.rounds, state.objective, accelerator.num_processes > 1
     _allow_idle_parameters(accelerator, objective)
     model, optimizer = accelerator.prepare(model_step, state.optimizer)
     model.train()
+    renew_dropout(rounds.seed, rounds.process, state.step)
     with listening_for_stop() as stop:
         for step in range(state.step, log.total):
+            number, step_in_round = rounds.at(step)
+            if number != rounds.number:
+                with log.between_rounds():
+                    rounds.refresh(number, state.taught)
+                    stream.next_round()
+                log.set_size = len(stream)
             preparing = phases.is_preparing(step)
             if step == phases.preparing:
                 state.optimizer.state.clear()  # momenta of the preparing phase
-            batch = batches[step]
-            wanted = objective.outputs_needed("teacher", preparing=preparing)
-            asked, remembered = None, 0
-            if cache is not None and wanted:
-                asked, remembered = cache(batch.images, batches.entries(step), wanted)
-            elif frozen is not None and wanted:
-                asked = frozen(batch.images, want=wanted | {"logits"})
-            loss, terms = model(batch, asked, preparing=preparing, progress=phases.progress(step))
+
+            batch = stream.batch(step_in_round)  # images [B, C, H, W] uint8, labels and ids [B] int64
+            want = objective.outputs_needed("teacher", preparing=preparing)
+            outputs, known = stream.teacher_outputs(batch, step_in_round, want)  # logits [B, K] float32, ...
+            loss, terms = model(batch, outputs, preparing=preparing, elapsed=phases.elapsed(step))  # scalars
+            check_learns(loss, step, list(terms))
 
             rate = phases.learning_rate(step)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad()
-            check_learns(loss, step, list(terms))
             accelerator.backward(loss)
-            if settings.clip_norm is not None:
-                accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
+            if phases.settings.clip_norm is not None:
+                accelerator.clip_grad_norm_(model.parameters(), phases.settings.clip_norm)
             optimizer.step()
 
-            state.step = step + 1
-            state.teacher_passes += settings.batch_size if asked is not None else 0
-            log.add(step, loss, terms, remembered=remembered)
-            stopping = _agreed(stop, accelerator)
-            if log.due(state.step) or stopping:
-                log.write(rate, stopping=stopping)
-            if stopping:
-                raise Interrupted(f"stopped at step {state.step} of {log.total}")
+            # Nothing up to here waits for the device, nor does anything below but for what is due.
+            state.teacher_passes += state.batch_size if outputs is not None else 0
+            log.add(step, loss, terms, known=known)
+            epochs = state.count_step(len(stream))
+            _show(state, batch, model_step.student_outputs, epochs)
+            due = log.due(state.step)
+            if due or not several or state.step % AGREE_EVERY == 0:
+                stopping = _agreed(stop, accelerator)
+                renew_dropout(rounds.seed, rounds.process, state.step)
+                if due or stopping:
+                    log.write(rate, stopping=stopping)
+                if stopping:
+                    raise Interrupted(f"stopped at step {state.step} of {log.total}")
+
+
+@torch.no_grad()
+def _show(state: LoopState, batch: Batch, outputs: Outputs | None, epochs: range) -> None:
+    """Shows the observers a step, and the epochs that it ended."""
+    for observer in state.observers:
+        if outputs is not None:
+            observer.after_step(state.step, batch, outputs)
+        for epoch in epochs:
+            observer.after_epoch(epoch, state.taught)
 
 
 def _average(accelerator: Accelerator, values: Tensor) -> Tensor:
@@ -236,28 +275,10 @@ def _computing(settings: TrainingSettings, accelerator: Accelerator) -> tuple[to
     return dtype, channels_last
 
 
-def _place(student: Classifier, device: torch.device, *, channels_last: bool, compile: bool) -> Classifier:
-    """On the device, in the memory order and, if asked for, the compiled form that it is trained in."""
+def _place(student: Classifier, device: torch.device, *, channels_last: bool) -> None:
+    """On the device, in the memory order that it is trained in."""
     with keeping_shared(student):
         student.to(device).to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-    if compile:
-        student.network.compile()
-    return student
-
-
-def _freeze(
-    teacher: Classifier | None,
-    objective: WeightedSum,
-    device: torch.device,
-    dtype: torch.dtype,
-    *,
-    channels_last: bool,
-    compile: bool,
-) -> FrozenTeacher | None:
-    """The teacher's private copy, or None where no term reads its answers."""
-    if teacher is None or not objective.outputs_needed("teacher"):
-        return None
-    return FrozenTeacher(teacher, device=device, dtype=dtype, channels_last=channels_last, compile=compile)
 
 
 def _allow_idle_parameters(accelerator: Accelerator, objective: WeightedSum) -> None:
@@ -265,11 +286,3 @@ def _allow_idle_parameters(accelerator: Accelerator, objective: WeightedSum) -> 
     if accelerator.num_processes > 1 and objective.outputs_needed("student") != {"logits"}:
         handler = DistributedDataParallelKwargs(find_unused_parameters=True)
         accelerator.ddp_handler = handler  # pyright: ignore[reportAttributeAccessIssue] (typed as None)
-
-
-@contextmanager
-def _own_dropout(seed: int, device: torch.device) -> Iterator[None]:
-    """Dropout draws from the global generator: a seeded one inside, the caller's own again outside."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(derive_seed(seed, "dropout"))
-        yield

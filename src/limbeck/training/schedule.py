@@ -70,7 +70,7 @@ class Phases:
     def is_preparing(self, step: int) -> bool:
         return step < self.preparing
 
-    def progress(self, step: int) -> float:
+    def elapsed(self, step: int) -> float:
         """Share of the second phase that is done before `step`, in [0, 1)."""
         return max(0, step - self.preparing) / (self.total - self.preparing)
 

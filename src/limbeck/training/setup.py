@@ -10,32 +10,25 @@ from limbeck.models.classifier import Classifier, Outputs
 from limbeck.models.shared_memory import private_copy
 from limbeck.objectives.setup import Setup
 from limbeck.objectives.sums import WeightedSum
-from limbeck.training.batches import Batch
 
 
-def meet(
-    student: Classifier,
-    teacher: Classifier | None,
-    objective: WeightedSum,
-    images: ImageSet,
-    batch: Batch,
-    batch_size: int,
+def setup_for(
+    student: Classifier, teacher: Classifier | None, objective: WeightedSum, images: ImageSet, batch_size: int
 ) -> Setup:
     """What `objective` is built from; student and teacher are left as they were.
 
     Args:
-        batch: any of the run, for its size of images.
         batch_size: images a step over all processes.
 
     Raises:
         UserError: a part of the outputs is wanted that cannot be read.
     """
-    image = batch.images[:1].cpu()
-    answered = _answer(student, image, objective.outputs_needed("student"))
+    image = images.gather(torch.zeros(1, dtype=torch.int64))  # [1, C, H, W] uint8; only shapes count
+    outputs = _outputs(student, image, objective.outputs_needed("student"))
     reads_head = any(term.reads_teacher_head for term in objective.objectives().values())
     return Setup(
-        student=answered,
-        teacher=answered if teacher is None else _answer(teacher, image, objective.outputs_needed("teacher")),
+        student=outputs,
+        teacher=outputs if teacher is None else _outputs(teacher, image, objective.outputs_needed("teacher")),
         ids=images.ids,
         labels=images.labels,
         batch_size=batch_size,
@@ -44,7 +37,7 @@ def meet(
 
 
 @torch.no_grad()
-def _answer(classifier: Classifier, image: Tensor, want: Collection[str]) -> Outputs:
+def _outputs(classifier: Classifier, image: Tensor, want: Collection[str]) -> Outputs:
     if not set(want) - {"logits"}:
         return Outputs(torch.zeros(1, classifier.num_classes))
     return private_copy(classifier, classifier.name).cpu().eval()(image, want={*want, "logits"})

@@ -1,20 +1,26 @@
 """What a run is made of between two steps, and how it becomes a checkpoint and back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from limbeck.cost import Cost
+from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.shared_memory import load_tensors
 from limbeck.objectives.sums import WeightedSum
 from limbeck.training.checkpoint import Checkpoint
+from limbeck.training.observers import Observer
+from limbeck.training.random_state import random_state, set_random_state
+from limbeck.training.rounds import Rounds
 
 _COUNTERS = ("seconds", "teacher_passes", "teacher_passes_saved")
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Best:
     """The network that is judged, at its best validation so far: `step`, `top1` there, and its `weights` on the CPU."""
 
     step: int
@@ -24,64 +30,100 @@ class Chosen:
 
 @dataclass
 class LoopState:
-    """Student, objective, optimiser and counters after `step` steps.
+    """Student, objective, optimiser, source, observers and counters after `step` steps.
 
-    `taught` is the network that is judged, which shares the student's weights or is the student itself.
+    Attributes:
+        taught: the network that is judged, which shares the student's weights or is the student itself.
+        batch_size: images a step.
+        epochs: how often as many images were shown as the set held.
+        shown: images shown since.
+        seconds: in the loop, without what the rounds took.
     """
 
     student: Classifier
     taught: Classifier
     objective: WeightedSum
     optimizer: torch.optim.Optimizer
+    rounds: Rounds
+    batch_size: int
+    observers: Sequence[Observer] = ()
     step: int = 0
+    epochs: int = 0
+    shown: int = 0
     seconds: float = 0.0
     teacher_passes: int = 0
     teacher_passes_saved: int = 0
-    chosen: Chosen | None = None
+    best: Best | None = None
     saved_step: int | None = None
 
-    def consider(self, top1: float) -> None:
+    @property
+    def cost(self) -> Cost:
+        """Of the loop itself, without that of the rounds."""
+        return Cost(
+            images_read=self.step * self.batch_size,
+            teacher_passes=self.teacher_passes,
+            passes_saved=self.teacher_passes_saved,
+            steps=self.step,
+            seconds=self.seconds,
+        )
+
+    def count_step(self, set_size: int) -> range:
+        """Counts a step on a set of so many images, and gives the numbers of the epochs that it ends, from 1 on."""
+        self.step += 1
+        before = self.epochs
+        ended, self.shown = divmod(self.shown + self.batch_size, set_size)
+        self.epochs += ended
+        return range(before + 1, self.epochs + 1)
+
+    def keep_if_best(self, top1: float) -> None:
         """Keeps the present state of what is judged if it is better than all before; of equals the earliest stays."""
-        if self.chosen is None or top1 > self.chosen.top1:
+        if self.best is None or top1 > self.best.top1:
             weights = {name: value.detach().cpu().clone() for name, value in self.taught.state_dict().items()}
-            self.chosen = Chosen(self.step, top1, weights)
+            self.best = Best(self.step, top1, weights)
 
     def checkpoint(self) -> Checkpoint:
         saved = Checkpoint(self.step)
         for prefix, module in self._modules().items():
             saved.put(prefix, module.state_dict())
         saved.put_optimizer("optimizer", self.optimizer)
-        saved.put("random", _random_state())
-        saved.notes |= {name: getattr(self, name) for name in _COUNTERS}
-        if self.chosen is not None:
-            saved.put("chosen", self.chosen.weights)
-            saved.notes["chosen"] = {"step": self.chosen.step, "top1": self.chosen.top1}
+        saved.put("random", random_state())
+        saved.notes |= {name: getattr(self, name) for name in (*_COUNTERS, "epochs", "shown")}
+        self.rounds.save(saved)
+        saved.notes["observers"] = len(self.observers)
+        for number, observer in enumerate(self.observers):
+            saved.put(f"observers.{number}", observer.state_dict())
+        if self.best is not None:
+            saved.put("chosen", self.best.weights)  # the key of all versions
+            saved.notes["chosen"] = {"step": self.best.step, "top1": self.best.top1}
         return saved
 
     def restore(self, saved: Checkpoint) -> None:
+        """Everything but the rounds, which are restored before, as the rest is built for their images.
+
+        Raises:
+            UserError: the run was begun with other observers.
+        """
         for prefix, module in self._modules().items():
             load_tensors(module, saved.take(prefix))
         saved.restore_optimizer("optimizer", self.optimizer)
-        _set_random_state(saved.take("random"))
+        set_random_state(saved.take("random"))
         self.step = self.saved_step = saved.step
         for name in _COUNTERS:
             setattr(self, name, saved.notes.get(name, 0))
+        # Checkpoints from before there were epochs: all that was shown counts towards them.
+        self.epochs = saved.notes.get("epochs", 0)
+        self.shown = saved.notes.get("shown", saved.step * self.batch_size)
         if "chosen" in saved.notes:
-            self.chosen = Chosen(**saved.notes["chosen"], weights=saved.take("chosen"))
+            self.best = Best(**saved.notes["chosen"], weights=saved.take("chosen"))
+        begun = saved.notes.get("observers", 0)
+        if begun != len(self.observers):
+            raise UserError(
+                f"`observers` must be those that the run was begun with, {begun} of them, got {len(self.observers)}; "
+                "what others would have seen up to "
+                f"step {saved.step} is lost. Give the same ones, or begin the run in another folder."
+            )
+        for number, observer in enumerate(self.observers):
+            observer.load_state_dict(saved.take(f"observers.{number}"))
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"student": self.student, "objective": self.objective}
-
-
-def _random_state() -> dict[str, Tensor]:
-    """Dropout and its like draw from the global generators, which a run forks for itself."""
-    state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def _set_random_state(state: dict[str, Tensor]) -> None:
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])

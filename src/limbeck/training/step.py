@@ -1,4 +1,4 @@
-"""What one step computes: the student's answer to a batch, compared with labels and teacher."""
+"""What one step computes: the student's outputs for a batch, compared with labels and the teacher's."""
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ class DistillationStep(nn.Module):
         objective: computes in float32.
         device: where both are.
         processes: that share every batch.
+
+    Attributes:
+        student_outputs: of the last step, float32 without a graph; None where it did not ask the student.
     """
 
     def __init__(
@@ -35,27 +38,30 @@ class DistillationStep(nn.Module):
         self.device = device
         self.dtype = dtype
         self.gather = gather if processes > 1 else None
+        self.student_outputs: Outputs | None = None
 
     def forward(
-        self, batch: Batch, asked: Outputs | None, *, preparing: bool = False, progress: float = 1.0
+        self, batch: Batch, teacher_outputs: Outputs | None, *, preparing: bool = False, elapsed: float = 1.0
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss and its terms.
 
         Args:
-            batch: images and what is known of them.
-            asked: the teacher's outputs, None where it was not asked.
+            batch: images [B, C, H, W] uint8 and what is known of them.
+            teacher_outputs: for the same images, None where the teacher was not asked.
             preparing: the phase of the step; where it needs nothing of the student, the student is not asked.
-            progress: share of the run that is done.
+            elapsed: share of the run that is done.
         """
-        signals: dict[str, object] = {"labels": batch.labels, "ids": batch.ids, "progress": progress}
+        signals: dict[str, object] = {"labels": batch.labels, "ids": batch.ids, "progress": elapsed}
+        self.student_outputs = None
         want = self.objective.outputs_needed("student", preparing=preparing)
         if want:
             with autocast(self.device, self.dtype):
-                answered: Outputs = self.student(batch.images, want=want | {"logits"})
-            answered = answered.map(Tensor.float)
-            signals |= {f"student_{name}": value for name, value in answered._asdict().items()}
-        if asked is not None:
-            signals |= {f"teacher_{name}": value for name, value in asked._asdict().items()}
+                outputs: Outputs = self.student(batch.images, want=want | {"logits"})
+            outputs = outputs.map(Tensor.float)  # logits [B, K], embedding [B, D], stages [B, C, H, W] each
+            self.student_outputs = outputs.map(Tensor.detach)
+            signals |= {f"student_{name}": value for name, value in outputs._asdict().items()}
+        if teacher_outputs is not None:
+            signals |= {f"teacher_{name}": value for name, value in teacher_outputs._asdict().items()}
         elif batch.teacher_logits is not None:
             signals["teacher_logits"] = batch.teacher_logits
         return self.objective(signals, preparing=preparing, gather=self.gather)

@@ -506,7 +506,7 @@ def test_other_students_objectives_seeds_and_subsets_use_what_is_known(teach: Ru
             {"student": network(3, width=8)},
             {"objective": weighted_sum("dkd")},
             {"seed": 7},
-            {"images": images.subset([4, 9, 2, 30, 31, 32, 11, 12, 13])},
+            {"source": images.subset([4, 9, 2, 30, 31, 32, 11, 12, 13])},
         ]
     ):
         assert teach(f"other-{number}", settings=few, **changes).teacher_passes_saved == 96
@@ -586,4 +586,4 @@ def test_entries_are_listed_and_removed(teach: Run) -> None:
 
 def test_stripes_of_another_seed_share_nothing(teach: Run) -> None:
     teach("one")
-    assert teach("two", images=stripes(40, seed=3)).teacher_passes_saved < 10
+    assert teach("two", source=stripes(40, seed=3)).teacher_passes_saved < 10

@@ -1,17 +1,17 @@
 """How often a network that learns the images gets one wrong again that it had right."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.caching import cache_key
+from limbeck.models.classifier import Classifier, Outputs
 from limbeck.models.zoo import create
-from limbeck.objectives.objective import Objective
-from limbeck.objectives.setup import Setup
-from limbeck.objectives.sums import WeightedSum
-from limbeck.training.distributed import is_main_process
+from limbeck.objectives.sums import weighted_sum
+from limbeck.training.batches import Batch
+from limbeck.training.distributed import gather_all, is_main_process
 from limbeck.training.loop import fit
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.settings import TrainingSettings
@@ -20,42 +20,55 @@ if TYPE_CHECKING:
     from limbeck.data import ImageSet
     from limbeck.transfer.scoring.features import ScoringContext
 
+_VERSION = 2
+"""Of what the checkpoints keep; in the first one the counts were a part of the loss."""
 
-class ForgettingNotes(Objective):
-    """Cross-entropy that notes for every image whether the student has it right each time it is shown.
 
-    Buffers, which the loop's checkpoints keep: `right` (the last time), `ever` (any time), `forgotten` (how often a
-    right one was followed by a wrong one), each `[N]` in the order of the sorted ids.
+class ForgettingCounts:
+    """Observes for every image whether the student has it right each time it is shown.
+
+    Args:
+        ids: int64 `[N]` of the images.
+
+    Attributes:
+        right: bool `[N]` in the order of the sorted ids, the last time.
+        ever: bool `[N]`, any time.
+        forgotten: int64 `[N]`, how often a right one was followed by a wrong one.
     """
 
-    ids: Tensor
-    right: Tensor
-    ever: Tensor
-    forgotten: Tensor
-
     def __init__(self, ids: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("ids", ids.sort().values)
-        self.register_buffer("right", torch.zeros(len(ids), dtype=torch.bool))
-        self.register_buffer("ever", torch.zeros(len(ids), dtype=torch.bool))
-        self.register_buffer("forgotten", torch.zeros(len(ids), dtype=torch.int64))
+        self.ids = ids.sort().values
+        self.right = torch.zeros(len(ids), dtype=torch.bool)
+        self.ever = torch.zeros(len(ids), dtype=torch.bool)
+        self.forgotten = torch.zeros(len(ids), dtype=torch.int64)
 
-    def build(self, setup: Setup) -> None:
-        """Nothing to make."""
-
-    def forward(self, student_logits: Tensor, labels: Tensor, ids: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
-            self._note(torch.searchsorted(self.ids, ids), student_logits.detach().argmax(1) == labels)
-        return F.cross_entropy(student_logits, labels)
-
-    def _note(self, rows: Tensor, right: Tensor) -> None:
+    def after_step(self, step: int, batch: Batch, outputs: Outputs) -> None:
+        assert batch.labels is not None
+        right, ids = gather_all(outputs.logits.argmax(1) == batch.labels), gather_all(batch.ids)  # [B] bool, int64
+        self._move(ids.device)
+        rows = torch.searchsorted(self.ids, ids)
         self.forgotten[rows] += (self.right[rows] & ~right).long()
         self.right[rows] = right
         self.ever[rows] |= right
 
+    def after_epoch(self, epoch: int, student: Classifier) -> None:
+        """Nothing."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"right": self.right, "ever": self.ever, "forgotten": self.forgotten}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self.right, self.ever, self.forgotten = state["right"], state["ever"], state["forgotten"]
+
     def scores(self, epochs: int) -> Tensor:
         """float64 `[N]` in the order of the sorted ids; what was never right counts as forgotten every epoch."""
         return torch.where(self.ever, self.forgotten, epochs).double().cpu()
+
+    def _move(self, device: torch.device) -> None:
+        """To where the batches are, once."""
+        if self.ids.device != device:
+            self.ids, self.right = self.ids.to(device), self.right.to(device)
+            self.ever, self.forgotten = self.ever.to(device), self.forgotten.to(device)
 
 
 def forgetting(images: "ImageSet", context: "ScoringContext", *, model: str, epochs: int) -> Tensor:
@@ -78,9 +91,9 @@ def forgetting(images: "ImageSet", context: "ScoringContext", *, model: str, epo
     ids = images.ids
     images = images.subset(ids.sort().values)  # the same scores in whatever order the set stores them
     channels, height, width = images.shape
-    recipe = {"model": model, "epochs": epochs, "seed": context.seed, "images": images.fingerprint}
+    recipe = {"model": model, "epochs": epochs, "seed": context.seed, "images": images.fingerprint, "version": _VERSION}
     folder = context.folder / f"forgetting-{cache_key(*sorted(recipe.items()))}"
-    notes = ForgettingNotes(images.ids)
+    counts = ForgettingCounts(images.ids)
     with RunFolder.open(folder, recipe, resume=True, writes=is_main_process()) as run_folder:
         student = create(
             model, num_classes=images.num_classes, seed=context.seed, channels=channels, input_size=(height, width)
@@ -88,11 +101,12 @@ def forgetting(images: "ImageSet", context: "ScoringContext", *, model: str, epo
         fit(
             student,
             images,
-            WeightedSum({"forgetting": notes}, {"forgetting": 1.0}),
+            weighted_sum("cross_entropy"),
             settings=TrainingSettings(epochs=epochs, validations=0),
             run_folder=run_folder,
             seed=context.seed,
+            observers=[counts],
             progress=context.progress,
         )
         run_folder.set_state("finished")
-    return notes.scores(epochs)[images.positions(ids)]
+    return counts.scores(epochs)[images.positions(ids)]

@@ -1,0 +1,182 @@
+"""The rounds of a transfer source: which images a run is at, their batches, and the teacher's outputs for them."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import torch
+from accelerate.utils import broadcast_object_list
+
+from limbeck.cost import Cost
+from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_source import TransferSource
+from limbeck.data.views import Augmentation
+from limbeck.models.classifier import Classifier, Outputs
+from limbeck.models.forward import FrozenTeacher
+from limbeck.models.shared_memory import private_copy
+from limbeck.randomness import derive_seed
+from limbeck.training.batches import Batch, BatchStream
+from limbeck.training.checkpoint import Checkpoint
+from limbeck.training.checks import check_round
+from limbeck.training.random_state import own_generators
+from limbeck.training.settings import TrainingSettings
+from limbeck.training.view_cache.cache import ViewCache, open_view_cache
+
+
+class Rounds:
+    """Where a run is in its source.
+
+    Step s is step s mod `steps_per_round` of round s // `steps_per_round`. The images of a round are a function of its
+    number and of the source's state, order and views of (seed, round, step): a checkpoint needs no more.
+
+    Args:
+        source: of the images.
+        seed: of the run.
+        device: of the run.
+        process: of several processes, the first makes the images of a round, and gives the others the state that they
+            are made from, as a resumed run gets it.
+
+    Attributes:
+        number: of the round that the source is in; -1 before the first.
+        transfer_set: its images.
+        cost: of all refreshing so far, that before an interruption too.
+    """
+
+    transfer_set: TransferSet
+
+    def __init__(self, source: TransferSource, seed: int, device: torch.device, process: int = 0) -> None:
+        self.source = source
+        self.seed = seed
+        self.device = device
+        self.process = process
+        self.number = -1
+        self.cost = Cost()
+
+    def at(self, step: int) -> tuple[int, int]:
+        """The round that a step belongs to, and which step of it that is."""
+        length = self.source.steps_per_round
+        return (0, step) if length is None else divmod(step, length)
+
+    def begin(self, saved: Checkpoint | None, student: Classifier) -> None:
+        """Takes up the round of a checkpoint, without making its images again, or makes those of the first one."""
+        if saved is None:
+            self.refresh(0, student)
+            return
+        self.source.load_state_dict(saved.take("source"))
+        notes = saved.notes.get("rounds", {"number": 0, "cost": {}})  # of a run from before there were rounds
+        self.number, self.cost = notes["number"], Cost.from_dict(notes["cost"])
+        self.transfer_set = self.source.images(self.number)
+
+    def refresh(self, number: int, student: Classifier) -> None:
+        """Has the source make the images of a round, and goes over to them.
+
+        Raises:
+            UserError: they are of another kind than those before.
+        """
+        made: list[Any] = [None, None]
+        if self.process == 0:
+            # A source that looks through the student may leave gradients, statistics or another mode in it.
+            own = student if self.source.steps_per_round is None else private_copy(student, "student").eval()
+            with own_generators(self.device, self.seed, "refresh", number):
+                cost = self.source.refresh(number, own)
+            made = [cost, self.source.state_dict()]
+        cost, state = broadcast_object_list(made)
+        if self.process:
+            self.source.load_state_dict(state)
+        found = self.source.images(number)
+        if self.number >= 0:
+            check_round(found, self.transfer_set, number)
+        self.number, self.transfer_set, self.cost = number, found, self.cost + cost
+
+    def save(self, saved: Checkpoint) -> None:
+        saved.put("source", self.source.state_dict())
+        saved.notes["rounds"] = {"number": self.number, "cost": self.cost.to_dict()}
+
+
+class RoundStream:
+    """What the student is shown in the present round, and what it is to learn from that.
+
+    Args:
+        rounds: whose present round it is.
+        views: of the images.
+        settings: batch size and cache.
+        teacher: where some term reads it.
+        channels_last: memory order of the batches.
+        processes: that share each batch.
+        total: steps of the run.
+        say: told about the view cache.
+
+    Attributes:
+        view_cache: what was kept of the teacher's outputs, once the stream is closed.
+    """
+
+    def __init__(
+        self,
+        rounds: Rounds,
+        views: Augmentation,
+        settings: TrainingSettings,
+        *,
+        teacher: FrozenTeacher | None,
+        channels_last: bool,
+        processes: int,
+        total: int,
+        say: Callable[[str], None],
+    ) -> None:
+        self.rounds = rounds
+        self.views = views
+        self.settings = settings
+        self.teacher = teacher
+        self.channels_last = channels_last
+        self.processes = processes
+        self.total = total
+        self.say = say
+        self.view_cache: dict[str, Any] | None = None
+        self._batches, self._cache = self._open()
+
+    def __len__(self) -> int:
+        """Images in the set of the round."""
+        return len(self.rounds.transfer_set)
+
+    def next_round(self) -> None:
+        """Goes over to the images that `rounds` has now."""
+        self.close()
+        self._batches, self._cache = self._open()
+
+    def batch(self, step: int) -> Batch:
+        """What is shown in a step of the round."""
+        return self._batches[step]
+
+    def teacher_outputs(self, batch: Batch, step: int, want: Collection[str]) -> tuple[Outputs | None, int]:
+        """What the teacher says to the batch of a step, and for how many of its images that was known before."""
+        if self.teacher is None or not want:
+            return None, 0
+        if self._cache is None:
+            return self.teacher(batch.images, want={*want, "logits"}), 0
+        return self._cache(batch.images, self._batches.entries(step), want)
+
+    def close(self) -> None:
+        self._batches.close()
+        if self._cache is not None:
+            self._cache.close()
+            self.view_cache = self._cache.summary()
+
+    def _open(self) -> tuple[BatchStream, ViewCache | None]:
+        transfer_set, length, number = self.rounds.transfer_set, self.rounds.source.steps_per_round, self.rounds.number
+        batches = BatchStream(
+            transfer_set.images,
+            augmentation=self.views,
+            batch_size=self.settings.batch_size,
+            seed=self.rounds.seed if number == 0 else derive_seed(self.rounds.seed, "round", number),
+            device=self.rounds.device,
+            soft_labels=transfer_set.soft_targets,
+            channels_last=self.channels_last,
+            process=self.rounds.process,
+            processes=self.processes,
+            steps=self.total if length is None else min(length, self.total - number * length),
+        )
+        return batches, self._open_cache(transfer_set.images)
+
+    def _open_cache(self, images: ImageSet) -> ViewCache | None:
+        if self.teacher is None or not self.settings.cache:
+            return None
+        return open_view_cache(self.teacher, images, self.views, self.settings.cache, say=self.say)

@@ -1,0 +1,100 @@
+"""Observers are shown every step and epoch, change nothing, and go on where an interrupted run stopped."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.training.conftest import Run
+from tests.training.sources import Growing, Noting
+from tests.training.stopping import stop_at
+from tests.training.tiny import network, same, settings, stripes, weights
+
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.objectives import weighted_sum
+from limbeck.training import Interrupted, WeightTrajectory
+from limbeck.training.checkpoint import Checkpoint
+
+
+def test_every_step_and_epoch_is_shown(teach: Run) -> None:
+    seen = Noting()
+    teach(observers=[seen], settings=settings(steps=12))
+    assert seen.steps == list(range(1, 13))
+    assert seen.epochs == [1, 2], "12 steps of 8 images are 2.4 times 40"
+
+
+def test_a_step_may_end_several_epochs(teach: Run) -> None:
+    seen = Noting()
+    teach(source=stripes(3), observers=[seen], settings=settings(steps=2))
+    assert seen.epochs == [1, 2, 3, 4, 5]
+
+
+def test_epochs_of_a_set_that_grows(teach: Run) -> None:
+    """6 images for 4 steps of 8, then 9: an epoch ends when as many were shown as the set holds by then."""
+    seen = Noting()
+    teach(source=Growing(), observers=[seen], settings=settings(steps=8, validations=0))
+    assert seen.epochs == list(range(1, 9)), "32 = 5 x 6 + 2, and 2 + 32 = 3 x 9 + 7"
+
+
+def test_observers_change_nothing(teach: Run) -> None:
+    alone, watched = teach("alone"), teach("watched", observers=[Noting(), WeightTrajectory(network())])
+    assert same(weights(alone.student), weights(watched.student))
+
+
+def test_steps_that_leave_the_student_alone_are_not_shown(teach: Run) -> None:
+    seen = Noting()
+    objective = weighted_sum({"cross_entropy": 1, "ft": {"preparing": 0.5}})
+    teach(objective=objective, observers=[seen], settings=settings(steps=4, validations=0))
+    assert seen.steps == [3, 4]
+
+
+def test_observers_are_shown_what_the_objective_reads(teach: Run, images: ImageSet) -> None:
+    class Shapes(Noting):
+        def after_step(self, step, batch, outputs) -> None:
+            assert outputs.logits.shape == (8, 2)
+            assert [len(stage) for stage in outputs.stages] == [8, 8, 8]
+            assert torch.isin(batch.ids, images.ids).all()
+            super().after_step(step, batch, outputs)
+
+    teach(objective=weighted_sum({"ce": 1, "at": 1}), observers=[Shapes()], settings=settings(steps=2, validations=0))
+
+
+@pytest.mark.parametrize("step", [2, 4, 7])
+def test_interrupted_observers_go_on(step: int, teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rare = settings(checkpoint_seconds=1000, validations=0)
+    whole, first = Noting(), WeightTrajectory(network())
+    teach("whole", observers=[whole, first], settings=rare)
+    stop_at(step, monkeypatch)
+    with pytest.raises(Interrupted):
+        teach(observers=[Noting(), WeightTrajectory(network())], settings=rare)
+    monkeypatch.undo()
+    again, second = Noting(), WeightTrajectory(network())
+    teach(resume=True, observers=[again, second], settings=rare)
+    assert torch.equal(again.mean, whole.mean)
+    assert (again.steps, again.epochs) == (whole.steps, whole.epochs)
+    assert len(first.weights) == len(second.weights) == 3
+    assert all(same(one, other) for one, other in zip(first.weights, second.weights, strict=True))
+    tensors = [Checkpoint.load(tmp_path / one / "checkpoint.safetensors").tensors for one in ("whole", "run")]
+    assert same(*tensors)
+
+
+def test_a_trajectory_begins_with_the_first_weights_and_ends_with_the_last(teach: Run) -> None:
+    start = {name: one.detach() for name, one in network().named_parameters()}
+    trajectory = WeightTrajectory(network())
+    result = teach(observers=[trajectory], settings=settings(steps=10, validations=0))
+    assert len(trajectory.weights) == 3
+    assert same(trajectory.weights[0], start)
+    assert same(trajectory.weights[2], {name: one.detach() for name, one in result.student.named_parameters()})
+    assert not same(trajectory.weights[1], trajectory.weights[2])
+
+
+def test_a_run_is_resumed_with_the_observers_it_was_begun_with(teach: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_at(2, monkeypatch)
+    with pytest.raises(Interrupted):
+        teach(observers=[Noting()])
+    monkeypatch.undo()
+    with pytest.raises(
+        UserError,
+        match=r"`observers` must be those that the run was begun with, 1 of them, got 2; .* up to step 3 is lost",
+    ):
+        teach(resume=True, observers=[Noting(), Noting()])
