@@ -77,7 +77,7 @@ def test_nothing_else_names_it() -> None:
 def test_it_is_taught_on_in_rounds_without_images_of_ones_own(tmp_path: Path, teacher: str) -> None:
     result = go(without_images(teacher), tmp_path / "run")
     assert result.evaluation is not None
-    assert result.evaluation.n == 537
+    assert result.evaluation.n == 107
     cost = RunCost.from_dict(result.cost)
     assert result.cost["images"] == 4
     assert (cost.making.steps, cost.making.images_read) == (3, 4)  # of `make`, and an image each round
@@ -131,7 +131,7 @@ def test_killed_at_any_step_it_is_gone_on_with_to_the_bit(
     assert same(result, whole)
     assert (tmp_path / "run" / "making" / "made.txt").read_text() == "made\n"
     last = max((at["step"] for at in RunFolder(tmp_path / "run").metrics() if at["step"] <= step), default=0)
-    assert rounds[-1:] == [3] or last > 9
+    assert rounds[-1:] == [3] or last >= 9
     assert result.cost["images"] == 4
     assert RunCost.from_dict(result.cost).making.images_read == 4
 

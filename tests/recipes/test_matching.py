@@ -211,7 +211,7 @@ def test_soft_labels_move_with_the_names_of_their_classes(tmp_path: Path) -> Non
         assert_right(result)
         assert result.student.classes == CLASSES
     three = named("rows", "columns", "dots")
-    with pytest.raises(UserError, match="the soft labels of the images .* are of 2 classes, and the student knows 3"):
+    with pytest.raises(UserError, match=r"the soft labels of the images .* are of 2 classes, and the student knows 3"):
         teach(None, three, lb.TransferSet(images, soft), tmp_path / "three", objective="kd")
 
 

@@ -76,11 +76,13 @@ class SolidMaker:
 
     def evidence(self, settings: SolidSettings, context: MakerContext, source: SolidSource) -> Evidence:
         count = len(source.colours)
+        if not count:
+            return Evidence(headline=f"no colours yet of at most {source.most}")
         pictures = [Pictures(title="colours", images=source.images(0).images.tensor(), ids=torch.arange(count))]
         return Evidence(
             headline=f"{count} colours of at most {source.most}",
             rows=lambda: iter([{"id": np.arange(count), "chosen": np.ones(count, bool), "group": np.arange(count)}]),
-            pictures=pictures if count else [],
+            pictures=pictures,
             group="round",
             facts={"rounds": str(count)},
         )
