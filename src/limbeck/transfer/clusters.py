@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 from torch import Tensor
 
+from limbeck.evaluation.tsne import tsne
 from limbeck.randomness import derive_seed
 
 _MANY = 10_000
 """Rows from which k-means learns from batches of them."""
-_MAP_FROM, _MAP_DIMENSIONS, _PERPLEXITY = 50, 50, 30
+_MAP_FROM, _PERPLEXITY = 50, 30
 
 
 def cluster(features: Tensor, ids: Tensor, options: Mapping[str, Any], seed: int) -> Tensor:
@@ -93,28 +93,18 @@ def map_of(
     if len(rows) < _MAP_FROM or not np.ptp(rows, axis=0).any():
         return features.float()
     state = derive_seed(seed, "select", "map") % 2**32
-    if rows.shape[1] > _MAP_DIMENSIONS and len(rows) > _MAP_DIMENSIONS:
-        rows = PCA(_MAP_DIMENSIONS, svd_solver="randomized", random_state=state).fit_transform(rows)
     perplexity = min(_PERPLEXITY, (len(rows) - 1) // 3)
+    found = tsne(
+        rows,
+        components=components,
+        perplexity=perplexity,
+        seed=state,
+        implementation=implementation,
+        solver="randomized",
+    )
     places = torch.empty(len(rows), components)
-    embed = _EMBED[implementation]
-    places[by_id] = torch.from_numpy(np.asarray(embed(rows, components, perplexity, state), dtype=np.float32))
+    places[by_id] = torch.from_numpy(found.astype(np.float32))
     return places
-
-
-def _by_opentsne(rows: np.ndarray, components: int, perplexity: int, state: int) -> np.ndarray:
-    from openTSNE import TSNE
-
-    return TSNE(components, perplexity=perplexity, random_state=state, n_jobs=1).fit(rows)
-
-
-def _by_scikit_learn(rows: np.ndarray, components: int, perplexity: int, state: int) -> np.ndarray:
-    from sklearn.manifold import TSNE
-
-    return TSNE(components, perplexity=perplexity, random_state=state).fit_transform(rows)
-
-
-_EMBED = {"scikit-learn": _by_scikit_learn, "openTSNE": _by_opentsne}
 
 
 Group = Callable[[Tensor, Tensor, Mapping[str, Any], int], Tensor]
