@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from limbeck.evaluation.prediction import device_of, evaluating
+from limbeck.models.forward import device_of, evaluating
 from limbeck.models.shared_memory import own_memory
 
 if TYPE_CHECKING:

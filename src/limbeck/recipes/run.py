@@ -15,7 +15,7 @@ from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.energy import EnergyMeter
-from limbeck.evaluation.evaluation import Evaluation, evaluate, judge
+from limbeck.evaluation.evaluation import Evaluation, evaluate, evaluate_logits
 from limbeck.evaluation.model_size import footprint
 from limbeck.evaluation.prediction import predict
 from limbeck.evaluation.similarity import INSIDE_FILE, save_inside
@@ -343,7 +343,8 @@ def _judge(
         return judged
     assert inputs.test.labels is not None
     logits = inputs.teacher_test_logits
-    judged["last"] = judge(test_logits, inputs.test.labels, inputs.test.classes, logits).to_dict()
+    last = evaluate_logits(test_logits, inputs.test.labels, inputs.test.classes, logits)
+    judged["last"] = last.to_dict()
     if chosen is not None and result.best is not None:
         same = result.best.step == result.steps
         judged["chosen"] = judged["last"] if same else evaluate(chosen, inputs.test, teacher_logits=logits).to_dict()

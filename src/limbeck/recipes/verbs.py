@@ -196,10 +196,10 @@ def evaluate_saved(
     images = load_images(data, split, **options)
     if images.skipped:
         warnings.warn(f"left out {images.skipped:,} unreadable images of {images.name!r}.", stacklevel=2)
-    marks = evaluate(network, images, teacher=asked, precision=precision)
+    metrics = evaluate(network, images, teacher=asked, precision=precision)
     if json_file is not None:
-        atomic_write_text(json_file, json.dumps(marks.to_dict(), indent=1) + "\n")
-    return marks
+        atomic_write_text(json_file, json.dumps(metrics.to_dict(), indent=1) + "\n")
+    return metrics
 
 
 def write_reports(folders: Sequence[Path], path: Path | None = None) -> Path:

@@ -12,6 +12,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from limbeck.caching import cache_key
+from limbeck.cost import Cost
 from limbeck.errors import UserError
 from limbeck.files import disk_errors
 from limbeck.interruption import Interrupted, listening_for_stop
@@ -82,6 +83,8 @@ def trained_encoder(images: "ImageSet", context: "ScoringContext", *, epochs: in
         folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         network = _train(images, folder / "checkpoint.safetensors", context, epochs)
+    steps = epochs * -(-len(images) // BATCH)
+    context.meter.add(Cost(steps=steps, images_read=epochs * len(images)))  # what it takes, though it was found
     return partial(_encode, network.eval())
 
 

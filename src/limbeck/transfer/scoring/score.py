@@ -11,9 +11,7 @@ from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.parts import REPRESENTATIONS
 from limbeck.transfer.parts import SCORES as ENTRIES
 from limbeck.transfer.scoring.features import (
-    Represent,
     ScoringContext,
-    batch_size_for,
     head_weights,
     labels_for,
     representation,
@@ -108,9 +106,7 @@ def _features(
         for positions in torch.arange(len(images)).split(IDS_PER_BATCH):
             yield positions, torch.empty(len(positions), 0) if features is None else features[positions]
         return
-    represent: Represent = representation(name, whole, context, representation_options(criterion, name))
-    for positions, pixels in images.batches(batch_size_for(images)):
-        yield positions, represent(pixels)
+    yield from representation(name, whole, context, representation_options(criterion, name)).over(images)
 
 
 def representation_options(criterion: Criterion, name: str) -> dict[str, object]:
