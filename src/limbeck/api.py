@@ -12,13 +12,13 @@ from limbeck.data.place import path_text
 from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
-from limbeck.evaluation.prediction import Precision
 from limbeck.evaluation.probing import Probe
 from limbeck.evaluation.probing import probe as probe_classifier
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.readiness import check_ready
 from limbeck.models.weights.folder import load as load_model
+from limbeck.precision import Precision
 from limbeck.progress import Progress
 from limbeck.recipes.compare import compare as compare_recipe
 from limbeck.recipes.fields import FROM_PYTHON
