@@ -12,7 +12,7 @@ class UserError(ValueError):
         ...     lb.create("resnet21", num_classes=10)
         ... except UserError as error:
         ...     print(error)
-        unknown model 'resnet21'; did you mean 'resnet32' or 'resnet20' or 'resnet18'? `limbeck ls models` lists them all
+        unknown model 'resnet21'; did you mean 'resnet32' or ...
     """
 
 
