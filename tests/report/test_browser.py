@@ -10,9 +10,9 @@ from tests.report import report_factory as factory
 from limbeck.report import write_comparison_report, write_run_report, write_selection_report
 
 pytest.importorskip("selenium", reason="needs the extra `browser`")
-from selenium import webdriver  # noqa: E402
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
