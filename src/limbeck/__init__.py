@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from limbeck.models.weights.folder import save as save_model
     from limbeck.models.zoo import create, wrap
     from limbeck.transfer.criteria import Criterion
-    from limbeck.transfer.score_table.choose import select_from_scores
     from limbeck.transfer.score_table.write import score_table
-    from limbeck.transfer.select.selection import Selection, select
+    from limbeck.transfer.select.choose import select, select_from_scores
+    from limbeck.transfer.selection import Selection
 
 __version__ = "0.1.0"
 
@@ -64,7 +64,7 @@ __getattr__ = lazy_exports(
         "Evaluation": "limbeck.evaluation.evaluation",
         "ImageSet": "limbeck.data.image_set",
         "Probe": "limbeck.evaluation.probing",
-        "Selection": "limbeck.transfer.select.selection",
+        "Selection": "limbeck.transfer.selection",
         "TransferSet": "limbeck.data.transfer_set",
         "compare": "limbeck.api",
         "create": "limbeck.models.zoo",
@@ -75,8 +75,8 @@ __getattr__ = lazy_exports(
         "probe": "limbeck.api",
         "save_model": "limbeck.models.weights.folder:save",
         "score_table": "limbeck.transfer.score_table.write",
-        "select": "limbeck.transfer.select.selection",
-        "select_from_scores": "limbeck.transfer.score_table.choose",
+        "select": "limbeck.transfer.select.choose",
+        "select_from_scores": "limbeck.transfer.select.choose",
         "wrap": "limbeck.models.zoo",
     },
 )

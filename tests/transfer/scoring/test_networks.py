@@ -7,12 +7,14 @@ import pytest
 import torch
 from tests.transfer.conftest import natural, reordered
 
+from limbeck.cost import Cost
 from limbeck.errors import UserError
 from limbeck.evaluation import predict
 from limbeck.models import Outputs, create, wrap
 from limbeck.training import Interrupted
 from limbeck.training.batches import Batch, BatchStream
 from limbeck.training.checkpoint import Checkpoint
+from limbeck.transfer.score_table.memory import PoolScores
 from limbeck.transfer.scoring import autoencoder as autoencoders
 from limbeck.transfer.scoring import features
 from limbeck.transfer.scoring.autoencoder import Autoencoder, prepared, trained_encoder
@@ -47,23 +49,20 @@ def test_teacher_features_are_its_answers(teacher):
     teacher.eval()
 
 
-def test_what_is_known_is_not_asked_again(teacher, monkeypatch):
-    images, known = natural(40), {}
-    alone = {name: select(images, criterion=name, budget=12, teacher=teacher) for name in ASKING}
-    first = {name: select(images, criterion=name, budget=12, teacher=teacher, known=known) for name in ASKING}
-    assert known.keys() == {"teacher-logits", "teacher-embedding"}
+def test_what_is_kept_is_not_asked_again(teacher, tmp_path, monkeypatch):
+    images, context = natural(40), ScoringContext(teacher=teacher)
+    for name in ASKING:
+        alone = select(images, criterion=name, budget=12, teacher=teacher)
+        kept = PoolScores(images, context, tmp_path).table(CRITERIA[name])
+        if CRITERIA[name].score != "random":
+            (batch,) = kept.batches(CRITERIA[name].column)
+            assert batch[CRITERIA[name].column].tolist() == alone.scores.tolist()
     monkeypatch.setattr(features, "_ask", lambda *_: pytest.fail("the teacher was asked again"))
     for name in ASKING:
-        again = select(images, criterion=name, budget=12, teacher=teacher, known=known)
-        for one in (first[name], again):
-            assert torch.equal(one.ids, alone[name].ids)
-            assert torch.equal(one.scores, alone[name].scores)
-
-
-def test_known_answers_are_of_all_images(teacher):
-    images, known = natural(40), {}
-    select(images, criterion="margin", budget=12, teacher=teacher, known=known, dedupe=True)
-    assert not known
+        scores = PoolScores(images, context, tmp_path)
+        scores.table(CRITERIA[name])
+        cost = sum(scores.costs.values(), Cost())
+        assert cost.teacher_passes == cost.passes_saved > 0, name
 
 
 def test_the_least_margins_are_chosen(teacher):

@@ -11,22 +11,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from limbeck.cost import Cost
 from limbeck.data.classes import class_places, classes_of
 from limbeck.data.decoded import cache_folder
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import device_of, evaluating
 from limbeck.progress import Progress, Silent
 from limbeck.transfer.criteria import Criterion
-from limbeck.transfer.parts import IMPLEMENTATIONS
-from limbeck.transfer.parts import REPRESENTATIONS as ENTRIES
-from limbeck.transfer.parts import SCORES as SCORE_ENTRIES
-from limbeck.transfer.scoring.representations import (
-    LEVELS,
-    REPRESENTATIONS,
-    average_adjusted_histogram,
-    level_counts,
-    to_gray,
-)
+from limbeck.transfer.parts import IMPLEMENTATIONS, REPRESENTATIONS, SCORES, function_of
+from limbeck.transfer.scoring.representations import LEVELS, average_adjusted_histogram, level_counts, to_gray
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
@@ -48,6 +41,8 @@ class ScoringContext:
         seed: of what is trained and drawn.
         progress: who watches.
         function: of one's own, from pixels uint8 `[B, C, H, W]` to features `[B, D]`.
+        paid: what the networks cost that were trained on the way, or found again; whoever trains one puts it there
+            under its name.
     """
 
     teacher: "Classifier | None" = None
@@ -55,6 +50,7 @@ class ScoringContext:
     seed: int = 0
     progress: Progress = field(default_factory=Silent)
     function: Represent | None = None
+    paid: dict[str, Cost] = field(default_factory=dict)
 
 
 def make_context(
@@ -82,18 +78,12 @@ def check_means(criterion: Criterion, images: "ImageSet", context: ScoringContex
         UserError: no teacher, no labels, a teacher of other classes or without a plain last layer, a library that is
             not installed.
     """
-    check_installed(criterion)
-    entry = SCORE_ENTRIES[criterion.score]
-    if entry.labels and images.labels is None:
-        raise UserError(
-            f"score {criterion.score!r} compares with labels, and {images.name!r} has none; choose another criterion."
-        )
-    if "function" in criterion.represented and context.function is None:
-        raise UserError(f"criterion {criterion.name!r} reads a `function`, and none is given; give one in Python.")
+    check_without_teacher(criterion, images, context)
+    entry = SCORES[criterion.score]
     if not criterion.needs_teacher:
         return
     if context.teacher is None:
-        which = " and ".join(repr(one) for one in criterion.represented if ENTRIES[one].reads == "teacher")
+        which = " and ".join(repr(one) for one in criterion.represented if REPRESENTATIONS[one].reads == "teacher")
         raise UserError(f"criterion {criterion.name!r} asks a teacher ({which}), and none is given; give a `teacher`.")
     if entry.labels:
         _, assumed = _places(images, context.teacher)
@@ -101,6 +91,17 @@ def check_means(criterion: Criterion, images: "ImageSet", context: ScoringContex
             warnings.warn(assumed, stacklevel=3)
     if entry.head:
         head_weights(context.teacher)
+
+
+def check_without_teacher(criterion: Criterion, images: "ImageSet", context: ScoringContext) -> None:
+    """As `check_means`, for a teacher that is still to be trained."""
+    check_installed(criterion)
+    if SCORES[criterion.score].labels and images.labels is None:
+        raise UserError(
+            f"score {criterion.score!r} compares with labels, and {images.name!r} has none; choose another criterion."
+        )
+    if "function" in criterion.represented and context.function is None:
+        raise UserError(f"criterion {criterion.name!r} reads a `function`, and none is given; give one in Python.")
 
 
 def check_installed(criterion: Criterion) -> None:
@@ -115,11 +116,7 @@ def check_installed(criterion: Criterion) -> None:
 
 def labels_for(criterion: Criterion, images: "ImageSet", teacher: "Classifier | None") -> Tensor | None:
     """Labels int64 `[N]`, numbered as the teacher does where `criterion` compares them with its answers."""
-    if (
-        images.labels is None
-        or teacher is None
-        or not (SCORE_ENTRIES[criterion.score].labels and criterion.needs_teacher)
-    ):
+    if images.labels is None or teacher is None or not (SCORES[criterion.score].labels and criterion.needs_teacher):
         return images.labels
     return torch.tensor(_places(images, teacher)[0])[images.labels]
 
@@ -161,21 +158,36 @@ def representation(
         context: teacher, folder, seed.
         options: of the representation.
     """
-    if name in REPRESENTATIONS:
-        return REPRESENTATIONS[name]
-    if name == "average-adjusted-histogram":
-        average = images if isinstance(images, Tensor) else average_histogram(images)
-        return partial(average_adjusted_histogram, average=average)
-    assert not isinstance(images, Tensor), "an average histogram stands for the set there alone"
-    if name == "autoencoder-codes":
-        from limbeck.transfer.scoring.autoencoder import trained_encoder
+    entry = REPRESENTATIONS[name]
+    function = function_of(entry.function)
+    return function if entry.reads == "pixels" else function(images, context, **(options or {}))
 
-        return trained_encoder(images, context, **(options or {}))
-    if name == "function":
-        assert context.function is not None, "criteria that read a function are refused without one before"
-        return partial(_checked, context.function)
+
+def adjusted_by_average(images: "ImageSet | Tensor", context: ScoringContext) -> Represent:
+    """`average_adjusted_histogram` with the average of these images, or with the average itself."""
+    average = images if isinstance(images, Tensor) else average_histogram(images)
+    return partial(average_adjusted_histogram, average=average)
+
+
+def own_function(images: "ImageSet", context: ScoringContext) -> Represent:
+    """The user's function, of which every batch of features is checked."""
+    assert context.function is not None, "criteria that read a function are refused without one before"
+    return partial(_checked, context.function)
+
+
+def teacher_logits(images: "ImageSet", context: ScoringContext) -> Represent:
+    """The teacher's logits."""
+    return _asking(context, "logits")
+
+
+def teacher_embedding(images: "ImageSet", context: ScoringContext) -> Represent:
+    """What the teacher's last layer sees."""
+    return _asking(context, "embedding")
+
+
+def _asking(context: ScoringContext, what: str) -> Represent:
     assert context.teacher is not None, "criteria that ask a teacher are refused without one before"
-    return partial(_ask, context.teacher, name.removeprefix("teacher-"))
+    return partial(_ask, context.teacher, what)
 
 
 def average_histogram(images: "ImageSet") -> Tensor:
