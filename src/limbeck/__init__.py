@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from limbeck.training.settings import TrainingSettings
     from limbeck.transfer.budget import Budget
     from limbeck.transfer.criteria import Criterion
-    from limbeck.transfer.score_table.choose import select_from_scores
     from limbeck.transfer.score_table.write import score_table
-    from limbeck.transfer.select.selection import Selection, select
+    from limbeck.transfer.select.choose import select, select_from_scores
+    from limbeck.transfer.selection import Selection
 
 __version__ = "0.1.0"
 
@@ -72,7 +72,7 @@ _EXPORTS = {
     "ImageSet": "limbeck.data.image_set",
     "Probe": "limbeck.evaluation.probing",
     "RunResult": "limbeck.recipes.run",
-    "Selection": "limbeck.transfer.select.selection",
+    "Selection": "limbeck.transfer.selection",
     "TrainingSettings": "limbeck.training.settings",
     "TransferSet": "limbeck.data.transfer_set",
     "UserError": "limbeck.errors",
@@ -85,8 +85,8 @@ _EXPORTS = {
     "probe": "limbeck.api",
     "save_model": "limbeck.models.weights.folder:save",
     "score_table": "limbeck.transfer.score_table.write",
-    "select": "limbeck.transfer.select.selection",
-    "select_from_scores": "limbeck.transfer.score_table.choose",
+    "select": "limbeck.transfer.select.choose",
+    "select_from_scores": "limbeck.transfer.select.choose",
     "wrap": "limbeck.models.zoo",
 }
 __getattr__ = lazy_exports(__name__, _EXPORTS)

@@ -41,9 +41,10 @@ from limbeck.training.loop import TrainingResult, fit
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.budget import parse_budget
-from limbeck.transfer.galleries import save_gallery
+from limbeck.transfer.details import save_gallery
 from limbeck.transfer.scoring.features import check_installed
-from limbeck.transfer.select.selection import Selection, select
+from limbeck.transfer.select.choose import select
+from limbeck.transfer.selection import Selection
 
 _CLASSES = "classes.json"
 """Class names of a student that no name rebuilds, beside its weights."""
@@ -283,8 +284,7 @@ def _transfer_set(
         budget=recipe.select.budget,
         seed=recipe.seed,
         teacher=inputs.teacher,
-        watch=progress,
-        known=inputs.answers,
+        progress=progress,
     )
     ids = selection.ids.sort().values
     soft_labels = inputs.soft_labels

@@ -1,7 +1,7 @@
 """The makers of transfer sets by name; without importing torch.
 
-A maker is a package that exports `Settings`, what a recipe may say of it, and `Maker`, see `limbeck.transfer.maker`. Its
-line here is all that the rest of limbeck knows of it.
+A maker is a package that exports `Settings`, what a recipe may say of it, and `Maker`, see `limbeck.transfer.maker`.
+Its line here is all that the rest of limbeck knows of it.
 """
 
 from importlib import import_module

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from limbeck.evaluation.tsne import tsne
 from limbeck.randomness import derive_seed
+from limbeck.transfer.criteria import Criterion
+from limbeck.transfer.parts import ALLOCATIONS
 
 _MANY = 10_000
 """Rows from which k-means learns from batches of them."""
@@ -109,8 +111,31 @@ def map_of(
 
 Group = Callable[[Tensor, Tensor, Mapping[str, Any], int], Tensor]
 
-GROUPS: dict[str, Group] = {"k-means": cluster, "manifold": cluster_map}
+CLUSTERINGS: dict[str, Group] = {"k-means": cluster, "manifold": cluster_map}
 """How each allocation that goes by clusters finds them, from features, ids, options and seed; see `cluster`."""
+
+
+def clusters_of(features: Tensor, ids: Tensor, labels: Tensor | None, criterion: Criterion, seed: int) -> Tensor:
+    """The cluster of every image of a set, int64 `[N]`, >= 0, for a criterion that goes by clusters.
+
+    Args:
+        features: `[N, D]`, in the criterion's space.
+        ids: int64 `[N]`.
+        labels: int64 `[N]`, if the criterion goes by class; then no cluster has images of two classes.
+        criterion: with the clustering and its options.
+        seed: see `cluster`.
+    """
+    find = CLUSTERINGS[criterion.allocation.removesuffix("-per-class")]
+    options = {name: criterion.option(name) for name in ALLOCATIONS[criterion.allocation].options}
+    if not criterion.per_class:
+        return find(features.float(), ids, options, seed)
+    assert labels is not None, "criteria per class are refused for unlabelled images before"
+    clusters, known = torch.empty(len(ids), dtype=torch.int64), 0
+    for label in labels.unique().tolist():
+        members = (labels == label).nonzero().flatten()
+        clusters[members] = known + find(features[members].float(), ids[members], options, seed)
+        known = int(clusters[members].max()) + 1
+    return clusters
 
 
 def in_order_of_appearance(groups: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from limbeck.training import Interrupted
 from limbeck.training.batches import Batch, BatchStream
 from limbeck.training.checkpoint import Checkpoint
 from limbeck.transfer.criteria import find_criterion
+from limbeck.transfer.score_table.memory import PoolScores
 from limbeck.transfer.scoring import autoencoder as autoencoders
 from limbeck.transfer.scoring import features
 from limbeck.transfer.scoring.autoencoder import Autoencoder, prepared, trained_encoder
@@ -51,19 +52,6 @@ def test_teacher_features_are_its_answers(teacher):
     teacher.eval()
 
 
-def test_what_is_known_is_not_asked_again(teacher, monkeypatch):
-    images, known = natural(40), {}
-    alone = {name: select(images, criterion=name, budget=12, teacher=teacher) for name in ASKING}
-    first = {name: select(images, criterion=name, budget=12, teacher=teacher, known=known) for name in ASKING}
-    assert known.keys() == {"teacher-logits", "teacher-embedding"}
-    monkeypatch.setattr(features, "outputs_over", lambda *_, **__: pytest.fail("the teacher was asked again"))
-    for name in ASKING:
-        again = select(images, criterion=name, budget=12, teacher=teacher, known=known)
-        for one in (first[name], again):
-            assert torch.equal(one.ids, alone[name].ids)
-            assert torch.equal(one.scores, alone[name].scores)
-
-
 def test_passes_and_images_are_counted(teacher, tmp_path):
     images = natural(40)
     context = ScoringContext(teacher=teacher, folder=tmp_path)
@@ -78,9 +66,6 @@ def test_passes_and_images_are_counted(teacher, tmp_path):
     assert context.cost == Cost(images_read=160, teacher_passes=120)
     representation("average-adjusted-histogram", images, context)(images.tensor()[:10])
     assert context.cost == Cost(images_read=210, teacher_passes=120), "the average is of all images"
-    trained_encoder(images, context, epochs=3)
-    trained_encoder(images, context, epochs=3)
-    assert context.cost == Cost(images_read=450, teacher_passes=120, steps=6), "as needed, whether made now or found"
 
 
 def test_all_that_score_compute_as_the_first_one_says(teacher, monkeypatch):
@@ -123,10 +108,20 @@ def test_features_that_do_not_fit(teacher, monkeypatch):
         select(images, criterion="k-centre", budget=4, teacher=teacher)
 
 
-def test_known_answers_are_of_all_images(teacher):
-    images, known = natural(40), {}
-    select(images, criterion="margin", budget=12, teacher=teacher, known=known, dedupe=True)
-    assert not known
+def test_what_is_kept_is_not_asked_again(teacher, tmp_path, monkeypatch):
+    images, context = natural(40), ScoringContext(teacher=teacher)
+    for name in ASKING:
+        alone = select(images, criterion=name, budget=12, teacher=teacher)
+        kept = PoolScores(images, context, tmp_path).table(CRITERIA[name])
+        if CRITERIA[name].score != "random":
+            (batch,) = kept.batches(CRITERIA[name].column)
+            assert batch[CRITERIA[name].column].tolist() == alone.scores.tolist()
+    monkeypatch.setattr(features, "outputs_over", lambda *_: pytest.fail("the teacher was asked again"))
+    for name in ASKING:
+        scores = PoolScores(images, context, tmp_path)
+        scores.table(CRITERIA[name])
+        cost = sum(scores.costs.values(), Cost())
+        assert cost.teacher_passes == cost.passes_saved > 0, name
 
 
 def test_the_least_margins_are_chosen(teacher):

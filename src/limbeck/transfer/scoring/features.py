@@ -23,16 +23,8 @@ from limbeck.models.forward import FrozenTeacher, device_for, outputs_over, reso
 from limbeck.precision import resolve_precision
 from limbeck.progress import Progress, Silent
 from limbeck.transfer.criteria import Criterion
-from limbeck.transfer.parts import IMPLEMENTATIONS
-from limbeck.transfer.parts import REPRESENTATIONS as ENTRIES
-from limbeck.transfer.parts import SCORES as SCORE_ENTRIES
-from limbeck.transfer.scoring.representations import (
-    LEVELS,
-    REPRESENTATIONS,
-    average_adjusted_histogram,
-    level_counts,
-    to_gray,
-)
+from limbeck.transfer.parts import IMPLEMENTATIONS, REPRESENTATIONS, SCORES, function_of
+from limbeck.transfer.scoring.representations import LEVELS, average_adjusted_histogram, level_counts, to_gray
 
 if TYPE_CHECKING:
     from limbeck.models import Classifier
@@ -70,6 +62,8 @@ class ScoringContext:
             fastest in, so that all that score with it compute alike.
         channels_last: memory order in which the teacher is asked; None becomes the fastest likewise.
         meter: what scoring has taken so far in this process.
+        paid: what the networks cost that were trained on the way, or found again; whoever trains one puts it there
+            under its name.
     """
 
     teacher: "Classifier | None" = None
@@ -81,6 +75,7 @@ class ScoringContext:
     precision: str = "auto"
     channels_last: bool | None = None
     meter: CostMeter = field(default_factory=CostMeter, compare=False)
+    paid: dict[str, Cost] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if self.teacher is None:
@@ -138,18 +133,12 @@ def check_means(criterion: Criterion, images: ImageSet, context: ScoringContext)
         UserError: no teacher, no labels, a teacher of other classes or without a plain last layer, a library that is
             not installed.
     """
-    check_installed(criterion)
-    entry = SCORE_ENTRIES[criterion.score]
-    if entry.labels and images.labels is None:
-        raise UserError(
-            f"score {criterion.score!r} compares with labels, and {images.name!r} has none; choose another criterion."
-        )
-    if "function" in criterion.represented and context.function is None:
-        raise UserError(f"criterion {criterion.name!r} reads a `function`, and none is given; give one in Python.")
+    check_without_teacher(criterion, images, context)
+    entry = SCORES[criterion.score]
     if not criterion.needs_teacher:
         return
     if context.teacher is None:
-        which = " and ".join(repr(one) for one in criterion.represented if ENTRIES[one].reads == "teacher")
+        which = " and ".join(repr(one) for one in criterion.represented if REPRESENTATIONS[one].reads == "teacher")
         raise UserError(f"criterion {criterion.name!r} asks a teacher ({which}), and none is given; give a `teacher`.")
     if entry.labels:
         _, assumed = _places(images, context.teacher)
@@ -157,6 +146,17 @@ def check_means(criterion: Criterion, images: ImageSet, context: ScoringContext)
             warnings.warn(assumed, stacklevel=3)
     if entry.head:
         head_weights(context.teacher)
+
+
+def check_without_teacher(criterion: Criterion, images: "ImageSet", context: ScoringContext) -> None:
+    """As `check_means`, for a teacher that is still to be trained."""
+    check_installed(criterion)
+    if SCORES[criterion.score].labels and images.labels is None:
+        raise UserError(
+            f"score {criterion.score!r} compares with labels, and {images.name!r} has none; choose another criterion."
+        )
+    if "function" in criterion.represented and context.function is None:
+        raise UserError(f"criterion {criterion.name!r} reads a `function`, and none is given; give one in Python.")
 
 
 def check_installed(criterion: Criterion) -> None:
@@ -171,11 +171,7 @@ def check_installed(criterion: Criterion) -> None:
 
 def labels_for(criterion: Criterion, images: ImageSet, teacher: "Classifier | None") -> Tensor | None:
     """Labels int64 `[N]`, numbered as the teacher does where `criterion` compares them with its answers."""
-    if (
-        images.labels is None
-        or teacher is None
-        or not (SCORE_ENTRIES[criterion.score].labels and criterion.needs_teacher)
-    ):
+    if images.labels is None or teacher is None or not (SCORES[criterion.score].labels and criterion.needs_teacher):
         return images.labels
     return torch.tensor(_places(images, teacher)[0])[images.labels]
 
@@ -275,27 +271,34 @@ def representation(
         context: teacher, folder, seed; its meter counts what is read, and what the teacher is asked.
         options: of the representation.
     """
-    if name.startswith("teacher-"):
-        return TeacherFeatures(context.frozen, name.removeprefix("teacher-"), context.meter)
-    return PixelFeatures(_function(name, images, context, options or {}), context.meter)
+    entry = REPRESENTATIONS[name]
+    function = function_of(entry.function)
+    made = function if entry.reads == "pixels" else function(images, context, **(options or {}))
+    return made if isinstance(made, TeacherFeatures) else PixelFeatures(made, context.meter)
 
 
-def _function(name: str, images: ImageSet | Tensor, context: ScoringContext, options: Mapping[str, Any]) -> Represent:
-    if name in REPRESENTATIONS:
-        return REPRESENTATIONS[name]
-    if name == "average-adjusted-histogram":
-        if isinstance(images, Tensor):
-            return partial(average_adjusted_histogram, average=images)
-        context.meter.add(Cost(images_read=len(images)))
-        return partial(average_adjusted_histogram, average=average_histogram(images))
-    assert not isinstance(images, Tensor), "an average histogram stands for the set there alone"
-    if name == "autoencoder-codes":
-        from limbeck.transfer.scoring.autoencoder import trained_encoder
+def adjusted_by_average(images: ImageSet | Tensor, context: ScoringContext) -> Represent:
+    """`average_adjusted_histogram` with the average of these images, or with the average itself."""
+    if isinstance(images, Tensor):
+        return partial(average_adjusted_histogram, average=images)
+    context.meter.add(Cost(images_read=len(images)))
+    return partial(average_adjusted_histogram, average=average_histogram(images))
 
-        return trained_encoder(images, context, **options)
-    assert name == "function", name
+
+def own_function(images: ImageSet, context: ScoringContext) -> Represent:
+    """The user's function, of which every batch of features is checked."""
     assert context.function is not None, "criteria that read a function are refused without one before"
     return partial(_checked, context.function)
+
+
+def teacher_logits(images: ImageSet, context: ScoringContext) -> Represent:
+    """The teacher's logits."""
+    return TeacherFeatures(context.frozen, "logits", context.meter)
+
+
+def teacher_embedding(images: ImageSet, context: ScoringContext) -> Represent:
+    """What the teacher's last layer sees."""
+    return TeacherFeatures(context.frozen, "embedding", context.meter)
 
 
 def average_histogram(images: ImageSet) -> Tensor:
