@@ -31,7 +31,7 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[test,energy]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,browser,energy]'
 	touch $(VENV)/installed $@
 
 $(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python

@@ -1,16 +1,46 @@
-"""Imports only go down, and listing names does not import torch."""
+"""Imports only go down a partial order, in no circle, and listing names does not import torch."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import limbeck
+from limbeck.transfer.catalogue import MAKERS
 
 ROOT = Path(limbeck.__file__).parent
-LAYERS = ["data", "models", "objectives", "evaluation", "training", "transfer", "report", "recipes", "api", "cli"]
+BELOW = {
+    "ground": (),
+    "data": ("ground",),
+    "models": ("data",),
+    "objectives": ("models",),
+    "evaluation": ("models",),
+    "training": ("objectives", "evaluation"),
+    "transfer": ("training",),
+    "report": ("transfer",),
+    "recipes": ("report",),
+    "api": ("recipes",),
+    "cli": ("recipes",),
+}
+"""Layer -> those right below it; what stands side by side does not know each other, as objectives and evaluation."""
+
+LATE = {
+    ("limbeck.models.published", "limbeck.models.weights.read"): "torch",
+    ("limbeck.recipes.fields", "limbeck.data.views"): "torch",
+    ("limbeck.recipes.fields", "limbeck.objectives.sums"): "torch",
+    ("limbeck.report.figures.frontier", "limbeck.report.vega"): "vl-convert, for SVG alone",
+    ("limbeck.report.figures.ranking", "limbeck.report.vega"): "vl-convert, for SVG alone",
+    ("limbeck.transfer.scoring.features", "limbeck.transfer.scoring.autoencoder"): "training",
+    ("limbeck.transfer.scoring.score", "limbeck.transfer.scoring.forgetting"): "training",
+}
+"""What is imported inside functions, but for the command line's verbs, and what does not wait for it."""
+
 TORCH_FREE = [
     "limbeck",
     "limbeck.cli",
@@ -19,30 +49,105 @@ TORCH_FREE = [
     "limbeck.data.catalogue",
     "limbeck.data.view_catalogue",
     "limbeck.models.catalogue",
+    "limbeck.objectives",
     "limbeck.objectives.catalogue",
+    "limbeck.objectives.functional",
+    "limbeck.transfer.catalogue",
     "limbeck.transfer.criteria",
     "limbeck.recipes.packaged",
     "limbeck.recipes.reading",
 ]
 
 
-def imported(file: Path) -> set[str]:
-    """Layers of limbeck that a file imports, inside functions too."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        names += [one.name for one in node.names] if isinstance(node, ast.Import) else []
-        found |= {name.split(".")[1] for name in names if name.startswith("limbeck.")}
-    return found & set(LAYERS)
+class Import(NamedTuple):
+    """One module of limbeck names another: at its "top", "late" inside a function, or for type checkers ("type")."""
+
+    of: str
+    name: str
+    when: str
+
+    def __str__(self) -> str:
+        return f"{self.of} -> {self.name}"
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-def test_imports_only_go_down(layer: str) -> None:
-    files = [ROOT / f"{layer}.py"] if layer == "api" else sorted((ROOT / layer).rglob("*.py"))
-    assert files
-    allowed = set(LAYERS[: LAYERS.index(layer) + 1])
-    wrong = {str(file.relative_to(ROOT)): imported(file) - allowed for file in files}
-    assert not {file: upward for file, upward in wrong.items() if upward}
+@cache
+def modules() -> dict[str, Path]:
+    files = {file: ".".join(("limbeck", *file.relative_to(ROOT).with_suffix("").parts)) for file in ROOT.rglob("*.py")}
+    return {name.removesuffix(".__init__"): file for file, name in files.items()}
+
+
+@cache
+def imports() -> tuple[Import, ...]:
+    return tuple(one for of, file in modules().items() for one in _walk(ast.parse(file.read_text("utf-8")), of, "top"))
+
+
+def _walk(node: ast.AST, of: str, when: str) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(of, one.name, when) for one in child.names if one.name.startswith("limbeck"))
+        elif isinstance(child, ast.ImportFrom) and (child.module or "").split(".")[0] == "limbeck":
+            for one in child.names:  # a module, or something in one
+                whole = f"{child.module}.{one.name}"
+                yield Import(of, whole if whole in modules() else str(child.module), when)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            yield from _walk(child, of, "type")
+        else:
+            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and when == "top"
+            yield from _walk(child, of, "late" if inside else when)
+
+
+def layer(module: str) -> str:
+    first = f"{module}.".split(".")[1].replace("__main__", "cli")
+    return first if first in BELOW else "ground"
+
+
+def below(layer: str) -> set[str]:
+    """A layer and all that it may know."""
+    return {layer}.union(*map(below, BELOW[layer]))
+
+
+def maker(module: str) -> str | None:
+    """The package of the maker that a module belongs to, if to any."""
+    packages = [one.package for one in MAKERS.values()]
+    return next((one for one in packages if f"{module}.".startswith(f"{one}.")), None)
+
+
+@pytest.mark.parametrize("name", BELOW)
+def test_imports_only_go_down(name: str) -> None:
+    mine = [one for one in imports() if layer(one.of) == name and not (one.of == "limbeck" and one.when == "type")]
+    assert mine
+    assert not [str(one) for one in mine if layer(one.name) not in below(name)]
+
+
+def test_the_order_is_that_of_the_design() -> None:
+    for one, other in (("models", "objectives"), ("objectives", "evaluation"), ("evaluation", "objectives")):
+        assert other not in below(one)
+    assert {"objectives", "evaluation", "models", "data"} < below("training") < below("transfer") < below("report")
+    assert "recipes" not in below("report")
+    assert "api" not in below("cli")
+
+
+def test_makers_do_not_know_each_other_and_nobody_below_them_does() -> None:
+    """What makers share does not know them either, but for the catalogue, which has their names."""
+    inside = [one for one in imports() if layer(one.of) == "transfer" and maker(one.name)]
+    wrong = {str(one) for one in inside if maker(one.of) != maker(one.name)}
+    assert not wrong - {
+        "limbeck.transfer.details -> limbeck.transfer.select.selection",
+        "limbeck.transfer.galleries -> limbeck.transfer.select.selection",
+    }
+
+
+def test_no_module_imports_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for one in imports():
+        if one.when == "top" and one.name != one.of:
+            graph.setdefault(one.of, set()).add(one.name)
+    assert [*TopologicalSorter(graph).static_order()], "a circle raises a CycleError that names it"
+
+
+def test_imports_inside_functions_are_few_and_have_a_reason() -> None:
+    late = {(one.of, one.name) for one in imports() if one.when == "late" and layer(one.of) != "cli"}
+    assert late <= {*LATE}
 
 
 def test_listing_does_not_import_torch() -> None:

@@ -37,6 +37,14 @@ def test_every_export_is_there() -> None:
         assert all(getattr(package, name) is not None for name in package.__all__), package.__name__
 
 
+def test_prompts_see_exports_and_modules() -> None:
+    fresh(
+        "import limbeck as lb; assert {*lb.__all__, 'data', 'objectives', 'errors'} <= {*dir(lb)}; "
+        "assert {'KD', 'functional', 'kd'} <= {*dir(lb.objectives)}; assert {'create', 'zoo'} <= {*dir(lb.models)}; "
+        "assert {'load', 'image_set'} <= {*dir(lb.data)}"
+    )
+
+
 def test_exports_come_before_modules_of_the_same_name() -> None:
     get = lazy_exports("limbeck.models", {"taps": "limbeck.models.taps:Taps"})
     assert get("taps") is lb.models.Taps

@@ -6,7 +6,7 @@ the student, `compare` puts runs beside their honest controls.
 
 from typing import TYPE_CHECKING
 
-from limbeck.lazy import lazy_exports
+from limbeck.lazy import lazy_dir, lazy_exports
 
 if TYPE_CHECKING:
     from limbeck import data as data
@@ -21,27 +21,35 @@ if TYPE_CHECKING:
     from limbeck.data.image_set import ImageSet
     from limbeck.data.loading import load
     from limbeck.data.transfer_set import TransferSet
+    from limbeck.errors import UserError
     from limbeck.evaluation.evaluation import Evaluation, evaluate
     from limbeck.evaluation.probing import Probe
     from limbeck.models.classifier import Classifier
     from limbeck.models.weights.folder import load as load_model
     from limbeck.models.weights.folder import save as save_model
     from limbeck.models.zoo import create, wrap
+    from limbeck.recipes.run import RunResult
+    from limbeck.training.settings import TrainingSettings
+    from limbeck.transfer.budget import Budget
     from limbeck.transfer.criteria import Criterion
-    from limbeck.transfer.score_table.choose import select_from_scores
     from limbeck.transfer.score_table.write import score_table
-    from limbeck.transfer.select.selection import Selection, select
+    from limbeck.transfer.select.choose import select, select_from_scores
+    from limbeck.transfer.selection import Selection
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Budget",
     "Classifier",
     "Criterion",
     "Evaluation",
     "ImageSet",
     "Probe",
+    "RunResult",
     "Selection",
+    "TrainingSettings",
     "TransferSet",
+    "UserError",
     "compare",
     "create",
     "distill",
@@ -56,27 +64,30 @@ __all__ = [
     "wrap",
 ]
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "Classifier": "limbeck.models.classifier",
-        "Criterion": "limbeck.transfer.criteria",
-        "Evaluation": "limbeck.evaluation.evaluation",
-        "ImageSet": "limbeck.data.image_set",
-        "Probe": "limbeck.evaluation.probing",
-        "Selection": "limbeck.transfer.select.selection",
-        "TransferSet": "limbeck.data.transfer_set",
-        "compare": "limbeck.api",
-        "create": "limbeck.models.zoo",
-        "distill": "limbeck.api",
-        "evaluate": "limbeck.evaluation.evaluation",
-        "load": "limbeck.data.loading",
-        "load_model": "limbeck.models.weights.folder:load",
-        "probe": "limbeck.api",
-        "save_model": "limbeck.models.weights.folder:save",
-        "score_table": "limbeck.transfer.score_table.write",
-        "select": "limbeck.transfer.select.selection",
-        "select_from_scores": "limbeck.transfer.score_table.choose",
-        "wrap": "limbeck.models.zoo",
-    },
-)
+_EXPORTS = {
+    "Budget": "limbeck.transfer.budget",
+    "Classifier": "limbeck.models.classifier",
+    "Criterion": "limbeck.transfer.criteria",
+    "Evaluation": "limbeck.evaluation.evaluation",
+    "ImageSet": "limbeck.data.image_set",
+    "Probe": "limbeck.evaluation.probing",
+    "RunResult": "limbeck.recipes.run",
+    "Selection": "limbeck.transfer.selection",
+    "TrainingSettings": "limbeck.training.settings",
+    "TransferSet": "limbeck.data.transfer_set",
+    "UserError": "limbeck.errors",
+    "compare": "limbeck.api",
+    "create": "limbeck.models.zoo",
+    "distill": "limbeck.api",
+    "evaluate": "limbeck.evaluation.evaluation",
+    "load": "limbeck.data.loading",
+    "load_model": "limbeck.models.weights.folder:load",
+    "probe": "limbeck.api",
+    "save_model": "limbeck.models.weights.folder:save",
+    "score_table": "limbeck.transfer.score_table.write",
+    "select": "limbeck.transfer.select.choose",
+    "select_from_scores": "limbeck.transfer.select.choose",
+    "wrap": "limbeck.models.zoo",
+}
+__getattr__ = lazy_exports(__name__, _EXPORTS)
+__dir__ = lazy_dir(__name__, _EXPORTS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from torch import nn
 
@@ -12,13 +12,13 @@ from limbeck.data.place import path_text
 from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
-from limbeck.evaluation.prediction import Precision
 from limbeck.evaluation.probing import Probe
 from limbeck.evaluation.probing import probe as probe_classifier
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.readiness import check_ready
 from limbeck.models.weights.folder import load as load_model
+from limbeck.precision import Precision
 from limbeck.progress import Progress
 from limbeck.recipes.compare import compare as compare_recipe
 from limbeck.recipes.fields import FROM_PYTHON
@@ -27,10 +27,12 @@ from limbeck.recipes.probes import train_and_test
 from limbeck.recipes.reading import parse_recipe, read_recipe
 from limbeck.recipes.run import RunResult, run
 from limbeck.recipes.schema import VALIDATION_SHARE, DatasetSettings
+from limbeck.training.arguments import TrainingArguments, showing_settings
 
 Student = str | Classifier | Callable[[int], Classifier]
 
 
+@showing_settings
 def distill(
     teacher: Classifier | str | Path | None,
     student: Student,
@@ -43,9 +45,9 @@ def distill(
     seed: int = 0,
     resume: bool = False,
     progress: Progress | None = None,
-    **training: Any,
+    **training: Unpack[TrainingArguments],
 ) -> RunResult:
-    """Teaches a student on images, judges it, and keeps everything about it in a run folder.
+    """Teaches a student on images, evaluates it, and keeps everything about it in a run folder.
 
     Args:
         teacher: a classifier, weights by name or path, or a run folder; None learns from labels or soft labels alone.
@@ -54,7 +56,7 @@ def distill(
         images: an image set, a transfer set or its folder (whose soft labels stand in for a teacher), or a data set's
             name. With a teacher or soft labels they need no labels.
         out: the run folder, new unless `resume` is given.
-        test: labelled images to judge on at the end.
+        test: labelled images to evaluate on at the end.
         validation: labelled images that choose among the states of the run: images of their own, or a count or share
             to hold out of `images`, or 0. By default a tenth of labelled images; a transfer set is taught whole.
         objective: a name, or name -> weight; by default Hinton's with a teacher or soft labels (without its
@@ -62,7 +64,7 @@ def distill(
         seed: of weights, order and views.
         resume: go on with the run in `out`.
         progress: who watches.
-        training: settings of `TrainingSettings`; `steps` or `epochs` must be among them.
+        training: the settings of `TrainingSettings` by name, and its defaults; one of `steps` and `epochs` is a must.
 
     Classes are found by name: images, teacher and student may number them differently. The student comes out with
     their names.
@@ -76,34 +78,36 @@ def distill(
         >>> result.evaluation.n, result.cost["teacher_passes"]
         (360, 1280)
     """
-    whole = isinstance(images, TransferSet)
+    is_whole = isinstance(images, TransferSet)  # nothing is held out of a transfer set unless asked for
     if isinstance(images, TransferSet):
         pool, soft_labels = images.images, images.soft_targets
     elif isinstance(images, str | Path):
         source = DatasetSettings.model_construct(name=path_text(images))
-        (pool, soft_labels), whole = load_taught(source), is_transfer_set(source)
+        (pool, soft_labels), is_whole = load_taught(source), is_transfer_set(source)
     else:
         pool, soft_labels = _image_set(images, "train", "images"), None
-    held_out = _held_out(validation, 0 if whole or pool.labels is None else VALIDATION_SHARE)
-    chooses = held_out if isinstance(held_out, ImageSet) else None
-    judged = None if test is None else _image_set(test, "test", "test")
-    asked = _teacher(teacher)
+    held_out = _held_out(validation, 0 if is_whole or pool.labels is None else VALIDATION_SHARE)
+    validation_images = held_out if isinstance(held_out, ImageSet) else None
+    test_images = None if test is None else _image_set(test, "test", "test")
+    teacher_network = _teacher(teacher)
     recipe = parse_recipe(
         {
-            "name": "distill" if asked is not None else "train",
+            "name": "distill" if teacher_network is not None else "train",
             "seed": seed,
             "data": {
                 "train": _name_of_images(pool),
-                "test": None if judged is None else _name_of_images(judged),
-                "validation": held_out if chooses is None else {"name": _name_of_images(chooses)},
+                "test": None if test_images is None else _name_of_images(test_images),
+                "validation": held_out if validation_images is None else {"name": _name_of_images(validation_images)},
             },
-            "teacher": None if asked is None else {"weights": _name_of_network(asked)},
+            "teacher": None if teacher_network is None else {"weights": _name_of_network(teacher_network)},
             "student": {"model": student if isinstance(student, str) else _name_of_student(student)},
-            "objective": objective or _usual_objective(asked, soft_labels, pool),
+            "objective": objective or _default_objective(teacher_network, soft_labels, pool),
             "training": {"views": "pad-crop-flip", **training},
         }
     )
-    objects = PythonObjects(pool, judged, asked, soft_labels, _maker(student), chooses)
+    objects = PythonObjects(
+        pool, test_images, teacher_network, soft_labels, _student_factory(student), validation_images
+    )
     return run(recipe, out, resume=resume, objects=objects, progress=progress)
 
 
@@ -139,20 +143,20 @@ def compare(
         >>> [row["arm"] for row in results["table"]]
         ['entropy', 'random', 'balanced-random', 'no-teacher', 'full', 'full-no-teacher']
     """
-    told = read_recipe(recipe, overrides)
-    asked = _teacher(teacher)
-    content = told.model_dump(mode="json", exclude_none=True)
+    teacher_network = _teacher(teacher)
+    content = read_recipe(recipe, overrides).model_dump(mode="json", exclude_none=True)
     train = None if train is None else _image_set(train, "train", "train")
     test = None if test is None else _image_set(test, "test", "test")
     if train is not None:
         content["data"]["train"] = _name_of_images(train)
     if test is not None:
         content["data"]["test"] = _name_of_images(test)
-    if asked is not None:
-        content["teacher"] = {"weights": _name_of_network(asked)}
+    if teacher_network is not None:
+        content["teacher"] = {"weights": _name_of_network(teacher_network)}
     if student is not None:
         content["student"] = {"model": student if isinstance(student, str) else _name_of_student(student)}
-    objects = PythonObjects(train, test, asked, None, None if student is None else _maker(student))
+    factory = None if student is None else _student_factory(student)
+    objects = PythonObjects(train, test, teacher_network, None, factory)
     return compare_recipe(parse_recipe(content), out, resume=resume, objects=objects, progress=progress)
 
 
@@ -167,12 +171,12 @@ def probe(
     size: int | tuple[int, int] | None = None,
     precision: Precision = "fp32",
 ) -> Probe:
-    """Fits a linear head on a frozen network and judges it: what do its features tell about other data?
+    """Fits a linear head on a frozen network and evaluates it: what do its features tell about other data?
 
     Args:
         network: a classifier, weights by name or path, or a run folder.
         train: labelled images, or a data set's name.
-        test: images to judge on; by default the test images of the data set that `train` names.
+        test: images to evaluate on; by default the test images of the data set that `train` names.
         hold_out: instead of `test`, a count or share of the training images, stratified.
         schedule: "l2" for a regularised logistic regression, its strength chosen on a fifth of the training images;
             "published" for the published schedule of stochastic gradient descent.
@@ -209,10 +213,10 @@ def _image_set(images: ImageSet | str | Path, split: str, argument: str) -> Imag
     return images
 
 
-def _held_out(validation: int | float | ImageSet | str | Path | None, usual: float) -> int | float | ImageSet:
+def _held_out(validation: int | float | ImageSet | str | Path | None, default: float) -> int | float | ImageSet:
     """Images of their own, or how many to hold out."""
     if validation is None:
-        return usual
+        return default
     return validation if isinstance(validation, int | float) else _image_set(validation, "validation", "validation")
 
 
@@ -231,7 +235,7 @@ def _network(network: Classifier | str | Path, argument: str) -> Classifier:
     return load_model(network_folder(network))
 
 
-def _maker(student: Student) -> Callable[[int], Classifier] | None:
+def _student_factory(student: Student) -> Callable[[int], Classifier] | None:
     """Seed -> student; None for a model's name, which the recipe carries."""
     if isinstance(student, str):
         return None
@@ -266,7 +270,9 @@ def _name_of_network(network: Classifier, who: str = "teacher") -> str:
     return f"{FROM_PYTHON}{network.name}#{fingerprint(network)[:12]}"
 
 
-def _usual_objective(teacher: Classifier | None, soft_labels: SoftTargets | None, images: ImageSet) -> dict[str, float]:
+def _default_objective(
+    teacher: Classifier | None, soft_labels: SoftTargets | None, images: ImageSet
+) -> dict[str, float]:
     if teacher is None and soft_labels is None:
         return {"cross_entropy": 1.0}
     return {"kd": 1.0} if images.labels is None else {"cross_entropy": 0.1, "kd": 0.9}

@@ -95,7 +95,8 @@ def measure() -> Milliseconds:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with own_randomness(0, "autotune"):
+        # Whoever evaluates may have switched gradients off around it.
+        with own_randomness(0, "autotune"), torch.inference_mode(False), torch.enable_grad():
             ways: list[tuple[Precision, bool]] = [*product(PRECISIONS, (True, False))]
             steps = {way: _step(*way) for way in ways}
             for step in steps.values():

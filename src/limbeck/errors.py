@@ -5,7 +5,15 @@ from difflib import get_close_matches
 
 
 class UserError(ValueError):
-    """Something the user can mend; the command line prints the message alone, without a traceback."""
+    """Something the user can mend; the command line prints the message alone, without a traceback.
+
+    Example:
+        >>> try:
+        ...     lb.create("resnet21", num_classes=10)
+        ... except UserError as error:
+        ...     print(error)
+        unknown model 'resnet21'; did you mean 'resnet32' or ...
+    """
 
 
 def closest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

@@ -3,8 +3,6 @@
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from importlib.util import find_spec
-from pkgutil import iter_modules
 from typing import Any
 
 
@@ -20,7 +18,7 @@ def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], An
         if name in modules:
             module, _, attribute = modules[name].partition(":")
             return getattr(import_module(module), attribute or name)
-        if not name.startswith("_") and _has_modules(package) and find_spec(f"{package}.{name}") is not None:
+        if not name.startswith("_") and name in _own_modules(package):
             return import_module(f"{package}.{name}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
@@ -31,11 +29,12 @@ def lazy_dir(package: str, exports: Iterable[str]) -> Callable[[], list[str]]:
     """A module-level `__dir__` for `package`, so that a prompt completes what `lazy_exports` would import."""
 
     def __dir__() -> list[str]:
-        own = [one.name for one in iter_modules(getattr(sys.modules[package], "__path__", ()))]
-        return sorted({*vars(sys.modules[package]), *exports, *own})
+        return sorted({*vars(sys.modules[package]), *exports, *_own_modules(package)})
 
     return __dir__
 
 
-def _has_modules(package: str) -> bool:
-    return hasattr(sys.modules[package], "__path__")
+def _own_modules(package: str) -> set[str]:
+    from pkgutil import iter_modules  # late, as help needs none
+
+    return {one.name for one in iter_modules(getattr(sys.modules[package], "__path__", ()))}

@@ -1,11 +1,20 @@
 """Precision and memory order of a run: as the settings say, or what the machine computes fastest in."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
 from limbeck.autotune import fastest_on
+from limbeck.errors import unknown_name
+
+Precision = Literal["fp32", "bf16", "auto"]
+
+
+def check_precision(precision: str) -> None:
+    """Raises a UserError for one that is not allowed."""
+    if precision not in get_args(Precision):
+        raise unknown_name("precision", precision, get_args(Precision))
 
 
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:

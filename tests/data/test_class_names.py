@@ -169,8 +169,8 @@ def test_unusual_names_go_through_all_that_is_written(classes_of, tmp_path: Path
 def test_names_are_utf8_whatever_the_locale(classes_of):
     base = classes_of(*UNUSUAL)
     code = (
-        "import sys; from pathlib import Path; from limbeck.data.folders import folder_source;"
-        f"print(sys.getfilesystemencoding(), ascii(folder_source(Path({str(base)!r}), 'train').classes))"
+        "import sys; from pathlib import Path; from limbeck.data.folders import read_folder;"
+        f"print(sys.getfilesystemencoding(), ascii(read_folder(Path({str(base)!r}), 'train').classes))"
     )
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     found = subprocess.run(

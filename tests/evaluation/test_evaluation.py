@@ -5,7 +5,7 @@ import torch
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
-from limbeck.evaluation import Evaluation, evaluate, judge, predict
+from limbeck.evaluation import Evaluation, evaluate, evaluate_logits, predict
 
 LOGITS = torch.tensor([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0], [1.0, 0.0, 5.0], [4.0, 3.0, 0.0]])
 
@@ -60,7 +60,7 @@ def test_from_dict_names_what_is_wrong(make_classifier, images):
 
 
 def test_few_classes_and_one_without_images():
-    result = judge(LOGITS, torch.tensor([0, 0, 2, 2]), ("cat", "dog", "eel"), LOGITS)
+    result = evaluate_logits(LOGITS, torch.tensor([0, 0, 2, 2]), ("cat", "dog", "eel"), LOGITS)
     assert result.top5 is None
     assert result.per_class[1] == {"class": "dog", "n": 0, "top1": None}
     assert result.fidelity is not None

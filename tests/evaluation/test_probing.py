@@ -11,7 +11,7 @@ from limbeck.data import ImageSet
 from limbeck.data.decoded import cache_folder
 from limbeck.errors import UserError
 from limbeck.evaluation import probe
-from limbeck.evaluation.features import features, kept_features, observe
+from limbeck.evaluation.embeddings import cached_embeddings, embeddings
 from limbeck.evaluation.probing import probe_size
 from limbeck.models import Classifier, create, untrained
 
@@ -44,31 +44,31 @@ def test_stripes_are_told_apart(schedule) -> None:
 
 def test_features_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     images, asked = stripes(20), network()
-    first = kept_features(asked, images)
-    assert torch.equal(first, features(asked, images))
+    first = cached_embeddings(asked, images)
+    assert torch.equal(first, embeddings(asked, images))
     assert len(kept_files()) == 1
     with monkeypatch.context() as patched:
-        patched.setattr("limbeck.evaluation.features.features", None)
+        patched.setattr("limbeck.evaluation.embeddings.embeddings", None)
         seen: list[int] = []
-        assert torch.equal(kept_features(asked, images, progress=seen.append), first)
+        assert torch.equal(cached_embeddings(asked, images, progress=seen.append), first)
         assert seen == []
 
 
 def test_another_network_or_other_images_never_share_features() -> None:
     images, asked = stripes(20), network()
-    kept_features(asked, images)
+    cached_embeddings(asked, images)
     otherwise_normalised = create("convnet_d3", num_classes=2, channels=1, width=4, norm="batch", mean=(0.1,))
     others = [(network(1), images, None), (otherwise_normalised, images, None), (asked, stripes(20, seed=5), None)]
     others += [(asked, images.subset(images.ids.flip(0)), None), (asked, images, (4, 4))]
     for number, (classifier, shown, size) in enumerate(others, start=2):
-        assert torch.equal(kept_features(classifier, shown, size=size), features(classifier, shown, size=size))
+        assert torch.equal(cached_embeddings(classifier, shown, size=size), embeddings(classifier, shown, size=size))
         assert len(kept_files()) == number
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "other"])
 def test_damaged_features_are_computed_again(damage: str) -> None:
     images, asked = stripes(20), network()
-    expected = kept_features(asked, images)
+    expected = cached_embeddings(asked, images)
     (path,) = kept_files()
     content = bytearray(path.read_bytes())
     if damage == "cut":
@@ -78,33 +78,25 @@ def test_damaged_features_are_computed_again(damage: str) -> None:
     else:
         content = bytearray(b"no safetensors")
     path.write_bytes(content)
-    assert torch.equal(kept_features(asked, images), expected)
-    assert torch.equal(kept_features(asked, images), expected)
+    assert torch.equal(cached_embeddings(asked, images), expected)
+    assert torch.equal(cached_embeddings(asked, images), expected)
 
 
 def test_disk_that_cannot_be_written_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "file"))
-    with pytest.warns(UserWarning, match=r"features are not cached: .* \(LIMBECK_CACHE names the folder\)"):
-        kept_features(network(), stripes(20))
+    with pytest.warns(UserWarning, match=r"embeddings are not cached: .* \(LIMBECK_CACHE names the folder\)"):
+        cached_embeddings(network(), stripes(20))
 
 
 def test_networks_made_outside_are_always_run(make_classifier) -> None:
     images = ImageSet(torch.zeros(6, 3, 8, 8, dtype=torch.uint8))
     with pytest.raises(UserError, match="`embedding` of Sequential is wanted but no tap says where"):
-        kept_features(make_classifier(), images)
+        cached_embeddings(make_classifier(), images)
     tapped = Classifier(tiny_network(6), num_classes=6, taps=type(make_classifier().taps)(embedding="5"))
-    assert kept_features(tapped, images).shape == (6, 4)
+    assert cached_embeddings(tapped, images).shape == (6, 4)
     assert kept_files() == []
     assert untrained(tapped) is None
-
-
-def test_observe_gives_tensors_for_autograd() -> None:
-    outputs = observe(network(), stripes(6))
-    assert outputs.logits.shape == (6, 2)
-    assert outputs.embedding is not None
-    assert not outputs.embedding.is_inference()
-    assert observe(network(), stripes(6), ("logits",)).embedding is None
 
 
 def test_sizes() -> None:
@@ -167,7 +159,7 @@ def test_features_that_are_not_finite() -> None:
     broken = network()
     with torch.no_grad():
         next(broken.parameters()).fill_(float("nan"))
-    with pytest.raises(UserError, match=r"features of convnet_d3 are not finite for 8 of 8 images .* NaN in its"):
+    with pytest.raises(UserError, match=r"embeddings of convnet_d3 are not finite for 8 of 8 images .* NaN in its"):
         probe(broken, stripes(8), stripes(9))
 
 

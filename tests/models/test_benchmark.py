@@ -22,7 +22,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.models import Outputs, create, load, load_state
-from limbeck.models.shuffle import shuffle_channels
+from limbeck.models.layers import shuffle_channels
 
 NETWORKS = list(json.loads((FOLDER / "model_zoo.json").read_text()))
 PEERS = ["resnet8x4", "wrn_16_2", "vgg8", "ShuffleV2"]

@@ -1,11 +1,14 @@
+import pyarrow as pa
 import pytest
 import torch
 from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
 from limbeck.models import Classifier, create
-from limbeck.transfer.parts import SCORES
-from limbeck.transfer.select import CRITERIA
+from limbeck.transfer.choice import allocate
+from limbeck.transfer.parts import REPRESENTATIONS, SCORES, function_of
+from limbeck.transfer.score_table.read import ScoreTable
+from limbeck.transfer.select import CRITERIA, Criterion
 
 PLAIN = [
     name
@@ -13,6 +16,17 @@ PLAIN = [
     if not one.needs_teacher and not SCORES[one.score].trains and one.representation != "autoencoder-codes"
 ]
 """Criteria that need no network."""
+
+
+OF_PIXELS = {name: function_of(entry.function) for name, entry in REPRESENTATIONS.items() if entry.reads == "pixels"}
+"""Representations that need nothing but the pixels, as functions of them."""
+
+
+def ranked(scores: Tensor, ids: Tensor, order: str = "highest") -> list[int]:
+    """Ids in the order in which a criterion prefers them."""
+    criterion = Criterion(score="variance", allocation="top-n", order=order)
+    table = pa.table({"id": ids.numpy(), criterion.column: scores.double().numpy()})
+    return allocate(ScoreTable(table), criterion, len(ids)).ids.tolist()
 
 
 def image_set(labels: list[int] | Tensor | None, n: int, *, seed: int = 0, classes: int = 4) -> ImageSet:

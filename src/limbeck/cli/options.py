@@ -23,4 +23,4 @@ Options = Annotated[
     list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="Of the criterion's parts, e.g. clusters=20.")
 ]
 BareModel = Annotated[str | None, typer.Option(help="Network of a bare weights file.")]
-ComputesIn = Annotated[str, typer.Option(help="fp32 or bf16.")]
+ComputesIn = Annotated[str, typer.Option(help="fp32, bf16, or auto for the fastest here.")]

@@ -69,12 +69,12 @@ def short_count(value: float) -> str:
 
 
 def show_run(result: Any) -> None:
-    """The marks of one run."""
+    """The metrics of one run."""
     rows = []
-    for which, marks in (("last step", result.evaluation), ("validation-chosen", result.evaluation_chosen)):
-        if marks is not None:
-            agreement = marks.fidelity["agreement"] if marks.fidelity else None
-            rows.append([which, *_marks(marks), percent(agreement)])
+    for which, metrics in (("last step", result.evaluation), ("validation-chosen", result.evaluation_chosen)):
+        if metrics is not None:
+            agreement = metrics.fidelity["agreement"] if metrics.fidelity else None
+            rows.append([which, *_metrics(metrics), percent(agreement)])
     header = ["student", "top-1 %", "top-5 %", "NLL", "ECE %", "agrees with\nteacher %"]
     if rows:
         show_table(f"on the {result.evaluation.n:,} test images", header, rows, numbers=range(1, 6))
@@ -92,11 +92,11 @@ def _known(cost: Mapping[str, Any]) -> str:
     return f" ({saved:,} of them from the view cache)" if saved else ""
 
 
-def show_evaluation(marks: Any) -> None:
-    rows = [[f"{marks.n:,}", *_marks(marks)]]
+def show_evaluation(metrics: Any) -> None:
+    rows = [[f"{metrics.n:,}", *_metrics(metrics)]]
     show_table("evaluation", ["images", "top-1 %", "top-5 %", "NLL", "ECE %"], rows, numbers=range(5))
-    if marks.fidelity:
-        fidelity = marks.fidelity
+    if metrics.fidelity:
+        fidelity = metrics.fidelity
         console.print(
             f"teacher {percent(fidelity['teacher_top1'])} %, agreement {percent(fidelity['agreement'])} %, "
             f"divergence {fidelity['divergence']:.4f} nats"
@@ -104,7 +104,7 @@ def show_evaluation(marks: Any) -> None:
     show_table(
         "per class",
         ["class", "images", "top-1 %"],
-        [[c["class"], str(c["n"]), percent(c["top1"])] for c in marks.per_class],
+        [[c["class"], str(c["n"]), percent(c["top1"])] for c in metrics.per_class],
         numbers=(1, 2),
     )
 
@@ -131,5 +131,5 @@ def show_probes(rows: Sequence[Mapping[str, Any]]) -> None:
         show_table(title, header, shown, numbers=(1, 2, 4))
 
 
-def _marks(marks: Any) -> list[str]:
-    return [percent(marks.top1), percent(marks.top5), f"{marks.nll:.4f}", percent(marks.ece)]
+def _metrics(metrics: Any) -> list[str]:
+    return [percent(metrics.top1), percent(metrics.top5), f"{metrics.nll:.4f}", percent(metrics.ece)]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from limbeck.lazy import lazy_exports
+from limbeck.lazy import lazy_dir, lazy_exports
 
 if TYPE_CHECKING:
     from limbeck.data.image_set import ImageSet
@@ -12,14 +12,13 @@ if TYPE_CHECKING:
 
 __all__ = ["EncodedStorage", "ImageSet", "Storage", "TensorStorage", "TransferSet", "load"]
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "EncodedStorage": "limbeck.data.storage",
-        "ImageSet": "limbeck.data.image_set",
-        "Storage": "limbeck.data.storage",
-        "TensorStorage": "limbeck.data.storage",
-        "TransferSet": "limbeck.data.transfer_set",
-        "load": "limbeck.data.loading",
-    },
-)
+_EXPORTS = {
+    "EncodedStorage": "limbeck.data.storage",
+    "ImageSet": "limbeck.data.image_set",
+    "Storage": "limbeck.data.storage",
+    "TensorStorage": "limbeck.data.storage",
+    "TransferSet": "limbeck.data.transfer_set",
+    "load": "limbeck.data.loading",
+}
+__getattr__ = lazy_exports(__name__, _EXPORTS)
+__dir__ = lazy_dir(__name__, _EXPORTS)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from limbeck.data.encoded.cells import ArrayCells
 from limbeck.data.encoded.decode import to_uint8
-from limbeck.data.encoded.encoded_set import Source
+from limbeck.data.encoded.encoded_set import EncodedSet
+from limbeck.data.encoded.images import ArrayImages
 from limbeck.data.labels import LabelColumn, encode_labels, label_array
 from limbeck.data.local import SPLIT_ALIASES, canonical_split
 from limbeck.data.pixel_range import Largest
@@ -20,9 +20,9 @@ _BLOCK = 2**24
 """Values that are brought to 8 bits at once, since wider ones pass through double precision."""
 
 
-def npz_source(
+def read_npz(
     path: Path, split: str, *, image_key: str | None = None, label_key: str | None = None, scale: float | None = None
-) -> Source:
+) -> EncodedSet:
     """Images and labels of a `.npz` file.
 
     Images are the array `images`, `x`, `data` ..., of split "test" `x_test`, `test_images` ...; [N, H, W], [N, H, W, C]
@@ -60,7 +60,7 @@ def npz_source(
             raise UserError(
                 f"labels {label_key!r} of {str(path)!r} must be {len(images)}, one for each image, got {count}."
             )
-    return Source(ArrayCells(images, where), labels, classes, scaled=True, seen=tuple(seen))
+    return EncodedSet(ArrayImages(images, where), labels, classes, scaled=True, seen=tuple(seen))
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from limbeck.data.encoded.cells import ArrayCells
-from limbeck.data.encoded.encoded_set import Source
+from limbeck.data.encoded.encoded_set import EncodedSet
+from limbeck.data.encoded.images import ArrayImages
 
 _TEST_IMAGES = 360
 
 
-def digits_source(split: str) -> Source:
+def read_digits(split: str) -> EncodedSet:
     """`split` "train" (1,437 images) or "test" (360): stratified, always the same; ids are scikit-learn's row numbers.
 
     Pixels are 0..16 in the source and scaled to 0..255.
@@ -23,8 +23,8 @@ def digits_source(split: str) -> Source:
     ids = np.sort(train if split == "train" else test)
     images = np.rint(pixels[ids].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     classes = tuple(str(digit) for digit in range(10))
-    return Source(
-        ArrayCells(images, "scikit-learn's digits"),
+    return EncodedSet(
+        ArrayImages(images, "scikit-learn's digits"),
         np.asarray(labels, dtype=np.int64)[ids],
         classes,
         ids=ids,

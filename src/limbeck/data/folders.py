@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.data.class_names import check_class_names, composed
-from limbeck.data.encoded.cells import FileCells
-from limbeck.data.encoded.encoded_set import Source
+from limbeck.data.encoded.encoded_set import EncodedSet
+from limbeck.data.encoded.images import FileImages
 from limbeck.data.layout import innermost, inside, listing, names, split_below, split_folders
 from limbeck.data.local import choose_split
 from limbeck.data.splits import hinted_splits
@@ -20,7 +20,7 @@ from limbeck.errors import UserError
 _ENDINGS = ", ".join(sorted(IMAGE_SUFFIXES))
 
 
-def folder_source(folder: Path, split: str) -> Source:
+def read_folder(folder: Path, split: str) -> EncodedSet:
     """The images below `folder` and their classes: the names of its subfolders, sorted.
 
     Where the subfolders are splits (see `split_folders`), the classes of every split are numbered as in `train/`, or
@@ -35,19 +35,19 @@ def folder_source(folder: Path, split: str) -> Source:
     splits = split_folders(folder)
     where = repr(str(folder))
     if not splits:
-        source = _labelled(folder, None)  # first, since a folder around all splits is told from what it holds
+        encoded_set = _labelled(folder, None)  # first, since a folder around all splits is told from what it holds
         choose_split({"train": []} | {one: [] for one in hinted_splits(folder.name)}, split, where)
-        return source
+        return encoded_set
     (chosen,) = choose_split({name: [path] for name, path in splits.items()}, split, where)
     training = subfolders(splits["train"]) if "train" in splits else []
     known = sorted(set(map(_class_name, training or chain.from_iterable(map(subfolders, splits.values())))))
-    source = _labelled(chosen, known or None)
+    encoded_set = _labelled(chosen, known or None)
     loose = sorted(images_in(folder))
     passed = [f"{where} holds images beside its splits, which are passed over: {names(loose)}."] if loose else []
-    return replace(source, remarks=(*passed, *source.remarks))
+    return replace(encoded_set, remarks=(*passed, *encoded_set.remarks))
 
 
-def _labelled(folder: Path, known: Sequence[str] | None) -> Source:
+def _labelled(folder: Path, known: Sequence[str] | None) -> EncodedSet:
     class_folders = sorted(subfolders(folder), key=_class_name)
     loose = sorted(images_in(folder))
     if not class_folders:
@@ -56,7 +56,7 @@ def _labelled(folder: Path, known: Sequence[str] | None) -> Source:
                 f"{str(folder)!r} holds no images (of {_ENDINGS}) and no class folders, nor tables (.parquet)"
                 f"{_other_files(folder)}. Give the folder that holds them, or a .npz by its own name; convert others."
             )
-        return Source(FileCells(loose), None, ())
+        return EncodedSet(FileImages(loose), None, ())
     if loose:
         raise UserError(
             f"{str(folder)!r} holds images beside class folders, for instance {loose[0].name!r}; put each into one."
@@ -88,7 +88,7 @@ def _labelled(folder: Path, known: Sequence[str] | None) -> Source:
         paths += images
         labels += [number] * len(images)
     remarks = _remarks(folder, class_folders, len(classes))
-    return Source(FileCells(paths), np.array(labels, dtype=np.int64), tuple(classes), remarks=remarks)
+    return EncodedSet(FileImages(paths), np.array(labels, dtype=np.int64), tuple(classes), remarks=remarks)
 
 
 def _remarks(folder: Path, class_folders: Sequence[Path], num_classes: int) -> tuple[str, ...]:

@@ -4,11 +4,13 @@ from typing import Any
 
 from limbeck.data.catalogue import CONVERTED
 from limbeck.data.labels import LabelColumn
-from limbeck.data.tables import Table, stated_names
+from limbeck.data.tables import ImageTable, stated_names
 from limbeck.errors import UserError
 
 
-def open_hub(hub_id: str, config: str | None, split: str, *, revision: str | None = None, looked: str = "") -> Table:
+def open_hub(
+    hub_id: str, config: str | None, split: str, *, revision: str | None = None, looked: str = ""
+) -> ImageTable:
     """One split of a dataset on the hub; downloaded the first time.
 
     Args:
@@ -43,7 +45,7 @@ def open_hub(hub_id: str, config: str | None, split: str, *, revision: str | Non
         raise UserError(f"`split` of {hub_id!r} must be {' or '.join(map(repr, found))}, got {split!r}.")
     chosen = found[split]
     arrow = chosen.data.table
-    return Table(
+    return ImageTable(
         schema=arrow.schema,
         features=dict(chosen.features.to_dict()),
         count=arrow.num_rows,

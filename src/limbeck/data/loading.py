@@ -4,13 +4,13 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from limbeck.data.arrays import npz_source
+from limbeck.data.arrays import read_npz
 from limbeck.data.catalogue import DATASETS, LIST_HINT, DatasetInfo, find, find_split, in_catalogue
 from limbeck.data.class_names import printable
-from limbeck.data.digits import digits_source
-from limbeck.data.encoded.build import Wanted, image_set
-from limbeck.data.encoded.encoded_set import Source
-from limbeck.data.folders import folder_source
+from limbeck.data.digits import read_digits
+from limbeck.data.encoded.build import LoadOptions, build_image_set
+from limbeck.data.encoded.encoded_set import EncodedSet
+from limbeck.data.folders import read_folder
 from limbeck.data.hub import open_hub
 from limbeck.data.image_set import ImageSet
 from limbeck.data.local import ROOT_VARIABLE, choose_split, files_of_other_splits, find_in_root, local_root
@@ -18,7 +18,7 @@ from limbeck.data.pixel_range import checked_scale
 from limbeck.data.place import hub_id, is_path, other_reading
 from limbeck.data.splits import stated_splits
 from limbeck.data.table_files import SUFFIX, splits_by_file
-from limbeck.data.tables import Table, open_parquet, table_source
+from limbeck.data.tables import ImageTable, open_parquet, read_table
 from limbeck.errors import UserError, unknown_name
 from limbeck.files import check_path
 
@@ -78,36 +78,36 @@ def load(
             "`name` must be a data set of the catalogue, a folder, a file or a hub id, as a string or `Path`, got "
             f"{name!r}; the folder at hand is '.'."
         )
-    wanted = _wanted(size, channels, skip_unreadable, in_memory, scale)
+    options = _load_options(size, channels, skip_unreadable, in_memory, scale)
     columns = (image_column, label_column)
     if remark := other_reading(name, root):
         warnings.warn(remark, stacklevel=2)
     if in_catalogue(name):
         info = find(str(name))
-        source = _named(info, split, *columns, in_memory is False, root)
+        encoded_set = _named(info, split, *columns, in_memory is False, root)
         if info.warning:
             warnings.warn(info.warning, stacklevel=2)
         keep = _within(classes, info) if info.keep is not None else classes
-        return image_set(source, wanted, name=f"{name}/{split}", keep=keep)
-    source = _own(name, split, *columns, in_memory is False, root, scale)
-    for remark in source.remarks:
+        return build_image_set(encoded_set, options, name=f"{name}/{split}", keep=keep)
+    encoded_set = _own(name, split, *columns, in_memory is False, root, scale)
+    for remark in encoded_set.remarks:
         warnings.warn(remark, stacklevel=2)
-    return image_set(source, wanted, name=f"{printable(Path(name).name)}/{split}", keep=classes)
+    return build_image_set(encoded_set, options, name=f"{printable(Path(name).name)}/{split}", keep=classes)
 
 
-def _wanted(
+def _load_options(
     size: int | tuple[int, int] | None,
     channels: int | None,
     skip_unreadable: bool,
     in_memory: bool | None,
     scale: float | None,
-) -> Wanted:
+) -> LoadOptions:
     both = (size, size) if isinstance(size, int) else size
     if both is not None and (len(both) != 2 or min(both) < 1 or any(isinstance(one, bool) for one in both)):
         raise UserError(f"`size` must be a number of pixels or (height, width), each at least 1, got {size!r}.")
     if channels not in (None, 1, 3) or isinstance(channels, bool):
         raise UserError(f"`channels` must be 1 (gray) or 3 (RGB), got {channels!r}.")
-    return Wanted(both, channels, skip_unreadable, in_memory, checked_scale(scale))
+    return LoadOptions(both, channels, skip_unreadable, in_memory, checked_scale(scale))
 
 
 def _named(
@@ -117,12 +117,12 @@ def _named(
     label_column: str | None,
     mapped: bool,
     root: str | Path | None,
-) -> Source:
+) -> EncodedSet:
     hub_split = find_split(info, split).hub_name
     if info.hub_id is None:
-        return digits_source(hub_split)
+        return read_digits(hub_split)
     table = _table(info.hub_id, info.config, hub_split, mapped, root, info.revision, exactly=info.name not in DATASETS)
-    return table_source(
+    return read_table(
         table,
         image_column=image_column or _if_there(info.image_column, table),
         label_column=label_column or _if_there(info.label_column, table),
@@ -149,34 +149,34 @@ def _own(
     mapped: bool,
     root: str | Path | None,
     scale: float | None,
-) -> Source:
+) -> EncodedSet:
     path = Path(name).expanduser()
     where = repr(str(name))
     if path.is_dir():
         splits = splits_by_file(path)
         if not splits:
-            return folder_source(path, split)
+            return read_folder(path, split)
         if list(splits) == ["train"]:
             splits |= dict.fromkeys(stated_splits(path.name), splits["train"])
         files = choose_split(splits, split, where)
         check_path(files[0])
         siblings = [one for several in splits.values() if several is not files for one in several]
         table = open_parquet(files, siblings=siblings, mapped=mapped)
-        return table_source(table, image_column=image_column, label_column=label_column)
+        return read_table(table, image_column=image_column, label_column=label_column)
     if path.is_file() and path.suffix == ".npz":
-        return npz_source(path, split, image_key=image_column, label_key=label_column, scale=scale)
+        return read_npz(path, split, image_key=image_column, label_key=label_column, scale=scale)
     if path.is_file() and path.suffix.lower() == SUFFIX:
         # What is loaded by itself is the training split, whatever its name; that may say another split as well.
         check_path(path)
         choose_split({"train": [path]} | {one: [path] for one in stated_splits(path.name)}, split, where)
-        return table_source(open_parquet([path], mapped=mapped), image_column=image_column, label_column=label_column)
+        return read_table(open_parquet([path], mapped=mapped), image_column=image_column, label_column=label_column)
     if path.is_file():
         raise UserError(
             f"{where} must be a .npz or .parquet file, or a folder, got a {path.suffix or 'nameless'} file."
         )
     if place := hub_id(name):
         table = _table(*place, split, mapped, root, None, exactly=True)
-        return table_source(table, image_column=image_column, label_column=label_column)
+        return read_table(table, image_column=image_column, label_column=label_column)
     hint = " A `Path` is never a name; give that of a data set as a string." if isinstance(name, Path) else ""
     if is_path(name) or "/" in str(name) or "\\" in str(name) or path.suffix in (".npz", SUFFIX):
         raise UserError(f"there is no file or folder {where}.{hint}")
@@ -192,7 +192,7 @@ def _table(
     revision: str | None,
     *,
     exactly: bool,
-) -> Table:
+) -> ImageTable:
     folder = local_root(root)
     if folder is None:
         looked = f"No local root is set ({ROOT_VARIABLE} or `root=`). "
@@ -205,6 +205,6 @@ def _table(
     return open_hub(hub_id, config, split, revision=revision, looked=looked)
 
 
-def _if_there(column: str, table: Table) -> str | None:
+def _if_there(column: str, table: ImageTable) -> str | None:
     """The catalogue's column, unless an uploader has renamed it since: then it is found by its feature."""
     return column if column in table.schema.names else None

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck.data.encoded.cells import Cells
 from limbeck.data.encoded.decode import Target
 from limbeck.data.encoded.decode_many import decode_many
+from limbeck.data.encoded.images import EncodedImages
 
 DIGEST_BYTES = 16
 
@@ -92,14 +92,16 @@ class EncodedStorage(Storage):
     """Images that stay encoded (JPEG, PNG ...) in files or a memory-mapped table and are decoded when asked for.
 
     Args:
-        cells: the encoded images.
-        rows: int64 [N], which of the cells, in order.
+        images: the encoded images.
+        rows: int64 [N], which of the images, in order.
         target: shape and conversion that all images are brought to.
         digests: keeps the hashes, which take a pass over all images; default: in memory.
     """
 
-    def __init__(self, cells: Cells, rows: np.ndarray, target: Target, digests: "DigestTable | None" = None) -> None:
-        self._cells = cells
+    def __init__(
+        self, images: EncodedImages, rows: np.ndarray, target: Target, digests: "DigestTable | None" = None
+    ) -> None:
+        self._encoded = images
         self._rows = rows
         self._target = target
         self._digests = DigestTable(len(rows)) if digests is None else digests
@@ -113,7 +115,7 @@ class EncodedStorage(Storage):
 
     def gather(self, positions: Tensor) -> Tensor:
         out = np.empty((len(positions), *self.shape), dtype=np.uint8)
-        decode_many(self._cells, self._rows[positions.numpy()], self._target, out)
+        decode_many(self._encoded, self._rows[positions.numpy()], self._target, out)
         return torch.from_numpy(out)
 
     def tensor(self) -> Tensor:

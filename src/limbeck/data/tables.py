@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from limbeck.caching import cache_folder, cache_key
-from limbeck.data.encoded.cells import ColumnCells, file_stamps, image_type
-from limbeck.data.encoded.encoded_set import Source
+from limbeck.data.encoded.encoded_set import EncodedSet
+from limbeck.data.encoded.images import ColumnImages, file_stamps, image_type
 from limbeck.data.labels import LabelColumn, encode_labels
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
@@ -24,7 +24,7 @@ _MAP_FROM = 2**30
 
 
 @dataclass(frozen=True)
-class Table:
+class ImageTable:
     """A table that is not read yet.
 
     Args:
@@ -51,7 +51,7 @@ class Table:
     folder: Path = Path()
 
 
-def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped: bool = False) -> Table:
+def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped: bool = False) -> ImageTable:
     """The rows of one or several Parquet files, in the order given.
 
     Args:
@@ -85,7 +85,7 @@ def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped
             chunks = [chunk.cast(kind) for part in parts for chunk in part.read([column])[column].chunks]
             return pa.chunked_array(chunks, kind)
 
-    return Table(
+    return ImageTable(
         schema=schema,
         features=_features(schema, where),
         count=sum(part.metadata.num_rows for part in parts),
@@ -102,14 +102,14 @@ def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped
     )
 
 
-def table_source(
-    table: Table,
+def read_table(
+    table: ImageTable,
     *,
     image_column: str | None = None,
     label_column: str | None = None,
     size: tuple[int, int] | None = None,
     channels: int | None = None,
-) -> Source:
+) -> EncodedSet:
     """The images and labels of `table`; columns that are not named are found by feature, then by name.
 
     Raises:
@@ -131,24 +131,24 @@ def table_source(
             raise UserError(
                 f"{where} must be {table.count}, as many as it states rows, got {len(labels)}; it is damaged."
             )
-    cells = ColumnCells(
+    images = ColumnImages(
         table.count,
         lambda: table.read(image),
         where=table.where,
         stamp=None if table.stamp is None else [*table.stamp, image],
         folder=table.folder,
     )
-    return Source(cells, labels, names, size=size, channels=channels)
+    return EncodedSet(images, labels, names, size=size, channels=channels)
 
 
-def _column(table: Table, argument: str, named: str | None, kind: str, usual: Sequence[str]) -> str | None:
+def _column(table: ImageTable, argument: str, named: str | None, kind: str, usual: Sequence[str]) -> str | None:
     found = _found(table, argument, named, kind, usual)
     if found is not None and table.schema.names.count(found) > 1:
         raise UserError(f"`{argument}` {found!r} must be one column of {table.where}, which has several of that name.")
     return found
 
 
-def _found(table: Table, argument: str, named: str | None, kind: str, usual: Sequence[str]) -> str | None:
+def _found(table: ImageTable, argument: str, named: str | None, kind: str, usual: Sequence[str]) -> str | None:
     if named is not None:
         if named not in table.schema.names:
             raise UserError(

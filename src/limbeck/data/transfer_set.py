@@ -16,11 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from limbeck.data.card import dataset_card, features
-from limbeck.data.encoded.build import Wanted, image_set
-from limbeck.data.encoded.encoded_set import Source
+from limbeck.data.encoded.build import LoadOptions, build_image_set
+from limbeck.data.encoded.encoded_set import EncodedSet
 from limbeck.data.image_set import ImageSet
 from limbeck.data.soft_targets import Kind, SoftTargets
-from limbeck.data.tables import Table, open_parquet, table_source
+from limbeck.data.tables import ImageTable, open_parquet, read_table
 from limbeck.errors import UserError
 from limbeck.files import atomic_folder
 
@@ -127,15 +127,15 @@ class TransferSet:
             raise UserError(f"{str(folder)!r} lacks {PARQUET_NAME}; copy the whole folder.")
         table = open_parquet([path])
         _check_table(folder, config, table)
-        source = table_source(table, image_column="image", label_column="label" if config["labelled"] else None)
+        encoded_set = read_table(table, image_column="image", label_column="label" if config["labelled"] else None)
         rows = pq.read_table(path, columns=[name for name in table.schema.names if name != "image"])
-        if config["labelled"] and list(source.classes) != config["classes"]:
+        if config["labelled"] and list(encoded_set.classes) != config["classes"]:
             raise _contradiction(folder, f"the classes of {PARQUET_NAME} and {CONFIG_NAME} differ")
-        labels = source.labels if config["labelled"] else None
+        labels = encoded_set.labels if config["labelled"] else None
         ids = rows["id"].to_numpy()
         channels, height, width = config["shape"]
-        source = Source(source.cells, labels, tuple(config["classes"]), ids=ids, channels=channels)
-        images = image_set(source, Wanted(size=(height, width)), name=config["name"])
+        encoded_set = EncodedSet(encoded_set.images, labels, tuple(config["classes"]), ids=ids, channels=channels)
+        images = build_image_set(encoded_set, LoadOptions(size=(height, width)), name=config["name"])
         soft_labels = _stack(rows["soft_label"]) if "soft_label" in rows.column_names else None
         about_soft = config.get("soft_labels") or {}
         _check_content(folder, config, images, soft_labels)
@@ -205,7 +205,7 @@ def _check_shape(soft_labels: Tensor, images: ImageSet) -> None:
         raise UserError(f"`soft_labels` must be {expected}, one row per image and one column per class, got {shape}.")
 
 
-def _check_table(folder: Path, config: Mapping[str, Any], table: Table) -> None:
+def _check_table(folder: Path, config: Mapping[str, Any], table: ImageTable) -> None:
     """Whether the Parquet file can be that of the configuration, before anything is decoded."""
     wanted = ["image", "id", *(["label"] if config["labelled"] else []), *config["provenance"]]
     wanted += ["soft_label"] if config.get("soft_labels") else []

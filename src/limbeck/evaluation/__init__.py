@@ -10,20 +10,21 @@ from limbeck.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from limbeck.evaluation.energy import EnergyMeter
-    from limbeck.evaluation.evaluation import Evaluation, evaluate, judge
+    from limbeck.evaluation.evaluation import Evaluation, evaluate, evaluate_logits
     from limbeck.evaluation.model_size import footprint
-    from limbeck.evaluation.prediction import evaluating, predict
+    from limbeck.evaluation.prediction import predict
     from limbeck.evaluation.probing import Probe, probe
     from limbeck.evaluation.statistics import mean_interval, paired_difference, standard_deviation
+    from limbeck.models.forward import evaluating
 
 __all__ = [
     "EnergyMeter",
     "Evaluation",
     "Probe",
     "evaluate",
+    "evaluate_logits",
     "evaluating",
     "footprint",
-    "judge",
     "mean_interval",
     "paired_difference",
     "predict",
@@ -38,9 +39,9 @@ __getattr__ = lazy_exports(
         "Evaluation": "limbeck.evaluation.evaluation",
         "Probe": "limbeck.evaluation.probing",
         "evaluate": "limbeck.evaluation.evaluation",
-        "evaluating": "limbeck.evaluation.prediction",
+        "evaluate_logits": "limbeck.evaluation.evaluation",
+        "evaluating": "limbeck.models.forward",
         "footprint": "limbeck.evaluation.model_size",
-        "judge": "limbeck.evaluation.evaluation",
         "mean_interval": "limbeck.evaluation.statistics",
         "paired_difference": "limbeck.evaluation.statistics",
         "predict": "limbeck.evaluation.prediction",

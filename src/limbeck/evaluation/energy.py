@@ -1,22 +1,21 @@
-"""Electric energy of a run: read from hardware counters where they can be, estimated from processor time elsewhere.
+"""Electric energy of a run: read from hardware counters where there are any, estimated from processor time elsewhere.
 
-The counters (RAPL of the processor, NVML of NVIDIA's accelerators) are read through codecarbon, an extra. Where it
-is absent or finds no counter, the processor's share is
+The processor's counter is RAPL, which Linux shows in `/sys/class/powercap`; those of NVIDIA's GPUs are read by NVML
+(the extra `energy`), which counts all that a device took since its driver was loaded. Where the processor's cannot be
+read, its share is
 
     kWh = processor seconds x WATTS_PER_CORE / 3.6e6
 
-and the record says so. Memory, cooling and idling are never counted.
+and the record says so. Counters are of whole devices, whoever uses them. Memory and cooling are never counted.
 """
 
-import logging
 import os
-from importlib.util import find_spec
+import threading
 from types import TracebackType
-from typing import Any, Literal, TypedDict, get_args
-
-import torch
+from typing import Literal, TypedDict, get_args
 
 from limbeck.errors import UserError, unknown_name
+from limbeck.evaluation.energy_counters import Counter, gpu_counters, processor_counters, uuids_in_use
 
 WATTS_PER_CORE = 12.0
 """Thermal design power per core of an unknown processor, as the Green Algorithms calculator takes it (Lannelongue,
@@ -24,50 +23,59 @@ Grealey and Inouye, "Green Algorithms: quantifying the carbon footprint of compu
 "Any" of its table TDP_cpu.csv)."""
 
 JOULES_PER_KWH = 3.6e6
+SECONDS_BETWEEN_READINGS = 10.0
+"""A processor's counter starts again at 0 after some minutes of full load."""
 
-Source = Literal["auto", "codecarbon", "estimate"]
+MeterKind = Literal["auto", "counters", "estimate"]
 
 
 class Energy(TypedDict):
-    """Energy in kWh, whether all of it was "measured" or some "estimated", and how, in words."""
+    """Energy in kWh, whether all of it was "measured" or some "estimated", how, in words, and of which devices."""
 
     kwh: float
     kind: Literal["measured", "estimated"]
     how: str
+    devices: list[str]
 
 
 class EnergyMeter:
-    """Context manager that tells the energy used inside it.
+    """Context manager that tells the energy used inside it: of the processor, and of the GPUs that this process uses.
 
     Args:
-        source: "auto" reads counters where codecarbon is installed and finds some, else estimates; "codecarbon" does
-            the same but insists on codecarbon; "estimate" never imports it.
+        meter: "auto" reads the counters that there are and estimates the processor's share where it has none;
+            "counters" insists on the processor's; "estimate" reads none.
 
     Raises:
-        UserError: an unknown source, or codecarbon was asked for and is not installed.
+        UserError: an unknown kind of meter, or counters are insisted on that cannot be read.
 
     Example:
-        >>> with EnergyMeter(source="estimate") as meter:
+        >>> with EnergyMeter(meter="estimate") as meter:
         ...     logits = lb.evaluation.predict(student, images)
         >>> meter.energy
-        {'kwh': ..., 'kind': 'estimated', 'how': '... processor seconds x ... W per core'}
+        {'kwh': ..., 'kind': 'estimated', 'how': '... processor seconds x ... W per core', 'devices': ['processor']}
     """
 
-    def __init__(self, *, source: Source = "auto") -> None:
-        if source not in get_args(Source):
-            raise unknown_name("energy source", source, get_args(Source))
-        installed = source != "estimate" and find_spec("codecarbon") is not None
-        if source == "codecarbon" and not installed:
-            raise UserError("energy source 'codecarbon' needs the package codecarbon; `pip install 'limbeck[energy]'`.")
-        self._rapl, self._nvml = _counters() if installed else (False, False)
-        self._tracker: Any = None
+    def __init__(self, *, meter: MeterKind = "auto") -> None:
+        if meter not in get_args(MeterKind):
+            raise unknown_name("energy meter", meter, get_args(MeterKind))
+        reads = meter != "estimate"
+        self._processors = processor_counters() if reads else []
+        self._gpus = gpu_counters() if reads else {}  # of the whole machine; which are ours is known at the end
+        if meter == "counters" and not self._processors:
+            raise UserError(
+                "energy meter 'counters' finds no readable /sys/class/powercap/intel-rapl:*/energy_uj; run where Linux "
+                "shows it, as root or after `chmod a+r` on it, or choose 'auto', which estimates."
+            )
+        self._left = threading.Event()
+        self._reader = threading.Thread(target=self._keep_reading, name="energy", daemon=True)
         self._started = 0.0
         self._result: Energy | None = None
 
     def __enter__(self) -> "EnergyMeter":
-        if self._rapl or self._nvml:
-            self._tracker = _tracker()
-            self._tracker.start()
+        for counter in self._counters():
+            counter.start()
+        if self._counters():
+            self._reader.start()
         self._started = _processor_seconds()
         return self
 
@@ -75,12 +83,10 @@ class EnergyMeter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         seconds = _processor_seconds() - self._started
-        processor = accelerator = 0.0
-        if self._tracker is not None:
-            self._tracker.stop()
-            processor = self._tracker.final_emissions_data.cpu_energy
-            accelerator = self._tracker.final_emissions_data.gpu_energy
-        self._result = _energy(seconds, processor if self._rapl else None, accelerator if self._nvml else None)
+        if self._counters():
+            self._left.set()
+            self._reader.join()
+        self._result = _energy(seconds, self._processors, self._gpus, uuids_in_use())
 
     @property
     def energy(self) -> Energy:
@@ -88,47 +94,43 @@ class EnergyMeter:
         assert self._result is not None, "`energy` is known once the context has been left"
         return self._result
 
+    def _counters(self) -> list[Counter]:
+        return [*self._processors, *self._gpus.values()]
 
-def _energy(seconds: float, processor: float | None, accelerator: float | None) -> Energy:
-    """The record, from processor seconds and the kWh that counters gave (None: no counter)."""
-    unseen = accelerator is None and torch.cuda.is_initialized()
-    parts = []
-    if processor is None:
-        processor, kind = seconds * WATTS_PER_CORE / JOULES_PER_KWH, "estimated"
-        parts.append(f"{seconds:.1f} processor seconds x {WATTS_PER_CORE:g} W per core")
-    else:
-        kind = "estimated" if unseen else "measured"
+    def _keep_reading(self) -> None:
+        """All counters now and then, and once more at the end."""
+        leaving = False
+        while not leaving:
+            leaving = self._left.wait(SECONDS_BETWEEN_READINGS)
+            for counter in self._counters():
+                counter.update()
+
+
+def _energy(seconds: float, processors: list[Counter], gpus: dict[str, Counter], used: list[str]) -> Energy:
+    """The record, from processor seconds, the counters of processors and GPUs, and the GPUs that count."""
+    joules, measured, parts, devices = 0.0, True, list[str](), list[str]()
+    if processors and not any(one.failed for one in processors):
+        joules += sum(one.joules for one in processors)
         parts.append("processor of the whole machine by RAPL")
-    if accelerator is not None:
-        parts.append("accelerators of the whole machine by NVML")
-    elif unseen:
-        parts.append("the accelerator is not counted")
-    return {"kwh": processor + (accelerator or 0.0), "kind": kind, "how": "; ".join(parts)}
+        devices += [one.name for one in processors]
+    else:
+        joules, measured = seconds * WATTS_PER_CORE, False
+        parts.append(f"{seconds:.1f} processor seconds x {WATTS_PER_CORE:g} W per core")
+        devices.append("processor")
+    counted = [gpus[one] for one in used if one in gpus and not gpus[one].failed]
+    if counted:
+        joules += sum(one.joules for one in counted)
+        names = ", ".join(one.name for one in counted)
+        parts.append(f"{names} by NVML")
+        devices += [one.name for one in counted]
+    if unseen := len(used) - len(counted):
+        measured = False
+        parts.append(f"{unseen} GPU{'s' if unseen > 1 else ''} not counted")
+    kind = "measured" if measured else "estimated"
+    return {"kwh": joules / JOULES_PER_KWH, "kind": kind, "how": "; ".join(parts), "devices": devices}
 
 
 def _processor_seconds() -> float:
     """Of this process with all of its threads, and of those child processes that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def _counters() -> tuple[bool, bool]:
-    """Whether codecarbon can read (RAPL, NVML) here."""
-    from codecarbon.core import cpu, gpu
-
-    _hush_codecarbon()
-    return cpu.is_rapl_available(), gpu.is_gpu_details_available()
-
-
-def _tracker() -> Any:
-    """A codecarbon tracker that writes no file, asks no server and says nothing."""
-    from codecarbon import OfflineEmissionsTracker
-
-    _hush_codecarbon()
-    # A country is needed to start; it changes the carbon, which is not reported, and not the energy.
-    return OfflineEmissionsTracker(country_iso_code="FRA", output_methods=[], log_level="critical")
-
-
-def _hush_codecarbon() -> None:
-    """Its own `log_level` takes effect only after its first messages; importing it undoes an earlier level."""
-    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)

@@ -4,13 +4,14 @@ import warnings
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from limbeck.data.classes import class_places, classes_of, match_classes
+from limbeck.device import Device
 from limbeck.errors import UserError
 from limbeck.evaluation import fidelity, metrics
-from limbeck.evaluation.prediction import Precision, predict
+from limbeck.evaluation.prediction import predict
+from limbeck.precision import Precision
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A student's marks on `n` labelled images; every accuracy and agreement is a fraction in 0..1.
+    """A student's metrics on `n` labelled images; every accuracy and agreement is a fraction in 0..1.
 
     Attributes:
         n: number of images.
@@ -68,11 +69,11 @@ def evaluate(
     teacher_logits: Tensor | None = None,
     batch_size: int = 500,
     precision: Precision = "fp32",
-    device: torch.device | str | None = None,
+    device: Device = "auto",
 ) -> Evaluation:
     """Accuracy, likelihood, calibration and confusion of `student` on `images`, and its fidelity to a teacher.
 
-    Classes are found by name, in whatever order images and teacher number them; the marks number them as the student
+    Classes are found by name, in whatever order images and teacher number them; the metrics number them as the student
     does. Where one side has no names, they are taken in their order, with a warning.
 
     Args:
@@ -98,14 +99,16 @@ def evaluate(
     if teacher is not None:
         answers = predict(teacher, images, batch_size=batch_size, precision=precision, device=device)
         teacher_logits = answers[:, list(places)]
-    return judge(logits, labels, images.classes, teacher_logits)
+    return evaluate_logits(logits, labels, images.classes, teacher_logits)
 
 
-def judge(logits: Tensor, labels: Tensor, classes: tuple[str, ...], teacher_logits: Tensor | None = None) -> Evaluation:
-    """The same from logits: float `[N, K]` of student and teacher, labels int64 `[N]`, K class names (or none).
+def evaluate_logits(
+    logits: Tensor, labels: Tensor, classes: tuple[str, ...], teacher_logits: Tensor | None = None
+) -> Evaluation:
+    """`evaluate` from logits: float `[N, K]` of student and teacher, labels int64 `[N]`, K class names (or none).
 
     Example:
-        >>> judge(torch.eye(3), torch.tensor([0, 1, 1]), ("cat", "dog", "emu")).top1
+        >>> evaluate_logits(torch.eye(3), torch.tensor([0, 1, 1]), ("cat", "dog", "emu")).top1
         0.666...
     """
     names = list(classes) or [str(index) for index in range(logits.shape[1])]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from limbeck.evaluation.prediction import device_of, evaluating
-from limbeck.models.shared_memory import own_memory
+from limbeck.models.forward import device_of, evaluating
+from limbeck.models.shared_memory import keeping_shared, own_memory
 
 if TYPE_CHECKING:
     from limbeck.models import Classifier
@@ -59,12 +59,15 @@ def footprint(
 @contextmanager
 def _moved(classifier: nn.Module, device: torch.device | str | None) -> Iterator[None]:
     before = device_of(classifier)
-    if device is not None:
+    if device is None:
+        yield
+        return
+    with keeping_shared(classifier):
         classifier.to(device)
     try:
         yield
     finally:
-        if device is not None:
+        with keeping_shared(classifier):
             classifier.to(before)
 
 

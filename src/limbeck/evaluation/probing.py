@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from limbeck.device import Device
 from limbeck.errors import UserError, unknown_name
-from limbeck.evaluation.features import Size, kept_features
+from limbeck.evaluation.embeddings import Size, cached_embeddings
 from limbeck.evaluation.linear_heads import LinearHead, choose_strength, fit_l2, fit_schedule, published_schedule
 from limbeck.evaluation.metrics import top_k_accuracy
-from limbeck.evaluation.prediction import Precision
 from limbeck.evaluation.statistics import mean_interval
+from limbeck.precision import Precision
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
@@ -87,12 +88,12 @@ def probe(
     seeds: Sequence[int] = (0,),
     size: Size | None = None,
     precision: Precision = "fp32",
-    device: torch.device | str | None = None,
+    device: Device = "auto",
     progress: Callable[[int], None] | None = None,
 ) -> Probe:
     """Fits a linear head on the features of a frozen classifier and judges it on test images.
 
-    Features are computed once, of the images as they are, and kept on disk (see `kept_features`). With `schedule`
+    Features are computed once, of the images as they are, and kept on disk (see `cached_embeddings`). With `schedule`
     "l2", the head is a multinomial logistic regression whose strength of regularisation is chosen on a fifth of the
     training images and which is then fitted on all of them; test images choose nothing. With "published" it is taught
     by the published schedule. That protocol also shifts and flips training images, normalises by the new data set's
@@ -191,7 +192,7 @@ def _counted(
         if progress is not None:
             progress(more)
 
-    found = kept_features(classifier, images, progress=count, **options)
+    found = cached_embeddings(classifier, images, progress=count, **options)
     if seen < len(images):
         count(len(images) - seen)
     return found

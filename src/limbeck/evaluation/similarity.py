@@ -8,10 +8,10 @@ import safetensors.torch
 from torch import Tensor
 
 from limbeck.evaluation.correlation import class_correlation, logit_correlation, mean_absolute_difference
-from limbeck.evaluation.features import observe
-from limbeck.evaluation.maps import FEWEST
 from limbeck.evaluation.neighbours import neighbour_overlap, same_class_share
+from limbeck.evaluation.tsne import FEWEST
 from limbeck.files import atomic_path
+from limbeck.models.forward import whole_outputs
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
@@ -72,7 +72,7 @@ def save_inside(
 
 
 def _embedding(network: "Classifier", images: "ImageSet") -> Tensor:
-    found = observe(network, images, ("embedding",)).embedding
+    found = whole_outputs(network, images, ("embedding",)).embedding
     assert found is not None
     return found
 

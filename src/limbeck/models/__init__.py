@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from limbeck.lazy import lazy_exports
+from limbeck.lazy import lazy_dir, lazy_exports
 
 if TYPE_CHECKING:
     from limbeck.models.classifier import Classifier
@@ -13,17 +13,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Classifier", "Outputs", "Taps", "create", "load", "load_state", "save", "untrained", "wrap"]
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "Classifier": "limbeck.models.classifier",
-        "Outputs": "limbeck.models.taps",
-        "Taps": "limbeck.models.taps",
-        "create": "limbeck.models.zoo",
-        "load": "limbeck.models.weights.folder",
-        "load_state": "limbeck.models.weights.adapt",
-        "save": "limbeck.models.weights.folder",
-        "untrained": "limbeck.models.zoo",
-        "wrap": "limbeck.models.zoo",
-    },
-)
+_EXPORTS = {
+    "Classifier": "limbeck.models.classifier",
+    "Outputs": "limbeck.models.taps",
+    "Taps": "limbeck.models.taps",
+    "create": "limbeck.models.zoo",
+    "load": "limbeck.models.weights.folder",
+    "load_state": "limbeck.models.weights.adapt",
+    "save": "limbeck.models.weights.folder",
+    "untrained": "limbeck.models.zoo",
+    "wrap": "limbeck.models.zoo",
+}
+__getattr__ = lazy_exports(__name__, _EXPORTS)
+__dir__ = lazy_dir(__name__, _EXPORTS)

@@ -1,14 +1,53 @@
-"""The frozen teacher: asked, never taught."""
+"""The one forward pass of a network over many images: where, in what precision, how often, and what comes out."""
 
-from collections.abc import Collection
-from typing import Self
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from limbeck.device import Device, resolve_device
+from limbeck.errors import UserError
+from limbeck.look_ahead import look_ahead
 from limbeck.models.classifier import Classifier, Outputs
 from limbeck.models.shared_memory import private_copy
-from limbeck.precision import autocast
+from limbeck.precision import autocast, check_precision, resolve_channels_last, resolve_precision
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet
+
+LOGITS = ("logits",)
+
+
+class Computing(NamedTuple):
+    """Where and how a network computes."""
+
+    device: torch.device
+    dtype: torch.dtype
+    channels_last: bool
+
+    @property
+    def precision(self) -> Literal["bf16", "fp32"]:
+        return "bf16" if self.dtype == torch.bfloat16 else "fp32"
+
+
+def resolve_computing(device: Device = "auto", precision: str = "auto") -> Computing:
+    """The device that is meant, the precision (`auto`: what that device is fastest in), and the memory order for it.
+
+    Raises:
+        UserError: an unknown device or precision.
+
+    Example:
+        >>> resolve_computing("cpu", "fp32").precision
+        'fp32'
+    """
+    check_precision(precision)
+    found = resolve_device(device)
+    dtype = resolve_precision(precision, found)
+    return Computing(found, dtype, resolve_channels_last("auto", found, dtype))
 
 
 class FrozenTeacher(nn.Module):
@@ -26,6 +65,7 @@ class FrozenTeacher(nn.Module):
 
     Attributes:
         computing: all that shapes rounding; where it is equal, so are the answers.
+        passes: images that it was asked about so far, each as often as it was.
     """
 
     def __init__(
@@ -44,6 +84,8 @@ class FrozenTeacher(nn.Module):
         self.classifier = classifier
         self.device = device
         self.dtype = dtype
+        self.channels_last = channels_last
+        self.passes = 0
         self.computing = (device.type, str(dtype), channels_last, compile, torch.get_float32_matmul_precision())
         if dtype != torch.float32:
             classifier.network.to(dtype)
@@ -54,9 +96,181 @@ class FrozenTeacher(nn.Module):
         """Stays in eval mode: a teacher whose batch statistics drift is another teacher."""
         return super().train(False)
 
-    def forward(self, images: Tensor, want: Collection[str] = ("logits",)) -> Outputs:
+    def forward(self, images: Tensor, want: Collection[str] = LOGITS) -> Outputs:
         """Outputs for images uint8 or in [0, 1], [B, C, H, W]."""
+        self.passes += len(images)
         with torch.inference_mode(), autocast(self.device, self.dtype):
             outputs = self.classifier(images, want=want)
         # Losses must save them for their own backward pass, which inference tensors do not allow.
         return outputs.map(lambda tensor: tensor.to(torch.float32, copy=tensor.is_inference()))
+
+
+def outputs_over(
+    network: Classifier | FrozenTeacher,
+    images: "ImageSet",
+    want: Collection[str] = LOGITS,
+    *,
+    size: tuple[int, int] | None = None,
+    batch_size: int = 500,
+    precision: str = "fp32",
+    device: Device = "auto",
+) -> Iterator[tuple[Tensor, Outputs]]:
+    """What a network yields for every batch of a set: (positions int64 [B], float32 outputs on the CPU), in order.
+
+    It runs in eval mode without gradients and gets the modes of all its modules back, so that neither weights nor
+    batch-norm statistics change. The next batch is read, and decoded, while the network computes.
+
+    Args:
+        network: a classifier, or a frozen teacher, which computes where and as it was made.
+        images: read batch by batch, so that a memory-mapped set stays on disk.
+        want: parts of the outputs; logits are always among them.
+        size: height and width that images are resized to first (bilinear with antialiasing); None leaves them.
+        batch_size: images per forward pass, >= 1; the last may be smaller.
+        precision: "fp32", "bf16" (autocast), or "auto": what the device is fastest in.
+        device: "auto" is the first GPU, or what this process trains on, else the CPU. A classifier that lies on the
+            CPU is copied there for the time being and itself stays as it is (one that cannot be copied computes where
+            it is); one on a GPU computes there. To a device that is named it is moved, and there it stays.
+
+    Raises:
+        UserError: an argument is out of range, or a part of the outputs is wanted that cannot be read.
+
+    Example:
+        >>> [outputs.logits.shape for _, outputs in outputs_over(student, test, batch_size=64)]
+        [torch.Size([64, 10]), torch.Size([36, 10])]
+    """
+    check_batch_size(batch_size)
+    if isinstance(network, FrozenTeacher):
+        computing = Computing(network.device, network.dtype, network.channels_last)
+        return _outputs_over(network.classifier, images, want, computing, batch_size, size, network)
+    check_precision(precision)
+    classifier = _placed(network, device)
+    computing = resolve_computing(device_of(classifier), precision)
+    return _outputs_over(classifier, images, want, computing, batch_size, size)
+
+
+def whole_outputs(
+    network: Classifier | FrozenTeacher,
+    images: "ImageSet",
+    want: Collection[str] = LOGITS,
+    *,
+    progress: Callable[[int], None] | None = None,
+    **options: Any,
+) -> Outputs:
+    """`outputs_over` of all images together, `[N, ...]` in the order in which the set stores them.
+
+    Args:
+        network, images, want, options: as there.
+        progress: called after every batch with the number of images in it.
+
+    Example:
+        >>> whole_outputs(student, test, ("embedding",)).embedding.shape
+        torch.Size([100, 8])
+    """
+    whole: Outputs | None = None
+    for positions, outputs in outputs_over(network, images, want, **options):
+        if whole is None:
+            # Outside inference mode: callers may use them in autograd, as soft labels for instance.
+            whole = outputs.map(lambda part: torch.empty(len(images), *part.shape[1:], device="cpu"))
+        for kept, part in zip(_tensors(whole), _tensors(outputs), strict=True):
+            kept[positions] = part
+        if progress is not None:
+            progress(len(positions))
+    assert whole is not None, "image sets are not empty"
+    return whole
+
+
+def _outputs_over(
+    classifier: Classifier,
+    images: "ImageSet",
+    want: Collection[str],
+    computing: Computing,
+    batch_size: int,
+    size: tuple[int, int] | None,
+    teacher: FrozenTeacher | None = None,
+) -> Iterator[tuple[Tensor, Outputs]]:
+    order = torch.channels_last if computing.channels_last else torch.contiguous_format
+    tapping = classifier.tapping(want) if set(want) - set(LOGITS) else nullcontext()
+    with evaluating(classifier), tapping:
+        for positions, read in look_ahead(_ready_batches(images, batch_size, computing)):
+            pixels = read.to(computing.device, memory_format=order, non_blocking=True)  # [B, C, H, W] uint8
+            # Not around the loop: a generator would leave its consumer in inference mode.
+            with torch.inference_mode(), _own_autocast(computing):
+                if size is not None and tuple(pixels.shape[-2:]) != size:
+                    pixels = functional.interpolate(pixels.float() / 255, size, mode="bilinear", antialias=True)
+                outputs = classifier(pixels, want=want).map(lambda part: part.float().cpu())
+            if teacher is not None:
+                teacher.passes += len(positions)
+            yield positions, outputs
+
+
+def _ready_batches(images: "ImageSet", batch_size: int, computing: Computing) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches as the reading thread leaves them: on the way to a GPU in pinned memory, which is copied meanwhile."""
+    for positions, pixels in images.batches(batch_size):
+        yield positions, pixels.pin_memory() if computing.device.type == "cuda" else pixels
+
+
+def _own_autocast(computing: Computing) -> torch.autocast:
+    """Autocast for bf16; none for float32, whatever the caller has around it."""
+    enabled = computing.dtype != torch.float32
+    return torch.autocast(computing.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def device_for(classifier: Classifier, device: Device = "auto") -> torch.device:
+    """Where `outputs_over` computes: on the device that is named, else where the classifier lies on a GPU already."""
+    here = device_of(classifier)
+    return here if here.type != "cpu" and not _names_one(device) else resolve_device(device)
+
+
+def _names_one(device: Device) -> bool:
+    return device is not None and device != "auto"
+
+
+def _placed(classifier: Classifier, device: Device) -> Classifier:
+    """The classifier where it is to compute, see `outputs_over`."""
+    target = device_for(classifier, device)
+    if _names_one(device):
+        return classifier.to(target)
+    if device_of(classifier) == target:
+        return classifier
+    try:
+        return private_copy(classifier, "network").to(target)
+    except UserError:
+        return classifier
+
+
+def _tensors(outputs: Outputs) -> list[Tensor]:
+    single = (outputs.logits, outputs.embedding, outputs.last_map)
+    return [part for part in (*single, *outputs.stages, *outputs.pre_activations) if part is not None]
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode inside; outside, every submodule has the mode it had (a frozen part of a training network stays so).
+
+    Example:
+        >>> student = student.train()
+        >>> with evaluating(student):
+        ...     student.training
+        False
+        >>> student.training
+        True
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's parameters are, or its buffers; the CPU for one without any."""
+    tensor = next(chain(module.parameters(), module.buffers()), None)
+    return torch.device("cpu") if tensor is None else tensor.device
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Raises a UserError for one below 1."""
+    if batch_size < 1:
+        raise UserError(f"`batch_size` must be >= 1, got {batch_size}.")

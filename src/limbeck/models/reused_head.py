@@ -7,8 +7,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limbeck.models.batch_norm import batch_normed
 from limbeck.models.classifier import Classifier
+from limbeck.models.layers import batch_normed
 from limbeck.models.recorder import Overwriting, Recorder
 from limbeck.models.taps import Taps
 

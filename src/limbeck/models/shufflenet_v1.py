@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limbeck.models.shuffle import shuffle_channels
+from limbeck.models.layers import shuffle_channels
 from limbeck.models.taps import Tapped, Taps
 
 _GROUPS = 3

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limbeck.models.initialise import initialise, initialise_small
+from limbeck.models.layers import initialise, initialise_small
 from limbeck.models.taps import Tapped, Taps
 
 

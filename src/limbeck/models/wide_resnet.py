@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limbeck.models.initialise import initialise
+from limbeck.models.layers import initialise
 from limbeck.models.taps import Tapped, Taps
 
 

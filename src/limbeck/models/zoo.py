@@ -1,10 +1,8 @@
 """Networks by name, and other people's networks."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from limbeck.models import convnet, lenet, mobilenet, resnet, shufflenet_v1, shufflenet_v2, vgg, wide_resnet
@@ -15,7 +13,7 @@ from limbeck.models.recorder import check_taps
 from limbeck.models.reused_head import with_fresh_reused_head
 from limbeck.models.taps import Tapped, Taps
 from limbeck.models.timm_models import timm_classifier
-from limbeck.randomness import derive_seed
+from limbeck.randomness import own_randomness
 
 BUILDERS: Mapping[str, Callable[..., Tapped]] = {
     **resnet.BUILDERS,
@@ -80,7 +78,7 @@ def create(
     building = dict(options)
     if about.input_size is not None:
         common["input_size"] = building["size"] = common["input_size"] or as_size(about.input_size)
-    with _own_randomness(derive_seed(seed, "weights")):
+    with own_randomness(seed, "weights"):
         network = BUILDERS[name](num_classes=num_classes, channels=channels, **building)
     return Classifier(network, taps=network.taps, config={"name": name, "options": options}, **common)
 
@@ -100,7 +98,7 @@ def create_timm(
     """As `create`, for `timm:<name>`; without `num_classes` the head is the one that the published weights have."""
     options = check_options(name, TIMM.options, options)
     check_counts(1 if num_classes is None else num_classes, channels)
-    with _own_randomness(derive_seed(seed, "weights")):
+    with own_randomness(seed, "weights"):
         return timm_classifier(
             name,
             num_classes=num_classes,
@@ -136,7 +134,7 @@ def untrained(classifier: Classifier, *, seed: int = 0) -> Classifier | None:
         **options,
     )
     if "reused_head" in classifier.config:
-        with _own_randomness(derive_seed(seed, "reused head")):
+        with own_randomness(seed, "reused head"):
             fresh = with_fresh_reused_head(fresh, classifier.config["reused_head"])
     return fresh.eval()
 
@@ -185,11 +183,3 @@ def wrap(
         classes=classes,
         taps=taps,
     )
-
-
-@contextmanager
-def _own_randomness(seed: int) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        # Not `torch.manual_seed`, which would seed the GPUs too.
-        torch.default_generator.manual_seed(seed)
-        yield

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
-from limbeck.models.batch_norm import batch_normed
+from limbeck.models.layers import batch_normed
 from limbeck.objectives.checks import check_choice, check_count, check_positive
 from limbeck.objectives.objective import FORMS, PREPARING, Objective, Preparation
 from limbeck.objectives.setup import Setup, Unbuilt

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from limbeck.models.batch_norm import batch_normed
+from limbeck.models.layers import batch_normed
 from limbeck.objectives.stages import same_size
 
 

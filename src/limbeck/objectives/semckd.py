@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limbeck.models.batch_norm import batch_normed
+from limbeck.models.layers import batch_normed
 from limbeck.objectives.checks import check_positive
 from limbeck.objectives.objective import Objective
 from limbeck.objectives.setup import Setup

@@ -6,7 +6,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from limbeck.models.batch_norm import batch_normed
+from limbeck.models.layers import batch_normed
 from limbeck.objectives.checks import check_choice
 from limbeck.objectives.objective import FORMS, Objective
 from limbeck.objectives.setup import Setup, Unbuilt

@@ -11,7 +11,7 @@ from accelerate.state import PartialState
 from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
-from limbeck.evaluation.evaluation import judge
+from limbeck.evaluation.evaluation import evaluate_logits
 from limbeck.evaluation.model_size import footprint
 from limbeck.files import atomic_folder
 from limbeck.objectives.sums import weighted_sum
@@ -174,7 +174,7 @@ def _describe(recipe: Recipe, run_folder: RunFolder, inputs: Inputs) -> None:
         {
             "teacher": {
                 "name": teacher.name,
-                "evaluation": judge(logits, test.labels, test.classes).to_dict(),
+                "evaluation": evaluate_logits(logits, test.labels, test.classes).to_dict(),
                 "footprint": footprint(teacher, shape, **measured),
             },
             "student": {"name": student.name, "footprint": footprint(student, shape, **measured)},

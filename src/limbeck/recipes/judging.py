@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from limbeck.evaluation.evaluation import evaluate, judge
+from limbeck.evaluation.evaluation import evaluate, evaluate_logits
 from limbeck.evaluation.model_size import footprint
 from limbeck.evaluation.similarity import INSIDE_FILE, save_inside
 from limbeck.models.classifier import Classifier
@@ -40,7 +40,7 @@ def judge_student(
         return evaluations
     assert inputs.test.labels is not None
     logits = inputs.teacher_test_logits
-    evaluations["last"] = judge(test_logits, inputs.test.labels, inputs.test.classes, logits).to_dict()
+    evaluations["last"] = evaluate_logits(test_logits, inputs.test.labels, inputs.test.classes, logits).to_dict()
     if chosen is not None and result.best is not None:
         same = result.best.step == result.steps
         last = evaluations["last"]

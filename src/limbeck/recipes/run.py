@@ -51,6 +51,11 @@ class RunResult:
         evaluation: on the test images, after the last step; None without test images.
         evaluation_chosen: the same of `chosen`.
         cost: what it took: images, teacher passes, steps, seconds, energy.
+
+    Example:
+        >>> result = lb.distill(None, student, images, test=test, out="runs/labels", steps=5, views="none")
+        >>> result.evaluation.n, (result.folder / "student").is_dir()
+        (100, True)
     """
 
     folder: Path

@@ -42,10 +42,9 @@ from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.details import save_details
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.transfer.maker import MakerContext
-from limbeck.transfer.score_table.choose import select_from_scores
 from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.score_table.write import score_table
-from limbeck.transfer.select.selection import select
+from limbeck.transfer.select.choose import select, select_from_scores
 
 _NO_DEDUPE = "a table of scores does not say which images are equal; leave out --dedupe or --from-scores."
 
@@ -101,9 +100,9 @@ def save_selection(
     else:
         asked = None if teacher is None else load_model(network_folder(teacher))
         selection = select(
-            images, criterion=criterion, budget=budget, seed=seed, teacher=asked, dedupe=dedupe, watch=progress
+            images, criterion=criterion, budget=budget, seed=seed, teacher=asked, dedupe=dedupe, progress=progress
         )
-        choice = len(selection.all_ids)
+        choice = selection.considered
     transfer_set = selection.transfer_set(images)
     transfer_set.save(target)
     save_details(target, images, selection)
@@ -222,7 +221,7 @@ def save_chosen_ids(
         raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
     chosen = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed)
     chosen.to_parquet(target)
-    return f"chose {chosen.count:,} of {len(chosen.table):,} images by {chosen.criterion.name} -> {target}"
+    return f"chose {chosen.count:,} of {chosen.considered:,} images by {chosen.criterion.name} -> {target}"
 
 
 def default_folder(source: str, criterion: Criterion) -> Path:
@@ -277,10 +276,10 @@ def evaluate_saved(
     images = load_images(data, split, **options)
     if images.skipped:
         warnings.warn(f"left out {images.skipped:,} unreadable images of {images.name!r}.", stacklevel=2)
-    marks = evaluate(network, images, teacher=asked, precision=precision)
+    metrics = evaluate(network, images, teacher=asked, precision=precision)
     if json_file is not None:
-        atomic_write_text(json_file, json.dumps(marks.to_dict(), indent=1) + "\n")
-    return marks
+        atomic_write_text(json_file, json.dumps(metrics.to_dict(), indent=1) + "\n")
+    return metrics
 
 
 def write_reports(folders: Sequence[Path], path: Path | None = None) -> Path:

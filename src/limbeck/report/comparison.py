@@ -80,7 +80,7 @@ def _warning(runs: list[Row]) -> str:
 
 
 def _facts(results: Row) -> list[Fact]:
-    """The marks to measure against, and the first arm at its smallest and its largest budget, or the highest mean."""
+    """The figures to measure against, and the first arm at its smallest and its largest budget, or the highest mean."""
     facts = []
     teacher = results.get("teacher") or {}
     if top1 := (teacher.get("evaluation") or {}).get("top1"):

@@ -14,8 +14,8 @@ from safetensors.numpy import save_file
 
 from limbeck.errors import UserError
 from limbeck.evaluation.correlation import similar_order
-from limbeck.evaluation.maps import implementation, tsne_map, turned_onto
 from limbeck.evaluation.similarity import INSIDE_FILE
+from limbeck.evaluation.tsne import fastest_installed, tsne_map, turned_onto
 from limbeck.files import atomic_path
 from limbeck.report import formats
 from limbeck.report.blocks import Block, Chart, Image, Section, Table
@@ -165,9 +165,9 @@ def _places(path: Path, teacher: NDArray[Any], student: NDArray[Any]) -> tuple[A
                 return {who: file.get_tensor(who) for who in ("teacher", "student")}, header["by"]
     except (SafetensorError, OSError, KeyError):
         pass
-    seen = tsne_map(teacher)
-    places: Arrays = {"teacher": seen, "student": turned_onto(tsne_map(student), seen)}
-    by = implementation()
+    by = fastest_installed()
+    seen, same = (tsne_map(one, implementation=by) for one in (teacher, student))
+    places: Arrays = {"teacher": seen, "student": turned_onto(same, seen)}
     kept = {who: np.ascontiguousarray(one) for who, one in places.items()}
     with atomic_path(path) as temporary:
         save_file(kept, temporary, {"digest": digest, "by": by})

@@ -16,6 +16,11 @@ class TrainingSettings(BaseModel):
 
     The budget is `steps` or `epochs`, one of them. A step shows the student `batch_size` images; an epoch is as many
     images as the transfer set holds, rounded up to whole steps. Defaults follow the CIFAR distillation benchmarks.
+
+    Example:
+        >>> settings = TrainingSettings(epochs=2, batch_size=32, views=["pad-crop", "colour-jitter"])
+        >>> settings.total_steps(images=100), settings.learning_rate
+        (7, 0.05)
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,109 +1,132 @@
-"""Spreading a budget over ranked images: functions from a ranking to the positions chosen, always exactly n of them.
+"""Spreading a budget over ranked rows: how many images each class, cluster and stratum gives; exactly n in all.
 
-A ranking is int64 `[N]`: positions in the set, most preferred first.
+Rows are ranked by a criterion; every class, cluster or stratum gives its most preferred ones. Nothing is kept of the
+rows but counts, so that a table may be of any length.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck.transfer.clusters import GROUPS
-from limbeck.transfer.criteria import ALLOCATIONS as ENTRIES
-from limbeck.transfer.criteria import Order
-from limbeck.transfer.greedy import herding, k_centre
+from limbeck.errors import UserError
 from limbeck.transfer.parts import left_out
-from limbeck.transfer.scoring.scores import uniform53
+from limbeck.transfer.score_table.radix import Keys
+from limbeck.transfer.score_table.rows import Candidates, Rows
+
+Quotas = np.ndarray
+"""Images that each class is to give, int64 `[C]`; one class where the criterion is over the whole set."""
 
 
-def rank(scores: Tensor, ids: Tensor, order: Order = "highest", *, seed: int = 0, stream: str = "order") -> Tensor:
-    """Positions by score, equal scores by ascending id: the same images in whatever order the set stores them.
-
-    Args:
-        scores: `[N]`, finite.
-        ids: int64 `[N]`, distinct.
-        order: which end comes first; "random" is any order, whatever the scores.
-        seed, stream: of the random order, see `Criterion.stream`.
-    """
-    by_id = ids.argsort()
-    keys = uniform53(ids, seed, stream) if order == "random" else scores
-    return by_id[keys[by_id].argsort(stable=True, descending=order == "highest")]
-
-
-@dataclass(frozen=True, eq=False)
-class Ranked:
-    """What an allocation may know of the images, all in the order of the ranking: the most preferred is row 0.
+@dataclass(frozen=True)
+class Spread:
+    """What an allocation decides: groups of rows, and how many of its first each is to give.
 
     Attributes:
-        scores: `[N]`.
-        ids: int64 `[N]`.
-        labels: int64 `[N]`, or None.
-        features: gives `[N, D]`, where distances are measured.
-        options: of the criterion, complete.
-        seed: of clusterings and draws.
+        columns: of the table, that the functions read.
+        keys: group (-1 for none) and key of each row.
+        quotas: int64 `[G]`, images that each group gives.
+        sizes: int64 `[G]`, rows of each group.
+        shown: the group of each row for people, int64 `[B]`, >= 0; None where groups are only the classes.
     """
 
-    scores: Tensor
-    ids: Tensor
-    labels: Tensor | None
-    features: Callable[[], Tensor]
-    options: Mapping[str, Any]
-    seed: int
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def part(self, rows: Tensor) -> "Ranked":
-        """The images at `rows` (int64, ascending) alone."""
-        return Ranked(
-            self.scores[rows],
-            self.ids[rows],
-            None if self.labels is None else self.labels[rows],
-            lambda: self.features()[rows],
-            self.options,
-            self.seed,
-        )
+    columns: tuple[str, ...]
+    keys: Callable[[Rows], Keys]
+    quotas: np.ndarray
+    sizes: np.ndarray
+    shown: Callable[[Rows], np.ndarray] | None = None
 
 
-class Allocated(NamedTuple):
-    """Rows of the ranking that are chosen, most preferred first, and the group `[N]` of every image, if any."""
-
-    rows: Tensor
-    groups: Tensor | None = None
+Allocate = Callable[[Candidates, Quotas], Spread]
 
 
-Allocate = Callable[[Ranked, int], Allocated]
+def top_n(candidates: Candidates, quotas: Quotas) -> Spread:
+    """The first of every class."""
+    return Spread(
+        candidates.class_column,
+        lambda rows: (candidates.classes_of(rows), candidates.words(rows)),
+        quotas,
+        candidates.sizes_of_classes(),
+    )
 
 
-def top_n(ranked: Ranked, n: int) -> Allocated:
-    """The first `n`."""
-    return Allocated(torch.arange(n))
+def k_means(candidates: Candidates, quotas: Quotas) -> Spread:
+    """The first of every cluster, as many as its share of the images; exactly the quota by largest remainder."""
+    return _of_clusters(candidates, quotas, proportional_shares)
 
 
-def k_means(ranked: Ranked, n: int) -> Allocated:
-    """The first of every cluster, as many as its share of the images; exactly `n` by largest remainder."""
-    return _of_clusters(ranked, n, "k-means")
-
-
-def manifold(ranked: Ranked, n: int) -> Allocated:
-    """One image of every cluster of a t-SNE map in turn, until there are `n`; a cluster that is used up is passed over.
+def manifold(candidates: Candidates, quotas: Quotas) -> Spread:
+    """One image of every cluster of a t-SNE map in turn, until the quota; a cluster that is used up is passed over.
 
     Source: the "manifold learning" of Kinnas et al., "Selecting images with entropy for frugal knowledge
     distillation", IEEE Access 2025,
     https://github.com/michaelkinnas/Selecting-Images-with-Entropy-for-Frugal-Knowledge-Distillation.
     """
-    return _of_clusters(ranked, n, "manifold")
+    return _of_clusters(candidates, quotas, shares)
 
 
-def _of_clusters(ranked: Ranked, n: int, name: str) -> Allocated:
-    groups = GROUPS[name](ranked.features(), ranked.ids, ranked.options, ranked.seed)
-    return Allocated(_first_of_groups(groups, CLUSTER_SHARES[name](n, torch.bincount(groups))), groups)
+def _of_clusters(candidates: Candidates, quotas: Quotas, share: Callable[[int, Tensor], Tensor]) -> Spread:
+    """The clusters' shares of their class's quota, in the order of their most preferred images."""
+    column = candidates.criterion.clusters_column
+    assert column is not None, "allocations by clusters have a column of them"
+    found = _clusters(candidates, column)
+    sizes = np.zeros(int(found["group"].max()) + 1, dtype=np.int64)
+    sizes[found["group"]] = found["count"]
+    of_clusters, numbers = np.zeros_like(sizes), np.zeros_like(sizes)
+    known = 0
+    for label, quota in enumerate(quotas.tolist()):
+        inside = found["group"][found["label"] == label]
+        if quota:
+            of_clusters[inside] = share(quota, torch.from_numpy(sizes[inside])).numpy()
+        numbers[inside] = np.arange(known, known + len(inside))
+        known += len(inside)
+    return Spread(
+        (column,),
+        lambda rows: (rows.columns[column], candidates.words(rows)),
+        of_clusters,
+        sizes,
+        lambda rows: numbers[rows.columns[column]],
+    )
 
 
-def coverage(ranked: Ranked, n: int) -> Allocated:
+def _clusters(candidates: Candidates, column: str) -> dict[str, np.ndarray]:
+    """Number, class and images of every cluster, that of the most preferred image first."""
+    parts = []
+    for rows in candidates.read(column, *candidates.class_column):
+        clusters = rows.columns[column]
+        if clusters.min(initial=0) < 0:
+            first = rows.ids[clusters < 0][0]
+            raise UserError(
+                f"column {column!r} of {candidates.table.title} holds no cluster for id {first}; score again."
+            )
+        parts.append(
+            _first_of_each(clusters, candidates.words(rows), candidates.classes_of(rows), np.ones_like(clusters))
+        )
+    groups, labels, counts = (np.concatenate([part[place] for part in parts]) for place in (0, 2, 3))
+    words = tuple(np.concatenate(word) for word in zip(*(part[1] for part in parts), strict=True))
+    groups, words, labels, counts = _first_of_each(groups, words, labels, counts)
+    order = np.lexsort(words[::-1])
+    return {"group": groups[order], "label": labels[order], "count": counts[order]}
+
+
+def _first_of_each(
+    groups: np.ndarray, words: tuple[np.ndarray, ...], labels: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
+    """Group, key and class of the row of smallest key of every group, with the sum of its counts."""
+    sums = np.zeros(int(groups.max(initial=0)) + 1, dtype=np.int64)
+    np.add.at(sums, groups, counts)
+    least = np.full(len(sums), np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(least, groups, words[0])
+    rows = np.flatnonzero(words[0] == least[groups])  # few enough to sort
+    rows = rows[np.lexsort((*(word[rows] for word in words[:0:-1]), groups[rows]))]
+    rows = rows[np.diff(groups[rows], prepend=-1) > 0]
+    return groups[rows], tuple(word[rows] for word in words), labels[rows], sums[groups[rows]]
+
+
+def coverage(candidates: Candidates, quotas: Quotas) -> Spread:
     """Any images, equally many of every stratum of the scores, after the first in the ranking are left out as too hard.
 
     Strata are of equal width in score, 50 by default as published. The option `cutoff` is the share of the images that
@@ -113,57 +136,63 @@ def coverage(ranked: Ranked, n: int) -> Allocated:
     Source: Zheng et al., "Coverage-centric coreset selection for high pruning rates", ICLR 2023,
     https://arxiv.org/abs/2210.15809, https://github.com/haizhongzheng/Coverage-centric-coreset-selection.
     """
-    hardest = left_out(ranked.options["cutoff"], len(ranked), n)
-    groups = strata(ranked.scores[hardest:], ranked.options["strata"])
-    drawn = rank(ranked.scores[hardest:], ranked.ids[hardest:], "random", seed=ranked.seed, stream="coverage")
-    rows = top_n_per_group(drawn, n, groups).sort().values + hardest
-    whole = torch.full((len(ranked),), int(groups.max()) + 1)
-    whole[hardest:] = groups
-    return Allocated(rows, whole)
+    criterion, column = candidates.criterion, candidates.class_column
+    cutoff, count = criterion.option("cutoff"), criterion.option("strata")
+    sizes = candidates.sizes_of_classes()
+    hardest = np.array([left_out(cutoff, size, n) for size, n in zip(sizes.tolist(), quotas.tolist(), strict=True)])
+    cut = candidates.smallest(
+        lambda: ((candidates.classes_of(rows), candidates.words(rows)) for rows in candidates.read(*column)),
+        hardest,
+        sizes,
+    )
+    strata = _Strata(candidates, cut.chosen, count)
+    filled = np.zeros(len(sizes) * count, dtype=np.int64)
+    for rows in candidates.read(*column):
+        groups = strata.of(rows)
+        filled += np.bincount(groups[groups >= 0], minlength=len(filled))
+    of_classes = filled.reshape(-1, count)
+    of_strata = [shares(n, torch.from_numpy(few)).numpy() for n, few in zip(quotas.tolist(), of_classes, strict=True)]
+    highest = np.array([few.nonzero()[0].max(initial=-1) for few in of_classes])  # stratum with images
+    first = (highest + 1 + (hardest > 0)).cumsum() - (highest + 1 + (hardest > 0))
+
+    def shown(rows: Rows) -> np.ndarray:
+        classes, groups = candidates.classes_of(rows), strata.of(rows)
+        return first[classes] + np.where(groups >= 0, groups - classes * count, highest[classes] + 1)
+
+    return Spread(
+        column,
+        lambda rows: (strata.of(rows), candidates.drawn(rows, "coverage")),
+        np.concatenate(of_strata),
+        filled,
+        shown,
+    )
 
 
-def per_class(allocate: Allocate) -> Allocate:
-    """`allocate` within every class, in the `shares` of the budget."""
+class _Strata:
+    """Intervals of equal width between the extreme scores that every class has without its hardest images."""
 
-    def allocate_per_class(ranked: Ranked, n: int) -> Allocated:
-        assert ranked.labels is not None, "budgets per class are refused for unlabelled images before"
-        sizes = torch.bincount(ranked.labels)
-        by_class = ranked.labels.argsort(stable=True).split(sizes.tolist())
-        rows, groups, known = [], torch.zeros(len(ranked), dtype=torch.int64), 0
-        for members, quota in zip(by_class, shares(n, sizes).tolist(), strict=True):
-            if quota == 0:
-                groups[members] = known
-                known += len(members) > 0
-                continue
-            chosen = allocate(ranked.part(members), quota)
-            rows.append(members[chosen.rows])
-            groups[members] = known + (chosen.groups if chosen.groups is not None else 0)
-            known = int(groups[members].max()) + 1
-        return Allocated(torch.cat(rows).sort().values, groups)
+    def __init__(
+        self, candidates: Candidates, is_hard: Callable[[np.ndarray, tuple[np.ndarray, ...]], np.ndarray], count: int
+    ) -> None:
+        self.candidates, self.is_hard, self.count = candidates, is_hard, count
+        classes = len(candidates.sizes_of_classes())
+        lowest, highest = np.full(classes, np.inf), np.full(classes, -np.inf)
+        for rows in candidates.read(*candidates.class_column):
+            inside, kept = candidates.classes_of(rows), ~self._hard(rows)
+            np.minimum.at(lowest, inside[kept], rows.scores[kept])
+            np.maximum.at(highest, inside[kept], rows.scores[kept])
+        self.lowest, self.highest = torch.from_numpy(lowest), torch.from_numpy(highest)
 
-    return allocate_per_class
+    def _hard(self, rows: Rows) -> np.ndarray:
+        return self.is_hard(self.candidates.classes_of(rows), self.candidates.words(rows))
 
-
-def top_n_per_class(ranked: Ranked, n: int) -> Allocated:
-    """`per_class(top_n)`, without a loop over the classes."""
-    assert ranked.labels is not None, "budgets per class are refused for unlabelled images before"
-    return Allocated(top_n_per_group(torch.arange(len(ranked)), n, ranked.labels))
-
-
-def top_n_per_group(ranking: Tensor, n: int, groups: Tensor) -> Tensor:
-    """The first of every group, in the `shares` of `n`; groups int64 `[N]`, >= 0, some may be empty."""
-    quotas = shares(n, torch.bincount(groups))
-    return ranking[_first_of_groups(groups[ranking], quotas)]
-
-
-def _first_of_groups(ranked_groups: Tensor, quotas: Tensor) -> Tensor:
-    """Rows of the first of every group, as many as its quota."""
-    sizes = torch.bincount(ranked_groups)
-    place = torch.empty_like(ranked_groups)  # of an image among those of its group
-    place[ranked_groups.argsort(stable=True)] = torch.arange(len(ranked_groups)) - (
-        sizes.cumsum(0) - sizes
-    ).repeat_interleave(sizes)
-    return (place < quotas[ranked_groups]).nonzero().flatten()
+    def of(self, rows: Rows) -> np.ndarray:
+        """Class times `count` plus stratum, int64 `[B]`; -1 for the hardest."""
+        classes = torch.from_numpy(np.array(self.candidates.classes_of(rows)))
+        scores = torch.from_numpy(np.array(rows.scores))
+        # Scores of images that are left out may lie outside; they are in no stratum.
+        groups = classes * self.count + stratum_of(scores, self.lowest[classes], self.highest[classes], self.count)
+        return np.where(self._hard(rows), -1, groups.numpy())
 
 
 def shares(n: int, sizes: Tensor) -> Tensor:
@@ -211,14 +240,9 @@ def proportional_shares(n: int, sizes: Tensor) -> Tensor:
     return quotas
 
 
-CLUSTER_SHARES = {"k-means": proportional_shares, "manifold": shares}
-"""What each allocation that goes by clusters gives them: from n and their sizes, in the order of the ranking."""
-
-
 def strata(scores: Tensor, count: int) -> Tensor:
     """Which of `count` intervals of equal width between the extremes each score lies in, int64 `[N]`."""
-    lowest, highest = scores.min(), scores.max()
-    return stratum_of(scores, lowest, highest, count)
+    return stratum_of(scores, scores.min(), scores.max(), count)
 
 
 def stratum_of(scores: Tensor, lowest: Tensor, highest: Tensor, count: int) -> Tensor:
@@ -226,20 +250,3 @@ def stratum_of(scores: Tensor, lowest: Tensor, highest: Tensor, count: int) -> T
     width = highest - lowest
     share = (scores - lowest) / torch.where(width > 0, width, torch.ones_like(width))
     return (share * count).long().clamp_(0, count - 1)
-
-
-_WHOLE: dict[str, Allocate] = {
-    "top-n": top_n,
-    "k-means": k_means,
-    "manifold": manifold,
-    "coverage": coverage,
-    "k-centre": lambda ranked, n: Allocated(k_centre(ranked.features(), n)),
-    "herding": lambda ranked, n: Allocated(herding(ranked.features(), n)),
-}
-
-ALLOCATIONS: dict[str, Allocate] = {
-    name: one
-    for whole, allocate in _WHOLE.items()
-    for name, one in ((whole, allocate), (f"{whole}-per-class", per_class(allocate)))
-} | {"top-n-per-class": top_n_per_class}
-assert ALLOCATIONS.keys() == ENTRIES.keys()

@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 from torch import Tensor
 
+from limbeck.evaluation.tsne import tsne
 from limbeck.randomness import derive_seed
+from limbeck.transfer.criteria import Criterion
+from limbeck.transfer.parts import ALLOCATIONS
 
 _MANY = 10_000
 """Rows from which k-means learns from batches of them."""
-_MAP_FROM, _MAP_DIMENSIONS, _PERPLEXITY = 50, 50, 30
+_MAP_FROM, _PERPLEXITY = 50, 30
 
 
 def cluster(features: Tensor, ids: Tensor, options: Mapping[str, Any], seed: int) -> Tensor:
@@ -93,34 +95,47 @@ def map_of(
     if len(rows) < _MAP_FROM or not np.ptp(rows, axis=0).any():
         return features.float()
     state = derive_seed(seed, "select", "map") % 2**32
-    if rows.shape[1] > _MAP_DIMENSIONS and len(rows) > _MAP_DIMENSIONS:
-        rows = PCA(_MAP_DIMENSIONS, svd_solver="randomized", random_state=state).fit_transform(rows)
     perplexity = min(_PERPLEXITY, (len(rows) - 1) // 3)
+    found = tsne(
+        rows,
+        components=components,
+        perplexity=perplexity,
+        seed=state,
+        implementation=implementation,
+        solver="randomized",
+    )
     places = torch.empty(len(rows), components)
-    embed = _EMBED[implementation]
-    places[by_id] = torch.from_numpy(np.asarray(embed(rows, components, perplexity, state), dtype=np.float32))
+    places[by_id] = torch.from_numpy(found.astype(np.float32))
     return places
-
-
-def _by_opentsne(rows: np.ndarray, components: int, perplexity: int, state: int) -> np.ndarray:
-    from openTSNE import TSNE
-
-    return TSNE(components, perplexity=perplexity, random_state=state, n_jobs=1).fit(rows)
-
-
-def _by_scikit_learn(rows: np.ndarray, components: int, perplexity: int, state: int) -> np.ndarray:
-    from sklearn.manifold import TSNE
-
-    return TSNE(components, perplexity=perplexity, random_state=state).fit_transform(rows)
-
-
-_EMBED = {"scikit-learn": _by_scikit_learn, "openTSNE": _by_opentsne}
 
 
 Group = Callable[[Tensor, Tensor, Mapping[str, Any], int], Tensor]
 
-GROUPS: dict[str, Group] = {"k-means": cluster, "manifold": cluster_map}
+CLUSTERINGS: dict[str, Group] = {"k-means": cluster, "manifold": cluster_map}
 """How each allocation that goes by clusters finds them, from features, ids, options and seed; see `cluster`."""
+
+
+def clusters_of(features: Tensor, ids: Tensor, labels: Tensor | None, criterion: Criterion, seed: int) -> Tensor:
+    """The cluster of every image of a set, int64 `[N]`, >= 0, for a criterion that goes by clusters.
+
+    Args:
+        features: `[N, D]`, in the criterion's space.
+        ids: int64 `[N]`.
+        labels: int64 `[N]`, if the criterion goes by class; then no cluster has images of two classes.
+        criterion: with the clustering and its options.
+        seed: see `cluster`.
+    """
+    find = CLUSTERINGS[criterion.allocation.removesuffix("-per-class")]
+    options = {name: criterion.option(name) for name in ALLOCATIONS[criterion.allocation].options}
+    if not criterion.per_class:
+        return find(features.float(), ids, options, seed)
+    assert labels is not None, "criteria per class are refused for unlabelled images before"
+    clusters, known = torch.empty(len(ids), dtype=torch.int64), 0
+    for label in labels.unique().tolist():
+        members = (labels == label).nonzero().flatten()
+        clusters[members] = known + find(features[members].float(), ids[members], options, seed)
+        known = int(clusters[members].max()) + 1
+    return clusters
 
 
 def in_order_of_appearance(groups: Tensor) -> Tensor:

@@ -19,21 +19,6 @@ from limbeck.transfer.parts import (
     full_name,
 )
 
-__all__ = [
-    "ALLOCATIONS",
-    "CONTROLS",
-    "CRITERIA",
-    "ORDERS",
-    "REPRESENTATIONS",
-    "SCORES",
-    "AllocationEntry",
-    "Criterion",
-    "Order",
-    "RepresentationEntry",
-    "ScoreEntry",
-    "find_criterion",
-]
-
 DEFAULT_SCORE = "entropy"
 CLUSTERS = "clusters"
 """What the columns of tables that hold clusters begin with."""

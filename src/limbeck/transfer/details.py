@@ -1,28 +1,31 @@
 """What a selection leaves in the folder of its transfer set for the report, where it cannot be taken for data."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
+from safetensors.torch import save_file
 
-from limbeck.files import atomic_write_text
-from limbeck.transfer.galleries import save_gallery
-from limbeck.transfer.score_table.choose import TableSelection
-from limbeck.transfer.select.selection import Selection
+from limbeck.files import atomic_path, atomic_write_text
+from limbeck.transfer.select.evidence import pictures
+from limbeck.transfer.selection import Selection
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
 
 DETAILS = "selection"
 TABLE, PICTURES, NUMBERS = f"{DETAILS}/table.parquet", f"{DETAILS}/gallery.safetensors", f"{DETAILS}/summary.json"
-_ENDS = 12
+GROUPS = {
+    "chosen_highest": "Chosen, highest",
+    "chosen_lowest": "Chosen, lowest",
+    "rejected_highest": "Left out, highest",
+    "rejected_lowest": "Left out, lowest",
+}
 
 
-def save_details(folder: str | Path, images: "ImageSet", selection: Selection | TableSelection) -> None:
-    """Writes images at both ends of the scores, and a row per image; of a table of scores, numbers instead of rows.
+def save_details(folder: str | Path, images: "ImageSet", selection: Selection) -> None:
+    """Writes images at both ends of the scores, and a row per image; of a table in a file, numbers instead of rows.
 
     Args:
         folder: of the transfer set.
@@ -30,38 +33,27 @@ def save_details(folder: str | Path, images: "ImageSet", selection: Selection | 
         selection: from them.
     """
     folder = Path(folder)
-    if isinstance(selection, Selection):
+    if selection.score_table.path is None:
         selection.to_parquet(folder / TABLE)
-        save_gallery(folder / PICTURES, images, selection, _ENDS)
     else:
         atomic_write_text(folder / NUMBERS, json.dumps(selection.summary().to_dict()) + "\n")
-        save_gallery(folder / PICTURES, images, _both_ends(selection), _ENDS)
+    save_gallery(folder / PICTURES, images, selection)
 
 
-def _both_ends(selection: TableSelection) -> Selection:
-    """The images that may be among the first of a gallery, as a selection of their own."""
-    parts = [{name: column[rows] for name, column in batch.items()} for batch, rows in _candidates(selection)]
-    columns = {name: torch.from_numpy(np.concatenate([part[name] for part in parts])) for name in parts[0]}
-    return Selection(
-        positions=columns["chosen"].nonzero().flatten(),
-        all_ids=columns["id"],
-        labels=columns.get("label"),
-        scores=columns["score"],
-        criterion=selection.criterion,
-        budget=selection.budget,
-        seed=selection.seed,
-        source=selection.table.name,
-    )
-
-
-def _candidates(selection: TableSelection) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-    """Batches of the table with the rows of the extreme scores of the chosen and of the others."""
-    for batch in selection.rows():
-        found = []
-        for among in (batch["chosen"], ~batch["chosen"]):
-            rows = among.nonzero()[0]
-            if len(rows) > 2 * _ENDS:
-                order = np.argpartition(batch["score"][rows], [_ENDS - 1, len(rows) - _ENDS])
-                rows = rows[np.concatenate([order[:_ENDS], order[-_ENDS:]])]
-            found.append(rows)
-        yield batch, np.concatenate(found)
+def save_gallery(path: str | Path, images: "ImageSet", selection: Selection) -> None:
+    """Writes the images at both ends of the scores as safetensors."""
+    found = {group.title.rpartition(" ")[0]: group for group in pictures(selection, images)}
+    tensors = {}
+    for name, title in GROUPS.items():
+        group = found.get(title)
+        if group is None:
+            tensors[f"{name}.images"] = torch.empty(0, *images.shape, dtype=torch.uint8)
+            tensors |= {f"{name}.ids": torch.empty(0, dtype=torch.int64), f"{name}.scores": torch.empty(0)}
+            if selection.labels is not None:
+                tensors[f"{name}.labels"] = torch.empty(0, dtype=torch.int64)
+            continue
+        parts = {"images": group.images, "ids": group.ids, "labels": group.labels, "scores": group.scores}
+        tensors |= {f"{name}.{part}": values for part, values in parts.items() if values is not None}
+    metadata = {"classes": json.dumps(list(images.classes)), "score": selection.criterion.score}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)

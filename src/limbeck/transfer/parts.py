@@ -1,13 +1,28 @@
-"""The parts that selection criteria are made of, by name, without importing torch."""
+"""The parts that selection criteria are made of, by name, without importing torch: a part is a function and a line."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any, Literal
 
 Order = Literal["highest", "lowest", "random"]
 
 Kind = Literal["nothing", "shares", "entropies", "values", "logits", "any"]
 """What the numbers of a representation mean, which says the scores that can read it."""
+
+
+_SCORING = "limbeck.transfer.scoring"
+
+
+def function_of(reference: str) -> Any:
+    """What "module:name" names; imports the module.
+
+    Example:
+        >>> function_of("limbeck.transfer.allocation:shares")(3, torch.tensor([2, 2])).tolist()
+        [2, 1]
+    """
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)
 
 
 @dataclass(frozen=True)
@@ -18,6 +33,8 @@ class RepresentationEntry:
         summary: one line for listings.
         kind: what its numbers mean.
         score: the score that reads it where none is named.
+        function: "module:name" of the function from pixels uint8 `[B, C, H, W]` to features `[B, D]`, where it reads
+            the pixels alone; else of one that makes it, from image set, `ScoringContext` and options.
         short: the name on the command line of the published code.
         reads: "pixels", the "teacher", the whole "set" first, a "function" of the user's, or "nothing".
         trains: whether a network is trained to see it.
@@ -27,6 +44,7 @@ class RepresentationEntry:
     summary: str
     kind: Kind
     score: str
+    function: str = ""
     short: str = ""
     reads: Literal["nothing", "pixels", "set", "teacher", "function"] = "pixels"
     trains: bool = False
@@ -39,7 +57,9 @@ class ScoreEntry:
 
     Attributes:
         summary: one line for listings.
-        kinds: representations that it can read; empty for scores that read none.
+        functions: what it can read -> "module:name" of the function from features `[B, D]` and `ScoreInputs` to float64
+            `[B]`; of a score that reads no representation under "nothing". One that `trains` takes the whole set,
+            `ScoringContext` and options instead.
         representation: the one it reads where none is named.
         labels: whether it compares with labels.
         head: whether it reads the weights of the teacher's last layer.
@@ -48,7 +68,7 @@ class ScoreEntry:
     """
 
     summary: str
-    kinds: tuple[Kind, ...]
+    functions: Mapping[Kind, str]
     representation: str = "none"
     labels: bool = False
     head: bool = False
@@ -56,8 +76,9 @@ class ScoreEntry:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def reads_features(self) -> bool:
-        return bool(self.kinds)
+    def kinds(self) -> tuple[Kind, ...]:
+        """Representations that it can read; empty for scores that read none."""
+        return tuple(kind for kind in self.functions if kind != "nothing")
 
 
 @dataclass(frozen=True)
@@ -66,7 +87,10 @@ class AllocationEntry:
 
     Attributes:
         summary: one line for listings.
+        function: "module:name" of the function that spreads the images of each class over the rows of a table, see
+            `allocation.Spread`; of one that is `greedy`, from features `[N, D]` and n to rows.
         short: the name on the command line of the published code.
+        greedy: whether every image is chosen for what those before it lack, so that it needs all features.
         per_class: whether every class gets an equal share, within which the rest happens.
         space: the representation in which it measures distances where none is named ("" for the criterion's own);
             None where it measures none.
@@ -74,7 +98,9 @@ class AllocationEntry:
     """
 
     summary: str
+    function: str
     short: str = ""
+    greedy: bool = False
     per_class: bool = False
     space: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -85,60 +111,109 @@ REPRESENTATIONS = {
         "nothing: the score needs no pixels, and none are read", "nothing", "random", reads="nothing"
     ),
     "grayscale-histogram": RepresentationEntry(
-        "share of the pixels at each of the 256 levels of the gray image", "shares", "entropy", "hg"
+        "share of the pixels at each of the 256 levels of the gray image",
+        "shares",
+        "entropy",
+        f"{_SCORING}.representations:grayscale_histogram",
+        "hg",
     ),
-    "rgb-histogram": RepresentationEntry("the same of red, green and blue, side by side", "shares", "entropy", "hrgb"),
+    "rgb-histogram": RepresentationEntry(
+        "the same of red, green and blue, side by side",
+        "shares",
+        "entropy",
+        f"{_SCORING}.representations:rgb_histogram",
+        "hrgb",
+    ),
     "average-adjusted-histogram": RepresentationEntry(
-        "distance of the gray histogram from the whole set's average one", "shares", "entropy", "aah", reads="set"
+        "distance of the gray histogram from the whole set's average one",
+        "shares",
+        "entropy",
+        f"{_SCORING}.features:adjusted_by_average",
+        "aah",
+        reads="set",
     ),
     "patch-entropies": RepresentationEntry(
-        "entropy of the gray levels in every patch of 8x8 pixels, in bits", "entropies", "patch-entropy-sum", "pev"
+        "entropy of the gray levels in every patch of 8x8 pixels, in bits",
+        "entropies",
+        "patch-entropy-sum",
+        f"{_SCORING}.representations:patch_entropies",
+        "pev",
     ),
-    "grayscale": RepresentationEntry("the gray image itself", "values", "variance"),
-    "pixels": RepresentationEntry("the image itself, in [0, 1]", "values", "variance"),
+    "grayscale": RepresentationEntry(
+        "the gray image itself", "values", "variance", f"{_SCORING}.representations:grayscale"
+    ),
+    "pixels": RepresentationEntry(
+        "the image itself, in [0, 1]", "values", "variance", f"{_SCORING}.representations:pixels"
+    ),
     "autoencoder-codes": RepresentationEntry(
         "codes of a convolutional autoencoder trained on the set",
         "shares",
         "entropy",
+        f"{_SCORING}.autoencoder:trained_encoder",
         "cfv",
         reads="set",
         trains=True,
         options={"epochs": 50},
     ),
-    "teacher-logits": RepresentationEntry("the teacher's answer", "logits", "entropy", "lv", reads="teacher"),
+    "teacher-logits": RepresentationEntry(
+        "the teacher's answer", "logits", "entropy", f"{_SCORING}.features:teacher_logits", "lv", reads="teacher"
+    ),
     "function": RepresentationEntry(
-        "whatever a function of one's own makes of the pixels, from Python", "any", "variance", reads="function"
+        "whatever a function of one's own makes of the pixels, from Python",
+        "any",
+        "variance",
+        f"{_SCORING}.features:own_function",
+        reads="function",
     ),
     "teacher-embedding": RepresentationEntry(
-        "what the teacher's last layer sees", "values", "variance", reads="teacher"
+        "what the teacher's last layer sees",
+        "values",
+        "variance",
+        f"{_SCORING}.features:teacher_embedding",
+        reads="teacher",
     ),
 }
 
 SCORES = {
-    "random": ScoreEntry("uniform in [0, 1), from the seed and the image's id", ()),
+    "random": ScoreEntry(
+        "uniform in [0, 1), from the seed and the image's id", {"nothing": f"{_SCORING}.scores:random"}
+    ),
     "entropy": ScoreEntry(
         "Shannon entropy of the representation, in nats; of logits, of their softmax",
-        ("shares", "logits"),
+        {"shares": f"{_SCORING}.scores:entropy", "logits": f"{_SCORING}.scores:entropy_of_logits"},
         "grayscale-histogram",
     ),
     "variance": ScoreEntry(
-        "variance of the representation's numbers", ("values", "shares", "logits", "entropies"), "grayscale"
+        "variance of the representation's numbers",
+        dict.fromkeys(("values", "shares", "logits", "entropies"), f"{_SCORING}.scores:variance"),
+        "grayscale",
     ),
-    "patch-entropy-sum": ScoreEntry("sum of the patches' entropies, in bits", ("entropies",), "patch-entropies"),
-    "margin": ScoreEntry("the teacher's first probability less its second", ("logits",), "teacher-logits"),
-    "least-confidence": ScoreEntry("1 less the teacher's first probability", ("logits",), "teacher-logits"),
+    "patch-entropy-sum": ScoreEntry(
+        "sum of the patches' entropies, in bits",
+        {"entropies": f"{_SCORING}.scores:patch_entropy_sum"},
+        "patch-entropies",
+    ),
+    "margin": ScoreEntry(
+        "the teacher's first probability less its second", {"logits": f"{_SCORING}.scores:margin"}, "teacher-logits"
+    ),
+    "least-confidence": ScoreEntry(
+        "1 less the teacher's first probability", {"logits": f"{_SCORING}.scores:least_confidence"}, "teacher-logits"
+    ),
     "el2n": ScoreEntry(
-        "distance of the teacher's probabilities from the label's", ("logits",), "teacher-logits", labels=True
+        "distance of the teacher's probabilities from the label's",
+        {"logits": f"{_SCORING}.scores:el2n"},
+        "teacher-logits",
+        labels=True,
     ),
     "minimal-margin": ScoreEntry(
         "distance of the embedding from the teacher's nearest decision boundary",
-        ("logits",),
+        {"logits": f"{_SCORING}.scores:minimal_margin"},
         "teacher-logits",
         head=True,
     ),
     "forgetting": ScoreEntry(
         "how often a network that learns the images gets one wrong again",
-        (),
+        {"nothing": f"{_SCORING}.forgetting:forgetting"},
         labels=True,
         trains=True,
         options={"model": "convnet_d3", "epochs": 10},
@@ -150,41 +225,51 @@ _CLUSTERS = {"clusters": None, "fewest": 10, "most": 30, "step": 2, "sample": 50
 IMPLEMENTATIONS = {"scikit-learn": "sklearn", "openTSNE": "openTSNE"}
 """Whose t-SNE draws the map of a manifold, and the module that it is in; they give different maps."""
 
+_ALLOCATION = "limbeck.transfer.allocation"
+
 _WHOLE = {
-    "top-n": AllocationEntry("the n first of the whole set", "tn"),
+    "top-n": AllocationEntry("the n first of the whole set", f"{_ALLOCATION}:top_n", "tn"),
     "k-means": AllocationEntry(
-        "the first of every cluster, as many as its share of the images", "km", space="", options=_CLUSTERS
+        "the first of every cluster, as many as its share of the images",
+        f"{_ALLOCATION}:k_means",
+        "km",
+        space="",
+        options=_CLUSTERS,
     ),
     "manifold": AllocationEntry(
         "clusters of a t-SNE map in turn, one image each time round",
+        f"{_ALLOCATION}:manifold",
         "ml",
         space="pixels",
         options={"clusters": 100, "components": 2, "implementation": "scikit-learn"},
     ),
     "coverage": AllocationEntry(
         "equally many of every stratum of the scores, the hardest left out",
+        f"{_ALLOCATION}:coverage",
         options={"strata": 50, "cutoff": None},
     ),
-    "k-centre": AllocationEntry("always the image farthest from all that are chosen", space=""),
-    "herding": AllocationEntry("images whose mean follows the mean of all", space=""),
+    "k-centre": AllocationEntry(
+        "always the image farthest from all that are chosen",
+        "limbeck.transfer.greedy:k_centre",
+        greedy=True,
+        space="",
+    ),
+    "herding": AllocationEntry(
+        "images whose mean follows the mean of all", "limbeck.transfer.greedy:herding", greedy=True, space=""
+    ),
 }
 
+
+def _within_classes(name: str, entry: AllocationEntry) -> AllocationEntry:
+    summary = "the first of every class, in equal shares" if name == "top-n" else f"{name} within every class"
+    short = {"tn": "tnpc", "km": "kmpc"}.get(entry.short, "")
+    return replace(entry, summary=summary, short=short, per_class=True)
+
+
 ALLOCATIONS = {
-    name: entry
-    for whole, one in _WHOLE.items()
-    for name, entry in (
-        (whole, one),
-        (
-            f"{whole}-per-class",
-            AllocationEntry(
-                "the first of every class, in equal shares" if whole == "top-n" else f"{whole} within every class",
-                {"tn": "tnpc", "km": "kmpc"}.get(one.short, ""),
-                per_class=True,
-                space=one.space,
-                options=one.options,
-            ),
-        ),
-    )
+    name: one
+    for whole, entry in _WHOLE.items()
+    for name, one in ((whole, entry), (f"{whole}-per-class", _within_classes(whole, entry)))
 }
 
 _CUT_OFF = {0.1: 0.3, 0.2: 0.2}

@@ -5,14 +5,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
+from tests.transfer import reference
 
 from limbeck.errors import UserError
-from limbeck.transfer.allocation import rank, shares, top_n_per_group
+from limbeck.transfer.allocation import shares
 from limbeck.transfer.score_table import radix
-from limbeck.transfer.score_table.choose import select_from_scores
 from limbeck.transfer.score_table.read import ScoreTable
-from limbeck.transfer.select import Criterion
-from limbeck.transfer.select.selection import allocate
+from limbeck.transfer.select import Criterion, select_from_scores
 
 
 def write(path, scores, ids=None, labels=None, column="entropy:grayscale-histogram"):
@@ -46,44 +45,53 @@ def test_radix_selection_equals_sorting(table, order, gathered, data):
     def read():
         for start in range(0, len(ids), 9):
             part = slice(start, start + 9)
-            yield labels[part], keys[part], ids[part]
+            yield labels[part], (keys[part], radix.as_unsigned(ids[part]))
 
     before, radix.GATHERED = radix.GATHERED, gathered
     try:
-        found = radix.smallest(read, quotas, sizes).chosen(labels, keys, ids)
+        found = radix.smallest(read, quotas, sizes).chosen(labels, (keys, radix.as_unsigned(ids)))
     finally:
         radix.GATHERED = before
-    ranking = rank(torch.from_numpy(scores + 0.0), torch.from_numpy(ids), order)
-    expected = top_n_per_group(ranking, n, torch.from_numpy(labels))
-    assert sorted(np.flatnonzero(found).tolist()) == sorted(expected.tolist())
+    ranking = np.lexsort((ids, (-scores if order == "highest" else scores) + 0.0))
+    for label, quota in enumerate(quotas.tolist()):
+        inside = ranking[labels[ranking] == label]
+        assert sorted(np.flatnonzero(found & (labels == label)).tolist()) == sorted(inside[:quota].tolist())
 
 
 @pytest.mark.parametrize(
-    ("allocation", "cutoff"), [("top-n", None), ("top-n-per-class", None), ("coverage", None), ("coverage", 0.1)]
+    ("allocation", "cutoff"),
+    [
+        ("top-n", None),
+        ("top-n-per-class", None),
+        ("coverage", None),
+        ("coverage", 0.1),
+        ("coverage-per-class", None),
+        ("coverage-per-class", 0.2),
+    ],
 )
 @pytest.mark.parametrize("order", ["highest", "lowest", "random"])
 @pytest.mark.parametrize("score", ["entropy", "random"])
-def test_the_same_images_as_from_memory(tmp_path, monkeypatch, allocation, cutoff, order, score):
+def test_the_same_images_as_by_sorting(tmp_path, monkeypatch, allocation, cutoff, order, score):
     monkeypatch.setattr("limbeck.transfer.score_table.read.ROWS", 11)
     monkeypatch.setattr(radix, "GATHERED", 10)
     source = np.random.default_rng(0)
     scores, labels = source.integers(0, 40, 300) / 7, source.integers(0, 4, 300)
     ids = source.permutation(900)[:300]
     path = write(tmp_path / "scores.parquet", scores, ids, labels)
-    options = {"strata": 9} if allocation == "coverage" else {}
+    options = {"strata": 9} if allocation.startswith("coverage") else {}
     if cutoff is not None and order != "random":
         options["cutoff"] = cutoff
     criterion = Criterion(score=score, allocation=allocation, order=order, options=options)
-    table = ScoreTable(path)
-    if score == "random":
-        from limbeck.transfer.scoring.scores import uniform53
-
-        scores = uniform53(torch.from_numpy(ids), 5, criterion.stream("random")).numpy()
-    tensors = torch.from_numpy(scores), torch.from_numpy(ids), torch.from_numpy(labels)
+    names = ("id", "score", "label")
+    rows = [
+        dict(zip(names, row, strict=True)) for row in zip(*map(np.ndarray.tolist, (ids, scores, labels)), strict=True)
+    ]
+    in_memory = ScoreTable(pq.read_table(path))
     for budget in (4, 50, "20%", "11/class", 300):
-        chosen = select_from_scores(table, criterion=criterion, budget=budget, seed=5)
-        positions, _ = allocate(criterion, chosen.count, *tensors, None, 5)
-        assert sorted(chosen.ids.tolist()) == sorted(ids[positions].tolist())
+        chosen = select_from_scores(ScoreTable(path), criterion=criterion, budget=budget, seed=5)
+        assert chosen.ids.tolist() == reference.chosen(criterion, chosen.count, rows, 5)
+        same = select_from_scores(in_memory, criterion=criterion, budget=budget, seed=5)
+        assert torch.equal(same.ids, chosen.ids)
 
 
 def test_chosen_rows_are_written_with_their_scores(tmp_path):

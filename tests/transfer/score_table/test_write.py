@@ -14,16 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
+from tests.transfer import reference
 from tests.transfer.conftest import natural
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.models import Classifier
 from limbeck.progress import Silent
-from limbeck.transfer.clusters import GROUPS, in_order_of_appearance
 from limbeck.transfer.score_table import write as score_tables
 from limbeck.transfer.score_table.write import Shards
-from limbeck.transfer.scoring.features import ScoringContext, batch_size_for
+from limbeck.transfer.scoring.features import ScoringContext, batch_size_for, collect, representation
 from limbeck.transfer.select import (
     CRITERIA,
     Criterion,
@@ -32,7 +32,6 @@ from limbeck.transfer.select import (
     select,
     select_from_scores,
 )
-from limbeck.transfer.select.selection import allocate
 
 CHEAP = ["entropy", "entropy-average-adjusted", "patch-entropy", "variance"]
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (limbeck[scale])")
@@ -71,11 +70,11 @@ def test_the_table_selects_as_the_images_do(tmp_path, criterion):
     path = score_table(images(), tmp_path / "scores.parquet", criteria=[criterion], shard=64)
     chosen = select_from_scores(path, criterion=criterion, budget="20%", seed=4)
     expected = select(images(), criterion=criterion, budget="20%", seed=4)
-    assert sorted(chosen.ids.tolist()) == sorted(expected.ids.tolist())
+    assert chosen.ids.tolist() == expected.ids.tolist()
     transfer_set = chosen.transfer_set(images())
     assert len(transfer_set) == 30
     assert transfer_set.provenance["source"] == ["blotches"] * 30
-    assert chosen.table.classes == images().classes
+    assert chosen.score_table.classes == images().classes
 
 
 CLUSTERED = [
@@ -99,7 +98,8 @@ def test_clusters_are_found_once_and_give_every_budget(tmp_path, teacher):
         for budget in (4, 13, "20%", "21/class", 150):
             chosen = select_from_scores(table, criterion=criterion, budget=budget, seed=4)
             expected = select(images(), criterion=criterion, budget=budget, seed=4, teacher=teacher)
-            assert sorted(chosen.ids.tolist()) == sorted(expected.ids.tolist()), (criterion, budget)
+            assert chosen.ids.tolist() == expected.ids.tolist(), (criterion, budget)
+            assert torch.equal(chosen.groups, expected.groups), (criterion, budget)
     summary = select_from_scores(table, criterion="k-means", budget="20%", seed=4).summary()
     assert summary.groups is not None
     assert sum(summary.groups.chosen) == 30
@@ -116,26 +116,24 @@ def test_clusters_are_found_once_and_give_every_budget(tmp_path, teacher):
     st.sampled_from(["highest", "lowest", "random"]),
     st.data(),
 )
-def test_any_clusters_give_what_memory_gives(rows, allocation, order, data):
+def test_any_clusters_give_what_sorting_gives(rows, allocation, order, data):
     """Clusters of one's own in place of those found, so that ties, empty classes and clusters of one are drawn, too."""
-    clusters, labels, scores = (torch.tensor(column) for column in zip(*rows, strict=True))
-    ids = torch.tensor(data.draw(st.permutations(range(len(rows)))))
-    n = data.draw(st.integers(len(labels.unique()), len(rows)))
+    ids = data.draw(st.permutations(range(len(rows))))
+    named = [
+        {"id": one, "cluster": cluster, "label": label, "score": float(score)}
+        for one, (cluster, label, score) in zip(ids, rows, strict=True)
+    ]
+    n = data.draw(st.integers(len({row["label"] for row in named}), len(rows)))
     criterion = Criterion(allocation=allocation, order=order)
-    within = labels * 4 + clusters if criterion.per_class else clusters
-    place = {int(one): i for i, one in enumerate(ids)}
+    within = [row["label"] * 4 + row["cluster"] if criterion.per_class else row["cluster"] for row in named]
+    columns = {name: [row[name] for row in named] for name in ("id", "label")}
+    columns |= {criterion.column: [row["score"] for row in named], criterion.clusters_column: within}
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        found = lambda features, some, options, seed: in_order_of_appearance(  # noqa: E731
-            clusters[[place[int(one)] for one in some]]
-        )
-        patch.setitem(GROUPS, allocation.removesuffix("-per-class"), found)
         patch.setattr("limbeck.transfer.score_table.read.ROWS", 7)
-        columns = {"id": ids, "label": labels, criterion.column: scores.double(), criterion.clusters_column: within}
         path = Path(folder) / "scores.parquet"
-        pq.write_table(pa.table({name: column.numpy() for name, column in columns.items()}), path, row_group_size=7)
+        pq.write_table(pa.table(columns), path, row_group_size=7)
         chosen = select_from_scores(path, criterion=criterion, budget=n, seed=2)
-        positions, _ = allocate(criterion, n, scores.double(), ids, labels, torch.zeros(len(rows), 1), 2)
-    assert sorted(chosen.ids.tolist()) == sorted(ids[positions].tolist())
+    assert chosen.ids.tolist() == reference.chosen(criterion, n, named, 2)
 
 
 def test_clusters_that_were_kept_are_not_found_again(tmp_path, monkeypatch):
@@ -147,7 +145,8 @@ def test_clusters_that_were_kept_are_not_found_again(tmp_path, monkeypatch):
     monkeypatch.setattr(score_tables, "clusters_of", lambda *arguments: 1 / 0)
     path = score_table(images(), tmp_path / "scores.parquet", criteria=["k-means"], shard=64)
     found = pq.read_table(path)["clusters:k-means:grayscale-histogram"].to_pylist()
-    assert found == real(images(), CRITERIA["k-means"], ScoringContext()).tolist()
+    features = collect(images(), representation("grayscale-histogram", images(), ScoringContext()))
+    assert found == real(features, images().ids, images().labels, CRITERIA["k-means"], 0).tolist()
 
 
 def test_tables_of_other_images_are_refused(tmp_path):

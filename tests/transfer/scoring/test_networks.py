@@ -1,5 +1,6 @@
 """Criteria that ask or train a network."""
 
+import pickle
 from contextlib import contextmanager
 
 import pyarrow.parquet as pq
@@ -7,18 +8,22 @@ import pytest
 import torch
 from tests.transfer.conftest import natural, reordered
 
+from limbeck.autotune import Fastest
+from limbeck.cost import Cost
 from limbeck.errors import UserError
 from limbeck.evaluation import predict
 from limbeck.models import Outputs, create, wrap
 from limbeck.training import Interrupted
 from limbeck.training.batches import Batch, BatchStream
 from limbeck.training.checkpoint import Checkpoint
+from limbeck.transfer.criteria import find_criterion
+from limbeck.transfer.score_table.memory import PoolScores
 from limbeck.transfer.scoring import autoencoder as autoencoders
 from limbeck.transfer.scoring import features
 from limbeck.transfer.scoring.autoencoder import Autoencoder, prepared, trained_encoder
-from limbeck.transfer.scoring.features import ScoringContext, collect, representation
+from limbeck.transfer.scoring.features import ScoringContext, collect, make_context, representation
 from limbeck.transfer.scoring.forgetting import ForgettingCounts, forgetting
-from limbeck.transfer.select import CRITERIA, score_table, select
+from limbeck.transfer.select import CRITERIA, score_images, score_table, select
 
 ASKING = [name for name, one in CRITERIA.items() if one.needs_teacher]
 
@@ -37,7 +42,7 @@ def test_criteria_that_ask_a_teacher(criterion, teacher):
 
 def test_teacher_features_are_its_answers(teacher):
     images = natural(10)
-    context = ScoringContext(teacher=teacher)
+    context = ScoringContext(teacher=teacher, precision="fp32")
     logits = collect(images, representation("teacher-logits", images, context))
     torch.testing.assert_close(logits, predict(teacher, images))
     assert collect(images, representation("teacher-embedding", images, context)).shape == (10, 64)
@@ -47,23 +52,76 @@ def test_teacher_features_are_its_answers(teacher):
     teacher.eval()
 
 
-def test_what_is_known_is_not_asked_again(teacher, monkeypatch):
-    images, known = natural(40), {}
-    alone = {name: select(images, criterion=name, budget=12, teacher=teacher) for name in ASKING}
-    first = {name: select(images, criterion=name, budget=12, teacher=teacher, known=known) for name in ASKING}
-    assert known.keys() == {"teacher-logits", "teacher-embedding"}
-    monkeypatch.setattr(features, "_ask", lambda *_: pytest.fail("the teacher was asked again"))
+def test_passes_and_images_are_counted(teacher, tmp_path):
+    images = natural(40)
+    context = ScoringContext(teacher=teacher, folder=tmp_path)
+    for number, name in enumerate(("teacher-logits", "teacher-embedding"), start=1):
+        collect(images, representation(name, images, context))
+        assert context.cost == Cost(images_read=40 * number, teacher_passes=40 * number)
+    score_images(images, CRITERIA["margin"], context=context)
+    score_images(images, CRITERIA["random"], context=context)
+    score_images(images, CRITERIA["margin"], context=context, features=torch.rand(40, 4))
+    assert context.cost == Cost(images_read=120, teacher_passes=120), "random scores look at no image"
+    score_images(images, find_criterion("entropy"), context=context)
+    assert context.cost == Cost(images_read=160, teacher_passes=120)
+    representation("average-adjusted-histogram", images, context)(images.tensor()[:10])
+    assert context.cost == Cost(images_read=210, teacher_passes=120), "the average is of all images"
+
+
+def test_all_that_score_compute_as_the_first_one_says(teacher, monkeypatch):
+    tuned = Fastest("bf16", {"bf16": False, "fp32": True})
+    monkeypatch.setattr("limbeck.precision.fastest_on", lambda _: tuned)
+    context = make_context(teacher, None, 0)
+    assert (context.precision, context.channels_last) == ("bf16", False)
+    monkeypatch.undo()
+    images = natural(10)
+    logits = collect(images, representation("teacher-logits", images, context))
+    assert context.frozen.dtype == torch.bfloat16
+    assert {one.dtype for one in teacher.parameters()} == {torch.float32}
+    moved = pickle.loads(pickle.dumps(context))
+    assert (moved.precision, moved.channels_last, moved.cost) == ("bf16", False, Cost())
+    assert "frozen" not in vars(moved)
+    assert torch.equal(collect(images, representation("teacher-logits", images, moved)), logits)
+    assert context.cost == moved.cost == Cost(images_read=10, teacher_passes=10)
+    plain = make_context(teacher, None, 0, precision="fp32")
+    assert (plain.precision, plain.frozen.dtype) == ("fp32", torch.float32)
+    with pytest.raises(UserError, match="unknown precision 'fp23'; did you mean 'fp32'"):
+        make_context(teacher, None, 0, precision="fp23")
+
+
+def test_a_teacher_is_asked_where_work_is_done(teacher, monkeypatch):
+    monkeypatch.setattr("limbeck.device.default_device", lambda: torch.device("cpu", 0))
+    assert make_context(teacher, None, 0).frozen.device == torch.device("cpu", 0)
+    assert make_context(teacher, None, 0, device="cpu").frozen.device == torch.device("cpu")
+    assert {one.device for one in teacher.parameters()} == {torch.device("cpu")}
+
+
+def test_features_that_do_not_fit(teacher, monkeypatch):
+    images = natural(40)
+    represent = representation("teacher-embedding", images, ScoringContext(teacher=teacher))
+    monkeypatch.setattr(features, "free_memory", lambda: 40 * 64 * 12)
+    assert collect(images, represent).shape == (40, 64)
+    monkeypatch.setattr(features, "free_memory", lambda: 40 * 64 * 12 - 1)
+    with pytest.raises(UserError, match=r"features of 'blotches' need .* for 40 images x 64 numbers, .* `space` is sm"):
+        collect(images, represent)
+    with pytest.raises(UserError, match="features of 'blotches' need"):
+        select(images, criterion="k-centre", budget=4, teacher=teacher)
+
+
+def test_what_is_kept_is_not_asked_again(teacher, tmp_path, monkeypatch):
+    images, context = natural(40), ScoringContext(teacher=teacher)
     for name in ASKING:
-        again = select(images, criterion=name, budget=12, teacher=teacher, known=known)
-        for one in (first[name], again):
-            assert torch.equal(one.ids, alone[name].ids)
-            assert torch.equal(one.scores, alone[name].scores)
-
-
-def test_known_answers_are_of_all_images(teacher):
-    images, known = natural(40), {}
-    select(images, criterion="margin", budget=12, teacher=teacher, known=known, dedupe=True)
-    assert not known
+        alone = select(images, criterion=name, budget=12, teacher=teacher)
+        kept = PoolScores(images, context, tmp_path).table(CRITERIA[name])
+        if CRITERIA[name].score != "random":
+            (batch,) = kept.batches(CRITERIA[name].column)
+            assert batch[CRITERIA[name].column].tolist() == alone.scores.tolist()
+    monkeypatch.setattr(features, "outputs_over", lambda *_: pytest.fail("the teacher was asked again"))
+    for name in ASKING:
+        scores = PoolScores(images, context, tmp_path)
+        scores.table(CRITERIA[name])
+        cost = sum(scores.costs.values(), Cost())
+        assert cost.teacher_passes == cost.passes_saved > 0, name
 
 
 def test_the_least_margins_are_chosen(teacher):

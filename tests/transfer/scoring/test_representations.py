@@ -4,21 +4,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.transfer.conftest import OF_PIXELS, ranked
 
 from limbeck.data.image_set import ImageSet
-from limbeck.transfer.allocation import rank
-from limbeck.transfer.criteria import REPRESENTATIONS as NAMES
 from limbeck.transfer.scoring.features import ScoringContext, average_histogram, representation
 from limbeck.transfer.scoring.representations import (
-    REPRESENTATIONS,
+    grayscale,
     grayscale_histogram,
     padded_to,
     patch_entropies,
     rgb_histogram,
     to_gray,
 )
-from limbeck.transfer.scoring.scores import SCORES, ScoreInputs, entropy, variance
-from limbeck.transfer.select import select
+from limbeck.transfer.scoring.score import score_function
+from limbeck.transfer.scoring.scores import ScoreInputs, entropy, variance
+from limbeck.transfer.select import Criterion, select
 
 FOLDER = Path(__file__).parents[2] / "golden" / "select"
 GOLDEN = FOLDER / "histograms_grayscale.npz"
@@ -34,10 +34,6 @@ def golden() -> dict[str, np.ndarray]:
 def golden_images(golden) -> ImageSet:
     pixels = torch.from_numpy(golden["in.images"]).permute(0, 3, 1, 2).contiguous()
     return ImageSet(pixels, torch.from_numpy(golden["in.labels"]))
-
-
-def test_every_name_is_there():
-    assert REPRESENTATIONS.keys() == {name for name, entry in NAMES.items() if entry.reads == "pixels"}
 
 
 def test_histograms_and_entropies_equal_the_golden_ones(golden, golden_images):
@@ -89,7 +85,7 @@ def test_batches_change_nothing():
 def test_order_of_golden_scores(golden, golden_images):
     scores = entropy(grayscale_histogram(golden_images.tensor()))
     expected = np.argsort(-golden["out.score"], kind="stable")
-    assert rank(scores, golden_images.ids).tolist() == expected.tolist()
+    assert ranked(scores, golden_images.ids) == expected.tolist()
 
 
 PUBLISHED = {
@@ -106,7 +102,7 @@ def test_the_others_equal_the_golden_ones(name, file):
         images = ImageSet(pixels, torch.from_numpy(golden["in.labels"]))
         features = representation(name, images, ScoringContext())(pixels)
         torch.testing.assert_close(features, torch.from_numpy(golden["out.representation"]), rtol=1e-6, atol=1e-7)
-        score = SCORES[NAMES[name].score](features, ScoreInputs(images.ids, None, 0))
+        score = score_function(Criterion(representation=name))(features, ScoreInputs(images.ids, None, 0))
         expected = golden["out.score"].astype(np.float64)
         if name == "rgb-histogram":  # the 1e-7 in the reference's logarithm takes 1e-7 for every level that occurs
             expected = expected + 1e-7 * (features > 0).sum(1).numpy()
@@ -125,7 +121,7 @@ def test_the_others_equal_the_golden_ones(name, file):
 def test_variance_equals_the_golden_one():
     with np.load(FOLDER / "variance.npz") as golden:
         pixels = torch.from_numpy(golden["in.images"]).permute(0, 3, 1, 2).contiguous()
-        np.testing.assert_allclose(variance(REPRESENTATIONS["grayscale"](pixels)), golden["out.score"], rtol=1e-12)
+        np.testing.assert_allclose(variance(grayscale(pixels)), golden["out.score"], rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (16, 24), (28, 28), (5, 9), (1, 1)])
@@ -142,20 +138,20 @@ def test_patch_entropies_by_hand(size, channels):
             assert value == pytest.approx(float(torch.special.entr(shares).sum() / np.log(2)), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", REPRESENTATIONS)
+@pytest.mark.parametrize("name", OF_PIXELS)
 def test_features_do_not_depend_on_neighbours(name):
     images = torch.randint(0, 256, (33, 3, 12, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    whole = REPRESENTATIONS[name](images)
+    whole = OF_PIXELS[name](images)
     for size in (1, 2, 5, 32):
-        assert torch.equal(torch.cat([REPRESENTATIONS[name](part) for part in images.split(size)]), whole)
+        assert torch.equal(torch.cat([OF_PIXELS[name](part) for part in images.split(size)]), whole)
 
 
-@pytest.mark.parametrize("name", [*REPRESENTATIONS, "average-adjusted-histogram"])
+@pytest.mark.parametrize("name", [*OF_PIXELS, "average-adjusted-histogram"])
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_constant_images_have_finite_scores(name, level):
     images = ImageSet(torch.full((6, 3, 16, 16), level, dtype=torch.uint8))
     features = representation(name, images, ScoringContext())(images.tensor())
-    score = SCORES[NAMES[name].score](features, ScoreInputs(images.ids, None, 0))
+    score = score_function(Criterion(representation=name))(features, ScoreInputs(images.ids, None, 0))
     assert score.isfinite().all()
     assert (score == score[0]).all()
     if name != "average-adjusted-histogram" and name != "rgb-histogram":

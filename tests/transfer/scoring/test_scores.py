@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from limbeck.errors import UserError
-from limbeck.transfer.criteria import SCORES as ENTRIES
 from limbeck.transfer.scoring.scores import (
-    SCORES,
     ScoreInputs,
     el2n,
     entropy,
@@ -27,10 +25,6 @@ NOTHING = torch.empty(10_000, 0)
 
 def draw(seed: int) -> torch.Tensor:
     return random(NOTHING, ScoreInputs(torch.arange(10_000), None, seed))
-
-
-def test_every_name_is_there():
-    assert SCORES.keys() == {name for name, entry in ENTRIES.items() if not entry.trains}
 
 
 def test_entropy_by_hand():

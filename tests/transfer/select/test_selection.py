@@ -9,6 +9,7 @@ from tests.transfer.conftest import PLAIN, image_set, reordered
 
 from limbeck.data import ImageSet, TransferSet, load
 from limbeck.errors import UserError
+from limbeck.progress import Silent
 from limbeck.transfer.select import CRITERIA, Criterion, select
 
 
@@ -108,9 +109,20 @@ def test_random_reads_no_pixels(toy, monkeypatch):
 
 
 def test_progress_counts_images(toy):
-    counts: list[int] = []
-    select(toy, budget=8, progress=counts.append)
-    assert sum(counts) == 40
+    class Watching(Silent):
+        def __init__(self):
+            self.told = []
+
+        def begin(self, title, total, done=0):
+            assert title == "scoring by entropy"
+            self.told.append((total, done))
+
+        def update(self, done, note=""):
+            self.told.append((self.told[0][0], done))
+
+    watching = Watching()
+    select(toy, budget=8, progress=watching)
+    assert (watching.told[0], watching.told[-1]) == ((40, 0), (40, 40))
 
 
 def test_constant_images_have_no_entropy_and_go_by_id():

@@ -1,1 +1,1 @@
-"""From encoded images, wherever they lie, to an `ImageSet`: cells of tables and files, decoding, one shape for all."""
+"""From encoded images, wherever they lie, to an `ImageSet`: columns of tables or files, decoding, one shape for all."""

@@ -12,10 +12,10 @@ import torch
 from limbeck.caching import cache_key
 from limbeck.data.class_names import check_class_names, composed
 from limbeck.data.decoded import digest_table, read_decoded, write_decoded
-from limbeck.data.encoded.cells import Cells
 from limbeck.data.encoded.decode import Target, Unreadable, header
 from limbeck.data.encoded.decode_many import decode_many, unreadable
-from limbeck.data.encoded.encoded_set import Source
+from limbeck.data.encoded.encoded_set import EncodedSet
+from limbeck.data.encoded.images import EncodedImages
 from limbeck.data.image_set import ImageSet
 from limbeck.data.pixel_range import Largest, check_range
 from limbeck.data.storage import EncodedStorage, Storage, TensorStorage
@@ -38,7 +38,7 @@ class SizesDiffer(UserError):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class LoadOptions:
     """What the caller of `load` asked for; see there."""
 
     size: tuple[int, int] | None = None
@@ -48,24 +48,26 @@ class Wanted:
     scale: float | None = None
 
 
-def image_set(source: Source, wanted: Wanted, *, name: str, keep: Sequence[str | int] | None = None) -> ImageSet:
-    """The `ImageSet` of `source`, only its classes `keep` where given, renumbered in that order.
+def build_image_set(
+    encoded_set: EncodedSet, options: LoadOptions, *, name: str, keep: Sequence[str | int] | None = None
+) -> ImageSet:
+    """The `ImageSet` of `encoded_set`, only its classes `keep` where given, renumbered in that order.
 
     Raises:
         UserError: no images, an unreadable one, images of different sizes and no size, an unknown class, class names
             that cannot be told apart.
     """
-    check_class_names(source.classes, f"classes of {name!r}")
-    rows, labels, classes = _kept(source, keep, name)
+    check_class_names(encoded_set.classes, f"classes of {name!r}")
+    rows, labels, classes = _kept(encoded_set, keep, name)
     if len(rows) == 0:
         raise UserError(f"{name!r} holds no images{'' if keep is None else ' of the `classes` asked for'}.")
-    pixels = _pixels(source, replace(wanted, scale=None) if source.scaled else wanted, rows, name)
-    check_range(source.seen if source.scaled else pixels.seen, wanted.scale, name, all_seen=pixels.all_seen)
+    pixels = _pixels(encoded_set, replace(options, scale=None) if encoded_set.scaled else options, rows, name)
+    check_range(encoded_set.seen if encoded_set.scaled else pixels.seen, options.scale, name, all_seen=pixels.all_seen)
     readable = pixels.readable
     return ImageSet(
         pixels.storage,
         None if labels is None else labels[readable],
-        ids=(rows if source.ids is None else source.ids[rows])[readable],
+        ids=(rows if encoded_set.ids is None else encoded_set.ids[rows])[readable],
         classes=classes,
         name=name,
         skipped=int((~readable).sum()),
@@ -73,21 +75,21 @@ def image_set(source: Source, wanted: Wanted, *, name: str, keep: Sequence[str |
 
 
 def _kept(
-    source: Source, keep: Sequence[str | int] | None, name: str
+    encoded_set: EncodedSet, keep: Sequence[str | int] | None, name: str
 ) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
-    rows = np.arange(len(source.cells))
+    rows = np.arange(len(encoded_set.images))
     if keep is None:
-        return rows, source.labels, source.classes
-    if source.labels is None:
+        return rows, encoded_set.labels, encoded_set.classes
+    if encoded_set.labels is None:
         raise UserError(f"`classes` needs labels, {name!r} has none.")
-    numbers = [_class_number(one, source.classes) for one in keep]
-    repeated = [source.classes[number] for number, count in Counter(numbers).items() if count > 1]
+    numbers = [_class_number(one, encoded_set.classes) for one in keep]
+    repeated = [encoded_set.classes[number] for number, count in Counter(numbers).items() if count > 1]
     if repeated:
         raise UserError(f"`classes` must be distinct, got {repeated[0]!r} more than once.")
-    renumbered = np.full(len(source.classes), -1)
+    renumbered = np.full(len(encoded_set.classes), -1)
     renumbered[numbers] = np.arange(len(numbers))
-    labels = renumbered[source.labels]
-    return rows[labels >= 0], labels[labels >= 0], tuple(source.classes[number] for number in numbers)
+    labels = renumbered[encoded_set.labels]
+    return rows[labels >= 0], labels[labels >= 0], tuple(encoded_set.classes[number] for number in numbers)
 
 
 def _class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
@@ -120,21 +122,21 @@ class _Pixels:
     all_seen: bool = True
 
 
-def _pixels(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> _Pixels:
-    key = _key(source, wanted, rows)
-    if key is not None and wanted.in_memory is not False:
+def _pixels(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, name: str) -> _Pixels:
+    key = _key(encoded_set, options, rows)
+    if key is not None and options.in_memory is not False:
         cached = read_decoded(key)
         if cached is not None:
             return _Pixels(cached.storage, cached.readable, cached.seen)
-    target = _target(source, wanted, rows, name)
+    target = _target(encoded_set, options, rows, name)
     size = len(rows) * int(np.prod(target.shape))
-    in_memory = size <= IN_MEMORY_LIMIT if wanted.in_memory is None else wanted.in_memory
+    in_memory = size <= IN_MEMORY_LIMIT if options.in_memory is None else options.in_memory
     if not in_memory:
-        return _encoded(source, wanted, rows, target, key, name)
+        return _encoded(encoded_set, options, rows, target, key, name)
     start = time.monotonic()
     images = np.empty((len(rows), *target.shape), dtype=np.uint8)
     seen: list[Largest] = []
-    readable = decode_many(source.cells, rows, target, images, skip_unreadable=wanted.skip_unreadable, seen=seen)
+    readable = decode_many(encoded_set.images, rows, target, images, skip_unreadable=options.skip_unreadable, seen=seen)
     images = images if readable.all() else images[readable]
     if not len(images):
         raise _none_readable(name, len(rows))
@@ -152,43 +154,52 @@ def _none_readable(name: str, count: int) -> UserError:
     )
 
 
-def _encoded(source: Source, wanted: Wanted, rows: np.ndarray, target: Target, key: str | None, name: str) -> _Pixels:
+def _encoded(
+    encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, target: Target, key: str | None, name: str
+) -> _Pixels:
     """Of a set that stays encoded: all images are decoded once where broken ones are to be skipped, else a few."""
     seen: list[Largest] = []
     readable = np.ones(len(rows), dtype=bool)
-    looked_at = rows if wanted.skip_unreadable else _evenly_spaced(rows, _LOOK_AT_VALUES)
-    found = _readable(source.cells, looked_at, target, wanted.skip_unreadable, seen)
-    if wanted.skip_unreadable:
+    looked_at = rows if options.skip_unreadable else _evenly_spaced(rows, _LOOK_AT_VALUES)
+    found = _readable(encoded_set.images, looked_at, target, options.skip_unreadable, seen)
+    if options.skip_unreadable:
         readable = found
         if not readable.any():
             raise _none_readable(name, len(rows))
     table = None if key is None else digest_table(key, int(readable.sum()))
-    storage = EncodedStorage(source.cells, rows[readable], target, table)
+    storage = EncodedStorage(encoded_set.images, rows[readable], target, table)
     return _Pixels(storage, readable, seen, all_seen=len(looked_at) == len(rows))
 
 
-def _key(source: Source, wanted: Wanted, rows: np.ndarray) -> str | None:
-    stamp = source.cells.stamp()
+def _key(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray) -> str | None:
+    stamp = encoded_set.images.stamp()
     if stamp is None:
         return None
     which = hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest()
-    options = [wanted.size, wanted.channels, wanted.skip_unreadable, wanted.scale, source.size, source.channels]
-    return cache_key(stamp, which, options)
+    choices = [
+        options.size,
+        options.channels,
+        options.skip_unreadable,
+        options.scale,
+        encoded_set.size,
+        encoded_set.channels,
+    ]
+    return cache_key(stamp, which, choices)
 
 
-def _target(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> Target:
-    channels, scale = wanted.channels or source.channels, wanted.scale
-    if wanted.size is not None and channels is not None:
-        return Target(channels, *wanted.size, resize=True, scale=scale)
-    sizes, all_gray = _look(source.cells, rows, wanted.skip_unreadable)
+def _target(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, name: str) -> Target:
+    channels, scale = options.channels or encoded_set.channels, options.scale
+    if options.size is not None and channels is not None:
+        return Target(channels, *options.size, resize=True, scale=scale)
+    sizes, all_gray = _look(encoded_set.images, rows, options.skip_unreadable)
     to_gray = channels is not None
     channels = channels or (1 if all_gray else 3)
-    if wanted.size is not None:
-        return Target(channels, *wanted.size, resize=True, to_gray=to_gray, scale=scale)
+    if options.size is not None:
+        return Target(channels, *options.size, resize=True, to_gray=to_gray, scale=scale)
     if len(sizes) == 1:
         return Target(channels, *next(iter(sizes)), to_gray=to_gray, scale=scale)
-    if source.size is not None:
-        return Target(channels, *source.size, resize=True, to_gray=to_gray, scale=scale)
+    if encoded_set.size is not None:
+        return Target(channels, *encoded_set.size, resize=True, to_gray=to_gray, scale=scale)
     (height, width), count = sizes.most_common(1)[0]
     raise SizesDiffer(
         f"`size` must be given for {name!r}, whose images differ in size ({len(sizes)} sizes; {height}x{width} is the "
@@ -197,24 +208,24 @@ def _target(source: Source, wanted: Wanted, rows: np.ndarray, name: str) -> Targ
     )
 
 
-def _look(cells: Cells, rows: np.ndarray, skip_unreadable: bool) -> tuple[Counter[tuple[int, int]], bool]:
+def _look(images: EncodedImages, rows: np.ndarray, skip_unreadable: bool) -> tuple[Counter[tuple[int, int]], bool]:
     """How often each (H, W) occurs, and whether all images are gray; of a large set, from evenly spaced ones."""
     if len(rows) > _LOOK_AT_ALL:
         rows = _evenly_spaced(rows, _LOOK_AT)
     sizes: Counter[tuple[int, int]] = Counter()
     all_gray = True
     for chunk in np.array_split(rows, max(1, len(rows) // _LOOK_AT)):
-        for row, encoded in zip(chunk, cells.encoded(chunk), strict=True):
+        for row, encoded in zip(chunk, images.encoded(chunk), strict=True):
             try:
                 size, gray = header(encoded)
             except Unreadable as error:
                 if skip_unreadable:
                     continue
-                raise unreadable(cells.where(int(row)), error) from error
+                raise unreadable(images.where(int(row)), error) from error
             sizes[size] += 1
             all_gray = all_gray and gray
     if not sizes:
-        first = cells.where(int(rows[0]))
+        first = images.where(int(rows[0]))
         raise UserError(f"no image is readable; the first is {first}. Without `skip_unreadable` it is said why.")
     return sizes, all_gray
 
@@ -224,10 +235,12 @@ def _evenly_spaced(rows: np.ndarray, count: int) -> np.ndarray:
     return rows if len(rows) <= count else rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
 
 
-def _readable(cells: Cells, rows: np.ndarray, target: Target, skip_unreadable: bool, seen: list[Largest]) -> np.ndarray:
+def _readable(
+    images: EncodedImages, rows: np.ndarray, target: Target, skip_unreadable: bool, seen: list[Largest]
+) -> np.ndarray:
     """bool [len(rows)], by decoding every image once; `seen` is extended as by `decode`."""
     scratch = np.empty((min(_LOOK_AT, len(rows)), *target.shape), dtype=np.uint8)
     parts = [rows[start : start + _LOOK_AT] for start in range(0, len(rows), _LOOK_AT)]
     return np.concatenate(
-        [decode_many(cells, part, target, scratch, skip_unreadable=skip_unreadable, seen=seen) for part in parts]
+        [decode_many(images, part, target, scratch, skip_unreadable=skip_unreadable, seen=seen) for part in parts]
     )

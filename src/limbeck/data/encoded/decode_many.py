@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from limbeck.data.encoded.cells import Cells
 from limbeck.data.encoded.decode import Encoded, Target, Unreadable, WrongShape, decode
+from limbeck.data.encoded.images import EncodedImages
 from limbeck.data.pixel_range import Largest
 from limbeck.errors import UserError
 
@@ -18,7 +18,7 @@ _LARGE = 12 * 1024
 
 
 def decode_many(
-    cells: Cells,
+    images: EncodedImages,
     rows: np.ndarray,
     target: Target,
     out: np.ndarray,
@@ -26,7 +26,7 @@ def decode_many(
     skip_unreadable: bool = False,
     seen: list[Largest] | None = None,
 ) -> np.ndarray:
-    """Decode cells `rows` (int64 [B]) into `out` (uint8 [B, C, H, W]); `seen` is extended as by `decode`.
+    """Decode `images`, of them `rows` (int64 [B]) into `out` (uint8 [B, C, H, W]); `seen` is extended as by `decode`.
 
     Returns:
         bool [B], which were readable; `out` is zero where not. All are unless `skip_unreadable`.
@@ -41,14 +41,14 @@ def decode_many(
             out[position] = decode(encoded, target, seen)
         except Unreadable as error:
             if not skip_unreadable:
-                raise unreadable(cells.where(rows[position]), error) from error
+                raise unreadable(images.where(rows[position]), error) from error
             out[position] = 0
             readable[position] = False
         except WrongShape as error:
-            raise UserError(f"{cells.where(rows[position])} {error}.") from error
+            raise UserError(f"{images.where(rows[position])} {error}.") from error
 
     for start in range(0, len(rows), _CHUNK):
-        encoded = cells.encoded(rows[start : start + _CHUNK])
+        encoded = images.encoded(rows[start : start + _CHUNK])
         _run(work, start, encoded)
     return readable
 

@@ -4,26 +4,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from limbeck.data.encoded.cells import Cells
+from limbeck.data.encoded.images import EncodedImages
 from limbeck.data.pixel_range import Largest
 
 
 @dataclass(frozen=True)
-class Source:
+class EncodedSet:
     """Encoded images with their labels.
 
     Args:
-        cells: the N encoded images.
+        images: the N encoded images.
         labels: int64 [N] in 0..K-1, or None.
         classes: the K class names.
         ids: int64 [N], distinct; None for the row numbers.
         size: (H, W) to resize to when the images differ in size and the user names none.
         channels: 1 or 3 where the catalogue knows; None to look.
         remarks: what the user should be warned of about how it was read.
-        scaled: whether the cells have 8 bits already, of values that `seen` tells of (see `check_range`).
+        scaled: whether the images have 8 bits already, of values that `seen` tells of (see `check_range`).
     """
 
-    cells: Cells
+    images: EncodedImages
     labels: np.ndarray | None
     classes: tuple[str, ...]
     ids: np.ndarray | None = None

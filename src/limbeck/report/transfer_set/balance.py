@@ -9,8 +9,8 @@ from limbeck.report import formats
 from limbeck.report.blocks import Block, Chart, Note, Table
 from limbeck.report.figures import transfer_set as figures
 from limbeck.report.vega import figure
-from limbeck.transfer.criteria import ALLOCATIONS, Criterion
-from limbeck.transfer.parts import left_out
+from limbeck.transfer.criteria import Criterion
+from limbeck.transfer.parts import ALLOCATIONS, left_out
 from limbeck.transfer.summary import Shares
 
 Row = dict[str, Any]

@@ -8,7 +8,8 @@ from limbeck.report import formats
 from limbeck.report.blocks import Block, Chart, Note
 from limbeck.report.figures import transfer_set as figures
 from limbeck.report.vega import figure
-from limbeck.transfer.criteria import SCORES, Criterion
+from limbeck.transfer.criteria import Criterion
+from limbeck.transfer.parts import SCORES
 from limbeck.transfer.summary import Distribution, Shares, Summary
 
 Row = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Reading a table of scores, a million rows at a time."""
+"""A table of scores, in memory or in a Parquet file, read a million rows at a time."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.transfer.criteria import CLUSTERS
@@ -18,14 +16,19 @@ from limbeck.transfer.criteria import CLUSTERS
 ROWS = 2**20
 METADATA = b"limbeck"
 """Key of what a table says of itself."""
+NO_SCORES = ("id", "source", "label", "group")
 
 
 class ScoreTable:
-    """A Parquet file of id, label and scores, read a million rows at a time.
+    """Ids of images and what is known of them, in memory or in a Parquet file that is read a million rows at a time.
 
     Args:
-        path: with columns `id` (int64, distinct), `label` (int, may be null), one for each score, and one for the
-            clusters (int, >= 0) of each criterion that goes by them.
+        table: columns, or the path of a Parquet file with them: `id` (int64), `label` and `group` (int, >= 0), `source`
+            (names), one for each score, and one for the clusters (int, >= 0) of each criterion that goes by them; all
+            but `id` may be left out. Ids are distinct among the images of one source. A score that is null says that
+            the image was never scored: it is not there for criteria that go by that score.
+        about: what the table says of itself, as the name of its images and their classes; by default what the columns'
+            own metadata say.
 
     Raises:
         UserError: no such file, not Parquet, or without ids.
@@ -33,83 +36,141 @@ class ScoreTable:
     Example:
         >>> len(ScoreTable("scores.parquet"))
         200
+        >>> sure = {"id": [0, 1, 0], "source": ["cats", "cats", "dogs"], "margin:teacher-logits": [0.9, 0.2, 0.8]}
+        >>> ScoreTable(pa.table(sure)).sources
+        ('cats', 'dogs')
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        try:
-            # Arrow's read-ahead would keep every row group that was read until the last.
-            self._file = pq.ParquetFile(self.path, pre_buffer=False)
-        except FileNotFoundError:
-            raise UserError(f"there is no table of scores {str(path)!r}; `limbeck score` makes one.") from None
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{str(path)!r} is no Parquet file of scores ({error}).") from error
-        names = self._file.schema_arrow.names
+    def __init__(self, table: str | Path | pa.Table, about: dict[str, Any] | None = None) -> None:
+        self.path = Path(table) if isinstance(table, str | Path) else None
+        # A table in memory or a `ParquetFile`, which pyarrow has no types for.
+        self._columns: Any = _open(self.path) if self.path is not None else table
+        names = self._schema.names
         if "id" not in names:
-            raise UserError(f"{str(path)!r} must have a column 'id', got {', '.join(names)}.")
-        self.columns = tuple(name for name in names if name not in ("id", "label"))
-        self.about: dict[str, Any] = json.loads((self._file.schema_arrow.metadata or {}).get(METADATA, b"{}"))
+            raise UserError(f"{self.title} must have a column 'id', got {', '.join(names)}.")
+        self.columns = tuple(name for name in names if name not in NO_SCORES)
+        written = json.loads((self._schema.metadata or {}).get(METADATA, b"{}"))
+        self.about: dict[str, Any] = written if about is None else about
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return self._columns.schema if self.path is None else self._columns.schema_arrow
 
     def __len__(self) -> int:
-        return self._file.metadata.num_rows
+        return self._columns.num_rows if self.path is None else self._columns.metadata.num_rows
 
     @property
     def name(self) -> str:
-        return self.about.get("name", self.path.stem)
-
-    def batches(self, *columns: str) -> Iterator[dict[str, np.ndarray]]:
-        """Columns as arrays `[B]`, scores as float64."""
-        for batch in self._batches(columns):
-            for name in columns:
-                if batch[name].null_count and _kind(name) is np.int64:
-                    raise UserError(f"column {name!r} of {str(self.path)!r} lacks values in some rows; score again.")
-            arrays = {name: batch[name].to_numpy(zero_copy_only=False) for name in columns}
-            yield {name: array.astype(_kind(name), copy=False) for name, array in arrays.items()}
-
-    def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        schema = self._file.schema_arrow
-        for name in columns:
-            kind = schema.field(name).type
-            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-                raise UserError(f"column {name!r} of {str(self.path)!r} must hold numbers, got {kind}.")
-        try:
-            yield from self._file.iter_batches(ROWS, columns=list(columns))
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{str(self.path)!r} is damaged ({error}); score again.") from error
-
-    @cached_property
-    def sizes(self) -> np.ndarray | None:
-        """Images of each class, int64 `[K]`, or None without labels."""
-        if "label" not in self._file.schema_arrow.names:
-            return None
-        counts = np.zeros(len(self.about.get("classes", ())), dtype=np.int64)
-        for batch in self._batches(["label"]):
-            if batch["label"].null_count:
-                return None
-            found = np.bincount(batch["label"].to_numpy())
-            grown = np.zeros(max(len(found), len(counts)), dtype=np.int64)
-            grown[: len(counts)] += counts
-            grown[: len(found)] += found
-            counts = grown
-        return counts
-
-    # What a budget is resolved against, as of an image set.
+        """Of the images."""
+        return self.about.get("name", "images" if self.path is None else self.path.stem)
 
     @property
-    def labels(self) -> np.ndarray | None:
-        return self.sizes
+    def title(self) -> str:
+        """What errors call it."""
+        return "the table of scores" if self.path is None else repr(str(self.path))
 
     @property
     def classes(self) -> tuple[str, ...]:
-        names = tuple(self.about.get("classes", ()))
-        count = 0 if self.sizes is None else len(self.sizes)
-        return names if len(names) >= count else tuple(map(str, range(count)))
+        """Names of the images' classes, as far as the table knows them."""
+        return self.names("label")
 
-    def class_counts(self) -> Tensor:
-        assert self.sizes is not None, "budgets per class are refused for unlabelled tables before"
-        return torch.from_numpy(self.sizes)
+    def has(self, column: str) -> bool:
+        return column in self._schema.names
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources, sorted; none where the table does not tell them."""
+        if not self.has("source"):
+            return ()
+        kind = self._schema.field("source").type
+        if not pa.types.is_string(kind.value_type if pa.types.is_dictionary(kind) else kind):
+            raise UserError(f"column 'source' of {self.title} must hold names, got {kind}.")
+        found: set[str | None] = set()
+        for batch in self._batches(["source"]):
+            found.update(batch["source"].unique().to_pylist())
+        if None in found:
+            raise UserError(f"column 'source' of {self.title} lacks values in some rows; name the source of all.")
+        return tuple(sorted(name for name in found if name is not None))
+
+    def batches(self, *columns: str, known: str | None = None) -> Iterator[dict[str, np.ndarray]]:
+        """Columns as arrays `[B]`: scores float64, sources as their places in `sources`, all others int64.
+
+        Args:
+            columns: their names.
+            known: a column; rows in which it is null are passed over.
+        """
+        wanted = [*columns, *([] if known is None or known in columns else [known])]
+        for batch in self._batches(wanted):
+            if known is not None and batch[known].null_count:
+                batch = batch.filter(batch[known].is_valid())
+            yield {name: self._array(name, batch[name]) for name in columns}
+
+    def _array(self, name: str, column: pa.Array) -> np.ndarray:
+        if name == "source":
+            named = column.dictionary_encode()  # itself, where it is one
+            places = [self.sources.index(source) for source in named.dictionary.to_pylist()]
+            return np.array(places, dtype=np.int64)[named.indices.to_numpy()]
+        kind = _kind(name)
+        if column.null_count and kind is np.int64:
+            raise UserError(f"column {name!r} of {self.title} lacks values in some rows; score again.")
+        return column.to_numpy(zero_copy_only=False).astype(kind, copy=False)
+
+    def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for name in columns:
+            kind = self._schema.field(name).type
+            if name != "source" and not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                raise UserError(f"column {name!r} of {self.title} must hold numbers, got {kind}.")
+        if self.path is None:
+            yield from self._columns.select(list(columns)).to_batches(ROWS)
+            return
+        try:
+            yield from self._columns.iter_batches(ROWS, columns=list(columns))
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{self.title} is damaged ({error}); score again.") from error
+
+    def count(self, known: str | None = None) -> int:
+        """Rows, or those in which the column `known` is not null."""
+        if known is None:
+            return len(self)
+        return sum(len(batch) - batch[known].null_count for batch in self._batches([known]))
+
+    def sizes(self, column: str, known: str | None = None) -> np.ndarray | None:
+        """Images of each class or group, int64 `[K]`, or None where not all are in one.
+
+        Args:
+            column: "label" or "group".
+            known: as for `batches`.
+        """
+        if not self.has(column):
+            return None
+        counts = np.zeros(len(self.names(column)), dtype=np.int64)
+        for batch in self._batches([column] if known is None else [column, known]):
+            values = batch[column] if known is None else batch[column].filter(batch[known].is_valid())
+            if values.null_count:
+                return None
+            numbers = values.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+            if len(numbers) and numbers.min() < 0:
+                raise UserError(f"column {column!r} of {self.title} must be 0 or above, got {numbers.min()}.")
+            found = np.bincount(numbers)
+            counts = np.pad(counts, (0, max(0, len(found) - len(counts))))
+            counts[: len(found)] += found
+        return counts
+
+    def names(self, column: str) -> tuple[str, ...]:
+        """What the table calls the classes ("label") or groups ("group"), as far as it does."""
+        return tuple(self.about.get({"label": "classes"}.get(column, "groups"), ()))
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        # Arrow's read-ahead would keep every row group that was read until the last.
+        return pq.ParquetFile(path, pre_buffer=False)
+    except FileNotFoundError:
+        raise UserError(f"there is no table of scores {str(path)!r}; `limbeck score` makes one.") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{str(path)!r} is no Parquet file of scores ({error}).") from error
 
 
 def _kind(column: str) -> type[np.generic]:
-    whole = column in ("id", "label") or column.startswith(f"{CLUSTERS}:")
+    whole = column in NO_SCORES or column.startswith(f"{CLUSTERS}:")
     return np.int64 if whole else np.float64

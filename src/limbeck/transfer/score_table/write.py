@@ -21,11 +21,19 @@ from limbeck.models.fingerprint import identify
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
 from limbeck.training.distributed import process_token
+from limbeck.transfer.clusters import clusters_of
 from limbeck.transfer.criteria import Criterion, find_criterion
-from limbeck.transfer.grouping import clusters_of
 from limbeck.transfer.score_table.read import METADATA
-from limbeck.transfer.scoring.features import ScoringContext, batch_size_for, check_means, histogram_sum, make_context
-from limbeck.transfer.scoring.score import score_images
+from limbeck.transfer.scoring.features import (
+    ScoringContext,
+    batch_size_for,
+    check_means,
+    collect,
+    histogram_sum,
+    make_context,
+    representation,
+)
+from limbeck.transfer.scoring.score import representation_options, score_images
 from limbeck.workers import run_shards
 
 if TYPE_CHECKING:
@@ -219,8 +227,11 @@ def _clusters_file(parts: Path, number: int) -> Path:
 
 def _keep_clusters(path: Path, images: "ImageSet", criterion: Criterion, context: ScoringContext) -> None:
     if not path.exists():
+        name = criterion.space
+        represent = representation(name, images, context, representation_options(criterion, name))
+        features = collect(images, represent)
         with atomic_path(path) as temporary:
-            np.save(temporary, clusters_of(images, criterion, context).numpy())
+            np.save(temporary, clusters_of(features, images.ids, images.labels, criterion, context.seed).numpy())
 
 
 def _identity(images: "ImageSet") -> str:

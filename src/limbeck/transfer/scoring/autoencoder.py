@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from limbeck.caching import cache_key
+from limbeck.cost import Cost
 from limbeck.errors import UserError
 from limbeck.files import disk_errors
 from limbeck.interruption import Interrupted, listening_for_stop
@@ -81,7 +83,8 @@ def trained_encoder(images: "ImageSet", context: "ScoringContext", *, epochs: in
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        network = _train(images, folder / "checkpoint.safetensors", context, epochs)
+        network, cost = _train(images, folder / "checkpoint.safetensors", context, epochs)
+    context.paid[folder.name] = cost
     return partial(_encode, network.eval())
 
 
@@ -90,22 +93,23 @@ def _encode(network: Autoencoder, pixels: Tensor) -> Tensor:
     return network.encoder(prepared(pixels)).flatten(1).clone()
 
 
-def _train(images: "ImageSet", path: Path, context: "ScoringContext", epochs: int) -> Autoencoder:
-    """Adam on the mean squared error, from the checkpoint at `path` if there is one."""
+def _train(images: "ImageSet", path: Path, context: "ScoringContext", epochs: int) -> tuple[Autoencoder, Cost]:
+    """Adam on the mean squared error, from the checkpoint at `path` if there is one; and what it took in all."""
     with own_randomness(context.seed, "select", "autoencoder"):
         network = Autoencoder(images.shape[0])
     optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
     per_epoch = -(-len(images) // BATCH)
-    total, step = epochs * per_epoch, 0
+    total, step, seconds = epochs * per_epoch, 0, 0.0
     if path.exists():
         saved = Checkpoint.load(path)
         network.load_state_dict(saved.take("network"))
         saved.restore_optimizer("optimizer", optimizer)
-        step = saved.step
+        step, seconds = saved.step, saved.notes.get("seconds", 0.0)
+    cost = Cost(images_read=epochs * len(images), steps=total, seconds=seconds)
     if step == total:
-        return network
+        return network, cost
     context.progress.begin("training the autoencoder", total, step)
-    last = time.monotonic()
+    began = last = time.monotonic()
     try:
         with listening_for_stop() as stop:
             for batch in _batches(images, context.seed, step, total, per_epoch):
@@ -116,14 +120,15 @@ def _train(images: "ImageSet", path: Path, context: "ScoringContext", epochs: in
                 optimizer.step()
                 step += 1
                 if stop or step == total or time.monotonic() - last > _SAVE_SECONDS:
-                    _save(path, step, loss, network, optimizer)
                     last = time.monotonic()
+                    cost = replace(cost, seconds=seconds + last - began)
+                    _save(path, step, cost.seconds, loss, network, optimizer)
                     context.progress.update(step)
                 if stop:
                     raise Interrupted(f"stopped at step {step} of {total} of the autoencoder")
     finally:
         context.progress.end()
-    return network
+    return network, cost
 
 
 def _batches(images: "ImageSet", seed: int, step: int, total: int, per_epoch: int) -> Iterator[Tensor]:
@@ -136,10 +141,12 @@ def _batches(images: "ImageSet", seed: int, step: int, total: int, per_epoch: in
             step += 1
 
 
-def _save(path: Path, step: int, loss: Tensor, network: Autoencoder, optimizer: torch.optim.Optimizer) -> None:
+def _save(
+    path: Path, step: int, seconds: float, loss: Tensor, network: Autoencoder, optimizer: torch.optim.Optimizer
+) -> None:
     if not loss.isfinite():
         raise UserError(f"the autoencoder's loss is not finite at step {step}; choose another seed.")
-    saved = Checkpoint(step)
+    saved = Checkpoint(step, notes={"seconds": seconds})
     saved.put_module("network", network)
     saved.put_optimizer("optimizer", optimizer)
     saved.save(path)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from limbeck.caching import cache_key
+from limbeck.cost import Cost
 from limbeck.models.classifier import Classifier, Outputs
 from limbeck.models.zoo import create
 from limbeck.objectives.sums import weighted_sum
@@ -98,7 +99,7 @@ def forgetting(images: "ImageSet", context: "ScoringContext", *, model: str, epo
         student = create(
             model, num_classes=images.num_classes, seed=context.seed, channels=channels, input_size=(height, width)
         )
-        fit(
+        result = fit(
             student,
             images,
             weighted_sum("cross_entropy"),
@@ -109,4 +110,5 @@ def forgetting(images: "ImageSet", context: "ScoringContext", *, model: str, epo
             progress=context.progress,
         )
         run_folder.set_state("finished")
+    context.paid[folder.name] = Cost(images_read=epochs * len(ids), steps=result.steps, seconds=result.seconds)
     return counts.scores(epochs)[images.positions(ids)]

@@ -3,8 +3,6 @@
 Every image's numbers are its own: neighbours in a batch do not change them, so ties are the same in any order.
 """
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -149,13 +147,3 @@ def padded_to(images: Tensor, multiple: int) -> Tensor:
     """Images `[B, C, H, W]` grown at the right and the bottom, by repeating the edge, to multiples of `multiple`."""
     down, right = -images.shape[2] % multiple, -images.shape[3] % multiple
     return F.pad(images, (0, right, 0, down), mode="replicate") if down or right else images
-
-
-REPRESENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "grayscale-histogram": grayscale_histogram,
-    "rgb-histogram": rgb_histogram,
-    "patch-entropies": patch_entropies,
-    "grayscale": grayscale,
-    "pixels": pixels,
-}
-"""Those that need nothing but the pixels; `features.representation` makes the others, too."""

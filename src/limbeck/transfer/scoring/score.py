@@ -7,25 +7,21 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
+from limbeck.progress import Progress, Silent
 from limbeck.transfer.criteria import Criterion
-from limbeck.transfer.parts import REPRESENTATIONS
-from limbeck.transfer.parts import SCORES as ENTRIES
+from limbeck.transfer.parts import REPRESENTATIONS, SCORES, function_of
 from limbeck.transfer.scoring.features import (
-    Represent,
     ScoringContext,
-    batch_size_for,
     head_weights,
     labels_for,
     representation,
 )
-from limbeck.transfer.scoring.scores import SCORES, ScoreInputs, entropy_of_logits
+from limbeck.transfer.scoring.scores import ScoreInputs
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
 
 IDS_PER_BATCH = 2**20
-
-Score = Callable[[Tensor, ScoreInputs], Tensor]
 
 
 def score_images(
@@ -34,7 +30,7 @@ def score_images(
     *,
     seed: int = 0,
     context: ScoringContext | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     features: Tensor | None = None,
     whole: "ImageSet | Tensor | None" = None,
 ) -> Tensor:
@@ -45,7 +41,7 @@ def score_images(
         criterion: its representation and score count here.
         seed: for random scores, and for what is trained.
         context: teacher, folder and who watches.
-        progress: called after every batch with the number of images in it.
+        progress: told after every batch how many images are scored.
         features: `[N, D]` of the criterion's representation, where they are there already.
         whole: the set that `images` are a part of, where the scores depend on all of it; or, for average-adjusted
             histograms, its average one.
@@ -58,30 +54,32 @@ def score_images(
         torch.Size([200])
     """
     context = ScoringContext(seed=seed) if context is None else context
-    if ENTRIES[criterion.score].trains:
-        from limbeck.transfer.scoring.forgetting import forgetting
-
+    score, entry = score_function(criterion), SCORES[criterion.score]
+    if entry.trains:
         learned = images if whole is None or isinstance(whole, Tensor) else whole
-        scores = forgetting(learned, context, model=criterion.option("model"), epochs=criterion.option("epochs"))
-        return scores[learned.positions(images.ids)]
-    head = head_weights(context.teacher) if ENTRIES[criterion.score].head and context.teacher is not None else None
-    score, stream = score_function(criterion), criterion.stream("random")
-    scores = torch.empty(len(images), dtype=torch.float64)
-    labels = labels_for(criterion, images, context.teacher)
-    for positions, part in _features(images, criterion, context, features, images if whole is None else whole):
-        here = None if labels is None else labels[positions]
-        scores[positions] = score(part, ScoreInputs(images.ids[positions], here, seed, head, stream)).double()
-        if progress is not None:
-            progress(len(positions))
+        options = {name: criterion.option(name) for name in entry.options}
+        return score(learned, context, **options)[learned.positions(images.ids)]
+    head = head_weights(context.teacher) if entry.head and context.teacher is not None else None
+    scores, stream = torch.empty(len(images), dtype=torch.float64), criterion.stream("random")
+    labels, watch, done = labels_for(criterion, images, context.teacher), progress or Silent(), 0
+    watch.begin(f"scoring by {criterion.score}", len(images))
+    try:
+        for positions, part in _features(images, criterion, context, features, images if whole is None else whole):
+            here = None if labels is None else labels[positions]
+            scores[positions] = score(part, ScoreInputs(images.ids[positions], here, seed, head, stream)).double()
+            done += len(positions)
+            watch.update(done)
+    finally:
+        watch.end()
     check_finite(scores, images, criterion)
     return scores
 
 
-def score_function(criterion: Criterion) -> Score:
-    """The criterion's score as a function of its representation's features."""
-    if criterion.score == "entropy" and criterion.representation == "teacher-logits":
-        return entropy_of_logits
-    return SCORES[criterion.score]
+def score_function(criterion: Criterion) -> Callable[..., Tensor]:
+    """The criterion's score as a function of its representation's features; of one that trains, of the whole set."""
+    functions = SCORES[criterion.score].functions
+    kind = REPRESENTATIONS[criterion.representation].kind
+    return function_of(functions.get(kind, next(iter(functions.values()))))  # the first of "any" kind
 
 
 def check_finite(scores: Tensor, images: "ImageSet", criterion: Criterion) -> None:
@@ -108,9 +106,7 @@ def _features(
         for positions in torch.arange(len(images)).split(IDS_PER_BATCH):
             yield positions, torch.empty(len(positions), 0) if features is None else features[positions]
         return
-    represent: Represent = representation(name, whole, context, representation_options(criterion, name))
-    for positions, pixels in images.batches(batch_size_for(images)):
-        yield positions, represent(pixels)
+    yield from representation(name, whole, context, representation_options(criterion, name)).over(images)
 
 
 def representation_options(criterion: Criterion, name: str) -> dict[str, object]:

@@ -1,6 +1,5 @@
 """How much an image is worth: functions from features, `[B, D]`, to one number per image, float64 `[B]`."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -130,16 +129,3 @@ def _two_largest(values: Tensor) -> torch.return_types.topk:
     if values.shape[1] < 2:
         raise UserError(f"a margin needs logits of at least 2 classes, got {values.shape[1]}.")
     return values.topk(2, dim=1)
-
-
-SCORES: dict[str, Callable[[Tensor, ScoreInputs], Tensor]] = {
-    "random": random,
-    "entropy": entropy,
-    "variance": variance,
-    "patch-entropy-sum": patch_entropy_sum,
-    "margin": margin,
-    "least-confidence": least_confidence,
-    "el2n": el2n,
-    "minimal-margin": minimal_margin,
-}
-"""Those that look at one image at a time; "forgetting" looks at a whole training run (`forgetting`)."""

@@ -1,54 +1,131 @@
-"""`select` as a maker."""
+"""`select` as a maker: the images of the pool that a criterion prefers."""
 
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from torch import Tensor
 
 from limbeck.cost import Cost
-from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_set import Column, TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
+from limbeck.errors import UserError
+from limbeck.files import atomic_path, disk_errors
 from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.choice import allocate
 from limbeck.transfer.criteria import find_criterion
 from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.maker import Made, MakerContext
-from limbeck.transfer.scoring.features import check_installed
-from limbeck.transfer.select.selection import select
+from limbeck.transfer.parts import ALLOCATIONS
+from limbeck.transfer.score_table.memory import PoolScores
+from limbeck.transfer.score_table.read import METADATA
+from limbeck.transfer.scoring.features import ScoringContext, check_means, check_without_teacher, make_context
+from limbeck.transfer.select.choose import checked_pool
+from limbeck.transfer.select.evidence import evidence_of
 from limbeck.transfer.select.settings import SelectSettings
+from limbeck.transfer.selection import Selection
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet
+
+CHOSEN = "chosen.parquet"
+"""In the maker's folder: the images that were chosen."""
+_SCORES = "scores"
 
 
 class SelectMaker:
-    """Stand-in."""
+    """Chooses from the pool, see `limbeck.select`; the transfer set is in the order of ids.
+
+    What has been found of the pool (scores, clusters, a teacher's answers) is kept in the shared folder of a
+    comparison, where every budget, seed and criterion that needs it finds it; each of them counts what it cost.
+
+    Example:
+        >>> context = MakerContext(folder=Path("made"), pool=images, classes=images.classes, shape=images.shape)
+        >>> made = SelectMaker().make(SelectSettings(criterion="variance", budget="2/class"), context)
+        >>> len(made.source.images(0)), made.cost.images_read
+        (20, 200)
+    """
 
     def count(self, settings: SelectSettings, context: MakerContext) -> int:
-        criterion = find_criterion(settings.criterion)
-        check_installed(criterion)
-        assert context.pool is not None
-        return parse_budget(settings.budget).resolve(context.pool, per_class=criterion.per_class)
+        criterion, pool = find_criterion(settings.criterion), _pool(context)
+        check_without_teacher(criterion, pool, _scoring(context))
+        pool = checked_pool(pool, criterion, parse_budget(settings.budget), dedupe=settings.dedupe)
+        return parse_budget(settings.budget).resolve(pool, per_class=criterion.per_class)
 
     def make(self, settings: SelectSettings, context: MakerContext) -> Made:
-        assert context.pool is not None
-        selection = select(
-            context.pool,
-            criterion=settings.criterion,
-            budget=settings.budget,
-            seed=context.seed,
-            teacher=context.teacher,
-            watch=context.progress,
-        )
-        selection.to_parquet(context.folder / "selection.parquet")
-        evidence = Evidence(
-            headline="chosen",
-            rows=lambda: iter([{"id": selection.all_ids.numpy(), "chosen": selection.chosen.numpy()}]),
-        )
-        return Made(source=self._source(context, selection.ids), cost=Cost(), evidence=evidence)
+        criterion, budget, whole = find_criterion(settings.criterion), parse_budget(settings.budget), _pool(context)
+        scoring = _scoring(context)
+        check_means(criterion, whole, scoring)
+        pool = checked_pool(whole, criterion, budget, dedupe=settings.dedupe)
+        scores = PoolScores(pool, scoring, (context.shared or context.folder) / _SCORES, context.progress)
+        table = scores.table(criterion)
+        features = scores.features(criterion) if ALLOCATIONS[criterion.allocation].greedy else None
+        began = time.perf_counter()
+        selection = allocate(table, criterion, budget, seed=context.seed, features=features)
+        made = _by_id(selection.transfer_set(pool))
+        cost = sum(scores.costs.values(), Cost(seconds=time.perf_counter() - began))
+        _save(context.folder, made, selection, whole)
+        return Made(source=FixedSource(made), cost=cost, evidence=evidence_of(selection, pool))
 
     def load(self, settings: SelectSettings, context: MakerContext) -> TransferSource:
-        table = pq.read_table(context.folder / "selection.parquet")
-        ids = torch.from_numpy(table["id"].to_numpy()[table["chosen"].to_numpy()].copy())
-        return self._source(context, ids)
-
-    def _source(self, context: MakerContext, ids: torch.Tensor) -> FixedSource:
-        assert context.pool is not None
-        return FixedSource(TransferSet(context.pool.subset(ids.sort().values)))
+        path, pool = context.folder / CHOSEN, _pool(context)
+        if not path.is_file():
+            raise UserError(f"there is no selection in {str(context.folder)!r}; make it first.")
+        try:
+            table = pq.read_table(path)
+            about = json.loads((table.schema.metadata or {})[METADATA])
+            known = about["pool"]
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            raise UserError(f"{str(path)!r} is damaged ({error}); remove it, so that it is made again.") from error
+        if known != pool.fingerprint:
+            raise UserError(
+                f"{str(path)!r} was chosen from images of fingerprint {known}, and those of {pool.name!r} have "
+                f"{pool.fingerprint}; give the same images, or choose again in another folder."
+            )
+        columns = {name: _column(table[name]) for name in table.column_names if name not in ("id", "place")}
+        images = pool.subset(torch.from_numpy(table["id"].to_numpy().copy()))
+        return FixedSource(TransferSet(images, provenance=columns, about=about["about"]))
 
     def evidence(self, settings: SelectSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
-        return None
+        """None: there are no rounds, so nothing comes after what `make` told."""
+
+
+def _pool(context: MakerContext) -> "ImageSet":
+    assert context.pool is not None, "makers that need a pool are refused without one before"
+    return context.pool
+
+
+def _scoring(context: MakerContext) -> ScoringContext:
+    return make_context(context.teacher, None, context.seed, context.progress)
+
+
+def _by_id(chosen: TransferSet) -> TransferSet:
+    """The same images in the order of their ids, in which students are taught."""
+    order = chosen.images.ids.argsort()
+    provenance = {
+        name: column[order] if isinstance(column, Tensor) else [column[place] for place in order.tolist()]
+        for name, column in chosen.provenance.items()
+    }
+    return TransferSet(chosen.images.subset(chosen.images.ids[order]), provenance=provenance, about=chosen.about)
+
+
+def _save(folder: Path, made: TransferSet, selection: Selection, pool: "ImageSet") -> None:
+    """A row for each image that was chosen: id, place in the order of preference, and where it is from."""
+    place = selection.ids.argsort()  # the images are in the order of their ids
+    columns = {"id": made.images.ids, "place": place, **made.provenance}
+    arrays = {name: column.numpy() if isinstance(column, Tensor) else column for name, column in columns.items()}
+    about = {"pool": pool.fingerprint, "about": dict(made.about)}
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / CHOSEN) as temporary:
+        pq.write_table(pa.table(arrays).replace_schema_metadata({METADATA: json.dumps(about)}), temporary)
+
+
+def _column(column: pa.ChunkedArray) -> Column:
+    if pa.types.is_string(column.type):
+        return column.to_pylist()
+    return torch.from_numpy(column.to_numpy().copy())  # Arrow's memory is read-only

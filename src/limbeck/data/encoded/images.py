@@ -15,7 +15,7 @@ from limbeck.data.labels import is_list
 from limbeck.errors import UserError
 
 
-class Cells(ABC):
+class EncodedImages(ABC):
     """A sequence of encoded images."""
 
     @abstractmethod
@@ -23,18 +23,18 @@ class Cells(ABC):
 
     @abstractmethod
     def encoded(self, rows: np.ndarray) -> list[Encoded]:
-        """The cells `rows` (int64 [B]) as they are stored."""
+        """The images `rows` (int64 [B]) as they are stored."""
 
     @abstractmethod
     def where(self, row: int) -> str:
-        """What to call a cell in a message: its file, or its row and table."""
+        """What to call an image in a message: its file, or its row and table."""
 
     @abstractmethod
     def stamp(self) -> list[object] | None:
         """Json-able identity of the content (paths, sizes, times), or None where there is none to be had."""
 
 
-class FileCells(Cells):
+class FileImages(EncodedImages):
     """One image file each."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -53,7 +53,7 @@ class FileCells(Cells):
         return file_stamps(self._paths)
 
 
-class ArrayCells(Cells):
+class ArrayImages(EncodedImages):
     """Images decoded already, all of one shape: uint8 [N, H, W] or [N, H, W, C]."""
 
     def __init__(self, images: np.ndarray, where: str) -> None:
@@ -73,7 +73,7 @@ class ArrayCells(Cells):
         return None
 
 
-class ColumnCells(Cells):
+class ColumnImages(EncodedImages):
     """A column of an Arrow table: structs {bytes, path} (the `Image` of `datasets`), binary, paths, or nested lists;
     lists of one such image, too.
 
@@ -81,7 +81,7 @@ class ColumnCells(Cells):
         count: number of rows.
         read: opens the column; called once, when the first image is asked for.
         where: name of the table in messages.
-        stamp: see `Cells.stamp`.
+        stamp: see `EncodedImages.stamp`.
         folder: what relative paths in the column are relative to.
     """
 

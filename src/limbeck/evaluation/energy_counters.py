@@ -1,0 +1,122 @@
+"""Counters of energy in hardware: the processor's by RAPL, those of NVIDIA's GPUs by NVML."""
+
+import os
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import distributed
+
+POWERCAP = Path("/sys/class/powercap")
+
+
+class Counter:
+    """The energy that a device takes from `start` on.
+
+    Args:
+        name: of the device.
+        read: joules since whenever the device began to count; raises where it cannot tell.
+        range: joules at which it begins again at 0, None where it does so only with its driver.
+
+    Attributes:
+        joules: as of the last `update`.
+        failed: whether it could not be read once, so that `joules` is not all.
+    """
+
+    def __init__(self, name: str, read: Callable[[], float], range: float | None = None) -> None:
+        self.name = name
+        self.read = read
+        self.range = range
+        self.joules = 0.0
+        self.failed = False
+        self._last = read()  # raises where there is none
+
+    def start(self) -> None:
+        """Counts from here."""
+        self.update()
+        self.joules = 0.0
+
+    def update(self) -> None:
+        """Adds what was taken since the last reading."""
+        try:
+            now = self.read()
+        except Exception:  # whatever a driver raises; the record then says that the device is not counted
+            self.failed = True
+            return
+        since = now - self._last
+        if since < 0:
+            since = now if self.range is None else since + self.range
+        self.joules += since
+        self._last = now
+
+
+def processor_counters() -> list[Counter]:
+    """One for every processor package whose counter can be read; often only root can."""
+    found = []
+    for zone in sorted(POWERCAP.glob("intel-rapl:*")):  # those of AMD's processors are called so, too
+        if not re.fullmatch(r"intel-rapl:\d+", zone.name):
+            continue  # a part of a package
+        try:
+            name, limit = (zone / "name").read_text().strip(), _joules(zone / "max_energy_range_uj")
+            if name.startswith("package"):
+                found.append(Counter(f"processor {name}", partial(_joules, zone / "energy_uj"), limit))
+        except (OSError, ValueError):
+            return []  # a part of the packages would pass for the whole
+    return found
+
+
+def gpu_counters() -> dict[str, Counter]:
+    """UUID -> counter of every NVIDIA GPU of the machine that has one (those before Volta have none)."""
+    try:
+        import pynvml  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return {}
+    found = {}
+    try:
+        pynvml.nvmlInit()
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            uuid, name = _text(pynvml.nvmlDeviceGetUUID(handle)), _text(pynvml.nvmlDeviceGetName(handle))
+            try:
+                found[_bare(uuid)] = Counter(f"{name} {uuid}", partial(_gpu_joules, pynvml, handle))
+            except pynvml.NVMLError:
+                continue  # not supported by this device
+    except pynvml.NVMLError:
+        return found  # no driver, or one that is not allowed to tell
+    return found
+
+
+def uuids_in_use() -> list[str]:
+    """UUIDs of the GPUs that this process, or the processes of this machine that share its run, have used.
+
+    CUDA_VISIBLE_DEVICES hides and numbers devices; what torch says of those that it sees is told apart by UUID.
+    """
+    if not torch.cuda.is_initialized():
+        return []
+    shared = distributed.is_available() and distributed.is_initialized()
+    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if shared else 0
+    return [
+        _bare(str(getattr(torch.cuda.get_device_properties(index), "uuid", index)))
+        for index in range(torch.cuda.device_count())
+        if index < together or torch.cuda.max_memory_reserved(index) > 0
+    ]
+
+
+def _joules(path: Path) -> float:
+    return int(path.read_text()) / 1e6
+
+
+def _gpu_joules(pynvml: ModuleType, handle: object) -> float:
+    return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3
+
+
+def _text(value: str | bytes) -> str:
+    """Older versions of the package give bytes."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _bare(uuid: str) -> str:
+    return uuid.lower().removeprefix("gpu-")

@@ -1,0 +1,28 @@
+"""How much memory there is to work in."""
+
+from pathlib import Path
+
+import psutil
+
+_CGROUP = Path("/sys/fs/cgroup")
+_LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+"""Files of a container's limit and of what it uses, of the second and the first version of control groups."""
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: what the machine has free, or what a container's limit leaves."""
+    return min([psutil.virtual_memory().available, *_left_by_limits()])
+
+
+def _left_by_limits() -> list[int]:
+    found = []
+    for limit, used in _LIMITS:
+        try:
+            statistics = (_CGROUP / used).with_name("memory.stat").read_text()
+            # Files that were read lately count as used, and make room when it is wanted.
+            cached = dict(line.split() for line in statistics.splitlines()).get("inactive_file", "0")
+            left = int((_CGROUP / limit).read_text()) - int((_CGROUP / used).read_text()) + int(cached)
+        except (OSError, ValueError):  # no such files, or "max"
+            continue
+        found.append(max(0, left))
+    return found

@@ -1,0 +1,51 @@
+"""The settings of training as arguments, for functions that take them as `**training`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter, signature
+from typing import Any, Literal, TypedDict, TypeVar
+
+from limbeck.training.settings import TrainingSettings
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class TrainingArguments(TypedDict, total=False):
+    """Types of the fields of `TrainingSettings`, which says what they mean, for type checkers and editors."""
+
+    steps: int | None
+    epochs: float | None
+    batch_size: int
+    optimizer: Literal["sgd", "adamw"]
+    learning_rate: float
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    clip_norm: float | None
+    schedule: Literal["cosine", "multi-step", "constant"]
+    warmup: float
+    milestones: Sequence[float]
+    decay: float
+    views: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
+    views_per_image: int | None
+    cache: bool | Mapping[str, Any]
+    validations: int
+    precision: Literal["auto", "bf16", "fp32"]
+    channels_last: bool | Literal["auto"]
+    compile: bool
+    checkpoint_seconds: float
+
+
+def showing_settings(function: Function) -> Function:
+    """Lets `help` and prompts show and complete the settings and their defaults in place of `**training`.
+
+    What the function does with an unknown name stays its own matter.
+    """
+    shown = signature(function)
+    own = [one for one in shown.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+    types = TrainingArguments.__annotations__
+    settings = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=field.get_default(), annotation=types[name])
+        for name, field in TrainingSettings.model_fields.items()
+    ]
+    function.__signature__ = shown.replace(parameters=[*own, *settings])  # pyright: ignore[reportFunctionMemberAccess]
+    return function

@@ -1,0 +1,131 @@
+"""From a table of scores to exactly as many of its images as a budget says."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.randomness import check_seed
+from limbeck.transfer.allocation import Spread, shares
+from limbeck.transfer.budget import Budget, parse_budget
+from limbeck.transfer.criteria import Criterion, find_criterion
+from limbeck.transfer.parts import ALLOCATIONS, function_of
+from limbeck.transfer.score_table.read import ScoreTable
+from limbeck.transfer.score_table.rows import Candidates, Rows, joined
+from limbeck.transfer.selection import Chosen, Selection
+
+
+def allocate(
+    table: ScoreTable,
+    criterion: str | Mapping[str, Any] | Criterion,
+    budget: str | int | float | Budget,
+    *,
+    seed: int = 0,
+    balance: str = "label",
+    features: Tensor | None = None,
+    maker: str = "select",
+) -> Selection:
+    """Chooses from a table of scores, by the scores alone unless the allocation measures distances on the way.
+
+    Images of several sources are one pool: the best are taken wherever they are from, and neither the order of the
+    rows nor that of the sources matters.
+
+    Args:
+        table: with the scores of the criterion and, if it goes by them, the clusters.
+        criterion: as for `select`.
+        budget: as for `select`.
+        seed: of random scores and orders.
+        balance: what gets equal shares where the criterion goes by class: "label", or the column "group", as the class
+            that a teacher gives images without labels.
+        features: `[N, D]` in the order of the table, for greedy allocations.
+        maker: who chooses, for provenance.
+
+    Raises:
+        UserError: the table lacks what the criterion needs, holds scores that are not finite or an image twice, or the
+            budget cannot be met exactly.
+
+    Example:
+        >>> columns = {"id": [0, 1, 0], "source": ["cats", "cats", "dogs"], "margin:teacher-logits": [0.9, 0.2, 0.8]}
+        >>> chosen = allocate(ScoreTable(pa.table(columns)), {"score": "margin", "allocation": "top-n"}, 2)
+        >>> chosen.ids.tolist(), chosen.sources
+        ([0, 0], ['cats', 'dogs'])
+    """
+    criterion, budget = find_criterion(criterion), parse_budget(budget)
+    check_seed(seed)
+    entry = ALLOCATIONS[criterion.allocation]
+    if entry.greedy and features is None:
+        enough = ", ".join(repr(name) for name, one in ALLOCATIONS.items() if not one.greedy)
+        raise UserError(
+            f"allocation {criterion.allocation!r} needs more than a table of scores; choose from the images, or use "
+            f"{enough}."
+        )
+    candidates = Candidates(table, criterion, seed, balance)
+    n = budget.resolve(candidates, per_class=criterion.per_class)
+    quotas = shares(n, candidates.class_counts()).numpy() if criterion.per_class else np.array([n])
+    selection = partial(
+        Selection,
+        score_table=table,
+        criterion=criterion,
+        budget=budget,
+        seed=seed,
+        balance=balance,
+        maker=maker,
+        _candidates=candidates,
+    )
+    if entry.greedy:
+        assert features is not None, "greedy allocations without features are refused before"
+        chosen = _greedily(candidates, quotas, features, function_of(entry.function))
+        columns, shown = candidates.class_column, _places_of_classes(candidates)
+    else:
+        spread: Spread = function_of(entry.function)(candidates, quotas)
+        chosen = _in_order(candidates, spread)
+        columns, shown = spread.columns, spread.shown
+    if shown is None and criterion.per_class and balance == "group":
+        columns, shown = (balance,), lambda rows: rows.columns[balance]
+    repeated = chosen.repeated()
+    if repeated is not None:
+        raise UserError(f"column 'id' of {table.title} must be distinct, got {repeated} more than once.")
+    assert len(chosen.ids) == n
+    return selection(_chosen=chosen, _group_columns=columns, _groups_of=shown)
+
+
+def _in_order(candidates: Candidates, spread: Spread) -> Chosen:
+    """The first of every group of a spread, most preferred of all first."""
+    columns = tuple(dict.fromkeys((*spread.columns, *candidates.class_column)))
+    thresholds = candidates.smallest(
+        lambda: (spread.keys(rows) for rows in candidates.read(*columns)), spread.quotas, spread.sizes
+    )
+    read = candidates.read(*columns)
+    chosen = joined([rows.part(thresholds.chosen(*spread.keys(rows))) for rows in read])
+    return Chosen(chosen.part(np.lexsort(candidates.words(chosen)[::-1])))
+
+
+def _greedily(
+    candidates: Candidates, quotas: np.ndarray, features: Tensor, choose: Callable[[Tensor, int], Tensor]
+) -> Chosen:
+    """One image after another by features in the order of the table; within every class, then by preference."""
+    rows = joined(list(candidates.read(*candidates.class_column)))
+    assert len(rows) == len(features), "features are those of the rows"
+    classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.words(rows)[::-1])
+    ranked = features[torch.from_numpy(ranking)].float()
+    taken = []
+    for label, quota in enumerate(quotas.tolist()):
+        members = torch.from_numpy(np.flatnonzero(classes[ranking] == label))
+        if quota:
+            taken.append(members[choose(ranked[members], quota)])
+    places = torch.cat(taken).numpy()
+    if candidates.criterion.per_class:
+        places.sort()
+    return Chosen(rows.part(ranking[places]))
+
+
+def _places_of_classes(candidates: Candidates) -> Callable[[Rows], np.ndarray] | None:
+    """Groups of a greedy choice within every class: the classes that have images, numbered without gaps."""
+    if not candidates.criterion.per_class:
+        return None
+    numbers = (candidates.class_counts().numpy() > 0).cumsum() - 1
+    return lambda rows: numbers[candidates.classes_of(rows)]

@@ -1,0 +1,201 @@
+"""Tables of scores in memory: what several selections need of one set is worked out once, and may be kept in files."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from limbeck.caching import cache_key
+from limbeck.cost import Cost
+from limbeck.errors import UserError
+from limbeck.files import atomic_path, disk_errors
+from limbeck.models.fingerprint import identify
+from limbeck.progress import Progress, Silent
+from limbeck.training.distributed import process_token
+from limbeck.transfer.clusters import clusters_of
+from limbeck.transfer.criteria import Criterion
+from limbeck.transfer.parts import REPRESENTATIONS, SCORES
+from limbeck.transfer.score_table.read import ScoreTable
+from limbeck.transfer.scoring.features import ScoringContext, collect, representation
+from limbeck.transfer.scoring.score import representation_options, score_images
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet
+
+KEPT = 2**30
+"""Bytes of features of a whole set that are kept for later."""
+
+
+class PoolScores:
+    """Scores, clusters and features of all images of a set, each found once.
+
+    Args:
+        images: the set.
+        context: teacher, folder, seed.
+        folder: where what is found is kept for others, who may run at the same time; None to keep it here alone.
+        progress: who watches.
+
+    Attributes:
+        costs: what each piece of work took, that the tables made so far needed, whoever did it.
+
+    Example:
+        >>> scores = PoolScores(images, ScoringContext())
+        >>> scores.table(lb.Criterion(score="variance")).columns, sum(scores.costs.values(), Cost()).images_read
+        (('variance:grayscale',), 200)
+    """
+
+    def __init__(
+        self, images: "ImageSet", context: ScoringContext, folder: Path | None = None, progress: Progress | None = None
+    ) -> None:
+        self.images = images
+        self.context = context
+        self.folder = folder
+        self.progress = progress or Silent()
+        self.costs: dict[str, Cost] = {}
+        self._features: dict[str, tuple[Tensor, dict[str, Cost]]] = {}
+
+    def table(self, criterion: Criterion) -> ScoreTable:
+        """What `allocate` needs of the set for `criterion`, but for the features of greedy allocations."""
+        columns: dict[str, Any] = {"id": self.images.ids.numpy()}
+        if self.images.labels is not None:
+            columns["label"] = self.images.labels.numpy()
+        if criterion.clusters_column is not None:
+            columns[criterion.clusters_column] = self._clusters(criterion, criterion.clusters_column).numpy()
+        elif criterion.space:
+            self.features(criterion)  # first, since the score may read the same
+        if criterion.score != "random":
+            columns[criterion.column] = self._scores(criterion).numpy()
+        about = {"name": self.images.name, "shape": list(self.images.shape), "classes": list(self.images.classes)}
+        return ScoreTable(pa.table(columns), {**about, "seed": self.context.seed})
+
+    def features(self, criterion: Criterion) -> Tensor:
+        """Features `[N, D]` in which the criterion's allocation measures distances."""
+        return self._represented(criterion, criterion.space)
+
+    def _scores(self, criterion: Criterion) -> Tensor:
+        name = criterion.representation
+
+        def score() -> Tensor:
+            whole = _named(criterion, name) in self._features or self._worth_keeping(name)
+            seen = self._represented(criterion, name) if whole else None
+            given = {"seed": self.context.seed, "context": self.context, "progress": self.progress}
+            scores = score_images(self.images, criterion, features=seen, **given)
+            if not whole and name != "none":
+                self._looked(criterion, name)
+            return scores
+
+        return self._once("scores", criterion.column, self._depends(criterion, name), score)
+
+    def _clusters(self, criterion: Criterion, column: str) -> Tensor:
+        def cluster() -> Tensor:
+            features = self.features(criterion)
+            return clusters_of(features, self.images.ids, self.images.labels, criterion, self.context.seed)
+
+        depends = {**self._depends(criterion, criterion.space), "seed": self.context.seed}
+        return self._once("clusters", column, depends, cluster)
+
+    def _represented(self, criterion: Criterion, name: str) -> Tensor:
+        """Features of the whole set, kept where they are not too large."""
+        named = _named(criterion, name)
+
+        def represent() -> Tensor:
+            found = representation(name, self.images, self.context, representation_options(criterion, name))
+            features = collect(self.images, found)
+            self._looked(criterion, name)
+            return features
+
+        if named not in self._features:
+            before, self.costs = self.costs, {}
+            try:
+                features = self._once("features", named, self._depends(criterion, name), represent, most=KEPT)
+                self._features[named] = features, self.costs
+            finally:
+                self.costs = self.costs | before
+        features, costs = self._features[named]
+        self.costs = costs | self.costs
+        return features
+
+    def _worth_keeping(self, name: str) -> bool:
+        """Whether the teacher's answers, of which a score sees a batch at a time, are few enough to be kept whole."""
+        if self.folder is None or name != "teacher-logits" or self.context.teacher is None:
+            return False
+        return len(self.images) * self.context.teacher.num_classes * torch.float32.itemsize <= KEPT
+
+    def _looked(self, criterion: Criterion, name: str) -> None:
+        """Counts one look at every image in the representation `name`; two, where it depends on all."""
+        entry, count = REPRESENTATIONS[name], len(self.images)
+        looks = 2 if entry.reads == "set" and not entry.trains else 1
+        passes = count if entry.reads == "teacher" else 0
+        self.costs[_named(criterion, name)] = Cost(images_read=looks * count, teacher_passes=passes)
+
+    def _depends(self, criterion: Criterion, name: str) -> dict[str, Any]:
+        """What scores or features of a representation depend on besides their name and the images."""
+        trains = SCORES[criterion.score].trains or REPRESENTATIONS[name].trains
+        asks = REPRESENTATIONS[name].reads == "teacher"
+        teacher = self._teacher() if asks else None
+        return {"seed": self.context.seed if trains else None, "teacher": teacher, "classes": self.images.classes}
+
+    def _teacher(self) -> list[str]:
+        """Names the teacher; one with code that cannot be vouched for is the same in this process alone."""
+        assert self.context.teacher is not None, "criteria that ask a teacher are refused without one before"
+        identity = identify(self.context.teacher)
+        return [identity.fingerprint, process_token() if identity.unseen else ""]
+
+    def _once(
+        self, kind: str, name: str, depends: dict[str, Any], make: Callable[[], Tensor], most: float = math.inf
+    ) -> Tensor:
+        """What `make` makes, or somebody made before and kept in the folder; at most so many bytes of it are."""
+        if self.folder is None:
+            return self._made(f"{kind}:{name}", make)[0]
+        key = cache_key(kind, name, self.images.fingerprint, sorted(depends.items()))
+        path = self.folder / f"{kind}-{key}.safetensors"
+        with disk_errors(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / f".{kind}-{key}.lock"):
+            if path.exists():
+                return self._found(path)
+            made, costs = self._made(f"{kind}:{name}", make)
+            if made.nbytes <= most:
+                metadata = {"costs": json.dumps({work: cost.to_dict() for work, cost in costs.items()})}
+                with atomic_path(path) as temporary:
+                    save_file({"values": made.contiguous()}, temporary, metadata=metadata)
+        return made
+
+    def _made(self, work: str, make: Callable[[], Tensor]) -> tuple[Tensor, dict[str, Cost]]:
+        """What `make` makes, and the works that it took, of which one is its own time."""
+        before, self.costs = self.costs, {}
+        began = time.perf_counter()
+        try:
+            made = make()
+            self.costs |= self.context.paid
+            inside = sum(cost.seconds for cost in self.costs.values())
+            self.costs[work] = Cost(seconds=max(0.0, time.perf_counter() - began - inside))
+            return made, dict(self.costs)
+        finally:
+            self.costs = self.costs | before
+
+    def _found(self, path: Path) -> Tensor:
+        try:
+            with safe_open(path, framework="pt") as file:
+                values, costs = file.get_tensor("values"), json.loads((file.metadata() or {})["costs"])
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise UserError(f"{str(path)!r} is damaged ({error}); remove it, so that it is made again.") from error
+        for work, content in costs.items():
+            cost = Cost.from_dict(content)
+            self.costs.setdefault(work, replace(cost, passes_saved=cost.teacher_passes))
+        return values
+
+
+def _named(criterion: Criterion, name: str) -> str:
+    """A representation with its options."""
+    return ":".join([name, *(f"{key}={value}" for key, value in representation_options(criterion, name).items())])

@@ -1,0 +1,194 @@
+"""The rows of a score table that a criterion can choose, and the order in which it prefers them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError, unknown_name
+from limbeck.transfer.criteria import Criterion
+from limbeck.transfer.parts import ALLOCATIONS
+from limbeck.transfer.score_table.radix import Keys, Thresholds, Words, as_unsigned, smallest, sortable
+from limbeck.transfer.score_table.read import ScoreTable
+from limbeck.transfer.scoring.scores import uniform53
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a table.
+
+    Attributes:
+        ids: int64 `[B]`.
+        sources: int64 `[B]`, places in the table's `sources`; None where it tells none.
+        scores: float64 `[B]`, finite.
+        columns: the others that were asked for.
+    """
+
+    ids: np.ndarray
+    sources: np.ndarray | None
+    scores: np.ndarray
+    columns: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def part(self, rows: np.ndarray) -> "Rows":
+        """Those at `rows`: places int64 `[n]`, or a mask bool `[B]`."""
+        sources = None if self.sources is None else self.sources[rows]
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        return Rows(self.ids[rows], sources, self.scores[rows], columns)
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """All rows of some parts of one table, at least one."""
+    sources = [part.sources for part in parts if part.sources is not None]
+    return Rows(
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate(sources) if sources else None,
+        np.concatenate([part.scores for part in parts]),
+        {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
+    )
+
+
+class Candidates:
+    """What a criterion can choose from: the rows whose scores are known, of random scores all.
+
+    Args:
+        table: with the columns of the criterion.
+        criterion: how they are scored and preferred.
+        seed: of random scores and orders.
+        balance: the column whose values get equal shares where the criterion goes by class.
+
+    Raises:
+        UserError: the table lacks a column, or was made with another seed.
+    """
+
+    def __init__(self, table: ScoreTable, criterion: Criterion, seed: int, balance: str = "label") -> None:
+        self.table = table
+        self.criterion = criterion
+        self.seed = seed
+        self.balance = balance
+        self.known = None if criterion.score == "random" else criterion.column
+        _check_columns(table, criterion, seed, balance)
+
+    # What a budget is resolved against, as of an image set.
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    @cached_property
+    def _count(self) -> int:
+        return self.table.count(self.known)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @cached_property
+    def _sizes(self) -> np.ndarray | None:
+        return self.table.sizes(self.balance, self.known)
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        return self._sizes
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        names, count = self.table.names(self.balance), 0 if self._sizes is None else len(self._sizes)
+        return names if len(names) >= count else tuple(map(str, range(count)))
+
+    def class_counts(self) -> Tensor:
+        assert self._sizes is not None, "budgets per class are refused for unlabelled tables before"
+        return torch.from_numpy(self._sizes)
+
+    # Passes over the rows.
+
+    def read(self, *columns: str) -> Iterator[Rows]:
+        """A million rows at a time, in the order of the table."""
+        more = ["source"] if self.table.sources else []
+        scored = [] if self.known is None else [self.known]
+        for batch in self.table.batches("id", *more, *scored, *columns, known=self.known):
+            ids, sources = batch["id"], batch.get("source")
+            if self.known is None:
+                scores = self.uniform(ids, sources, self.criterion.stream("random"))
+            else:
+                scores = batch[self.known]
+                self._check_finite(ids, scores)
+            yield Rows(ids, sources, scores, {name: batch[name] for name in columns})
+
+    def _check_finite(self, ids: np.ndarray, scores: np.ndarray) -> None:
+        if not np.isfinite(scores).all():
+            first = ids[~np.isfinite(scores)][0]
+            raise UserError(
+                f"column {self.known!r} of {self.table.title} is not finite for id {first}; score again, or choose "
+                "another criterion."
+            )
+
+    def classes_of(self, rows: Rows) -> np.ndarray:
+        """The class of each row, int64 `[B]`, all 0 for criteria over the whole set; `read` it with `class_column`."""
+        return rows.columns[self.balance] if self.criterion.per_class else np.zeros(len(rows), dtype=np.int64)
+
+    @property
+    def class_column(self) -> tuple[str, ...]:
+        return (self.balance,) if self.criterion.per_class else ()
+
+    def sizes_of_classes(self) -> np.ndarray:
+        """Rows of each class, int64 `[C]`; one class for criteria over the whole set."""
+        return self.class_counts().numpy() if self.criterion.per_class else np.array([len(self)])
+
+    def words(self, rows: Rows) -> Words:
+        """Keys, smallest for the most preferred: by score, then by id, then by source."""
+        if self.criterion.order == "random":
+            return self.drawn(rows, self.criterion.stream("order"))
+        return self._with_ids(rows, sortable(rows.scores, descending=self.criterion.order == "highest"))
+
+    def drawn(self, rows: Rows, stream: str) -> Words:
+        """Keys in a random order, whatever the scores."""
+        return self._with_ids(rows, sortable(self.uniform(rows.ids, rows.sources, stream), descending=False))
+
+    def _with_ids(self, rows: Rows, first: np.ndarray) -> Words:
+        words = (first, as_unsigned(rows.ids))
+        return words if rows.sources is None else (*words, rows.sources.astype(np.uint64))
+
+    def uniform(self, ids: np.ndarray, sources: np.ndarray | None, stream: str) -> np.ndarray:
+        """float64 `[B]` in [0, 1), from the seed, the stream and the images; every source has its own draws."""
+        if sources is None:
+            return uniform53(_tensor(ids), self.seed, stream).numpy()
+        drawn = np.empty(len(ids))
+        for place in np.unique(sources):
+            here = sources == place
+            drawn[here] = uniform53(_tensor(ids[here]), self.seed, f"{stream}@{self.table.sources[place]}").numpy()
+        return drawn
+
+    def smallest(self, read: Callable[[], Iterator[Keys]], quotas: np.ndarray, sizes: np.ndarray) -> Thresholds:
+        """See `radix.smallest`."""
+        return smallest(read, quotas, sizes, words=3 if self.table.sources else 2)
+
+
+def _check_columns(table: ScoreTable, criterion: Criterion, seed: int, balance: str) -> None:
+    clusters = criterion.clusters_column
+    for column in (None if criterion.score == "random" else criterion.column, clusters):
+        if column is not None and not table.has(column):
+            hint = f"Score the images by {criterion.name!r} first (`limbeck score`)."
+            raise unknown_name(f"column of {table.title}:", column, table.columns, hint)
+    if balance not in ("label", "group"):
+        raise UserError(f"`balance` must be 'label' or 'group', got {balance!r}.")
+    made = table.about.get("seed", seed)
+    if criterion.seeded and made != seed:
+        raise UserError(
+            f"`seed` must be {made}, with which {table.title} was made for {criterion.name!r}, got {seed}; score "
+            "again with that seed for others."
+        )
+    if clusters is not None and criterion.per_class and balance != "label":
+        raise UserError(
+            f"allocation {criterion.allocation!r} has clusters within every label, and `balance` is {balance!r}; "
+            f"use {', '.join(repr(one) for one in ALLOCATIONS if 'clusters' not in ALLOCATIONS[one].options)}."
+        )
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """Arrow's memory is read-only, which tensors cannot be."""
+    return torch.from_numpy(np.require(array, requirements="W"))

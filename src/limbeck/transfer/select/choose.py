@@ -1,0 +1,119 @@
+"""`select` and `select_from_scores`: the images of a set, or of a table of scores, that are worth teaching on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limbeck.errors import UserError
+from limbeck.progress import Progress
+from limbeck.randomness import check_seed
+from limbeck.transfer.budget import Budget, parse_budget
+from limbeck.transfer.choice import allocate
+from limbeck.transfer.criteria import Criterion, find_criterion
+from limbeck.transfer.parts import ALLOCATIONS
+from limbeck.transfer.score_table.memory import PoolScores
+from limbeck.transfer.score_table.read import ScoreTable
+from limbeck.transfer.scoring.features import Represent, check_means, make_context
+from limbeck.transfer.select.duplicates import distinct
+from limbeck.transfer.selection import Selection
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet
+    from limbeck.models import Classifier
+
+
+def select(
+    images: "ImageSet",
+    *,
+    criterion: str | Mapping[str, Any] | Criterion = "entropy",
+    budget: str | int | float | Budget,
+    seed: int = 0,
+    teacher: "Classifier | None" = None,
+    dedupe: bool = False,
+    function: Represent | None = None,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Selection:
+    """Choose exactly as many distinct images as the budget says.
+
+    The same images are chosen in whatever order the set stores them, and for random criteria a smaller budget's
+    images (over the whole set) are among a larger one's of the same seed.
+
+    Args:
+        images: what to choose from; N images, labelled if the criterion or the budget goes by class.
+        criterion: a name of `CRITERIA`, parts joined by slashes ("hrgb/kmpc/ls"), a mapping of parts, or one's own.
+        budget: a count (500), a share (0.1, "10%") or images per class ("50/class": so many for every class that has
+            images, and exactly that of each where the criterion goes by class).
+        seed: of random scores and orders, of clusterings and of what is trained; nothing else depends on it.
+        teacher: for criteria that ask one.
+        dedupe: choose among images of distinct content, see `distinct`; the budget counts those.
+        function: from pixels uint8 `[B, C, H, W]` to features `[B, D]`, for the representation "function".
+        folder: where networks that a criterion trains are kept; by default in limbeck's cache.
+        progress: who watches scoring and training on the way.
+
+    Raises:
+        UserError: unknown criterion; a budget that cannot be met exactly (see `Budget.resolve`); labels or teacher
+            missing.
+
+    Example:
+        >>> transfer_set = select(images, criterion="entropy", budget="10%").transfer_set(images)
+        >>> len(transfer_set.images)
+        20
+    """
+    criterion, budget = find_criterion(criterion), parse_budget(budget)
+    check_seed(seed)
+    context = make_context(teacher, folder, seed, progress, function)
+    check_means(criterion, images, context)
+    images = checked_pool(images, criterion, budget, dedupe=dedupe)
+    return choose(PoolScores(images, context, progress=progress), criterion, budget)
+
+
+def checked_pool(images: "ImageSet", criterion: Criterion, budget: Budget, *, dedupe: bool) -> "ImageSet":
+    """The images to choose from, once it is sure that they meet the budget; nothing has been scored yet.
+
+    Raises:
+        UserError: see `Budget.resolve`.
+    """
+    pool = distinct(images) if dedupe else images
+    try:
+        budget.resolve(pool, per_class=criterion.per_class)
+    except UserError as error:
+        if len(pool) == len(images):
+            raise
+        raise UserError(f"{error} Without duplicates, {len(pool)} of {len(images)} images are left.") from None
+    return pool
+
+
+def choose(scores: PoolScores, criterion: Criterion, budget: Budget) -> Selection:
+    """As many images of a pool as the budget says, by its scores."""
+    table = scores.table(criterion)
+    features = scores.features(criterion) if ALLOCATIONS[criterion.allocation].greedy else None
+    return allocate(table, criterion, budget, seed=scores.context.seed, features=features)
+
+
+def select_from_scores(
+    table: str | Path | ScoreTable,
+    *,
+    criterion: str | Mapping[str, Any] | Criterion,
+    budget: str | int | float | Budget,
+    seed: int = 0,
+) -> Selection:
+    """The images that `select` would choose, from their scores alone.
+
+    Args:
+        table: made by `score_table`; only the columns of the criterion are read.
+        criterion: as for `select`; greedy allocations, which measure distances on the way, need the images.
+        budget: as for `select`.
+        seed: of random scores and orders; for criteria that train networks or go by clusters the table's own.
+
+    Raises:
+        UserError: the table lacks the criterion's scores or clusters, holds scores that are not finite, or was made
+            with another seed; see `select`.
+
+    Example:
+        >>> select_from_scores("scores.parquet", criterion="entropy", budget="10%").to_parquet("chosen.parquet")
+        >>> len(lb.transfer.select.ScoreTable("chosen.parquet"))
+        20
+    """
+    table = table if isinstance(table, ScoreTable) else ScoreTable(table)
+    return allocate(table, criterion, budget, seed=seed)

@@ -1,0 +1,128 @@
+"""What a selection tells of itself: what was chosen of how much and how, and images at both ends of the score."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from limbeck.transfer.criteria import Criterion
+from limbeck.transfer.evidence import Evidence, Pictures
+from limbeck.transfer.parts import ALLOCATIONS
+from limbeck.transfer.selection import Selection
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet
+
+_ENDS = 12
+_COLUMNS = ("id", "score", "label")
+
+
+def evidence_of(selection: Selection, images: "ImageSet") -> Evidence:
+    """Why these images; of a table in a file, which has the rows already, with numbers in their place.
+
+    Args:
+        selection: from `images`.
+        images: the set, or one that holds it.
+
+    Example:
+        >>> evidence_of(lb.select(images, budget="10%"), images).headline
+        '20 of 200 images of digits (10 %), chosen by entropy: score entropy of grayscale-histogram, allocation \
+top-n-per-class, highest first'
+    """
+    criterion = selection.criterion
+    random = criterion.score == "random"
+    kept = selection.score_table.path is not None
+    return Evidence(
+        headline=f"{_count(selection)}, chosen by {described(criterion)}",
+        rows=None if kept else selection.rows,
+        summary=selection.summary() if kept else None,
+        pictures=pictures(selection, images),
+        classes=images.classes,
+        score="" if random else criterion.score,
+        group=_group(criterion),
+        group_order=_group_order(selection),
+        facts={"budget": selection.budget.label, "seed": str(selection.seed)},
+    )
+
+
+def _count(selection: Selection) -> str:
+    images = f"{selection.considered:,} image{'' if selection.considered == 1 else 's'}"
+    share = f"{100 * selection.count / selection.considered:.3g} %"
+    return f"{selection.count:,} of {images} of {selection.score_table.name} ({share})"
+
+
+def described(criterion: Criterion) -> str:
+    """Name and parts of a criterion in words.
+
+    Example:
+        >>> described(lb.transfer.select.find_criterion("entropy"))
+        'entropy: score entropy of grayscale-histogram, allocation top-n-per-class, highest first'
+    """
+    seen = "" if criterion.representation in ("", "none") else f" of {criterion.representation}"
+    space = f" in {criterion.space}" if criterion.space else ""
+    first = "in random order" if criterion.order == "random" else f"{criterion.order} first"
+    name = "" if criterion.name == "custom" else f"{criterion.name}: "
+    return f"{name}score {criterion.score}{seen}, allocation {criterion.allocation}{space}, {first}"
+
+
+def _group(criterion: Criterion) -> str:
+    if criterion.clusters_column is not None:
+        return "cluster"
+    return "stratum" if "strata" in ALLOCATIONS[criterion.allocation].options else ""
+
+
+def _group_order(selection: Selection) -> str:
+    """How strata are ordered; the numbers of clusters mean nothing."""
+    if _group(selection.criterion) != "stratum":
+        return ""
+    within = "class after class, " if selection.criterion.per_class else ""
+    cut = ", then those cut off as too hard" if selection.leaves_out_hardest else ""
+    return f"{within}lowest scores first{cut}"
+
+
+def pictures(selection: Selection, images: "ImageSet", per_group: int = _ENDS) -> list[Pictures]:
+    """The images of highest and of lowest score among the chosen and among the others, the most extreme first.
+
+    Args:
+        selection: from `images`.
+        images: the set, or one that holds it.
+        per_group: images of each group at most; groups without any are left out.
+
+    Example:
+        >>> shown = pictures(lb.select(images, criterion="variance", budget=20), images, per_group=3)
+        >>> shown[0].title, shown[0].images.shape
+        ('Chosen, highest variance', torch.Size([3, 1, 8, 8]))
+    """
+    found = []
+    batches = list(_extremes(selection, per_group))
+    columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    for words, among in (("Chosen", columns["chosen"]), ("Left out", ~columns["chosen"])):
+        for end, sign in (("highest", -1), ("lowest", 1)):
+            rows = np.flatnonzero(among)
+            rows = rows[np.lexsort((columns["id"][rows], sign * columns["score"][rows]))][:per_group]
+            if len(rows):
+                here = {name: torch.from_numpy(columns[name][rows]) for name in _COLUMNS if name in columns}
+                found.append(
+                    Pictures(
+                        title=f"{words}, {end} {selection.criterion.score}",
+                        images=images.gather(images.positions(here["id"])).contiguous(),
+                        ids=here["id"],
+                        labels=here.get("label"),
+                        scores=here["score"].float(),
+                    )
+                )
+    return found
+
+
+def _extremes(selection: Selection, count: int) -> Iterator[dict[str, np.ndarray]]:
+    """The rows of every batch that may be among the `count` of highest or lowest score, chosen or not."""
+    for batch in selection.rows():
+        found = []
+        for among in (batch["chosen"], ~batch["chosen"]):
+            rows = np.flatnonzero(among)
+            by_score = np.lexsort((batch["id"][rows], batch["score"][rows]))
+            falling = np.lexsort((batch["id"][rows], -batch["score"][rows]))
+            found.append(rows[np.union1d(by_score[:count], falling[:count])])
+        rows = np.concatenate(found)
+        yield {name: batch[name][rows] for name in (*_COLUMNS, "chosen") if name in batch}

@@ -1,0 +1,42 @@
+"""What limbeck requires is what it imports."""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import limbeck
+
+ROOT = Path(limbeck.__file__).parent
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+IMPORTED_AS = {
+    "nvidia-ml-py": "pynvml",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+    "vl-convert-python": "vl_convert",
+}
+BROUGHT = {"markupsafe"}  # by jinja2, whose text it is
+
+
+def requirements(*extras: str) -> set[str]:
+    project = tomllib.loads(PROJECT.read_text("utf-8"))["project"]
+    lines = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    names = (re.split(r"[^\w.-]", line)[0] for line in lines)
+    return {IMPORTED_AS.get(name, name) for name in names}
+
+
+def imported() -> set[str]:
+    found = set()
+    for file in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found |= {name.partition(".")[0] for name in names}
+    return found - {*sys.stdlib_module_names, "limbeck", "__future__"}
+
+
+def test_every_requirement_is_imported_and_every_import_required() -> None:
+    assert requirements() <= imported()
+    assert imported() <= requirements("energy", "maps", "scale") | BROUGHT

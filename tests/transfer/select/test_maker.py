@@ -1,0 +1,221 @@
+"""`select` as a maker: what it leaves, finds again, shares and counts."""
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.transfer.conftest import natural, reordered
+
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.models import Classifier
+from limbeck.transfer.catalogue import find_maker
+from limbeck.transfer.maker import Made, MakerContext
+from limbeck.transfer.scoring import features
+from limbeck.transfer.select import select
+from limbeck.transfer.select.settings import SelectSettings
+
+MAKER, SETTINGS = find_maker("select"), SelectSettings
+
+
+def context(folder: Path, pool: ImageSet, **more: Any) -> MakerContext:
+    return MakerContext(folder=folder, pool=pool, classes=pool.classes, shape=pool.shape, **more)
+
+
+def make(folder: Path, pool: ImageSet, criterion: Any, budget: Any = 12, **more: Any) -> Made:
+    return MAKER.make(SETTINGS(criterion=criterion, budget=budget), context(folder, pool, **more))
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images were read, each time that some were."""
+    found: list[int] = []
+    real = ImageSet.gather
+
+    def gather(self: ImageSet, positions: torch.Tensor) -> torch.Tensor:
+        found.append(len(positions))
+        return real(self, positions)
+
+    monkeypatch.setattr(ImageSet, "gather", gather)
+    return found
+
+
+@pytest.mark.parametrize("criterion", ["entropy", "margin", "random", "k-means", "k-centre", "coverage"])
+def test_it_makes_what_select_chooses_and_loads_it_again(tmp_path: Path, criterion: str, teacher: Classifier) -> None:
+    pool = natural(48)
+    settings, given = SETTINGS(criterion=criterion, budget=12), context(tmp_path, pool, teacher=teacher, seed=3)
+    assert MAKER.count(settings, given) == 12
+    made = MAKER.make(settings, given)
+    direct = select(pool, criterion=criterion, budget=12, seed=3, teacher=teacher)
+    found = made.source.images(0)
+    assert found.images.ids.tolist() == sorted(direct.ids.tolist())
+    loaded = MAKER.load(settings, given).images(0)
+    for one in (found, loaded):
+        assert one.images.fingerprint == pool.subset(direct.ids.sort().values).fingerprint
+        assert one.about == direct.transfer_set(pool).about
+        scores = dict(zip(direct.ids.tolist(), direct.chosen_scores.tolist(), strict=True))
+        assert list(one.provenance["score"]) == [scores[one] for one in found.images.ids.tolist()]
+        assert list(one.provenance["source"]) == [pool.name] * 12
+    again = MAKER.make(settings, given)
+    assert torch.equal(again.source.images(0).images.ids, found.images.ids)
+    assert again.cost.teacher_passes == again.cost.passes_saved == made.cost.teacher_passes
+
+
+def test_a_pool_of_other_content_is_refused(tmp_path: Path) -> None:
+    pool = natural(48)
+    settings = SETTINGS(budget=12)
+    MAKER.make(settings, context(tmp_path, pool))
+    pixels = pool.tensor().clone()
+    pixels[5] = 0
+    other = ImageSet(pixels, pool.labels, ids=pool.ids, name=pool.name)
+    with pytest.raises(UserError, match=r"was chosen from images of fingerprint \w+, and those of 'blotches' have"):
+        MAKER.load(settings, context(tmp_path, other))
+    with pytest.raises(UserError, match=r"there is no selection in .*; make it first"):
+        MAKER.load(settings, context(tmp_path / "other", pool))
+    (tmp_path / "chosen.parquet").write_text("no")
+    with pytest.raises(UserError, match=r"chosen.parquet' is damaged \(.*\); remove it, so that it is made again"):
+        MAKER.load(settings, context(tmp_path, pool))
+
+
+def test_a_comparison_reads_once_and_asks_once(
+    tmp_path: Path, teacher: Classifier, looks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    real = features._ask
+
+    def ask(teacher: Classifier, what: str, pixels: torch.Tensor) -> torch.Tensor:
+        asked.append(len(pixels))
+        return real(teacher, what, pixels)
+
+    monkeypatch.setattr(features, "_ask", ask)
+    pool, costs = natural(200), []
+    for criterion in ("margin", "random", "balanced-random"):
+        for budget in (20, 40):
+            for seed in (0, 1):
+                folder = tmp_path / f"{criterion}-{budget}-{seed}"
+                made = make(folder, pool, criterion, budget, seed=seed, shared=tmp_path / "shared", teacher=teacher)
+                costs.append(made.cost)
+    shown = 12 * 4 * 12  # pictures of the evidence
+    assert sum(looks) == 200 + shown
+    assert sum(asked) == 200
+    assert [cost.teacher_passes for cost in costs] == [200] * 4 + [0] * 8
+    assert [cost.passes_saved for cost in costs] == [0] + [200] * 3 + [0] * 8
+    assert {cost.images_read for cost in costs[:4]} == {200}
+    assert {cost.images_read for cost in costs[4:]} == {0}
+    looks.clear()
+    make(tmp_path / "el2n", pool, "el2n", 20, shared=tmp_path / "shared", teacher=teacher)
+    assert sum(looks) == 12 * 4, "what the teacher said serves every criterion that asks it"
+
+
+def test_seeds_share_what_does_not_depend_on_them(tmp_path: Path, looks: list[int]) -> None:
+    pool = natural(60)
+    chosen = [
+        make(tmp_path / str(seed), pool, {"allocation": "km", "clusters": 5}, seed=seed, shared=tmp_path / "shared")
+        for seed in (0, 1)
+    ]
+    assert sum(looks) == 60 + 2 * 4 * 12, "clusters are of the seed, histograms are not"
+    direct = [select(pool, criterion={"allocation": "km", "clusters": 5}, budget=12, seed=seed) for seed in (0, 1)]
+    for made, one in zip(chosen, direct, strict=True):
+        assert made.source.images(0).images.ids.tolist() == one.ids.sort().values.tolist()
+
+
+@pytest.mark.parametrize("criterion", [{"representation": "cfv", "epochs": 2}, {"score": "forgetting", "epochs": 2}])
+def test_networks_trained_on_the_way_count_whoever_trained_them(
+    tmp_path: Path, criterion: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
+    pool = natural(96)
+    first = make(tmp_path / "a", pool, criterion).cost
+    cached = make(tmp_path / "b", pool, criterion).cost  # the network is found, the scores are not
+    shared = [make(tmp_path / name, pool, criterion, shared=tmp_path / "shared").cost for name in ("c", "d")]
+    for cost in (first, cached, *shared):
+        assert cost.steps >= 3, "two epochs of a batch and a half"
+        assert cost.steps == first.steps
+        assert cost.images_read == first.images_read >= 2 * 96
+    assert shared[1].seconds > 0.5 * shared[0].seconds > 0, "the time that the other one paid"
+
+
+def test_other_teachers_and_other_pixels_share_nothing(tmp_path: Path, teacher: Classifier) -> None:
+    pool, shared = natural(40), tmp_path / "shared"
+    make(tmp_path / "a", pool, "margin", shared=shared, teacher=teacher)
+    pixels = pool.tensor().clone()
+    pixels[0] = 255
+    other = ImageSet(pixels, pool.labels, ids=pool.ids, name=pool.name)
+    assert make(tmp_path / "b", other, "margin", shared=shared, teacher=teacher).cost.passes_saved == 0
+    assert make(tmp_path / "c", pool, "margin", shared=shared, teacher=teacher).cost.passes_saved == 40
+
+
+def test_what_is_shared_may_be_damaged(tmp_path: Path) -> None:
+    pool = natural(40)
+    make(tmp_path / "a", pool, "entropy", shared=tmp_path / "shared")
+    (path,) = (tmp_path / "shared").rglob("scores-*.safetensors")
+    path.write_bytes(b"no")
+    with pytest.raises(UserError, match=r"is damaged \(.*\); remove it, so that it is made again"):
+        make(tmp_path / "b", pool, "entropy", shared=tmp_path / "shared")
+
+
+def test_duplicates_do_not_count(tmp_path: Path) -> None:
+    pool = natural(20)
+    assert pool.labels is not None
+    double = ImageSet(pool.tensor().repeat(2, 1, 1, 1), pool.labels.repeat(2), name="twice")
+    settings = SETTINGS(criterion="entropy-whole", budget=20, dedupe=True)
+    assert MAKER.count(settings, context(tmp_path, double)) == 20
+    found = MAKER.make(settings, context(tmp_path, double)).source.images(0).images
+    assert found.ids.tolist() == list(range(20))
+    assert torch.equal(MAKER.load(settings, context(tmp_path, double)).images(0).images.ids, found.ids)
+    with pytest.raises(UserError, match="Without duplicates, 20 of 40 images are left"):
+        MAKER.count(SETTINGS(criterion="entropy-whole", budget=21, dedupe=True), context(tmp_path, double))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"budget": 41}, "at most the 40 images"),
+        ({"budget": 2}, "each of the 4 classes"),
+        ({"budget": 8, "criterion": {"representation": "function"}}, "reads a `function`, and none is given"),
+    ],
+)
+def test_refusals_before_any_work(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        MAKER.count(SETTINGS(**settings), context(tmp_path, natural(40)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_count_needs_no_teacher_and_no_labels_where_the_choice_needs_none(tmp_path: Path) -> None:
+    pool = natural(40)
+    assert MAKER.count(SETTINGS(criterion="margin", budget=8), context(tmp_path, pool)) == 8
+    with pytest.raises(UserError, match=r"criterion 'margin' asks a teacher .*, and none is given"):
+        make(tmp_path, pool, "margin")
+    bare = ImageSet(pool.tensor(), name="bare")
+    assert MAKER.count(SETTINGS(criterion="margin/tn/ls", budget=8), context(tmp_path, bare)) == 8
+    with pytest.raises(UserError, match="compares with labels, and 'bare' has none"):
+        MAKER.count(SETTINGS(criterion="el2n/tn", budget=8), context(tmp_path, bare))
+
+
+def _elsewhere(folder: str, name: str) -> None:
+    made = make(Path(folder) / name, natural(300), "patch-entropy", shared=Path(folder) / "shared")
+    np.save(Path(folder) / f"{name}.npy", made.source.images(0).images.ids.numpy())
+
+
+@pytest.mark.slow
+def test_two_processes_share_at_once(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=_elsewhere, args=(str(tmp_path), name)) for name in ("one", "two", "three")]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    first, *others = (np.load(tmp_path / f"{name}.npy") for name in ("one", "two", "three"))
+    assert all(np.array_equal(first, other) for other in others)
+    assert len(list((tmp_path / "shared").rglob("scores-*.safetensors"))) == 1
+
+
+def test_the_order_of_the_pool_does_not_matter_to_the_choice(tmp_path: Path) -> None:
+    pool = natural(40)
+    one = make(tmp_path / "a", pool, "entropy").source.images(0).images
+    other = make(tmp_path / "b", reordered(pool, 4), "entropy").source.images(0).images
+    assert one.fingerprint == other.fingerprint
