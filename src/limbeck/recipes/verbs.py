@@ -39,12 +39,12 @@ from limbeck.training.distributed import is_main_process
 from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.criteria import Criterion, find_criterion
-from limbeck.transfer.details import save_details
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.score_table.write import score_table
 from limbeck.transfer.select.choose import select, select_from_scores
+from limbeck.transfer.select.evidence import evidence_of
 
 _NO_DEDUPE = "a table of scores does not say which images are equal; leave out --dedupe or --from-scores."
 
@@ -105,7 +105,7 @@ def save_selection(
         choice = selection.considered
     transfer_set = selection.transfer_set(images)
     transfer_set.save(target)
-    save_details(target, images, selection)
+    evidence_of(selection, images).save(target / EVIDENCE)
     report = write_selection_report(target)
     lines = [f"chose {len(transfer_set):,} of {choice:,} images by {criterion.name} -> {target}"]
     if choice < len(images):

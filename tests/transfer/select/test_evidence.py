@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
 from tests.transfer.conftest import image_set, natural
 
+from limbeck.data import TransferSet, load
 from limbeck.data.image_set import ImageSet
-from limbeck.transfer.evidence import Pictures, read_evidence
+from limbeck.transfer.evidence import EVIDENCE, Pictures, read_evidence
 from limbeck.transfer.select import score_table, select, select_from_scores
 from limbeck.transfer.select.evidence import evidence_of, pictures
 
@@ -100,3 +102,16 @@ def test_rows_say_what_was_chosen(toy: ImageSet) -> None:
     assert np.array_equal(batch["score"], selection.scores.numpy())
     assert evidence.score == "entropy"
     assert evidence_of(select(toy, criterion="random", budget=8), toy).score == ""
+
+
+def test_evidence_beside_a_transfer_set_is_no_data(tmp_path: Path) -> None:
+    pool = natural(150)
+    selection = select(pool, criterion="k-means", budget=12)
+    folder = tmp_path / "set"
+    selection.transfer_set(pool).save(folder)
+    before = (folder / "README.md").read_text()
+    evidence_of(selection, pool).save(folder / EVIDENCE)
+    assert (folder / "README.md").read_text() == before
+    rows = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "hf"))
+    assert {name: len(split) for name, split in rows.items()} == {"train": 12}
+    assert len(load(folder)) == len(TransferSet.load(folder)) == 12
