@@ -103,6 +103,11 @@ class ImageSet:
         return digest.hexdigest()
 
     @property
+    def is_decoded(self) -> bool:
+        """Whether the pixels are there without decoding, in memory or in a memory map."""
+        return isinstance(self._storage.origin[0], TensorStorage)
+
+    @property
     def origin(self) -> tuple[str, Tensor]:
         """What all subsets of one set share: a hash of the whole set's pixels, and each image's place in it, int64 [N].
 

@@ -1,5 +1,42 @@
-"""Makers of transfer sets, one package for each place that images can come from: `select` takes them from the data."""
+"""Transfer sets: what makers share, and one package for each place that images can come from, as `select` for the data.
 
-from limbeck.lazy import lazy_exports
+The verbs `select` and `score_table` are in `limbeck` itself; here, packages of their parts have these names.
+"""
 
-__getattr__ = lazy_exports(__name__, {})
+from typing import TYPE_CHECKING
+
+from limbeck.lazy import lazy_dir, lazy_exports
+
+if TYPE_CHECKING:
+    from limbeck.transfer.budget import Budget, parse_budget
+    from limbeck.transfer.choice import allocate
+    from limbeck.transfer.criteria import CRITERIA, Criterion, find_criterion
+    from limbeck.transfer.score_table.read import ScoreTable
+    from limbeck.transfer.select.choose import select_from_scores
+    from limbeck.transfer.selection import Selection
+
+__all__ = [
+    "CRITERIA",
+    "Budget",
+    "Criterion",
+    "ScoreTable",
+    "Selection",
+    "allocate",
+    "find_criterion",
+    "parse_budget",
+    "select_from_scores",
+]
+
+_EXPORTS = {
+    "CRITERIA": "limbeck.transfer.criteria",
+    "Budget": "limbeck.transfer.budget",
+    "Criterion": "limbeck.transfer.criteria",
+    "ScoreTable": "limbeck.transfer.score_table.read",
+    "Selection": "limbeck.transfer.selection",
+    "allocate": "limbeck.transfer.choice",
+    "find_criterion": "limbeck.transfer.criteria",
+    "parse_budget": "limbeck.transfer.budget",
+    "select_from_scores": "limbeck.transfer.select.choose",
+}
+__getattr__ = lazy_exports(__name__, _EXPORTS)
+__dir__ = lazy_dir(__name__, _EXPORTS)

@@ -50,7 +50,7 @@ def allocate(
 
     Example:
         >>> columns = {"id": [0, 1, 0], "source": ["cats", "cats", "dogs"], "margin:teacher-logits": [0.9, 0.2, 0.8]}
-        >>> chosen = allocate(ScoreTable(pa.table(columns)), {"score": "margin", "allocation": "top-n"}, 2)
+        >>> chosen = allocate(ScoreTable(columns), {"score": "margin", "allocation": "top-n"}, 2)
         >>> chosen.ids.tolist(), chosen.sources
         ([0, 0], ['cats', 'dogs'])
     """
@@ -64,6 +64,8 @@ def allocate(
             f"{enough}."
         )
     candidates = Candidates(table, criterion, seed, balance)
+    if balance == "group" and (criterion.per_class or budget.kind == "per-class"):
+        _check_groups(candidates)
     n = budget.resolve(candidates, per_class=criterion.per_class)
     quotas = shares(n, candidates.class_counts()).numpy() if criterion.per_class else np.array([n])
     selection = partial(
@@ -91,6 +93,15 @@ def allocate(
         raise UserError(f"column 'id' of {table.title} must be distinct, got {repeated} more than once.")
     assert len(chosen.ids) == n
     return selection(_chosen=chosen, _group_columns=columns, _groups_of=shown)
+
+
+def _check_groups(candidates: Candidates) -> None:
+    """Raises a UserError where some image that can be chosen is in no group."""
+    if candidates.labels is None:
+        where = candidates.table.title
+        lack = f"column 'group' of {where} lacks values in some rows"
+        wrong = lack if candidates.table.has("group") else f"{where} has no column 'group' to balance"
+        raise UserError(f"{wrong}; give one for every image, or choose from the whole set ('random', 'entropy-whole').")
 
 
 def _in_order(candidates: Candidates, spread: Spread) -> Chosen:

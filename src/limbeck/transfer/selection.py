@@ -209,7 +209,8 @@ class Selection:
                 f"{self.score_table.title} holds scores of {', '.join(map(repr, self.score_table.sources))}; make "
                 "one image set of what was chosen of each, by `ids` and `sources`."
             )
-        scored = {"name": images.name, "shape": list(images.shape)}
+        # A table in memory was made of images that are at hand; one in a file may be older than these.
+        scored = {} if self.score_table.path is None else {"name": images.name, "shape": list(images.shape)}
         for key, found in scored.items():
             known = self.score_table.about.get(key, found)
             if known != found:

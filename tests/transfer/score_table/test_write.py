@@ -227,6 +227,22 @@ def test_parts_of_another_scoring_are_refused(tmp_path):
         score_table(images(), tmp_path / "scores.parquet")
 
 
+@pytest.mark.parametrize("decoded", [True, False])
+def test_parts_of_changed_pixels_are_not_mixed_in(tmp_path, monkeypatch, decoded):
+    monkeypatch.setattr(ImageSet, "is_decoded", decoded)
+    real = Shards.score
+    with monkeypatch.context() as patch:
+        patch.setattr(Shards, "score", lambda self, index: 1 / 0 if index else real(self, index))
+        with pytest.raises(ZeroDivisionError):
+            score_table(images(), tmp_path / "scores.parquet", shard=64)
+    pixels = images().tensor().clone()
+    pixels[70, 0, 0, 0] ^= 1
+    changed = ImageSet(pixels, images().labels, ids=images().ids, classes=images().classes, name="blotches")
+    with pytest.raises(UserError, match="holds parts of another scoring"):
+        score_table(changed, tmp_path / "scores.parquet", shard=64)
+    assert score_table(images(), tmp_path / "scores.parquet", shard=64).exists()
+
+
 class Foreign(torch.nn.Module):
     """A network of one's own, whose `forward` nobody vouches for."""
 

@@ -66,6 +66,9 @@ def test_passes_and_images_are_counted(teacher, tmp_path):
     assert context.cost == Cost(images_read=160, teacher_passes=120)
     representation("average-adjusted-histogram", images, context)(images.tensor()[:10])
     assert context.cost == Cost(images_read=210, teacher_passes=120), "the average is of all images"
+    trained_encoder(images, context, epochs=3)
+    trained_encoder(images, context, epochs=3)
+    assert context.cost == Cost(images_read=450, teacher_passes=120, steps=6), "as needed, whether made now or found"
 
 
 def test_all_that_score_compute_as_the_first_one_says(teacher, monkeypatch):
@@ -116,7 +119,7 @@ def test_what_is_kept_is_not_asked_again(teacher, tmp_path, monkeypatch):
         if CRITERIA[name].score != "random":
             (batch,) = kept.batches(CRITERIA[name].column)
             assert batch[CRITERIA[name].column].tolist() == alone.scores.tolist()
-    monkeypatch.setattr(features, "outputs_over", lambda *_: pytest.fail("the teacher was asked again"))
+    monkeypatch.setattr(features, "outputs_over", lambda *_, **__: pytest.fail("the teacher was asked again"))
     for name in ASKING:
         scores = PoolScores(images, context, tmp_path)
         scores.table(CRITERIA[name])

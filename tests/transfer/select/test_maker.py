@@ -84,13 +84,13 @@ def test_a_comparison_reads_once_and_asks_once(
     tmp_path: Path, teacher: Classifier, looks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    real = features._ask
+    real = features.outputs_over
 
-    def ask(teacher: Classifier, what: str, pixels: torch.Tensor) -> torch.Tensor:
-        asked.append(len(pixels))
-        return real(teacher, what, pixels)
+    def outputs_over(teacher: Any, images: ImageSet, *arguments: Any, **options: Any) -> Any:
+        asked.append(len(images))
+        return real(teacher, images, *arguments, **options)
 
-    monkeypatch.setattr(features, "_ask", ask)
+    monkeypatch.setattr(features, "outputs_over", outputs_over)
     pool, costs = natural(200), []
     for criterion in ("margin", "random", "balanced-random"):
         for budget in (20, 40):
@@ -108,6 +108,25 @@ def test_a_comparison_reads_once_and_asks_once(
     looks.clear()
     make(tmp_path / "el2n", pool, "el2n", 20, shared=tmp_path / "shared", teacher=teacher)
     assert sum(looks) == 12 * 4, "what the teacher said serves every criterion that asks it"
+
+
+@pytest.mark.parametrize("criterion", ["margin", "entropy-average-adjusted", "k-means", "random"])
+def test_scores_of_many_images_are_in_a_file(
+    tmp_path: Path, criterion: str, teacher: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = natural(60)
+    few = make(tmp_path / "few", pool, criterion, teacher=teacher)
+    monkeypatch.setattr("limbeck.transfer.score_table.memory.ROWS", 59)
+    many = [make(tmp_path / name, pool, criterion, teacher=teacher, shared=tmp_path / "shared") for name in "ab"]
+    files = list((tmp_path / "shared").rglob("table-*.parquet"))
+    assert len(files) == (criterion in ("margin", "entropy-average-adjusted"))
+    for made, saved in zip(many, (False, True), strict=True):
+        assert torch.equal(made.source.images(0).images.ids, few.source.images(0).images.ids)
+        counts = (made.cost.images_read, made.cost.teacher_passes)
+        assert counts == (few.cost.images_read, few.cost.teacher_passes)
+        assert made.cost.passes_saved == saved * few.cost.teacher_passes
+        made.evidence.save(tmp_path / "evidence")
+    assert many[1].evidence.summarised().summary == few.evidence.summarised().summary
 
 
 def test_seeds_share_what_does_not_depend_on_them(tmp_path: Path, looks: list[int]) -> None:

@@ -18,14 +18,15 @@ from torch import Tensor
 from limbeck.caching import cache_key
 from limbeck.cost import Cost
 from limbeck.errors import UserError
-from limbeck.files import atomic_path, disk_errors
+from limbeck.files import atomic_path, atomic_write_text, disk_errors
 from limbeck.models.fingerprint import identify
 from limbeck.progress import Progress, Silent
 from limbeck.training.distributed import process_token
 from limbeck.transfer.clusters import clusters_of
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.parts import REPRESENTATIONS, SCORES
-from limbeck.transfer.score_table.read import ScoreTable
+from limbeck.transfer.score_table.read import ROWS, ScoreTable
+from limbeck.transfer.score_table.write import score_table
 from limbeck.transfer.scoring.features import ScoringContext, collect, representation
 from limbeck.transfer.scoring.score import representation_options, score_images
 
@@ -63,9 +64,16 @@ class PoolScores:
         self.progress = progress or Silent()
         self.costs: dict[str, Cost] = {}
         self._features: dict[str, tuple[Tensor, dict[str, Cost]]] = {}
+        self._counted: dict[str, Any] = dict.fromkeys(("images_read", "teacher_passes", "steps", "seconds"), 0)
 
     def table(self, criterion: Criterion) -> ScoreTable:
-        """What `allocate` needs of the set for `criterion`, but for the features of greedy allocations."""
+        """What `allocate` needs of the set for `criterion`, but for the features of greedy allocations.
+
+        Of more than `ROWS` images it is a file in the folder, where they can be scored one by one: whoever is stopped
+        goes on with what is scored.
+        """
+        if self.folder is not None and len(self.images) > ROWS and _one_by_one(criterion):
+            return self._file(criterion, self.folder)
         columns: dict[str, Any] = {"id": self.images.ids.numpy()}
         if self.images.labels is not None:
             columns["label"] = self.images.labels.numpy()
@@ -78,6 +86,29 @@ class PoolScores:
         about = {"name": self.images.name, "shape": list(self.images.shape), "classes": list(self.images.classes)}
         return ScoreTable(pa.table(columns), {**about, "seed": self.context.seed})
 
+    def _file(self, criterion: Criterion, folder: Path) -> ScoreTable:
+        entry, count = REPRESENTATIONS[criterion.representation], len(self.images)
+        depends = self._depends(criterion, criterion.representation)
+        path = folder / f"table-{self._key('table', criterion.column, depends)}.parquet"
+        took = path.with_suffix(".json")
+        with disk_errors(path):
+            folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{path.stem}.lock"):
+            found = path.exists()
+            if not found:
+                began, given = time.perf_counter(), self.context
+                options = {"seed": given.seed, "teacher": given.teacher, "folder": given.folder}
+                score_table(self.images, path, criteria=[criterion], progress=self.progress, **options)
+                atomic_write_text(took, json.dumps(time.perf_counter() - began))
+        passes = count if entry.reads == "teacher" else 0
+        self.costs[f"table:{criterion.column}"] = Cost(
+            images_read=count * (2 if entry.reads == "set" else 1),
+            teacher_passes=passes,
+            passes_saved=passes if found else 0,
+            seconds=json.loads(took.read_text()) if took.exists() else 0.0,
+        )
+        return ScoreTable(path)
+
     def features(self, criterion: Criterion) -> Tensor:
         """Features `[N, D]` in which the criterion's allocation measures distances."""
         return self._represented(criterion, criterion.space)
@@ -89,10 +120,7 @@ class PoolScores:
             whole = _named(criterion, name) in self._features or self._worth_keeping(name)
             seen = self._represented(criterion, name) if whole else None
             given = {"seed": self.context.seed, "context": self.context, "progress": self.progress}
-            scores = score_images(self.images, criterion, features=seen, **given)
-            if not whole and name != "none":
-                self._looked(criterion, name)
-            return scores
+            return score_images(self.images, criterion, features=seen, **given)
 
         return self._once("scores", criterion.column, self._depends(criterion, name), score)
 
@@ -109,10 +137,8 @@ class PoolScores:
         named = _named(criterion, name)
 
         def represent() -> Tensor:
-            found = representation(name, self.images, self.context, representation_options(criterion, name))
-            features = collect(self.images, found)
-            self._looked(criterion, name)
-            return features
+            options = representation_options(criterion, name)
+            return collect(self.images, representation(name, self.images, self.context, options))
 
         if named not in self._features:
             before, self.costs = self.costs, {}
@@ -130,13 +156,6 @@ class PoolScores:
         if self.folder is None or name != "teacher-logits" or self.context.teacher is None:
             return False
         return len(self.images) * self.context.teacher.num_classes * torch.float32.itemsize <= KEPT
-
-    def _looked(self, criterion: Criterion, name: str) -> None:
-        """Counts one look at every image in the representation `name`; two, where it depends on all."""
-        entry, count = REPRESENTATIONS[name], len(self.images)
-        looks = 2 if entry.reads == "set" and not entry.trains else 1
-        passes = count if entry.reads == "teacher" else 0
-        self.costs[_named(criterion, name)] = Cost(images_read=looks * count, teacher_passes=passes)
 
     def _depends(self, criterion: Criterion, name: str) -> dict[str, Any]:
         """What scores or features of a representation depend on besides their name and the images."""
@@ -157,7 +176,7 @@ class PoolScores:
         """What `make` makes, or somebody made before and kept in the folder; at most so many bytes of it are."""
         if self.folder is None:
             return self._made(f"{kind}:{name}", make)[0]
-        key = cache_key(kind, name, self.images.fingerprint, sorted(depends.items()))
+        key = self._key(kind, name, depends)
         path = self.folder / f"{kind}-{key}.safetensors"
         with disk_errors(path):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -171,18 +190,32 @@ class PoolScores:
                     save_file({"values": made.contiguous()}, temporary, metadata=metadata)
         return made
 
+    def _key(self, kind: str, name: str, depends: dict[str, Any]) -> str:
+        return cache_key(kind, name, self.images.fingerprint, sorted(depends.items()))
+
     def _made(self, work: str, make: Callable[[], Tensor]) -> tuple[Tensor, dict[str, Cost]]:
-        """What `make` makes, and the works that it took, of which one is its own time."""
+        """What `make` makes, and the works that it took; one is what it did but for the others."""
         before, self.costs = self.costs, {}
-        began = time.perf_counter()
+        metered, counted = self._metered(), self._counted
         try:
             made = make()
-            self.costs |= self.context.paid
-            inside = sum(cost.seconds for cost in self.costs.values())
-            self.costs[work] = Cost(seconds=max(0.0, time.perf_counter() - began - inside))
+            now, others = self._metered(), self._counted
+            own: dict[str, Any] = {name: now[name] - metered[name] - (others[name] - counted[name]) for name in now}
+            self._counted = {name: others[name] + own[name] for name in own}
+            self.costs[work] = Cost(**own)
             return made, dict(self.costs)
         finally:
             self.costs = self.costs | before
+
+    def _metered(self) -> dict[str, Any]:
+        """What this process has done so far, with the time of what it found."""
+        cost, seconds = self.context.meter.cost, time.perf_counter() + self.context.meter.earlier
+        counts: dict[str, Any] = {
+            "images_read": cost.images_read,
+            "teacher_passes": cost.teacher_passes,
+            "steps": cost.steps,
+        }
+        return {**counts, "seconds": seconds}
 
     def _found(self, path: Path) -> Tensor:
         try:
@@ -194,6 +227,13 @@ class PoolScores:
             cost = Cost.from_dict(content)
             self.costs.setdefault(work, replace(cost, passes_saved=cost.teacher_passes))
         return values
+
+
+def _one_by_one(criterion: Criterion) -> bool:
+    """Whether every image is scored by itself, and nothing else is wanted of the whole set."""
+    trains = SCORES[criterion.score].trains or REPRESENTATIONS[criterion.representation].trains
+    own = "function" in criterion.represented
+    return criterion.score != "random" and not criterion.space and not trains and not own
 
 
 def _named(criterion: Criterion, name: str) -> str:

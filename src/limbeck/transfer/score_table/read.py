@@ -1,7 +1,7 @@
 """A table of scores, in memory or in a Parquet file, read a million rows at a time."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ class ScoreTable:
     """Ids of images and what is known of them, in memory or in a Parquet file that is read a million rows at a time.
 
     Args:
-        table: columns, or the path of a Parquet file with them: `id` (int64), `label` and `group` (int, >= 0), `source`
-            (names), one for each score, and one for the clusters (int, >= 0) of each criterion that goes by them; all
-            but `id` may be left out. Ids are distinct among the images of one source. A score that is null says that
-            the image was never scored: it is not there for criteria that go by that score.
+        table: columns by name or as an Arrow table, or the path of a Parquet file of them: `id` (int64), `label` and
+            `group` (int, >= 0), `source` (names), one for each score, and one for the clusters (int, >= 0) of each
+            criterion that goes by them; all but `id` may be left out. Ids are distinct among the images of one source.
+            A score that is null says that the image was never scored: it is not there for criteria that go by that
+            score.
         about: what the table says of itself, as the name of its images and their classes; by default what the columns'
             own metadata say.
 
@@ -37,12 +38,13 @@ class ScoreTable:
         >>> len(ScoreTable("scores.parquet"))
         200
         >>> sure = {"id": [0, 1, 0], "source": ["cats", "cats", "dogs"], "margin:teacher-logits": [0.9, 0.2, 0.8]}
-        >>> ScoreTable(pa.table(sure)).sources
+        >>> ScoreTable(sure).sources
         ('cats', 'dogs')
     """
 
-    def __init__(self, table: str | Path | pa.Table, about: dict[str, Any] | None = None) -> None:
+    def __init__(self, table: str | Path | pa.Table | Mapping[str, Any], about: dict[str, Any] | None = None) -> None:
         self.path = Path(table) if isinstance(table, str | Path) else None
+        table = pa.table(dict(table)) if isinstance(table, Mapping) else table
         # A table in memory or a `ParquetFile`, which pyarrow has no types for.
         self._columns: Any = _open(self.path) if self.path is not None else table
         names = self._schema.names

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 MOST = 2**16
 """Images of a shard."""
 _SHARDS = 16
+_SOME = 256
+"""Images that are looked at before scoring goes on, to see whether their pixels are those it began with."""
 
 
 def score_table(
@@ -120,7 +122,7 @@ def score_table(
         "seed": seed,
     }
     whose = _whose(teacher, trust_teacher, watch)
-    _claim(parts, {**about, "images": _identity(here), "shard": len(shards[0]), **whose})
+    _claim(parts, {**about, "images": _identity(here), "pixels": _pixels(here), "shard": len(shards[0]), **whose})
     make = _Maker(images, columns, context, parts, len(shards[0]), _seen(here))
     shared = [parts / "plan.json", *([context.folder] if context.folder.exists() else [])]
     if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
@@ -235,12 +237,20 @@ def _keep_clusters(path: Path, images: "ImageSet", criterion: Criterion, context
 
 
 def _identity(images: "ImageSet") -> str:
-    """Stands for ids and labels; pixels would take a pass over all images."""
+    """Stands for ids and labels."""
     digest = hashlib.blake2b(repr((images.name, images.shape)).encode(), digest_size=8)
     digest.update(images.ids.numpy().tobytes())
     if images.labels is not None:
         digest.update(images.labels.numpy().tobytes())
     return digest.hexdigest()
+
+
+def _pixels(images: "ImageSet") -> str:
+    """Stands for all pixels where they need no decoding, else for those of some images all over the set."""
+    if images.is_decoded:
+        return images.fingerprint
+    some = torch.linspace(0, len(images) - 1, min(_SOME, len(images))).round().long().unique()
+    return hashlib.blake2b(image_digests(images.gather(some)).numpy().tobytes(), digest_size=8).hexdigest()
 
 
 def _seen(images: "ImageSet") -> str:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,8 +82,9 @@ def trained_encoder(images: "ImageSet", context: "ScoringContext", *, epochs: in
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        network, cost = _train(images, folder / "checkpoint.safetensors", context, epochs)
-    context.paid[folder.name] = cost
+        network = _train(images, folder / "checkpoint.safetensors", context, epochs)
+    steps = epochs * -(-len(images) // BATCH)
+    context.meter.add(Cost(steps=steps, images_read=epochs * len(images)))  # what it takes, though it was found
     return partial(_encode, network.eval())
 
 
@@ -93,8 +93,8 @@ def _encode(network: Autoencoder, pixels: Tensor) -> Tensor:
     return network.encoder(prepared(pixels)).flatten(1).clone()
 
 
-def _train(images: "ImageSet", path: Path, context: "ScoringContext", epochs: int) -> tuple[Autoencoder, Cost]:
-    """Adam on the mean squared error, from the checkpoint at `path` if there is one; and what it took in all."""
+def _train(images: "ImageSet", path: Path, context: "ScoringContext", epochs: int) -> Autoencoder:
+    """Adam on the mean squared error, from the checkpoint at `path` if there is one."""
     with own_randomness(context.seed, "select", "autoencoder"):
         network = Autoencoder(images.shape[0])
     optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
@@ -105,9 +105,9 @@ def _train(images: "ImageSet", path: Path, context: "ScoringContext", epochs: in
         network.load_state_dict(saved.take("network"))
         saved.restore_optimizer("optimizer", optimizer)
         step, seconds = saved.step, saved.notes.get("seconds", 0.0)
-    cost = Cost(images_read=epochs * len(images), steps=total, seconds=seconds)
+        context.meter.earlier += seconds
     if step == total:
-        return network, cost
+        return network
     context.progress.begin("training the autoencoder", total, step)
     began = last = time.monotonic()
     try:
@@ -121,14 +121,13 @@ def _train(images: "ImageSet", path: Path, context: "ScoringContext", epochs: in
                 step += 1
                 if stop or step == total or time.monotonic() - last > _SAVE_SECONDS:
                     last = time.monotonic()
-                    cost = replace(cost, seconds=seconds + last - began)
-                    _save(path, step, cost.seconds, loss, network, optimizer)
+                    _save(path, step, seconds + last - began, loss, network, optimizer)
                     context.progress.update(step)
                 if stop:
                     raise Interrupted(f"stopped at step {step} of {total} of the autoencoder")
     finally:
         context.progress.end()
-    return network, cost
+    return network
 
 
 def _batches(images: "ImageSet", seed: int, step: int, total: int, per_epoch: int) -> Iterator[Tensor]:

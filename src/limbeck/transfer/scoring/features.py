@@ -36,10 +36,16 @@ PIXELS_PER_BATCH, FEWEST_IMAGES = 2**18, 64
 
 
 class CostMeter:
-    """Adds up what scoring takes."""
+    """Adds up what scoring takes.
+
+    Attributes:
+        cost: without time, which passes by itself.
+        earlier: seconds that networks took before that were trained on the way and found again.
+    """
 
     def __init__(self) -> None:
         self.cost = Cost()
+        self.earlier = 0.0
 
     def add(self, cost: Cost) -> None:
         self.cost += cost
@@ -62,8 +68,6 @@ class ScoringContext:
             fastest in, so that all that score with it compute alike.
         channels_last: memory order in which the teacher is asked; None becomes the fastest likewise.
         meter: what scoring has taken so far in this process.
-        paid: what the networks cost that were trained on the way, or found again; whoever trains one puts it there
-            under its name.
     """
 
     teacher: "Classifier | None" = None
@@ -75,7 +79,6 @@ class ScoringContext:
     precision: str = "auto"
     channels_last: bool | None = None
     meter: CostMeter = field(default_factory=CostMeter, compare=False)
-    paid: dict[str, Cost] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if self.teacher is None:
@@ -273,8 +276,10 @@ def representation(
     """
     entry = REPRESENTATIONS[name]
     function = function_of(entry.function)
-    made = function if entry.reads == "pixels" else function(images, context, **(options or {}))
-    return made if isinstance(made, TeacherFeatures) else PixelFeatures(made, context.meter)
+    if entry.reads == "pixels":
+        return PixelFeatures(function, context.meter)
+    made = function(images, context, **(options or {}))
+    return made if entry.reads == "teacher" else PixelFeatures(made, context.meter)
 
 
 def adjusted_by_average(images: ImageSet | Tensor, context: ScoringContext) -> Represent:
@@ -291,12 +296,12 @@ def own_function(images: ImageSet, context: ScoringContext) -> Represent:
     return partial(_checked, context.function)
 
 
-def teacher_logits(images: ImageSet, context: ScoringContext) -> Represent:
+def teacher_logits(images: ImageSet, context: ScoringContext) -> TeacherFeatures:
     """The teacher's logits."""
     return TeacherFeatures(context.frozen, "logits", context.meter)
 
 
-def teacher_embedding(images: ImageSet, context: ScoringContext) -> Represent:
+def teacher_embedding(images: ImageSet, context: ScoringContext) -> TeacherFeatures:
     """What the teacher's last layer sees."""
     return TeacherFeatures(context.frozen, "embedding", context.meter)
 

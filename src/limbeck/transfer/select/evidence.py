@@ -27,7 +27,7 @@ def evidence_of(selection: Selection, images: "ImageSet") -> Evidence:
 
     Example:
         >>> evidence_of(lb.select(images, budget="10%"), images).headline
-        '20 of 200 images of digits (10 %), chosen by entropy: score entropy of grayscale-histogram, allocation \
+        '20 of 200 images of digits/train (10 %), chosen by entropy: score entropy of grayscale-histogram, allocation \
 top-n-per-class, highest first'
     """
     criterion = selection.criterion

@@ -100,7 +100,7 @@ def _pool(context: MakerContext) -> "ImageSet":
 
 
 def _scoring(context: MakerContext) -> ScoringContext:
-    return make_context(context.teacher, None, context.seed, context.progress)
+    return make_context(context.teacher, None, context.seed, context.progress, device=context.device)
 
 
 def _by_id(chosen: TransferSet) -> TransferSet:

@@ -25,6 +25,10 @@ class SelectSettings(MakerSettings):
     Attributes:
         criterion: what images are chosen by.
         dedupe: choose among images of distinct content, which the budget then counts.
+
+    Example:
+        >>> SelectSettings(criterion="margin", budget="10%").needs_teacher
+        True
     """
 
     maker: str = "select"
