@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.training.conftest import Run
+from tests.training.sources import Growing
 from tests.training.tiny import network, same, settings, stripes, weights
 from tests.training.view_cache.test_cache import Told, ask, opened, stream
 from torch import Tensor
@@ -264,19 +265,30 @@ def test_a_run_on_images_of_several_pools_makes_the_same_student_from_a_full_cac
 ) -> None:
     few = settings(views_per_image=2, steps=25, checkpoint_seconds=1e9)
     mixed = ImageSet(joined(images, stripes(10, seed=4)).tensor(), torch.arange(50) % 2, classes=images.classes)
-    teach("pool", images=images, settings=few)
-    partly = teach("partly", images=mixed, settings=few)
-    full = teach("full", images=mixed, settings=few)
+    teach("pool", source=images, settings=few)
+    partly = teach("partly", source=mixed, settings=few)
+    full = teach("full", source=mixed, settings=few)
     monkeypatch.setenv("LIMBECK_CACHE", str(cache_folder() / "other"))
-    empty = teach("empty", images=mixed, settings=few)
+    empty = teach("empty", source=mixed, settings=few)
     assert full.teacher_passes_saved == 200
     assert empty.teacher_passes_saved < partly.teacher_passes_saved < 200
     assert same(weights(empty.student), weights(partly.student))
     assert same(weights(empty.student), weights(full.student))
 
 
+@pytest.mark.parametrize("limit", ["4 GB", "30 B"])
+def test_a_source_that_grows_makes_the_same_student_from_a_full_cache(teach: Run, limit: str) -> None:
+    few = settings(views="none", steps=16, validations=0, checkpoint_seconds=1e9, cache={"limit": limit})
+    cold, warm = (teach(name, source=Growing(rounds=4), settings=few, validation=None) for name in ("cold", "warm"))
+    assert same(weights(cold.student), weights(warm.student))
+    # Rounds show 6, 9, 12 and 15 images; under the limit are 7.
+    assert warm.teacher_passes_saved == (128 if limit == "4 GB" else 32)
+    assert 0 < cold.teacher_passes_saved < warm.teacher_passes_saved
+
+
 FILL = """
 import sys, torch
+from tests.training.sources import Growing
 from tests.training.tiny import network, stripes
 from tests.training.view_cache.test_cache import opened
 low, high = int(sys.argv[1]), int(sys.argv[2])
