@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +17,12 @@ from limbeck.errors import UserError, unknown_name
 from limbeck.files import disk_errors
 
 KINDS = {
-    "views": "teachers' answers to views",
+    "views": "teachers' outputs for views",
     "features": "embeddings of frozen networks",
     "decoded": "decoded images",
     "arrow": "columns of tables",
     "digests": "hashes of images",
+    "select": "networks trained to score images",
     "autotune": "what this machine computes fastest in",
 }
 
@@ -33,7 +35,7 @@ class CacheEntry:
 
     Attributes:
         kind: one of `KINDS`.
-        key: its name, 32 hex digits; unique prefixes do.
+        key: its name, 32 hex digits, without what may stand before them; unique prefixes do.
         path: file or folder.
         bytes: room it takes on the disk; of sparse files, what was written.
         used: when it was made or, of views, last opened.
@@ -109,20 +111,26 @@ def remove_entries(entries: Iterable[CacheEntry]) -> int:
 
 
 def _entry(kind: str, path: Path) -> CacheEntry:
-    files = [path, *(path.rglob("*") if path.is_dir() else ())]
-    stats = [file.stat() for file in files]
-    # Blocks, not length: a file of answers is as long as it may ever get.
+    stats = list(_stats(path))
     return CacheEntry(
         kind,
-        path.stem,
+        path.stem.rpartition("-")[2],  # of "autoencoder-0123...", what tells it from others
         path,
+        # Blocks, not length: a file of teacher outputs is as long as it may ever get.
         sum(stat.st_blocks * 512 for stat in stats),
-        datetime.fromtimestamp(max(stat.st_mtime for stat in stats)).astimezone(),
-        _about(path),
+        datetime.fromtimestamp(max((stat.st_mtime for stat in stats), default=0)).astimezone(),
+        _about(kind, path),
     )
 
 
-def _about(path: Path) -> dict[str, Any]:
+def _stats(path: Path) -> Iterator[os.stat_result]:
+    """Of a file, or of a folder and all in it but for what another process deletes meanwhile."""
+    for file in [path, *(path.rglob("*") if path.is_dir() else ())]:
+        with suppress(FileNotFoundError):
+            yield file.stat()
+
+
+def _about(kind: str, path: Path) -> dict[str, Any]:
     """What an entry says of itself, nothing where it is damaged."""
     try:
         if path.suffix == ".safetensors":
@@ -130,6 +138,25 @@ def _about(path: Path) -> dict[str, Any]:
                 return dict(file.metadata() or {})
         if path.suffix == ".json":
             return json.loads(path.read_text())
-        return json.loads((path / "about.json").read_text())
+        if kind == "select":
+            return _about_network(path)
+        about = json.loads((path / "about.json").read_text())
+        if (index := path / "index.bin").exists():
+            about["images"] = index.stat().st_size // 16  # bytes of a hash
+        return about
     except (OSError, ValueError, SafetensorError):
         return {}
+
+
+def _about_network(folder: Path) -> dict[str, Any]:
+    """What a network was trained for, "autoencoder" or "forgetting"; of a run also which one and how long."""
+    import yaml  # of all that asks for the cache's folder, only this reads recipes
+
+    purpose, recipe = folder.name.rpartition("-")[0], folder / "recipe.yaml"
+    try:
+        run = yaml.safe_load(recipe.read_text()) if recipe.exists() else None
+    except yaml.YAMLError:
+        run = None
+    if not isinstance(run, dict):
+        return {"network": purpose}
+    return {"network": f"{purpose} of {run.get('model')}, {run.get('epochs')} epochs"}

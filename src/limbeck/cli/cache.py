@@ -8,8 +8,10 @@ from limbeck.cli.app import verb
 from limbeck.cli.display import console, show_table
 from limbeck.errors import UserError
 
-cache = typer.Typer(help="What is kept between runs: teachers' answers, decoded images.", no_args_is_help=True)
-Kind = Annotated[str | None, typer.Option(help="views, features, decoded, arrow or digests.")]
+cache = typer.Typer(
+    help="What is kept between runs: teachers' outputs, decoded images, networks that score.", no_args_is_help=True
+)
+Kind = Annotated[str | None, typer.Option(help="views, features, decoded, arrow, digests, select or autotune.")]
 
 
 def cache_ls(kind: Kind = None) -> None:
@@ -44,7 +46,8 @@ def cache_rm(
 def _about_cached(about: dict[str, Any]) -> str:
     if "teacher" in about:
         views = f"{about['views_per_image']} view{'s' if about['views_per_image'] > 1 else ''}"
-        return f"{about['teacher']} on {about['data']}, {about['images']:,} x {views}, {about['precision']}"
+        data = f" on {about['data']}" if "data" in about else ""  # of folders that were one set's
+        return f"{about['teacher']}{data}, {about['images']:,} images x {views}, {about['precision']}"
     return " on ".join(str(about[key]) for key in ("network", "images", "name") if key in about)
 
 

@@ -65,7 +65,7 @@ def write_decoded(
 
 
 def digest_table(key: str, count: int) -> DigestTable:
-    """Hashes of a set that stays encoded, kept on disk because they take a pass over all of its images."""
+    """Hashes of a set that stays encoded, as far as they are known: on disk, because they take a decoded image each."""
     path = cache_folder() / "digests" / f"{key}.npy"
 
     def save(digests: Tensor) -> None:

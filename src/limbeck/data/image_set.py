@@ -105,24 +105,10 @@ class ImageSet:
     @property
     def is_decoded(self) -> bool:
         """Whether the pixels are there without decoding, in memory or in a memory map."""
-        return isinstance(self._storage.origin[0], TensorStorage)
-
-    @property
-    def origin(self) -> tuple[str, Tensor]:
-        """What all subsets of one set share: a hash of the whole set's pixels, and each image's place in it, int64 [N].
-
-        The first use reads every image of the whole set once.
-        """
-        whole, rows = self._storage.origin
-        return whole.fingerprint, rows
-
-    @property
-    def origin_size(self) -> int:
-        """How many images the set holds that this is a subset of."""
-        return len(self._storage.origin[0])
+        return self._storage.is_decoded
 
     def digests(self) -> Tensor:
-        """A 128-bit hash of the pixels of every image, uint8 [N, 16]; the first use reads every image once."""
+        """A 128-bit hash of the pixels of every image, uint8 [N, 16]; the first use reads these images once."""
         return self._storage.digests(torch.arange(len(self)))
 
     def gather(self, positions: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -27,6 +26,11 @@ class Storage(ABC):
     @abstractmethod
     def __len__(self) -> int: ...
 
+    @property
+    def is_decoded(self) -> bool:
+        """Whether the pixels are there without decoding, in memory or in a memory map."""
+        return False
+
     @abstractmethod
     def gather(self, positions: Tensor) -> Tensor:
         """The images at `positions` (int64 [B]) as uint8 [B, C, H, W]."""
@@ -38,18 +42,6 @@ class Storage(ABC):
     @abstractmethod
     def digests(self, positions: Tensor) -> Tensor:
         """A 128-bit hash of the pixels of every image at `positions` (int64 [B]), as uint8 [B, 16]."""
-
-    @property
-    def origin(self) -> tuple["Storage", Tensor]:
-        """The storage that this is a part of, and where in it every image is, int64 [N]."""
-        return self, torch.arange(len(self))
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """32 hex digits that stand for all pixels and their order; the first use reads every image once."""
-        digest = hashlib.blake2b(repr((self.shape, len(self))).encode(), digest_size=16)
-        digest.update(self.digests(torch.arange(len(self))).numpy().tobytes())
-        return digest.hexdigest()
 
 
 class TensorStorage(Storage):
@@ -74,6 +66,10 @@ class TensorStorage(Storage):
     def shape(self) -> tuple[int, int, int]:
         _, channels, height, width = self._images.shape
         return channels, height, width
+
+    @property
+    def is_decoded(self) -> bool:
+        return True
 
     def __len__(self) -> int:
         return len(self._images)
@@ -140,12 +136,12 @@ class SubsetStorage(Storage):
         self._rows = rows
 
     @property
-    def origin(self) -> tuple[Storage, Tensor]:
-        return self._base, self._rows
-
-    @property
     def shape(self) -> tuple[int, int, int]:
         return self._base.shape
+
+    @property
+    def is_decoded(self) -> bool:
+        return self.base.is_decoded
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -161,28 +157,32 @@ class SubsetStorage(Storage):
 
 
 class DigestTable:
-    """Hashes of a storage's images, each computed the first time that it is asked for.
+    """Hashes of a storage's images, each computed the first time that it is asked for: of a subset, its images alone.
 
     Args:
         count: N.
-        known: uint8 [N, 16], where they are known already.
-        save: called with uint8 [N, 16] once all are known that were not before.
+        known: uint8 [N, 16], where they are known already; zeros stand for those that are not.
+        save: called with uint8 [N, 16], zeros where not known, when there is more to keep than it costs to write.
     """
 
     _CHUNK = 4096
+    _SAVED_SHARE = 1 / 64
+    """Of all images: fewer new hashes are not worth writing the whole table."""
 
     def __init__(self, count: int, known: Tensor | None = None, save: Callable[[Tensor], None] | None = None) -> None:
-        self._values = torch.zeros(count, DIGEST_BYTES, dtype=torch.uint8) if known is None else known
-        self._known = torch.full((count,), known is not None)
+        # NumPy's zeros take no memory until they are written, for a few images of a huge set.
+        self._values = torch.from_numpy(np.zeros((count, DIGEST_BYTES), np.uint8)) if known is None else known
+        self._known = torch.from_numpy(np.zeros(count, bool)) if known is None else (known != 0).any(dim=1)
         self._save = save
 
     def lookup(self, positions: Tensor, storage: Storage) -> Tensor:
-        missing = positions[~self._known[positions]]
+        """uint8 [B, 16] of the images at `positions` (int64 [B]) of `storage`, which are read where not known."""
+        missing = positions[~self._known[positions]].unique()
         for start in range(0, len(missing), self._CHUNK):
             chunk = missing[start : start + self._CHUNK]
             self._values[chunk] = image_digests(storage.gather(chunk))
             self._known[chunk] = True
-        if len(missing) and self._save is not None and self._known.all():
+        if self._save is not None and len(missing) > 0 and len(missing) >= self._SAVED_SHARE * len(self._values):
             self._save(self._values)
         return self._values[positions]
 

@@ -7,7 +7,6 @@ whatever the sizes, and a run can start at any step. An image's view number is h
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -112,20 +111,10 @@ class BatchStream:
             self._shown[step] = self._look_up(step)
         return self._shown[step]
 
-    def entries(self, step: int) -> Tensor:
-        """Which of all views of all images of the whole set the batch shows, int64 [B] on the CPU.
-
-        Image i of the set that this one is a part of has the numbers i x `distinct` and following.
-        """
-        assert self.augmentation.distinct is not None
+    def draws(self, step: int) -> tuple[Tensor, Tensor]:
+        """Which view of which image the batch shows, int64 [B] each on the CPU: positions in the set, and draws."""
         positions, view = self.shown(step)
-        draw = self.augmentation.draw(self.images.ids[positions], seed=self.view_seed, view=view)
-        return self.places[positions] * self.augmentation.distinct + draw
-
-    @cached_property
-    def places(self) -> Tensor:
-        """Where in the whole set each image of this part of it is, int64 [N]."""
-        return self.images.origin[1]
+        return positions, self.augmentation.draw(self.images.ids[positions], seed=self.view_seed, view=view)
 
     def close(self) -> None:
         """Ends the reading ahead."""

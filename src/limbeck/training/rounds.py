@@ -20,7 +20,8 @@ from limbeck.training.checkpoint import Checkpoint
 from limbeck.training.checks import check_round
 from limbeck.training.random_state import own_generators
 from limbeck.training.settings import TrainingSettings
-from limbeck.training.view_cache.cache import ViewCache, open_view_cache
+from limbeck.training.view_cache.cache import ViewCache
+from limbeck.training.view_cache.opening import open_view_cache
 
 
 class Rounds:
@@ -152,7 +153,7 @@ class RoundStream:
             return None, 0
         if self._cache is None:
             return self.teacher(batch.images, want={*want, "logits"}), 0
-        return self._cache(batch.images, self._batches.entries(step), want)
+        return self._cache(batch.images, self._cache.entries(*self._batches.draws(step)), want)
 
     def close(self) -> None:
         self._batches.close()

@@ -27,8 +27,9 @@ from limbeck.models.forward import FrozenTeacher
 from limbeck.objectives import weighted_sum
 from limbeck.training.batches import BatchStream
 from limbeck.training.view_cache.agreement import agree, noise_of
-from limbeck.training.view_cache.cache import ViewCache, open_view_cache
-from limbeck.training.view_cache.file import Dense
+from limbeck.training.view_cache.cache import ViewCache
+from limbeck.training.view_cache.codecs import Dense
+from limbeck.training.view_cache.opening import open_view_cache
 from limbeck.training.view_cache.settings import CacheSettings, parse_size, write_size
 
 CPU = torch.device("cpu")
@@ -82,7 +83,7 @@ def stream(images: ImageSet, seed: int, views: Any = "pad-crop", per_image: int 
 
 def ask(cache: ViewCache | None, batches: BatchStream, step: int, want: tuple[str, ...] = ("logits",)) -> Any:
     assert cache is not None
-    return cache(batches[step].images, batches.entries(step), want)
+    return cache(batches[step].images, cache.entries(*batches.draws(step)), want)
 
 
 def rounded(teacher: FrozenTeacher, images: Tensor) -> Tensor:
@@ -156,14 +157,14 @@ def test_a_view_class_of_ones_own_has_answers_of_its_own(images: ImageSet) -> No
 def test_few_views_with_other_ids_are_others(images: ImageSet) -> None:
     renumbered = ImageSet(images.tensor(), images.labels, ids=images.ids.flip(0))
     caches = [opened(one, views="resized-crop", per_image=2) for one in (images, images.subset([1, 2]), renumbered)]
-    folders = [cache.folder for cache in caches if cache is not None]
-    assert folders[0] == folders[1]
-    assert folders[0] != folders[2]
+    rows = [set(cache.rows.tolist()) for cache in caches if cache is not None]
+    assert rows[1] == {1, 2}
+    assert not rows[0] & rows[2]
 
 
 @pytest.mark.usefixtures("filled")
 def test_damaged_answers_are_asked_for_again(images: ImageSet) -> None:
-    (path,) = cache_folder().glob("views/*/*.bin")
+    (path,) = cache_folder().glob("views/*/logits-*.bin")
     content = bytearray(path.read_bytes())
     content[100:3000] = bytes(2900)
     path.write_bytes(content)
@@ -201,7 +202,7 @@ def test_answers_of_other_attributes_behind_equal_weights_are_others(images: Ima
     again, other = opened(images, foreign(1.0)), opened(images, foreign(4.0))
     assert again is not None
     assert other is not None
-    assert again.verify(batches[0].images, batches.entries(0))
+    assert again.verify(batches[0].images, again.entries(*batches.draws(0)))
     assert again.known() == 8
     assert other.known() == 0
     assert other.folder != again.folder
@@ -331,7 +332,7 @@ def test_rounding_is_no_other_teacher(images: ImageSet, dtype: torch.dtype, chan
     cache.block = 1
     ask(cache, batches, 0)
     cache.block = 32
-    assert cache.verify(batches[0].images, batches.entries(0))
+    assert cache.verify(batches[0].images, cache.entries(*batches.draws(0)))
     assert cache.known() == 8
 
 

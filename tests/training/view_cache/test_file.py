@@ -1,4 +1,4 @@
-"""Answers on disk: what was written is read, and whatever else happened to the file reads as unknown."""
+"""Outputs on disk: what was written is read, and whatever else happened to the file reads as unknown."""
 
 from pathlib import Path
 
@@ -8,10 +8,29 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.training.view_cache.file import AnswerFile, Codec, Dense, TopLogits
+from limbeck.training.view_cache.codecs import Codec, Dense, TopLogits
+from limbeck.training.view_cache.file import EntryFile, checksums
 from limbeck.training.view_cache.top_error import TopError, total_variation
 
 ENTRIES = np.array([7, 0, 99, 42])
+
+
+def owners(entries: np.ndarray) -> np.ndarray:
+    """Some number for each entry."""
+    return (entries * 2654435761).astype(np.uint32)
+
+
+def opened(path: Path, entries: int = 100) -> EntryFile:
+    file = EntryFile(path, Dense((10,), "float16"))
+    file.reserve(entries)
+    return file
+
+
+def known(file: EntryFile, entries: np.ndarray) -> list[int]:
+    return entries[file.read(entries, owners(entries))[1]].tolist()
+
+
+ALL = np.arange(100)
 
 
 @pytest.fixture
@@ -20,58 +39,84 @@ def values() -> torch.Tensor:
 
 
 @pytest.fixture
-def file(tmp_path: Path, values: torch.Tensor) -> AnswerFile:
-    file = AnswerFile(tmp_path / "logits.bin", 100, Dense((10,), "float16"))
-    file.write(ENTRIES, file.codec.encode(values))
+def file(tmp_path: Path, values: torch.Tensor) -> EntryFile:
+    file = opened(tmp_path / "logits.bin")
+    file.write(ENTRIES, owners(ENTRIES), file.codec.encode(values))
     return file
 
 
-def test_what_was_written_is_read_and_nothing_else_is_known(file: AnswerFile, values: torch.Tensor) -> None:
-    read, known = file.read(np.arange(100))
-    assert sorted(np.flatnonzero(known)) == sorted(ENTRIES)
+def test_what_was_written_is_read_and_nothing_else_is_known(file: EntryFile, values: torch.Tensor) -> None:
+    read, whole = file.read(ALL, owners(ALL))
+    assert sorted(np.flatnonzero(whole)) == sorted(ENTRIES)
     assert torch.equal(read[ENTRIES], values.half().float())
-    assert file.filled() == 4
+    assert np.flatnonzero(file.written(ALL)).tolist() == sorted(ENTRIES)
 
 
-def test_another_process_reads_the_same_file(file: AnswerFile, values: torch.Tensor, tmp_path: Path) -> None:
-    other = AnswerFile(tmp_path / "logits.bin", 100, Dense((10,), "float16"))
-    assert other.read(ENTRIES)[1].all()
-    other.write(np.array([1]), other.codec.encode(values[:1]))
-    assert file.read(np.array([1]))[1].all()
+def test_another_process_reads_the_same_file(file: EntryFile, values: torch.Tensor, tmp_path: Path) -> None:
+    other, one = opened(tmp_path / "logits.bin"), np.array([1])
+    assert known(other, ENTRIES) == ENTRIES.tolist()
+    other.write(one, owners(one), other.codec.encode(values[:1]))
+    assert known(file, one) == [1]
+
+
+def test_a_file_grows_and_never_shrinks(file: EntryFile, values: torch.Tensor, tmp_path: Path) -> None:
+    other, far = opened(tmp_path / "logits.bin", 1000), np.array([999])
+    other.write(far, owners(far), other.codec.encode(values[:1]))
+    file.reserve(50)
+    assert (tmp_path / "logits.bin").stat().st_size == 1000 * 24
+    assert known(file, ENTRIES) == ENTRIES.tolist()
+    file.reserve(1000)
+    assert known(file, far) == [999]
+
+
+def test_entries_below_zero_are_nowhere(file: EntryFile, values: torch.Tensor, tmp_path: Path) -> None:
+    content = (tmp_path / "logits.bin").read_bytes()
+    entries = np.array([-1, 5, -81])
+    file.write(entries, owners(entries), file.codec.encode(values[:3]))
+    assert known(file, entries) == [5]
+    changed = np.frombuffer(content, np.uint8) != np.frombuffer((tmp_path / "logits.bin").read_bytes(), np.uint8)
+    assert set((np.flatnonzero(changed) // 24).tolist()) == {5}
 
 
 @given(place=st.integers(0, 100 * 24 - 1), bit=st.integers(0, 7))
 def test_every_flipped_bit_is_noticed(tmp_path_factory: pytest.TempPathFactory, place: int, bit: int) -> None:
     path = tmp_path_factory.mktemp("flip") / "logits.bin"
-    file = AnswerFile(path, 100, Dense((10,), "float16"))
-    file.write(np.arange(100), file.codec.encode(torch.arange(1000.0).view(100, 10)))
+    file = opened(path)
+    file.write(ALL, owners(ALL), file.codec.encode(torch.arange(1000.0).view(100, 10)))
     content = bytearray(path.read_bytes())
     content[place] ^= 1 << bit
     path.write_bytes(content)
-    damaged = AnswerFile(path, 100, Dense((10,), "float16"))
-    assert np.flatnonzero(~damaged.read(np.arange(100))[1]).tolist() == [place // 24]
+    assert np.flatnonzero(~opened(path).read(ALL, owners(ALL))[1]).tolist() == [place // 24]
 
 
-def test_answers_do_not_stand_for_another_entry(file: AnswerFile, tmp_path: Path) -> None:
+def test_outputs_do_not_stand_for_another_entry(file: EntryFile, tmp_path: Path) -> None:
     content = (tmp_path / "logits.bin").read_bytes()
     (tmp_path / "logits.bin").write_bytes(content[24:] + content[:24])
-    assert not AnswerFile(tmp_path / "logits.bin", 100, Dense((10,), "float16")).read(np.arange(100))[1].any()
+    assert known(opened(tmp_path / "logits.bin"), ALL) == []
 
 
-@pytest.mark.parametrize(("length", "left"), [(0, []), (24 * 7 + 12, [0]), (24 * 8, [0, 7]), (24 * 100 + 1, [])])
+@given(st.integers(0, 2**32 - 1), st.integers(1, 2**32 - 1), st.binary(min_size=20, max_size=20))
+def test_checksums_of_equal_values_differ_between_owners(owner: int, step: int, content: bytes) -> None:
+    packed = np.frombuffer(content * 2, np.uint8).reshape(2, 20)
+    first, second = checksums(packed, np.array([owner, (owner + step) % 2**32], np.uint32)).tolist()
+    assert first != second
+    assert first > 0 < second
+
+
+@pytest.mark.parametrize(("length", "left"), [(0, []), (24 * 7 + 12, [0]), (24 * 8, [0, 7]), (24 * 100 + 1, ENTRIES)])
 def test_a_file_of_another_length_keeps_what_is_whole(
-    file: AnswerFile, tmp_path: Path, length: int, left: list[int]
+    file: EntryFile, tmp_path: Path, length: int, left: list[int]
 ) -> None:
     path = tmp_path / "logits.bin"
     path.write_bytes((path.read_bytes() + b"?")[:length])
-    assert np.flatnonzero(AnswerFile(path, 100, Dense((10,), "float16")).read(np.arange(100))[1]).tolist() == left
+    assert known(opened(path), ALL) == sorted(left)
 
 
-def test_clearing_leaves_other_readers_their_answers(file: AnswerFile, tmp_path: Path) -> None:
-    other = AnswerFile(tmp_path / "logits.bin", 100, Dense((10,), "float16"))
+def test_clearing_leaves_other_readers_their_outputs(file: EntryFile, tmp_path: Path) -> None:
+    other = opened(tmp_path / "logits.bin")
     file.clear()
-    assert not file.read(ENTRIES)[1].any()
-    assert other.read(ENTRIES)[1].all()
+    assert known(file, ENTRIES) == []
+    assert known(other, ENTRIES) == ENTRIES.tolist()
 
 
 @pytest.mark.parametrize("codec", [Dense((3, 2, 2), "float32"), Dense((3, 2, 2), "float16")], ids=lambda one: one.name)

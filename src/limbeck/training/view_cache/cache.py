@@ -1,13 +1,8 @@
-"""The exact view cache: a frozen teacher is asked once for each view of each image, whoever needs the answer later.
+"""The view cache of one set of images: what the teacher said of a view is read, and it is asked for the rest.
 
-Where an augmentation has finitely many views, an entry is (image's place in the whole set, view's number). The folder
-is named by everything that shapes an answer: the teacher's weights, code and attributes, the pixels of the whole set,
-the augmentation, and how the teacher computes. So shuffled and partial sets, other seeds, students and objectives,
-resumed runs and several processes all share it, and a hit is never another question's answer. A run reads back what it
-stores, so that it makes the same student whether the cache was full or empty.
-
-Where a teacher has code or attributes that nobody can vouch for, its answers are kept for this process alone, unless
-`trust_teacher` says that equal fingerprints mean equal answers. Every run asks again for some of what it finds there.
+A run reads back what it stores, so that it makes the same student whether the cache was full or empty. Where a teacher
+has code or attributes that nobody can vouch for, its outputs are kept for this process alone, unless `trust_teacher`
+says that equal fingerprints mean equal outputs. Every run compares some of what it finds with what the teacher says.
 """
 
 from collections.abc import Callable, Collection
@@ -18,34 +13,39 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck.data.image_set import ImageSet
-from limbeck.data.views import Augmentation
-from limbeck.errors import UserError
-from limbeck.files import free_bytes
 from limbeck.models.classifier import Outputs
-from limbeck.models.fingerprint import identify
 from limbeck.models.forward import FrozenTeacher
 from limbeck.training.view_cache.agreement import agree, noise_of
-from limbeck.training.view_cache.file import AnswerFile, Codec, Dense, TopLogits
-from limbeck.training.view_cache.folder import note_use, view_folder
-from limbeck.training.view_cache.settings import CacheSettings, write_size
+from limbeck.training.view_cache.codecs import Codec, TopLogits
+from limbeck.training.view_cache.file import CHECK, EntryFile
+from limbeck.training.view_cache.history import History
+from limbeck.training.view_cache.outputs import joined_outputs, outputs_in_blocks
 from limbeck.training.view_cache.top_error import TopError
 
-_COUNTED = 2**30  # files up to this size are read once to say how full they are
+_COUNTED = 2**30  # bytes: entries up to this size are looked at once to say how many are there
+_CHUNK = 2**20  # entries
+_GOLDEN = 0x9E3779B1  # odd, so that the views of an image have checksums of their own
 
 
 class ViewCache:
-    """A teacher that remembers.
+    """A teacher that remembers what it said of the views of a set of images.
 
     Args:
         teacher: asked for what is not known.
-        folder: of the files.
+        folder: of the files; it exists.
         codecs: output's name ("logits", "embedding", "stages.0" ...) -> how it is kept.
-        entries: images of the whole set x views.
+        hashes: uint8 [N, 16], equal exactly where images have the same outputs.
+        distinct: views of an image.
+        history: what this teacher's caches of earlier rounds hand on.
         say: told when something went wrong that does not stop the run.
 
+    Attributes:
+        rows: int64 [N] on the CPU, where in the folder's files each image is. Equal images share a row; -1 stands for
+            images that found the disk full, whose outputs are asked for every time.
+        count: views of all distinct images of the set.
+
     Raises:
-        UserError: the folder cannot be written.
+        OSError: the folder cannot be written.
     """
 
     def __init__(
@@ -53,48 +53,71 @@ class ViewCache:
         teacher: FrozenTeacher,
         folder: Path,
         codecs: dict[str, Codec],
-        entries: int,
+        hashes: np.ndarray,
+        distinct: int,
+        history: History,
         say: Callable[[str], None],
     ) -> None:
         self.teacher = teacher
         self.folder = folder
-        self.files = {
-            name: AnswerFile(folder / f"{name}-{codec.name}.bin", entries, codec) for name, codec in codecs.items()
-        }
+        self.distinct = distinct
         self.outputs = frozenset(name.split(".")[0] for name in codecs)
+        self.history = history
         self.say = say
         self.writes = True
-        # Of what was there before this run, or is another process's: how much was read, and when to ask for it again.
-        self.learnt = np.zeros(entries, bool)
-        self.found, self.next_check = 0, 1
-        self.misfitting: set[str] = set()
-        # Answers are computed in blocks of one size: kernels chosen by batch size round differently.
+        # Kernels are chosen by batch size and round differently: the teacher is asked in blocks of one size.
         self.block = 32 if teacher.device.type == "cpu" else 64
+        self._index = history.index(folder / "index.bin")
+        with self._index.locked():
+            rows, full = self._index.rows(hashes)
+            self.files = {name: EntryFile(folder / f"{name}-{one.name}.bin", one) for name, one in codecs.items()}
+            for file in self.files.values():
+                file.reserve(max(int(rows.max()) + 1, 1) * distinct)
+        self.rows = torch.from_numpy(rows)
+        if full is not None:
+            self._stop_writing(full)
+        self._own_rows, first = np.unique(rows, return_index=True)  # int64 [U], sorted
+        # 32 bits of the hash of each row's image, which its checksums start from. uint32 [U]
+        self._tags = np.ascontiguousarray(hashes[first, -CHECK.itemsize :]).view(CHECK)[:, 0]
+        # What this round wrote, in the order of `_own_rows`: all else that is read was found. bool [U x distinct]
+        self.count = len(self._own_rows) * distinct
+        self._written = np.zeros(self.count, bool)
         top = codecs.get("logits")
         self.error = TopError(folder / f"logits-{top.name}-error.json") if isinstance(top, TopLogits) else None
 
+    def entries(self, positions: Tensor, draws: Tensor) -> Tensor:
+        """The entries of views, row x `distinct` + draw: int64 [B] on the CPU, below 0 where an image has no row.
+
+        Args:
+            positions: int64 [B], of images in the set, 0..N-1.
+            draws: int64 [B], which view of each, 0..`distinct` - 1; see `Augmentation.draw`.
+        """
+        return self.rows[positions.cpu()] * self.distinct + draws.cpu()
+
     def __call__(self, images: Tensor, entries: Tensor, want: Collection[str]) -> tuple[Outputs, int]:
-        """The teacher's outputs, and to how many of the images they were known.
+        """The teacher's outputs, and for how many of the images they were known.
 
         Args:
             images: uint8 [B, C, H, W], the views.
-            entries: int64 [B], their numbers.
+            entries: int64 [B], see `entries`.
             want: what of the outputs; where not all of it is kept, the teacher is asked for everything.
         """
         if not self.outputs.issuperset(want):
             return self.teacher(images, want={*want, "logits"}), 0
         numbers = entries.cpu().numpy()
-        read = {name: file.read(numbers) for name, file in self.files.items() if name.split(".")[0] in want}
-        known = np.logical_and.reduce([whole for _, whole in read.values()])
-        answers = {name: values for name, (values, _) in read.items()}
-        if not self._still_hold(images, entries, known):
+        local, owners = self._owners(numbers)
+        read = {name: file.read(numbers, owners) for name, file in self.files.items() if name.split(".")[0] in want}
+        known = np.logical_and.reduce([whole for _, whole in read.values()])  # bool [B]
+        outputs = {name: values for name, (values, _) in read.items()}  # float32 [B, ...] each
+        if not self._still_hold(images, entries, int((known & ~self._written[local]).sum())):
             known[:] = False
         if not known.all():
             places = np.flatnonzero(~known)
-            for name, values in self._learn(images, numbers, places).items():
-                if name in answers:
-                    answers[name][places] = values
-        return self._assemble(answers), int(known.sum())
+            for name, values in self._ask_and_keep(images, places, numbers[places], owners[places]).items():
+                if name in outputs:
+                    outputs[name][places] = values
+            self._written[local[places]] = True
+        return joined_outputs(outputs, self.teacher.device), int(known.sum())
 
     def verify(self, images: Tensor, entries: Tensor) -> bool:
         """Asks again for some of what is known, and forgets everything where the teacher now says something else.
@@ -102,47 +125,48 @@ class ViewCache:
         The folder's name stands for all that can be seen of a teacher; this is for what cannot.
 
         Returns:
-            Whether the answers agree, see `agree`, or there was nothing to compare.
+            Whether the outputs agree, see `agree`, or there was nothing to compare.
         """
         numbers = entries.cpu().numpy()
-        read = {name: file.read(numbers) for name, file in self.files.items()}
+        _, owners = self._owners(numbers)
+        read = {name: file.read(numbers, owners) for name, file in self.files.items()}
         places = np.flatnonzero(np.logical_and.reduce([whole for _, whole in read.values()]))[: self.block]
         if not len(places):
             return True
-        asked = self._ask(images, places, self.outputs)
+        now = outputs_in_blocks(self.teacher, images, places, self.outputs, self.block)
         noise = noise_of(self.teacher.device, self.teacher.dtype)
         for name, (values, _) in read.items():
             codec = self.files[name].codec
-            if not agree(*codec.comparable(asked[name], values[places]), codec.dtype, noise):
+            if not agree(*codec.comparable(now[name], values[places]), codec.dtype, noise):
                 self.say(f"the answers kept in {str(self.folder)!r} are not this teacher's; they are thrown away.")
-                for file in self.files.values():
-                    file.clear()
+                with self._index.locked():
+                    for file in self.files.values():
+                        file.clear()
                 return False
         return True
 
-    def _still_hold(self, images: Tensor, entries: Tensor, known: np.ndarray) -> bool:
-        """Whether answers from before this run are still the teacher's: the first, and each time that many again."""
-        found, before = int((known & ~self.learnt[entries.cpu().numpy()]).sum()), self.found
-        self.found += found
-        if not found or self.found < self.next_check:
-            return True
-        self.next_check = 2 * self.found
-        holds = self.verify(images, entries)
-        if not holds and before:
-            self.say(f"{before:,} of them were read in this run before that was noticed; repeat the run.")
-        return holds
-
     def known(self) -> int | None:
-        """How many entries are there; None where counting would take long."""
-        small = [file for file in self.files.values() if file.bytes <= _COUNTED]
-        return min(file.filled() for file in small) if small else None
+        """How many views of the set's images are there; None where counting would take long."""
+        files = [file for file in self.files.values() if self.count * file.record <= _COUNTED]
+        if not files:
+            return None
+        rows = self._own_rows[self._own_rows >= 0]
+        views = np.arange(self.distinct)
+        parts = np.array_split(rows, -(-self.count // _CHUNK))
+        chunks = [(part[:, None] * self.distinct + views).reshape(-1) for part in parts]
+        return min(sum(int(file.written(chunk).sum()) for chunk in chunks) for file in files)
 
     def summary(self) -> dict[str, Any]:
-        """What a run folder notes of it; `top_k_error` is over all answers that were ever kept there."""
+        """What a run folder notes of it.
+
+        Returns:
+            `outputs`; `folder`, its key; `bytes` that all views of this set take, with checksums; `top_k_error` over
+            all outputs that were ever kept there, see `TopError.read`, or None.
+        """
         return {
             "outputs": sorted(self.outputs),
             "folder": self.folder.name,
-            "bytes": sum(file.bytes for file in self.files.values()),
+            "bytes": sum(self.count * file.record for file in self.files.values()),
             "top_k_error": None if self.error is None else self.error.read(),
         }
 
@@ -152,127 +176,63 @@ class ViewCache:
         for file in self.files.values():
             file.close()
 
-    def _learn(self, images: Tensor, numbers: np.ndarray, places: np.ndarray) -> dict[str, Tensor]:
-        """Asks for all that is kept, as one pass yields it, and gives the answers back as they will be read."""
-        learnt = {}
-        for name, values in self._ask(images, places, self.outputs).items():
+    def _owners(self, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Places in `_written` (int64 [B]), and what the entries' checksums start from (uint32 [B])."""
+        rows, draws = entries // self.distinct, entries % self.distinct
+        place = self._own_rows.searchsorted(rows)  # [B] in 0..U-1
+        assert np.array_equal(self._own_rows[place], rows), "entries of another set"
+        return place * self.distinct + draws, self._tags[place] + (draws * _GOLDEN).astype(np.uint32)
+
+    def _still_hold(self, images: Tensor, entries: Tensor, found: int) -> bool:
+        """Whether outputs that this round did not write are still the teacher's.
+
+        That is looked at when the first are read, and each time that as many again were read.
+        """
+        before = self.history.found
+        self.history.found += found
+        if not found or self.history.found < self.history.next_check:
+            return True
+        self.history.next_check = 2 * self.history.found
+        holds = self.verify(images, entries)
+        if not holds and before:
+            self.say(f"{before:,} of them were read in this run before that was noticed; repeat the run.")
+        return holds
+
+    def _ask_and_keep(
+        self, images: Tensor, places: np.ndarray, entries: np.ndarray, owners: np.ndarray
+    ) -> dict[str, Tensor]:
+        """Asks for all that is kept, as one pass yields it, and gives the outputs back as they will be read."""
+        kept = {}
+        for name, values in outputs_in_blocks(self.teacher, images, places, self.outputs, self.block).items():
             file = self.files[name]
-            packed = file.codec.encode(values)
-            kept = file.codec.decode(packed)
-            fits = kept.flatten(1).isfinite().all(dim=1)
-            self._write(file, numbers[places][fits.numpy()], packed[fits.numpy()])
-            self.learnt[numbers[places]] = True
-            self._tell_misfits(name, file, int((~fits).sum()))
+            packed = file.codec.encode(values)  # uint8 [n, size]
+            rounded = file.codec.decode(packed)
+            fits = rounded.flatten(1).isfinite().all(dim=1)  # bool [n]
+            self._write(file, entries[fits.numpy()], owners[fits.numpy()], packed[fits.numpy()])
+            if not fits.all():
+                self.history.say_once(
+                    f"{name} beyond {file.codec.name}",
+                    self.say,
+                    f"some of the teacher's {name} are beyond {file.codec.name} and are asked for every time; "
+                    "`training.cache.dtype: float32` would keep them.",
+                )
             if self.error is not None and name == "logits":
-                self.error.add(values[fits], kept[fits])
-            learnt[name] = torch.where(fits.view(-1, *[1] * (values.ndim - 1)), kept, values)
-        return learnt
+                self.error.add(values[fits], rounded[fits])
+            kept[name] = torch.where(fits.view(-1, *[1] * (values.ndim - 1)), rounded, values)
+        return kept
 
-    def _ask(self, images: Tensor, places: np.ndarray, want: Collection[str]) -> dict[str, Tensor]:
-        """The teacher's own answers on the CPU; the last block is filled up with images that are in it already."""
-        padded = torch.from_numpy(np.resize(places, -(-len(places) // self.block) * self.block))
-        pixels = images.permute(0, 2, 3, 1)[padded.to(images.device)].permute(0, 3, 1, 2)
-        parts = [_flatten(self.teacher(block, want=want), want) for block in pixels.split(self.block)]
-        return {name: torch.cat([part[name] for part in parts])[: len(places)].cpu() for name in parts[0]}
-
-    def _tell_misfits(self, name: str, file: AnswerFile, misfits: int) -> None:
-        if misfits and name not in self.misfitting:
-            self.misfitting.add(name)
-            self.say(
-                f"some of the teacher's {name} are beyond {file.codec.name} and are asked for every time; "
-                "`training.cache.dtype: float32` would keep them."
-            )
-
-    def _write(self, file: AnswerFile, numbers: np.ndarray, packed: np.ndarray) -> None:
+    def _write(self, file: EntryFile, entries: np.ndarray, owners: np.ndarray, packed: np.ndarray) -> None:
         if not self.writes:
             return
         try:
-            file.write(numbers, packed)
+            file.write(entries, owners, packed)
         except OSError as error:
-            self.writes = False
-            self.say(f"no more answers of the teacher are kept: cannot write in {str(self.folder)!r} ({error}).")
+            self._stop_writing(error)
 
-    def _assemble(self, answers: dict[str, Tensor]) -> Outputs:
-        here = {name: values.to(self.teacher.device) for name, values in answers.items()}
-        logits = here.get("logits")
-        stages = tuple(values for name, values in here.items() if name.startswith("stages."))
-        count = len(next(iter(here.values())))
-        logits = torch.empty(count, 0) if logits is None else logits
-        return Outputs(logits, here.get("embedding"), stages, last_map=here.get("last_map"))
-
-
-def open_view_cache(
-    teacher: FrozenTeacher,
-    images: ImageSet,
-    views: Augmentation,
-    settings: CacheSettings,
-    *,
-    say: Callable[[str], None],
-) -> ViewCache | None:
-    """The cache for a teacher's answers to the views of `images`, or None where there can be none, which is said.
-
-    Args:
-        teacher: as it will be asked.
-        images: a whole set or a part of one.
-        views: of the training.
-        settings: what to keep.
-        say: told how large the cache will be, where it is and how full; or why there is none.
-    """
-    if views.distinct is None or views.key is None:
-        return None
-    identity = identify(teacher.classifier)  # before it is asked anything, which may leave something behind
-    codecs = _codecs(teacher, images, settings)
-    entries = images.origin_size * views.distinct
-    size = sum(entries * codec.size for codec in codecs.values())
-    what = f"{' and '.join(settings.keep)} of {teacher.classifier.name} for {images.origin_size:,} images x " + (
-        f"{views.distinct:,} view{'s' if views.distinct > 1 else ''}"
-    )
-    if size > settings.limit_bytes:
-        say(
-            f"the teacher is asked every time: keeping {what} would take up to {write_size(size)}, more than "
-            f"`training.cache.limit` ({settings.limit}). Raise it, or set `training.views_per_image`."
+    def _stop_writing(self, error: OSError) -> None:
+        self.writes = False
+        self.history.say_once(
+            f"full {self.folder}",
+            self.say,
+            f"no more answers of the teacher are kept: cannot write in {str(self.folder)!r} ({error}).",
         )
-        return None
-    shared = settings.trust_teacher or not identity.unseen
-    folder = view_folder(teacher, identity.fingerprint, images, views, shared=shared)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        cache = ViewCache(teacher, folder, codecs, entries, say)
-    except (OSError, UserError) as error:
-        say(f"the teacher is asked every time: its answers cannot be kept ({error}); LIMBECK_CACHE names a folder.")
-        return None
-    note_use(folder, teacher, images, views, shared=shared)
-    if not shared:
-        say(
-            f"answers of {teacher.classifier.name} are kept for this process alone, because equal fingerprints need "
-            f"not mean equal answers: {identity.reason} cannot be vouched for. `training.cache.trust_teacher: true` "
-            "keeps them for others, too."
-        )
-    known = cache.known()
-    full = "" if known is None else f"; {known / entries:.1%} are there already"
-    room = "" if free_bytes(folder) > size else f" The disk has {write_size(free_bytes(folder))} left."
-    checks = write_size(4 * entries * len(codecs))
-    say(f"keeping {what}: up to {write_size(size)}, and {checks} of checksums, in {folder}{full}.{room}")
-    return cache
-
-
-def _codecs(teacher: FrozenTeacher, images: ImageSet, settings: CacheSettings) -> dict[str, Codec]:
-    example = _flatten(teacher(images.gather(torch.zeros(1, dtype=torch.int64)), want=settings.keep), settings.keep)
-    codecs: dict[str, Codec] = {name: Dense(tuple(one.shape[1:]), settings.dtype) for name, one in example.items()}
-    if settings.top_k is not None:
-        classes = example["logits"].shape[1]
-        if settings.top_k >= classes:
-            raise UserError(
-                f"`training.cache.top_k` must be below the teacher's {classes} classes, got {settings.top_k}; "
-                "leave it out to keep all logits."
-            )
-        codecs["logits"] = TopLogits(classes, settings.top_k, settings.dtype)
-    return codecs
-
-
-def _flatten(outputs: Outputs, want: Collection[str]) -> dict[str, Tensor]:
-    """Output's name -> tensor, of what is wanted."""
-    named = {"logits": outputs.logits, "embedding": outputs.embedding, "last_map": outputs.last_map}
-    flat = {name: value for name, value in named.items() if name in want and value is not None}
-    stages = outputs.stages if "stages" in want else ()
-    return flat | {f"stages.{number}": stage for number, stage in enumerate(stages)}

@@ -1,185 +1,119 @@
-"""Answers of fixed size in one file: written when they are first known, checked whenever they are read.
+"""Outputs of fixed size in one file: written when they are first known, checked whenever they are read.
 
-Every entry is its values and a checksum over them and its number, so that what a crash cut short, a disk lost or
-another program overwrote reads as unknown, as does what was never written. The file is sparse: it takes the room of the
-entries that were written. Any number of processes may read and write it at once; where two write one entry, they write
-the same bytes, or the checksum tells.
+Every entry is its values and a checksum, which starts from who owns the entry (an image and a view) and runs over the
+values. So what a crash cut short, a disk lost, another program overwrote, or was written for another image reads as
+unknown, as does what was never written. The file is sparse: it takes the room of the entries that were written. Any
+number of processes may read and write it at once; where two write one entry, they write the same bytes, or the
+checksum tells.
 """
 
+import mmap
 import os
 import zlib
-from abc import ABC, abstractmethod
-from math import prod
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from limbeck.files import disk_errors
+from limbeck.training.view_cache.codecs import Codec
 
-_CHECK = np.dtype("<u4")
-
-
-class Codec(ABC):
-    """Interface: how an answer becomes bytes and back.
-
-    Attributes:
-        name: equal exactly where the bytes mean the same.
-        size: bytes of an answer.
-        dtype: of the values, "float16" or "float32".
-    """
-
-    name: str
-    size: int
-    dtype: str
-
-    @abstractmethod
-    def encode(self, values: Tensor) -> np.ndarray:
-        """float32 [B, ...] on the CPU as uint8 [B, size]."""
-
-    @abstractmethod
-    def decode(self, packed: np.ndarray) -> Tensor:
-        """uint8 [B, size] as float32 [B, ...]."""
-
-    @abstractmethod
-    def comparable(self, values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-        """Values [B, ...] and what was read back for them, as far as it was stored: both float32 [B, n]."""
+CHECK = np.dtype("<u4")
 
 
-class Dense(Codec):
-    """All values, rounded to a floating type.
-
-    Args:
-        shape: of one answer.
-        dtype: "float16" or "float32".
-    """
-
-    def __init__(self, shape: tuple[int, ...], dtype: str) -> None:
-        self.shape = shape
-        self.dtype = dtype
-        self._stored = np.dtype(dtype).newbyteorder("<")
-        self.name = dtype
-        self.size = prod(shape) * self._stored.itemsize
-
-    def encode(self, values: Tensor) -> np.ndarray:
-        with np.errstate(over="ignore"):  # what float16 cannot hold becomes infinite, and is not stored
-            return values.flatten(1).numpy().astype(self._stored).view(np.uint8)
-
-    def decode(self, packed: np.ndarray) -> Tensor:
-        values = packed.view(self._stored).astype(np.float32)
-        return torch.from_numpy(values).view(len(packed), *self.shape)
-
-    def comparable(self, values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-        return values.flatten(1), kept.flatten(1)
-
-
-class TopLogits(Codec):
-    """The k largest logits, and one number for the others: they share equally the probability that is left.
-
-    Softmax gives the k their own probabilities and the others the right sum; `error` says what is lost.
-
-    Args:
-        classes: K, at most 65,536.
-        k: 1 to K - 1.
-        dtype: "float16" or "float32".
-    """
-
-    def __init__(self, classes: int, k: int, dtype: str) -> None:
-        assert 0 < k < classes <= 2**16
-        self.classes, self.k = classes, k
-        self.dtype = dtype
-        self.values = Dense((k + 1,), dtype)
-        self.name = f"top{k}-{dtype}"
-        self.size = self.values.size + 2 * k
-
-    def encode(self, values: Tensor) -> np.ndarray:
-        top, places = values.topk(self.k, dim=1)
-        others = values.scatter(1, places, -torch.inf).logsumexp(dim=1, keepdim=True)
-        packed = self.values.encode(torch.cat([top, others], dim=1))
-        return np.concatenate([packed, places.numpy().astype("<u2").view(np.uint8)], axis=1)
-
-    def decode(self, packed: np.ndarray) -> Tensor:
-        values = self.values.decode(np.ascontiguousarray(packed[:, : self.values.size]))
-        places = np.ascontiguousarray(packed[:, self.values.size :]).view("<u2").astype(np.int64)
-        each = values[:, self.k :] - np.log(self.classes - self.k)
-        return each.repeat(1, self.classes).scatter(1, torch.from_numpy(places), values[:, : self.k])
-
-    def comparable(self, values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-        # At the places that were kept: of two logits that are almost equal, arithmetic may prefer either.
-        top, places = kept.topk(self.k, dim=1)
-        others = [one.scatter(1, places, -torch.inf).logsumexp(dim=1, keepdim=True) for one in (values, kept)]
-        return torch.cat([values.gather(1, places), others[0]], dim=1), torch.cat([top, others[1]], dim=1)
-
-
-class AnswerFile:
-    """Entries 0..N-1 of one codec in one file.
+class EntryFile:
+    """Entries of one codec in one file, as many as were ever reserved.
 
     Args:
         path: made if it is not there.
-        entries: N.
         codec: of the values.
 
     Raises:
-        UserError: see `disk_errors`.
+        OSError: it cannot be opened for writing.
     """
 
-    def __init__(self, path: Path, entries: int, codec: Codec) -> None:
+    def __init__(self, path: Path, codec: Codec) -> None:
         self.codec = codec
-        self.entries = entries
-        self.record = codec.size + _CHECK.itemsize
+        self.record = codec.size + CHECK.itemsize  # bytes
         self._path = path
+        self._entries = 0
         self._open()
 
     def _open(self) -> None:
-        with disk_errors(self._path):
-            if self._path.exists() and self._path.stat().st_size > self.bytes:
-                self._path.unlink()  # nothing of ours
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-            if os.fstat(self._file).st_size < self.bytes:
-                os.truncate(self._file, self.bytes)
-        self._records = np.memmap(self._path, np.uint8, mode="r", shape=(self.entries, self.record))
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        self._records = np.zeros((0, self.record), np.uint8)
 
-    @property
-    def bytes(self) -> int:
-        """Size once every entry is written."""
-        return self.entries * self.record
+    def reserve(self, entries: int) -> None:
+        """Makes room for entries 0..`entries` - 1; the file never shrinks, whatever it holds.
 
-    def filled(self) -> int:
-        """How many entries were written, whether or not they are whole; reads the file once."""
-        return int(self._records[:, self.codec.size :].any(axis=1).sum())
+        The caller holds the folder's lock: of two processes that lengthen it at once, the second could cut it.
+        """
+        self._entries = max(entries, self._entries)
+        size = self._entries * self.record
+        if os.fstat(self._file).st_size < size:
+            os.truncate(self._file, size)
+        self._map(size)
 
-    def read(self, entries: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """Answers to `entries` (int64 [B]) as float32 [B, ...], and which of them are known, bool [B]."""
-        records = self._records[entries]
+    def _map(self, size: int) -> None:
+        # Reading through the map costs no call per entry. [entries, record] uint8, read-only.
+        mapped = mmap.mmap(self._file, size, access=mmap.ACCESS_READ)
+        self._records = np.frombuffer(mapped, np.uint8).reshape(-1, self.record)
+
+    def written(self, entries: np.ndarray) -> np.ndarray:
+        """Which of `entries` (int64 [B], reserved) were ever written, whether or not they are whole, as bool [B]."""
+        return (self._records[entries, self.codec.size :] != 0).any(axis=1)
+
+    def read(self, entries: np.ndarray, owners: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """The outputs in `entries`, and which of them are known.
+
+        Args:
+            entries: int64 [B]; a negative one is nowhere in the file, and unknown.
+            owners: uint32 [B], of which image and view they must be.
+
+        Returns:
+            float32 [B, ...], and bool [B].
+        """
+        records = self._records[np.maximum(entries, 0)]  # [B, record], a copy
         packed = np.ascontiguousarray(records[:, : self.codec.size])
-        known = np.ascontiguousarray(records[:, self.codec.size :]).view(_CHECK)[:, 0] == _checksums(packed, entries)
-        return self.codec.decode(packed), known
+        checks = np.ascontiguousarray(records[:, self.codec.size :]).view(CHECK)[:, 0]
+        return self.codec.decode(packed), (checks == checksums(packed, owners)) & (entries >= 0)
 
-    def write(self, entries: np.ndarray, packed: np.ndarray) -> None:
-        """Stores uint8 [B, size] under `entries`.
+    def write(self, entries: np.ndarray, owners: np.ndarray, packed: np.ndarray) -> None:
+        """Stores uint8 [B, size] in `entries`, but for those that are negative.
 
         Raises:
             OSError: the disk is full.
         """
-        records = np.concatenate([packed, _checksums(packed, entries)[:, None].view(np.uint8)], axis=1)
-        for entry, record in zip(entries.tolist(), records, strict=True):
+        records = np.concatenate([packed, checksums(packed, owners)[:, None].view(np.uint8)], axis=1)
+        content, record = records.tobytes(), self.record
+        for place, entry in enumerate(entries.tolist()):
+            if entry < 0:
+                continue
             # Not through the memory map, where a full disk would kill the process instead of raising an error.
-            if os.pwrite(self._file, record.tobytes(), entry * self.record) != self.record:
+            if os.pwrite(self._file, content[place * record : (place + 1) * record], entry * record) != record:
                 raise OSError("an entry was written in part")
 
     def clear(self) -> None:
-        """Forgets all entries; other processes go on with the old file, which would be lost to them if it shrank."""
+        """Forgets all entries; other processes go on with the old file, which would be lost to them if it shrank.
+
+        The caller holds the folder's lock, see `reserve`.
+        """
         self.close()
         self._path.unlink(missing_ok=True)
         self._open()
+        if self._entries:
+            self.reserve(self._entries)
 
     def close(self) -> None:
         os.close(self._file)
 
 
-def _checksums(packed: np.ndarray, entries: np.ndarray) -> np.ndarray:
-    """uint32 [B], never 0, which stands for an entry that was never written."""
-    rows = zip(packed, entries.tolist(), strict=True)
-    sums = [zlib.crc32(row.tobytes(), (entry + 1) & 0xFFFF_FFFF) or 1 for row, entry in rows]
-    return np.array(sums, dtype=_CHECK)
+def checksums(packed: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """uint32 [B] of uint8 [B, size], never 0, which stands for an entry that was never written.
+
+    A CRC that starts elsewhere ends elsewhere: equal values of two owners never have equal checksums (but for the one
+    value that stands in for 0).
+    """
+    content, size = packed.tobytes(), packed.shape[1]
+    starts = range(0, len(content), size)
+    sums = [zlib.crc32(content[at : at + size], owner) or 1 for at, owner in zip(starts, owners.tolist(), strict=True)]
+    return np.array(sums, dtype=CHECK)

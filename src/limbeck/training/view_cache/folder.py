@@ -1,4 +1,4 @@
-"""Where a teacher's answers lie, what their folder says of itself, and those that are of use to one process only."""
+"""Where a teacher's outputs lie, what their folder says of itself, and those that are of use to one process only."""
 
 import atexit
 import json
@@ -9,52 +9,45 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-import torch
-
 from limbeck.caching import cache_entries, cache_folder, cache_key
-from limbeck.data.image_set import ImageSet
 from limbeck.data.views import Augmentation
 from limbeck.files import atomic_write_text
 from limbeck.models.forward import FrozenTeacher
 from limbeck.training.distributed import process_token
 
-_VERSION = 1
+_VERSION = 2  # 1 had a folder for each set of images
 
 
 def view_folder(
-    teacher: FrozenTeacher, fingerprint: str, images: ImageSet, views: Augmentation, *, shared: bool
+    teacher: FrozenTeacher, fingerprint: str, shape: tuple[int, int, int], views: Augmentation, *, shared: bool
 ) -> Path:
-    """The folder for answers to `views` of the set that `images` are of.
+    """The folder for a teacher's outputs for `views` of images of one shape, whatever set they are of.
 
     Args:
         fingerprint: of the teacher's classifier.
+        shape: (C, H, W), which shapes what an entry holds.
         shared: by all processes; else no other process has the same.
     """
-    origin, rows = images.origin
-    # Where views hang on ids, and ids are not places, sets share answers only if all of their ids are equal.
-    own_ids = views.by_id and not torch.equal(images.ids, rows)
-    ids = images.fingerprint if own_ids else None
     process = None if shared else process_token()
-    key = cache_key("views", _VERSION, fingerprint, teacher.computing, origin, views.key, ids, process)
+    key = cache_key("views", _VERSION, fingerprint, teacher.computing, shape, views.key, process)
     return cache_folder() / "views" / key
 
 
-def note_use(folder: Path, teacher: FrozenTeacher, images: ImageSet, views: Augmentation, *, shared: bool) -> None:
+def note_use(
+    folder: Path, teacher: FrozenTeacher, shape: tuple[int, int, int], views: Augmentation, *, shared: bool
+) -> None:
     """Writes what `limbeck cache ls` shows; its time of change is that of the last use.
 
     Where the folder is not shared, it is deleted when this process ends; one that was killed leaves it to the next.
     """
-    if not shared:
-        _remove_at_exit(folder)
-        _remove_of_ended_processes()
     about = folder / "about.json"
     if about.exists():
         os.utime(about)
         return
     content = {
+        "version": _VERSION,
         "teacher": teacher.classifier.name,
-        "data": images.name,
-        "images": images.origin_size,
+        "shape": shape,
         "views": views.key,
         "views_per_image": views.distinct,
         "precision": str(teacher.dtype).removeprefix("torch."),
@@ -63,6 +56,9 @@ def note_use(folder: Path, teacher: FrozenTeacher, images: ImageSet, views: Augm
         "process": None if shared else [os.getpid(), platform.node()],
     }
     atomic_write_text(about, json.dumps(content, indent=1) + "\n")
+    if not shared:
+        _remove_at_exit(folder)
+        _remove_of_ended_processes()
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What is remembered of a teacher's answers: the part of a recipe under `training.cache`."""
+"""What is kept of a teacher's outputs: the part of a recipe under `training.cache`."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -52,9 +52,11 @@ class CacheSettings(BaseModel):
         keep: outputs to keep; what is not kept is asked of the teacher every time.
         dtype: of what is kept; float16 has 11 significant bits.
         top_k: keep so many of the largest logits only, and what the others sum up to.
-        limit: where all views would take more than this, nothing is kept.
-        trust_teacher: keep the answers for other processes even of a teacher with code or attributes that limbeck
-            cannot vouch for, as a `forward` of one's own; by default these are kept for the process alone. Whoever
+        limit: where all views of the images of the transfer set, or of those of one round, would take more than this,
+            nothing is kept and nothing kept is read. Checksums, 4 bytes for each view and output, are not counted, nor
+            is what other sets have written.
+        trust_teacher: keep the outputs for other processes even of a teacher with code or attributes that limbeck
+            cannot vouch for, as a `forward` of one's own; by default they are kept for the process alone. Whoever
             sets it sees to it that what answers otherwise has other weights, code or attributes.
     """
 

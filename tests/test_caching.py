@@ -1,0 +1,77 @@
+"""The cache folder lists all that limbeck puts there, and can be rid of it."""
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from tests.cli.test_cli import done
+from tests.transfer.conftest import natural
+
+from limbeck.caching import KINDS, cache_entries, cache_folder, matching_entries, remove_entries
+from limbeck.cli.cache import Kind
+from limbeck.transfer.scoring.autoencoder import trained_encoder
+from limbeck.transfer.scoring.features import ScoringContext
+from limbeck.transfer.scoring.forgetting import forgetting
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
+
+
+def test_networks_trained_to_score_images_are_listed_and_removed() -> None:
+    images = natural(16, size=8)
+    trained_encoder(images, ScoringContext(), epochs=1)
+    trained_encoder(images, ScoringContext(seed=1), epochs=1)
+    forgetting(images, ScoringContext(), model="convnet_d3", epochs=2)
+    entries = cache_entries("select")
+    assert sorted(one.about["network"] for one in entries) == [
+        "autoencoder",
+        "autoencoder",
+        "forgetting of convnet_d3, 2 epochs",
+    ]
+    assert all(one.bytes > 0 and len(one.key) == 32 for one in entries)
+    (found,) = matching_entries([entries[1].key[:10]])
+    remove_entries([found])
+    assert not found.path.exists()
+    assert len(cache_entries("select")) == 2
+    listed = done("cache", "ls", "--kind", "select")
+    assert "forgetting of convnet_d3" in listed
+    assert entries[0].key[:10] in listed
+
+
+@pytest.mark.parametrize("recipe", ["[", "just text", "[1, 2]"])
+def test_a_damaged_recipe_is_no_error(recipe: str) -> None:
+    folder = cache_folder() / "select" / f"forgetting-{'0' * 32}"
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(recipe)
+    assert [one.about for one in cache_entries()] == [{"network": "forgetting"}]
+
+
+def test_every_kind_can_be_named_on_the_command_line() -> None:
+    _, option = get_args(Kind)
+    assert all(kind in option.help for kind in KINDS)
+
+
+def test_views_of_both_layouts_are_listed_and_removed() -> None:
+    about = {"teacher": "resnet56", "views_per_image": 162, "precision": "float32"}
+    old, new = (cache_folder() / "views" / (digit * 32) for digit in "01")
+    for folder, more in ((old, {"data": "toy", "images": 40}), (new, {"version": 2})):
+        folder.mkdir(parents=True)
+        (folder / "about.json").write_text(json.dumps({**about, **more}))
+    torch.zeros(16 * 25 + 3, dtype=torch.uint8).numpy().tofile(new / "index.bin")
+    listed = " ".join(done("cache", "ls").split())
+    assert "resnet56 on toy, 40 images x 162 views, float32" in listed
+    assert "resnet56, 25 images x 162 views, float32" in listed
+    done("cache", "rm", "000", "111")
+    assert cache_entries() == []
+
+
+def test_what_vanishes_while_it_is_listed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = cache_folder() / "select" / ("0" * 32)
+    folder.mkdir(parents=True)
+    (folder / "there").write_text("x")
+    monkeypatch.setattr(Path, "rglob", lambda self, _: [self / "there", self / "gone"])
+    assert [one.bytes > 0 for one in cache_entries()] == [True]
