@@ -67,11 +67,11 @@ class LoopState:
             seconds=self.seconds,
         )
 
-    def count_step(self, set_size: int) -> range:
-        """Counts a step on a set of so many images, and gives the numbers of the epochs that it ends, from 1 on."""
+    def count_step(self) -> range:
+        """Counts a step, and gives the numbers of the epochs that it ends, from 1 on."""
         self.step += 1
         before = self.epochs
-        ended, self.shown = divmod(self.shown + self.batch_size, set_size)
+        ended, self.shown = divmod(self.shown + self.batch_size, len(self.rounds.transfer_set))
         self.epochs += ended
         return range(before + 1, self.epochs + 1)
 
