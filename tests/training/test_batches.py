@@ -54,7 +54,7 @@ def test_what_is_shown_is_as_defined(count: int, batch_size: int, steps: list[in
     for step in steps:
         positions, view = shown_by_definition(count, batch_size, step, 5)
         draws = shares[0].augmentation.draw(images.ids[positions], seed=derive_seed(5, "views"), view=view)
-        found = [one.shown(step) for one in shares]
+        found = [one.draws(step) for one in shares]
         assert torch.equal(torch.cat([one for one, _ in found]), positions)
         assert torch.equal(torch.cat([one for _, one in found]), draws)
         assert torch.equal(torch.cat([one[step].ids for one in shares]), images.ids[positions])

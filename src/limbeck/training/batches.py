@@ -84,12 +84,12 @@ class BatchStream:
         # Pixels in [N, H, W, C] order: whole rows of memory move, and batches come out channels-last.
         fits = len(images) * math.prod(images.shape) <= RESIDENT_BYTES
         self.pixels = images.tensor().to(device).permute(0, 2, 3, 1).contiguous() if fits else None
-        self._reader = None if fits else ReadAhead(images.gather, lambda step: self._shown(step)[0], device, steps)
+        self._reader = None if fits else ReadAhead(images.gather, lambda step: self.shown(step)[0], device, steps)
         self._orders: dict[int, Tensor] = {}
-        self._looked_up: dict[int, tuple[Tensor, Tensor]] = {}
+        self._shown: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __getitem__(self, step: int) -> Batch:
-        positions, view = self._shown(step)  # [B], [B] int64 on the CPU
+        positions, view = self.shown(step)  # [B], [B] int64 on the CPU
         here, view = positions.to(self.device), view.to(self.device)
         if self.pixels is not None:
             raw = self.pixels.index_select(0, here).permute(0, 3, 1, 2)  # [B, C, H, W] uint8, channels-last
@@ -106,8 +106,15 @@ class BatchStream:
         )
 
     def shown(self, step: int) -> tuple[Tensor, Tensor]:
+        """Positions in the set and view numbers of the batch's images, int64 [B] each on the CPU."""
+        if step not in self._shown:
+            beside = {known: what for known, what in self._shown.items() if abs(step - known) == 1}
+            self._shown = beside | {step: self._look_up(step)}
+        return self._shown[step]
+
+    def draws(self, step: int) -> tuple[Tensor, Tensor]:
         """Which view of which image the batch shows, int64 [B] each on the CPU: positions in the set, and draws."""
-        positions, view = self._shown(step)
+        positions, view = self.shown(step)
         return positions, self.augmentation.draw(self.images.ids[positions], seed=self.view_seed, view=view)
 
     def entries(self, step: int) -> Tensor:
@@ -116,7 +123,7 @@ class BatchStream:
         Image i of the set that this one is a part of has the numbers i x `distinct` and following.
         """
         assert self.augmentation.distinct is not None
-        positions, draws = self.shown(step)
+        positions, draws = self.draws(step)
         return self.places[positions] * self.augmentation.distinct + draws
 
     @cached_property
@@ -128,13 +135,6 @@ class BatchStream:
         """Ends the reading ahead."""
         if self._reader is not None:
             self._reader.close()
-
-    def _shown(self, step: int) -> tuple[Tensor, Tensor]:
-        """Positions and view numbers of the batch's images, int64 [B] each on the CPU; of two steps they are kept."""
-        if step not in self._looked_up:
-            beside = {known: what for known, what in self._looked_up.items() if abs(step - known) == 1}
-            self._looked_up = beside | {step: self._look_up(step)}
-        return self._looked_up[step]
 
     def _look_up(self, step: int) -> tuple[Tensor, Tensor]:
         first = step * self.batch_size
