@@ -140,8 +140,8 @@ def fit(
     if settings.compile:
         student.network.compile()
     model_step = DistillationStep(student, objective, device=device, dtype=dtype, processes=processes).to(device)
-    taught, optimizer = objective.taught(student), make_optimizer(model_step.parameters(), settings)
-    state = LoopState(student, taught, objective, optimizer, rounds, settings.batch_size, observers)
+    evaluated, optimizer = objective.taught(student), make_optimizer(model_step.parameters(), settings)
+    state = LoopState(student, evaluated, objective, optimizer, rounds, settings.batch_size, observers)
 
     work = work_of_step(student, None if frozen is None else teacher, images.shape, settings.batch_size)
     with closing(stream), own_generators(device, seed, "dropout"), threads_for(work, device):
@@ -149,14 +149,14 @@ def fit(
         if saved is not None:
             state.restore(saved)
             run_folder.rewind_metrics(state.step)
-        judge = None if validation is None else partial(validate, taught, validation, dtype, device)
+        judge = None if validation is None else partial(validate, evaluated, validation, dtype, device)
         average = partial(_average, accelerator)
         log = TrainingLog(
             run_folder, state, phases, average=average, processes=processes, validate=judge, progress=progress
         )
         with closing(log):
             _teach(model_step, stream, state, log, phases, accelerator)
-    return TrainingResult(taught, state.best, state.cost, rounds.cost, stream.view_cache)
+    return TrainingResult(evaluated, state.best, state.cost, rounds.cost, stream.view_cache)
 
 
 def _teach(
@@ -178,7 +178,7 @@ def _teach(
             number, step_in_round = rounds.at(step)
             if number != rounds.number:
                 with log.between_rounds():
-                    rounds.refresh(number, state.taught)
+                    rounds.refresh(number, state.evaluated)
                     stream.next_round()
             preparing = phases.is_preparing(step)
             if step == phases.preparing:
@@ -221,7 +221,7 @@ def _show(state: LoopState, batch: Batch, outputs: Outputs | None, epochs: range
         if outputs is not None:
             observer.after_step(state.step, batch, outputs)
         for epoch in epochs:
-            observer.after_epoch(epoch, state.taught)
+            observer.after_epoch(epoch, state.evaluated)
 
 
 def _checked(accelerator: Accelerator | None, settings: TrainingSettings) -> Accelerator:
