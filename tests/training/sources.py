@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import torch
 from tests.training.tiny import CLASSES
+from torch import nn
 
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
@@ -28,7 +29,7 @@ class Growing:
         self.refreshed: list[int] = []
         self.loaded = 0
 
-    def refresh(self, round: int, student: Classifier) -> Cost:
+    def refresh(self, round: int, student: nn.Module) -> Cost:
         self.refreshed.append(round)
         count = self.more if round else self.first
         noise = torch.randint(0, 200, (count, 1, 8, 8), dtype=torch.uint8)

@@ -1,6 +1,10 @@
 """Observers are shown every step and epoch, change nothing, and go on where an interrupted run stopped."""
 
+import os
+import signal
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,12 +12,16 @@ from tests.training.conftest import Run
 from tests.training.sources import Growing, Noting
 from tests.training.stopping import stop_at
 from tests.training.tiny import network, same, settings, stripes, weights
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
+from limbeck.models import Outputs
 from limbeck.objectives import weighted_sum
 from limbeck.training import Interrupted, WeightTrajectory
+from limbeck.training.batches import Batch
 from limbeck.training.checkpoint import Checkpoint
+from limbeck.transfer.scoring.forgetting import ForgettingCounts
 
 
 def test_every_step_and_epoch_is_shown(teach: Run) -> None:
@@ -98,3 +106,33 @@ def test_a_run_is_resumed_with_the_observers_it_was_begun_with(teach: Run, monke
         match=r"`observers` must be those that the run was begun with, 1 of them, got 2; .* up to step 3 is lost",
     ):
         teach(resume=True, observers=[Noting(), Noting()])
+
+
+class Waits(TorchDispatchMode):
+    """Counts what would make a program wait for its device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        waiting = (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero, torch.ops.aten.equal)
+        self.count += func.overloadpacket in waiting
+        return func(*args, **(kwargs or {}))
+
+
+def test_between_what_is_due_nothing_waits_for_the_device(teach: Run, images: ImageSet) -> None:
+    class Sampling(Noting):
+        def after_step(self, step: int, batch: Batch, outputs: Outputs) -> None:
+            super().after_step(step, batch, outputs)
+            samples.append(waits.count)
+            if step == 11:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    samples: list[int] = []
+    plain = settings(steps=300, cache=False, validations=0, checkpoint_seconds=1000)
+    observers = [ForgettingCounts(images.ids), WeightTrajectory(network()), Sampling()]
+    with Waits() as waits, pytest.raises(Interrupted):
+        teach(settings=plain, observers=observers)
+    waited = [step for step, (before, after) in enumerate(pairwise(samples), 1) if after > before]
+    assert waited == [3, 6, 9], "steps after which losses are written"

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from tests.training.conftest import Run
-from tests.training.stopping import ROOT, wait_for_step
+from tests.training.stopping import ROOT, stop_at, wait_for_step
 from tests.training.tiny import network, same, settings, weights
 
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
+from limbeck.models import Classifier
 from limbeck.training import Interrupted, RunFolder
 from limbeck.training import checkpoint as checkpoint_module
 from limbeck.training.checkpoint import Checkpoint
@@ -26,7 +28,7 @@ torch.set_num_threads(1)
 from limbeck.data.views import PadCrop
 from limbeck.objectives import weighted_sum
 from limbeck.training import RunFolder, fit
-from tests.training.stopping import ROOT, wait_for_step
+from tests.training.stopping import ROOT, stop_at, wait_for_step
 from tests.training.tiny import network, settings, stripes
 folder, pause, optimizer = sys.argv[1], float(sys.argv[2]), sys.argv[3]
 class Slow(PadCrop):
@@ -152,3 +154,48 @@ def test_random_state_survives(tmp_path: Path) -> None:
         pass
     checkpoint.save(tmp_path / "x")
     assert torch.equal(Checkpoint.load(tmp_path / "x").take("random")["cpu"], torch.get_rng_state())
+
+
+@pytest.mark.parametrize("step", [2, 7])
+def test_dropout_goes_on_where_it_stopped(
+    step: int, teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def dropping() -> Classifier:
+        student = network()
+        head = student.network.get_submodule("head")
+        head.register_forward_pre_hook(lambda module, given: (F.dropout(given[0], 0.4, module.training),))
+        return student
+
+    rare = settings(checkpoint_seconds=1000, validations=0)
+    whole = teach("whole", student=dropping(), settings=rare)
+    assert not same(weights(whole.student), weights(teach("plain", settings=rare).student))
+    stop_at(step, monkeypatch)
+    with pytest.raises(Interrupted):
+        teach(student=dropping(), settings=rare)
+    monkeypatch.undo()
+    resumed = teach(resume=True, student=dropping(), settings=rare)
+    assert same(weights(resumed.student), weights(whole.student))
+
+
+def test_a_checkpoint_from_before_there_were_rounds_goes_on(
+    teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rare = settings(checkpoint_seconds=1000)
+    whole = teach("whole", settings=rare)
+    stop_at(6, monkeypatch)
+    with pytest.raises(Interrupted):
+        teach(settings=rare)
+    monkeypatch.undo()
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    saved = Checkpoint.load(path)
+    for name in ("rounds", "observers", "epochs", "shown"):
+        del saved.notes[name]
+    saved.save(path)
+    resumed = teach(resume=True, settings=rare)
+    assert same(weights(resumed.student), weights(whole.student))
+    assert resumed.best is not None
+    assert whole.best is not None
+    assert (resumed.best.step, resumed.best.top1) == (whole.best.step, whole.best.top1)
+    assert (resumed.steps, resumed.teacher_passes) == (whole.steps, whole.teacher_passes)
+    epochs = [[entry["epoch"] for entry in RunFolder(tmp_path / one).metrics()] for one in ("whole", "run")]
+    assert epochs[0] == epochs[1]

@@ -240,6 +240,10 @@ def test_rounds_of_another_kind_are_refused(teach: Run, changes: dict[str, Any],
 
 
 class Remembering(Objective):
+    @property
+    def remembers_ids(self) -> bool:
+        return True
+
     def forward(self, student_logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         return student_logits.mean()
 
@@ -252,8 +256,8 @@ class Remembering(Objective):
             r"`training\.epochs` says nothing, got 2\.0; set `training\.steps`",
         ),
         (
-            {"objective": weighted_sum({"ce": 1, "crd": 1, "rrd": 1})},
-            "objective crd, rrd remembers every image by its id",
+            {"objective": weighted_sum({"ce": 1, "crd": 1, "rrd": {"memory": "momentum"}})},
+            "objective crd, rrd remembers every image by its id, .* choose `memory: queue` where it has one",
         ),
         ({"objective": WeightedSum({"own": Remembering()}, {"own": 1.0})}, "objective own remembers every image by"),
         ({"source": Growing(rounds=0)}, "`steps_per_round` of a transfer source must be None or at least 1, got 0"),
@@ -266,6 +270,11 @@ def test_what_contradicts_images_that_change_is_refused_before_any_is_made(
     with pytest.raises(UserError, match=message):
         teach(**{"source": source, **changes})
     assert source.refreshed == []
+
+
+def test_a_queue_in_place_of_a_memory_goes_with_images_that_change(teach: Run) -> None:
+    objective = weighted_sum({"ce": 1, "rrd": {"memory": "queue", "negatives_count": 5}})
+    assert teach(source=Growing(), objective=objective, settings=SEEN).steps == 11
 
 
 def test_networks_that_cannot_be_taught_are_refused_before_any_image_is_made(teach: Run) -> None:

@@ -141,7 +141,7 @@ class SubsetStorage(Storage):
 
     @property
     def is_decoded(self) -> bool:
-        return self.base.is_decoded
+        return self._base.is_decoded
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -105,10 +105,10 @@ class BatchStream:
         )
 
     def shown(self, step: int) -> tuple[Tensor, Tensor]:
-        """Positions in the set and view numbers of the batch's images, int64 [B] each, on the CPU."""
+        """Positions in the set and view numbers of the batch's images, int64 [B] each on the CPU."""
         if step not in self._shown:
-            self._shown = {known: what for known, what in self._shown.items() if abs(step - known) == 1}
-            self._shown[step] = self._look_up(step)
+            beside = {known: what for known, what in self._shown.items() if abs(step - known) == 1}
+            self._shown = beside | {step: self._look_up(step)}
         return self._shown[step]
 
     def draws(self, step: int) -> tuple[Tensor, Tensor]:

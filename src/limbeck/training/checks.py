@@ -35,11 +35,10 @@ def check_source(source: TransferSource, objective: WeightedSum, settings: Train
             f"the images change every {length} steps, so that `training.epochs` says nothing, got {settings.epochs}; "
             "set `training.steps` instead"
         )
-    remembering = [name for name, term in objective.objectives().items() if "ids" in term.needs]
-    if remembering:
+    if objective.remembering_ids:
         wrong.append(
-            f"the objective {', '.join(remembering)} remembers every image by its id, and the images change every "
-            f"{length} steps; choose an objective, or a form of it, that compares the images of a batch alone"
+            f"the objective {', '.join(objective.remembering_ids)} remembers every image by its id, and the images "
+            f"change every {length} steps; choose `memory: queue` where it has one, or another objective"
         )
     if wrong:
         raise UserError("; ".join(wrong) + ".")

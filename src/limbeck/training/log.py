@@ -11,7 +11,7 @@ from limbeck.errors import UserError
 from limbeck.progress import Progress
 from limbeck.training.checks import check_weights
 from limbeck.training.run_folder import RunFolder
-from limbeck.training.settings import TrainingSettings
+from limbeck.training.schedule import Phases
 from limbeck.training.state import LoopState
 
 WRITING_SHARE = 0.05
@@ -25,13 +25,9 @@ class TrainingLog:
     Args:
         run_folder: where to.
         state: what a checkpoint holds.
-        settings: how often to validate and to save.
-        total: steps of the run.
-        set_size: images of the transfer set, as it is now.
+        phases: of the run, across which losses are not averaged, and its settings.
         average: the mean of a tensor over the processes of a distributed run.
         processes: how many these are.
-        boundary: step at which the preparing phase ends; losses are not averaged across it.
-        round_steps: after which the images change; None where they do not.
         validate: scores of the present student on the validation images, or None without any.
         progress: who watches.
         clock: seconds from any beginning.
@@ -41,31 +37,25 @@ class TrainingLog:
         self,
         run_folder: RunFolder,
         state: LoopState,
-        settings: TrainingSettings,
+        phases: Phases,
         *,
-        total: int,
-        set_size: int,
         average: Callable[[Tensor], Tensor],
         processes: int = 1,
-        boundary: int = 0,
-        round_steps: int | None = None,
         validate: Callable[[], dict[str, float]] | None,
         progress: Progress,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.run_folder = run_folder
         self.state = state
-        self.settings = settings
-        self.total = total
-        self.set_size = set_size
-        self.boundary = boundary
-        self.round_steps = round_steps
+        self.phases = phases
+        self.settings = phases.settings
+        self.total = phases.total
         self.validate = validate
         self.progress = progress
         self.clock = clock
-        self.interval = max(1, min(50, total // _LINES))
-        count = settings.validations if validate else 0
-        self.validation_steps = {round(total * k / count) for k in range(1, count + 1)} - {0}
+        self.interval = max(1, min(50, self.total // _LINES))
+        count = self.settings.validations if validate else 0
+        self.validation_steps = {round(self.total * k / count) for k in range(1, count + 1)} - {0}
         self.average = average
         self.processes = processes
         self.losses = LossLog(average)
@@ -73,19 +63,18 @@ class TrainingLog:
         self.begun = self.lap = self.saved = clock()
         self.started = self.begun - state.seconds
         self.writing = self.last_write = 0.0  # seconds that went into checkpoints here, and into the last of them
-        progress.begin("training", total, state.step)
+        progress.begin("training", self.total, state.step)
 
     def close(self) -> None:
         self.progress.end()
 
     def due(self, step: int) -> bool:
         """Whether anything is to be written after `step` steps."""
-        ends_round = self.round_steps is not None and step % self.round_steps == 0
         return (
             step % self.interval == 0
             or step in self.validation_steps
-            or step in (self.boundary, self.total)
-            or ends_round
+            or step in (self.phases.preparing, self.total)
+            or self.state.rounds.at(step) == (self.state.rounds.number + 1, 0)
         )
 
     def add(self, step: int, loss: Tensor, terms: dict[str, Tensor], *, known: int) -> None:
@@ -163,8 +152,9 @@ class TrainingLog:
         self.writing += self.last_write
 
     def _where(self) -> dict[str, float]:
-        shown = self.state.epochs * self.set_size + self.state.shown
-        return {"step": self.state.step, "epoch": round(shown / self.set_size, 4)}
+        size = len(self.state.rounds.transfer_set)
+        shown = self.state.epochs * size + self.state.shown
+        return {"step": self.state.step, "epoch": round(shown / size, 4)}
 
     def _last_good(self) -> str:
         if self.state.saved_step is None:

@@ -118,50 +118,30 @@ def fit(
         Interrupted: Ctrl-C or SIGTERM; the state at that step is saved.
     """
     check_torch()  # first: what it finds would show as faults of the student
-    source = transfer_source(source)
+    source, progress = transfer_source(source), progress or Silent()
     check_networks(student, teacher)
     check_source(source, objective, settings)
-    leave_at_exit()
-    if accelerator is None:
-        accelerator = make_accelerator(settings)
-    check_accelerator(accelerator)
-    check_processes(settings, accelerator.num_processes)
+    accelerator = _checked(accelerator, settings)
     device, processes = accelerator.device, accelerator.num_processes
     dtype, channels_last = _computing(settings, accelerator)
-    progress = progress or Silent()
     _place(student, device, channels_last=channels_last)
 
     saved = Checkpoint.load(run_folder.checkpoint) if run_folder.checkpoint.exists() else None
-    rounds = Rounds(source, seed, device, accelerator.process_index)
+    rounds = Rounds(source, seed, accelerator)
     rounds.begin(saved, student)
     images = rounds.transfer_set.images
     check_parts(student, rounds.transfer_set, objective, settings, teacher, validation)
-    total = settings.total_steps(len(images))
-
     objective.build(setup_for(student, teacher, objective, images, settings.batch_size), seed=seed)
-    frozen = None
-    if teacher is not None and objective.outputs_needed("teacher"):
-        frozen = FrozenTeacher(
-            teacher, device=device, dtype=dtype, channels_last=channels_last, compile=settings.compile
-        )
+    phases = Phases.of(objective, settings, settings.total_steps(len(images)))
+
+    frozen = _freeze(teacher, objective, settings, device=device, dtype=dtype, channels_last=channels_last)
     views = augmentation(settings.views, per_image=settings.views_per_image)
-    stream = RoundStream(
-        rounds,
-        views,
-        settings,
-        teacher=frozen,
-        channels_last=channels_last,
-        processes=processes,
-        total=total,
-        say=progress.say,
-    )
+    stream = RoundStream(rounds, views, phases, teacher=frozen, channels_last=channels_last, say=progress.say)
     if settings.compile:
         student.network.compile()
     model_step = DistillationStep(student, objective, device=device, dtype=dtype, processes=processes).to(device)
-    taught = objective.taught(student)
-    optimizer = make_optimizer(model_step.parameters(), settings)
-    state = LoopState(student, taught, objective, optimizer, rounds, settings.batch_size, observers)
-    phases = Phases.of(objective, settings, total)
+    evaluated, optimizer = objective.taught(student), make_optimizer(model_step.parameters(), settings)
+    state = LoopState(student, evaluated, objective, optimizer, rounds, settings.batch_size, observers)
 
     work = work_of_step(student, None if frozen is None else teacher, images.shape, settings.batch_size)
     with closing(stream), own_generators(device, seed, "dropout"), threads_for(work, device):
@@ -169,22 +149,14 @@ def fit(
         if saved is not None:
             state.restore(saved)
             run_folder.rewind_metrics(state.step)
+        judge = None if validation is None else partial(validate, evaluated, validation, dtype, device)
+        average = partial(_average, accelerator)
         log = TrainingLog(
-            run_folder,
-            state,
-            settings,
-            total=total,
-            set_size=len(stream),
-            average=partial(_average, accelerator),
-            processes=processes,
-            boundary=phases.preparing,
-            round_steps=source.steps_per_round,
-            validate=partial(validate, taught, validation, dtype, device) if validation is not None else None,
-            progress=progress,
+            run_folder, state, phases, average=average, processes=processes, validate=judge, progress=progress
         )
         with closing(log):
             _teach(model_step, stream, state, log, phases, accelerator)
-    return TrainingResult(taught, state.best, state.cost, rounds.cost, stream.view_cache)
+    return TrainingResult(evaluated, state.best, state.cost, rounds.cost, stream.view_cache)
 
 
 def _teach(
@@ -200,15 +172,14 @@ def _teach(
     _allow_idle_parameters(accelerator, objective)
     model, optimizer = accelerator.prepare(model_step, state.optimizer)
     model.train()
-    renew_dropout(rounds.seed, rounds.process, state.step)
+    renew_dropout(rounds.seed, accelerator.process_index, state.step)
     with listening_for_stop() as stop:
         for step in range(state.step, log.total):
             number, step_in_round = rounds.at(step)
             if number != rounds.number:
                 with log.between_rounds():
-                    rounds.refresh(number, state.taught)
+                    rounds.refresh(number, state.evaluated)
                     stream.next_round()
-                log.set_size = len(stream)
             preparing = phases.is_preparing(step)
             if step == phases.preparing:
                 state.optimizer.state.clear()  # momenta of the preparing phase
@@ -231,12 +202,12 @@ def _teach(
             # Nothing up to here waits for the device, nor does anything below but for what is due.
             state.teacher_passes += state.batch_size if outputs is not None else 0
             log.add(step, loss, terms, known=known)
-            epochs = state.count_step(len(stream))
-            _show(state, batch, model_step.student_outputs, epochs)
+            ended = state.count_step()  # epochs
+            _show(state, batch, model_step.student_outputs, ended)
             due = log.due(state.step)
             if due or not several or state.step % AGREE_EVERY == 0:
                 stopping = _agreed(stop, accelerator)
-                renew_dropout(rounds.seed, rounds.process, state.step)
+                renew_dropout(rounds.seed, accelerator.process_index, state.step)
                 if due or stopping:
                     log.write(rate, stopping=stopping)
                 if stopping:
@@ -250,7 +221,32 @@ def _show(state: LoopState, batch: Batch, outputs: Outputs | None, epochs: range
         if outputs is not None:
             observer.after_step(state.step, batch, outputs)
         for epoch in epochs:
-            observer.after_epoch(epoch, state.taught)
+            observer.after_epoch(epoch, state.evaluated)
+
+
+def _checked(accelerator: Accelerator | None, settings: TrainingSettings) -> Accelerator:
+    """The accelerator that is given, or one for the machine at hand, where it trains as `settings` say."""
+    leave_at_exit()
+    if accelerator is None:
+        accelerator = make_accelerator(settings)
+    check_accelerator(accelerator)
+    check_processes(settings, accelerator.num_processes)
+    return accelerator
+
+
+def _freeze(
+    teacher: Classifier | None,
+    objective: WeightedSum,
+    settings: TrainingSettings,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    channels_last: bool,
+) -> FrozenTeacher | None:
+    """The teacher's private copy, or None where no term reads its outputs."""
+    if teacher is None or not objective.outputs_needed("teacher"):
+        return None
+    return FrozenTeacher(teacher, device=device, dtype=dtype, channels_last=channels_last, compile=settings.compile)
 
 
 def _average(accelerator: Accelerator, values: Tensor) -> Tensor:

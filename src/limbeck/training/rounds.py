@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
-import torch
+from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from limbeck.cost import Cost
@@ -19,7 +19,7 @@ from limbeck.training.batches import Batch, BatchStream
 from limbeck.training.checkpoint import Checkpoint
 from limbeck.training.checks import check_round
 from limbeck.training.random_state import own_generators
-from limbeck.training.settings import TrainingSettings
+from limbeck.training.schedule import Phases
 from limbeck.training.view_cache.cache import ViewCache
 from limbeck.training.view_cache.opening import open_view_cache
 
@@ -33,9 +33,8 @@ class Rounds:
     Args:
         source: of the images.
         seed: of the run.
-        device: of the run.
-        process: of several processes, the first makes the images of a round, and gives the others the state that they
-            are made from, as a resumed run gets it.
+        accelerator: where the run is. Of several processes, the first makes the images of a round, and gives the others
+            the state that they are made from, as a resumed run gets it.
 
     Attributes:
         number: of the round that the source is in; -1 before the first.
@@ -45,11 +44,10 @@ class Rounds:
 
     transfer_set: TransferSet
 
-    def __init__(self, source: TransferSource, seed: int, device: torch.device, process: int = 0) -> None:
+    def __init__(self, source: TransferSource, seed: int, accelerator: Accelerator) -> None:
         self.source = source
         self.seed = seed
-        self.device = device
-        self.process = process
+        self.accelerator = accelerator
         self.number = -1
         self.cost = Cost()
 
@@ -75,14 +73,15 @@ class Rounds:
             UserError: they are of another kind than those before.
         """
         made: list[Any] = [None, None]
-        if self.process == 0:
+        first = self.accelerator.is_main_process
+        if first:
             # A source that looks through the student may leave gradients, statistics or another mode in it.
             own = student if self.source.steps_per_round is None else private_copy(student, "student").eval()
-            with own_generators(self.device, self.seed, "refresh", number):
+            with own_generators(self.accelerator.device, self.seed, "refresh", number):
                 cost = self.source.refresh(number, own)
             made = [cost, self.source.state_dict()]
         cost, state = broadcast_object_list(made)
-        if self.process:
+        if not first:
             self.source.load_state_dict(state)
         found = self.source.images(number)
         if self.number >= 0:
@@ -100,11 +99,9 @@ class RoundStream:
     Args:
         rounds: whose present round it is.
         views: of the images.
-        settings: batch size and cache.
+        phases: of the run, with its settings.
         teacher: where some term reads it.
         channels_last: memory order of the batches.
-        processes: that share each batch.
-        total: steps of the run.
         say: told about the view cache.
 
     Attributes:
@@ -115,28 +112,20 @@ class RoundStream:
         self,
         rounds: Rounds,
         views: Augmentation,
-        settings: TrainingSettings,
+        phases: Phases,
         *,
         teacher: FrozenTeacher | None,
         channels_last: bool,
-        processes: int,
-        total: int,
         say: Callable[[str], None],
     ) -> None:
         self.rounds = rounds
         self.views = views
-        self.settings = settings
+        self.phases = phases
         self.teacher = teacher
         self.channels_last = channels_last
-        self.processes = processes
-        self.total = total
         self.say = say
         self.view_cache: dict[str, Any] | None = None
         self._batches, self._cache = self._open()
-
-    def __len__(self) -> int:
-        """Images in the set of the round."""
-        return len(self.rounds.transfer_set)
 
     def next_round(self) -> None:
         """Goes over to the images that `rounds` has now."""
@@ -162,22 +151,24 @@ class RoundStream:
             self.view_cache = self._cache.summary()
 
     def _open(self) -> tuple[BatchStream, ViewCache | None]:
-        transfer_set, length, number = self.rounds.transfer_set, self.rounds.source.steps_per_round, self.rounds.number
+        rounds, images = self.rounds, self.rounds.transfer_set.images
+        length, total = rounds.source.steps_per_round, self.phases.total
         batches = BatchStream(
-            transfer_set.images,
+            images,
             augmentation=self.views,
-            batch_size=self.settings.batch_size,
-            seed=self.rounds.seed if number == 0 else derive_seed(self.rounds.seed, "round", number),
-            device=self.rounds.device,
-            soft_labels=transfer_set.soft_targets,
+            batch_size=self.phases.settings.batch_size,
+            seed=rounds.seed if rounds.number == 0 else derive_seed(rounds.seed, "round", rounds.number),
+            device=rounds.accelerator.device,
+            soft_labels=rounds.transfer_set.soft_targets,
             channels_last=self.channels_last,
-            process=self.rounds.process,
-            processes=self.processes,
-            steps=self.total if length is None else min(length, self.total - number * length),
+            process=rounds.accelerator.process_index,
+            processes=rounds.accelerator.num_processes,
+            steps=total if length is None else min(length, total - rounds.number * length),
         )
-        return batches, self._open_cache(transfer_set.images)
+        return batches, self._open_cache(images)
 
     def _open_cache(self, images: ImageSet) -> ViewCache | None:
-        if self.teacher is None or not self.settings.cache:
+        settings = self.phases.settings.cache
+        if self.teacher is None or not settings:
             return None
-        return open_view_cache(self.teacher, images, self.views, self.settings.cache, say=self.say)
+        return open_view_cache(self.teacher, images, self.views, settings, say=self.say)

@@ -21,7 +21,7 @@ _COUNTERS = ("seconds", "teacher_passes", "teacher_passes_saved")
 
 @dataclass(frozen=True)
 class Best:
-    """The network that is judged, at its best validation so far: `step`, `top1` there, and its `weights` on the CPU."""
+    """What is evaluated, at its best validation so far: `step` and `top1` there, and its `weights` on the CPU."""
 
     step: int
     top1: float
@@ -33,7 +33,7 @@ class LoopState:
     """Student, objective, optimiser, source, observers and counters after `step` steps.
 
     Attributes:
-        taught: the network that is judged, which shares the student's weights or is the student itself.
+        evaluated: the network that is validated and saved, which shares the student's weights or is the student itself.
         batch_size: images a step.
         epochs: how often as many images were shown as the set held.
         shown: images shown since.
@@ -41,7 +41,7 @@ class LoopState:
     """
 
     student: Classifier
-    taught: Classifier
+    evaluated: Classifier
     objective: WeightedSum
     optimizer: torch.optim.Optimizer
     rounds: Rounds
@@ -67,18 +67,18 @@ class LoopState:
             seconds=self.seconds,
         )
 
-    def count_step(self, set_size: int) -> range:
-        """Counts a step on a set of so many images, and gives the numbers of the epochs that it ends, from 1 on."""
+    def count_step(self) -> range:
+        """Counts a step, and gives the numbers of the epochs that it ends, from 1 on."""
         self.step += 1
         before = self.epochs
-        ended, self.shown = divmod(self.shown + self.batch_size, set_size)
+        ended, self.shown = divmod(self.shown + self.batch_size, len(self.rounds.transfer_set))
         self.epochs += ended
         return range(before + 1, self.epochs + 1)
 
     def keep_if_best(self, top1: float) -> None:
-        """Keeps the present state of what is judged if it is better than all before; of equals the earliest stays."""
+        """Keeps the weights of what is evaluated if they are better than all before; of equals the earliest stay."""
         if self.best is None or top1 > self.best.top1:
-            weights = {name: value.detach().cpu().clone() for name, value in self.taught.state_dict().items()}
+            weights = {name: value.detach().cpu().clone() for name, value in self.evaluated.state_dict().items()}
             self.best = Best(self.step, top1, weights)
 
     def checkpoint(self) -> Checkpoint:

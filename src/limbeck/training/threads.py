@@ -35,5 +35,5 @@ def work_of_step(
     student: Classifier, teacher: Classifier | None, shape: tuple[int, int, int], batch_size: int
 ) -> float:
     """Multiply-adds of a step: a backward pass costs about two forward passes."""
-    asked = 0 if teacher is None else multiply_adds(teacher, shape)
-    return batch_size * (3 * multiply_adds(student, shape) + asked)
+    teacher_work = 0 if teacher is None else multiply_adds(teacher, shape)
+    return batch_size * (3 * multiply_adds(student, shape) + teacher_work)
