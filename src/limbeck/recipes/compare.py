@@ -25,6 +25,7 @@ from limbeck.recipes.run import gather, run, trainings
 from limbeck.recipes.schema import Recipe
 from limbeck.report import write_comparison_report
 from limbeck.training.checks import check_parts
+from limbeck.training.distributed import is_main_process
 from limbeck.training.launcher import check_launcher
 from limbeck.training.run_folder import Difference, RunFolder, as_begun
 
@@ -58,6 +59,7 @@ def compare(
     cells = plan(recipe)
     described = recipe.model_dump(mode="json")
     check_launcher(*(one for cell in cells for one in trainings(cell.recipe)), cpu=recipe.device == "cpu")
+    is_main_process(cpu=recipe.device == "cpu")  # settles where this process computes, the teacher's test pass too
     if resume:
         _check_unchanged(cells, Path(folder))
     with RunFolder.open(
