@@ -30,8 +30,8 @@ from rich.table import Table
 from torch import Tensor
 
 from limbeck.data import EncodedStorage, ImageSet, Storage
-from limbeck.data.encoded.images import FileImages
 from limbeck.data.encoded.decode import Target
+from limbeck.data.encoded.images import FileImages
 from limbeck.data.views import augmentation
 from limbeck.randomness import generator
 from limbeck.training import batches as batches_module

@@ -8,7 +8,7 @@ import typer
 from limbeck.cli.app import telling_how_to_resume
 from limbeck.cli.display import console
 from limbeck.cli.loading import loads_images
-from limbeck.cli.options import Options, Part, Split, TeacherName
+from limbeck.cli.options import ComputesIn, Options, Part, Split, TeacherName
 
 
 @loads_images
@@ -23,6 +23,7 @@ def select(
     space: Part = None,
     options: Options = None,
     teacher: TeacherName = None,
+    precision: ComputesIn = "auto",
     from_scores: Annotated[
         Path | None, typer.Option(help="Choose by a table that `limbeck score` made; without DATA, only the ids.")
     ] = None,
@@ -62,6 +63,7 @@ def select(
             budget=budget,
             seed=seed,
             teacher=teacher,
+            precision=precision,
             scores=from_scores,
             dedupe=dedupe,
             progress=progress,
@@ -79,6 +81,7 @@ def score(
     ] = None,
     options: Options = None,
     teacher: TeacherName = None,
+    precision: ComputesIn = "auto",
     workers: Annotated[int, typer.Option(help="Processes; more than one need Ray.")] = 1,
     split: Split = "train",
     seed: Annotated[int, typer.Option(help="Of trained networks.")] = 0,
@@ -99,6 +102,7 @@ def score(
             criteria=wanted,
             seed=seed,
             teacher=teacher,
+            precision=precision,
             workers=workers,
             progress=progress,
             **loading,

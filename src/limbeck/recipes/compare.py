@@ -26,6 +26,7 @@ from limbeck.recipes.run import gather_inputs, run, trainings
 from limbeck.recipes.schema import Recipe
 from limbeck.report import write_comparison_report
 from limbeck.training.checks import check_parts
+from limbeck.training.distributed import is_main_process
 from limbeck.training.launcher import check_launcher
 from limbeck.training.run_folder import Difference, RunFolder, as_begun
 from limbeck.transfer.evidence import EVIDENCE
@@ -63,6 +64,7 @@ def compare(
     planned = plan(recipe)
     described = recipe.model_dump(mode="json")
     check_launcher(*(one for one in planned for one in trainings(one.recipe)), cpu=recipe.device == "cpu")
+    is_main_process(cpu=recipe.device == "cpu")  # settles where this process computes, the teacher's test pass too
     if resume:
         _check_unchanged(planned, Path(folder))
     with RunFolder.open(

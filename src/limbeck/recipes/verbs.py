@@ -69,6 +69,7 @@ def save_selection(
     teacher: str | None = None,
     scores: Path | None = None,
     dedupe: bool = False,
+    precision: Any = "auto",
     progress: Progress | None = None,
     **options: Any,
 ) -> str:
@@ -77,7 +78,7 @@ def save_selection(
     Args:
         data, split, options: see `limbeck.load`.
         target: a new folder.
-        criterion, budget, seed, dedupe: see `limbeck.select`.
+        criterion, budget, seed, dedupe, precision: see `limbeck.select`.
         teacher: a network's name or folder, for criteria that ask one.
         scores: a table that `save_scores` made, in place of scoring.
         progress: who watches.
@@ -99,9 +100,8 @@ def save_selection(
         choice = len(images)
     else:
         asked = None if teacher is None else load_model(network_folder(teacher))
-        selection = select(
-            images, criterion=criterion, budget=budget, seed=seed, teacher=asked, dedupe=dedupe, progress=progress
-        )
+        chosen_by = {"criterion": criterion, "budget": budget, "seed": seed, "dedupe": dedupe}
+        selection = select(images, teacher=asked, precision=precision, progress=progress, **chosen_by)
         choice = selection.considered
     transfer_set = selection.transfer_set(images)
     transfer_set.save(target)
@@ -239,6 +239,7 @@ def save_scores(
     seed: int,
     teacher: str | None = None,
     workers: int = 1,
+    precision: Any = "auto",
     progress: Progress | None = None,
     **options: Any,
 ) -> str:
@@ -252,7 +253,8 @@ def save_scores(
         find_criterion(name)
     asked = None if teacher is None else load_model(network_folder(teacher))
     load = partial(load_images, data, split, **options)
-    score_table(load, target, criteria=criteria, seed=seed, teacher=asked, workers=workers, progress=progress)
+    how = {"seed": seed, "workers": workers, "precision": precision, "progress": progress}
+    score_table(load, target, criteria=criteria, teacher=asked, **how)
     table = ScoreTable(target)
     return f"scored {len(table):,} images by {', '.join(table.columns) or 'nothing but ids'} -> {target}"
 

@@ -201,6 +201,8 @@ class Selection:
             "budget": self.budget.label,
             "seed": self.seed,
         }
+        if self.criterion.needs_teacher and "precision" in self.score_table.about:
+            about["precision"] = self.score_table.about["precision"]  # in which the teacher was asked
         return TransferSet(images.subset(self.ids), provenance=self.provenance(), about=about)
 
     def _check_source(self, images: "ImageSet") -> None:

@@ -23,7 +23,7 @@ from limbeck.transfer.scoring import features
 from limbeck.transfer.scoring.autoencoder import Autoencoder, prepared, trained_encoder
 from limbeck.transfer.scoring.features import ScoringContext, collect, make_context, representation
 from limbeck.transfer.scoring.forgetting import ForgettingCounts, forgetting
-from limbeck.transfer.select import CRITERIA, score_images, score_table, select
+from limbeck.transfer.select import CRITERIA, score_images, score_table, select, select_from_scores
 
 ASKING = [name for name, one in CRITERIA.items() if one.needs_teacher]
 
@@ -92,6 +92,31 @@ def test_all_that_score_compute_as_the_first_one_says(teacher, monkeypatch):
         make_context(teacher, None, 0, precision="fp23")
 
 
+def test_what_the_teacher_was_asked_in_is_on_record(teacher, tmp_path):
+    images, both = natural(40), {}
+    for precision in ("fp32", "bf16"):
+        selection = select(images, criterion="margin", budget=12, teacher=teacher, precision=precision)
+        table = score_table(
+            images, tmp_path / f"{precision}.parquet", criteria=["margin"], teacher=teacher, precision=precision
+        )
+        chosen = select_from_scores(table, criterion="margin", budget=12)
+        assert torch.equal(chosen.scores, selection.scores)
+        for one in (selection, chosen):
+            assert one.transfer_set(images).about["precision"] == precision
+        both[precision] = selection.scores
+    assert not torch.equal(both["fp32"], both["bf16"])
+    torch.testing.assert_close(both["fp32"], both["bf16"], rtol=0.2, atol=0.05)
+    assert "precision" not in select(images, criterion="entropy", budget=12).transfer_set(images).about
+
+
+def test_kept_scores_are_of_one_precision(teacher, tmp_path):
+    images, tables = natural(40), {}
+    for precision in ("fp32", "bf16", "fp32"):
+        scores = PoolScores(images, make_context(teacher, None, 0, precision=precision), tmp_path)
+        tables[precision] = scores.table(CRITERIA["margin"])
+    assert len(list(tmp_path.glob("scores-*.safetensors"))) == 2
+
+
 def test_a_teacher_is_asked_where_work_is_done(teacher, monkeypatch):
     monkeypatch.setattr("limbeck.device.default_device", lambda: torch.device("cpu", 0))
     assert make_context(teacher, None, 0).frozen.device == torch.device("cpu", 0)
@@ -129,7 +154,7 @@ def test_what_is_kept_is_not_asked_again(teacher, tmp_path, monkeypatch):
 
 def test_the_least_margins_are_chosen(teacher):
     images = natural(40)
-    selection = select(images, criterion="margin/tn/ls", budget=5, teacher=teacher)
+    selection = select(images, criterion="margin/tn/ls", budget=5, teacher=teacher, precision="fp32")
     two = predict(teacher, images).softmax(1).topk(2).values
     expected = (two[:, 0] - two[:, 1]).argsort()[:5]
     assert sorted(images.ids[expected].tolist()) == sorted(selection.ids.tolist())

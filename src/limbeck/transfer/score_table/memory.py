@@ -84,6 +84,7 @@ class PoolScores:
         if criterion.score != "random":
             columns[criterion.column] = self._scores(criterion).numpy()
         about = {"name": self.images.name, "shape": list(self.images.shape), "classes": list(self.images.classes)}
+        about |= {"precision": self.context.precision} if criterion.needs_teacher else {}
         return ScoreTable(pa.table(columns), {**about, "seed": self.context.seed})
 
     def _file(self, criterion: Criterion, folder: Path) -> ScoreTable:
@@ -165,10 +166,11 @@ class PoolScores:
         return {"seed": self.context.seed if trains else None, "teacher": teacher, "classes": self.images.classes}
 
     def _teacher(self) -> list[str]:
-        """Names the teacher; one with code that cannot be vouched for is the same in this process alone."""
+        """Names the teacher and how it computes; one with code that cannot be vouched for is known here alone."""
         assert self.context.teacher is not None, "criteria that ask a teacher are refused without one before"
         identity = identify(self.context.teacher)
-        return [identity.fingerprint, process_token() if identity.unseen else ""]
+        computing = f"{self.context.precision}, channels last: {self.context.channels_last}"
+        return [identity.fingerprint, process_token() if identity.unseen else "", computing]
 
     def _once(
         self, kind: str, name: str, depends: dict[str, Any], make: Callable[[], Tensor], most: float = math.inf

@@ -18,6 +18,7 @@ from limbeck.data.storage import image_digests
 from limbeck.errors import UserError
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
 from limbeck.models.fingerprint import identify
+from limbeck.precision import Precision
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
 from limbeck.training.distributed import process_token
@@ -58,6 +59,7 @@ def score_table(
     workers: int = 1,
     shard: int | None = None,
     trust_teacher: bool = False,
+    precision: Precision = "auto",
     progress: Progress | None = None,
 ) -> Path:
     """Writes id, label and the scores of every image to `path`, for `select_from_scores`.
@@ -81,6 +83,8 @@ def score_table(
             of them, at most `MOST`.
         trust_teacher: go on with parts of another process even where the teacher has code or attributes that limbeck
             cannot vouch for, as a `forward` of one's own; by default only the process that began them does.
+        precision: in which the teacher is asked, by every worker: "fp32", "bf16", or "auto" for what this machine is
+            fastest in. The table says which it was.
         progress: who watches.
 
     Raises:
@@ -104,9 +108,8 @@ def score_table(
     columns = {one.column: one for one in found if one.score != "random"}
     clusters = {one.clusters_column: one for one in found if one.clusters_column is not None}
     watch = progress or Silent()
-    context = make_context(
-        teacher, folder, seed, watch if workers == 1 else None
-    )  # who watches cannot move to a worker
+    watching = watch if workers == 1 else None  # who watches cannot move to a worker
+    context = make_context(teacher, folder, seed, watching, precision=precision)
     for criterion in found:
         _check(criterion, here, context)
 
@@ -120,6 +123,7 @@ def score_table(
         "classes": list(here.classes),
         "columns": [*columns, *clusters],
         "seed": seed,
+        **({"precision": context.precision} if any(one.needs_teacher for one in found) else {}),
     }
     whose = _whose(teacher, trust_teacher, watch)
     _claim(parts, {**about, "images": _identity(here), "pixels": _pixels(here), "shard": len(shards[0]), **whose})
@@ -289,8 +293,8 @@ def _claim(parts: Path, plan: dict[str, Any]) -> None:
         )
     if begun != plan:
         raise UserError(
-            f"{str(parts)!r} holds parts of another scoring (other images, criteria, seed, teacher or shards); remove "
-            "it, or choose another --out."
+            f"{str(parts)!r} holds parts of another scoring (other images, criteria, seed, teacher, precision or "
+            "shards); remove it, or choose another --out."
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.errors import UserError
+from limbeck.precision import Precision
 from limbeck.progress import Progress
 from limbeck.randomness import check_seed
 from limbeck.transfer.budget import Budget, parse_budget
@@ -32,6 +33,7 @@ def select(
     dedupe: bool = False,
     function: Represent | None = None,
     folder: str | Path | None = None,
+    precision: Precision = "auto",
     progress: Progress | None = None,
 ) -> Selection:
     """Choose exactly as many distinct images as the budget says.
@@ -49,6 +51,8 @@ def select(
         dedupe: choose among images of distinct content, see `distinct`; the budget counts those.
         function: from pixels uint8 `[B, C, H, W]` to features `[B, D]`, for the representation "function".
         folder: where networks that a criterion trains are kept; by default in limbeck's cache.
+        precision: in which the teacher is asked: "fp32", "bf16" (near ties may fall otherwise), or "auto" for what the
+            machine is fastest in. The transfer set says which it was.
         progress: who watches scoring and training on the way.
 
     Raises:
@@ -62,7 +66,7 @@ def select(
     """
     criterion, budget = find_criterion(criterion), parse_budget(budget)
     check_seed(seed)
-    context = make_context(teacher, folder, seed, progress, function)
+    context = make_context(teacher, folder, seed, progress, function, precision=precision)
     check_means(criterion, images, context)
     images = checked_pool(images, criterion, budget, dedupe=dedupe)
     return choose(PoolScores(images, context, progress=progress), criterion, budget)
