@@ -39,7 +39,7 @@ def test_unknown_names_are_attribute_errors() -> None:
 
 @pytest.mark.parametrize("name", sorted(stubs.STUBS))
 def test_stub_is_fresh(name: str) -> None:
-    mend = "run `python -m limbeck.objectives.stubs`"
+    mend = "run `python -m limbeck.cli.documentation docs`"
     assert (ROOT / name).read_text(encoding="utf-8") == stubs.stub(stubs.STUBS[name]), mend
 
 
