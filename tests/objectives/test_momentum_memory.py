@@ -8,7 +8,7 @@ import torch
 from limbeck.errors import UserError
 from limbeck.models import Outputs
 from limbeck.objectives import Setup
-from limbeck.objectives.momentum_memory import MomentumMemory
+from limbeck.objectives.momentum_memory import MomentumMemory, _LateReports
 
 IDS = torch.tensor([90, -4, 2**50, 17, 3, 8])
 LABELS = torch.tensor([0, 1, 0, 3, 1, 0])
@@ -232,6 +232,36 @@ def test_a_second_backward_pass_is_refused_rather_than_wrong() -> None:
     loss.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+class OnGpu(torch.Tensor):
+    """A tensor that takes itself for one of a GPU."""
+
+    device = property(lambda self: torch.device("cuda"))
+
+
+def test_reports_of_a_gpu_are_told_once_and_in_order_when_they_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = []
+
+    class Event:
+        def record(self, stream: str) -> None:
+            assert stream == "stream"
+            self.number = len(there)
+            there.append(False)
+
+        def query(self) -> bool:
+            return there[self.number]
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: "stream")
+    monkeypatch.setattr(torch, "empty_like", lambda report, device, pin_memory: torch.zeros(2, dtype=torch.int64))
+    reports = _LateReports()
+    assert [reports.after(torch.tensor([number, 7]).as_subclass(OnGpu)) for number in (0, 1)] == [[], []]
+    there[0] = True
+    assert reports.after(torch.tensor([2, 7]).as_subclass(OnGpu)) == [[0, 7]]
+    there[:] = [True] * 3
+    assert copy.deepcopy(reports).after(torch.tensor([9, 9])) == [[9, 9]]
+    assert reports.after(torch.tensor([3, 7]).as_subclass(OnGpu)) == [[1, 7], [2, 7]]
 
 
 @pytest.mark.gpu

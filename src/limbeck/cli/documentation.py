@@ -1,4 +1,4 @@
-"""The pages of docs/ that are made from tables in the code: `python -m limbeck.cli.documentation docs`."""
+"""Pages of docs/ and stubs that are made from tables in the code: `python -m limbeck.cli.documentation docs`."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 from limbeck.cli.display import console
 from limbeck.cli.listing import needs, shown, written_sum
 from limbeck.objectives.catalogue import OBJECTIVES
+from limbeck.objectives.stubs import write_stubs
 from limbeck.recipes.published import OTHER_PAIRS, OTHER_TABLE, PAIRS, TABLE
 
 _MADE = "<!-- Made by `python -m limbeck.cli.documentation docs`; edit {} instead. -->"
@@ -97,3 +98,4 @@ def main(folder: str) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1])
+    write_stubs()

@@ -28,10 +28,10 @@ def _run(folder: Path) -> list[str]:
         state = "killed, --resume goes on"
     elif state == "interrupted":
         state = "interrupted, --resume goes on"
-    judged = _read(folder / "evaluation.json").get("last") or {}
+    evaluation = _read(folder / "evaluation.json").get("last") or {}
     runs = len([*folder.glob("runs/*/*/evaluation.json")])
     kind = f"comparison, {runs} runs" if runs else "run"
-    return [str(folder), kind, state, percent(judged.get("top1")), _local_time(status.get("time"))]
+    return [str(folder), kind, state, percent(evaluation.get("top1")), _local_time(status.get("time"))]
 
 
 def _local_time(stamp: Any) -> str:

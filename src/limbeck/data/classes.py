@@ -185,20 +185,20 @@ def _counts(given: Classes, known: Classes) -> str:
 
 def _other_names(given: Classes, known: Classes) -> str:
     there = {composed(name) for name in known.names}
-    strange = [name for name in given.names if composed(name) not in there]
+    unknown = [name for name in given.names if composed(name) not in there]
     alike = {_folded(name): name for name in known.names}
     begins = f"{_counts(given, known)}: " if given.count > known.count else f"{given.has} other classes: "
-    same = [(name, alike[_folded(name)]) for name in strange if _folded(name) in alike]
-    if len(same) == len(strange):
+    same = [(name, alike[_folded(name)]) for name in unknown if _folded(name) in alike]
+    if len(same) == len(unknown):
         name, other = same[0]
         return (
             f"{begins}{name!a} is written otherwise than {other!a} of {known.owner}; if they mean the same, "
             "write both alike."
         )
-    near = closest(strange[0], known.names, 1)
+    near = closest(unknown[0], known.names, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return (
-        f"{begins}{few([repr(name) for name in strange])} {'is' if len(strange) == 1 else 'are'} none of the "
+        f"{begins}{few([repr(name) for name in unknown])} {'is' if len(unknown) == 1 else 'are'} none of the "
         f"{known.count} of {known.owner} ({few(known.names)}){hint or '.'} Give images of these classes, or choose "
         "among theirs (`classes`)."
     )

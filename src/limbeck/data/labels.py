@@ -165,9 +165,9 @@ def _numbers(column: _Plain, names: tuple[str, ...], where: str) -> np.ndarray:
     if not column.is_text:
         return column.values.fill_null(0).to_numpy()
     places = pc.index_in(column.values, value_set=pa.array(names, pa.large_string()))
-    strange = pc.and_(places.is_null(), column.values.is_valid())
-    if pc.any(strange).as_py():
-        text = column.values.filter(strange)[0].as_py()
+    unknown = pc.and_(places.is_null(), column.values.is_valid())
+    if pc.any(unknown).as_py():
+        text = column.values.filter(unknown)[0].as_py()
         raise UserError(f"{where} must be among the {len(names)} class names ({_few(names)}), got {text!r}.")
     return places.fill_null(0).to_numpy().astype(np.int64)
 

@@ -51,8 +51,8 @@ class _Layout:
         self.folder = folder
         self._all = subfolders(folder)
         filled = [path for path in self._all if holds_images(path)]
-        told = {path: hinted_splits(path.name) for path in filled}
-        self.named = {path: splits.pop() for path, splits in told.items() if len(splits) == 1}
+        hinted = {path: hinted_splits(path.name) for path in filled}
+        self.named = {path: splits.pop() for path, splits in hinted.items() if len(splits) == 1}
         self.nested = [path for path in self.named if not any(True for _ in images_in(path))]
         self._others = [path for path in filled if path not in self.named]
         self._exact = [path for path in self.named if is_split(path.name)]

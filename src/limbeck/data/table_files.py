@@ -42,9 +42,9 @@ def splits_by_file(folder: Path) -> dict[str, list[Path]]:
     if files and (stated := stated_files(folder)):
         carded = {path: {split for split, paths in stated.items() if path in paths} for path in files}
         if any(carded.values()):
-            return _grouped(folder, {path: told for path, told in carded.items() if told})
-    for told in (_by_shard, _by_folder, _by_name):
-        splits = {path: told(path.relative_to(folder)) for path in files}
+            return _grouped(folder, {path: found for path, found in carded.items() if found})
+    for rule in (_by_shard, _by_folder, _by_name):
+        splits = {path: rule(path.relative_to(folder)) for path in files}
         if any(splits.values()):
             return _grouped(folder, splits)
     if half := _half_told(folder, files):
@@ -82,14 +82,14 @@ def _half_told(folder: Path, files: Sequence[Path]) -> list[Path]:
 
 def _grouped(folder: Path, splits: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
     where = repr(str(folder))
-    if untold := [path for path, told in splits.items() if not told]:
-        others = [path for path, told in splits.items() if told]
+    if untold := [path for path, found in splits.items() if not found]:
+        others = [path for path, found in splits.items() if found]
         raise UserError(
             f"{_listed(folder, untold)} in {where} tell no split where {_listed(folder, others)} do. {_HOW}"
         )
-    if double := [path for path, told in splits.items() if len(told) > 1]:
-        told = listing(sorted(splits[double[0]]))
-        raise UserError(f"{_listed(folder, double[:1])} in {where} may be of the splits {told}. {_HOW}")
+    if double := [path for path, found in splits.items() if len(found) > 1]:
+        names = listing(sorted(splits[double[0]]))
+        raise UserError(f"{_listed(folder, double[:1])} in {where} may be of the splits {names}. {_HOW}")
     groups: dict[str, list[Path]] = {}
     for path, (split,) in splits.items():
         groups.setdefault(split, []).append(path)

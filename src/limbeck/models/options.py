@@ -52,7 +52,7 @@ class Option:
                 return isinstance(value, Mapping)
 
 
-def check_options(model: str, known: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
+def check_options(model: str, known: Mapping[str, Option], options: Mapping[str, Any]) -> dict[str, Any]:
     """All options of `model`, the defaults filled in.
 
     Raises:
@@ -63,10 +63,10 @@ def check_options(model: str, known: Mapping[str, Option], given: Mapping[str, A
         >>> check_options("convnet_d3", known, {"width": 64})
         {'width': 64, 'norm': 'instance', 'pooling': 'average'}
     """
-    for name, value in given.items():
+    for name, value in options.items():
         if name not in known:
             has = f"{model} has {', '.join(known)}." if known else f"{model} has no options."
             raise unknown_name("model option", name, known, has)
         if not known[name].fits(value):
             raise UserError(f"option `{name}` of {model} must be {known[name].allowed}, got {value!r}.")
-    return {name: given.get(name, option.default) for name, option in known.items()}
+    return {name: options.get(name, option.default) for name, option in known.items()}

@@ -38,8 +38,8 @@ def timm_classifier(
         UserError: a name that timm does not know, weights that cannot be had, arguments that the model does not take.
     """
     arguments = dict(arguments or {})
-    given = {key: rate for key, rate in rates.items() if rate} | arguments
-    network = _build(name.removeprefix(TIMM_PREFIX), pretrained, num_classes, channels, size, given)
+    timm_options = {key: rate for key, rate in rates.items() if rate} | arguments
+    network = _build(name.removeprefix(TIMM_PREFIX), pretrained, num_classes, channels, size, timm_options)
     published: dict[str, Any] = network.pretrained_cfg
     size = size or tuple(published["input_size"][-2:])
     check_taps(network, Taps(stages=tuple(stages)))
@@ -68,7 +68,7 @@ def _build(
     num_classes: int | None,
     channels: int,
     size: tuple[int, int] | None,
-    given: dict[str, Any],
+    timm_options: dict[str, Any],
 ) -> Any:
     if not name.startswith(_ELSEWHERE):
         published = _published(name)
@@ -78,13 +78,13 @@ def _build(
             and published.fixed_input_size
             and size not in (None, tuple(published.input_size[-2:]))
         ):
-            given = {"img_size": size} | given
+            timm_options = {"img_size": size} | timm_options
     if num_classes is not None:
-        given = {"num_classes": num_classes} | given
+        timm_options = {"num_classes": num_classes} | timm_options
     try:
-        return timm.create_model(name, pretrained=pretrained, in_chans=channels, **given)
+        return timm.create_model(name, pretrained=pretrained, in_chans=channels, **timm_options)
     except TypeError as error:
-        raise UserError(f"timm cannot build {name!r} with {sorted(given)}: {error}.") from error
+        raise UserError(f"timm cannot build {name!r} with {sorted(timm_options)}: {error}.") from error
     except (OSError, RuntimeError, ValueError) as error:
         if not pretrained:
             raise

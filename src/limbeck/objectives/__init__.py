@@ -1,6 +1,6 @@
 """Distillation losses as modules on plain tensors, and weighted sums of them; as functions in `functional`.
 
-Type checkers and editors read what is exported from `__init__.pyi`, which `python -m limbeck.objectives.stubs` makes.
+Type checkers and editors read what is exported from `__init__.pyi`, which is made from the catalogue, see `stubs`.
 """
 
 from limbeck.lazy import lazy_dir, lazy_exports

@@ -1,4 +1,4 @@
-# Made by `python -m limbeck.objectives.stubs`; edit catalogue.py instead.
+# Made by `python -m limbeck.cli.documentation docs`; edit catalogue.py instead.
 from limbeck.objectives import functional as functional
 from limbeck.objectives.ab import AB as AB
 from limbeck.objectives.at import AT as AT

@@ -372,5 +372,4 @@ def objective_class(name: str) -> "type[Objective]":
         >>> objective_class("kd").__name__
         'KD'
     """
-    class_name = OBJECTIVES[name].class_name
-    return getattr(import_module(EXPORTS[class_name]), class_name)
+    return getattr(import_module(f"limbeck.objectives.{name}"), OBJECTIVES[name].class_name)

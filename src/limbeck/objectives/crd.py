@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from limbeck.objectives.memories import MemoryObjective, MemoryOptions
+from limbeck.objectives.memory_objective import MemoryObjective, MemoryOptions
 
 
 def info_nce(

@@ -1,4 +1,4 @@
-# Made by `python -m limbeck.objectives.stubs`; edit catalogue.py instead.
+# Made by `python -m limbeck.cli.documentation docs`; edit catalogue.py instead.
 from limbeck.objectives.ab import ab as ab
 from limbeck.objectives.at import at as at
 from limbeck.objectives.cc import cc as cc

@@ -230,7 +230,7 @@ class _LateReports:
             return [report.tolist()]
         arrived = torch.empty_like(report, device="cpu", pin_memory=True).copy_(report, non_blocking=True)
         sent = torch.cuda.Event()
-        sent.record()
+        sent.record(torch.cuda.current_stream(report.device))
         self._underway.append((arrived, sent))
         there = sum(event.query() for _, event in self._underway)  # they arrive in order
         here, self._underway = self._underway[:there], self._underway[there:]

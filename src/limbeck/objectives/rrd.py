@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.objectives.checks import check_choice, check_positive
-from limbeck.objectives.memories import MemoryObjective, MemoryOptions
+from limbeck.objectives.memory_objective import MemoryObjective, MemoryOptions
 
 
 def rrd(

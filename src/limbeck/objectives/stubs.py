@@ -1,11 +1,11 @@
-"""What type checkers and editors read of the lazy exports: `python -m limbeck.objectives.stubs` writes it anew."""
+"""What type checkers and editors read of the lazy exports; made from the catalogue, as the pages of docs/ are."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from limbeck.objectives.catalogue import EXPORTS, FUNCTIONAL_EXPORTS
 
-_HEADER = "# Made by `python -m limbeck.objectives.stubs`; edit catalogue.py instead.\n"
+_HEADER = "# Made by `python -m limbeck.cli.documentation docs`; edit catalogue.py instead.\n"
 
 
 def stub(exports: Mapping[str, str]) -> str:
@@ -13,7 +13,7 @@ def stub(exports: Mapping[str, str]) -> str:
 
     Example:
         >>> print(stub({"Setup": "limbeck.objectives.setup"}))
-        # Made by `python -m limbeck.objectives.stubs`; edit catalogue.py instead.
+        # Made by `python -m limbeck.cli.documentation docs`; edit catalogue.py instead.
         from limbeck.objectives.setup import Setup as Setup
         <BLANKLINE>
     """
@@ -28,10 +28,6 @@ STUBS = {
 """File beside this one -> exported name -> module."""
 
 
-def main() -> None:
+def write_stubs() -> None:
     for name, exports in STUBS.items():
         Path(__file__).with_name(name).write_text(stub(exports), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -110,7 +110,7 @@ def load(
         >>> load("resnet8.pth", model="resnet8", num_classes=100, mean=(0.5,) * 3, std=(0.25,) * 3).num_classes
         100
     """
-    given: dict[str, Any] = {
+    overrides: dict[str, Any] = {
         "num_classes": num_classes,
         "channels": channels,
         "input_size": input_size,
@@ -118,7 +118,7 @@ def load(
         "std": std,
         "classes": tuple(classes) or None,
     }
-    given = {key: value for key, value in given.items() if value is not None} | options
+    overrides = {key: value for key, value in overrides.items() if value is not None} | options
     path = Path(source)
     name = source.casefold() if isinstance(source, str) else ""  # a `Path` is a path
     if name in NAMED and path.exists():
@@ -130,13 +130,13 @@ def load(
     if weights_key is not None and (name in NAMED or not path.is_file()):
         raise UserError(f"`weights_key` is about a file with several sets of weights, and {str(source)!r} is none.")
     if name in NAMED:
-        classifier = _load_named(name, model, given)
+        classifier = _load_named(name, model, overrides)
     elif name.startswith(TIMM_PREFIX):
-        classifier = _load_timm(canonical(str(source)), model, given)
+        classifier = _load_timm(canonical(str(source)), model, overrides)
     elif path.is_dir():
-        classifier = _load_folder(path, model, given)
+        classifier = _load_folder(path, model, overrides)
     elif path.is_file() or path.suffix in SUFFIXES:
-        classifier = _load_file(path, model, given, weights_key)
+        classifier = _load_file(path, model, overrides, weights_key)
     elif path.parent == Path() and name and not name.startswith("."):
         hint = "A folder that `limbeck` saved, a weights file, or `timm:<name>` will do, too."
         raise unknown_name("weights", str(source), NAMED, hint)
@@ -145,42 +145,42 @@ def load(
     return classifier.eval()
 
 
-def _load_named(name: str, model: str | None, given: dict[str, Any]) -> Classifier:
+def _load_named(name: str, model: str | None, overrides: dict[str, Any]) -> Classifier:
     weights = NAMED[name]
-    _check_record(name, weights.model, len(weights.classes), model, given)
+    _check_record(name, weights.model, len(weights.classes), model, overrides)
     record = {"mean": weights.mean, "std": weights.std, "classes": weights.classes, "num_classes": len(weights.classes)}
-    classifier = create(weights.model, **(record | given))
+    classifier = create(weights.model, **(record | overrides))
     load_state(classifier, named_state(weights), source=weights.file)
     return classifier
 
 
-def _load_timm(name: str, model: str | None, given: dict[str, Any]) -> Classifier:
+def _load_timm(name: str, model: str | None, overrides: dict[str, Any]) -> Classifier:
     if model is not None and model != name:
         raise UserError(f"{name!r} holds a {name}, so `model` must be that or left out, got {model!r}.")
-    return create_timm(name, **({"num_classes": None, "pretrained": True} | given))
+    return create_timm(name, **({"num_classes": None, "pretrained": True} | overrides))
 
 
-def _load_folder(folder: Path, model: str | None, given: dict[str, Any]) -> Classifier:
+def _load_folder(folder: Path, model: str | None, overrides: dict[str, Any]) -> Classifier:
     config = _read_config(folder)
     if "architecture" in config:
-        return _load_hub_folder(folder, config, model, given)
-    _check_record(str(folder), config["name"], config["num_classes"], model, given)
+        return _load_hub_folder(folder, config, model, overrides)
+    _check_record(str(folder), config["name"], config["num_classes"], model, overrides)
     record = {key: config[key] for key in _RECORDED}
-    classifier = create(config["name"], **(record | config["options"] | given))
+    classifier = create(config["name"], **(record | config["options"] | overrides))
     if "reused_head" in config:
         classifier = with_fresh_reused_head(classifier, config["reused_head"])
     load_state(classifier, folder / WEIGHTS_FILE)
     return classifier
 
 
-def _load_hub_folder(folder: Path, config: dict[str, Any], model: str | None, given: dict[str, Any]) -> Classifier:
-    _check_record(str(folder), f"{TIMM_PREFIX}{config['architecture']}", None, model, given)
+def _load_hub_folder(folder: Path, config: dict[str, Any], model: str | None, overrides: dict[str, Any]) -> Classifier:
+    _check_record(str(folder), f"{TIMM_PREFIX}{config['architecture']}", None, model, overrides)
     arguments = dict(config.get("model_args") or {})
     # Said by `channels` and by the size of the head.
     channels = arguments.pop("in_chans", 3)
     arguments.pop("num_classes", None)
     record = {"num_classes": None, "channels": channels, "pretrained": True, "arguments": arguments}
-    return create_timm(f"{TIMM_PREFIX}local-dir:{folder}", **(record | given))
+    return create_timm(f"{TIMM_PREFIX}local-dir:{folder}", **(record | overrides))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -208,28 +208,30 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _load_file(path: Path, model: str | None, given: dict[str, Any], weights_key: str | None) -> Classifier:
+def _load_file(path: Path, model: str | None, overrides: dict[str, Any], weights_key: str | None) -> Classifier:
     if path.name == WEIGHTS_FILE and model is None and (path.parent / CONFIG_FILE).is_file():
-        return _load_folder(path.parent, model, given)
+        return _load_folder(path.parent, model, overrides)
     if model is None:
         raise UserError(f"a weights file needs `model`, the name of the network that {str(path)!r} is for.")
     model = canonical(model)
     needed = ("num_classes",) if model.startswith(TIMM_PREFIX) else ("num_classes", "mean", "std")
-    absent = [key for key in needed if key not in given]
+    absent = [key for key in needed if key not in overrides]
     if absent:
         raise UserError(
             f"a weights file needs {' and '.join(f'`{key}`' for key in absent)} as in the training of {str(path)!r}: "
             "a wrong normalisation ruins the outputs without any error. Give mean 0 and std 1 in every channel if the "
             "network took images in [0, 1]."
         )
-    classifier = create(model, **given)
+    classifier = create(model, **overrides)
     load_state(classifier, path, weights_key=weights_key)
     return classifier
 
 
-def _check_record(source: str, name: str, num_classes: int | None, model: str | None, given: dict[str, Any]) -> None:
+def _check_record(
+    source: str, name: str, num_classes: int | None, model: str | None, overrides: dict[str, Any]
+) -> None:
     if model is not None and canonical(model) != canonical(name):
         raise UserError(f"{source!r} holds a {name}, so `model` must be that or left out, got {model!r}.")
-    got = given.get("num_classes", num_classes)
+    got = overrides.get("num_classes", num_classes)
     if num_classes is not None and got != num_classes:
         raise UserError(f"{source!r} has {num_classes} classes, so `num_classes` must be that or left out, got {got}.")
