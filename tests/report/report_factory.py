@@ -1,18 +1,30 @@
 """Folders as a run and a comparison leave them, with made-up numbers that look like real ones."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from safetensors.numpy import save_file
+
+from limbeck.cost import Cost
+from limbeck.transfer.evidence import Evidence, Pictures
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 BUDGETS = {"5 %": 2250, "10 %": 4500, "25 %": 11250}
 LEVELS = {"entropy": 0.70, "random": 0.71, "balanced-random": 0.715, "no-teacher": 0.64}
 RECIPE = "name: {name}\nteacher: weights/resnet56\nstudent: resnet20\ndata: cifar10\ntraining:\n  steps: 1200\n"
+CONTROLS = [
+    {"name": "balanced-random", "label": "balanced random", "kind": "budget", "teacher": True, "strict": 2},
+    {"name": "random", "label": "random", "kind": "budget", "teacher": True, "strict": 1},
+    {"name": "no-teacher", "label": "no teacher", "kind": "budget", "teacher": False, "strict": None},
+    {"name": "full", "label": "full data", "kind": "full", "teacher": True, "strict": None},
+    {"name": "full-no-teacher", "label": "full data without teacher", "kind": "full", "teacher": False, "strict": 0},
+]
 GROUPS = ("chosen_highest", "chosen_lowest", "rejected_highest", "rejected_lowest")
 
 
@@ -54,7 +66,8 @@ def footprint(parameters: int) -> dict[str, Any]:
     return {"parameters": parameters, "macs": parameters * 150, "size_bytes": parameters * 4, "latency_ms": latency}
 
 
-def cost(images: int, passes: int) -> dict[str, Any]:
+def cost_of_before(images: int, passes: int) -> dict[str, Any]:
+    """As runs wrote it that did not count making."""
     energy = {"kwh": 0.0011 + images * 1e-8, "kind": "estimated", "how": "CPU seconds x 15 W per core"}
     return {
         "images": images,
@@ -62,6 +75,26 @@ def cost(images: int, passes: int) -> dict[str, Any]:
         "student_steps": 1200,
         "seconds": 148.2 + images / 5000,
         "energy": energy,
+    }
+
+
+def cost(images: int, passes: int, *, asked: int = 0, saved: int = 0) -> dict[str, Any]:
+    """With the parts of making, which asked the teacher so often, and of teaching."""
+    before = cost_of_before(images, passes)
+    making = Cost(images_read=45_000, teacher_passes=asked, seconds=12.0, kwh=1e-4, measured=False)
+    teaching = Cost(images_read=153_600, teacher_passes=passes, passes_saved=saved, steps=1200)
+    teaching = replace(teaching, seconds=before["seconds"], kwh=before["energy"]["kwh"], measured=False)
+    total = making + teaching
+    return {
+        **before,
+        "teacher_passes": total.teacher_passes,
+        "teacher_passes_saved": saved,
+        "seconds": total.seconds,
+        "energy": before["energy"] | {"kwh": total.kwh},
+        "making": making.to_dict(),
+        "teaching": teaching.to_dict(),
+        "teacher": None,
+        "total": total.to_dict(),
     }
 
 
@@ -120,7 +153,7 @@ def write_run(folder: Path, *, top1: float = 0.81, images: int = 4500, seed: int
     write_json(folder / "cost.json", cost(images, 153_600))
     write_json(folder / "status.json", {"state": "finished", "error": None})
     if gallery:
-        write_gallery(folder / "gallery.safetensors")
+        evidence().save(folder / "evidence")
     return folder
 
 
@@ -194,7 +227,16 @@ def results(
         "table": table(runs),
         "differences": differences(runs),
         "notes": [],
+        "controls": CONTROLS,
     }
+
+
+def of_before(content: dict[str, Any]) -> dict[str, Any]:
+    """The same results as comparisons wrote them that neither listed their controls nor counted making."""
+    for row in [*content["table"], *(run["cost"] for run in content["runs"] if run["cost"])]:
+        for part in ("making", "teaching", "teacher", "total"):
+            row.pop(part, None)
+    return {key: value for key, value in content.items() if key != "controls"}
 
 
 def objectives(arms: dict[str, float], seeds: int = 3) -> dict[str, Any]:
@@ -227,6 +269,7 @@ def table(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 | {"chosen_mean": float(np.mean(values)) - 0.003, "chosen_half_width": half}
                 | {"teacher_passes": group[0]["cost"]["teacher_passes"], "seconds": group[0]["cost"]["seconds"]}
                 | {"energy_kwh": group[0]["cost"]["energy"]["kwh"], "energy_kind": "estimated"}
+                | {part: group[0]["cost"][part] for part in ("making", "teaching")}
             )
     return rows
 
@@ -264,7 +307,7 @@ def write_comparison(folder: Path, *, galleries: bool = True, **options: Any) ->
             write_run(folder / run["folder"], top1=run["last"], images=run["images"], seed=place)
     if galleries:
         for budget in dict.fromkeys(run["budget"] for run in content["runs"] if not run["control"]):
-            write_gallery(folder / "galleries" / f"entropy@{budget}.safetensors")
+            evidence(rows=False).save(folder / "evidence" / f"entropy@{budget}")
     return folder
 
 
@@ -318,21 +361,74 @@ def write_selection(
     return path
 
 
-def write_selections(folder: Path, *, images: int = 900, classes: int = 10) -> Path:
-    """The selections of all finished runs of `write_comparison`: random ones differ between seeds, others do not."""
+def table_rows(
+    *, images: int = 900, share: float = 0.1, classes: int = 10, groups: int = 0, scores: Any = None, seed: int = 0
+) -> dict[str, Any]:
+    """Columns of evidence of the highest scores, or of random images for a seed; without labels for no classes."""
+    scores = np.random.default_rng(1).normal(5, 1, images) if scores is None else np.asarray(scores, dtype=float)
+    keys = np.random.default_rng(seed).random(images) if seed else scores
+    chosen = keys.argsort().argsort() >= round(images * (1 - share))
+    columns = {"id": np.arange(images) * 3, "score": scores, "chosen": chosen}
+    columns |= {"label": np.arange(images) % classes} if classes else {}
+    return columns | ({"group": np.arange(images) * 11 % groups * 2} if groups else {})  # every second one is empty
+
+
+def pictures(title: str, count: int = 12, *, side: int = 32, channels: int = 3, labelled: bool = True) -> Pictures:
+    """Smooth random images, so that they look like something and pack like photographs."""
+    source = torch.Generator().manual_seed(count + side + len(title))
+    coarse = torch.rand(count, channels, 4, 4, generator=source) * 255
+    images = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp(0, 255).byte()
+    return Pictures(
+        title=title,
+        images=images,
+        ids=torch.arange(count) * 7,
+        labels=torch.arange(count) % 10 if labelled else None,
+        scores=torch.linspace(7.9, 3, count),
+    )
+
+
+def evidence(*, rows: bool = True, words: dict[str, Any] | None = None, **options: Any) -> Evidence:
+    """Of an honest maker that chooses by entropy."""
+    columns = table_rows(**options)
+    known: dict[str, Any] = {
+        "headline": f"{columns['chosen'].sum()} of {len(columns['id'])} images of cifar10, by their entropy",
+        "score": "entropy",
+        "group": "cluster" if options.get("groups") else "",
+        "classes": CLASSES,
+        "facts": {"budget": "10 %", "seed": "3"},
+        "pictures": [
+            pictures(f"{fate}, {end} entropy") for fate in ("Chosen", "Left out") for end in ("highest", "lowest")
+        ],
+    }
+    return Evidence(**{**known, "rows": (lambda: iter([columns])) if rows else None, **(words or {})})
+
+
+def write_selections(folder: Path, *, images: int = 900, classes: int = 10, before: bool = False) -> Path:
+    """What all finished runs of `write_comparison` chose: random ones differ between seeds, others do not."""
     for run in json.loads((folder / "results.json").read_text())["runs"]:
         if run["state"] == "finished" and not run["arm"].startswith("full"):
             drawn = run["arm"] in ("random", "balanced-random", "no-teacher")
             share = float(run["budget"].rstrip(" %")) / 100
             scores = np.random.default_rng(len(run["arm"])).normal(5, 1, images)
-            path = folder / run["folder"] / "selection.parquet"
-            seed = run["seed"] + 1 if drawn else 0
-            write_selection(path, images=images, share=share, scores=scores, seed=seed, classes=classes)
+            options = {"images": images, "share": share, "scores": scores, "classes": classes}
+            options |= {"seed": run["seed"] + 1 if drawn else 0}
+            if before:
+                write_selection(folder / run["folder"] / "selection.parquet", **options)
+            else:
+                evidence(words={"pictures": ()}, **options).save(folder / run["folder"] / "evidence")
+    return folder
+
+
+def write_transfer_set(folder: Path, *, words: dict[str, Any] | None = None, **options: Any) -> Path:
+    """A folder of a transfer set with its evidence, and without the images."""
+    about = {"maker": "select/entropy", "budget": "10 %", "seed": 3}
+    write_json(folder / "transfer_set.json", {"name": "cifar10", "classes": list(CLASSES), "about": about})
+    evidence(words=words, **options).save(folder / "evidence")
     return folder
 
 
 def write_chosen(folder: Path, *, criterion: Any = None, name: str = "cifar10/train", **options: Any) -> Path:
-    """A folder of `limbeck select` without the transfer set itself."""
+    """A folder of `limbeck select` as it was before there was evidence, without the transfer set itself."""
     about = {"maker": "select/x", "criterion": criterion or {"score": "entropy", "name": "entropy"}}
     about |= {"budget": "10 %", "seed": 3}
     config = {"name": name, "classes": list(CLASSES), "images": 90, "about": about}

@@ -57,10 +57,11 @@ def still() -> Iterator[webdriver.Chrome]:
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "run":
-        factory.write_selection(folder / "selection.parquet", groups=20)
-        return write_run_report(factory.write_inside(factory.write_run(folder, gallery=True)))
+        factory.write_inside(factory.write_run(folder))
+        factory.evidence(groups=20).save(folder / "evidence")
+        return write_run_report(folder)
     if request.param == "selection":
-        return write_selection_report(factory.write_chosen(folder, groups=20))
+        return write_selection_report(factory.write_transfer_set(folder, groups=20))
     return write_comparison_report(factory.write_selections(factory.write_comparison(folder)))
 
 

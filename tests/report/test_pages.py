@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from tests.report import report_factory as factory
 
+from limbeck.cost import Cost
 from limbeck.errors import UserError
-from limbeck.report import write_comparison_report, write_run_report
+from limbeck.report import frontier_chart, frontier_svg, write_comparison_report, write_run_report
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 EVIL = "<script>alert(1)</script>"
@@ -250,20 +251,22 @@ def test_broken_evaluation_names_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("budgets", [True, False])
-def test_answers_that_the_view_cache_knew_are_counted(tmp_path: Path, comparison: Path, budgets: bool) -> None:
+@pytest.mark.parametrize("before", [True, False])
+def test_answers_that_the_view_cache_knew_are_counted(
+    tmp_path: Path, comparison: Path, budgets: bool, before: bool
+) -> None:
     assert "view cache" not in markup(comparison)
-    folder = factory.write_comparison(tmp_path / "comparison")
     results = factory.results() if budgets else factory.objectives({"kd": 0.6, "crd": 0.61})
-    for row in results["table"]:
-        row["teacher_passes_saved"] = 12_345
     for row in results["runs"]:
         if row["cost"]:
-            row["cost"]["teacher_passes_saved"] = 12_345
-    (folder / "results.json").write_text(json.dumps(results))
-    page = markup(write_comparison_report(folder))
+            row["cost"] = factory.cost(row["images"], 20_000, saved=12_345)
+    results["table"] = factory.table(results["runs"])
+    factory.write_json(tmp_path / "results.json", factory.of_before(results) if before else results)
+    page = markup(write_comparison_report(tmp_path))
     assert "of them read from the view cache" in page
-    assert ("Of these known" in page) is not budgets
-    assert ("12,345" in page) is not budgets
+    assert "Of these saved" in page
+    assert "12,345" in page
+    assert (">making<" in page) is not before
 
 
 def test_run_report_names_its_view_cache_and_what_top_k_lost(tmp_path: Path) -> None:
@@ -273,7 +276,7 @@ def test_run_report_names_its_view_cache_and_what_top_k_lost(tmp_path: Path) -> 
     cache = {"outputs": ["embedding", "logits"], "folder": "abc", "bytes": 162_000_000, "top_k_error": error}
     (folder / "cost.json").write_text(json.dumps({**cost, "teacher_passes_saved": 77, "view_cache": cache}))
     page = markup(write_run_report(folder))
-    for words in ("embedding and logits", "0.0200 (largest 0.2000) at temperature 4", "of which the view cache knew"):
+    for words in ("embedding and logits", "0.0200 (largest 0.2000) at temperature 4", "Of these saved"):
         assert words in page
 
 
@@ -285,3 +288,71 @@ def test_many_arms_at_one_budget_are_ranked(tmp_path: Path) -> None:
     assert "All arms learn from 4,500 images, but for those on the full data." in page
     assert (tmp_path / "arms.svg").exists()
     assert not (tmp_path / "frontier.svg").exists()
+
+
+def test_making_is_told_from_teaching(tmp_path: Path) -> None:
+    results = factory.results()
+    for row in results["runs"]:
+        if row["cost"] and row["arm"] == "entropy":
+            row["cost"] = factory.cost(row["images"], 60_000, asked=20_000)
+            row["cost"]["teacher"] = Cost(images_read=987_654, steps=7_777, seconds=60.0).to_dict()
+    results["table"] = factory.table(results["runs"])
+    factory.write_json(tmp_path / "results.json", results)
+    page = markup(write_comparison_report(tmp_path)).replace("\N{NO-BREAK SPACE}", " ")
+    for part in (
+        "80,000</span><small>25 % making",
+        "What making a transfer set and teaching on it took",
+        ">making<",
+        ">teaching<",
+        "of which making the transfer sets took",
+        "the teacher itself",
+        "987,654",
+        "of making and teaching together",
+    ):
+        assert part in page, part
+    run = factory.write_run(tmp_path / "run")
+    factory.write_json(run / "cost.json", results["runs"][0]["cost"])
+    page = markup(write_run_report(run))
+    for part in ("with 80,000 teacher passes", ">20,000<", ">60,000<", "the teacher itself", "7,777"):
+        assert part in page, part
+
+
+def test_controls_are_those_that_the_results_list(tmp_path: Path) -> None:
+    names = {"balanced-random": "noise", "random": "procedural", "no-teacher": "alone", "full-no-teacher": "labels"}
+    content = json.dumps(factory.results())
+    for name, other in names.items():
+        content = content.replace(f'"{name}"', f'"{other}"')
+    content = content.replace('"label": "balanced random"', '"label": "pure noise"')
+    factory.write_json(tmp_path / "results.json", json.loads(content))
+    page = markup(write_comparison_report(tmp_path))
+    for part in (
+        "entropy is below pure noise beyond",
+        "pure noise, procedural, no teacher at each budget, and full data",
+    ):
+        assert part in page, part
+    assert "balanced" not in page
+    assert "pure noise" in frontier_svg(json.loads(content))
+    drawn = json.dumps(frontier_chart(json.loads(content)).to_dict())
+    assert '"domain": ["entropy", "noise", "procedural", "alone"]' in drawn, "full data is a rule"
+
+
+def test_results_of_before_have_the_controls_of_before(tmp_path: Path) -> None:
+    factory.write_json(tmp_path / "results.json", factory.of_before(factory.results()))
+    page = markup(write_comparison_report(tmp_path))
+    assert "entropy is below balanced random beyond seed noise at 5" in page
+    assert "making<" not in page
+    assert "full data without teacher" in page
+
+
+def test_controls_that_lack_something_say_what_to_run(tmp_path: Path) -> None:
+    factory.write_json(tmp_path / "results.json", factory.results() | {"controls": [{"name": "random"}]})
+    with pytest.raises(UserError, match=r"entry of `controls` must have name, label, kind, teacher, strict.*again"):
+        write_comparison_report(tmp_path)
+
+
+def test_galleries_of_before_are_shown(tmp_path: Path) -> None:
+    factory.write_json(tmp_path / "results.json", factory.results(seeds=1))
+    factory.write_gallery(tmp_path / "galleries" / "entropy@5 %.safetensors")
+    page = markup(write_comparison_report(tmp_path))
+    assert "Left out, lowest entropy" in page
+    assert ">airplane<" in page

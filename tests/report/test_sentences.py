@@ -4,8 +4,10 @@ import pytest
 from tests.report import report_factory as factory
 
 from limbeck.report import headline
+from limbeck.report.controls import Controls
 from limbeck.report.sentences import difference, headlines, verdict
 
+OF_BEFORE = Controls.of({})
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -46,12 +48,12 @@ ALONE = row(-0.013, None, None, n=1)
     ],
 )
 def test_one_difference(found: dict[str, Any], expected: str) -> None:
-    assert difference(found) == expected
+    assert difference(found, OF_BEFORE) == expected
 
 
 def test_one_budget_gives_the_sentence_with_its_interval() -> None:
     results = factory.results() | {"differences": [WORSE]}
-    assert headline(results) == f"{difference(WORSE)}."
+    assert headline(results) == f"{difference(WORSE, OF_BEFORE)}."
 
 
 def test_several_budgets_are_all_named() -> None:
@@ -82,8 +84,8 @@ def test_of_many_arms_the_two_ends_are_named() -> None:
     rows = [row | {"arm": f"arm-{i}", "mean": row["mean"] - i / 1000} for i, row in enumerate(rows)]
     assert headlines({"runs": runs, "differences": rows}) == [
         "Of 10 arms at 10 %, 1 is above balanced random beyond seed noise and 8 are below it",
-        f"The highest: {difference(rows[0])}",
-        f"The lowest: {difference(rows[8])}",
+        f"The highest: {difference(rows[0], OF_BEFORE)}",
+        f"The lowest: {difference(rows[8], OF_BEFORE)}",
     ]
     assert "none is above" in headlines({"runs": runs, "differences": rows[1:]})[0]
     assert "Nothing can be said yet" in headlines({"runs": runs, "differences": []})[0]
@@ -113,4 +115,4 @@ def test_without_budgets_the_baseline_comes_before_labels_alone() -> None:
         f"dkd is 1.0 points above kd {rest}",
     ]
     nothing = headline(results | {"differences": []})
-    assert "no arm has a finished run beside the student without a teacher" in nothing
+    assert "no arm has a finished run beside full data without teacher" in nothing

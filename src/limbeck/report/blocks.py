@@ -19,11 +19,12 @@ class Note:
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell that links somewhere or carries a tone: 'good', 'bad', 'quiet'."""
+    """A table cell that links somewhere, carries a tone ('good', 'bad', 'quiet', 'strong') or a note below its text."""
 
     text: str
     href: str = ""
     tone: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from limbeck.report import comparison_charts as charts
 from limbeck.report import comparison_tables as tables
 from limbeck.report import formats, page, reading, sentences, shared_sections
 from limbeck.report.blocks import Fact, Page, Section
+from limbeck.report.controls import Controls
 from limbeck.report.figures import frontier, ranking, style
-from limbeck.report.transfer_set.overlap import criteria_section
+from limbeck.report.transfer_set.overlap import overlap_section
 
 Row = dict[str, Any]
 
@@ -41,15 +42,15 @@ def write_comparison_report(folder: Path) -> Path:
 
 def comparison_page(folder: Path, results: Row) -> Page:
     """Everything the page says, before it is HTML."""
-    styles = style.arms(results["runs"])
+    styles = style.arms(results)
     records = charts.metrics_by_arm(folder, results)
     sections = [
         charts.ranking_section(results) if _ranked(results) else charts.frontier_section(results, styles),
         tables.arms_section(results),
         tables.differences_section(results),
         charts.curves_section(results, records, styles),
-        criteria_section(folder, results),
-        charts.galleries_section(folder, results),
+        overlap_section(folder, results),
+        charts.pictures_section(folder, results),
         charts.classes_section(folder, results),
         tables.cost_section(results),
         tables.runs_section(folder, results),
@@ -85,11 +86,11 @@ def _facts(results: Row) -> list[Fact]:
     teacher = results.get("teacher") or {}
     if top1 := (teacher.get("evaluation") or {}).get("top1"):
         facts.append(Fact("teacher", formats.percent(top1), str(teacher.get("name", ""))))
-    rows = sorted(results["table"], key=lambda row: row["images"])
+    rows, controls = sorted(results["table"], key=lambda row: row["images"]), Controls.of(results)
     facts += [
-        Fact(formats.name(row["arm"]), formats.percent(row["mean"]), formats.plural(row["images"], "image"))
+        Fact(controls.label(row["arm"]), formats.percent(row["mean"]), formats.plural(row["images"], "image"))
         for row in rows
-        if row["arm"] in frontier.FULL
+        if row["arm"] in controls.full
     ]
     users = [row for row in rows if not row["control"]]
     if _ranked(results):
@@ -111,20 +112,14 @@ def _environment(folder: Path, results: Row) -> Path:
     return next((one for one in folders if (one / "environment.json").is_file()), folder)
 
 
-_CONTROLS = (
-    "Controls are added to every comparison: random and class-balanced random images at each budget, the student "
-    "without a teacher at each budget, and all training images with and without the teacher."
-)
-_CONTROLS_WITHOUT_BUDGETS = (
-    "The control is added to every comparison: the student that learns from the labels of all training images alone."
-)
-
-
 def _definitions(results: Row) -> Section:
+    controls = Controls.of(results).sentence(
+        (run["arm"] for run in results["runs"]), budgets=not reading.without_budgets(results)
+    )
     notes = [
         "Over n seeds the mean is shown with its 95 % interval from Student's t with n - 1 degrees of freedom; with "
         "one seed there is no interval. Differences are paired: each seed of an arm with the same seed of the control.",
-        _CONTROLS_WITHOUT_BUDGETS if reading.without_budgets(results) else _CONTROLS,
+        *([controls] if controls else []),
         *map(str, results.get("notes") or []),
     ]
     splits = {"training": "train_images", "validation": "validation_images", "test": "test_images"}

@@ -5,19 +5,23 @@ from typing import Any
 
 from limbeck.report import formats, reading, shared_sections
 from limbeck.report.blocks import Block, Chart, Gallery, Grid, Legend, Note, Section
+from limbeck.report.controls import Controls
 from limbeck.report.figures import curves, frontier, ranking, style
-from limbeck.report.transfer_set.pictures import gallery
+from limbeck.report.transfer_set import old_layouts
+from limbeck.report.transfer_set.page import GALLERY_BYTES, light, weight
+from limbeck.report.transfer_set.pictures import picture_groups
 from limbeck.report.vega import figure
+from limbeck.transfer.evidence import EVIDENCE, Evidence, read_evidence
 
 Row = dict[str, Any]
 Records = dict[tuple[str, str], list[list[Row]]]
-_GALLERY_BYTES = 1_200_000
 
 
 def frontier_section(results: Row, styles: dict[str, style.Arm]) -> Section:
     if not results["table"]:
         return Section("frontier", "Frontier", [Note("No run has finished, so there is no frontier to draw.")])
-    drawn = [arm for name, arm in styles.items() if name not in frontier.FULL]
+    full = Controls.of(results).full
+    drawn = [arm for name, arm in styles.items() if name not in full]
     main = figure(frontier.frontier(results), "frontier", "Test accuracy against images taught on, for every arm")
     caption = (
         "Lines and large dots are means over seeds, bars their 95 % interval, small dots single seeds. Arms with the "
@@ -72,7 +76,7 @@ def curves_section(results: Row, records: Records, styles: dict[str, style.Arm])
     training = _curves(records, styles, "train", "loss")
     if not validation and not training:
         return None
-    words = "ScoringContext over seeds of the finished runs. " + (
+    words = "Means over seeds of the finished runs. " + (
         "Training loss is the sum of each arm's own objectives, so its level says nothing about another arm's."
         if reading.without_budgets(results)
         else "Training loss is over the images of each arm, so its level says how hard these are, not how good the "
@@ -103,8 +107,9 @@ def _curves(records: Records, styles: dict[str, style.Arm], kind: str, key: str)
     return charts
 
 
-def galleries_section(folder: Path, results: Row) -> Section | None:
-    """The user's arms first, smaller budgets first, until the page would become heavy."""
+def pictures_section(folder: Path, results: Row) -> Section | None:
+    """What the first seed of each arm was taught on: the user's arms first, smaller budgets first, until it is full."""
+    controls = Controls.of(results)
     first: dict[str, Row] = {}
     for run in results["runs"]:
         if run.get("folder"):
@@ -112,16 +117,25 @@ def galleries_section(folder: Path, results: Row) -> Section | None:
     blocks: list[Block] = []
     spent, left_out = 0, 0
     for group, run in sorted(first.items(), key=lambda one: (one[1]["control"], one[1]["images"])):
-        groups = gallery(folder / "galleries" / f"{group}.safetensors")
-        size = sum(len(picture.uri) for _, pictures in groups for picture in pictures)
-        if groups and spent + size > _GALLERY_BYTES:
+        groups, _ = light(picture_groups(_shown(folder, group)))
+        spent += weight(groups)
+        if groups and blocks and spent > GALLERY_BYTES:
             left_out += 1
         elif groups:
-            blocks.append(Gallery(f"{formats.name(run['arm'])} at {run['budget']}", groups, open=not blocks))
-            spent += size
+            title = f"{controls.label(run['arm'])}{formats.at(run['budget'])}"
+            blocks.append(Gallery(title, groups, open=not blocks))
     if left_out:
-        blocks.append(Note(f"{left_out} more lie in galleries/ and were left out to keep this page light."))
-    return Section("galleries", "Chosen and left out", blocks) if blocks else None
+        blocks.append(Note(f"{left_out} more lie in {EVIDENCE}/ and were left out to keep this page light."))
+    return Section("pictures", "Chosen and left out", blocks) if blocks else None
+
+
+def _shown(folder: Path, group: str) -> Evidence:
+    """The evidence of an arm at a budget, or as much of it as comparisons kept before."""
+    found = read_evidence(folder / EVIDENCE / group)
+    if found is not None:
+        return found
+    classes, score, pictures = old_layouts.read_gallery(folder / "galleries" / f"{group}.safetensors")
+    return Evidence(headline="", score=score, classes=classes, pictures=pictures)
 
 
 def classes_section(folder: Path, results: Row) -> Section | None:
@@ -129,24 +143,28 @@ def classes_section(folder: Path, results: Row) -> Section | None:
     finished = [run for run in results["runs"] if run["state"] == "finished" and run.get("folder")]
     for run in sorted(finished, key=lambda run: (run["control"], -run["images"], run["seed"])):
         if judged := _evaluation(folder, run):
-            return shared_sections.class_section(judged, _words(run), _control(folder, finished, run))
+            controls = Controls.of(results)
+            beside = _control(folder, finished, run, controls)
+            return shared_sections.class_section(judged, _words(run, controls), beside)
     return None
 
 
-def _control(folder: Path, finished: list[Row], run: Row) -> dict[str, list[Row]]:
+def _control(folder: Path, finished: list[Row], run: Row, controls: Controls) -> dict[str, list[Row]]:
     """Accuracy of each class of the strictest control with the budget and seed of `run`."""
-    for arm in ("balanced-random", "random", "full-no-teacher"):
+    for arm in controls.strictest():
         for other in finished:
             alike = all(other[key] == run[key] for key in ("budget", "seed"))
             if alike and other["arm"] == arm != run["arm"] and (found := _evaluation(folder, other)):
                 return {
-                    _words(other): [{"class": str(row["class"]), "value": row["top1"]} for row in found["per_class"]]
+                    _words(other, controls): [
+                        {"class": str(row["class"]), "value": row["top1"]} for row in found["per_class"]
+                    ]
                 }
     return {}
 
 
-def _words(run: Row) -> str:
-    return f"{formats.name(run['arm'])}{formats.at(run['budget'])}, seed {run['seed']}"
+def _words(run: Row, controls: Controls) -> str:
+    return f"{controls.label(run['arm'])}{formats.at(run['budget'])}, seed {run['seed']}"
 
 
 def _evaluation(folder: Path, run: Row) -> Row | None:

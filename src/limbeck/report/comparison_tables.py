@@ -5,48 +5,44 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from limbeck.report import formats, reading, sentences, shared_sections
+from limbeck.report import cost_tables, formats, reading, sentences, shared_sections
 from limbeck.report.blocks import Block, Cell, Code, Note, Section, Table
+from limbeck.report.controls import Controls
+from limbeck.report.costs import run_cost
 
 Row = dict[str, Any]
 
 
 def arms_section(results: Row) -> Section | None:
-    columns = ("Arm", "Budget", "Images", "n", "Last epoch", "Validation-chosen", "Teacher passes", "Of these known")
-    columns += ("Time", "Energy")
+    columns = ("Arm", "Budget", "Images", "n", "Last epoch", "Validation-chosen", "Teacher passes", "Time", "Energy")
+    controls = Controls.of(results)
     rows = [
         (
-            Cell(formats.name(row["arm"]), tone="quiet" if row["control"] else "strong"),
+            Cell(controls.label(row["arm"]), tone="quiet" if row["control"] else "strong"),
             str(row["budget"]),
             formats.number(row["images"]),
             str(row["n"]),
             formats.spread(row["mean"], row["half_width"]),
             formats.spread(row.get("chosen_mean"), row.get("chosen_half_width")),
-            formats.number(row.get("teacher_passes")),
-            formats.number(row.get("teacher_passes_saved")),
-            formats.duration(row.get("seconds")),
-            shared_sections.energy_words({"kwh": row.get("energy_kwh"), "kind": row.get("energy_kind", "")}),
+            *cost_tables.totals(run_cost(row)),
         )
         for row in sorted(results["table"], key=lambda row: (row["images"], row["control"]))
     ]
     caption = "Top-1 accuracy on the test set: mean ± half the 95 % interval over n seeds; costs are means per run"
-    table = _lean(Table(caption, columns, rows, numeric=range(2, 10)), results)
-    counted = any(row.get("teacher_passes_saved") for row in results["table"])
-    if not (counted and reading.without_budgets(results)):  # beside budgets there is no room; the cost has the sum
-        table = _without(table, "Of these known")
+    table = _lean(Table(caption, columns, rows, numeric=range(2, 9)), results)
     return Section("table", "Table", [table]) if rows else None
 
 
 def differences_section(results: Row) -> Section | None:
-    tones = {"better": "good", "worse": "bad"}
+    tones, controls = {"better": "good", "worse": "bad"}, Controls.of(results)
     rows = []
     for row in sorted(results["differences"], key=lambda row: (row["arm"], row["images"])):
         found = sentences.verdict(row)
         words = f"{found}, beyond seed noise" if found in tones else found
         rows.append(
             (
-                Cell(formats.name(row["arm"]), tone="strong"),
-                formats.name(row["against"]),
+                Cell(row["arm"], tone="strong"),
+                controls.label(row["against"]),
                 str(row["budget"]),
                 formats.number(row["images"]),
                 str(row["n"]),
@@ -68,36 +64,48 @@ def differences_section(results: Row) -> Section | None:
 
 
 def cost_section(results: Row) -> Section | None:
-    costs = [run["cost"] for run in results["runs"] if run.get("cost")]
+    """All runs together, then making, teaching and the teacher itself by arm and budget, then size and speed."""
+    costs = [found for run in results["runs"] if (found := run_cost(run.get("cost"))).known]
     teacher, student = results.get("teacher") or {}, results.get("student") or {}
-    blocks: list[Block] = []
-    if costs:
-        seconds = sum(cost.get("seconds") or 0 for cost in costs)
-        passes = sum(cost.get("teacher_passes") or 0 for cost in costs)
-        saved = sum(cost.get("teacher_passes_saved") or 0 for cost in costs)
-        read = f" ({formats.number(saved)} of them read from the view cache)" if saved else ""
-        energies = [cost["energy"] for cost in costs if cost.get("energy")]
-        total = formats.energy(sum(energy.get("kwh") or 0 for energy in energies)) if energies else "unknown energy"
-        how = sorted({f"{energy.get('kind', '')}: {energy.get('how', '')}" for energy in energies})
-        blocks.append(
-            Note(
-                f"All {formats.plural(len(costs), 'run')} together took {formats.duration(seconds)}, "
-                f"{formats.number(passes)} teacher passes{read} and {total}" + (f" ({'; '.join(how)})." if how else ".")
-            )
-        )
     names = {
         f"teacher {teacher.get('name', '')}".strip(): teacher.get("footprint"),
         f"student {student.get('name', '')}".strip(): student.get("footprint"),
     }
+    blocks: list[Block] = []
+    if costs:
+        how = sorted({str(energy["how"]) for run in results["runs"] if (energy := _energy(run)).get("how")})
+        blocks += [Note(cost_tables.together(costs, how)), _lean(_by_arm(results), results)]
     table = shared_sections.footprint_table(names)
     return Section("cost", "Cost", [*blocks, *([table] if table else [])]) if blocks or table else None
 
 
+def _energy(run: Row) -> Row:
+    return (run.get("cost") or {}).get("energy") or {}
+
+
+def _by_arm(results: Row) -> Table:
+    """A row for making, teaching and, where it was made here, the teacher, of every arm and budget; means per run."""
+    controls, rows = Controls.of(results), []
+    arms = dict.fromkeys((run["arm"], str(run["budget"])) for run in results["runs"])
+    for arm, budget in arms:
+        runs = [run for run in results["runs"] if (run["arm"], str(run["budget"])) == (arm, budget)]
+        costs = [found for run in runs if (found := run_cost(run.get("cost"))).known]
+        who = Cell(controls.label(arm), tone="quiet" if runs[0]["control"] else "strong")
+        rows += [(who, budget, *cells) for cells in cost_tables.parts(costs)]
+    made = next((found.teacher for run in results["runs"] if (found := run_cost(run.get("cost"))).teacher), None)
+    if made is not None:
+        rows.append((Cell("the teacher itself", tone="quiet"), "", "training", *cost_tables.cells([made])))
+    columns = ("Arm", "Budget", "What", *cost_tables.COLUMNS)
+    caption = "What making a transfer set and teaching on it took; means per run"
+    return Table(caption, columns, rows, numeric=range(3, 9), folded=len(rows) > 16)
+
+
 def runs_section(folder: Path, results: Row) -> Section | None:
     """All runs with a way to each report; what went wrong stands first."""
+    controls = Controls.of(results)
     blocks: list[Block] = [
         Code(
-            f"{formats.name(run['arm'])}{formats.at(run['budget'])}, seed {run['seed']}: {run['state']}",
+            f"{controls.label(run['arm'])}{formats.at(run['budget'])}, seed {run['seed']}: {run['state']}",
             str(run["error"]),
             open=True,
         )
@@ -106,13 +114,13 @@ def runs_section(folder: Path, results: Row) -> Section | None:
     ]
     rows = [
         (
-            Cell(formats.name(run["arm"]), tone="quiet" if run["control"] else "strong"),
+            Cell(controls.label(run["arm"]), tone="quiet" if run["control"] else "strong"),
             str(run["budget"]),
             str(run["seed"]),
             Cell(run["state"], _link(folder, run), "" if run["state"] == "finished" else "bad"),
             formats.percent(run.get("last"), 2),
             formats.percent(run.get("chosen"), 2),
-            formats.duration((run.get("cost") or {}).get("seconds")),
+            cost_tables.totals(run_cost(run.get("cost")))[1],
         )
         for run in sorted(results["runs"], key=lambda run: (run["images"], run["control"], run["arm"], run["seed"]))
     ]

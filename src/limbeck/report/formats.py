@@ -5,18 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 ABSENT = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
-NAMES = {
-    "random": "random",
-    "balanced-random": "balanced random",
-    "no-teacher": "no teacher",
-    "full": "full data",
-    "full-no-teacher": "full data without teacher",
-}
-
-
-def name(arm: str) -> str:
-    """An arm as it is shown: the controls in words, the user's own arms verbatim."""
-    return NAMES.get(arm, arm)
 
 
 def name_of(label: int, classes: Sequence[str]) -> str:
@@ -114,6 +102,15 @@ def size(value: float | None) -> str:
 def plural(count: int, noun: str) -> str:
     """'1 seed', '3 seeds'."""
     return f"{number(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def plural_of(noun: str) -> str:
+    """'cluster' -> 'clusters', 'class' -> 'classes', 'stratum' -> 'strata', 'category' -> 'categories'."""
+    if noun.endswith("um"):
+        return f"{noun[:-2]}a"
+    if noun.endswith("y") and noun[-2:-1] not in tuple("aeiou"):
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
 
 
 def listing(parts: Iterable[str]) -> str:

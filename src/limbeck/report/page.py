@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from limbeck.files import atomic_write_text
 from limbeck.report.blocks import Page
-from limbeck.report.formats import name, unbroken
+from limbeck.report.formats import unbroken
 from limbeck.report.vega import bundle
 
 _POLICY = (
@@ -33,7 +33,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"arm": name, "unbroken": unbroken}
+    environment.filters["unbroken"] = unbroken
     script = bundle()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     loader = environment.loader

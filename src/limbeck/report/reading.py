@@ -5,11 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from limbeck.errors import UserError
 from limbeck.report import formats
-from limbeck.transfer.criteria import Criterion, find_criterion
+from limbeck.report.controls import CONTROL_KEYS, Controls
 
 RESULT_KEYS = {
     "runs": ("arm", "control", "budget", "images", "seed", "state"),
@@ -27,7 +25,8 @@ def without_budgets(results: dict[str, Any]) -> bool:
 
 def at_one_budget(results: dict[str, Any]) -> bool:
     """Whether all arms, but for those that learn from all the images, have the same number of them."""
-    return len({run["budget"] for run in results["runs"] if not run["arm"].startswith("full")}) == 1
+    full = Controls.of(results).full
+    return len({run["budget"] for run in results["runs"] if run["arm"] not in full}) == 1
 
 
 def many_arms(results: dict[str, Any]) -> bool:
@@ -54,23 +53,6 @@ def text_file(path: Path) -> str | None:
     return path.read_text("utf-8", errors="replace") if path.is_file() else None
 
 
-def criterion_of_run(folder: Path) -> Criterion | None:
-    """How the run in `folder` chose its images; None for all of them, or a broken recipe."""
-    try:
-        recipe = yaml.safe_load(text_file(folder / "recipe.yaml") or "")
-        return criterion(recipe["select"]["criterion"])
-    except (yaml.YAMLError, TypeError, KeyError):
-        return None
-
-
-def criterion(spec: Any) -> Criterion | None:
-    """The criterion of a name or of parts; None where this version does not know them."""
-    try:
-        return find_criterion(spec)
-    except (UserError, TypeError):
-        return None
-
-
 def results(folder: Path) -> dict[str, Any]:
     """results.json of a comparison folder, checked for the parts that every page needs."""
     path = folder / "results.json"
@@ -84,6 +66,9 @@ def results(folder: Path) -> dict[str, Any]:
         rows = found.setdefault(part, [])
         if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= set(keys) for row in rows):
             raise UserError(f"{path}: every entry of `{part}` must have {', '.join(keys)}. {mend}")
+    listed = found.get("controls") or []
+    if not all(isinstance(row, dict) and row.keys() >= set(CONTROL_KEYS) for row in listed):
+        raise UserError(f"{path}: every entry of `controls` must have {', '.join(CONTROL_KEYS)}. {mend}")
     _fill_images(found["runs"])
     return found
 

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import UserError
-from limbeck.report import formats, page, reading, shared_sections
+from limbeck.report import cost_tables, formats, page, reading, shared_sections
 from limbeck.report.blocks import Block, Chart, Code, Fact, Grid, Note, Page, Section, Table
+from limbeck.report.costs import run_cost
 from limbeck.report.figures import curves
 from limbeck.report.similarity import inside_section
-from limbeck.report.transfer_set.pictures import class_names, gallery
-from limbeck.report.transfer_set.section import chosen_section, read_summary
+from limbeck.report.transfer_set.page import evidence_of_run, transfer_set_section
 from limbeck.report.vega import figure
 
 Row = dict[str, Any]
@@ -58,7 +58,7 @@ def run_page(folder: Path) -> Page:
         _curves(records),
         shared_sections.class_section(last, "this student", _agreement(last)),
         inside_section(folder),
-        _chosen(folder),
+        transfer_set_section(evidence_of_run(folder)),
         _cost(cost, judged),
         shared_sections.recipe_section(folder),
         shared_sections.environment_section(folder),
@@ -82,7 +82,8 @@ def _lead(judged: Row, cost: Row, records: list[Row], state: str) -> str:
         return f"Not evaluated: the run is {state} after {formats.plural(steps, 'step')}"
     images = cost.get("images")
     taught = f", taught on {formats.plural(images, 'image')}" if images else ""
-    passes = f" with {formats.number(cost['teacher_passes'])} teacher passes" if cost.get("teacher_passes") else ""
+    total = run_cost(cost).total
+    passes = f" with {formats.number(total.teacher_passes)} teacher passes" if total.teacher_passes else ""
     right = f"{formats.percent(last['top1'], 2)} of {formats.number(last['n'])} test images"
     return f"The student is right on {right}{taught}{passes}"
 
@@ -99,9 +100,8 @@ def _facts(judged: Row, cost: Row) -> list[Fact]:
         on_disk = formats.size(footprint.get("size_bytes"))
         facts.append(Fact("parameters", formats.large(footprint.get("parameters")), on_disk))
     if cost:
-        facts.append(
-            Fact("time", formats.duration(cost.get("seconds")), shared_sections.energy_words(cost.get("energy")))
-        )
+        total = run_cost(cost).total
+        facts.append(Fact("time", formats.duration(total.seconds), cost_tables.energy(total)))
     return facts
 
 
@@ -184,18 +184,11 @@ def _agreement(last: Row) -> dict[str, list[Row]]:
     return {"agreement with the teacher": [{"class": str(row["class"]), "value": row["agreement"]} for row in found]}
 
 
-def _chosen(folder: Path) -> Section | None:
-    criterion, pictures = reading.criterion_of_run(folder), folder / "gallery.safetensors"
-    summary = read_summary(folder / "selection.parquet", criterion)
-    return chosen_section(summary, criterion, class_names(pictures), gallery(pictures))
-
-
 def _view_cache(cost: Row) -> list[tuple[str, str]]:
     cache = cost.get("view_cache")
     if not cache:
         return []
     rows = [
-        ("… of which the view cache knew", formats.number(cost.get("teacher_passes_saved"))),
         ("View cache", f"{' and '.join(cache['outputs'])}, up to {formats.size(cache['bytes'])}, {cache['folder']}"),
     ]
     error = cache.get("top_k_error")
@@ -206,16 +199,19 @@ def _view_cache(cost: Row) -> list[tuple[str, str]]:
     return rows
 
 
-def _cost(cost: Row, judged: Row) -> Section | None:
-    rows = [
-        ("Images", formats.number(cost.get("images"))),
-        ("Teacher passes", formats.number(cost.get("teacher_passes"))),
-        *_view_cache(cost),
-        ("Steps", formats.number(cost.get("student_steps"))),
-        ("Time", formats.duration(cost.get("seconds"))),
-        ("Energy", shared_sections.energy_words(cost.get("energy"))),
-        ("How the energy is known", str((cost.get("energy") or {}).get("how") or formats.ABSENT)),
-    ]
-    tables = [Table("What the run took", ("What", "Amount"), rows)] if cost else []
+def _cost(content: Row, judged: Row) -> Section | None:
+    cost, blocks = run_cost(content), []
+    if cost.known:
+        rows = cost_tables.parts([cost])
+        rows += [("the teacher itself", *cost_tables.cells([cost.teacher]))] if cost.teacher is not None else []
+        about = [
+            ("Images taught on", formats.number(content.get("images"))),
+            *_view_cache(content),
+            ("How the energy is known", str((content.get("energy") or {}).get("how") or formats.ABSENT)),
+        ]
+        blocks = [
+            Table("What the run took", ("What", *cost_tables.COLUMNS), rows),
+            Table("More about it", ("What", "Amount"), about),
+        ]
     footprint = shared_sections.footprint_table({"student": judged.get("footprint")})
-    return Section("cost", "Cost", [*tables, *([footprint] if footprint else [])]) if tables or footprint else None
+    return Section("cost", "Cost", [*blocks, *([footprint] if footprint else [])]) if blocks or footprint else None

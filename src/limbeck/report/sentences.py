@@ -1,11 +1,11 @@
 """What a comparison found, said honestly: which arm, against which control, at which budget, by how much."""
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 from limbeck.report import formats
-from limbeck.report.reading import many_arms, without_budgets
+from limbeck.report.controls import Controls
+from limbeck.report.reading import many_arms
 
 Row = dict[str, Any]
 _BEYOND = ("better", "worse")
@@ -20,16 +20,18 @@ def verdict(row: Row) -> str:
     return "better" if row["mean"] > 0 else "worse"
 
 
-def difference(row: Row) -> str:
+def difference(row: Row, controls: Controls) -> str:
     """One difference as a sentence with its interval.
 
     Example:
-        >>> difference({"arm": "entropy", "against": "random", "budget": "10 %", "n": 3, "mean": 0.013,
-        ...             "low": 0.006, "high": 0.02, "beyond_noise": True})
+        >>> row = {"arm": "entropy", "against": "random", "budget": "10 %", "n": 3, "mean": 0.013,
+        ...        "low": 0.006, "high": 0.02, "beyond_noise": True}
+        >>> difference(row, Controls([]))
         'entropy is 1.3 points above random at 10 % (95 % interval 0.6 to 2.0, n = 3 seeds), beyond seed noise'
     """
     found = verdict(row)
-    start = f"{formats.name(row['arm'])} is {_distance(row)} {formats.name(row['against'])}{formats.at(row['budget'])}"
+    arms = f"{row['arm']} is {_distance(row)} {controls.label(row['against'])}"
+    start = f"{arms}{formats.at(row['budget'])}"
     if found == "one seed only":
         return f"{start} with a single seed (n = 1), so seed noise is unknown"
     noise = "within seed noise" if found == "within seed noise" else "beyond seed noise"
@@ -46,10 +48,11 @@ def interval(row: Row) -> str:
 def headlines(results: Row) -> list[str]:
     """The user's arms against the strictest control there is: a sentence for each, of many arms for both ends."""
     arms = list(dict.fromkeys(run["arm"] for run in results["runs"] if not run["control"]))
-    strictest = ("balanced-random", "random", results.get("baseline"), "full-no-teacher")
+    controls = Controls.of(results)
+    strictest = controls.strictest(results.get("baseline"))
     if many_arms(results):
-        return _ends(arms, strictest, results["differences"]) or [_nothing(results)]
-    sentences = [_arm(arm, strictest, results["differences"]) for arm in arms]
+        return _ends(arms, strictest, controls, results["differences"]) or [_nothing(results)]
+    sentences = [_arm(arm, strictest, controls, results["differences"]) for arm in arms]
     return [one for one in sentences if one] or [_nothing(results)]
 
 
@@ -65,7 +68,7 @@ def _distance(row: Row) -> str:
     return f"{formats.points(abs(row['mean']), signed=False)} points {side}"
 
 
-def _ends(arms: list[str], strictest: Iterable[str | None], differences: list[Row]) -> list[str]:
+def _ends(arms: list[str], strictest: list[str], controls: Controls, differences: list[Row]) -> list[str]:
     """How many arms are above and below the control at each budget, and the best and the worst of them."""
     control = next((one for one in strictest if any(row["against"] == one for row in differences)), None)
     rows = [row for row in differences if row["against"] == control and row["arm"] in arms]
@@ -74,24 +77,24 @@ def _ends(arms: list[str], strictest: Iterable[str | None], differences: list[Ro
         some = sorted((row for row in rows if row["budget"] == budget), key=lambda row: row["mean"])
         counts = Counter(map(verdict, some))
         above, below = (f"{counts[kind] or 'none'} {'is' if counts[kind] < 2 else 'are'}" for kind in _BEYOND)
-        against = formats.name(str(control))
+        against = controls.label(str(control))
         sentences += [
             f"Of {formats.plural(len(some), 'arm')}{formats.at(budget)}, {above} above {against} beyond seed noise "
             f"and {below} below it",
-            f"The highest: {difference(some[-1])}",
-            f"The lowest: {difference(some[0])}",
+            f"The highest: {difference(some[-1], controls)}",
+            f"The lowest: {difference(some[0], controls)}",
         ]
     return sentences
 
 
-def _arm(arm: str, strictest: Iterable[str | None], differences: list[Row]) -> str:
+def _arm(arm: str, strictest: list[str], controls: Controls, differences: list[Row]) -> str:
     control = next((one for one in strictest if any(_is(row, arm, one) for row in differences)), None)
     rows = sorted((row for row in differences if control and _is(row, arm, control)), key=lambda row: row["images"])
     if not rows or control is None:
         return ""
     if len(rows) == 1:
-        return difference(rows[0])
-    against, seeds = formats.name(control), sorted({row["n"] for row in rows})
+        return difference(rows[0], controls)
+    against, seeds = controls.label(control), sorted({row["n"] for row in rows})
     clauses = [
         f"{words} at {_places(found)}"
         for kind, words in (
@@ -117,7 +120,10 @@ def _places(rows: list[Row]) -> str:
 
 def _nothing(results: Row) -> str:
     finished = sum(run["state"] == "finished" for run in results["runs"])
-    control = "the student without a teacher" if without_budgets(results) else "a random control at the same budget"
+    controls = Controls.of(results)
+    planned = {run["arm"] for run in results["runs"]}
+    ranked = (controls.label(one) for one in controls.strictest() if one in planned)
+    control = next(ranked, "a control")
     return (
         f"Nothing can be said yet: no arm has a finished run beside {control} "
         f"({finished} of {formats.plural(len(results['runs']), 'run')} finished)"

@@ -106,19 +106,14 @@ def definitions(notes: list[str], images: dict[str, int | None]) -> Section:
     sentences = [
         "Accuracy is top-1 on the test set after the last step of training; the test set chose nothing. "
         "Validation-chosen accuracy is the same measure at the step that did best on the validation split.",
-        "A budget is the number of distinct images the student was taught on; teacher passes are images that went "
-        "through the teacher while it was taught, and time is the wall-clock time of that.",
+        "A budget is the number of distinct images the student was taught on. Teacher passes are answers of the "
+        "teacher to an image, whether it was asked to make the transfer set or to teach on it; those saved it had "
+        "given before, so that they were read instead. Time is wall-clock time; like passes and energy it is of making "
+        "and teaching together. What the teacher's own training took is not among it.",
     ]
     if counts:
         sentences.append(f"Images: {formats.listing(counts)}.")
     return Section("definitions", "How to read the numbers", [Note(one) for one in sentences + notes])
-
-
-def energy_words(energy: Row | None) -> str:
-    """Energy with whether it was measured or estimated."""
-    if not energy or not formats.is_number(energy.get("kwh")):
-        return formats.ABSENT
-    return f"{formats.energy(energy['kwh'])} {energy.get('kind', '')}".strip()
 
 
 def _latency(footprint: Row, batch: str) -> str:

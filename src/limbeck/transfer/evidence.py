@@ -140,8 +140,12 @@ class Evidence:
         save_file(tensors, path, {"titles": titles, "classes": json.dumps(list(self.classes)), "score": self.score})
 
 
-def read_evidence(folder: str | Path) -> Evidence | None:
+def read_evidence(folder: str | Path, *, pictures: bool = True) -> Evidence | None:
     """What `Evidence.save` left in a folder; None where there is none. Of its table nothing is read before its rows.
+
+    Args:
+        folder: of evidence.
+        pictures: whether to read these, too.
 
     Raises:
         UserError: it is broken, or of a later version.
@@ -160,7 +164,8 @@ def read_evidence(folder: str | Path) -> Evidence | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error!r}). {mend}") from error
     rows = table_rows(folder / TABLE) if (folder / TABLE).is_file() else None
-    return Evidence(rows=rows, summary=numbers, pictures=read_pictures(folder / PICTURES, mend), **words)
+    shown = read_pictures(folder / PICTURES, mend) if pictures else ()
+    return Evidence(rows=rows, summary=numbers, pictures=shown, **words)
 
 
 def read_pictures(path: Path, mend: str) -> list[Pictures]:

@@ -1,33 +1,57 @@
-"""The page of several folders that `limbeck select` made."""
+"""The page of several folders of transfer sets."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
+from tests.report import report_factory as factory
 from tests.report.test_pages import markup, outline
-from tests.report.transfer_set.test_section import values
+from tests.report.transfer_set.test_old_layouts import values
 
 import limbeck as lb
+from limbeck.data import ImageSet, TransferSet
 from limbeck.errors import UserError
 from limbeck.report import write_selections_report
-from limbeck.transfer.details import NUMBERS, TABLE, save_details
+from limbeck.transfer.evidence import Evidence
 
 Make = Callable[..., Path]
+_KEYS = {"entropy": 1, "variance": 2, "random": 3, "balanced-random": 4, "kmeans": 5}
+
+
+def save(folder: Path, images: ImageSet, criterion: str, budget: int, *, keep: bool = True, seed: int = 0) -> Path:
+    """A transfer set of the images of highest scores, with its evidence or, instead of rows, their numbers."""
+    scores = np.random.default_rng(_KEYS[criterion]).random(len(images))
+    chosen = scores.argsort().argsort() >= len(images) - budget
+    ids = images.ids[torch.from_numpy(chosen)]
+    provenance = {"source": [images.name] * budget, "source_id": ids}
+    about = {"maker": f"select/{criterion}", "budget": f"{budget} images", "seed": seed}
+    TransferSet(images.subset(ids), provenance=provenance, about=about).save(folder)
+    assert images.labels is not None
+    columns = {"id": images.ids.numpy(), "label": images.labels.numpy(), "score": scores, "chosen": chosen}
+    evidence = Evidence(
+        headline=f"{budget} of {len(images):,} images, by {criterion}",
+        rows=lambda: iter([columns]),
+        pictures=[factory.pictures(f"Left out, highest {criterion}")],
+        classes=images.classes,
+        score="" if criterion.endswith("random") else criterion,
+    )
+    (evidence if keep else replace(evidence.summarised(), rows=None)).save(folder / "evidence")
+    return folder
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Makes the folder of a selection from handwritten digits, as `limbeck select` does."""
+    """Makes the folder of a transfer set of handwritten digits."""
     images = lb.load("digits")
 
-    def made(criterion: str, name: str = "", budget: str = "100", seed: int = 0) -> Path:
-        folder = tmp_path / (name or criterion)
-        selection = lb.select(images, criterion=criterion, budget=budget, seed=seed)
-        selection.transfer_set(images).save(folder)
-        save_details(folder, images, selection)
-        return folder
+    def made(criterion: str, name: str = "", budget: str = "100", **options: Any) -> Path:
+        return save(tmp_path / (name or criterion), images, criterion, int(budget), **options)
 
     return made
 
@@ -37,7 +61,7 @@ def words_of(page: Path) -> str:
 
 
 def ids(folder: Path) -> np.ndarray:
-    table = pq.read_table(folder / TABLE)
+    table = pq.read_table(folder / "evidence" / "table.parquet")
     return table["id"].to_numpy()[table["chosen"].to_numpy()]
 
 
@@ -50,12 +74,12 @@ def test_selections_are_set_against_one_another(tmp_path: Path, make: Make) -> N
     assert found[frozenset(("entropy", "variance"))]["both"] == both
     words = words_of(page)
     for part in (
-        "<h1>digits/train, 4 selections</h1>",
-        "Shared by two selections at 100 images",
+        "<h1>digits/train, 4 transfer sets</h1>",
+        "Shared by two sets at 100 images",
         "Each chose 100 of 1,437 images. Two draws by chance would share 7.0 %",
-        "share more than chance.",
+        "may share more than chance.",
         "Left out, highest entropy",
-        "entropy: 100 of 1,437 images (7.0 %), chosen by entropy",
+        "entropy: 100 of 1,437 images, by entropy",
     ):
         assert part in words, part
     assert "Chosen again" not in words
@@ -68,18 +92,24 @@ def test_numbers_of_images_are_compared_with_their_equals(tmp_path: Path, make: 
     folders.append(make("variance", "alone", budget="20"))
     page = write_selections_report(folders, tmp_path / "shared.html")
     assert len(values(page, "overlap-0")) == len(values(page, "overlap-1")) == 1
-    assert "No other chose as many images: alone (20)." in words_of(page)
+    assert "No other holds as many images: alone (20)." in words_of(page)
 
 
-def test_selections_from_tables_of_scores_have_ids_too(tmp_path: Path, make: Make) -> None:
-    images = lb.load("digits")
-    table = lb.score_table(images, tmp_path / "scores.parquet", criteria=["entropy"])
-    selection = lb.select_from_scores(table, criterion="entropy", budget="100")
-    selection.transfer_set(images).save(tmp_path / "from-table")
-    save_details(tmp_path / "from-table", images, selection)
-    assert (tmp_path / "from-table" / NUMBERS).exists()
-    page = write_selections_report([make("entropy"), tmp_path / "from-table"], tmp_path / "shared.html")
+def test_sets_whose_evidence_has_numbers_alone_have_ids_too(tmp_path: Path, make: Make) -> None:
+    folder = make("entropy", "numbers", keep=False)
+    assert not (folder / "evidence" / "table.parquet").exists()
+    page = write_selections_report([make("entropy"), folder], tmp_path / "shared.html")
     assert values(page, "overlap-0")[0]["share"] == 1
+
+
+def test_selections_of_before_are_compared_with_new_sets(tmp_path: Path, make: Make) -> None:
+    new, old = make("entropy"), make("variance")
+    (old / "selection").mkdir()
+    (old / "evidence" / "table.parquet").rename(old / "selection" / "table.parquet")
+    shutil.rmtree(old / "evidence")
+    page = write_selections_report([new, old], tmp_path / "shared.html")
+    assert len(values(page, "overlap-0")) == 1
+    assert "variance: 100 of 1,437 images of digits/train (7.0 %) were chosen" in words_of(page)
 
 
 def test_folders_of_one_name_are_told_apart_by_their_paths(tmp_path: Path, make: Make) -> None:
@@ -94,9 +124,7 @@ def test_refusals(tmp_path: Path, make: Make) -> None:
     with pytest.raises(UserError, match=r"equally many images, got 100 in .* and 50 in .*; use one budget"):
         write_selections_report([entropy, make("entropy", "half", budget="50")], page)
     other = lb.load("digits", "test")
-    selection = lb.select(other, criterion="entropy", budget="100")
-    selection.transfer_set(other).save(tmp_path / "other")
-    save_details(tmp_path / "other", other, selection)
+    save(tmp_path / "other", other, "entropy", 100)
     with pytest.raises(UserError, match=r"same images, got 'digits/train' in .* and 'digits/test' in .*other"):
         write_selections_report([entropy, tmp_path / "other"], page)
     (entropy / "data/train-00000-of-00001.parquet").unlink()

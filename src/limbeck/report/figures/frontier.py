@@ -6,14 +6,15 @@ from typing import Any
 import altair as alt
 
 from limbeck.report import formats
+from limbeck.report.controls import Controls
+from limbeck.report.costs import run_cost
 from limbeck.report.figures import style
 
 Row = dict[str, Any]
-FULL = ("full", "full-no-teacher")
 COSTS = {
     "images": "images taught on",
     "teacher_passes": "teacher passes",
-    "seconds": "seconds of training",
+    "seconds": "seconds",
     "energy_kwh": "energy (Wh)",
 }
 _LINE = 14  # pixels between two lines of text
@@ -42,7 +43,8 @@ def frontier(
     """The frontier against one of `COSTS`, unstyled; only the one against images names its rules."""
     main = cost == "images"
     means, seeds, rules = _means(results, cost), _seeds(results, cost), _rules(results)
-    styles = {arm: one for arm, one in style.arms(results["runs"]).items() if arm not in FULL}
+    full = Controls.of(results).full
+    styles = {arm: one for arm, one in style.arms(results).items() if arm not in full}
     heights = [row[key] for row in means for key in ("mean", "low", "high")] + [row["top1"] for row in seeds + rules]
     domain = style.padded(heights)
     labels = _labels(rules, height / (domain[1] - domain[0])) if main else []
@@ -70,15 +72,15 @@ def has_cost(results: Row, cost: str) -> bool:
 
 
 def _means(results: Row, cost: str) -> list[Row]:
-    rows = []
+    rows, full = [], Controls.of(results).full
     for row in sorted(results["table"], key=lambda row: row["images"]):
-        if row["arm"] in FULL or not formats.is_number(row["mean"]) or not formats.is_number(row.get(cost)):
+        if row["arm"] in full or not formats.is_number(row["mean"]):
             continue
         half = row["half_width"] if formats.is_number(row["half_width"]) else None
         rows.append(
             {
                 "arm": row["arm"],
-                "x": _shown(row[cost], cost),
+                "x": spent(row, row["images"], cost),
                 "mean": row["mean"],
                 "low": None if half is None else row["mean"] - half,
                 "high": None if half is None else row["mean"] + half,
@@ -91,24 +93,31 @@ def _means(results: Row, cost: str) -> list[Row]:
 
 
 def _seeds(results: Row, cost: str) -> list[Row]:
-    found = []
+    found, full = [], Controls.of(results).full
     for run in results["runs"]:
-        spent = dict(run.get("cost") or {}, images=run["images"])
-        spent["energy_kwh"] = (spent.get("energy") or {}).get("kwh")
-        if run["arm"] not in FULL and formats.is_number(run.get("last")) and formats.is_number(spent.get(cost)):
-            seed = {"arm": run["arm"], "x": _shown(spent[cost], cost), "top1": run["last"], "seed": run["seed"]}
+        if run["arm"] not in full and formats.is_number(run.get("last")):
+            x = spent(run.get("cost"), run["images"], cost)
+            seed = {"arm": run["arm"], "x": x, "top1": run["last"], "seed": run["seed"]}
             found.append(seed | {"accuracy": formats.percent(run["last"], 2), "budget": str(run["budget"])})
     return found
 
 
-def _shown(value: float, cost: str) -> float:
-    return value * 1000 if cost == "energy_kwh" else value
+def spent(content: Row | None, images: int, cost: str) -> float:
+    """One of `COSTS`, of making and teaching together."""
+    total = run_cost(content).total
+    return {
+        "images": images,
+        "teacher_passes": total.teacher_passes,
+        "seconds": total.seconds,
+        "energy_kwh": total.kwh * 1000,
+    }[cost]
 
 
 def _rules(results: Row) -> list[Row]:
     teacher = results.get("teacher") or {}
     found = {"teacher": (teacher.get("evaluation") or {}).get("top1")}
-    found |= {formats.name(row["arm"]): row["mean"] for row in results["table"] if row["arm"] in FULL}
+    controls = Controls.of(results)
+    found |= {controls.label(row["arm"]): row["mean"] for row in results["table"] if row["arm"] in controls.full}
     rows = [{"label": f"{label} {formats.percent(top1)}", "top1": top1} for label, top1 in found.items()]
     return sorted((row for row in rows if formats.is_number(row["top1"])), key=lambda row: -row["top1"])
 
@@ -154,9 +163,9 @@ def _axis(means: list[Row], cost: str) -> alt.Axis:
     return alt.Axis(grid=False, values=sorted({row["x"] for row in means}), labelExpr=words, labelOverlap=True)
 
 
-def _legend() -> alt.Legend:
-    names = f"({json.dumps(formats.NAMES)})[datum.label] || datum.label"
-    return alt.Legend(orient="bottom", columns=4, symbolType="stroke", symbolSize=700, symbolOpacity=1, labelExpr=names)
+def _legend(styles: dict[str, style.Arm]) -> alt.Legend:
+    words = style.label_words(styles)
+    return alt.Legend(orient="bottom", columns=4, symbolType="stroke", symbolSize=700, symbolOpacity=1, labelExpr=words)
 
 
 def _arm_layers(
@@ -171,7 +180,7 @@ def _arm_layers(
 ) -> list[alt.Chart]:
     own_means = [row for row in means if row["arm"] == arm]
     own_seeds = [row for row in seeds if row["arm"] == arm]
-    key = _legend() if legend else None
+    key = _legend(styles) if legend else None
     strokes = alt.Scale(domain=list(styles), range=[list(one.dash) for one in styles.values()])
     dashes = alt.StrokeDash("arm:N", scale=strokes, legend=key, title=None)
     colour = style.colours(styles, key)

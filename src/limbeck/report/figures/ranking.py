@@ -1,15 +1,14 @@
 """Arms that learned from equally many images, one below the other: accuracy and what it cost."""
 
-import json
 from typing import Any
 
 import altair as alt
 
 from limbeck.report import formats
-from limbeck.report.figures import style
+from limbeck.report.figures import frontier, style
 
 Row = dict[str, Any]
-COSTS = {"seconds": "seconds of training", "teacher_passes": "teacher passes"}
+COSTS = {cost: words for cost, words in frontier.COSTS.items() if cost != "images"}
 _ROW = 26  # pixels
 
 
@@ -40,14 +39,15 @@ def ranking(results: Row) -> alt.LayerChart:
         scale=alt.Scale(domain=domain, nice=False, zero=False),
         axis=alt.Axis(tickCount=6, labelExpr="datum.value > 1 ? '' : format(datum.value, '~%')"),
     )
-    colour = style.colours(style.arms(results["runs"]))
-    mean = alt.Chart(style.values(means)).encode(y=_arms(means), color=colour)
+    styles = style.arms(results)
+    colour = style.colours(styles)
+    mean = alt.Chart(style.values(means)).encode(y=_arms(means, styles), color=colour)
     dots = alt.Chart(style.values(seeds)).mark_point(filled=True, size=20, opacity=0.45, yOffset=6)
     told = [alt.Tooltip(f"{key}:N") for key in ("arm", "accuracy", "n")]
     told_seed = [alt.Tooltip(f"{key}:N") for key in ("arm", "seed", "accuracy")]
     layers = [
         mean.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q"), x2="high:Q"),
-        dots.encode(x=alt.X("top1:Q"), y=_arms(means), color=colour, tooltip=told_seed),
+        dots.encode(x=alt.X("top1:Q"), y=_arms(means, styles), color=colour, tooltip=told_seed),
         mean.mark_point(filled=True, size=70, opacity=1).encode(x=x, tooltip=told),
     ]
     return alt.LayerChart(layer=layers).properties(height=_ROW * len(means))
@@ -55,8 +55,8 @@ def ranking(results: Row) -> alt.LayerChart:
 
 def cost_bars(results: Row, cost: str) -> alt.LayerChart:
     """One of `COSTS` per run, in the order of `ranking`."""
-    order = _means(results)
-    spent = {row["arm"]: row.get(cost) or 0 for row in results["table"]}
+    order, styles = _means(results), style.arms(results)
+    spent = {row["arm"]: frontier.spent(row, row["images"], cost) for row in results["table"]}
     rows = [{"arm": row["arm"], "x": spent[row["arm"]]} for row in order]
     words = "format(datum.value, datum.value < 10000 ? ',~f' : '~s')"
     axis = alt.Axis(tickCount=4, labelExpr=words, labelOverlap=True)
@@ -65,8 +65,8 @@ def cost_bars(results: Row, cost: str) -> alt.LayerChart:
         .mark_bar(height=8)
         .encode(
             x=alt.X("x:Q", title=COSTS[cost], axis=axis),
-            y=_arms(order),
-            color=style.colours(style.arms(results["runs"])),
+            y=_arms(order, styles),
+            color=style.colours(styles),
             tooltip=[alt.Tooltip("arm:N"), alt.Tooltip("x:Q", format=",.4~g", title=COSTS[cost])],
         )
     )
@@ -84,7 +84,6 @@ def _means(results: Row) -> list[Row]:
     return rows
 
 
-def _arms(means: list[Row]) -> alt.Y:
-    names = f"({json.dumps(formats.NAMES)})[datum.label] || datum.label"
-    axis = alt.Axis(grid=True, ticks=False, domain=False, labelLimit=180, labelExpr=names)
+def _arms(means: list[Row], styles: dict[str, style.Arm]) -> alt.Y:
+    axis = alt.Axis(grid=True, ticks=False, domain=False, labelLimit=180, labelExpr=style.label_words(styles))
     return alt.Y("arm:N", sort=[row["arm"] for row in means], title=None, axis=axis)

@@ -1,11 +1,14 @@
 """One look for all charts: colours that read on white and on near-black, text in the colour of the page around it."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, TypeVar
 
 import altair as alt
 
+from limbeck.report.controls import Controls
 from limbeck.report.formats import is_number
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.HConcatChart)
@@ -14,13 +17,15 @@ PAGE_INK = "currentColor"
 PAPER_INK = "#24292f"
 RULE = "#7d8590"
 USER_COLOURS = ("#2f81f7", "#e8710a", "#1a9e6b", "#b658c4", "#d1433f", "#a07d00", "#0e9aa7", "#8a63d2")
-CONTROL_STYLES: dict[str, tuple[str, tuple[int, ...]]] = {
-    "random": ("#9aa1ab", (2, 3)),
-    "balanced-random": ("#6e7681", (7, 3)),
-    "no-teacher": ("#b3a394", (7, 3, 2, 3)),
-    "full": ("#6e7681", (1, 0)),
-    "full-no-teacher": ("#b3a394", (1, 0)),
-}
+Stroke = tuple[str, tuple[int, ...]]
+CONTROL_STROKES: tuple[Stroke, ...] = (
+    ("#6e7681", (7, 3)),
+    ("#9aa1ab", (2, 3)),
+    ("#b3a394", (7, 3, 2, 3)),
+    ("#8c959f", (1, 2)),
+    ("#a08f7d", (4, 2)),
+)
+FULL_STROKES: tuple[Stroke, ...] = (("#6e7681", (1, 0)), ("#b3a394", (1, 0)))
 
 
 @dataclass(frozen=True)
@@ -28,20 +33,27 @@ class Arm:
     """How one arm is drawn, the same in every chart of a page."""
 
     name: str
+    label: str
     colour: str
     dash: tuple[int, ...]
     control: bool
 
 
-def arms(rows: Iterable[dict[str, Any]]) -> dict[str, Arm]:
-    """Styles by arm from anything with `arm` and `control`: the user's arms first and in colour, controls in grey."""
-    control = {row["arm"]: bool(row["control"]) for row in rows}
+def arms(results: dict[str, Any]) -> dict[str, Arm]:
+    """Styles by arm: the user's arms first and in colour, then the controls in greys, by their place in the results."""
+    control = {row["arm"]: bool(row["control"]) for row in results["runs"]}
+    controls = Controls.of(results)
+    strokes = [*zip(controls.of_budget, cycle(CONTROL_STROKES)), *zip(controls.full, cycle(FULL_STROKES))]
     users = [arm for arm, is_control in control.items() if not is_control]
-    styles = {arm: Arm(arm, USER_COLOURS[i % len(USER_COLOURS)], (1, 0), False) for i, arm in enumerate(users)}
-    known = [arm for arm in CONTROL_STYLES if control.get(arm)]
-    others = [arm for arm, is_control in control.items() if is_control and arm not in CONTROL_STYLES]
-    styles |= {arm: Arm(arm, *CONTROL_STYLES.get(arm, (RULE, (4, 2))), True) for arm in known + others}
-    return styles
+    styles = {arm: Arm(arm, arm, USER_COLOURS[i % len(USER_COLOURS)], (1, 0), False) for i, arm in enumerate(users)}
+    styles |= {arm: Arm(arm, controls.label(arm), *stroke, True) for arm, stroke in strokes if control.get(arm)}
+    others = [arm for arm, is_control in control.items() if is_control and arm not in styles]
+    return styles | {arm: Arm(arm, arm, RULE, (4, 2), True) for arm in others}
+
+
+def label_words(styles: dict[str, Arm]) -> str:
+    """An expression that shows arms in words where a chart has their names."""
+    return f"({json.dumps({arm: one.label for arm, one in styles.items()})})[datum.label] || datum.label"
 
 
 def colours(styles: dict[str, Arm], legend: alt.Legend | None = None) -> alt.Color:

@@ -1,4 +1,4 @@
-"""A selection in pictures: what part of every score, class or cluster was chosen, and what criteria have in common."""
+"""A transfer set in charts: what part of every score, class or group was chosen, and what several have in common."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +28,7 @@ def columns(
         x: of the field "low".
         marks: places on the x axis with the words for each.
     """
+    whole = not any(row["left"] for row in rows)
     parts = [
         {**row, "part": part, "share": formats.percent(_share(row)), "from": low, "to": high}
         for row in rows
@@ -47,7 +48,7 @@ def columns(
             x2="high",
             y=alt.Y("from:Q", title=None, axis=axis),
             y2="to",
-            color=alt.Color("part:N", title=None, scale=scale, legend=_legend("square")),
+            color=alt.Color("part:N", title=None, scale=scale, legend=None if whole else _legend("square")),
             tooltip=_told(),
         )
     )
@@ -60,20 +61,19 @@ def chosen_shares(rows: Sequence[Row], x: alt.X, *, even: float) -> alt.LayerCha
     return _beside_even(shares, x, even, "~%", _told(), height=110)
 
 
-def chosen_counts(rows: Sequence[Row], x: alt.X, *, even: float) -> alt.LayerChart:
-    """The images chosen of each column, with a rule at the number `even`."""
+def chosen_counts(rows: Sequence[Row], x: alt.X, *, even: float | None) -> alt.LayerChart:
+    """The images chosen of each column, with a rule at the number `even` where there is one."""
     told = [alt.Tooltip("words:N", title=" "), alt.Tooltip("chosen:Q", format=",.4~g")]
     return _beside_even([{**row, "value": row["chosen"]} for row in rows], x, even, ",~f", told, height=180)
 
 
 def _beside_even(
-    rows: Sequence[Row], x: alt.X, even: float, number: str, told: list[alt.Tooltip], height: int
+    rows: Sequence[Row], x: alt.X, even: float | None, number: str, told: list[alt.Tooltip], height: int
 ) -> alt.LayerChart:
     y = alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=4, format=number, minExtent=_MARGIN, maxExtent=_MARGIN))
     bars = alt.Chart(style.values(rows)).mark_bar(binSpacing=0.5, color=CHOSEN, aria=False)
-    return alt.LayerChart(layer=[bars.encode(x=x, x2="high", y=y, tooltip=told), _even(y=even)]).properties(
-        height=height
-    )
+    rules = [] if even is None else [_even(y=even)]
+    return alt.LayerChart(layer=[bars.encode(x=x, x2="high", y=y, tooltip=told), *rules]).properties(height=height)
 
 
 def _even(**place: float) -> alt.Chart:
@@ -108,26 +108,34 @@ def group_columns(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
-def class_bars(rows: Sequence[Row], even: float) -> alt.LayerChart:
-    """Images chosen of each class, in the order given, with a rule at an even share.
+def part_bars(rows: Sequence[Row], one: str, even: float | None) -> alt.LayerChart:
+    """Images chosen of each named part, in the order given, with a rule at an even share where there is one.
 
     Args:
-        rows: {"class", "chosen", "size"}.
+        rows: {"name", "chosen", "size"}.
+        one: what a part is, as "class".
         even: images that an even share would be.
     """
+    whole = all(row["chosen"] == row["size"] for row in rows)
     rows = [{**row, "share": formats.percent(row["chosen"] / row["size"]) if row["size"] else ""} for row in rows]
-    axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=140)
-    most = max([even, *(row["chosen"] for row in rows)])
-    scale = alt.Scale(domain=[0, most * 1.1], nice=False)
-    told = [alt.Tooltip("class:N"), alt.Tooltip("chosen:Q", format=",d"), alt.Tooltip("size:Q", format=",d")]
+    rows = [{**row, "beside": formats.number(row["size"]) if whole else row["share"]} for row in rows]
+    axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=_LABEL)
+    scale = alt.Scale(domain=[0, max([even or 0, *(row["chosen"] for row in rows)]) * 1.1], nice=False)
+    told = [alt.Tooltip("name:N", title=one), alt.Tooltip("chosen:Q", format=",d"), alt.Tooltip("size:Q", format=",d")]
     base = alt.Chart(style.values(rows)).encode(
-        y=alt.Y("class:N", sort=[row["class"] for row in rows], title=None, axis=axis),
-        x=alt.X("chosen:Q", title="images chosen", scale=scale, axis=alt.Axis(tickCount=6, format=",~f")),
-        tooltip=[*told, alt.Tooltip("share:N", title="share of the class")],
+        y=alt.Y("name:N", sort=[row["name"] for row in rows], title=None, axis=axis),
+        x=alt.X(
+            "chosen:Q",
+            title="images" if whole else "images chosen",
+            scale=scale,
+            axis=alt.Axis(tickCount=6, format=",~f"),
+        ),
+        tooltip=[*told, alt.Tooltip("share:N", title=f"share of the {one}")],
     )
     bars = base.mark_bar(height=12, color=CHOSEN)
-    words = base.mark_text(align="left", dx=6, fontSize=11, color=style.PAGE_INK, opacity=0.8).encode(text="share:N")
-    return alt.LayerChart(layer=[bars, _even(x=even), words]).properties(height=24 * len(rows))
+    words = base.mark_text(align="left", dx=6, fontSize=11, color=style.PAGE_INK, opacity=0.8).encode(text="beside:N")
+    rules = [] if even is None else [_even(x=even)]
+    return alt.LayerChart(layer=[bars, *rules, words]).properties(height=24 * len(rows))
 
 
 def overlap_map(rows: Sequence[Row], arms: Sequence[str], chance: float) -> alt.LayerChart:

@@ -1,7 +1,7 @@
-"""What criteria chose beside each other: the images that two of them share, and how evenly the classes are taken."""
+"""What arms or transfer sets have in common: the images that two of them share, and how they take the classes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
 from pathlib import Path
@@ -17,15 +17,21 @@ from limbeck.errors import UserError
 from limbeck.evaluation.correlation import similar_order
 from limbeck.report import formats
 from limbeck.report.blocks import Block, Cell, Chart, Grid, Note, Section, Table
+from limbeck.report.controls import Controls
 from limbeck.report.figures import transfer_set as figures
 from limbeck.report.transfer_set.balance import apart
+from limbeck.report.transfer_set.old_layouts import TABLE_OF_RUN
+from limbeck.report.transfer_set.page import evidence_of_run
 from limbeck.report.vega import figure
+from limbeck.transfer.evidence import EVIDENCE, TABLE
 from limbeck.transfer.summary import Shares
 
 Row = dict[str, Any]
-_WITHOUT = ("no-teacher",)  # learns from the images of random
+Ids = Mapping[str, NDArray[np.int64]]
+"""Ids by the name of their source, each ascending."""
+
 _FEW = 6  # arms; above this similar ones are put side by side
-COLOURS = "Blue is more than chance would give, orange less; in full colour they chose the same images, or share none."
+COLOURS = "Blue is more than chance would give, orange less; in full colour they hold the same images, or share none."
 AWAY = "Away from even is the share of the images that would have to be exchanged for classes of equal size."
 _AGAIN = (
     "Chosen again is the share that an arm chose with the next seed, too: all of its images where nothing is drawn, so "
@@ -35,32 +41,38 @@ _AGAIN = (
 
 @dataclass(frozen=True)
 class Choice:
-    """The images that one run chose.
+    """The images that one arm chose.
 
     Attributes:
-        arm: of the run.
-        control: whether nobody asked for it.
-        ids: int64 `[n]`, ascending.
+        name: of the arm, as it is shown.
+        quiet: whether it is a control, or drawn at random.
+        ids: those chosen.
         images: of how many.
         classes: None without labels.
+        pool: names of the sources that were looked through.
         again: share of them that the arm chose with another seed, too; None with one seed.
     """
 
-    arm: str
-    control: bool
-    ids: NDArray[np.int64]
+    name: str
+    quiet: bool
+    ids: Ids
     images: int
     classes: Shares | None
+    pool: frozenset[str] = frozenset()
     again: float | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self.ids.values()))
 
     def common(self, other: "Choice") -> int:
         """How many images both chose."""
-        return len(np.intersect1d(self.ids, other.ids, assume_unique=True))
+        both = self.ids.keys() & other.ids.keys()
+        return sum(len(np.intersect1d(self.ids[name], other.ids[name], assume_unique=True)) for name in both)
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What all arms chose at one budget.
+    """What all arms chose from the same images at one budget.
 
     Attributes:
         budget: in words.
@@ -79,7 +91,7 @@ class Choices:
     @cached_property
     def common(self) -> NDArray[np.int64]:
         """Images that two arms share, `[A, A]`."""
-        found = np.diag([len(one.ids) for one in self.arms])
+        found = np.diag([len(one) for one in self.arms])
         for i, one in enumerate(self.arms):
             for j, other in enumerate(self.arms[:i]):
                 found[i, j] = found[j, i] = one.common(other)
@@ -92,17 +104,17 @@ class Choices:
         return self.common / np.minimum(sizes[:, None], sizes)
 
 
-def criteria_section(folder: Path, results: Row) -> Section | None:
-    """Overlap and balance of the arms at each budget; None where fewer than two left their selection.
+def overlap_section(folder: Path, results: Row) -> Section | None:
+    """Overlap and balance of the arms at each budget; None where fewer than two left a table of what they chose from.
 
     Raises:
-        UserError: a selection is broken.
+        UserError: a table is broken.
     """
     found = [choices for choices in _by_budget(folder, results) if len(choices.arms) > 1]
     if not found:
         return None
     blocks = [Note(_how(found)), *overlap_blocks(found, _classes(results)), Note(f"{AWAY} {_AGAIN}")]
-    return Section("criteria", "What the criteria chose", blocks)
+    return Section("overlap", "What the arms chose", blocks)
 
 
 def overlap_blocks(found: Sequence[Choices], classes: Sequence[str]) -> list[Block]:
@@ -114,81 +126,106 @@ def overlap_blocks(found: Sequence[Choices], classes: Sequence[str]) -> list[Blo
     return [block for pair in zip(charts, tables, strict=True) for block in pair]
 
 
+def chosen_ids(path: Path, mend: str) -> Ids:
+    """The ids of those chosen, of a table of evidence or the Parquet file of a transfer set.
+
+    Args:
+        path: the file; in one without sources all are of "".
+        mend: what to do about a broken one, as a sentence.
+    """
+    try:
+        names = pq.read_schema(path).names
+        wanted = ["source_id" if "source_id" in names else "id", *(["source"] if "source" in names else [])]
+        table = pq.read_table(path, columns=wanted, filters=[("chosen", "==", True)] if "chosen" in names else None)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}). {mend}") from error
+    ids = table[wanted[0]].to_numpy()
+    if len(wanted) == 1:
+        return {"": np.sort(ids)}
+    sources = table["source"].combine_chunks().dictionary_encode()
+    places = sources.indices.to_numpy(zero_copy_only=False)
+    return {name: np.sort(ids[places == place]) for place, name in enumerate(sources.dictionary.to_pylist())}
+
+
+def similar(choices: Choices) -> list[str]:
+    """Names of the arms, of many those side by side that share much."""
+    names = [one.name for one in choices.arms]
+    if len(names) <= _FEW:
+        return names
+    return [names[place] for place in similar_order(torch.from_numpy(choices.shares))]
+
+
 def _by_budget(folder: Path, results: Row) -> list[Choices]:
+    controls = Controls.of(results)
     runs: dict[str, list[Row]] = {}
     for run in sorted(results["runs"], key=lambda run: run["images"]):
-        known = run["arm"] not in _WITHOUT and run.get("folder") and formats.at(run["budget"])
-        if known and (folder / run["folder"] / "selection.parquet").is_file():
+        control = controls.get(run["arm"])
+        own = control is None or control.teacher  # without a teacher a student learns from another control's images
+        if own and run.get("folder") and formats.at(run["budget"]) and _table_of(folder / run["folder"]).is_file():
             runs.setdefault(str(run["budget"]), []).append(run)
     found, names = [], []
     for budget, some in runs.items():
-        choices = _at_budget(folder, budget, some)
-        names = names or similar(choices)
-        arms = sorted(choices.arms, key=lambda one: names.index(one.arm) if one.arm in names else len(names))
-        found.append(Choices(budget, choices.seed, arms, choices.others))
+        for choices in _at_budget(folder, budget, some, controls):
+            names = names or similar(choices)
+            arms = sorted(choices.arms, key=lambda one: names.index(one.name) if one.name in names else len(names))
+            found.append(replace(choices, arms=arms))
     return found
 
 
-def _at_budget(folder: Path, budget: str, runs: Sequence[Row]) -> Choices:
-    """The choices with the lowest seed that any arm has."""
+def _at_budget(folder: Path, budget: str, runs: Sequence[Row], controls: Controls) -> list[Choices]:
+    """The choices with the lowest seed that any arm has, those from the same images together."""
     seed = min(run["seed"] for run in runs)
     arms = []
     for run in sorted(runs, key=lambda run: bool(run["control"])):
         if run["seed"] == seed:
             more = [other for other in runs if other["arm"] == run["arm"] and other["seed"] != seed]
             second = min(more, key=lambda other: other["seed"], default=None)
-            arms.append(_choice(folder, run, second))
-    others = dict.fromkeys(run["arm"] for run in runs if run["arm"] not in {one.arm for one in arms})
-    return Choices(budget, seed, arms, list(others))
+            arms.append(_choice(folder, run, second, controls))
+    here = {run["arm"] for run in runs if run["seed"] == seed}
+    others = [controls.label(arm) for arm in dict.fromkeys(run["arm"] for run in runs) if arm not in here]
+    left_some = [one for one in arms if one is not None]
+    pools = dict.fromkeys(one.pool for one in left_some)
+    return [Choices(budget, seed, [one for one in left_some if one.pool == pool], others) for pool in pools]
 
 
-def _choice(folder: Path, run: Row, second: Row | None) -> Choice:
-    table = read_columns(folder / run["folder"] / "selection.parquet", "id", "label", "chosen")
-    chosen = table["chosen"].to_numpy()
-    ids = np.sort(table["id"].to_numpy()[chosen])
-    again = None
-    if second is not None:
-        other = read_columns(folder / second["folder"] / "selection.parquet", "id", "chosen")
-        again = len(np.intersect1d(ids, other["id"].to_numpy()[other["chosen"].to_numpy()])) / max(len(ids), 1)
-    return Choice(run["arm"], bool(run["control"]), ids, len(chosen), _shares(table["label"], chosen), again)
-
-
-def read_columns(path: Path, *columns: str, mend: str = "Delete it and report again to go without.") -> pa.Table:
-    """Some columns of a Parquet file; a UserError that ends with `mend` where it is broken."""
-    try:
-        return pq.read_table(path, columns=list(columns))
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}). {mend}") from error
-
-
-def _shares(labels: pa.ChunkedArray, chosen: NDArray[np.bool_]) -> Shares | None:
-    if labels.null_count:
+def _choice(folder: Path, run: Row, second: Row | None, controls: Controls) -> Choice | None:
+    """None where nothing was left out, so that there was no choice."""
+    evidence = evidence_of_run(folder / run["folder"], pictures=False)
+    assert evidence is not None
+    assert evidence.summary is not None
+    summary = evidence.summary
+    if summary.chosen in (0, summary.images):
         return None
-    known = labels.to_numpy()
-    sizes = np.bincount(known)
-    return Shares(tuple(sizes.tolist()), tuple(np.bincount(known[chosen], minlength=len(sizes)).tolist()), None, ())
+    pool = frozenset(summary.sources.names if summary.sources is not None else [""])
+    one = Choice(
+        controls.label(run["arm"]), bool(run["control"]), _ids(folder, run), summary.images, summary.classes, pool
+    )
+    if second is None:
+        return one
+    return replace(one, again=one.common(replace(one, ids=_ids(folder, second))) / len(one))
 
 
-def similar(choices: Choices) -> list[str]:
-    """Names of the arms, of many those side by side that share much."""
-    names = [one.arm for one in choices.arms]
-    if len(names) <= _FEW:
-        return names
-    return [names[place] for place in similar_order(torch.from_numpy(choices.shares))]
+def _ids(folder: Path, run: Row) -> Ids:
+    return chosen_ids(_table_of(folder / run["folder"]), "Delete it and report again to go without.")
+
+
+def _table_of(run: Path) -> Path:
+    table = run / EVIDENCE / TABLE
+    return table if table.is_file() else run / TABLE_OF_RUN
 
 
 def _how(found: Sequence[Choices]) -> str:
     seeds = formats.listing(dict.fromkeys(str(choices.seed) for choices in found))
     words = f"The images that two arms share, in percent of what each chose, with seed {seeds}. {COLOURS}"
-    missing = [f"{formats.listing(map(formats.name, one.others))} at {one.budget}" for one in found if one.others]
-    return f"{words} Without a selection of that seed: {'; '.join(missing)}." if missing else words
+    missing = [f"{formats.listing(one.others)} at {one.budget}" for one in found if one.others]
+    return f"{words} Without a choice of that seed: {'; '.join(missing)}." if missing else words
 
 
 def _chart(place: int, choices: Choices) -> Chart:
     first = choices.arms[0]
-    n, of = len(first.ids), first.images
+    n, of = len(first), first.images
     chance = n / of
-    names = [formats.name(one.arm) for one in choices.arms]
+    names = [one.name for one in choices.arms]
     rows = [
         {"arm": names[i], "other": names[j], "both": int(choices.common[i, j]), "share": float(choices.shares[i, j])}
         for i in range(len(names))
@@ -215,15 +252,15 @@ def _table(choices: Choices, classes: Sequence[str]) -> Table:
     ]
     rows = [
         (
-            Cell(formats.name(one.arm), tone="quiet" if one.control else "strong"),
+            Cell(one.name, tone="quiet" if one.quiet else "strong"),
             *(_balance(one.classes, classes) if labelled and one.classes is not None else ()),
             *((formats.percent(one.again),) if seeded else ()),
         )
         for one in choices.arms
     ]
-    caption = f"Selections of {choices.budget}"
+    caption = f"{choices.kind.capitalize()}s of {choices.budget}"
     if seeded:
-        caption = f"At {choices.budget}, seed {choices.seed}: {formats.number(len(choices.arms[0].ids))} images each"
+        caption = f"At {choices.budget}, seed {choices.seed}: {formats.number(len(choices.arms[0]))} images each"
     return Table(caption, columns, rows, folded=len(rows) > 2 * _FEW)
 
 

@@ -1,5 +1,7 @@
-"""The page of a selection: what `limbeck select` chose and what it left out."""
+"""The page of a transfer set, and the section about it on the page of a run: what its evidence says."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,93 +10,130 @@ import yaml
 from limbeck.data.transfer_set import CONFIG_NAME
 from limbeck.errors import UserError
 from limbeck.report import formats, page, reading
-from limbeck.report.blocks import Code, Fact, Note, Page, Section
-from limbeck.report.transfer_set.pictures import gallery
-from limbeck.report.transfer_set.section import chosen_section, read_summary, sentence
-from limbeck.transfer.criteria import Criterion
-from limbeck.transfer.details import DETAILS, NUMBERS, PICTURES, TABLE
-from limbeck.transfer.summary import Summary
+from limbeck.report.blocks import Block, Code, Fact, Gallery, Note, Page, Section
+from limbeck.report.transfer_set import old_layouts
+from limbeck.report.transfer_set.balance import class_blocks, group_blocks, source_blocks
+from limbeck.report.transfer_set.pictures import Picture, picture_groups
+from limbeck.report.transfer_set.scores import score_blocks
+from limbeck.transfer.evidence import EVIDENCE, Evidence, read_evidence
 
 Row = dict[str, Any]
-_MEND = "`limbeck select` makes it again, in another folder."
+GALLERY_BYTES = 1_200_000  # of pictures on a page
 _FOLDER = (
     "The transfer set is what lies in data/, with README.md and transfer_set.json: recipes, limbeck.load and "
-    f"datasets.load_dataset read that alone. What lies in {DETAILS}/ is for this page."
+    f"datasets.load_dataset read that alone. What lies in {EVIDENCE}/ is for this page."
 )
 
 
 def write_selection_report(folder: Path) -> Path:
-    """Write report.html of a folder that `limbeck select` made; returns its path.
+    """Write report.html of the folder of a transfer set, as `limbeck select` makes it; returns its path.
 
     Args:
-        folder: of a transfer set, with what `save_details` left in it.
+        folder: of a transfer set with its evidence.
 
     Raises:
-        UserError: it holds no selection, or a file in it is broken.
+        UserError: it holds none, or a file in it is broken.
 
     Example:
         >>> str(write_selection_report("runs/entropy"))
         'runs/entropy/report.html'
     """
     folder = Path(folder)
-    config, criterion, summary = read_selection(folder)
-    return page.write(_page(folder, config, summary, criterion), folder / "report.html")
+    return page.write(_page(folder, *read_transfer_set(folder)), folder / "report.html")
 
 
-def read_selection(folder: Path) -> tuple[Row, Criterion | None, Summary]:
-    """Configuration of the transfer set, how it was chosen as far as this version knows it, and what was chosen.
+def read_transfer_set(folder: Path) -> tuple[Row, Evidence]:
+    """Configuration and evidence of the folder of a transfer set.
 
     Raises:
         UserError: as `write_selection_report`.
     """
-    config = reading.json_file(folder / CONFIG_NAME, _MEND)
+    config = reading.json_file(folder / CONFIG_NAME, "Make it again, in another folder.")
     if not isinstance(config, dict):
-        raise UserError(f"{folder} holds no selection: it has no {CONFIG_NAME}. {_MEND}")
-    criterion = reading.criterion((config.get("about") or {}).get("criterion"))
-    summary = _summary(folder, criterion)
-    if summary is None:
+        raise UserError(f"{folder} holds no transfer set: it has no {CONFIG_NAME}. `limbeck select` makes one.")
+    evidence = read_evidence(folder / EVIDENCE) or old_layouts.evidence_of_selection(folder)
+    if evidence is None:
         raise UserError(
-            f"{folder} holds a transfer set, but no {DETAILS}/ that tells what was left out; only `limbeck select` "
-            "leaves one. Select again, into another folder."
+            f"{folder} holds a transfer set, but no {EVIDENCE}/ that tells how it came about; only what makes transfer "
+            "sets, as `limbeck select`, leaves it. Make it again, in another folder."
         )
-    return config, criterion, summary
+    if not evidence.classes:
+        evidence = replace(evidence, classes=[str(name) for name in config.get("classes") or ()])
+    return config, evidence
 
 
-def _summary(folder: Path, criterion: Criterion | None) -> Summary | None:
-    """Of the rows of all images, else the numbers that a table of scores left in their place."""
-    path = folder / NUMBERS
-    found = reading.json_file(path, _MEND)
-    if found is None:
-        return read_summary(folder / TABLE, criterion)
-    try:
-        return Summary.from_dict(found)
-    except (TypeError, KeyError) as error:
-        raise UserError(f"{path} cannot be read ({error}). {_MEND}") from error
+def evidence_of_run(folder: Path, *, pictures: bool = True) -> Evidence | None:
+    """Of what the run in `folder` was taught on, with or without pictures; None of a run on all images."""
+    return read_evidence(folder / EVIDENCE, pictures=pictures) or old_layouts.evidence_of_run(folder)
 
 
-def _page(folder: Path, config: Row, summary: Summary, criterion: Criterion | None) -> Page:
+def transfer_set_section(evidence: Evidence | None, *, opening: bool = True) -> Section | None:
+    """Scores, classes, groups, sources and pictures, as far as they are known; None where nothing is.
+
+    Args:
+        evidence: of a run or a transfer set.
+        opening: whether to begin with what was made, and how.
+    """
+    if evidence is None:
+        return None
+    blocks: list[Block] = [Note(f"{evidence.headline}.")] if opening and evidence.headline else []
+    blocks += map(Note, evidence.notes)
+    summary = evidence.summary
+    if summary is not None:
+        blocks += score_blocks(evidence, summary)
+        blocks += class_blocks(summary.classes, evidence.classes) if summary.classes is not None else []
+        blocks += group_blocks(summary.groups, evidence) if summary.groups is not None else []
+        blocks += source_blocks(summary.sources) if summary.sources is not None else []
+    pictures, left_out = light(picture_groups(evidence))
+    if pictures:
+        blocks.append(Gallery("Images to look at", pictures, open=True))
+    if left_out:
+        blocks.append(Note(f"{formats.plural(left_out, 'more group')} of images would have made this page too heavy."))
+    some = summary is None or summary.chosen < summary.images
+    return Section("chosen", "Chosen and left out" if some else "The transfer set", blocks) if blocks else None
+
+
+def light(groups: Sequence[tuple[str, Sequence[Picture]]]) -> tuple[list[tuple[str, Sequence[Picture]]], int]:
+    """The first groups of pictures that a page can carry, one at least, and how many others there are."""
+    kept: list[tuple[str, Sequence[Picture]]] = []
+    spent = 0
+    for title, pictures in groups:
+        spent += weight([(title, pictures)])
+        if kept and spent > GALLERY_BYTES:
+            break
+        kept.append((title, pictures))
+    return kept, len(groups) - len(kept)
+
+
+def weight(groups: Sequence[tuple[str, Sequence[Picture]]]) -> int:
+    """Bytes of pictures."""
+    return sum(len(picture.uri) for _, pictures in groups for picture in pictures)
+
+
+def _page(folder: Path, config: Row, evidence: Evidence) -> Page:
     """Everything the page says, before it is HTML."""
-    about, classes = config.get("about") or {}, [str(name) for name in config.get("classes") or ()]
-    made = yaml.safe_dump(about, sort_keys=False, allow_unicode=True)
+    made = yaml.safe_dump(config.get("about") or {}, sort_keys=False, allow_unicode=True)
     sections = [
-        chosen_section(summary, criterion, classes, gallery(folder / PICTURES), opening=False),
-        Section("made", "How it was made", [Code("Criterion, budget and seed", made, open=True)]),
+        transfer_set_section(evidence, opening=False),
+        Section("made", "How it was made", [Code("Maker and settings", made, open=True)]),
         Section("folder", "What lies here", [Note(_FOLDER)]),
     ]
     return Page(
-        kind="selection",
+        kind="transfer set",
         title=folder.resolve().name,
-        lead=[sentence(summary, criterion, str(config.get("name") or ""))],
-        facts=_facts(summary, about),
+        lead=[evidence.headline] if evidence.headline else [],
+        facts=_facts(evidence),
         sections=[one for one in sections if one],
     )
 
 
-def _facts(summary: Summary, about: Row) -> list[Fact]:
-    facts = [Fact("images", formats.number(summary.chosen), f"of {formats.number(summary.images)}")]
-    if summary.classes is not None:
+def _facts(evidence: Evidence) -> list[Fact]:
+    facts, summary = [], evidence.summary
+    if summary is not None:
+        of = f"of {formats.number(summary.images)}" if summary.chosen < summary.images else ""
+        facts.append(Fact("images", formats.number(summary.chosen), of))
+    if summary is not None and summary.classes is not None:
         counts = [chosen for size, chosen in zip(summary.classes.sizes, summary.classes.chosen, strict=True) if size]
         ends = [formats.number(count) for count in dict.fromkeys((min(counts), max(counts)))]
         facts.append(Fact("classes", formats.number(len(counts)), f"{' to '.join(ends)} images of each"))
-    facts += [Fact(key, str(about[key])) for key in ("budget", "seed") if about.get(key) is not None]
-    return facts
+    return facts + [Fact(name, value) for name, value in evidence.facts.items()]

@@ -1,71 +1,57 @@
-"""How the scores of a selection are spread, and where the chosen part of them lies."""
+"""How the scores of all images are spread, and where the chosen part of them lies."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from limbeck.report import formats
 from limbeck.report.blocks import Block, Chart, Note
 from limbeck.report.figures import transfer_set as figures
 from limbeck.report.vega import figure
-from limbeck.transfer.criteria import Criterion
-from limbeck.transfer.parts import SCORES
+from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.summary import Distribution, Shares, Summary
 
 Row = dict[str, Any]
 Write = Callable[[float], str]
 
 
-def score_blocks(summary: Summary, criterion: Criterion | None, classes: Sequence[str]) -> list[Block]:
-    """All images by score, and the share chosen at each score; for random and for equal scores a sentence.
-
-    Args:
-        summary: of the selection.
-        criterion: how it was chosen, where that is known.
-        classes: names by number.
-    """
-    if criterion is not None and criterion.score == "random":
-        words = "The scores are random numbers, drawn from the seed and the ids, so how they are spread says nothing"
-        return [Note(f"{words} and is not shown.")]
+def score_blocks(evidence: Evidence, summary: Summary) -> list[Block]:
+    """All images by score, and the share chosen at each score; for equal scores a sentence, for none nothing."""
     scores = summary.scores
-    if scores is None:
+    if scores is None or not evidence.score:
         return []
     write = _writer(scores)
     if scores.lowest == scores.highest and not scores.outside:
         score = write(scores.lowest)
         return [Note(f"All images have the score {score}, so it told none from another: equal scores go by lowest id.")]
-    return [_heights(summary, scores, criterion, write), _parts(summary, scores, criterion, classes, write)]
+    heights = _heights(evidence, summary, scores, write)
+    return [heights, _parts(evidence, summary, scores, write)] if summary.chosen < summary.images else [heights]
 
 
-def _heights(summary: Summary, scores: Distribution, criterion: Criterion | None, write: Write) -> Chart:
-    chart = figures.columns(_bins(scores, write), _axis(scores, criterion), marks=_marks(summary.whole, scores, write))
-    words = []
-    if criterion is not None and criterion.score in SCORES:
-        words.append(f"The score, {criterion.score}: {SCORES[criterion.score].summary}.")
-    if scores.logarithmic:
-        words.append("The axis is logarithmic.")
+def _heights(evidence: Evidence, summary: Summary, scores: Distribution, write: Write) -> Chart:
+    marks = _marks(summary, scores, write)
+    chart = figures.columns(_bins(scores, write), _axis(scores, evidence.score), marks=marks)
+    words = ["The axis is logarithmic."] if scores.logarithmic else []
     if scores.outside:
         far = formats.plural(scores.outside, "image")
         zero = "0, " if scores.logarithmic and scores.lowest == 0 else ""
         words.append(f"Not drawn: {far} whose scores are {zero}infinite or far from all others; the finite ones lie")
         words.append(f"between {write(scores.lowest)} and {write(scores.highest)}.")
-    return Chart(figure(chart, "scores", "Images by score, chosen and left out"), "Images by score", " ".join(words))
+    if unscored := summary.images - sum(scores.counts) - scores.outside:
+        words.append(f"Without a score: {formats.plural(unscored, 'image')}.")
+    return Chart(figure(chart, "scores", "Images by score"), "Images by score", " ".join(words))
 
 
-def _parts(
-    summary: Summary, scores: Distribution, criterion: Criterion | None, classes: Sequence[str], write: Write
-) -> Chart:
+def _parts(evidence: Evidence, summary: Summary, scores: Distribution, write: Write) -> Chart:
     even = summary.chosen / summary.images
-    chart = figures.chosen_shares(_bins(scores, write), _axis(scores, criterion), even=even)
-    caption = (
-        f"Dashed: {formats.percent(even)}, what chance would take at every score. {_line(summary, classes, write)}"
-    )
+    chart = figures.chosen_shares(_bins(scores, write), _axis(scores, evidence.score), even=even)
+    line = _line(evidence, summary, write)
+    caption = f"Dashed: {formats.percent(even)}, what chance would take at every score. {line}"
     drawn = figure(chart, "score-shares", "Share chosen at each score")
     return Chart(drawn, "Share chosen at each score", caption.strip())
 
 
-def _axis(scores: Distribution, criterion: Criterion | None) -> figures.X:
-    name = "score" if criterion is None else criterion.score
+def _axis(scores: Distribution, name: str) -> figures.X:
     end = scores.start + scores.width * len(scores.counts)
     return figures.score_axis(name, scores.start, end, logarithmic=scores.logarithmic)
 
@@ -82,13 +68,13 @@ def _bins(scores: Distribution, write: Write) -> list[Row]:
     return rows
 
 
-def _marks(whole: Shares, scores: Distribution, write: Write) -> list[tuple[float, str]]:
+def _marks(summary: Summary, scores: Distribution, write: Write) -> list[tuple[float, str]]:
     """Medians and threshold, those that lie within the bins."""
-    threshold = whole.lines[0] if whole.order else None
+    whole = summary.whole
     places = {
-        "median of the chosen": scores.chosen_median,
+        "median of the chosen": scores.chosen_median if summary.chosen < summary.images else None,
         "median of all images": scores.median,
-        "threshold": threshold,
+        "threshold": whole.lines[0] if whole.order else None,
     }
     end = scores.start + scores.width * len(scores.counts)
     known = [(_place(at, scores), f"{words}, {write(at)}") for words, at in places.items() if at is not None]
@@ -102,22 +88,30 @@ def _place(score: float, scores: Distribution) -> float | None:
     return math.log10(score) if score > 0 else None
 
 
-def _line(summary: Summary, classes: Sequence[str], write: Write) -> str:
-    """Where the chosen begin: once for all images, else in every class, else in every cluster."""
+def _line(evidence: Evidence, summary: Summary, write: Write) -> str:
+    """Where the chosen begin: once for all images, else in every class, else in every group."""
     if summary.whole.order and summary.whole.lines[0] is not None:
         ends = ("least", "most") if summary.whole.order == "highest" else ("most", "least")
         threshold = write(summary.whole.lines[0])
         return f"What was chosen scores at {ends[0]} {threshold}, what was left out at {ends[1]} that."
-    for kind, shares in (("class", summary.classes), ("cluster", summary.groups)):
+    for kind, shares in (("class", summary.classes), (evidence.group or "group", summary.groups)):
         if shares is not None and shares.order:
-            lines = [(line, place) for place, line in enumerate(shares.lines) if line is not None]
-            first, last = (
-                f"{write(line)} ({formats.name_of(place, classes)})" if kind == "class" else write(line)
-                for line, place in (min(lines), max(lines))
-            )
-            where = f"; where they begin differs, from {first} to {last}" if len(lines) > 1 else f" from {first} on"
-            return f"Within each {kind} the chosen are those of {shares.order} score{where}."
+            return _begin(kind, shares, write, evidence)
     return ""
+
+
+def _begin(kind: str, shares: Shares, write: Write, evidence: Evidence) -> str:
+    lines = [(line, place) for place, line in enumerate(shares.lines) if line is not None]
+    words = f"Within each {kind} the chosen are those of {shares.order} score"
+    if not lines:
+        return f"{words}."
+    first, last = (
+        f"{write(line)} ({formats.name_of(place, evidence.classes)})" if kind == "class" else write(line)
+        for line, place in (min(lines), max(lines))
+    )
+    if len(lines) == 1:
+        return f"{words} from {first} on."
+    return f"{words}; where they begin differs, from {first} to {last}."
 
 
 def _writer(scores: Distribution) -> Write:

@@ -76,7 +76,7 @@ def test_columns_add_up_to_all_images(tmp_path: Path) -> None:
     assert marks == [f"{name}, {value:.2f}" for name, value in medians.items()]
     classes = values(page, "class-balance")
     assert sum(row["chosen"] for row in classes) == 90
-    assert {row["class"] for row in classes} == set(factory.CLASSES)
+    assert {row["name"] for row in classes} == set(factory.CLASSES)
     assert [row["chosen"] for row in classes] == sorted((row["chosen"] for row in classes), reverse=True)
 
 
@@ -111,8 +111,10 @@ def test_infinite_scores_are_counted(tmp_path: Path) -> None:
 
 
 def test_even_classes_are_a_sentence(tmp_path: Path) -> None:
+    some = chosen_run(tmp_path / "some", "balanced-random", scores=-np.arange(900))
+    assert "Each of the 10 classes gave 9 images, 10.0 % of its own." in section(some)
     page = chosen_run(tmp_path / "run", "entropy", share=1.0)
-    assert "Each of the 10 classes gave 90 images, 100.0 % of its own." in section(page)
+    assert "Each of the 10 classes has 90 images." in section(page)
     assert 'data-chart="class-balance"' not in section(page)
 
 
@@ -162,7 +164,9 @@ def test_unknown_criterion_and_broken_recipe_are_no_obstacle(tmp_path: Path) -> 
 
 
 def test_runs_of_before_show_their_images(tmp_path: Path) -> None:
-    page = write_run_report(factory.write_run(tmp_path / "run", gallery=True))
+    folder = factory.write_run(tmp_path / "run")
+    factory.write_gallery(folder / "gallery.safetensors")
+    page = write_run_report(folder)
     assert "Left out, highest entropy" in section(page)
     assert "Images by score" not in section(page)
     assert 'id="chosen"' not in markup(write_run_report(factory.write_run(tmp_path / "all")))

@@ -1,0 +1,98 @@
+"""The controls of a comparison, as its results list them: what they are called, and which of them a verdict goes by."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+Row = dict[str, Any]
+CONTROL_KEYS = ("name", "label", "kind", "teacher", "strict")
+
+_OF_BEFORE: tuple[Row, ...] = (
+    {"name": "balanced-random", "label": "balanced random", "kind": "budget", "teacher": True, "strict": 2},
+    {"name": "random", "label": "random", "kind": "budget", "teacher": True, "strict": 1},
+    {"name": "no-teacher", "label": "no teacher", "kind": "budget", "teacher": False, "strict": None},
+    {"name": "full", "label": "full data", "kind": "full", "teacher": True, "strict": None},
+    {"name": "full-no-teacher", "label": "full data without teacher", "kind": "full", "teacher": False, "strict": 0},
+)
+"""Of results that were written before they listed their controls."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """An arm that nobody has to ask for.
+
+    Attributes:
+        name: of the arm.
+        label: the same in words.
+        kind: "budget" for one beside the arms at every budget, "full" for one that learns from all the images.
+        teacher: whether it has one.
+        strict: of two controls, verdicts go by the one of larger rank; None where they never go by it.
+    """
+
+    name: str
+    label: str
+    kind: str
+    teacher: bool
+    strict: int | None
+
+
+class Controls:
+    """The controls of one comparison, in order.
+
+    Example:
+        >>> noise = {"name": "noise", "label": "pure noise", "kind": "budget", "teacher": True, "strict": 1}
+        >>> controls = Controls([noise])
+        >>> controls.label("noise"), controls.label("mine"), controls.strictest()
+        ('pure noise', 'mine', ['noise'])
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self._known = {row["name"]: Control(**{key: row[key] for key in CONTROL_KEYS}) for row in rows}
+
+    @classmethod
+    def of(cls, results: Row) -> "Controls":
+        """Those that results list; of results of before, those that all comparisons had."""
+        found = results.get("controls")
+        return cls(_OF_BEFORE if found is None else found)
+
+    def get(self, arm: str) -> Control | None:
+        """None for an arm of the user's."""
+        return self._known.get(arm)
+
+    def label(self, arm: str) -> str:
+        """An arm as it is shown: the controls in words, the user's own arms verbatim."""
+        found = self._known.get(arm)
+        return arm if found is None else found.label
+
+    @cached_property
+    def full(self) -> list[str]:
+        """Names of those that learn from all the images."""
+        return [one.name for one in self._known.values() if one.kind == "full"]
+
+    @cached_property
+    def of_budget(self) -> list[str]:
+        """Names of those beside the arms at every budget."""
+        return [one.name for one in self._known.values() if one.kind != "full"]
+
+    def strictest(self, baseline: str | None = None) -> list[str]:
+        """Names of what a verdict goes by, the strictest first: of the same budget, the baseline, then all the data."""
+        ranked = [one for one in self._known.values() if one.strict is not None]
+        ranked.sort(key=lambda one: -(one.strict or 0))
+        own, full = ([one.name for one in ranked if (one.kind == "full") == full] for full in (False, True))
+        return [*own, *([] if baseline is None else [baseline]), *full]
+
+    def sentence(self, arms: Iterable[str], *, budgets: bool) -> str:
+        """Which of them `arms` hold, in words; "" for none.
+
+        Args:
+            arms: names.
+            budgets: whether the arms have budgets.
+        """
+        known = set(arms)
+        own, full = ([self.label(name) for name in some if name in known] for some in (self.of_budget, self.full))
+        if not budgets or not own:
+            said = ", ".join(own + full)
+        else:
+            said = ", and ".join([f"{', '.join(own)} at each budget", *([", ".join(full)] if full else [])])
+        return f"Controls, which nobody has to ask for: {said}." if said else ""
