@@ -8,24 +8,28 @@ from limbeck.cli.display import console, errors, percent, show_table
 
 
 def show_comparison(results: Mapping[str, Any]) -> None:
-    """The table of a comparison, and what its differences say."""
+    """The table of a comparison, what its arms cost, and what its differences say."""
     rows = _under_budgets(
         results["table"],
         lambda row: [
-            f"{row['arm']}{' *' if row['control'] else ''}",
+            _arm(row),
             f"{row['images']:,}",
             str(row["n"]),
             percent(row["mean"], row["half_width"]),
             percent(row["chosen_mean"], row["chosen_half_width"]),
-            short_count(row["teacher_passes"]),
-            f"{row['seconds']:.{0 if row['seconds'] >= 100 else 1}f}",
         ],
     )
-    header = ["arm", "images", "n", "last\nstep", "validation-\nchosen", "teacher\npasses", "seconds"]
     title = f"{results['name']}: top-1 in %, mean ± 95 % interval over n seeds"
-    show_table(title, header, rows, numbers=range(1, 7))
+    show_table(title, ["arm", "images", "n", "last step", "validation-chosen"], rows, numbers=range(1, 5))
     if any(row["control"] for row in results["table"]):
         console.print("* a control that every comparison has", style="dim")
+    console.print()
+    show_table(
+        "cost of making and teaching, means per run",
+        ["arm", "teacher\npasses", "of these\nsaved", "seconds", "of these\nmaking", "Wh"],
+        _under_budgets(results["table"], lambda row: [_arm(row), *_costs(row)]),
+        numbers=range(1, 6),
+    )
     if results["differences"]:
         console.print()
         show_table(
@@ -44,6 +48,35 @@ def show_comparison(results: Mapping[str, Any]) -> None:
             where = "" if row["budget"] == "all" else f" at {row['budget']}"
             what = f"{row['arm']}{where}, seed {row['seed']}: {row['state']}"
             errors.print(what + (f": {row['error']}" if row["error"] else ""), markup=False, style="red")
+
+
+def _arm(row: Mapping[str, Any]) -> str:
+    return f"{row['arm']}{' *' if row['control'] else ''}"
+
+
+def _costs(row: Mapping[str, Any]) -> list[str]:
+    """Teacher passes and those saved, seconds and those of making, where they were counted, and energy."""
+    from limbeck.report.costs import run_cost
+
+    cost = run_cost(row)
+    total = cost.total
+    return [
+        short_count(total.teacher_passes),
+        short_count(total.passes_saved),
+        _seconds(total.seconds),
+        "–" if cost.making is None else _seconds(cost.making.seconds),
+        watt_hours(total.kwh),
+    ]
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.{0 if value >= 100 else 1}f}"
+
+
+def watt_hours(kwh: float) -> str:
+    """Two digits that count, all of those before the point; a dash for energy that nobody counted."""
+    found = 1000 * kwh
+    return f"{found:,.0f}" if found >= 100 else f"{found:.2g}" if found else "–"
 
 
 def _under_budgets(rows: Sequence[Mapping[str, Any]], cells: Callable[[Any], list[str]]) -> list[list[str]]:
@@ -80,16 +113,16 @@ def show_run(result: Any) -> None:
         show_table(f"on the {result.evaluation.n:,} test images", header, rows, numbers=range(1, 6))
     else:
         console.print("no test images (`data.test`) to judge the student on")
-    cost = result.cost
+    from limbeck.report.costs import run_cost
+
+    cost = run_cost(result.cost)
+    total, share = cost.total, cost.share("seconds")
+    saved = f" ({total.passes_saved:,} of them from the view cache)" if total.passes_saved else ""
+    making = f" ({100 * share:.0f} % making the transfer set)" if share else ""
     console.print(
-        f"{cost['images']:,} images, {cost['teacher_passes']:,} teacher passes{_known(cost)}, {cost['seconds']:.0f} s, "
-        f"{1000 * cost['energy']['kwh']:.2g} Wh ({cost['energy']['kind']})"
+        f"{result.cost['images']:,} images, {total.teacher_passes:,} teacher passes{saved}, "
+        f"{total.seconds:.0f} s{making}, {watt_hours(total.kwh)} Wh ({'measured' if total.measured else 'estimated'})"
     )
-
-
-def _known(cost: Mapping[str, Any]) -> str:
-    saved = cost.get("teacher_passes_saved")
-    return f" ({saved:,} of them from the view cache)" if saved else ""
 
 
 def show_evaluation(metrics: Any) -> None:

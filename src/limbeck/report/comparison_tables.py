@@ -28,7 +28,11 @@ def arms_section(results: Row) -> Section | None:
         )
         for row in sorted(results["table"], key=lambda row: (row["images"], row["control"]))
     ]
-    caption = "Top-1 accuracy on the test set: mean ± half the 95 % interval over n seeds; costs are means per run"
+    energies = [cost for row in results["table"] if (cost := run_cost(row).total).kwh]
+    how = f", energy {formats.listing(sorted(set(map(cost_tables.known_by, energies))))}" if energies else ""
+    caption = (
+        "Top-1 accuracy on the test set: mean ± half the 95 % interval over n seeds; costs are means per run" + how
+    )
     table = _lean(Table(caption, columns, rows, numeric=range(2, 9)), results)
     return Section("table", "Table", [table]) if rows else None
 
@@ -97,7 +101,7 @@ def _by_arm(results: Row) -> Table:
         rows.append((Cell("the teacher itself", tone="quiet"), "", "training", *cost_tables.cells([made])))
     columns = ("Arm", "Budget", "What", *cost_tables.COLUMNS)
     caption = "What making a transfer set and teaching on it took; means per run"
-    return Table(caption, columns, rows, numeric=range(3, 9), folded=len(rows) > 16)
+    return Table(caption, columns, rows, numeric=range(3, 9), folded=len(rows) > 40)
 
 
 def runs_section(folder: Path, results: Row) -> Section | None:

@@ -36,7 +36,7 @@ def totals(cost: RunCost) -> tuple[Cell, Cell, Cell]:
     words = {
         "teacher_passes": formats.number(total.teacher_passes),
         "seconds": formats.duration(total.seconds),
-        "kwh": energy(total),
+        "kwh": formats.energy(total.kwh or None),
     }
     passes, seconds, kwh = (Cell(word, note=_making(cost, name)) for name, word in words.items())
     return passes, seconds, kwh
@@ -63,9 +63,12 @@ def together(costs: Sequence[RunCost], how: Sequence[str]) -> str:
 
 def energy(cost: Cost, count: int = 1) -> str:
     """Mean energy with whether all of it was measured."""
-    if not cost.kwh:
-        return formats.ABSENT
-    return f"{formats.energy(cost.kwh / count)} {'measured' if cost.measured else 'estimated'}"
+    return f"{formats.energy(cost.kwh / count)} {known_by(cost)}" if cost.kwh else formats.ABSENT
+
+
+def known_by(cost: Cost) -> str:
+    """Whether energy was measured."""
+    return "measured" if cost.measured else "estimated"
 
 
 def _making(cost: RunCost, name: str) -> str:
