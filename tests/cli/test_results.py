@@ -7,23 +7,24 @@ import pytest
 from rich.console import Console
 from tests.report import report_factory as factory
 
-from limbeck.cli import results
+from limbeck.cli import display, results
 
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> Console:
     """A terminal of 80 columns."""
     console = Console(width=80, record=True, highlight=False)
-    monkeypatch.setattr(results, "console", console)
+    for module in (display, results):
+        monkeypatch.setattr(module, "console", console)
     return console
 
 
 def comparison() -> dict[str, Any]:
-    results = factory.results()
-    for row in results["runs"]:
+    found = factory.results()
+    for row in found["runs"]:
         if row["cost"] and row["arm"] == "entropy":
             row["cost"] = factory.cost(row["images"], 2_300_000, asked=20_000)
-    return results | {"table": factory.table(results["runs"])}
+    return found | {"table": factory.table(found["runs"])}
 
 
 def test_a_comparison_fits_a_narrow_terminal_with_all_its_costs(narrow: Console) -> None:
