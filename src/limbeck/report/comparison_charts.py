@@ -142,10 +142,10 @@ def classes_section(folder: Path, results: Row) -> Section | None:
     """The user's arm of the largest budget, its first finished seed, beside the strictest control of that budget."""
     finished = [run for run in results["runs"] if run["state"] == "finished" and run.get("folder")]
     for run in sorted(finished, key=lambda run: (run["control"], -run["images"], run["seed"])):
-        if judged := _evaluation(folder, run):
+        if evaluation := _evaluation(folder, run):
             controls = Controls.of(results)
             beside = _control(folder, finished, run, controls)
-            return shared_sections.class_section(judged, _words(run, controls), beside)
+            return shared_sections.class_section(evaluation, _words(run, controls), beside)
     return None
 
 

@@ -8,7 +8,7 @@ from limbeck.report import cost_tables, formats, page, reading, shared_sections
 from limbeck.report.blocks import Block, Chart, Code, Fact, Grid, Note, Page, Section, Table
 from limbeck.report.costs import run_cost
 from limbeck.report.figures import curves
-from limbeck.report.similarity import inside_section
+from limbeck.report.similarity import similarity_section
 from limbeck.report.transfer_set.page import evidence_of_run, transfer_set_section
 from limbeck.report.vega import figure
 
@@ -47,19 +47,19 @@ def write_run_report(folder: Path) -> Path:
 def run_page(folder: Path) -> Page:
     """Everything the page says, before it is HTML."""
     mend = f"`limbeck evaluate {folder}` makes it again."
-    judged = reading.json_file(folder / "evaluation.json", mend) or {}
+    evaluations = reading.json_file(folder / "evaluation.json", mend) or {}
     status = reading.json_file(folder / "status.json", "Resume the run with --resume; it writes the file again.") or {}
     cost = reading.json_file(folder / "cost.json", "Delete it to report without the cost.") or {}
     records = reading.metrics(folder / "metrics.jsonl")
-    last = judged.get("last") or {}
+    last = evaluations.get("last") or {}
     sections = [
         _status(status),
-        _evaluation(judged),
+        _evaluation(evaluations),
         _curves(records),
         shared_sections.class_section(last, "this student", _agreement(last)),
-        inside_section(folder),
+        similarity_section(folder),
         transfer_set_section(evidence_of_run(folder)),
-        _cost(cost, judged),
+        _cost(cost, evaluations),
         shared_sections.recipe_section(folder),
         shared_sections.environment_section(folder),
         shared_sections.definitions([], {"test": last.get("n")}),
@@ -68,15 +68,15 @@ def run_page(folder: Path) -> Page:
     return Page(
         kind="run",
         title=f"{folder.parent.name}, {folder.name}" if folder.name.startswith("seed-") else folder.name,
-        lead=[_lead(judged, cost, records, state)],
-        facts=_facts(judged, cost),
+        lead=[_lead(evaluations, cost, records, state)],
+        facts=_facts(evaluations, cost),
         sections=[one for one in sections if one],
         warning=_WARNINGS.get(state, ""),
     )
 
 
-def _lead(judged: Row, cost: Row, records: list[Row], state: str) -> str:
-    last = judged.get("last")
+def _lead(evaluations: Row, cost: Row, records: list[Row], state: str) -> str:
+    last = evaluations.get("last")
     if not last:
         steps = max((record["step"] for record in records), default=0)
         return f"Not evaluated: the run is {state} after {formats.plural(steps, 'step')}"
@@ -88,13 +88,13 @@ def _lead(judged: Row, cost: Row, records: list[Row], state: str) -> str:
     return f"The student is right on {right}{taught}{passes}"
 
 
-def _facts(judged: Row, cost: Row) -> list[Fact]:
-    last, chosen, footprint = (judged.get(key) or {} for key in ("last", "chosen", "footprint"))
+def _facts(evaluations: Row, cost: Row) -> list[Fact]:
+    last, chosen, footprint = (evaluations.get(key) or {} for key in ("last", "chosen", "footprint"))
     facts = []
     if last:
         facts.append(Fact("last epoch", formats.percent(last["top1"], 2), "top-1 on the test set"))
     if chosen:
-        step = f"step {formats.number(judged.get('chosen_step'))}"
+        step = f"step {formats.number(evaluations.get('chosen_step'))}"
         facts.append(Fact("validation-chosen", formats.percent(chosen["top1"], 2), step))
     if footprint:
         on_disk = formats.size(footprint.get("size_bytes"))
@@ -111,11 +111,11 @@ def _status(status: Row) -> Section | None:
     return Section("error", "What went wrong", [Code("Error", str(status["error"]), open=True)])
 
 
-def _evaluation(judged: Row) -> Section:
-    columns = {"Last epoch": judged.get("last"), "Validation-chosen": judged.get("chosen")}
+def _evaluation(evaluations: Row) -> Section:
+    columns = {"Last epoch": evaluations.get("last"), "Validation-chosen": evaluations.get("chosen")}
     known = {title: found for title, found in columns.items() if found}
     if not known:
-        words = "The run had no labelled test images." if judged else "This run has no evaluation.json yet."
+        words = "The run had no labelled test images." if evaluations else "This run has no evaluation.json yet."
         return Section("evaluation", "Evaluation", [Note(words)])
     measures = {
         "Top-1": lambda found: formats.percent(found.get("top1"), 2),
@@ -199,7 +199,7 @@ def _view_cache(cost: Row) -> list[tuple[str, str]]:
     return rows
 
 
-def _cost(content: Row, judged: Row) -> Section | None:
+def _cost(content: Row, evaluations: Row) -> Section | None:
     cost, blocks = run_cost(content), []
     if cost.known:
         rows = cost_tables.parts([cost])
@@ -213,5 +213,5 @@ def _cost(content: Row, judged: Row) -> Section | None:
             Table("What the run took", ("What", *cost_tables.COLUMNS), rows),
             Table("More about it", ("What", "Amount"), about),
         ]
-    footprint = shared_sections.footprint_table({"student": judged.get("footprint")})
+    footprint = shared_sections.footprint_table({"student": evaluations.get("footprint")})
     return Section("cost", "Cost", [*blocks, *([footprint] if footprint else [])]) if blocks or footprint else None

@@ -11,15 +11,15 @@ from limbeck.report.vega import figure
 Row = dict[str, Any]
 
 
-def class_section(judged: Row, whose: str, beside: dict[str, list[Row]] | None = None) -> Section | None:
+def class_section(evaluation: Row, whose: str, beside: dict[str, list[Row]] | None = None) -> Section | None:
     """Accuracy of each class and confusion of one student, None for an evaluation without classes.
 
     Args:
-        judged: an evaluation as a dict.
+        evaluation: an evaluation as a dict.
         whose: the student in words.
         beside: further series of {"class", "value"} for comparison.
     """
-    per_class, counts = judged.get("per_class") or [], judged.get("confusion") or []
+    per_class, counts = evaluation.get("per_class") or [], evaluation.get("confusion") or []
     if not per_class:
         return None
     names = [str(row["class"]) for row in per_class]

@@ -28,7 +28,7 @@ MAPS_FILE = "maps.safetensors"
 _MOST_PAIRS = 8
 
 
-def inside_section(folder: Path) -> Section | None:
+def similarity_section(folder: Path) -> Section | None:
     """Correlations and maps, None for a run that left nothing to look at.
 
     Raises:

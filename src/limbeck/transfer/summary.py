@@ -21,6 +21,9 @@ _FAR = 4  # times the width between the tails: from there on bins leave out what
 _MOST_OUTSIDE = 0.1  # share of the images that bins of logarithms may leave out
 _WHOLE = 2.0**32  # numbers beyond it are binned as if they were no whole ones
 _HUGE = 1e300  # beyond it a difference of two scores may overflow
+_PARTS = {"whole": pa.int64(), "label": pa.int64(), "group": pa.int64(), "source": pa.string()}
+_COUNTED = [([], "count_all"), ("score", "count"), ("score", "min"), ("score", "max")]
+_MERGED = [("count_all", "sum"), ("score_count", "sum"), ("score_min", "min"), ("score_max", "max")]
 
 
 @dataclass(frozen=True)
@@ -109,90 +112,50 @@ def summarise(rows: Rows) -> Summary:
     Args:
         rows: gives the same images whenever it is called, at least one.
     """
-    tallies = {name: _Tally() for name in ("whole", "label", "group", "source")}
-    sources: dict[str, int] = {}
-    scored = _Scored()
+    counted: dict[str, list[pa.Table]] = {part: [] for part in _PARTS}
     for batch in rows():
-        parts = {**batch, "whole": np.zeros(len(batch["chosen"]), dtype=np.int64)}
-        if "source" in batch:
-            parts["source"] = _numbered(batch["source"], sources)
-        for name, tally in tallies.items():
-            if name in parts:
-                tally.add(parts[name], batch["chosen"], batch.get("score"))
-        scored.add(batch)
-    assert len(tallies["whole"].sizes), "there are images"
-    whole, classes, groups, named = (tally.shares() if len(tally.sizes) else None for tally in tallies.values())
-    assert whole is not None
-    if named is not None:
-        named = Shares(named.sizes, named.chosen, named.order, named.lines, tuple(sources))
-    return Summary(whole, classes, groups, _distribution(rows, scored), named)
+        scores = batch.get("score", np.full(len(batch["chosen"]), np.nan))
+        known = {"chosen": batch["chosen"], "score": scores, "whole": np.zeros(len(scores), dtype=np.int64)}
+        for part, found in counted.items():
+            if part in (columns := {**batch, **known}):
+                values = pa.array(np.ascontiguousarray(columns[part]), _PARTS[part])
+                table = pa.table(
+                    {"part": values, "chosen": known["chosen"], "score": pa.array(scores, from_pandas=True)}
+                )
+                found.append(table.group_by(["part", "chosen"], use_threads=False).aggregate(_COUNTED))
+    whole, classes, groups, sources = (
+        _shares(pa.concat_tables(found)) if found else None for found in counted.values()
+    )
+    assert whole is not None, "there are images"
+    return Summary(whole, classes, groups, _distribution(rows), sources)
 
 
-def _numbered(names: Array, known: dict[str, int]) -> Array:
-    """Numbers int64 `[B]` of names, new ones after those known."""
-    encoded = pa.array(np.ascontiguousarray(names), pa.string()).dictionary_encode()
-    places = [known.setdefault(name, len(known)) for name in encoded.dictionary.to_pylist()]
-    return np.array(places, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
-
-
-class _Tally:
-    """Images of each part, all and chosen, and the ends of their scores."""
-
-    def __init__(self) -> None:
-        self.sizes = self.chosen = np.zeros(0, dtype=np.int64)
-        self.ends = np.zeros((4, 0))  # least and most of the chosen, least and most of the others
-        self.scored = True
-
-    def add(self, parts: Array, chosen: Array, scores: Array | None) -> None:
-        known = parts >= 0
-        self._grow(int(parts.max(initial=-1)) + 1)
-        self.sizes += np.bincount(parts[known], minlength=len(self.sizes))
-        self.chosen += np.bincount(parts[chosen & known], minlength=len(self.sizes))
-        self.scored = self.scored and scores is not None
-        if scores is not None:
-            for place, among in ((0, chosen & known), (2, ~chosen & known)):
-                with np.errstate(invalid="ignore"):  # a part with an image without a score has no order
-                    np.minimum.at(self.ends[place], parts[among], scores[among])
-                    np.maximum.at(self.ends[place + 1], parts[among], scores[among])
-
-    def _grow(self, count: int) -> None:
-        more = count - len(self.sizes)
-        if more > 0:
-            self.sizes, self.chosen = (np.pad(one, (0, more)) for one in (self.sizes, self.chosen))
-            nothing = np.repeat([[np.inf], [-np.inf]] * 2, more, axis=1)
-            self.ends = np.concatenate([self.ends, nothing], axis=1)
-
-    def shares(self) -> Shares:
-        divided = (self.chosen > 0) & (self.chosen < self.sizes)
-        least, most, others_least, others_most = self.ends
-        order, lines = None, np.zeros(0)
-        if self.scored and divided.any():
-            if (least >= others_most)[divided].all():
-                order, lines = "highest", least
-            elif (most <= others_least)[divided].all():
-                order, lines = "lowest", most
-        drawn = divided[: len(lines)] & np.isfinite(lines)
-        known = tuple(float(line) if one else None for line, one in zip(lines, drawn, strict=True))
-        return Shares(tuple(self.sizes.tolist()), tuple(self.chosen.tolist()), order, known)
-
-
-class _Scored:
-    """How many images have a score, all and chosen, and what the finite scores lie between."""
-
-    def __init__(self) -> None:
-        self.counts = np.zeros(2, dtype=np.int64)
-        self.lowest, self.highest, self.least_positive = np.inf, -np.inf, np.inf
-        self.whole_numbers = True
-
-    def add(self, batch: Mapping[str, Array]) -> None:
-        for scores, chosen in _scores(lambda: iter([batch])):
-            self.counts += len(scores), int(chosen.sum())
-            finite = scores[np.abs(scores) < _HUGE]
-            self.lowest = min(self.lowest, finite.min(initial=np.inf))
-            self.highest = max(self.highest, finite.max(initial=-np.inf))
-            self.least_positive = min(self.least_positive, finite[finite > 0].min(initial=np.inf))
-            near = np.abs(finite) < _WHOLE
-            self.whole_numbers = self.whole_numbers and bool((near & (finite == np.rint(finite))).all())
+def _shares(batches: pa.Table) -> Shares | None:
+    """Of the counts of all batches; None where no image is of any part."""
+    found = batches.group_by(["part", "chosen"], use_threads=False).aggregate(_MERGED)
+    places, names = found["part"].to_numpy(), ()
+    if found.schema.field("part").type == pa.string():
+        names = tuple(sorted(set(places)))
+        places = np.array([names.index(name) for name in places])
+    count, known = int(places.max()) + 1, places >= 0
+    if count == 0:
+        return None
+    which = found["chosen"].to_numpy()[known].astype(np.int64), places[known]  # those left out first, then the chosen
+    counts, scored = np.zeros((2, 2, count), dtype=np.int64)
+    least, most = np.full((2, 2, count), np.nan)
+    columns = ("count_all_sum", "score_count_sum", "score_min_min", "score_max_max")
+    for into, column in zip((counts, scored, least, most), columns, strict=True):
+        into[which] = found[column].to_numpy()[known]
+    order, lines = None, np.zeros(0)
+    divided = (counts[0] > 0) & (counts[1] > 0)
+    if divided.any() and (counts == scored).all():
+        if (least[1] >= most[0])[divided].all():
+            order, lines = "highest", least[1]
+        elif (most[1] <= least[0])[divided].all():
+            order, lines = "lowest", most[1]
+    drawn = divided[: len(lines)] & np.isfinite(lines)
+    begin = tuple(float(line) if one else None for line, one in zip(lines, drawn, strict=True))
+    return Shares(tuple(counts.sum(0).tolist()), tuple(counts[1].tolist()), order, begin, names)
 
 
 def _scores(rows: Rows) -> Iterator[tuple[Array, Array]]:
@@ -203,31 +166,39 @@ def _scores(rows: Rows) -> Iterator[tuple[Array, Array]]:
             yield batch["score"][known], batch["chosen"][known]
 
 
-def _distribution(rows: Rows, scored: _Scored) -> Distribution | None:
+def _distribution(rows: Rows) -> Distribution | None:
     """Bins over the scores; of their logarithms where most would lie in the first bin and the scores allow it."""
-    if scored.lowest > scored.highest:
+    counts = np.zeros(2, dtype=np.int64)
+    lowest, highest, least_positive, whole_numbers = np.inf, -np.inf, np.inf, True
+    for scores, chosen in _scores(rows):
+        counts += len(scores), int(chosen.sum())
+        finite = scores[np.abs(scores) < _HUGE]
+        lowest, highest = min(lowest, finite.min(initial=np.inf)), max(highest, finite.max(initial=-np.inf))
+        least_positive = min(least_positive, finite[finite > 0].min(initial=np.inf))
+        whole_numbers = whole_numbers and bool(((np.abs(finite) < _WHOLE) & (finite == np.rint(finite))).all())
+    if lowest > highest:
         return None
-    lowest, highest = float(scored.lowest), float(scored.highest)
-    quantiles = _quantiles(rows, scored.counts)
+    quantiles = _quantiles(rows, counts)
     ends = _without_far(quantiles, lowest, highest)
-    logarithmic = lowest >= 0 and not scored.whole_numbers and quantiles[0, 1] - ends[0] < (ends[1] - ends[0]) / BINS
-    start, width, counts = _binned(rows, ends, whole_numbers=scored.whole_numbers)
+    found = _binned(rows, ends, whole_numbers=whole_numbers)
+    logarithmic = lowest >= 0 and not whole_numbers and quantiles[0, 1] - ends[0] < (ends[1] - ends[0]) / BINS
     if logarithmic:
         with np.errstate(divide="ignore"):
-            on_logarithms = np.log10(quantiles.clip(min=0)), np.log10(scored.least_positive), np.log10(highest)
-        found = _binned(rows, _without_far(*on_logarithms), logarithmic=True)
-        logarithmic = scored.counts[0] - found[2][0].sum() < _MOST_OUTSIDE * scored.counts[0]
-        start, width, counts = found if logarithmic else (start, width, counts)
+            ends = _without_far(np.log10(quantiles.clip(min=0)), np.log10(least_positive), np.log10(highest))
+        on_logarithms = _binned(rows, ends, logarithmic=True)
+        logarithmic = counts[0] - on_logarithms[2][0].sum() < _MOST_OUTSIDE * counts[0]
+        found = on_logarithms if logarithmic else found
+    start, width, (images, chosen) = found
     medians = [float(median) if np.isfinite(median) else None for median in quantiles[:, 1]]
     return Distribution(
-        lowest=lowest,
-        highest=highest,
+        lowest=float(lowest),
+        highest=float(highest),
         start=float(start),
         width=float(width),
         logarithmic=bool(logarithmic),
-        counts=tuple(counts[0].tolist()),
-        chosen=tuple(counts[1].tolist()),
-        outside=int(scored.counts[0] - counts[0].sum()),
+        counts=tuple(images.tolist()),
+        chosen=tuple(chosen.tolist()),
+        outside=int(counts[0] - images.sum()),
         median=medians[0],
         chosen_median=medians[1],
     )

@@ -37,8 +37,8 @@ def class_dots(series: dict[str, list[Row]]) -> alt.LayerChart:
     base = alt.Chart(style.values(rows)).encode(y=y)
     x = alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(format="~%", tickCount=5))
     span = base.mark_rule(color=style.RULE, opacity=0.45, strokeWidth=2)
-    told = [alt.Tooltip("class:N"), alt.Tooltip("series:N"), alt.Tooltip("value:Q", format=".1%")]
-    dots = base.mark_point(filled=True, size=75, opacity=1).encode(x=x, color=colour, tooltip=told)
+    tooltip = [alt.Tooltip("class:N"), alt.Tooltip("series:N"), alt.Tooltip("value:Q", format=".1%")]
+    dots = base.mark_point(filled=True, size=75, opacity=1).encode(x=x, color=colour, tooltip=tooltip)
     low_high = {"x": alt.X("min(value):Q", title=None, scale=scale), "x2": "max(value):Q"}
     return alt.LayerChart(layer=[span.encode(**low_high), dots]).properties(height=24 * len(order))
 

@@ -185,12 +185,12 @@ def _arm_layers(
     dashes = alt.StrokeDash("arm:N", scale=strokes, legend=key, title=None)
     colour = style.colours(styles, key)
     mean = alt.Chart(style.values(own_means)).encode(x=x, y=y, color=colour)
-    told = [alt.Tooltip(f"{key}:N") for key in ("arm", "budget", "accuracy", "n")]
-    told_seed = [alt.Tooltip(f"{key}:N") for key in ("arm", "budget", "seed", "accuracy")]
+    tooltip = [alt.Tooltip(f"{key}:N") for key in ("arm", "budget", "accuracy", "n")]
+    seed_tooltip = [alt.Tooltip(f"{key}:N") for key in ("arm", "budget", "seed", "accuracy")]
     dots = alt.Chart(style.values(own_seeds)).mark_point(filled=True, size=20, opacity=0.45, xOffset=offset)
     return [
         mean.mark_line(strokeWidth=2, xOffset=offset).encode(strokeDash=dashes),
         mean.mark_rule(strokeWidth=1.5, xOffset=offset).encode(y="low:Q", y2="high:Q"),
-        dots.encode(x=x, y="top1:Q", color=colour, tooltip=told_seed),
-        mean.mark_point(filled=True, size=60, opacity=1, xOffset=offset).encode(tooltip=told),
+        dots.encode(x=x, y="top1:Q", color=colour, tooltip=seed_tooltip),
+        mean.mark_point(filled=True, size=60, opacity=1, xOffset=offset).encode(tooltip=tooltip),
     ]

@@ -24,12 +24,12 @@ def accuracy_dots(rows: Sequence[Row]) -> alt.LayerChart:
     y = alt.Y("name:N", sort=names, title=None, axis=axis)
     x = alt.X("value:Q", title=None, scale=alt.Scale(zero=True), axis=alt.Axis(format="~%", tickCount=5))
     shade = alt.condition("datum.control", alt.value(style.RULE), alt.value(style.USER_COLOURS[0]))
-    told = [alt.Tooltip("name:N", title="network"), alt.Tooltip("value:Q", title="top-1", format=".2%")]
+    tooltip = [alt.Tooltip("name:N", title="network"), alt.Tooltip("value:Q", title="top-1", format=".2%")]
     means = alt.Chart(style.values(bars)).mark_bar(height=12, opacity=0.75)
     seeds = alt.Chart(style.values(dots)).mark_point(filled=True, size=26, opacity=0.9, color=style.PAGE_INK)
-    layers = [means.encode(x=x, y=y, color=shade, tooltip=told)]
+    layers = [means.encode(x=x, y=y, color=shade, tooltip=tooltip)]
     if len(dots) > len(bars):
-        layers.append(seeds.encode(x=x, y=y, tooltip=told))
+        layers.append(seeds.encode(x=x, y=y, tooltip=tooltip))
     return alt.LayerChart(layer=layers).properties(height=26 * len(names))
 
 

@@ -43,12 +43,12 @@ def ranking(results: Row) -> alt.LayerChart:
     colour = style.colours(styles)
     mean = alt.Chart(style.values(means)).encode(y=_arms(means, styles), color=colour)
     dots = alt.Chart(style.values(seeds)).mark_point(filled=True, size=20, opacity=0.45, yOffset=6)
-    told = [alt.Tooltip(f"{key}:N") for key in ("arm", "accuracy", "n")]
-    told_seed = [alt.Tooltip(f"{key}:N") for key in ("arm", "seed", "accuracy")]
+    tooltip = [alt.Tooltip(f"{key}:N") for key in ("arm", "accuracy", "n")]
+    seed_tooltip = [alt.Tooltip(f"{key}:N") for key in ("arm", "seed", "accuracy")]
     layers = [
         mean.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q"), x2="high:Q"),
-        dots.encode(x=alt.X("top1:Q"), y=_arms(means, styles), color=colour, tooltip=told_seed),
-        mean.mark_point(filled=True, size=70, opacity=1).encode(x=x, tooltip=told),
+        dots.encode(x=alt.X("top1:Q"), y=_arms(means, styles), color=colour, tooltip=seed_tooltip),
+        mean.mark_point(filled=True, size=70, opacity=1).encode(x=x, tooltip=tooltip),
     ]
     return alt.LayerChart(layer=layers).properties(height=_ROW * len(means))
 

@@ -19,14 +19,14 @@ _MARGIN = 58  # pixels beside a chart for its y axis, the same above one another
 
 
 def columns(
-    rows: Sequence[Row], x: alt.X, *, marks: Sequence[tuple[float, str]] = (), height: int = 200
+    rows: Sequence[Row], x: alt.X, *, rules: Sequence[tuple[float, str]] = (), height: int = 200
 ) -> alt.LayerChart:
     """Images from left to right, the chosen ones as the foot of each column.
 
     Args:
         rows: {"low", "high", "chosen", "left": images, "words": what the column stands for}.
         x: of the field "low".
-        marks: places on the x axis with the words for each.
+        rules: places on the x axis with the words for each.
     """
     whole = not any(row["left"] for row in rows)
     parts = [
@@ -49,31 +49,31 @@ def columns(
             y=alt.Y("from:Q", title=None, axis=axis),
             y2="to",
             color=alt.Color("part:N", title=None, scale=scale, legend=None if whole else _legend("square")),
-            tooltip=_told(),
+            tooltip=_tooltip(),
         )
     )
-    return alt.LayerChart(layer=[drawn, *_marks(marks)]).properties(height=height)
+    return alt.LayerChart(layer=[drawn, *_rules(rules)]).properties(height=height)
 
 
 def chosen_shares(rows: Sequence[Row], x: alt.X, *, even: float) -> alt.LayerChart:
     """The share chosen of each column of `columns`, with a rule at the share `even` of all images."""
     shares = [{**row, "share": formats.percent(_share(row)), "value": _share(row)} for row in rows if _size(row)]
-    return _beside_even(shares, x, even, "~%", _told(), height=110)
+    return _beside_even(shares, x, even, "~%", _tooltip(), height=110)
 
 
 def chosen_counts(rows: Sequence[Row], x: alt.X, *, even: float | None) -> alt.LayerChart:
     """The images chosen of each column, with a rule at the number `even` where there is one."""
-    told = [alt.Tooltip("words:N", title=" "), alt.Tooltip("chosen:Q", format=",.4~g")]
-    return _beside_even([{**row, "value": row["chosen"]} for row in rows], x, even, ",~f", told, height=180)
+    tooltip = [alt.Tooltip("words:N", title=" "), alt.Tooltip("chosen:Q", format=",.4~g")]
+    return _beside_even([{**row, "value": row["chosen"]} for row in rows], x, even, ",~f", tooltip, height=180)
 
 
 def _beside_even(
-    rows: Sequence[Row], x: alt.X, even: float | None, number: str, told: list[alt.Tooltip], height: int
+    rows: Sequence[Row], x: alt.X, even: float | None, number: str, tooltip: list[alt.Tooltip], height: int
 ) -> alt.LayerChart:
     y = alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=4, format=number, minExtent=_MARGIN, maxExtent=_MARGIN))
     bars = alt.Chart(style.values(rows)).mark_bar(binSpacing=0.5, color=CHOSEN, aria=False)
     rules = [] if even is None else [_even(y=even)]
-    return alt.LayerChart(layer=[bars.encode(x=x, x2="high", y=y, tooltip=told), *rules]).properties(height=height)
+    return alt.LayerChart(layer=[bars.encode(x=x, x2="high", y=y, tooltip=tooltip), *rules]).properties(height=height)
 
 
 def _even(**place: float) -> alt.Chart:
@@ -120,8 +120,9 @@ def part_bars(rows: Sequence[Row], one: str, even: float | None) -> alt.LayerCha
     rows = [{**row, "share": formats.percent(row["chosen"] / row["size"]) if row["size"] else ""} for row in rows]
     rows = [{**row, "beside": formats.number(row["size"]) if whole else row["share"]} for row in rows]
     axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=_LABEL)
-    scale = alt.Scale(domain=[0, max([even or 0, *(row["chosen"] for row in rows)]) * 1.1], nice=False)
-    told = [alt.Tooltip("name:N", title=one), alt.Tooltip("chosen:Q", format=",d"), alt.Tooltip("size:Q", format=",d")]
+    most = max([even or 0, *(row["chosen"] for row in rows)]) or 1
+    scale = alt.Scale(domain=[0, most * 1.1], nice=False)
+    counts = [alt.Tooltip(f"{key}:Q", format=",d") for key in ("chosen", "size")]
     base = alt.Chart(style.values(rows)).encode(
         y=alt.Y("name:N", sort=[row["name"] for row in rows], title=None, axis=axis),
         x=alt.X(
@@ -130,7 +131,7 @@ def part_bars(rows: Sequence[Row], one: str, even: float | None) -> alt.LayerCha
             scale=scale,
             axis=alt.Axis(tickCount=6, format=",~f"),
         ),
-        tooltip=[*told, alt.Tooltip("share:N", title=f"share of the {one}")],
+        tooltip=[alt.Tooltip("name:N", title=one), *counts, alt.Tooltip("share:N", title=f"share of the {one}")],
     )
     bars = base.mark_bar(height=12, color=CHOSEN)
     words = base.mark_text(align="left", dx=6, fontSize=11, color=style.PAGE_INK, opacity=0.8).encode(text="beside:N")
@@ -156,12 +157,12 @@ def overlap_map(rows: Sequence[Row], arms: Sequence[str], chance: float) -> alt.
         x=alt.X("other:N", sort=list(arms[:-1]), axis=_names(arms[:-1])),
         y=alt.Y("arm:N", sort=list(arms[1:]), axis=_names(arms[1:])),
     )
-    told = [alt.Tooltip("arm:N"), alt.Tooltip("other:N", title="and")]
-    told += [alt.Tooltip("both:Q", title="both chose", format=",d"), alt.Tooltip("percent:N", title="share")]
+    tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("other:N", title="and")]
+    tooltip += [alt.Tooltip("both:Q", title="both chose", format=",d"), alt.Tooltip("percent:N", title="share")]
     rects = base.mark_rect(cornerRadius=2 if len(arms) <= MOST_BARS // 2 else 0, aria=False).encode(
         fill=alt.condition("datum.more", alt.value(_MORE), alt.value(_LESS)),
         fillOpacity=alt.FillOpacity("shade:Q", scale=alt.Scale(domain=[0, 1], range=[0.03, 0.95]), legend=None),
-        tooltip=told,
+        tooltip=tooltip,
     )
     ink = alt.condition("datum.shade > 0.55", alt.value("white"), alt.value(style.PAGE_INK))
     words = base.mark_text(fontSize=11, aria=False).encode(text="words:N", color=ink)
@@ -180,23 +181,22 @@ def _shade(share: float, chance: float) -> float:
     return min(abs(share - chance) / room, 1.0) if room else 0.0
 
 
-def _marks(marks: Sequence[tuple[float, str]]) -> list[alt.Chart]:
-    if not marks:
+def _rules(rules: Sequence[tuple[float, str]]) -> list[alt.Chart]:
+    if not rules:
         return []
-    dashes = alt.Scale(domain=[words for _, words in marks], range=[[1, 0], [6, 3], [2, 3]][: len(marks)])
-    rules = (
-        alt.Chart(style.values({"at": at, "words": words} for at, words in marks))
-        .mark_rule(color=style.PAGE_INK, opacity=0.8, strokeWidth=1.5)
-        .encode(x="at:Q", strokeDash=alt.StrokeDash("words:N", title=None, scale=dashes, legend=_legend("stroke")))
+    dashes = alt.Scale(domain=[words for _, words in rules], range=[[1, 0], [6, 3], [2, 3]][: len(rules)])
+    lines = alt.Chart(style.values({"at": at, "words": words} for at, words in rules)).mark_rule(
+        color=style.PAGE_INK, opacity=0.8, strokeWidth=1.5
     )
-    return [rules]
+    key = alt.StrokeDash("words:N", title=None, scale=dashes, legend=_legend("stroke"))
+    return [lines.encode(x="at:Q", strokeDash=key)]
 
 
 def _legend(symbol: str) -> alt.Legend:
     return alt.Legend(orient="top", symbolType=symbol, labelLimit=0, columns=3, symbolSize=200, columnPadding=26)
 
 
-def _told() -> list[alt.Tooltip]:
+def _tooltip() -> list[alt.Tooltip]:
     words = [alt.Tooltip("words:N", title=" "), alt.Tooltip("chosen:Q", format=",.4~g")]
     return [*words, alt.Tooltip("left:Q", title="left out", format=",.4~g"), alt.Tooltip("share:N", title="chosen")]
 

@@ -12,7 +12,8 @@ from limbeck.data.transfer_set import PARQUET_NAME
 from limbeck.errors import UserError
 from limbeck.report import formats, page
 from limbeck.report.blocks import Block, Code, Fact, Gallery, Note, Page, Section
-from limbeck.report.transfer_set.overlap import AWAY, COLOURS, Choice, Choices, chosen_ids, overlap_blocks, similar
+from limbeck.report.transfer_set.choices import Choice, Choices, chosen_ids, similar
+from limbeck.report.transfer_set.overlap import AWAY, COLOURS, overlap_blocks
 from limbeck.report.transfer_set.page import light, read_transfer_set
 from limbeck.report.transfer_set.pictures import picture_groups
 from limbeck.transfer.evidence import Evidence

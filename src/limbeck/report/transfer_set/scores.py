@@ -29,8 +29,8 @@ def score_blocks(evidence: Evidence, summary: Summary) -> list[Block]:
 
 
 def _heights(evidence: Evidence, summary: Summary, scores: Distribution, write: Write) -> Chart:
-    marks = _marks(summary, scores, write)
-    chart = figures.columns(_bins(scores, write), _axis(scores, evidence.score), marks=marks)
+    rules = _rules(summary, scores, write)
+    chart = figures.columns(_bins(scores, write), _axis(scores, evidence.score), rules=rules)
     words = ["The axis is logarithmic."] if scores.logarithmic else []
     if scores.outside:
         far = formats.plural(scores.outside, "image")
@@ -68,7 +68,7 @@ def _bins(scores: Distribution, write: Write) -> list[Row]:
     return rows
 
 
-def _marks(summary: Summary, scores: Distribution, write: Write) -> list[tuple[float, str]]:
+def _rules(summary: Summary, scores: Distribution, write: Write) -> list[tuple[float, str]]:
     """Medians and threshold, those that lie within the bins."""
     whole = summary.whole
     places = {
