@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from limbeck.recipes.run import RunResult
     from limbeck.training.settings import TrainingSettings
     from limbeck.transfer.budget import Budget
+    from limbeck.transfer.choice import select_from_scores
     from limbeck.transfer.criteria import Criterion
     from limbeck.transfer.score_table.write import score_table
-    from limbeck.transfer.select.choose import select, select_from_scores
+    from limbeck.transfer.select.choose import select
     from limbeck.transfer.selection import Selection
 
 __version__ = "0.1.0"
@@ -86,7 +87,7 @@ _EXPORTS = {
     "save_model": "limbeck.models.weights.folder:save",
     "score_table": "limbeck.transfer.score_table.write",
     "select": "limbeck.transfer.select.choose",
-    "select_from_scores": "limbeck.transfer.select.choose",
+    "select_from_scores": "limbeck.transfer.choice",
     "wrap": "limbeck.models.zoo",
 }
 __getattr__ = lazy_exports(__name__, _EXPORTS)

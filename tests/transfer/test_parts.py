@@ -3,10 +3,22 @@
 import json
 
 import pytest
+from tests.transfer.conftest import natural
+from torch import Tensor
 
 from limbeck.errors import UserError
-from limbeck.transfer.parts import ALIASES, ALLOCATIONS, ORDERS, REPRESENTATIONS, SCORES
-from limbeck.transfer.select import CRITERIA, Criterion, find_criterion
+from limbeck.transfer.allocation import Spread, top_n
+from limbeck.transfer.parts import (
+    ALIASES,
+    ALLOCATIONS,
+    ORDERS,
+    REPRESENTATIONS,
+    SCORES,
+    AllocationEntry,
+    RepresentationEntry,
+    ScoreEntry,
+)
+from limbeck.transfer.select import CRITERIA, Criterion, find_criterion, select
 
 
 def test_every_part_has_a_default():
@@ -123,3 +135,28 @@ def test_a_space_of_its_own():
 def test_columns_name_what_was_scored():
     assert CRITERIA["entropy"].column == CRITERIA["entropy-whole-lowest"].column == "entropy:grayscale-histogram"
     assert CRITERIA["random"].column == "random"
+
+
+def mean_colour(pixels: Tensor) -> Tensor:
+    return pixels.flatten(2).float().mean(2)
+
+
+def brightness(features: Tensor, about: object) -> Tensor:
+    return features.mean(1).double()
+
+
+def all_but_classes(candidates, quotas) -> Spread:
+    return top_n(candidates, quotas)
+
+
+def test_a_new_part_is_a_function_and_a_line(monkeypatch):
+    here = "tests.transfer.test_parts"
+    seen = RepresentationEntry("the mean colour", "values", "brightness", f"{here}:mean_colour")
+    monkeypatch.setitem(REPRESENTATIONS, "mean-colour", seen)
+    monkeypatch.setitem(SCORES, "brightness", ScoreEntry("bright", {"values": f"{here}:brightness"}, "mean-colour"))
+    monkeypatch.setitem(ALLOCATIONS, "plain", AllocationEntry("the first", f"{here}:all_but_classes"))
+    images = natural(30)
+    selection = select(images, criterion="brightness/plain", budget=5)
+    assert selection.criterion.column == "brightness:mean-colour"
+    expected = images.tensor().float().mean((1, 2, 3)).argsort(descending=True)[:5]
+    assert selection.ids.tolist() == images.ids[expected].tolist()

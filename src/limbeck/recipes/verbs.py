@@ -38,12 +38,13 @@ from limbeck.report import (
 from limbeck.training.distributed import is_main_process
 from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.catalogue import find_maker
+from limbeck.transfer.choice import select_from_scores
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.score_table.write import score_table
-from limbeck.transfer.select.choose import select, select_from_scores
+from limbeck.transfer.select.choose import select
 from limbeck.transfer.select.evidence import evidence_of
 
 _NO_DEDUPE = "a table of scores does not say which images are equal; leave out --dedupe or --from-scores."

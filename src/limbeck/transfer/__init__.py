@@ -9,10 +9,9 @@ from limbeck.lazy import lazy_dir, lazy_exports
 
 if TYPE_CHECKING:
     from limbeck.transfer.budget import Budget, parse_budget
-    from limbeck.transfer.choice import allocate
+    from limbeck.transfer.choice import allocate, select_from_scores
     from limbeck.transfer.criteria import CRITERIA, Criterion, find_criterion
     from limbeck.transfer.score_table.read import ScoreTable
-    from limbeck.transfer.select.choose import select_from_scores
     from limbeck.transfer.selection import Selection
 
 __all__ = [
@@ -36,7 +35,7 @@ _EXPORTS = {
     "allocate": "limbeck.transfer.choice",
     "find_criterion": "limbeck.transfer.criteria",
     "parse_budget": "limbeck.transfer.budget",
-    "select_from_scores": "limbeck.transfer.select.choose",
+    "select_from_scores": "limbeck.transfer.choice",
 }
 __getattr__ = lazy_exports(__name__, _EXPORTS)
 __dir__ = lazy_dir(__name__, _EXPORTS)

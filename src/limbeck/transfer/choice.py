@@ -1,7 +1,7 @@
 """From a table of scores to exactly as many of its images as a budget says."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,16 +68,6 @@ def allocate(
         _check_groups(candidates)
     n = budget.resolve(candidates, per_class=criterion.per_class)
     quotas = shares(n, candidates.class_counts()).numpy() if criterion.per_class else np.array([n])
-    selection = partial(
-        Selection,
-        score_table=table,
-        criterion=criterion,
-        budget=budget,
-        seed=seed,
-        balance=balance,
-        maker=maker,
-        _candidates=candidates,
-    )
     if entry.greedy:
         assert features is not None, "greedy allocations without features are refused before"
         chosen = _greedily(candidates, quotas, features, function_of(entry.function))
@@ -92,7 +82,46 @@ def allocate(
     if repeated is not None:
         raise UserError(f"column 'id' of {table.title} must be distinct, got {repeated} more than once.")
     assert len(chosen.ids) == n
-    return selection(_chosen=chosen, _group_columns=columns, _groups_of=shown)
+    return Selection(
+        score_table=table,
+        criterion=criterion,
+        budget=budget,
+        seed=seed,
+        balance=balance,
+        maker=maker,
+        _chosen=chosen,
+        _candidates=candidates,
+        _group_columns=columns,
+        _groups_of=shown,
+    )
+
+
+def select_from_scores(
+    table: str | Path | ScoreTable,
+    *,
+    criterion: str | Mapping[str, Any] | Criterion,
+    budget: str | int | float | Budget,
+    seed: int = 0,
+) -> Selection:
+    """The images that `select` would choose, from their scores alone.
+
+    Args:
+        table: made by `score_table`; only the columns of the criterion are read.
+        criterion: as for `select`; greedy allocations, which measure distances on the way, need the images.
+        budget: as for `select`.
+        seed: of random scores and orders; for criteria that train networks or go by clusters the table's own.
+
+    Raises:
+        UserError: the table lacks the criterion's scores or clusters, holds scores that are not finite, or was made
+            with another seed; see `select`.
+
+    Example:
+        >>> select_from_scores("scores.parquet", criterion="entropy", budget="10%").to_parquet("chosen.parquet")
+        >>> len(lb.transfer.select.ScoreTable("chosen.parquet"))
+        20
+    """
+    table = table if isinstance(table, ScoreTable) else ScoreTable(table)
+    return allocate(table, criterion, budget, seed=seed)
 
 
 def _check_groups(candidates: Candidates) -> None:
@@ -110,8 +139,7 @@ def _in_order(candidates: Candidates, spread: Spread) -> Chosen:
     thresholds = candidates.smallest(
         lambda: (spread.keys(rows) for rows in candidates.read(*columns)), spread.quotas, spread.sizes
     )
-    read = candidates.read(*columns)
-    chosen = joined([rows.part(thresholds.chosen(*spread.keys(rows))) for rows in read])
+    chosen = joined([rows.part(thresholds.chosen(*spread.keys(rows))) for rows in candidates.read(*columns)])
     return Chosen(chosen.part(np.lexsort(candidates.words(chosen)[::-1])))
 
 

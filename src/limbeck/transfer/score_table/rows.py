@@ -36,10 +36,8 @@ class Rows:
         return len(self.ids)
 
     def part(self, rows: np.ndarray) -> "Rows":
-        """Those at `rows`: places int64 `[n]`, or a mask bool `[B]`."""
-        sources = None if self.sources is None else self.sources[rows]
-        columns = {name: column[rows] for name, column in self.columns.items()}
-        return Rows(self.ids[rows], sources, self.scores[rows], columns)
+        """Those at `rows`, places int64 `[n]` or a mask bool `[B]`, without the other columns."""
+        return Rows(self.ids[rows], None if self.sources is None else self.sources[rows], self.scores[rows], {})
 
 
 def joined(parts: Sequence[Rows]) -> Rows:

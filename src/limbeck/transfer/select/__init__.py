@@ -6,11 +6,12 @@ from limbeck.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from limbeck.transfer.budget import Budget, parse_budget
+    from limbeck.transfer.choice import select_from_scores
     from limbeck.transfer.criteria import CONTROLS, CRITERIA, Criterion, find_criterion
     from limbeck.transfer.score_table.read import ScoreTable
     from limbeck.transfer.score_table.write import score_table
     from limbeck.transfer.scoring.score import score_images
-    from limbeck.transfer.select.choose import select, select_from_scores
+    from limbeck.transfer.select.choose import select
     from limbeck.transfer.select.duplicates import distinct
     from limbeck.transfer.select.maker import SelectMaker as Maker
     from limbeck.transfer.select.settings import SelectSettings as Settings
@@ -51,6 +52,6 @@ __getattr__ = lazy_exports(
         "score_images": "limbeck.transfer.scoring.score",
         "score_table": "limbeck.transfer.score_table.write",
         "select": "limbeck.transfer.select.choose",
-        "select_from_scores": "limbeck.transfer.select.choose",
+        "select_from_scores": "limbeck.transfer.choice",
     },
 )

@@ -1,4 +1,4 @@
-"""`select` and `select_from_scores`: the images of a set, or of a table of scores, that are worth teaching on."""
+"""`select`: the images of a set that are worth teaching on."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,6 @@ from limbeck.transfer.choice import allocate
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.parts import ALLOCATIONS
 from limbeck.transfer.score_table.memory import PoolScores
-from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.scoring.features import Represent, check_means, make_context
 from limbeck.transfer.select.duplicates import distinct
 from limbeck.transfer.selection import Selection
@@ -93,31 +92,3 @@ def choose(scores: PoolScores, criterion: Criterion, budget: Budget) -> Selectio
     table = scores.table(criterion)
     features = scores.features(criterion) if ALLOCATIONS[criterion.allocation].greedy else None
     return allocate(table, criterion, budget, seed=scores.context.seed, features=features)
-
-
-def select_from_scores(
-    table: str | Path | ScoreTable,
-    *,
-    criterion: str | Mapping[str, Any] | Criterion,
-    budget: str | int | float | Budget,
-    seed: int = 0,
-) -> Selection:
-    """The images that `select` would choose, from their scores alone.
-
-    Args:
-        table: made by `score_table`; only the columns of the criterion are read.
-        criterion: as for `select`; greedy allocations, which measure distances on the way, need the images.
-        budget: as for `select`.
-        seed: of random scores and orders; for criteria that train networks or go by clusters the table's own.
-
-    Raises:
-        UserError: the table lacks the criterion's scores or clusters, holds scores that are not finite, or was made
-            with another seed; see `select`.
-
-    Example:
-        >>> select_from_scores("scores.parquet", criterion="entropy", budget="10%").to_parquet("chosen.parquet")
-        >>> len(lb.transfer.select.ScoreTable("chosen.parquet"))
-        20
-    """
-    table = table if isinstance(table, ScoreTable) else ScoreTable(table)
-    return allocate(table, criterion, budget, seed=seed)
