@@ -142,28 +142,34 @@ def test_a_round_whose_images_the_checkpoint_holds_is_not_made_again(teach: Run,
     assert same(weights(resumed.student), weights(whole.student))
 
 
+@pytest.mark.parametrize("round", [0, 1])
+@pytest.mark.parametrize("seconds", [0, 1000])
 def test_images_that_were_just_made_are_saved_at_once(
-    teach: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seconds: float, round: int, teach: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Those of the first round always, later ones as often as a checkpoint may be written."""
+
     class Killed(Exception):
         pass
 
     def kill(self: BatchStream, step: int) -> Any:
-        if len(self.images) == 9:
+        if len(self.images) == 6 + 3 * round:
             raise Killed
         return real(self, step)
 
+    plain = SEEN.model_copy(update={"checkpoint_seconds": seconds, "validations": 0})
     real = BatchStream.__getitem__
     monkeypatch.setattr(BatchStream, "__getitem__", kill)
     with pytest.raises(Killed):
-        teach(source=Growing(), settings=SEEN)
+        teach(source=Growing(), settings=plain)
     monkeypatch.undo()
     saved = Checkpoint.load(tmp_path / "run" / "checkpoint.safetensors")
-    assert (saved.step, saved.notes["rounds"]["number"]) == (4, 1)
+    kept = round if seconds == 0 else 0
+    assert (saved.step, saved.notes["rounds"]["number"]) == (4 * kept, kept)
     source = Growing()
-    resumed = teach(resume=True, source=source, settings=SEEN)
-    assert source.refreshed == [2]
-    assert same(weights(resumed.student), weights(teach("whole", source=Growing(), settings=SEEN).student))
+    resumed = teach(resume=True, source=source, settings=plain)
+    assert source.refreshed == list(range(kept + 1, 3))
+    assert same(weights(resumed.student), weights(teach("whole", source=Growing(), settings=plain).student))
 
 
 SCRIPT = """

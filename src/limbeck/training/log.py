@@ -89,8 +89,24 @@ class TrainingLog:
         if validating:
             self._validate()
         if stopping or self.state.step == self.total or self._may_save(at_once=validating):
-            self._save()
+            self.save()
         self.lap = self.clock()
+
+    def save(self) -> None:
+        """Writes a checkpoint.
+
+        Raises:
+            UserError: the weights are not finite, or the disk is full; the last checkpoint stays.
+        """
+        check_weights(self.state.student, self.state.step, self._last_good())
+        before = self.clock()
+        self.state.seconds = before - self.started
+        if self.run_folder.writes:
+            self.state.checkpoint().save(self.run_folder.checkpoint)
+        self.state.saved_step = self.state.step
+        self.saved = self.clock()
+        self.last_write = self.saved - before
+        self.writing += self.last_write
 
     @contextmanager
     def between_rounds(self) -> Iterator[None]:
@@ -100,7 +116,7 @@ class TrainingLog:
         passed = self.clock() - before
         self.started += passed
         if self._may_save():
-            self._save()
+            self.save()
         self.lap = self.clock()
 
     def _may_save(self, *, at_once: bool = False) -> bool:
@@ -139,17 +155,6 @@ class TrainingLog:
         scores = self.validate()
         self.run_folder.append_metrics(kind="validation", **self._where(), **scores)
         self.state.keep_if_best(scores["top1"])
-
-    def _save(self) -> None:
-        check_weights(self.state.student, self.state.step, self._last_good())
-        before = self.clock()
-        self.state.seconds = before - self.started
-        if self.run_folder.writes:
-            self.state.checkpoint().save(self.run_folder.checkpoint)
-        self.state.saved_step = self.state.step
-        self.saved = self.clock()
-        self.last_write = self.saved - before
-        self.writing += self.last_write
 
     def _where(self) -> dict[str, float]:
         size = len(self.state.rounds.transfer_set)

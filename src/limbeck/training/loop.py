@@ -155,6 +155,8 @@ def fit(
             run_folder, state, phases, average=average, processes=processes, validate=judge, progress=progress
         )
         with closing(log):
+            if saved is None and source.steps_per_round is not None:
+                log.save()  # so that the images of the first round are not made again
             _teach(model_step, stream, state, log, phases, accelerator)
     return TrainingResult(evaluated, state.best, state.cost, rounds.cost, stream.view_cache)
 

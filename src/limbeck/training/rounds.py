@@ -149,6 +149,7 @@ class RoundStream:
         if self._cache is not None:
             self._cache.close()
             self.view_cache = self._cache.summary()
+            self._cache = None
 
     def _open(self) -> tuple[BatchStream, ViewCache | None]:
         rounds, images = self.rounds, self.rounds.transfer_set.images

@@ -60,6 +60,7 @@ class TrainingSettings(BaseModel):
     """Memory order of images and weights; `auto` is what the machine at hand is faster in."""
     compile: bool = False
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
+    """Least time between two checkpoints, which take a twentieth of the run's at most; 0 saves at every occasion."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> "TrainingSettings":
