@@ -1,26 +1,31 @@
 """Images per second of views, of distilling, of the usual way to write it, and of the limit the networks set.
 
-    python benchmarks/throughput.py [--rounds 3] [--steps 40] [--batch-size 128] [--compile]
+    python benchmarks/throughput.py [--rounds 3] [--steps 40] [--batch-size 128] [--compile] [--data cifar10]
+        [--only e d] [--cpu-time]
 
 Everything is measured in one process, in turn, `--rounds` times over; quote the ratios, which are taken round by round.
 
 (a) views alone: uint8 CIFAR-sized images in memory to augmented batches (pad 4, crop, flip);
 (b) limbeck distilling ResNet-56 -> ResNet-20 and asking the teacher, from the loop's own metrics, first steps left out;
+(f) the same with a view cache that is empty, and so asks the teacher and writes;
 (e) the same steps again with the view cache that they filled;
 (c) the same the usual way: PIL transforms in a DataLoader with two workers, float32, NCHW, teacher asked every step;
 (d) the bare student's forward and backward and the bare teacher's forward on one batch in memory, in the precision and
     memory order that (b) uses on this machine, the teacher's weights cast once. 1 / (1/student + 1/teacher) is the
     limit of (b).
 
-Pixels are random: neither convolutions nor crops care. The networks are the zoo's, with random weights.
+Pixels are random unless `--data` names images: neither convolutions nor crops care. The networks are the zoo's, with
+random weights. Where others use the machine, `--cpu-time` counts the process's own seconds of processor; give it one
+thread (`OMP_NUM_THREADS=1`), and do not measure (c) so, whose workers are other processes.
 """
 
 import argparse
 import os
+import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +36,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from limbeck.data import ImageSet
+from limbeck.data import ImageSet, load
 from limbeck.data.views import augmentation
 from limbeck.models import Classifier, create
 from limbeck.objectives import weighted_sum
@@ -49,21 +54,28 @@ ORDERS = {True: torch.channels_last, False: torch.contiguous_format}
 
 def main() -> None:
     options = parse()
-    images = random_images()
+    images = random_images() if options.data is None else load(options.data)
     teacher, student = settled(create("resnet56", num_classes=10), images), create("resnet20", num_classes=10)
     measures: dict[str, Callable[[], float]] = {
         "(a) views alone": lambda: views_alone(images, options.batch_size),
         "(b) limbeck distilling": lambda: limbeck_distilling(images, teacher, options, cache=False),
-        "(e) limbeck, warm cache": lambda: warm_distilling(images, teacher, options),
+        "(f) limbeck, cold cache": lambda: cold_distilling(images, teacher, options),
+        "(e) limbeck, warm cache": lambda: limbeck_distilling(images, teacher, options, cache=True),
         "(c) the usual way": lambda: usual_distilling(images, teacher, options),
         "(d) bare student": lambda: bare_student(student, options),
         "(d) bare teacher": lambda: bare_teacher(teacher, options),
     }
+    measures = {name: measure for name, measure in measures.items() if name[1] in options.only}
     rounds = []
     console = Console()
-    for number in range(options.rounds):
-        rounds.append({name: measure() for name, measure in measures.items()})
-        console.print(f"round {number + 1}: " + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rounds[-1].items()))
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["LIMBECK_CACHE"] = f"{folder}/cache"
+        if "f" not in options.only and "e" in options.only:
+            cold_distilling(images, teacher, options)
+        for number in range(options.rounds):
+            rounds.append({name: measure() for name, measure in measures.items()})
+            rates = ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rounds[-1].items())
+            console.print(f"round {number + 1}: {rates}")
     show(console, rounds, options)
 
 
@@ -73,7 +85,34 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=40, help="timed steps of (b), (c) and (d)")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--compile", action="store_true", help="torch.compile in (b) and (d)")
-    return parser.parse_args()
+    parser.add_argument("--data", help="name, folder or file of images in place of random ones")
+    parser.add_argument("--only", nargs="+", choices=list("abcdef"), default=list("abcdef"), help="what to measure")
+    parser.add_argument("--cpu-time", action="store_true", help="seconds of this process, not of the wall")
+    options = parser.parse_args()
+    if options.cpu_time:
+        clock.now = time.process_time
+    return options
+
+
+class Clock:
+    """What time it is; as an observer of the loop, what time it was after each step."""
+
+    def __init__(self) -> None:
+        self.now = time.perf_counter
+        self.at: dict[int, float] = {}
+
+    def after_step(self, step: int, batch: object, outputs: object) -> None:
+        self.at[step] = self.now()
+
+    def after_epoch(self, epoch: int, student: object) -> None: ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
+
+
+clock = Clock()
 
 
 def random_images() -> ImageSet:
@@ -96,9 +135,9 @@ def rate_of(steps: Iterable[object], batch_size: int) -> float:
     iterator = iter(steps)
     for _ in range(WARM_UP):
         next(iterator)
-    start = time.perf_counter()
+    start = clock.now()
     count = sum(1 for _ in iterator)
-    return count * batch_size / (time.perf_counter() - start)
+    return count * batch_size / (clock.now() - start)
 
 
 def views_alone(images: ImageSet, batch_size: int) -> float:
@@ -107,7 +146,7 @@ def views_alone(images: ImageSet, batch_size: int) -> float:
 
 
 def limbeck_distilling(images: ImageSet, teacher: Classifier, options: argparse.Namespace, *, cache: bool) -> float:
-    """Steps after the warm-up, by the seconds that the loop itself logs."""
+    """Steps after the warm-up."""
     settings = TrainingSettings(
         steps=WARM_UP + options.steps,
         batch_size=options.batch_size,
@@ -124,17 +163,14 @@ def limbeck_distilling(images: ImageSet, teacher: Classifier, options: argparse.
             run_folder=run_folder,
             seed=0,
             teacher=teacher,
+            observers=[clock],
         )
-        at = {entry["step"]: entry["seconds"] for entry in run_folder.metrics()}
-    return options.steps * options.batch_size / (at[settings.steps] - at[WARM_UP])
+    return options.steps * options.batch_size / (clock.at[WARM_UP + options.steps] - clock.at[WARM_UP])
 
 
-def warm_distilling(images: ImageSet, teacher: Classifier, options: argparse.Namespace) -> float:
-    """The second of two equal runs; the first, not timed, finds an empty cache."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["LIMBECK_CACHE"] = folder
-        limbeck_distilling(images, teacher, options, cache=True)
-        return limbeck_distilling(images, teacher, options, cache=True)
+def cold_distilling(images: ImageSet, teacher: Classifier, options: argparse.Namespace) -> float:
+    shutil.rmtree(os.environ["LIMBECK_CACHE"], ignore_errors=True)
+    return limbeck_distilling(images, teacher, options, cache=True)
 
 
 class PilImages(Dataset[tuple[Tensor, int]]):
@@ -240,14 +276,18 @@ def show(console: Console, rounds: list[dict[str, float]], options: argparse.Nam
         rates = [one[name] for one in rounds]
         table.add_row(name, *(f"{value:,.0f}" for value in (statistics.median(rates), min(rates), max(rates))))
     table.add_section()
-    for name, ratio in {
-        "(b) / (c)": lambda one: one["(b) limbeck distilling"] / one["(c) the usual way"],
-        "(b) / limit of (d)": lambda one: one["(b) limbeck distilling"] / limit(one),
-        "(e) / (c)": lambda one: one["(e) limbeck, warm cache"] / one["(c) the usual way"],
-        "(e) / bare student": lambda one: one["(e) limbeck, warm cache"] / one["(d) bare student"],
-        "bare student / (c)": lambda one: one["(d) bare student"] / one["(c) the usual way"],
+    for name, (part, whole) in {
+        "(b) / (c)": ("(b) limbeck distilling", "(c) the usual way"),
+        "(b) / limit of (d)": ("(b) limbeck distilling", "limit"),
+        "(f) / (b)": ("(f) limbeck, cold cache", "(b) limbeck distilling"),
+        "(e) / (c)": ("(e) limbeck, warm cache", "(c) the usual way"),
+        "(e) / bare student": ("(e) limbeck, warm cache", "(d) bare student"),
+        "bare student / (c)": ("(d) bare student", "(c) the usual way"),
     }.items():
-        ratios = [ratio(one) for one in rounds]
+        rates = [one | {"limit": limit(one)} if "d" in options.only else one for one in rounds]
+        if not {part, whole} <= rates[0].keys():
+            continue
+        ratios = [one[part] / one[whole] for one in rates]
         table.add_row(name, *(f"{value:.2f}" for value in (statistics.median(ratios), min(ratios), max(ratios))))
     console.print(table)
 

@@ -205,6 +205,22 @@ def test_a_first_set_on_a_full_disk_has_no_rows(images: ImageSet, monkeypatch: p
     assert "no more answers of the teacher are kept" in told.lines[0]
 
 
+def test_an_error_of_top_k_that_cannot_be_written_ends_no_run(
+    images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    cache = opened(images, views="none", top_k=1, say=told)
+    assert cache is not None
+    assert known(cache, images) == 0
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("limbeck.training.view_cache.top_error.atomic_write_text", full)
+    cache.close()
+    assert "no more answers of the teacher are kept" in told.lines[-1]
+
+
 # Rounds
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limbeck.errors import UserError
 from limbeck.models.classifier import Outputs
 from limbeck.models.forward import FrozenTeacher
 from limbeck.training.view_cache.agreement import agree, noise_of
@@ -171,8 +172,12 @@ class ViewCache:
         }
 
     def close(self) -> None:
-        if self.error is not None:
-            self.error.save()
+        """Ends the use of the files; what is known stays."""
+        if self.error is not None and self.writes:
+            try:
+                self.error.save()
+            except (OSError, UserError) as error:
+                self._stop_writing(error)
         for file in self.files.values():
             file.close()
 
@@ -229,7 +234,7 @@ class ViewCache:
         except OSError as error:
             self._stop_writing(error)
 
-    def _stop_writing(self, error: OSError) -> None:
+    def _stop_writing(self, error: Exception) -> None:
         self.writes = False
         self.history.say_once(
             f"full {self.folder}",

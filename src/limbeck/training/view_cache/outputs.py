@@ -20,7 +20,12 @@ def named_outputs(outputs: Outputs, want: Collection[str]) -> dict[str, Tensor]:
 
 def joined_outputs(named: Mapping[str, Tensor], device: torch.device) -> Outputs:
     """What `named_outputs` took apart, on `device`; logits [B, 0] where there are none."""
-    here = {name: values.to(device) for name, values in named.items()}
+    # From pinned memory a GPU copies by itself, while the student's first layers are queued.
+    pinned = device.type == "cuda"
+    here = {
+        name: (values.pin_memory() if pinned else values).to(device, non_blocking=pinned)
+        for name, values in named.items()
+    }
     stages = tuple(values for name, values in here.items() if name.startswith("stages."))
     count = len(next(iter(here.values())))
     logits = here.get("logits", torch.empty(count, 0))
@@ -41,7 +46,10 @@ def outputs_in_blocks(
         block: images a pass.
     """
     padded = torch.from_numpy(np.resize(places, -(-len(places) // block) * block))
-    # By way of [B, H, W, C]: whole pixels move, and blocks are channels-last as the batch is.
-    pixels = images.permute(0, 2, 3, 1)[padded.to(images.device)].permute(0, 3, 1, 2)
+    if len(places) == len(images) == len(padded) and images.is_contiguous(memory_format=torch.channels_last):
+        pixels = images  # all of them, as they are
+    else:
+        # By way of [B, H, W, C]: whole pixels move, and blocks are channels-last as the batch is.
+        pixels = images.permute(0, 2, 3, 1)[padded.to(images.device)].permute(0, 3, 1, 2)
     parts = [named_outputs(teacher(part, want=want), want) for part in pixels.split(block)]
     return {name: torch.cat([part[name] for part in parts])[: len(places)].cpu() for name in parts[0]}

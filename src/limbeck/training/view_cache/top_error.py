@@ -23,7 +23,7 @@ def total_variation(logits: Tensor, kept: Tensor, *, temperature: float) -> Tens
 
 
 class TopError:
-    """Mean and largest total variation over all answers ever kept, at two temperatures, in a file beside them."""
+    """Mean and largest total variation over all outputs ever kept, at two temperatures, in a file beside them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
