@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
-from limbeck.models.classifier import Classifier, Outputs
+from limbeck.models.classifier import Classifier
+from limbeck.models.taps import Outputs
 from limbeck.objectives.setup import Setup
 
 Signals = Mapping[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
-from limbeck.models.classifier import Outputs
+from limbeck.models.taps import Outputs
 
 
 @dataclass(frozen=True)
