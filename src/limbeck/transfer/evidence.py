@@ -38,7 +38,7 @@ COLUMNS = {
 _FORMAT = 1
 _WORDS = ("headline", "score", "group", "group_order", "facts", "notes", "classes")
 _GROUP_ROWS = 2**18  # of a row group of the table
-_BATCH_ROWS = 2**20
+_BATCH_ROWS = 2**18
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,11 +119,11 @@ class Evidence:
         """With its numbers, as far as there are rows to count."""
         if self.summary is not None or self.rows is None:
             return self
-        rows, left_out = self.rows, () if self.score else ("score",)
+        rows = self.rows
 
         def told() -> Iterator[Mapping[str, NDArray[Any]]]:
             for batch in rows():
-                yield {name: column for name, column in batch.items() if name not in left_out}
+                yield batch if self.score else {name: batch[name] for name in batch if name != "score"}
 
         return replace(self, summary=summarise(told))
 
@@ -203,15 +203,33 @@ def table_rows(path: Path, columns: Sequence[str] = tuple(COLUMNS)) -> Rows:
         columns: those wanted, as far as there are any.
     """
 
-    def rows() -> Iterator[dict[str, NDArray[Any]]]:
+    def rows() -> Iterator[Mapping[str, NDArray[Any]]]:
         # Arrow's read-ahead would keep every row group that was read until the last.
-        file = pq.ParquetFile(path, pre_buffer=False)
-        wanted = [name for name in columns if name in file.schema_arrow.names]
-        for batch in file.iter_batches(_BATCH_ROWS, columns=wanted):
-            known = [name for name in wanted if not batch[name].null_count]
-            yield {name: batch[name].cast(COLUMNS[name]).to_numpy(zero_copy_only=False) for name in known}
+        wanted = [name for name in columns if name in pq.read_schema(path).names]
+        encoded = ["source"] if "source" in wanted else None
+        file = pq.ParquetFile(path, pre_buffer=False, read_dictionary=encoded)
+        yield from map(_Columns, file.iter_batches(_BATCH_ROWS, columns=wanted))
 
     return rows
+
+
+class _Columns(Mapping[str, NDArray[Any]]):
+    """The columns of a batch that lack no value, each made an array when it is asked for."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._known = {name: batch[name] for name in batch.schema.names if not batch[name].null_count}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        column = self._known[name]
+        if pa.types.is_dictionary(column.type):
+            return np.array(column.dictionary.to_pylist(), dtype=object)[column.indices.to_numpy()]
+        return column.cast(COLUMNS[name]).to_numpy(zero_copy_only=False)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 def _write_table(path: Path, rows: Rows) -> None:

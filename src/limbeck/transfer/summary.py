@@ -114,14 +114,13 @@ def summarise(rows: Rows) -> Summary:
     """
     counted: dict[str, list[pa.Table]] = {part: [] for part in _PARTS}
     for batch in rows():
-        scores = batch.get("score", np.full(len(batch["chosen"]), np.nan))
-        known = {"chosen": batch["chosen"], "score": scores, "whole": np.zeros(len(scores), dtype=np.int64)}
+        chosen = batch["chosen"]
+        columns = {"score": np.full(len(chosen), np.nan), **batch, "whole": np.zeros(len(chosen), dtype=np.int64)}
+        scores = pa.array(columns["score"], from_pandas=True)  # without those that are NaN
         for part, found in counted.items():
-            if part in (columns := {**batch, **known}):
+            if part in columns:
                 values = pa.array(np.ascontiguousarray(columns[part]), _PARTS[part])
-                table = pa.table(
-                    {"part": values, "chosen": known["chosen"], "score": pa.array(scores, from_pandas=True)}
-                )
+                table = pa.table({"part": values, "chosen": chosen, "score": scores})
                 found.append(table.group_by(["part", "chosen"], use_threads=False).aggregate(_COUNTED))
     whole, classes, groups, sources = (
         _shares(pa.concat_tables(found)) if found else None for found in counted.values()
