@@ -12,7 +12,7 @@ from torch import nn
 import limbeck as lb
 from limbeck.errors import UserError
 from limbeck.models.weights.adapt import load_state
-from limbeck.recipes.run import RunResult
+from limbeck.recipes.run_result import RunResult
 
 QUICK: dict[str, Any] = {"steps": 12, "batch_size": 8, "views": "none", "validations": 2}
 

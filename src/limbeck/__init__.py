@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from limbeck.models.weights.folder import load as load_model
     from limbeck.models.weights.folder import save as save_model
     from limbeck.models.zoo import create, wrap
-    from limbeck.recipes.run import RunResult
+    from limbeck.recipes.run_result import RunResult
     from limbeck.training.settings import TrainingSettings
     from limbeck.transfer.budget import Budget
     from limbeck.transfer.choice import select_from_scores
@@ -72,7 +72,7 @@ _EXPORTS = {
     "Evaluation": "limbeck.evaluation.evaluation",
     "ImageSet": "limbeck.data.image_set",
     "Probe": "limbeck.evaluation.probing",
-    "RunResult": "limbeck.recipes.run",
+    "RunResult": "limbeck.recipes.run_result",
     "Selection": "limbeck.transfer.selection",
     "TrainingSettings": "limbeck.training.settings",
     "TransferSet": "limbeck.data.transfer_set",

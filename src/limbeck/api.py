@@ -25,8 +25,9 @@ from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_taught, network_folder
 from limbeck.recipes.probes import train_and_test
 from limbeck.recipes.reading import parse_recipe, read_recipe
-from limbeck.recipes.run import RunResult, run
-from limbeck.recipes.schema import VALIDATION_SHARE, DatasetSettings
+from limbeck.recipes.run import run
+from limbeck.recipes.run_result import RunResult
+from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings
 from limbeck.training.arguments import TrainingArguments, showing_settings
 
 Student = str | Classifier | Callable[[int], Classifier]

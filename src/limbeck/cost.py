@@ -49,24 +49,36 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class RunCost:
-    """What a run took: `cost.json`.
+    """What a run took, as `cost.json` has it, or the means over some runs.
 
     Attributes:
         images: distinct images in the transfer set; of one that grew, at its end.
-        making: the transfer set.
         teaching: the student on it.
+        making: the transfer set; None where it was not counted, as in runs of earlier versions.
         teacher: the training that made the teacher, where it is known; it serves every run, so no total holds it.
+        known: whether anything was counted.
     """
 
-    images: int
-    making: Cost
-    teaching: Cost
+    images: int = 0
+    teaching: Cost = Cost()
+    making: Cost | None = None
     teacher: Cost | None = None
+    known: bool = True
 
     @property
     def total(self) -> Cost:
         """Making and teaching."""
-        return self.making + self.teaching
+        return self.teaching if self.making is None else self.making + self.teaching
+
+    def share(self, name: str) -> float | None:
+        """The part of the total that making has; None where it was not counted or the total is 0.
+
+        Example:
+            >>> RunCost(teaching=Cost(seconds=30.0), making=Cost(seconds=10.0)).share("seconds")
+            0.25
+        """
+        total = getattr(self.total, name)
+        return getattr(self.making, name) / total if self.making is not None and total else None
 
     def to_dict(self) -> dict[str, Any]:
         """Json-able, with the totals under the names that earlier versions gave them."""
@@ -78,28 +90,40 @@ class RunCost:
             "student_steps": self.teaching.steps,
             "seconds": round(total.seconds, 2),
             "energy": {"kwh": total.kwh, "kind": "measured" if total.measured else "estimated"},
-            "making": self.making.to_dict(),
+            "making": None if self.making is None else self.making.to_dict(),
             "teaching": self.teaching.to_dict(),
             "teacher": None if self.teacher is None else self.teacher.to_dict(),
+            "total": total.to_dict(),
         }
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "RunCost":
-        """What `to_dict` wrote, or an earlier version, which knew of teaching alone."""
-        if "teaching" in content:
-            teacher = content.get("teacher")
-            parts = {name: Cost.from_dict(content[name]) for name in ("making", "teaching")}
-            return cls(images=content["images"], teacher=None if teacher is None else Cost.from_dict(teacher), **parts)
+    def from_dict(cls, content: Mapping[str, Any] | None) -> "RunCost":
+        """From a cost.json or a row of a comparison's table, also of earlier versions, which knew of teaching alone.
+
+        Example:
+            >>> RunCost.from_dict({"teacher_passes": 640, "seconds": 2.0}).total.teacher_passes
+            640
+            >>> RunCost.from_dict({"making": {"seconds": 1.0}, "teaching": {"seconds": 2.0}}).total.seconds
+            3.0
+        """
+        if not content:
+            return cls(known=False)
+        images = content.get("images") or 0
+        if content.get("teaching"):
+            parts = {name: content.get(name) for name in ("teaching", "making", "teacher")}
+            teaching, making, teacher = (Cost.from_dict(part) if part else None for part in parts.values())
+            return cls(images=images, teaching=teaching or Cost(), making=making, teacher=teacher)
         energy = content.get("energy") or {}
+        kinds = (energy.get("kind"), content.get("energy_kind"))
         teaching = Cost(
-            teacher_passes=content.get("teacher_passes", 0),
-            passes_saved=content.get("teacher_passes_saved", 0),
-            steps=content.get("student_steps", 0),
-            seconds=content.get("seconds", 0.0),
-            kwh=energy.get("kwh", 0.0),
-            measured=energy.get("kind") == "measured",
+            teacher_passes=content.get("teacher_passes") or 0,
+            passes_saved=content.get("teacher_passes_saved") or 0,
+            steps=content.get("student_steps") or 0,
+            seconds=content.get("seconds") or 0.0,
+            kwh=energy.get("kwh") or content.get("energy_kwh") or 0.0,
+            measured="measured" in kinds,
         )
-        return cls(images=content["images"], making=Cost(), teaching=teaching)
+        return cls(images=images, teaching=teaching)
 
 
 def mean_cost(costs: Sequence[Cost]) -> Cost:

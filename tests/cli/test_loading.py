@@ -14,7 +14,7 @@ from tests.training.tiny import network, stripes, turned
 import limbeck as lb
 from limbeck.cli.loading import OPTIONS, parse_size
 from limbeck.errors import UserError
-from limbeck.recipes.schema import DatasetSettings
+from limbeck.recipes.settings import DatasetSettings
 
 VERBS = {
     "evaluate": ["net", "--split", "train", "--data"],

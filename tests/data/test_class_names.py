@@ -14,7 +14,8 @@ from limbeck.data import ImageSet, TransferSet, load
 from limbeck.data.class_names import check_class_names, printable
 from limbeck.errors import UserError
 from limbeck.files import atomic_folder, atomic_write_text
-from limbeck.recipes.verbs import default_folder, save_selection, write_report
+from limbeck.recipes.selecting import default_folder, save_selection
+from limbeck.recipes.verbs import write_report
 from limbeck.transfer.criteria import find_criterion
 
 from .conftest import png

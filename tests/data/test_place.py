@@ -13,7 +13,7 @@ from limbeck.data.place import hub_id, is_path, path_text
 from limbeck.errors import UserError
 from limbeck.recipes.inputs import load_taught
 from limbeck.recipes.reading import parse_recipe
-from limbeck.recipes.schema import DatasetSettings
+from limbeck.recipes.settings import DatasetSettings
 
 
 @pytest.fixture

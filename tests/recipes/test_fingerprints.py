@@ -21,7 +21,8 @@ from limbeck.recipes.compare import compare
 from limbeck.recipes.fingerprints import check_fingerprints, describe_images
 from limbeck.recipes.inputs import PythonObjects
 from limbeck.recipes.reading import read_recipe
-from limbeck.recipes.run import RunResult, run
+from limbeck.recipes.run import run
+from limbeck.recipes.run_result import RunResult
 from limbeck.training import Interrupted, RunFolder, Silent
 from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.select.maker import SelectMaker

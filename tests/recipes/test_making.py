@@ -17,7 +17,8 @@ from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
 from limbeck.recipes.compare import compare
 from limbeck.recipes.reading import read_recipe
-from limbeck.recipes.run import RunResult, run
+from limbeck.recipes.run import run
+from limbeck.recipes.run_result import RunResult
 from limbeck.report import write_comparison_report, write_run_report
 from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.catalogue import MAKERS, MakerEntry, find_maker, settings_of

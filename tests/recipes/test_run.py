@@ -16,7 +16,8 @@ from limbeck.errors import UserError
 from limbeck.models import load, save
 from limbeck.recipes.inputs import PythonObjects
 from limbeck.recipes.reading import read_recipe
-from limbeck.recipes.run import RunResult, read_run, run
+from limbeck.recipes.run import run
+from limbeck.recipes.run_result import RunResult, read_run
 from limbeck.training import RunFolder
 
 

@@ -14,7 +14,8 @@ from limbeck.data import ImageSet
 from limbeck.errors import UserError
 from limbeck.recipes.inputs import PythonObjects
 from limbeck.recipes.reading import read_recipe
-from limbeck.recipes.run import RunResult, run
+from limbeck.recipes.run import run
+from limbeck.recipes.run_result import RunResult
 from limbeck.training import Silent
 
 QUICK: dict[str, Any] = {"steps": 8, "batch_size": 8, "views": "none"}

@@ -20,7 +20,8 @@ from tests.training.tiny import same, settings, weights
 from limbeck.errors import UserError
 from limbeck.recipes.compare import compare
 from limbeck.recipes.reading import parse_recipe
-from limbeck.recipes.run import read_run, run
+from limbeck.recipes.run import run
+from limbeck.recipes.run_result import read_run
 from limbeck.training import RunFolder
 from limbeck.training.launcher import check_launcher
 

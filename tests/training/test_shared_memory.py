@@ -18,7 +18,7 @@ from limbeck.models import Classifier
 from limbeck.models.shared_memory import is_dense, keeping_shared
 from limbeck.models.weights.adapt import load_state
 from limbeck.objectives import weighted_sum
-from limbeck.recipes.run import read_run
+from limbeck.recipes.run_result import read_run
 from limbeck.training import Interrupted, RunFolder
 from limbeck.training.checkpoint import Checkpoint
 

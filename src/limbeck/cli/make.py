@@ -32,7 +32,7 @@ def make(
 ) -> None:
     """Make a transfer set by any maker, with the settings that a recipe has under `transfer`."""
     from limbeck.cli.progress import showing_progress
-    from limbeck.recipes.verbs import save_made
+    from limbeck.recipes.making_alone import save_made
 
     with telling_how_to_resume(out, "the same command"), showing_progress() as progress:
         summary = save_made(

@@ -56,9 +56,9 @@ def _arm(row: Mapping[str, Any]) -> str:
 
 def _costs(row: Mapping[str, Any]) -> list[str]:
     """Teacher passes and those saved, seconds and those of making, where they were counted, and energy."""
-    from limbeck.report.costs import run_cost
+    from limbeck.cost import RunCost
 
-    cost = run_cost(row)
+    cost = RunCost.from_dict(row)
     total = cost.total
     return [
         short_count(total.teacher_passes),
@@ -113,9 +113,9 @@ def show_run(result: Any) -> None:
         show_table(f"on the {result.evaluation.n:,} test images", header, rows, numbers=range(1, 6))
     else:
         console.print("no test images (`data.test`) to judge the student on")
-    from limbeck.report.costs import run_cost
+    from limbeck.cost import RunCost
 
-    cost = run_cost(result.cost)
+    cost = RunCost.from_dict(result.cost)
     total, share = cost.total, cost.share("seconds")
     saved = f" ({total.passes_saved:,} of them from the view cache)" if total.passes_saved else ""
     making = f" ({100 * share:.0f} % making the transfer set)" if share else ""

@@ -39,7 +39,7 @@ def select(
     """Choose the images worth teaching on, and save them as a transfer set."""
     from limbeck.cli.criterion_flags import criterion_of
     from limbeck.cli.progress import showing_progress
-    from limbeck.recipes.verbs import default_folder, save_chosen_ids, save_selection
+    from limbeck.recipes.selecting import default_folder, save_chosen_ids, save_selection
 
     parts = {
         "representation": representation,
@@ -91,7 +91,7 @@ def score(
     """Score images once into a table, from which `select --from-scores` chooses as often as you like."""
     from limbeck.cli.criterion_flags import criteria_of
     from limbeck.cli.progress import showing_progress
-    from limbeck.recipes.verbs import save_scores
+    from limbeck.recipes.selecting import save_scores
 
     wanted = criteria_of(criteria or ["entropy"], options or [])
     with telling_how_to_resume(out, "the same command"), showing_progress() as progress:

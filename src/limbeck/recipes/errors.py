@@ -7,7 +7,8 @@ from pydantic import BaseModel
 
 from limbeck.errors import closest
 from limbeck.recipes.inheritance import SHORT
-from limbeck.recipes.schema import NAME_ALLOWED, SETTINGS_ERROR
+from limbeck.recipes.schema import SETTINGS_ERROR
+from limbeck.recipes.settings import NAME_ALLOWED
 from limbeck.recipes.yaml_files import misread
 
 _WORDS = {

@@ -26,7 +26,8 @@ from limbeck.models.weights.folder import load as load_model
 from limbeck.models.zoo import create
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.inheritance import made_by
-from limbeck.recipes.schema import VALIDATION_SHARE, DatasetSettings, NetworkSettings, Recipe, StudentSettings
+from limbeck.recipes.schema import Recipe
+from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings, NetworkSettings, StudentSettings
 
 
 @dataclass(frozen=True)

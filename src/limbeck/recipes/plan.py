@@ -9,7 +9,8 @@ from limbeck.errors import UserError
 from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, ControlArm, controls_beside
 from limbeck.recipes.inheritance import merge
 from limbeck.recipes.reading import parse_recipe
-from limbeck.recipes.schema import VALIDATION_SHARE, Arm, CompareSettings, DatasetSettings, Recipe
+from limbeck.recipes.schema import Arm, CompareSettings, Recipe
+from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings
 from limbeck.transfer.budget import Budget, parse_budget
 
 FULL_LABEL = "all"

@@ -95,8 +95,10 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     chosen = [row["chosen"] for row in rows if row["chosen"] is not None]
     chosen_mean, chosen_half_width = mean_interval(chosen) if chosen else (None, None)
     costs = [RunCost.from_dict(row["cost"]) for row in rows]
-    making, teaching = (mean_cost([getattr(one, part) for one in costs]) for part in ("making", "teaching"))
-    total = making + teaching
+    counted = [one.making for one in costs if one.making is not None]
+    making = mean_cost(counted) if len(counted) == len(costs) else None  # runs of earlier versions did not count it
+    teaching = mean_cost([one.teaching for one in costs])
+    total = teaching if making is None else making + teaching
     return {
         **{key: first[key] for key in ("arm", "control", "budget", "images")},
         "n": len(rows),
@@ -110,7 +112,7 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "seconds": total.seconds,
         "energy_kwh": total.kwh,
         "energy_kind": "measured" if total.measured else "estimated",
-        "making": making.to_dict(),
+        "making": None if making is None else making.to_dict(),
         "teaching": teaching.to_dict(),
     }
 

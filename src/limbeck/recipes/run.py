@@ -1,14 +1,12 @@
 """One run of a recipe: make the transfer set, teach the student on it, judge it, write everything down."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from limbeck.cost import Cost, RunCost
 from limbeck.data.transfer_source import TransferSource
 from limbeck.errors import UserError
-from limbeck.evaluation.evaluation import Evaluation
 from limbeck.evaluation.prediction import predict
 from limbeck.models.classifier import Classifier
 from limbeck.models.shared_memory import shared_with
@@ -30,40 +28,16 @@ from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.metering import TEACHING, metered, metering
 from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import renewed
-from limbeck.recipes.schema import Recipe, StudentSettings
-from limbeck.recipes.students import best_student, load_student, save_student
+from limbeck.recipes.run_result import RunResult, read_run, run_result
+from limbeck.recipes.schema import Recipe
+from limbeck.recipes.settings import StudentSettings
+from limbeck.recipes.students import best_student, save_student
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process
 from limbeck.training.launcher import check_launcher, make_accelerator
 from limbeck.training.loop import TrainingResult, fit
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.settings import TrainingSettings
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A finished run.
-
-    Attributes:
-        folder: where everything about it is.
-        student: after the last step.
-        chosen: at its best validation, None without validation images.
-        evaluation: on the test images, after the last step; None without test images.
-        evaluation_chosen: the same of `chosen`.
-        cost: what it took: images, teacher passes, steps, seconds, energy.
-
-    Example:
-        >>> result = lb.distill(None, student, images, test=test, out="runs/labels", steps=5, views="none")
-        >>> result.evaluation.n, (result.folder / "student").is_dir()
-        (100, True)
-    """
-
-    folder: Path
-    student: Classifier
-    chosen: Classifier | None
-    evaluation: Evaluation | None
-    evaluation_chosen: Evaluation | None
-    cost: dict[str, Any]
 
 
 def run(
@@ -184,30 +158,6 @@ def teacher_recipe(recipe: Recipe) -> Recipe:
     )
 
 
-def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | None = None) -> RunResult:
-    """A finished run from its folder.
-
-    Args:
-        folder: of the run.
-        make_student: seed -> a student for the weights, where no name rebuilds it.
-
-    Raises:
-        UserError: the folder holds no finished run, or one of a student that has no name to rebuild it by.
-    """
-    run_folder = RunFolder(Path(folder))
-    if not run_folder.finished:
-        raise UserError(f"{str(folder)!r} holds no finished run (state: {run_folder.state}); finish it with --resume.")
-    evaluations = run_folder.read("evaluation.json", {})
-    chosen = run_folder.path / "student-chosen"
-    return _result(
-        run_folder.path,
-        load_student(run_folder.path / "student", make_student),
-        load_student(chosen, make_student) if chosen.exists() else None,
-        evaluations,
-        run_folder.read("cost.json", {}),
-    )
-
-
 def _execute(
     recipe: Recipe, run_folder: RunFolder, inputs: Inputs, progress: Progress, shared: Path | None, inside: bool
 ) -> RunResult:
@@ -234,7 +184,7 @@ def _execute(
     run_folder.write("cost.json", cost)
     run_folder.write("evaluation.json", evaluations)
     run_folder.set_state("finished")
-    return _result(run_folder.path, result.student, chosen, evaluations, cost)
+    return run_result(run_folder.path, result.student, chosen, evaluations, cost)
 
 
 def _check_with_pool(recipe: Recipe, inputs: Inputs, student: Classifier) -> None:
@@ -300,12 +250,3 @@ def _cost(
         teacher=inputs.teacher_cost if recipe.teacher is not None else None,
     )
     return {**cost.to_dict(), "view_cache": result.view_cache}
-
-
-def _result(
-    folder: Path, student: Classifier, chosen: Classifier | None, evaluations: dict[str, Any], cost: dict[str, Any]
-) -> RunResult:
-    last, best = (
-        Evaluation.from_dict(evaluations[key]) if evaluations.get(key) else None for key in ("last", "chosen")
-    )
-    return RunResult(folder, student, chosen, last, best, cost)

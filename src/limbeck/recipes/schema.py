@@ -6,13 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
-    Discriminator,
     Field,
     SerializeAsAny,
-    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -23,149 +19,26 @@ from pydantic_core import PydanticCustomError
 from limbeck.errors import unknown_name
 from limbeck.recipes.controls import reserved_names
 from limbeck.recipes.fields import (
-    DatasetName,
-    ModelName,
     ObjectiveSpec,
     Training,
-    WeightsName,
-    check_model_options,
 )
-from limbeck.recipes.yaml_files import misread
-from limbeck.training.numeric_fields import refuse_truth
+from limbeck.recipes.settings import (
+    NAME,
+    NAME_ALLOWED,
+    DataSettings,
+    Natural,
+    Strict,
+    StudentSettings,
+    TeacherSettings,
+    short_for,
+)
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.catalogue import MAKERS, settings_of
 from limbeck.transfer.settings import BudgetSpec, MakerSettings
 
-NAME = r"^\w[\w.-]*$"
-NAME_ALLOWED = "letters, digits, '_', '-' and '.', because it names a folder"
-Natural = Annotated[int, Field(ge=0)]
-Normalisation = Annotated[list[float], Field(min_length=1)]
-
-
-class Strict(BaseModel):
-    """Base of all parts of a recipe: an unknown key is an error, a recipe does not change once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    _numbers = field_validator("*", mode="before")(refuse_truth)
-
-
-def _named(key: str) -> BeforeValidator:
-    """Lets a lone string stand for a mapping that has only `key`."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str | Path) else value)
-
-
-def _class_name(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(f"must be the name or the number of a class, got {value!r}{misread(value)}")
-    return value
-
-
-ClassName = Annotated[str | int, BeforeValidator(_class_name)]
-
-
-class DatasetSettings(Strict):
-    """Images by name, folder, file or hub id; see `limbeck.load`."""
-
-    name: DatasetName
-    split: str | None = None
-    size: Annotated[int, Field(ge=1)] | tuple[int, int] | None = None
-    channels: Literal[1, 3] | None = None
-    image_column: str | None = None
-    label_column: str | None = None
-    classes: list[ClassName] | None = None
-    skip_unreadable: bool = False
-    scale: Annotated[float, Field(gt=0, strict=True)] | None = None
-    in_memory: bool | None = None
-
-
-def _count_or_share(value: Any) -> Any:
-    too_large = isinstance(value, float) and value >= 1
-    if isinstance(value, bool) or too_large or (isinstance(value, int | float) and value < 0):
-        raise ValueError(f"must be a count of images >= 0 or a share below 1, got {value}")
-    return value
-
-
-Validation = Annotated[
-    Annotated[DatasetSettings, Tag("union-images")]
-    | Annotated[int | float, BeforeValidator(_count_or_share), Tag("union-count")],
-    Discriminator(lambda value: "union-images" if isinstance(value, DatasetSettings | Mapping) else "union-count"),
-]
-"""Images of their own, or how many to hold out."""
-VALIDATION_SHARE = 0.1
-"""What is held out of labelled training images where a recipe says nothing of validation."""
-
-
-class DataSettings(Strict):
-    """Images to learn from and to be judged on.
-
-    `validation` images may choose among the states of a run; the test images choose nothing. They are images of their
-    own (`{name: ...}`), or a count or share (below 1) that is held out of `train` before anything else sees them, so
-    that a share in a `budget` is one of what is left. Where nothing is said, a tenth is held out, but nothing of
-    unlabelled images, which cannot be judged on, nor of a transfer set, which is taught whole. Makers that need no
-    images of one's own do without `train`.
-    """
-
-    train: Annotated[DatasetSettings, _named("name")] | None = None
-    test: Annotated[DatasetSettings, _named("name")] | None = None
-    validation: Validation | None = None
-    split_seed: Natural = 0
-
 
 def _both_splits(value: Any) -> Any:
     return {"train": value, "test": value} if isinstance(value, str | Path) else value
-
-
-class NetworkSettings(Strict):
-    """A network by name, or weights that say which network they are of.
-
-    `classes` are the names of its classes, in its own order, where the weights know none or call them otherwise.
-    `weights_key` names one of several sets of weights in a file, as `model_ema` or `teacher`.
-    """
-
-    model: ModelName | None = None
-    weights: WeightsName | None = None
-    weights_key: str | None = None
-    options: dict[str, Any] = {}
-    num_classes: Annotated[int, Field(ge=1)] | None = None
-    input_size: Annotated[int, Field(ge=1)] | tuple[int, int] | None = None
-    channels: Annotated[int, Field(ge=1)] | None = None
-    mean: Normalisation | None = None
-    std: Normalisation | None = None
-    classes: Annotated[list[str], Field(min_length=1)] | None = None
-
-    @model_validator(mode="after")
-    def _has_options(self) -> Self:
-        check_model_options(self.model, self.options)
-        if self.weights_key is not None and self.weights is None:
-            raise ValueError("`weights_key` needs `weights`, the file in which it names one of several sets")
-        return self
-
-
-class StudentSettings(NetworkSettings):
-    """The network that learns; `weights` are its starting point, none mean a fresh start from the seed."""
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        if self.model is None and self.weights is None:
-            raise ValueError("`model` or `weights` must be given, got neither")
-        return self
-
-
-class TeacherSettings(NetworkSettings):
-    """The network that is asked: published or own `weights`, or a `model` trained first as `training` says."""
-
-    training: Training | None = None
-    objective: ObjectiveSpec = {"cross_entropy": 1.0}
-
-    @model_validator(mode="after")
-    def _taught(self) -> Self:
-        pretrained = self.options.get("pretrained") is True
-        if self.training is not None and (self.model is None or self.weights is not None):
-            raise ValueError("`training` needs a `model` and no `weights`: what has weights is not trained again")
-        if self.weights is None and self.training is None and not pretrained:
-            raise ValueError("`weights` must be given, or `training` to make them; an untrained teacher knows nothing")
-        return self
 
 
 SETTINGS_ERROR = "settings"
@@ -216,8 +89,8 @@ class Arm(Strict):
 
     transfer: dict[str, Any] | None = None
     objective: ObjectiveSpec | None = None
-    student: Annotated[StudentSettings, _named("model")] | None = None
-    training: dict[str, Any] = {}
+    student: Annotated[StudentSettings, short_for("model")] | None = None
+    training: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -250,10 +123,12 @@ class CompareSettings(Strict):
     """
 
     budgets: Annotated[list[BudgetSpec], Field(min_length=1)] | None = None
-    arms: dict[str, Annotated[Arm, _named("select")]] = Field(default_factory=lambda: {"entropy": Arm(**_DEFAULT_ARM)})
-    seeds: Annotated[list[Natural], Field(min_length=1)] = [0, 1, 2]
+    arms: dict[str, Annotated[Arm, short_for("select")]] = Field(
+        default_factory=lambda: {"entropy": Arm(**_DEFAULT_ARM)}
+    )
+    seeds: Annotated[list[Natural], Field(min_length=1)] = Field(default_factory=lambda: [0, 1, 2])
     baseline: str | None = None
-    without_teacher: dict[str, Any] = {}
+    without_teacher: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("arms")
     @classmethod
@@ -306,8 +181,8 @@ class Recipe(Strict):
     seed: Natural = 0
     device: Literal["auto", "cpu"] = "auto"
     data: Annotated[DataSettings, BeforeValidator(_both_splits)]
-    teacher: Annotated[TeacherSettings, _named("weights")] | None = None
-    student: Annotated[StudentSettings, _named("model")]
+    teacher: Annotated[TeacherSettings, short_for("weights")] | None = None
+    student: Annotated[StudentSettings, short_for("model")]
     objective: ObjectiveSpec | None = None
     transfer: Annotated[SerializeAsAny[MakerSettings], BeforeValidator(_transfer)] | None = None
     """What the student is taught on, as a maker makes it; without, all of `data.train`.

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from limbeck.cost import RunCost
 from limbeck.report import cost_tables, formats, reading, sentences, shared_sections
 from limbeck.report.blocks import Block, Cell, Code, Note, Section, Table
 from limbeck.report.controls import Controls
-from limbeck.report.costs import run_cost
 
 Row = dict[str, Any]
 
@@ -24,11 +24,11 @@ def arms_section(results: Row) -> Section | None:
             str(row["n"]),
             formats.spread(row["mean"], row["half_width"]),
             formats.spread(row.get("chosen_mean"), row.get("chosen_half_width")),
-            *cost_tables.totals(run_cost(row)),
+            *cost_tables.totals(RunCost.from_dict(row)),
         )
         for row in sorted(results["table"], key=lambda row: (row["images"], row["control"]))
     ]
-    energies = [cost for row in results["table"] if (cost := run_cost(row).total).kwh]
+    energies = [cost for row in results["table"] if (cost := RunCost.from_dict(row).total).kwh]
     how = f", energy {formats.listing(sorted(set(map(cost_tables.known_by, energies))))}" if energies else ""
     caption = (
         "Top-1 accuracy on the test set: mean ± half the 95 % interval over n seeds; costs are means per run" + how
@@ -69,7 +69,7 @@ def differences_section(results: Row) -> Section | None:
 
 def cost_section(results: Row) -> Section | None:
     """All runs together, then making, teaching and the teacher itself by arm and budget, then size and speed."""
-    costs = [found for run in results["runs"] if (found := run_cost(run.get("cost"))).known]
+    costs = [found for run in results["runs"] if (found := RunCost.from_dict(run.get("cost"))).known]
     teacher, student = results.get("teacher") or {}, results.get("student") or {}
     names = {
         f"teacher {teacher.get('name', '')}".strip(): teacher.get("footprint"),
@@ -93,10 +93,12 @@ def _by_arm(results: Row) -> Table:
     arms = dict.fromkeys((run["arm"], str(run["budget"])) for run in results["runs"])
     for arm, budget in arms:
         runs = [run for run in results["runs"] if (run["arm"], str(run["budget"])) == (arm, budget)]
-        costs = [found for run in runs if (found := run_cost(run.get("cost"))).known]
+        costs = [found for run in runs if (found := RunCost.from_dict(run.get("cost"))).known]
         who = Cell(controls.label(arm), tone="quiet" if runs[0]["control"] else "strong")
         rows += [(who, budget, *cells) for cells in cost_tables.parts(costs)]
-    made = next((found.teacher for run in results["runs"] if (found := run_cost(run.get("cost"))).teacher), None)
+    made = next(
+        (found.teacher for run in results["runs"] if (found := RunCost.from_dict(run.get("cost"))).teacher), None
+    )
     if made is not None:
         rows.append((Cell("the teacher itself", tone="quiet"), "", "training", *cost_tables.cells([made])))
     columns = ("Arm", "Budget", "What", *cost_tables.COLUMNS)
@@ -124,7 +126,7 @@ def runs_section(folder: Path, results: Row) -> Section | None:
             Cell(run["state"], _link(folder, run), "" if run["state"] == "finished" else "bad"),
             formats.percent(run.get("last"), 2),
             formats.percent(run.get("chosen"), 2),
-            cost_tables.totals(run_cost(run.get("cost")))[1],
+            cost_tables.totals(RunCost.from_dict(run.get("cost")))[1],
         )
         for run in sorted(results["runs"], key=lambda run: (run["images"], run["control"], run["arm"], run["seed"]))
     ]

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from limbeck.cost import Cost
+from limbeck.cost import Cost, RunCost
 from limbeck.report import formats
 from limbeck.report.blocks import Cell
-from limbeck.report.costs import RunCost
 
 COLUMNS = ("Images read", "Teacher passes", "Of these saved", "Steps", "Time", "Energy")
 

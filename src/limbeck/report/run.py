@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from limbeck.cost import RunCost
 from limbeck.errors import UserError
 from limbeck.report import cost_tables, formats, page, reading, shared_sections
 from limbeck.report.blocks import Block, Chart, Code, Fact, Grid, Note, Page, Section, Table
-from limbeck.report.costs import run_cost
 from limbeck.report.figures import curves
 from limbeck.report.similarity import similarity_section
 from limbeck.report.transfer_set.page import evidence_of_run, transfer_set_section
@@ -82,7 +82,7 @@ def _lead(evaluations: Row, cost: Row, records: list[Row], state: str) -> str:
         return f"Not evaluated: the run is {state} after {formats.plural(steps, 'step')}"
     images = cost.get("images")
     taught = f", taught on {formats.plural(images, 'image')}" if images else ""
-    total = run_cost(cost).total
+    total = RunCost.from_dict(cost).total
     passes = f" with {formats.number(total.teacher_passes)} teacher passes" if total.teacher_passes else ""
     right = f"{formats.percent(last['top1'], 2)} of {formats.number(last['n'])} test images"
     return f"The student is right on {right}{taught}{passes}"
@@ -100,7 +100,7 @@ def _facts(evaluations: Row, cost: Row) -> list[Fact]:
         on_disk = formats.size(footprint.get("size_bytes"))
         facts.append(Fact("parameters", formats.large(footprint.get("parameters")), on_disk))
     if cost:
-        total = run_cost(cost).total
+        total = RunCost.from_dict(cost).total
         facts.append(Fact("time", formats.duration(total.seconds), cost_tables.energy(total)))
     return facts
 
@@ -200,7 +200,7 @@ def _view_cache(cost: Row) -> list[tuple[str, str]]:
 
 
 def _cost(content: Row, evaluations: Row) -> Section | None:
-    cost, blocks = run_cost(content), []
+    cost, blocks = RunCost.from_dict(content), []
     if cost.known:
         rows = cost_tables.parts([cost])
         rows += [("the teacher itself", *cost_tables.cells([cost.teacher]))] if cost.teacher is not None else []

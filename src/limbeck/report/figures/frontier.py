@@ -5,9 +5,9 @@ from typing import Any
 
 import altair as alt
 
+from limbeck.cost import RunCost
 from limbeck.report import formats
 from limbeck.report.controls import Controls
-from limbeck.report.costs import run_cost
 from limbeck.report.figures import style
 
 Row = dict[str, Any]
@@ -104,7 +104,7 @@ def _seeds(results: Row, cost: str) -> list[Row]:
 
 def spent(content: Row | None, images: int, cost: str) -> float:
     """One of `COSTS`, of making and teaching together."""
-    total = run_cost(content).total
+    total = RunCost.from_dict(content).total
     return {
         "images": images,
         "teacher_passes": total.teacher_passes,

@@ -8,7 +8,7 @@ import torch
 
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.evidence import Evidence, Pictures
-from limbeck.transfer.parts import ALLOCATIONS
+from limbeck.transfer.parts import ALLOCATIONS, SCORES
 from limbeck.transfer.selection import Selection
 
 if TYPE_CHECKING:
@@ -42,8 +42,18 @@ top-n-per-class, highest first'
         score="" if random else criterion.score,
         group=_group(criterion),
         group_order=_group_order(selection),
+        notes=[_scores_note(criterion)],
         facts={"budget": selection.budget.label, "seed": str(selection.seed)},
     )
+
+
+def _scores_note(criterion: Criterion) -> str:
+    if criterion.score == "random":
+        return (
+            "The scores are random numbers, drawn from the seed and the ids, so how they are spread says nothing and is "
+            "not shown."
+        )
+    return f"The score, {criterion.score}: {SCORES[criterion.score].summary}."
 
 
 def _count(selection: Selection) -> str:

@@ -2,13 +2,12 @@
 
 from tests.report import report_factory as factory
 
-from limbeck.cost import Cost
-from limbeck.report.costs import RunCost, run_cost
+from limbeck.cost import Cost, RunCost
 
 
 def test_new_costs_have_all_their_parts() -> None:
     content = factory.cost(4500, 60_000, asked=20_000, saved=5) | {"teacher": Cost(steps=9).to_dict()}
-    found = run_cost(content)
+    found = RunCost.from_dict(content)
     assert found.making is not None
     assert (found.making.teacher_passes, found.teaching.teacher_passes, found.total.passes_saved) == (20_000, 60_000, 5)
     assert found.teacher == Cost(steps=9)
@@ -18,20 +17,24 @@ def test_new_costs_have_all_their_parts() -> None:
 
 def test_costs_of_before_are_all_teaching() -> None:
     content = factory.cost_of_before(4500, 60_000)
-    found = run_cost(content)
+    found = RunCost.from_dict(content)
     assert (found.making, found.teacher, found.share("seconds")) == (None, None, None)
     assert (found.total.teacher_passes, found.total.steps, found.total.measured) == (60_000, 1200, False)
     assert found.total.kwh == content["energy"]["kwh"]
-    assert run_cost({"energy": {"kwh": 1.0, "kind": "measured"}}).total.measured
+    assert RunCost.from_dict({"energy": {"kwh": 1.0, "kind": "measured"}}).total.measured
 
 
 def test_rows_of_a_table_are_read_alike() -> None:
     rows = factory.results()["table"]
     for row in rows:
         before = {key: value for key, value in row.items() if key not in ("making", "teaching")}
-        assert run_cost(before).total.teacher_passes == run_cost(row).total.teacher_passes == row["teacher_passes"]
-        assert abs(run_cost(before).total.kwh - run_cost(row).total.kwh) < 1e-9
+        assert (
+            RunCost.from_dict(before).total.teacher_passes
+            == RunCost.from_dict(row).total.teacher_passes
+            == row["teacher_passes"]
+        )
+        assert abs(RunCost.from_dict(before).total.kwh - RunCost.from_dict(row).total.kwh) < 1e-9
 
 
 def test_nothing_known() -> None:
-    assert run_cost(None) == run_cost({}) == RunCost(Cost(), known=False)
+    assert RunCost.from_dict(None) == RunCost.from_dict({}) == RunCost(known=False)

@@ -1,0 +1,98 @@
+"""The verb `make`: a transfer set by any maker, saved by itself."""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+from limbeck.data.loading import load as load_images
+from limbeck.errors import UserError
+from limbeck.evaluation.energy import EnergyMeter
+from limbeck.files import atomic_write_text, check_path
+from limbeck.models.weights.folder import load as load_model
+from limbeck.progress import Progress, Silent
+from limbeck.recipes.inputs import Inputs, network_folder
+from limbeck.recipes.reading import parse_transfer
+from limbeck.report import (
+    write_selection_report,
+)
+from limbeck.transfer.catalogue import find_maker
+from limbeck.transfer.evidence import EVIDENCE
+from limbeck.transfer.maker import MakerContext
+
+
+def save_made(
+    settings: Mapping[str, Any],
+    target: Path,
+    *,
+    overrides: Sequence[str] = (),
+    data: str | None = None,
+    split: str = "train",
+    teacher: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **options: Any,
+) -> str:
+    """Makes a transfer set and saves it in `target`, with evidence, cost and a report; returns what happened, in words.
+
+    What a maker keeps to go on with lies in `<target>.making` until all is made.
+
+    Args:
+        settings: those that a recipe has under `transfer`.
+        target: a new folder.
+        overrides: more of them, "key=value" each.
+        data, split, options: see `limbeck.load`; for makers that need images.
+        teacher: a network's name or folder, for makers that ask one.
+        seed: of all that is drawn.
+        progress: who watches.
+
+    Raises:
+        UserError: unknown settings, images or a teacher that are missing; the target exists; a maker whose images grow
+            with the student.
+    """
+    check_path(target)
+    if target.exists():
+        raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
+    found = parse_transfer(settings, overrides)
+    if found.needs_pool and data is None:
+        raise UserError(f"{found.title} takes its images from DATA, and none is given; name a data set.")
+    if found.needs_teacher and teacher is None:
+        raise UserError(f"{found.title} asks a teacher, and none is given; give --teacher.")
+    network = None if teacher is None else load_model(network_folder(teacher))
+    inputs = Inputs(None if data is None else load_images(data, split, **options), None, None, teacher=network)
+    if inputs.train is None and network is None:
+        raise UserError(f"{found.title} needs DATA or --teacher to tell classes and size of the images; give one.")
+    folder = target.with_name(f"{target.name}.making")
+    context = MakerContext(
+        folder=folder,
+        pool=inputs.train,
+        classes=inputs.classes.names,
+        shape=inputs.shape,
+        teacher=network,
+        seed=seed,
+        device=PartialState().device or torch.device("cpu"),
+        progress=progress or Silent(),
+    )
+    maker = find_maker(found.maker)
+    maker.count(found, context)
+    meter, started = EnergyMeter(), time.perf_counter()
+    with meter:
+        made = maker.make(found, context)
+    if made.source.steps_per_round is not None:
+        raise UserError(f"{found.title} makes images while a student learns; name it in a recipe, under `transfer`.")
+    seconds, energy = time.perf_counter() - started, meter.energy
+    here = {"kwh": max(made.cost.kwh, energy["kwh"]), "measured": energy["kind"] == "measured"}
+    cost = replace(made.cost, seconds=max(made.cost.seconds, seconds), **here)
+    transfer_set = made.source.images(0)
+    transfer_set.save(target)
+    made.evidence.save(target / EVIDENCE)
+    atomic_write_text(target / "cost.json", json.dumps(cost.to_dict(), indent=1) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    report = write_selection_report(target)
+    return f"{made.evidence.headline}\n{len(transfer_set):,} images -> {target}\nreport: {report}"

@@ -1,0 +1,156 @@
+"""The verbs `select` and `score`: images chosen from a data set or a table of scores, saved."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from limbeck.data.class_names import printable
+from limbeck.data.loading import load as load_images
+from limbeck.errors import UserError
+from limbeck.files import check_path
+from limbeck.models.weights.folder import load as load_model
+from limbeck.progress import Progress
+from limbeck.recipes.inputs import network_folder
+from limbeck.report import (
+    write_selection_report,
+)
+from limbeck.transfer.choice import select_from_scores
+from limbeck.transfer.criteria import Criterion, find_criterion
+from limbeck.transfer.evidence import EVIDENCE
+from limbeck.transfer.score_table.read import ScoreTable
+from limbeck.transfer.score_table.write import score_table
+from limbeck.transfer.select.choose import select
+from limbeck.transfer.select.evidence import evidence_of
+
+_NO_DEDUPE = "a table of scores does not say which images are equal; leave out --dedupe or --from-scores."
+
+
+def save_selection(
+    data: str,
+    target: Path,
+    *,
+    split: str,
+    criterion: str | Criterion,
+    budget: str,
+    seed: int,
+    teacher: str | None = None,
+    scores: Path | None = None,
+    dedupe: bool = False,
+    precision: Any = "auto",
+    progress: Progress | None = None,
+    **options: Any,
+) -> str:
+    """Chooses images and saves them as a transfer set in `target`, with a report; returns what happened, for people.
+
+    Args:
+        data, split, options: see `limbeck.load`.
+        target: a new folder.
+        criterion, budget, seed, dedupe, precision: see `limbeck.select`.
+        teacher: a network's name or folder, for criteria that ask one.
+        scores: a table that `save_scores` made, in place of scoring.
+        progress: who watches.
+
+    Raises:
+        UserError: see `limbeck.load` and `limbeck.select`; the target exists.
+    """
+    criterion = find_criterion(criterion)
+    check_path(target)
+    if target.exists():
+        raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
+    if scores is not None and dedupe:
+        raise UserError(_NO_DEDUPE)
+    if scores is None and criterion.needs_teacher and teacher is None:
+        raise UserError(f"criterion {criterion.name!r} asks a teacher, and none is given; give --teacher.")
+    images = load_images(data, split, **options)
+    if scores is not None:
+        selection = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed)
+        choice = len(images)
+    else:
+        asked = None if teacher is None else load_model(network_folder(teacher))
+        chosen_by = {"criterion": criterion, "budget": budget, "seed": seed, "dedupe": dedupe}
+        selection = select(images, teacher=asked, precision=precision, progress=progress, **chosen_by)
+        choice = selection.considered
+    transfer_set = selection.transfer_set(images)
+    transfer_set.save(target)
+    evidence_of(selection, images).save(target / EVIDENCE)
+    report = write_selection_report(target)
+    lines = [f"chose {len(transfer_set):,} of {choice:,} images by {criterion.name} -> {target}"]
+    if choice < len(images):
+        lines.append(f"left out {len(images) - choice:,} images that another equals")
+    if images.skipped:
+        lines.append(f"left out {images.skipped:,} unreadable image{'s' if images.skipped > 1 else ''}")
+    if transfer_set.images.labels is not None:
+        counts = zip(images.classes, transfer_set.images.class_counts().tolist(), strict=True)
+        lines.append(", ".join(f"{name} {count}" for name, count in counts))
+    lines.append(f"report: {report}")
+    return "\n".join(lines)
+
+
+def save_chosen_ids(
+    scores: Path | None,
+    target: Path | None,
+    *,
+    criterion: str | Criterion,
+    budget: str,
+    seed: int,
+    dedupe: bool = False,
+) -> str:
+    """Chooses by a table of scores alone and saves ids and scores; returns what happened, for people.
+
+    Args:
+        scores: a table that `save_scores` made.
+        target: a new Parquet file; by default in runs/.
+        criterion, budget, seed: see `select_from_scores`.
+        dedupe: refused.
+
+    Raises:
+        UserError: see `select_from_scores`; there is no table, or the target exists.
+    """
+    if scores is None:
+        raise UserError("give DATA to choose from, or a table of scores as --from-scores; got neither.")
+    if dedupe:
+        raise UserError(_NO_DEDUPE)
+    criterion = find_criterion(criterion)
+    target = target or Path(f"{default_folder(scores.stem, criterion)}.parquet")
+    check_path(target)
+    if target.exists():
+        raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
+    chosen = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed)
+    chosen.to_parquet(target)
+    return f"chose {chosen.count:,} of {chosen.considered:,} images by {chosen.criterion.name} -> {target}"
+
+
+def default_folder(source: str, criterion: Criterion) -> Path:
+    """Where a selection goes that is not told where: runs/<source>-<criterion>."""
+    name = f"{printable(Path(source).name)}-{criterion.name}"
+    return Path("runs") / name.replace(":", "-").replace("/", "-")
+
+
+def save_scores(
+    data: str,
+    target: Path,
+    *,
+    split: str,
+    criteria: Sequence[str | Criterion],
+    seed: int,
+    teacher: str | None = None,
+    workers: int = 1,
+    precision: Any = "auto",
+    progress: Progress | None = None,
+    **options: Any,
+) -> str:
+    """Scores images into the table `target`; returns what happened, for people.
+
+    Raises:
+        UserError: see `limbeck.load` and `score_table`.
+    """
+    check_path(target)
+    for name in criteria:
+        find_criterion(name)
+    asked = None if teacher is None else load_model(network_folder(teacher))
+    load = partial(load_images, data, split, **options)
+    how = {"seed": seed, "workers": workers, "precision": precision, "progress": progress}
+    score_table(load, target, criteria=criteria, teacher=asked, **how)
+    table = ScoreTable(target)
+    return f"scored {len(table):,} images by {', '.join(table.columns) or 'nothing but ids'} -> {target}"
