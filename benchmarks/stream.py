@@ -9,10 +9,10 @@
 (b) JPEG files that are decoded on demand, as those of sets beyond `RESIDENT_BYTES` are, beside steps that compute for
     `--seconds` on one thread: steps per second with and without reading ahead, and what either alone allows.
 
-Quote the ratios. On two cores that also ran other work (one thread, batches of 128): what a step shows is found in 0.07 ms
-of ten thousand images and in 0.08 ms of ten million (185 ms by whole orders), a whole batch takes 2.4 and 2.0 ms, memory
-stays at 1,367 MiB from the second pass on; reading ahead makes 15.4 steps/s of the 16.5 that computing alone allows,
-decoding between steps 11.9.
+Quote the ratios. On two cores that also ran other work (one thread, batches of 128): what a step shows is found in
+0.07 ms of ten thousand images and in 0.08 ms of ten million (185 ms by whole orders), a whole batch takes 2.4 and
+2.0 ms, memory stays at 1,367 MiB from the second pass on; reading ahead makes 15.4 steps/s of the 16.5 that computing
+alone allows, decoding between steps 11.9.
 """
 
 import argparse
@@ -33,8 +33,8 @@ from rich.table import Table
 from torch import Tensor
 
 from limbeck.data import EncodedStorage, ImageSet, Storage
-from limbeck.data.encoded.cells import FileCells
 from limbeck.data.encoded.decode import Target
+from limbeck.data.encoded.images import FileImages
 from limbeck.data.views import augmentation
 from limbeck.randomness import generator
 from limbeck.training import batches as batches_module
@@ -192,7 +192,7 @@ def jpeg_images(folder: Path) -> ImageSet:
         coarse = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path, quality=90)
     target = Target(channels=3, height=64, width=64, resize=True)
-    return ImageSet(EncodedStorage(FileCells(paths), np.arange(FILES), target))
+    return ImageSet(EncodedStorage(FileImages(paths), np.arange(FILES), target))
 
 
 def decoded(images: ImageSet, stream: BatchStream, step: int) -> Tensor:
