@@ -9,7 +9,9 @@
 (b) JPEG files that are decoded on demand, as those of sets beyond `RESIDENT_BYTES` are, beside steps that compute for
     `--seconds` on one thread: steps per second with and without reading ahead, and what either alone allows.
 
-Quote the ratios; on a machine that does other work, the medians.
+Quote the ratios. On two cores that also ran a dozen other processes (one thread, batches of 128): what a step shows is
+found in 0.009 ms of ten thousand images and of ten million alike (213 ms by whole orders), a whole batch takes 2.0 and
+1.9 ms, memory stays at 1,391 MiB from the second pass on; reading ahead makes 1.1 to 1.3 times the steps.
 """
 
 import argparse
