@@ -8,7 +8,8 @@ Everything is measured in one process, in turn, `--rounds` times over; quote the
 (a) views alone: uint8 CIFAR-sized images in memory to augmented batches (pad 4, crop, flip);
 (b) limbeck distilling ResNet-56 -> ResNet-20 and asking the teacher, from the loop's own metrics, first steps left out;
 (f) the same with a view cache that is empty, and so asks the teacher and writes;
-(e) the same steps again with the view cache that they filled;
+(e) the same steps again with the view cache that they filled; about the 1st, 2nd, 4th, 8th ... step, a run compares 32
+    outputs that it found with the teacher, which a short measurement shows and a long run does not (`--steps 200`);
 (c) the same the usual way: PIL transforms in a DataLoader with two workers, float32, NCHW, teacher asked every step;
 (d) the bare student's forward and backward and the bare teacher's forward on one batch in memory, in the precision and
     memory order that (b) uses on this machine, the teacher's weights cast once. 1 / (1/student + 1/teacher) is the
