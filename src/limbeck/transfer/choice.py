@@ -16,7 +16,7 @@ from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.parts import ALLOCATIONS, function_of
 from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.score_table.rows import Candidates, Rows, joined
-from limbeck.transfer.selection import Chosen, Selection
+from limbeck.transfer.selection import Selection
 
 
 def allocate(
@@ -71,17 +71,17 @@ def allocate(
     if entry.greedy:
         assert features is not None, "greedy allocations without features are refused before"
         chosen = _greedily(candidates, quotas, features, function_of(entry.function))
-        columns, shown = candidates.class_column, _places_of_classes(candidates)
+        ids = np.sort(chosen.ids)
+        columns, is_chosen = candidates.class_column, lambda rows: np.isin(rows.ids, ids)
+        shown = _places_of_classes(candidates)
     else:
         spread: Spread = function_of(entry.function)(candidates, quotas)
-        chosen = _in_order(candidates, spread)
-        columns, shown = spread.columns, spread.shown
+        chosen, is_chosen = _in_order(candidates, spread)
+        columns, shown = tuple(dict.fromkeys((*spread.columns, *candidates.class_column))), spread.shown
     if shown is None and criterion.per_class and balance == "group":
-        columns, shown = (balance,), lambda rows: rows.columns[balance]
-    repeated = chosen.repeated()
-    if repeated is not None:
-        raise UserError(f"column 'id' of {table.title} must be distinct, got {repeated} more than once.")
-    assert len(chosen.ids) == n
+        shown = lambda rows: rows.columns[balance]  # noqa: E731
+    _check_distinct(chosen, table)
+    assert len(chosen) == n
     return Selection(
         score_table=table,
         criterion=criterion,
@@ -91,7 +91,8 @@ def allocate(
         maker=maker,
         _chosen=chosen,
         _candidates=candidates,
-        _group_columns=columns,
+        _columns=columns,
+        _is_chosen=is_chosen,
         _groups_of=shown,
     )
 
@@ -133,19 +134,36 @@ def _check_groups(candidates: Candidates) -> None:
         raise UserError(f"{wrong}; give one for every image, or choose from the whole set ('random', 'entropy-whole').")
 
 
-def _in_order(candidates: Candidates, spread: Spread) -> Chosen:
-    """The first of every group of a spread, most preferred of all first."""
+def _check_distinct(chosen: Rows, table: ScoreTable) -> None:
+    """Images that are there twice lie side by side in a ranking, so that they are among the chosen if it matters."""
+    order = chosen.ids.argsort() if chosen.sources is None else np.lexsort((chosen.sources, chosen.ids))
+    ids = chosen.ids[order]
+    twice = ids[1:] == ids[:-1]
+    if chosen.sources is not None:
+        sources = chosen.sources[order]
+        twice &= sources[1:] == sources[:-1]
+    if twice.any():
+        first = ids[1:][twice][0]
+        raise UserError(f"column 'id' of {table.title} must be distinct, got {first} more than once.")
+
+
+def _in_order(candidates: Candidates, spread: Spread) -> tuple[Rows, Callable[[Rows], np.ndarray]]:
+    """The first of every group of a spread, most preferred of all first, and whether a row is among them."""
     columns = tuple(dict.fromkeys((*spread.columns, *candidates.class_column)))
     thresholds = candidates.smallest(
         lambda: (spread.keys(rows) for rows in candidates.read(*columns)), spread.quotas, spread.sizes
     )
-    chosen = joined([rows.part(thresholds.chosen(*spread.keys(rows))) for rows in candidates.read(*columns)])
-    return Chosen(chosen.part(np.lexsort(candidates.words(chosen)[::-1])))
+
+    def is_chosen(rows: Rows) -> np.ndarray:
+        return thresholds.chosen(*spread.keys(rows))
+
+    chosen = joined([rows.part(is_chosen(rows)) for rows in candidates.read(*columns)])
+    return chosen.part(np.lexsort(candidates.words(chosen)[::-1])), is_chosen
 
 
 def _greedily(
     candidates: Candidates, quotas: np.ndarray, features: Tensor, choose: Callable[[Tensor, int], Tensor]
-) -> Chosen:
+) -> Rows:
     """One image after another by features in the order of the table; within every class, then by preference."""
     rows = joined(list(candidates.read(*candidates.class_column)))
     assert len(rows) == len(features), "features are those of the rows"
@@ -159,7 +177,7 @@ def _greedily(
     places = torch.cat(taken).numpy()
     if candidates.criterion.per_class:
         places.sort()
-    return Chosen(rows.part(ranking[places]))
+    return rows.part(ranking[places])
 
 
 def _places_of_classes(candidates: Candidates) -> Callable[[Rows], np.ndarray] | None:

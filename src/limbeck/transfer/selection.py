@@ -27,42 +27,6 @@ if TYPE_CHECKING:
     from limbeck.data import ImageSet
 
 
-class Chosen:
-    """Which images are chosen, and at which place in the order of preference.
-
-    Args:
-        rows: of a table, most preferred first.
-    """
-
-    def __init__(self, rows: Rows) -> None:
-        self.ids, self.sources, self.scores = rows.ids, rows.sources, rows.scores
-        ids, sources = rows.ids, rows.sources
-        codes = np.zeros(len(ids), dtype=np.int64) if sources is None else sources
-        self._places = {code: np.flatnonzero(codes == code) for code in np.unique(codes).tolist()}
-        for code, places in self._places.items():
-            self._places[code] = places[ids[places].argsort(kind="stable")]
-        self._ids = {code: ids[places] for code, places in self._places.items()}
-
-    def repeated(self) -> int | None:
-        """An id that one source has more than once."""
-        for ids in self._ids.values():
-            twice = ids[1:][ids[1:] == ids[:-1]]
-            if len(twice):
-                return int(twice[0])
-        return None
-
-    def places(self, rows: Rows) -> np.ndarray:
-        """Place of each row among the chosen, most preferred first, int64 `[B]`; -1 for those that are not."""
-        found = np.full(len(rows), -1)
-        for code, ids in self._ids.items():
-            here = np.searchsorted(ids, rows.ids).clip(max=len(ids) - 1)
-            same = ids[here] == rows.ids
-            if rows.sources is not None:
-                same &= rows.sources == code
-            found[same] = self._places[code][here[same]]
-        return found
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Selection:
     """What was chosen from a table of scores; whatever else is told of it is read from the table when asked for.
@@ -90,10 +54,11 @@ class Selection:
     seed: int
     balance: str = "label"
     maker: str = "select"
-    _chosen: Chosen
+    _chosen: Rows  # most preferred first
     _candidates: Candidates
-    _group_columns: tuple[str, ...] = ()
-    _groups_of: Callable[[Rows], np.ndarray] | None = None
+    _columns: tuple[str, ...]  # of the table, that the functions read
+    _is_chosen: Callable[[Rows], np.ndarray]
+    _groups_of: Callable[[Rows], np.ndarray] | None
 
     @property
     def count(self) -> int:
@@ -129,10 +94,9 @@ class Selection:
         Batches of 2^20 rows at most; "id", "label", "group" int64 `[B]`, "score" float64 `[B]`, "chosen" bool `[B]`,
         "source" names `[B]`.
         """
-        columns = dict.fromkeys((*self._group_columns, *(("label",) if self._labelled else ())))
+        columns = dict.fromkeys((*self._columns, *(("label",) if self._labelled else ())))
         for rows in self._candidates.read(*columns):
-            places = self._chosen.places(rows)
-            batch = {"id": rows.ids, "score": rows.scores, "chosen": places >= 0}
+            batch = {"id": rows.ids, "score": rows.scores, "chosen": self._is_chosen(rows)}
             if rows.sources is not None:
                 batch["source"] = np.array(self.score_table.sources, dtype=object)[rows.sources]
             if self._labelled:

@@ -1,6 +1,9 @@
 """Criteria that ask or train a network."""
 
+import fcntl
 import pickle
+import threading
+import time
 from contextlib import contextmanager
 
 import pyarrow.parquet as pq
@@ -302,6 +305,19 @@ def test_forgetting_scores_images_and_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(BatchStream, "__getitem__", lambda *_: pytest.fail("trained again"))
     again = forgetting(shuffled, context, model="convnet_d3", epochs=3)
     assert torch.equal(again, scores[images.positions(shuffled.ids)])
+
+
+def test_two_processes_that_learn_the_same_images_wait_for_each_other(tmp_path):
+    images, context = natural(64), ScoringContext(folder=tmp_path)
+    scores = forgetting(images, context, model="convnet_d3", epochs=1)
+    (folder,) = tmp_path.glob("forgetting-*")
+    other = (tmp_path / f".{folder.name}.lock").open("a")
+    fcntl.flock(other, fcntl.LOCK_EX)
+    release = threading.Timer(0.3, other.close)
+    began = time.monotonic()
+    release.start()
+    assert torch.equal(forgetting(images, context, model="convnet_d3", epochs=1), scores)
+    assert time.monotonic() - began >= 0.3
 
 
 def test_select_by_forgetting(tmp_path):

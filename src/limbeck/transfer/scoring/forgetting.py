@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from limbeck.caching import cache_key
 from limbeck.cost import Cost
+from limbeck.files import disk_errors
 from limbeck.models.classifier import Classifier, Outputs
 from limbeck.models.zoo import create
 from limbeck.objectives.sums import weighted_sum
@@ -97,7 +100,11 @@ def forgetting(images: "ImageSet", context: "ScoringContext", *, model: str, epo
     began = time.perf_counter()
     folder = context.folder / f"forgetting-{cache_key(*sorted(recipe.items()))}"
     counts = ForgettingCounts(images.ids)
-    with RunFolder.open(folder, recipe, resume=True, writes=is_main_process()) as run_folder:
+    # Another process that learns the same images is waited for; of several that share a run one waits for all.
+    waiting = FileLock(folder.with_name(f".{folder.name}.lock")) if is_main_process() else nullcontext()
+    with disk_errors(context.folder):
+        context.folder.mkdir(parents=True, exist_ok=True)
+    with waiting, RunFolder.open(folder, recipe, resume=True, writes=is_main_process()) as run_folder:
         student = create(
             model, num_classes=images.num_classes, seed=context.seed, channels=channels, input_size=(height, width)
         )
