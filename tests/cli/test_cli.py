@@ -107,7 +107,7 @@ def test_validate_tells_of_choices_and_of_what_is_missing() -> None:
 
 
 def test_unknown_names() -> None:
-    assert "unknown list 'modles'; did you mean 'models'?" in refused("ls", "modles")
+    assert "unknown list 'modles'; did you mean 'models' or 'makers'?" in refused("ls", "modles")
     assert "unknown recipe 'digit-demo'; did you mean 'digits-demo'" in refused("run", "digit-demo")
     assert "there is no recipe file 'nowhere/my.yaml'" in refused("run", "nowhere/my.yaml")
     assert "No such command 'compair'" in refused("compair")
@@ -290,7 +290,7 @@ def test_select_by_parts_and_their_short_names() -> None:
     assert "wrote both.html" in done(*both, "--out", "both.html")
     assert "'both.html' exists already" in refused(*both, "--out", "both.html")
     assert "that of one folder goes into it" in refused(*both[:2], "--out", "one.html")
-    shutil.rmtree("runs/digits-hg-km-ls/selection")
+    shutil.rmtree("runs/digits-hg-km-ls/evidence")
     assert "only `limbeck select` leaves one" in refused("report", "runs/digits-hg-km-ls")
     parts = ["--representation", "pev", "--allocation", "tnpc", "--order", "rng"]
     assert "by pev-tnpc-rng -> runs/digits-pev-tnpc-rng" in done("select", "digits", "--budget", "40", *parts)

@@ -204,7 +204,7 @@ def test_dkd_warms_up_by_whole_epochs() -> None:
     full = term(*given, 1.0).item()
     for epoch in range(25):
         for step in (0, 1, 781):
-            share = term(*given, steps.progress(epoch * 782 + step)).item() / full
+            share = term(*given, steps.elapsed(epoch * 782 + step)).item() / full
             assert share == pytest.approx(min((epoch + 1) / 20, 1)), (epoch, step)
 
 

@@ -107,7 +107,7 @@ def test_objectives_on_all_the_data_and_a_later_arm(tmp_path: Path, monkeypatch:
         "at is ",
         " kd with a single seed",
         "full data without teacher",
-        "labels of all training images alone",
+        "Controls, which nobody has to ask for: full data without teacher.",
     ):
         assert words in page, words
     for words in (" at all", "Budget</th>", "random images at each budget"):

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from limbeck.errors import closest
 from limbeck.recipes.inheritance import SHORT
-from limbeck.recipes.schema import SETTINGS_ERROR
+from limbeck.recipes.schema import SettingsError
 from limbeck.recipes.settings import NAME_ALLOWED
 from limbeck.recipes.yaml_files import misread
 
@@ -38,9 +38,9 @@ def error_lines(errors: Sequence[Any], model: type[BaseModel], prefix: str = "")
         location = [part for part in error["loc"] if not _is_type_name(part)]
         path = ".".join(str(part) for part in (prefix, *location) if part != "")
         allowed = _allowed(error)
-        if error["type"] == SETTINGS_ERROR:
-            inner = error_lines(error["ctx"]["errors"], error["ctx"]["model"], path)
-            lines |= dict.fromkeys(inner, "")
+        inner = error.get("ctx", {}).get("error")
+        if isinstance(inner, SettingsError):
+            lines |= dict.fromkeys(error_lines(inner.errors, inner.model, path), "")
         elif error["type"] == "extra_forbidden":
             lines[path] = f"unknown key; {_known_beside(location, model)}"
         elif allowed is None:

@@ -14,7 +14,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from limbeck.errors import unknown_name
 from limbeck.recipes.controls import reserved_names
@@ -41,8 +40,13 @@ def _both_splits(value: Any) -> Any:
     return {"train": value, "test": value} if isinstance(value, str | Path) else value
 
 
-SETTINGS_ERROR = "settings"
-"""Type of the error that stands for all those of a maker's settings."""
+class SettingsError(ValueError):
+    """All that is wrong with a maker's settings: pydantic's `errors`, and the `model` that was to hold them."""
+
+    def __init__(self, errors: list[Any], model: type[MakerSettings]) -> None:
+        super().__init__("wrong settings")
+        self.errors = errors
+        self.model = model
 
 
 def _transfer(value: Any) -> Any:
@@ -58,7 +62,7 @@ def _transfer(value: Any) -> Any:
         return settings.model_validate(dict(value))
     except ValidationError as error:
         # Which class checks them is known here alone, so pydantic cannot join these errors to the recipe's by itself.
-        raise PydanticCustomError(SETTINGS_ERROR, "wrong", {"errors": error.errors(), "model": settings}) from None
+        raise SettingsError(list(error.errors()), settings) from None
 
 
 def _spelt_out(content: Any, settings: Callable[[Any], Any]) -> Any:

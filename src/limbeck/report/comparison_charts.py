@@ -117,12 +117,14 @@ def pictures_section(folder: Path, results: Row) -> Section | None:
     blocks: list[Block] = []
     spent, left_out = 0, 0
     for group, run in sorted(first.items(), key=lambda one: (one[1]["control"], one[1]["images"])):
-        groups, _ = light(picture_groups(_shown(folder, group)))
+        shown = _shown(folder, group)
+        groups, _ = light(picture_groups(shown))
         spent += weight(groups)
         if groups and blocks and spent > GALLERY_BYTES:
             left_out += 1
         elif groups:
             title = f"{controls.label(run['arm'])}{formats.at(run['budget'])}"
+            title += f": {shown.headline}" if shown.headline else ""
             blocks.append(Gallery(title, groups, open=not blocks))
     if left_out:
         blocks.append(Note(f"{left_out} more lie in {EVIDENCE}/ and were left out to keep this page light."))

@@ -99,6 +99,7 @@ class PoolScores:
             if not found:
                 began, given = time.perf_counter(), self.context
                 options = {"seed": given.seed, "teacher": given.teacher, "folder": given.folder}
+                options |= {"precision": given.precision}
                 score_table(self.images, path, criteria=[criterion], progress=self.progress, **options)
                 atomic_write_text(took, json.dumps(time.perf_counter() - began))
         passes = count if entry.reads == "teacher" else 0

@@ -50,8 +50,8 @@ top-n-per-class, highest first'
 def _scores_note(criterion: Criterion) -> str:
     if criterion.score == "random":
         return (
-            "The scores are random numbers, drawn from the seed and the ids, so how they are spread says nothing and is "
-            "not shown."
+            "The scores are random numbers, drawn from the seed and the ids, so how they are spread says nothing and "
+            "is not shown."
         )
     return f"The score, {criterion.score}: {SCORES[criterion.score].summary}."
 
