@@ -31,7 +31,8 @@ from limbeck.evaluation import predict
 from limbeck.models import Classifier, create
 from limbeck.models import load as load_model
 from limbeck.models.published import NAMED
-from limbeck.transfer.scoring.features import ScoringContext, batch_size_for, make_context
+from limbeck.transfer.scoring.context import ScoringContext, make_context
+from limbeck.transfer.scoring.features import batch_size_for
 from limbeck.transfer.select import score_table, select
 
 BARE = "(a) bare teacher"

@@ -12,7 +12,7 @@ from tests.transfer.conftest import natural
 from limbeck.caching import KINDS, cache_entries, cache_folder, matching_entries, remove_entries
 from limbeck.cli.cache import Kind
 from limbeck.transfer.scoring.autoencoder import trained_encoder
-from limbeck.transfer.scoring.features import ScoringContext
+from limbeck.transfer.scoring.context import ScoringContext
 from limbeck.transfer.scoring.forgetting import forgetting
 
 

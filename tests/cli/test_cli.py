@@ -291,7 +291,7 @@ def test_select_by_parts_and_their_short_names() -> None:
     assert "'both.html' exists already" in refused(*both, "--out", "both.html")
     assert "that of one folder goes into it" in refused(*both[:2], "--out", "one.html")
     shutil.rmtree("runs/digits-hg-km-ls/evidence")
-    assert "only `limbeck select` leaves one" in refused("report", "runs/digits-hg-km-ls")
+    assert "only what makes transfer sets, as `limbeck select`, leaves it" in refused("report", "runs/digits-hg-km-ls")
     parts = ["--representation", "pev", "--allocation", "tnpc", "--order", "rng"]
     assert "by pev-tnpc-rng -> runs/digits-pev-tnpc-rng" in done("select", "digits", "--budget", "40", *parts)
     assert "by entropy -> dedupe" in done("select", "digits", "--budget", "40", "--dedupe", "--out", "dedupe")

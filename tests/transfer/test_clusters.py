@@ -91,7 +91,7 @@ def chosen(criterion, **without):
         for name in without.get("missing", ()):
             patch.setitem(sys.modules, name, None)
             patch.setattr("importlib.util.find_spec", lambda found, name=name: found != name or None)
-            patch.setattr("limbeck.transfer.scoring.features.find_spec", lambda found, name=name: found != name or None)
+            patch.setattr("limbeck.transfer.scoring.context.find_spec", lambda found, name=name: found != name or None)
         return select(images, criterion=criterion, budget=20, seed=1)
 
 

@@ -13,7 +13,8 @@ from limbeck.models import Classifier
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES, function_of
 from limbeck.transfer.score_table.memory import PoolScores
-from limbeck.transfer.scoring.features import ScoringContext, batch_size_for, collect, representation
+from limbeck.transfer.scoring.context import ScoringContext
+from limbeck.transfer.scoring.features import batch_size_for, collect, representation
 from limbeck.transfer.scoring.score import score_function
 from limbeck.transfer.scoring.scores import ScoreInputs
 from limbeck.transfer.select import score_table, select, select_from_scores

@@ -23,7 +23,8 @@ from limbeck.models import Classifier
 from limbeck.progress import Silent
 from limbeck.transfer.score_table import write as score_tables
 from limbeck.transfer.score_table.write import Shards
-from limbeck.transfer.scoring.features import ScoringContext, batch_size_for, collect, representation
+from limbeck.transfer.scoring.context import ScoringContext
+from limbeck.transfer.scoring.features import batch_size_for, collect, representation
 from limbeck.transfer.select import (
     CRITERIA,
     Criterion,

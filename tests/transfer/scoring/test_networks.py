@@ -24,7 +24,8 @@ from limbeck.transfer.score_table.memory import PoolScores
 from limbeck.transfer.scoring import autoencoder as autoencoders
 from limbeck.transfer.scoring import features
 from limbeck.transfer.scoring.autoencoder import Autoencoder, prepared, trained_encoder
-from limbeck.transfer.scoring.features import ScoringContext, collect, make_context, representation
+from limbeck.transfer.scoring.context import ScoringContext, make_context
+from limbeck.transfer.scoring.features import collect, representation
 from limbeck.transfer.scoring.forgetting import ForgettingCounts, forgetting
 from limbeck.transfer.select import CRITERIA, score_images, score_table, select, select_from_scores
 

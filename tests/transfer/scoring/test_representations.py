@@ -7,7 +7,8 @@ import torch
 from tests.transfer.conftest import OF_PIXELS, ranked
 
 from limbeck.data.image_set import ImageSet
-from limbeck.transfer.scoring.features import ScoringContext, average_histogram, representation
+from limbeck.transfer.scoring.context import ScoringContext
+from limbeck.transfer.scoring.features import average_histogram, representation
 from limbeck.transfer.scoring.representations import (
     grayscale,
     grayscale_histogram,

@@ -27,7 +27,8 @@ from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.parts import REPRESENTATIONS, SCORES
 from limbeck.transfer.score_table.read import ROWS, ScoreTable
 from limbeck.transfer.score_table.write import score_table
-from limbeck.transfer.scoring.features import ScoringContext, collect, representation
+from limbeck.transfer.scoring.context import ScoringContext
+from limbeck.transfer.scoring.features import collect, representation
 from limbeck.transfer.scoring.score import representation_options, score_images
 
 if TYPE_CHECKING:

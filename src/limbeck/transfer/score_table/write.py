@@ -25,15 +25,8 @@ from limbeck.training.distributed import process_token
 from limbeck.transfer.clusters import clusters_of
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.score_table.read import METADATA
-from limbeck.transfer.scoring.features import (
-    ScoringContext,
-    batch_size_for,
-    check_means,
-    collect,
-    histogram_sum,
-    make_context,
-    representation,
-)
+from limbeck.transfer.scoring.context import ScoringContext, check_criterion, make_context
+from limbeck.transfer.scoring.features import batch_size_for, collect, histogram_sum, representation
 from limbeck.transfer.scoring.score import representation_options, score_images
 from limbeck.workers import run_shards
 
@@ -219,7 +212,7 @@ def _check(criterion: Criterion, images: "ImageSet", context: ScoringContext) ->
     """Raises a UserError where `criterion` lacks what it needs to be scored."""
     if "function" in criterion.represented:
         raise UserError("a `function` has no name to resume by; select from the images themselves with it.")
-    check_means(criterion, images, context)
+    check_criterion(criterion, images, context)
     if criterion.clusters_column is not None and criterion.per_class and images.labels is None:
         raise UserError(
             f"criterion {criterion.name!r} finds clusters within every class, and {images.name!r} has no labels; "

@@ -22,7 +22,7 @@ from limbeck.transfer.scoring.representations import padded_to
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
-    from limbeck.transfer.scoring.features import Represent, ScoringContext
+    from limbeck.transfer.scoring.context import Represent, ScoringContext
 
 BATCH, RATE = 64, 1e-3
 GRID = 8

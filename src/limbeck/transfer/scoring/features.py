@@ -1,208 +1,27 @@
 """Representations at work: those that need more than an image's own pixels get it here, once, before scoring begins."""
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, partial
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from limbeck.caching import cache_folder
 from limbeck.cost import Cost
-from limbeck.data.classes import class_places, classes_of
 from limbeck.data.image_set import ImageSet
-from limbeck.device import Device
 from limbeck.errors import UserError
 from limbeck.look_ahead import look_ahead
 from limbeck.memory import free_memory
-from limbeck.models.forward import FrozenTeacher, device_for, outputs_over, resolve_computing
-from limbeck.precision import resolve_precision
-from limbeck.progress import Progress, Silent
-from limbeck.transfer.criteria import Criterion
-from limbeck.transfer.parts import IMPLEMENTATIONS, REPRESENTATIONS, SCORES, function_of
+from limbeck.models.forward import FrozenTeacher, outputs_over
+from limbeck.transfer.parts import REPRESENTATIONS, function_of
+from limbeck.transfer.scoring.context import CostMeter, Represent, ScoringContext
 from limbeck.transfer.scoring.representations import LEVELS, average_adjusted_histogram, level_counts, to_gray
 
 if TYPE_CHECKING:
-    from limbeck.models import Classifier
-
-Represent = Callable[[Tensor], Tensor]
+    pass
 
 # A batch of a quarter of a million pixels stays in the cache; at least 64 images keep the decoding threads busy.
 PIXELS_PER_BATCH, FEWEST_IMAGES = 2**18, 64
-
-
-class CostMeter:
-    """Adds up what scoring takes.
-
-    Attributes:
-        cost: without time, which passes by itself.
-        earlier: seconds that networks took before that were trained on the way and found again.
-    """
-
-    def __init__(self) -> None:
-        self.cost = Cost()
-        self.earlier = 0.0
-
-    def add(self, cost: Cost) -> None:
-        self.cost += cost
-
-
-@dataclass(frozen=True)
-class ScoringContext:
-    """What selection may use besides the images.
-
-    It may move to another process, which asks a copy of the teacher of its own, and counts for itself.
-
-    Attributes:
-        teacher: asked for logits and embeddings; left as it is and where it is.
-        folder: where networks that are trained on the way are kept, and found again; by default in limbeck's cache.
-        seed: of what is trained and drawn.
-        progress: who watches.
-        function: of one's own, from pixels uint8 `[B, C, H, W]` to features `[B, D]`.
-        device: where the teacher is asked; "auto" is the right one of whatever machine does it.
-        precision: in which the teacher is asked: "bf16" or "fp32". "auto" becomes what the machine that makes this is
-            fastest in, so that all that score with it compute alike.
-        channels_last: memory order in which the teacher is asked; None becomes the fastest likewise.
-        meter: what scoring has taken so far in this process.
-    """
-
-    teacher: "Classifier | None" = None
-    folder: Path = field(default_factory=lambda: cache_folder() / "select")
-    seed: int = 0
-    progress: Progress = field(default_factory=Silent)
-    function: Represent | None = None
-    device: Device = "auto"
-    precision: str = "auto"
-    channels_last: bool | None = None
-    meter: CostMeter = field(default_factory=CostMeter, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.teacher is None:
-            return
-        computing = resolve_computing(device_for(self.teacher, self.device), self.precision)
-        object.__setattr__(self, "precision", computing.precision)
-        if self.channels_last is None:
-            object.__setattr__(self, "channels_last", computing.channels_last)
-
-    @property
-    def cost(self) -> Cost:
-        """Images read and passes of the teacher so far in this process."""
-        return self.meter.cost
-
-    @cached_property
-    def frozen(self) -> FrozenTeacher:
-        """The teacher as it is asked, copied to its device once."""
-        assert self.teacher is not None, "criteria that ask a teacher are refused without one before"
-        device = device_for(self.teacher, self.device)
-        dtype = resolve_precision(self.precision, device)
-        return FrozenTeacher(self.teacher, device=device, dtype=dtype, channels_last=bool(self.channels_last))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "frozen"} | {"meter": CostMeter()}
-
-
-def make_context(
-    teacher: "Classifier | None",
-    folder: str | Path | None,
-    seed: int,
-    progress: Progress | None = None,
-    function: Represent | None = None,
-    *,
-    device: Device = "auto",
-    precision: str = "auto",
-) -> ScoringContext:
-    """What selection may use, defaults filled in.
-
-    Raises:
-        UserError: an unknown device or precision.
-    """
-    given: dict[str, Any] = {
-        "folder": None if folder is None else Path(folder),
-        "progress": progress,
-        "function": function,
-    }
-    named = {name: value for name, value in given.items() if value is not None}
-    return ScoringContext(teacher=teacher, seed=seed, device=device, precision=precision, **named)
-
-
-def check_means(criterion: Criterion, images: ImageSet, context: ScoringContext) -> None:
-    """Whether all is there that `criterion` needs, before the work starts.
-
-    Raises:
-        UserError: no teacher, no labels, a teacher of other classes or without a plain last layer, a library that is
-            not installed.
-    """
-    check_without_teacher(criterion, images, context)
-    entry = SCORES[criterion.score]
-    if not criterion.needs_teacher:
-        return
-    if context.teacher is None:
-        which = " and ".join(repr(one) for one in criterion.represented if REPRESENTATIONS[one].reads == "teacher")
-        raise UserError(f"criterion {criterion.name!r} asks a teacher ({which}), and none is given; give a `teacher`.")
-    if entry.labels:
-        _, assumed = _places(images, context.teacher)
-        if assumed:
-            warnings.warn(assumed, stacklevel=3)
-    if entry.head:
-        head_weights(context.teacher)
-
-
-def check_without_teacher(criterion: Criterion, images: "ImageSet", context: ScoringContext) -> None:
-    """As `check_means`, for a teacher that is still to be trained."""
-    check_installed(criterion)
-    if SCORES[criterion.score].labels and images.labels is None:
-        raise UserError(
-            f"score {criterion.score!r} compares with labels, and {images.name!r} has none; choose another criterion."
-        )
-    if "function" in criterion.represented and context.function is None:
-        raise UserError(f"criterion {criterion.name!r} reads a `function`, and none is given; give one in Python.")
-
-
-def check_installed(criterion: Criterion) -> None:
-    """Raises a UserError where the library is not there that `criterion` names."""
-    implementation = criterion.option("implementation")
-    if implementation is not None and find_spec(IMPLEMENTATIONS[implementation]) is None:
-        raise UserError(
-            f"criterion {criterion.name!r} draws its map by {implementation}, which is not installed; "
-            "`pip install limbeck[maps]`, or set its `implementation` to scikit-learn, which chooses other images."
-        )
-
-
-def labels_for(criterion: Criterion, images: ImageSet, teacher: "Classifier | None") -> Tensor | None:
-    """Labels int64 `[N]`, numbered as the teacher does where `criterion` compares them with its answers."""
-    if images.labels is None or teacher is None or not (SCORES[criterion.score].labels and criterion.needs_teacher):
-        return images.labels
-    return torch.tensor(_places(images, teacher)[0])[images.labels]
-
-
-def _places(images: ImageSet, teacher: "Classifier") -> tuple[tuple[int, ...], str]:
-    """See `class_places`."""
-    try:
-        return class_places(classes_of(images), classes_of(teacher, f"the teacher {teacher.name}"))
-    except UserError as error:
-        raise UserError(
-            f"`teacher` must tell the {images.num_classes} classes of {images.name!r} apart to be compared with its "
-            f"labels, got {teacher.num_classes} classes; {error}"
-        ) from None
-
-
-def head_weights(teacher: "Classifier") -> Tensor:
-    """Weights `[K, D]` of the teacher's last layer, float32 on the CPU.
-
-    Raises:
-        UserError: the last layer is not linear, or unknown.
-    """
-    layer = teacher.network.get_submodule(teacher.taps.embedding) if teacher.taps.embedding else None
-    if not isinstance(layer, nn.Linear):
-        raise UserError(
-            f"score 'minimal-margin' reads the weights of a linear last layer, got {type(layer).__name__} in "
-            f"{teacher.name}; choose 'margin'."
-        )
-    return layer.weight.detach().float().cpu()
 
 
 class Representation(Protocol):

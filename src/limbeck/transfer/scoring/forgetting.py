@@ -23,7 +23,7 @@ from limbeck.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
-    from limbeck.transfer.scoring.features import ScoringContext
+    from limbeck.transfer.scoring.context import ScoringContext
 
 _VERSION = 2
 """Of what the checkpoints keep; in the first one the counts were a part of the loss."""

@@ -10,12 +10,8 @@ from limbeck.errors import UserError
 from limbeck.progress import Progress, Silent
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.parts import REPRESENTATIONS, SCORES, function_of
-from limbeck.transfer.scoring.features import (
-    ScoringContext,
-    head_weights,
-    labels_for,
-    representation,
-)
+from limbeck.transfer.scoring.context import ScoringContext, head_weights, labels_for
+from limbeck.transfer.scoring.features import representation
 from limbeck.transfer.scoring.scores import ScoreInputs
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from limbeck.transfer.choice import allocate
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.parts import ALLOCATIONS
 from limbeck.transfer.score_table.memory import PoolScores
-from limbeck.transfer.scoring.features import Represent, check_means, make_context
+from limbeck.transfer.scoring.context import Represent, check_criterion, make_context
 from limbeck.transfer.select.duplicates import distinct
 from limbeck.transfer.selection import Selection
 
@@ -66,7 +66,7 @@ def select(
     criterion, budget = find_criterion(criterion), parse_budget(budget)
     check_seed(seed)
     context = make_context(teacher, folder, seed, progress, function, precision=precision)
-    check_means(criterion, images, context)
+    check_criterion(criterion, images, context)
     images = checked_pool(images, criterion, budget, dedupe=dedupe)
     return choose(PoolScores(images, context, progress=progress), criterion, budget)
 

@@ -23,7 +23,7 @@ from limbeck.transfer.maker import Made, MakerContext
 from limbeck.transfer.parts import ALLOCATIONS
 from limbeck.transfer.score_table.memory import PoolScores
 from limbeck.transfer.score_table.read import METADATA
-from limbeck.transfer.scoring.features import ScoringContext, check_means, check_without_teacher, make_context
+from limbeck.transfer.scoring.context import ScoringContext, check_criterion, check_without_teacher, make_context
 from limbeck.transfer.select.choose import checked_pool
 from limbeck.transfer.select.evidence import evidence_of
 from limbeck.transfer.select.settings import SelectSettings
@@ -59,7 +59,7 @@ class SelectMaker:
     def make(self, settings: SelectSettings, context: MakerContext) -> Made:
         criterion, budget, whole = find_criterion(settings.criterion), parse_budget(settings.budget), _pool(context)
         scoring = _scoring(context)
-        check_means(criterion, whole, scoring)
+        check_criterion(criterion, whole, scoring)
         pool = checked_pool(whole, criterion, budget, dedupe=settings.dedupe)
         scores = PoolScores(pool, scoring, (context.shared or context.folder) / _SCORES, context.progress)
         table = scores.table(criterion)
