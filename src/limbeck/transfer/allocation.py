@@ -40,9 +40,6 @@ class Spread:
     shown: Callable[[Rows], np.ndarray] | None = None
 
 
-Allocate = Callable[[Candidates, Quotas], Spread]
-
-
 def top_n(candidates: Candidates, quotas: Quotas) -> Spread:
     """The first of every class."""
     return Spread(

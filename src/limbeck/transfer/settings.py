@@ -28,14 +28,12 @@ class Control:
         changes: laid over the settings of the arm that it stands beside, so that it draws from the same pool; with
             another `maker` among them, in place of these settings.
         strict: the highest of a maker's controls is the one that a verdict is about.
-        needs_labels: whether it cannot be made from images without labels.
         from_labels: whether a student without a teacher is taught on these images' labels, as one more control.
     """
 
     label: str
     changes: Mapping[str, Any]
     strict: int = 0
-    needs_labels: bool = False
     from_labels: bool = False
 
 

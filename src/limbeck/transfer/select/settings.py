@@ -37,9 +37,7 @@ class SelectSettings(MakerSettings):
 
     controls: ClassVar[Mapping[str, Control]] = {
         "random": Control(label="random", changes={"criterion": "random"}, strict=1, from_labels=True),
-        "balanced-random": Control(
-            label="balanced random", changes={"criterion": "balanced-random"}, strict=2, needs_labels=True
-        ),
+        "balanced-random": Control(label="balanced random", changes={"criterion": "balanced-random"}, strict=2),
     }
 
     @property
