@@ -1,9 +1,12 @@
 """The transfer set of a run, made before it is taught on, and found again when the run is gone on with."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
+from torch import Tensor, nn
 
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
@@ -123,10 +126,41 @@ def _with_soft_labels(source: TransferSource, inputs: Inputs) -> TransferSource:
     if soft_labels is None or pool is None or inputs.teacher is not None or not isinstance(source, FixedSource):
         return source
     made = source.transfer_set
-    if made.soft_labels is not None:
+    if made.soft_labels is not None or not _taken_from(pool, made.images):
         return source
     with_rows = transfer_set_of(made.images, soft_labels.rows(pool.positions(made.images.ids)))
     return FixedSource(replace(with_rows, provenance=made.provenance, about=made.about))
+
+
+def _taken_from(pool: ImageSet, images: ImageSet) -> bool:
+    """Whether these are images of the pool: ids alone do not tell, as a maker numbers what it makes from 0 on, too."""
+    if images.shape != pool.shape or not torch.isin(images.ids, pool.ids).all():
+        return False
+    return torch.equal(pool.subset(images.ids).digests(), images.digests())
+
+
+class WithoutSoftLabels:
+    """A source whose soft labels are left aside, because a teacher is asked; a maker need not know which of the two.
+
+    Args:
+        source: what a maker made.
+    """
+
+    def __init__(self, source: TransferSource) -> None:
+        self.source = source
+        self.steps_per_round = source.steps_per_round
+
+    def images(self, round: int) -> TransferSet:
+        return replace(self.source.images(round), soft_labels=None)
+
+    def refresh(self, round: int, student: nn.Module) -> Cost:
+        return self.source.refresh(round, student)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return self.source.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self.source.load_state_dict(state)
 
 
 def transfer_set_of(images: ImageSet, soft_labels: SoftTargets | None) -> TransferSet:
