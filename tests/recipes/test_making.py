@@ -217,6 +217,26 @@ def test_alone_it_is_compared_without_any_images_of_ones_own(tmp_path: Path, tea
     assert {row["state"] for row in results["runs"]} == {"finished"}
 
 
+def test_makers_get_the_teacher_in_evaluation_mode_and_the_folder_that_runs_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the one that was trained a moment ago, and after the last round."""
+    seen: list[tuple[bool | None, Path | None]] = []
+
+    def note(call: Any) -> Any:
+        def noting(self: Maker, settings: Settings, context: MakerContext, *rest: Any) -> Any:
+            seen.append((None if context.teacher is None else context.teacher.training, context.shared))
+            return call(self, settings, context, *rest)
+
+        return noting
+
+    for name in ("make", "evidence"):
+        monkeypatch.setattr(Maker, name, note(getattr(Maker, name)))
+    run(read_recipe(solid()), tmp_path / "run", shared=tmp_path / "shared")
+    assert len(seen) == 3
+    assert set(seen) == {(False, tmp_path / "shared")}
+
+
 class Answered(SolidSource):
     """Its colours come with soft labels of their own."""
 

@@ -14,6 +14,8 @@ from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.shared_memory import private_copy
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.inputs import Inputs
 from limbeck.recipes.metering import MAKING, metered, metering
@@ -62,12 +64,20 @@ def context_for(
         pool=inputs.train,
         classes=inputs.classes.names if known else (),
         shape=inputs.shape,
-        teacher=inputs.teacher if recipe.teacher is not None else None,
+        teacher=None if inputs.teacher is None or recipe.teacher is None else _evaluating(inputs.teacher),
         seed=recipe.seed,
         shared=shared,
         device=device,
         progress=progress,
     )
+
+
+def _evaluating(teacher: Classifier) -> Classifier:
+    """In evaluation mode: one that was just trained, or handed over so, would answer a maker as no resumed run's does,
+    and drift while it is asked."""
+    if not any(part.training for part in teacher.modules()):
+        return teacher
+    return private_copy(teacher, "teacher").eval()
 
 
 def make_source(
@@ -110,11 +120,13 @@ def _make(settings: MakerSettings, context: MakerContext, run_folder: RunFolder)
     return made.source, cost
 
 
-def keep_last_evidence(recipe: Recipe, inputs: Inputs, run_folder: RunFolder, source: TransferSource) -> None:
+def keep_last_evidence(
+    recipe: Recipe, inputs: Inputs, run_folder: RunFolder, source: TransferSource, shared: Path | None
+) -> None:
     """Replaces the evidence by what a source that has rounds says after the last one."""
     if recipe.transfer is None or source.steps_per_round is None:
         return
-    context = context_for(recipe, inputs, run_folder.path, Silent())
+    context = context_for(recipe, inputs, run_folder.path, Silent(), shared)
     evidence = find_maker(recipe.transfer.maker).evidence(recipe.transfer, context, source)
     if evidence is not None:
         evidence.save(run_folder.path / EVIDENCE)

@@ -179,7 +179,7 @@ def _execute(
         save_student(result.student, run_folder.path / "student")
         if chosen is not None:
             save_student(chosen, run_folder.path / "student-chosen")
-        keep_last_evidence(recipe, inputs, run_folder, source)
+        keep_last_evidence(recipe, inputs, run_folder, source, shared)
     cost = _cost(recipe, inputs, run_folder, source, making, result)
     run_folder.write("cost.json", cost)
     run_folder.write("evaluation.json", evaluations)
