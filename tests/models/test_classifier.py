@@ -83,6 +83,18 @@ def test_arguments_that_do_not_do(arguments: dict, message: str) -> None:
         passing(**arguments)
 
 
+def test_wrong_number_of_rows() -> None:
+    first = Classifier(FirstAlone(), num_classes=2, channels=1)
+    assert first(torch.rand(1, 1, 8, 8)).logits.shape == (1, 2)
+    with pytest.raises(UserError, match="must return a row of logits for each image, got 1 for 3 images"):
+        first(torch.rand(3, 1, 8, 8))
+
+
+class FirstAlone(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1)[:1, :2]
+
+
 def test_wrong_number_of_logits() -> None:
     with pytest.raises(UserError, match=r"must return logits \[B, 5\], got shape \[2, 3\]; is `num_classes` right"):
         passing(num_classes=5)(torch.rand(2, 3, 4, 4))

@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from tests.recipes.tiny_recipes import comparison, one_run
+from tests.recipes.tiny_recipes import comparison, one_run, training
+from tests.training.tiny import stripes
 from tests.transfer.solid import Maker, Settings
 from tests.transfer.solid.maker import SolidSource
 
 import limbeck
 from limbeck.cost import RunCost
+from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_source import FixedSource
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
 from limbeck.recipes.compare import compare
@@ -22,6 +26,8 @@ from limbeck.recipes.run_result import RunResult
 from limbeck.report import write_comparison_report, write_run_report
 from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.catalogue import MAKERS, MakerEntry, find_maker, settings_of
+from limbeck.transfer.evidence import Evidence
+from limbeck.transfer.maker import MakerContext
 
 SOURCE = Path(limbeck.__file__).parent
 SOLID = {"maker": "solid", "budget": 5, "steps_per_round": 3}
@@ -209,6 +215,66 @@ def test_alone_it_is_compared_without_any_images_of_ones_own(tmp_path: Path, tea
     results = compare(read_recipe(content), tmp_path / "compared")
     assert [row["arm"] for row in results["runs"]] == ["colours", "gray-solid"] * 2
     assert {row["state"] for row in results["runs"]} == {"finished"}
+
+
+def test_makers_get_the_teacher_in_evaluation_mode_and_the_folder_that_runs_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the one that was trained a moment ago, and after the last round."""
+    seen: list[tuple[bool | None, Path | None]] = []
+
+    def note(call: Any) -> Any:
+        def noting(self: Maker, settings: Settings, context: MakerContext, *rest: Any) -> Any:
+            seen.append((None if context.teacher is None else context.teacher.training, context.shared))
+            return call(self, settings, context, *rest)
+
+        return noting
+
+    for name in ("make", "evidence"):
+        monkeypatch.setattr(Maker, name, note(getattr(Maker, name)))
+    run(read_recipe(solid()), tmp_path / "run", shared=tmp_path / "shared")
+    assert len(seen) == 3
+    assert set(seen) == {(False, tmp_path / "shared")}
+
+
+class Answered(SolidSource):
+    """Its colours come with soft labels of their own."""
+
+    def images(self, round: int) -> TransferSet:
+        images = super().images(round).images
+        return TransferSet(images, torch.full((len(images), 3), 9.0), soft_label_kind="logits")
+
+
+def test_soft_labels_that_a_maker_keeps_are_left_aside_where_its_teacher_is_asked(
+    tmp_path: Path, teacher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = go(without_images(teacher), tmp_path / "plain")
+
+    def load(self: Maker, settings: Settings, context: MakerContext) -> Answered:
+        return Answered(settings, context, self.count(settings, context))
+
+    monkeypatch.setattr(Maker, "load", load)
+    assert same(plain, go(without_images(teacher), tmp_path / "answered"))
+
+
+def test_made_images_do_not_get_the_soft_labels_of_those_whose_ids_they_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = stripes(40)
+    TransferSet(pool, torch.full((40, 2), 0.5)).save(tmp_path / "set")
+    taken = [pool.subset([3, 1])]
+    monkeypatch.setattr(Maker, "load", lambda *_: FixedSource(taken[0]))
+    monkeypatch.setattr(Maker, "evidence", lambda *_: Evidence(headline="some"))
+    changes = {"student": {"model": "convnet_d3", "options": {"width": 4}}, "objective": {"kd": 1}, "transfer": SOLID}
+    content = training(**changes, data={"train": str(tmp_path / "set")})
+    assert go(content, tmp_path / "taken").cost["images"] == 2
+    for name, images in {"turned": pool.tensor()[[1, 3]], "smaller": pool.tensor()[[3, 1], :, :7]}.items():
+        taken[0] = ImageSet(images, ids=torch.tensor([3, 1]), classes=pool.classes)
+        with pytest.raises(UserError, match="the objective kd needs a teacher, and there is none"):
+            go(content, tmp_path / name)
+    taken[0] = ImageSet(pool.tensor()[[3, 1]], ids=torch.tensor([3, 41]), classes=pool.classes)
+    with pytest.raises(UserError, match="the objective kd needs a teacher, and there is none"):
+        go(content, tmp_path / "more")
 
 
 @pytest.mark.parametrize(

@@ -245,6 +245,59 @@ def test_rounds_of_another_kind_are_refused(teach: Run, changes: dict[str, Any],
         teach(source=Labelled(**changes), settings=SEEN)
 
 
+class Ended(Exception):
+    """What stops a run in its second round."""
+
+
+class Ending(Growing):
+    def refresh(self, round: int, student: Any) -> Cost:
+        if round == 1:
+            raise Ended
+        return super().refresh(round, student)
+
+
+@pytest.mark.parametrize(("source", "got"), [(Growing(2), "2"), (Growing(None), "None"), (stripes(9), "None")])
+def test_a_run_goes_on_with_rounds_as_long_as_those_it_began_with(teach: Run, source: Any, got: str) -> None:
+    with pytest.raises(Ended):
+        teach(source=Ending(), settings=SEEN)
+    with pytest.raises(UserError, match=f"`steps_per_round` of the transfer source must be 4, .* got {got}; give the"):
+        teach(resume=True, source=source, settings=SEEN)
+    assert teach(resume=True, source=Growing(), settings=SEEN).steps == 11
+
+
+class Telling(Growing):
+    """Gives what it is told to in place of cost and state."""
+
+    def __init__(self, *, cost: Any = None, state: Any = None) -> None:
+        super().__init__()
+        self.told = cost, state
+
+    def refresh(self, round: int, student: Any) -> Cost:
+        cost = super().refresh(round, student)
+        torch.set_grad_enabled(False)
+        return self.told[0] or cost
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return self.told[1] or super().state_dict()
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"cost": 3}, "`refresh` of a transfer source must return its `Cost`, got int"),
+        ({"state": {"count": 3}}, r"`state_dict` .* tensors by name, got count \(int\); `torch.as_tensor` makes one"),
+        ({"state": [3]}, r"`state_dict` .* tensors by name, got all of it \(list\)"),
+    ],
+)
+def test_sources_that_give_something_else_are_refused(teach: Run, told: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        teach(source=Telling(**told), settings=SEEN)
+
+
+def test_gradients_are_as_they_were_whatever_a_source_does_with_them(teach: Run) -> None:
+    assert teach(source=Telling(), settings=SEEN).steps == 11
+
+
 class Remembering(Objective):
     @property
     def remembers_ids(self) -> bool:

@@ -75,6 +75,16 @@ def test_the_least_that_a_maker_may_tell(tmp_path: Path) -> None:
     assert pq.read_schema(tmp_path / "rows" / TABLE).names == ["id", "chosen"]
 
 
+@pytest.mark.parametrize("batches", [[], [{name: column[:0] for name, column in COLUMNS.items()}]])
+def test_rows_that_are_not_there_yet_are_no_table(tmp_path: Path, batches: list[dict[str, Any]]) -> None:
+    Evidence(headline="Nothing yet", rows=lambda: iter(batches), score="margin").save(tmp_path / "evidence")
+    assert not (tmp_path / "evidence" / TABLE).exists()
+    back = read_evidence(tmp_path / "evidence")
+    assert back is not None
+    assert back.headline == "Nothing yet"
+    assert (back.rows, back.summary) == (None, None)
+
+
 def test_scores_that_tell_nothing_are_kept_but_not_counted(tmp_path: Path) -> None:
     found = saved(tmp_path / "evidence", rows=rows())
     assert found.summary is not None

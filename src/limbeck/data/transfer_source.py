@@ -31,8 +31,8 @@ class TransferSource(Protocol):
     def refresh(self, round: int, student: nn.Module) -> Cost:
         """Makes the images of a round.
 
-        Global randomness is seeded for it by the run's seed and the round. Of several processes one is asked; the
-        others load the state that it comes to.
+        torch's global generators are seeded for it by the run's seed and the round, and gradients are enabled; both
+        are afterwards as they were. Of several processes one is asked; the others load the state that it comes to.
 
         Args:
             round: 0, 1, ...
@@ -45,7 +45,7 @@ class TransferSource(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What `images` of the present round is made from, as far as it is not on disk."""
+        """What `images` of the present round, and later rounds, are made from, as far as it is not on disk: tensors."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...

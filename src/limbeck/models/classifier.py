@@ -174,6 +174,10 @@ class Classifier(nn.Module):
                 f"{self.name} must return logits [B, {self.num_classes}], got shape {list(logits.shape)}; is "
                 "`num_classes` right?"
             )
+        if len(logits) != len(inputs):  # one row would be spread over all images without a word
+            raise UserError(
+                f"{self.name} must return a row of logits for each image, got {len(logits)} for {len(inputs)} images."
+            )
         return logits
 
     def extra_repr(self) -> str:

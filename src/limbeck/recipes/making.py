@@ -1,9 +1,12 @@
 """The transfer set of a run, made before it is taught on, and found again when the run is gone on with."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
+from torch import Tensor, nn
 
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
@@ -11,6 +14,8 @@ from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.shared_memory import private_copy
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.inputs import Inputs
 from limbeck.recipes.metering import MAKING, metered, metering
@@ -59,12 +64,20 @@ def context_for(
         pool=inputs.train,
         classes=inputs.classes.names if known else (),
         shape=inputs.shape,
-        teacher=inputs.teacher if recipe.teacher is not None else None,
+        teacher=None if inputs.teacher is None or recipe.teacher is None else _evaluating(inputs.teacher),
         seed=recipe.seed,
         shared=shared,
         device=device,
         progress=progress,
     )
+
+
+def _evaluating(teacher: Classifier) -> Classifier:
+    """In evaluation mode: one that was just trained, or handed over so, would answer a maker as no resumed run's does,
+    and drift while it is asked."""
+    if not any(part.training for part in teacher.modules()):
+        return teacher
+    return private_copy(teacher, "teacher").eval()
 
 
 def make_source(
@@ -107,11 +120,13 @@ def _make(settings: MakerSettings, context: MakerContext, run_folder: RunFolder)
     return made.source, cost
 
 
-def keep_last_evidence(recipe: Recipe, inputs: Inputs, run_folder: RunFolder, source: TransferSource) -> None:
+def keep_last_evidence(
+    recipe: Recipe, inputs: Inputs, run_folder: RunFolder, source: TransferSource, shared: Path | None
+) -> None:
     """Replaces the evidence by what a source that has rounds says after the last one."""
     if recipe.transfer is None or source.steps_per_round is None:
         return
-    context = context_for(recipe, inputs, run_folder.path, Silent())
+    context = context_for(recipe, inputs, run_folder.path, Silent(), shared)
     evidence = find_maker(recipe.transfer.maker).evidence(recipe.transfer, context, source)
     if evidence is not None:
         evidence.save(run_folder.path / EVIDENCE)
@@ -123,10 +138,41 @@ def _with_soft_labels(source: TransferSource, inputs: Inputs) -> TransferSource:
     if soft_labels is None or pool is None or inputs.teacher is not None or not isinstance(source, FixedSource):
         return source
     made = source.transfer_set
-    if made.soft_labels is not None:
+    if made.soft_labels is not None or not _taken_from(pool, made.images):
         return source
     with_rows = transfer_set_of(made.images, soft_labels.rows(pool.positions(made.images.ids)))
     return FixedSource(replace(with_rows, provenance=made.provenance, about=made.about))
+
+
+def _taken_from(pool: ImageSet, images: ImageSet) -> bool:
+    """Whether these are images of the pool: ids alone do not tell, as a maker numbers what it makes from 0 on, too."""
+    if images.shape != pool.shape or not torch.isin(images.ids, pool.ids).all():
+        return False
+    return torch.equal(pool.subset(images.ids).digests(), images.digests())
+
+
+class WithoutSoftLabels:
+    """A source whose soft labels are left aside, because a teacher is asked; a maker need not know which of the two.
+
+    Args:
+        source: what a maker made.
+    """
+
+    def __init__(self, source: TransferSource) -> None:
+        self.source = source
+        self.steps_per_round = source.steps_per_round
+
+    def images(self, round: int) -> TransferSet:
+        return replace(self.source.images(round), soft_labels=None)
+
+    def refresh(self, round: int, student: nn.Module) -> Cost:
+        return self.source.refresh(round, student)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return self.source.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self.source.load_state_dict(state)
 
 
 def transfer_set_of(images: ImageSet, soft_labels: SoftTargets | None) -> TransferSet:

@@ -23,7 +23,7 @@ from limbeck.recipes.inputs import (
 )
 from limbeck.recipes.judging import judge_student, look_inside
 from limbeck.recipes.labels import unlabelled, untaught_teacher, warn_of_unread_soft_labels
-from limbeck.recipes.making import keep_last_evidence, make_source, transfer_set_of, unmakeable
+from limbeck.recipes.making import WithoutSoftLabels, keep_last_evidence, make_source, transfer_set_of, unmakeable
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.metering import TEACHING, metered, metering
 from limbeck.recipes.plan import plan
@@ -179,7 +179,7 @@ def _execute(
         save_student(result.student, run_folder.path / "student")
         if chosen is not None:
             save_student(chosen, run_folder.path / "student-chosen")
-        keep_last_evidence(recipe, inputs, run_folder, source)
+        keep_last_evidence(recipe, inputs, run_folder, source, shared)
     cost = _cost(recipe, inputs, run_folder, source, making, result)
     run_folder.write("cost.json", cost)
     run_folder.write("evaluation.json", evaluations)
@@ -218,7 +218,7 @@ def _teach(
     with metering(run_folder, TEACHING):
         return fit(
             student,
-            source,
+            source if teacher is None else WithoutSoftLabels(source),
             weighted_sum(objective),
             settings=recipe.training,
             run_folder=run_folder,

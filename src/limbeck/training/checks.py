@@ -1,8 +1,11 @@
 """Whether the parts of a run fit together, asked before the first step."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
+from limbeck.cost import Cost
 from limbeck.data.classes import classes_of, few
 from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
@@ -72,6 +75,29 @@ def check_parts(
         )
     if wrong:
         raise UserError("; ".join(wrong) + ".")
+
+
+def check_length(source: TransferSource, begun: int | None) -> None:
+    """Raises a UserError where a run goes on with rounds of other steps than those, `begun`, that it began with."""
+    length = source.steps_per_round
+    if length != begun:
+        raise UserError(
+            f"`steps_per_round` of the transfer source must be {begun}, as when the run was begun, got {length}; give "
+            "the same one, or begin the run in another folder."
+        )
+
+
+def check_made(cost: object, state: object) -> None:
+    """Raises a UserError where a source does not give what a run counts and keeps of a round."""
+    if not isinstance(cost, Cost):
+        raise UserError(f"`refresh` of a transfer source must return its `Cost`, got {type(cost).__name__}.")
+    others = state.items() if isinstance(state, Mapping) else [("all of it", state)]
+    wrong = [f"{name} ({type(one).__name__})" for name, one in others if not isinstance(one, Tensor)]
+    if wrong:
+        raise UserError(
+            f"`state_dict` of a transfer source must be tensors by name, got {', '.join(wrong[:3])}; "
+            "`torch.as_tensor` makes one of a number."
+        )
 
 
 def check_round(transfer_set: TransferSet, first: TransferSet, number: int) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
@@ -17,7 +18,7 @@ from limbeck.models.shared_memory import private_copy
 from limbeck.randomness import derive_seed
 from limbeck.training.batches import Batch, BatchStream
 from limbeck.training.checkpoint import Checkpoint
-from limbeck.training.checks import check_round
+from limbeck.training.checks import check_length, check_made, check_round
 from limbeck.training.random_state import own_generators
 from limbeck.training.schedule import Phases
 from limbeck.training.view_cache.cache import ViewCache
@@ -57,12 +58,17 @@ class Rounds:
         return (0, step) if length is None else divmod(step, length)
 
     def begin(self, saved: Checkpoint | None, student: Classifier) -> None:
-        """Takes up the round of a checkpoint, without making its images again, or makes those of the first one."""
+        """Takes up the round of a checkpoint, without making its images again, or makes those of the first one.
+
+        Raises:
+            UserError: the run was begun with rounds of another length.
+        """
         if saved is None:
             self.refresh(0, student)
             return
-        self.source.load_state_dict(saved.take("source"))
         notes = saved.notes.get("rounds", {"number": 0, "cost": {}})  # of a run from before there were rounds
+        check_length(self.source, notes.get("steps", self.source.steps_per_round))
+        self.source.load_state_dict(saved.take("source"))
         self.number, self.cost = notes["number"], Cost.from_dict(notes["cost"])
         self.transfer_set = self.source.images(self.number)
 
@@ -70,16 +76,18 @@ class Rounds:
         """Has the source make the images of a round, and goes over to them.
 
         Raises:
-            UserError: they are of another kind than those before.
+            UserError: they are of another kind than those before; the source gives something else than its contract
+                says.
         """
         made: list[Any] = [None, None]
         first = self.accelerator.is_main_process
         if first:
             # A source that looks through the student may leave gradients, statistics or another mode in it.
             own = student if self.source.steps_per_round is None else private_copy(student, "student").eval()
-            with own_generators(self.accelerator.device, self.seed, "refresh", number):
+            with own_generators(self.accelerator.device, self.seed, "refresh", number), torch.enable_grad():
                 cost = self.source.refresh(number, own)
             made = [cost, self.source.state_dict()]
+            check_made(*made)
         cost, state = broadcast_object_list(made)
         if not first:
             self.source.load_state_dict(state)
@@ -90,7 +98,8 @@ class Rounds:
 
     def save(self, saved: Checkpoint) -> None:
         saved.put("source", self.source.state_dict())
-        saved.notes["rounds"] = {"number": self.number, "cost": self.cost.to_dict()}
+        steps = self.source.steps_per_round
+        saved.notes["rounds"] = {"number": self.number, "cost": self.cost.to_dict(), "steps": steps}
 
 
 class RoundStream:

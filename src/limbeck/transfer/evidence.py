@@ -103,9 +103,8 @@ class Evidence:
             UserError: it cannot be written.
         """
         with atomic_folder(folder, replace=True) as temporary:
-            found = self
-            if self.rows is not None:
-                _write_table(temporary / TABLE, self.rows)
+            found = replace(self, rows=None)
+            if self.rows is not None and _write_table(temporary / TABLE, self.rows):
                 # Numbers are taken from the table, so that rows which take long to make are made once.
                 found = replace(self, rows=table_rows(temporary / TABLE)).summarised()
             words = {name: getattr(self, name) for name in _WORDS} | {"facts": dict(self.facts)}
@@ -232,11 +231,12 @@ class _Columns(Mapping[str, NDArray[Any]]):
         return len(self._known)
 
 
-def _write_table(path: Path, rows: Rows) -> None:
-    batches = map(_record_batch, rows())
+def _write_table(path: Path, rows: Rows) -> bool:
+    """Whether there was a row to write, as a source that grows has none before its first round."""
+    batches = filter(len, map(_record_batch, rows()))
     first = next(batches, None)
     if first is None:
-        return
+        return False
     with pq.ParquetWriter(path, first.schema) as writer:
         waiting: list[pa.RecordBatch] = []
         for batch in chain([first], batches):
@@ -246,6 +246,7 @@ def _write_table(path: Path, rows: Rows) -> None:
                 waiting = []
         if waiting:
             writer.write_table(pa.Table.from_batches(waiting))
+    return True
 
 
 def _record_batch(columns: Mapping[str, NDArray[Any]]) -> pa.RecordBatch:

@@ -28,7 +28,8 @@ class MakerContext:
         pool: images to take from or to look at, without those held out for validation; None where there are none.
         classes: names of the classes that the student will tell apart.
         shape: (C, H, W) of the images that the student takes.
-        teacher: with its weights, left as it is; None where there is none.
+        teacher: with its weights, in evaluation mode; to be left so. None where there is none, and for `count` also
+            where it is still to be trained.
         seed: of all that is drawn.
         shared: where the runs of a comparison keep what several of them need, as tables of scores; None in a run that
             stands alone.
@@ -52,7 +53,8 @@ class Made:
     """What a maker made before the first step.
 
     Attributes:
-        source: what the student is taught on.
+        source: what the student is taught on. Soft labels of its images are left aside where a recipe has a teacher,
+            which is asked instead, and saved by `limbeck make`.
         cost: of making it. What later rounds take, `TransferSource.refresh` tells.
         evidence: all that the report knows of it.
     """

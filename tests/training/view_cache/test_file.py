@@ -1,5 +1,6 @@
 """Outputs on disk: what was written is read, and whatever else happened to the file reads as unknown."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,33 @@ def test_what_was_written_is_read_and_nothing_else_is_known(file: EntryFile, val
     assert sorted(np.flatnonzero(whole)) == sorted(ENTRIES)
     assert torch.equal(read[ENTRIES], values.half().float())
     assert np.flatnonzero(file.written(ALL)).tolist() == sorted(ENTRIES)
+
+
+def test_files_in_memory_are_read_as_those_on_disk(
+    file: EntryFile, values: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limbeck.training.view_cache.file.in_memory", lambda _: True)
+    other = opened(tmp_path / "logits.bin")
+    for entries in (ALL, ENTRIES, np.array([7, -1]), ALL[:0]):  # in one piece, apart, and without a row
+        ours, whole = other.read(entries, owners(entries))
+        theirs, expected = file.read(entries, owners(entries))
+        assert whole.tolist() == expected.tolist()
+        assert torch.equal(ours[whole], theirs[whole])
+    assert np.flatnonzero(other.written(ALL)).tolist() == sorted(ENTRIES)
+    other.clear()
+    assert known(other, ALL) == []
+    assert not other.written(ALL).any()
+
+
+@pytest.mark.parametrize("folder", [path for path in [Path("/dev/shm")] if path.is_dir()])
+def test_reading_what_was_never_written_takes_no_memory(folder: Path) -> None:
+    """Through a map it would, and a file system that is full of it kills who reads."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        file = opened(Path(name) / "logits.bin", entries=10_000)
+        assert not file.written(np.arange(10_000)).any()
+        assert known(file, np.array([0, 9_999])) == []
+        assert (Path(name) / "logits.bin").stat().st_blocks == 0
+        file.close()
 
 
 def test_another_process_reads_the_same_file(file: EntryFile, values: torch.Tensor, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from limbeck.training.view_cache.codecs import Codec
 
 CHECK = np.dtype("<u4")
+_AT_ONCE = 2**30  # bytes of a file in memory that are read in one call, of which there may be 2^31 at most
 
 
 class EntryFile:
@@ -40,6 +41,7 @@ class EntryFile:
 
     def _open(self) -> None:
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        self._in_memory = in_memory(self._file)
         self._records = np.zeros((0, self.record), np.uint8)
 
     def reserve(self, entries: int) -> None:
@@ -51,16 +53,28 @@ class EntryFile:
         size = self._entries * self.record
         if os.fstat(self._file).st_size < size:
             os.truncate(self._file, size)
-        self._map(size)
+        if not self._in_memory:
+            self._map(size)
 
     def _map(self, size: int) -> None:
         # Reading through the map costs no call per entry. [entries, record] uint8, read-only.
         mapped = mmap.mmap(self._file, size, access=mmap.ACCESS_READ)
         self._records = np.frombuffer(mapped, np.uint8).reshape(-1, self.record)
 
+    def _gather(self, entries: np.ndarray) -> np.ndarray:
+        """What lies in `entries` (int64 [B], reserved), uint8 [B, record], a copy."""
+        if not self._in_memory:
+            return self._records[entries]
+        first, end = (int(entries.min()), int(entries.max()) + 1) if len(entries) else (0, 0)
+        if (end - first) * self.record <= min(2 * len(entries) * self.record, _AT_ONCE):
+            content = os.pread(self._file, (end - first) * self.record, first * self.record)
+            return np.frombuffer(content, np.uint8).reshape(-1, self.record)[entries - first]
+        parts = [os.pread(self._file, self.record, entry * self.record) for entry in entries.tolist()]
+        return np.frombuffer(b"".join(parts), np.uint8).reshape(-1, self.record)
+
     def written(self, entries: np.ndarray) -> np.ndarray:
         """Which of `entries` (int64 [B], reserved) were ever written, whether or not they are whole, as bool [B]."""
-        return (self._records[entries, self.codec.size :] != 0).any(axis=1)
+        return (self._gather(entries)[:, self.codec.size :] != 0).any(axis=1)
 
     def read(self, entries: np.ndarray, owners: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """The outputs in `entries`, and which of them are known.
@@ -72,7 +86,7 @@ class EntryFile:
         Returns:
             float32 [B, ...], and bool [B].
         """
-        records = self._records[np.maximum(entries, 0)]  # [B, record], a copy
+        records = self._gather(np.maximum(entries, 0))  # [B, record]
         packed = np.ascontiguousarray(records[:, : self.codec.size])
         checks = np.ascontiguousarray(records[:, self.codec.size :]).view(CHECK)[:, 0]
         return self.codec.decode(packed), (checks == checksums(packed, owners)) & (entries >= 0)
@@ -105,6 +119,21 @@ class EntryFile:
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def in_memory(file: int) -> bool:
+    """Whether an open file lies in a file system that is memory, as /dev/shm is.
+
+    There, to read what was never written through a map takes memory for it, and where none is left the process is
+    killed by SIGBUS; a call of the system reads zeros.
+    """
+    device = os.fstat(file).st_dev
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:  # another system than Linux
+        return False
+    number = f"{os.major(device)}:{os.minor(device)}"
+    return any(f" {number} " in mount and " - tmpfs " in mount for mount in mounts)
 
 
 def checksums(packed: np.ndarray, owners: np.ndarray) -> np.ndarray:
