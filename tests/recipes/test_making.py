@@ -266,6 +266,45 @@ def test_overrides_find_the_transfer_set_in_either_form(teacher: str) -> None:
     assert found.arms["two"].transfer == {"maker": "select", "criterion": "margin", "dedupe": False}
 
 
+def test_an_override_of_the_short_form_takes_the_place_of_another_maker(teacher: str) -> None:
+    beside = {**one_run(), "transfer": SOLID}
+    del beside["select"]
+    whole, part = ["select={criterion: margin, budget: 50}"], ["select.criterion=margin", "select.budget=50"]
+    for overrides in (whole, part, ["transfer.first=2", *whole], ["transfer=null", *part]):
+        recipe = read_recipe(beside, overrides)
+        assert recipe.transfer is not None
+        assert recipe.transfer.model_dump() == {"maker": "select", "budget": 50, "criterion": "margin", "dedupe": False}
+    assert read_recipe(beside, ["select=null"]).transfer is None
+    arms = {"one": {"transfer": {"maker": "solid", "first": 2}}}
+    found = read_recipe(comparison(arms=arms), ["compare.arms.one.select=margin"]).compare
+    assert found is not None
+    assert found.arms["one"].transfer == {"maker": "select", "criterion": "margin", "dedupe": False}
+
+
+@pytest.mark.parametrize(
+    ("change", "override", "message"),
+    [
+        ({"select": "margin"}, "transfer.budget=5", "give one of the two"),
+        ({"select": ["margin"]}, "transfer.budget=5", "give one of the two"),
+        ({"compare": [1]}, "compare.arms.a.select=margin", "reaches into `compare`, which holds [1]"),
+        ({"compare": "x"}, "compare.arms.a.transfer.dedupe=true", "reaches into `compare`, which holds 'x'"),
+        (
+            {"compare": {"arms": ["a"]}},
+            "compare.arms.a.select=margin",
+            "reaches into `compare.arms`, which holds ['a']",
+        ),
+        (
+            {"compare": {"arms": {"a": 3}}},
+            "compare.arms.a.select=margin",
+            "reaches into `compare.arms.a`, which holds 3",
+        ),
+    ],
+)
+def test_overrides_of_what_is_wrong_already(change: dict[str, Any], override: str, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_recipe({**one_run(), **change}, [override])
+
+
 def test_a_run_of_the_short_form_is_gone_on_with_in_the_long_one(tmp_path: Path) -> None:
     content = one_run()
     first = go(content, tmp_path / "run")
