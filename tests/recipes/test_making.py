@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,42 @@ def test_what_was_made_is_on_disk_before_the_first_step(
     assert run_folder.read("inputs.json")["teacher"]["fingerprint"]
     assert (tmp_path / "run" / "evidence" / "summary.json").exists()
     assert (tmp_path / "run" / "making" / "made.txt").exists()
+
+
+def stopped_before_teaching(content: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("limbeck.recipes.run.fit", None)
+        with pytest.raises(TypeError):
+            go(content, folder)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"maker": "select", "cost": {"seconds": "long"}}'])
+def test_what_was_made_may_be_damaged_and_is_made_again_as_the_message_says(
+    tmp_path: Path, teacher: str, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    content, folder = {**one_run(), "teacher": teacher}, tmp_path / "run"
+    stopped_before_teaching(content, folder, monkeypatch)
+    (folder / "making.json").write_text(text)
+    with pytest.raises(UserError, match=r"making.json' is damaged \(.*\); remove it, so that it is made again"):
+        go(content, folder, resume=True)
+    (folder / "making.json").unlink()
+    (folder / "making" / "chosen.parquet").unlink()
+    stopped_before_teaching(content, tmp_path / "other", monkeypatch)
+    (tmp_path / "other" / "making" / "chosen.parquet").write_text(text)
+    with pytest.raises(UserError, match=r"chosen.parquet' is damaged \(.*\); remove the folder"):
+        go(content, tmp_path / "other", resume=True)
+    shutil.rmtree(tmp_path / "other" / "making")
+    assert same(go(content, folder, resume=True), go(content, tmp_path / "other", resume=True))
+
+
+def test_a_making_of_another_maker_is_no_cost_of_this_one(
+    tmp_path: Path, teacher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {**one_run(), "teacher": teacher}
+    stopped_before_teaching(content, tmp_path / "run", monkeypatch)
+    (tmp_path / "run" / "making.json").write_text('{"maker": "solid", "cost": {}}')
+    with pytest.raises(UserError, match="it is of maker 'solid'"):
+        go(content, tmp_path / "run", resume=True)
 
 
 def test_making_that_is_interrupted_goes_on_and_its_time_adds_up(

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from tests.transfer.conftest import natural, reordered
@@ -73,10 +75,20 @@ def test_a_pool_of_other_content_is_refused(tmp_path: Path) -> None:
     other = ImageSet(pixels, pool.labels, ids=pool.ids, name=pool.name)
     with pytest.raises(UserError, match=r"was chosen from images of fingerprint \w+, and those of 'blotches' have"):
         MAKER.load(settings, context(tmp_path, other))
-    with pytest.raises(UserError, match=r"there is no selection in .*; make it first"):
+    with pytest.raises(
+        UserError, match=r"there is no '.*chosen.parquet'.*; remove the folder '.*other', so that it is"
+    ):
         MAKER.load(settings, context(tmp_path / "other", pool))
+    whole = pq.read_table(tmp_path / "chosen.parquet")
+    words = pa.array(["a"] * len(whole))
+    for table in (whole.drop(["id"]), whole.set_column(0, "id", words), whole.replace_schema_metadata({})):
+        pq.write_table(table, tmp_path / "chosen.parquet")
+        with pytest.raises(UserError, match=r"chosen.parquet' is damaged \(.*\); remove the folder"):
+            MAKER.load(settings, context(tmp_path, pool))
     (tmp_path / "chosen.parquet").write_text("no")
-    with pytest.raises(UserError, match=r"chosen.parquet' is damaged \(.*\); remove it, so that it is made again"):
+    with pytest.raises(
+        UserError, match=r"chosen.parquet' is damaged \(.*\); remove the folder '.*', so that it is made"
+    ):
         MAKER.load(settings, context(tmp_path, pool))
 
 
@@ -174,6 +186,13 @@ def test_what_is_shared_may_be_damaged(tmp_path: Path) -> None:
     path.write_bytes(b"no")
     with pytest.raises(UserError, match=r"is damaged \(.*\); remove it, so that it is made again"):
         make(tmp_path / "b", pool, "entropy", shared=tmp_path / "shared")
+    path.unlink()
+    make(tmp_path / "b", pool, "entropy", shared=tmp_path / "shared")
+    make(tmp_path / "c", pool, "variance", shared=tmp_path / "shared")
+    (other,) = {*(tmp_path / "shared").rglob("scores-*.safetensors")} - {path}
+    other.rename(path)
+    with pytest.raises(UserError, match=r"is damaged \(it is of other images or of something else\); remove it"):
+        make(tmp_path / "d", pool, "entropy", shared=tmp_path / "shared")
 
 
 def test_duplicates_do_not_count(tmp_path: Path) -> None:

@@ -186,10 +186,10 @@ class PoolScores:
             self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / f".{kind}-{key}.lock"):
             if path.exists():
-                return self._found(path)
+                return self._found(path, key)
             made, costs = self._made(f"{kind}:{name}", make)
             if made.nbytes <= most:
-                metadata = {"costs": json.dumps({work: cost.to_dict() for work, cost in costs.items()})}
+                metadata = {"key": key, "costs": json.dumps({work: cost.to_dict() for work, cost in costs.items()})}
                 with atomic_path(path) as temporary:
                     save_file({"values": made.contiguous()}, temporary, metadata=metadata)
         return made
@@ -221,14 +221,16 @@ class PoolScores:
         }
         return {**counts, "seconds": seconds}
 
-    def _found(self, path: Path) -> Tensor:
+    def _found(self, path: Path, key: str) -> Tensor:
         try:
             with safe_open(path, framework="pt") as file:
-                values, costs = file.get_tensor("values"), json.loads((file.metadata() or {})["costs"])
-        except (SafetensorError, KeyError, ValueError) as error:
+                about, values = file.metadata() or {}, file.get_tensor("values")
+            if about["key"] != key or len(values) != len(self.images):
+                raise ValueError("it is of other images or of something else")
+            costs = {work: Cost.from_dict(content) for work, content in json.loads(about["costs"]).items()}
+        except (SafetensorError, OSError, KeyError, ValueError, AttributeError, TypeError) as error:
             raise UserError(f"{str(path)!r} is damaged ({error}); remove it, so that it is made again.") from error
-        for work, content in costs.items():
-            cost = Cost.from_dict(content)
+        for work, cost in costs.items():
             self.costs.setdefault(work, replace(cost, passes_saved=cost.teacher_passes))
         return values
 
