@@ -82,6 +82,7 @@ def test_it_is_taught_on_in_rounds_without_images_of_ones_own(tmp_path: Path, te
     assert result.evaluation.n == 107
     cost = RunCost.from_dict(result.cost)
     assert result.cost["images"] == 4
+    assert cost.making is not None
     assert (cost.making.steps, cost.making.images_read) == (3, 4)  # of `make`, and an image each round
     assert cost.making.seconds >= 0.5 + 4 * 0.25
     assert (cost.teaching.steps, cost.teaching.teacher_passes) == (12, 12 * 16)
@@ -135,7 +136,9 @@ def test_killed_at_any_step_it_is_gone_on_with_to_the_bit(
     last = max((at["step"] for at in RunFolder(tmp_path / "run").metrics() if at["step"] <= step), default=0)
     assert rounds[-1:] == [3] or last >= 9
     assert result.cost["images"] == 4
-    assert RunCost.from_dict(result.cost).making.images_read == 4
+    making = RunCost.from_dict(result.cost).making
+    assert making is not None
+    assert making.images_read == 4
 
 
 @pytest.fixture(scope="module")

@@ -116,7 +116,7 @@ def _make(settings: MakerSettings, context: MakerContext, run_folder: RunFolder)
         made.cost,
         seconds=max(made.cost.seconds, here.seconds),
         kwh=max(made.cost.kwh, here.kwh),
-        measured=here.measured,
+        measured=made.cost.measured and here.measured,
     )
     made.evidence.save(run_folder.path / EVIDENCE)
     run_folder.write(MADE_FILE, {"maker": settings.maker, "cost": cost.to_dict()})

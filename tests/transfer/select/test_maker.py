@@ -2,7 +2,7 @@
 
 import multiprocessing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -167,6 +167,28 @@ def test_networks_trained_on_the_way_count_whoever_trained_them(
         assert cost.steps == first.steps
         assert cost.images_read == first.images_read >= 2 * 96
     assert shared[1].seconds > 0.5 * shared[0].seconds > 0, "the time that the other one paid"
+
+
+class Metering:
+    """As an `EnergyMeter`: all that it sees took 2 kWh."""
+
+    energy: ClassVar = {"kwh": 2.0, "kind": "estimated"}
+
+    def __enter__(self) -> "Metering":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("rows", [2**30, 4])
+def test_energy_is_counted_by_all_that_share_what_it_was_for(
+    tmp_path: Path, teacher: Classifier, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr("limbeck.transfer.score_table.memory.EnergyMeter", Metering)
+    monkeypatch.setattr("limbeck.transfer.score_table.memory.ROWS", rows)
+    for name in ("a", "b"):
+        made = make(tmp_path / name, natural(40), "margin", shared=tmp_path / "shared", teacher=teacher)
+        assert (made.cost.kwh, made.cost.measured) == (2.0, False)
 
 
 def test_other_teachers_and_other_pixels_share_nothing(tmp_path: Path, teacher: Classifier) -> None:
