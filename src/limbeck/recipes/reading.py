@@ -14,7 +14,7 @@ from limbeck.recipes.packaged import find_recipe
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.yaml_files import load_text, load_value
 from limbeck.training.settings import TrainingSettings
-from limbeck.transfer.catalogue import settings_of
+from limbeck.transfer.catalogue import MAKERS, settings_of
 from limbeck.transfer.settings import MakerSettings
 
 # Setting one of these on the command line drops the other from the recipe: they exclude each other.
@@ -72,6 +72,8 @@ def parse_transfer(content: Mapping[str, Any], overrides: Sequence[str] = ()) ->
     content = copy.deepcopy(dict(content))
     for override in overrides:
         _apply(content, override)
+    if not isinstance(content["maker"], str):
+        raise UserError(f"`maker` must be one of {', '.join(MAKERS)}, got {content['maker']!r}.")
     settings = settings_of(content["maker"])
     try:
         return settings.model_validate(content)
