@@ -47,6 +47,8 @@ class PoolScores:
         context: teacher, folder, seed.
         folder: where what is found is kept for others, who may run at the same time; None to keep it here alone.
         progress: who watches.
+        own: whether nobody else uses the folder: what is found there was worked out for the same selection, before it
+            was stopped, and saves it nothing.
 
     Attributes:
         costs: what each piece of work took, that the tables made so far needed, whoever did it.
@@ -58,12 +60,19 @@ class PoolScores:
     """
 
     def __init__(
-        self, images: "ImageSet", context: ScoringContext, folder: Path | None = None, progress: Progress | None = None
+        self,
+        images: "ImageSet",
+        context: ScoringContext,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+        *,
+        own: bool = False,
     ) -> None:
         self.images = images
         self.context = context
         self.folder = folder
         self.progress = progress or Silent()
+        self.own = own
         self.costs: dict[str, Cost] = {}
         self._features: dict[str, tuple[Tensor, dict[str, Cost]]] = {}
         self._counted: dict[str, Any] = dict.fromkeys(("images_read", "teacher_passes", "steps", "seconds", "kwh"), 0)
@@ -112,7 +121,7 @@ class PoolScores:
             Cost.from_dict(json.loads(took.read_text()) if took.exists() else {}),
             images_read=count * (2 if entry.reads == "set" else 1),
             teacher_passes=passes,
-            passes_saved=passes if found else 0,
+            passes_saved=passes if found and not self.own else 0,
         )
         return ScoreTable(path)
 
@@ -236,7 +245,8 @@ class PoolScores:
         except (SafetensorError, OSError, KeyError, ValueError, AttributeError, TypeError) as error:
             raise UserError(f"{str(path)!r} is damaged ({error}); remove it, so that it is made again.") from error
         for work, cost in costs.items():
-            self.costs.setdefault(work, replace(cost, passes_saved=cost.teacher_passes))
+            saved = 0 if self.own else cost.teacher_passes
+            self.costs.setdefault(work, replace(cost, passes_saved=saved))
         return values
 
 

@@ -61,7 +61,8 @@ class SelectMaker:
         scoring = _scoring(context)
         check_criterion(criterion, whole, scoring)
         pool = checked_pool(whole, criterion, budget, dedupe=settings.dedupe)
-        scores = PoolScores(pool, scoring, (context.shared or context.folder) / _SCORES, context.progress)
+        folder = (context.shared or context.folder) / _SCORES
+        scores = PoolScores(pool, scoring, folder, context.progress, own=context.shared is None)
         table = scores.table(criterion)
         features = scores.features(criterion) if ALLOCATIONS[criterion.allocation].greedy else None
         began = time.perf_counter()
