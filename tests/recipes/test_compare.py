@@ -23,6 +23,7 @@ from limbeck.recipes.verbs import write_report
 from limbeck.report import write_comparison_report
 from limbeck.training import Silent
 from limbeck.transfer.criteria import CONTROLS
+from limbeck.transfer.evidence import read_evidence
 
 Copied = Callable[[], Path]
 
@@ -177,6 +178,16 @@ def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypat
     mended = go(folder, arms={**{name: {} for name in BROKEN}, "entropy": {}})
     assert all(row["state"] == "finished" for row in mended["runs"])
     assert [one.name for one in folder.glob("runs/*/*-failed-*")] == ["seed-0-failed-1"]
+
+
+def test_evidence_of_a_broken_arm_is_not_that_of_the_mended_one(copied: Copied) -> None:
+    folder = copied()
+    go(folder, arms={"mine": {"select": "random", "training": {"learning_rate": 1e9}}, "entropy": {}})
+    assert read_evidence(folder / "evidence" / "mine@12-images") is None
+    go(folder, arms={"mine": "variance", "entropy": {}})
+    found = read_evidence(folder / "evidence" / "mine@12-images")
+    assert found is not None
+    assert "chosen by variance" in found.headline
 
 
 def test_budgets_of_several_kinds_run_and_stand_in_order_of_their_images(tmp_path: Path) -> None:

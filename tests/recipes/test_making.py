@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def test_it_is_taught_on_in_rounds_without_images_of_ones_own(tmp_path: Path, te
     assert result.evaluation.n == 107
     cost = RunCost.from_dict(result.cost)
     assert result.cost["images"] == 4
+    assert cost.making is not None
     assert (cost.making.steps, cost.making.images_read) == (3, 4)  # of `make`, and an image each round
     assert cost.making.seconds >= 0.5 + 4 * 0.25
     assert (cost.teaching.steps, cost.teaching.teacher_passes) == (12, 12 * 16)
@@ -140,7 +142,9 @@ def test_killed_at_any_step_it_is_gone_on_with_to_the_bit(
     last = max((at["step"] for at in RunFolder(tmp_path / "run").metrics() if at["step"] <= step), default=0)
     assert rounds[-1:] == [3] or last >= 9
     assert result.cost["images"] == 4
-    assert RunCost.from_dict(result.cost).making.images_read == 4
+    making = RunCost.from_dict(result.cost).making
+    assert making is not None
+    assert making.images_read == 4
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +170,42 @@ def test_what_was_made_is_on_disk_before_the_first_step(
     assert run_folder.read("inputs.json")["teacher"]["fingerprint"]
     assert (tmp_path / "run" / "evidence" / "summary.json").exists()
     assert (tmp_path / "run" / "making" / "made.txt").exists()
+
+
+def stopped_before_teaching(content: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("limbeck.recipes.run.fit", None)
+        with pytest.raises(TypeError):
+            go(content, folder)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"maker": "select", "cost": {"seconds": "long"}}'])
+def test_what_was_made_may_be_damaged_and_is_made_again_as_the_message_says(
+    tmp_path: Path, teacher: str, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    content, folder = {**one_run(), "teacher": teacher}, tmp_path / "run"
+    stopped_before_teaching(content, folder, monkeypatch)
+    (folder / "making.json").write_text(text)
+    with pytest.raises(UserError, match=r"making.json' is damaged \(.*\); remove it, so that it is made again"):
+        go(content, folder, resume=True)
+    (folder / "making.json").unlink()
+    (folder / "making" / "chosen.parquet").unlink()
+    stopped_before_teaching(content, tmp_path / "other", monkeypatch)
+    (tmp_path / "other" / "making" / "chosen.parquet").write_text(text)
+    with pytest.raises(UserError, match=r"chosen.parquet' is damaged \(.*\); remove the folder"):
+        go(content, tmp_path / "other", resume=True)
+    shutil.rmtree(tmp_path / "other" / "making")
+    assert same(go(content, folder, resume=True), go(content, tmp_path / "other", resume=True))
+
+
+def test_a_making_of_another_maker_is_no_cost_of_this_one(
+    tmp_path: Path, teacher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {**one_run(), "teacher": teacher}
+    stopped_before_teaching(content, tmp_path / "run", monkeypatch)
+    (tmp_path / "run" / "making.json").write_text('{"maker": "solid", "cost": {}}')
+    with pytest.raises(UserError, match="it is of maker 'solid'"):
+        go(content, tmp_path / "run", resume=True)
 
 
 def test_making_that_is_interrupted_goes_on_and_its_time_adds_up(
@@ -330,6 +370,45 @@ def test_overrides_find_the_transfer_set_in_either_form(teacher: str) -> None:
     assert found is not None
     assert found.arms["one"].transfer == {"maker": "select", "criterion": "margin", "dedupe": True}
     assert found.arms["two"].transfer == {"maker": "select", "criterion": "margin", "dedupe": False}
+
+
+def test_an_override_of_the_short_form_takes_the_place_of_another_maker(teacher: str) -> None:
+    beside = {**one_run(), "transfer": SOLID}
+    del beside["select"]
+    whole, part = ["select={criterion: margin, budget: 50}"], ["select.criterion=margin", "select.budget=50"]
+    for overrides in (whole, part, ["transfer.first=2", *whole], ["transfer=null", *part]):
+        recipe = read_recipe(beside, overrides)
+        assert recipe.transfer is not None
+        assert recipe.transfer.model_dump() == {"maker": "select", "budget": 50, "criterion": "margin", "dedupe": False}
+    assert read_recipe(beside, ["select=null"]).transfer is None
+    arms = {"one": {"transfer": {"maker": "solid", "first": 2}}}
+    found = read_recipe(comparison(arms=arms), ["compare.arms.one.select=margin"]).compare
+    assert found is not None
+    assert found.arms["one"].transfer == {"maker": "select", "criterion": "margin", "dedupe": False}
+
+
+@pytest.mark.parametrize(
+    ("change", "override", "message"),
+    [
+        ({"select": "margin"}, "transfer.budget=5", "give one of the two"),
+        ({"select": ["margin"]}, "transfer.budget=5", "give one of the two"),
+        ({"compare": [1]}, "compare.arms.a.select=margin", "reaches into `compare`, which holds [1]"),
+        ({"compare": "x"}, "compare.arms.a.transfer.dedupe=true", "reaches into `compare`, which holds 'x'"),
+        (
+            {"compare": {"arms": ["a"]}},
+            "compare.arms.a.select=margin",
+            "reaches into `compare.arms`, which holds ['a']",
+        ),
+        (
+            {"compare": {"arms": {"a": 3}}},
+            "compare.arms.a.select=margin",
+            "reaches into `compare.arms.a`, which holds 3",
+        ),
+    ],
+)
+def test_overrides_of_what_is_wrong_already(change: dict[str, Any], override: str, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_recipe({**one_run(), **change}, [override])
 
 
 def test_a_run_of_the_short_form_is_gone_on_with_in_the_long_one(tmp_path: Path) -> None:

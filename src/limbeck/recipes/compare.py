@@ -197,9 +197,9 @@ def _filled_classes(images: ImageSet | None) -> int | None:
 
 
 def _keep_evidence(planned: PlannedRun, run_folder: RunFolder) -> None:
-    """What an arm was taught on, as its first seed shows it."""
-    made = run_folder.path / planned.folder / EVIDENCE
-    kept = run_folder.path / EVIDENCE / planned.group
-    if made.exists() and not kept.exists():
+    """What an arm was taught on, as its first seed that finished shows it."""
+    folder = run_folder.path / planned.folder
+    made, kept = folder / EVIDENCE, run_folder.path / EVIDENCE / planned.group
+    if made.exists() and not kept.exists() and RunFolder(folder).finished:  # one that failed may be mended to another
         with atomic_folder(kept) as folder:
             shutil.copytree(made, folder, dirs_exist_ok=True)

@@ -14,6 +14,7 @@ from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError
+from limbeck.files import disk_errors
 from limbeck.models.classifier import Classifier
 from limbeck.models.shared_memory import private_copy
 from limbeck.progress import Progress, Silent
@@ -86,24 +87,40 @@ def make_source(
     """What the student is taught on, and what making it took.
 
     Of several processes one makes it, and the others read what it made. Cost and evidence are on disk before this
-    returns; a run that is gone on with makes nothing again.
+    returns; a run that is gone on with makes nothing again, unless the maker's folder was removed.
+
+    Raises:
+        UserError: see the maker's `make` and `load`; what a run left is damaged.
     """
     settings = recipe.transfer
     if settings is None:
         assert inputs.train is not None, "recipes without a maker have training images"
         return _with_soft_labels(FixedSource(inputs.train), inputs), Cost()
     context = context_for(recipe, inputs, run_folder.path, progress, shared)
-    made = run_folder.read(MADE_FILE)
-    if made is None and run_folder.writes:
+    made = (run_folder.path / MADE_FILE).exists() and context.folder.is_dir()
+    if not made and run_folder.writes:
         source, cost = _make(settings, context, run_folder)
     else:
         PartialState().wait_for_everyone()
+        cost = _read_cost(settings, run_folder)
         source = find_maker(settings.maker).load(settings, context)
-        cost = Cost.from_dict(run_folder.read(MADE_FILE)["cost"])
     return _with_soft_labels(source, inputs), cost
 
 
+def _read_cost(settings: MakerSettings, run_folder: RunFolder) -> Cost:
+    try:
+        content = run_folder.read(MADE_FILE)
+        if content["maker"] != settings.maker:
+            raise ValueError(f"it is of maker {content['maker']!r}")
+        return Cost() + Cost.from_dict(content["cost"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        path = str(run_folder.path / MADE_FILE)
+        raise UserError(f"{path!r} is damaged ({error!r}); remove it, so that it is made again.") from error
+
+
 def _make(settings: MakerSettings, context: MakerContext, run_folder: RunFolder) -> tuple[TransferSource, Cost]:
+    with disk_errors(context.folder):
+        context.folder.mkdir(parents=True, exist_ok=True)  # whose absence says that it is to be made again
     with metering(run_folder, MAKING):
         made = find_maker(settings.maker).make(settings, context)
     here = metered(run_folder, MAKING)
@@ -112,7 +129,7 @@ def _make(settings: MakerSettings, context: MakerContext, run_folder: RunFolder)
         made.cost,
         seconds=max(made.cost.seconds, here.seconds),
         kwh=max(made.cost.kwh, here.kwh),
-        measured=here.measured,
+        measured=made.cost.measured and here.measured,
     )
     made.evidence.save(run_folder.path / EVIDENCE)
     run_folder.write(MADE_FILE, {"maker": settings.maker, "cost": cost.to_dict()})

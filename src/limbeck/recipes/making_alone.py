@@ -14,17 +14,17 @@ from accelerate import PartialState
 from limbeck.data.loading import load as load_images
 from limbeck.errors import UserError
 from limbeck.evaluation.energy import EnergyMeter
-from limbeck.files import atomic_write_text, check_path
+from limbeck.files import atomic_write_text, check_path, disk_errors
+from limbeck.models.fingerprint import fingerprint
 from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.inputs import Inputs, network_folder
 from limbeck.recipes.reading import parse_transfer
-from limbeck.report import (
-    write_selection_report,
-)
+from limbeck.report import write_selection_report
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.transfer.maker import MakerContext
+from limbeck.transfer.settings import MakerSettings
 
 
 def save_made(
@@ -41,7 +41,7 @@ def save_made(
 ) -> str:
     """Makes a transfer set and saves it in `target`, with evidence, cost and a report; returns what happened, in words.
 
-    What a maker keeps to go on with lies in `<target>.making` until all is made.
+    What a maker keeps to go on with lies in `<target>.making` until all is made, beside what it was begun with.
 
     Args:
         settings: those that a recipe has under `transfer`.
@@ -53,8 +53,8 @@ def save_made(
         progress: who watches.
 
     Raises:
-        UserError: unknown settings, images or a teacher that are missing; the target exists; a maker whose images grow
-            with the student.
+        UserError: unknown settings, images or a teacher that are missing; the target exists, or was begun with other
+            settings, images or teacher; a maker whose images grow with the student.
     """
     check_path(target)
     if target.exists():
@@ -70,7 +70,7 @@ def save_made(
         raise UserError(f"{found.title} needs DATA or --teacher to tell classes and size of the images; give one.")
     folder = target.with_name(f"{target.name}.making")
     context = MakerContext(
-        folder=folder,
+        folder=folder / "maker",
         pool=inputs.train,
         classes=inputs.classes.names,
         shape=inputs.shape,
@@ -81,6 +81,7 @@ def save_made(
     )
     maker = find_maker(found.maker)
     maker.count(found, context)
+    _check_begun(folder, found, context)
     meter, started = EnergyMeter(), time.perf_counter()
     with meter:
         made = maker.make(found, context)
@@ -96,3 +97,30 @@ def save_made(
     shutil.rmtree(folder, ignore_errors=True)
     report = write_selection_report(target)
     return f"{made.evidence.headline}\n{len(transfer_set):,} images -> {target}\nreport: {report}"
+
+
+def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
+    """What was begun is gone on with as it was begun, or not at all."""
+    pool, teacher = context.pool, context.teacher
+    now = {
+        "settings": settings.model_dump(mode="json"),
+        "seed": context.seed,
+        "images": None if pool is None else pool.fingerprint,
+        "teacher": None if teacher is None else fingerprint(teacher),
+    }
+    path = folder / "begun.json"
+    if path.exists():
+        try:
+            before = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError):
+            before = {}
+        other = [name for name in now if before.get(name) != now[name]]
+        if other:
+            raise UserError(
+                f"{str(folder)!r} holds what was begun with other {' and other '.join(other)}; go on with what it "
+                "was begun with, remove that folder, or choose another --out."
+            )
+        return
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(path, json.dumps(now, indent=1) + "\n")

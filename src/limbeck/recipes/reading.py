@@ -14,7 +14,7 @@ from limbeck.recipes.packaged import find_recipe
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.yaml_files import load_text, load_value
 from limbeck.training.settings import TrainingSettings
-from limbeck.transfer.catalogue import settings_of
+from limbeck.transfer.catalogue import MAKERS, settings_of
 from limbeck.transfer.settings import MakerSettings
 
 # Setting one of these on the command line drops the other from the recipe: they exclude each other.
@@ -72,6 +72,8 @@ def parse_transfer(content: Mapping[str, Any], overrides: Sequence[str] = ()) ->
     content = copy.deepcopy(dict(content))
     for override in overrides:
         _apply(content, override)
+    if not isinstance(content["maker"], str):
+        raise UserError(f"`maker` must be one of {', '.join(MAKERS)}, got {content['maker']!r}.")
     settings = settings_of(content["maker"])
     try:
         return settings.model_validate(content)
@@ -149,19 +151,26 @@ def _in_one_form(content: Any, keys: list[str]) -> list[str]:
     node: Any = content
     place = keys
     if keys[:2] == ["compare", "arms"] and len(keys) > 3:
-        arms = (content.get("compare") or {}).get("arms") or {}
-        node, place = arms.get(keys[2]), keys[3:]
-        if isinstance(node, str) and place[0] == "transfer":
+        compare = content.get("compare")
+        arms = compare.get("arms") if isinstance(compare, dict) else None
+        node, place = arms.get(keys[2]) if isinstance(arms, dict) else None, keys[3:]
+        if isinstance(arms, dict) and isinstance(node, str) and place[0] == "transfer":
             node = arms[keys[2]] = {"select": node}
     if not isinstance(node, dict):
-        return keys
+        return keys  # which is said where it is reached into
     start = keys[: len(keys) - len(place)]
-    if place[0] == "select" and node.get("transfer") is not None:
+    known, short = node.get("transfer"), node.get("select")
+    if place[0] == "select" and known is not None:
+        if place == ["select"] and not start:
+            del node["transfer"]  # replaced as a whole
+            return keys
+        if isinstance(known, dict) and known.get("maker", "select") != "select":
+            node["transfer"] = {"maker": "select"}  # nothing of another maker's
         return [*start, "transfer", *(["criterion"] if start else []), *place[1:]]
-    short: Any = node.pop("select", None) if place[0] == "transfer" else None
-    if short is not None:
-        spelt: dict[str, Any] = {"maker": "select", **({"criterion": short} if start else short)}
-        node["transfer"] = spelt
+    if place[0] == "transfer" and (start or isinstance(short, dict) or place == ["transfer"]):
+        node.pop("select", None)
+        if short is not None and len(place) > 1:
+            node["transfer"] = {"maker": "select", **({"criterion": short} if start else short)}
     return keys
 
 

@@ -86,7 +86,11 @@ class Maker(Protocol[Settings]):
         ...
 
     def load(self, settings: Settings, context: MakerContext) -> TransferSource:
-        """The source that `make` left in `context.folder`, without making anything again."""
+        """The source that `make` left in `context.folder`, without making anything again.
+
+        Raises:
+            UserError: it is damaged. Whoever removes the folder has it made again.
+        """
         ...
 
     def evidence(self, settings: Settings, context: MakerContext, source: TransferSource) -> Evidence | None:

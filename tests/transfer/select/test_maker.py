@@ -2,9 +2,11 @@
 
 import multiprocessing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from tests.transfer.conftest import natural, reordered
@@ -61,7 +63,8 @@ def test_it_makes_what_select_chooses_and_loads_it_again(tmp_path: Path, criteri
         assert list(one.provenance["source"]) == [pool.name] * 12
     again = MAKER.make(settings, given)
     assert torch.equal(again.source.images(0).images.ids, found.images.ids)
-    assert again.cost.teacher_passes == again.cost.passes_saved == made.cost.teacher_passes
+    assert again.cost.teacher_passes == made.cost.teacher_passes
+    assert again.cost.passes_saved == 0, "what it had found itself, before it was stopped, spared it nothing"
 
 
 def test_a_pool_of_other_content_is_refused(tmp_path: Path) -> None:
@@ -73,10 +76,20 @@ def test_a_pool_of_other_content_is_refused(tmp_path: Path) -> None:
     other = ImageSet(pixels, pool.labels, ids=pool.ids, name=pool.name)
     with pytest.raises(UserError, match=r"was chosen from images of fingerprint \w+, and those of 'blotches' have"):
         MAKER.load(settings, context(tmp_path, other))
-    with pytest.raises(UserError, match=r"there is no selection in .*; make it first"):
+    with pytest.raises(
+        UserError, match=r"there is no '.*chosen.parquet'.*; remove the folder '.*other', so that it is"
+    ):
         MAKER.load(settings, context(tmp_path / "other", pool))
+    whole = pq.read_table(tmp_path / "chosen.parquet")
+    words = pa.array(["a"] * len(whole))
+    for table in (whole.drop(["id"]), whole.set_column(0, "id", words), whole.replace_schema_metadata({})):
+        pq.write_table(table, tmp_path / "chosen.parquet")
+        with pytest.raises(UserError, match=r"chosen.parquet' is damaged \(.*\); remove the folder"):
+            MAKER.load(settings, context(tmp_path, pool))
     (tmp_path / "chosen.parquet").write_text("no")
-    with pytest.raises(UserError, match=r"chosen.parquet' is damaged \(.*\); remove it, so that it is made again"):
+    with pytest.raises(
+        UserError, match=r"chosen.parquet' is damaged \(.*\); remove the folder '.*', so that it is made"
+    ):
         MAKER.load(settings, context(tmp_path, pool))
 
 
@@ -157,6 +170,28 @@ def test_networks_trained_on_the_way_count_whoever_trained_them(
     assert shared[1].seconds > 0.5 * shared[0].seconds > 0, "the time that the other one paid"
 
 
+class Metering:
+    """As an `EnergyMeter`: all that it sees took 2 kWh."""
+
+    energy: ClassVar = {"kwh": 2.0, "kind": "estimated"}
+
+    def __enter__(self) -> "Metering":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("rows", [2**30, 4])
+def test_energy_is_counted_by_all_that_share_what_it_was_for(
+    tmp_path: Path, teacher: Classifier, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr("limbeck.transfer.score_table.memory.EnergyMeter", Metering)
+    monkeypatch.setattr("limbeck.transfer.score_table.memory.ROWS", rows)
+    for name in ("a", "b"):
+        made = make(tmp_path / name, natural(40), "margin", shared=tmp_path / "shared", teacher=teacher)
+        assert (made.cost.kwh, made.cost.measured) == (2.0, False)
+
+
 def test_other_teachers_and_other_pixels_share_nothing(tmp_path: Path, teacher: Classifier) -> None:
     pool, shared = natural(40), tmp_path / "shared"
     make(tmp_path / "a", pool, "margin", shared=shared, teacher=teacher)
@@ -174,6 +209,13 @@ def test_what_is_shared_may_be_damaged(tmp_path: Path) -> None:
     path.write_bytes(b"no")
     with pytest.raises(UserError, match=r"is damaged \(.*\); remove it, so that it is made again"):
         make(tmp_path / "b", pool, "entropy", shared=tmp_path / "shared")
+    path.unlink()
+    make(tmp_path / "b", pool, "entropy", shared=tmp_path / "shared")
+    make(tmp_path / "c", pool, "variance", shared=tmp_path / "shared")
+    (other,) = {*(tmp_path / "shared").rglob("scores-*.safetensors")} - {path}
+    other.rename(path)
+    with pytest.raises(UserError, match=r"is damaged \(it is of other images or of something else\); remove it"):
+        make(tmp_path / "d", pool, "entropy", shared=tmp_path / "shared")
 
 
 def test_duplicates_do_not_count(tmp_path: Path) -> None:

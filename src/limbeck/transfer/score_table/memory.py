@@ -18,6 +18,7 @@ from torch import Tensor
 from limbeck.caching import cache_key
 from limbeck.cost import Cost
 from limbeck.errors import UserError
+from limbeck.evaluation.energy import EnergyMeter
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
 from limbeck.models.fingerprint import identify
 from limbeck.progress import Progress, Silent
@@ -46,6 +47,8 @@ class PoolScores:
         context: teacher, folder, seed.
         folder: where what is found is kept for others, who may run at the same time; None to keep it here alone.
         progress: who watches.
+        own: whether nobody else uses the folder: what is found there was worked out for the same selection, before it
+            was stopped, and saves it nothing.
 
     Attributes:
         costs: what each piece of work took, that the tables made so far needed, whoever did it.
@@ -57,15 +60,22 @@ class PoolScores:
     """
 
     def __init__(
-        self, images: "ImageSet", context: ScoringContext, folder: Path | None = None, progress: Progress | None = None
+        self,
+        images: "ImageSet",
+        context: ScoringContext,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+        *,
+        own: bool = False,
     ) -> None:
         self.images = images
         self.context = context
         self.folder = folder
         self.progress = progress or Silent()
+        self.own = own
         self.costs: dict[str, Cost] = {}
         self._features: dict[str, tuple[Tensor, dict[str, Cost]]] = {}
-        self._counted: dict[str, Any] = dict.fromkeys(("images_read", "teacher_passes", "steps", "seconds"), 0)
+        self._counted: dict[str, Any] = dict.fromkeys(("images_read", "teacher_passes", "steps", "seconds", "kwh"), 0)
 
     def table(self, criterion: Criterion) -> ScoreTable:
         """What `allocate` needs of the set for `criterion`, but for the features of greedy allocations.
@@ -101,14 +111,17 @@ class PoolScores:
                 began, given = time.perf_counter(), self.context
                 options = {"seed": given.seed, "teacher": given.teacher, "folder": given.folder}
                 options |= {"precision": given.precision}
-                score_table(self.images, path, criteria=[criterion], progress=self.progress, **options)
-                atomic_write_text(took, json.dumps(time.perf_counter() - began))
+                with EnergyMeter() as meter:
+                    score_table(self.images, path, criteria=[criterion], progress=self.progress, **options)
+                measured = {"kwh": meter.energy["kwh"], "measured": meter.energy["kind"] == "measured"}
+                seconds = time.perf_counter() - began
+                atomic_write_text(took, json.dumps(Cost(seconds=seconds, **measured).to_dict()))
         passes = count if entry.reads == "teacher" else 0
-        self.costs[f"table:{criterion.column}"] = Cost(
+        self.costs[f"table:{criterion.column}"] = replace(
+            Cost.from_dict(json.loads(took.read_text()) if took.exists() else {}),
             images_read=count * (2 if entry.reads == "set" else 1),
             teacher_passes=passes,
-            passes_saved=passes if found else 0,
-            seconds=json.loads(took.read_text()) if took.exists() else 0.0,
+            passes_saved=passes if found and not self.own else 0,
         )
         return ScoreTable(path)
 
@@ -186,10 +199,10 @@ class PoolScores:
             self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / f".{kind}-{key}.lock"):
             if path.exists():
-                return self._found(path)
+                return self._found(path, key)
             made, costs = self._made(f"{kind}:{name}", make)
             if made.nbytes <= most:
-                metadata = {"costs": json.dumps({work: cost.to_dict() for work, cost in costs.items()})}
+                metadata = {"key": key, "costs": json.dumps({work: cost.to_dict() for work, cost in costs.items()})}
                 with atomic_path(path) as temporary:
                     save_file({"values": made.contiguous()}, temporary, metadata=metadata)
         return made
@@ -202,34 +215,38 @@ class PoolScores:
         before, self.costs = self.costs, {}
         metered, counted = self._metered(), self._counted
         try:
-            made = make()
-            now, others = self._metered(), self._counted
+            with EnergyMeter() as meter:
+                made = make()
+            now, others = self._metered() | {"kwh": meter.energy["kwh"]}, self._counted
             own: dict[str, Any] = {name: now[name] - metered[name] - (others[name] - counted[name]) for name in now}
             self._counted = {name: others[name] + own[name] for name in own}
-            self.costs[work] = Cost(**own)
+            self.costs[work] = Cost(**own, measured=meter.energy["kind"] == "measured")
             return made, dict(self.costs)
         finally:
             self.costs = self.costs | before
 
     def _metered(self) -> dict[str, Any]:
-        """What this process has done so far, with the time of what it found."""
+        """What this process has done so far, with the time of what it found; energy is metered piece by piece."""
         cost, seconds = self.context.meter.cost, time.perf_counter() + self.context.meter.earlier
         counts: dict[str, Any] = {
             "images_read": cost.images_read,
             "teacher_passes": cost.teacher_passes,
             "steps": cost.steps,
         }
-        return {**counts, "seconds": seconds}
+        return {**counts, "seconds": seconds, "kwh": 0.0}
 
-    def _found(self, path: Path) -> Tensor:
+    def _found(self, path: Path, key: str) -> Tensor:
         try:
             with safe_open(path, framework="pt") as file:
-                values, costs = file.get_tensor("values"), json.loads((file.metadata() or {})["costs"])
-        except (SafetensorError, KeyError, ValueError) as error:
+                about, values = file.metadata() or {}, file.get_tensor("values")
+            if about["key"] != key or len(values) != len(self.images):
+                raise ValueError("it is of other images or of something else")
+            costs = {work: Cost.from_dict(content) for work, content in json.loads(about["costs"]).items()}
+        except (SafetensorError, OSError, KeyError, ValueError, AttributeError, TypeError) as error:
             raise UserError(f"{str(path)!r} is damaged ({error}); remove it, so that it is made again.") from error
-        for work, content in costs.items():
-            cost = Cost.from_dict(content)
-            self.costs.setdefault(work, replace(cost, passes_saved=cost.teacher_passes))
+        for work, cost in costs.items():
+            saved = 0 if self.own else cost.teacher_passes
+            self.costs.setdefault(work, replace(cost, passes_saved=saved))
         return values
 
 

@@ -61,7 +61,8 @@ class SelectMaker:
         scoring = _scoring(context)
         check_criterion(criterion, whole, scoring)
         pool = checked_pool(whole, criterion, budget, dedupe=settings.dedupe)
-        scores = PoolScores(pool, scoring, (context.shared or context.folder) / _SCORES, context.progress)
+        folder = (context.shared or context.folder) / _SCORES
+        scores = PoolScores(pool, scoring, folder, context.progress, own=context.shared is None)
         table = scores.table(criterion)
         features = scores.features(criterion) if ALLOCATIONS[criterion.allocation].greedy else None
         began = time.perf_counter()
@@ -73,22 +74,23 @@ class SelectMaker:
 
     def load(self, settings: SelectSettings, context: MakerContext) -> TransferSource:
         path, pool = context.folder / CHOSEN, _pool(context)
+        mend = f"remove the folder {str(context.folder)!r}, so that it is made again."
         if not path.is_file():
-            raise UserError(f"there is no selection in {str(context.folder)!r}; make it first.")
+            raise UserError(f"there is no {str(path)!r}, the images that were chosen; {mend}")
         try:
             table = pq.read_table(path)
             about = json.loads((table.schema.metadata or {})[METADATA])
-            known = about["pool"]
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-            raise UserError(f"{str(path)!r} is damaged ({error}); remove it, so that it is made again.") from error
+            known, said = about["pool"], dict(about["about"])
+            ids = torch.from_numpy(table["id"].to_numpy().copy())
+            columns = {name: _column(table[name]) for name in table.column_names if name not in ("id", "place")}
+        except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+            raise UserError(f"{str(path)!r} is damaged ({error}); {mend}") from error
         if known != pool.fingerprint:
             raise UserError(
                 f"{str(path)!r} was chosen from images of fingerprint {known}, and those of {pool.name!r} have "
                 f"{pool.fingerprint}; give the same images, or choose again in another folder."
             )
-        columns = {name: _column(table[name]) for name in table.column_names if name not in ("id", "place")}
-        images = pool.subset(torch.from_numpy(table["id"].to_numpy().copy()))
-        return FixedSource(TransferSet(images, provenance=columns, about=about["about"]))
+        return FixedSource(TransferSet(pool.subset(ids), provenance=columns, about=said))
 
     def evidence(self, settings: SelectSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
         """None: there are no rounds, so nothing comes after what `make` told."""

@@ -1,0 +1,73 @@
+"""The verb `make`: a transfer set by any maker, saved by itself, whole or gone on with."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.interruption import Interrupted
+from limbeck.recipes.making_alone import save_made
+from limbeck.transfer.select.maker import SelectMaker
+
+SETTINGS = {"maker": "select", "budget": 20}
+
+
+def make(target: Path, *overrides: str, **changes: Any) -> str:
+    return save_made(SETTINGS, target, **{"data": "digits", "overrides": overrides, **changes})
+
+
+def test_set_cost_evidence_and_report_are_saved_and_nothing_else_is_left(tmp_path: Path) -> None:
+    said = make(tmp_path / "set", "criterion=variance")
+    assert "20 of 1,437 images of digits/train (1.39 %), chosen by variance" in said
+    assert len(TransferSet.load(tmp_path / "set")) == 20
+    assert json.loads((tmp_path / "set" / "cost.json").read_text())["images_read"] == 1437
+    assert (tmp_path / "set" / "evidence" / "summary.json").exists()
+    assert (tmp_path / "set" / "report.html").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    with pytest.raises(UserError, match="exists already and is never overwritten; choose another --out"):
+        make(tmp_path / "set")
+
+
+def test_what_was_begun_is_gone_on_with_as_it_was_begun_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise Interrupted("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SelectMaker, "make", interrupted)
+        with pytest.raises(Interrupted):
+            make(tmp_path / "set", "criterion=random")
+    for overrides, changes, what in (
+        (["criterion=variance"], {}, "other settings"),
+        (["criterion=random", "budget=21"], {"seed": 1}, "other settings and other seed"),
+        (["criterion=random"], {"split": "test"}, "other images"),
+    ):
+        with pytest.raises(UserError, match=f"holds what was begun with {what}; go on .*, remove that folder, or"):
+            make(tmp_path / "set", *overrides, **changes)
+    make(tmp_path / "set", "criterion=random")
+    assert len(TransferSet.load(tmp_path / "set")) == 20
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changes", "message"),
+    [
+        (["maker=3"], {}, "`maker` must be one of select, got 3"),
+        (["maker=sold"], {}, "unknown maker 'sold'; known are select"),
+        (["criterion=margin"], {}, "criterion 'margin' asks a teacher, and none is given; give --teacher"),
+        ([], {"data": None}, "criterion 'entropy' takes its images from DATA, and none is given; name a data set"),
+        (["budget=9999"], {}, "`budget` must be at most the 1437 images of 'digits/train', got 9999"),
+        (["criterion=nonsense"], {}, "criterion: unknown criterion 'nonsense'"),
+        (["first=2"], {}, "first: unknown key; known here are maker, budget, criterion, dedupe"),
+    ],
+)
+def test_what_cannot_be_made_is_said_before_any_work(
+    tmp_path: Path, overrides: list[str], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        make(tmp_path / "set", *overrides, **changes)
+    assert not list(tmp_path.iterdir())
