@@ -254,6 +254,7 @@ def test_alone_it_is_compared_without_any_images_of_ones_own(tmp_path: Path, tea
     content["data"] = {"test": content["data"]["test"]}
     results = compare(read_recipe(content), tmp_path / "compared")
     assert [row["arm"] for row in results["runs"]] == ["colours", "gray-solid"] * 2
+    assert not [note for note in results["notes"] if "have no labels" in note], "there are no training images"
     assert {row["state"] for row in results["runs"]} == {"finished"}
 
 

@@ -73,7 +73,7 @@ def compare(
         inputs = gather_inputs(recipe, run_folder.path, progress, objects)
         begun = (run_folder.path / "networks.json").exists()
         check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=begun)
-        if not inputs.labelled:
+        if inputs.train is not None and not inputs.labelled:
             progress.say(UNLABELLED)
         _check(recipe, inputs)
         _describe(recipe, run_folder, inputs)

@@ -19,7 +19,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.shared_memory import private_copy
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.inputs import Inputs
-from limbeck.recipes.metering import MAKING, metered, metering
+from limbeck.recipes.metering import MAKING, at_least, metered, metering
 from limbeck.recipes.schema import Recipe
 from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.catalogue import find_maker
@@ -123,14 +123,7 @@ def _make(settings: MakerSettings, context: MakerContext, run_folder: RunFolder)
         context.folder.mkdir(parents=True, exist_ok=True)  # whose absence says that it is to be made again
     with metering(run_folder, MAKING):
         made = find_maker(settings.maker).make(settings, context)
-    here = metered(run_folder, MAKING)
-    # Some of it may have been done for another run, and some of it twice, where this one was stopped on the way.
-    cost = replace(
-        made.cost,
-        seconds=max(made.cost.seconds, here.seconds),
-        kwh=max(made.cost.kwh, here.kwh),
-        measured=made.cost.measured and here.measured,
-    )
+    cost = at_least(made.cost, metered(run_folder, MAKING))
     made.evidence.save(run_folder.path / EVIDENCE)
     run_folder.write(MADE_FILE, {"maker": settings.maker, "cost": cost.to_dict()})
     PartialState().wait_for_everyone()

@@ -4,13 +4,13 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
 
+from limbeck.cost import Cost
 from limbeck.data.loading import load as load_images
 from limbeck.errors import UserError
 from limbeck.evaluation.energy import EnergyMeter
@@ -19,6 +19,7 @@ from limbeck.models.fingerprint import fingerprint
 from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.inputs import Inputs, network_folder
+from limbeck.recipes.metering import at_least
 from limbeck.recipes.reading import parse_transfer
 from limbeck.report import write_selection_report
 from limbeck.transfer.catalogue import find_maker
@@ -88,8 +89,8 @@ def save_made(
     if made.source.steps_per_round is not None:
         raise UserError(f"{found.title} makes images while a student learns; name it in a recipe, under `transfer`.")
     seconds, energy = time.perf_counter() - started, meter.energy
-    here = {"kwh": max(made.cost.kwh, energy["kwh"]), "measured": energy["kind"] == "measured"}
-    cost = replace(made.cost, seconds=max(made.cost.seconds, seconds), **here)
+    here = Cost(seconds=seconds, kwh=energy["kwh"], measured=energy["kind"] == "measured")
+    cost = at_least(made.cost, here)
     transfer_set = made.source.images(0)
     transfer_set.save(target)
     made.evidence.save(target / EVIDENCE)

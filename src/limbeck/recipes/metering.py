@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from limbeck.cost import Cost
 from limbeck.evaluation.energy import EnergyMeter
@@ -24,6 +25,15 @@ def metering(run_folder: RunFolder, name: str) -> Iterator[None]:
         energy, seconds = meter.energy, time.perf_counter() - started
         sums = {"kwh": before.get("kwh", 0.0) + energy["kwh"], "seconds": before.get("seconds", 0.0) + seconds}
         run_folder.write(name, {**energy, **sums})
+
+
+def at_least(cost: Cost, here: Cost) -> Cost:
+    """What a maker says that its work took, where that is not less than the time and energy that were metered here.
+
+    Some of it may have been done for another run, and some of it twice, where this one was stopped on the way.
+    """
+    seconds, kwh = max(cost.seconds, here.seconds), max(cost.kwh, here.kwh)
+    return replace(cost, seconds=seconds, kwh=kwh, measured=cost.measured and here.measured)
 
 
 def metered(run_folder: RunFolder, name: str) -> Cost:

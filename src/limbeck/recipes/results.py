@@ -45,7 +45,7 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         "runs": runs,
         "table": table,
         "differences": _differences(runs, recipe),
-        "notes": [*_notes(recipe, labelled), *([] if labelled else [UNLABELLED])],
+        "notes": [*_notes(recipe, labelled), *([] if labelled or networks["train_images"] is None else [UNLABELLED])],
     }
 
 

@@ -94,6 +94,8 @@ def test_all_that_score_compute_as_the_first_one_says(teacher, monkeypatch):
     assert (plain.precision, plain.frozen.dtype) == ("fp32", torch.float32)
     with pytest.raises(UserError, match="unknown precision 'fp23'; did you mean 'fp32'"):
         make_context(teacher, None, 0, precision="fp23")
+    with pytest.raises(UserError, match="unknown precision 'fp23'"):  # though nobody will be asked
+        make_context(None, None, 0, precision="fp23")
 
 
 def test_what_the_teacher_was_asked_in_is_on_record(teacher, tmp_path):

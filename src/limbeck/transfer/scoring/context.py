@@ -18,7 +18,7 @@ from limbeck.data.image_set import ImageSet
 from limbeck.device import Device
 from limbeck.errors import UserError
 from limbeck.models.forward import FrozenTeacher, device_for, resolve_computing
-from limbeck.precision import resolve_precision
+from limbeck.precision import check_precision, resolve_precision
 from limbeck.progress import Progress, Silent
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.parts import IMPLEMENTATIONS, REPRESENTATIONS, SCORES
@@ -75,6 +75,7 @@ class ScoringContext:
     meter: CostMeter = field(default_factory=CostMeter, compare=False)
 
     def __post_init__(self) -> None:
+        check_precision(self.precision)
         if self.teacher is None:
             return
         computing = resolve_computing(device_for(self.teacher, self.device), self.precision)
