@@ -14,6 +14,14 @@ class Progress(Protocol):
 
     def say(self, message: str) -> None: ...
 
+    def beside(self, title: str) -> "Progress":
+        """Who watches one of several things that go on side by side, as the runs of a comparison, until its `close`."""
+        ...
+
+    def close(self, outcome: str = "") -> None:
+        """Ends what `beside` began; `outcome` says in a few words how, as "91.7 % in 12 s"."""
+        ...
+
 
 class Silent:
     """Watches without a word."""
@@ -28,4 +36,10 @@ class Silent:
         pass
 
     def say(self, message: str) -> None:
+        pass
+
+    def beside(self, title: str) -> "Silent":
+        return self
+
+    def close(self, outcome: str = "") -> None:
         pass

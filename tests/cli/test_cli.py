@@ -225,7 +225,7 @@ def test_demo_goes_on_with_what_is_there(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("limbeck.recipes.compare.write_comparison_report", Path)
     monkeypatch.setattr("limbeck.recipes.packaged.packaged_recipes", lambda: {"digits-demo": Path("compare.yaml")})
     assert "report: demo/report.html" in done("demo")
-    monkeypatch.setattr("limbeck.recipes.compare.run", None)
+    monkeypatch.setattr("limbeck.recipes.run_tasks.run", None)
     assert "report: demo/report.html" in done("demo")
 
 

@@ -17,6 +17,7 @@ from tests.recipes.tiny_recipes import comparison, objectives
 
 from limbeck.errors import UserError
 from limbeck.recipes import compare as compare_module
+from limbeck.recipes import run_tasks as run_tasks_module
 from limbeck.recipes.compare import compare
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.verbs import write_report
@@ -68,13 +69,13 @@ def test_finished_runs_are_not_repeated_and_new_ones_are_added(copied: Copied, m
     folder = copied()
     before = scores(json.loads((folder / "results.json").read_text()))
     made: list[str] = []
-    real = compare_module.run
+    real = run_tasks_module.run
 
     def run(recipe: Any, where: Path, **rest: Any) -> Any:
         made.append(where.parent.name)
         return real(recipe, where, **rest)
 
-    monkeypatch.setattr(compare_module, "run", run)
+    monkeypatch.setattr(run_tasks_module, "run", run)
     with pytest.raises(UserError, match=r"holds a run already \(finished\)"):
         compare(read_recipe(comparison(seeds=[0])), folder)
     assert scores(go(folder)) == before
@@ -148,19 +149,25 @@ BROKEN = {
 
 
 def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = compare_module.run
+    real = run_tasks_module.run
 
     def run(recipe: Any, folder: Path, **rest: Any) -> Any:
         if "crashing" in str(folder):
             raise RuntimeError("Kernel size can't be greater than actual input size")
         return real(recipe, folder, **rest)
 
-    monkeypatch.setattr(compare_module, "run", run)
+    monkeypatch.setattr(run_tasks_module, "run", run)
     heard: list[str] = []
 
     class Listening(Silent):
-        def say(self, message: str) -> None:
-            heard.append(message)
+        def __init__(self, title: str = "") -> None:
+            self.title = title
+
+        def beside(self, title: str) -> Silent:
+            return Listening(title)
+
+        def close(self, outcome: str = "") -> None:
+            heard.append(f"{self.title}: {outcome}")
 
     folder = copied()
     recipe = read_recipe(comparison(seeds=[0], arms={**BROKEN, "entropy": {}, "crashing": {}, "last": "random"}))
@@ -172,7 +179,7 @@ def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypat
     assert {arm for arm, row in runs.items() if row["state"] == "failed"} == set(BROKEN)
     assert runs["crashing"]["state"] == "missing"
     assert runs["last"]["state"] == "finished"
-    assert "crashing@12-images, seed 0 failed: Kernel size can't be greater than actual input size" in heard
+    assert "crashing@12-images, seed 0: failed: Kernel size can't be greater than actual input size" in heard
     assert any(line.startswith("last@12-images, seed 0: ") for line in heard)
     assert {row["arm"] for row in results["table"]} == set(runs) - set(BROKEN) - {"crashing"}
     mended = go(folder, arms={**{name: {} for name in BROKEN}, "entropy": {}})

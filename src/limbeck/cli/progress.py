@@ -9,14 +9,15 @@ from datetime import datetime
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 
 from limbeck.cli.display import console
+from limbeck.progress import Progress
 
 _QUIET_SECONDS = 20.0  # between two lines of progress where there is no terminal
 
@@ -24,7 +25,7 @@ _QUIET_SECONDS = 20.0  # between two lines of progress where there is no termina
 class BarProgress:
     """Nested bars with rate and time left, for terminals."""
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._tasks: list[TaskID] = []
 
@@ -39,6 +40,12 @@ class BarProgress:
 
     def say(self, message: str) -> None:
         self._bars.console.print(message, markup=False)
+
+    def beside(self, title: str) -> Progress:
+        return _Beside(self, title)
+
+    def close(self, outcome: str = "") -> None:
+        pass
 
 
 class LineProgress:
@@ -65,6 +72,38 @@ class LineProgress:
 
     def say(self, message: str) -> None:
         console.print(f"{datetime.now():%H:%M:%S}  {message}", markup=False, soft_wrap=True)
+
+    def beside(self, title: str) -> Progress:
+        return _Beside(self, title)
+
+    def close(self, outcome: str = "") -> None:
+        pass
+
+
+class _Beside:
+    """One of several that go on side by side."""
+
+    def __init__(self, whole: "BarProgress | LineProgress", title: str) -> None:
+        self._whole = whole
+        self._title = title
+
+    def begin(self, title: str, total: int, done: int = 0) -> None:
+        self._whole.begin(title, total, done)
+
+    def update(self, done: int, note: str = "") -> None:
+        self._whole.update(done, note)
+
+    def end(self) -> None:
+        self._whole.end()
+
+    def say(self, message: str) -> None:
+        self._whole.say(message)
+
+    def beside(self, title: str) -> Progress:
+        return _Beside(self._whole, title)
+
+    def close(self, outcome: str = "") -> None:
+        self._whole.say(f"{self._title}: {outcome}")
 
 
 @dataclass(frozen=True)
@@ -99,5 +138,5 @@ def showing_progress() -> Iterator[BarProgress | LineProgress]:
         TimeRemainingColumn(),
         TextColumn("[dim]{task.fields[note]}"),
     )
-    with Progress(*columns, console=console, transient=True) as bars:
+    with Bars(*columns, console=console, transient=True) as bars:
         yield BarProgress(bars)

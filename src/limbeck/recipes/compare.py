@@ -22,7 +22,8 @@ from limbeck.recipes.matching import match_student
 from limbeck.recipes.plan import PlannedRun, plan
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.results import UNLABELLED, collect
-from limbeck.recipes.run import gather_inputs, run, trainings
+from limbeck.recipes.run import gather_inputs, trainings
+from limbeck.recipes.run_tasks import RunTask, run_tasks
 from limbeck.recipes.schema import Recipe
 from limbeck.report import write_comparison_report
 from limbeck.training.checks import check_parts
@@ -30,9 +31,6 @@ from limbeck.training.distributed import is_main_process
 from limbeck.training.launcher import check_launcher
 from limbeck.training.run_folder import Difference, RunFolder, as_begun
 from limbeck.transfer.evidence import EVIDENCE
-
-SHARED = "shared"
-"""Folder of what several runs of a comparison need, as tables of scores."""
 
 
 def compare(
@@ -91,22 +89,13 @@ def compare(
 
 def _run_all(planned: Sequence[PlannedRun], run_folder: RunFolder, inputs: Inputs, progress: Progress) -> None:
     pending = [one for one in planned if not RunFolder(run_folder.path / one.folder).finished]
+    for one in pending:
+        _make_room(one, RunFolder(run_folder.path / one.folder))
     done = len(planned) - len(pending)
     progress.begin("comparison", len(planned), done)
-    for number, one in enumerate(pending):
-        name = f"{one.group}, seed {one.recipe.seed}"
-        progress.update(done + number, name)
-        try:
-            _make_room(one, RunFolder(run_folder.path / one.folder))
-            folder = run_folder.path / one.folder
-            shared = run_folder.path / SHARED
-            result = run(one.recipe, folder, resume=True, inputs=inputs, progress=progress, shared=shared, inside=False)
-        except Exception as error:  # whatever broke this arm, the others go on; its folder keeps the traceback
-            progress.say(f"{name} failed: {error}")
-        else:
-            assert result.evaluation is not None
-            progress.say(f"{name}: {result.evaluation.top1:.2%} in {result.cost['seconds']:.1f} s")
-    progress.update(len(planned))
+    for _ in run_tasks([RunTask(one) for one in pending], run_folder.path, inputs, progress):
+        done += 1
+        progress.update(done)
     progress.end()
     for one in planned:
         _keep_evidence(one, run_folder)

@@ -47,6 +47,10 @@ class PlannedRun:
     def folder(self) -> str:
         return f"runs/{self.group}/seed-{self.recipe.seed}"
 
+    @property
+    def title(self) -> str:
+        return f"{self.group}, seed {self.recipe.seed}"
+
 
 def plan(
     recipe: Recipe, images: int | None = None, classes: int | None = None, *, labelled: bool = True
