@@ -5,10 +5,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 
 class Interrupted(KeyboardInterrupt):
     """The run was asked to stop; its state is in the last checkpoint."""
+
+
+class Paused(Exception):
+    """The run went as far as it was to go for now; its state is in the last checkpoint.
+
+    Attributes:
+        step: steps done.
+        steps: of the whole run.
+        cost: of the steps done, as `Cost.to_dict` has it.
+    """
+
+    def __init__(self, step: int, steps: int, cost: dict[str, Any]) -> None:
+        super().__init__(f"paused at step {step} of {steps}")
+        self.step = step
+        self.steps = steps
+        self.cost = cost
 
 
 class StopRequest:

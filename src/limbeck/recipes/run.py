@@ -1,6 +1,7 @@
 """One run of a recipe: make the transfer set, teach the student on it, judge it, write everything down."""
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def run(
     progress: Progress | None = None,
     shared: Path | None = None,
     inside: bool = True,
+    until: Fraction | None = None,
 ) -> RunResult:
     """Runs a recipe in `folder`, or goes on with what was begun there.
 
@@ -62,10 +64,12 @@ def run(
         progress: who watches.
         shared: where the runs of a comparison keep what several of them need.
         inside: keep what the report needs to look inside teacher and student; the runs of a comparison do without.
+        until: share of the steps after which to pause; resuming goes on from there, to the same student.
 
     Raises:
         UserError: anything the user can mend, before the training starts where it can be known.
         Interrupted: stopped by Ctrl-C or SIGTERM; resume goes on.
+        Paused: `until` is reached.
     """
     progress = progress or Silent()
     folder = Path(folder)
@@ -77,7 +81,7 @@ def run(
             return read_run(folder, None if objects is None else objects.make_student)
         if inputs is None:
             inputs = gather_inputs(recipe, folder, progress, objects)
-        return _execute(recipe, run_folder, inputs, progress, shared, inside)
+        return _execute(recipe, run_folder, inputs, progress, shared, inside, until)
 
 
 def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: PythonObjects | None = None) -> Inputs:
@@ -159,7 +163,13 @@ def teacher_recipe(recipe: Recipe) -> Recipe:
 
 
 def _execute(
-    recipe: Recipe, run_folder: RunFolder, inputs: Inputs, progress: Progress, shared: Path | None, inside: bool
+    recipe: Recipe,
+    run_folder: RunFolder,
+    inputs: Inputs,
+    progress: Progress,
+    shared: Path | None,
+    inside: bool,
+    until: Fraction | None,
 ) -> RunResult:
     """Make, teach, judge; what each leaves is on disk before the next begins."""
     if run_folder.writes:
@@ -169,7 +179,7 @@ def _execute(
     inputs = match_student(inputs, student)
     _check_with_pool(recipe, inputs, student)
     source, making = make_source(recipe, inputs, run_folder, progress, shared)
-    result = _teach(recipe, run_folder, inputs, student, source, progress)
+    result = _teach(recipe, run_folder, inputs, student, source, progress, until)
     chosen = best_student(result)
     test_logits = None if inputs.test is None else predict(result.student, inputs.test)
     evaluations = judge_student(recipe, result, chosen, inputs, test_logits)
@@ -205,6 +215,7 @@ def _teach(
     student: Classifier,
     source: TransferSource,
     progress: Progress,
+    until: Fraction | None,
 ) -> TrainingResult:
     teacher = inputs.teacher if recipe.teacher is not None else None
     warn_of_unread_soft_labels(inputs, teacher)
@@ -227,6 +238,7 @@ def _teach(
             validation=inputs.validation,
             accelerator=make_accelerator(recipe.training, cpu=recipe.device == "cpu"),
             progress=progress,
+            until=until,
         )
 
 

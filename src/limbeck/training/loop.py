@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,8 @@ from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import TransferSource, transfer_source
 from limbeck.data.views import augmentation
-from limbeck.interruption import Interrupted, StopRequest, listening_for_stop
+from limbeck.errors import UserError
+from limbeck.interruption import Interrupted, Paused, StopRequest, listening_for_stop
 from limbeck.models.classifier import Classifier, Outputs
 from limbeck.models.forward import FrozenTeacher
 from limbeck.models.shared_memory import keeping_shared
@@ -93,6 +95,7 @@ def fit(
     observers: Sequence[Observer] = (),
     accelerator: Accelerator | None = None,
     progress: Progress | None = None,
+    until: Fraction | float | None = None,
 ) -> TrainingResult:
     """Teaches `student` on what `source` gives, in place; goes on where `run_folder` holds a checkpoint.
 
@@ -111,11 +114,13 @@ def fit(
         accelerator: where to run, without precision, accumulation or compilation of its own; by default the first GPU,
             or the CPU.
         progress: who watches.
+        until: share of the steps, between 0 and 1, after which to pause; a later call goes on as if without a pause.
 
     Raises:
         UserError: parts that do not fit together and variables of the environment that contradict `settings`, before
             the first step; a round of other images than the first; a loss that is not finite.
         Interrupted: Ctrl-C or SIGTERM; the state at that step is saved.
+        Paused: `until` is reached; the state at that step is saved.
     """
     check_torch()  # first: what it finds would show as faults of the student
     source, progress = transfer_source(source), progress or Silent()
@@ -157,7 +162,7 @@ def fit(
         with closing(log):
             if saved is None and source.steps_per_round is not None:
                 log.save()  # so that the images of the first round are not made again
-            _teach(model_step, stream, state, log, phases, accelerator)
+            _teach(model_step, stream, state, log, phases, accelerator, _pause(until, phases.total))
     return TrainingResult(evaluated, state.best, state.cost, rounds.cost, stream.view_cache)
 
 
@@ -168,8 +173,11 @@ def _teach(
     log: TrainingLog,
     phases: Phases,
     accelerator: Accelerator,
+    pause: int,
 ) -> None:
-    """The loop itself, from the state's step to the log's last."""
+    """The loop itself, from the state's step to `pause` or the log's last."""
+    if pause <= state.step < log.total:
+        raise Paused(state.step, log.total, (state.cost + state.rounds.cost).to_dict())
     rounds, objective, several = state.rounds, state.objective, accelerator.num_processes > 1
     _allow_idle_parameters(accelerator, objective)
     model, optimizer = accelerator.prepare(model_step, state.optimizer)
@@ -210,10 +218,13 @@ def _teach(
             if due or not several or state.step % AGREE_EVERY == 0:
                 stopping = _agreed(stop, accelerator)
                 renew_dropout(rounds.seed, accelerator.process_index, state.step)
-                if due or stopping:
-                    log.write(rate, stopping=stopping)
+                pausing = pause <= state.step < log.total
+                if due or stopping or pausing:
+                    log.write(rate, stopping=stopping or pausing)
                 if stopping:
                     raise Interrupted(f"stopped at step {state.step} of {log.total}")
+                if pausing:
+                    raise Paused(state.step, log.total, (state.cost + rounds.cost).to_dict())
 
 
 @torch.no_grad()
@@ -224,6 +235,15 @@ def _show(state: LoopState, batch: Batch, outputs: Outputs | None, epochs: range
             observer.after_step(state.step, batch, outputs)
         for epoch in epochs:
             observer.after_epoch(epoch, state.evaluated)
+
+
+def _pause(until: Fraction | float | None, total: int) -> int:
+    """The step after which to pause, rounded as those of validations are."""
+    if until is None:
+        return total
+    if not 0 < until < 1:
+        raise UserError(f"`until` must be a share of the steps, > 0 and < 1, got {until}.")
+    return max(1, round(total * until))
 
 
 def _checked(accelerator: Accelerator | None, settings: TrainingSettings) -> Accelerator:

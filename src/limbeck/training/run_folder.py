@@ -15,8 +15,9 @@ from filelock import FileLock, Timeout
 from limbeck.environment import describe_environment
 from limbeck.errors import UserError
 from limbeck.files import atomic_write_text, disk_errors
+from limbeck.interruption import Paused
 
-FINISHED = "finished"
+FINISHED, PAUSED = "finished", "paused"
 _PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 INPUTS_FILE = "inputs.json"
 _PREAMBLE = frozenset(["recipe.yaml", "environment.json", INPUTS_FILE, "status.json", "energy.json"])
@@ -226,6 +227,9 @@ class RunFolder:
             yield
         except KeyboardInterrupt:
             self.set_state("interrupted")
+            raise
+        except Paused as pause:
+            self.set_state(PAUSED, step=pause.step, steps=pause.steps, cost=pause.cost)
             raise
         except UserError as error:
             self.set_state("failed", str(error))

@@ -1,0 +1,72 @@
+"""A run that pauses on the way goes on to the same student, bit for bit."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.training.conftest import Run
+from tests.training.sources import Growing
+from tests.training.tiny import same, settings
+
+from limbeck.errors import UserError
+from limbeck.interruption import Paused
+from limbeck.training import RunFolder, log
+from limbeck.training.checkpoint import Checkpoint
+
+RARE = settings(checkpoint_seconds=1000)
+TIMES = {"seconds", "images_per_second"}
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in RunFolder(folder).metrics()]
+
+
+def end(folder: Path) -> Checkpoint:
+    return Checkpoint.load(folder / "checkpoint.safetensors")
+
+
+@pytest.mark.parametrize("rounds", [None, 4])  # of the second, a pause falls between two rounds, one into one
+def test_paused_run_goes_on_to_the_same_student(rounds: int | None, teach: Run, tmp_path: Path) -> None:
+    source: dict[str, Any] = {"settings": RARE} if rounds is None else {"settings": RARE, "seed": 3}
+
+    def go(folder: str, **changes: Any) -> Any:
+        growing = {} if rounds is None else {"source": Growing(rounds)}
+        return teach(folder, **source, **growing, **changes)
+
+    whole = go("whole")
+    for share, step in ((Fraction(1, 3), 4), (Fraction(1, 2), 6), (Fraction(2, 3), 8)):
+        with pytest.raises(Paused, match=f"paused at step {step} of 12"):
+            go("paused", resume=True, until=share)
+        status = RunFolder(tmp_path / "paused").read("status.json")
+        assert (status["state"], status["error"]) == ("paused", None)
+        assert (status["step"], status["steps"], status["cost"]["teacher_passes"] > 0) == (step, 12, True)
+        assert end(tmp_path / "paused").step == step
+    with pytest.raises(Paused, match="paused at step 8 of 12"):
+        go("paused", resume=True, until=Fraction(1, 3))  # further than that already
+    result = go("paused", resume=True)
+    assert same(end(tmp_path / "paused").tensors, end(tmp_path / "whole").tensors)
+    assert (result.best.step, result.best.top1) == (whole.best.step, whole.best.top1)
+    assert (result.steps, result.teacher_passes) == (whole.steps, whole.teacher_passes)
+    assert result.rounds_cost == whole.rounds_cost
+    assert logged(tmp_path / "paused") == logged(tmp_path / "whole")
+
+
+def test_pause_where_nothing_else_is_due_and_one_that_is_the_end(
+    teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(log, "_LINES", 3)  # losses are written every fourth step
+    unjudged = settings(checkpoint_seconds=1000, validations=0)
+    teach("whole", settings=unjudged)
+    with pytest.raises(Paused, match="paused at step 5 of 12"):
+        teach("paused", settings=unjudged, until=5 / 12)
+    assert RunFolder(tmp_path / "paused").state == "paused"
+    teach("paused", resume=True, settings=unjudged)
+    assert same(end(tmp_path / "paused").tensors, end(tmp_path / "whole").tensors)
+    assert teach("short", settings=settings(steps=1), until=0.6).steps == 1
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.5, 2])
+def test_pause_is_a_share_of_the_steps(share: float, teach: Run) -> None:
+    with pytest.raises(UserError, match=rf"`until` must be a share of the steps, > 0 and < 1, got {share}\."):
+        teach(until=share)
