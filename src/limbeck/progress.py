@@ -2,6 +2,11 @@
 
 from typing import Protocol
 
+TRAINING = "training"
+"""The stage of a run that takes the time, and tells how far it is."""
+FAILED = "failed"
+"""What the outcome of a run begins with that ended otherwise than it should."""
+
 
 class Progress(Protocol):
     """Interface of whoever watches."""

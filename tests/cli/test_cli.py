@@ -15,7 +15,6 @@ from typer.testing import CliRunner, Result
 
 from limbeck.cli.display import percent
 from limbeck.cli.main import app
-from limbeck.cli.progress import LineProgress
 from limbeck.cli.results import short_count
 from limbeck.training import RunFolder
 
@@ -375,26 +374,6 @@ with RunFolder.open('runs/train', {}):
     assert other.stdout.readline() == "1\n"
     assert "the run folder 'runs/train' is in use by another process" in refused("train", "train.yaml", "--resume")
     other.communicate("\n", timeout=30)
-
-
-def test_lines_of_progress_for_logs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1000.0
-    monkeypatch.setattr("limbeck.cli.progress.time.monotonic", lambda: now)
-    progress = LineProgress()
-    progress.begin("comparison", 30, 10)
-    progress.update(10, "entropy@10%, seed 0")
-    for step in range(5):
-        progress.begin("training", 500)
-        now += 30
-        progress.update(step, "loss 1.0")
-        progress.update(step, "loss 2.0")
-        progress.end()
-    progress.update(12, "random@10%, seed 0")
-    lines = [line.partition("  ")[2] for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == "comparison 10/30  entropy@10%, seed 0"
-    assert lines[1] == "training 0/500  loss 1.0"
-    assert lines[-1] == "comparison 12/30  random@10%, seed 0  about 22 min left"
-    assert len(lines) == 7
 
 
 def test_numbers() -> None:

@@ -1,15 +1,29 @@
 """What the command line shows: tables, warnings, errors."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Console(highlight=False, emoji=False)
+errors = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 _show_for_programmers = warnings.showwarning
+_warned: set[str] = set()
+_bars = False
+
+
+@contextmanager
+def bars_on() -> Iterator[None]:
+    """Inside, the last lines of the terminal are bars, and what is said goes above them."""
+    global _bars
+    _bars = True
+    try:
+        yield
+    finally:
+        _bars = False
 
 
 def show_warning(
@@ -20,9 +34,12 @@ def show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """What is meant for the user as one message, without the line of code that it came from."""
+    """What is meant for the user as one message, once, without the line of code that it came from."""
     if file is None and category is UserWarning:
-        errors.print(f"warning: {message}", style="yellow", markup=False)
+        if str(message) not in _warned:
+            _warned.add(str(message))
+            above = _bars and errors.file.isatty()  # an error console of the same terminal would write into the bars
+            (console if above else errors).print(f"warning: {message}", style="yellow", markup=False)
     else:
         _show_for_programmers(message, category, filename, lineno, file, line)
 

@@ -3,140 +3,126 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
+from limbeck.cli.bars import Bars
+from limbeck.cli.display import bars_on, console
+from limbeck.cli.stages import Board, Run, Stage, time_left
+from limbeck.progress import FAILED
 
-from limbeck.cli.display import console
-from limbeck.progress import Progress
-
-_QUIET_SECONDS = 20.0  # between two lines of progress where there is no terminal
+_QUIET_SECONDS = 20.0  # without a line in a log, at most, and as this share of all the time in long ones
+_QUIET_SHARE = 0.01
 
 
-class BarProgress:
-    """Nested bars with rate and time left, for terminals."""
+class Display(Protocol):
+    """Interface of what shows the board."""
 
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
-        self._tasks: list[TaskID] = []
+    board: Board
+
+    def updated(self, run: Run | None) -> None:
+        """The innermost stage of a run, or of the whole, moved."""
+        ...
+
+    def closed(self, run: Run, outcome: str) -> None:
+        """A run ended, and is counted as done."""
+        ...
+
+    def say(self, message: str) -> None: ...
+
+
+class Watch:
+    """The `Progress` of all that a command does, or of a run beside others.
+
+    What runs beside each other say is shown once, whichever of them says it.
+    """
+
+    def __init__(self, display: Display, run: Run | None = None, said: set[str] | None = None) -> None:
+        self._display = display
+        self._run = run
+        self._said = set() if said is None else said
+        self._stages = display.board.stages if run is None else run.stages
 
     def begin(self, title: str, total: int, done: int = 0) -> None:
-        self._tasks.append(self._bars.add_task(title, total=total, completed=done, note=""))
+        self._stages.append(Stage(title, total, done, done, time.monotonic()))
 
     def update(self, done: int, note: str = "") -> None:
-        self._bars.update(self._tasks[-1], completed=done, note=note)
+        stage = self._stages[-1]
+        stage.done, stage.note = done, note
+        self._display.updated(self._run)
 
     def end(self) -> None:
-        self._bars.remove_task(self._tasks.pop())
+        self._stages.pop()
 
     def say(self, message: str) -> None:
-        self._bars.console.print(message, markup=False)
+        if self._run is None or message not in self._said:
+            self._display.say(message)
+        self._said.add(message)
 
-    def beside(self, title: str) -> Progress:
-        return _Beside(self, title)
+    def beside(self, title: str) -> "Watch":
+        run = Run(title, time.monotonic())
+        self._display.board.runs.append(run)
+        return Watch(self._display, run, self._said)
 
     def close(self, outcome: str = "") -> None:
-        pass
+        board, run = self._display.board, self._run
+        if run is None or run not in board.runs:
+            return
+        board.runs.remove(run)
+        board.failed += outcome.startswith(FAILED)
+        if board.stages:  # whoever counts the runs may be told a moment later
+            board.stages[0].done += 1
+        self._display.closed(run, outcome)
 
 
-class LineProgress:
-    """A line now and then, with the time of day, for logs."""
+class Lines:
+    """A line for each run that ends, and one now and then, with the time of day, for logs."""
 
     def __init__(self) -> None:
-        self._tasks: list[_Task] = []
-        self._spoke = 0.0
+        self.board = Board()
+        self._began = self._spoke = time.monotonic()
 
-    def begin(self, title: str, total: int, done: int = 0) -> None:
-        self._tasks.append(_Task(title, total, done, time.monotonic()))
-
-    def update(self, done: int, note: str = "") -> None:
-        # The outermost task moves seldom; those inside it would fill the log.
+    def updated(self, run: Run | None) -> None:
         now = time.monotonic()
-        if (len(self._tasks) == 1 and self._tasks[0].title == "comparison") or now - self._spoke >= _QUIET_SECONDS:
-            task = self._tasks[-1]
-            parts = [f"{task.title} {done:,}/{task.total:,}", note, task.left(done, now)]
-            self.say("  ".join(part for part in parts if part))
-            self._spoke = now
+        if now - self._spoke < max(_QUIET_SECONDS, _QUIET_SHARE * (now - self._began)):
+            return
+        stage = self.board.stages[-1] if run is None else run.stages[-1]
+        if self.board.runs and stage is self.board.stages[0]:
+            return  # counts the runs that end, each of which has a line of its own
+        words = f"{stage.title} {stage.done:,}/{stage.total:,}"
+        if run is None:
+            self.say(_joined(words, stage.note, time_left(stage.seconds_left(now))))
+        else:
+            self.say(f"{self._count()}{run.title}: {_joined(words, stage.note, self._left(now))}")
 
-    def end(self) -> None:
-        self._tasks.pop()
+    def closed(self, run: Run, outcome: str) -> None:
+        words = ": ".join(part for part in (run.title, outcome) if part)
+        self.say(self._count() + _joined(words, self._left(time.monotonic())))
 
     def say(self, message: str) -> None:
         console.print(f"{datetime.now():%H:%M:%S}  {message}", markup=False, soft_wrap=True)
+        self._spoke = time.monotonic()
 
-    def beside(self, title: str) -> Progress:
-        return _Beside(self, title)
-
-    def close(self, outcome: str = "") -> None:
-        pass
-
-
-class _Beside:
-    """One of several that go on side by side."""
-
-    def __init__(self, whole: "BarProgress | LineProgress", title: str) -> None:
-        self._whole = whole
-        self._title = title
-
-    def begin(self, title: str, total: int, done: int = 0) -> None:
-        self._whole.begin(title, total, done)
-
-    def update(self, done: int, note: str = "") -> None:
-        self._whole.update(done, note)
-
-    def end(self) -> None:
-        self._whole.end()
-
-    def say(self, message: str) -> None:
-        self._whole.say(message)
-
-    def beside(self, title: str) -> Progress:
-        return _Beside(self._whole, title)
-
-    def close(self, outcome: str = "") -> None:
-        self._whole.say(f"{self._title}: {outcome}")
-
-
-@dataclass(frozen=True)
-class _Task:
-    title: str
-    total: int
-    first: int
-    began: float
-
-    def left(self, done: int, now: float) -> str:
-        """Time left at the pace so far, in words."""
-        if done <= self.first or done >= self.total:
+    def _count(self) -> str:
+        """How many runs of the whole are done, as " 7/42  "."""
+        if not self.board.stages:
             return ""
-        minutes = (now - self.began) / (done - self.first) * (self.total - done) / 60
-        if minutes < 1:
-            return ""
-        return f"about {minutes / 60:.1f} h left" if minutes >= 90 else f"about {minutes:.0f} min left"
+        whole = self.board.stages[0]
+        return f"{whole.done:>{len(f'{whole.total:,}')},}/{whole.total:,}  "
+
+    def _left(self, now: float) -> str:
+        return time_left(self.board.seconds_left(now))
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(part for part in parts if part)
 
 
 @contextmanager
-def showing_progress() -> Iterator[BarProgress | LineProgress]:
-    """Bars on a terminal, lines elsewhere."""
-    if not console.is_terminal:
-        yield LineProgress()
+def showing_progress() -> Iterator[Watch]:
+    """Bars on a terminal that can move its cursor, lines elsewhere."""
+    if console.is_dumb_terminal or not (console.is_terminal and console.file.isatty()):
+        yield Watch(Lines())
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
-    )
-    with Bars(*columns, console=console, transient=True) as bars:
-        yield BarProgress(bars)
+    with Bars() as bars, bars_on():
+        yield Watch(bars)

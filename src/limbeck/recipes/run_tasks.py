@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from limbeck.progress import Progress
+from limbeck.progress import FAILED, Progress
 from limbeck.recipes.inputs import Inputs
 from limbeck.recipes.plan import PlannedRun
 from limbeck.recipes.run import run
@@ -45,6 +45,6 @@ def _run(task: RunTask, folder: Path, inputs: Inputs, progress: Progress) -> str
     try:
         result = run(planned.recipe, folder / planned.folder, inputs=inputs, progress=progress, **how)
     except Exception as error:  # whatever broke this arm, the others go on; its folder keeps the traceback
-        return f"failed: {error}"
+        return f"{FAILED}: {error}"
     assert result.evaluation is not None
     return f"{result.evaluation.top1:.2%} in {result.cost['seconds']:.1f} s"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
-from limbeck.progress import Progress
+from limbeck.progress import TRAINING, Progress
 from limbeck.training.checks import check_weights
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.schedule import Phases
@@ -63,7 +63,7 @@ class TrainingLog:
         self.begun = self.lap = self.saved = clock()
         self.started = self.begun - state.seconds
         self.writing = self.last_write = 0.0  # seconds that went into checkpoints here, and into the last of them
-        progress.begin("training", self.total, state.step)
+        progress.begin(TRAINING, self.total, state.step)
 
     def close(self) -> None:
         self.progress.end()
