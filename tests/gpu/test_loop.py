@@ -103,11 +103,11 @@ class Ended(Exception):
 
 def watched(teach: Run, device: torch.device, folder: str, **changes: Any) -> None:
     """20 steps of a long run, of which the 10th ends a preparing phase and is written down."""
-    with pytest.raises(Ended):
-        try:
+    try:
+        with pytest.raises(Ended):
             teach(folder, observers=[Armed(device, {*range(2, 10), *range(11, 21)})], **changes)
-        finally:
-            disarm(device)
+    finally:
+        disarm(device)
 
 
 def long(**changes: Any) -> Any:
