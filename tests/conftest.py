@@ -14,6 +14,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What is marked `gpu` is skipped without one, but for tests of a `device` that LIMBECK_TEST_DEVICE names."""
+    if "gpu" not in item.keywords:
+        return
+    if os.environ.get("LIMBECK_TEST_DEVICE") and "device" in getattr(item, "fixturenames", ()):
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU, and torch finds none (LIMBECK_TEST_DEVICE=cpu tries most of tests/gpu on the CPU)")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where everything that a test needs is there, skipping it is a failure; only a GPU may be missing."""

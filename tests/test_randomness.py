@@ -1,5 +1,6 @@
 """Counter-based randomness."""
 
+import numpy as np
 import torch
 
 from limbeck.randomness import below, derive_seed, generator, uniform, words
@@ -17,6 +18,12 @@ def test_words_are_splitmix64() -> None:
     expected = mix((mix(counter + seed) + stream * 0x9E3779B97F4A7C15) % 2**64)
     got = int(words(seed, stream, torch.tensor([counter]))) % 2**64
     assert got == expected
+
+
+def test_streams_are_numbers_or_tensors_alike() -> None:
+    ids = torch.arange(-3, 5) * 2**40
+    for stream in (0, 1, 7, 2**62, -5, np.int64(3)):
+        assert torch.equal(words(2**63 - 1, stream, ids), words(2**63 - 1, torch.tensor(stream), ids))
 
 
 def test_below_and_uniform_stay_in_range() -> None:

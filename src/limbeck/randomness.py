@@ -46,8 +46,14 @@ def words(seed: int, stream: Tensor | int, counter: Tensor) -> Tensor:
             broadcasts against `counter`.
         counter: int64, for instance ids.
     """
-    stream = torch.as_tensor(stream, dtype=torch.int64, device=counter.device)  # Python's integers would not wrap
-    return _mix(_mix(counter + seed) + stream * _GOLDEN)
+    # A stream that is a number stays one: to make it a tensor on a GPU would wait for the GPU.
+    apart = stream * _GOLDEN if isinstance(stream, Tensor) else _wrapped(int(stream) * _GOLDEN)
+    return _mix(_mix(counter + seed) + apart)
+
+
+def _wrapped(number: int) -> int:
+    """Modulo 2^64 as a signed 64-bit integer, as tensors of int64 compute."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 def _mix(x: Tensor) -> Tensor:

@@ -200,6 +200,20 @@ def test_wrong_options_show_before_the_first_batch(options: dict[str, Any], mess
         outputs_over(network(), stripes(6), **options)
 
 
+def test_a_device_that_copies_alone_is_a_batch_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher, images = FrozenTeacher(network(), device=CPU), stripes(70)
+    expected = whole_outputs(teacher, images, ("logits", "stages"), batch_size=32)
+    monkeypatch.setattr(forward, "copies_alone", lambda device: True)
+    monkeypatch.setattr(Tensor, "pin_memory", lambda self: self)
+    found = whole_outputs(teacher, images, ("logits", "stages"), batch_size=32)
+    assert torch.equal(found.logits, expected.logits)
+    assert torch.equal(found.stages[-1], expected.stages[-1])
+    assert teacher.passes == 140
+    first, _ = next(outputs_over(teacher, images, batch_size=32))
+    assert torch.equal(first, torch.arange(32))
+    assert teacher.passes == 172, "what was computed ahead, and not looked at, is no answer"
+
+
 @pytest.fixture
 def tf32_off() -> Iterator[None]:
     before = torch.backends.cudnn.allow_tf32

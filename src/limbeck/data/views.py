@@ -9,6 +9,7 @@ finitely many views, the same index is the same view for good.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -306,11 +307,19 @@ def _grey(x: Tensor) -> Tensor:
 
 def _hue_rotation(turn: Tensor) -> Tensor:
     """RGB matrices [B, 3, 3] that turn the colour plane of YIQ by `turn` radians [B]."""
-    to_yiq = torch.tensor(
-        [[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]], device=turn.device
-    )
+    to_yiq, to_rgb = _yiq(turn.device)
     rotation = torch.zeros(len(turn), 3, 3, device=turn.device)
     rotation[:, 0, 0] = 1
     rotation[:, 1, 1] = rotation[:, 2, 2] = turn.cos()
     rotation[:, 1, 2], rotation[:, 2, 1] = -turn.sin(), turn.sin()
-    return torch.linalg.inv(to_yiq) @ rotation @ to_yiq
+    return to_rgb @ rotation @ to_yiq
+
+
+@cache
+def _yiq(device: torch.device) -> tuple[Tensor, Tensor]:
+    """From RGB to YIQ and back, [3, 3] each: inverted once and on the CPU, since a GPU would wait for either."""
+    with torch.inference_mode(False):  # what is kept is of use anywhere
+        to_yiq = torch.tensor(
+            [[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]], device="cpu"
+        )
+        return to_yiq.to(device), torch.linalg.inv(to_yiq).to(device)

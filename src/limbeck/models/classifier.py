@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from math import isfinite
 from typing import Any
 
@@ -156,7 +157,7 @@ class Classifier(nn.Module):
         if got == 1:
             return images.expand(-1, self.channels, -1, -1)
         if got == 3 and self.channels == 1:
-            return (images * images.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+            return (images * _luma(images.device, images.dtype)).sum(1, keepdim=True)
         raise UserError(
             f"{self.name} takes images of {self.channels} channel(s), got {got}; only gray to any and RGB to gray are "
             "converted. Load the data with `channels` set, or build the model with `channels`."
@@ -182,6 +183,13 @@ class Classifier(nn.Module):
 
     def extra_repr(self) -> str:
         return f"name={self.name!r}, num_classes={self.num_classes}, input_size={self.input_size}"
+
+
+@cache
+def _luma(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """`_LUMA` as [1, 3, 1, 1]: made once, since to bring it to a GPU is to wait for the GPU."""
+    with torch.inference_mode(False):  # what is kept is of use anywhere
+        return torch.tensor(_LUMA, device=device, dtype=dtype).view(1, 3, 1, 1)
 
 
 def check_counts(num_classes: int, channels: int) -> None:

@@ -1,5 +1,6 @@
 """The one forward pass of a network over many images: where, in what precision, how often, and what comes out."""
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import chain
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from limbeck.copies import arrival, copies_alone, to_cpu
 from limbeck.device import Device, resolve_device
 from limbeck.errors import UserError
 from limbeck.look_ahead import look_ahead
@@ -188,25 +190,56 @@ def _outputs_over(
     size: tuple[int, int] | None,
     teacher: FrozenTeacher | None = None,
 ) -> Iterator[tuple[Tensor, Outputs]]:
-    order = torch.channels_last if computing.channels_last else torch.contiguous_format
     tapping = classifier.tapping(want) if set(want) - set(LOGITS) else nullcontext()
     with evaluating(classifier), tapping:
-        for positions, read in look_ahead(_ready_batches(images, batch_size, computing)):
-            pixels = read.to(computing.device, memory_format=order, non_blocking=True)  # [B, C, H, W] uint8
-            # Not around the loop: a generator would leave its consumer in inference mode.
-            with torch.inference_mode(), _own_autocast(computing):
-                if size is not None and tuple(pixels.shape[-2:]) != size:
-                    pixels = functional.interpolate(pixels.float() / 255, size, mode="bilinear", antialias=True)
-                outputs = classifier(pixels, want=want).map(lambda part: part.float().cpu())
+        computed = _computed(classifier, images, want, computing, batch_size, size)
+        for positions, outputs in _arriving(computed, computing.device):
             if teacher is not None:
                 teacher.passes += len(positions)
             yield positions, outputs
 
 
+def _computed(
+    classifier: Classifier,
+    images: "ImageSet",
+    want: Collection[str],
+    computing: Computing,
+    batch_size: int,
+    size: tuple[int, int] | None,
+) -> Iterator[tuple[Tensor, Outputs]]:
+    """Outputs on the device; a GPU has only been told to compute them."""
+    order = torch.channels_last if computing.channels_last else torch.contiguous_format
+    for positions, read in look_ahead(_ready_batches(images, batch_size, computing)):
+        pixels = read.to(computing.device, memory_format=order, non_blocking=True)  # [B, C, H, W] uint8
+        # Not around the loop: a generator would leave its consumer in inference mode.
+        with torch.inference_mode(), _own_autocast(computing):
+            if size is not None and tuple(pixels.shape[-2:]) != size:
+                pixels = functional.interpolate(pixels.float() / 255, size, mode="bilinear", antialias=True)
+            outputs = classifier(pixels, want=want).map(Tensor.float)
+        yield positions, outputs
+
+
+def _arriving(computed: Iterator[tuple[Tensor, Outputs]], device: torch.device) -> Iterator[tuple[Tensor, Outputs]]:
+    """Outputs on the CPU; a GPU has the next batch to compute while those of one are on their way, and looked at."""
+    ahead = 1 if copies_alone(device) else 0  # batches
+    underway: deque[tuple[Tensor, Outputs, Callable[[], None]]] = deque()
+    for positions, outputs in computed:
+        underway.append((positions, outputs.map(to_cpu), arrival(device)))
+        if len(underway) > ahead:
+            yield _arrived(*underway.popleft())
+    for one in underway:
+        yield _arrived(*one)
+
+
+def _arrived(positions: Tensor, outputs: Outputs, wait: Callable[[], None]) -> tuple[Tensor, Outputs]:
+    wait()
+    return positions, outputs
+
+
 def _ready_batches(images: "ImageSet", batch_size: int, computing: Computing) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches as the reading thread leaves them: on the way to a GPU in pinned memory, which is copied meanwhile."""
     for positions, pixels in images.batches(batch_size):
-        yield positions, pixels.pin_memory() if computing.device.type == "cuda" else pixels
+        yield positions, pixels.pin_memory() if copies_alone(computing.device) else pixels
 
 
 def _own_autocast(computing: Computing) -> torch.autocast:

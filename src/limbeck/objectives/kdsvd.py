@@ -96,7 +96,7 @@ def _reciprocal(x: Tensor, floor: Tensor) -> Tensor:
 
 
 class KDSVD(Objective):
-    """`kdsvd` on a range of stages.
+    """`kdsvd` on a range of stages. On a GPU each step waits, as torch looks whether the singular values converged.
 
     Args:
         vectors: per stage, a whole number >= 1.

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from limbeck.copies import copies_alone, to_device
 from limbeck.data.image_set import ImageSet
 from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.views import Augmentation
@@ -88,8 +89,7 @@ class BatchStream:
         self._shown: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __getitem__(self, step: int) -> Batch:
-        positions, view = self.shown(step)  # [B], [B] int64 on the CPU
-        here, view = positions.to(self.device), view.to(self.device)
+        here, view = to_device(torch.stack(self.shown(step)), self.device)  # int64 [B] each
         if self.pixels is not None:
             raw = self.pixels.index_select(0, here).permute(0, 3, 1, 2)  # [B, C, H, W] uint8, channels-last
         else:
@@ -164,7 +164,7 @@ class ReadAhead:
     ) -> None:
         self._gather = gather
         self._positions = positions
-        self._pinned = device.type == "cuda"
+        self._pinned = copies_alone(device)
         self._steps = steps
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="limbeck-read-ahead")
         self._next: tuple[int, Future[Tensor]] | None = None

@@ -5,7 +5,8 @@ has code or attributes that nobody can vouch for, its outputs are kept for this 
 says that equal fingerprints mean equal outputs. Every run compares some of what it finds with what the teacher says.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limbeck.copies import arrival, copies_alone, to_cpu, to_device
 from limbeck.errors import UserError
 from limbeck.models.classifier import Outputs
 from limbeck.models.forward import FrozenTeacher
@@ -83,6 +85,9 @@ class ViewCache:
         # What this round wrote, in the order of `_own_rows`: all else that is read was found. bool [U x distinct]
         self.count = len(self._own_rows) * distinct
         self._written = np.zeros(self.count, bool)
+        # Of what was asked for last: a wait for it, and what to do then.
+        self._pending: tuple[Callable[[], None], Callable[[], object]] | None = None
+        self.late = copies_alone(teacher.device) and all(codec.rounds for codec in codecs.values())
         top = codecs.get("logits")
         self.error = TopError(folder / f"logits-{top.name}-error.json") if isinstance(top, TopLogits) else None
 
@@ -103,6 +108,7 @@ class ViewCache:
             entries: int64 [B], see `entries`.
             want: what of the outputs; where not all of it is kept, the teacher is asked for everything.
         """
+        self._finish()
         if not self.outputs.issuperset(want):
             return self.teacher(images, want={*want, "logits"}), 0
         numbers = entries.cpu().numpy()
@@ -114,9 +120,8 @@ class ViewCache:
             known[:] = False
         if not known.all():
             places = np.flatnonzero(~known)
-            for name, values in self._ask_and_keep(images, places, numbers[places], owners[places]).items():
-                if name in outputs:
-                    outputs[name][places] = values
+            asked = self._ask_and_keep(images, places, numbers[places], owners[places])
+            outputs = {name: _with(values, places, asked[name]) for name, values in outputs.items()}
             self._written[local[places]] = True
         return joined_outputs(outputs, self.teacher.device), int(known.sum())
 
@@ -128,6 +133,7 @@ class ViewCache:
         Returns:
             Whether the outputs agree, see `agree`, or there was nothing to compare.
         """
+        self._finish()
         numbers = entries.cpu().numpy()
         _, owners = self._owners(numbers)
         read = {name: file.read(numbers, owners) for name, file in self.files.items()}
@@ -138,7 +144,7 @@ class ViewCache:
         noise = noise_of(self.teacher.device, self.teacher.dtype)
         for name, (values, _) in read.items():
             codec = self.files[name].codec
-            if not agree(*codec.comparable(now[name], values[places]), codec.dtype, noise):
+            if not agree(*codec.comparable(now[name].cpu(), values[places]), codec.dtype, noise):
                 self.say(f"the answers kept in {str(self.folder)!r} are not this teacher's; they are thrown away.")
                 with self._index.locked():
                     for file in self.files.values():
@@ -148,6 +154,7 @@ class ViewCache:
 
     def known(self) -> int | None:
         """How many views of the set's images are there; None where counting would take long."""
+        self._finish()
         files = [file for file in self.files.values() if self.count * file.record <= _COUNTED]
         if not files:
             return None
@@ -173,6 +180,7 @@ class ViewCache:
 
     def close(self) -> None:
         """Ends the use of the files; what is known stays."""
+        self._finish()
         if self.error is not None and self.writes:
             try:
                 self.error.save()
@@ -206,9 +214,32 @@ class ViewCache:
     def _ask_and_keep(
         self, images: Tensor, places: np.ndarray, entries: np.ndarray, owners: np.ndarray
     ) -> dict[str, Tensor]:
-        """Asks for all that is kept, as one pass yields it, and gives the outputs back as they will be read."""
+        """Asks for all that is kept, as one pass yields it, and gives the outputs back as they will be read.
+
+        Where a GPU can round them itself they are on it, and are written when they have arrived, see `_finish`.
+        """
+        asked = outputs_in_blocks(self.teacher, images, places, self.outputs, self.block)
+        if not self.late:
+            return self._keep({name: values.cpu() for name, values in asked.items()}, entries, owners)
+        here = {name: to_cpu(values) for name, values in asked.items()}
+        self._pending = arrival(self.teacher.device), partial(self._keep, here, entries, owners)
+        rounded = {name: self.files[name].codec.rounded(values) for name, values in asked.items()}
+        return {name: _where_finite(rounded[name], values) for name, values in asked.items()}
+
+    def _finish(self) -> None:
+        """Writes what the last call asked for: before anything is read, so that all happens in the order of the steps.
+
+        A GPU is then at work on the student's step, and does not run dry.
+        """
+        if self._pending is not None:
+            (wait, keep), self._pending = self._pending, None
+            wait()
+            keep()
+
+    def _keep(self, asked: Mapping[str, Tensor], entries: np.ndarray, owners: np.ndarray) -> dict[str, Tensor]:
+        """Writes outputs, float32 [n, ...] on the CPU, and gives them back as they will be read."""
         kept = {}
-        for name, values in outputs_in_blocks(self.teacher, images, places, self.outputs, self.block).items():
+        for name, values in asked.items():
             file = self.files[name]
             packed = file.codec.encode(values)  # uint8 [n, size]
             rounded = file.codec.decode(packed)
@@ -223,7 +254,7 @@ class ViewCache:
                 )
             if self.error is not None and name == "logits":
                 self.error.add(values[fits], rounded[fits])
-            kept[name] = torch.where(fits.view(-1, *[1] * (values.ndim - 1)), rounded, values)
+            kept[name] = _where_finite(rounded, values)
         return kept
 
     def _write(self, file: EntryFile, entries: np.ndarray, owners: np.ndarray, packed: np.ndarray) -> None:
@@ -241,3 +272,14 @@ class ViewCache:
             self.say,
             f"no more answers of the teacher are kept: cannot write in {str(self.folder)!r} ({error}).",
         )
+
+
+def _where_finite(rounded: Tensor, values: Tensor) -> Tensor:
+    """The rounded output of an image, [n, ...], or the output itself where rounding made it endless."""
+    fits = rounded.flatten(1).isfinite().all(dim=1)  # bool [n]
+    return torch.where(fits.view(-1, *[1] * (values.ndim - 1)), rounded, values)
+
+
+def _with(whole: Tensor, places: np.ndarray, some: Tensor) -> Tensor:
+    """`whole` [B, ...] on the device of `some` [n, ...], which takes the rows `places`."""
+    return to_device(whole, some.device).index_copy_(0, to_device(torch.from_numpy(places), some.device), some)

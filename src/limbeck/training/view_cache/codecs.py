@@ -15,11 +15,13 @@ class Codec(ABC):
         name: equal exactly where the bytes mean the same.
         size: bytes of one view's output.
         dtype: of the values, "float16" or "float32".
+        rounds: every device tells to the bit what will be read back.
     """
 
     name: str
     size: int
     dtype: str
+    rounds = False
 
     @abstractmethod
     def encode(self, values: Tensor) -> np.ndarray:
@@ -28,6 +30,10 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, packed: np.ndarray) -> Tensor:
         """uint8 [B, size] as float32 [B, ...]."""
+
+    def rounded(self, values: Tensor) -> Tensor:
+        """float32 [B, ...] as it will be read back, computed where it is; only if `rounds`."""
+        raise AssertionError("told on the CPU alone")
 
     @abstractmethod
     def comparable(self, values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,6 +47,8 @@ class Dense(Codec):
         shape: of one view's output.
         dtype: "float16" or "float32".
     """
+
+    rounds = True
 
     def __init__(self, shape: tuple[int, ...], dtype: str) -> None:
         self.shape = shape
@@ -56,6 +64,9 @@ class Dense(Codec):
     def decode(self, packed: np.ndarray) -> Tensor:
         values = packed.view(self._stored).astype(np.float32)
         return torch.from_numpy(values).view(len(packed), *self.shape)
+
+    def rounded(self, values: Tensor) -> Tensor:
+        return values.to(torch.float16).float() if self.dtype == "float16" else values
 
     def comparable(self, values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
         return values.flatten(1), kept.flatten(1)

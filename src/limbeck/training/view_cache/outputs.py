@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limbeck.copies import to_device
 from limbeck.models.classifier import Outputs
 from limbeck.models.forward import FrozenTeacher
 
@@ -20,12 +21,7 @@ def named_outputs(outputs: Outputs, want: Collection[str]) -> dict[str, Tensor]:
 
 def joined_outputs(named: Mapping[str, Tensor], device: torch.device) -> Outputs:
     """What `named_outputs` took apart, on `device`; logits [B, 0] where there are none."""
-    # From pinned memory a GPU copies by itself, while the student's first layers are queued.
-    pinned = device.type == "cuda"
-    here = {
-        name: (values.pin_memory() if pinned else values).to(device, non_blocking=pinned)
-        for name, values in named.items()
-    }
+    here = {name: to_device(values, device) for name, values in named.items()}
     stages = tuple(values for name, values in here.items() if name.startswith("stages."))
     count = len(next(iter(here.values())))
     logits = here.get("logits", torch.empty(count, 0))
@@ -35,7 +31,7 @@ def joined_outputs(named: Mapping[str, Tensor], device: torch.device) -> Outputs
 def outputs_in_blocks(
     teacher: FrozenTeacher, images: Tensor, places: np.ndarray, want: Collection[str], block: int
 ) -> dict[str, Tensor]:
-    """The teacher's outputs for some images of a batch, by name, float32 [n, ...] on the CPU.
+    """The teacher's outputs for some images of a batch, by name, float32 [n, ...] on its device.
 
     Kernels are chosen by batch size and round differently, so that all blocks have one size; the last one is filled up
     with images that are in it already.
@@ -50,6 +46,6 @@ def outputs_in_blocks(
         pixels = images  # all of them, as they are
     else:
         # By way of [B, H, W, C]: whole pixels move, and blocks are channels-last as the batch is.
-        pixels = images.permute(0, 2, 3, 1)[padded.to(images.device)].permute(0, 3, 1, 2)
+        pixels = images.permute(0, 2, 3, 1)[to_device(padded, images.device)].permute(0, 3, 1, 2)
     parts = [named_outputs(teacher(part, want=want), want) for part in pixels.split(block)]
-    return {name: torch.cat([part[name] for part in parts])[: len(places)].cpu() for name in parts[0]}
+    return {name: torch.cat([part[name] for part in parts])[: len(places)] for name in parts[0]}

@@ -1,0 +1,156 @@
+"""The loop on a GPU: what the CPU teaches, the same each time, resumed to the bit, and without a wait."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.gpu.conftest import CPU, Run, arm, disarm, settled_on
+from tests.training.stopping import stop_at
+from tests.training.test_host_waits import KNOWN
+from tests.training.test_objectives import EQUAL_CHANNELS, SMALL
+from tests.training.tiny import network, same, settings, stripes, weights
+from torch import Tensor
+
+from limbeck.data.image_set import ImageSet
+from limbeck.models import Classifier, create
+from limbeck.models.forward import device_of
+from limbeck.objectives import weighted_sum
+from limbeck.objectives.catalogue import OBJECTIVES
+from limbeck.training import Interrupted
+from limbeck.training.checkpoint import Checkpoint
+from limbeck.training.view_cache.cache import ViewCache
+
+pytestmark = pytest.mark.gpu
+
+
+def test_it_teaches_what_the_cpu_teaches(teach: Run, device: torch.device) -> None:
+    found = teach("here", settings=settings(steps=6, precision="fp32", cache=False))
+    assert device_of(found.student).type == device.type
+    with settled_on(CPU):
+        expected = teach("cpu", settings=settings(steps=6, precision="fp32", cache=False))
+    for name, value in expected.student.state_dict().items():
+        torch.testing.assert_close(found.student.state_dict()[name].cpu(), value, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("views", ["pad-crop", "resized-crop", "colour-jitter"])
+def test_same_seed_same_student(teach: Run, views: str, precision: str) -> None:
+    changed = settings(views=views, precision=precision)
+    first, again = (teach(folder, settings=changed) for folder in ("a", "b"))
+    assert same(weights(first.student), weights(again.student))
+
+
+def test_it_learns_in_bf16(teach: Run) -> None:
+    easy = settings(steps=80, learning_rate=0.02, precision="bf16")
+    result = teach(student=network(width=8), settings=easy, teacher=None, objective=weighted_sum("cross_entropy"))
+    assert result.best is not None
+    assert result.best.top1 == 1.0
+
+
+def fitting_teacher(name: str) -> Classifier:
+    if name == "simkd":  # its teacher pools before the head
+        return create("resnet8", num_classes=2, channels=1)
+    return network(9, width=4 if name in EQUAL_CHANNELS else 6)
+
+
+@pytest.mark.parametrize("name", ["kd", "crd", "rrd", "fitnet", "ft"])
+def test_an_interrupted_run_goes_on_to_the_same_bits(
+    name: str, teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def run(folder: str, *, resume: bool = False) -> Any:
+        options = {"preparing": 0.4} if "preparing" in OBJECTIVES[name].options else {}
+        objective = weighted_sum({"cross_entropy": 1, name: {"weight": 0.01, **SMALL.get(name, {}), **options}})
+        brief = settings(steps=6, checkpoint_seconds=1000, validations=0, learning_rate=0.01, precision="fp32")
+        return teach(folder, resume=resume, objective=objective, settings=brief, teacher=fitting_teacher(name))
+
+    whole = run("whole")
+    stop_at(3, monkeypatch)
+    with pytest.raises(Interrupted):
+        run("run")
+    monkeypatch.undo()
+    resumed = run("run", resume=True)
+    assert same(weights(resumed.student), weights(whole.student))
+    first, second = (Checkpoint.load(tmp_path / one / "checkpoint.safetensors") for one in ("whole", "run"))
+    assert first.tensors.keys() == second.tensors.keys()
+    differing = [key for key in first.tensors if not torch.equal(first.tensors[key], second.tensors[key])]
+    assert differing == []
+
+
+class Armed:
+    """An observer with which a wait is an error in the steps after `steps`; the run ends after the last of them."""
+
+    def __init__(self, device: torch.device, steps: set[int]) -> None:
+        self.device, self.steps = device, steps
+
+    def after_step(self, step: int, batch: object, outputs: object) -> None:
+        if step > max(self.steps):
+            raise Ended
+        (arm if step in self.steps else disarm)(self.device)
+
+    def after_epoch(self, epoch: int, student: object) -> None: ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
+
+
+class Ended(Exception):
+    """Enough was seen."""
+
+
+def watched(teach: Run, device: torch.device, folder: str, **changes: Any) -> None:
+    """20 steps of a long run, of which the 10th ends a preparing phase and is written down."""
+    try:
+        with pytest.raises(Ended):
+            teach(folder, observers=[Armed(device, {*range(2, 10), *range(11, 21)})], **changes)
+    finally:
+        disarm(device)
+
+
+def long(**changes: Any) -> Any:
+    return settings(steps=2400, validations=0, checkpoint_seconds=1000, learning_rate=0.001, **changes)
+
+
+@pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - set(KNOWN)))
+def test_no_step_of_any_objective_waits(name: str, teach: Run, device: torch.device) -> None:
+    options = {"preparing": 10 / 2400} if "preparing" in OBJECTIVES[name].options else {}
+    spec = {"cross_entropy": 1, name: {"weight": 0.01, **SMALL.get(name, {}), **options}}
+    changes = {"settings": long(cache=False), "teacher": fitting_teacher(name)}
+    watched(teach, device, "run", objective=weighted_sum(spec), **changes)
+
+
+@pytest.mark.parametrize("views", ["none", "pad-crop-flip", "resized-crop-flip", "colour-jitter"])
+def test_no_view_waits(views: str, teach: Run, device: torch.device) -> None:
+    grey = stripes(40)
+    images = ImageSet(grey.tensor().expand(-1, 3, -1, -1).contiguous(), grey.labels, classes=grey.classes)
+    three = {"num_classes": 2, "channels": 3, "width": 4, "norm": "batch", "classes": grey.classes}
+    watched(
+        teach,
+        device,
+        "run",
+        source=images,
+        student=create("convnet_d3", **three),
+        teacher=create("convnet_d3", seed=9, **three),
+        settings=long(views=views, cache=False),
+    )
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+def test_no_view_cache_waits(warm: bool, teach: Run, device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for its looks at whether what it finds still holds, each time that as much again was found."""
+    if warm:
+        teach("before", settings=settings(steps=30, views="none"))
+    monkeypatch.setattr(ViewCache, "verify", lambda *_: True)
+    watched(teach, device, "run", settings=long(views="none" if warm else "pad-crop"))
+
+
+def test_clipping_and_adamw_do_not_wait(teach: Run, device: torch.device) -> None:
+    watched(teach, device, "run", settings=long(cache=False, clip_norm=1.0, optimizer="adamw"))
+
+
+def test_images_read_ahead_do_not_wait(teach: Run, device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.training.batches.RESIDENT_BYTES", 0)
+    watched(teach, device, "run", settings=long(cache=False))

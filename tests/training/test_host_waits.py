@@ -1,0 +1,228 @@
+"""No step makes a GPU wait: shown for every objective and view on devices that are at hand; `tests/gpu` asks a GPU."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.host_waits import META, HostWaits, host_waits, meta_copies_alone
+from tests.objectives.pairs import ALL, Pair
+from tests.training.conftest import Run
+from tests.training.tiny import settings, stripes
+from torch import Tensor
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.views import _yiq, augmentation
+from limbeck.models import Outputs, create
+from limbeck.models.classifier import _luma
+from limbeck.objectives import WeightedSum, weighted_sum
+from limbeck.objectives.catalogue import OBJECTIVES
+from limbeck.objectives.momentum_memory import MomentumMemory, _LateReports
+from limbeck.training.batches import BatchStream
+from limbeck.training.view_cache.outputs import joined_outputs, outputs_in_blocks
+
+__all__ = ["meta_copies_alone"]
+
+KNOWN = {"kdsvd": {"_linalg_svd.default"}}
+"""What waits in every step, and why: torch checks on the CPU whether singular values have converged."""
+
+VIEWS: list[Any] = [
+    "none",
+    "pad-crop-flip",
+    "resized-crop-flip",
+    "colour-jitter",
+    ["pad-crop", "colour-jitter"],
+    ["pad-crop-flip", "none"],
+]
+
+
+def options_of(name: str) -> list[dict[str, Any]]:
+    """The published options, and those that take other ways through the code."""
+    allowed = OBJECTIVES[name].options
+    choices: dict[str, list[Any]] = {
+        "standardise": [True],
+        "confident": [True],
+        "form": ["authors"],
+        "memory": ["queue", "momentum"],
+        "enqueue": ["after"],
+        "draws": ["independent"],
+        "positives": ["same-class"],
+        "negatives": ["any"],
+        "label_smoothing": [0.1],
+        "warmup_levels": [4],
+    }
+    small = {"negatives_count": 4} if "negatives_count" in allowed else {}
+    momentum = {"memory": "momentum"} if "memory" in allowed else {}
+    made = [small]
+    for option, values in choices.items():
+        if option in allowed:
+            made += [{**(momentum if option != "enqueue" else {}), **small, option: value} for value in values]
+    return made
+
+
+def on_meta(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(on_meta(one) for one in value)
+    return value.detach().to(META).requires_grad_(value.requires_grad) if isinstance(value, Tensor) else value
+
+
+def in_memory(objective: WeightedSum) -> None:
+    """As after the first step, in which a memory looks once at whether it was used before."""
+    for part in objective.modules():
+        if isinstance(part, MomentumMemory):
+            part._normed = True
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_objective_waits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_LateReports, "after", lambda self, report: [])  # that of a GPU needs one
+    pair = Pair()
+    signals = {key: on_meta(value) for key, value in pair.signals().items()}
+    phases = (True, False) if "preparing" in OBJECTIVES[name].options else (False,)
+    for options in options_of(name):
+        objective = weighted_sum({"cross_entropy": 1, name: options})
+        objective.build(pair.setup, seed=0)
+        in_memory(objective.to(META))
+        for preparing in phases:
+            with host_waits() as found:
+                loss, _ = objective(signals, preparing=preparing)
+                loss.backward()
+            assert set(found) == KNOWN.get(name, set()), (options, preparing)
+
+
+@pytest.mark.usefixtures("meta_copies_alone")
+@pytest.mark.parametrize("per_image", [None, 2])
+@pytest.mark.parametrize("views", VIEWS, ids=str)
+def test_no_batch_waits(views: Any, per_image: int | None) -> None:
+    pixels = torch.zeros(20, 3, 8, 8, dtype=torch.uint8)
+    _yiq(META)  # once in a process
+    stream = BatchStream(
+        ImageSet(pixels, torch.arange(20) % 2),
+        augmentation=augmentation(views, per_image=per_image),
+        batch_size=8,
+        seed=0,
+        device=META,
+    )
+    with host_waits() as found:
+        for step in range(4):
+            batch = stream[step]
+            assert batch.images.shape == (8, 3, 8, 8)
+            assert batch.images.device == META
+    assert found == []
+
+
+@pytest.mark.usefixtures("meta_copies_alone")
+def test_no_read_ahead_batch_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.training.batches.RESIDENT_BYTES", 0)
+    stream = BatchStream(stripes(20), augmentation=augmentation("pad-crop"), batch_size=8, seed=0, device=META, steps=2)
+    with host_waits() as found:
+        assert stream[0].images.device == stream[1].images.device == META
+    stream.close()
+    assert found == []
+
+
+@pytest.mark.usefixtures("meta_copies_alone")
+def test_kept_outputs_get_to_the_device_without_a_wait() -> None:
+    with host_waits() as found:
+        outputs = joined_outputs({"logits": torch.ones(8, 2), "stages.0": torch.ones(8, 3, 4, 4)}, META)
+    assert found == []
+    assert outputs.logits.device == outputs.stages[0].device == META
+
+
+@pytest.mark.usefixtures("meta_copies_alone")
+def test_a_teacher_is_asked_in_blocks_without_a_wait() -> None:
+    teacher = _Answering()
+    with host_waits() as found:
+        asked = outputs_in_blocks(teacher, torch.zeros(8, 3, 4, 4, device=META), np.array([1, 5]), {"logits"}, 4)
+    assert found == []
+    assert asked["logits"].device == META
+
+
+class _Answering:
+    def __call__(self, images: Tensor, want: Any) -> Any:
+        return Outputs(images.flatten(1))
+
+
+@pytest.mark.parametrize(("channels", "taken"), [(3, 1), (1, 3), (3, 3)])
+def test_no_network_waits_for_its_images(channels: int, taken: int) -> None:
+    network, want = create("resnet8", num_classes=2, channels=taken), ("logits", "embedding", "stages")
+    images = torch.zeros(2, channels, 16, 16, dtype=torch.uint8)
+    network(images, want)  # the first pass looks at what the network overwrites
+    _luma(META, torch.float32)  # once in a process
+    network.to(META)
+    with host_waits() as found:
+        outputs = network(images.to(META, non_blocking=True), want)
+        outputs.logits.sum().backward()
+    assert found == []
+
+
+class Watch:
+    """An observer of the loop that collects what waits between the steps of a run, and ends it."""
+
+    def __init__(self, mode: HostWaits, last: int) -> None:
+        self.mode, self.last = mode, last
+        self.steps: dict[int, list[str]] = {}
+
+    def after_step(self, step: int, batch: object, outputs: object) -> None:
+        self.steps[step] = list(self.mode.found)
+        self.mode.found.clear()
+        if step == self.last:
+            raise Ended
+
+    def after_epoch(self, epoch: int, student: object) -> None: ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
+
+
+class Ended(Exception):
+    """Enough was seen."""
+
+
+@pytest.mark.parametrize("changes", [{}, {"clip_norm": 1.0, "optimizer": "adamw"}, {"cache": False}], ids=str)
+def test_the_loop_reads_nothing_but_what_is_due(teach: Run, changes: dict[str, Any]) -> None:
+    """Of 1,200 steps every 12th is written down."""
+    mode = HostWaits()
+    watch = Watch(mode, last=13)
+    long = settings(steps=1200, validations=0, checkpoint_seconds=1000, **changes)
+    with pytest.raises(Ended), mode:
+        teach(settings=long, observers=[watch], objective=weighted_sum({"cross_entropy": 1, "kd": 1, "crd": 1}))
+    # The first step looks at networks and memories; what is due after the 12th shows at the 13th.
+    assert [step for step, found in watch.steps.items() if found] == [1, 13]
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda x: bool(x.sum() > 0),
+        lambda x: x[x > 0],
+        lambda x: x.nonzero(),
+        lambda x: torch.linalg.inv(x),
+        lambda x: torch.where(x > 0),
+        lambda x: x.unique(),
+    ],
+)
+def test_waits_are_seen_on_the_cpu(wait: Callable[[Tensor], object]) -> None:
+    with host_waits() as found:
+        wait(torch.eye(3))
+    assert found
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda x: x + torch.ones(3).to(META),
+        lambda x: x.new_tensor([1.0]),
+        lambda x: torch.tensor([1, 2], device=META),
+        lambda x: torch.as_tensor(1, device=META),
+        lambda x: x[torch.tensor([0, 1])],
+        lambda x: torch.linalg.inv(x),
+    ],
+)
+def test_waits_are_seen_without_memory(wait: Callable[[Tensor], object]) -> None:
+    with host_waits() as found:
+        wait(torch.eye(3, device=META))
+    assert found
