@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from scipy.special import stdtr, stdtrit
 
 from limbeck.errors import UserError
 
 CONFIDENCE = 0.95
+SIGNIFICANCE = 0.05
 MOST_SEEDS = 10_000
 
 
@@ -76,7 +77,7 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> PairedD
         >>> paired_difference({0: 0.9, 1: 0.8, 2: 0.85}, {0: 0.8, 1: 0.7, 2: 0.74})["beyond_noise"]
         True
     """
-    differences = [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
+    differences = paired_values(a, b)
     if not differences:
         return {"n": 0, "mean": None, "low": None, "high": None, "p": None, "beyond_noise": False}
     n = len(differences)
@@ -87,6 +88,11 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> PairedD
     low, high = mean - half_width, mean + half_width
     p = _p_value(mean, deviation, n)
     return {"n": n, "mean": mean, "low": low, "high": high, "p": p, "beyond_noise": low > 0 or high < 0}
+
+
+def paired_values(a: Mapping[int, float], b: Mapping[int, float]) -> list[float]:
+    """a - b of every seed that both have."""
+    return [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
 
 
 def seeds_needed(values: Sequence[float], *, tests: int = 1) -> int | None:
@@ -110,7 +116,7 @@ def seeds_needed(values: Sequence[float], *, tests: int = 1) -> int | None:
     mean = math.fsum(values) / n
     if deviation is None or not mean:
         return None
-    return first_that(lambda count: _p_value(mean, deviation, count) * tests < 1 - CONFIDENCE, n)
+    return first_that(lambda count: _p_value(mean, deviation, count) * tests < SIGNIFICANCE, n)
 
 
 def first_that(tells: Callable[[int], bool], n: int) -> int | None:
@@ -155,6 +161,24 @@ def holm(p_values: Sequence[float], *, tests: int | None = None) -> list[float]:
         largest = max(largest, min(1.0, p_values[place] * (tests - rank)))
         adjusted[place] = largest
     return adjusted
+
+
+def corrected(rows: Sequence[dict[str, Any]], tests: int | None = None) -> list[dict[str, Any]]:
+    """Paired differences of one family with Holm's `p_adjusted`, by which they are then `beyond_noise` or not.
+
+    Args:
+        rows: with `p`, None where there is a single seed, which counts as no test, and `beyond_noise`.
+        tests: see `holm`.
+    """
+    known = [row for row in rows if row["p"] is not None]
+    tests = max(len(known), tests or 1)
+    adjusted = iter(holm([row["p"] for row in known], tests=tests))
+    found = []
+    for row in rows:
+        p = None if row["p"] is None else next(adjusted)
+        beyond = row["beyond_noise"] if tests < 2 or p is None else p < SIGNIFICANCE
+        found.append({**row, "tests": tests, "p_adjusted": p, "beyond_noise": beyond})
+    return found
 
 
 def _p_value(mean: float, deviation: float, n: int) -> float:
