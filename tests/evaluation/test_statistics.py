@@ -5,7 +5,7 @@ from hypothesis import given
 from scipy import stats
 
 from limbeck.errors import UserError
-from limbeck.evaluation import mean_interval, paired_difference, standard_deviation
+from limbeck.evaluation import holm, mean_interval, paired_difference, seeds_needed, standard_deviation
 
 accuracies = st.lists(st.floats(0, 1), min_size=2, max_size=8)
 
@@ -30,8 +30,9 @@ def test_paired_interval_excludes_zero_as_the_paired_t_test_does(a, b):
     if max(gaps) - min(gaps) < 1e-3:
         return  # the test divides by the spread
     p = stats.ttest_rel(a[:n], b[:n]).pvalue
+    result = paired_difference(dict(enumerate(a[:n])), dict(enumerate(b[:n])))
+    assert result["p"] == pytest.approx(p, rel=1e-6, abs=1e-12)
     if abs(p - 0.05) > 1e-6:
-        result = paired_difference(dict(enumerate(a[:n])), dict(enumerate(b[:n])))
         assert result["beyond_noise"] == (p < 0.05)
 
 
@@ -55,16 +56,76 @@ def test_one_pair_or_none_is_never_beyond_noise():
         "mean": None,
         "low": None,
         "high": None,
+        "p": None,
         "beyond_noise": False,
     }
 
 
 def test_equal_values_differ_by_exactly_nothing():
     same = {0: 0.5, 1: 0.7}
-    assert paired_difference(same, same) == {"n": 2, "mean": 0.0, "low": 0.0, "high": 0.0, "beyond_noise": False}
+    known = {"n": 2, "mean": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "beyond_noise": False}
+    assert paired_difference(same, same) == known
+
+
+def test_differences_that_are_all_the_same_are_beyond_noise():
+    found = paired_difference({0: 0.75, 1: 0.5}, {0: 0.5, 1: 0.25})
+    assert (found["p"], found["beyond_noise"]) == (0.0, True)
 
 
 @pytest.mark.parametrize(("values", "message"), [([], "at least one number"), ([0.1, float("nan")], "must be finite")])
 def test_wrong_values(values, message):
     with pytest.raises(UserError, match=message):
         mean_interval(values)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # 0.03 x 2 also holds 0.04 up
+    assert holm([0.6, 0.5]) == [1.0, 1.0]
+    assert holm([]) == []
+    assert holm([0.02], tests=3) == pytest.approx([0.06])
+
+
+probabilities = st.lists(st.floats(0, 1), min_size=1, max_size=8)
+
+
+@given(probabilities)
+def test_holm_lies_between_the_p_values_and_bonferroni(p_values):
+    adjusted = holm(p_values)
+    assert all(p <= one <= min(1, len(p_values) * p) for p, one in zip(p_values, adjusted, strict=True))
+    assert holm(p_values, tests=len(p_values) + 2) >= adjusted
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    assert [adjusted[place] for place in order] == sorted(adjusted)
+    rejected, m = 0, len(p_values)  # the procedure as Holm wrote it: stop at the first that is not small enough
+    for place in order:
+        if p_values[place] * (m - rejected) >= 0.05:
+            break
+        rejected += 1
+    assert sum(one < 0.05 for one in adjusted) == rejected
+
+
+@pytest.mark.parametrize(
+    ("p_values", "tests", "message"),
+    [([0.1, 0.2], 1, "`tests` must be at least the 2 p values, got 1"), ([1.2], None, r"in \[0, 1\], got 1.2")],
+)
+def test_wrong_p_values(p_values, tests, message):
+    with pytest.raises(UserError, match=message):
+        holm(p_values, tests=tests)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=8), st.integers(1, 5))
+def test_seeds_needed_are_the_first_that_would_exclude_zero(values, tests):
+    needed, mean, deviation = seeds_needed(values, tests=tests), np.mean(values), np.std(values, ddof=1)
+    if deviation < 1e-3 or abs(mean) < 1e-3:
+        return
+    some = [2 * stats.t.sf(abs(mean) * n**0.5 / deviation, n - 1) * tests < 0.05 for n in range(len(values) + 1, 400)]
+    if needed is not None and needed < 400:
+        assert some.index(True) == needed - len(values) - 1
+    else:
+        assert not any(some)
+
+
+def test_no_number_of_seeds_makes_a_difference_of_nothing():
+    assert seeds_needed([0.01, -0.01]) is None
+    assert seeds_needed([0.0, 0.0]) is None
+    assert seeds_needed([0.01]) is None
+    assert seeds_needed([1e-6, 1.0, -1.0]) is None, "more than 10,000"

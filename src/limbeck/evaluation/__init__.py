@@ -11,10 +11,17 @@ from limbeck.lazy import lazy_exports
 if TYPE_CHECKING:
     from limbeck.evaluation.energy import EnergyMeter
     from limbeck.evaluation.evaluation import Evaluation, evaluate, evaluate_logits
+    from limbeck.evaluation.frontier import images_needed
     from limbeck.evaluation.model_size import footprint
     from limbeck.evaluation.prediction import predict
     from limbeck.evaluation.probing import Probe, probe
-    from limbeck.evaluation.statistics import mean_interval, paired_difference, standard_deviation
+    from limbeck.evaluation.statistics import (
+        holm,
+        mean_interval,
+        paired_difference,
+        seeds_needed,
+        standard_deviation,
+    )
     from limbeck.models.forward import evaluating
 
 __all__ = [
@@ -25,10 +32,13 @@ __all__ = [
     "evaluate_logits",
     "evaluating",
     "footprint",
+    "holm",
+    "images_needed",
     "mean_interval",
     "paired_difference",
     "predict",
     "probe",
+    "seeds_needed",
     "standard_deviation",
 ]
 
@@ -42,10 +52,13 @@ __getattr__ = lazy_exports(
         "evaluate_logits": "limbeck.evaluation.evaluation",
         "evaluating": "limbeck.models.forward",
         "footprint": "limbeck.evaluation.model_size",
+        "holm": "limbeck.evaluation.statistics",
+        "images_needed": "limbeck.evaluation.frontier",
         "mean_interval": "limbeck.evaluation.statistics",
         "paired_difference": "limbeck.evaluation.statistics",
         "predict": "limbeck.evaluation.prediction",
         "probe": "limbeck.evaluation.probing",
+        "seeds_needed": "limbeck.evaluation.statistics",
         "standard_deviation": "limbeck.evaluation.statistics",
     },
 )

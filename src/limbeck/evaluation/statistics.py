@@ -1,23 +1,27 @@
-"""How sure a handful of seeds makes us: Student's t intervals of a mean and of a paired difference."""
+"""How sure a handful of seeds makes us: Student's t of a mean and of a paired difference, Holm's correction of many."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
 
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from limbeck.errors import UserError
 
 CONFIDENCE = 0.95
+SIGNIFICANCE = 0.05
+MOST_SEEDS = 10_000
 
 
 class PairedDifference(TypedDict):
-    """Mean of a - b over the `n` seeds both have, with its 95 % interval (None where n < 2)."""
+    """Mean of a - b over the `n` seeds both have, with its 95 % interval and the p value of the paired t test (None
+    where n < 2)."""
 
     n: int
     mean: float | None
     low: float | None
     high: float | None
+    p: float | None
     beyond_noise: bool
 
 
@@ -66,20 +70,122 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> PairedD
         a, b: seed -> value, finite; seeds that only one of them has are left out.
 
     Returns:
-        n, mean, low and high, and `beyond_noise`: the 95 % interval excludes 0 (never for n < 2).
+        n, mean, low and high, the two-sided `p` of no difference, and `beyond_noise`: the 95 % interval excludes 0
+        (never for n < 2). Differences that are all the same have p = 0, or 1 where they are 0.
 
     Example:
         >>> paired_difference({0: 0.9, 1: 0.8, 2: 0.85}, {0: 0.8, 1: 0.7, 2: 0.74})["beyond_noise"]
         True
     """
-    differences = [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
+    differences = paired_values(a, b)
     if not differences:
-        return {"n": 0, "mean": None, "low": None, "high": None, "beyond_noise": False}
+        return {"n": 0, "mean": None, "low": None, "high": None, "p": None, "beyond_noise": False}
+    n = len(differences)
     mean, half_width = mean_interval(differences)
-    if half_width is None:
-        return {"n": 1, "mean": mean, "low": None, "high": None, "beyond_noise": False}
+    deviation = standard_deviation(differences)
+    if half_width is None or deviation is None:
+        return {"n": 1, "mean": mean, "low": None, "high": None, "p": None, "beyond_noise": False}
     low, high = mean - half_width, mean + half_width
-    return {"n": len(differences), "mean": mean, "low": low, "high": high, "beyond_noise": low > 0 or high < 0}
+    p = _p_value(mean, deviation, n)
+    return {"n": n, "mean": mean, "low": low, "high": high, "p": p, "beyond_noise": low > 0 or high < 0}
+
+
+def paired_values(a: Mapping[int, float], b: Mapping[int, float]) -> list[float]:
+    """a - b of every seed that both have."""
+    return [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
+
+
+def seeds_needed(values: Sequence[float], *, tests: int = 1) -> int | None:
+    """How many seeds in all it takes for the interval of a mean to exclude 0, if mean and spread stay as they are.
+
+    The smallest N > n with t(0.975, N - 1) s / sqrt(N) < |mean|. With so many seeds the interval excludes 0 about every
+    other time: true mean and spread are not the ones seen.
+
+    Args:
+        values: those seen, one per seed, n >= 2, as paired differences.
+        tests: the p value is multiplied by this before it is held against 0.05, as Holm's correction does.
+
+    Returns:
+        None for a mean of 0, for a single value, and where more than 10,000 would be needed.
+
+    Example:
+        >>> seeds_needed([0.01, 0.03, 0.02, -0.02])
+        21
+    """
+    deviation, n = standard_deviation(values), len(values)
+    mean = math.fsum(values) / n
+    if deviation is None or not mean:
+        return None
+    return first_that(lambda count: _p_value(mean, deviation, count) * tests < SIGNIFICANCE, n)
+
+
+def first_that(tells: Callable[[int], bool], n: int) -> int | None:
+    """The smallest count of seeds above n that `tells`, which more of them never undo; None for more than 10,000."""
+    low, high = n, n + 1
+    while not tells(high):
+        if high >= MOST_SEEDS:
+            return None
+        low, high = high, min(2 * high, MOST_SEEDS)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if tells(middle) else (middle, high)
+    return high
+
+
+def holm(p_values: Sequence[float], *, tests: int | None = None) -> list[float]:
+    """Holm's step-down correction: of many comparisons, all true null hypotheses stand with 95 % where p < 0.05 counts.
+
+    The i-th smallest of m p values is multiplied by m - i + 1, at least as large as the one before it and at most 1
+    (Holm, Scandinavian Journal of Statistics 6, 1979).
+
+    Args:
+        p_values: in [0, 1].
+        tests: m, where these p values are some of more tests that could have been looked at, as those of the best of
+            some arms; by default there are no others.
+
+    Raises:
+        UserError: a p value is not in [0, 1], or `tests` is smaller than their number.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    tests = len(p_values) if tests is None else tests
+    if tests < len(p_values):
+        raise UserError(f"`tests` must be at least the {len(p_values)} p values, got {tests}.")
+    for p in p_values:
+        if not 0 <= p <= 1:
+            raise UserError(f"`p_values` must be in [0, 1], got {p}.")
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        largest = max(largest, min(1.0, p_values[place] * (tests - rank)))
+        adjusted[place] = largest
+    return adjusted
+
+
+def corrected(rows: Sequence[dict[str, Any]], tests: int | None = None) -> list[dict[str, Any]]:
+    """Paired differences of one family with Holm's `p_adjusted`, by which they are then `beyond_noise` or not.
+
+    Args:
+        rows: with `p`, None where there is a single seed, which counts as no test, and `beyond_noise`.
+        tests: see `holm`.
+    """
+    known = [row for row in rows if row["p"] is not None]
+    tests = max(len(known), tests or 1)
+    adjusted = iter(holm([row["p"] for row in known], tests=tests))
+    found = []
+    for row in rows:
+        p = None if row["p"] is None else next(adjusted)
+        beyond = row["beyond_noise"] if tests < 2 or p is None else p < SIGNIFICANCE
+        found.append({**row, "tests": tests, "p_adjusted": p, "beyond_noise": beyond})
+    return found
+
+
+def _p_value(mean: float, deviation: float, n: int) -> float:
+    """Of a mean of 0, two-sided."""
+    if not deviation:
+        return 0.0 if mean else 1.0
+    return 2 * float(stdtr(n - 1, -abs(mean) * math.sqrt(n) / deviation))
 
 
 def _check(values: Sequence[float]) -> None:

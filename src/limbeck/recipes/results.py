@@ -1,15 +1,23 @@
 """From the run folders of a comparison to its table: means, intervals, and differences beyond seed noise."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from limbeck.cost import RunCost, mean_cost
-from limbeck.evaluation.statistics import mean_interval, paired_difference, standard_deviation
+from limbeck.evaluation.statistics import (
+    corrected,
+    mean_interval,
+    paired_difference,
+    paired_values,
+    seeds_needed,
+    standard_deviation,
+)
 from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, controls_beside, described
+from limbeck.recipes.enough import enough
 from limbeck.recipes.plan import FULL_LABEL, PlannedRun, controls_of, plan
 from limbeck.recipes.schema import CompareSettings, Recipe
 from limbeck.training.run_folder import RunFolder
@@ -26,8 +34,9 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
     Returns:
         `runs`: one row per planned run; `table`: per arm and budget n, mean, 95 % half-width and standard deviation
         of the last epoch's accuracy, the same of the validation-chosen one, mean costs; `differences`: every arm
-        against the baseline, the controls of its budget and all the data, paired over seeds; and what they were made
-        of.
+        against the baseline, the controls of its budget and all the data, paired over seeds and corrected for as many
+        arms as are set against the same at the same budget; `enough`: how little data is enough (see `enough`); and
+        what they were made of.
     """
     folder = Path(folder)
     networks = json.loads((folder / "networks.json").read_text())
@@ -45,6 +54,7 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         "runs": runs,
         "table": table,
         "differences": _differences(runs, recipe),
+        "enough": _enough(runs, table, recipe.compare, networks),
         "notes": [*_notes(recipe, labelled), *([] if labelled or networks["train_images"] is None else [UNLABELLED])],
     }
 
@@ -55,6 +65,18 @@ def _controls(compare: CompareSettings | None, runs: Sequence[dict[str, Any]]) -
     there = {row["arm"] for row in runs if row["control"]}
     rows = described(controls_of(compare), budgets=compare.budgets is not None)
     return [row for row in rows if row["name"] in there]
+
+
+def _enough(
+    runs: Sequence[dict[str, Any]],
+    table: Sequence[dict[str, Any]],
+    compare: CompareSettings | None,
+    networks: Mapping[str, Any],
+) -> dict[str, Any] | None:
+    if compare is None or compare.budgets is None:
+        return None
+    teacher = (networks.get("teacher") or {}).get("evaluation") or {}
+    return enough(runs, table, compare.margin, teacher.get("top1"))
 
 
 def _run_row(folder: Path, planned: PlannedRun) -> dict[str, Any]:
@@ -124,17 +146,30 @@ def _differences(runs: Sequence[dict[str, Any]], recipe: Recipe) -> list[dict[st
         if row["last"] is not None:
             by_seed.setdefault((row["arm"], row["budget"]), {})[row["seed"]] = row["last"]
             first.setdefault((row["arm"], row["budget"]), row)
-    found = []
+    found: list[tuple[dict[str, Any], list[float]]] = []
     for (arm, budget), values in by_seed.items():
         if first[arm, budget]["control"]:
             continue
         for other in _opponents(arm, budget, recipe):
-            shared = values.keys() & by_seed.get(other, {}).keys()
-            if shared:
-                difference = paired_difference(values, by_seed[other])
+            beside = by_seed.get(other, {})
+            if values.keys() & beside.keys():
                 place = {"arm": arm, "against": other[0], "budget": budget, "images": first[arm, budget]["images"]}
-                found.append({**place, **difference})
-    return found
+                found.append(({**place, **paired_difference(values, beside)}, paired_values(values, beside)))
+    return _corrected(found)
+
+
+def _corrected(differences: Sequence[tuple[dict[str, Any], list[float]]]) -> list[dict[str, Any]]:
+    """Rows, given with their differences seed by seed, corrected for as many arms as are set against the same at the
+    same budget, and with the seeds that would tell where these do not."""
+    rows = [row for row, _ in differences]
+    families: dict[tuple[str, str], list[int]] = {}
+    for place, row in enumerate(rows):
+        families.setdefault((row["against"], row["budget"]), []).append(place)
+    for places in families.values():
+        for place, row in zip(places, corrected([rows[place] for place in places]), strict=True):
+            needed = None if row["beyond_noise"] else seeds_needed(differences[place][1], tests=row["tests"])
+            rows[place] = {**row, "seeds_needed": needed}
+    return rows
 
 
 def _opponents(arm: str, budget: str, recipe: Recipe) -> list[tuple[str, str]]:

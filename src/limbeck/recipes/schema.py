@@ -122,6 +122,8 @@ class CompareSettings(Strict):
     Where the training images have no labels, the controls that need some are left out, as `balanced-random`,
     `no-teacher` and `full-no-teacher`.
 
+    `margin` is how far below the full data an arm may stay to be enough, in accuracy: 0.01 is one point.
+
     `without_teacher` are training settings of the controls that learn from labels alone: their loss has another
     scale, and a control that is denied its own learning rate is no honest one.
     """
@@ -132,6 +134,7 @@ class CompareSettings(Strict):
     )
     seeds: Annotated[list[Natural], Field(min_length=1)] = Field(default_factory=lambda: [0, 1, 2])
     baseline: str | None = None
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
     without_teacher: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("arms")

@@ -9,6 +9,7 @@ from limbeck.report import comparison_tables as tables
 from limbeck.report import formats, page, reading, sentences, shared_sections
 from limbeck.report.blocks import Fact, Page, Section
 from limbeck.report.controls import Controls
+from limbeck.report.enough_section import enough_section
 from limbeck.report.figures import frontier, ranking, style
 from limbeck.report.transfer_set.overlap import overlap_section
 
@@ -45,6 +46,7 @@ def comparison_page(folder: Path, results: Row) -> Page:
     styles = style.arms(results)
     records = charts.metrics_by_arm(folder, results)
     sections = [
+        enough_section(results, styles),
         charts.ranking_section(results) if _ranked(results) else charts.frontier_section(results, styles),
         tables.arms_section(results),
         tables.differences_section(results),

@@ -5,6 +5,7 @@ from typing import Any
 
 from limbeck.report import formats
 from limbeck.report.controls import Controls
+from limbeck.report.enough import enough_sentences
 from limbeck.report.reading import many_arms
 
 Row = dict[str, Any]
@@ -46,7 +47,12 @@ def interval(row: Row) -> str:
 
 
 def headlines(results: Row) -> list[str]:
-    """The user's arms against the strictest control there is: a sentence for each, of many arms for both ends."""
+    """How little data is enough, then the user's arms against the strictest control there is."""
+    return [*enough_sentences(results), *differences(results)]
+
+
+def differences(results: Row) -> list[str]:
+    """The user's arms against the strictest control: a sentence for each, of many arms for both ends."""
     arms = list(dict.fromkeys(run["arm"] for run in results["runs"] if not run["control"]))
     controls = Controls.of(results)
     strictest = controls.strictest(results.get("baseline"))

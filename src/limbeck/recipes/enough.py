@@ -1,0 +1,169 @@
+"""A comparison's answer to how little data is enough: the images each arm needs to come near the full data."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from limbeck.evaluation.frontier import ImagesNeeded, at_images, images_needed
+from limbeck.evaluation.statistics import CONFIDENCE, corrected, paired_difference, paired_values, seeds_needed
+from limbeck.recipes.controls import FULL
+from limbeck.recipes.plan import FULL_LABEL
+
+Row = dict[str, Any]
+Curve = dict[int, dict[int, float]]
+COSTS = ("teacher_passes", "seconds", "energy_kwh")
+TEACHER = "teacher"
+_STEPS = 40
+
+
+def enough(runs: Sequence[Row], table: Sequence[Row], margin: float, teacher: float | None) -> Row | None:
+    """How many images are enough for each arm with budgets, and which arm needs the fewest.
+
+    What the arms are set against is the student taught on all the images with a teacher; where there are no images but
+    those that makers make, the teacher itself, whose accuracy has no seed noise.
+
+    Args:
+        runs: rows of the results; those that finished count.
+        table: rows of the results, for what the arms cost.
+        margin: in accuracy.
+        teacher: its accuracy.
+
+    Returns:
+        None without budgets, or before there is anything to set them against. Else `margin`, `confidence`, the
+        `reference` (name, mean, images, n), `arms`: for each its `ImagesNeeded` with whole images and `costs` at
+        `images`, `low` and `high`; `fewest`: the arm that needs the fewest, set `against` every other where it comes
+        within the margin, corrected as the best of all pairs of arms; and `by_margin`: the images needed for others.
+    """
+    finished = [row for row in runs if row["state"] == "finished" and row["last"] is not None]
+    curves = _curves(finished)
+    reference = _reference(runs, finished, teacher)
+    if not curves or reference is None:
+        return None
+    described, values = reference
+    costs = _costs(table)
+    rows = []
+    for arm, (control, curve) in curves.items():
+        found = images_needed(curve, values, margin)
+        if found is not None:
+            row = {"arm": arm, "control": control, **_whole(found)}
+            rows.append({**row, "costs": {end: _cost_at(costs[arm], row[end]) for end in ("images", "low", "high")}})
+    if not rows:
+        return None
+    known = {row["arm"]: curves[row["arm"]][1] for row in rows}
+    return {
+        "margin": margin,
+        "confidence": CONFIDENCE,
+        "reference": described,
+        "arms": rows,
+        "fewest": _fewest(rows, known),
+        "by_margin": _by_margin(known, values, margin),
+    }
+
+
+def _curves(finished: Iterable[Row]) -> dict[str, tuple[bool, Curve]]:
+    """Arm -> whether it is a control, and its accuracy by images and seed.
+
+    What a budget comes to may differ between seeds, as of sets that grow: then their mean counts. Budgets that come to
+    the same are one.
+    """
+    budgets: dict[tuple[str, str], list[Row]] = {}
+    for row in finished:
+        if row["budget"] != FULL_LABEL and row["images"]:
+            budgets.setdefault((row["arm"], row["budget"]), []).append(row)
+    found: dict[str, tuple[bool, dict[int, dict[int, list[float]]]]] = {}
+    for (arm, _), rows in budgets.items():
+        images = round(sum(row["images"] for row in rows) / len(rows))
+        seeds = found.setdefault(arm, (rows[0]["control"], {}))[1].setdefault(images, {})
+        for row in rows:
+            seeds.setdefault(row["seed"], []).append(row["last"])
+    return {
+        arm: (control, {images: {seed: _mean(some) for seed, some in seeds.items()} for images, seeds in curve.items()})
+        for arm, (control, curve) in found.items()
+    }
+
+
+def _reference(
+    runs: Iterable[Row], finished: Iterable[Row], teacher: float | None
+) -> tuple[Row, Mapping[int, float] | float] | None:
+    """What it is called and its accuracy, by seed if it has any."""
+    if any(row["arm"] == FULL for row in runs):
+        rows = [row for row in finished if row["arm"] == FULL]
+        values = {row["seed"]: row["last"] for row in rows}
+        if not values:
+            return None
+        described = {"name": FULL, "mean": _mean(values.values()), "images": rows[0]["images"], "n": len(values)}
+        return described, values
+    return None if teacher is None else ({"name": TEACHER, "mean": teacher, "images": None, "n": None}, teacher)
+
+
+def _mean(values: Iterable[float]) -> float:
+    some = list(values)
+    return math.fsum(some) / len(some)
+
+
+def _whole(found: ImagesNeeded) -> Row:
+    """Images as whole numbers, rounded so that neither the images nor the interval are promised too small."""
+    row: Row = {**found}
+    for key in ("least", "most", "images", "low", "high"):
+        value = row[key]
+        if value is not None:
+            # A budget is a whole number already, but for the last digits of its logarithm.
+            near = abs(value - round(value)) < 1e-6 * value
+            row[key] = round(value) if near else math.floor(value) if key == "low" else math.ceil(value)
+    return row
+
+
+def _costs(table: Iterable[Row]) -> dict[str, dict[str, Curve]]:
+    """Arm -> cost -> images -> mean per run."""
+    found: dict[str, dict[str, Curve]] = {}
+    for row in table:
+        if row["budget"] != FULL_LABEL:
+            curves = found.setdefault(row["arm"], {cost: {} for cost in COSTS})
+            for cost in COSTS:
+                curves[cost][row["images"]] = {0: row[cost]}
+    return found
+
+
+def _cost_at(costs: Mapping[str, Curve], images: int | None) -> Row | None:
+    """Read off at so many images; None for none."""
+    if images is None:
+        return None
+    return {cost: at_images(curve, images).get(0) for cost, curve in costs.items()}
+
+
+def _fewest(rows: Sequence[Row], curves: Mapping[str, Curve]) -> Row | None:
+    """The arm that needs the fewest images, and by how much every other arm with as many is below it."""
+
+    def rank(row: Row) -> tuple[int, float]:
+        return row["images"], -_mean(at_images(curves[row["arm"]], row["images"]).values())
+
+    reached = [row for row in rows if row["images"] is not None]
+    if not reached:
+        return None
+    best = min(reached, key=rank)
+    own, against = at_images(curves[best["arm"]], best["images"]), []
+    tests = len(rows) * (len(rows) - 1) // 2  # any pair could have been looked at, as it was not known who is best
+    for arm, curve in curves.items():
+        other = at_images(curve, best["images"])
+        if arm != best["arm"] and own.keys() & other.keys():
+            needed = seeds_needed(paired_values(own, other), tests=tests)
+            against.append({"arm": arm, **paired_difference(own, other), "seeds_needed": needed})
+    against = [{**row, "seeds_needed": None} if row["beyond_noise"] else row for row in corrected(against, tests)]
+    return {"arm": best["arm"], "images": best["images"], "tests": tests, "against": against}
+
+
+def _by_margin(curves: Mapping[str, Curve], reference: Mapping[int, float] | float, margin: float) -> list[Row]:
+    """The images needed for margins from 0 to where most arms come with their smallest budget, at most ten times the
+    margin asked for."""
+    level = _mean(reference.values()) if isinstance(reference, Mapping) else reference
+    deficits = sorted(level - _mean(curve[min(curve)].values()) for curve in curves.values())
+    largest = max(2 * margin, min(deficits[-1], 10 * margin or 1.0))
+    found = []
+    for arm, curve in curves.items():
+        for step in range(_STEPS + 1) if largest > 0 else ():
+            allowed = largest * step / _STEPS
+            needed = images_needed(curve, reference, allowed)
+            if needed is not None:
+                row = _whole(needed)
+                found.append({"arm": arm, "margin": allowed, **{key: row[key] for key in ("images", "low", "high")}})
+    return found

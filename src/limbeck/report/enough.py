@@ -1,0 +1,175 @@
+"""How little data is enough, in sentences: what every arm needs to come near the full data, and which needs least."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from limbeck.report import formats
+from limbeck.report.controls import Controls
+
+Row = dict[str, Any]
+MOST_NAMED = 6
+MOST_SEEDS = 100
+
+
+def enough_sentences(results: Row) -> list[str]:
+    """The answer of a comparison with budgets: images needed, their cost, which arm pays, and the seeds that lack.
+
+    Nothing for results without `enough`, as of comparisons without budgets and of earlier versions.
+
+    Args:
+        results: the content of results.json.
+    """
+    found = results.get("enough")
+    if not found:
+        return []
+    controls = Controls.of(results)
+    rows = in_order(found["arms"])
+    said = [_needed(found, rows, controls), _costs(results, found, rows, controls), _pays(found, controls)]
+    return [one for one in (*said, _seeds(rows, controls)) if one]
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Arms that need the fewest images first, those for which no budget is enough last."""
+    return sorted(rows, key=lambda row: (row["images"] is None, row["images"] or -row["most"]))
+
+
+def points(margin: float) -> str:
+    """'1 point', '0.5 points'.
+
+    Example:
+        >>> points(0.01), points(0.025)
+        ('1 point', '2.5 points')
+    """
+    return f"{100 * margin:.4g} point{'' if round(100 * margin, 6) == 1 else 's'}"
+
+
+def reference(found: Row, controls: Controls) -> str:
+    """What the arms are set against, in words."""
+    against = found["reference"]
+    known = [formats.plural(against["images"], "image")] if against["images"] else []
+    name = "the teacher" if against["name"] == "teacher" else controls.label(against["name"])
+    return f"{name} ({', '.join([*known, formats.percent(against['mean'])])})"
+
+
+def images(row: Row) -> str:
+    """The images that are enough: 'about 120', 'at most 50', 'more than 300'."""
+    if row["images"] is None:
+        return f"more than {formats.number(row['most'])}"
+    return f"{'at most' if row['at_most'] else 'about'} {count(row['images'], row)}"
+
+
+def count(value: float, row: Row) -> str:
+    """Two digits that count of what was interpolated, all of those of a budget."""
+    return formats.number(value if value in (row["least"], row["most"]) else float(f"{value:.2g}"))
+
+
+def interval(row: Row) -> str:
+    """Both ends of the interval, '' for a single seed."""
+    if row["n"] < 2:
+        return ""
+    low = f"below {formats.number(row['least'])}" if row["low"] is None else count(row["low"], row)
+    high = f"above {formats.number(row['most'])}" if row["high"] is None else count(row["high"], row)
+    if row["low"] == row["most"]:
+        return high
+    return low if row["high"] == row["least"] else f"{low} to {high}"
+
+
+def more_seeds(needed: int | None, n: int) -> str:
+    """'about 9 more', 'more than 100 more', '' where nothing sensible can be said."""
+    if needed is None:
+        return ""
+    return f"about {needed - n} more" if needed - n <= MOST_SEEDS else f"more than {MOST_SEEDS} more"
+
+
+def _needed(found: Row, rows: list[Row], controls: Controls) -> str:
+    goal = f"To come within {points(found['margin'])} of {reference(found, controls)}"
+    if not found["margin"]:
+        goal = f"To be as good as {reference(found, controls)}"
+    if len(rows) > MOST_NAMED:
+        return f"{goal}, {_ends(rows, controls)}{_of_seeds(rows)}"
+    words = [_words(row, controls, "" if place else "needs", not place) for place, row in enumerate(rows)]
+    return f"{goal}, {formats.listing(words)}{_of_seeds(rows)}"
+
+
+def _ends(rows: list[Row], controls: Controls) -> str:
+    """How many of many arms come there, the one that needs fewest, and the first of the user's if that is a control."""
+    reached = [row for row in rows if row["images"] is not None]
+    most = formats.number(max(row["most"] for row in rows))
+    if not reached:
+        return f"none of the {len(rows)} arms does with {most} images"
+    named = reached[:1] + [row for row in reached[1:] if not row["control"]][: reached[0]["control"]]
+    words = formats.listing(_words(row, controls, "", row is reached[0]) for row in named)
+    return f"{len(reached)} of {len(rows)} arms do with at most {most} images, the fewest {words}"
+
+
+def _words(row: Row, controls: Controls, verb: str, named: bool) -> str:
+    """An arm, its images and its interval, which the first of a list calls by its name."""
+    inside = interval(row)
+    brackets = f" ({'95 % interval ' if named else ''}{inside})" if inside else ""
+    noun = " images" if named else ""
+    return " ".join(filter(None, (controls.label(row["arm"]), verb, f"{images(row)}{noun}{brackets}")))
+
+
+def _of_seeds(rows: list[Row]) -> str:
+    seeds = sorted({row["n"] for row in rows})
+    words = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    unknown = ", so seed noise is unknown" if seeds[-1] == 1 else ""
+    return f"; n = {words} {'seed' if seeds[-1] == 1 else 'seeds'}{unknown}"
+
+
+def _costs(results: Row, found: Row, rows: list[Row], controls: Controls) -> str:
+    """What a run of the arm that needs fewest takes, and one on the full data."""
+    best = rows[0]
+    if best["images"] is None:
+        return ""
+    full = next((row for row in results["table"] if row["arm"] == found["reference"]["name"]), None)
+    beside = "" if full is None else f"; one on {controls.label(full['arm'])}, {cost(full)}"
+    return f"A run of {controls.label(best['arm'])} with so few takes {cost(best['costs']['images'])}{beside}"
+
+
+def cost(row: Row) -> str:
+    """Teacher passes, time and energy."""
+    parts = [f"{formats.number(row['teacher_passes'])} teacher passes", formats.duration(row["seconds"])]
+    return formats.listing([*parts, formats.energy(row["energy_kwh"])] if row["energy_kwh"] else parts)
+
+
+def _pays(found: Row, controls: Controls) -> str:
+    """Whether the arm that needs fewest does so beyond seed noise."""
+    best = found["fewest"]
+    if best is None:
+        return ""
+    against = [row for row in best["against"] if row["p"] is not None]
+    if not against:
+        return ""
+    beyond = [controls.label(row["arm"]) for row in against if row["beyond_noise"]]
+    within = [row for row in against if not row["beyond_noise"]]
+    clauses = [f"than {formats.listing(beyond)} beyond seed noise"] if beyond else []
+    if within:
+        few = len(within) <= MOST_NAMED
+        words = formats.listing(map(_word(controls), within)) if few else f"{len(within)} others"
+        clauses.append(f"than {words} within it" if beyond else f"but within seed noise of {words}")
+    corrected = f", by Holm's correction over {best['tests']} pairs of arms" if best["tests"] > 1 else ""
+    return f"{controls.label(best['arm'])} needs fewer {' and '.join(clauses)}{corrected}"
+
+
+def _word(controls: Controls) -> Callable[[Row], str]:
+    """An arm with the seeds that would tell it from the best."""
+
+    def words(row: Row) -> str:
+        more = more_seeds(row["seeds_needed"], row["n"])
+        return controls.label(row["arm"]) + (f" ({more} seeds would tell)" if more else "")
+
+    return words
+
+
+def _seeds(rows: list[Row], controls: Controls) -> str:
+    """The seeds that lack to tell whether the largest budget is enough."""
+    lacking = [row for row in rows if row["seeds_needed"] is not None]
+    if not lacking:
+        return ""
+    named = lacking[: MOST_NAMED // 2] if len(rows) > MOST_NAMED else lacking
+    words = [f"{more_seeds(row['seeds_needed'], row['n'])} for {controls.label(row['arm'])}" for row in named]
+    most = sorted({row["most"] for row in lacking})
+    what = f"{formats.number(most[0])} images are" if len(most) == 1 else "the largest budget is"
+    rest = f", more in the table for {len(lacking) - len(named)} others" if len(named) < len(lacking) else ""
+    return f"Seeds it would take to tell whether {what} enough: {formats.listing(words)}{rest}"

@@ -1,0 +1,123 @@
+"""How little data is enough: the images each arm needs with their interval, and what other margins would need."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import altair as alt
+
+from limbeck.report import formats
+from limbeck.report.controls import Controls
+from limbeck.report.enough import images, in_order, interval, points
+from limbeck.report.figures import style
+
+Row = dict[str, Any]
+_ROW = 32  # pixels
+_BANDS = 3
+
+
+def enough_chart(results: Row) -> alt.LayerChart:
+    """A row per arm, the fewest first, unstyled: its budgets as a pale bar, the interval and the images needed.
+
+    A triangle at an end of the budgets says that what is sought may lie beyond it.
+
+    Args:
+        results: the content of results.json, with `enough`.
+    """
+    found, styles = results["enough"], style.arms(results)
+    rows = [_marks(row) for row in in_order(found["arms"])]
+    axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=180, labelExpr=style.label_words(styles))
+    y = alt.Y("arm:N", sort=[row["arm"] for row in rows], title=None, axis=axis)
+    colour = style.colours(styles)
+
+    def of(key: str) -> alt.Chart:
+        some = (row for row in rows if row[key] is not None)
+        return alt.Chart(style.values(some)).encode(x=alt.X(f"{key}:Q"), y=y, color=colour)
+
+    everything = alt.Chart(style.values(rows)).encode(y=y)
+    tooltip = [alt.Tooltip(f"{key}:N") for key in ("arm", "images", "interval", "n")]
+    triangle: dict[str, Any] = {"filled": True, "size": 90, "opacity": 1}
+    budgets = everything.mark_rule(strokeWidth=9, opacity=0.15, color=style.RULE, strokeCap="round")
+    words = everything.mark_text(align="left", dx=12, fontSize=12, color=style.PAGE_INK)
+    layers = [
+        budgets.encode(x=_images(found["arms"], found["reference"]["images"]), x2="most:Q"),
+        of("from").mark_rule(strokeWidth=3, opacity=0.75).encode(x2="to:Q"),
+        of("below").mark_point(shape="triangle-left", **triangle),
+        of("above").mark_point(shape="triangle-right", **triangle),
+        of("estimate").mark_point(filled=True, size=95, opacity=1).encode(tooltip=tooltip),
+        words.encode(x=alt.value("width"), text="words:N"),
+        *_full_layers(found["reference"], Controls.of(results)),
+    ]
+    return alt.LayerChart(layer=layers).properties(height=_ROW * len(rows))
+
+
+def margins_chart(results: Row) -> alt.LayerChart:
+    """Images needed against the margin allowed: a line per arm, its interval as a band for the user's first arms."""
+    found, styles = results["enough"], style.arms(results)
+    ends = {row["arm"]: row for row in found["arms"]}
+    rows = [row for row in found["by_margin"] if row["images"] is not None]
+    banded = [arm for arm, row in ends.items() if not row["control"]][:_BANDS]
+    bands = [
+        row | {"low": row["low"] or ends[row["arm"]]["least"], "high": row["high"] or ends[row["arm"]]["most"]}
+        for row in found["by_margin"]
+        if row["arm"] in banded and ends[row["arm"]]["n"] > 1
+    ]
+    widest = [row[end] for row in found["arms"] for end in ("least", "most")]
+    percent = alt.Axis(grid=False, tickCount=6, labelExpr="format(100 * datum.value, '.1~f')")
+    x = alt.X("margin:Q", title="points of accuracy given up", scale=alt.Scale(nice=False, zero=True), axis=percent)
+    y = alt.Y("images:Q", title="images needed", scale=_scale(widest), axis=_axis())
+    colour = style.colours(styles)
+    dashes = alt.Scale(domain=list(styles), range=[list(one.dash) for one in styles.values()])
+    tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("margin:Q", format=".2%"), alt.Tooltip("images:Q", format=",d")]
+    lines = alt.Chart(style.values(rows)).mark_line(strokeWidth=2).encode(x=x, y=y, color=colour, tooltip=tooltip)
+    asked = alt.Chart(style.values([{"margin": found["margin"], "label": points(found["margin"])}]))
+    label = asked.mark_text(align="left", dx=5, fontSize=11, baseline="top", color=style.PAGE_INK)
+    layers = [
+        alt.Chart(style.values(bands)).mark_area(opacity=0.14).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour),
+        lines.encode(strokeDash=alt.StrokeDash("arm:N", scale=dashes, legend=None)),
+        asked.mark_rule(color=style.RULE, strokeWidth=1.25).encode(x="margin:Q"),
+        label.encode(x="margin:Q", y=alt.value(2), text="label:N"),
+    ]
+    return alt.LayerChart(layer=layers).properties(height=250)
+
+
+def _marks(row: Row) -> Row:
+    """Where the marks of an arm are; None where it has none."""
+    inside, known = interval(row), row["n"] > 1
+    return {
+        **{key: row[key] for key in ("arm", "n", "least", "most")},
+        "images": images(row),
+        "interval": inside or formats.ABSENT,
+        "words": images(row) + (f" ({inside})" if inside else ""),
+        "estimate": row["images"],
+        "from": (row["low"] or row["least"]) if known else None,
+        "to": (row["high"] or row["most"]) if known else None,
+        "below": row["least"] if known and row["low"] is None and row["high"] != row["least"] else None,
+        "above": row["most"] if row["images"] is None or (known and row["high"] is None) else None,
+    }
+
+
+def _full_layers(reference: Row, controls: Controls) -> list[alt.Chart]:
+    """The full data as a line with its name above the rows; none where the arms are set against the teacher."""
+    if not reference["images"]:
+        return []
+    label = f"{controls.label(reference['name'])} {formats.number(reference['images'])}"
+    full = alt.Chart(style.values([{"full": reference["images"], "label": label}])).encode(x=alt.X("full:Q"))
+    words = full.mark_text(align="right", dx=4, dy=-4, fontSize=11, baseline="bottom", color=style.PAGE_INK)
+    return [
+        full.mark_rule(color=style.RULE, strokeWidth=1.25),
+        words.encode(y=alt.value(0), text="label:N"),
+    ]
+
+
+def _images(rows: Iterable[Row], full: int | None) -> alt.X:
+    known = [row[end] for row in rows for end in ("least", "most")] + ([full] if full else [])
+    return alt.X("least:Q", title="images needed", scale=_scale(known), axis=_axis())
+
+
+def _axis() -> alt.Axis:
+    return alt.Axis(format=",d", tickCount=6, labelOverlap=True)
+
+
+def _scale(numbers: list[int]) -> alt.Scale:
+    """Logarithmic, with room for the marks at both ends."""
+    return alt.Scale(type="log", domain=[min(numbers) / 1.15, max(numbers) * 1.15], nice=False)
