@@ -52,6 +52,7 @@ TORCH_FREE = [
     "limbeck.objectives",
     "limbeck.objectives.catalogue",
     "limbeck.objectives.functional",
+    "limbeck.plugins",
     "limbeck.transfer.catalogue",
     "limbeck.transfer.criteria",
     "limbeck.recipes.packaged",
@@ -108,7 +109,7 @@ def below(layer: str) -> set[str]:
 
 def maker(module: str) -> str | None:
     """The package of the maker that a module belongs to, if to any."""
-    packages = [one.package for one in MAKERS.values()]
+    packages = [one.package for one in MAKERS.built_in.values()]
     return next((one for one in packages if f"{module}.".startswith(f"{one}.")), None)
 
 

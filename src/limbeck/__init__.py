@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from limbeck.models.weights.folder import load as load_model
     from limbeck.models.weights.folder import save as save_model
     from limbeck.models.zoo import create, wrap
+    from limbeck.plugins import register
     from limbeck.recipes.run_result import RunResult
     from limbeck.training.settings import TrainingSettings
     from limbeck.transfer.budget import Budget
@@ -58,6 +59,7 @@ __all__ = [
     "load",
     "load_model",
     "probe",
+    "register",
     "save_model",
     "score_table",
     "select",
@@ -84,6 +86,7 @@ _EXPORTS = {
     "load": "limbeck.data.loading",
     "load_model": "limbeck.models.weights.folder:load",
     "probe": "limbeck.api",
+    "register": "limbeck.plugins",
     "save_model": "limbeck.models.weights.folder:save",
     "score_table": "limbeck.transfer.score_table.write",
     "select": "limbeck.transfer.select.choose",

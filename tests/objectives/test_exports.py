@@ -3,13 +3,9 @@
 import importlib
 import inspect
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-import torch
-from torch import Tensor
 
 from limbeck import objectives
 from limbeck.objectives import catalogue, functional, stubs
@@ -56,19 +52,3 @@ def test_an_objective_is_named_in_one_place() -> None:
         for module, names in imports.findall(file.read_text(encoding="utf-8")):
             named = {*re.findall(r"\w+", names)} & {*classes}
             assert file.parent == ROOT and file.name in made if named else True, (file, module)
-
-
-def test_a_module_and_a_line_are_all_that_a_recipe_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Toy(objectives.Objective):
-        def forward(self, student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-            return (student_logits - teacher_logits).abs().mean()
-
-    module = ModuleType("limbeck.objectives.toy")
-    module.Toy = Toy
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    needs = ("student_logits", "teacher_logits")
-    monkeypatch.setitem(OBJECTIVES, "toy", catalogue.ObjectiveEntry("Toy", "a toy", "nobody", 2000, needs))
-    monkeypatch.setitem(catalogue.NAMES, "toy", "toy")
-    made = objectives.weighted_sum({"toy": 2})
-    total, _ = made({"student_logits": torch.zeros(2, 3), "teacher_logits": torch.ones(2, 3)})
-    assert (total.item(), made.needs) == (2.0, {*needs})

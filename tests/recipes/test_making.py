@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from tests.recipes.tiny_recipes import comparison, one_run, training
 from tests.training.tiny import stripes
+from tests.transfer import solid as solid_package
 from tests.transfer.solid import Maker, Settings
 from tests.transfer.solid.maker import SolidSource
 
@@ -20,13 +22,14 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
+from limbeck.plugins import register, unregister
 from limbeck.recipes.compare import compare
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.run_result import RunResult
 from limbeck.report import write_comparison_report, write_run_report
 from limbeck.training.run_folder import RunFolder
-from limbeck.transfer.catalogue import MAKERS, MakerEntry, find_maker, settings_of
+from limbeck.transfer.catalogue import find_maker, settings_of
 from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.maker import MakerContext
 
@@ -34,10 +37,12 @@ SOURCE = Path(limbeck.__file__).parent
 SOLID = {"maker": "solid", "budget": 5, "steps_per_round": 3}
 
 
-@pytest.fixture(autouse=True)
-def _catalogued(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _catalogued() -> Iterator[None]:
     """The one line."""
-    monkeypatch.setitem(MAKERS, "solid", MakerEntry("images of one colour", "tests.transfer.solid"))
+    register("makers", "solid", solid_package, summary="images of one colour")
+    yield
+    unregister("makers", "solid")
 
 
 def solid(**changes: Any) -> dict[str, Any]:
@@ -150,13 +155,9 @@ def test_killed_at_any_step_it_is_gone_on_with_to_the_bit(
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, teacher: str) -> RunResult:
     """The run that nobody stopped."""
-    MAKERS["solid"] = MakerEntry("images of one colour", "tests.transfer.solid")
-    try:
-        content = without_images(teacher)
-        content["training"] |= {"checkpoint_seconds": 0}
-        return go(content, tmp_path_factory.mktemp("whole") / "run")
-    finally:
-        del MAKERS["solid"]
+    content = without_images(teacher)
+    content["training"] |= {"checkpoint_seconds": 0}
+    return go(content, tmp_path_factory.mktemp("whole") / "run")
 
 
 def test_what_was_made_is_on_disk_before_the_first_step(

@@ -1,12 +1,14 @@
 """Defaults, short forms and refusals of the parts of a criterion."""
 
 import json
+from functools import partial
 
 import pytest
 from tests.transfer.conftest import natural
 from torch import Tensor
 
 from limbeck.errors import UserError
+from limbeck.plugins import register, unregister
 from limbeck.transfer.allocation import Spread, top_n
 from limbeck.transfer.parts import (
     ALIASES,
@@ -14,9 +16,6 @@ from limbeck.transfer.parts import (
     ORDERS,
     REPRESENTATIONS,
     SCORES,
-    AllocationEntry,
-    RepresentationEntry,
-    ScoreEntry,
 )
 from limbeck.transfer.select import CRITERIA, Criterion, find_criterion, select
 
@@ -141,7 +140,7 @@ def mean_colour(pixels: Tensor) -> Tensor:
     return pixels.flatten(2).float().mean(2)
 
 
-def brightness(features: Tensor, about: object) -> Tensor:
+def brightness(features: Tensor) -> Tensor:
     return features.mean(1).double()
 
 
@@ -149,12 +148,14 @@ def all_but_classes(candidates, quotas) -> Spread:
     return top_n(candidates, quotas)
 
 
-def test_a_new_part_is_a_function_and_a_line(monkeypatch):
-    here = "tests.transfer.test_parts"
-    seen = RepresentationEntry("the mean colour", "values", "brightness", f"{here}:mean_colour")
-    monkeypatch.setitem(REPRESENTATIONS, "mean-colour", seen)
-    monkeypatch.setitem(SCORES, "brightness", ScoreEntry("bright", {"values": f"{here}:brightness"}, "mean-colour"))
-    monkeypatch.setitem(ALLOCATIONS, "plain", AllocationEntry("the first", f"{here}:all_but_classes"))
+def test_a_new_part_is_a_function_and_a_line(request):
+    for family, name, part, said in (
+        ("representations", "mean-colour", mean_colour, {"score": "brightness"}),
+        ("scores", "brightness", brightness, {"representation": "mean-colour"}),
+        ("allocations", "plain", all_but_classes, {"summary": "the first"}),
+    ):
+        register(family, name, part, **said)
+        request.addfinalizer(partial(unregister, family, name))
     images = natural(30)
     selection = select(images, criterion="brightness/plain", budget=5)
     assert selection.criterion.column == "brightness:mean-colour"

@@ -25,7 +25,7 @@ def objectives_page() -> str:
             ", ".join(f"`{key}: {_written(value)}`" for key, value in entry.options.items()),
             f"{entry.paper} ({entry.year})",
         )
-        for name, entry in OBJECTIVES.items()
+        for name, entry in OBJECTIVES.built_in.items()
     ]
     return "\n".join(
         [

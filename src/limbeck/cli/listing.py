@@ -1,5 +1,6 @@
 """`limbeck ls`: what there is, without importing torch."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
@@ -16,17 +17,20 @@ def list_datasets() -> None:
     rows = [
         [
             name,
-            info.hub_id or "scikit-learn",
-            str(info.num_classes),
-            f"{info.size[0]}x{info.size[1]}",
+            info.hub_id or ("a function" if info.made_by else "scikit-learn"),
+            str(info.num_classes or ""),
+            f"{info.size[0]}x{info.size[1]}" if all(info.size) else "",
             ", ".join(split + (f" {where.images:,}" if where.images else "") for split, where in info.splits.items()),
         ]
         for name, info in DATASETS.items()
         if ":" not in name
     ]
-    show_table("data sets", ["name", "hub id", "classes", "pixels", "splits"], rows, numbers=(2, 3))
+    show_table(
+        "data sets", ["name", "hub id", "classes", "pixels", "splits"], [*rows, *unusable(DATASETS, 5)], numbers=(2, 3)
+    )
+    tell_sources(DATASETS)
     console.print("\nparts of them, some classes each", style="bold")
-    console.print(", ".join(name for name in DATASETS if ":" in name))
+    console.print(", ".join(name for name in DATASETS.built_in if ":" in name))
 
 
 def list_models() -> None:
@@ -37,8 +41,10 @@ def list_models() -> None:
         [name, f"{entry.parameters:,}" if entry.parameters else "", entry.summary, ", ".join(entry.options)]
         for name, entry in MODELS.items()
     ]
+    rows += unusable(MODELS, 4)
     rows.append(["timm:<name>", "", "any network of timm", "pretrained, ..."])
     show_table("models", ["name", "parameters", "", "options"], rows, numbers=(1,))
+    tell_sources(MODELS)
     console.print()
     rows = [[name, one.model, f"{100 * one.top1:.2f}"] for name, one in NAMED.items()]
     show_table("named weights", ["name", "model", "top-1 %"], rows, numbers=(2,))
@@ -51,14 +57,16 @@ def list_objectives() -> None:
         [
             name,
             ", ".join(entry.aliases),
-            str(entry.year),
+            str(entry.year or ""),
             ", ".join(needs(entry)),
             f"{entry.weight:g}",
             ", ".join(entry.options),
         ]
         for name, entry in OBJECTIVES.items()
     ]
+    rows += unusable(OBJECTIVES, 6)
     show_table("objectives", ["name", "also", "year", "needs", "weight", "options"], rows, numbers=(2, 4))
+    tell_sources(OBJECTIVES)
     console.print("\n`limbeck ls objectives <name>` tells more of one, defaults and paper among it", style="dim")
 
 
@@ -76,9 +84,10 @@ def show_objective(name: str) -> None:
         ["needs", ", ".join(needs(entry))],
         ["weight", f"{entry.weight:g}"],
         ["options", "\n".join(f"{key}={shown(value)}" for key, value in entry.options.items())],
-        ["published in", written_sum(entry.typical)],
-        ["paper", f"{entry.paper} ({entry.year})"],
+        ["published in", written_sum(entry.typical) if entry.typical else ""],
+        ["paper", f"{entry.paper} ({entry.year})" if entry.year else entry.paper],
         ["recipe", recipe if recipe in packaged_recipes() else ""],
+        ["from", "" if NAMES[name] in OBJECTIVES.built_in else OBJECTIVES.foreign[NAMES[name]].source],
     ]
     show_table(NAMES[name], ["", ""], [row for row in rows if row[1]])
 
@@ -105,7 +114,8 @@ def list_views() -> None:
     from limbeck.data.view_catalogue import VIEWS
 
     rows = [[name, entry.distinct, ", ".join(entry.options), entry.summary] for name, entry in VIEWS.items()]
-    show_table("views", ["name", "distinct views", "options", ""], rows)
+    show_table("views", ["name", "distinct views", "options", ""], [*rows, *unusable(VIEWS, 4)])
+    tell_sources(VIEWS)
 
 
 def list_criteria() -> None:
@@ -113,14 +123,18 @@ def list_criteria() -> None:
     from limbeck.transfer.parts import ALLOCATIONS, ORDERS, REPRESENTATIONS, SCORES
 
     rows = [[name, one.representation, one.score, one.allocation, one.order] for name, one in CRITERIA.items()]
+    rows += unusable(CRITERIA, 5)
     show_table("selection criteria", ["name", "representation", "score", "allocation", "order"], rows)
+    tell_sources(CRITERIA)
     console.print("\nor parts of your own, joined by slashes: hrgb/kmpc/ls\n", style="bold")
     for title, family in (("representations", REPRESENTATIONS), ("allocations", ALLOCATIONS)):
         rows = [[name, one.short, ", ".join(one.options), one.summary] for name, one in family.items()]
-        show_table(title, ["name", "short", "options", ""], rows)
+        show_table(title, ["name", "short", "options", ""], [*rows, *unusable(family, 4)])
+        tell_sources(family)
         console.print()
     rows = [[name, ", ".join(one.options), one.summary] for name, one in SCORES.items()]
-    show_table("scores", ["name", "options", ""], rows)
+    show_table("scores", ["name", "options", ""], [*rows, *unusable(SCORES, 3)])
+    tell_sources(SCORES)
     console.print("\norders: " + ", ".join(f"{name} ({short})" for name, short in ORDERS.items()))
 
 
@@ -132,7 +146,8 @@ def list_makers() -> None:
         settings = settings_of(name)
         own = [key for key in settings.model_fields if key != "maker"]
         rows.append([name, ", ".join(own), ", ".join(settings.controls), entry.summary])
-    show_table("makers of transfer sets", ["name", "settings", "controls", ""], rows)
+    show_table("makers of transfer sets", ["name", "settings", "controls", ""], [*rows, *unusable(MAKERS, 4)])
+    tell_sources(MAKERS)
 
 
 def list_recipes() -> None:
@@ -146,6 +161,39 @@ def list_recipes() -> None:
     show_table("recipes", ["name", "", "choices"], rows)
 
 
+def list_plugins() -> None:
+    """Parts that installed packages offer, whether or not they can be used."""
+    from limbeck.plugins import FAMILIES, catalogue_of, misspelt
+
+    rows = []
+    for family in FAMILIES:
+        catalogue = catalogue_of(family)
+        for name, one in catalogue.foreign.items():
+            problem = catalogue.problem(name)
+            rows.append([one.source, catalogue.word, name, f"cannot be used: {problem}" if problem else "fine"])
+    show_table("parts beside limbeck's own", ["package", "", "name", "state"], sorted(rows))
+    for remark in misspelt():
+        warnings.warn(remark, stacklevel=2)
+    console.print(f"\nfamilies: {', '.join(FAMILIES)}", style="dim")
+
+
+def unusable(catalogue: Any, columns: int) -> list[list[str]]:
+    """Rows for parts of packages that cannot be used, of which a warning says why."""
+    rows = []
+    for name, one in catalogue.foreign.items():
+        if problem := catalogue.problem(name):
+            warnings.warn(problem, stacklevel=2)
+            rows.append([name, *[""] * (columns - 2), f"cannot be used ({one.source})"])
+    return [row for row in rows if row[0] not in catalogue.built_in]
+
+
+def tell_sources(catalogue: Any) -> None:
+    """Where parts are from that are not limbeck's own."""
+    sources = [f"{name}: {one.source}" for name, one in catalogue.foreign.items() if not catalogue.problem(name)]
+    if sources:
+        console.print(f"\nbeside limbeck's own, {'; '.join(sources)}", style="dim", markup=False)
+
+
 LISTS: dict[str, Callable[[], None]] = {
     "datasets": list_datasets,
     "models": list_models,
@@ -153,6 +201,7 @@ LISTS: dict[str, Callable[[], None]] = {
     "views": list_views,
     "criteria": list_criteria,
     "makers": list_makers,
+    "plugins": list_plugins,
     "recipes": list_recipes,
     "runs": list_runs,
 }
@@ -160,7 +209,8 @@ LISTS: dict[str, Callable[[], None]] = {
 
 def ls(
     family: Annotated[
-        str | None, typer.Argument(help="datasets, models, objectives, views, criteria, makers, recipes or runs.")
+        str | None,
+        typer.Argument(help="datasets, models, objectives, views, criteria, makers, plugins, recipes or runs."),
     ] = None,
     name: Annotated[str | None, typer.Argument(help="One of the objectives, to tell more of it.")] = None,
 ) -> None:

@@ -2,10 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
+from typing import Any
 
+from limbeck.catalogue import Catalogue
 from limbeck.errors import UserError, unknown_name
 
 LIST_HINT = "`limbeck ls datasets` lists them all; a folder, .npz, .parquet or hub id 'owner/name' works too."
@@ -30,7 +32,7 @@ class DatasetInfo:
         config: configuration at the hub, also the folder below `hub_id`; None where there is only one.
         image_column, label_column: columns at the hub.
         splits: split here -> split at the hub.
-        num_classes: K.
+        num_classes: K; 0 where nobody said.
         size: (H, W) of the images; where `varies`, what they are resized and cropped to unless the user says otherwise.
         channels: 1 or 3.
         licence: as the source states it.
@@ -39,6 +41,7 @@ class DatasetInfo:
         revision: branch at the hub; None for the default.
         keep: classes of the hub's numbering that this set consists of, renumbered in this order; None for all.
         warning: said whenever the set is loaded.
+        made_by: gives a split of a set of the user's own, from its name.
     """
 
     name: str
@@ -56,6 +59,7 @@ class DatasetInfo:
     revision: str | None = None
     keep: tuple[int, ...] | None = None
     warning: str = ""
+    made_by: Callable[[str], Any] | None = None
 
 
 CONVERTED = "refs/convert/parquet"
@@ -305,8 +309,9 @@ def _subset(whole: DatasetInfo, name: str, classes: list[int]) -> DatasetInfo:
     )
 
 
-DATASETS: dict[str, DatasetInfo] = {entry.name: entry for entry in _ENTRIES}
-DATASETS |= {entry.name: entry for entry in _imagenet_subsets(DATASETS["imagenet-1k"])}
+_OWN: dict[str, DatasetInfo] = {entry.name: entry for entry in _ENTRIES}
+_OWN |= {entry.name: entry for entry in _imagenet_subsets(_OWN["imagenet-1k"])}
+DATASETS: Catalogue[DatasetInfo] = Catalogue("datasets", _OWN, "limbeck.data.own_datasets:describe")
 
 
 def in_catalogue(name: object) -> bool:
@@ -329,8 +334,8 @@ def find(name: str) -> DatasetInfo:
     if name in DATASETS:
         return DATASETS[name]
     base, _, config = name.partition(":")
-    if config and base in DATASETS and base != "imagenet-1k" and DATASETS[base].hub_id is not None:
-        return replace(DATASETS[base], name=name, config=config)
+    if config and base in DATASETS and base != "imagenet-1k" and (info := DATASETS[base]).hub_id is not None:
+        return replace(info, name=name, config=config)
     raise unknown_name("dataset", name, DATASETS, LIST_HINT)
 
 

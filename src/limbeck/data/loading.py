@@ -14,6 +14,7 @@ from limbeck.data.folders import read_folder
 from limbeck.data.hub import open_hub
 from limbeck.data.image_set import ImageSet
 from limbeck.data.local import ROOT_VARIABLE, choose_split, files_of_other_splits, find_in_root, local_root
+from limbeck.data.own_datasets import load_own
 from limbeck.data.pixel_range import checked_scale
 from limbeck.data.place import hub_id, is_path, other_reading
 from limbeck.data.splits import stated_splits
@@ -84,6 +85,8 @@ def load(
         warnings.warn(remark, stacklevel=2)
     if in_catalogue(name):
         info = find(str(name))
+        if info.made_by is not None:
+            return load_own(info, split, options, columns, classes)
         encoded_set = _named(info, split, *columns, in_memory is False, root)
         if info.warning:
             warnings.warn(info.warning, stacklevel=2)

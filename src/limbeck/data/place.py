@@ -51,7 +51,7 @@ def other_reading(name: str | Path, root: str | Path | None) -> str | None:
     folder = Path(root or os.environ.get(ROOT_VARIABLE) or os.devnull).expanduser() / place[0]
     if folder.is_dir() and not folder.samefile(path):
         other = f"the data set {str(folder)!r} under the local root, which that path names"
-    elif known := next((info.name for info in DATASETS.values() if info.hub_id == name), None):
+    elif known := next((info.name for info in DATASETS.built_in.values() if info.hub_id == name), None):
         other = f"a data set on the hub, which the catalogue calls {known!r}"
     else:
         return None

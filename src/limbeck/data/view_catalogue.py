@@ -1,21 +1,32 @@
 """Names of the augmentations, without importing torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from limbeck.catalogue import Catalogue
 from limbeck.errors import UserError, unknown_name
 
 
 @dataclass(frozen=True)
 class ViewEntry:
+    """What a user needs to know before choosing an augmentation.
+
+    Attributes:
+        summary: one line for listings.
+        options: their names.
+        distinct: how many different views an image has, in words.
+        made_by: makes the augmentation from its options, where it is not limbeck's own.
+    """
+
     summary: str
     options: tuple[str, ...] = ()
     distinct: str = "unlimited"
+    made_by: Callable[..., Any] | None = None
 
 
 _CROP = ("area", "ratio")
-VIEWS = {
+_OWN = {
     "none": ViewEntry("the image itself", distinct="1"),
     "pad-crop": ViewEntry("zero-pad and crop back; for digits and text", ("padding",), "(2 x padding + 1)²"),
     "pad-crop-flip": ViewEntry("zero-pad, crop back and mirror, the CIFAR standard", ("padding",), "162 at padding 4"),
@@ -25,6 +36,7 @@ VIEWS = {
         "random brightness, contrast, saturation and hue", ("brightness", "contrast", "saturation", "hue")
     ),
 }
+VIEWS: Catalogue[ViewEntry] = Catalogue("views", _OWN, "limbeck.data.own_views:describe")
 
 
 def check_views(spec: Any) -> Any:

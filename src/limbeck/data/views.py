@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from limbeck.data.view_catalogue import check_views
+from limbeck.data.view_catalogue import VIEWS, check_views
 from limbeck.errors import UserError
 from limbeck.randomness import below, uniform, words
 
@@ -295,7 +295,7 @@ def _build(name: str, options: Mapping[str, Any]) -> Augmentation:
         "resized-crop-flip": ResizedCrop,
         "colour-jitter": ColourJitter,
     }
-    return builders[name](**options)
+    return (VIEWS[name].made_by or builders[name])(**options)
 
 
 def _grey(x: Tensor) -> Tensor:

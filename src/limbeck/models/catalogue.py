@@ -1,10 +1,13 @@
 """Every network that is known by name, without importing torch; listings and documentation are made from this table."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from limbeck.catalogue import Catalogue
 from limbeck.errors import unknown_name
 from limbeck.models.options import Option
+from limbeck.models.published import NAMED
 
 TIMM_PREFIX = "timm:"
 
@@ -19,6 +22,7 @@ class ModelEntry:
         summary: what it is, a few words.
         options: what `create` takes besides the common arguments.
         input_size: for a network that is built for one size, the side it has unless told otherwise.
+        made_by: builds the network, where it is not limbeck's own.
     """
 
     family: str
@@ -26,6 +30,7 @@ class ModelEntry:
     summary: str
     options: Mapping[str, Option] = field(default_factory=dict)
     input_size: int | None = None
+    made_by: Callable[..., Any] | None = None
 
 
 CONVNET_OPTIONS = {
@@ -66,7 +71,7 @@ def _convnet(depth: int, parameters: int) -> ModelEntry:
     return ModelEntry("ConvNet", parameters, f"{depth} plain 3x3 layers, each pooled", CONVNET_OPTIONS, 32)
 
 
-MODELS = {
+_OWN = {
     "resnet8": _resnet(8, 83_892),
     "resnet14": _resnet(14, 181_108),
     "resnet20": _resnet(20, 278_324),
@@ -107,6 +112,12 @@ MODELS = {
     "convnet_d6": _convnet(6, 755_940),
     "lenet5": ModelEntry("LeNet", 69_656, "LeNet-5 with ReLU and max pooling, made for gray digits"),
 }
+MODELS: Catalogue[ModelEntry] = Catalogue(
+    "models",
+    _OWN,
+    "limbeck.models.own_models:describe",
+    lambda: {name: f"the name of published weights, {name!r}" for name in NAMED},
+)
 
 # Stands for some thousand names; `timm.list_models()` tells them.
 TIMM = ModelEntry("timm", None, "any model of timm by its name there, as in timm:deit_tiny_patch16_224", TIMM_OPTIONS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from limbeck.errors import UserError, unknown_name
@@ -13,7 +14,7 @@ class Option:
 
     Attributes:
         kind: `choice`, `count` (a whole number >= 1), `share` (a number in [0, 1)), `switch`, `paths` (module paths)
-            or `mapping`.
+            or `mapping`; `whole`, `number` and `text` of networks of the user's own.
         default: the value if the user gives none.
         summary: what it does, a few words.
         choices: what a `choice` may be.
@@ -33,6 +34,9 @@ class Option:
             "switch": "true or false",
             "paths": "a list of module paths",
             "mapping": "a mapping of names to values",
+            "whole": "a whole number",
+            "number": "a finite number",
+            "text": "text",
         }
         return words[self.kind]
 
@@ -48,6 +52,12 @@ class Option:
                 return isinstance(value, bool)
             case "paths":
                 return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+            case "whole":
+                return isinstance(value, int) and not isinstance(value, bool)
+            case "number":
+                return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+            case "text":
+                return isinstance(value, str)
             case _:
                 return isinstance(value, Mapping)
 

@@ -78,9 +78,12 @@ def create(
     building = dict(options)
     if about.input_size is not None:
         common["input_size"] = building["size"] = common["input_size"] or as_size(about.input_size)
+    config = {"name": name, "options": options}
     with own_randomness(seed, "weights"):
+        if about.made_by is not None:
+            return about.made_by(config=config, **{**common, **building})
         network = BUILDERS[name](num_classes=num_classes, channels=channels, **building)
-    return Classifier(network, taps=network.taps, config={"name": name, "options": options}, **common)
+    return Classifier(network, taps=network.taps, config=config, **common)
 
 
 def create_timm(

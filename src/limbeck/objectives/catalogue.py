@@ -1,12 +1,14 @@
-"""The objectives by name, without importing torch: the only place that names them.
+"""The objectives by name, without importing torch: the only place that names limbeck's own.
 
 What `limbeck.objectives` and `limbeck.objectives.functional` export, what recipes may ask for, listings and
-documentation are all made from this table.
+documentation are all made from this table. Those of the user's own join it, see `limbeck.plugins`.
 """
 
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from limbeck.catalogue import Aliases, Catalogue
 
 if TYPE_CHECKING:
     from limbeck.objectives.objective import Objective
@@ -33,6 +35,7 @@ class ObjectiveEntry:
         weight: used where none is given; as in `typical`, but 1 for kd, as where it is added to another method.
         aliases: other names.
         functions: its losses as pure functions there; by default one of the entry's name.
+        made_by: the class itself, where it is not limbeck's own.
     """
 
     class_name: str
@@ -45,6 +48,7 @@ class ObjectiveEntry:
     weight: float = 1.0
     aliases: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
+    made_by: "type[Objective] | None" = None
 
 
 _MEMORY: dict[str, Option] = {
@@ -56,7 +60,7 @@ _MEMORY: dict[str, Option] = {
 }
 _QUEUE: dict[str, Option] = {"enqueue": "before", "queue_start": "rows"}
 
-OBJECTIVES = {
+_OWN = {
     "cross_entropy": ObjectiveEntry(
         "CrossEntropy",
         "the labels, with optional smoothing",
@@ -345,11 +349,19 @@ OBJECTIVES = {
     ),
 }
 
-NAMES = {alias: name for name, entry in OBJECTIVES.items() for alias in (name, *entry.aliases)}
+OBJECTIVES: Catalogue[ObjectiveEntry] = Catalogue(
+    "objectives",
+    _OWN,
+    "limbeck.objectives.own_objectives:describe",
+    lambda: {alias: f"another name of {name!r}" for alias, name in NAMES.own.items() if alias != name},
+)
+"""Every objective; limbeck's own are `built_in`."""
+
+NAMES = Aliases(OBJECTIVES)
 """Every name and alias, and the name that it stands for."""
 
 EXPORTS = {
-    **{entry.class_name: f"limbeck.objectives.{name}" for name, entry in OBJECTIVES.items()},
+    **{entry.class_name: f"limbeck.objectives.{name}" for name, entry in _OWN.items()},
     "Objective": "limbeck.objectives.objective",
     "Preparation": "limbeck.objectives.objective",
     "Setup": "limbeck.objectives.setup",
@@ -359,7 +371,7 @@ EXPORTS = {
 """What `limbeck.objectives` exports: name -> the module that defines it."""
 
 FUNCTIONAL_EXPORTS = {
-    **{one: f"limbeck.objectives.{name}" for name, entry in OBJECTIVES.items() for one in entry.functions or (name,)},
+    **{one: f"limbeck.objectives.{name}" for name, entry in _OWN.items() for one in entry.functions or (name,)},
     "standardised": "limbeck.objectives.logits",
 }
 """The same of `limbeck.objectives.functional`."""
@@ -372,4 +384,7 @@ def objective_class(name: str) -> "type[Objective]":
         >>> objective_class("kd").__name__
         'KD'
     """
-    return getattr(import_module(f"limbeck.objectives.{name}"), OBJECTIVES[name].class_name)
+    entry = OBJECTIVES[name]
+    if entry.made_by is not None:
+        return entry.made_by
+    return getattr(import_module(f"limbeck.objectives.{name}"), entry.class_name)

@@ -27,9 +27,10 @@ class ControlArm(NamedTuple):
     transfer: dict[str, Any]
 
 
-def reserved_names() -> set[str]:
-    """What no arm may be called."""
-    return {*_STUDENTS, *(name for maker in MAKERS for name in settings_of(maker).controls)}
+def reserved_names(makers: Iterable[str]) -> set[str]:
+    """What no arm may be called, beside arms of these makers: names of controls, of theirs and of limbeck's own."""
+    known = dict.fromkeys([*MAKERS.built_in, *makers])
+    return {*_STUDENTS, *(name for maker in known for name in settings_of(maker).controls)}
 
 
 def controls_beside(arms: Iterable[Mapping[str, Any]]) -> list[ControlArm]:

@@ -158,7 +158,8 @@ class CompareSettings(Strict):
         for name in self.arms:
             if not re.fullmatch(NAME, name):
                 raise ValueError(f"the name of an arm must be {NAME_ALLOWED}, got {name!r}")
-        taken = sorted(reserved_names() & self.arms.keys())
+        makers = [str(arm.transfer["maker"]) for arm in self.arms.values() if arm.transfer is not None]
+        taken = sorted(reserved_names(makers) & self.arms.keys())
         if taken:
             raise ValueError(f"the control {taken[0]!r} is added by itself; give the arm another name, or drop it")
         if not self.arms:

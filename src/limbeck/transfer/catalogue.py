@@ -7,6 +7,7 @@ Its line here is all that the rest of limbeck knows of it.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from limbeck.catalogue import Catalogue
 from limbeck.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -15,15 +16,17 @@ if TYPE_CHECKING:
 
 
 class MakerEntry(NamedTuple):
-    """A line for listings, and the package that holds the maker."""
+    """A line for listings, and the package that holds the maker: its name, or itself."""
 
     summary: str
-    package: str
+    package: Any
 
 
-MAKERS = {
-    "select": MakerEntry("images of your own data, by a criterion", "limbeck.transfer.select"),
-}
+MAKERS: Catalogue[MakerEntry] = Catalogue(
+    "makers",
+    {"select": MakerEntry("images of your own data, by a criterion", "limbeck.transfer.select")},
+    "limbeck.transfer.own_makers:describe",
+)
 
 
 def settings_of(name: str) -> "type[MakerSettings]":
@@ -51,4 +54,5 @@ def find_maker(name: str) -> "Maker[Any]":
 def _package(name: str) -> Any:
     if name not in MAKERS:
         raise unknown_name("maker", name, MAKERS, "`limbeck ls makers` lists them all")
-    return import_module(MAKERS[name].package)
+    package = MAKERS[name].package
+    return import_module(package) if isinstance(package, str) else package

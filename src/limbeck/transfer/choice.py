@@ -1,6 +1,7 @@
 """From a table of scores to exactly as many of its images as a budget says."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,9 @@ def allocate(
     quotas = shares(n, candidates.class_counts()).numpy() if criterion.per_class else np.array([n])
     if entry.greedy:
         assert features is not None, "greedy allocations without features are refused before"
-        chosen = _greedily(candidates, quotas, features, function_of(entry.function))
+        options = {name: criterion.option(name) for name in entry.options}
+        choose = partial(function_of(entry.function), **options) if options else function_of(entry.function)
+        chosen = _greedily(candidates, quotas, features, choose)
         ids = np.sort(chosen.ids)
         columns, is_chosen = candidates.class_column, lambda rows: np.isin(rows.ids, ids)
         shown = _places_of_classes(candidates)

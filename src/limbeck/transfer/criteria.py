@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
+from limbeck.catalogue import Catalogue
 from limbeck.errors import UserError, unknown_name
+from limbeck.signatures import check_option
 from limbeck.transfer.parts import (
     ALIASES,
     ALLOCATIONS,
@@ -110,7 +112,10 @@ class Criterion:
         for name, value in self.options.items():
             if name not in known:
                 raise unknown_name(f"option of criterion {self.name!r}:", str(name), known, has_options(known))
-            _check_option(name, value, known[name])
+            if name in self._own_options:
+                check_option(name, value, known[name], "a criterion")
+            else:
+                _check_option(name, value, known[name])
         fewest, most = self.option("fewest"), self.option("most")
         if fewest is not None and fewest > most:
             raise UserError(f"`fewest` clusters of a criterion must be at most `most`, got {fewest} and {most}.")
@@ -120,11 +125,19 @@ class Criterion:
     @property
     def default_options(self) -> dict[str, Any]:
         """Every option that its parts have, with its default."""
-        parts = (ALLOCATIONS[self.allocation], SCORES[self.score], *map(REPRESENTATIONS.get, self.represented))
-        known = {name: value for part in parts if part is not None for name, value in part.options.items()}
+        known = {name: value for part in self._parts for name, value in part.options.items()}
         if "cutoff" in known and self.order == "random":
             known["cutoff"] = 0.0  # a random order knows no hardest
         return known
+
+    @property
+    def _parts(self) -> list[AllocationEntry | RepresentationEntry | ScoreEntry]:
+        return [ALLOCATIONS[self.allocation], SCORES[self.score], *(REPRESENTATIONS[one] for one in self.represented)]
+
+    @property
+    def _own_options(self) -> set[str]:
+        """Options of parts of the user's own."""
+        return {name for part in self._parts if part.own for name in part.options}
 
     def option(self, name: str) -> Any:
         """Its value, or the default; None for an option that no part has."""
@@ -235,7 +248,7 @@ def _classwise(name: str, summary: str, order: Order = "highest", **parts: Any) 
 
 _GRAY: dict[str, Any] = {"representation": "grayscale-histogram", "score": "entropy"}
 
-CRITERIA = {
+_NAMED = {
     one.name: one
     for one in (
         _whole("random", "any images, without replacement", score="random"),
@@ -293,6 +306,8 @@ CRITERIA = {
         ),
     )
 }
+
+CRITERIA: Catalogue[Criterion] = Catalogue("criteria", _NAMED, "limbeck.transfer.own_criteria:describe")
 
 CONTROLS = ("random", "balanced-random")
 """What every other criterion has to beat at the same budget."""

@@ -1,9 +1,11 @@
 """The parts that selection criteria are made of, by name, without importing torch: a part is a function and a line."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, Literal
+
+from limbeck.catalogue import Catalogue
 
 Order = Literal["highest", "lowest", "random"]
 
@@ -14,13 +16,19 @@ Kind = Literal["nothing", "shares", "entropies", "values", "logits", "any"]
 _SCORING = "limbeck.transfer.scoring"
 
 
-def function_of(reference: str) -> Any:
-    """What "module:name" names; imports the module.
+Reference = str | Callable[..., Any]
+"""A function, or "module:name" of it."""
+
+
+def function_of(reference: Reference) -> Any:
+    """What "module:name" names; imports the module. A function is itself.
 
     Example:
         >>> function_of("limbeck.transfer.allocation:shares")(3, torch.tensor([2, 2])).tolist()
         [2, 1]
     """
+    if not isinstance(reference, str):
+        return reference
     module, _, name = reference.partition(":")
     return getattr(import_module(module), name)
 
@@ -39,16 +47,18 @@ class RepresentationEntry:
         reads: "pixels", the "teacher", the whole "set" first, a "function" of the user's, or "nothing".
         trains: whether a network is trained to see it.
         options: what can be set, with the defaults.
+        own: whether it is the user's own, of whose options the types alone are known.
     """
 
     summary: str
     kind: Kind
     score: str
-    function: str = ""
+    function: Reference = ""
     short: str = ""
     reads: Literal["nothing", "pixels", "set", "teacher", "function"] = "pixels"
     trains: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,15 +75,17 @@ class ScoreEntry:
         head: whether it reads the weights of the teacher's last layer.
         trains: whether a network is trained to find it.
         options: what can be set, with the defaults.
+        own: whether it is the user's own, of whose options the types alone are known.
     """
 
     summary: str
-    functions: Mapping[Kind, str]
+    functions: Mapping[Kind, Reference]
     representation: str = "none"
     labels: bool = False
     head: bool = False
     trains: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    own: bool = False
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -95,18 +107,20 @@ class AllocationEntry:
         space: the representation in which it measures distances where none is named ("" for the criterion's own);
             None where it measures none.
         options: what can be set, with the defaults.
+        own: whether it is the user's own, of whose options the types alone are known.
     """
 
     summary: str
-    function: str
+    function: Reference
     short: str = ""
     greedy: bool = False
     per_class: bool = False
     space: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    own: bool = False
 
 
-REPRESENTATIONS = {
+_REPRESENTATIONS = {
     "none": RepresentationEntry(
         "nothing: the score needs no pixels, and none are read", "nothing", "random", reads="nothing"
     ),
@@ -174,7 +188,7 @@ REPRESENTATIONS = {
     ),
 }
 
-SCORES = {
+_SCORES = {
     "random": ScoreEntry(
         "uniform in [0, 1), from the seed and the image's id", {"nothing": f"{_SCORING}.scores:random"}
     ),
@@ -266,7 +280,7 @@ def _within_classes(name: str, entry: AllocationEntry) -> AllocationEntry:
     return replace(entry, summary=summary, short=short, per_class=True)
 
 
-ALLOCATIONS = {
+_ALLOCATIONS = {
     name: one
     for whole, entry in _WHOLE.items()
     for name, one in ((whole, entry), (f"{whole}-per-class", _within_classes(whole, entry)))
@@ -316,11 +330,31 @@ _LONG = {
 
 ALIASES: dict[str, str] = {
     **_LONG,
-    **{entry.short: name for name, entry in REPRESENTATIONS.items() if entry.short},
-    **{entry.short: name for name, entry in ALLOCATIONS.items() if entry.short},
+    **{entry.short: name for name, entry in _REPRESENTATIONS.items() if entry.short},
+    **{entry.short: name for name, entry in _ALLOCATIONS.items() if entry.short},
     **{short: name for name, short in ORDERS.items()},
 }
 """Names of the published code's command line, long and short -> ours."""
+
+
+def _named_otherwise(family: str) -> dict[str, str]:
+    """Names by which recipes know something else: parts go by their names alone, joined by slashes."""
+    others = {"representation": REPRESENTATIONS, "score": SCORES, "allocation": ALLOCATIONS}
+    names = {name: f"a {part} {name!r}" for part, known in others.items() if known.family != family for name in known}
+    names |= {name: f"an order {name!r}" for name in ORDERS}
+    return names | {alias: f"short for {name!r}" for alias, name in ALIASES.items()}
+
+
+_OWN = "limbeck.transfer.own_parts"
+REPRESENTATIONS: Catalogue[RepresentationEntry] = Catalogue(
+    "representations", _REPRESENTATIONS, f"{_OWN}:describe_representation", lambda: _named_otherwise("representations")
+)
+SCORES: Catalogue[ScoreEntry] = Catalogue(
+    "scores", _SCORES, f"{_OWN}:describe_score", lambda: _named_otherwise("scores")
+)
+ALLOCATIONS: Catalogue[AllocationEntry] = Catalogue(
+    "allocations", _ALLOCATIONS, f"{_OWN}:describe_allocation", lambda: _named_otherwise("allocations")
+)
 
 
 def full_name(name: str) -> str:

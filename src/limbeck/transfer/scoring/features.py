@@ -56,18 +56,22 @@ class PixelFeatures:
 
 
 class TeacherFeatures:
-    """The teacher's logits or embeddings, float32; counts its passes.
+    """The teacher's logits or embeddings, float32, or what a function makes of them; counts its passes.
 
     Args:
         teacher: on its device.
         part: "logits" or "embedding".
         meter: counts.
+        function: from `[B, D]` to features `[B, F]`.
     """
 
-    def __init__(self, teacher: FrozenTeacher, part: str, meter: CostMeter) -> None:
+    def __init__(
+        self, teacher: FrozenTeacher, part: str, meter: CostMeter, function: Represent = torch.Tensor.detach
+    ) -> None:
         self.teacher = teacher
         self.part = part
         self.meter = meter
+        self.function = function
 
     def __call__(self, pixels: Tensor) -> Tensor:
         images = ImageSet(pixels)
@@ -79,7 +83,7 @@ class TeacherFeatures:
             self.meter.add(Cost(images_read=len(positions), teacher_passes=len(positions)))
             found = outputs.logits if self.part == "logits" else outputs.embedding
             assert found is not None
-            yield positions, found.flatten(1)
+            yield positions, self.function(found.flatten(1))
 
 
 def representation(
@@ -96,7 +100,7 @@ def representation(
     entry = REPRESENTATIONS[name]
     function = function_of(entry.function)
     if entry.reads == "pixels":
-        return PixelFeatures(function, context.meter)
+        return PixelFeatures(partial(function, **options) if options else function, context.meter)
     made = function(images, context, **(options or {}))
     return made if entry.reads == "teacher" else PixelFeatures(made, context.meter)
 

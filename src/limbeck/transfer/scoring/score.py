@@ -1,6 +1,7 @@
 """Scoring a whole image set, batch by batch, in memory that does not grow with it (but for the scores)."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -73,9 +74,11 @@ def score_images(
 
 def score_function(criterion: Criterion) -> Callable[..., Tensor]:
     """The criterion's score as a function of its representation's features; of one that trains, of the whole set."""
-    functions = SCORES[criterion.score].functions
-    kind = REPRESENTATIONS[criterion.representation].kind
-    return function_of(functions.get(kind, next(iter(functions.values()))))  # the first of "any" kind
+    entry, kind = SCORES[criterion.score], REPRESENTATIONS[criterion.representation].kind
+    function = function_of(entry.functions.get(kind, next(iter(entry.functions.values()))))  # the first of "any" kind
+    if entry.trains or not entry.options:
+        return function
+    return partial(function, **{name: criterion.option(name) for name in entry.options})
 
 
 def check_finite(scores: Tensor, images: "ImageSet", criterion: Criterion) -> None:

@@ -1,0 +1,277 @@
+"""Catalogues: the parts of each family by name, limbeck's own and others beside them, without importing any of them."""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Generic, TypeVar
+
+from limbeck.entry_points import Offer, offers
+from limbeck.errors import UserError, unknown_name
+
+Entry = TypeVar("Entry")
+
+FAMILIES = {
+    "objectives": ("objective", "limbeck.objectives.catalogue:OBJECTIVES"),
+    "representations": ("representation", "limbeck.transfer.parts:REPRESENTATIONS"),
+    "scores": ("score", "limbeck.transfer.parts:SCORES"),
+    "allocations": ("allocation", "limbeck.transfer.parts:ALLOCATIONS"),
+    "criteria": ("criterion", "limbeck.transfer.criteria:CRITERIA"),
+    "views": ("view", "limbeck.data.view_catalogue:VIEWS"),
+    "models": ("model", "limbeck.models.catalogue:MODELS"),
+    "datasets": ("data set", "limbeck.data.catalogue:DATASETS"),
+    "makers": ("maker", "limbeck.transfer.catalogue:MAKERS"),
+}
+"""Family -> what one of it is called, and its catalogue."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+IN_PYTHON = "registered in Python"
+SAID = "__limbeck__"
+"""Attribute that holds what is said of a part, see `limbeck.plugins.about`."""
+USED: ContextVar[dict[str, "Foreign[Any]"]] = ContextVar("used")
+"""Parts that are not limbeck's own and were looked up, see `limbeck.plugins.noting`."""
+
+
+@dataclass
+class Foreign(Generic[Entry]):
+    """A part that is not limbeck's own, and what its catalogue makes of it, once.
+
+    Attributes:
+        family, name: where it is found.
+        source: "brier-kd 0.1", or `IN_PYTHON`.
+        where: the module and the name in it, "brier_kd:Brier"; "" where that is not known.
+        load: gives the part itself.
+        said: what was said of it, over what it says itself.
+        entry: what its catalogue holds; None until it is looked up.
+        problem: why it cannot be used; "" where nothing is known of that.
+    """
+
+    family: str
+    name: str
+    source: str
+    where: str
+    load: Callable[[], Any]
+    said: Mapping[str, Any] = field(default_factory=dict)
+    entry: Entry | None = None
+    problem: str = ""
+
+
+class Catalogue(Mapping[str, Entry]):
+    """The parts of one family by name: limbeck's own, then those registered in Python, then those of packages.
+
+    Names are known without importing anything; what is behind the name of a package's part is imported when it is
+    looked up. `items` and `values` leave out what cannot be loaded.
+
+    Args:
+        family: one of `FAMILIES`.
+        built_in: limbeck's own entries.
+        describe: "module:function" of the function from name, part and what is said of it to an entry; it raises a
+            UserError for what is no such part.
+        taken: names that no other part may have, and what they are.
+    """
+
+    def __init__(
+        self,
+        family: str,
+        built_in: Mapping[str, Entry],
+        describe: str,
+        taken: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        self.family = family
+        self.word = FAMILIES[family][0]
+        self.built_in = built_in
+        self.describe = describe
+        self.taken = taken
+        self.registered: dict[str, Foreign[Entry]] = {}
+        self._offered: tuple[object, dict[str, Foreign[Entry]]] = (None, {})
+
+    def __getitem__(self, name: str) -> Entry:
+        """The entry of that name.
+
+        Raises:
+            KeyError: there is none.
+            UserError: it is a part of a package's that cannot be used.
+        """
+        used = USED.get(None)
+        if name in self.built_in:
+            if used is not None and name in self.offered:  # looked at once a run, for what it takes
+                warnings.warn(self.problem(name), stacklevel=2)
+            return self.built_in[name]
+        found = self.foreign[name]
+        if used is not None:
+            used[f"{self.family}/{name}"] = found
+        return self._entry(found)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self.built_in, *(name for name in self.foreign if name not in self.built_in)])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.built_in or name in self.foreign
+
+    def items(self) -> Any:
+        return self.entries().items()
+
+    def values(self) -> Any:
+        return self.entries().values()
+
+    def entries(self) -> dict[str, Entry]:
+        """All that can be used."""
+        found = dict(self.built_in)
+        for name, one in self.foreign.items():
+            if name not in found and not self.problem(name):
+                found[name] = self._entry(one)
+        return found
+
+    @property
+    def offered(self) -> Mapping[str, Foreign[Entry]]:
+        """What packages offer, whether or not it can be used."""
+        known = offers()
+        if self._offered[0] is not known:
+            made = {name: self._offered_by(several) for name, several in known.get(self.family, {}).items()}
+            self._offered = known, made
+        return self._offered[1]
+
+    @property
+    def foreign(self) -> Mapping[str, Foreign[Entry]]:
+        """All that is not limbeck's own."""
+        return {**self.offered, **self.registered}
+
+    def problem(self, name: str) -> str:
+        """Why a part that is not limbeck's own cannot be used, in a sentence; "" where it can."""
+        one = self.foreign[name]
+        if name in self.built_in:
+            one = self.offered[name]
+            return (
+                f"{one.source} offers {self._article} {name!r}, which limbeck has itself; limbeck's is used. Its "
+                "authors should give theirs another name."
+            )
+        try:
+            self._entry(one)
+        except UserError as error:
+            return str(error)
+        return ""
+
+    def add(self, name: str, part: Any, said: Mapping[str, Any], *, replace: bool = False) -> None:
+        """See `register`."""
+        self._check_name(name, replace=replace)
+        made = Foreign[Entry](self.family, name, IN_PYTHON, where_is(part), lambda: part, said)
+        before = self.registered.get(name) or self.offered.get(name)
+        if before is not None and _same(before, part):
+            made.source = before.source  # a package may register what it offers
+        elif before is not None and not replace:
+            raise UserError(
+                f"the {self.word} {name!r} is there already ({before.source}); choose another name, or say "
+                "`replace=True`."
+            )
+        made.entry = self._described(made)
+        self.registered[name] = made
+
+    def _check_name(self, name: str, *, replace: bool = False) -> None:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise UserError(
+                f"the name of {self._article} must be letters, digits, '-' and '_', the first no sign, got {name!r}."
+            )
+        others = {one.casefold(): f"limbeck's own {one!r}" for one in self.built_in}
+        mine = {} if replace else {one.casefold(): one for one in self.foreign if one != name}
+        others |= {one.casefold(): what for one, what in self.taken().items()}
+        if name.casefold() in others:
+            raise UserError(f"{self._article} cannot be called {name!r}, which is {others[name.casefold()]}.")
+        if name.casefold() in mine:
+            other = self.foreign[mine[name.casefold()]]
+            raise UserError(
+                f"{self._article} cannot be called {name!r}: there is {other.name!r} ({other.source}), and case does "
+                "not matter."
+            )
+
+    def _offered_by(self, several: Sequence[Offer]) -> Foreign[Entry]:
+        one = several[0]
+        made = Foreign[Entry](self.family, one.name, f"{one.package} {one.version}", one.value, one.load)
+        if len(several) > 1:
+            both = " and ".join(f"{one.package} {one.version}" for one in several)
+            made.source = both
+            made.problem = f"{both} both offer it; uninstall one of them"
+        return made
+
+    def _entry(self, one: Foreign[Entry]) -> Entry:
+        if one.entry is None and not one.problem:
+            try:
+                self._check_name(one.name)
+                one.entry = self._described(one)
+            except UserError as error:
+                one.problem = str(error).rstrip(".")
+        if one.entry is None:
+            raise UserError(
+                f"the {self.word} {one.name!r} of {one.source} cannot be used: {one.problem}. Mend or uninstall it, or "
+                f"name another; `limbeck ls {self.family}` lists what there is."
+            )
+        return one.entry
+
+    def _described(self, one: Foreign[Entry]) -> Entry:
+        part = one.load()
+        module, _, function = self.describe.partition(":")
+        return getattr(import_module(module), function)(one.name, part, {**said_of(part), **one.said})
+
+    @property
+    def _article(self) -> str:
+        return f"{'an' if self.word[0] in 'aeiou' else 'a'} {self.word}"
+
+
+class Aliases(Mapping[str, str]):
+    """Every name and alias of a catalogue, and the name that it stands for; entries have `aliases`."""
+
+    def __init__(self, catalogue: Catalogue[Any]) -> None:
+        self.catalogue = catalogue
+        self.own = {alias: name for name, entry in catalogue.built_in.items() for alias in (name, *entry.aliases)}
+
+    def __getitem__(self, alias: str) -> str:
+        if alias in self.own:
+            return self.own[alias]
+        return alias if alias in self.catalogue else self._foreign()[alias]
+
+    def __contains__(self, alias: object) -> bool:
+        return alias in self.own or alias in self.catalogue or alias in self._foreign()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self.own, *self.catalogue, *self._foreign()]))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _foreign(self) -> dict[str, str]:
+        """Aliases of what is not limbeck's own; loads it."""
+        others = {name: one for name, one in self.catalogue.items() if name not in self.catalogue.built_in}
+        return {alias: name for name, entry in others.items() for alias in entry.aliases if alias not in self.own}
+
+
+def check_said(said: Mapping[str, Any], known: Sequence[str], what: str) -> None:
+    """Raises a UserError for what is said of a part and nobody would read."""
+    for name in said:
+        if name not in known:
+            raise unknown_name(f"remark on {what}:", name, known, f"What may be said is {', '.join(known)}.")
+
+
+def said_of(part: object) -> dict[str, Any]:
+    return dict(getattr(part, "__dict__", {}).get(SAID, {}))
+
+
+def where_is(part: Any) -> str:
+    named = hasattr(part, "__module__") and hasattr(part, "__qualname__")
+    return f"{part.__module__}:{part.__qualname__}" if named else ""
+
+
+def _same(before: Foreign[Any], part: Any) -> bool:
+    """Whether `part` is what was known before, or the same definition run again."""
+    if before.source != IN_PYTHON and before.where == where_is(part):
+        return True
+    known = before.load() if before.source == IN_PYTHON else None
+    if known is part or not before.where:
+        return known is part or (known is not None and known == part)
+    anonymous = "<" in before.where  # a lambda, or made by a function: there may be many of that name
+    if anonymous and getattr(known, "__code__", None) != getattr(part, "__code__", None):
+        return False
+    return before.where == where_is(part)

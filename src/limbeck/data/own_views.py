@@ -1,0 +1,86 @@
+"""Augmentations that are not limbeck's own: entries made from a class, or from a function of images and draws."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.catalogue import check_said
+from limbeck.data.view_catalogue import ViewEntry
+from limbeck.data.views import Augmentation
+from limbeck.errors import UserError
+from limbeck.signatures import check_option, inputs_and_options, source_digest, summary_of
+
+
+def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
+    """The catalogue's entry of an augmentation of the user's own.
+
+    Args:
+        name: its name.
+        part: a subclass of `Augmentation`, or a function of `images` uint8 `[B, C, H, W]` and `draw` int64 `[B]` to
+            images of the same shape. Further parameters are options.
+        said: `summary`; of a function `distinct`, the number of views an image has: then a draw is below it, and 64
+            random bits else.
+
+    Raises:
+        UserError: it is neither.
+    """
+    what = f"view {name!r}"
+    is_class = isinstance(part, type) and issubclass(part, Augmentation)
+    if isinstance(part, type) is not is_class or not callable(part):
+        raise UserError(
+            f"{what} must be a subclass of `limbeck.data.views.Augmentation` or a function of `images` and `draw`, got "
+            f"{part!r}."
+        )
+    check_said(said, ("summary",) if is_class else ("summary", "distinct"), what)
+    inputs, options = inputs_and_options(part, () if is_class else ("images", "draw"), what)
+    if not is_class and set(inputs) != {"images", "draw"}:
+        raise UserError(f"{what} must be a function of `images` and `draw`, got {', '.join(inputs) or 'neither'}.")
+    distinct = said.get("distinct")
+    if distinct is not None and (isinstance(distinct, bool) or not isinstance(distinct, int) or distinct < 1):
+        raise UserError(f"`distinct` of {what} must be a number of views, at least 1, or None, got {distinct!r}.")
+    digest = source_digest(part)
+
+    def make(**given: Any) -> Augmentation:
+        for option, value in given.items():
+            check_option(option, value, options[option], what)
+        settled = {**options, **given}
+        made: Any = part(**given) if is_class else FunctionView(part, what, settled, distinct)
+        if not hasattr(made, "distinct"):
+            raise UserError(f"{what} must say `distinct`, the number of views an image has, or None.")
+        # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
+        place = f"{part.__module__}.{part.__qualname__}"
+        made.key = None if digest is None else f"{place}({made.key or settled})@{digest}"
+        return made
+
+    count = make().distinct
+    return ViewEntry(
+        str(said.get("summary", summary_of(part))), tuple(options), "unlimited" if count is None else str(count), make
+    )
+
+
+class FunctionView(Augmentation):
+    """Views that a function renders.
+
+    Args:
+        function: of images and draws by name.
+        what: it, in messages.
+        options: of the function.
+        distinct: number of views an image has, or None where it is not finite.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], what: str, options: Mapping[str, Any], distinct: int | None
+    ) -> None:
+        self.function = function
+        self.what = what
+        self.options = dict(options)
+        self.distinct = distinct
+
+    def render(self, images: Tensor, draw: Tensor) -> Tensor:
+        shown = self.function(images=images, draw=draw, **self.options)
+        if not isinstance(shown, Tensor) or shown.dtype != torch.uint8 or shown.shape != images.shape:
+            got = f"{shown.dtype} {list(shown.shape)}" if isinstance(shown, Tensor) else type(shown).__name__
+            raise UserError(f"{self.what} must return images uint8 {list(images.shape)}, got {got}.")
+        return shown

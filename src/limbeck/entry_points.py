@@ -1,0 +1,80 @@
+"""Parts that installed packages offer, by entry point; read once, and loaded when they are named."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from limbeck.errors import UserError
+
+PREFIX = "limbeck."
+"""What the groups begin with, as in `limbeck.objectives`."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A part that an installed package offers under a name.
+
+    Attributes:
+        family: as "objectives".
+        name: what recipes call it.
+        package, version: of the distribution.
+        value: where it is, "module:object".
+    """
+
+    family: str
+    name: str
+    package: str
+    version: str
+    value: str
+
+    def load(self) -> Any:
+        """The part itself; imports its module.
+
+        Raises:
+            UserError: it cannot be imported, whatever the reason.
+        """
+        from importlib.metadata import EntryPoint  # late, as help needs none
+
+        try:
+            return EntryPoint(self.name, self.value, PREFIX + self.family).load()
+        except (Exception, SystemExit) as error:
+            # What goes wrong in somebody else's module may be anything, and must not stop what does not name it.
+            raise UserError(f"{self.value!r} cannot be imported ({type(error).__name__}: {error})") from error
+
+
+@cache
+def offers() -> Mapping[str, Mapping[str, tuple[Offer, ...]]]:
+    """Family -> name -> what offers it, which should be one package; packages that are shadowed do not count.
+
+    Families that limbeck does not know are among them, so that a misspelt one can be told.
+    """
+    from importlib.metadata import distributions
+
+    found: dict[str, dict[str, tuple[Offer, ...]]] = {}
+    seen: set[str] = set()
+    for distribution in distributions():
+        package = distribution.name  # None where an installation was left half-way
+        if not package or _normal(package) in seen:
+            continue
+        seen.add(_normal(package))
+        for one in distribution.entry_points:
+            if one.group.startswith(PREFIX):
+                family = found.setdefault(one.group.removeprefix(PREFIX), {})
+                offer = Offer(one.group.removeprefix(PREFIX), one.name, package, distribution.version, one.value)
+                family[one.name] = (*family.get(one.name, ()), offer)
+    return found
+
+
+def installed_version(package: str) -> str | None:
+    """The version of a distribution that is installed, or None."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _normal(package: str) -> str:
+    return package.lower().replace("_", "-").replace(".", "-")

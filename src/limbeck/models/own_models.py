@@ -1,0 +1,133 @@
+"""Networks that are not limbeck's own: entries made from a module's class, or from a function that makes one."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal, get_args, get_origin
+
+from torch import nn
+
+from limbeck.catalogue import check_said
+from limbeck.errors import UserError
+from limbeck.models.catalogue import ModelEntry
+from limbeck.models.classifier import Classifier
+from limbeck.models.options import Option
+from limbeck.models.recorder import check_taps
+from limbeck.models.taps import Taps
+from limbeck.signatures import inputs_and_options, parameters, summary_of
+
+_SIZE = 32
+_KINDS = {bool: "switch", int: "whole", float: "number", str: "text"}
+_TAKEN = ("input_size", "mean", "std", "classes", "seed", "name")
+
+
+def describe(name: str, part: Any, said: Mapping[str, Any]) -> ModelEntry:
+    """The catalogue's entry of a network of the user's own.
+
+    Args:
+        name: its name.
+        part: a class of modules, or a function that makes one or a `Classifier` (see `limbeck.wrap`). It takes
+            `num_classes`; `channels` if it can do with others than it was made for; and `size`, the (height, width) of
+            the images, if it is built for one. Further parameters are options.
+        said: `summary`; `channels` of a network that takes no others, by default 3; the `size` that it has unless told
+            otherwise, by default 32; `embedding`, the path of the classifier head, by default the last linear layer;
+            paths of the `stages`, shallow to deep.
+
+    Raises:
+        UserError: it is neither, or options are no numbers, truths or texts with a default.
+    """
+    what = f"model {name!r}"
+    if (
+        not callable(part)
+        or (isinstance(part, type) and not issubclass(part, nn.Module))
+        or isinstance(part, nn.Module)
+    ):
+        raise UserError(f"{what} must be a class of modules or a function that makes one, got {part!r}.")
+    check_said(said, ("summary", "channels", "size", "embedding", "stages"), what)
+    inputs, _ = inputs_and_options(part, ("num_classes", "channels", "size"), what)
+    if "num_classes" not in inputs:
+        raise UserError(f"{what} must take `num_classes`, got {', '.join(inputs) or 'nothing'}.")
+    options = {one.name: _option(one, what) for one in parameters(part) if one.name not in inputs}
+    size = said.get("size", _SIZE)
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise UserError(f"`size` of {what} must be a whole number of pixels >= 1, got {size!r}.")
+    return ModelEntry(
+        "own",
+        None,
+        str(said.get("summary", summary_of(part))),
+        options,
+        size if "size" in inputs else None,
+        partial(build, part, what, tuple(inputs), dict(said)),
+    )
+
+
+def build(
+    part: Callable[..., Any],
+    what: str,
+    inputs: tuple[str, ...],
+    said: Mapping[str, Any],
+    *,
+    num_classes: int,
+    channels: int,
+    config: dict[str, Any],
+    **rest: Any,
+) -> Classifier:
+    """The network, ready to use; `rest` are the other arguments of `Classifier` and options."""
+    only = said.get("channels", 3)
+    if "channels" not in inputs and channels != only:
+        # Images of other channels are converted, as `Classifier` does it.
+        channels = only
+    common = {key: rest.pop(key) for key in ("input_size", "mean", "std", "classes")}
+    given = {"num_classes": num_classes, **({"channels": channels} if "channels" in inputs else {}), **rest}
+    made = part(**given)
+    if isinstance(made, Classifier):
+        return _as_told(made, what, num_classes, config, common)
+    if not isinstance(made, nn.Module):
+        raise UserError(f"{what} must be a module or a `Classifier`, got {type(made).__name__}.")
+    taps = _taps(made, said, num_classes)
+    check_taps(made, taps)
+    return Classifier(made, taps=taps, config=config, num_classes=num_classes, channels=channels, **common)
+
+
+def _as_told(
+    made: Classifier, what: str, num_classes: int, config: dict[str, Any], common: Mapping[str, Any]
+) -> Classifier:
+    """The same network with what `create` was told; what it was not told stays as the author has it."""
+    if made.num_classes != num_classes:
+        raise UserError(f"{what} must tell {num_classes} classes apart (`num_classes`), got {made.num_classes}.")
+    mean, std = made.normalisation
+    return Classifier(
+        made.network,
+        num_classes=num_classes,
+        channels=made.channels,
+        input_size=common["input_size"] or made.input_size,
+        mean=common["mean"] or mean,
+        std=common["std"] or std,
+        classes=common["classes"] or made.classes,
+        taps=made.taps,
+        config=config,
+    )
+
+
+def _taps(module: nn.Module, said: Mapping[str, Any], num_classes: int) -> Taps:
+    """Where it is said to be read; else where it says itself; else before its last linear layer."""
+    stages = said.get("stages", ())
+    if "embedding" in said or stages:
+        return Taps(said.get("embedding", _head(module, num_classes)), tuple(stages))
+    own = getattr(module, "taps", None)
+    return own if isinstance(own, Taps) else Taps(_head(module, num_classes))
+
+
+def _head(module: nn.Module, num_classes: int) -> str | None:
+    layers = {path: one for path, one in module.named_modules() if isinstance(one, nn.Linear) and path}
+    return next((path for path, one in reversed(layers.items()) if one.out_features == num_classes), None)
+
+
+def _option(one: Any, what: str) -> Option:
+    default = float(one.default) if one.annotation is float and type(one.default) is int else one.default
+    if one.name in _TAKEN:
+        raise UserError(f"an option of {what} cannot be called `{one.name}`, which every model has.")
+    if get_origin(one.annotation) is Literal and all(isinstance(choice, str) for choice in get_args(one.annotation)):
+        return Option("choice", default, "", get_args(one.annotation))
+    if type(default) not in _KINDS:
+        raise UserError(f"option `{one.name}` of {what} must be a number, true or false, or text, got {default!r}.")
+    return Option(_KINDS[type(default)], default, "")

@@ -1,0 +1,104 @@
+"""Objectives that are not limbeck's own: entries made from a class, or from a function of signals."""
+
+import math
+from collections.abc import Callable, Mapping
+from inspect import Parameter, Signature
+from typing import Any
+
+from torch import Tensor, nn
+
+from limbeck.catalogue import check_said
+from limbeck.errors import UserError
+from limbeck.objectives.catalogue import NAMES, ObjectiveEntry, Option
+from limbeck.objectives.objective import SIGNALS, Objective
+from limbeck.signatures import inputs_and_options, parameters, summary_of
+
+_SAID = ("summary", "paper", "year", "weight", "typical", "aliases")
+
+
+def describe(name: str, part: Any, said: Mapping[str, Any]) -> ObjectiveEntry:
+    """The catalogue's entry of an objective of the user's own.
+
+    Args:
+        name: its name.
+        part: a subclass of `Objective`, or a function that takes `SIGNALS` and options by name and returns the loss
+            `[]`, or that of each image `[B]`, of which the mean is taken.
+        said: `summary`, `paper`, `year`, `weight`, `typical`, `aliases`; of a function also `per_image`.
+
+    Raises:
+        UserError: it is neither, or options are no numbers, truths or texts with a default.
+    """
+    what = f"objective {name!r}"
+    if hasattr(nn.ModuleDict, name):  # which holds the terms of a sum
+        raise UserError(f"an objective cannot be called {name!r}, which is a method of torch's modules.")
+    is_class = isinstance(part, type) and issubclass(part, Objective)
+    if isinstance(part, type) is not is_class or not callable(part):
+        raise UserError(
+            f"{what} must be a subclass of `limbeck.objectives.Objective` or a function of signals, got {part!r}."
+        )
+    check_said(said, _SAID if is_class else (*_SAID, "per_image"), what)
+    made: Any = part if is_class else objective_of(part, what, bool(said.get("per_image", False)))
+    _, options = inputs_and_options(made, (), what)
+    for option, default in options.items():
+        if not isinstance(default, bool | int | float | str):
+            raise UserError(f"option `{option}` of {what} must be a number, true or false, or text, got {default!r}.")
+    head = ("teacher_head",) if made.reads_teacher_head else ()
+    needs = made(**options).needs
+    unknown = [need for need in needs if need not in SIGNALS]
+    if unknown or not needs:
+        raise UserError(
+            f"the loss of {what} must take signals by name, got {', '.join(unknown) or 'none'}; there are "
+            f"{', '.join(sorted(SIGNALS))}."
+        )
+    return ObjectiveEntry(
+        made.__name__,
+        str(said.get("summary", summary_of(part))),
+        str(said.get("paper", "")),
+        int(said.get("year", 0)),
+        (*needs, *head),
+        options,
+        typical=dict(said.get("typical", {})),
+        weight=_weight(said.get("weight", 1.0), what),
+        aliases=_aliases(said.get("aliases", ()), name, what),
+        made_by=made,
+    )
+
+
+def objective_of(function: Callable[..., Any], what: str, per_image: bool = False) -> type[Objective]:
+    """A class of objectives whose loss is `function`, and whose options are that function's."""
+    signals, defaults = inputs_and_options(function, SIGNALS, what)
+
+    def forward(self: Any, **given: Any) -> Tensor:
+        value = function(**given, **self.options)
+        if not isinstance(value, Tensor) or value.ndim > 1:
+            got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise UserError(f"{what} must return a loss [], or one for each image [B], got {got}.")
+        return value.mean()
+
+    def __init__(self: Any, **options: Option) -> None:
+        Objective.__init__(self)
+        self.options = {**defaults, **options}
+
+    # What a loss takes and a class can be told is read from signatures.
+    me = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+    taken = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in parameters(function) if one.name in signals]
+    setattr(forward, "__signature__", Signature([me, *taken]))  # noqa: B010
+    told = [Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()]
+    setattr(__init__, "__signature__", Signature([me, *told]))  # noqa: B010
+    made = {"__doc__": function.__doc__, "__module__": function.__module__, "per_image": per_image}
+    return type(getattr(function, "__name__", "Own"), (Objective,), {**made, "forward": forward, "__init__": __init__})
+
+
+def _weight(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise UserError(f"the `weight` of {what} must be a finite number >= 0, got {value!r}.")
+    return float(value)
+
+
+def _aliases(aliases: Any, name: str, what: str) -> tuple[str, ...]:
+    if isinstance(aliases, str) or not all(isinstance(one, str) for one in aliases):
+        raise UserError(f"the `aliases` of {what} must be a list of names, got {aliases!r}.")
+    for one in aliases:
+        if one in NAMES.own or (one != name and one in NAMES.catalogue):
+            raise UserError(f"{what} cannot have the alias {one!r}: that is another objective.")
+    return tuple(aliases)

@@ -1,0 +1,221 @@
+"""Parts of the user's own beside limbeck's: registered in Python, or offered by an installed package.
+
+A package offers its parts as entry points of the groups `limbeck.<family>`; `docs/plugins.md` shows what a part of each
+family looks like.
+"""
+
+import pickle
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, TypeVar, overload
+
+from limbeck.catalogue import FAMILIES, SAID, USED, Catalogue, Foreign, said_of
+from limbeck.entry_points import offers
+from limbeck.errors import UserError, closest, unknown_name
+
+__all__ = [
+    "FAMILIES",
+    "Registered",
+    "about",
+    "catalogue_of",
+    "noting",
+    "register",
+    "registered",
+    "restore",
+    "unregister",
+]
+
+Part = TypeVar("Part")
+
+
+def catalogue_of(family: str) -> Catalogue[Any]:
+    """The catalogue of a family; imports it.
+
+    Raises:
+        UserError: there is no such family.
+
+    Example:
+        >>> "kd" in catalogue_of("objectives")
+        True
+    """
+    if family not in FAMILIES:
+        raise unknown_name("family of parts", family, FAMILIES, f"It is one of {', '.join(FAMILIES)}.")
+    module, _, name = FAMILIES[family][1].partition(":")
+    return getattr(import_module(module), name)
+
+
+@overload
+def register(family: str, name: str, part: Part, *, replace: bool = False, **said: Any) -> Part: ...
+
+
+@overload
+def register(family: str, name: str, *, replace: bool = False, **said: Any) -> Callable[[Part], Part]: ...
+
+
+def register(family: str, name: str, part: Any = None, *, replace: bool = False, **said: Any) -> Any:
+    """Makes a part of one's own known by name, to recipes, listings and checks of this process.
+
+    What is registered once more, as in a notebook cell that is run again, replaces what it was.
+
+    Args:
+        family: one of `FAMILIES`: "objectives", "representations", "scores", "allocations", "criteria", "views",
+            "models", "datasets" or "makers".
+        name: letters, digits, "-" and "_".
+        part: a function, a class or whatever else the family takes, see `docs/plugins.md`; without one, `register`
+            decorates it.
+        replace: take the place of another part of that name, though not of one of limbeck's own.
+        said: what goes beyond the part's own signature and docstring, as `summary` and `weight`.
+
+    Returns:
+        The part, as it was.
+
+    Raises:
+        UserError: no such family, a name that is taken, or a part that is none.
+
+    Example:
+        >>> @lb.register("objectives", "squares", weight=0.5)
+        ... def squares(student_logits, teacher_logits, *, power: float = 2.0):
+        ...     "Differences of the logits."
+        ...     return (student_logits - teacher_logits).abs().pow(power).mean(1)
+        >>> sorted(lb.objectives.weighted_sum({"ce": 1, "squares": {"power": 1}}).needs)
+        ['labels', 'student_logits', 'teacher_logits']
+        >>> unregister("objectives", "squares")
+    """
+    if part is None:
+        return partial(_register, family, name, replace=replace, said=said)
+    return _register(family, name, part, replace=replace, said=said)
+
+
+def _register(family: str, name: str, part: Any, *, replace: bool, said: Mapping[str, Any]) -> Any:
+    catalogue_of(family).add(name, part, said, replace=replace)
+    return part
+
+
+def unregister(family: str, name: str) -> None:
+    """Forgets what `register` made known.
+
+    Raises:
+        UserError: nothing of that name was registered.
+    """
+    known = catalogue_of(family).registered
+    if name not in known:
+        raise unknown_name(f"{FAMILIES.get(family, ('part',))[0]} registered in Python:", name, known)
+    del known[name]
+
+
+def about(**said: Any) -> Callable[[Part], Part]:
+    """A decorator that says more of a part than its signature and docstring do, for `register` and entry points.
+
+    Example:
+        >>> @about(weight=30.0, paper="Nobody, Nothing of note", year=2020)
+        ... def loss(student_embedding, teacher_embedding): ...
+    """
+
+    def decorate(part: Part) -> Part:
+        setattr(part, SAID, {**said_of(part), **said})
+        return part
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A part that was registered in Python, ready to be sent to another process."""
+
+    family: str
+    name: str
+    packed: bytes
+
+
+def registered() -> list[Registered]:
+    """All that was registered in Python, for `restore` in another process.
+
+    Raises:
+        UserError: a part that cannot be sent.
+
+    Example:
+        >>> restore(registered())
+    """
+    return [
+        Registered(family, name, _packed(one))
+        for family in FAMILIES
+        for name, one in (catalogue_of(family).registered.items() if _is_loaded(family) else ())
+    ]
+
+
+def restore(parts: Sequence[Registered]) -> None:
+    """Registers what `registered` gave in another process.
+
+    Raises:
+        UserError: a part whose module is not there.
+    """
+    for one in parts:
+        try:
+            part, said = pickle.loads(one.packed)
+        except Exception as error:  # whatever its module does when it is imported
+            raise UserError(
+                f"{one.name!r} of the {one.family} cannot be made again in another process "
+                f"({type(error).__name__}: {error}); {_IMPORTABLE}."
+            ) from error
+        catalogue_of(one.family).add(one.name, part, said, replace=True)
+
+
+def misspelt() -> list[str]:
+    """What is wrong with groups of entry points that no family reads, as `limbeck.objective`, in sentences."""
+    wrong = [(family, one) for family, names in offers().items() if family not in FAMILIES for one in names.values()]
+    return [
+        f"{one[0].package} {one[0].version} offers {one[0].name!r} in the group 'limbeck.{family}', which nobody reads"
+        f"{''.join(f'; is it limbeck.{near}?' for near in closest(family, FAMILIES, 1)) or '.'}"
+        for family, one in wrong
+    ]
+
+
+@contextmanager
+def noting() -> Iterator[dict[str, str]]:
+    """Notes which parts that are not limbeck's own are looked up: "objectives/brier" -> "brier-kd 0.1".
+
+    It is filled at the end.
+    """
+    found: dict[str, Foreign[Any]] = {}
+    told: dict[str, str] = {}
+    token = USED.set(found)
+    try:
+        yield told
+    finally:
+        USED.reset(token)
+        told.update({name: one.source for name, one in sorted(found.items())})
+
+
+_IMPORTABLE = "put it into a module that can be imported, or let your package offer it as an entry point"
+
+
+def _is_loaded(family: str) -> bool:
+    """Whether anything can have been registered, without importing what holds it."""
+    return FAMILIES[family][1].partition(":")[0] in sys.modules
+
+
+def _packed(one: Foreign[Any]) -> bytes:
+    content = (one.load(), dict(one.said))
+    try:
+        if not one.where.startswith("__main__:"):
+            return pickle.dumps(content)
+    except Exception as error:  # what pickling raises depends on what is pickled
+        reason = f" ({type(error).__name__}: {error})"
+    else:
+        reason = ", as it stands in a notebook or script"
+    if find_spec("ray") is None:
+        raise UserError(f"{one.name!r} of the {one.family} cannot be sent to other processes{reason}; {_IMPORTABLE}.")
+    from ray import cloudpickle  # takes functions of notebooks along
+
+    try:
+        return cloudpickle.dumps(content)  # pyright: ignore[reportPrivateImportUsage]
+    except Exception as error:
+        raise UserError(
+            f"{one.name!r} of the {one.family} cannot be sent to other processes ({type(error).__name__}: {error}); "
+            f"{_IMPORTABLE}."
+        ) from error

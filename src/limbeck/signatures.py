@@ -1,0 +1,89 @@
+"""What a function or class says of itself: its options, its inputs and a line about it."""
+
+import hashlib
+import inspect
+import math
+import sys
+from collections.abc import Callable, Collection
+from typing import Any
+
+from limbeck.errors import UserError
+
+Options = dict[str, Any]
+
+
+def summary_of(part: object) -> str:
+    """The first line of a docstring of its own, without the full stop; "" where there is none.
+
+    Example:
+        >>> summary_of(summary_of)
+        'The first line of a docstring of its own, without the full stop; "" where there is none'
+    """
+    text = inspect.cleandoc(getattr(part, "__doc__", None) or "")
+    inherited = isinstance(part, type) and "__doc__" not in vars(part)
+    return "" if inherited or not text else text.splitlines()[0].rstrip(".")
+
+
+def inputs_and_options(part: Callable[..., Any], known: Collection[str], what: str) -> tuple[list[str], Options]:
+    """Parameters among the `known` inputs, in their order, and the others with their defaults.
+
+    Args:
+        part: a function or a class.
+        known: names that are inputs, whether or not they have a default.
+        what: it, in messages.
+
+    Raises:
+        UserError: a parameter that is no input and has no default, or one that takes any number of values.
+    """
+    inputs, options = [], {}
+    for one in parameters(part):
+        if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD, one.POSITIONAL_ONLY):
+            kind = "is positional only" if one.kind is one.POSITIONAL_ONLY else "takes any number of values"
+            raise UserError(f"{what} takes its inputs and options by name, and its parameter `{one}` {kind}.")
+        if one.name in known:
+            inputs.append(one.name)
+        elif one.default is one.empty:
+            names = f" is none of its inputs ({', '.join(sorted(known))})," if known else ""
+            raise UserError(f"parameter `{one.name}` of {what}{names} must have a default, as options do.")
+        else:
+            options[one.name] = default_of(one)
+    return inputs, options
+
+
+def parameters(part: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Of a function, or of a class's `__init__` without `self`; annotations are evaluated where they can be."""
+    try:
+        return [*inspect.signature(part, eval_str=True).parameters.values()]
+    except Exception:  # an annotation may be any code, also one that names what is there for type checkers alone
+        return [*inspect.signature(part).parameters.values()]
+
+
+def default_of(one: inspect.Parameter) -> Any:
+    """The default, a whole number as a float where the annotation says so: `temperature: float = 4`."""
+    whole = isinstance(one.default, int) and not isinstance(one.default, bool)
+    return float(one.default) if whole and one.annotation is float else one.default
+
+
+def check_option(name: str, value: Any, default: Any, what: str) -> None:
+    """Raises a UserError for a value of another type than the default's; of other types, anything goes."""
+    kinds = {bool: "true or false", str: "text", float: "a finite number", int: "a whole number"}
+    described = kinds.get(type(default))
+    if described is None:
+        return
+    expected = (int, float) if type(default) is float else type(default)
+    fits = isinstance(value, expected) and isinstance(value, bool) == isinstance(default, bool)
+    if not fits or (isinstance(value, float) and not math.isfinite(value)):
+        raise UserError(f"`{name}` of {what} must be {described}, got {value!r}.")
+
+
+def source_digest(part: Any) -> str | None:
+    """Hex digits of the module that a part is written in, and of its version; None where no file holds it."""
+    module = sys.modules.get(getattr(part, "__module__", ""))
+    try:
+        text = inspect.getsource(module) if module is not None else ""
+    except (OSError, TypeError):
+        return None
+    if not text:
+        return None
+    package = sys.modules.get(part.__module__.partition(".")[0])
+    return hashlib.blake2b(f"{text}{getattr(package, '__version__', '')}".encode(), digest_size=8).hexdigest()

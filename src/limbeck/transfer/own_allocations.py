@@ -1,0 +1,51 @@
+"""Allocations by a function of the user's own, from ranked scores to the rows that it takes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.transfer.allocation import Quotas, Spread
+from limbeck.transfer.score_table.rows import Candidates, Rows, joined
+
+
+def spread_by_scores(
+    function: Callable[..., Any], what: str, options: tuple[str, ...], candidates: Candidates, quotas: Quotas
+) -> Spread:
+    """What `function` takes of every class, from its scores in the order of preference; holds all of them."""
+    rows = joined(list(candidates.read(*candidates.class_column)))
+    classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.words(rows)[::-1])
+    given = {name: candidates.criterion.option(name) for name in options}
+    taken = []
+    for label, quota in enumerate(quotas.tolist()):
+        members = ranking[classes[ranking] == label]
+        if quota:
+            scores = torch.from_numpy(rows.scores[members])
+            chosen = check_rows(function(scores=scores, n=quota, **given), len(members), quota, what)
+            taken.append(members[chosen.numpy()])
+    images = {_image(rows, place) for place in np.concatenate(taken).tolist()}
+
+    def groups(here: Rows) -> np.ndarray:
+        found = np.array([_image(here, place) in images for place in range(len(here))], dtype=bool)
+        return np.where(found, candidates.classes_of(here), -1)
+
+    return Spread(candidates.class_column, lambda here: (groups(here), candidates.words(here)), quotas, quotas)
+
+
+def check_rows(rows: Any, count: int, n: int, what: str) -> Tensor:
+    """The rows that an allocation takes, int64 `[n]`, if they are n distinct ones of `count`."""
+    rows = torch.as_tensor(rows) if isinstance(rows, list | tuple | np.ndarray) else rows
+    if not isinstance(rows, Tensor) or rows.is_floating_point() or rows.dtype == torch.bool or rows.shape != (n,):
+        got = f"{rows.dtype} {list(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__
+        raise UserError(f"{what} must return the places of {n} images, int64 [{n}], got {got}.")
+    rows = rows.detach().cpu().long()
+    if len(rows.unique()) < n or int(rows.min()) < 0 or int(rows.max()) >= count:
+        raise UserError(f"{what} must return {n} distinct places of 0..{count - 1}, got {rows.tolist()[:10]}.")
+    return rows
+
+
+def _image(rows: Rows, place: int) -> tuple[int, int]:
+    return int(rows.ids[place]), -1 if rows.sources is None else int(rows.sources[place])

@@ -1,0 +1,35 @@
+"""Criteria of the user's own: a name for parts, limbeck's or others."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from limbeck.catalogue import check_said
+from limbeck.errors import UserError
+from limbeck.transfer.criteria import Criterion, find_criterion
+from limbeck.transfer.parts import ALLOCATIONS, ORDERS, REPRESENTATIONS, SCORES, full_name
+
+
+def describe(name: str, part: Any, said: Mapping[str, Any]) -> Criterion:
+    """The criterion of that name.
+
+    Args:
+        name: its name; that of a part only if the criterion uses it, since recipes name parts, too.
+        part: a `Criterion`, a mapping of parts, or parts joined by slashes, as for `select`.
+        said: `summary`.
+
+    Raises:
+        UserError: it is none of these, or parts do not fit together.
+    """
+    what = f"criterion {name!r}"
+    check_said(said, ("summary",), what)
+    if not isinstance(part, Criterion | Mapping | str):
+        raise UserError(
+            f"{what} must be a `Criterion`, a mapping of parts or parts joined by slashes, got {type(part).__name__}."
+        )
+    made = find_criterion(part)
+    parts = {made.representation, made.score, made.allocation, made.order, made.space}
+    family = next((one for one in (REPRESENTATIONS, SCORES, ALLOCATIONS) if full_name(name) in one), None)
+    if (family is not None or full_name(name) in ORDERS) and name not in parts:
+        raise UserError(f"{what} would hide the part {name!r}, which it does not use; give it another name.")
+    return replace(made, name=name, summary=str(said.get("summary", made.summary)))

@@ -1,0 +1,39 @@
+"""Makers that are not limbeck's own: entries made from a package, or from whatever holds `Settings` and `Maker`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from limbeck.catalogue import check_said
+from limbeck.errors import UserError
+from limbeck.signatures import summary_of
+from limbeck.transfer.catalogue import MakerEntry
+from limbeck.transfer.settings import MakerSettings
+
+_METHODS = ("count", "make", "load", "evidence")
+
+
+def describe(name: str, part: Any, said: Mapping[str, Any]) -> MakerEntry:
+    """The catalogue's entry of a maker of the user's own.
+
+    Args:
+        name: its name, which is the default of `Settings.maker`, too.
+        part: a package, or a class, with `Settings` (of `MakerSettings`) and `Maker` (see `limbeck.transfer.maker`).
+        said: `summary`.
+
+    Raises:
+        UserError: something of that is missing.
+    """
+    what = f"maker {name!r}"
+    check_said(said, ("summary",), what)
+    settings, maker = getattr(part, "Settings", None), getattr(part, "Maker", None)
+    if not (isinstance(settings, type) and issubclass(settings, MakerSettings)) or not isinstance(maker, type):
+        raise UserError(
+            f"{what} must be a package or class with `Settings`, of `MakerSettings`, and `Maker`, got {part!r}."
+        )
+    default = settings.model_fields["maker"].default
+    if default != name:
+        raise UserError(f'the `Settings` of {what} must say `maker: str = "{name}"`, got {default!r}.')
+    absent = [one for one in _METHODS if not callable(getattr(maker, one, None))]
+    if absent:
+        raise UserError(f"the `Maker` of {what} must have {', '.join(f'`{one}`' for one in absent)}.")
+    return MakerEntry(str(said.get("summary", summary_of(part))), part)

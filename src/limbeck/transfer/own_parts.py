@@ -1,0 +1,238 @@
+"""Representations, scores and allocations that are not limbeck's own: entries made from functions."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from inspect import isclass, isroutine
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from limbeck.catalogue import check_said
+from limbeck.errors import UserError, unknown_name
+from limbeck.signatures import Options, inputs_and_options, parameters, summary_of
+from limbeck.transfer.own_allocations import check_rows, spread_by_scores
+from limbeck.transfer.parts import AllocationEntry, Kind, RepresentationEntry, ScoreEntry
+from limbeck.transfer.scoring.context import ScoringContext
+from limbeck.transfer.scoring.features import TeacherFeatures
+from limbeck.transfer.scoring.scores import ScoreInputs
+
+_NO_OPTIONS = ("allocation", "name", "options", "order", "representation", "score", "space", "summary")
+"""What recipes say of a criterion by other names than those of options."""
+_SCORE_OF: Mapping[str, str] = {"shares": "entropy", "entropies": "patch-entropy-sum", "logits": "entropy"}
+_SEEN_BY: Mapping[str, str] = {
+    "shares": "grayscale-histogram",
+    "entropies": "patch-entropies",
+    "logits": "teacher-logits",
+}
+_NUMBERS: tuple[Kind, ...] = ("values", "shares", "logits", "entropies")
+
+
+def describe_representation(name: str, part: Any, said: Mapping[str, Any]) -> RepresentationEntry:
+    """The catalogue's entry of a representation of the user's own.
+
+    Args:
+        name: its name.
+        part: a function from `pixels` uint8 `[B, C, H, W]`, or from the teacher's `logits` `[B, K]` or `embedding`
+            `[B, D]`, to features `[B, F]`; or one from the whole set of `images` to a function of pixels. Further
+            parameters are options.
+        said: `summary`, `kind` of numbers, the `score` that reads them where none is named, and whether a network
+            `trains` to see them.
+
+    Raises:
+        UserError: it is no such function.
+    """
+    what = f"representation {name!r}"
+    inputs, options = _signature(part, ("pixels", "logits", "embedding", "images", "context"), what)
+    check_said(said, ("summary", "kind", "score", "trains"), what)
+    read = [one for one in inputs if one != "context"]
+    if len(read) != 1 or ("context" in inputs and read != ["images"]):
+        raise UserError(
+            f"{what} must be a function of `pixels`, of the teacher's `logits` or `embedding`, or of all `images`, got "
+            f"parameters {', '.join(inputs) or '(none)'}."
+        )
+    kind = _kind(said.get("kind", "values"), what)
+    function: Callable[..., Any] = partial(_features, part, what)
+    if read == ["images"]:
+        function = partial(_of_set, part, what, "context" in inputs)
+    elif read != ["pixels"]:
+        function = partial(_of_teacher, part, what, read[0])
+    return RepresentationEntry(
+        _summary(part, said),
+        kind,
+        str(said.get("score", _SCORE_OF.get(kind, "variance"))),
+        function,
+        reads={"pixels": "pixels", "images": "set"}.get(read[0], "teacher"),  # pyright: ignore[reportArgumentType]
+        trains=bool(said.get("trains", False)),
+        options=options,
+        own=True,
+    )
+
+
+def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
+    """The catalogue's entry of a score of the user's own.
+
+    Args:
+        name: its name.
+        part: a function to one number per image, `[B]`. Its parameters say what it reads: features `[B, D]` as
+            `values`, `shares`, `entropies` or `logits`, or `features` of any kind; `ids`, `labels`, `seed`, `head` and
+            `stream` as in `ScoreInputs`. One of all `images` (and `context`) trains something, and scores them all.
+            Further parameters are options.
+        said: `summary`, and the `representation` that it reads where none is named.
+
+    Raises:
+        UserError: it is no such function.
+    """
+    what = f"score {name!r}"
+    check_said(said, ("summary", "representation"), what)
+    known = ("features", *_NUMBERS, *ScoreInputs._fields, "images", "context")
+    inputs, options = _signature(part, known, what)
+    read = [one for one in inputs if one in ("features", *_NUMBERS)]
+    trains = "images" in inputs
+    rest = [one for one in inputs if one not in (*read, "images", "context")]
+    if len(read) > 1 or (trains and (read or rest)) or not inputs or ("context" in inputs and not trains):
+        raise UserError(
+            f"{what} must be a function of one kind of features ({', '.join(known[:5])}), of what else is known of the "
+            f"images ({', '.join(ScoreInputs._fields)}), or of all `images`, got parameters "
+            f"{', '.join(inputs) or '(none)'}."
+        )
+    kinds: tuple[Kind, ...] = (
+        ("nothing",) if not read else _NUMBERS if read == ["features"] else (_kind(read[0], what),)
+    )
+    if trains:
+        function: Callable[..., Any] = partial(_of_all, part, what, "context" in inputs)
+    else:
+        function = partial(_scores, part, what, read[0] if read else "", tuple(rest))
+    required = {one.name for one in parameters(part) if one.default is one.empty}
+    representation = "none" if not read else _SEEN_BY.get(read[0], "grayscale")
+    return ScoreEntry(
+        _summary(part, said),
+        dict.fromkeys(kinds, function),
+        str(said.get("representation", representation)),
+        labels="labels" in required,
+        head="head" in required,
+        trains=trains,
+        options=options,
+        own=True,
+    )
+
+
+def describe_allocation(name: str, part: Any, said: Mapping[str, Any]) -> AllocationEntry:
+    """The catalogue's entry of an allocation of the user's own.
+
+    Args:
+        name: its name.
+        part: a function to n rows, int64 `[n]`, of images that are sorted, the most preferred first: from `scores`
+            float64 `[N]` and `n`, or from `features` `[N, D]` and `n`; or one from `candidates` and `quotas` to a
+            `limbeck.transfer.allocation.Spread`. Further parameters are options.
+        said: `summary`; whether it works `per_class`; the `space` in which it measures distances where none is named.
+
+    Raises:
+        UserError: it is no such function.
+    """
+    what = f"allocation {name!r}"
+    check_said(said, ("summary", "per_class", "space"), what)
+    inputs, options = _signature(part, ("scores", "features", "n", "candidates", "quotas"), what)
+    if set(inputs) not in ({"scores", "n"}, {"features", "n"}, {"candidates", "quotas"}):
+        raise UserError(
+            f"{what} must be a function of `scores` and `n`, of `features` and `n`, or of `candidates` and `quotas`, "
+            f"got parameters {', '.join(inputs) or '(none)'}."
+        )
+    greedy = "features" in inputs
+    function = partial(spread_by_scores, part, what, tuple(options))
+    if greedy:
+        function = partial(_rows_by_features, part, what)
+    elif "candidates" in inputs:
+        function = partial(_native, part, tuple(options))
+    return AllocationEntry(
+        _summary(part, said),
+        function,
+        greedy=greedy,
+        per_class=bool(said.get("per_class", False)),
+        space=str(said.get("space", "")) if greedy else None,
+        options=options,
+        own=True,
+    )
+
+
+def _signature(part: Any, known: tuple[str, ...], what: str) -> tuple[list[str], Options]:
+    if isclass(part) or not (isroutine(part) or callable(part)):
+        raise UserError(f"{what} must be a function, got {part!r}.")
+    inputs, options = inputs_and_options(part, known, what)
+    for option, default in options.items():
+        if option in _NO_OPTIONS:
+            raise UserError(f"an option of {what} cannot be called `{option}`, which a criterion has already.")
+        if not isinstance(default, bool | int | float | str):
+            raise UserError(f"option `{option}` of {what} must be a number, true or false, or text, got {default!r}.")
+    return inputs, options
+
+
+def _kind(kind: Any, what: str) -> Any:
+    if kind not in get_args(Kind) or kind in ("nothing", "any"):
+        raise unknown_name(f"`kind` of {what}:", str(kind), _NUMBERS, f"It is one of {', '.join(_NUMBERS)}.")
+    return kind
+
+
+def _summary(part: Any, said: Mapping[str, Any]) -> str:
+    return str(said.get("summary", summary_of(part)))
+
+
+def _features(function: Callable[..., Any], what: str, seen: Tensor, **options: Any) -> Tensor:
+    """Features of a batch, checked."""
+    features = function(seen, **options)
+    if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(seen):
+        got = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise UserError(f"{what} must return one row for each of {len(seen)} images, [B, F], got {got}.")
+    return features.detach().cpu()
+
+
+def _of_set(
+    function: Callable[..., Any], what: str, with_context: bool, images: Any, context: ScoringContext, **options: Any
+) -> Callable[[Tensor], Tensor]:
+    made = function(images, **({"context": context} if with_context else {}), **options)
+    if not callable(made):
+        raise UserError(f"{what} must return a function of pixels, got {type(made).__name__}.")
+    return partial(_features, made, what)
+
+
+def _of_teacher(
+    function: Callable[..., Any], what: str, read: str, images: Any, context: ScoringContext, **options: Any
+) -> TeacherFeatures:
+    return TeacherFeatures(context.frozen, read, context.meter, partial(_features, function, what, **options))
+
+
+def _scores(
+    function: Callable[..., Any],
+    what: str,
+    read: str,
+    known: tuple[str, ...],
+    features: Tensor,
+    inputs: ScoreInputs,
+    **options: Any,
+) -> Tensor:
+    """Scores of a batch, checked, float64."""
+    given = {name: getattr(inputs, name) for name in known}
+    return _checked(function(**({read: features} if read else {}), **given, **options), len(inputs.ids), what)
+
+
+def _of_all(
+    function: Callable[..., Any], what: str, with_context: bool, images: Any, context: ScoringContext, **options: Any
+) -> Tensor:
+    made = function(images, **({"context": context} if with_context else {}), **options)
+    return _checked(made, len(images), what)
+
+
+def _checked(scores: Any, count: int, what: str) -> Tensor:
+    if not isinstance(scores, Tensor) or scores.shape != (count,):
+        got = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise UserError(f"{what} must return one number for each of {count} images, [B], got {got}.")
+    return scores.detach().to("cpu", torch.float64)
+
+
+def _rows_by_features(function: Callable[..., Any], what: str, features: Tensor, n: int, **options: Any) -> Tensor:
+    return check_rows(function(features=features, n=n, **options), len(features), n, what)
+
+
+def _native(function: Callable[..., Any], options: tuple[str, ...], candidates: Any, quotas: Any) -> Any:
+    given = {name: candidates.criterion.option(name) for name in options}
+    return function(candidates=candidates, quotas=quotas, **given)
