@@ -38,6 +38,7 @@ LATE = {
     ("limbeck.report.figures.ranking", "limbeck.report.vega"): "vl-convert, for SVG alone",
     ("limbeck.transfer.scoring.features", "limbeck.transfer.scoring.autoencoder"): "training",
     ("limbeck.transfer.scoring.score", "limbeck.transfer.scoring.forgetting"): "training",
+    ("limbeck.workers.ray_cluster", "limbeck.workers.local"): "limbeck, on machines that may lack it",
 }
 """What is imported inside functions, but for the command line's verbs, and what does not wait for it."""
 

@@ -17,7 +17,7 @@ IMPORTED_AS = {
     "scikit-learn": "sklearn",
     "vl-convert-python": "vl_convert",
 }
-BROUGHT = {"markupsafe"}  # by jinja2, whose text it is
+BROUGHT = {"markupsafe", "threadpoolctl"}  # by jinja2, whose text it is, and by scikit-learn, whose threads it counts
 
 
 def requirements(*extras: str) -> set[str]:

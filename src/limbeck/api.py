@@ -123,6 +123,7 @@ def compare(
     test: ImageSet | str | Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Runs a comparison: arms x budgets x seeds beside the honest controls; returns its results.
 
@@ -134,6 +135,8 @@ def compare(
             without labels do; the controls that need labels are then left out.
         resume: go on with the comparison in `out`; finished runs are not repeated.
         progress: who watches.
+        workers: runs that go on side by side, each in a process of its own, with the same results as one by one; what
+            is handed over must survive pickling then.
 
     Raises:
         UserError: whatever is known to be wrong before the first run.
@@ -158,7 +161,8 @@ def compare(
         content["student"] = {"model": student if isinstance(student, str) else _name_of_student(student)}
     factory = None if student is None else _student_factory(student)
     objects = PythonObjects(train, test, teacher_network, None, factory)
-    return compare_recipe(parse_recipe(content), out, resume=resume, objects=objects, progress=progress)
+    how = {"resume": resume, "objects": objects, "progress": progress, "workers": workers}
+    return compare_recipe(parse_recipe(content), out, **how)
 
 
 def probe(
@@ -241,7 +245,7 @@ def _student_factory(student: Student) -> Callable[[int], Classifier] | None:
     if isinstance(student, str):
         return None
     if isinstance(student, Classifier):
-        return lambda seed: student  # of which every run teaches a copy
+        return _Always(student)
     if isinstance(student, nn.Module):
         raise UserError(
             f"`student` must be a model's name, a Classifier or a function from a seed to one, got a bare "
@@ -253,6 +257,16 @@ def _student_factory(student: Student) -> Callable[[int], Classifier] | None:
             f"{type(student).__name__}."
         )
     return student
+
+
+class _Always:
+    """One student for every seed, of which every run teaches a copy; unlike a lambda it goes to workers, too."""
+
+    def __init__(self, student: Classifier) -> None:
+        self.student = student
+
+    def __call__(self, seed: int) -> Classifier:
+        return self.student
 
 
 def _name_of_images(images: ImageSet) -> str:

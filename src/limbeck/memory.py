@@ -7,11 +7,21 @@ import psutil
 _CGROUP = Path("/sys/fs/cgroup")
 _LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
 """Files of a container's limit and of what it uses, of the second and the first version of control groups."""
+_sharers = 1
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take: what the machine has free, or what a container's limit leaves."""
-    return min([psutil.virtual_memory().available, *_left_by_limits()])
+    """Bytes that this process may still take: what the machine has free, or what a container's limit leaves.
+
+    One of several workers may take its part of them.
+    """
+    return min([psutil.virtual_memory().available, *_left_by_limits()]) // _sharers
+
+
+def share_memory(processes: int) -> None:
+    """Has this process take no more than its part, as one of so many that work on this machine."""
+    global _sharers
+    _sharers = processes
 
 
 def _left_by_limits() -> list[int]:

@@ -24,3 +24,11 @@ Options = Annotated[
 ]
 BareModel = Annotated[str | None, typer.Option(help="Network of a bare weights file.")]
 ComputesIn = Annotated[str, typer.Option(help="fp32, bf16, or auto for the fastest here.")]
+Workers = Annotated[
+    int,
+    typer.Option(
+        help="Runs of a comparison that go on side by side, each in a process with its part of the cores, or on the "
+        "Ray cluster that RAY_ADDRESS names. The threads of a run shape rounding; they are settled when a comparison "
+        "begins, one where steps are small, else cores / workers, and --resume keeps them."
+    ),
+]

@@ -8,13 +8,13 @@ import typer
 
 from limbeck.cli.app import telling_how_to_resume
 from limbeck.cli.display import console
-from limbeck.cli.options import Out, Overrides, RecipeName, Resume
+from limbeck.cli.options import Out, Overrides, RecipeName, Resume, Workers
 from limbeck.errors import UserError
 
 
-def demo(out: Annotated[Path, typer.Option("--out", help="Where to.")] = Path("demo")) -> None:
+def demo(out: Annotated[Path, typer.Option("--out", help="Where to.")] = Path("demo"), workers: Workers = 1) -> None:
     """A minute or two on two cores: the whole idea on handwritten digits, from a teacher to a report."""
-    _run("digits-demo", [], out, resume=True, verbs=("compare",), again="limbeck demo")
+    _run("digits-demo", [], out, resume=True, verbs=("compare",), again="limbeck demo", workers=workers)
 
 
 def cp(
@@ -37,9 +37,11 @@ def validate(recipe: RecipeName, overrides: Overrides = None) -> None:
     console.print("\n".join(part for part in parts if part), markup=False, soft_wrap=True)
 
 
-def run(recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False) -> None:
+def run(
+    recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False, workers: Workers = 1
+) -> None:
     """Run a recipe, whatever it is: train, distill or compare."""
-    _run(recipe, overrides, out, resume=resume, verbs=("train", "distill", "compare"))
+    _run(recipe, overrides, out, resume=resume, verbs=("train", "distill", "compare"), workers=workers)
 
 
 def train(recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False) -> None:
@@ -52,9 +54,11 @@ def distill(recipe: RecipeName, overrides: Overrides = None, out: Out = None, re
     _run(recipe, overrides, out, resume=resume, verbs=("distill",))
 
 
-def compare(recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False) -> None:
+def compare(
+    recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False, workers: Workers = 1
+) -> None:
     """Compare arms, budgets and seeds with honest controls; finished runs are not repeated."""
-    _run(recipe, overrides, out, resume=resume, verbs=("compare",))
+    _run(recipe, overrides, out, resume=resume, verbs=("compare",), workers=workers)
 
 
 _BECAUSE = {"train": "it has no `teacher`", "distill": "it has a `teacher`", "compare": "it has `compare`"}
@@ -68,7 +72,12 @@ def _run(
     resume: bool,
     verbs: tuple[str, ...],
     again: str = "the same command with --resume",
+    workers: int = 1,
 ) -> None:
+    if workers > 1:
+        from limbeck.workers.local import LocalPlace
+
+        LocalPlace().prepare()  # imports what workers need while this process does
     from limbeck.cli.progress import showing_progress
     from limbeck.cli.results import show_comparison, show_run
     from limbeck.recipes.reading import read_recipe
@@ -79,12 +88,14 @@ def _run(
             f"{name!r} is a recipe to {recipe.verb} ({_BECAUSE[recipe.verb]}), not to {verbs[0]}; "
             f"use `limbeck {recipe.verb} {name}`."
         )
+    if workers != 1 and recipe.verb != "compare":
+        raise UserError(f"`--workers` is for comparisons, whose runs go on side by side, and {name!r} is one run.")
     folder = out or Path("runs") / recipe.name
     with telling_how_to_resume(folder, again), showing_progress() as progress:
         if recipe.verb == "compare":
             from limbeck.recipes.compare import compare as compare_runs
 
-            results = compare_runs(recipe, folder, resume=resume, progress=progress)
+            results = compare_runs(recipe, folder, resume=resume, progress=progress, workers=workers)
             failed = any(row["state"] != "finished" for row in results["runs"])
             show = partial(show_comparison, results)
         else:

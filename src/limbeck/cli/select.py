@@ -82,7 +82,7 @@ def score(
     options: Options = None,
     teacher: TeacherName = None,
     precision: ComputesIn = "auto",
-    workers: Annotated[int, typer.Option(help="Processes; more than one need Ray.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes, here or on the Ray cluster of RAY_ADDRESS.")] = 1,
     split: Split = "train",
     seed: Annotated[int, typer.Option(help="Of trained networks.")] = 0,
     *,

@@ -1,8 +1,11 @@
-"""A comparison: all planned runs, one after the other, each at most once."""
+"""A comparison: all planned runs, one after the other or side by side, each at most once."""
 
 import itertools
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +19,24 @@ from limbeck.evaluation.model_size import footprint
 from limbeck.files import atomic_folder
 from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress, Silent
+from limbeck.recipes.computing import settle_threads
 from limbeck.recipes.fingerprints import check_fingerprints, fingerprints_of
+from limbeck.recipes.handing_over import HandedOver, keep_teacher_logits, pack_objects
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student
 from limbeck.recipes.matching import match_student
 from limbeck.recipes.plan import PlannedRun, plan
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.results import UNLABELLED, collect
 from limbeck.recipes.run import gather_inputs, trainings
-from limbeck.recipes.run_tasks import RunTask, run_tasks
+from limbeck.recipes.run_tasks import Runs, RunTask, run_tasks
 from limbeck.recipes.schema import Recipe
 from limbeck.report import write_comparison_report
 from limbeck.training.checks import check_parts
-from limbeck.training.distributed import is_main_process
+from limbeck.training.distributed import is_main_process, process_token
 from limbeck.training.launcher import check_launcher
 from limbeck.training.run_folder import Difference, RunFolder, as_begun
 from limbeck.transfer.evidence import EVIDENCE
+from limbeck.workers import Crew, open_crew
 
 
 def compare(
@@ -40,6 +46,7 @@ def compare(
     resume: bool = False,
     objects: PythonObjects | None = None,
     progress: Progress | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Runs a comparison in `folder` and writes results and report; returns the results (see `collect`).
 
@@ -53,24 +60,34 @@ def compare(
         resume: go on with the comparison in `folder`.
         objects: those handed over in Python, in place of what the recipe names.
         progress: who watches.
+        workers: how many runs go on side by side, each in a process of its own; 1 is this process. They are processes
+            of this machine, or of the Ray cluster that this process is connected to or RAY_ADDRESS names. Their number
+            changes none of the results but times, energy, and which passes of the teacher were saved.
 
     Raises:
-        UserError: what can be known before the first run: names, budgets that cannot be met, classes that differ.
+        UserError: what can be known before the first run: names, budgets that cannot be met, classes that differ,
+            objects that cannot be sent to workers; workers that keep dying.
         Interrupted: stopped by Ctrl-C or SIGTERM; resume goes on.
     """
     progress = progress or Silent()
+    check_workers(workers)
     planned = plan(recipe)
     described = recipe.model_dump(mode="json")
     check_launcher(*(one for one in planned for one in trainings(one.recipe)), cpu=recipe.device == "cpu")
     is_main_process(cpu=recipe.device == "cpu")  # settles where this process computes, the teacher's test pass too
     if resume:
         _check_unchanged(planned, Path(folder))
-    with RunFolder.open(
-        folder, described, resume=resume, may_change=("compare", "summary"), renew=renewed
-    ) as run_folder:
+    handed = pack_objects(objects) if workers > 1 else {}
+    with (
+        RunFolder.open(
+            folder, described, resume=resume, may_change=("compare", "summary"), renew=renewed
+        ) as run_folder,
+        _crew(planned, run_folder, workers) as crew,  # which starts while this process loads and trains
+    ):
         inputs = gather_inputs(recipe, run_folder.path, progress, objects)
         begun = (run_folder.path / "networks.json").exists()
-        check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=begun)
+        fingerprints = fingerprints_of(recipe, inputs)
+        check_fingerprints(run_folder, fingerprints, progress, begun=begun)
         if inputs.train is not None and not inputs.labelled:
             progress.say(UNLABELLED)
         _check(recipe, inputs)
@@ -78,7 +95,11 @@ def compare(
         train = inputs.train
         count = None if train is None else len(train)
         planned = plan(recipe, count, _filled_classes(train), labelled=inputs.labelled)
-        _run_all(planned, run_folder, inputs, progress)
+        runs = Runs(run_folder.path, inputs, progress, settle_threads(planned, run_folder, inputs, workers, progress))
+        if crew is not None:
+            keep_teacher_logits(run_folder.path, fingerprints, inputs)
+            runs = replace(runs, crew=crew, handed_over=HandedOver(recipe, handed, fingerprints, process_token()))
+        _run_all(planned, run_folder, runs)
         results = collect(run_folder.path, recipe)
         run_folder.write("results.json", results)
         progress.say("writing the report")
@@ -87,16 +108,38 @@ def compare(
     return results
 
 
-def _run_all(planned: Sequence[PlannedRun], run_folder: RunFolder, inputs: Inputs, progress: Progress) -> None:
+def check_workers(workers: int) -> None:
+    """Raises a UserError for a number below 1, and for several where this process is one of several already."""
+    if workers < 1:
+        raise UserError(f"`workers` must be at least 1, got {workers}.")
+    if workers > 1 and int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        raise UserError(
+            f"{workers} `workers` cannot be had by {os.environ['WORLD_SIZE']} processes that share every run, as "
+            "`accelerate launch` and torchrun start them; start without these, or use 1."
+        )
+
+
+@contextmanager
+def _crew(planned: Sequence[PlannedRun], run_folder: RunFolder, workers: int) -> Iterator[Crew | None]:
+    """As many workers as there are runs to do, at most; none where that is one."""
+    pending = sum(not RunFolder(run_folder.path / one.folder).finished for one in planned)
+    if min(workers, pending) < 2:
+        yield None
+        return
+    with open_crew(min(workers, pending)) as crew:
+        yield crew
+
+
+def _run_all(planned: Sequence[PlannedRun], run_folder: RunFolder, runs: Runs) -> None:
     pending = [one for one in planned if not RunFolder(run_folder.path / one.folder).finished]
     for one in pending:
         _make_room(one, RunFolder(run_folder.path / one.folder))
     done = len(planned) - len(pending)
-    progress.begin("comparison", len(planned), done)
-    for _ in run_tasks([RunTask(one) for one in pending], run_folder.path, inputs, progress):
+    runs.progress.begin("comparison", len(planned), done)
+    for _ in run_tasks([RunTask(one) for one in pending], runs):
         done += 1
-        progress.update(done)
-    progress.end()
+        runs.progress.update(done)
+    runs.progress.end()
     for one in planned:
         _keep_evidence(one, run_folder)
 

@@ -70,15 +70,19 @@ def check_fingerprints(run_folder: RunFolder, fingerprints: Fingerprints, progre
             "in its recipe stood for; going on with what they stand for now"
         )
     before = known or {}
-    changed = [_difference(name, before[name], now) for name, now in fingerprints.items() if name in before]
-    changed = [line for line in changed if line]
-    if changed:
+    if differences := changed(before, fingerprints):
         versions = _other_versions(run_folder)
         raise UserError(
             f"what the recipe names is not what the run in {str(run_folder.path)!r} was begun with: "
-            f"{'; '.join(changed)}.{versions} Bring back what it was begun with, or choose another --out."
+            f"{'; '.join(differences)}.{versions} Bring back what it was begun with, or choose another --out."
         )
     run_folder.write(INPUTS_FILE, before | fingerprints)
+
+
+def changed(before: Fingerprints, now: Fingerprints) -> list[str]:
+    """In words, what is not as it was; what was not known is not compared."""
+    lines = [_difference(name, before[name], fingerprint) for name, fingerprint in now.items() if name in before]
+    return [line for line in lines if line]
 
 
 def _network(network: Classifier | None) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,12 @@ class Inputs:
         if self.teacher is None or self.test is None:
             return None
         return predict(self.teacher, self.test)
+
+    def knowing(self, teacher_test_logits: Tensor) -> "Inputs":
+        """The same inputs, and what their teacher answers is known."""
+        inputs = replace(self)
+        vars(inputs)["teacher_test_logits"] = teacher_test_logits
+        return inputs
 
     @property
     def labelled(self) -> bool:

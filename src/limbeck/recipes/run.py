@@ -114,6 +114,20 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
     return replace(inputs, teacher=taught.student, teacher_cost=RunCost.from_dict(taught.cost).total)
 
 
+def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
+    """What `gather_inputs` gathered in `folder`, found once more by another process; nothing is trained or checked."""
+    inputs = load_images_of(recipe, objects)
+    teacher, settings = objects.teacher, recipe.teacher
+    if teacher is None and settings is not None and settings.training is None:
+        teacher = load_weights(settings)
+    cost = None if objects.teacher is not None else known_teacher_cost(settings)
+    inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost)
+    if teacher is not None or settings is None:
+        return inputs
+    taught = read_run(folder / "teacher")  # without its lock, which several may want
+    return replace(inputs, teacher=taught.student, teacher_cost=RunCost.from_dict(taught.cost).total)
+
+
 def _check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool) -> None:
     """What is wrong with budgets and objectives shows here, before a teacher is loaded or trained for hours."""
     wrong: dict[str, None] = {}

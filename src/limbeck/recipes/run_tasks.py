@@ -1,13 +1,18 @@
-"""The runs of a comparison, each at most once and one at a time."""
+"""The runs of a comparison, each at most once: one by one in this process, or side by side by workers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from limbeck.progress import FAILED, Progress
+from limbeck.recipes.handing_over import HandedOver
 from limbeck.recipes.inputs import Inputs
 from limbeck.recipes.plan import PlannedRun
 from limbeck.recipes.run import run
+from limbeck.training.run_folder import wait_until_free
+from limbeck.workers import Crew
+from limbeck.workers.crew import Task
+from limbeck.workers.shares import computing_on
 
 SHARED = "shared"
 """Folder of what several runs of a comparison need, as tables of scores."""
@@ -20,22 +25,72 @@ class RunTask:
     planned: PlannedRun
 
 
-def run_tasks(tasks: Sequence[RunTask], folder: Path, inputs: Inputs, progress: Progress) -> Iterator[RunTask]:
-    """Runs all, and gives each as soon as it ended, whether it finished or failed.
+@dataclass(frozen=True)
+class Runs:
+    """Where and with what the runs of a comparison are done.
 
-    Args:
-        tasks: none of which has finished.
+    Attributes:
         folder: of the comparison.
         inputs: images and teacher.
         progress: who watches; every run is watched beside the others.
+        threads: on which each run computes, whoever does it.
+        crew: workers that do them; None is this process.
+        handed_over: what these find the same inputs by.
+    """
+
+    folder: Path
+    inputs: Inputs
+    progress: Progress
+    threads: int
+    crew: Crew | None = None
+    handed_over: HandedOver | None = None
+
+
+def run_tasks(tasks: Sequence[RunTask], runs: Runs) -> Iterator[RunTask]:
+    """Runs all, none of which has finished, and gives each as soon as it ended, whether it finished or failed.
 
     Raises:
+        UserError: workers cannot begin, or keep dying.
         Interrupted: stopped by Ctrl-C or SIGTERM.
     """
-    for task in tasks:
-        line = progress.beside(task.planned.title)
-        line.close(_run(task, folder, inputs, line))
-        yield task
+    if runs.crew is None:
+        for task in tasks:
+            line = runs.progress.beside(task.planned.title)
+            with computing_on(runs.threads):
+                outcome = _run(task, runs.folder, runs.inputs, line)
+            line.close(outcome)
+            yield task
+        return
+    assert runs.handed_over is not None, "workers are told where their inputs are"
+    named = [Task(task, task.planned.title) for task in tasks]
+    make = _Begin(runs.folder.absolute(), runs.handed_over)
+
+    def watch(task: Task) -> Progress:
+        return runs.progress.beside(task.title)
+
+    for task, outcome, line in runs.crew.work(make, named, watch, [runs.folder], threads=runs.threads):
+        line.close(outcome)
+        yield task.content
+
+
+class _Begin:
+    """Makes what does one run after another in a worker, with the same inputs."""
+
+    def __init__(self, folder: Path, handed_over: HandedOver) -> None:
+        self.folder = folder
+        self.handed_over = handed_over
+
+    def __call__(self) -> "_Runner":
+        return _Runner(self.folder, self.handed_over.inputs(self.folder))
+
+
+@dataclass(frozen=True)
+class _Runner:
+    folder: Path
+    inputs: Inputs
+
+    def __call__(self, task: RunTask, progress: Progress) -> str:
+        return _run(task, self.folder, self.inputs, progress)
 
 
 def _run(task: RunTask, folder: Path, inputs: Inputs, progress: Progress) -> str:
@@ -43,6 +98,7 @@ def _run(task: RunTask, folder: Path, inputs: Inputs, progress: Progress) -> str
     planned = task.planned
     how = {"resume": True, "inside": False, "shared": folder / SHARED}
     try:
+        wait_until_free(folder / planned.folder)  # of a worker whose comparison was killed, and which saves its run
         result = run(planned.recipe, folder / planned.folder, inputs=inputs, progress=progress, **how)
     except Exception as error:  # whatever broke this arm, the others go on; its folder keeps the traceback
         return f"{FAILED}: {error}"

@@ -33,10 +33,20 @@ def leave_at_exit() -> None:
     atexit.register(_leave)
 
 
-@cache
+_token = ""
+
+
 def process_token() -> str:
-    """What no other process has, before or after; processes that this one forks share it."""
-    return uuid.uuid4().hex
+    """What no other process has, before or after, but for those that it gave it to."""
+    global _token
+    _token = _token or uuid.uuid4().hex
+    return _token
+
+
+def share_token(token: str) -> None:
+    """Has this process, a worker of another, go by the token of that one, whose objects it was handed."""
+    global _token
+    _token = token
 
 
 def _leave() -> None:

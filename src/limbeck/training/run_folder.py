@@ -3,7 +3,7 @@
 import json
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -237,6 +237,15 @@ class RunFolder:
         except Exception as error:
             self.set_state("failed", f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
             raise
+
+
+def wait_until_free(folder: Path, seconds: float = 120) -> None:
+    """Waits for a process that has the run in `folder` open, but not for ever."""
+    if folder.is_dir():
+        lock = FileLock(folder / ".lock")
+        with suppress(Timeout):
+            lock.acquire(timeout=seconds)
+            lock.release()
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[Difference]:

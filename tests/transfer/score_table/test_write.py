@@ -5,7 +5,6 @@ import subprocess
 import sys
 import tempfile
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -35,7 +34,6 @@ from limbeck.transfer.select import (
 )
 
 CHEAP = ["entropy", "entropy-average-adjusted", "patch-entropy", "variance"]
-needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (limbeck[scale])")
 
 
 def images() -> ImageSet:
@@ -320,8 +318,10 @@ def test_nothing_is_overwritten(tmp_path):
 
 
 def test_without_ray(tmp_path, monkeypatch):
-    monkeypatch.setattr("limbeck.workers.importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"2 `workers` need Ray; `pip install limbeck\[scale\]`, or use 1"):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    message = r"RAY_ADDRESS is '127.0.0.1:6379', and Ray is not installed; `pip install limbeck\[scale\]`, or unset"
+    with pytest.raises(UserError, match=message):
         score_table(images(), tmp_path / "scores.parquet", workers=2, shard=64)
 
 
@@ -373,7 +373,6 @@ class Dying(ImageSet):
 
 
 @pytest.mark.slow
-@needs_ray
 def test_one_and_four_workers_make_the_same_table(tmp_path):
     one = score_table(partial(natural, 600), tmp_path / "one.parquet", criteria=CHEAP, shard=64)
     four = score_table(partial(natural, 600), tmp_path / "four.parquet", criteria=CHEAP, shard=64, workers=4)
@@ -381,7 +380,6 @@ def test_one_and_four_workers_make_the_same_table(tmp_path):
 
 
 @pytest.mark.slow
-@needs_ray
 def test_a_killed_workers_shard_is_done_again(tmp_path):
     one = score_table(partial(natural, 600), tmp_path / "one.parquet", shard=64)
     load = partial(Dying, str(tmp_path / "died"), os.getpid())
@@ -391,7 +389,6 @@ def test_a_killed_workers_shard_is_done_again(tmp_path):
 
 
 @pytest.mark.slow
-@needs_ray
 def test_workers_that_keep_dying_are_reported(tmp_path):
     load = partial(Dying, str(tmp_path / "died"), os.getpid(), always=True)
     with pytest.raises(UserError, match="the worker of shard 3 died 3 times"):

@@ -69,9 +69,9 @@ def score_table(
         seed: of what is trained on the way.
         teacher: for criteria that ask one.
         folder: where networks that a criterion trains are kept.
-        workers: processes; more than one need Ray (`pip install limbeck[scale]`), on this machine, or on the cluster
-            that RAY_ADDRESS names or Ray is connected to. Its nodes must have limbeck, and share with this process,
-            under the same paths, the files of the images, limbeck's cache and the folder of `path`.
+        workers: processes, of this machine, or of the Ray cluster that RAY_ADDRESS names or this process is connected
+            to. Its nodes must have limbeck, and share with this process, under the same paths, the files of the
+            images, limbeck's cache and the folder of `path`.
         shard: images at a time, rounded to whole batches; what a kill makes to be done again. By default a sixteenth
             of them, at most `MOST`.
         trust_teacher: go on with parts of another process even where the teacher has code or attributes that limbeck
@@ -81,8 +81,8 @@ def score_table(
         progress: who watches.
 
     Raises:
-        UserError: `path` exists, a criterion lacks what it needs, Ray is missing, a worker does not see the same
-            images and folders, or the parts are of other images.
+        UserError: `path` exists, a criterion lacks what it needs, a cluster is named that cannot be joined, a worker
+            does not see the same images and folders, or the parts are of other images.
 
     Example:
         >>> path = score_table(images, "two.parquet", criteria=["entropy", "variance"])

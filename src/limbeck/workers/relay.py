@@ -1,0 +1,85 @@
+"""Progress of a worker's task on its way to the process that shows it: noted there, told again here."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from limbeck.progress import Progress
+
+_SECONDS_BETWEEN_UPDATES = 0.1
+
+Event = tuple[str, tuple[Any, ...]]
+"""A method of `Progress` and its arguments."""
+
+
+class RelayedProgress:
+    """Sends what it is told; of updates, which come with every step, the last of each tenth of a second.
+
+    Args:
+        send: takes events to whoever replays them.
+    """
+
+    def __init__(self, send: Callable[[Event], None]) -> None:
+        self._send = send
+        self._sent = 0.0
+        self._waiting: Event | None = None
+
+    def begin(self, title: str, total: int, done: int = 0) -> None:
+        self._tell("begin", title, total, done)
+
+    def update(self, done: int, note: str = "") -> None:
+        self._waiting = ("update", (done, note))
+        if time.monotonic() - self._sent >= _SECONDS_BETWEEN_UPDATES:
+            self._flush()
+
+    def end(self) -> None:
+        self._tell("end")
+
+    def say(self, message: str) -> None:
+        self._tell("say", message)
+
+    def beside(self, title: str) -> Progress:
+        """The same line: what goes on side by side is told apart where it is shown, a line for each worker's task."""
+        return self
+
+    def close(self, outcome: str = "") -> None:
+        if outcome:
+            self.say(outcome)
+
+    def _tell(self, name: str, *arguments: Any) -> None:
+        self._flush()
+        self._send((name, arguments))
+
+    def _flush(self) -> None:
+        if self._waiting is not None:
+            self._send(self._waiting)
+            self._waiting, self._sent = None, time.monotonic()
+
+
+class Line:
+    """Where the events of one task are told again.
+
+    Args:
+        progress: of that task alone.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self._open = 0
+
+    def replay(self, event: Event) -> None:
+        name, arguments = event
+        self._open += {"begin": 1, "end": -1}.get(name, 0)
+        getattr(self.progress, name)(*arguments)
+
+    def close(self, outcome: str = "") -> None:
+        """Ends what the task had begun, also where it was stopped or died."""
+        for _ in range(self._open):
+            self.progress.end()
+        self._open = 0
+        self.progress.close(outcome)
+
+
+def replay_all(line: Line, events: Sequence[Event]) -> None:
+    for event in events:
+        line.replay(event)
