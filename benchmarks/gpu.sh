@@ -43,4 +43,9 @@ throughput() {
 throughput --rounds 3 --only b c d e f g --pair resnet32x4 resnet8x4 --pair resnet56 resnet20 | tee "$OUT/one.txt"
 throughput --rounds 1 --only b c e f --beside 4 --pair resnet32x4 resnet8x4 --pair resnet56 resnet20 |
     tee "$OUT/side-by-side.txt"
+# Whether compiling pays, and CUDA graphs beside; last, as it may take its time.
+for how in false true graphs; do
+    timeout "${SECONDS_OF_COMPILING:-150}" "$PYTHON" benchmarks/throughput.py --device cuda --steps "${STEPS:-150}" \
+        --rounds 1 --only b d e --pair resnet56 resnet20 $([ $how = false ] || echo --compile $how) 2>&1
+done | tee "$OUT/compiled.txt"
 exit $tests

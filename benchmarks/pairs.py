@@ -18,6 +18,7 @@ from torch import Tensor
 from limbeck.data import ImageSet, load
 from limbeck.data.views import augmentation
 from limbeck.models import Classifier, create
+from limbeck.models.forward import compile_network
 from limbeck.objectives import weighted_sum
 from limbeck.precision import autocast, resolve_channels_last, resolve_precision
 from limbeck.training import FrozenTeacher, RunFolder, TrainingSettings, fit
@@ -186,8 +187,7 @@ class Bench:
         dtype, channels_last = computing(self.device)
         network = self.network(self.options.student).network
         network = network.to(self.device).to(memory_format=ORDERS[channels_last]).train()
-        if self.options.compile:
-            network.compile()
+        compile_network(network, self.options.compile)
         inputs = self.one_batch(torch.float32, channels_last)
         labels = torch.randint(0, self.classes, (len(inputs),)).to(self.device)
 

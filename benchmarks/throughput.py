@@ -1,7 +1,7 @@
 """Images per second of views, of distilling, of the usual way to write it, and of the limit the networks set.
 
     python benchmarks/throughput.py [--pair resnet56 resnet20] [--pair resnet32x4 resnet8x4] [--device auto]
-        [--rounds 3] [--steps 40] [--batch-size 128] [--compile] [--beside 1 4] [--repdistiller CHECKOUT]
+        [--rounds 3] [--steps 40] [--batch-size 128] [--compile [graphs]] [--beside 1 4] [--repdistiller CHECKOUT]
         [--data cifar10] [--only e d] [--cpu-time]
 
 Everything is measured in one process, in turn, `--rounds` times over; quote the ratios, which are taken round by round.
@@ -65,7 +65,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=40, help="timed steps of all but (a)")
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--compile", action="store_true", help="torch.compile in (b), (e), (f) and (d)")
+    how = {"nargs": "?", "choices": ["true", "graphs"], "const": "true", "default": "false"}
+    parser.add_argument("--compile", **how, help="torch.compile in (b), (e), (f) and (d), or CUDA graphs as well")
     parser.add_argument("--beside", type=int, nargs="+", default=[1], metavar="N", help="processes at once")
     parser.add_argument("--repdistiller", metavar="CHECKOUT", help="folder of HobbitLong/RepDistiller, for (g)")
     parser.add_argument("--loaders", type=int, default=2, help="worker processes of the loaders of (c) and (g)")
@@ -73,6 +74,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=list("abcdefg"), default=list("abcdefg"), help="what to measure")
     parser.add_argument("--cpu-time", action="store_true", help="seconds of this process, not of the wall")
     options = parser.parse_args()
+    options.compile = {"true": True, "false": False}.get(options.compile, options.compile)
     options.device = resolve_device(options.device)
     return options
 
