@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --dist worksteal
 ARGS ?=
 
-.PHONY: demo test check clean
+.PHONY: demo test check gpu clean
 
 demo: $(VENV)/installed
 	$(BIN)/limbeck demo
@@ -18,6 +18,10 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
+
+# Where there is a GPU: its tests, and how fast it distils; see the script.
+gpu: $(VENV)/installed-test
+	PYTHON=$(abspath $(BIN))/python benchmarks/gpu.sh
 
 clean:
 	rm -rf $(VENV) demo

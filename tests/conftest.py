@@ -16,7 +16,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What is marked `gpu` is skipped without one, but for tests of a `device` that LIMBECK_TEST_DEVICE names."""
-    if "gpu" not in item.keywords:
+    if item.get_closest_marker("gpu") is None:  # not `keywords`, among which are the names of folders
         return
     if os.environ.get("LIMBECK_TEST_DEVICE") and "device" in getattr(item, "fixturenames", ()):
         return
@@ -30,7 +30,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where everything that a test needs is there, skipping it is a failure; only a GPU may be missing."""
     report = yield
-    if report.skipped and os.environ.get("LIMBECK_NO_SKIP") and "gpu" not in item.keywords:
+    if report.skipped and os.environ.get("LIMBECK_NO_SKIP") and item.get_closest_marker("gpu") is None:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, and LIMBECK_NO_SKIP is set: {report.longrepr}"
     return report

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,9 +19,10 @@ pytestmark = [
 ]
 
 
-def test_compiled_run_equals_plain_run_and_its_student_is_saved(teach: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [True, "graphs"])
+def test_compiled_run_equals_plain_run_and_its_student_is_saved(teach: Run, tmp_path: Path, how: Any) -> None:
     plain = teach("plain", settings=settings(precision="fp32"))
-    compiled = teach("compiled", settings=settings(precision="fp32", compile=True))
+    compiled = teach("compiled", settings=settings(precision="fp32", compile=how))
     for name, value in plain.student.state_dict().items():
         torch.testing.assert_close(compiled.student.state_dict()[name], value, rtol=1e-3, atol=1e-4)
     save(compiled.student, tmp_path / "student")

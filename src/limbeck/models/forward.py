@@ -24,6 +24,25 @@ if TYPE_CHECKING:
 LOGITS = ("logits",)
 
 
+Compile = bool | Literal["graphs"]
+
+
+def compile_network(network: nn.Module, how: Compile) -> None:
+    """Has torch compile a network at its first pass, in place; "graphs" has GPUs replay it as CUDA graphs, too.
+
+    Outputs of a graph lie where those of the next pass will, and are copied by who keeps them.
+
+    Args:
+        network: keeps its weights and its names.
+        how: False leaves it as it is.
+
+    Example:
+        >>> compile_network(student.network, False)
+    """
+    if how:
+        network.compile(mode="reduce-overhead" if how == "graphs" else "default")
+
+
 class Computing(NamedTuple):
     """Where and how a network computes."""
 
@@ -63,7 +82,7 @@ class FrozenTeacher(nn.Module):
         device: where it computes.
         dtype: what it computes in; the weights are cast once, not in every step.
         channels_last: memory format of its weights.
-        compile: trace and compile it, which pays on long runs.
+        compile: see `compile_network`.
 
     Attributes:
         computing: all that shapes rounding; where it is equal, so are the answers.
@@ -77,7 +96,7 @@ class FrozenTeacher(nn.Module):
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         channels_last: bool = True,
-        compile: bool = False,
+        compile: Compile = False,
     ) -> None:
         super().__init__()
         classifier = private_copy(classifier, "teacher").to(device).requires_grad_(False).eval()
@@ -91,8 +110,8 @@ class FrozenTeacher(nn.Module):
         self.computing = (device.type, str(dtype), channels_last, compile, torch.get_float32_matmul_precision())
         if dtype != torch.float32:
             classifier.network.to(dtype)
-        if compile:
-            classifier.network.compile()
+        self._graphs = compile == "graphs"
+        compile_network(classifier.network, compile)
 
     def train(self, mode: bool = True) -> Self:
         """Stays in eval mode: a teacher whose batch statistics drift is another teacher."""
@@ -104,7 +123,7 @@ class FrozenTeacher(nn.Module):
         with torch.inference_mode(), autocast(self.device, self.dtype):
             outputs = self.classifier(images, want=want)
         # Losses must save them for their own backward pass, which inference tensors do not allow.
-        return outputs.map(lambda tensor: tensor.to(torch.float32, copy=tensor.is_inference()))
+        return outputs.map(lambda tensor: tensor.to(torch.float32, copy=self._graphs or tensor.is_inference()))
 
 
 def outputs_over(

@@ -31,7 +31,7 @@ class TrainingArguments(TypedDict, total=False):
     validations: int
     precision: Literal["auto", "bf16", "fp32"]
     channels_last: bool | Literal["auto"]
-    compile: bool
+    compile: bool | Literal["graphs"]
     checkpoint_seconds: float
 
 

@@ -20,7 +20,7 @@ from limbeck.data.views import augmentation
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted, Paused, StopRequest, listening_for_stop
 from limbeck.models.classifier import Classifier, Outputs
-from limbeck.models.forward import FrozenTeacher
+from limbeck.models.forward import FrozenTeacher, compile_network
 from limbeck.models.shared_memory import keeping_shared
 from limbeck.objectives.sums import WeightedSum
 from limbeck.precision import resolve_channels_last, resolve_precision
@@ -142,9 +142,11 @@ def fit(
     frozen = _freeze(teacher, objective, settings, device=device, dtype=dtype, channels_last=channels_last)
     views = augmentation(settings.views, per_image=settings.views_per_image)
     stream = RoundStream(rounds, views, phases, teacher=frozen, channels_last=channels_last, say=progress.say)
-    if settings.compile:
-        student.network.compile()
-    model_step = DistillationStep(student, objective, device=device, dtype=dtype, processes=processes).to(device)
+    compile_network(student.network, settings.compile)
+    graphs = settings.compile == "graphs"
+    model_step = DistillationStep(
+        student, objective, device=device, dtype=dtype, processes=processes, graphs=graphs
+    ).to(device)
     evaluated, optimizer = objective.taught(student), make_optimizer(model_step.parameters(), settings)
     state = LoopState(student, evaluated, objective, optimizer, rounds, settings.batch_size, observers)
 

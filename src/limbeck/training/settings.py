@@ -58,7 +58,11 @@ class TrainingSettings(BaseModel):
     """`auto` is bf16 where the machine at hand is faster in it."""
     channels_last: bool | Literal["auto"] = "auto"
     """Memory order of images and weights; `auto` is what the machine at hand is faster in."""
-    compile: bool = False
+    compile: bool | Literal["graphs"] = False
+    """Compile both networks, which needs a C++ compiler and pays on long runs; `graphs` has a GPU replay them as CUDA
+    graphs, too, which may pay where they are so small that it waits for Python. Only passes for logits alone are
+    compiled: where an objective reads stages or embeddings, this changes nothing. Whether it pays is to be measured
+    (`benchmarks/throughput.py --compile graphs`), and nothing is chosen by itself."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     """Least time between two checkpoints, which take a twentieth of the run's at most; 0 saves at every occasion."""
 

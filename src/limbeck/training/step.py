@@ -18,6 +18,7 @@ class DistillationStep(nn.Module):
         objective: computes in float32.
         device: where both are.
         processes: that share every batch.
+        graphs: the student is replayed as a CUDA graph, whose outputs the next pass overwrites.
 
     Attributes:
         student_outputs: of the last step, float32 without a graph; None where it did not ask the student.
@@ -31,12 +32,14 @@ class DistillationStep(nn.Module):
         device: torch.device,
         dtype: torch.dtype,
         processes: int = 1,
+        graphs: bool = False,
     ) -> None:
         super().__init__()
         self.student = student
         self.objective = objective
         self.device = device
         self.dtype = dtype
+        self.graphs = graphs
         self.gather = gather if processes > 1 else None
         self.student_outputs: Outputs | None = None
 
@@ -57,7 +60,8 @@ class DistillationStep(nn.Module):
         if want:
             with autocast(self.device, self.dtype):
                 outputs: Outputs = self.student(batch.images, want=want | {"logits"})
-            outputs = outputs.map(Tensor.float)  # logits [B, K], embedding [B, D], stages [B, C, H, W] each
+            # logits [B, K], embedding [B, D], stages [B, C, H, W] each; copied where the next pass would overwrite them
+            outputs = outputs.map(lambda one: one.to(torch.float32, copy=self.graphs))
             self.student_outputs = outputs.map(Tensor.detach)
             signals |= {f"student_{name}": value for name, value in outputs._asdict().items()}
         if teacher_outputs is not None:
