@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.report import report_factory as factory
+from tests.report.test_enough import with_answer
 
 from limbeck.report import write_comparison_report, write_run_report, write_selection_report
 
@@ -62,7 +63,9 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         return write_run_report(folder)
     if request.param == "selection":
         return write_selection_report(factory.write_transfer_set(folder, groups=20))
-    return write_comparison_report(factory.write_selections(factory.write_comparison(folder)))
+    factory.write_selections(factory.write_comparison(folder))
+    factory.write_json(folder / "results.json", with_answer(factory.results()))
+    return write_comparison_report(folder)
 
 
 def count(driver: webdriver.Chrome, selector: str) -> int:

@@ -134,8 +134,15 @@ class CompareSettings(Strict):
     )
     seeds: Annotated[list[Natural], Field(min_length=1)] = Field(default_factory=lambda: [0, 1, 2])
     baseline: str | None = None
-    margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    margin: float = 0.01
     without_teacher: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("margin")
+    @classmethod
+    def _share(cls, margin: float) -> float:
+        if not 0 <= margin < 1:
+            raise ValueError(f"`margin` must be in [0, 1), as 0.01 for one point of accuracy, got {margin:g}")
+        return margin
 
     @field_validator("arms")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from limbeck.cost import RunCost
-from limbeck.report import cost_tables, formats, reading, sentences, shared_sections
+from limbeck.report import cost_tables, enough, formats, reading, sentences, shared_sections
 from limbeck.report.blocks import Block, Cell, Code, Note, Section, Table
 from limbeck.report.controls import Controls
 
@@ -43,6 +43,7 @@ def differences_section(results: Row) -> Section | None:
     for row in sorted(results["differences"], key=lambda row: (row["arm"], row["images"])):
         found = sentences.verdict(row)
         words = f"{found}, beyond seed noise" if found in tones else found
+        seeds = enough.more_seeds(row.get("seeds_needed"), row["n"])
         rows.append(
             (
                 Cell(row["arm"], tone="strong"),
@@ -52,19 +53,35 @@ def differences_section(results: Row) -> Section | None:
                 str(row["n"]),
                 formats.points(row["mean"]),
                 sentences.interval(row),
-                Cell(words, tone=tones.get(found, "quiet")),
+                formats.p_value(row.get("p_adjusted")),
+                Cell(words, tone=tones.get(found, "quiet"), note=f"{seeds} seeds would tell" if seeds else ""),
             )
         )
     if not rows:
         return None
-    columns = ("Arm", "Against", "Budget", "Images", "n", "Difference", "95 % interval", "Verdict")
+    columns = ("Arm", "Against", "Budget", "Images", "n", "Difference", "95 % interval", "p", "Verdict")
     caption = "Differences of last-epoch accuracy in percentage points, paired over n seeds"
-    note = (
-        "A difference is beyond seed noise when its 95 % interval leaves out zero. Where there is no true difference, "
-        f"one interval in twenty does so by chance; this table has {len(rows)}."
+    table = _lean(Table(caption, columns, rows, numeric=range(3, 8)), results)
+    if not any("p_adjusted" in row for row in results["differences"]):  # results of earlier versions
+        table = _without(table, "p")
+    return Section("differences", "Differences", [table, Note(_beyond_noise(results["differences"]))])
+
+
+def _beyond_noise(rows: list[Row]) -> str:
+    """What the verdicts of a table of differences go by."""
+    by_chance = (
+        "Where there is no true difference, one interval in twenty leaves out zero by chance; this table has "
+        f"{len(rows)}."
     )
-    table = _lean(Table(caption, columns, rows, numeric=range(3, 7)), results)
-    return Section("differences", "Differences", [table, Note(note)])
+    tests = sorted({row["tests"] for row in rows if row.get("tests", 1) > 1})
+    if not tests:
+        return f"A difference is beyond seed noise when its 95 % interval leaves out zero. {by_chance}"
+    arms = f"{tests[0]} arms are" if len(tests) == 1 else f"{tests[0]} to {tests[-1]} arms are"
+    return (
+        f"{by_chance} As {arms} set against the same control at the same budget, a difference is beyond seed noise "
+        "when p of the paired t test is below 0.05 after Holm's correction for all of these arms, as it is shown; the "
+        "intervals are those of each difference by itself, and nothing is corrected for several budgets or controls."
+    )
 
 
 def cost_section(results: Row) -> Section | None:

@@ -54,6 +54,13 @@ def points(difference: float | None, signed: bool = True, digits: int = 1) -> st
     return number(difference * 100, finer, signed=signed)
 
 
+def p_value(p: float | None) -> str:
+    """Two digits that count, and no more than three after the point."""
+    if p is None or not is_number(p):
+        return ABSENT
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
 def spread(mean: float | None, half_width: float | None) -> str:
     """Mean with its 95 % interval, or the bare mean where there is no interval."""
     if mean is None or not is_number(mean):

@@ -5,7 +5,7 @@ from typing import Any
 
 from limbeck.report import formats
 from limbeck.report.controls import Controls
-from limbeck.report.enough import enough_sentences
+from limbeck.report.enough import enough_sentences, more_seeds
 from limbeck.report.reading import many_arms
 
 Row = dict[str, Any]
@@ -36,7 +36,22 @@ def difference(row: Row, controls: Controls) -> str:
     if found == "one seed only":
         return f"{start} with a single seed (n = 1), so seed noise is unknown"
     noise = "within seed noise" if found == "within seed noise" else "beyond seed noise"
-    return f"{start} (95 % interval {interval(row)}, n = {formats.plural(row['n'], 'seed')}), {noise}"
+    rest = f"{_corrected([row])}{_more_seeds(row)}"
+    return f"{start} (95 % interval {interval(row)}, n = {formats.plural(row['n'], 'seed')}), {noise}{rest}"
+
+
+def _corrected(rows: list[Row]) -> str:
+    """For how many arms differences were corrected; '' for those that were not."""
+    tests = sorted({row["tests"] for row in rows if row.get("tests", 1) > 1})
+    if not tests:
+        return ""
+    return f", by Holm's correction over {tests[0]}{f' to {tests[-1]}' if len(tests) > 1 else ''} arms"
+
+
+def _more_seeds(row: Row) -> str:
+    """The seeds that would tell a difference within seed noise; '' where nothing sensible can be said."""
+    words = more_seeds(row.get("seeds_needed"), row["n"])
+    return f", {words} seeds would tell" if words else ""
 
 
 def interval(row: Row) -> str:
@@ -113,7 +128,7 @@ def _arm(arm: str, strictest: list[str], controls: Controls, differences: list[R
     ]
     count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     named = [clause.format("it" if i else against) for i, clause in enumerate(clauses)]
-    return f"{arm} is {', and '.join(named)}; n = {count} {'seed' if seeds[-1] == 1 else 'seeds'}"
+    return f"{arm} is {', and '.join(named)}{_corrected(rows)}; n = {count} {'seed' if seeds[-1] == 1 else 'seeds'}"
 
 
 def _is(row: Row, arm: str, against: str | None) -> bool:
@@ -121,7 +136,7 @@ def _is(row: Row, arm: str, against: str | None) -> bool:
 
 
 def _places(rows: list[Row]) -> str:
-    return formats.listing(f"{row['budget']} ({formats.points(row['mean'])} points)" for row in rows)
+    return formats.listing(f"{row['budget']} ({formats.points(row['mean'])} points{_more_seeds(row)})" for row in rows)
 
 
 def _nothing(results: Row) -> str:

@@ -1,0 +1,165 @@
+"""How little is enough, in sentences, a chart and a table."""
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from tests.report import report_factory as factory
+
+from limbeck.recipes.enough import enough
+from limbeck.report import headline, write_comparison_report
+from limbeck.report.controls import Controls
+from limbeck.report.enough import enough_sentences, images, interval, more_seeds
+from limbeck.report.figures.enough import enough_chart, margins_chart
+from limbeck.report.vega import figure
+
+Row = dict[str, Any]
+
+
+def with_answer(content: Row, margin: float = 0.01, **changes: Any) -> Row:
+    content = json.loads(json.dumps(content))
+    return content | {"enough": enough(content["runs"], content["table"], margin, 0.934) | changes}
+
+
+def results(arms: int = 1, seeds: int = 3) -> Row:
+    """Arms of which the first needs fewest and the last more than there are."""
+    levels = {f"criterion-{place}": 0.86 - 0.015 * place for place in range(arms)}
+    return factory.results(arms={**levels, "random": 0.84, "no-teacher": 0.7}, seeds=seeds)
+
+
+def row(**changes: Any) -> Row:
+    known = {"n": 3, "least": 50, "most": 300, "images": 214, "at_most": False, "low": 138, "high": 287}
+    return known | {"seeds_needed": None, "control": False} | changes
+
+
+@pytest.mark.parametrize(
+    ("found", "needed", "between"),
+    [
+        (row(), "about 210", "140 to 290"),
+        (row(high=None), "about 210", "140 to above 300"),
+        (row(low=None, high=None), "about 210", "below 50 to above 300"),
+        (row(images=None, high=None), "more than 300", "140 to above 300"),
+        (row(images=None, low=300, high=None), "more than 300", "above 300"),
+        (row(images=50, at_most=True, low=None, high=97), "at most 50", "below 50 to 97"),
+        (row(images=50, at_most=True, low=None, high=50), "at most 50", "below 50"),
+        (row(n=1, low=None, high=None), "about 210", ""),
+        (row(least=300, images=None, low=300, high=None), "more than 300", "above 300"),
+        (row(most=45_000, images=12_345, low=5_100, high=None), "about 12,000", "5,100 to above 45,000"),
+    ],
+)
+def test_images_and_interval_in_words(found: Row, needed: str, between: str) -> None:
+    assert (images(found), interval(found)) == (needed, between)
+
+
+def test_seeds_in_words() -> None:
+    assert [more_seeds(needed, 3) for needed in (None, 12, 4, 103, 104)] == [
+        "",
+        "about 9 more",
+        "about 1 more",
+        "about 100 more",
+        "more than 100 more",
+    ]
+
+
+def answer(*arms: Row, **changes: Any) -> Row:
+    costs = {"teacher_passes": 19_200, "seconds": 1.25, "energy_kwh": 4e-6}
+    rows = [
+        {"arm": f"arm-{place}", "costs": {end: costs for end in ("images", "low", "high")}, **arm}
+        for place, arm in enumerate(arms)
+    ]
+    reference = {"name": "full", "mean": 0.991, "images": 1293, "n": 3}
+    known = {"margin": 0.01, "reference": reference, "arms": rows, "fewest": None, "by_margin": []}
+    return {"enough": known | changes, "table": [{"arm": "full", **costs, "seconds": 1.5}], "runs": []}
+
+
+def test_the_first_sentence_answers_for_every_arm() -> None:
+    found = enough_sentences(answer(row(images=None, low=180, high=None, seeds_needed=12), row()))
+    assert found == [
+        "To come within 1 point of full data (1,293 images, 99.1 %), arm-1 needs about 210 images (95 % interval 140 to "
+        "290) and arm-0 more than 300 (180 to above 300); n = 3 seeds",
+        "A run of arm-1 with so few takes 19,200 teacher passes, 1.2 s and 0.004 Wh; one on full data, 19,200 teacher "
+        "passes, 1.5 s and 0.004 Wh",
+        "Seeds it would take to tell whether 300 images are enough: about 9 more for arm-0",
+    ]
+
+
+def test_which_pays_is_said_with_its_correction() -> None:
+    known = {"n": 3, "p": 0.01}
+    against = [
+        {"arm": "arm-1", "beyond_noise": True, "seeds_needed": None, **known},
+        {"arm": "arm-2", "beyond_noise": False, "seeds_needed": 12, **known},
+    ]
+    fewest = {"arm": "arm-0", "images": 214, "tests": 3, "against": against}
+    assert enough_sentences(answer(row(), row(), row(), fewest=fewest))[2] == (
+        "arm-0 needs fewer than arm-1 beyond seed noise and than arm-2 (about 9 more seeds would tell) within it, by "
+        "Holm's correction over 3 pairs of arms"
+    )
+    alone = fewest | {"tests": 1, "against": against[1:]}
+    assert enough_sentences(answer(row(), row(), fewest=alone))[2] == (
+        "arm-0 needs fewer but within seed noise of arm-2 (about 9 more seeds would tell)"
+    )
+
+
+def test_one_seed_and_other_references_are_said() -> None:
+    alone = enough_sentences(answer(row(n=1, low=None, high=None)))[0]
+    assert alone.endswith("arm-0 needs about 210 images; n = 1 seed, so seed noise is unknown")
+    teacher = {"name": "teacher", "mean": 0.994, "images": None, "n": None}
+    assert (
+        "within 2.5 points of the teacher (99.4 %), arm-0"
+        in enough_sentences(answer(row(), reference=teacher, margin=0.025))[0]
+    )
+    assert enough_sentences(answer(row(), margin=0.0))[0].startswith("To be as good as full data")
+
+
+def test_of_many_arms_the_first_is_named_and_the_others_are_counted() -> None:
+    arms = [row(images=60 + place, control=place < 1, seeds_needed=9) for place in range(6)]
+    found = enough_sentences(answer(*arms, *[row(images=None, high=None, seeds_needed=9)] * 3))
+    assert "6 of 9 arms do with at most 300 images, the fewest arm-0 about 60 images (95 % interval" in found[0]
+    assert "and arm-1 about 61" in found[0]
+    assert found[-1].endswith(
+        "about 6 more for arm-0, about 6 more for arm-1 and about 6 more for arm-2, more in the table for 6 others"
+    )
+    assert "none of the 7 arms does with 300 images" in enough_sentences(answer(*[row(images=None)] * 7))[0]
+
+
+def test_results_of_before_and_without_budgets_say_nothing_of_it() -> None:
+    assert enough_sentences(factory.results()) == []
+    assert enough_sentences(factory.results() | {"enough": None}) == []
+
+
+@pytest.mark.parametrize("arms", [1, 8])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_charts_have_a_row_and_a_line_for_every_arm(arms: int, seeds: int) -> None:
+    content = with_answer(results(arms, seeds))
+    for chart, key in ((enough_chart(content), "a"), (margins_chart(content), "b")):
+        drawn = figure(chart, key, "label").svg
+        ElementTree.fromstring(drawn)
+        assert "NaN" not in drawn
+        assert "undefined" not in drawn
+    drawn = figure(enough_chart(content), "a", "label").svg
+    for words in ("criterion-0", "full data 45,000", "no teacher", "more than 11,250"):
+        assert words in drawn, words
+
+
+def test_the_page_begins_with_the_answer(tmp_path: Path) -> None:
+    content = with_answer(results())
+    factory.write_json(tmp_path / "results.json", content)
+    page = write_comparison_report(tmp_path).read_text("utf-8")
+    assert page.index("How little is enough") < page.index(">Frontier<")
+    for words in ("Seeds to tell", "95 % interval", "Bands are the 95 % intervals", "rather too many images"):
+        assert words in page, words
+    assert headline(content).startswith("To come within 1 point of full data (45,000 images")
+
+
+def test_a_table_of_corrected_differences_says_so(tmp_path: Path) -> None:
+    content = factory.results()
+    corrected = {"p": 0.02, "p_adjusted": 0.04, "tests": 2, "seeds_needed": 12}
+    content["differences"] = [one | corrected for one in content["differences"]]
+    factory.write_json(tmp_path / "results.json", content)
+    page = write_comparison_report(tmp_path).read_text("utf-8")
+    for words in ("0.040", "about 9 more seeds would tell", "Holm", "As 2 arms are set against the same control"):
+        assert words in page, words
+    assert "by Holm&#39;s correction over 2 arms; n" in page
+    assert Controls.of(content).full
