@@ -28,7 +28,7 @@ def comparison() -> dict[str, Any]:
 
 
 def test_a_comparison_fits_a_narrow_terminal_with_all_its_costs(narrow: Console) -> None:
-    results.show_comparison(comparison())
+    results.show_tables(comparison())
     words = narrow.export_text()
     assert max(map(len, words.splitlines())) <= 80
     _, costs = words.split("cost of making and teaching")
@@ -38,7 +38,7 @@ def test_a_comparison_fits_a_narrow_terminal_with_all_its_costs(narrow: Console)
 
 
 def test_of_comparisons_of_before_nobody_knows_what_making_took(narrow: Console) -> None:
-    results.show_comparison(factory.of_before(comparison()))
+    results.show_tables(factory.of_before(comparison()))
     _, costs = narrow.export_text().split("cost of making and teaching")
     line = next(line for line in costs.splitlines() if line.startswith("  entropy"))
     assert line.split()[-3:] == ["161", "–", "1.2"]

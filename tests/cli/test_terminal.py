@@ -11,9 +11,12 @@ from limbeck.cli import display, main
 def test_a_name_that_the_terminal_cannot_show_ends_nothing(monkeypatch: pytest.MonkeyPatch):
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
-    monkeypatch.setattr(sys.modules["limbeck.cli.main"], "app", lambda prog_name: print("caf\xe9 \udce9"))
+    monkeypatch.setattr(sys.modules["limbeck.cli.main"], "app", lambda prog_name: print("caf\xe9 \udce9 92 ± 3▼"))
     main()
-    assert written.getvalue() == b"caf\\xe9 \\udce9\n"
+    assert written.getvalue() == b"caf\\xe9 \\udce9 92 +- 3v\n"
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(b"\xff"), encoding="ascii", errors="limbeck"))
+    with pytest.raises(UnicodeDecodeError):
+        sys.stdout.read()
 
 
 def test_warnings_are_one_message_without_a_line_of_code(

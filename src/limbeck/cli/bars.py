@@ -25,6 +25,7 @@ class Bars:
 
     def __init__(self) -> None:
         self.board = Board()
+        self._longest = 0  # cells of a title so far, so that columns do not jump
         self._live = Live(
             get_renderable=self.draw,
             console=console,
@@ -59,7 +60,8 @@ class Bars:
         shown = runs[: len(runs) - hidden]
         rows = [self._of_stage(stage, depth, now) for depth, stage in enumerate(stages)]
         rows += [_of_run(run, bool(stages)) for run in shown]
-        return _table(rows, f"  … {hidden:,} more" if hidden else "", console.width)
+        self._longest = max([self._longest, *(cell_len(row.title) for row in rows)])
+        return _table(rows, f"  … {hidden:,} more" if hidden else "", self._longest, console.width)
 
     def _of_stage(self, stage: Stage, depth: int, now: float) -> "_Row":
         seconds = self.board.seconds_left(now) if depth == 0 else stage.seconds_left(now)
@@ -88,10 +90,9 @@ def _of_run(run: Run, indented: bool) -> _Row:
     return _Row(title, stage.share, f"{stage.share:.0%}", [what, stage.note])
 
 
-def _table(rows: list[_Row], last: str, width: int) -> Table:
+def _table(rows: list[_Row], last: str, longest: int, width: int) -> Table:
     """Columns of fixed widths, so that no line is ever wrapped."""
     count = max((cell_len(row.count) for row in rows), default=0)
-    longest = max((cell_len(row.title) for row in rows), default=0)
     roomy = max(width * 2 // 5, width - count - _LEAST - _BAR - 3)
     title = max(min(longest, roomy, width - count - 2), 1)
     bar = max(min(_BAR, width - title - count - _LEAST - 3), 0)

@@ -1,5 +1,7 @@
 """What the command line shows: tables, warnings, errors."""
 
+import re
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,6 +44,24 @@ def show_warning(
             (console if above else errors).print(f"warning: {message}", style="yellow", markup=False)
     else:
         _show_for_programmers(message, category, filename, lineno, file, line)
+
+
+_PLAIN = {"±": "+-", "–": "-", "−": "-", "·": "-", "×": "x", "…": "...", "▲": "^", "▼": "v"}
+
+
+def in_plain_letters(error: UnicodeError) -> tuple[str, int]:
+    """For `codecs.register_error`: what an encoding lacks, in letters that all have, or else as its number."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(one) or one.encode("ascii", "backslashreplace").decode() for one in lacking), error.end
+
+
+def show_paragraph(text: str, style: str | None = None) -> None:
+    """Prints it in lines of the terminal's width, in which "10 %", "2 s" and "n = 3" stay together."""
+    text = re.sub(r"(?<=\d) (?=[%A-Za-z])|(?<=n) (?==)|(?<==) (?=\d)", "\N{NO-BREAK SPACE}", text)
+    lines = textwrap.wrap(text, console.width, break_on_hyphens=False)
+    console.print("\n".join(lines).replace("\N{NO-BREAK SPACE}", " "), style=style, markup=False, soft_wrap=True)
 
 
 def show_table(

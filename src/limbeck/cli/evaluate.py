@@ -9,6 +9,7 @@ import typer
 from limbeck.cli.display import console
 from limbeck.cli.loading import loads_images
 from limbeck.cli.options import BareModel, ComputesIn
+from limbeck.errors import UserError
 
 
 @loads_images
@@ -97,8 +98,16 @@ def report(
         list[Path], typer.Argument(help="Folder of a run, a comparison, a probe or a selection; or several selections.")
     ],
     out: Annotated[Path | None, typer.Option(help="Where the page of several selections goes, a new file.")] = None,
+    tables: Annotated[bool, typer.Option("--tables", help="Of a comparison: show all its tables here, too.")] = False,
 ) -> None:
     """Write the report of a run, a comparison, a probe or a selection anew; or one of what several selections share."""
     from limbeck.recipes.verbs import write_reports
 
     console.print(f"wrote {write_reports(folders, out)}", markup=False, soft_wrap=True)
+    if tables:
+        from limbeck.cli.results import show_tables
+        from limbeck.report.reading import results
+
+        if len(folders) > 1 or not (folders[0] / "results.json").exists():
+            raise UserError("`--tables` shows those of a comparison, and there is none here; leave it out.")
+        show_tables(results(folders[0]))

@@ -1,5 +1,6 @@
 """The verbs of `limbeck`. Whatever imports torch is imported inside a verb, so that help answers at once."""
 
+import codecs
 import io
 import os
 import sys
@@ -7,7 +8,7 @@ import warnings
 
 from limbeck.cli.app import app, verb
 from limbeck.cli.cache import cache
-from limbeck.cli.display import show_warning
+from limbeck.cli.display import in_plain_letters, show_warning
 from limbeck.cli.evaluate import evaluate, probe, report
 from limbeck.cli.listing import ls
 from limbeck.cli.make import make
@@ -28,6 +29,7 @@ def main() -> None:
     # that made small networks ten times slower. Must be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show must not end a run
-        sys.stdout.reconfigure(errors="backslashreplace")
+        codecs.register_error("limbeck", in_plain_letters)
+        sys.stdout.reconfigure(errors="limbeck")
     warnings.showwarning = show_warning
     app(prog_name="limbeck")

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -79,7 +79,7 @@ def _run(
 
         LocalPlace().prepare()  # imports what workers need while this process does
     from limbeck.cli.progress import showing_progress
-    from limbeck.cli.results import show_comparison, show_run
+    from limbeck.cli.summary import show_summary
     from limbeck.recipes.reading import read_recipe
 
     recipe = read_recipe(name, overrides or [])
@@ -97,15 +97,21 @@ def _run(
 
             results = compare_runs(recipe, folder, resume=resume, progress=progress, workers=workers)
             failed = any(row["state"] != "finished" for row in results["runs"])
-            show = partial(show_comparison, results)
+            show = partial(show_summary, results, folder)
         else:
             from limbeck.recipes.verbs import run_and_report
 
             result = run_and_report(recipe, folder, resume=resume, progress=progress)
             if result is None:
                 return
-            show, failed = partial(show_run, result), False
+            show, failed = partial(_show_run, result, folder), False
     show()
-    console.print(f"report: {folder / 'report.html'}", markup=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _show_run(result: Any, folder: Path) -> None:
+    from limbeck.cli.results import show_run
+
+    show_run(result)
+    console.print(f"report: {folder / 'report.html'}", markup=False, soft_wrap=True)

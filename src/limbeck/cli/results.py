@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from limbeck.cli.display import console, errors, percent, show_table
+from limbeck.cli.display import console, percent, show_table
 
 
-def show_comparison(results: Mapping[str, Any]) -> None:
-    """The table of a comparison, what its arms cost, and what its differences say."""
+def show_tables(results: Mapping[str, Any]) -> None:
+    """All that a comparison's summary leaves out: both accuracies, what every arm cost, and all differences."""
     rows = _under_budgets(
         results["table"],
         lambda row: [
@@ -43,11 +43,6 @@ def show_comparison(results: Mapping[str, Any]) -> None:
             _under_budgets(results["differences"], _difference),
             numbers=(1, 2),
         )
-    for row in results["runs"]:
-        if row["state"] not in ("finished", "missing"):
-            where = "" if row["budget"] == "all" else f" at {row['budget']}"
-            what = f"{row['arm']}{where}, seed {row['seed']}: {row['state']}"
-            errors.print(what + (f": {row['error']}" if row["error"] else ""), markup=False, style="red")
 
 
 def _arm(row: Mapping[str, Any]) -> str:

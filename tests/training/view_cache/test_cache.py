@@ -26,6 +26,7 @@ from limbeck.models import Classifier, Taps, create
 from limbeck.models.forward import FrozenTeacher
 from limbeck.objectives import weighted_sum
 from limbeck.training.batches import BatchStream
+from limbeck.training.view_cache import opening
 from limbeck.training.view_cache.agreement import agree, noise_of
 from limbeck.training.view_cache.cache import ViewCache
 from limbeck.training.view_cache.codecs import Dense
@@ -432,21 +433,47 @@ def test_a_full_disk_ends_the_keeping_and_not_the_run(images: ImageSet, monkeypa
     assert sum("no more answers of the teacher are kept" in line for line in told.lines) == 1
 
 
-def test_it_says_how_large_it_will_be_where_and_how_full(images: ImageSet) -> None:
+def test_it_says_where_and_how_large_it_will_be_once_where_that_is_much(
+    images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    cache = opened(images, say=told)
+    assert told.lines == [], "26 kB are not worth a word"
+    assert cache is not None
+    monkeypatch.setattr(opening, "WORTH_SAYING", 40 * 81 * (2 * 2 + 4))
+    opened(images, say=told)
+    opened(images.subset(range(39)), say=told)
+    # 81 views x (2 classes x 2 bytes + 4 of checksum).
+    what = "keeping logits of convnet_d3 for 81 views of an image"
+    size = "up to 648 kB for every 1,000 images; `limbeck cache` lists and deletes what is kept."
+    assert told.lines == [f"{what} in {str(cache.folder)!r}: {size}"]
+    monkeypatch.setattr(opening, "WORTH_SAYING", 0)
+    opened(images.subset(range(20)), say=told)
+    assert told.lines[0] == told.lines[1], "so that who watches many runs says it once"
+
+
+def test_it_says_that_the_disk_has_no_room_for_what_is_missing(
+    images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = Told()
     cache, batches = opened(images, say=told), stream(images, 0)
-    # 40 images x 81 views x 2 classes x 2 bytes.
-    assert "keeping logits of convnet_d3 for 40 images x 81 views: up to 13 kB, and 13 kB of checksums" in told.lines[0]
-    assert "0.0% are there already" in told.lines[0]
+    assert cache is not None
     ask(cache, batches, 0)
-    opened(images, say=told)
-    assert f"{8 / 40 / 81:.1%} are there already" in told.lines[1]
+    missing = (40 * 81 - 8) * (2 * 2 + 4)
+    for free, lines in ((missing, 0), (missing - 1, 1), (40 * 81 * 8, 0)):
+        told.lines.clear()
+        monkeypatch.setattr(opening, "free_bytes", lambda _, free=free: free)
+        opened(images, say=told)
+        assert len([line for line in told.lines if "has no room for all that may be kept" in line]) == lines
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"limit": "10 kB"}, r"would take up to 13 kB, more than `training.cache.limit` \(10 kB\)"),
+        (
+            {"limit": "10 kB"},
+            "more than 30 images: keeping logits of convnet_d3 takes 324 B for 81 views .*cache.limit` is 10 kB for",
+        ),
         ({"limit": "1 MB", "keep": ["logits", "stages"]}, "logits and stages of convnet_d3"),
     ],
 )
@@ -518,10 +545,13 @@ def test_objective_that_needs_stages_asks_the_teacher(teach: Run) -> None:
         assert teach(f"at-{number}", objective=weighted_sum({"at": 1.0})).teacher_passes_saved == 0
 
 
-def test_the_run_is_told_what_is_kept(teach: Run) -> None:
+def test_the_run_is_told_what_is_kept(teach: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     watching = Watching()
     teach(progress=watching)
-    assert any("keeping logits" in line for line in watching.lines)
+    assert watching.lines == []
+    monkeypatch.setattr(opening, "WORTH_SAYING", 0)
+    teach("again", progress=watching)
+    assert sum("keeping logits" in line for line in watching.lines) == 1
 
 
 def test_top_k_error_is_stated(teach: Run, own_cache: Path) -> None:

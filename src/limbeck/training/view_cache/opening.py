@@ -20,6 +20,9 @@ from limbeck.training.view_cache.index import HASH_BYTES
 from limbeck.training.view_cache.outputs import named_outputs
 from limbeck.training.view_cache.settings import CacheSettings, write_size
 
+WORTH_SAYING = 100_000_000
+"""Bytes that a user wants to know of; less is kept without a word."""
+
 
 def open_view_cache(
     teacher: FrozenTeacher,
@@ -40,8 +43,8 @@ def open_view_cache(
         images: all that will be shown, now or in this round.
         views: of the training.
         settings: what to keep. Its `limit` is compared with what all views of `images` take, without checksums.
-        say: told how large the cache may become, where it is and how full, again when that has doubled; or, once, why
-            there is none.
+        say: told where the cache is and how large it may become, where that is `WORTH_SAYING`; or why there is none.
+            Each is said once of a teacher, in words that are the same for every set of images.
 
     Raises:
         UserError: `settings.top_k` is not below the teacher's classes.
@@ -50,18 +53,16 @@ def open_view_cache(
         return None
     history = history_of(teacher)
     codecs = _codecs(teacher, images.shape, settings, history)
-    entries = len(images) * views.distinct
-    size = entries * sum(codec.size for codec in codecs.values())
-    what = f"{' and '.join(settings.keep)} of {teacher.classifier.name} for {len(images):,} images x " + (
-        f"{views.distinct:,} view{'s' if views.distinct > 1 else ''}"
-    )
-    if size > settings.limit_bytes:
+    each = views.distinct * sum(codec.size for codec in codecs.values())  # bytes an image
+    what = f"{' and '.join(settings.keep)} of {teacher.classifier.name}"
+    count = f"{views.distinct:,} view{'s' if views.distinct > 1 else ''}"
+    if len(images) * each > settings.limit_bytes:
         history.say_once(
             "limit",
             say,
-            f"the teacher is asked every time: keeping {what} would take up to {write_size(size)}, more than "
-            f"`training.cache.limit` ({settings.limit}), which is for the images of one transfer set or round and does "
-            "not count checksums. Raise it, or set `training.views_per_image`.",
+            f"the teacher is asked every time about sets of more than {settings.limit_bytes // each:,} images: keeping "
+            f"{what} takes {write_size(each)} for {count} of an image, and `training.cache.limit` is {settings.limit} "
+            "for one transfer set or round, checksums not counted. Raise it, or set `training.views_per_image`.",
         )
         return None
     shared = settings.trust_teacher or not history.identity.unseen
@@ -86,18 +87,28 @@ def open_view_cache(
             f"not mean equal answers: {history.identity.reason} cannot be vouched for. "
             "`training.cache.trust_teacher: true` keeps them for others, too.",
         )
-    if size >= 2 * history.announced:
-        history.announced = size
-        say(f"keeping {what}: {_room(cache, size, CHECK.itemsize * entries * len(codecs))}")
+    _announce(cache, each, f"{what} for {count} of an image", history, say)
     return cache
 
 
-def _room(cache: ViewCache, size: int, checks: int) -> str:
-    """How much, where, how full, and whether the disk has room."""
-    known, free = cache.known(), free_bytes(cache.folder)
-    full = "" if known is None else f"; {known / cache.count:.1%} are there already"
-    room = "" if free > size else f" The disk has {write_size(free)} left."
-    return f"up to {write_size(size)}, and {write_size(checks)} of checksums, in {cache.folder}{full}.{room}"
+def _announce(cache: ViewCache, each: int, what: str, history: History, say: Callable[[str], None]) -> None:
+    """Says what is kept and where if it may take much room, and that it may find none.
+
+    Neither speaks of the size of this set: runs on sets of many sizes say the same, and who watches them says it once.
+    """
+    images = cache.count // cache.distinct
+    each += cache.distinct * CHECK.itemsize * len(cache.files)
+    if images * each >= WORTH_SAYING:
+        more = f"keeping {what} in {str(cache.folder)!r}: up to {write_size(1000 * each)} for every 1,000 images"
+        history.say_once("room", say, f"{more}; `limbeck cache` lists and deletes what is kept.")
+    free = free_bytes(cache.folder)
+    if free < images * each and free < images * each * (1 - (cache.known() or 0) / cache.count):
+        history.say_once(
+            "disk",
+            say,
+            f"the disk of {str(cache.folder)!r} has no room for all that may be kept there; the teacher is asked every "
+            "time for what finds none.",
+        )
 
 
 def _hashes(images: ImageSet, views: Augmentation) -> np.ndarray:
