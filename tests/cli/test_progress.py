@@ -181,9 +181,9 @@ def test_a_comparison_is_a_bar_and_a_line_per_run(clock: Clock, consoles: Callab
         first.update(250, "loss 1.234 · 4,689 images/s")
         second.update(20, "")
         assert [" ".join(line.split()) for line in drawn(watch, screen)] == [
-            "comparison ━━━━━╸ 20/42 0:01:00 · about 43 min left",
-            "a-very-long-na…-images, seed 0 ━━━━━━ 50% loss 1.234 · 4,689 images/s",
-            "a-very-long-na…-images, seed 1 ━━ 20% scoring",
+            "comparison ━━━━━ 20/42 0:01:00 · about 43 min left",
+            "a-very-long-n…images, seed 0 ━━━━━╸ 50% loss 1.234 · 4,689 images/s",
+            "a-very-long-n…images, seed 1 ━━ 20% scoring",
         ]
         first.close("91 % in 60 s")
         watch.update(21)
@@ -192,7 +192,7 @@ def test_a_comparison_is_a_bar_and_a_line_per_run(clock: Clock, consoles: Callab
         assert [" ".join(line.split()) for line in drawn(watch, screen)] == [
             "writing the report",
             "a-very-long-name-of-an-arm@300-images, seed 1: failed: [odd] :star: images",
-            "comparison ━━━━━━━━━━ 22/42 0:01:00 · about 20 min left",
+            "comparison ━━━━━╸ 22/42 0:01:00 · about 20 min left",
         ]
         watch.end()
         assert len(drawn(watch, screen)) == 2
@@ -252,6 +252,7 @@ def test_what_stops_the_work_leaves_the_terminal_as_it_was(
         with on(screen, consoles) as watch:
             many(watch, 3)
             drawn(watch, screen)
+            screen.write("^C")  # as terminals do
             raise KeyboardInterrupt
 
     screen = Screen()

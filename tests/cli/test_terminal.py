@@ -4,6 +4,7 @@ import io
 import sys
 
 import pytest
+from rich.console import Console
 
 from limbeck.cli import display, main
 
@@ -28,3 +29,16 @@ def test_warnings_are_one_message_without_a_line_of_code(
     display.show_warning(DeprecationWarning("old"), DeprecationWarning, "torch.py", 7)
     assert capsys.readouterr().err == "warning: [odd] images\n"
     assert others == [DeprecationWarning]
+
+
+def test_tables_break_no_word_where_there_is_room(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(display, "console", Console(width=40, highlight=False))
+    rows = [["rrd", "student_temperature, memory", "relations between images and all the others"], ["heading"]]
+    display.show_table("objectives", ["name", "options", ""], rows)
+    shown = capsys.readouterr().out
+    assert "student_temperature, " in shown
+    assert max(map(len, shown.splitlines())) <= 40
+    display.show_table("", ["name"], [["a-name-that-is-longer-than-the-whole-terminal-is-wide"]])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 40

@@ -17,6 +17,7 @@ from limbeck.progress import FAILED
 _A_SECOND = 5  # times that bars are drawn anew
 _BAR = 20  # cells
 _WIDE = 60  # cells of a terminal, from which on there is room for less than the most needed
+_ECHO = 3  # cells after which "^C" still stands on the last line, so that the bars are erased where they are
 _LEAST = 28  # cells for what is said beside the bars, which are shorter where there are fewer, or left out
 
 
@@ -61,7 +62,8 @@ class Bars:
         rows = [self._of_stage(stage, depth, now) for depth, stage in enumerate(stages)]
         rows += [_of_run(run, bool(stages)) for run in shown]
         self._longest = max([self._longest, *(cell_len(row.title) for row in rows)])
-        return _table(rows, f"  … {hidden:,} more" if hidden else "", self._longest, console.width)
+        width = console.width - (_ECHO if console.width >= _WIDE else 0)
+        return _table(rows, f"  … {hidden:,} more" if hidden else "", self._longest, width)
 
     def _of_stage(self, stage: Stage, depth: int, now: float) -> "_Row":
         seconds = self.board.seconds_left(now) if depth == 0 else stage.seconds_left(now)

@@ -73,6 +73,7 @@ def show_table(
 
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     longest = max((len(row[0]) for row in rows), default=0)
+    least = _least_widths(header, rows, numbers)
     for index, name in enumerate(header):
         right = index in numbers
         table.add_column(
@@ -80,12 +81,24 @@ def show_table(
             justify="right" if right else "left",
             no_wrap=right,
             overflow="fold",
-            min_width=min(longest, 24) if index == 0 else None,
+            min_width=max(min(longest, 24), least[0]) if index == 0 else least[index],
             header_style="dim",
         )
     for row in rows:
         table.add_row(*map(Text, row), style="bold" if len(row) == 1 < len(header) else None)
     console.print(table)
+
+
+def _least_widths(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> list[int]:
+    """Of columns, such that no word is broken; 0 where there is no room for all of these."""
+    full = [row for row in rows if len(row) == len(header)]
+    columns = list(zip(header, *full, strict=True))
+    words = [
+        max(len(word) for cell in column for word in (cell.splitlines() if place in numbers else cell.split()) or [""])
+        for place, column in enumerate(columns)
+    ]
+    fits = sum(words) + 2 * (len(words) - 1) <= console.width
+    return words if fits else [0] * len(header)
 
 
 def percent(value: float | None, half_width: float | None = None) -> str:
