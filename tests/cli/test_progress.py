@@ -112,6 +112,7 @@ def test_a_log_gives_a_sign_of_life_where_runs_take_long(clock: Clock, log: Call
     ]
     clock.now += 11
     other.close("failed: no memory")
+    watch.update(1)
     assert log()[2:] == ["1/4  other: failed: no memory · about 70 min left"]
 
 
@@ -139,6 +140,7 @@ def test_a_message_of_runs_is_said_once(log: Callable[[], list[str]]) -> None:
             run.say(message)
             run.say(message)
         run.close()
+    watch.tell_closed()
     assert log() == ["images have no labels", "no room on the disk", "one is odd", "one", "other is odd", "other"]
     watch.say("images have no labels")
     assert len(log()) == 7, "what is said of the whole is said"
@@ -153,6 +155,24 @@ def test_lines_where_no_bars_can_be(
     consoles(Console(file=written, force_terminal=True))
     with showing_progress() as watch:
         assert isinstance(watch._display, Lines)
+
+
+def test_a_run_whose_worker_died_is_said_and_not_counted(clock: Clock, log: Callable[[], list[str]]) -> None:
+    watch = Watch(Lines())
+    watch.begin("comparison", 4)
+    one, other = watch.beside("one"), watch.beside("other")
+    one.close("its worker died (SIGKILL)")
+    other.begin("training", 10)
+    assert log() == ["one: its worker died (SIGKILL)"]
+    other.end()
+    other.close("90 %")
+    watch.update(1)
+    again = watch.beside("one")
+    again.close("interrupted")
+    watch.end()
+    assert log()[1:] == ["1/4  other: 90 %", "one: interrupted"]
+    again.close("twice")
+    assert len(log()) == 3
 
 
 # Terminals
@@ -189,13 +209,15 @@ def test_a_comparison_is_a_bar_and_a_line_per_run(clock: Clock, consoles: Callab
         watch.update(21)
         watch.say("writing the report")
         second.close("failed: [odd] :star: images")
+        watch.update(22)
         assert [" ".join(line.split()) for line in drawn(watch, screen)] == [
             "writing the report",
             "a-very-long-name-of-an-arm@300-images, seed 1: failed: [odd] :star: images",
             "comparison ━━━━━╸ 22/42 0:01:00 · about 20 min left",
         ]
+        watch.beside("third").close("its worker died")
         watch.end()
-        assert len(drawn(watch, screen)) == 2
+        assert len(drawn(watch, screen)) == 3
         assert screen.cursor, "whatever kills the process now"
     assert not screen.above
     assert screen.widest <= 80

@@ -46,8 +46,8 @@ class Bars:
     def updated(self, run: Run | None) -> None:
         """Drawn with the next refresh."""
 
-    def closed(self, run: Run, outcome: str) -> None:
-        if outcome.startswith(FAILED):
+    def closed(self, run: Run, outcome: str, *, counted: bool) -> None:
+        if outcome and (not counted or outcome.startswith(FAILED)):
             console.print(f"{run.title}: {outcome}", style="red", markup=False)
 
     def say(self, message: str) -> None:

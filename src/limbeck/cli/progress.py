@@ -24,8 +24,8 @@ class Display(Protocol):
         """The innermost stage of a run, or of the whole, moved."""
         ...
 
-    def closed(self, run: Run, outcome: str) -> None:
-        """A run ended, and is counted as done."""
+    def closed(self, run: Run, outcome: str, *, counted: bool) -> None:
+        """A run ended, and is counted as done or not, as one whose worker died."""
         ...
 
     def say(self, message: str) -> None: ...
@@ -44,35 +44,46 @@ class Watch:
         self._stages = display.board.stages if run is None else run.stages
 
     def begin(self, title: str, total: int, done: int = 0) -> None:
+        self.tell_closed()
         self._stages.append(Stage(title, total, done, done, time.monotonic()))
 
     def update(self, done: int, note: str = "") -> None:
         stage = self._stages[-1]
+        counted = self._run is None and len(self._stages) == 1 and done > stage.done
         stage.done, stage.note = done, note
+        self.tell_closed(counted=counted)
         self._display.updated(self._run)
 
     def end(self) -> None:
+        self.tell_closed()
         self._stages.pop()
 
     def say(self, message: str) -> None:
+        self.tell_closed()
         if self._run is None or message not in self._said:
             self._display.say(message)
         self._said.add(message)
 
     def beside(self, title: str) -> "Watch":
+        self.tell_closed()
         run = Run(title, time.monotonic())
         self._display.board.runs.append(run)
         return Watch(self._display, run, self._said)
 
     def close(self, outcome: str = "") -> None:
-        board, run = self._display.board, self._run
-        if run is None or run not in board.runs:
-            return
-        board.runs.remove(run)
-        board.failed += outcome.startswith(FAILED)
-        if board.stages:  # whoever counts the runs may be told a moment later
-            board.stages[0].done += 1
-        self._display.closed(run, outcome)
+        self.tell_closed()
+        board = self._display.board
+        if self._run in board.runs:
+            board.runs.remove(self._run)
+            board.closed = self._run, outcome
+
+    def tell_closed(self, *, counted: bool = False) -> None:
+        """Of a run that was closed right before; `counted` if the whole's count went up first of all then."""
+        board = self._display.board
+        if board.closed is not None:
+            (run, outcome), board.closed = board.closed, None
+            board.failed += counted and outcome.startswith(FAILED)
+            self._display.closed(run, outcome, counted=counted)
 
 
 class Lines:
@@ -95,9 +106,9 @@ class Lines:
         else:
             self.say(f"{self._count()}{run.title}: {_joined(words, stage.note, self._left(now))}")
 
-    def closed(self, run: Run, outcome: str) -> None:
+    def closed(self, run: Run, outcome: str, *, counted: bool) -> None:
         words = ": ".join(part for part in (run.title, outcome) if part)
-        self.say(self._count() + _joined(words, self._left(time.monotonic())))
+        self.say(self._count() + _joined(words, self._left(time.monotonic())) if counted else words)
 
     def say(self, message: str) -> None:
         console.print(f"{datetime.now():%H:%M:%S}  {message}", markup=False, soft_wrap=True)
@@ -122,7 +133,15 @@ def _joined(*parts: str) -> str:
 def showing_progress() -> Iterator[Watch]:
     """Bars on a terminal that can move its cursor, lines elsewhere."""
     if console.is_dumb_terminal or not (console.is_terminal and console.file.isatty()):
-        yield Watch(Lines())
+        yield from _watching(Lines())
         return
     with Bars() as bars, bars_on():
-        yield Watch(bars)
+        yield from _watching(bars)
+
+
+def _watching(display: Display) -> Iterator[Watch]:
+    watch = Watch(display)
+    try:
+        yield watch
+    finally:
+        watch.tell_closed()

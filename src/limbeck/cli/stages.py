@@ -63,11 +63,13 @@ class Board:
         stages: of the whole; runs are counted by the outermost.
         runs: begun and not closed, in the order of their beginning.
         failed: runs that are counted as done, but tell nothing of the pace.
+        closed: the run that was closed last, and how it ended, until that is shown.
     """
 
     stages: list[Stage] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     failed: int = 0
+    closed: tuple[Run, str] | None = None
 
     def seconds_left(self, now: float) -> float | None:
         """Of the outermost stage; None where there is nothing to go by yet."""
