@@ -1,6 +1,5 @@
 """How little is enough, in sentences, a chart and a table."""
 
-import json
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -19,8 +18,9 @@ Row = dict[str, Any]
 
 
 def with_answer(content: Row, margin: float = 0.01, **changes: Any) -> Row:
-    content = json.loads(json.dumps(content))
-    return content | {"enough": enough(content["runs"], content["table"], margin, 0.934) | changes}
+    found = enough(content["runs"], content["table"], margin, 0.934)
+    assert found is not None
+    return content | {"enough": found | changes}
 
 
 def results(arms: int = 1, seeds: int = 3) -> Row:
@@ -66,7 +66,7 @@ def test_seeds_in_words() -> None:
 def answer(*arms: Row, **changes: Any) -> Row:
     costs = {"teacher_passes": 19_200, "seconds": 1.25, "energy_kwh": 4e-6}
     rows = [
-        {"arm": f"arm-{place}", "costs": {end: costs for end in ("images", "low", "high")}, **arm}
+        {"arm": f"arm-{place}", "costs": dict.fromkeys(("images", "low", "high"), costs), **arm}
         for place, arm in enumerate(arms)
     ]
     reference = {"name": "full", "mean": 0.991, "images": 1293, "n": 3}
@@ -77,8 +77,8 @@ def answer(*arms: Row, **changes: Any) -> Row:
 def test_the_first_sentence_answers_for_every_arm() -> None:
     found = enough_sentences(answer(row(images=None, low=180, high=None, seeds_needed=12), row()))
     assert found == [
-        "To come within 1 point of full data (1,293 images, 99.1 %), arm-1 needs about 210 images (95 % interval 140 to "
-        "290) and arm-0 more than 300 (180 to above 300); n = 3 seeds",
+        "To come within 1 point of full data (1,293 images, 99.1 %), arm-1 needs about 210 images (95 % interval 140 "
+        "to 290) and arm-0 more than 300 (180 to above 300); n = 3 seeds",
         "A run of arm-1 with so few takes 19,200 teacher passes, 1.2 s and 0.004 Wh; one on full data, 19,200 teacher "
         "passes, 1.5 s and 0.004 Wh",
         "Seeds it would take to tell whether 300 images are enough: about 9 more for arm-0",
