@@ -6,13 +6,13 @@ from typing import Any
 
 from limbeck.evaluation.frontier import ImagesNeeded, at_images, images_needed
 from limbeck.evaluation.statistics import CONFIDENCE, corrected, paired_difference, paired_values, seeds_needed
-from limbeck.recipes.controls import FULL
-from limbeck.recipes.plan import FULL_LABEL
+from limbeck.recipes.controls import FULL, FULL_NO_TEACHER
 
 Row = dict[str, Any]
 Curve = dict[int, dict[int, float]]
 COSTS = ("teacher_passes", "seconds", "energy_kwh")
 TEACHER = "teacher"
+_OF_ALL = (FULL, FULL_NO_TEACHER)
 _STEPS = 40
 
 
@@ -68,7 +68,7 @@ def _curves(finished: Iterable[Row]) -> dict[str, tuple[bool, Curve]]:
     """
     budgets: dict[tuple[str, str], list[Row]] = {}
     for row in finished:
-        if row["budget"] != FULL_LABEL and row["images"]:
+        if row["arm"] not in _OF_ALL and row["images"]:
             budgets.setdefault((row["arm"], row["budget"]), []).append(row)
     found: dict[str, tuple[bool, dict[int, dict[int, list[float]]]]] = {}
     for (arm, _), rows in budgets.items():
@@ -117,7 +117,7 @@ def _costs(table: Iterable[Row]) -> dict[str, dict[str, Curve]]:
     """Arm -> cost -> images -> mean per run."""
     found: dict[str, dict[str, Curve]] = {}
     for row in table:
-        if row["budget"] != FULL_LABEL:
+        if row["arm"] not in _OF_ALL:
             curves = found.setdefault(row["arm"], {cost: {} for cost in COSTS})
             for cost in COSTS:
                 curves[cost][row["images"]] = {0: row[cost]}

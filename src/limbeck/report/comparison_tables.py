@@ -43,7 +43,7 @@ def differences_section(results: Row) -> Section | None:
     for row in sorted(results["differences"], key=lambda row: (row["arm"], row["images"])):
         found = sentences.verdict(row)
         words = f"{found}, beyond seed noise" if found in tones else found
-        seeds = enough.more_seeds(row.get("seeds_needed"), row["n"])
+        seeds = enough.would_tell(row.get("seeds_needed"), row["n"])
         rows.append(
             (
                 Cell(row["arm"], tone="strong"),
@@ -54,7 +54,7 @@ def differences_section(results: Row) -> Section | None:
                 formats.points(row["mean"]),
                 sentences.interval(row),
                 formats.p_value(row.get("p_adjusted")),
-                Cell(words, tone=tones.get(found, "quiet"), note=f"{seeds} seeds would tell" if seeds else ""),
+                Cell(words, tone=tones.get(found, "quiet"), note=seeds),
             )
         )
     if not rows:

@@ -1,6 +1,6 @@
 """How little data is enough, in sentences: what every arm needs to come near the full data, and which needs least."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from limbeck.report import formats
@@ -24,7 +24,7 @@ def enough_sentences(results: Row) -> list[str]:
         return []
     controls = Controls.of(results)
     rows = in_order(found["arms"])
-    said = [_needed(found, rows, controls), _costs(results, found, rows, controls), _pays(found, controls)]
+    said = [_needed(found, rows, controls), _pays(found, controls), _costs(results, found, rows, controls)]
     return [one for one in (*said, _seeds(rows, controls)) if one]
 
 
@@ -79,6 +79,12 @@ def more_seeds(needed: int | None, n: int) -> str:
     if needed is None:
         return ""
     return f"about {needed - n} more" if needed - n <= MOST_SEEDS else f"more than {MOST_SEEDS} more"
+
+
+def would_tell(needed: int | None, n: int) -> str:
+    """'about 9 more seeds would tell', '' where nothing sensible can be said."""
+    more = more_seeds(needed, n)
+    return f"{more} {'seed' if needed == n + 1 else 'seeds'} would tell" if more else ""
 
 
 def _needed(found: Row, rows: list[Row], controls: Controls) -> str:
@@ -143,23 +149,19 @@ def _pays(found: Row, controls: Controls) -> str:
         return ""
     beyond = [controls.label(row["arm"]) for row in against if row["beyond_noise"]]
     within = [row for row in against if not row["beyond_noise"]]
-    clauses = [f"than {formats.listing(beyond)} beyond seed noise"] if beyond else []
+    clauses = [f"beyond seed noise against {formats.listing(beyond)}"] if beyond else []
     if within:
         few = len(within) <= MOST_NAMED
-        words = formats.listing(map(_word(controls), within)) if few else f"{len(within)} others"
-        clauses.append(f"than {words} within it" if beyond else f"but within seed noise of {words}")
+        words = formats.listing(_named(row, controls) for row in within) if few else f"{len(within)} others"
+        clauses.append(f"within {'it' if beyond else 'seed noise'} against {words}")
     corrected = f", by Holm's correction over {best['tests']} pairs of arms" if best["tests"] > 1 else ""
-    return f"{controls.label(best['arm'])} needs fewer {' and '.join(clauses)}{corrected}"
+    return f"That {controls.label(best['arm'])} needs the fewest is {' and '.join(clauses)}{corrected}"
 
 
-def _word(controls: Controls) -> Callable[[Row], str]:
+def _named(row: Row, controls: Controls) -> str:
     """An arm with the seeds that would tell it from the best."""
-
-    def words(row: Row) -> str:
-        more = more_seeds(row["seeds_needed"], row["n"])
-        return controls.label(row["arm"]) + (f" ({more} seeds would tell)" if more else "")
-
-    return words
+    more = would_tell(row["seeds_needed"], row["n"])
+    return controls.label(row["arm"]) + (f" ({more})" if more else "")
 
 
 def _seeds(rows: list[Row], controls: Controls) -> str:

@@ -35,15 +35,14 @@ def enough_section(results: Row, styles: dict[str, Arm]) -> Section | None:
 
 
 def _table(found: Row, controls: Controls) -> Table:
-    columns = ("Arm", "n", "Images", "95 % interval", "Of full", "Teacher passes", "Time", "Energy", "Seeds to tell")
+    columns = ("Arm", "n", "Images", "95 % interval", "Teacher passes", "Time", "Energy", "Seeds to tell")
     full = found["reference"]["images"]
     rows = [
         (
             Cell(controls.label(row["arm"]), tone="quiet" if row["control"] else "strong"),
             str(row["n"]),
-            enough.images(row),
+            Cell(enough.images(row), note=_share(row["images"], full)),
             enough.interval(row) or formats.ABSENT,
-            formats.percent(row["images"] / full) if full and row["images"] else formats.ABSENT,
             _cost(row, "teacher_passes", formats.number),
             _cost(row, "seconds", formats.duration),
             _cost(row, "energy_kwh", formats.energy),
@@ -55,11 +54,16 @@ def _table(found: Row, controls: Controls) -> Table:
     return Table(caption, columns, rows)
 
 
+def _share(images: int | None, full: int | None) -> str:
+    return f"{formats.percent(images / full)} of all" if images and full else ""
+
+
 def _cost(row: Row, key: str, words: Any) -> Cell:
     """At the images needed, and below it at both ends of the interval as far as they are known."""
     at = {end: None if costs is None else costs.get(key) for end, costs in row["costs"].items()}
     value, low, high = (None if at[end] is None else words(at[end]) for end in ("images", "low", "high"))
-    note = f"{low} to {high}" if low and high else f"from {low}" if low else f"up to {high}" if high else ""
+    both = f"{low} to {high}" if low != high else ""
+    note = both if low and high else f"from {low}" if low else f"up to {high}" if high else ""
     return Cell(value or formats.ABSENT, note=note)
 
 

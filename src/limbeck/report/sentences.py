@@ -5,7 +5,7 @@ from typing import Any
 
 from limbeck.report import formats
 from limbeck.report.controls import Controls
-from limbeck.report.enough import enough_sentences, more_seeds
+from limbeck.report.enough import enough_sentences, would_tell
 from limbeck.report.reading import many_arms
 
 Row = dict[str, Any]
@@ -50,8 +50,8 @@ def _corrected(rows: list[Row]) -> str:
 
 def _more_seeds(row: Row) -> str:
     """The seeds that would tell a difference within seed noise; '' where nothing sensible can be said."""
-    words = more_seeds(row.get("seeds_needed"), row["n"])
-    return f", {words} seeds would tell" if words else ""
+    words = would_tell(row.get("seeds_needed"), row["n"])
+    return f", {words}" if words else ""
 
 
 def interval(row: Row) -> str:

@@ -1,7 +1,8 @@
 """How little data is enough: the images each arm needs with their interval, and what other margins would need."""
 
+import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 
@@ -11,7 +12,7 @@ from limbeck.report.enough import images, in_order, interval, points
 from limbeck.report.figures import style
 
 Row = dict[str, Any]
-_ROW = 32  # pixels
+_ROW, _LETTER = 32, 7  # pixels
 _BANDS = 3
 
 
@@ -25,29 +26,44 @@ def enough_chart(results: Row) -> alt.LayerChart:
     """
     found, styles = results["enough"], style.arms(results)
     rows = [_marks(row) for row in in_order(found["arms"])]
-    axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=180, labelExpr=style.label_words(styles))
-    y = alt.Y("arm:N", sort=[row["arm"] for row in rows], title=None, axis=axis)
+    scale = alt.Scale(domain=[row["arm"] for row in rows])
+    found_words = {row["arm"]: row["words"] for row in rows}
+    left = _words_axis("left", style.label_words(styles), (styles[row["arm"]].label for row in rows))
+    right = _words_axis("right", f"({json.dumps(found_words)})[datum.label]", found_words.values())
     colour = style.colours(styles)
 
     def of(key: str) -> alt.Chart:
         some = (row for row in rows if row[key] is not None)
+        y = alt.Y("arm:N", scale=scale, axis=None)
         return alt.Chart(style.values(some)).encode(x=alt.X(f"{key}:Q"), y=y, color=colour)
 
-    everything = alt.Chart(style.values(rows)).encode(y=y)
+    def budgets(axis: alt.Axis, opacity: float) -> alt.Chart:
+        mark = alt.Chart(style.values(rows)).mark_rule(
+            strokeWidth=9, opacity=opacity, color=style.RULE, strokeCap="round"
+        )
+        x = _images(found["arms"], found["reference"]["images"])
+        return mark.encode(x=x, x2="most:Q", y=alt.Y("arm:N", scale=scale, title=None, axis=axis))
+
     tooltip = [alt.Tooltip(f"{key}:N") for key in ("arm", "images", "interval", "n")]
     triangle: dict[str, Any] = {"filled": True, "size": 90, "opacity": 1}
-    budgets = everything.mark_rule(strokeWidth=9, opacity=0.15, color=style.RULE, strokeCap="round")
-    words = everything.mark_text(align="left", dx=12, fontSize=12, color=style.PAGE_INK)
     layers = [
-        budgets.encode(x=_images(found["arms"], found["reference"]["images"]), x2="most:Q"),
+        budgets(left, 0.15),
+        budgets(right, 0.0),
         of("from").mark_rule(strokeWidth=3, opacity=0.75).encode(x2="to:Q"),
         of("below").mark_point(shape="triangle-left", **triangle),
         of("above").mark_point(shape="triangle-right", **triangle),
         of("estimate").mark_point(filled=True, size=95, opacity=1).encode(tooltip=tooltip),
-        words.encode(x=alt.value("width"), text="words:N"),
         *_full_layers(found["reference"], Controls.of(results)),
     ]
-    return alt.LayerChart(layer=layers).properties(height=_ROW * len(rows))
+    # Scales of their own have axes of their own: names at the left, what was found at the right.
+    return alt.LayerChart(layer=layers).resolve_scale(y="independent").properties(height=_ROW * len(rows))
+
+
+def _words_axis(side: Literal["left", "right"], expression: str, words: Iterable[str]) -> alt.Axis:
+    """Words beside the rows, with room for the longest whatever the font, which still pictures do not know."""
+    room = _LETTER * max(map(len, words))
+    known = {"grid": False, "ticks": False, "domain": False, "labelPadding": 10, "labelLimit": 300}
+    return alt.Axis(orient=side, labelExpr=expression, minExtent=min(room, 300) + 10, **known)
 
 
 def margins_chart(results: Row) -> alt.LayerChart:
