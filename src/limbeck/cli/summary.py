@@ -130,7 +130,7 @@ def _signs(results: Mapping[str, Any]) -> tuple[dict[tuple[str, str], str], list
 
 
 def _show_failed(runs: Sequence[Row]) -> None:
-    failed = [row for row in runs if row["state"] not in ("finished", "missing")]
+    failed = [row for row in runs if row["state"] not in ("finished", "missing", "dropped")]
     for row in failed[:_MOST_FAILED]:
         where = "" if row["budget"] == "all" else f" at {row['budget']}"
         what = f"{row['arm']}{where}, seed {row['seed']}: {row['state']}"
