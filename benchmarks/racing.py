@@ -18,12 +18,11 @@ from statistics import mean
 import yaml
 
 from limbeck.evaluation.statistics import paired_difference
-from limbeck.recipes.plan import plan
+from limbeck.recipes.plan import PlannedRun, plan
 from limbeck.recipes.racing import Curve, ladder, read_curve, stand
 from limbeck.recipes.racing_settings import RacingSettings
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.rungs import common_shares, raced
-from limbeck.recipes.schema import Recipe
 from limbeck.training.run_folder import RunFolder
 
 
@@ -31,28 +30,27 @@ from limbeck.training.run_folder import RunFolder
 class Finished:
     """A comparison that ran in full: budget -> arm -> seed -> curve and test accuracy."""
 
-    recipe: Recipe
+    planned: list[PlannedRun]
     curves: dict[str, dict[str, dict[int, Curve]]]
     tests: dict[str, dict[str, dict[int, float]]]
     images: int
-    controls: int
 
     @classmethod
-    def read(cls, folder: Path) -> "Finished":
+    def read(cls, folder: Path, without: list[str]) -> "Finished":
         recipe = parse_recipe(yaml.safe_load((folder / "recipe.yaml").read_text()))
         networks = json.loads((folder / "networks.json").read_text())
         planned = plan(recipe, networks["train_images"], networks["train_classes"], labelled=networks["labelled"])
+        planned = [one for one in raced(planned) if one.arm not in without]
         curves: dict[str, dict[str, dict[int, Curve]]] = defaultdict(lambda: defaultdict(dict))
         tests: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
         whole = [seed for seed in {one.recipe.seed for one in planned} if _all_finished(folder, planned, seed)]
-        for one in raced(planned):
+        for one in planned:
             run_folder, seed = RunFolder(folder / one.folder), one.recipe.seed
             curve = read_curve(run_folder) if seed in whole else None
             if curve is not None:
                 curves[one.budget_label][one.arm][seed] = curve
                 tests[one.budget_label][one.arm][seed] = run_folder.read("evaluation.json")["last"]["top1"]
-        controls = len(planned) // len({one.recipe.seed for one in planned}) - sum(map(len, curves.values()))
-        return cls(recipe, curves, tests, networks["validation_images"], controls)
+        return cls(planned, curves, tests, networks["validation_images"])
 
     @property
     def seeds(self) -> list[int]:
@@ -66,8 +64,8 @@ class Finished:
         return {arm for arm, one in differences.items() if one["high"] is None or one["high"] >= 0}
 
 
-def _all_finished(folder: Path, planned: list, seed: int) -> bool:
-    return all(RunFolder(folder / one.folder).finished for one in raced(planned) if one.recipe.seed == seed)
+def _all_finished(folder: Path, planned: list[PlannedRun], seed: int) -> bool:
+    return all(RunFolder(folder / one.folder).finished for one in planned if one.recipe.seed == seed)
 
 
 @dataclass
@@ -80,11 +78,8 @@ class Raced:
 
 def race(finished: Finished, settings: RacingSettings, seeds: list[int]) -> Raced:
     """One race with some of the seeds, by steps or by seeds."""
-    compare = finished.recipe.compare
-    assert compare is not None
-    changed = finished.recipe.model_copy(update={"compare": compare.model_copy(update={"seeds": seeds})})
-    planned = plan(changed)
-    rungs, shares = ladder(planned, settings), common_shares(raced(planned))
+    planned = [one for one in finished.planned if one.recipe.seed in seeds]
+    rungs, shares = ladder(planned, settings), common_shares(planned)
     stopped: dict[tuple[str, str], str] = {}
     taken = {(arm, budget): 0.0 for budget, arms in finished.curves.items() for arm in arms}
     for same in rungs:
@@ -108,8 +103,8 @@ def race(finished: Finished, settings: RacingSettings, seeds: list[int]) -> Race
     return Raced(1 - mean(parts), [(arm, budget, label) for (arm, budget), label in stopped.items()])
 
 
-def report(folder: Path, settings: RacingSettings, counts: list[int], draws: int) -> None:
-    finished = Finished.read(folder)
+def report(folder: Path, settings: RacingSettings, counts: list[int], draws: int, without: list[str]) -> None:
+    finished = Finished.read(folder, without)
     good = {budget: finished.within_noise(budget) for budget in finished.curves}
     arms = sum(map(len, finished.curves.values()))
     print(
@@ -143,9 +138,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[3, 5, 10])
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--settings", type=yaml.safe_load, default={}, help="as in `compare.racing`")
+    parser.add_argument("--without", nargs="*", default=[], help="arms to leave out")
     given = parser.parse_args()
     for folder in given.folders:
-        report(folder, RacingSettings.model_validate(given.settings), given.seeds, given.draws)
+        report(folder, RacingSettings.model_validate(given.settings), given.seeds, given.draws, given.without)
 
 
 if __name__ == "__main__":

@@ -267,7 +267,10 @@ def test_a_ladder_of_budgets(tmp_path: Path) -> None:
 
 def test_rungs_are_where_all_arms_validate_and_did_before() -> None:
     def shares(validations: list[int], **racing: Any) -> list[str]:
+        first = racing.pop("training", {})  # of one arm, which all wait for
+        arms: dict[str, Any]
         arms = {f"arm{k}": {"select": "random", "training": {"validations": n}} for k, n in enumerate(validations)}
+        arms["arm0"]["training"] |= first
         content = read_recipe(comparison(arms=arms, seeds=[0, 1], racing=racing))
         assert content.compare is not None
         assert content.compare.racing is not None
@@ -282,6 +285,10 @@ def test_rungs_are_where_all_arms_validate_and_did_before() -> None:
     assert shares([4, 5]) == []
     assert shares([3, 3], rungs=[0.1, 0.2]) == ["2/3"]
     assert shares([2, 2]) == []
+    assert shares([8, 8], training={"warmup": 0.3}) == ["1/2", "3/4"]
+    assert shares([16, 8], training={"warmup": 0.6}) == ["3/4"]
+    assert shares([8, 8], training={"schedule": "multi-step", "milestones": [0.6, 0.9]}) == ["3/4"]
+    assert shares([8, 8], training={"warmup": 0.9}) == []
     assert common_shares([one for one in plan(read_recipe(comparison())) if not one.control])[-1] == 1
 
 
@@ -361,7 +368,10 @@ def test_what_cannot_race_is_said_before_the_teacher_is_trained(tmp_path: Path) 
     for changes, message in (
         ({"data": {"train": "digits", "test": "digits", "validation": 0}}, "needs validation images, for test images"),
         ({"validations": 0}, "needs `training.validations` >= 1 of every arm, got 0; raise it"),
-        ({"validations": 2}, r"finds no rung: .* got `training.validations` 2 and `racing.rungs` \[0.25, 0.5, 0.75\]"),
+        (
+            {"validations": 2},
+            r"finds no rung: .* drop .* got `training.validations` 2 and .* \[0.25, 0.5, 0.75\]",
+        ),
     ):
         content = objectives(racing=True)
         content["data"] = changes.pop("data", content["data"])

@@ -8,6 +8,7 @@ from limbeck.recipes.inputs import Inputs
 from limbeck.recipes.plan import PlannedRun, plan
 from limbeck.recipes.racing_settings import SHARES, RacingSettings
 from limbeck.recipes.schema import Recipe
+from limbeck.training.settings import TrainingSettings
 
 DOUBLING_FROM = 3
 """Seeds at the first of the usual rungs, each of which has twice those of the one before."""
@@ -19,10 +20,15 @@ def raced(planned: Iterable[PlannedRun]) -> list[PlannedRun]:
 
 
 def common_shares(planned: Sequence[PlannedRun]) -> list[Fraction]:
-    """Shares of their steps after which all of these runs validate, rising up to 1; none where one never does."""
+    """Shares of their steps after which all of these runs validate, rising up to 1; none where one never does.
+
+    They begin where the schedules of all have settled: an arm that warms up for longer lags behind until then, and one
+    whose learning rate has yet to drop will leap.
+    """
     counts = [one.recipe.training.validations for one in planned]
     count = math.gcd(*counts) if all(counts) else 0
-    return [Fraction(k, count) for k in range(1, count + 1)]
+    settled = max(_settled(one.recipe.training) for one in planned)
+    return [share for k in range(1, count + 1) if (share := Fraction(k, count)) >= settled]
 
 
 def share_rungs(settings: RacingSettings, planned: Sequence[PlannedRun]) -> list[Fraction]:
@@ -60,11 +66,17 @@ def unraceable(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
     elif settings.by == "steps" and not share_rungs(settings, planned):
         counts = ", ".join(map(str, sorted({one.recipe.training.validations for one in planned})))
         wrong.append(
-            "`compare.racing` finds no rung: all arms must validate twice or more at the same shares of their steps "
-            f"before they end, got `training.validations` {counts} and `racing.rungs` {settings.rungs or SHARES}; "
-            "raise `training.validations`."
+            "`compare.racing` finds no rung: all arms must validate twice or more at the same shares of their steps, "
+            "after warm-up and the first drop of a multi-step schedule and before they end, got `training.validations` "
+            f"{counts} and `racing.rungs` {settings.rungs or SHARES}; raise `training.validations`."
         )
     return dict.fromkeys(wrong)
+
+
+def _settled(training: TrainingSettings) -> Fraction:
+    """Share of the steps that a warm-up takes, or all up to the first drop of a multi-step schedule."""
+    drops = training.milestones[:1] if training.schedule == "multi-step" else []
+    return max(map(_exact, [training.warmup, *drops]))
 
 
 def _exact(rung: float) -> Fraction:
