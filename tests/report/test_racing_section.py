@@ -4,10 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+from rich.console import Console
 from tests.report import report_factory as factory
 from tests.report.test_pages import markup, outline
+from typer.testing import CliRunner
 
-from limbeck.cli.results import stopped_early
+from limbeck.cli import display, summary
+from limbeck.cli.main import app
+from limbeck.recipes import compare as compare_module
 from limbeck.report import write_comparison_report
 from limbeck.report.blocks import Note
 from limbeck.report.racing import racing_section
@@ -77,11 +82,9 @@ def test_nobody_stopped_or_could_have(tmp_path: Path) -> None:
     (note,) = section.blocks
     assert isinstance(note, Note)
     assert note.text.startswith("No arm was beyond reach of the best at a rung (25 % of the steps, 50 % of the steps)")
-    assert stopped_early(results) == []
     assert racing_section(tmp_path, {**results, "racing": None}, {}) is None
     results.pop("racing")  # as earlier versions wrote it
     assert racing_section(tmp_path, results, {}) is None
-    assert stopped_early(results) == []
 
 
 def test_all_arms_but_controls_stopped(tmp_path: Path) -> None:
@@ -93,11 +96,23 @@ def test_all_arms_but_controls_stopped(tmp_path: Path) -> None:
     assert "Stopped early" in markup(write_comparison_report(tmp_path))
 
 
-def test_terminal_says_it_in_a_few_lines(tmp_path: Path) -> None:
+def test_terminal_says_it_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = raced(tmp_path, "entropy")
-    budget = results["runs"][0]["budget"]
-    assert stopped_early(results) == [
-        "stopped early, beyond reach of the best on the validation images:",
-        f"  entropy at {budget}, after 25 % of the steps: 12.3 points below random",
-        "  which saved 7 % of all steps, about 340 s and 172,800 teacher passes",
-    ]
+    console = Console(width=400, record=True, highlight=False)
+    for module in (display, summary):
+        monkeypatch.setattr(module, "console", console)
+        monkeypatch.setattr(module, "errors", console)
+    summary.show_summary(results, tmp_path)
+    words = console.export_text()
+    assert f"entropy at {results['racing']['dropped'][0]['budget']} stopped at 25 % of the steps. That saved" in words
+    assert "dropped" not in words
+
+
+def test_arms_that_stopped_are_no_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = raced(tmp_path, "entropy")
+    results["runs"] = [run for run in results["runs"] if run["state"] in ("finished", "dropped")]
+    monkeypatch.setattr(compare_module, "compare", lambda *given, **named: results)
+    command = ["compare", "digits-demo", "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    results["runs"][0] |= {"state": "failed", "error": "the loss is not finite"}
+    assert CliRunner().invoke(app, command).exit_code == 1

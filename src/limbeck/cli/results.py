@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from limbeck.cli.display import console, percent, show_table
+from limbeck.cli.display import console, percent, show_race, show_table
 
 
 def show_tables(results: Mapping[str, Any]) -> None:
@@ -43,26 +43,7 @@ def show_tables(results: Mapping[str, Any]) -> None:
             _under_budgets(results["differences"], _difference),
             numbers=(1, 2),
         )
-    for line in stopped_early(results):
-        console.print(line, markup=False, style="dim")
-
-
-def stopped_early(results: Mapping[str, Any]) -> list[str]:
-    """Which arms a race stopped, and what that saved; nothing of a comparison without."""
-    race = results.get("racing") or {}
-    if not race.get("dropped"):
-        return []
-    lines = ["stopped early, beyond reach of the best on the validation images:"]
-    for row in race["dropped"]:
-        budget = "" if row["budget"] == "all" else f" at {row['budget']}"
-        points = -100 * row["difference"]
-        lines.append(f"  {row['arm']}{budget}, after {row['rung']}: {points:.1f} points below {row['against']}")
-    saved = race["saved"]
-    return [
-        *lines,
-        f"  which saved {100 * race['share']:.0f} % of all steps, about {_seconds(saved['seconds'])} s and "
-        f"{short_count(saved['teacher_passes'])} teacher passes",
-    ]
+    show_race(results)
 
 
 def _arm(row: Mapping[str, Any]) -> str:
