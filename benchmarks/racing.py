@@ -105,6 +105,9 @@ def race(finished: Finished, settings: RacingSettings, seeds: list[int]) -> Race
 
 def report(folder: Path, settings: RacingSettings, counts: list[int], draws: int, without: list[str]) -> None:
     finished = Finished.read(folder, without)
+    if not finished.curves:
+        print(f"{folder.name}: no seed has finished with all arms")
+        return
     good = {budget: finished.within_noise(budget) for budget in finished.curves}
     arms = sum(map(len, finished.curves.values()))
     print(
