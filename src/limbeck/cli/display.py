@@ -3,9 +3,9 @@
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 
@@ -106,3 +106,11 @@ def percent(value: float | None, half_width: float | None = None) -> str:
     if value is None:
         return "–"
     return f"{100 * value:.2f}" + ("" if half_width is None else f" ± {100 * half_width:.2f}")
+
+
+def show_race(results: Mapping[str, Any]) -> None:
+    """Which arms of a comparison stopped early, and what that saved; nothing of one without racing."""
+    from limbeck.report.racing import sentence
+
+    if results.get("racing"):
+        show_paragraph(sentence(results["racing"]))

@@ -96,7 +96,7 @@ def _run(
             from limbeck.recipes.compare import compare as compare_runs
 
             results = compare_runs(recipe, folder, resume=resume, progress=progress, workers=workers)
-            failed = any(row["state"] != "finished" for row in results["runs"])
+            failed = any(row["state"] not in ("finished", "dropped") for row in results["runs"])
             show = partial(show_summary, results, folder)
         else:
             from limbeck.recipes.verbs import run_and_report

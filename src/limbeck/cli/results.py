@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from limbeck.cli.display import console, percent, show_table
+from limbeck.cli.display import console, percent, show_race, show_table
 
 
 def show_tables(results: Mapping[str, Any]) -> None:
@@ -43,6 +43,7 @@ def show_tables(results: Mapping[str, Any]) -> None:
             _under_budgets(results["differences"], _difference),
             numbers=(1, 2),
         )
+    show_race(results)
 
 
 def _arm(row: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from limbeck.cli.display import console, errors, percent, show_paragraph, show_table
+from limbeck.cli.display import console, errors, percent, show_paragraph, show_race, show_table
 
 Row = Mapping[str, Any]
 _MOST_LINES = 6  # of sentences; all stand in the report
@@ -28,6 +28,7 @@ def show_summary(results: Mapping[str, Any], folder: Path) -> None:
     costs = [cost for row in results["runs"] if (cost := RunCost.from_dict(row["cost"])).known]
     if costs:
         show_paragraph(together(costs, []))
+    show_race(results)
     _show_failed(results["runs"])
     tables = f"`limbeck report {shlex.quote(str(folder))} --tables`"
     console.print(f"report: {folder / 'report.html'}; all tables: {tables}", markup=False, soft_wrap=True)
@@ -130,7 +131,7 @@ def _signs(results: Mapping[str, Any]) -> tuple[dict[tuple[str, str], str], list
 
 
 def _show_failed(runs: Sequence[Row]) -> None:
-    failed = [row for row in runs if row["state"] not in ("finished", "missing")]
+    failed = [row for row in runs if row["state"] not in ("finished", "missing", "dropped")]
     for row in failed[:_MOST_FAILED]:
         where = "" if row["budget"] == "all" else f" at {row['budget']}"
         what = f"{row['arm']}{where}, seed {row['seed']}: {row['state']}"

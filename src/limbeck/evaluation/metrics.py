@@ -21,11 +21,21 @@ def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
         >>> top_k_accuracy(torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([2]), k=2)
         1.0
     """
+    return among_top_k(logits, labels, k).double().mean().item()
+
+
+def among_top_k(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:
+    """Whether each image's label is among the `k` classes with the highest logits, bool `[N]`; see `top_k_accuracy`.
+
+    Example:
+        >>> among_top_k(torch.tensor([[3.0, 1.0, 2.0], [0.0, 0.0, 1.0]]), torch.tensor([2, 2]))
+        tensor([False,  True])
+    """
     assert 1 <= k <= logits.shape[1], f"k = {k} of {logits.shape[1]} classes"
     own = logits.gather(1, labels[:, None])
     lower_index = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
     rank = ((logits > own) | ((logits == own) & lower_index)).sum(1)
-    return (rank < k).double().mean().item()
+    return rank < k
 
 
 def negative_log_likelihood(logits: Tensor, labels: Tensor) -> float:

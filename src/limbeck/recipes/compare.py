@@ -25,6 +25,7 @@ from limbeck.recipes.handing_over import HandedOver, keep_teacher_logits, pack_o
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student
 from limbeck.recipes.matching import match_student
 from limbeck.recipes.plan import PlannedRun, plan
+from limbeck.recipes.racing import Race
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.results import UNLABELLED, collect
 from limbeck.recipes.run import gather_inputs, trainings
@@ -34,7 +35,7 @@ from limbeck.report import write_comparison_report
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process, process_token
 from limbeck.training.launcher import check_launcher
-from limbeck.training.run_folder import Difference, RunFolder, as_begun
+from limbeck.training.run_folder import PAUSED, Difference, RunFolder, as_begun
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.workers import Crew, open_crew
 
@@ -99,7 +100,7 @@ def compare(
         if crew is not None:
             keep_teacher_logits(run_folder.path, fingerprints, inputs)
             runs = replace(runs, crew=crew, handed_over=HandedOver(recipe, handed, fingerprints, process_token()))
-        _run_all(planned, run_folder, runs)
+        _run_all(recipe, planned, run_folder, runs)
         results = collect(run_folder.path, recipe)
         run_folder.write("results.json", results)
         progress.say("writing the report")
@@ -130,18 +131,29 @@ def _crew(planned: Sequence[PlannedRun], run_folder: RunFolder, workers: int) ->
         yield crew
 
 
-def _run_all(planned: Sequence[PlannedRun], run_folder: RunFolder, runs: Runs) -> None:
+def _run_all(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolder, runs: Runs) -> None:
     pending = [one for one in planned if not RunFolder(run_folder.path / one.folder).finished]
     for one in pending:
         _make_room(one, RunFolder(run_folder.path / one.folder))
     done = len(planned) - len(pending)
+    race = _race(recipe, planned, runs)
     runs.progress.begin("comparison", len(planned), done)
-    for _ in run_tasks([RunTask(one) for one in pending], runs):
-        done += 1
-        runs.progress.update(done)
+    for tasks in [[RunTask(one) for one in pending]] if race is None else race.batches():
+        for task in run_tasks(tasks, runs) if tasks else ():
+            done += RunFolder(run_folder.path / task.planned.folder).state != PAUSED
+            runs.progress.update(done + (0 if race is None else race.runs_dropped()))
     runs.progress.end()
     for one in planned:
         _keep_evidence(one, run_folder)
+
+
+def _race(recipe: Recipe, planned: Sequence[PlannedRun], runs: Runs) -> Race | None:
+    """None where all runs go on to their end."""
+    assert recipe.compare is not None
+    if recipe.compare.racing is None:
+        return None
+    assert runs.inputs.validation is not None, "checked before the teacher was trained"
+    return Race(planned, recipe.compare.racing, runs.folder, len(runs.inputs.validation), say=runs.progress.say)
 
 
 def _check_unchanged(planned: Sequence[PlannedRun], folder: Path) -> None:

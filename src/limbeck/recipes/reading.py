@@ -176,7 +176,7 @@ def _in_one_form(content: Any, keys: list[str]) -> list[str]:
 
 def _spelt_out(keys: Sequence[str], short: Any, override: str) -> dict[str, Any]:
     """The mapping that a recipe may write as a lone string, as `student: resnet20`."""
-    if short is None:
+    if short is None or (isinstance(short, bool) and keys[-1] == "racing"):
         return {}
     if isinstance(short, str) and list(keys) == ["data"]:
         return {"train": short, "test": short}

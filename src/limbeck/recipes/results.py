@@ -19,6 +19,7 @@ from limbeck.evaluation.statistics import (
 from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, controls_beside, described
 from limbeck.recipes.enough import enough
 from limbeck.recipes.plan import FULL_LABEL, PlannedRun, controls_of, plan
+from limbeck.recipes.racing_results import DROPPED, dropped_runs, race_results, read_race
 from limbeck.recipes.schema import CompareSettings, Recipe
 from limbeck.training.run_folder import RunFolder
 
@@ -35,15 +36,20 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         `runs`: one row per planned run; `table`: per arm and budget n, mean, 95 % half-width and standard deviation
         of the last epoch's accuracy, the same of the validation-chosen one, mean costs; `differences`: every arm
         against the baseline, the controls of its budget and all the data, paired over seeds and corrected for as many
-        arms as are set against the same at the same budget; `enough`: how little data is enough (see `enough`); and
-        what they were made of.
+        arms as are set against the same at the same budget; `enough`: how little data is enough (see `enough`);
+        `racing`: which arms stopped early (see `race_results`); and what they were made of. An arm that stopped before
+        all its seeds were run is in none but `runs` and `racing`.
     """
     folder = Path(folder)
     networks = json.loads((folder / "networks.json").read_text())
     labelled = networks.get("labelled", True)
     planned = plan(recipe, networks["train_images"], networks.get("train_classes"), labelled=labelled)
-    runs = [_run_row(folder, one) for one in planned]
-    table = [_table_row(rows) for rows in _grouped(runs)]
+    race = read_race(folder, recipe)
+    dropped = dropped_runs(folder, planned, race)
+    runs = [_run_row(folder, one, dropped.get(one.folder)) for one in planned]
+    stopped = {(row["arm"], row["budget"]) for row in runs if row["state"] == DROPPED}
+    whole = [row for row in runs if (row["arm"], row["budget"]) not in stopped]
+    table = [_table_row(rows) for rows in _grouped(whole)]
     return {
         "name": recipe.name,
         "created": datetime.now(UTC).isoformat("T", "seconds"),
@@ -53,8 +59,9 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         **networks,
         "runs": runs,
         "table": table,
-        "differences": _differences(runs, recipe),
-        "enough": _enough(runs, table, recipe.compare, networks),
+        "differences": _differences(whole, recipe),
+        "enough": _enough(whole, table, recipe.compare, networks),
+        "racing": race_results(folder, recipe, planned, race, dropped),
         "notes": [*_notes(recipe, labelled), *([] if labelled or networks["train_images"] is None else [UNLABELLED])],
     }
 
@@ -79,7 +86,7 @@ def _enough(
     return enough(runs, table, compare.margin, teacher.get("top1"))
 
 
-def _run_row(folder: Path, planned: PlannedRun) -> dict[str, Any]:
+def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) -> dict[str, Any]:
     run_folder = RunFolder(folder / planned.folder)
     status = run_folder.read("status.json", {"state": "missing", "error": None})
     judged = run_folder.read("evaluation.json", {}) if run_folder.finished else {}
@@ -91,7 +98,8 @@ def _run_row(folder: Path, planned: PlannedRun) -> dict[str, Any]:
         "budget": planned.budget_label,
         "images": cost["images"] if cost else None,
         "seed": planned.recipe.seed,
-        "state": status["state"],
+        "state": status["state"] if dropped is None else DROPPED,
+        "dropped": dropped,
         "error": status["error"],
         "folder": planned.folder,
         "last": last["top1"] if last else None,

@@ -30,6 +30,7 @@ from limbeck.recipes.metering import TEACHING, metered, metering
 from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.run_result import RunResult, read_run, run_result
+from limbeck.recipes.rungs import unraceable
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import StudentSettings
 from limbeck.recipes.students import best_student, save_student
@@ -137,6 +138,7 @@ def _check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool
     if recipe.compare is None:
         wrong |= unmakeable(recipe, inputs, folder, Silent()) | unlabelled(recipe, inputs)
     wrong |= untaught_teacher(recipe, inputs) if trains else {}
+    wrong |= unraceable(recipe, inputs)
     if wrong:
         raise UserError("\n".join(wrong))
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
+from limbeck.interruption import Paused
 from limbeck.progress import FAILED, Progress
 from limbeck.recipes.handing_over import HandedOver
 from limbeck.recipes.inputs import Inputs
@@ -20,9 +22,15 @@ SHARED = "shared"
 
 @dataclass(frozen=True)
 class RunTask:
-    """A run of a comparison that is to be begun or gone on with."""
+    """A run of a comparison that is to be begun or gone on with.
+
+    Attributes:
+        planned: the run.
+        until: share of its steps after which it pauses; None for all of them.
+    """
 
     planned: PlannedRun
+    until: Fraction | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class Runs:
 
 
 def run_tasks(tasks: Sequence[RunTask], runs: Runs) -> Iterator[RunTask]:
-    """Runs all, none of which has finished, and gives each as soon as it ended, whether it finished or failed.
+    """Runs all, none of which has finished, and gives each as soon as it ended: it finished, paused or failed.
 
     Raises:
         UserError: workers cannot begin, or keep dying.
@@ -99,7 +107,9 @@ def _run(task: RunTask, folder: Path, inputs: Inputs, progress: Progress) -> str
     how = {"resume": True, "inside": False, "shared": folder / SHARED}
     try:
         wait_until_free(folder / planned.folder)  # of a worker whose comparison was killed, and which saves its run
-        result = run(planned.recipe, folder / planned.folder, inputs=inputs, progress=progress, **how)
+        result = run(planned.recipe, folder / planned.folder, inputs=inputs, progress=progress, until=task.until, **how)
+    except Paused as pause:
+        return str(pause)
     except Exception as error:  # whatever broke this arm, the others go on; its folder keeps the traceback
         return f"{FAILED}: {error}"
     assert result.evaluation is not None

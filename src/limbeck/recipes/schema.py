@@ -21,6 +21,7 @@ from limbeck.recipes.fields import (
     ObjectiveSpec,
     Training,
 )
+from limbeck.recipes.racing_settings import Racing
 from limbeck.recipes.settings import (
     NAME,
     NAME_ALLOWED,
@@ -126,6 +127,8 @@ class CompareSettings(Strict):
 
     `without_teacher` are training settings of the controls that learn from labels alone: their loss has another
     scale, and a control that is denied its own learning rate is no honest one.
+
+    `racing: true`, or a mapping of settings, lets arms that are beyond reach stop early.
     """
 
     budgets: Annotated[list[BudgetSpec], Field(min_length=1)] | None = None
@@ -136,6 +139,7 @@ class CompareSettings(Strict):
     baseline: str | None = None
     margin: float = 0.01
     without_teacher: dict[str, Any] = Field(default_factory=dict)
+    racing: Racing = None
 
     @field_validator("margin")
     @classmethod
@@ -182,6 +186,25 @@ class CompareSettings(Strict):
             raise ValueError(
                 f"`budgets` must be given for arms that `select` images, as {making[0]!r} does, or have another "
                 "`transfer`; arms without learn from all of them and need no budgets"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _raceable(self) -> Self:
+        if self.racing is None:
+            return self
+        counts = {"arms": len(self.arms), "seeds": len(self.seeds)}
+        if self.racing.by == "budgets":
+            counts["budgets"] = len(self.budgets or ())
+        for name, count in counts.items():
+            if count < 2:
+                raise ValueError(
+                    f"`racing` needs two `{name}` or more to tell arms apart by, got {count}; leave it out"
+                )
+        if self.racing.by == "seeds" and not any(one < len(self.seeds) for one in self.racing.rungs or [3]):
+            raise ValueError(
+                f"`racing` by seeds needs more of them than its first rung, {self.racing.rungs or [3]}, got "
+                f"{len(self.seeds)}; give more `seeds`, or smaller `racing.rungs`"
             )
         return self
 

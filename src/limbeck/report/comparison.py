@@ -11,6 +11,7 @@ from limbeck.report.blocks import Fact, Page, Section
 from limbeck.report.controls import Controls
 from limbeck.report.enough_section import enough_section
 from limbeck.report.figures import frontier, ranking, style
+from limbeck.report.racing import racing_section
 from limbeck.report.transfer_set.overlap import overlap_section
 
 Row = dict[str, Any]
@@ -50,6 +51,7 @@ def comparison_page(folder: Path, results: Row) -> Page:
         charts.ranking_section(results) if _ranked(results) else charts.frontier_section(results, styles),
         tables.arms_section(results),
         tables.differences_section(results),
+        racing_section(folder, results, styles),
         charts.curves_section(results, records, styles),
         overlap_section(folder, results),
         charts.pictures_section(folder, results),
@@ -78,7 +80,7 @@ def _ranked(results: Row) -> bool:
 
 
 def _warning(runs: list[Row]) -> str:
-    unfinished = sum(run["state"] != "finished" for run in runs)
+    unfinished = sum(run["state"] not in ("finished", "dropped") for run in runs)
     return f"{unfinished} of {formats.plural(len(runs), 'run')} did not finish; see Runs." if unfinished else ""
 
 

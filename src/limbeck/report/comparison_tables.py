@@ -11,6 +11,7 @@ from limbeck.report.blocks import Block, Cell, Code, Note, Section, Table
 from limbeck.report.controls import Controls
 
 Row = dict[str, Any]
+_TONES = {"finished": "", "dropped": "quiet"}
 
 
 def arms_section(results: Row) -> Section | None:
@@ -140,7 +141,7 @@ def runs_section(folder: Path, results: Row) -> Section | None:
             Cell(controls.label(run["arm"]), tone="quiet" if run["control"] else "strong"),
             str(run["budget"]),
             str(run["seed"]),
-            Cell(run["state"], _link(folder, run), "" if run["state"] == "finished" else "bad"),
+            Cell(run["state"], _link(folder, run), _TONES.get(run["state"], "bad")),
             formats.percent(run.get("last"), 2),
             formats.percent(run.get("chosen"), 2),
             cost_tables.totals(RunCost.from_dict(run.get("cost")))[1],

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ class TrainingLog:
         *,
         average: Callable[[Tensor], Tensor],
         processes: int = 1,
-        validate: Callable[[], dict[str, float]] | None,
+        validate: Callable[[], dict[str, Any]] | None,
         progress: Progress,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:

@@ -51,6 +51,7 @@ class Crew:
         self._workers: list[Any] = []
         self._idle: list[Any] = []
         self._at: dict[Any, int] = {}
+        self._beginning: tuple[bytes, list[Path], int] | None = None
         self._deaths = Counter[int | None]()
         self._warned: set[tuple[type[Warning], str]] = set()
         for _ in range(count):
@@ -81,9 +82,13 @@ class Crew:
             UserError: a worker cannot begin, or workers keep dying.
             Interrupted: stopped by Ctrl-C or SIGTERM; so were all workers, after the step they were at.
         """
-        self._beginning = pack(make), shared, threads
-        for worker in self._workers:
-            self._begin(worker)
+        self._deaths.clear()
+        beginning = pack(make), list(shared), threads
+        if beginning != self._beginning:  # workers that began so for an earlier call are, or say when they are, ready
+            self._beginning = beginning
+            self._idle.clear()
+            for worker in self._workers:
+                self._begin(worker)
         todo, lines = list(range(len(tasks)))[::-1], dict[int, Line]()
         with listening_for_stop() as stop:
             while todo or self._at:
@@ -105,12 +110,13 @@ class Crew:
                         self._hear(worker, message, lines)
 
     def _begin(self, worker: Any) -> None:
+        assert self._beginning is not None, "work begins before its workers do"
         packed, shared, threads = self._beginning
         worker.send(("begin", self.place.surroundings(worker, shared, threads), packed))
 
     def _hear(self, worker: Any, message: tuple[Any, ...], lines: dict[int, Line]) -> None:
         kind, *content = message
-        if kind == "ready":
+        if kind == "ready" and worker not in self._idle and worker not in self._at:
             self._idle.append(worker)
         elif kind == "event" and worker in self._at:
             lines[self._at[worker]].replay(content[0])

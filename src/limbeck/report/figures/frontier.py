@@ -94,8 +94,10 @@ def _means(results: Row, cost: str) -> list[Row]:
 
 def _seeds(results: Row, cost: str) -> list[Row]:
     found, full = [], Controls.of(results).full
+    shown = {(row["arm"], row["budget"]) for row in results["table"]}
     for run in results["runs"]:
-        if run["arm"] not in full and formats.is_number(run.get("last")):
+        known = (run["arm"], run["budget"]) in shown and formats.is_number(run.get("last"))
+        if run["arm"] not in full and known:
             x = spent(run.get("cost"), run["images"], cost)
             seed = {"arm": run["arm"], "x": x, "top1": run["last"], "seed": run["seed"]}
             found.append(seed | {"accuracy": formats.percent(run["last"], 2), "budget": str(run["budget"])})

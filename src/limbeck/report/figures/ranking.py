@@ -30,7 +30,7 @@ def ranking(results: Row) -> alt.LayerChart:
     seeds = [
         {"arm": run["arm"], "top1": run["last"], "seed": run["seed"], "accuracy": formats.percent(run["last"], 2)}
         for run in results["runs"]
-        if formats.is_number(run.get("last"))
+        if formats.is_number(run.get("last")) and run["arm"] in {row["arm"] for row in means}
     ]
     domain = style.padded([row[key] for row in means for key in ("mean", "low", "high")] + [s["top1"] for s in seeds])
     x = alt.X(

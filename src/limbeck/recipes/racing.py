@@ -1,0 +1,264 @@
+"""A race: which runs of a comparison go on to where, one rung of the ladder after the other.
+
+What is decided follows from the run folders alone, so that a comparison that is stopped and gone on with, or to which
+arms and seeds were added, decides as one that ran at once.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from limbeck.cost import RunCost
+from limbeck.evaluation.racing import Judged, Scores, Standing, standings
+from limbeck.recipes.plan import PlannedRun
+from limbeck.recipes.racing_settings import RacingSettings
+from limbeck.recipes.run_tasks import RunTask
+from limbeck.recipes.rungs import common_shares, earlier, raced, seed_rungs, share_rungs
+from limbeck.training.run_folder import PAUSED, RunFolder
+from limbeck.training.validation import unpacked
+
+RACING_FILE = "racing.json"
+"""What was decided, in the folder of the comparison."""
+Group = tuple[str, str]
+"""Arm and budget."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Where arms of one budget are compared.
+
+    Attributes:
+        label: in words.
+        budget: of these arms.
+        share: of the steps of their runs, 1 for runs that finished.
+        runs: those that are compared.
+        drops: budgets at which an arm that stops here is not gone on with.
+    """
+
+    label: str
+    budget: str
+    share: Fraction
+    runs: Sequence[PlannedRun]
+    drops: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How a run did on the validation images.
+
+    Attributes:
+        steps: of the whole run.
+        done: steps that are done for sure.
+        validations: as its metrics have them, by step.
+    """
+
+    steps: int
+    done: int
+    validations: Mapping[int, Mapping[str, Any]]
+
+    def at(self, share: Fraction, images: int) -> Judged | None:
+        """After a share of the steps; None where the run did not come so far, or did not validate there.
+
+        Args:
+            share: in (0, 1].
+            images: validation images.
+        """
+        step = max(1, round(self.steps * share))
+        found = self.validations.get(step) if step <= self.done else None
+        if found is None:
+            return None
+        right = found.get("right")  # earlier versions did not note it
+        return Judged(found["top1"], None if right is None else unpacked(right, images))
+
+
+def read_curve(run_folder: RunFolder) -> Curve | None:
+    """Of a run that finished or paused; None of any other, which has to be gone on with before it can be judged."""
+    if run_folder.finished:
+        steps = done = RunCost.from_dict(run_folder.read("cost.json")).teaching.steps
+    elif run_folder.state == PAUSED:
+        status = run_folder.read("status.json")
+        steps, done = status["steps"], status["step"]
+    else:
+        return None
+    return Curve(steps, done, {row["step"]: row for row in run_folder.metrics() if row["kind"] == "validation"})
+
+
+def ladder(planned: Sequence[PlannedRun], settings: RacingSettings) -> list[list[Rung]]:
+    """Rungs in order; those of all budgets at once, but for a ladder of budgets."""
+    by_budget: dict[str, list[PlannedRun]] = {}
+    for one in raced(planned):
+        by_budget.setdefault(one.budget_label, []).append(one)
+    budgets, whole = list(by_budget), Fraction(1)
+    if settings.by == "budgets":
+        each = enumerate(by_budget.items(), start=1)
+        return [[Rung(f"{budget}", budget, whole, runs, budgets[place:])] for place, (budget, runs) in each][:-1]
+    if settings.by == "seeds":
+        seeds = list(dict.fromkeys(one.recipe.seed for one in planned))
+        return [
+            [
+                Rung(f"{n} seeds", budget, whole, [one for one in runs if one.recipe.seed in seeds[:n]], [budget])
+                for budget, runs in by_budget.items()
+            ]
+            for n in seed_rungs(settings, len(seeds))
+        ]
+    return [
+        [
+            Rung(f"{100 * float(at):.3g} % of the steps", budget, at, runs, [budget])
+            for budget, runs in by_budget.items()
+        ]
+        for at in share_rungs(settings, planned)
+    ]
+
+
+def stand(
+    curves: Mapping[str, Mapping[int, Curve | None]],
+    share: Fraction,
+    shares: Sequence[Fraction],
+    settings: RacingSettings,
+    *,
+    decisions: int,
+    images: int,
+) -> list[Standing]:
+    """How arms stand at a share of their steps.
+
+    Args:
+        curves: arm -> seed -> of its run.
+        share: at which they are compared.
+        shares: all at which they validate.
+        settings: of the race.
+        decisions: about arms of this budget in the whole race, among which the doubt is shared out (Bonferroni).
+        images: validation images.
+    """
+    level = 1 - (1 - settings.confidence) / max(1, decisions)
+    now = _scores(curves, share, images)
+    if share == 1:
+        return standings(now, keep=settings.keep, level=level, images=images)
+    start = earlier(share, shares)
+    # What is learnt goes by the logarithm of the steps rather than by steps.
+    ahead = math.log(1 / share) / math.log(share / start)
+    return standings(now, _scores(curves, start, images), ahead=ahead, keep=settings.keep, level=level, images=images)
+
+
+def _scores(curves: Mapping[str, Mapping[int, Curve | None]], share: Fraction, images: int) -> Scores:
+    found = {
+        arm: {seed: curve.at(share, images) for seed, curve in seeds.items() if curve is not None}
+        for arm, seeds in curves.items()
+    }
+    return {arm: {seed: one for seed, one in seeds.items() if one is not None} for arm, seeds in found.items()}
+
+
+def in_words(why: Mapping[str, Any]) -> str:
+    """Why an arm stopped, as `dropped` has it.
+
+    Example:
+        >>> in_words({"rung": "25 % of the steps", "budget": "50 images", "against": "margin", "difference": -0.052,
+        ...           "n": 3})
+        'at 25 % of the steps of 50 images it is 5.2 points below margin in validation accuracy, n = 3 seeds'
+    """
+    budget = "" if why["budget"] in ("all", why["rung"]) else f" of {why['budget']}"
+    return (
+        f"at {why['rung']}{budget} it is {-100 * why['difference']:.1f} points below {why['against']} in validation "
+        f"accuracy, n = {why['n']} seeds"
+    )
+
+
+class Race:
+    """The runs of a comparison on a ladder.
+
+    Args:
+        planned: all runs.
+        settings: of the race.
+        folder: of the comparison.
+        images: validation images.
+        say: told who stops.
+
+    Attributes:
+        dropped: arm and budget -> what is to be said of it, as `racing.json` has it.
+    """
+
+    def __init__(
+        self,
+        planned: Sequence[PlannedRun],
+        settings: RacingSettings,
+        folder: Path,
+        images: int,
+        *,
+        say: Callable[[str], None],
+    ) -> None:
+        self.planned = planned
+        self.settings = settings
+        self.folder = folder
+        self.images = images
+        self.say = say
+        self.dropped: dict[Group, dict[str, Any]] = {}
+        self._ladder = ladder(planned, settings)
+        self._shares = common_shares(raced(planned))
+        self._standings: list[dict[str, Any]] = []
+        self._tried: set[str] = set()
+
+    def batches(self) -> Iterator[list[RunTask]]:
+        """Runs that are to be gone on with, rung after rung; the next are known once all of these have been."""
+        self._write()
+        for rungs in self._ladder:
+            for until in [rungs[0].share] if rungs else []:
+                yield self._tasks([one for rung in rungs for one in rung.runs], None if until == 1 else until)
+            for rung in rungs:
+                self._decide(rung)
+            self._write()
+        yield self._tasks(self.planned, None)
+
+    def runs_dropped(self) -> int:
+        """How many runs are not gone on with."""
+        gone = [one for one in self.planned if (one.arm, one.budget_label) in self.dropped]
+        return sum(not self._run_folder(one).finished for one in gone)
+
+    def _tasks(self, runs: Iterable[PlannedRun], until: Fraction | None) -> list[RunTask]:
+        """Of the runs that are neither dropped nor so far already; one that breaks is not tried again."""
+        chosen = []
+        for one in runs:
+            run_folder = self._run_folder(one)
+            broken = one.folder in self._tried and run_folder.state != PAUSED
+            if run_folder.finished or broken or (one.arm, one.budget_label) in self.dropped:
+                continue
+            curve = read_curve(run_folder)
+            if until is None or curve is None or curve.done < round(curve.steps * until):
+                chosen.append(one)
+        self._tried |= {one.folder for one in chosen}
+        return [RunTask(one, until) for one in chosen]
+
+    def _decide(self, rung: Rung) -> None:
+        curves: dict[str, dict[int, Curve | None]] = {}
+        for one in rung.runs:
+            if (one.arm, one.budget_label) not in self.dropped:
+                curves.setdefault(one.arm, {})[one.recipe.seed] = read_curve(self._run_folder(one))
+        arms = len({one.arm for one in rung.runs})
+        found = stand(
+            curves,
+            rung.share,
+            self._shares,
+            self.settings,
+            decisions=(arms - 1) * len(self._ladder),
+            images=self.images,
+        )
+        place = {"rung": rung.label, "share": float(rung.share), "budget": rung.budget}
+        self._standings += [{**place, **one._asdict()} for one in found]
+        for one in [one for one in found if one.stops]:
+            why = {
+                **place,
+                "against": found[0].arm,
+                **{key: value for key, value in one._asdict().items() if key != "arm"},
+            }
+            self.dropped |= {(one.arm, budget): why for budget in rung.drops}
+            self.say(f"{one.arm} stops: {in_words(why)}")
+
+    def _write(self) -> None:
+        dropped = [{"arm": arm, "at": budget, "why": why} for (arm, budget), why in self.dropped.items()]
+        rungs = [rungs[0].label for rungs in self._ladder if rungs]
+        content = {"rungs": rungs, "standings": self._standings, "dropped": dropped}
+        RunFolder(self.folder).write(RACING_FILE, content)
+
+    def _run_folder(self, one: PlannedRun) -> RunFolder:
+        return RunFolder(self.folder / one.folder)

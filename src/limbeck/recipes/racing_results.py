@@ -1,0 +1,100 @@
+"""What a race came to, for the results of a comparison: who stopped where, why, and what that saved."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from limbeck.cost import Cost, RunCost, mean_cost
+from limbeck.recipes.plan import PlannedRun
+from limbeck.recipes.racing import RACING_FILE, Group
+from limbeck.recipes.rungs import raced
+from limbeck.recipes.schema import Recipe
+from limbeck.training.run_folder import PAUSED, RunFolder
+
+DROPPED = "dropped"
+"""State of a run, in results, that did not go on because its arm stopped."""
+_BROKEN = ("failed", "finished")
+
+
+def read_race(folder: Path, recipe: Recipe) -> dict[str, Any]:
+    """What was decided in a comparison so far; nothing where its recipe lets no arm stop (any more)."""
+    racing = None if recipe.compare is None else recipe.compare.racing
+    return RunFolder(folder).read(RACING_FILE, {}) if racing is not None else {}
+
+
+def dropped_runs(folder: Path, planned: Iterable[PlannedRun], race: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The runs that were not gone on with, by folder: `step` of `steps` at which they stand, and `why`."""
+    why: dict[Group, dict[str, Any]] = {(one["arm"], one["at"]): one["why"] for one in race.get("dropped", ())}
+    found = {}
+    for one in raced(planned):
+        status = RunFolder(folder / one.folder).read("status.json", {})
+        if (one.arm, one.budget_label) in why and status.get("state") not in _BROKEN:
+            place = {"step": status.get("step", 0), "steps": status.get("steps")}
+            found[one.folder] = {**place, "why": why[one.arm, one.budget_label]}
+    return found
+
+
+def race_results(
+    folder: Path, recipe: Recipe, planned: Sequence[PlannedRun], race: dict[str, Any], dropped: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Results of a race, None of a comparison without.
+
+    Returns:
+        `settings`; `rungs` in words; `standings` of the arms at each; `dropped`, one row per arm and budget with its
+        `runs`; `spent` on the runs that stopped; `saved` by not going on with them, estimated by what their steps up to
+        there took, or other runs of the arm; `share` of the steps of all runs, controls too, that this is.
+    """
+    racing = None if recipe.compare is None else recipe.compare.racing
+    if racing is None:
+        return None
+    spent, saved, steps = Cost(), Cost(), 0
+    for one in planned:
+        taken, _ = _taken(RunFolder(folder / one.folder))
+        steps += taken.steps
+        if one.folder in dropped:
+            spent += taken
+            saved += _left(folder, one, planned)
+    rows = []
+    for row in race.get("dropped", ()):
+        group = (row["arm"], row["at"])
+        runs = sum(one.folder in dropped for one in planned if (one.arm, one.budget_label) == group)
+        rows += [{**row["why"], "arm": row["arm"], "budget": row["at"], "runs": runs}] if runs else []
+    return {
+        "settings": racing.model_dump(mode="json"),
+        "rungs": race.get("rungs", []),
+        "standings": race.get("standings", []),
+        "dropped": rows,
+        "spent": spent.to_dict(),
+        "saved": saved.to_dict(),
+        "share": saved.steps / (steps + saved.steps) if saved.steps else 0.0,
+    }
+
+
+def _taken(run_folder: RunFolder) -> tuple[Cost, int]:
+    """What a run took so far, and the steps that it has in all; nothing of one that did not pause or finish."""
+    if run_folder.finished:
+        cost = RunCost.from_dict(run_folder.read("cost.json"))
+        return Cost.from_dict({**cost.total.to_dict(), "steps": cost.teaching.steps}), cost.teaching.steps
+    if run_folder.state == PAUSED:
+        status = run_folder.read("status.json")
+        return Cost.from_dict({**status["cost"], "steps": status["step"]}), status["steps"]
+    return Cost(), 0
+
+
+def _left(folder: Path, run: PlannedRun, planned: Iterable[PlannedRun]) -> Cost:
+    """What the rest of a run would have taken."""
+    cost, steps = _taken(RunFolder(folder / run.folder))
+    if cost.steps:
+        return _times(cost, (steps - cost.steps) / cost.steps)
+    same = [one for one in planned if one.arm == run.arm]
+    for some in ([one for one in same if one.budget == run.budget], same):
+        whole = [_times(one, of / one.steps) for one, of in (_taken(RunFolder(folder / o.folder)) for o in some) if of]
+        if whole:
+            return mean_cost(whole)
+    return Cost()
+
+
+def _times(cost: Cost, factor: float) -> Cost:
+    numbers = {name: value * factor for name, value in cost.to_dict().items() if name != "measured"}
+    rounded = {name: value if name in ("seconds", "kwh") else round(value) for name, value in numbers.items()}
+    return Cost(**rounded, measured=cost.measured)

@@ -1,0 +1,84 @@
+"""Where the arms of a race are compared, as far as the recipe says it, and what keeps them from racing."""
+
+import math
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+from limbeck.recipes.inputs import Inputs
+from limbeck.recipes.plan import PlannedRun, plan
+from limbeck.recipes.racing_settings import SHARES, RacingSettings
+from limbeck.recipes.schema import Recipe
+from limbeck.training.settings import TrainingSettings
+
+DOUBLING_FROM = 3
+"""Seeds at the first of the usual rungs, each of which has twice those of the one before."""
+
+
+def raced(planned: Iterable[PlannedRun]) -> list[PlannedRun]:
+    """The runs whose arms may stop: no controls."""
+    return [one for one in planned if not one.control]
+
+
+def common_shares(planned: Sequence[PlannedRun]) -> list[Fraction]:
+    """Shares of their steps after which all of these runs validate, rising up to 1; none where one never does.
+
+    They begin where the schedules of all have settled: an arm that warms up for longer lags behind until then, and one
+    whose learning rate has yet to drop will leap.
+    """
+    counts = [one.recipe.training.validations for one in planned]
+    count = math.gcd(*counts) if all(counts) else 0
+    settled = max(_settled(one.recipe.training) for one in planned)
+    return [share for k in range(1, count + 1) if (share := Fraction(k, count)) >= settled]
+
+
+def share_rungs(settings: RacingSettings, planned: Sequence[PlannedRun]) -> list[Fraction]:
+    """The rungs of a ladder of steps, moved up to where all arms validate and have done so before."""
+    places = common_shares(raced(planned))[1:-1]
+    found = [next((one for one in places if one >= rung), None) for rung in map(_exact, settings.rungs or SHARES)]
+    return sorted({one for one in found if one is not None})
+
+
+def seed_rungs(settings: RacingSettings, seeds: int) -> list[int]:
+    """The rungs of a ladder of seeds, of which some are left to run."""
+    usual = [DOUBLING_FROM * 2**k for k in range(seeds.bit_length())]
+    return [int(one) for one in settings.rungs or usual if one < seeds]
+
+
+def earlier(share: Fraction, shares: Sequence[Fraction]) -> Fraction:
+    """The last of the shares up to half of `share`, or else the first."""
+    return max((one for one in shares if 2 * one <= share), default=shares[0])
+
+
+def unraceable(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
+    """What keeps the arms of a comparison from racing, in sentences."""
+    compare = recipe.compare
+    if compare is None or compare.racing is None:
+        return {}
+    settings, wrong = compare.racing, []
+    planned = raced(plan(recipe, labelled=inputs.labelled))
+    if inputs.validation is None:
+        wrong.append(
+            "`compare.racing` needs validation images, for test images decide nothing; set `data.validation`, or "
+            "leave out `racing`."
+        )
+    elif not common_shares(planned):
+        wrong.append("`compare.racing` needs `training.validations` >= 1 of every arm, got 0; raise it.")
+    elif settings.by == "steps" and not share_rungs(settings, planned):
+        counts = ", ".join(map(str, sorted({one.recipe.training.validations for one in planned})))
+        wrong.append(
+            "`compare.racing` finds no rung: all arms must validate twice or more at the same shares of their steps, "
+            "after warm-up and the first drop of a multi-step schedule and before they end, got `training.validations` "
+            f"{counts} and `racing.rungs` {settings.rungs or SHARES}; raise `training.validations`."
+        )
+    return dict.fromkeys(wrong)
+
+
+def _settled(training: TrainingSettings) -> Fraction:
+    """Share of the steps that a warm-up takes, or all up to the first drop of a multi-step schedule."""
+    drops = training.milestones[:1] if training.schedule == "multi-step" else []
+    return max(map(_exact, [training.warmup, *drops]))
+
+
+def _exact(rung: float) -> Fraction:
+    """0.2 as a fifth, not as what a computer has for it."""
+    return Fraction(rung).limit_denominator(10_000)
