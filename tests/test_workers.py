@@ -17,12 +17,11 @@ from pathlib import Path
 import pytest
 from tests.transfer.conftest import natural
 
-from limbeck import workers
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.training import Silent
 from limbeck.transfer.select import score_table
-from limbeck.workers import run_shards
+from limbeck.workers import ray_cluster, run_shards
 
 ROOT = Path(__file__).parents[3]
 pytestmark = [
@@ -146,7 +145,7 @@ def test_a_cluster_without_room_is_said(joining: str, monkeypatch: pytest.Monkey
     try:
         taking = All.remote()
         ray.get(taking.here.remote())
-        monkeypatch.setattr(workers, "_PATIENCE", 1)
+        monkeypatch.setattr(ray_cluster, "PATIENCE", 1)
         with pytest.raises(UserError, match=r"started no worker within 1 s; it has 2 CPUs, 0 of them free"):
             run_shards(dict, "pop", [0, 1], 2, Silent(), "nothing")
         assert ray.is_initialized()

@@ -15,6 +15,7 @@ from limbeck.workers.local import SECONDS_TO_LEAVE, LocalPlace
 from limbeck.workers.packing import pack
 from limbeck.workers.process import Work
 from limbeck.workers.ray_cluster import RayPlace, connected, is_wanted
+from limbeck.workers.registered import Beginning
 from limbeck.workers.relay import Line
 
 DEATHS = 3
@@ -81,7 +82,7 @@ class Crew:
             UserError: a worker cannot begin, or workers keep dying.
             Interrupted: stopped by Ctrl-C or SIGTERM; so were all workers, after the step they were at.
         """
-        self._beginning = pack(make), shared, threads
+        self._beginning = pack(Beginning(make)), shared, threads
         for worker in self._workers:
             self._begin(worker)
         todo, lines = list(range(len(tasks)))[::-1], dict[int, Line]()
