@@ -5,21 +5,21 @@ import signal
 import threading
 import time
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted, listening_for_stop
 from limbeck.memory import free_memory
+from limbeck.plugins import catalogue_of, register, unregister
 from limbeck.progress import Progress, Silent
-from limbeck.workers import open_crew, registered, repeat_in_workers
+from limbeck.workers import open_crew
 from limbeck.workers.crew import Task
 from limbeck.workers.shares import computing_on, threads_each
-
-done_before: list[str] = []
 
 
 class Worker:
@@ -30,12 +30,10 @@ class Worker:
         return getattr(self, what)(rest, progress)
 
     def tell(self, rest: str, progress: Progress) -> tuple[int, int]:
-        import torch
-
         return os.getpid(), torch.get_num_threads()
 
-    def before(self, rest: str, progress: Progress) -> list[str]:
-        return done_before
+    def knows(self, name: str, progress: Progress) -> bool:
+        return name in catalogue_of("objectives")
 
     def die(self, flag: str, progress: Progress) -> str:
         progress.begin("dying", 2)
@@ -141,24 +139,20 @@ def test_a_stop_reaches_all_workers(tmp_path: Path, what: str) -> None:
     assert all(one.startswith("stopped") for one in said)
 
 
-def test_what_was_registered_here_is_done_there_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registered, "_steps", {})
-    repeat_in_workers("mine", partial(done_before.append, "mine"))
-    repeat_in_workers("objective 'x'", note_first)
-    assert do("before") == [["first"]]
-    lock = threading.Lock()
-    repeat_in_workers("objective 'y'", partial(done_before.append, lock))  # pyright: ignore[reportArgumentType]
-    with pytest.raises(UserError, match=r"objective 'y' cannot be sent to workers \(TypeError.*define it in a module"):
-        do("before")
+def test_parts_that_were_registered_here_are_known_there() -> None:
+    register("objectives", "of-the-crew", of_the_crew)
+    try:
+        assert do("knows of-the-crew", "knows nobody", workers=1) == [True, False]
+    finally:
+        unregister("objectives", "of-the-crew")
+    assert do("knows of-the-crew") == [False]
 
 
-def note_first() -> None:
-    done_before.append("first")
+def of_the_crew(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    return (student_logits - teacher_logits).square().mean()
 
 
 def test_shares_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
     monkeypatch.setattr("limbeck.workers.shares.cores", lambda: 8)
     with computing_on(8):
         assert [threads_each(workers) for workers in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]

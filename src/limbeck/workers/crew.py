@@ -11,11 +11,11 @@ from typing import Any
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted, listening_for_stop
 from limbeck.progress import Progress
+from limbeck.workers.beginning import Beginning
 from limbeck.workers.local import SECONDS_TO_LEAVE, LocalPlace
 from limbeck.workers.packing import pack
 from limbeck.workers.process import Work
 from limbeck.workers.ray_cluster import RayPlace, connected, is_wanted
-from limbeck.workers.registered import Beginning
 from limbeck.workers.relay import Line
 
 DEATHS = 3
