@@ -211,7 +211,7 @@ def test_killed_workers_killed_comparisons_and_stopped_ones_come_to_the_same(tmp
     assert len(seen | {killed.pid}) == 3  # two, and the one that took the place of the dead
     everyone = family(process)
     process.kill()
-    process.wait()
+    process.communicate(timeout=60)  # until its workers have left, who share its output
     psutil.wait_procs(everyone, timeout=60)
     assert not [one for one in everyone if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
