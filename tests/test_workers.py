@@ -15,14 +15,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tests.recipes.test_workers import Listening, assert_same
+from tests.recipes.tiny_recipes import comparison
 from tests.transfer.conftest import natural
 
-from limbeck import workers
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
+from limbeck.recipes.compare import compare
+from limbeck.recipes.reading import read_recipe
 from limbeck.training import Silent
 from limbeck.transfer.select import score_table
-from limbeck.workers import run_shards
+from limbeck.workers import ray_cluster, run_shards
 
 ROOT = Path(__file__).parents[3]
 pytestmark = [
@@ -121,6 +124,16 @@ def test_a_running_cluster_is_joined_and_left_running(
     socket.create_connection(("127.0.0.1", int(joining.rpartition(":")[2])), timeout=5).close()  # it runs on
 
 
+def test_a_comparison_by_a_cluster_is_that_of_one_process(joining: str, tmp_path: Path) -> None:
+    recipe = read_recipe(comparison(seeds=[0]))
+    compare(recipe, tmp_path / "here")
+    progress = Listening()
+    compare(recipe, tmp_path / "there", workers=2, progress=progress)
+    assert_same(tmp_path / "there", tmp_path / "here")
+    assert len([one for one in progress.heard if one[1] == "close"]) == 6
+    assert any(one[1] == "update" for one in progress.heard)
+
+
 def test_what_a_worker_does_not_see_is_said_before_the_work(joining: str, tmp_path: Path) -> None:
     with pytest.raises(
         UserError,
@@ -146,7 +159,7 @@ def test_a_cluster_without_room_is_said(joining: str, monkeypatch: pytest.Monkey
     try:
         taking = All.remote()
         ray.get(taking.here.remote())
-        monkeypatch.setattr(workers, "_PATIENCE", 1)
+        monkeypatch.setattr(ray_cluster, "PATIENCE", 1)
         with pytest.raises(UserError, match=r"started no worker within 1 s; it has 2 CPUs, 0 of them free"):
             run_shards(dict, "pop", [0, 1], 2, Silent(), "nothing")
         assert ray.is_initialized()

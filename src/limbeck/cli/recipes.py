@@ -74,12 +74,6 @@ def _run(
     again: str = "the same command with --resume",
     workers: int = 1,
 ) -> None:
-    if workers > 1:
-        from limbeck.workers.local import LocalPlace
-
-        LocalPlace().prepare()  # imports what workers need while this process does
-    from limbeck.cli.progress import showing_progress
-    from limbeck.cli.summary import show_summary
     from limbeck.recipes.reading import read_recipe
 
     recipe = read_recipe(name, overrides or [])
@@ -90,6 +84,13 @@ def _run(
         )
     if workers != 1 and recipe.verb != "compare":
         raise UserError(f"`--workers` is for comparisons, whose runs go on side by side, and {name!r} is one run.")
+    if workers > 1:
+        from limbeck.workers.local import LocalPlace
+
+        LocalPlace().prepare()  # imports what workers need while this process does
+    from limbeck.cli.progress import showing_progress
+    from limbeck.cli.summary import show_summary
+
     folder = out or Path("runs") / recipe.name
     with telling_how_to_resume(folder, again), showing_progress() as progress:
         if recipe.verb == "compare":

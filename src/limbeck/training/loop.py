@@ -182,7 +182,8 @@ def _teach(
         raise Paused(state.step, log.total, (state.cost + state.rounds.cost).to_dict())
     rounds, objective, several = state.rounds, state.objective, accelerator.num_processes > 1
     _allow_idle_parameters(accelerator, objective)
-    model, optimizer = accelerator.prepare(model_step, state.optimizer)
+    model, _ = accelerator.prepare(model_step, state.optimizer)
+    optimizer = state.optimizer  # its wrapper would look for a package that is not there twice a step, 0.3 ms
     model.train()
     renew_dropout(rounds.seed, accelerator.process_index, state.step)
     with listening_for_stop() as stop:

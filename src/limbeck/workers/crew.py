@@ -11,6 +11,7 @@ from typing import Any
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted, listening_for_stop
 from limbeck.progress import Progress
+from limbeck.workers.beginning import Beginning
 from limbeck.workers.local import SECONDS_TO_LEAVE, LocalPlace
 from limbeck.workers.packing import pack
 from limbeck.workers.process import Work
@@ -83,7 +84,7 @@ class Crew:
             Interrupted: stopped by Ctrl-C or SIGTERM; so were all workers, after the step they were at.
         """
         self._deaths.clear()
-        beginning = pack(make), list(shared), threads
+        beginning = pack(Beginning(make)), list(shared), threads
         if beginning != self._beginning:  # workers that began so for an earlier call are, or say when they are, ready
             self._beginning = beginning
             self._idle.clear()

@@ -1,7 +1,7 @@
 """Progress of a worker's task on its way to the process that shows it: noted there, told again here."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from limbeck.progress import Progress
@@ -78,8 +78,3 @@ class Line:
             self.progress.end()
         self._open = 0
         self.progress.close(outcome)
-
-
-def replay_all(line: Line, events: Sequence[Event]) -> None:
-    for event in events:
-        line.replay(event)
