@@ -176,19 +176,14 @@ def misspelt() -> list[str]:
 
 
 @contextmanager
-def noting() -> Iterator[dict[str, str]]:
-    """Notes which parts that are not limbeck's own are looked up: "objectives/brier" -> "brier-kd 0.1".
-
-    It is filled at the end.
-    """
+def noting() -> Iterator[dict[str, Foreign[Any]]]:
+    """Notes which parts that are not limbeck's own are looked up meanwhile, as "objectives/brier"."""
     found: dict[str, Foreign[Any]] = {}
-    told: dict[str, str] = {}
     token = USED.set(found)
     try:
-        yield told
+        yield found
     finally:
         USED.reset(token)
-        told.update({name: one.source for name, one in sorted(found.items())})
 
 
 _IMPORTABLE = "put it into a module that can be imported, or let your package offer it as an entry point"
