@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, TypeVar, overload
 
 from limbeck.catalogue import FAMILIES, SAID, USED, Catalogue, Foreign, said_of
@@ -195,21 +194,11 @@ def _is_loaded(family: str) -> bool:
 
 
 def _packed(one: Foreign[Any]) -> bytes:
-    content = (one.load(), dict(one.said))
-    try:
-        if not one.where.startswith("__main__:"):
-            return pickle.dumps(content)
-    except Exception as error:  # what pickling raises depends on what is pickled
-        reason = f" ({type(error).__name__}: {error})"
-    else:
-        reason = ", as it stands in a notebook or script"
-    if find_spec("ray") is None:
-        raise UserError(f"{one.name!r} of the {one.family} cannot be sent to other processes{reason}; {_IMPORTABLE}.")
-    from ray import cloudpickle  # takes functions of notebooks along
+    from limbeck.workers.packing import pack
 
     try:
-        return cloudpickle.dumps(content)  # pyright: ignore[reportPrivateImportUsage]
-    except Exception as error:
+        return pack((one.load(), dict(one.said)))
+    except Exception as error:  # what pickling raises depends on what is pickled
         raise UserError(
             f"{one.name!r} of the {one.family} cannot be sent to other processes ({type(error).__name__}: {error}); "
             f"{_IMPORTABLE}."

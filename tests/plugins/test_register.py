@@ -1,8 +1,7 @@
 """Parts that are registered in Python: one of each family in a recipe, names that are taken, other processes."""
 
 import pickle
-import subprocess
-import sys
+import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +16,14 @@ from tests.transfer import solid
 from torch import Tensor, nn
 
 import limbeck as lb
+from limbeck import testing
 from limbeck.data.catalogue import DATASETS
 from limbeck.data.views import Augmentation, augmentation
 from limbeck.errors import UserError
 from limbeck.objectives import Objective, Setup
 from limbeck.objectives.sums import weighted_sum
 from limbeck.plugins import Registered, about, register, registered, restore, unregister
+from limbeck.progress import Silent
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.schema import Recipe
@@ -30,6 +31,7 @@ from limbeck.testing import check_maker, check_objective, check_view
 from limbeck.transfer import find_criterion
 from limbeck.transfer.catalogue import settings_of
 from limbeck.transfer.select import score_table, select
+from limbeck.workers.crew import Task, open_crew
 
 
 def gap(student_logits: Tensor, teacher_logits: Tensor, *, power: float = 2) -> Tensor:
@@ -344,9 +346,29 @@ def test_what_was_registered_can_be_registered_elsewhere() -> None:
         restore([lost])
 
 
-def test_what_cannot_be_sent_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("limbeck.plugins.find_spec", lambda name: None)
-    register("objectives", "gap", lambda student_logits: student_logits.mean())
+def needs_of(name: str, progress: Any) -> list[str]:
+    return sorted(weighted_sum(name).needs)
+
+
+def looking_up() -> Any:
+    return needs_of
+
+
+def test_workers_know_what_was_registered_here() -> None:
+    register("objectives", "gap", gap)
+    with open_crew(1) as crew:
+        ((_, found, _),) = crew.work(looking_up, [Task("gap", "gap")], lambda task: Silent())
+    assert found == ["student_logits", "teacher_logits"]
+
+
+def test_what_cannot_be_sent_says_so() -> None:
+    lock = threading.Lock()
+
+    def guarded(student_logits: Tensor) -> Tensor:
+        with lock:
+            return student_logits.mean()
+
+    register("objectives", "gap", guarded)
     with pytest.raises(UserError, match=r"'gap' of the objectives cannot be sent to other processes \(.*put it into"):
         registered()
 
@@ -384,5 +406,6 @@ def checks_for_views() -> list[Any]:
 
 
 def test_testing_needs_no_pytest() -> None:
-    code = "import sys, limbeck.testing; sys.exit('pytest' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    sources = [one.read_text(encoding="utf-8") for one in Path(testing.__file__).parent.glob("*.py")]
+    assert len(sources) > 8
+    assert not [one for one in sources if "import pytest" in one or "from pytest" in one]

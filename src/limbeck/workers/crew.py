@@ -1,5 +1,6 @@
 """Workers side by side: each begins once and does many tasks; one that dies is replaced, and its task done again."""
 
+import pickle
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted, listening_for_stop
+from limbeck.plugins import Registered, registered, restore
 from limbeck.progress import Progress
 from limbeck.workers.local import SECONDS_TO_LEAVE, LocalPlace
 from limbeck.workers.packing import pack
@@ -35,6 +37,18 @@ class Task:
 
     content: Any
     title: str
+
+
+@dataclass(frozen=True)
+class _WithParts:
+    """Registers in a worker what was registered in Python here, before anything names it."""
+
+    parts: Sequence[Registered]
+    packed: bytes
+
+    def __call__(self) -> Work:
+        restore(self.parts)
+        return pickle.loads(self.packed)()
 
 
 class Crew:
@@ -81,7 +95,7 @@ class Crew:
             UserError: a worker cannot begin, or workers keep dying.
             Interrupted: stopped by Ctrl-C or SIGTERM; so were all workers, after the step they were at.
         """
-        self._beginning = pack(make), shared, threads
+        self._beginning = pack(_WithParts(registered(), pack(make))), shared, threads
         for worker in self._workers:
             self._begin(worker)
         todo, lines = list(range(len(tasks)))[::-1], dict[int, Line]()
