@@ -1,7 +1,7 @@
 """What every criterion must do: its parts work together."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +17,7 @@ from limbeck.transfer.select import score_table, select, select_from_scores
 def can_be_found_and_described(name: str, options: dict[str, Any]) -> None:
     """By its name, and once more by its parts."""
     made = _made(name, options)
-    parts = {key: value for key, value in made.described().items() if value}
+    parts = {key: value for key, value in asdict(made).items() if value}
     ensure(find_criterion(parts) == made, f"the parts of {name} must make it again, got {find_criterion(parts)}")
 
 
