@@ -27,11 +27,13 @@ BELOW = {
     "recipes": ("report",),
     "api": ("recipes",),
     "cli": ("recipes",),
+    "testing": ("transfer",),
 }
 """Layer -> those right below it; what stands side by side does not know each other, as objectives and evaluation."""
 
 LATE = {
     ("limbeck.models.published", "limbeck.models.weights.read"): "torch",
+    ("limbeck.plugins", "limbeck.workers.packing"): "workers, of whom lists know nothing and who know plug-ins",
     ("limbeck.recipes.fields", "limbeck.data.views"): "torch",
     ("limbeck.recipes.fields", "limbeck.objectives.sums"): "torch",
     ("limbeck.report.figures.frontier", "limbeck.report.vega"): "vl-convert, for SVG alone",

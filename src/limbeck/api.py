@@ -23,6 +23,7 @@ from limbeck.progress import Progress
 from limbeck.recipes.compare import compare as compare_recipe
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_taught, network_folder
+from limbeck.recipes.plugged import telling_lost_plugins
 from limbeck.recipes.probes import train_and_test
 from limbeck.recipes.reading import parse_recipe, read_recipe
 from limbeck.recipes.run import run
@@ -148,7 +149,8 @@ def compare(
         ['entropy', 'random', 'balanced-random', 'no-teacher', 'full', 'full-no-teacher']
     """
     teacher_network = _teacher(teacher)
-    content = read_recipe(recipe, overrides).model_dump(mode="json", exclude_none=True)
+    with telling_lost_plugins(out):
+        content = read_recipe(recipe, overrides).model_dump(mode="json", exclude_none=True)
     train = None if train is None else _image_set(train, "train", "train")
     test = None if test is None else _image_set(test, "test", "test")
     if train is not None:

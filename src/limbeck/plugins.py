@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, TypeVar, overload
 
 from limbeck.catalogue import FAMILIES, SAID, USED, Catalogue, Foreign, said_of
@@ -176,19 +175,14 @@ def misspelt() -> list[str]:
 
 
 @contextmanager
-def noting() -> Iterator[dict[str, str]]:
-    """Notes which parts that are not limbeck's own are looked up: "objectives/brier" -> "brier-kd 0.1".
-
-    It is filled at the end.
-    """
+def noting() -> Iterator[dict[str, Foreign[Any]]]:
+    """Notes which parts that are not limbeck's own are looked up meanwhile, as "objectives/brier"."""
     found: dict[str, Foreign[Any]] = {}
-    told: dict[str, str] = {}
     token = USED.set(found)
     try:
-        yield told
+        yield found
     finally:
         USED.reset(token)
-        told.update({name: one.source for name, one in sorted(found.items())})
 
 
 _IMPORTABLE = "put it into a module that can be imported, or let your package offer it as an entry point"
@@ -200,21 +194,11 @@ def _is_loaded(family: str) -> bool:
 
 
 def _packed(one: Foreign[Any]) -> bytes:
-    content = (one.load(), dict(one.said))
-    try:
-        if not one.where.startswith("__main__:"):
-            return pickle.dumps(content)
-    except Exception as error:  # what pickling raises depends on what is pickled
-        reason = f" ({type(error).__name__}: {error})"
-    else:
-        reason = ", as it stands in a notebook or script"
-    if find_spec("ray") is None:
-        raise UserError(f"{one.name!r} of the {one.family} cannot be sent to other processes{reason}; {_IMPORTABLE}.")
-    from ray import cloudpickle  # takes functions of notebooks along
+    from limbeck.workers.packing import pack
 
     try:
-        return cloudpickle.dumps(content)  # pyright: ignore[reportPrivateImportUsage]
-    except Exception as error:
+        return pack((one.load(), dict(one.said)))
+    except Exception as error:  # what pickling raises depends on what is pickled
         raise UserError(
             f"{one.name!r} of the {one.family} cannot be sent to other processes ({type(error).__name__}: {error}); "
             f"{_IMPORTABLE}."

@@ -46,7 +46,9 @@ def done(*arguments: str) -> str:
     return result.output
 
 
-@pytest.mark.parametrize("family", ["datasets", "models", "objectives", "views", "criteria", "recipes", "runs"])
+@pytest.mark.parametrize(
+    "family", ["datasets", "models", "objectives", "views", "criteria", "plugins", "recipes", "runs"]
+)
 def test_lists(family: str) -> None:
     shown = done("ls", family)
     expected = {
@@ -55,6 +57,7 @@ def test_lists(family: str) -> None:
         "objectives": "cross_entropy",
         "views": "pad-crop-flip",
         "criteria": "balanced-random",
+        "plugins": "no installed package offers parts",
         "recipes": "digits-demo",
         "runs": "no runs here or below runs/ yet",
     }

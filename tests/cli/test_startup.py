@@ -24,7 +24,9 @@ def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert imported(*arguments, among=NOT_FOR_HELP) == []
 
 
-@pytest.mark.parametrize("family", ["datasets", "models", "objectives", "views", "criteria", "recipes", "runs"])
+@pytest.mark.parametrize(
+    "family", ["datasets", "models", "objectives", "views", "criteria", "plugins", "recipes", "runs"]
+)
 def test_lists_import_no_torch(family: str) -> None:
     assert imported("ls", family, among=HEAVY) == []
 

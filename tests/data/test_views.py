@@ -6,6 +6,7 @@ import torch
 from limbeck.data.view_catalogue import VIEWS
 from limbeck.data.views import Chain, ColourJitter, Identity, PadCrop, ResizedCrop, augmentation
 from limbeck.errors import UserError
+from limbeck.testing import Check, checks_for
 
 
 @pytest.fixture
@@ -14,6 +15,11 @@ def images() -> torch.Tensor:
 
 
 ALL = [*list(VIEWS), ["pad-crop-flip", "colour-jitter"]]
+
+
+@pytest.mark.parametrize("check", [one for name in VIEWS for one in checks_for("views", name)], ids=str)
+def test_conforms(check: Check) -> None:
+    check()
 
 
 @pytest.mark.parametrize("spec", ALL, ids=str)

@@ -11,9 +11,19 @@ from limbeck.errors import UserError
 from limbeck.models import create
 from limbeck.models.catalogue import MODELS
 from limbeck.models.zoo import BUILDERS
+from limbeck.testing import Check, checks_for
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "model_zoo.json").read_text())
 EVERYTHING = ("logits", "embedding", "stages", "pre_activations")
+
+
+SMALL = ["resnet8", "wrn_16_1", "vgg8_w4", "MobileNetV2", "ShuffleV1", "ShuffleV2", "convnet_d3", "lenet5"]
+"""One of each family."""
+
+
+@pytest.mark.parametrize("check", [one for name in SMALL for one in checks_for("models", name)], ids=str)
+def test_conforms(check: Check) -> None:
+    check()
 
 
 def parameters(name: str) -> int:

@@ -1,17 +1,14 @@
-"""Pairs of teacher and student, and signals of theirs to feed objectives with."""
+"""Pairs of teacher and student for limbeck's own objectives, kept small."""
 
-from functools import cache
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from limbeck.models import Outputs, create
-from limbeck.objectives import Setup, WeightedSum, weighted_sum
+from limbeck.objectives import WeightedSum
 from limbeck.objectives.catalogue import OBJECTIVES
+from limbeck.testing import pairs
+from limbeck.testing.pairs import BATCH, CLASSES, outputs, tensors, value_of
 
-CLASSES, BATCH = 10, 6
-EVERYTHING = ("logits", "embedding", "stages", "last_map", "pre_activations")
+__all__ = ["ALL", "BATCH", "CLASSES", "SMALL", "Pair", "outputs", "tensors", "value_of"]
+
 SMALL: dict[str, Any] = {
     "crd": {"negatives_count": 16},
     "rrd": {"negatives_count": 16},
@@ -19,58 +16,11 @@ SMALL: dict[str, Any] = {
 """Options that keep tests small."""
 
 
-@cache
-def outputs(name: str, options: tuple[tuple[str, Any], ...] = ()) -> tuple[Outputs, Any]:
-    """What a network with random weights makes of a few random images, and its head."""
-    classifier = create(name, num_classes=CLASSES, seed=len(name), **dict(options)).eval()
-    images = torch.rand(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    want = EVERYTHING if not name.startswith("timm:") else EVERYTHING[:4]
-    with torch.no_grad():
-        made = classifier(images, want=want)
-    assert classifier.taps.embedding is not None
-    return made, classifier.network.get_submodule(classifier.taps.embedding)
-
-
-class Pair:
-    """Signals of a teacher and a student, and objectives built for them."""
-
-    def __init__(self, student: str = "resnet8", teacher: str = "wrn_16_1") -> None:
-        self.student, self.teacher = student, teacher
-        self.setup = Setup(
-            outputs(student)[0],
-            outputs(teacher)[0],
-            ids=torch.tensor([7, -3, 2**40, 0, 12, 5]),
-            labels=torch.arange(BATCH) % CLASSES,
-            batch_size=BATCH,
-            teacher_head=outputs(teacher)[1],
-        )
+class Pair(pairs.Pair):
+    """Builds small objectives."""
 
     def build(self, name: str, *, seed: int = 0, **options: Any) -> WeightedSum:
-        made = weighted_sum({name: {"weight": 1.0, **SMALL.get(name, {}), **options}})
-        made.build(self.setup, seed=seed)
-        return made
-
-    def signals(
-        self, scale: float = 1.0, *, constant: bool = False, rounded: bool = False, count: int = BATCH
-    ) -> dict[str, Any]:
-        """Fresh leaves that want gradients, of `count` images; `rounded` as networks in bf16 would have them."""
-
-        def leaf(value: Tensor) -> Tensor:
-            value = torch.zeros_like(value) if constant else value * scale
-            value = value.bfloat16().float() if rounded else value
-            return value[:count].clone().requires_grad_()
-
-        assert self.setup.labels is not None
-        made: dict[str, Any] = {"labels": self.setup.labels[:count], "ids": self.setup.ids[:count], "progress": 0.5}
-        for who, one in (("student", self.student), ("teacher", self.teacher)):
-            made |= {f"{who}_{part}": value for part, value in outputs(one)[0].map(leaf)._asdict().items()}
-        return made
-
-
-def tensors(value: Any) -> list[Tensor]:
-    """The leaves of one signal."""
-    found = value if isinstance(value, tuple) else (value,)
-    return [one for one in found if isinstance(one, Tensor) and one.is_floating_point()]
+        return super().build(name, seed=seed, **{**SMALL.get(name, {}), **options})
 
 
 ALL = sorted(OBJECTIVES)

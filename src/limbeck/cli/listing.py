@@ -171,7 +171,10 @@ def list_plugins() -> None:
         for name, one in catalogue.foreign.items():
             problem = catalogue.problem(name)
             rows.append([one.source, catalogue.word, name, f"cannot be used: {problem}" if problem else "fine"])
-    show_table("parts beside limbeck's own", ["package", "", "name", "state"], sorted(rows))
+    if rows:
+        show_table("parts beside limbeck's own", ["package", "", "name", "state"], sorted(rows))
+    else:
+        console.print("no installed package offers parts of its own; docs/plugins.md shows how one does")
     for remark in misspelt():
         warnings.warn(remark, stacklevel=2)
     console.print(f"\nfamilies: {', '.join(FAMILIES)}", style="dim")

@@ -74,9 +74,11 @@ def _run(
     again: str = "the same command with --resume",
     workers: int = 1,
 ) -> None:
+    from limbeck.recipes.plugged import telling_lost_plugins
     from limbeck.recipes.reading import read_recipe
 
-    recipe = read_recipe(name, overrides or [])
+    with telling_lost_plugins(out or Path("runs") / name):
+        recipe = read_recipe(name, overrides or [])
     if recipe.verb not in verbs:
         raise UserError(
             f"{name!r} is a recipe to {recipe.verb} ({_BECAUSE[recipe.verb]}), not to {verbs[0]}; "

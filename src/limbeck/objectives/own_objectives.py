@@ -69,7 +69,8 @@ def objective_of(function: Callable[..., Any], what: str, per_image: bool = Fals
     signals, defaults = inputs_and_options(function, SIGNALS, what)
 
     def forward(self: Any, **given: Any) -> Tensor:
-        value = function(**given, **self.options)
+        untaught = {name: _detached(one) if name.startswith("teacher_") else one for name, one in given.items()}
+        value = function(**untaught, **self.options)
         if not isinstance(value, Tensor) or value.ndim > 1:
             got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise UserError(f"{what} must return a loss [], or one for each image [B], got {got}.")
@@ -87,6 +88,11 @@ def objective_of(function: Callable[..., Any], what: str, per_image: bool = Fals
     setattr(__init__, "__signature__", Signature([me, *told]))  # noqa: B010
     made = {"__doc__": function.__doc__, "__module__": function.__module__, "per_image": per_image}
     return type(getattr(function, "__name__", "Own"), (Objective,), {**made, "forward": forward, "__init__": __init__})
+
+
+def _detached(signal: Any) -> Any:
+    """The teacher's outputs, of which a loss may take differences without teaching it."""
+    return tuple(map(_detached, signal)) if isinstance(signal, tuple) else signal.detach()
 
 
 def _weight(value: Any, what: str) -> float:

@@ -160,13 +160,16 @@ def canonical_name(name: str) -> str:
 
 
 def _objective(name: str, options: dict[str, Any]) -> Objective:
-    allowed = OBJECTIVES[name].options
+    entry = OBJECTIVES[name]
+    allowed = entry.options
     for option, value in options.items():
         if option not in allowed:
             raise unknown_name(f"option of objective {name!r}:", option, [*allowed, "weight"])
         described, kind = _KINDS[type(allowed[option])]
         if not (isinstance(value, kind) and isinstance(value, bool) == isinstance(allowed[option], bool)):
             raise UserError(f"`objective.{name}.{option}` must be {described}, got {value!r}.")
+        if entry.made_by is not None and isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"`objective.{name}.{option}` must be finite, got {value!r}.")
     return objective_class(name)(**options)
 
 

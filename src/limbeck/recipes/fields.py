@@ -22,6 +22,8 @@ FROM_PYTHON = "python:"
 def _dataset(value: Any) -> Any:
     if isinstance(value, Path):
         return path_text(value)
+    if isinstance(value, str):
+        DATASETS.get(value)  # one of a package's that cannot be used says so here
     if not isinstance(value, str) or in_catalogue(value) or "/" in value or Path(value).exists():
         return value
     if value.startswith(FROM_PYTHON) or Path(value).suffix:

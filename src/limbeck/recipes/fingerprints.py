@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from limbeck.catalogue import FAMILIES
 from limbeck.data.image_set import ImageSet
 from limbeck.data.soft_targets import SoftTargets
 from limbeck.environment import describe_environment
@@ -13,6 +14,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.progress import Progress
 from limbeck.recipes.inputs import Inputs, load_weights
+from limbeck.recipes.plugged import plugins_of
 from limbeck.recipes.schema import Recipe
 from limbeck.training.run_folder import INPUTS_FILE, RunFolder
 
@@ -30,7 +32,10 @@ _WHAT = {
 
 
 def fingerprints_of(recipe: Recipe, inputs: Inputs) -> Fingerprints:
-    """Name, size and fingerprint of teacher, student and images; each image is read once, if it was not before."""
+    """Name, size and fingerprint of teacher, student and images, and whose parts are used.
+
+    Each image is read once, if it was not before.
+    """
     teacher = inputs.teacher if recipe.teacher is not None else None
     starts = load_weights(recipe.student) if recipe.student.weights is not None else None
     return {
@@ -40,6 +45,7 @@ def fingerprints_of(recipe: Recipe, inputs: Inputs) -> Fingerprints:
         "soft_labels": _soft_labels(inputs.soft_labels),
         "validation": describe_images(inputs.validation),
         "test": describe_images(inputs.test),
+        **plugins_of(recipe, teacher),
     }
 
 
@@ -102,12 +108,19 @@ def _soft_labels(soft_labels: SoftTargets | None) -> dict[str, Any] | None:
 def _difference(name: str, before: dict[str, Any] | None, now: dict[str, Any] | None) -> str:
     """In words, or nothing; the name alone may differ, as it does where a folder was moved."""
     kept = [None if one is None else {key: one[key] for key in one if key != "name"} for one in (before, now)]
-    return "" if kept[0] == kept[1] else f"{_WHAT[name]} ({_words(before)} then, {_words(now)} now)"
+    return "" if kept[0] == kept[1] else f"{_what(name)} ({_words(before)} then, {_words(now)} now)"
+
+
+def _what(name: str) -> str:
+    family, _, part = name.partition("/")
+    return _WHAT[name] if name in _WHAT else f"the {FAMILIES[family][0]} {part!r}"
 
 
 def _words(described: dict[str, Any] | None) -> str:
     if described is None:
         return "none"
+    if "from" in described:
+        return ", ".join([described["from"], *(f"code {described[key][:12]}" for key in ("code",) if key in described)])
     name = [str(described["name"])] if "name" in described else []
     size = [f"{described['images']:,} images of {len(described['classes'])} classes"] if "images" in described else []
     return ", ".join([*name, *size, f"fingerprint {described['fingerprint'][:12]}"])

@@ -11,7 +11,7 @@ import torch
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.files import atomic_folder
-from limbeck.models.catalogue import TIMM_PREFIX, canonical
+from limbeck.models.catalogue import MODELS, TIMM_PREFIX, canonical
 from limbeck.models.classifier import Classifier, Size
 from limbeck.models.published import NAMED, named_state
 from limbeck.models.reused_head import with_fresh_reused_head
@@ -56,10 +56,13 @@ def save(classifier: Classifier, folder: str | Path) -> None:
         for key, value in classifier.network.state_dict().items()
     }
     check_finite(state, classifier.name)
+    name = classifier.config["name"]
+    own = None if name in MODELS.built_in else MODELS.foreign.get(name)
     config = {
         "format": FORMAT,
         "version": VERSION,
         **classifier.config,
+        **({} if own is None else {"from": own.source}),
         "num_classes": classifier.num_classes,
         "classes": list(classifier.classes),
         "channels": classifier.channels,
@@ -164,8 +167,13 @@ def _load_folder(folder: Path, model: str | None, overrides: dict[str, Any]) -> 
     config = _read_config(folder)
     if "architecture" in config:
         return _load_hub_folder(folder, config, model, overrides)
-    _check_record(str(folder), config["name"], config["num_classes"], model, overrides)
     record = {key: config[key] for key in _RECORDED}
+    if "from" in config and config["name"] not in MODELS:
+        raise UserError(
+            f"{str(folder)!r} holds a {config['name']}, which limbeck does not know: it was that of {config['from']}. "
+            "Install the package, or register the model again."
+        )
+    _check_record(str(folder), config["name"], config["num_classes"], model, overrides)
     classifier = create(config["name"], **(record | config["options"] | overrides))
     if "reused_head" in config:
         classifier = with_fresh_reused_head(classifier, config["reused_head"])

@@ -1,0 +1,61 @@
+"""Whose parts a run uses: written down when it begins, and told where a resume lacks them or has others."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from limbeck.catalogue import FAMILIES, IN_PYTHON
+from limbeck.errors import UserError
+from limbeck.models.catalogue import MODELS
+from limbeck.models.classifier import Classifier
+from limbeck.models.description import describe
+from limbeck.plugins import catalogue_of, noting
+from limbeck.recipes.reading import parse_recipe
+from limbeck.recipes.schema import Recipe
+from limbeck.training.run_folder import INPUTS_FILE
+
+
+def plugins_of(recipe: Recipe, teacher: Classifier | None) -> dict[str, dict[str, Any] | None]:
+    """Parts that are not limbeck's own and that a recipe or its teacher names, as "objectives/brier".
+
+    Of each where it is `from`, and of what was registered in Python what its `code` is.
+    """
+    with noting() as used:
+        parse_recipe(recipe.model_dump(mode="json", exclude_none=True))  # looks up every name
+        if teacher is not None and teacher.config is not None:
+            MODELS.get(teacher.config["name"])
+    found: dict[str, dict[str, Any] | None] = {}
+    for name, one in used.items():
+        code = {"code": describe(one.load())[0]} if one.source == IN_PYTHON else {}
+        found[name] = {"from": one.source, **code}
+    return found
+
+
+@contextmanager
+def telling_lost_plugins(folder: str | Path) -> Iterator[None]:
+    """Errors about what a run's recipe names also tell which parts it used that are not here."""
+    try:
+        yield
+    except UserError as error:
+        lost = lost_plugins(folder)
+        if not lost:
+            raise
+        raise UserError(
+            f"{error}\n{str(folder)!r} was begun with {', '.join(lost)}; install or register again what is missing."
+        ) from None
+
+
+def lost_plugins(folder: str | Path) -> list[str]:
+    """Parts that the run in `folder` was begun with and that have no name here, in words."""
+    try:
+        known = json.loads((Path(folder) / INPUTS_FILE).read_text())
+    except (OSError, ValueError):
+        return []
+    lost = []
+    for place, one in known.items() if isinstance(known, dict) else ():
+        family, found, name = place.partition("/")
+        if found and family in FAMILIES and one and name not in catalogue_of(family):
+            lost.append(f"{FAMILIES[family][0]} {name!r} ({one['from']})")
+    return lost

@@ -1,0 +1,129 @@
+"""What every maker of transfer sets must do."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from limbeck.data.transfer_source import TransferSource
+from limbeck.errors import UserError
+from limbeck.models import create
+from limbeck.testing.assertions import ensure, ensure_equal
+from limbeck.testing.images import natural
+from limbeck.testing.parts import teacher_for
+from limbeck.transfer.catalogue import find_maker, settings_of
+from limbeck.transfer.maker import MakerContext
+from limbeck.transfer.settings import MakerSettings
+
+Options = dict[str, Any]
+_BUDGET = 12
+
+
+def _settings(name: str, options: Options) -> MakerSettings:
+    return settings_of(name)(**{"maker": name, "budget": _BUDGET, **options})
+
+
+def _context(folder: str, *, seed: int = 0) -> MakerContext:
+    images = natural(40, size=8)
+    return MakerContext(
+        folder=Path(folder, f"making-{seed}"),
+        pool=images,
+        classes=images.classes,
+        shape=images.shape,
+        teacher=teacher_for(images).eval(),
+        seed=seed,
+    )
+
+
+def _grown(source: TransferSource, context: MakerContext) -> TransferSource:
+    """After its first round, where it has rounds."""
+    if source.steps_per_round is not None:
+        channels, side, _ = context.shape
+        student = create("convnet_d3", num_classes=len(context.classes), channels=channels, input_size=side, width=4)
+        source.refresh(0, student)
+    return source
+
+
+def settings_can_be_written_down(name: str, options: Options) -> None:
+    """As recipes do it, and the controls change what there is to change."""
+    made = _settings(name, options)
+    written = json.loads(json.dumps(made.model_dump(mode="json")))
+    ensure(settings_of(name).model_validate(written) == made, f"the settings of {name} must survive being written down")
+    ensure(made.maker == name, f"`maker` of the settings must be {name!r}, got {made.maker!r}")
+    for control, one in made.controls.items():
+        changed = {**written, **one.changes} if "maker" not in one.changes else {"budget": _BUDGET, **one.changes}
+        try:
+            settings_of(str(changed["maker"])).model_validate(changed)
+        except ValueError as error:
+            raise AssertionError(f"the control {control!r} of {name} makes no valid settings: {error}") from error
+
+
+def makes_what_it_counts(name: str, options: Options) -> None:
+    """As many images as it says before, of the right shape and classes, with distinct ids, evidence and a cost."""
+    maker, settings = find_maker(name), _settings(name, options)
+    with TemporaryDirectory() as folder:
+        context = _context(folder)
+        count = maker.count(settings, context)
+        made = maker.make(settings, context)
+        images = _grown(made.source, context).images(0).images
+        ensure(images.shape == context.shape, f"{name} must make images {context.shape}, got {images.shape}")
+        ensure(images.classes == context.classes, f"{name} must make images of the classes {context.classes}")
+        ensure(len(images.ids.unique()) == len(images), f"the ids of {name} must be distinct")
+        fits = len(images) == count if made.source.steps_per_round is None else len(images) <= count
+        ensure(fits, f"{name} counts {count} images, and makes {len(images)}")
+        ensure(made.evidence.headline, f"the evidence of {name} must have a headline")
+        ensure(made.cost.seconds >= 0, f"the cost of {name} must be told")
+        assert context.teacher is not None
+        ensure(not context.teacher.training, f"{name} must leave the teacher in evaluation mode")
+
+
+def makes_the_same_again(name: str, options: Options) -> None:
+    """From the same seed, and loads what it made."""
+    maker, settings = find_maker(name), _settings(name, options)
+    with TemporaryDirectory() as one, TemporaryDirectory() as other:
+        context = _context(one)
+        first = _grown(maker.make(settings, context).source, context).images(0).images
+        there = _context(other)
+        second = _grown(maker.make(settings, there).source, there).images(0).images
+        ensure(first.fingerprint == second.fingerprint, f"{name} of one seed must make the same images")
+        loaded = _grown(maker.load(settings, context), context).images(0).images
+        ensure_equal(loaded.ids, first.ids, f"{name} must load what it made")
+        ensure(loaded.fingerprint == first.fingerprint, f"{name} must load what it made")
+
+
+def goes_on_from_its_state(name: str, options: Options) -> None:
+    """A source that grows is what its state says, so that a run that was killed goes on."""
+    maker, settings = find_maker(name), _settings(name, options)
+    with TemporaryDirectory() as folder:
+        context = _context(folder)
+        source = maker.make(settings, context).source
+        if source.steps_per_round is None:
+            return
+        grown = _grown(source, context)
+        again = maker.load(settings, context)
+        again.load_state_dict({key: value.clone() for key, value in grown.state_dict().items()})
+        same = again.images(0).images.fingerprint == grown.images(0).images.fingerprint
+        ensure(same, f"{name} with the state of another must hold the same images: all they hang on is in the state")
+
+
+def refuses_budgets_before_any_work(name: str, options: Options) -> None:
+    """More images than there are, or fewer than it needs, is a `UserError`; or it makes as many."""
+    maker = find_maker(name)
+    with TemporaryDirectory() as folder:
+        for budget in (1, 100_000):
+            try:
+                count = maker.count(_settings(name, {**options, "budget": budget}), _context(folder))
+            except UserError:
+                continue
+            ensure(count == budget, f"{name} must count {budget} images or refuse them, got {count}")
+        ensure(not Path(folder, "making-0").exists(), f"{name} must write nothing when it counts")
+
+
+CHECKS: Mapping[str, Callable[..., None]] = {
+    "settings can be written down": settings_can_be_written_down,
+    "makes what it counts": makes_what_it_counts,
+    "makes the same again": makes_the_same_again,
+    "goes on from its state": goes_on_from_its_state,
+    "refuses budgets before any work": refuses_budgets_before_any_work,
+}

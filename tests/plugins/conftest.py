@@ -1,0 +1,40 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.plugins.packages import importable, of_project, unpack, wheel
+
+from limbeck.plugins import FAMILIES, catalogue_of
+
+PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The examples of the page in a language."""
+    return [one.split("```")[0] for one in PAGE.split(f"```{language}\n")[1:]]
+
+
+@pytest.fixture(autouse=True)
+def _forgetful() -> Iterator[None]:
+    """What a test registers is gone after it."""
+    before = {family: dict(catalogue_of(family).registered) for family in FAMILIES}
+    yield
+    for family, known in before.items():
+        catalogue_of(family).registered.clear()
+        catalogue_of(family).registered.update(known)
+
+
+@pytest.fixture(scope="session")
+def frugal_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of the page."""
+    name, entry_points = of_project(blocks("toml")[0])
+    module = next(one for one in blocks("python") if "plain = " in one)
+    return wheel(tmp_path_factory.mktemp("wheels"), name, {"frugal_parts.py": module}, entry_points)
+
+
+@pytest.fixture
+def frugal(frugal_wheel: Path, tmp_path: Path) -> Iterator[Path]:
+    """It, installed."""
+    unpack(frugal_wheel, tmp_path / "site")
+    with importable(tmp_path / "site"):
+        yield tmp_path / "site"
