@@ -198,7 +198,8 @@ def test_what_is_broken_says_why_and_breaks_nothing_else(broken: Path, name: str
             weighted_sum("kdd")
 
 
-def test_what_is_broken_is_listed_as_such(broken: Path) -> None:
+def test_what_is_broken_is_listed_as_such(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # in which no cell wraps
     with importable(broken / "site"):
         with pytest.warns(UserWarning, match="broken-parts 0.1") as warned:
             listed = shown("ls", "objectives")
