@@ -74,6 +74,13 @@ def test_the_arm_that_needs_the_fewest_is_set_against_the_others() -> None:
     assert against["margin"]["mean"] == pytest.approx(0.0005, abs=1e-4)
 
 
+def test_arms_for_which_the_smallest_budget_is_enough_are_not_told_apart() -> None:
+    found = answer(rows({"entropy": {100: 0.8}, "margin": {100: 0.95, 400: 0.96}, "random": {100: 0.99, 400: 0.99}}))
+    assert [row["at_most"] for row in found["arms"]] == [False, True, True]
+    assert found["fewest"]["arm"] == "random"  # of those that need as many, the most accurate
+    assert [row["arm"] for row in found["fewest"]["against"]] == ["entropy"]
+
+
 def test_nobody_needs_the_fewest_where_no_arm_comes_there() -> None:
     found = answer(rows({"entropy": {100: 0.5, 400: 0.6}}))
     assert found["fewest"] is None

@@ -116,12 +116,35 @@ def test_one_seed_and_other_references_are_said() -> None:
 def test_of_many_arms_the_first_is_named_and_the_others_are_counted() -> None:
     arms = [row(images=60 + place, control=place < 1, seeds_needed=9) for place in range(6)]
     found = enough_sentences(answer(*arms, *[row(images=None, high=None, seeds_needed=9)] * 3))
-    assert "6 of 9 arms do with at most 300 images, the fewest arm-0 about 60 images (95 % interval" in found[0]
-    assert "and arm-1 about 61" in found[0]
+    assert "6 of 9 arms need at most 300 images, the fewest of all arm-0 about 60 images (95 % interval" in found[0]
+    assert ", and of those that are no controls arm-1 about 61" in found[0]
     assert found[-1].endswith(
         "about 6 more for arm-0, about 6 more for arm-1 and about 6 more for arm-2, more in the table for 6 others"
     )
-    assert "none of the 7 arms does with 300 images" in enough_sentences(answer(*[row(images=None)] * 7))[0]
+    none, lacking = enough_sentences(answer(*[row(images=None, seeds_needed=9)] * 4, *[row(images=None)] * 3))
+    assert ", 300 images are too few for the mean of any of 7 arms; n = 3 seeds" in none
+    assert lacking.endswith("about 6 more for arm-2, more in the table for 1 other")
+
+
+def test_of_arms_that_need_as_many_the_most_accurate_comes_first() -> None:
+    fewest = {"arm": "arm-1", "images": 50, "tests": 1, "against": []}
+    found = enough_sentences(answer(*[row(images=50, at_most=True, low=None, high=50)] * 2, fewest=fewest))
+    assert "arm-1 needs at most 50 images (95 % interval below 50) and arm-0 at most 50 (below 50)" in found[0]
+    assert found[1].startswith("A run of arm-1 with so few takes")
+
+
+def test_of_controls_alone_the_answer_does_not_say_that_nothing_is_known() -> None:
+    words = headline(with_answer(results()) | {"differences": []})
+    assert "To come within 1 point of" in words
+    assert "Nothing can be said of differences yet: no arm has a finished run beside" in words
+
+
+def test_without_a_finished_run_of_the_full_data_that_is_said() -> None:
+    content = factory.results()
+    broken = [row | ({"state": "failed", "last": None} if row["arm"] == "full" else {}) for row in content["runs"]]
+    said = "How little is enough cannot be told before a run of full data has finished"
+    assert enough_sentences(content | {"runs": broken, "enough": None}) == [said]
+    assert enough_sentences(content | {"runs": broken}) == []  # of an earlier version
 
 
 def test_results_of_before_and_without_budgets_say_nothing_of_it() -> None:

@@ -132,7 +132,11 @@ def _cost_at(costs: Mapping[str, Curve], images: int | None) -> Row | None:
 
 
 def _fewest(rows: Sequence[Row], curves: Mapping[str, Curve]) -> Row | None:
-    """The arm that needs the fewest images, and by how much every other arm with as many is below it."""
+    """The arm that needs the fewest images, and by how much every other arm with as many is below it.
+
+    Of arms for which their smallest budget is enough already nobody knows which needs fewer, so that they are not set
+    against each other.
+    """
 
     def rank(row: Row) -> tuple[int, float]:
         return row["images"], -_mean(at_images(curves[row["arm"]], row["images"]).values())
@@ -143,9 +147,10 @@ def _fewest(rows: Sequence[Row], curves: Mapping[str, Curve]) -> Row | None:
     best = min(reached, key=rank)
     own, against = at_images(curves[best["arm"]], best["images"]), []
     tests = len(rows) * (len(rows) - 1) // 2  # any pair could have been looked at, as it was not known who is best
-    for arm, curve in curves.items():
-        other = at_images(curve, best["images"])
-        if arm != best["arm"] and own.keys() & other.keys():
+    for row in rows:
+        arm, other = row["arm"], at_images(curves[row["arm"]], best["images"])
+        tied = row["at_most"] and row["images"] == best["images"]
+        if arm != best["arm"] and not tied and own.keys() & other.keys():
             needed = seeds_needed(paired_values(own, other), tests=tests)
             against.append({"arm": arm, **paired_difference(own, other), "seeds_needed": needed})
     against = [{**row, "seeds_needed": None} if row["beyond_noise"] else row for row in corrected(against, tests)]

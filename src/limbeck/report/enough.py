@@ -1,6 +1,5 @@
 """How little data is enough, in sentences: what every arm needs to come near the full data, and which needs least."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from limbeck.report import formats
@@ -20,17 +19,32 @@ def enough_sentences(results: Row) -> list[str]:
         results: the content of results.json.
     """
     found = results.get("enough")
-    if not found:
-        return []
     controls = Controls.of(results)
-    rows = in_order(found["arms"])
+    if not found:
+        return _unknown(results, controls) if "enough" in results else []
+    rows = in_order(found)
     said = [_needed(found, rows, controls), _pays(found, controls), _costs(results, found, rows, controls)]
     return [one for one in (*said, _seeds(rows, controls)) if one]
 
 
-def in_order(rows: Iterable[Row]) -> list[Row]:
-    """Arms that need the fewest images first, those for which no budget is enough last."""
-    return sorted(rows, key=lambda row: (row["images"] is None, row["images"] or -row["most"]))
+def _unknown(results: Row, controls: Controls) -> list[str]:
+    """That arms have nothing to be set against yet, where every run on the full data broke or was not begun."""
+    finished = {run["arm"] for run in results["runs"] if run["state"] == "finished"}
+    planned = {run["arm"] for run in results["runs"]}
+    full = [one for one in controls.full if one in planned and (known := controls.get(one)) and known.teacher]
+    if not full or full[0] in finished or not finished:
+        return []
+    return [f"How little is enough cannot be told before a run of {controls.label(full[0])} has finished"]
+
+
+def in_order(found: Row) -> list[Row]:
+    """Arms that need the fewest images first, the most accurate of those that need as many, those for which no budget
+    is enough last."""
+    best = (found["fewest"] or {}).get("arm")
+    return sorted(
+        found["arms"],
+        key=lambda row: (row["images"] is None, row["images"] or -row["most"], row["arm"] != best),
+    )
 
 
 def points(margin: float) -> str:
@@ -102,10 +116,12 @@ def _ends(rows: list[Row], controls: Controls) -> str:
     reached = [row for row in rows if row["images"] is not None]
     most = formats.number(max(row["most"] for row in rows))
     if not reached:
-        return f"none of the {len(rows)} arms does with {most} images"
+        return f"{most} images are too few for the mean of any of {len(rows)} arms"
     named = reached[:1] + [row for row in reached[1:] if not row["control"]][: reached[0]["control"]]
-    words = formats.listing(_words(row, controls, "", row is reached[0]) for row in named)
-    return f"{len(reached)} of {len(rows)} arms do with at most {most} images, the fewest {words}"
+    words = [_words(row, controls, "", not place) for place, row in enumerate(named)]
+    own = f", and of those that are no controls {words[1]}" if len(words) > 1 else ""
+    needs = "needs" if len(reached) == 1 else "need"
+    return f"{len(reached)} of {len(rows)} arms {needs} at most {most} images, the fewest of all {words[0]}{own}"
 
 
 def _words(row: Row, controls: Controls, verb: str, named: bool) -> str:
@@ -173,5 +189,6 @@ def _seeds(rows: list[Row], controls: Controls) -> str:
     words = [f"{more_seeds(row['seeds_needed'], row['n'])} for {controls.label(row['arm'])}" for row in named]
     most = sorted({row["most"] for row in lacking})
     what = f"{formats.number(most[0])} images are" if len(most) == 1 else "the largest budget is"
-    rest = f", more in the table for {len(lacking) - len(named)} others" if len(named) < len(lacking) else ""
+    others = len(lacking) - len(named)
+    rest = f", more in the table for {others} other{'s' if others > 1 else ''}" if others else ""
     return f"Seeds it would take to tell whether {what} enough: {formats.listing(words)}{rest}"

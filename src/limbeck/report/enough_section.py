@@ -48,7 +48,7 @@ def _table(found: Row, controls: Controls) -> Table:
             _cost(row, "energy_kwh", formats.energy),
             enough.more_seeds(row["seeds_needed"], row["n"]) or formats.ABSENT,
         )
-        for row in enough.in_order(found["arms"])
+        for row in enough.in_order(found)
     ]
     caption = "Images needed, and what a run with so many costs, with the costs at the ends of the interval below it"
     return Table(caption, columns, rows)

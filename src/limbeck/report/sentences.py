@@ -145,7 +145,8 @@ def _nothing(results: Row) -> str:
     planned = {run["arm"] for run in results["runs"]}
     ranked = (controls.label(one) for one in controls.strictest() if one in planned)
     control = next(ranked, "a control")
+    what = " of differences" if results.get("enough") else ""  # how little is enough is said of controls alone, too
     return (
-        f"Nothing can be said yet: no arm has a finished run beside {control} "
+        f"Nothing can be said{what} yet: no arm has a finished run beside {control} "
         f"({finished} of {formats.plural(len(results['runs']), 'run')} finished)"
     )

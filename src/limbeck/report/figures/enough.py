@@ -25,7 +25,7 @@ def enough_chart(results: Row) -> alt.LayerChart:
         results: the content of results.json, with `enough`.
     """
     found, styles = results["enough"], style.arms(results)
-    rows = [_marks(row) for row in in_order(found["arms"])]
+    rows = [_marks(row) for row in in_order(found)]
     scale = alt.Scale(domain=[row["arm"] for row in rows])
     found_words = {row["arm"]: row["words"] for row in rows}
     left = _words_axis("left", style.label_words(styles), (styles[row["arm"]].label for row in rows))
