@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,18 @@ import torch
 from safetensors.torch import load_file
 from tests.recipes.tiny_recipes import comparison, objectives
 
+import limbeck as lb
 from limbeck.errors import UserError
+from limbeck.progress import Silent
 from limbeck.recipes import compare as compare_module
 from limbeck.recipes import run_tasks as run_tasks_module
 from limbeck.recipes.compare import compare
+from limbeck.recipes.inputs import Inputs
 from limbeck.recipes.plan import PlannedRun, plan
 from limbeck.recipes.racing import Race
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.results import collect
-from limbeck.recipes.run_tasks import RunTask
+from limbeck.recipes.run_tasks import Runs, RunTask
 from limbeck.recipes.rungs import common_shares, share_rungs
 from limbeck.recipes.schema import Recipe
 from limbeck.training.run_folder import RunFolder
@@ -380,6 +383,36 @@ def test_what_cannot_race_is_said_before_the_teacher_is_trained(tmp_path: Path) 
             compare(read_recipe(content), tmp_path / "new")
         assert not (tmp_path / "new" / "teacher").exists()
         shutil.rmtree(tmp_path / "new")
+
+
+def test_no_run_that_pauses_seems_to_have_added_those_that_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int]] = []
+
+    class Counting(Silent):
+        def update(self, done: int, note: str = "") -> None:
+            told.append(("", done))
+
+    def run_tasks(tasks: list[RunTask], runs: Runs) -> Iterator[RunTask]:
+        for task in tasks:
+            pretend(tmp_path, task)
+            if (task.planned.arm, task.planned.recipe.seed) == ("poor", 2):
+                RunFolder(tmp_path / task.planned.folder).set_state("failed", "out of memory")
+            told.append((RunFolder(tmp_path / task.planned.folder).state, -1))
+            yield task
+
+    monkeypatch.setattr(compare_module, "run_tasks", run_tasks)
+    content = recipe()
+    validation = lb.load("digits", classes=[0, 1])
+    runs = Runs(tmp_path, Inputs(None, validation, None), Counting(), threads=1)
+    compare_module._run_all(content, plan(content), RunFolder(tmp_path), runs)
+    counts = [done for _, done in told if done >= 0]
+    assert counts == sorted(counts)
+    assert counts[-1] == len(plan(content))
+    for (state, _), (_, before), (_, after) in zip(told[1:], told, told[2:], strict=False):
+        if state == "paused":
+            assert before == after
 
 
 @pytest.fixture(scope="module")

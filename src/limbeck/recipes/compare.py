@@ -139,9 +139,11 @@ def _run_all(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolde
     race = _race(recipe, planned, runs)
     runs.progress.begin("comparison", len(planned), done)
     for tasks in [[RunTask(one) for one in pending]] if race is None else race.batches():
+        dropped = 0 if race is None else race.runs_dropped()
+        runs.progress.update(done + dropped)  # here, lest the first run of these seems to have added what stopped
         for task in run_tasks(tasks, runs) if tasks else ():
             done += RunFolder(run_folder.path / task.planned.folder).state != PAUSED
-            runs.progress.update(done + (0 if race is None else race.runs_dropped()))
+            runs.progress.update(done + dropped)
     runs.progress.end()
     for one in planned:
         _keep_evidence(one, run_folder)

@@ -17,7 +17,7 @@ from limbeck.recipes.plan import PlannedRun
 from limbeck.recipes.racing_settings import RacingSettings
 from limbeck.recipes.run_tasks import RunTask
 from limbeck.recipes.rungs import common_shares, earlier, raced, seed_rungs, share_rungs
-from limbeck.training.run_folder import PAUSED, RunFolder
+from limbeck.training.run_folder import FINISHED, PAUSED, RunFolder
 from limbeck.training.validation import unpacked
 
 RACING_FILE = "racing.json"
@@ -211,23 +211,26 @@ class Race:
         yield self._tasks(self.planned, None)
 
     def runs_dropped(self) -> int:
-        """How many runs are not gone on with."""
+        """How many runs are not gone on with; those that broke before count as done already."""
         gone = [one for one in self.planned if (one.arm, one.budget_label) in self.dropped]
-        return sum(not self._run_folder(one).finished for one in gone)
+        return sum(not self._ended(one) for one in gone)
 
     def _tasks(self, runs: Iterable[PlannedRun], until: Fraction | None) -> list[RunTask]:
         """Of the runs that are neither dropped nor so far already; one that breaks is not tried again."""
         chosen = []
         for one in runs:
-            run_folder = self._run_folder(one)
-            broken = one.folder in self._tried and run_folder.state != PAUSED
-            if run_folder.finished or broken or (one.arm, one.budget_label) in self.dropped:
+            if self._ended(one) or (one.arm, one.budget_label) in self.dropped:
                 continue
-            curve = read_curve(run_folder)
+            curve = read_curve(self._run_folder(one))
             if until is None or curve is None or curve.done < round(curve.steps * until):
                 chosen.append(one)
         self._tried |= {one.folder for one in chosen}
         return [RunTask(one, until) for one in chosen]
+
+    def _ended(self, one: PlannedRun) -> bool:
+        """Finished, or tried and broken."""
+        state = self._run_folder(one).state
+        return state == FINISHED or (one.folder in self._tried and state != PAUSED)
 
     def _decide(self, rung: Rung) -> None:
         curves: dict[str, dict[int, Curve | None]] = {}
