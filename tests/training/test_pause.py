@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.training.conftest import Run
 from tests.training.sources import Growing
 from tests.training.tiny import same, settings
@@ -70,3 +71,26 @@ def test_pause_where_nothing_else_is_due_and_one_that_is_the_end(
 def test_pause_is_a_share_of_the_steps(share: float, teach: Run) -> None:
     with pytest.raises(UserError, match=rf"`until` must be a share of the steps, > 0 and < 1, got {share}\."):
         teach(until=share)
+
+
+def test_what_has_not_changed_is_not_written_again(tmp_path: Path) -> None:
+    """A race opens each run at every rung."""
+    folder, recipe = tmp_path / "run", {"seed": 1, "data": {"train": "digits", "classes": [0, 1]}}
+    named = [folder / name for name in ("recipe.yaml", "environment.json", "metrics.jsonl")]
+
+    def go(step: int) -> list[int]:
+        with RunFolder.open(folder, recipe, resume=True) as run_folder:
+            run_folder.note_computing(torch.float32, False, 1)
+            run_folder.rewind_metrics(step)
+            if step == 0:
+                for one in (1, 2):
+                    run_folder.append_metrics(step=one)
+        return [one.stat().st_ino for one in named]
+
+    before = go(0)
+    assert go(2) == before
+    assert go(1)[:2] == before[:2]
+    assert [row["step"] for row in RunFolder(folder).metrics()] == [1]
+    (folder / "recipe.yaml").write_text("seed: 1\ndata: {classes: [0, 1], train: digits, more: null}\n")
+    with RunFolder.open(folder, recipe, resume=True):
+        assert "more" not in (folder / "recipe.yaml").read_text()
