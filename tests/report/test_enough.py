@@ -173,6 +173,8 @@ def test_the_page_begins_with_the_answer(tmp_path: Path) -> None:
     assert page.index("How little is enough") < page.index(">Frontier<")
     for words in ("Seeds to tell", "95 % interval", "Bands are the 95 % intervals", "rather too many images"):
         assert words in page, words
+    assert 'class="plot fluid wide" data-chart="enough"' in page  # words at both sides leave a phone no room
+    assert 'class="plot fluid" data-chart="enough-margins"' in page
     assert headline(content).startswith("To come within 1 point of full data (45,000 images")
 
 

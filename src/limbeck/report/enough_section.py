@@ -19,7 +19,8 @@ def enough_section(results: Row, styles: dict[str, Arm]) -> Section | None:
         return None
     controls = Controls.of(results)
     against = enough.reference(found, controls)
-    chart = figure(enough_chart(results), "enough", f"Images every arm needs to come near {against}")
+    label = f"Images every arm needs to come near {against}"
+    chart = figure(enough_chart(results), "enough", label, wide=True)
     caption = (
         f"Images with which the mean over seeds comes within {enough.points(found['margin'])} of {against}. Dots are "
         "these images, bars their 95 % interval, pale bars the budgets that were tried; a triangle says that the "

@@ -44,6 +44,7 @@ class Figure:
     svg: Markup
     spec: Markup
     fluid: bool
+    wide: bool = False
 
 
 def figure(
@@ -53,6 +54,7 @@ def figure(
     *,
     width: int = FULL_WIDTH,
     fluid: bool = True,
+    wide: bool = False,
     still: Markup | None = None,
 ) -> Figure:
     """A styled chart ready for the page.
@@ -63,6 +65,7 @@ def figure(
         label: what is to be seen, for those who cannot see it.
         width: of the still picture with its axes, in pixels.
         fluid: whether the live chart takes the width of its container.
+        wide: whether words beside the chart need more room than a narrow screen has, which then scrolls it.
         still: the still picture as SVG, where the chart has too many marks to be one; it is then drawn on a canvas.
     """
     # A canvas does not know the colour of the page; this grey reads on both.
@@ -72,7 +75,7 @@ def figure(
         spec, live = spec | fit | {"width": width}, live | fit | {"width": "container"}
     if still is not None:
         live |= {"usermeta": {"embedOptions": {"renderer": "canvas"}}}
-    return Figure(key, label, Markup(svg(spec, key)) if still is None else still, script_json(live), fluid)
+    return Figure(key, label, Markup(svg(spec, key)) if still is None else still, script_json(live), fluid, wide)
 
 
 def svg(spec: dict[str, Any], key: str) -> str:
