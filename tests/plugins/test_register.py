@@ -20,6 +20,7 @@ from limbeck import testing
 from limbeck.data.catalogue import DATASETS
 from limbeck.data.views import Augmentation, augmentation
 from limbeck.errors import UserError
+from limbeck.models.forward import FrozenTeacher
 from limbeck.objectives import Objective, Setup
 from limbeck.objectives.sums import weighted_sum
 from limbeck.plugins import Registered, about, register, registered, restore, unregister
@@ -28,8 +29,11 @@ from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.schema import Recipe
 from limbeck.testing import check_maker, check_objective, check_view
+from limbeck.training.view_cache.folder import view_folder
 from limbeck.transfer import find_criterion
 from limbeck.transfer.catalogue import settings_of
+from limbeck.transfer.score_table.memory import PoolScores
+from limbeck.transfer.scoring.context import ScoringContext
 from limbeck.transfer.select import score_table, select
 from limbeck.workers.crew import Task, open_crew
 
@@ -301,6 +305,30 @@ def test_keys_of_views_tell_options_and_code_apart() -> None:
     exec("def shown(images, draw): return images", cell := {"__name__": "__main__"})
     register("views", "cell", cell["shown"], replace=True)
     check_view("upside")
+
+
+def test_answers_to_views_are_kept_by_what_these_run() -> None:
+    def shown(level: int) -> Callable[..., Tensor]:
+        return lambda images, draw: images + level
+
+    teacher, found = FrozenTeacher(lb.create("lenet5", num_classes=3), device=torch.device("cpu")), []
+    for level in (1, 2, 1):
+        register("views", "shown", shown(level), distinct=1, replace=True)
+        found.append(view_folder(teacher, "teacher", (3, 32, 32), augmentation("shown"), shared=True))
+    assert found[0] == found[2] != found[1]
+    chained = [augmentation([{"shown": {}}, "none"]), augmentation("shown"), augmentation("pad-crop")]
+    assert [one.own for one in chained] == [True, True, False]
+
+
+def test_scores_are_kept_by_what_these_run(tmp_path: Path) -> None:
+    images = lb.load("digits", classes=[0, 1, 2])
+    found = []
+    for power in (1, 2, 1):
+        register("scores", "sum", lambda values, power=power: values.pow(power).sum(1), replace=True)
+        criterion = lb.Criterion(score="sum")
+        table = PoolScores(images, ScoringContext(), tmp_path).table(criterion)
+        found.append(float(next(table.batches(criterion.column))[criterion.column][0]))
+    assert found[0] == found[2] != found[1]
 
 
 def test_data_sets_of_ones_own_are_loaded_as_others_are() -> None:
