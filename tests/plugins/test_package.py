@@ -145,9 +145,7 @@ def test_other_code_of_the_same_version_does_not_go_on_with_a_run(frugal: Path, 
     module.write_text(module.read_text().replace("square()", "abs()"))
     del sys.modules["frugal_parts"]
     offers.cache_clear()
-    with pytest.raises(
-        UserError, match=r"the objective 'brier' \(frugal-parts 0.1, code .* then, frugal"
-    ):
+    with pytest.raises(UserError, match=r"the objective 'brier' \(frugal-parts 0.1, code .* then, frugal"):
         run(read_recipe(content), tmp_path / "run", resume=True)
 
 

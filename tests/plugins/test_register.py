@@ -28,7 +28,7 @@ from limbeck.progress import Silent
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.schema import Recipe
-from limbeck.testing import check_maker, check_objective, check_view
+from limbeck.testing import check, check_maker, check_objective, check_view
 from limbeck.training.view_cache.folder import view_folder
 from limbeck.transfer import find_criterion
 from limbeck.transfer.catalogue import settings_of
@@ -329,6 +329,63 @@ def test_scores_are_kept_by_what_these_run(tmp_path: Path) -> None:
         table = PoolScores(images, ScoringContext(), tmp_path).table(criterion)
         found.append(float(next(table.batches(criterion.column))[criterion.column][0]))
     assert found[0] == found[2] != found[1]
+
+
+def test_scores_read_gray_levels_as_numbers_with_a_mean() -> None:
+    register("scores", "bright", lambda values: values.mean(1))
+    images = lb.load("digits", classes=[0, 1])
+    scores = select(images, criterion="bright/top-n", budget=3).scores
+    assert torch.allclose(scores, images.tensor().double().flatten(1).mean(1))
+
+
+WRONG: dict[str, tuple[str, Any, dict[str, Any], str]] = {
+    "batch order": (
+        "objectives",
+        lambda student_logits, teacher_logits: (student_logits - teacher_logits).square().mean(1).cumsum(0).cumsum(0),
+        {},
+        "must not depend on the order of a batch",
+    ),
+    "per image": (
+        "objectives",
+        lambda student_logits, teacher_logits: (student_logits - teacher_logits.mean(0)).square().mean(1),
+        {"per_image": True},
+        "says `per_image`, but is",
+    ),
+    "chance": (
+        "objectives",
+        lambda student_logits, teacher_logits: (student_logits - torch.rand(10)).square().mean(1),
+        {},
+        "of one seed must give one loss",
+    ),
+    "writing": (
+        "objectives",
+        lambda student_logits, teacher_logits: (student_logits - teacher_logits.add_(1)).square().mean(1),
+        {},
+        "must not write into `teacher_logits`",
+    ),
+    "neighbours": (
+        "scores",
+        lambda values: (values - values.mean(0)).abs().sum(1),
+        {},
+        "of an image must not depend on the others of a batch",
+    ),
+    "raising": (
+        "views",
+        lambda images, draw: images[:, [2, 1, 0]],
+        {},
+        "fails where 'gives images of the same shape' is checked: IndexError",
+    ),
+    "size": ("datasets", three, {"size": (32, 32)}, r"has images of \(8, 8\), told are \(32, 32\)"),
+    "split": ("datasets", lambda split: three("test"), {}, "x/test holds the same images as x/train; use `split`"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_checks_catch_what_is_wrong(what: str) -> None:
+    family, part, said, message = WRONG[what]
+    register(family, "x", part, **said)
+    with pytest.raises(AssertionError, match=message):
+        check(family, "x")
 
 
 def test_data_sets_of_ones_own_are_loaded_as_others_are() -> None:
