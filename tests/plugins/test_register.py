@@ -1,5 +1,6 @@
 """Parts that are registered in Python: one of each family in a recipe, names that are taken, other processes."""
 
+import json
 import pickle
 import threading
 import types
@@ -143,6 +144,19 @@ def test_code_that_changed_does_not_go_on_with_a_run(tmp_path: Path) -> None:
         run(read_recipe(content), tmp_path / "run", resume=True)
     register("objectives", "gap", gap, replace=True)
     assert run(read_recipe(content), tmp_path / "run", resume=True).evaluation is not None
+
+
+def test_parts_of_a_named_criterion_are_remembered_too(tmp_path: Path) -> None:
+    register("scores", "sum", sum_of)
+    register("allocations", "spaced", spaced)
+    register("criteria", "mine", "sum/spaced")
+    content = one_run(select={"budget": 12, "criterion": "mine"})
+    stop(content, tmp_path / "run")
+    known = json.loads((tmp_path / "run/inputs.json").read_text())
+    assert {"criteria/mine", "scores/sum", "allocations/spaced"} <= {*known}
+    register("scores", "sum", lambda values: values.sum(1), replace=True)
+    with pytest.raises(UserError, match=r"the score 'sum' \(registered in Python, code"):
+        run(read_recipe(content), tmp_path / "run", resume=True)
 
 
 def test_scores_of_ones_own_are_the_same_from_a_table(tmp_path: Path) -> None:

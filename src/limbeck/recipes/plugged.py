@@ -15,6 +15,8 @@ from limbeck.plugins import catalogue_of, noting
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.schema import Recipe
 from limbeck.training.run_folder import INPUTS_FILE
+from limbeck.transfer.criteria import CRITERIA
+from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
 
 
 def plugins_of(recipe: Recipe, teacher: Classifier | None) -> dict[str, dict[str, Any] | None]:
@@ -27,6 +29,15 @@ def plugins_of(recipe: Recipe, teacher: Classifier | None) -> dict[str, dict[str
         parse_recipe(recipe.model_dump(mode="json", exclude_none=True))  # looks up every name
         if teacher is not None and teacher.config is not None:
             MODELS.get(teacher.config["name"])
+        for one in [one for one in used.values() if one.family == "criteria"]:
+            criterion = CRITERIA[one.name]  # made once, when its parts were looked up
+            for family, name in (
+                (REPRESENTATIONS, criterion.representation),
+                (REPRESENTATIONS, criterion.space),
+                (SCORES, criterion.score),
+                (ALLOCATIONS, criterion.allocation),
+            ):
+                family.get(name)
     found: dict[str, dict[str, Any] | None] = {}
     for name, one in used.items():
         code = describe(one.load())[0] if one.source == IN_PYTHON else one.code
