@@ -80,7 +80,7 @@ def saturated_numbers_are_finite(name: str, options: Options) -> None:
     entry = SCORES[name]
     if entry.trains:
         return
-    inputs = ScoreInputs(torch.arange(6), torch.tensor([0, 1, 2, 0, 1, 2]), 0, torch.eye(3))
+    ids, labels = torch.arange(6), torch.tensor([0, 1, 2, 0, 1, 2])
     for kind in entry.functions:
         low, high = NUMBERS.get(kind, (0.0, 1.0))
         features = torch.full((6, 3), low)
@@ -88,11 +88,11 @@ def saturated_numbers_are_finite(name: str, options: Options) -> None:
         features[3:, 0] = high
         seen = next((one for one, other in REPRESENTATIONS.items() if other.kind == kind), "none")
         score = score_function(Criterion(score=name, representation=seen, options=options))
-        scores = score(features, inputs)
+        scores = score(features, ScoreInputs(ids, labels, 0, torch.eye(3)))
         ensure(scores.shape == (6,), f"{name} must give one number for each of 6 images, got {list(scores.shape)}")
         ensure(scores.dtype == torch.float64, f"scores must be float64, got {scores.dtype}")
         ensure_finite(scores, f"{name} of {kind}")
-        last = score(features[4:], inputs._replace(ids=inputs.ids[4:], labels=inputs.labels[4:]))
+        last = score(features[4:], ScoreInputs(ids[4:], labels[4:], 0, torch.eye(3)))
         ensure_close(last, scores[4:], f"{name} of an image must not depend on the others of a batch")
 
 
