@@ -24,10 +24,12 @@ fi
 "$PYTHON" - <<'END' | tee "$OUT/machine.txt"
 import os, platform, torch
 import limbeck
+if not torch.cuda.is_available():
+    raise SystemExit("torch finds no GPU here: run this on a machine with one")
 print("limbeck", limbeck.__version__, "torch", torch.__version__, "python", platform.python_version())
 print(torch.cuda.get_device_name(), "of", torch.cuda.device_count(), "and", os.cpu_count(), "cores")
 END
-[ -s "$OUT/machine.txt" ] && grep -q cores "$OUT/machine.txt" || { echo "no GPU, or a package is missing"; exit 1; }
+[ -s "$OUT/machine.txt" ] && grep -q cores "$OUT/machine.txt" || { echo "nothing was measured"; exit 1; }
 
 # The tier. -x would hide what else is wrong: such a machine is seldom at hand.
 timeout "${SECONDS_OF_TESTS:-270}" "$PYTHON" -m pytest -q -p no:cacheprovider -m gpu --durations=15 \

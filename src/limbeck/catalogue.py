@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from limbeck.entry_points import Offer, offers
 from limbeck.errors import UserError, unknown_name
+from limbeck.source_code import source_digest
 
 Entry = TypeVar("Entry")
 
@@ -44,6 +45,8 @@ class Foreign(Generic[Entry]):
         where: the module and the name in it, "brier_kd:Brier"; "" where that is not known.
         load: gives the part itself.
         said: what was said of it, over what it says itself.
+        code: digest of the source that it is written in, see `source_digest`; None until it is looked up, and where no
+            file holds it.
         entry: what its catalogue holds; None until it is looked up.
         problem: why it cannot be used; "" where nothing is known of that.
     """
@@ -54,6 +57,7 @@ class Foreign(Generic[Entry]):
     where: str
     load: Callable[[], Any]
     said: Mapping[str, Any] = field(default_factory=dict)
+    code: str | None = None
     entry: Entry | None = None
     problem: str = ""
 
@@ -156,10 +160,12 @@ class Catalogue(Mapping[str, Entry]):
             return str(error)
         return ""
 
-    def add(self, name: str, part: Any, said: Mapping[str, Any], *, replace: bool = False) -> None:
-        """See `register`."""
+    def add(
+        self, name: str, part: Any, said: Mapping[str, Any], *, replace: bool = False, code: str | None = None
+    ) -> None:
+        """See `register`; `code` is known of what another process registered."""
         self._check_name(name, replace=replace)
-        made = Foreign[Entry](self.family, name, IN_PYTHON, where_is(part), lambda: part, said)
+        made = Foreign[Entry](self.family, name, IN_PYTHON, where_is(part), lambda: part, said, code)
         before = self.registered.get(name) or self.offered.get(name)
         if before is not None and _same(before, part):
             made.source = before.source  # a package may register what it offers
@@ -213,6 +219,7 @@ class Catalogue(Mapping[str, Entry]):
 
     def _described(self, one: Foreign[Entry]) -> Entry:
         part = one.load()
+        one.code = one.code or source_digest(part, one.where.partition(":")[0])
         module, _, function = self.describe.partition(":")
         return getattr(import_module(module), function)(one.name, part, {**said_of(part), **one.said})
 

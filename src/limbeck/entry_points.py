@@ -36,10 +36,15 @@ class Offer:
         """
         from importlib.metadata import EntryPoint  # late, as help needs none
 
+        if not EntryPoint.pattern.match(self.value):
+            raise UserError(f"{self.value!r} names nothing in a module, as 'module:object' does")
         try:
             return EntryPoint(self.name, self.value, PREFIX + self.family).load()
-        except (Exception, SystemExit) as error:
-            # What goes wrong in somebody else's module may be anything, and must not stop what does not name it.
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # What goes wrong in somebody else's module may be anything, as a panic of compiled code or an exit, and
+            # must not stop what does not name it.
             raise UserError(f"{self.value!r} cannot be imported ({type(error).__name__}: {error})") from error
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from limbeck.entry_points import offers
+
 _PACKAGES = (
     *("limbeck", "torch", "torchvision", "timm", "datasets", "accelerate", "numpy", "scipy", "scikit-learn"),
     *("pillow", "openTSNE", "ray"),
@@ -27,6 +29,7 @@ def describe_environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
+        "plugins": _plugins(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor_name(),
         "cores": os.cpu_count(),
@@ -39,6 +42,12 @@ def describe_environment() -> dict[str, Any]:
             if name in _VARIABLES or name.startswith(_LAUNCHER)
         },
     }
+
+
+def _plugins() -> dict[str, str]:
+    """Installed packages that offer parts beside limbeck's own, and their versions."""
+    offered = [one for names in offers().values() for several in names.values() for one in several]
+    return {one.package: one.version for one in sorted(offered, key=lambda one: one.package)}
 
 
 def _torch_settings() -> dict[str, Any]:

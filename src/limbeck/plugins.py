@@ -129,6 +129,7 @@ class Registered:
     family: str
     name: str
     packed: bytes
+    code: str | None = None
 
 
 def registered() -> list[Registered]:
@@ -141,7 +142,7 @@ def registered() -> list[Registered]:
         >>> restore(registered())
     """
     return [
-        Registered(family, name, _packed(one))
+        Registered(family, name, _packed(one), one.code)
         for family in FAMILIES
         for name, one in (catalogue_of(family).registered.items() if _is_loaded(family) else ())
     ]
@@ -161,7 +162,7 @@ def restore(parts: Sequence[Registered]) -> None:
                 f"{one.name!r} of the {one.family} cannot be made again in another process "
                 f"({type(error).__name__}: {error}); {_IMPORTABLE}."
             ) from error
-        catalogue_of(one.family).add(one.name, part, said, replace=True)
+        catalogue_of(one.family).add(one.name, part, said, replace=True, code=one.code)
 
 
 def misspelt() -> list[str]:

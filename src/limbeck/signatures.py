@@ -1,9 +1,7 @@
 """What a function or class says of itself: its options, its inputs and a line about it."""
 
-import hashlib
 import inspect
 import math
-import sys
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -43,7 +41,7 @@ def inputs_and_options(part: Callable[..., Any], known: Collection[str], what: s
         if one.name in known:
             inputs.append(one.name)
         elif one.default is one.empty:
-            names = f" is none of its inputs ({', '.join(sorted(known))})," if known else ""
+            names = f" is none of its inputs ({', '.join(sorted(known))}) and" if known else ""
             raise UserError(f"parameter `{one.name}` of {what}{names} must have a default, as options do.")
         else:
             options[one.name] = default_of(one)
@@ -74,16 +72,3 @@ def check_option(name: str, value: Any, default: Any, what: str) -> None:
     fits = isinstance(value, expected) and isinstance(value, bool) == isinstance(default, bool)
     if not fits or (isinstance(value, float) and not math.isfinite(value)):
         raise UserError(f"`{name}` of {what} must be {described}, got {value!r}.")
-
-
-def source_digest(part: Any) -> str | None:
-    """Hex digits of the module that a part is written in, and of its version; None where no file holds it."""
-    module = sys.modules.get(getattr(part, "__module__", ""))
-    try:
-        text = inspect.getsource(module) if module is not None else ""
-    except (OSError, TypeError):
-        return None
-    if not text:
-        return None
-    package = sys.modules.get(part.__module__.partition(".")[0])
-    return hashlib.blake2b(f"{text}{getattr(package, '__version__', '')}".encode(), digest_size=8).hexdigest()

@@ -40,5 +40,9 @@ def test_tables_break_no_word_where_there_is_room(
     shown = capsys.readouterr().out
     assert "student_temperature, " in shown
     assert max(map(len, shown.splitlines())) <= 40
+    cells = ["a-method-of-someone", "a_long_temperature", "relations_between_images", "2020"]
+    display.show_table("lists", ["name", "options", "", "year"], [cells, ["all"]], numbers=(3,))
+    told = ["lists", cells[0], "  options a_long_temperature", "  relations_between_images", "  year 2020", "all"]
+    assert capsys.readouterr().out.splitlines() == told
     display.show_table("", ["name"], [["a-name-that-is-longer-than-the-whole-terminal-is-wide"]])
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 40

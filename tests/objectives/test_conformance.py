@@ -13,7 +13,14 @@ from limbeck.testing.objectives import NETWORKS, works_with
 EQUAL_CHANNELS = {"fsp", "kdsvd"}
 PRE_ACTIVATIONS = {"ab"}
 DETACHED = {"gradient descends": "images weigh by what the student knows, which is no part of the gradient"}
-BUT = {"wsld": DETACHED, "ea_kd": DETACHED}
+ORDER = "order of a batch makes no difference"
+BUT = {
+    "wsld": DETACHED,
+    "ea_kd": DETACHED,
+    "cc": {ORDER: "each image is compared with the next, as the authors' code does"},
+    "crd": {ORDER: "negatives are drawn for places in the batch"},
+    "rrd": {ORDER: "negatives are drawn for places in the batch"},
+}
 FAMILIES = {f"from {teacher} to {student}": "see `test_other_families`" for student, teacher in NETWORKS}
 
 

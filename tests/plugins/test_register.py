@@ -1,5 +1,6 @@
 """Parts that are registered in Python: one of each family in a recipe, names that are taken, other processes."""
 
+import json
 import pickle
 import threading
 import types
@@ -20,6 +21,7 @@ from limbeck import testing
 from limbeck.data.catalogue import DATASETS
 from limbeck.data.views import Augmentation, augmentation
 from limbeck.errors import UserError
+from limbeck.models.forward import FrozenTeacher
 from limbeck.objectives import Objective, Setup
 from limbeck.objectives.sums import weighted_sum
 from limbeck.plugins import Registered, about, register, registered, restore, unregister
@@ -27,9 +29,12 @@ from limbeck.progress import Silent
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.schema import Recipe
-from limbeck.testing import check_maker, check_objective, check_view
+from limbeck.testing import check, check_maker, check_objective, check_view
+from limbeck.training.view_cache.folder import view_folder
 from limbeck.transfer import find_criterion
 from limbeck.transfer.catalogue import settings_of
+from limbeck.transfer.score_table.memory import PoolScores
+from limbeck.transfer.scoring.context import ScoringContext
 from limbeck.transfer.select import score_table, select
 from limbeck.workers.crew import Task, open_crew
 
@@ -139,6 +144,19 @@ def test_code_that_changed_does_not_go_on_with_a_run(tmp_path: Path) -> None:
         run(read_recipe(content), tmp_path / "run", resume=True)
     register("objectives", "gap", gap, replace=True)
     assert run(read_recipe(content), tmp_path / "run", resume=True).evaluation is not None
+
+
+def test_parts_of_a_named_criterion_are_remembered_too(tmp_path: Path) -> None:
+    register("scores", "sum", sum_of)
+    register("allocations", "spaced", spaced)
+    register("criteria", "mine", "sum/spaced")
+    content = one_run(select={"budget": 12, "criterion": "mine"})
+    stop(content, tmp_path / "run")
+    known = json.loads((tmp_path / "run/inputs.json").read_text())
+    assert {"criteria/mine", "scores/sum", "allocations/spaced"} <= {*known}
+    register("scores", "sum", lambda values: values.sum(1), replace=True)
+    with pytest.raises(UserError, match=r"the score 'sum' \(registered in Python, code"):
+        run(read_recipe(content), tmp_path / "run", resume=True)
 
 
 def test_scores_of_ones_own_are_the_same_from_a_table(tmp_path: Path) -> None:
@@ -301,6 +319,87 @@ def test_keys_of_views_tell_options_and_code_apart() -> None:
     exec("def shown(images, draw): return images", cell := {"__name__": "__main__"})
     register("views", "cell", cell["shown"], replace=True)
     check_view("upside")
+
+
+def test_answers_to_views_are_kept_by_what_these_run() -> None:
+    def shown(level: int) -> Callable[..., Tensor]:
+        return lambda images, draw: images + level
+
+    teacher, found = FrozenTeacher(lb.create("lenet5", num_classes=3), device=torch.device("cpu")), []
+    for level in (1, 2, 1):
+        register("views", "shown", shown(level), distinct=1, replace=True)
+        found.append(view_folder(teacher, "teacher", (3, 32, 32), augmentation("shown"), shared=True))
+    assert found[0] == found[2] != found[1]
+    chained = [augmentation([{"shown": {}}, "none"]), augmentation("shown"), augmentation("pad-crop")]
+    assert [one.own for one in chained] == [True, True, False]
+
+
+def test_scores_are_kept_by_what_these_run(tmp_path: Path) -> None:
+    images = lb.load("digits", classes=[0, 1, 2])
+    found = []
+    for power in (1, 2, 1):
+        register("scores", "sum", lambda values, power=power: values.pow(power).sum(1), replace=True)
+        criterion = lb.Criterion(score="sum")
+        table = PoolScores(images, ScoringContext(), tmp_path).table(criterion)
+        found.append(float(next(table.batches(criterion.column))[criterion.column][0]))
+    assert found[0] == found[2] != found[1]
+
+
+def test_scores_read_gray_levels_as_numbers_with_a_mean() -> None:
+    register("scores", "bright", lambda values: values.mean(1))
+    images = lb.load("digits", classes=[0, 1])
+    scores = select(images, criterion="bright/top-n", budget=3).scores
+    assert torch.allclose(scores, images.tensor().double().flatten(1).mean(1))
+
+
+WRONG: dict[str, tuple[str, Any, dict[str, Any], str]] = {
+    "batch order": (
+        "objectives",
+        lambda student_logits, teacher_logits: (student_logits - teacher_logits).square().mean(1).cumsum(0).cumsum(0),
+        {},
+        "must not depend on the order of a batch",
+    ),
+    "per image": (
+        "objectives",
+        lambda student_logits, teacher_logits: (student_logits - teacher_logits.mean(0)).square().mean(1),
+        {"per_image": True},
+        "says `per_image`, but is",
+    ),
+    "chance": (
+        "objectives",
+        lambda student_logits, teacher_logits: (student_logits - torch.rand(10)).square().mean(1),
+        {},
+        "of one seed must give one loss",
+    ),
+    "writing": (
+        "objectives",
+        lambda student_logits, teacher_logits: (student_logits - teacher_logits.add_(1)).square().mean(1),
+        {},
+        "must not write into `teacher_logits`",
+    ),
+    "neighbours": (
+        "scores",
+        lambda values: (values - values.mean(0)).abs().sum(1),
+        {},
+        "of an image must not depend on the others of a batch",
+    ),
+    "raising": (
+        "views",
+        lambda images, draw: images[:, [2, 1, 0]],
+        {},
+        "fails where 'gives images of the same shape' is checked: IndexError",
+    ),
+    "size": ("datasets", three, {"size": (32, 32)}, r"has images of \(8, 8\), told are \(32, 32\)"),
+    "split": ("datasets", lambda split: three("test"), {}, "x/test holds the same images as x/train; use `split`"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_checks_catch_what_is_wrong(what: str) -> None:
+    family, part, said, message = WRONG[what]
+    register(family, "x", part, **said)
+    with pytest.raises(AssertionError, match=message):
+        check(family, "x")
 
 
 def test_data_sets_of_ones_own_are_loaded_as_others_are() -> None:

@@ -46,6 +46,10 @@ def show_warning(
         _show_for_programmers(message, category, filename, lineno, file, line)
 
 
+_NARROW = 60
+"""A terminal of fewer cells may have no room for tables."""
+_LEGIBLE = 12
+"""Cells of a word that is cut, of which more can still be read."""
 _PLAIN = {"±": "+-", "–": "-", "−": "-", "·": "-", "×": "x", "…": "...", "▲": "^", "▼": "v"}
 
 
@@ -67,13 +71,21 @@ def show_paragraph(text: str, style: str | None = None) -> None:
 def show_table(
     title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()
 ) -> None:
-    """Prints a table; `numbers` are the columns to align right. A row with one cell is a heading of those below."""
+    """Prints a table; `numbers` are the columns to align right. A row with one cell is a heading of those below.
+
+    Where a narrow terminal has no room for its words, each row is told in lines of its own.
+    """
     from rich.table import Table  # late, as help needs none
     from rich.text import Text
 
+    words = _longest_words(header, rows, numbers)
+    least = words if _fits(words) else [0] * len(header)
+    cut = [word if place in numbers else min(word, _LEGIBLE) for place, word in enumerate(words)]
+    if len(header) > 1 and console.width < _NARROW and not _fits(cut):
+        _show_rows(title, header, rows)
+        return
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     longest = max((len(row[0]) for row in rows), default=0)
-    least = _least_widths(header, rows, numbers)
     for index, name in enumerate(header):
         right = index in numbers
         table.add_column(
@@ -89,16 +101,28 @@ def show_table(
     console.print(table)
 
 
-def _least_widths(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> list[int]:
-    """Of columns, such that no word is broken; 0 where there is no room for all of these."""
+def _show_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    lines = [title] if title else []
+    for first, *others in rows:
+        lines += textwrap.wrap(first, console.width)
+        for name, cell in zip(header[1:], others, strict=False):
+            told = f"{name} {cell}".strip() if cell.strip() else ""
+            lines += textwrap.wrap(told, console.width, initial_indent="  ", subsequent_indent="    ")
+    console.print("\n".join(lines), markup=False)
+
+
+def _fits(columns: Sequence[int]) -> bool:
+    return sum(columns) + 2 * (len(columns) - 1) <= console.width
+
+
+def _longest_words(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> list[int]:
+    """Least widths of columns, such that no word is broken."""
     full = [row for row in rows if len(row) == len(header)]
     columns = list(zip(header, *full, strict=True))
-    words = [
+    return [
         max(len(word) for cell in column for word in (cell.splitlines() if place in numbers else cell.split()) or [""])
         for place, column in enumerate(columns)
     ]
-    fits = sum(words) + 2 * (len(words) - 1) <= console.width
-    return words if fits else [0] * len(header)
 
 
 def percent(value: float | None, half_width: float | None = None) -> str:

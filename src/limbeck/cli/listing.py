@@ -120,22 +120,43 @@ def list_views() -> None:
 
 def list_criteria() -> None:
     from limbeck.transfer.criteria import CRITERIA
-    from limbeck.transfer.parts import ALLOCATIONS, ORDERS, REPRESENTATIONS, SCORES
+    from limbeck.transfer.parts import ORDERS
 
     rows = [[name, one.representation, one.score, one.allocation, one.order] for name, one in CRITERIA.items()]
     rows += unusable(CRITERIA, 5)
     show_table("selection criteria", ["name", "representation", "score", "allocation", "order"], rows)
     tell_sources(CRITERIA)
     console.print("\nor parts of your own, joined by slashes: hrgb/kmpc/ls\n", style="bold")
-    for title, family in (("representations", REPRESENTATIONS), ("allocations", ALLOCATIONS)):
-        rows = [[name, one.short, ", ".join(one.options), one.summary] for name, one in family.items()]
-        show_table(title, ["name", "short", "options", ""], [*rows, *unusable(family, 4)])
-        tell_sources(family)
+    for show in (list_representations, list_allocations, list_scores):
+        show()
         console.print()
+    console.print("orders: " + ", ".join(f"{name} ({short})" for name, short in ORDERS.items()))
+
+
+def list_representations() -> None:
+    from limbeck.transfer.parts import REPRESENTATIONS
+
+    _list_parts("representations", REPRESENTATIONS)
+
+
+def list_allocations() -> None:
+    from limbeck.transfer.parts import ALLOCATIONS
+
+    _list_parts("allocations", ALLOCATIONS)
+
+
+def list_scores() -> None:
+    from limbeck.transfer.parts import SCORES
+
     rows = [[name, ", ".join(one.options), one.summary] for name, one in SCORES.items()]
     show_table("scores", ["name", "options", ""], [*rows, *unusable(SCORES, 3)])
     tell_sources(SCORES)
-    console.print("\norders: " + ", ".join(f"{name} ({short})" for name, short in ORDERS.items()))
+
+
+def _list_parts(title: str, family: Mapping[str, Any]) -> None:
+    rows = [[name, one.short, ", ".join(one.options), one.summary] for name, one in family.items()]
+    show_table(title, ["name", "short", "options", ""], [*rows, *unusable(family, 4)])
+    tell_sources(family)
 
 
 def list_makers() -> None:
@@ -170,7 +191,8 @@ def list_plugins() -> None:
         catalogue = catalogue_of(family)
         for name, one in catalogue.foreign.items():
             problem = catalogue.problem(name)
-            rows.append([one.source, catalogue.word, name, f"cannot be used: {problem}" if problem else "fine"])
+            why = one.problem or problem
+            rows.append([one.source, catalogue.word, name, f"cannot be used: {why}" if problem else "fine"])
     if rows:
         show_table("parts beside limbeck's own", ["package", "", "name", "state"], sorted(rows))
     else:
@@ -203,6 +225,9 @@ LISTS: dict[str, Callable[[], None]] = {
     "objectives": list_objectives,
     "views": list_views,
     "criteria": list_criteria,
+    "representations": list_representations,
+    "scores": list_scores,
+    "allocations": list_allocations,
     "makers": list_makers,
     "plugins": list_plugins,
     "recipes": list_recipes,
@@ -213,7 +238,10 @@ LISTS: dict[str, Callable[[], None]] = {
 def ls(
     family: Annotated[
         str | None,
-        typer.Argument(help="datasets, models, objectives, views, criteria, makers, plugins, recipes or runs."),
+        typer.Argument(
+            help="datasets, models, objectives, views, criteria, representations, scores, allocations, makers, "
+            "plugins, recipes or runs."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Argument(help="One of the objectives, to tell more of it.")] = None,
 ) -> None:

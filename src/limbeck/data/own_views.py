@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from limbeck.catalogue import check_said
-from limbeck.data.view_catalogue import ViewEntry
+from limbeck.data.view_catalogue import VIEWS, ViewEntry
 from limbeck.data.views import Augmentation
 from limbeck.errors import UserError
-from limbeck.signatures import check_option, inputs_and_options, source_digest, summary_of
+from limbeck.signatures import check_option, inputs_and_options, summary_of
 
 
 def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
@@ -40,7 +40,6 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
     distinct = said.get("distinct")
     if distinct is not None and (isinstance(distinct, bool) or not isinstance(distinct, int) or distinct < 1):
         raise UserError(f"`distinct` of {what} must be a number of views, at least 1, or None, got {distinct!r}.")
-    digest = source_digest(part)
 
     def make(**given: Any) -> Augmentation:
         for option, value in given.items():
@@ -50,8 +49,9 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
         if not hasattr(made, "distinct"):
             raise UserError(f"{what} must say `distinct`, the number of views an image has, or None.")
         # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
-        place = f"{part.__module__}.{part.__qualname__}"
-        made.key = None if digest is None else f"{place}({made.key or settled})@{digest}"
+        code = VIEWS.foreign[name].code if name in VIEWS else None
+        made.key = None if code is None else f"{name}({made.key or settled})@{code}"
+        made.own = True
         return made
 
     count = make().distinct

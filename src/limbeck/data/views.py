@@ -29,11 +29,13 @@ class Augmentation(ABC):
         key: name and options, equal exactly where the views are; None where nobody vouches for that, and then
             nothing is remembered about the views.
         by_id: whether a draw stands for another view where the image has another id.
+        own: whether code renders it that is not limbeck's own, which the key alone does not tell.
     """
 
     distinct: int | None
     key: str | None = None
     by_id = False
+    own = False
 
     @abstractmethod
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
@@ -201,6 +203,7 @@ class Chain(Augmentation):
         self.distinct = None if None in counts else math.prod(count for count in counts if count is not None)
         keys = [part.key for part in self.parts]
         self.key = None if None in keys else _key(self, parts=keys)
+        self.own = any(part.own for part in self.parts)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
         for position, part in enumerate(self.parts):
@@ -234,6 +237,7 @@ class Few(Augmentation):
         self.base = base
         self.distinct = count
         self.key = None if base.key is None else _key(self, count=count, base=base.key)
+        self.own = base.own
 
     def show(self, images: Tensor, ids: Tensor, draw: Tensor) -> Tensor:
         return self.base(images, ids, seed=self._SEED, view=draw)

@@ -108,7 +108,11 @@ def _soft_labels(soft_labels: SoftTargets | None) -> dict[str, Any] | None:
 def _difference(name: str, before: dict[str, Any] | None, now: dict[str, Any] | None) -> str:
     """In words, or nothing; the name alone may differ, as it does where a folder was moved."""
     kept = [None if one is None else {key: one[key] for key in one if key != "name"} for one in (before, now)]
-    return "" if kept[0] == kept[1] else f"{_what(name)} ({_words(before)} then, {_words(now)} now)"
+    if kept[0] == kept[1]:
+        return ""
+    if before and now and before.get("from") != now.get("from"):  # which says it all
+        before, now = {"from": before["from"]}, {"from": now["from"]}
+    return f"{_what(name)} ({_words(before)} then, {_words(now)} now)"
 
 
 def _what(name: str) -> str:

@@ -15,21 +15,33 @@ from limbeck.plugins import catalogue_of, noting
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.schema import Recipe
 from limbeck.training.run_folder import INPUTS_FILE
+from limbeck.transfer.criteria import CRITERIA
+from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
 
 
 def plugins_of(recipe: Recipe, teacher: Classifier | None) -> dict[str, dict[str, Any] | None]:
     """Parts that are not limbeck's own and that a recipe or its teacher names, as "objectives/brier".
 
-    Of each where it is `from`, and of what was registered in Python what its `code` is.
+    Of each where it is `from`, and its `code`: digests of a package's source, and of what Python runs where it was
+    registered in Python.
     """
     with noting() as used:
         parse_recipe(recipe.model_dump(mode="json", exclude_none=True))  # looks up every name
         if teacher is not None and teacher.config is not None:
             MODELS.get(teacher.config["name"])
+        for one in [one for one in used.values() if one.family == "criteria"]:
+            criterion = CRITERIA[one.name]  # made once, when its parts were looked up
+            for family, name in (
+                (REPRESENTATIONS, criterion.representation),
+                (REPRESENTATIONS, criterion.space),
+                (SCORES, criterion.score),
+                (ALLOCATIONS, criterion.allocation),
+            ):
+                family.get(name)
     found: dict[str, dict[str, Any] | None] = {}
     for name, one in used.items():
-        code = {"code": describe(one.load())[0]} if one.source == IN_PYTHON else {}
-        found[name] = {"from": one.source, **code}
+        code = describe(one.load())[0] if one.source == IN_PYTHON else one.code
+        found[name] = {"from": one.source, **({} if code is None else {"code": code})}
     return found
 
 

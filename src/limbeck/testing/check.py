@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from limbeck.errors import unknown_name
+from limbeck.errors import UserError, unknown_name
 from limbeck.models.catalogue import canonical
 from limbeck.objectives.sums import canonical_name
 from limbeck.plugins import FAMILIES, catalogue_of, register, unregister
@@ -50,11 +50,16 @@ class Check:
         """Runs the check.
 
         Raises:
-            AssertionError: the part does not pass.
+            AssertionError: the part does not pass, or fails with whatever error.
             UserError: it cannot be used.
         """
         with _named(self.family, self.part) as name:
-            CHECKS[self.family][self.title](name, dict(self.options))
+            try:
+                CHECKS[self.family][self.title](name, dict(self.options))
+            except (AssertionError, UserError):
+                raise
+            except Exception as error:
+                raise AssertionError(f"{name} fails where {self.title!r} is checked: {error!r}") from error
 
     def __str__(self) -> str:
         name = self.part if isinstance(self.part, str) else getattr(self.part, "__name__", "part")

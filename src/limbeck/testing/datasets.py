@@ -13,7 +13,7 @@ Options = dict[str, Any]
 def splits_are_what_is_said_of_them(name: str, options: Options) -> None:
     """Every split can be loaded, with the classes, sizes and numbers that the catalogue tells; options are `load`'s."""
     info = find(name)
-    classes = set()
+    classes, fingerprints = set(), {}
     for split, told in info.splits.items():
         images = load(name, split, **options)
         if told.images is not None and not options:
@@ -23,7 +23,12 @@ def splits_are_what_is_said_of_them(name: str, options: Options) -> None:
             ensure(same, f"{name}/{split} has {images.num_classes} classes, told are {info.num_classes}")
         if info.channels and "channels" not in options:
             ensure(images.shape[0] == info.channels, f"{name}/{split} has {images.shape[0]} channels")
+        if all(info.size) and "size" not in options:
+            same = images.shape[1:] == tuple(info.size)
+            ensure(same, f"{name}/{split} has images of {images.shape[1:]}, told are {tuple(info.size)}")
         classes.add(images.classes)
+        other = fingerprints.setdefault(images.fingerprint, split)
+        ensure(other == split, f"{name}/{split} holds the same images as {name}/{other}; use `split`")
     ensure(len(classes) == 1, f"the splits of {name} must name the same classes, got {classes}")
 
 

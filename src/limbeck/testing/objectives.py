@@ -12,8 +12,8 @@ from limbeck.errors import UserError
 from limbeck.objectives import Objective, weighted_sum
 from limbeck.objectives.catalogue import NAMES, OBJECTIVES, objective_class
 from limbeck.objectives.objective import SIGNALS
-from limbeck.testing.assertions import ensure, ensure_finite, near
-from limbeck.testing.pairs import BATCH, CLASSES, Pair, tensors, value_of
+from limbeck.testing.assertions import ensure, ensure_equal, ensure_finite, near
+from limbeck.testing.pairs import BATCH, CLASSES, Pair, rows_of, tensors, value_of
 
 Options = dict[str, Any]
 
@@ -53,7 +53,11 @@ def value_and_gradient_are_finite(name: str, options: Options, *, scale: float =
     pair = Pair()
     objective = pair.objective(name, **options)
     signals = pair.signals(scale, constant=constant)
+    before = {need: [one.detach().clone() for one in tensors(signals[need])] for need in objective.needs}
     loss = value_of(objective, signals)
+    for need, ones in before.items():
+        for one, other in zip(ones, tensors(signals[need]), strict=True):
+            ensure_equal(one, other.detach(), f"{name} must not write into `{need}`")
     ensure(loss.shape == (), f"the loss must be one number, got shape {list(loss.shape)}")
     ensure_finite(loss, f"the loss of {name} at outputs times {scale:g}")
     _check_gradients(name, objective, signals, loss)
@@ -100,6 +104,8 @@ def gradient_descends(name: str, options: Options) -> None:
 
 def same_seed_same_value_and_state_round_trip(name: str, options: Options) -> None:
     pair = Pair()
+    again = [value_of(pair.objective(name, **options), pair.signals()).item() for _ in range(2)]
+    ensure(again[0] == again[1], f"{name} of one seed must give one loss, got {again[0]} and {again[1]}")
     first, other = pair.objective(name, **options), pair.objective(name, **options)
     value_of(first, pair.signals())
     other.load_state_dict(first.state_dict())
@@ -107,8 +113,22 @@ def same_seed_same_value_and_state_round_trip(name: str, options: Options) -> No
     ensure(same, f"{name} with the state of another must give the same loss; what it remembers must be in buffers")
     states = zip(first.state_dict().values(), other.state_dict().values(), strict=True)
     ensure(all(torch.equal(a, b) for a, b in states), f"the state of {name} must go on alike")
-    again = [value_of(pair.objective(name, **options), pair.signals()).item() for _ in range(2)]
-    ensure(again[0] == again[1], f"{name} of one seed must give one loss, got {again[0]} and {again[1]}")
+
+
+def order_of_a_batch_makes_no_difference(name: str, options: Options) -> None:
+    """And of what is said to be the mean of losses of images, each is that of the image alone."""
+    pair, order = Pair(), torch.randperm(BATCH, generator=torch.Generator().manual_seed(1))
+    signals = pair.signals()
+    whole = value_of(pair.objective(name, **options), signals).item()
+    shuffled = value_of(pair.objective(name, **options), rows_of(signals, order)).item()
+    close = near(shuffled, whole, rel=1e-3, abs=1e-5)
+    ensure(close, f"{name} must not depend on the order of a batch, got {whole:g} and, shuffled, {shuffled:g}")
+    if not pair.objective(name, **options).per_image:
+        return
+    alone = [value_of(pair.objective(name, **options), rows_of(signals, one)).item() for one in order.split(1)]
+    mean = sum(alone) / BATCH
+    close = near(mean, whole, rel=1e-3, abs=1e-5)
+    ensure(close, f"{name} says `per_image`, but is {whole:g} of a batch and in the mean {mean:g} of its images alone")
 
 
 def outputs_computed_in_bf16_make_little_difference(name: str, options: Options) -> None:
@@ -189,12 +209,13 @@ def _check_gradients(name: str, objective: Objective, signals: Mapping[str, Any]
 CHECKS: Mapping[str, Callable[..., None]] = {
     "catalogue and class agree": catalogue_and_class_agree,
     "refuses endless options": refuses_endless_options,
+    "same seed same value and state round trip": same_seed_same_value_and_state_round_trip,
     "value and gradient are finite": value_and_gradient_are_finite,
     "and at outputs times 1000": partial(value_and_gradient_are_finite, scale=1e3),
     "and at constant outputs": partial(value_and_gradient_are_finite, constant=True),
     "saturated logits are finite": saturated_logits_are_finite,
     "gradient descends": gradient_descends,
-    "same seed same value and state round trip": same_seed_same_value_and_state_round_trip,
+    "order of a batch makes no difference": order_of_a_batch_makes_no_difference,
     "outputs computed in bf16 make little difference": outputs_computed_in_bf16_make_little_difference,
     **{f"batches of {count}": partial(any_batch_size_works, count=count) for count in (1, 2, 5)},
     **{

@@ -1,5 +1,6 @@
 """Pairs of teacher and student, and signals of theirs to feed objectives with."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -72,6 +73,17 @@ def tensors(value: Any) -> list[Tensor]:
     """The leaves of one signal."""
     found = value if isinstance(value, tuple) else (value,)
     return [one for one in found if isinstance(one, Tensor) and one.is_floating_point()]
+
+
+def rows_of(signals: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:
+    """Some of the images, in that order."""
+
+    def taken(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(taken, value))
+        return value[rows] if isinstance(value, Tensor) and value.ndim else value
+
+    return {name: taken(value) for name, value in signals.items()}
 
 
 def value_of(objective: Objective, signals: dict[str, Any]) -> Tensor:

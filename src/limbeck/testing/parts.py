@@ -76,7 +76,7 @@ def saturated_images_are_finite(name: str, options: Options, *, channels: int) -
 
 
 def saturated_numbers_are_finite(name: str, options: Options) -> None:
-    """The least and most that features can be."""
+    """The least and most that features can be, and a row's score does not depend on the others'."""
     entry = SCORES[name]
     if entry.trains:
         return
@@ -87,11 +87,13 @@ def saturated_numbers_are_finite(name: str, options: Options) -> None:
         features[1:3] = high
         features[3:, 0] = high
         seen = next((one for one, other in REPRESENTATIONS.items() if other.kind == kind), "none")
-        criterion = Criterion(score=name, representation=seen, options=options)
-        scores = score_function(criterion)(features, ScoreInputs(ids, labels, 0, torch.eye(3)))
+        score = score_function(Criterion(score=name, representation=seen, options=options))
+        scores = score(features, ScoreInputs(ids, labels, 0, torch.eye(3)))
         ensure(scores.shape == (6,), f"{name} must give one number for each of 6 images, got {list(scores.shape)}")
         ensure(scores.dtype == torch.float64, f"scores must be float64, got {scores.dtype}")
         ensure_finite(scores, f"{name} of {kind}")
+        last = score(features[4:], ScoreInputs(ids[4:], labels[4:], 0, torch.eye(3)))
+        ensure_close(last, scores[4:], f"{name} of an image must not depend on the others of a batch")
 
 
 def scores_belong_to_images(name: str, options: Options) -> None:

@@ -210,8 +210,9 @@ def _scores(
     inputs: ScoreInputs,
     **options: Any,
 ) -> Tensor:
-    """Scores of a batch, checked, float64."""
+    """Scores of a batch, checked, float64; gray levels are whole numbers, of which torch takes no mean."""
     given = {name: getattr(inputs, name) for name in known}
+    features = features if features.is_floating_point() else features.float()
     return _checked(function(**({read: features} if read else {}), **given, **options), len(inputs.ids), what)
 
 

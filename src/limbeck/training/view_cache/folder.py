@@ -12,6 +12,7 @@ from pathlib import Path
 from limbeck.caching import cache_entries, cache_folder, cache_key
 from limbeck.data.views import Augmentation
 from limbeck.files import atomic_write_text
+from limbeck.models.description import describe
 from limbeck.models.forward import FrozenTeacher
 from limbeck.training.distributed import process_token
 
@@ -29,7 +30,8 @@ def view_folder(
         shared: by all processes; else no other process has the same.
     """
     process = None if shared else process_token()
-    key = cache_key("views", _VERSION, fingerprint, teacher.computing, shape, views.key, process)
+    own = [describe(views)[0]] if views.own else []  # a name and a file may stand for other code, or other constants
+    key = cache_key("views", _VERSION, fingerprint, teacher.computing, shape, views.key, process, *own)
     return cache_folder() / "views" / key
 
 

@@ -25,6 +25,7 @@ from limbeck.progress import Progress, Silent
 from limbeck.training.distributed import process_token
 from limbeck.transfer.clusters import clusters_of
 from limbeck.transfer.criteria import Criterion
+from limbeck.transfer.own_code import own_code
 from limbeck.transfer.parts import REPRESENTATIONS, SCORES
 from limbeck.transfer.score_table.read import ROWS, ScoreTable
 from limbeck.transfer.score_table.write import score_table
@@ -100,7 +101,7 @@ class PoolScores:
 
     def _file(self, criterion: Criterion, folder: Path) -> ScoreTable:
         entry, count = REPRESENTATIONS[criterion.representation], len(self.images)
-        depends = self._depends(criterion, criterion.representation)
+        depends = self._depends(criterion, criterion.representation) | own_code(criterion.score)
         path = folder / f"table-{self._key('table', criterion.column, depends)}.parquet"
         took = path.with_suffix(".json")
         with disk_errors(path):
@@ -138,7 +139,8 @@ class PoolScores:
             given = {"seed": self.context.seed, "context": self.context, "progress": self.progress}
             return score_images(self.images, criterion, features=seen, **given)
 
-        return self._once("scores", criterion.column, self._depends(criterion, name), score)
+        depends = self._depends(criterion, name) | own_code(criterion.score)
+        return self._once("scores", criterion.column, depends, score)
 
     def _clusters(self, criterion: Criterion, column: str) -> Tensor:
         def cluster() -> Tensor:
@@ -178,7 +180,8 @@ class PoolScores:
         trains = SCORES[criterion.score].trains or REPRESENTATIONS[name].trains
         asks = REPRESENTATIONS[name].reads == "teacher"
         teacher = self._teacher() if asks else None
-        return {"seed": self.context.seed if trains else None, "teacher": teacher, "classes": self.images.classes}
+        depends = {"seed": self.context.seed if trains else None, "teacher": teacher, "classes": self.images.classes}
+        return depends | own_code(representation=name)
 
     def _teacher(self) -> list[str]:
         """Names the teacher and how it computes; one with code that cannot be vouched for is known here alone."""

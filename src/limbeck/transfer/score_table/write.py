@@ -24,6 +24,7 @@ from limbeck.randomness import check_seed
 from limbeck.training.distributed import process_token
 from limbeck.transfer.clusters import clusters_of
 from limbeck.transfer.criteria import Criterion, find_criterion
+from limbeck.transfer.own_code import own_code
 from limbeck.transfer.score_table.read import METADATA
 from limbeck.transfer.scoring.context import ScoringContext, check_criterion, make_context
 from limbeck.transfer.scoring.features import batch_size_for, collect, histogram_sum, representation
@@ -119,6 +120,8 @@ def score_table(
         **({"precision": context.precision} if any(one.needs_teacher for one in found) else {}),
     }
     whose = _whose(teacher, trust_teacher, watch)
+    for one in found:
+        whose |= own_code(one.score, one.representation) | own_code(representation=one.space)
     _claim(parts, {**about, "images": _identity(here), "pixels": _pixels(here), "shard": len(shards[0]), **whose})
     make = _Maker(images, columns, context, parts, len(shards[0]), _seen(here))
     shared = [parts / "plan.json", *([context.folder] if context.folder.exists() else [])]
@@ -286,8 +289,8 @@ def _claim(parts: Path, plan: dict[str, Any]) -> None:
         )
     if begun != plan:
         raise UserError(
-            f"{str(parts)!r} holds parts of another scoring (other images, criteria, seed, teacher, precision or "
-            "shards); remove it, or choose another --out."
+            f"{str(parts)!r} holds parts of another scoring (other images, criteria or code, seed, teacher, precision "
+            "or shards); remove it, or choose another --out."
         )
 
 

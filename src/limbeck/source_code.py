@@ -1,0 +1,57 @@
+"""Which source a part is written in, so that what is remembered of it is forgotten when that changes."""
+
+import hashlib
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_COMPILED = (".so", ".pyd")
+
+
+def source_digest(part: Any, module: str) -> str | None:
+    """16 hex digits of all files of the package that a part is in, or of its module where that stands alone.
+
+    Files are read as they are now, and modules outside the package do not count.
+
+    Args:
+        part: a function, a class or anything else that a module holds.
+        module: the module's name; it has been imported.
+
+    Returns:
+        None where no file holds the part, as in a notebook.
+    """
+    found = sys.modules.get(module)
+    if found is None or not _holds(found, part):
+        return None
+    top = _top(module)
+    if top is None:
+        return None
+    files = [top]
+    if top.name == "__init__.py":
+        files = sorted(one for one in top.parent.rglob("*") if one.suffix in (".py", *_COMPILED))
+    digest = hashlib.blake2b(digest_size=8)
+    try:
+        for one in files:
+            content = one.read_bytes()
+            digest.update(f"{one.relative_to(top.parent).as_posix()}:{len(content)}:".encode() + content)
+    except OSError:
+        return None
+    return digest.hexdigest()
+
+
+def _top(module: str) -> Path | None:
+    """The file of the outermost package with one; those around it are namespaces, which others share."""
+    names = module.split(".")
+    for depth in range(1, len(names) + 1):
+        file = getattr(sys.modules.get(".".join(names[:depth])), "__file__", None)
+        if file and Path(file).is_file():
+            return Path(file)
+    return None
+
+
+def _holds(module: ModuleType, part: Any) -> bool:
+    """Whether a function is of that module, and not of another program's that calls its script the same."""
+    variables = getattr(inspect.unwrap(part) if callable(part) else part, "__globals__", None)
+    return variables is None or variables is vars(module)
