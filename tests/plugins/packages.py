@@ -65,7 +65,7 @@ def importable(*folders: Path) -> Iterator[None]:
                 file = getattr(sys.modules[name], "__file__", None) or ""
                 if any(Path(file).is_relative_to(folder) for folder in folders):
                     del sys.modules[name]
-    offers.cache_clear()
+            offers.cache_clear()
 
 
 def of_project(text: str) -> tuple[str, Mapping[str, Mapping[str, str]]]:

@@ -17,6 +17,7 @@ from tests.recipes.tiny_recipes import comparison, one_run
 from typer.testing import CliRunner
 
 import limbeck as lb
+from limbeck.cli.display import console
 from limbeck.cli.main import app
 from limbeck.entry_points import offers
 from limbeck.errors import UserError
@@ -42,7 +43,7 @@ def cli(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def shown(*arguments: str) -> str:
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -215,7 +216,7 @@ def test_what_is_broken_says_why_and_breaks_nothing_else(broken: Path, name: str
 
 
 def test_what_is_broken_is_listed_as_such(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")  # in which no cell wraps
+    monkeypatch.setattr(console, "_width", 200)  # in which no cell wraps
     with importable(broken / "site"):
         with pytest.warns(UserWarning, match="broken-parts 0.1") as warned:
             listed = shown("ls", "objectives")
