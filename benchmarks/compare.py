@@ -38,7 +38,7 @@ def main() -> None:
                     took, processes = timed(options, workers, out, cache)
                     seconds.setdefault((caches, workers), []).append(took)
                     print(f"{caches} caches, {workers} workers: {took:.1f} s, {processes} processes", flush=True)
-        first, *others = (students(one) for one in sorted(Path(folder).glob("*-*-*")))
+        first, *others = (students(one) for one in sorted(Path(folder).glob("[0-9]*-*-*")))
         print(f"students {'equal' if all(one == first for one in others) else 'NOT EQUAL'} to the bit")
     for caches in ("empty", "warm"):
         one, many = (statistics.median(seconds[caches, workers]) for workers in counts)
