@@ -69,13 +69,18 @@ def figure(
         still: the still picture as SVG, where the chart has too many marks to be one; it is then drawn on a canvas.
     """
     # A canvas does not know the colour of the page; this grey reads on both.
-    spec = live = style.styled(chart, ink=style.PAGE_INK if still is None else style.RULE).to_dict()
+    spec = live = specification(style.styled(chart, ink=style.PAGE_INK if still is None else style.RULE))
     if fluid:
         fit = {"autosize": {"type": "fit-x", "contains": "padding"}}
         spec, live = spec | fit | {"width": width}, live | fit | {"width": "container"}
     if still is not None:
         live |= {"usermeta": {"embedOptions": {"renderer": "canvas"}}}
     return Figure(key, label, Markup(svg(spec, key)) if still is None else still, script_json(live), fluid, wide)
+
+
+def specification(chart: style.AnyChart) -> dict[str, Any]:
+    """A chart as Vega-Lite has it, not checked against its schema, which would take an eighth of a page's time."""
+    return chart.to_dict(validate=False)
 
 
 def svg(spec: dict[str, Any], key: str) -> str:

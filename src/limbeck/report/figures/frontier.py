@@ -32,9 +32,9 @@ def frontier_chart(results: Row) -> alt.LayerChart:
 
 def frontier_svg(results: Row) -> str:
     """`frontier_chart` as SVG with a white background, for a README or a paper."""
-    from limbeck.report.vega import svg
+    from limbeck.report.vega import specification, svg
 
-    return svg(frontier_chart(results).to_dict(), "frontier")
+    return svg(specification(frontier_chart(results)), "frontier")
 
 
 def frontier(

@@ -14,10 +14,10 @@ _ROW = 26  # pixels
 
 def ranking_svg(results: Row) -> str:
     """`ranking` as SVG with a white background, for a README or a paper."""
-    from limbeck.report.vega import svg
+    from limbeck.report.vega import specification, svg
 
     chart = style.styled(ranking(results).properties(width=520), ink=style.PAPER_INK, background="white")
-    return svg(chart.to_dict(), "arms")
+    return svg(specification(chart), "arms")
 
 
 def ranking(results: Row) -> alt.LayerChart:
