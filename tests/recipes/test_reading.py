@@ -54,6 +54,8 @@ def test_a_short_recipe_is_filled_in() -> None:
         (["training.views={pad-crop: {paddin: 1}}"], "training.views: unknown option of view 'pad-crop': 'paddin'"),
         (["training.views={pad-crop: {padding: -1}}"], "training: `padding` must be >= 0, got -1"),
         (["training.optimizer=adam"], "training.optimizer: must be 'sgd' or 'adamw', got 'adam'"),
+        (["training.compile=fast"], "training.compile: must be true or false or 'graphs', got 'fast'"),
+        (["training.channels_last=2"], "training.channels_last: must be true or false or 'auto', got 2"),
         (["training.learning_rate=-1"], "training.learning_rate: must be > 0, got -1"),
         (["training.learning_rate=.nan"], "training.learning_rate: must be a finite number, got nan"),
         (["training.epochs=.inf"], "training.epochs: must be a finite number, got inf"),

@@ -87,8 +87,8 @@ def _message(error: Any) -> str:
 def _is_type_name(part: str | int) -> bool:
     """pydantic names the alternatives of a union in the path, as `constrained-int` or `tuple[int, int]`."""
     return isinstance(part, str) and (
-        part in {"int", "float", "str"}
-        or part.startswith(("constrained-", "function-", "union-", "tuple[", "dict[", "list["))
+        part in {"int", "float", "str", "bool"}
+        or part.startswith(("constrained-", "function-", "union-", "tuple[", "dict[", "list[", "literal["))
     )
 
 
