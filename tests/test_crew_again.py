@@ -29,6 +29,9 @@ class Hands:
     def __init__(self) -> None:
         self.hired: list[Hand] = []
 
+    def prepare(self) -> None:
+        pass
+
     def hire(self) -> Hand:
         self.hired.append(Hand(slow=4 * len(self.hired)))
         return self.hired[-1]

@@ -83,7 +83,7 @@ def compare(
         RunFolder.open(
             folder, described, resume=resume, may_change=("compare", "summary"), renew=renewed
         ) as run_folder,
-        _crew(planned, run_folder, workers) as crew,  # which starts while this process loads and trains
+        _crew(planned, run_folder, workers) as crew,  # which imports while this process loads and trains
     ):
         inputs = gather_inputs(recipe, run_folder.path, progress, objects)
         begun = (run_folder.path / "networks.json").exists()

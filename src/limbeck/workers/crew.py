@@ -39,7 +39,7 @@ class Task:
 
 
 class Crew:
-    """Workers that are being started; made by `open_crew`.
+    """Workers, which start with their first work; made by `open_crew`.
 
     Args:
         place: where they work.
@@ -55,8 +55,7 @@ class Crew:
         self._beginning: tuple[bytes, list[Path], int] | None = None
         self._deaths = Counter[int | None]()
         self._warned: set[tuple[type[Warning], str]] = set()
-        for _ in range(count):
-            self._workers.append(place.hire())
+        place.prepare()
 
     def work(
         self,
@@ -84,6 +83,8 @@ class Crew:
             Interrupted: stopped by Ctrl-C or SIGTERM; so were all workers, after the step they were at.
         """
         self._deaths.clear()
+        while len(self._workers) < self.count:  # not before: a process to be forked from one that imports is waited for
+            self._workers.append(self.place.hire())
         beginning = pack(Beginning(make)), list(shared), threads
         if beginning != self._beginning:  # workers that began so for an earlier call are, or say when they are, ready
             self._beginning = beginning
@@ -177,7 +178,7 @@ class Crew:
 
 @contextmanager
 def open_crew(count: int) -> Iterator[Crew]:
-    """So many workers, which start at once; by Ray where this process is connected to it or RAY_ADDRESS is set.
+    """So many workers, whose imports begin at once; by Ray where this process is connected to it or RAY_ADDRESS is set.
 
     All of them leave at the end: at once where they are idle, else after the step they are at.
     """

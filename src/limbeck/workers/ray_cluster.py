@@ -65,6 +65,9 @@ class RayPlace:
         self._started = False
         self.advice = f"; {_SHARE}, or unset RAY_ADDRESS to work on this machine" if joined else ""
 
+    def prepare(self) -> None:
+        """Nothing that all workers share."""
+
     def hire(self) -> RayWorker:
         return RayWorker(self._actor.remote(list(sys.path)))
 
