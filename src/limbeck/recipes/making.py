@@ -66,6 +66,7 @@ def context_for(
         classes=inputs.classes.names if known else (),
         shape=inputs.shape,
         teacher=None if inputs.teacher is None or recipe.teacher is None else _evaluating(inputs.teacher),
+        held_out=[one for one in (inputs.validation, inputs.test) if one is not None],
         seed=recipe.seed,
         shared=shared,
         device=device,

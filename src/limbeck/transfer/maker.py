@@ -1,5 +1,6 @@
 """The contract of makers, which turn the images and the teacher at hand into a transfer set and say what that took."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -30,7 +31,9 @@ class MakerContext:
         shape: (C, H, W) of the images that the student takes.
         teacher: with its weights, in evaluation mode; to be left so. None where there is none, and for `count` also
             where it is still to be trained.
+        held_out: what the student is judged on, validation and test images; only to see that no transfer set holds any.
         seed: of all that is drawn.
+        workers: processes that it may have score images, see `limbeck.score_table`.
         shared: where the runs of a comparison keep what several of them need, as tables of scores; None in a run that
             stands alone.
         device: where to compute.
@@ -42,7 +45,9 @@ class MakerContext:
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
     teacher: "Classifier | None" = None
+    held_out: "Sequence[ImageSet]" = ()
     seed: int = 0
+    workers: int = 1
     shared: Path | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     progress: Progress = field(default_factory=Silent)

@@ -1,0 +1,174 @@
+"""What a recipe may say of `borrow`; without importing torch."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from limbeck.errors import unknown_name
+from limbeck.training.numeric_fields import refuse_truth
+from limbeck.transfer.settings import Control, MakerSettings
+
+SURENESS = {
+    "minimal-margin": "farthest from the boundary between the teacher's two likeliest classes",
+    "margin": "the widest gap between the teacher's two likeliest classes",
+    "entropy": "the teacher's most concentrated answers",
+    "confidence": "the teacher is surest of one class",
+    "energy": "the largest logits, whatever the others: the least energy",
+}
+"""Criteria by which the teacher is the surest, best first."""
+
+OTHERS = {
+    "boundary": "the narrowest gap between the teacher's two likeliest classes",
+    "k-centre": "far from one another in the teacher's embedding, within every class that the teacher gives",
+    "balanced-random": "any images, equally many of every class that the teacher gives",
+    "random": "any images, without asking the teacher",
+}
+CRITERIA = {**SURENESS, **OTHERS}
+"""By what images may be borrowed, with a line for listings."""
+
+KNOWN = "known"
+"""In place of names of classes: all whose name the teacher knows, too."""
+
+Shared = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class PoolSettings(BaseModel):
+    """A data set to borrow from; its labels are never taught, only told of.
+
+    Attributes:
+        name: of a data set, folder, file or hub id, see `limbeck.load`, or of procedural images.
+        split, image_column, label_column, skip_unreadable, scale: see `limbeck.load`.
+        images: at most so many, the first; of procedural images, how many there are.
+        seed: of procedural images.
+        streaming: read it from the hub image by image, without a copy of the whole set; what was read is kept in the
+            size of the student's images.
+        exclude: names or numbers of its classes that are left out.
+
+    Example:
+        >>> PoolSettings(name="tiny-imagenet").split
+        'train'
+    """
+
+    model_config = Shared
+    _numbers = field_validator("*", mode="before")(refuse_truth)
+
+    name: str = Field(min_length=1)
+    split: str = "train"
+    images: Annotated[int, Field(ge=1)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    streaming: bool = False
+    exclude: list[str | int] = []
+    image_column: str | None = None
+    label_column: str | None = None
+    skip_unreadable: bool = False
+    scale: Annotated[float, Field(gt=0, strict=True)] | None = None
+
+
+class Threshold(BaseModel):
+    """How sure the teacher must be, for each class that it gives.
+
+    Attributes:
+        of: "mean" score of the calibration images of the class; "best-share", the mean of the best `share` of them; or
+            "quantile", without calibration images: the best `share` of the pool's images of the class pass.
+        share: in (0, 1].
+        calibration: images of the target task, see `limbeck.load`; for "mean" and "best-share".
+        split: of these.
+    """
+
+    model_config = Shared
+    _numbers = field_validator("*", mode="before")(refuse_truth)
+
+    of: Literal["mean", "best-share", "quantile"] = "quantile"
+    share: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.1
+    calibration: str | None = None
+    split: str = "train"
+
+    @model_validator(mode="after")
+    def _calibrated(self) -> Self:
+        if (self.of == "quantile") != (self.calibration is None):
+            raise ValueError(
+                f"`threshold` of {self.of!r} {'needs no' if self.calibration else 'needs'} `calibration` images of the "
+                f"target task{'; leave them out' if self.calibration else ', or use quantile, which needs none'}"
+            )
+        return self
+
+
+def _by(value: Any) -> Any:
+    shares = value if isinstance(value, Mapping) else {value: 1.0}
+    for name, share in shares.items():
+        if name not in CRITERIA:
+            raise unknown_name("criterion to borrow `by`:", str(name), CRITERIA)
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+            raise ValueError(f"the share of `by` {name!r} must be in (0, 1], got {share!r}")
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise ValueError(f"the shares of `by` must sum to 1, got {sum(shares.values()):g}")
+    return value
+
+
+By = Annotated[str | dict[str, float], BeforeValidator(_by)]
+"""One of `CRITERIA`, or name -> share of the budget."""
+
+
+def _pool(value: Any) -> Any:
+    return {"name": str(value)} if isinstance(value, str | Path) else value
+
+
+class BorrowSettings(MakerSettings):
+    """Which of other people's images make the transfer set; the teacher says what they look like.
+
+    Every image counts for the class that the teacher gives it, and every class gets an equal share of the budget,
+    filled best first over all pools. Pictures that are equal count once.
+
+    Attributes:
+        pools: to borrow from, in any order.
+        by: what is preferred, or the shares of several criteria.
+        threshold: how sure the teacher must be; None for any.
+        fill: "best" first over all pools; or "first-come", in the order of the pools and of their images, as the
+            reference implementation does.
+        short: what happens where a class has fewer images than its share. "spread" gives its rest to the others;
+            "repeat" shows its images again, in views of their own; "leave" makes a smaller set.
+        exclude: classes of the pools that are left out, by name; or "known", all whose name the teacher knows.
+        overlap: where a pool holds pictures that equal those that the student is judged on: "refuse", or "leave-out".
+
+    Example:
+        >>> BorrowSettings(pools=["cifar100"], budget=500, by="margin").needs_teacher
+        True
+    """
+
+    maker: str = "borrow"
+    pools: Annotated[list[Annotated[PoolSettings, BeforeValidator(_pool)]], Field(min_length=1)]
+    by: By = "minimal-margin"
+    threshold: Threshold | None = None
+    fill: Literal["best", "first-come"] = "best"
+    short: Literal["spread", "repeat", "leave"] = "spread"
+    exclude: list[str] | Literal["known"] = []
+    overlap: Literal["refuse", "leave-out"] = "refuse"
+
+    needs_pool: ClassVar[bool] = False
+    controls: ClassVar[Mapping[str, Control]] = {
+        "borrowed-random": Control(
+            label="random of the same pools",
+            changes={"by": "random", "threshold": None, "fill": "best"},
+            strict=1,
+        ),
+        "borrowed-balanced-random": Control(
+            label="balanced random of the same pools",
+            changes={"by": "balanced-random", "threshold": None, "fill": "best"},
+            strict=2,
+        ),
+    }
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Criterion -> share of the budget, summing to 1."""
+        return dict(self.by) if isinstance(self.by, Mapping) else {self.by: 1.0}
+
+    @property
+    def title(self) -> str:
+        return f"borrowing by {' and '.join(map(repr, self.shares))}"
+
+    @property
+    def needs_teacher(self) -> bool:
+        return True
