@@ -24,6 +24,7 @@ KINDS = {
     "digests": "hashes of images",
     "select": "networks trained to score images",
     "autotune": "what this machine computes fastest in",
+    "scripts": "what draws the charts of reports",
 }
 
 _KEY_VERSION = 1

@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -124,3 +125,18 @@ def test_costs_are_in_the_order_of_the_ranking() -> None:
     for cost in ranking.COSTS:
         drawn = json.dumps(ranking.cost_bars(on_all_images(), cost).to_dict())
         assert '"sort": ["dkd", "kd", "full-no-teacher"]' in drawn
+
+
+def test_bundle_is_put_together_once_for_all_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path))
+    monkeypatch.setattr("limbeck.report.vega.vl_convert.javascript_bundle", lambda start, vl_version: "run(1)")
+    bundle.cache_clear()
+    assert bundle() == "run(1)"
+    monkeypatch.setattr("limbeck.report.vega.vl_convert.javascript_bundle", lambda start, vl_version: "run(2)")
+    bundle.cache_clear()
+    assert bundle() == "run(1)"
+    (kept,) = tmp_path.glob("scripts/*.js")
+    kept.write_text("steal()")  # whatever is there in its place is not shown
+    bundle.cache_clear()
+    assert bundle() == "run(2)"
+    bundle.cache_clear()

@@ -2,14 +2,19 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import altair as alt
 import vl_convert
 from markupsafe import Markup
 
+from limbeck.caching import cache_folder, cache_key
+from limbeck.errors import UserError
+from limbeck.files import atomic_write_text
 from limbeck.report.figures import style
 
 _VEGA_LITE = "v" + ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
@@ -98,6 +103,19 @@ def script_json(value: Any) -> Markup:
 
 @cache
 def bundle() -> str:
-    """vega, vega-lite, vega-embed and the lines that start them, as one script without imports."""
+    """vega, vega-lite, vega-embed and the lines that start them, as one script without imports.
+
+    It is the same on every page and takes longer to put together than many a page to draw, so it is cached.
+    """
+    folder, key = cache_folder() / "scripts", cache_key(version("vl-convert-python"), _VEGA_LITE, _START)
+    for path in folder.glob(f"{key}-*.js"):
+        with suppress(OSError, ValueError):  # damaged: put together again
+            script = path.read_bytes().decode()
+            if path.stem == f"{key}-{cache_key(script)}":
+                return script
     script = vl_convert.javascript_bundle(_START, vl_version=_VEGA_LITE)
-    return re.sub(r"</(?=script)", r"<\\/", script.replace("\r", ""), flags=re.IGNORECASE).replace("<!--", r"<\!--")
+    script = re.sub(r"</(?=script)", r"<\\/", script.replace("\r", ""), flags=re.IGNORECASE).replace("<!--", r"<\!--")
+    with suppress(OSError, UserError):  # a page needs no cache
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_write_text(folder / f"{key}-{cache_key(script)}.js", script)
+    return script

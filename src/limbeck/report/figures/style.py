@@ -99,10 +99,13 @@ def styled(chart: AnyChart, *, ink: str = PAGE_INK, background: str = "transpare
         "labelPadding": 5,
         "titlePadding": 10,
     }
-    return (
-        chart.configure(background=background, font=FONT, padding=6)
-        .configure_axis(**axis)
-        .configure_legend(**label, symbolStrokeWidth=2.5)
-        .configure_title(color=ink, fontSize=13, anchor="start", fontWeight=600)
-        .configure_view(stroke=None)
+    # All at once, since every call copies the whole chart.
+    return chart.configure(
+        background=background,
+        font=FONT,
+        padding=6,
+        axis=alt.AxisConfig(**axis),
+        legend=alt.LegendConfig(**label, symbolStrokeWidth=2.5),
+        title=alt.TitleConfig(color=ink, fontSize=13, anchor="start", fontWeight=600),
+        view=alt.ViewConfig(stroke=None),
     )
