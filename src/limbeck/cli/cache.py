@@ -11,7 +11,7 @@ from limbeck.errors import UserError
 cache = typer.Typer(
     help="What is kept between runs: teachers' outputs, decoded images, networks that score.", no_args_is_help=True
 )
-Kind = Annotated[str | None, typer.Option(help="views, features, decoded, arrow, digests, select or autotune.")]
+Kind = Annotated[str | None, typer.Option(help="views, features, decoded, arrow, digests, streams, select, autotune.")]
 
 
 def cache_ls(kind: Kind = None) -> None:
