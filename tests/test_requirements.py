@@ -17,7 +17,11 @@ IMPORTED_AS = {
     "scikit-learn": "sklearn",
     "vl-convert-python": "vl_convert",
 }
-BROUGHT = {"markupsafe", "threadpoolctl"}  # by jinja2, whose text it is, and by scikit-learn, whose threads it counts
+BROUGHT = {
+    "fsspec",  # by datasets, whose addresses it opens
+    "markupsafe",  # by jinja2, whose text it is
+    "threadpoolctl",  # by scikit-learn, whose threads it counts
+}
 
 
 def requirements(*extras: str) -> set[str]:

@@ -22,6 +22,7 @@ KINDS = {
     "decoded": "decoded images",
     "arrow": "columns of tables",
     "digests": "hashes of images",
+    "streams": "images read from streams",
     "select": "networks trained to score images",
     "autotune": "what this machine computes fastest in",
     "scripts": "what draws the charts of reports",

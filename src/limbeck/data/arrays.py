@@ -21,7 +21,13 @@ _BLOCK = 2**24
 
 
 def read_npz(
-    path: Path, split: str, *, image_key: str | None = None, label_key: str | None = None, scale: float | None = None
+    path: Path,
+    split: str,
+    *,
+    image_key: str | None = None,
+    label_key: str | None = None,
+    scale: float | None = None,
+    labelled: bool = True,
 ) -> EncodedSet:
     """Images and labels of a `.npz` file.
 
@@ -35,6 +41,7 @@ def read_npz(
         split: "train" for arrays without a split in their name.
         image_key, label_key: the arrays' names, where they are none of the usual.
         scale: the value that becomes white; see `load`.
+        labelled: whether labels are wanted.
 
     Raises:
         UserError: not a `.npz`, no such array, NaN, pixels out of range, another number of labels.
@@ -51,7 +58,7 @@ def read_npz(
     seen: list[Largest] = []
     where = f"{image_key!r} of {str(path)!r}"
     images = _images(arrays[image_key], f"images {where}", sixteen_bit=wide, scale=scale, seen=seen)
-    label_key = _find(arrays, "label_column", label_key, _LABELS, split, path)
+    label_key = _find(arrays, "label_column", label_key, _LABELS, split, path) if labelled else None
     labels, classes = None, ()
     if label_key is not None:
         labels, classes = _labels(arrays, label_key, others, path)

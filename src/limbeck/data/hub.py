@@ -34,13 +34,7 @@ def open_hub(
         else:
             found = datasets.load_dataset(hub_id, config, revision=revision)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
-        full_name = f"{hub_id}:{config}" if config else hub_id
-        raise UserError(
-            f"dataset {full_name!r} could not be opened. {looked}The hub said: {error}. Check the name and the "
-            "connection (a gated set needs `hf auth login`), or put its Parquet files under a local root as "
-            f"<root>/{hub_id}/{config or 'data'}/{split}-00000-of-00001.parquet and name that root in LIMBECK_DATA "
-            "or `root=`."
-        ) from error
+        raise cannot_open(hub_id, config, split, looked, error) from error
     if split not in found:
         raise UserError(f"`split` of {hub_id!r} must be {' or '.join(map(repr, found))}, got {split!r}.")
     chosen = found[split]
@@ -59,6 +53,17 @@ def open_hub(
         where=f"split {split!r} of {hub_id!r}",
         # Its own fingerprint covers the files that it was made from.
         stamp=[hub_id, split, chosen._fingerprint],
+    )
+
+
+def cannot_open(hub_id: str, config: str | None, split: str, looked: str, error: Exception) -> UserError:
+    """The error for a repository that is not there, or cannot be reached."""
+    full_name = f"{hub_id}:{config}" if config else hub_id
+    return UserError(
+        f"dataset {full_name!r} could not be opened. {looked}The hub said: {error}. Check the name and the "
+        "connection (a gated set needs `hf auth login`), or put its Parquet files under a local root as "
+        f"<root>/{hub_id}/{config or 'data'}/{split}-00000-of-00001.parquet and name that root in LIMBECK_DATA "
+        "or `root=`."
     )
 
 

@@ -103,6 +103,11 @@ class ImageSet:
         return digest.hexdigest()
 
     @property
+    def storage(self) -> Storage:
+        """Where the pixels live."""
+        return self._storage
+
+    @property
     def is_decoded(self) -> bool:
         """Whether the pixels are there without decoding, in memory or in a memory map."""
         return self._storage.is_decoded

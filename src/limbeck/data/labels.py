@@ -15,6 +15,10 @@ _LOOK_AT = 1000
 """Rows by which one-hot labels are recognised, for the message."""
 
 
+class UnusableLabels(UserError):
+    """Labels that cannot be numbered; the images beside them may be fine."""
+
+
 @dataclass(frozen=True)
 class LabelColumn:
     """The labels of one file or split as they are stored.
@@ -65,7 +69,7 @@ def encode_labels(
         where: what to call all of `columns` in messages.
 
     Raises:
-        UserError: out of range, gaps, some missing, text here and integers there, or labels of another kind.
+        UnusableLabels: out of range, gaps, some missing, text here and integers there, or labels of another kind.
     """
     plain = [_plain(column) for column in columns]
     names = _stated_names(columns)
@@ -79,13 +83,13 @@ def encode_labels(
     numbers = np.concatenate([_numbers(one, names, where) for one in plain])
     missing = np.concatenate([one.values.is_null().to_numpy() for one in plain])
     if missing.any():
-        raise UserError(
+        raise UnusableLabels(
             f"{where} must be there for all images or for none, row {int(missing.argmax())} has none; "
             "label or remove such rows, or set all to -1 for images without labels."
         )
     wrong = numbers[(numbers < 0) | (numbers >= len(names))]
     if len(wrong):
-        raise UserError(f"{where} must lie in 0..{len(names) - 1} ({len(names)} classes), got {wrong[0]}.")
+        raise UnusableLabels(f"{where} must lie in 0..{len(names) - 1} ({len(names)} classes), got {wrong[0]}.")
     return numbers, names
 
 
@@ -93,10 +97,10 @@ def label_array(values: np.ndarray, where: str) -> pa.ChunkedArray:
     """Labels of a NumPy array [N] or [N, 1] as Arrow; wider rows become lists.
 
     Raises:
-        UserError: an array without rows, or of a kind that no label has.
+        UnusableLabels: an array without rows, or of a kind that no label has.
     """
     if values.ndim == 0:
-        raise UserError(f"{where} must be one integer or string for each image, got a single {values.dtype}.")
+        raise UnusableLabels(f"{where} must be one integer or string for each image, got a single {values.dtype}.")
     kind = np.dtype(np.float64) if values.dtype.kind == "f" else values.dtype.newbyteorder("=")
     native = np.ascontiguousarray(values, dtype=kind)
     try:
@@ -104,7 +108,7 @@ def label_array(values: np.ndarray, where: str) -> pa.ChunkedArray:
         for width in reversed(native.shape[1:]):
             array = pa.FixedSizeListArray.from_arrays(array, width)
     except (pa.ArrowException, ValueError, TypeError) as error:
-        raise UserError(f"{where} must be one integer or string for each image, got {values.dtype}.") from error
+        raise UnusableLabels(f"{where} must be one integer or string for each image, got {values.dtype}.") from error
     return pa.chunked_array([array])
 
 
@@ -112,7 +116,7 @@ def _stated_names(columns: Sequence[LabelColumn]) -> tuple[str, ...] | None:
     stated = [column for column in columns if column.names is not None]
     for column in stated:
         if column.names != stated[0].names:
-            raise UserError(
+            raise UnusableLabels(
                 f"{stated[0].where} and {column.where} state other class names or another order of them: "
                 f"{_few(stated[0].names)} and {_few(column.names)}. Write both with the same class names."
             )
@@ -129,7 +133,7 @@ def _names_from_values(own: Sequence[_Plain], others: Sequence[_Plain], where: s
     labelled = [*own, *others]
     texts, integers = [one for one in labelled if one.is_text], [one for one in labelled if not one.is_text]
     if texts and integers:
-        raise UserError(
+        raise UnusableLabels(
             f"{integers[0].where} are integers, {texts[0].where} are text "
             f"({texts[0].values.drop_null()[0].as_py()!r}): two kinds in one data set have no common "
             "numbers. Write all as text, or all as integers with class names."
@@ -143,7 +147,7 @@ def _names_from_values(own: Sequence[_Plain], others: Sequence[_Plain], where: s
     if low < 0 or len(present) != high + 1:
         absent = low if low < 0 else int(np.flatnonzero(present != np.arange(len(present)))[0])
         what = f"got {absent}" if low < 0 else f"got {low}..{high} without {absent}"
-        raise UserError(
+        raise UnusableLabels(
             f"{where} must be 0..K-1 with no class left out when no class names are stored, {what}"
             f"{' in any split' if others else ''}. Store class names with the data, or use strings as labels."
         )
@@ -168,7 +172,7 @@ def _numbers(column: _Plain, names: tuple[str, ...], where: str) -> np.ndarray:
     unknown = pc.and_(places.is_null(), column.values.is_valid())
     if pc.any(unknown).as_py():
         text = column.values.filter(unknown)[0].as_py()
-        raise UserError(f"{where} must be among the {len(names)} class names ({_few(names)}), got {text!r}.")
+        raise UnusableLabels(f"{where} must be among the {len(names)} class names ({_few(names)}), got {text!r}.")
     return places.fill_null(0).to_numpy().astype(np.int64)
 
 
@@ -203,11 +207,11 @@ def _is_text(kind: pa.DataType) -> bool:
     return binary or text or pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
 
 
-def _wrong_kind(where: str, kind: pa.DataType, why: str = "") -> UserError:
+def _wrong_kind(where: str, kind: pa.DataType, why: str = "") -> UnusableLabels:
     name = np.dtype(kind.to_pandas_dtype()).name if pa.types.is_floating(kind) else str(kind)
     nested = pa.types.is_struct(kind) or pa.types.is_map(kind)
     advice = "write its part that is the class as a column of its own" if nested else "convert it"
-    return UserError(
+    return UnusableLabels(
         f"{where} must be one integer or string for each image, got {name}{f' ({why})' if why else ''}; {advice}, or "
         "name another column with `label_column`."
     )
@@ -243,12 +247,12 @@ def _only_element(values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     if not pc.any(odd).as_py():
         return pc.list_element(values, 0) if len(values) else pa.chunked_array([], values.type.value_type)
     if _is_one_hot(values.slice(0, _LOOK_AT).to_pylist()):
-        raise UserError(
+        raise UnusableLabels(
             f"{where} must be one integer or string for each image, got one-hot rows; store the place of the 1, for "
             "instance `labels.argmax(axis=1)`."
         )
     row = pc.index(odd, True).as_py()
-    raise UserError(
+    raise UnusableLabels(
         f"{where} must be one integer or string for each image, got lists, row {row} of {lengths[row].as_py()} "
         f"elements; images of several classes are not supported. Keep one class for each image, or name another "
         "column with `label_column`."

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from limbeck.data.arrays import read_npz
@@ -13,15 +14,14 @@ from limbeck.data.encoded.encoded_set import EncodedSet
 from limbeck.data.folders import read_folder
 from limbeck.data.hub import open_hub
 from limbeck.data.image_set import ImageSet
-from limbeck.data.local import ROOT_VARIABLE, choose_split, files_of_other_splits, find_in_root, local_root
+from limbeck.data.labels import UnusableLabels
 from limbeck.data.own_datasets import load_own
 from limbeck.data.pixel_range import checked_scale
 from limbeck.data.place import hub_id, is_path, other_reading
-from limbeck.data.splits import stated_splits
-from limbeck.data.table_files import SUFFIX, splits_by_file
+from limbeck.data.table_files import SUFFIX
+from limbeck.data.table_places import FilePlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
 from limbeck.data.tables import ImageTable, open_parquet, read_table
 from limbeck.errors import UserError, unknown_name
-from limbeck.files import check_path
 
 
 def load(
@@ -74,28 +74,110 @@ def load(
         >>> images.shape, images.num_classes
         ((1, 8, 8), 10)
     """
+    _check_name(name)
+    options = _load_options(size, channels, skip_unreadable, in_memory, scale)
+    if remark := other_reading(name, root):
+        warnings.warn(remark, stacklevel=2)
+    if (own := _registered(name)) is not None:
+        return load_own(own, split, options, (image_column, label_column), classes)
+    found = _find(name, split, _Reading(image_column, label_column, in_memory is False, root, scale))
+    for remark in found.remarks:
+        warnings.warn(remark, stacklevel=2)
+    keep = classes if found.info is None or found.info.keep is None else _within(classes, found.info)
+    return build_image_set(found.encoded_set, options, name=found.name, keep=keep)
+
+
+def load_first(
+    name: str | Path,
+    split: str = "train",
+    *,
+    count: int | None,
+    shape: tuple[int, int, int],
+    image_column: str | None = None,
+    label_column: str | None = None,
+    skip_unreadable: bool = False,
+    scale: float | None = None,
+) -> ImageSet:
+    """What `load` gives of the first `count` images, None for all, without decoding others, for uses that can do
+    without labels: those that cannot be numbered are left aside with a warning, unless `label_column` names them.
+
+    Args:
+        name, split, image_column, label_column, skip_unreadable, scale: see `load`.
+        count: at least 1; unreadable images count, too.
+        shape: (C, H, W) that all images are brought to.
+
+    Raises:
+        UserError: see `load`.
+
+    Example:
+        >>> load_first("digits", count=100, shape=(3, 16, 16))
+        ImageSet('digits/train', 100 images 3x16x16, 10 classes)
+    """
+    _check_name(name)
+    channels, *size = shape
+    options = _load_options((size[0], size[1]), channels, skip_unreadable, None, scale)
+    if remark := other_reading(name, None):
+        warnings.warn(remark, stacklevel=2)
+    if (own := _registered(name)) is not None:
+        images = load_own(own, split, options, (image_column, label_column), None)
+        return images if count is None or count >= len(images) else images.subset(images.ids[:count])
+    reading = _Reading(image_column, label_column, False, None, scale)
+    try:
+        found = _find(name, split, reading)
+    except UnusableLabels as error:
+        if label_column is not None:
+            raise
+        warnings.warn(f"the labels of {str(name)!r} are left aside: {error}", stacklevel=2)
+        found = _find(name, split, replace(reading, labelled=False))
+    for remark in found.remarks:
+        warnings.warn(remark, stacklevel=2)
+    keep = None if found.info is None else found.info.keep
+    return build_image_set(found.encoded_set, options, name=found.name, keep=keep, first=count)
+
+
+def _check_name(name: object) -> None:
     if not isinstance(name, str | Path) or name == "":
         raise UserError(
             "`name` must be a data set of the catalogue, a folder, a file or a hub id, as a string or `Path`, got "
             f"{name!r}; the folder at hand is '.'."
         )
-    options = _load_options(size, channels, skip_unreadable, in_memory, scale)
-    columns = (image_column, label_column)
-    if remark := other_reading(name, root):
-        warnings.warn(remark, stacklevel=2)
+
+
+def _registered(name: str | Path) -> DatasetInfo | None:
+    """The entry of a data set that a function of the user's own makes, if `name` is one."""
+    info = find(str(name)) if in_catalogue(name) else None
+    return info if info is not None and info.made_by is not None else None
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How the files of a data set are read; see `load`."""
+
+    image_column: str | None
+    label_column: str | None
+    mapped: bool
+    root: str | Path | None
+    scale: float | None
+    labelled: bool = True
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a name stands for, before anything is decoded; `info` of a data set of the catalogue."""
+
+    encoded_set: EncodedSet
+    name: str
+    remarks: tuple[str, ...] = ()
+    info: DatasetInfo | None = None
+
+
+def _find(name: str | Path, split: str, reading: _Reading) -> _Found:
     if in_catalogue(name):
         info = find(str(name))
-        if info.made_by is not None:
-            return load_own(info, split, options, columns, classes)
-        encoded_set = _named(info, split, *columns, in_memory is False, root)
-        if info.warning:
-            warnings.warn(info.warning, stacklevel=2)
-        keep = _within(classes, info) if info.keep is not None else classes
-        return build_image_set(encoded_set, options, name=f"{name}/{split}", keep=keep)
-    encoded_set = _own(name, split, *columns, in_memory is False, root, scale)
-    for remark in encoded_set.remarks:
-        warnings.warn(remark, stacklevel=2)
-    return build_image_set(encoded_set, options, name=f"{printable(Path(name).name)}/{split}", keep=classes)
+        remarks = (info.warning,) if info.warning else ()
+        return _Found(_named(info, split, reading), f"{name}/{split}", remarks, info)
+    encoded_set = _own(name, split, reading)
+    return _Found(encoded_set, f"{printable(Path(name).name)}/{split}", encoded_set.remarks)
 
 
 def _load_options(
@@ -113,24 +195,17 @@ def _load_options(
     return LoadOptions(both, channels, skip_unreadable, in_memory, checked_scale(scale))
 
 
-def _named(
-    info: DatasetInfo,
-    split: str,
-    image_column: str | None,
-    label_column: str | None,
-    mapped: bool,
-    root: str | Path | None,
-) -> EncodedSet:
-    hub_split = find_split(info, split).hub_name
+def _named(info: DatasetInfo, split: str, reading: _Reading) -> EncodedSet:
     if info.hub_id is None:
-        return read_digits(hub_split)
-    table = _table(info.hub_id, info.config, hub_split, mapped, root, info.revision, exactly=info.name not in DATASETS)
+        return read_digits(find_split(info, split).hub_name)
+    table = _open(place_of_entry(info, split, reading.root), reading.mapped)
     return read_table(
         table,
-        image_column=image_column or _if_there(info.image_column, table),
-        label_column=label_column or _if_there(info.label_column, table),
+        image_column=reading.image_column or if_there(info.image_column, table),
+        label_column=reading.label_column or if_there(info.label_column, table),
         size=info.size if info.varies else None,
         channels=info.channels,
+        labelled=reading.labelled,
     )
 
 
@@ -144,70 +219,51 @@ def _within(classes: Sequence[str | int] | None, info: DatasetInfo) -> Sequence[
     return [info.keep[one] if isinstance(one, int) else one for one in classes]
 
 
-def _own(
-    name: str | Path,
-    split: str,
-    image_column: str | None,
-    label_column: str | None,
-    mapped: bool,
-    root: str | Path | None,
-    scale: float | None,
-) -> EncodedSet:
+def _own(name: str | Path, split: str, reading: _Reading) -> EncodedSet:
     path = Path(name).expanduser()
     where = repr(str(name))
-    if path.is_dir():
-        splits = splits_by_file(path)
-        if not splits:
-            return read_folder(path, split)
-        if list(splits) == ["train"]:
-            splits |= dict.fromkeys(stated_splits(path.name), splits["train"])
-        files = choose_split(splits, split, where)
-        check_path(files[0])
-        siblings = [one for several in splits.values() if several is not files for one in several]
-        table = open_parquet(files, siblings=siblings, mapped=mapped)
-        return read_table(table, image_column=image_column, label_column=label_column)
-    if path.is_file() and path.suffix == ".npz":
-        return read_npz(path, split, image_key=image_column, label_key=label_column, scale=scale)
-    if path.is_file() and path.suffix.lower() == SUFFIX:
-        # What is loaded by itself is the training split, whatever its name; that may say another split as well.
-        check_path(path)
-        choose_split({"train": [path]} | {one: [path] for one in stated_splits(path.name)}, split, where)
-        return read_table(open_parquet([path], mapped=mapped), image_column=image_column, label_column=label_column)
-    if path.is_file():
+    place = place_of_path(path, split, where)
+    if place is None and path.is_dir():
+        return read_folder(path, split)
+    if place is None and path.is_file() and path.suffix == ".npz":
+        return read_npz(
+            path,
+            split,
+            image_key=reading.image_column,
+            label_key=reading.label_column,
+            scale=reading.scale,
+            labelled=reading.labelled,
+        )
+    if place is None and path.is_file():
         raise UserError(
             f"{where} must be a .npz or .parquet file, or a folder, got a {path.suffix or 'nameless'} file."
         )
-    if place := hub_id(name):
-        table = _table(*place, split, mapped, root, None, exactly=True)
-        return read_table(table, image_column=image_column, label_column=label_column)
+    if place is None and (at_hub := hub_id(name)):
+        place = place_of_hub_id(*at_hub, split, reading.root, exactly=True)
+    if place is None:
+        raise no_such_name(name)
+    return read_table(
+        _open(place, reading.mapped),
+        image_column=reading.image_column,
+        label_column=reading.label_column,
+        labelled=reading.labelled,
+    )
+
+
+def no_such_name(name: str | Path) -> UserError:
+    """The error for what is no file, folder or hub id, nor a name of the catalogue."""
     hint = " A `Path` is never a name; give that of a data set as a string." if isinstance(name, Path) else ""
-    if is_path(name) or "/" in str(name) or "\\" in str(name) or path.suffix in (".npz", SUFFIX):
-        raise UserError(f"there is no file or folder {where}.{hint}")
-    raise unknown_name("dataset", str(name), DATASETS, LIST_HINT)
+    if is_path(name) or "/" in str(name) or "\\" in str(name) or Path(name).suffix in (".npz", SUFFIX):
+        return UserError(f"there is no file or folder {str(name)!r}.{hint}")
+    return unknown_name("dataset", str(name), DATASETS, LIST_HINT)
 
 
-def _table(
-    hub_id: str,
-    config: str | None,
-    split: str,
-    mapped: bool,
-    root: str | Path | None,
-    revision: str | None,
-    *,
-    exactly: bool,
-) -> ImageTable:
-    folder = local_root(root)
-    if folder is None:
-        looked = f"No local root is set ({ROOT_VARIABLE} or `root=`). "
-    else:
-        if files := find_in_root(folder, hub_id, config, split, exactly=exactly):
-            return open_parquet(files, siblings=files_of_other_splits(files, split), mapped=mapped)
-        looked = (
-            f"Looked for {split}-*.parquet below {str(folder / hub_id)!r} ({'`root`' if root else ROOT_VARIABLE}). "
-        )
-    return open_hub(hub_id, config, split, revision=revision, looked=looked)
+def _open(place: HubPlace | FilePlace, mapped: bool) -> ImageTable:
+    if isinstance(place, FilePlace):
+        return open_parquet(place.files, siblings=place.siblings, mapped=mapped)
+    return open_hub(place.hub_id, place.config, place.split, revision=place.revision, looked=place.looked)
 
 
-def _if_there(column: str, table: ImageTable) -> str | None:
+def if_there(column: str, table: ImageTable) -> str | None:
     """The catalogue's column, unless an uploader has renamed it since: then it is found by its feature."""
     return column if column in table.schema.names else None

@@ -109,20 +109,16 @@ def read_table(
     label_column: str | None = None,
     size: tuple[int, int] | None = None,
     channels: int | None = None,
+    labelled: bool = True,
 ) -> EncodedSet:
-    """The images and labels of `table`; columns that are not named are found by feature, then by name.
+    """The images and labels of `table`; columns that are not named are found by feature, then by name; without labels
+    where these are not wanted.
 
     Raises:
         UserError: a named column is missing, none looks like images, or see `encode_labels`.
     """
-    image = _column(table, "image_column", image_column, "Image", _IMAGE_NAMES)
-    if image is None:
-        raise UserError(
-            f"`image_column` must be named: no column of {table.where} looks like images; it has "
-            f"{', '.join(table.schema.names)}."
-        )
-    label = _column(table, "label_column", label_column, "ClassLabel", _LABEL_NAMES)
-    image_type([table.schema.field(image).type], table.where)
+    image = find_images(table, image_column)
+    label = find_labels(table, label_column) if labelled else None
     labels, names = None, ()
     if label is not None and table.count > 0:
         where = f"labels in column {label!r} of {table.where}"
@@ -139,6 +135,31 @@ def read_table(
         folder=table.folder,
     )
     return EncodedSet(images, labels, names, size=size, channels=channels)
+
+
+def find_images(table: ImageTable, named: str | None = None) -> str:
+    """The column of images, which is `named`, or found by feature, then by name.
+
+    Raises:
+        UserError: there is none, or it holds something else.
+    """
+    found = _column(table, "image_column", named, "Image", _IMAGE_NAMES)
+    if found is None:
+        raise UserError(
+            f"`image_column` must be named: no column of {table.where} looks like images; it has "
+            f"{', '.join(table.schema.names)}."
+        )
+    image_type([table.schema.field(found).type], table.where)
+    return found
+
+
+def find_labels(table: ImageTable, named: str | None = None) -> str | None:
+    """The column of labels, which is `named`, or found by feature, then by name; None where there is none.
+
+    Raises:
+        UserError: the named one is missing, or there are several of that name.
+    """
+    return _column(table, "label_column", named, "ClassLabel", _LABEL_NAMES)
 
 
 def _column(table: ImageTable, argument: str, named: str | None, kind: str, usual: Sequence[str]) -> str | None:

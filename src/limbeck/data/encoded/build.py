@@ -49,9 +49,15 @@ class LoadOptions:
 
 
 def build_image_set(
-    encoded_set: EncodedSet, options: LoadOptions, *, name: str, keep: Sequence[str | int] | None = None
+    encoded_set: EncodedSet,
+    options: LoadOptions,
+    *,
+    name: str,
+    keep: Sequence[str | int] | None = None,
+    first: int | None = None,
 ) -> ImageSet:
-    """The `ImageSet` of `encoded_set`, only its classes `keep` where given, renumbered in that order.
+    """The `ImageSet` of `encoded_set`, only its classes `keep` where given, renumbered in that order, and of these
+    images at most the `first`.
 
     Raises:
         UserError: no images, an unreadable one, images of different sizes and no size, an unknown class, class names
@@ -59,6 +65,7 @@ def build_image_set(
     """
     check_class_names(encoded_set.classes, f"classes of {name!r}")
     rows, labels, classes = _kept(encoded_set, keep, name)
+    rows, labels = rows[:first], None if labels is None else labels[:first]
     if len(rows) == 0:
         raise UserError(f"{name!r} holds no images{'' if keep is None else ' of the `classes` asked for'}.")
     pixels = _pixels(encoded_set, replace(options, scale=None) if encoded_set.scaled else options, rows, name)

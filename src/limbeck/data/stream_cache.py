@@ -1,0 +1,161 @@
+"""What was read of a stream, brought to its shape, on disk: it grows by shards, and is memory-mapped."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from limbeck.data.pixel_range import Largest, brightest
+from limbeck.data.storage import DIGEST_BYTES, TensorStorage, image_digests
+from limbeck.errors import UserError
+from limbeck.files import atomic_path, atomic_write_text, disk_errors
+
+_LARGEST = b"limbeck.largest"
+
+
+@dataclass(frozen=True)
+class StreamedImages:
+    """The first rows of a stream.
+
+    Attributes:
+        storage: pixels of those that were readable, memory-mapped.
+        readable: bool [rows].
+        labels: as they were stored, one for each row; None where there is no column of them.
+        seen: the `Largest` of each shard that has any.
+    """
+
+    storage: TensorStorage
+    readable: np.ndarray
+    labels: pa.ChunkedArray | None
+    seen: list[Largest]
+
+
+class StreamCache:
+    """A folder with `images.bin`, the readable images one after another, and a small table of the rows of each shard.
+
+    A shard counts once its table is there, which is written last; what a kill leaves of the next is written over.
+
+    Args:
+        folder: need not exist.
+        shape: (C, H, W) of every image.
+
+    Attributes:
+        rows: of the stream, in whole shards.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, int, int]) -> None:
+        self._folder = folder
+        self._shape = shape
+        self._shards: list[pa.Table] = []
+        while (path := self._path(len(self._shards))).exists():
+            self._shards.append(_read_shard(path))
+        self.rows = sum(map(len, self._shards))
+        self._kept = sum(len(one) - one["digest"].null_count for one in self._shards)
+
+    def about(self) -> dict[str, Any] | None:
+        """What was noted when the stream was first opened; None before."""
+        try:
+            return json.loads((self._folder / "about.json").read_text())
+        except FileNotFoundError:
+            return None
+
+    def begin(self, about: dict[str, Any]) -> None:
+        """Makes the folder."""
+        atomic_write_text(self._folder / "about.json", json.dumps(about, indent=1) + "\n")
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream has no more rows."""
+        return (self._folder / "ended").exists()
+
+    def end(self) -> None:
+        """Notes that there are no more rows."""
+        atomic_write_text(self._folder / "ended", "")
+
+    def append(
+        self, images: np.ndarray, readable: np.ndarray, labels: pa.ChunkedArray | None, seen: list[Largest]
+    ) -> None:
+        """Keeps a shard.
+
+        Args:
+            images: uint8 [rows, C, H, W], anything where not readable.
+            readable: bool [rows].
+            labels: of all rows, or None.
+            seen: see `decode`.
+
+        Raises:
+            UserError: the disk is full, or may not be written to.
+        """
+        kept = np.ascontiguousarray(images[readable])
+        with disk_errors(self._folder), (self._folder / "images.bin").open("ab") as file:
+            file.truncate(self._kept * self._bytes)
+            kept.tofile(file)
+            file.flush()
+            os.fsync(file.fileno())
+        digests = np.zeros((len(readable), DIGEST_BYTES), dtype=np.uint8)
+        if len(kept):
+            digests[readable] = image_digests(torch.from_numpy(kept)).numpy()
+        cells = [one.tobytes() if there else None for one, there in zip(digests, readable, strict=True)]
+        columns: dict[str, Any] = {"digest": pa.array(cells, pa.binary(DIGEST_BYTES))}
+        if labels is not None:
+            columns["label"] = labels
+        table = pa.table(columns).replace_schema_metadata({_LARGEST: json.dumps(brightest(seen))})
+        with atomic_path(self._path(len(self._shards))) as temporary:
+            pq.write_table(table, temporary)
+        self._shards.append(table)
+        self.rows += len(readable)
+        self._kept += len(kept)
+
+    def read(self, rows: int) -> StreamedImages:
+        """The first `rows` of those that are there, at least one.
+
+        Raises:
+            UserError: the folder is damaged.
+        """
+        cells = [cell for one in self._shards for cell in one["digest"].to_pylist()][:rows]
+        readable = np.array([cell is not None for cell in cells], dtype=bool)
+        digests = np.frombuffer(b"".join(cell for cell in cells if cell is not None), np.uint8)
+        path = self._folder / "images.bin"
+        if not path.exists() or path.stat().st_size < self._kept * self._bytes:
+            raise _damaged(self._folder)
+        shape = (int(readable.sum()), *self._shape)
+        images = np.memmap(path, np.uint8, mode="c", shape=shape) if readable.any() else np.empty(shape, np.uint8)
+        storage = TensorStorage(torch.from_numpy(images), torch.from_numpy(digests.reshape(-1, DIGEST_BYTES).copy()))
+        labels = None
+        if "label" in self._shards[0].column_names:
+            labels = _joined([one["label"] for one in self._shards]).slice(0, rows)
+        seen = [Largest(*one) for table in self._shards for one in json.loads((table.schema.metadata or {})[_LARGEST])]
+        return StreamedImages(storage, readable, labels, seen)
+
+    @property
+    def _bytes(self) -> int:
+        return int(np.prod(self._shape))
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.parquet"
+
+
+def _read_shard(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path.parent) from error
+
+
+def _joined(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """Of one type; shards in which all labels are missing have none of their own."""
+    kind = next((one.type for one in parts if not pa.types.is_null(one.type)), parts[0].type)
+    return pa.chunked_array([chunk for one in parts for chunk in one.cast(kind).chunks], kind)
+
+
+def _damaged(folder: Path) -> UserError:
+    return UserError(
+        f"what is kept of a stream in {str(folder)!r} is damaged; `limbeck cache rm {folder.name[:10]}` removes it, "
+        "and it is read again."
+    )

@@ -1,0 +1,187 @@
+"""Rows of tables from front to back, by `datasets`: of the hub, which are not downloaded, or of files."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from limbeck.data.catalogue import CONVERTED
+from limbeck.data.encoded.decode import Encoded
+from limbeck.data.encoded.images import ColumnImages, EncodedImages
+from limbeck.data.hub import cannot_open
+from limbeck.data.table_places import FilePlace, HubPlace
+from limbeck.data.tables import ImageTable, find_images, find_labels, open_parquet, stated_names
+from limbeck.errors import UserError
+
+_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Rows of a table, from any row on.
+
+    Attributes:
+        rows: the first row that is wanted -> batches of rows, as `pa.Table`.
+        where: what to call it in messages.
+        images, labels: its columns; None where it has no labels.
+        count: rows that it states to have; None where it does not say.
+        about: what is to be noted of it.
+    """
+
+    rows: Callable[[int], Iterator[pa.Table]]
+    where: str
+    images: str
+    labels: str | None
+    count: int | None
+    about: dict[str, Any]
+
+
+def open_stream(
+    place: HubPlace | FilePlace,
+    named: tuple[str | None, str | None],
+    usual: tuple[str | None, str | None] = (None, None),
+    *,
+    begun: dict[str, Any] | None = None,
+) -> Stream:
+    """The rows at `place`.
+
+    Args:
+        place: a split on the hub, or files.
+        named: columns of images and labels that the user named.
+        usual: those that the catalogue knows, unless an uploader has renamed them since.
+        begun: what was noted of the stream when it was first opened; a repository is read as it was then.
+
+    Raises:
+        UserError: it cannot be opened, or has no such split or columns.
+    """
+    builder, where, count = _builder(place, begun)
+    split = place.split if isinstance(place, HubPlace) else "train"
+    try:
+        found = builder.as_streaming_dataset()
+        rows = found.get(split)
+        schema = None if rows is None else _schema(rows)
+    except Exception as error:  # of a dozen libraries that read and connect
+        raise _unopened(place, error) from error
+    if rows is None:
+        name = repr(place.hub_id) if isinstance(place, HubPlace) else where
+        raise UserError(f"`split` of {name} must be {' or '.join(map(repr, found))}, got {split!r}.")
+    if schema is None:
+        raise UserError(f"{where} holds no images.")
+    features = dict(rows.features.to_dict()) if rows.features else {}
+    table = ImageTable(schema, features, 0, _nothing, _nothing, _nothing, where)
+    images = find_images(table, named[0] or _if_there(usual[0], table))
+    labels = find_labels(table, named[1] or _if_there(usual[1], table))
+    # One that `datasets` itself fails to decode would end the stream.
+    encoded = rows.decode(False) if rows.features else rows
+    wanted = encoded.select_columns([images, *([labels] if labels else [])]).with_format("arrow")
+    names = stated_names(features, labels) if labels else None
+    return Stream(
+        rows=lambda start: wanted.skip(start).iter(_BATCH),
+        where=where,
+        images=images,
+        labels=labels,
+        count=count,
+        about={"where": where, "label": labels, "names": names, "commit": _commit(place, builder)},
+    )
+
+
+def _schema(rows: Any) -> pa.Schema | None:
+    """Of what the columns hold, or of the first row where that is not stated; None where there are no rows."""
+    if rows.features:
+        return rows.features.arrow_schema
+    first = next(rows.with_format("arrow").iter(1), None)
+    return None if first is None else first.schema
+
+
+def _builder(place: HubPlace | FilePlace, begun: dict[str, Any] | None) -> tuple[Any, str, int | None]:
+    """The builder of `datasets`, what to call what it reads, and how many rows it states to have."""
+    import datasets
+
+    if isinstance(place, FilePlace):
+        table = open_parquet(place.files)  # whose messages are plainer
+        filled = [str(path.absolute()) for path in place.files if pq.read_metadata(path).num_rows]
+        if not filled:
+            raise UserError(f"{table.where} holds no images.")
+        return datasets.load_dataset_builder("parquet", data_files={"train": filled}), table.where, table.count
+    revision = place.revision if begun is None else begun["commit"]
+    try:
+        if place.revision == CONVERTED:
+            files = {place.split: f"{place.config}/{place.split}/*.parquet"}
+            builder = datasets.load_dataset_builder(place.hub_id, revision=revision, data_files=files)
+        else:
+            builder = datasets.load_dataset_builder(place.hub_id, place.config, revision=revision)
+    except Exception as error:
+        raise _unopened(place, error) from error
+    stated = (builder.info.splits or {}).get(place.split)
+    count = None if stated is None else stated.num_examples or None
+    return builder, f"split {place.split!r} of {place.hub_id!r}", count
+
+
+def _commit(place: HubPlace | FilePlace, builder: Any) -> str | None:
+    """Of a repository, the commit that is read; a stream that goes on reads it again."""
+    return str(builder.hash) if isinstance(place, HubPlace) else None
+
+
+def _unopened(place: HubPlace | FilePlace, error: Exception) -> UserError:
+    if isinstance(place, HubPlace):
+        return cannot_open(place.hub_id, place.config, place.split, place.looked, error)
+    return UserError(f"{str(place.files[0])!r} cannot be read as Parquet: {error}; copy or write it anew.")
+
+
+def _nothing(column: str) -> Any:
+    raise AssertionError(f"nothing of {column} is read but by the stream")
+
+
+def _if_there(column: str | None, table: ImageTable) -> str | None:
+    return column if column in table.schema.names else None
+
+
+class BatchImages(EncodedImages):
+    """Images of one batch of a stream, called by their rows of the whole."""
+
+    def __init__(self, column: pa.ChunkedArray, start: int, where: str) -> None:
+        column = _with_bytes(column)
+        self._images = ColumnImages(len(column), lambda: column, where=where, stamp=None)
+        self._start = start
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def encoded(self, rows: np.ndarray) -> list[Encoded]:
+        return self._images.encoded(rows)
+
+    def where(self, row: int) -> str:
+        return self._images.where(self._start + int(row))
+
+    def stamp(self) -> None:
+        return None
+
+
+def _with_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """With the bytes of images that the repository holds as files of their own, beside tables of their addresses."""
+    if not pa.types.is_struct(column.type) or column.type.get_field_index("path") < 0:
+        return column
+    cells = column.to_pylist()
+    if not any(_is_remote(cell) for cell in cells):
+        return column
+    read = [{**cell, "bytes": _read(cell["path"])} if _is_remote(cell) else cell for cell in cells]
+    return pa.chunked_array([pa.array(read, column.type)])
+
+
+def _is_remote(cell: dict[str, Any] | None) -> bool:
+    return cell is not None and not cell.get("bytes") and "://" in (cell.get("path") or "")
+
+
+def _read(address: str) -> bytes:
+    """Of a file that is missing, no bytes, which the decoder says are no image."""
+    import fsspec
+
+    try:
+        with fsspec.open(address, "rb") as file:
+            content: Any = file
+            return content.read()
+    except FileNotFoundError:
+        return b""

@@ -1,0 +1,270 @@
+"""Images of tables that are read from front to back, from the hub or from files, without a copy of the whole."""
+
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from filelock import FileLock
+
+from limbeck.caching import cache_folder, cache_key
+from limbeck.data.catalogue import DATASETS, LIST_HINT, find, in_catalogue
+from limbeck.data.class_names import printable
+from limbeck.data.encoded.decode import Target
+from limbeck.data.encoded.decode_many import decode_many, unreadable
+from limbeck.data.encoded.images import file_stamps
+from limbeck.data.image_set import ImageSet
+from limbeck.data.labels import LabelColumn, UnusableLabels, encode_labels
+from limbeck.data.pixel_range import Largest, check_range, checked_scale
+from limbeck.data.place import hub_id
+from limbeck.data.stream_cache import StreamCache, StreamedImages
+from limbeck.data.stream_source import BatchImages, Stream, open_stream
+from limbeck.data.table_places import FilePlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
+from limbeck.errors import UserError, unknown_name
+from limbeck.interruption import Interrupted, listening_for_stop
+from limbeck.progress import Progress, Silent
+
+SHARD_BYTES = 2**24
+"""Pixels that are kept at once."""
+SHARD_SECONDS = 60.0
+"""After which what there is of a shard is kept, however little."""
+_NUMBERED = 2**16
+"""Most classes that are numbers without names: labels beyond are something else."""
+
+
+def load_stream(
+    name: str | Path,
+    split: str = "train",
+    *,
+    count: int | None = None,
+    shape: tuple[int, int, int],
+    image_column: str | None = None,
+    label_column: str | None = None,
+    skip_unreadable: bool = False,
+    scale: float | None = None,
+    progress: Progress | None = None,
+) -> ImageSet:
+    """The first `count` images of a split, None for all, read one after another and kept at `shape` in the cache.
+
+    What was read before, by this or by another process, is not read again: a stream that was stopped or broke off goes
+    on where it was, and one that is to be longer goes on from its end. A repository is read as it was when the stream
+    was begun. What is kept is memory-mapped, and needs no connection any more.
+
+    Args:
+        name: of a data set of the catalogue or on the hub; or a Parquet file or a folder of them, which `load` would
+            copy where they are large.
+        split, image_column, label_column, skip_unreadable, scale: see `load`. Labels that cannot be numbered are left
+            aside with a warning, unless `label_column` names them.
+        count: at least 1; unreadable images count, too.
+        shape: (C, H, W): every image is scaled until it covers that and cropped to its centre.
+        progress: who watches.
+
+    Raises:
+        UserError: nothing of that name, or nothing that can be streamed; it cannot be opened; it broke off; an image is
+            unreadable, of which the row is told; see `load`.
+        Interrupted: stopped by Ctrl-C or SIGTERM; calling it again goes on.
+
+    Example:
+        >>> lb.TransferSet(images).save("digits")  # as any other Parquet files
+        >>> load_stream("digits", count=50, shape=(3, 16, 16))
+        ImageSet('digits/train', 50 images 3x16x16, 10 classes)
+    """
+    if count is not None and count < 1:
+        raise UserError(f"`count` must be at least 1, got {count}.")
+    scale = checked_scale(scale)
+    place, usual = _place(name, split)
+    target = Target(shape[0], shape[1], shape[2], resize=True, scale=scale)
+    named = (image_column, label_column)
+    key = cache_key("stream", _identity(place), named, usual, shape, scale)
+    folder = cache_folder() / "streams" / key
+    title = f"{printable(Path(name).name)}/{split}"
+    with _locked(folder):
+        cache = StreamCache(folder, shape)
+        if not cache.ended and (count is None or cache.rows < count):
+            stream = open_stream(place, named, usual, begun=cache.about())
+            if cache.about() is None:
+                cache.begin({"name": title, "shape": list(shape), **stream.about})
+            _read_on(stream, cache, target, count, skip_unreadable, title, progress or Silent())
+    about = cache.about()
+    rows = cache.rows if count is None else min(count, cache.rows)
+    if about is None or rows == 0:
+        raise UserError(f"{title!r} holds no images.")
+    return _image_set(cache.read(rows), about, title, scale, skip_unreadable, explicit=label_column is not None)
+
+
+def _place(name: str | Path, split: str) -> tuple[HubPlace | FilePlace, tuple[str | None, str | None]]:
+    """Where the rows come from, and the columns that the catalogue knows."""
+    if in_catalogue(name):
+        info = find(str(name))
+        if info.hub_id is None or info.keep is not None:
+            what = "is a part of another" if info.keep is not None else "is not on the hub"
+            raise UserError(f"`streaming` reads from the hub, and {str(name)!r} {what}; leave `streaming` out.")
+        return place_of_entry(info, split, None), (info.image_column, info.label_column)
+    path = Path(name).expanduser()
+    if place := place_of_path(path, split, repr(str(name))):
+        return place, (None, None)
+    if path.exists():
+        raise UserError(
+            f"`streaming` reads tables, of the hub or in Parquet files, and {str(name)!r} is none; leave `streaming` "
+            "out: of images in files no copy is made."
+        )
+    if found := hub_id(name):
+        return place_of_hub_id(*found, split, None, exactly=True), (None, None)
+    if "/" in str(name) or isinstance(name, Path):
+        raise UserError(f"there is no file or folder {str(name)!r}.")
+    raise unknown_name("dataset", str(name), DATASETS, LIST_HINT)
+
+
+def _identity(place: HubPlace | FilePlace) -> list[Any]:
+    if isinstance(place, FilePlace):
+        return file_stamps(place.files)
+    return [place.hub_id, place.config, place.split, place.revision]
+
+
+def _locked(folder: Path) -> FileLock:
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".lock")
+
+
+class _Shard:
+    """Rows that were read and are not kept yet."""
+
+    def __init__(self, cache: StreamCache) -> None:
+        self._cache = cache
+        self._images: list[np.ndarray] = []
+        self._readable: list[np.ndarray] = []
+        self._labels: list[pa.ChunkedArray] = []
+        self._seen: list[Largest] = []
+        self._began = time.monotonic()
+
+    @property
+    def end(self) -> int:
+        """The next row of the stream."""
+        return self._cache.rows + sum(map(len, self._readable))
+
+    @property
+    def is_full(self) -> bool:
+        return sum(one.nbytes for one in self._images) >= SHARD_BYTES or time.monotonic() - self._began > SHARD_SECONDS
+
+    def add(
+        self, images: np.ndarray, readable: np.ndarray, labels: pa.ChunkedArray | None, seen: list[Largest]
+    ) -> None:
+        self._images.append(images)
+        self._readable.append(readable)
+        self._labels += [] if labels is None else [labels]
+        self._seen += seen
+
+    def keep(self) -> None:
+        if self._readable:
+            labels = pa.chunked_array([chunk for one in self._labels for chunk in one.chunks]) if self._labels else None
+            self._cache.append(np.concatenate(self._images), np.concatenate(self._readable), labels, self._seen)
+        self._images, self._readable, self._labels, self._seen = [], [], [], []
+        self._began = time.monotonic()
+
+
+def _read_on(
+    stream: Stream,
+    cache: StreamCache,
+    target: Target,
+    count: int | None,
+    skip_unreadable: bool,
+    title: str,
+    watch: Progress,
+) -> None:
+    """Reads up to `count` rows into the cache, from where it ends. Whatever stops it, what was read is kept."""
+    wanted = min([one for one in (count, stream.count) if one is not None], default=0)
+    watch.begin(f"streaming {title}", max(wanted, 1), cache.rows if wanted else 0)
+    shard = _Shard(cache)
+    try:
+        with listening_for_stop() as stop:
+            for batch in _batches(stream, cache.rows, count, shard):
+                _decode(stream, batch, shard, target, skip_unreadable)
+                if shard.is_full:
+                    shard.keep()
+                watch.update(shard.end if wanted else 0, "" if wanted else f"{shard.end:,} images")
+                if stop:
+                    raise Interrupted(f"stopped after {shard.end:,} images of {title!r}, which are kept")
+        if count is None or shard.end < count:
+            shard.keep()
+            cache.end()
+    finally:
+        shard.keep()
+        watch.end()
+
+
+def _batches(stream: Stream, start: int, count: int | None, shard: _Shard) -> Iterator[pa.Table]:
+    """What the stream gives of rows `start` up to `count`."""
+    left = None if count is None else count - start
+    try:
+        for batch in stream.rows(start):
+            part = batch if left is None else batch.slice(0, left)
+            yield part
+            left = None if left is None else left - len(part)
+            if left == 0:
+                return
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # of a dozen libraries that read and connect
+        raise UserError(
+            f"{stream.where} broke off after {shard.end:,} images: {error}. They are kept; the same again goes on with "
+            "the next."
+        ) from error
+
+
+def _decode(stream: Stream, batch: pa.Table, shard: _Shard, target: Target, skip_unreadable: bool) -> None:
+    images = BatchImages(batch[stream.images], shard.end, stream.where)
+    out = np.empty((len(batch), *target.shape), dtype=np.uint8)
+    seen: list[Largest] = []
+    readable = decode_many(images, np.arange(len(batch)), target, out, skip_unreadable=skip_unreadable, seen=seen)
+    shard.add(out, readable, None if stream.labels is None else batch[stream.labels], seen)
+
+
+def _image_set(
+    streamed: StreamedImages,
+    about: dict[str, Any],
+    title: str,
+    scale: float | None,
+    skip_unreadable: bool,
+    *,
+    explicit: bool,
+) -> ImageSet:
+    readable = streamed.readable
+    if not readable.all() and not skip_unreadable:
+        row = int((~readable).argmax())
+        raise unreadable(f"row {row} of {about['where']}", ValueError("it could not be decoded when it was streamed"))
+    if not readable.any():
+        raise UserError(f"{title!r} holds no readable image: all {len(readable)} were skipped.")
+    check_range(streamed.seen, scale, title)
+    labels, classes = _labels(streamed.labels, about, title, explicit=explicit)
+    return ImageSet(
+        streamed.storage,
+        None if labels is None else labels[readable],
+        ids=np.flatnonzero(readable),
+        classes=classes,
+        name=title,
+        skipped=int((~readable).sum()),
+    )
+
+
+def _labels(
+    stored: pa.ChunkedArray | None, about: dict[str, Any], title: str, *, explicit: bool
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Numbers and names; numbers without names are names of their own, since rows to come may have those between."""
+    if stored is None:
+        return None, ()
+    where = f"labels in column {about['label']!r} of {about['where']}"
+    names = None if about["names"] is None else tuple(about["names"])
+    if names is None and pa.types.is_integer(stored.type):
+        present = stored.drop_null().to_numpy()
+        if len(present) and present.min() >= 0 and present.max() < _NUMBERED:
+            names = tuple(map(str, range(present.max() + 1)))
+    try:
+        return encode_labels([LabelColumn(stored, where, names)], list, where)
+    except UnusableLabels as error:
+        if explicit:
+            raise
+        warnings.warn(f"the labels of {title!r} are left aside: {error}", stacklevel=4)
+        return None, ()

@@ -1,0 +1,95 @@
+"""Where the tables of a split are: Parquet files on this disk, else a repository on the hub."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from limbeck.data.catalogue import DATASETS, DatasetInfo, find_split
+from limbeck.data.local import ROOT_VARIABLE, choose_split, files_of_other_splits, find_in_root, local_root
+from limbeck.data.splits import stated_splits
+from limbeck.data.table_files import SUFFIX, splits_by_file
+from limbeck.files import check_path
+
+
+@dataclass(frozen=True)
+class HubPlace:
+    """A split of a repository.
+
+    Attributes:
+        hub_id: "owner/name".
+        config: configuration, None for the only one.
+        split: its name at the hub.
+        revision: branch, None for the default.
+        looked: where it was sought before, for messages.
+    """
+
+    hub_id: str
+    config: str | None
+    split: str
+    revision: str | None = None
+    looked: str = ""
+
+
+@dataclass(frozen=True)
+class FilePlace:
+    """Parquet files on this disk.
+
+    Attributes:
+        files: of the split, in order, at least one.
+        siblings: of the other splits.
+    """
+
+    files: list[Path]
+    siblings: list[Path]
+
+
+def place_of_entry(info: DatasetInfo, split: str, root: str | Path | None) -> HubPlace | FilePlace:
+    """Of a split of a data set of the catalogue that has a repository.
+
+    Raises:
+        UserError: it has no such split, or see `place_of_hub_id`.
+    """
+    assert info.hub_id is not None
+    hub_split = find_split(info, split).hub_name
+    exactly = info.name not in DATASETS
+    return place_of_hub_id(info.hub_id, info.config, hub_split, root, revision=info.revision, exactly=exactly)
+
+
+def place_of_hub_id(
+    hub_id: str, config: str | None, split: str, root: str | Path | None, *, revision: str | None = None, exactly: bool
+) -> HubPlace | FilePlace:
+    """Under the local root where that has it, else at the hub.
+
+    Raises:
+        UserError: see `find_in_root`.
+    """
+    folder = local_root(root)
+    if folder is None:
+        return HubPlace(hub_id, config, split, revision, f"No local root is set ({ROOT_VARIABLE} or `root=`). ")
+    if files := find_in_root(folder, hub_id, config, split, exactly=exactly):
+        return FilePlace(files, files_of_other_splits(files, split))
+    option = "`root`" if root else ROOT_VARIABLE
+    looked = f"Looked for {split}-*.parquet below {str(folder / hub_id)!r} ({option}). "
+    return HubPlace(hub_id, config, split, revision, looked)
+
+
+def place_of_path(path: Path, split: str, where: str) -> FilePlace | None:
+    """Of a Parquet file or a folder of them; None where `path` is something else.
+
+    Raises:
+        UserError: it has no such split, or see `splits_by_file`.
+    """
+    if path.is_dir():
+        splits = splits_by_file(path)
+        if not splits:
+            return None
+        if list(splits) == ["train"]:
+            splits |= dict.fromkeys(stated_splits(path.name), splits["train"])
+    elif path.is_file() and path.suffix.lower() == SUFFIX:
+        check_path(path)
+        # What is loaded by itself is the training split, whatever its name; that may say another split as well.
+        splits = {"train": [path]} | {one: [path] for one in stated_splits(path.name)}
+    else:
+        return None
+    files = choose_split(splits, split, where)
+    check_path(files[0])
+    return FilePlace(files, [one for several in splits.values() if several is not files for one in several])

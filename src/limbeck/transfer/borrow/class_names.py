@@ -1,0 +1,192 @@
+"""Which classes of a pool bear a name that the teacher knows, as far as words tell."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from limbeck.data.classes import few
+
+Words = tuple[str, ...]
+
+_SAME = (
+    ("airplane", "aeroplane", "plane"),
+    ("automobile", "auto", "car", "motorcar"),
+    ("bicycle", "bike"),
+    ("couch", "sofa"),
+    ("motorcycle", "motorbike"),
+    ("telephone", "phone"),
+    ("television", "tv"),
+    ("truck", "lorry"),
+)
+"""Words of the usual data sets that mean the same; the first stands for all."""
+
+_NO_KIND = frozenset(
+    tuple(one.split())
+    for one in [
+        "bear cat",
+        "cable car",
+        "carpenters plane",
+        "cat bear",
+        "cat fish",
+        "clothes horse",
+        "computer mouse",
+        "corn dog",
+        "cray fish",
+        "dragon fly",
+        "flying fox",
+        "freight car",
+        "guinea pig",
+        "hot dog",
+        "jelly fish",
+        "lady bug",
+        "passenger car",
+        "pommel horse",
+        "prairie dog",
+        "railroad car",
+        "rocking horse",
+        "saw horse",
+        "sea cow",
+        "sea cucumber",
+        "sea horse",
+        "sea lion",
+        "silver fish",
+        "star fish",
+        "teddy bear",
+        "toy car",
+        "toy dog",
+        "vaulting horse",
+        "woodworking plane",
+    ]
+)
+"""What is called by a word without being of its kind, in the words of ImageNet and the like."""
+
+_CANONICAL = {word: group[0] for group in _SAME for word in group}
+_WORDNET = re.compile(r"n\d{8}")
+_NUMBERED = re.compile(r"^(?:n\d{8}|\d+)[\s_:.)-]+(?=[^\W\d_])|-101$")
+"""What Caltech and ImageNet write before and after a name: "001.ak47", "airplanes-101", "n02084071 dog"."""
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_FURTHER = frozenset({"of", "with", "without", "in", "on", "at", "for", "from"})
+"""What follows these tells more of the thing before them."""
+
+
+def known_as(pool_classes: Sequence[str], teacher_classes: Sequence[str]) -> dict[str, str]:
+    """Class of a pool -> the class of the teacher whose name it bears, of those that bear one.
+
+    Case, hyphens, underscores, a plural's s, the synonyms in a name ("tabby, tabby cat") and words that mean the same
+    ("car", "automobile") make no difference, and a name that says which kind of a thing it is counts for the thing:
+    "pickup_truck" for "truck", but neither "catfish" nor "sea horse" for "cat" or "horse". It is a matter of words
+    alone: a "beagle" is no "dog".
+
+    Args:
+        pool_classes: names of the pool's classes.
+        teacher_classes: names of the teacher's.
+
+    Example:
+        >>> known_as(["garbage truck", "seahorse", "Cats", "beagle"], ["cat", "dog", "horse", "truck"])
+        {'garbage truck': 'truck', 'Cats': 'cat'}
+    """
+    known: dict[Words, str] = {}
+    for name in teacher_classes:
+        for phrase in _phrases(name):
+            for form in _forms(phrase):
+                known.setdefault(form, name)
+    same = set(teacher_classes)
+    found = {name: name if name in same else _known(name, known) for name in pool_classes}
+    return {name: match for name, match in found.items() if match is not None}
+
+
+def alike(name: str, classes: Sequence[str]) -> list[int]:
+    """Which of `classes` is called `name`: the one of that very name, else all that are called so in other writing, or
+    by a synonym in their names.
+
+    Example:
+        >>> alike("tabby cat", ["Tabby_Cat", "tabby, tabby cat", "tiger cat"])
+        [0, 1]
+    """
+    if name in classes:
+        return [classes.index(name)]
+    wanted = {form for phrase in _phrases(name) for form in _forms(phrase)}
+    return [
+        number
+        for number, one in enumerate(classes)
+        if any(form in wanted for phrase in _phrases(one) for form in _forms(phrase))
+    ]
+
+
+def untold(pool_classes: Sequence[str], teacher_classes: Sequence[str]) -> str:
+    """Why names do not tell which classes of the pool the teacher knows, "" where they do.
+
+    Example:
+        >>> untold(["n01443537", "n01629819"], ["cat", "dog"])
+        "the pool's classes are WordNet ids (n01443537, n01629819), the teacher's are not"
+    """
+    if not pool_classes:
+        return "the pool has no labels"
+    if not teacher_classes:
+        return "the teacher has no names for its classes"
+    for is_kind, kind in ((_is_wordnet, "WordNet ids"), (_is_numbers, "numbers")):
+        ours, theirs = is_kind(pool_classes), is_kind(teacher_classes)
+        if ours != theirs:
+            owner, other, names = ("pool", "teacher", pool_classes) if ours else ("teacher", "pool", teacher_classes)
+            return f"the {owner}'s classes are {kind} ({few(names)}), the {other}'s are not"
+    return ""
+
+
+def _is_wordnet(names: Sequence[str]) -> bool:
+    return all(_WORDNET.fullmatch(name) for name in names)
+
+
+def _is_numbers(names: Sequence[str]) -> bool:
+    return all(name.isascii() and name.isdecimal() for name in names)
+
+
+def _known(name: str, known: dict[Words, str]) -> str | None:
+    phrases = list(_phrases(name))
+    kinds = sorted((kind for phrase in phrases for kind in _kinds(phrase)), key=len, reverse=True)
+    others = {one[-1:] for one in [*phrases, *kinds] if _is_no_kind(one)}
+    for words in [*phrases, *kinds]:
+        if words not in others:
+            for form in _forms(words):
+                if form in known:
+                    return known[form]
+    return None
+
+
+def _is_no_kind(phrase: Words) -> bool:
+    return any((*phrase[:-1], word) in _NO_KIND for word in _singulars(phrase[-1]))
+
+
+def _phrases(name: str) -> Iterator[Words]:
+    """The synonyms in a name, as words in small letters."""
+    text = re.sub(r"\([^)]*\)|['’`]", "", unicodedata.normalize("NFKC", name)).strip()
+    for part in re.split(r"[,;/|]", _HUMP.sub(" ", _NUMBERED.sub("", text))):
+        if words := tuple(re.findall(r"[^\W_]+", part.casefold())):
+            yield words
+
+
+def _kinds(phrase: Words) -> Iterator[Words]:
+    """What a thing is a kind of: "truck" for "old pickup truck", and "pickup truck"."""
+    end = next((place for place, word in enumerate(phrase) if place and word in _FURTHER), len(phrase))
+    for start in range(int(end == len(phrase)), end):
+        yield phrase[start:end]
+
+
+def _forms(phrase: Words) -> Iterator[Words]:
+    """Equal for phrases that differ in a plural or in words that mean the same, some of them no words at all."""
+    *first, last = phrase
+    for word in _singulars(last):
+        yield (*first, _CANONICAL.get(word, word))
+
+
+def _singulars(word: str) -> Iterator[str]:
+    yield word
+    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
+        return
+    yield word[:-1]
+    if word.endswith(("ses", "xes", "zes", "ches", "shes", "oes")):
+        yield word[:-2]
+    if word.endswith("ies"):
+        yield word[:-3] + "y"
+    if word.endswith("ves"):
+        yield word[:-3] + "f"
+        yield word[:-3] + "fe"
