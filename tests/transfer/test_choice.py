@@ -241,3 +241,10 @@ def test_greedy_allocations_are_the_only_ones_that_need_images() -> None:
     assert {name for name, one in ALLOCATIONS.items() if one.greedy} == {
         f"{name}{each}" for name in ("k-centre", "herding") for each in ("", "-per-class")
     }
+
+
+def test_quotas_take_the_place_of_equal_shares() -> None:
+    rows = [{"id": place, "group": place % 2, COLUMN: place / 10} for place in range(10)]
+    chosen = allocate(table(rows), BALANCED, 4, balance="group", quotas=np.array([1, 3]))
+    assert sorted(chosen.ids.tolist()) == [0, 1, 3, 5]
+    assert chosen.count == 4

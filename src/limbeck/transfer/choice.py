@@ -29,6 +29,7 @@ def allocate(
     balance: str = "label",
     features: Tensor | None = None,
     maker: str = "select",
+    quotas: np.ndarray | None = None,
 ) -> Selection:
     """Chooses from a table of scores, by the scores alone unless the allocation measures distances on the way.
 
@@ -44,6 +45,8 @@ def allocate(
             that a teacher gives images without labels.
         features: `[N, D]` in the order of the table, for greedy allocations.
         maker: who chooses, for provenance.
+        quotas: int64 `[G]`, how many images each class or group gives, at most as many as it has, where these are not
+            equal shares; the budget is their sum.
 
     Raises:
         UserError: the table lacks what the criterion needs, holds scores that are not finite or an image twice, or the
@@ -67,8 +70,10 @@ def allocate(
     candidates = Candidates(table, criterion, seed, balance)
     if balance == "group" and (criterion.per_class or budget.kind == "per-class"):
         _check_groups(candidates)
-    n = budget.resolve(candidates, per_class=criterion.per_class)
-    quotas = shares(n, candidates.class_counts()).numpy() if criterion.per_class else np.array([n])
+    if quotas is None:
+        n = budget.resolve(candidates, per_class=criterion.per_class)
+        quotas = shares(n, candidates.class_counts()).numpy() if criterion.per_class else np.array([n])
+    n = int(quotas.sum())
     if entry.greedy:
         assert features is not None, "greedy allocations without features are refused before"
         options = {name: criterion.option(name) for name in entry.options}

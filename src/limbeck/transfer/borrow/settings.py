@@ -75,6 +75,8 @@ class Threshold(BaseModel):
         share: in (0, 1].
         calibration: images of the target task, see `limbeck.load`; for "mean" and "best-share".
         split: of these.
+        fixed_count: for "best-share", as the reference implementation does: the best so many of every class in place of
+            a share, and their sum divided by as many even where a class has fewer.
     """
 
     model_config = Shared
@@ -84,6 +86,7 @@ class Threshold(BaseModel):
     share: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.1
     calibration: str | None = None
     split: str = "train"
+    fixed_count: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _calibrated(self) -> Self:
@@ -92,6 +95,8 @@ class Threshold(BaseModel):
                 f"`threshold` of {self.of!r} {'needs no' if self.calibration else 'needs'} `calibration` images of the "
                 f"target task{'; leave them out' if self.calibration else ', or use quantile, which needs none'}"
             )
+        if self.fixed_count is not None and self.of != "best-share":
+            raise ValueError(f"`fixed_count` is for `of: best-share`, got {self.of!r}; leave it out")
         return self
 
 
@@ -143,8 +148,23 @@ class BorrowSettings(MakerSettings):
     threshold: Threshold | None = None
     fill: Literal["best", "first-come"] = "best"
     short: Literal["spread", "repeat", "leave"] = "spread"
-    exclude: list[str] | Literal["known"] = []
+    exclude: list[str] | Literal["known"] = Field(default_factory=list)
     overlap: Literal["refuse", "leave-out"] = "refuse"
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Self:
+        drawn = [by for by in self.shares if by in ("k-centre", "balanced-random", "random")]
+        if self.fill == "first-come" and drawn:
+            raise ValueError(
+                f"`fill: first-come` takes images in the order of the pools, and `by` {drawn[0]!r} goes by chance; "
+                f"leave out `fill`, or choose `by` one of {', '.join(SURENESS)}"
+            )
+        if self.threshold is not None and list(self.shares) == ["random"]:
+            raise ValueError(
+                "`threshold` says how sure the teacher must be, and `by` 'random' does not ask it; leave it out, or "
+                "use 'balanced-random'"
+            )
+        return self
 
     needs_pool: ClassVar[bool] = False
     controls: ClassVar[Mapping[str, Control]] = {

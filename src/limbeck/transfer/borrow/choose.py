@@ -1,0 +1,254 @@
+"""From the table of the pools to exactly the chosen images: best first in every class that the teacher gives."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from torch import Tensor
+
+from limbeck.data.classes import few
+from limbeck.errors import UserError
+from limbeck.transfer.borrow.chosen import Chosen, ChosenRows, PartCounts, looked_up
+from limbeck.transfer.borrow.criteria import criterion_by, sureness_by
+from limbeck.transfer.borrow.quotas import equal_shares, shares_of_parts, spread_shares
+from limbeck.transfer.borrow.settings import BorrowSettings
+from limbeck.transfer.borrow.thresholds import Passing, passing
+from limbeck.transfer.choice import allocate
+from limbeck.transfer.score_table.read import ScoreTable
+from limbeck.transfer.score_table.rows import Candidates, Rows
+
+CANDIDATES = 2**16
+"""Images, or twice as many as are wanted, that k-centre chooses among: drawn at random, equally many of every class."""
+
+FeaturesOf = Callable[[Sequence[str], np.ndarray], Tensor]
+"""Names of the pools and ids int64 `[n]` of some images -> the teacher's embeddings, float `[n, D]`."""
+
+
+def choose(
+    table: ScoreTable,
+    settings: BorrowSettings,
+    count: int,
+    *,
+    pools: Sequence[str],
+    seed: int = 0,
+    calibration: ScoreTable | None = None,
+    features_of: FeaturesOf | None = None,
+) -> Chosen:
+    """The images to borrow, as many as `count` says, or fewer where `short: leave` leaves classes so.
+
+    Every class that the teacher tells apart has an equal share. The criteria of a mixture choose one after another, as
+    they are named, each among what is left. Neither the order of the table's rows nor, but for `fill: first-come`, that
+    of the pools matters.
+
+    Args:
+        table: of all pools, see `pool_table`.
+        settings: which images are preferred.
+        count: images wanted.
+        pools: their names, in the order in which they are named.
+        seed: of what is drawn.
+        calibration: a table of the calibration images, where `threshold` needs one.
+        features_of: gives embeddings, for k-centre.
+
+    Raises:
+        UserError: there are not as many images, of all or, with `short: repeat`, of some class; fewer are wanted than
+            there are classes; the table lacks a column.
+
+    Example:
+        >>> columns = {"id": [0, 1, 2, 0], "source": ["cats", "cats", "cats", "dogs"], "group": [0, 0, 1, 1]}
+        >>> table = ScoreTable({**columns, "margin:teacher-logits": [0.2, 0.9, 0.1, 0.8]}, {"groups": ["cat", "dog"]})
+        >>> settings = BorrowSettings(pools=["cats", "dogs"], by="margin", budget=2)
+        >>> choose(table, settings, 2, pools=["cats", "dogs"]).rows.ids.tolist()
+        [1, 0]
+    """
+    names = table.names("group")
+    found = _class_sizes(table, len(names))
+    chooser = _Chooser(table, settings, tuple(pools), seed, calibration, features_of)
+    rows, parts, start = ChosenRows.none(), list[PartCounts](), 0
+    for by, wanted in shares_of_parts(settings.shares, count).items():
+        if not wanted:
+            continue
+        more, counts = chooser.part(by, wanted, len(parts), rows, start)
+        rows = rows.and_those(more)
+        parts.append(counts)
+        start += 0 if counts.wanted is None else wanted
+    chosen = Chosen(
+        rows=rows, parts=tuple(parts), classes=names, sources=table.sources, found=found, count=count, seed=seed
+    )
+    _warn(chosen, settings)
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Chooser:
+    """What the criteria of a mixture choose with, see `choose`."""
+
+    table: ScoreTable
+    settings: BorrowSettings
+    pools: tuple[str, ...]
+    seed: int
+    calibration: ScoreTable | None
+    features_of: FeaturesOf | None
+
+    @property
+    def first_come(self) -> bool:
+        return self.settings.fill == "first-come"
+
+    def part(self, by: str, count: int, part: int, taken: ChosenRows, start: int) -> tuple[ChosenRows, PartCounts]:
+        """What one criterion chooses among what is left, with its repetitions, and what came of every class."""
+        classes = len(self.table.names("group"))
+        per_class = criterion_by(by).per_class
+        if per_class and count < classes:
+            raise UserError(
+                f"`budget` must give each of the {classes} classes of the teacher an image, got {count} by {by!r}; "
+                "raise it, or borrow by 'random', which goes by no class."
+            )
+        sure = self._passing(by)
+        left = self._left(by, sure, taken)
+        passed = _class_sizes(left, classes)
+        wanted = equal_shares(count, classes, start) if per_class else None
+        rows = self._chosen(by, part, left, self._quotas(by, count, passed, wanted, start))
+        if self.settings.short == "repeat":
+            groups = rows.groups if per_class else np.zeros_like(rows.groups)
+            rows = rows.with_repetitions(np.array([count]) if wanted is None else wanted, groups)
+        first, again = (np.bincount(rows.groups[one], minlength=classes) for one in (rows.copies == 0, rows.copies > 0))
+        return rows, PartCounts(by, wanted, passed, first, again, None if sure is None else sure.values)
+
+    def _passing(self, by: str) -> Passing | None:
+        threshold = self.settings.threshold
+        if threshold is None or by == "random":
+            return None
+        return passing(self.table, sureness_by(by), threshold, self.calibration, self.seed)
+
+    def _left(self, by: str, sure: Passing | None, taken: ChosenRows) -> ScoreTable:
+        """The rows that may be chosen; the table itself where these are all."""
+        if sure is None and not len(taken) and not self.first_come:
+            return self.table
+        own, read = criterion_by(by), criterion_by(by) if sure is None else sureness_by(by)
+        parts = []
+        for rows in Candidates(self.table, read, self.seed, "group").read("group"):
+            keep = ~taken.hold(rows)
+            if sure is not None:
+                keep &= sure.passes(rows)
+            # Scores of a sureness that is another criterion's say nothing more; those of chance are drawn anew.
+            columns = _columns(rows, own.column if own.column == read.column and own.score != "random" else None)
+            parts.append({name: values[keep] for name, values in columns.items()})
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        if self.first_come:
+            columns[own.column] = self._places(columns)
+        return self._table(columns)
+
+    def _places(self, columns: dict[str, np.ndarray]) -> np.ndarray:
+        """Of every row in the order of the pools as they are named, and of their images: float64, exact to 2^53."""
+        order = np.array([self.pools.index(name) for name in self.table.sources])[columns["source"]]
+        places = np.empty(len(order))
+        places[np.lexsort((columns["id"], order))] = np.arange(len(order))
+        return places
+
+    def _table(self, columns: dict[str, np.ndarray]) -> ScoreTable:
+        """In memory: some 32 bytes a row."""
+        places, rows = np.unique(columns["source"], return_inverse=True)
+        names = [self.table.sources[place] for place in places]  # no others, which no row would have
+        source = pa.DictionaryArray.from_arrays(rows.astype(np.int32), names)
+        about = {"name": self.table.name, "groups": list(self.table.names("group"))}
+        return ScoreTable(pa.table({**columns, "source": source}), about)
+
+    def _quotas(self, by: str, count: int, passed: np.ndarray, wanted: np.ndarray | None, start: int) -> np.ndarray:
+        """Distinct images that each class is to give; of a criterion that goes by no class, all together."""
+        short, there = self.settings.short, int(passed.sum())
+        if there == 0 or (short == "spread" and there < count):
+            raise UserError(self._too_few(by, count, there))
+        if wanted is None:
+            return np.array([min(count, there)])
+        if short == "spread":
+            return spread_shares(count, passed, start)
+        empty = [self.table.names("group")[place] for place in np.flatnonzero((passed == 0) & (wanted > 0))]
+        if short == "repeat" and empty:
+            takes = "takes no image" if self.settings.threshold is None else "is sure enough of no image"
+            raise UserError(
+                f"`short: repeat` needs an image of every class to show again, and the teacher {takes} of the pools "
+                f"as {few([repr(name) for name in empty])}; use 'spread' or 'leave', name more pools"
+                f"{'' if self.settings.threshold is None else ', or a weaker `threshold`'}."
+            )
+        return np.minimum(wanted, passed)
+
+    def _too_few(self, by: str, count: int, there: int) -> str:
+        every = len(self.table)
+        threshold = "" if self.settings.threshold is None or by == "random" else " with this `threshold`"
+        which = "" if there == every else f", of which {there:,} can be chosen by {by!r}{threshold}"
+        return (
+            f"`budget` must be at most what the pools hold, {every:,} distinct images{which}, got {count:,}; lower it, "
+            "name more pools, or say what happens to what is lacking (`short: repeat` or `leave`)."
+        )
+
+    def _chosen(self, by: str, part: int, left: ScoreTable, quotas: np.ndarray) -> ChosenRows:
+        criterion = criterion_by(by)
+        features = None
+        if criterion.space:
+            assert self.features_of is not None, "whoever borrows by k-centre gives embeddings"
+            left = self._in_order(self._candidates(left, quotas))
+            rows = _read(left, "source", "id")
+            features = self.features_of([left.sources[place] for place in rows["source"]], rows["id"])
+        preferred = replace(criterion, order="lowest") if self.first_come else criterion
+        selection = allocate(
+            left, preferred, int(quotas.sum()), seed=self.seed, balance="group", features=features, quotas=quotas
+        )
+        places = {name: place for place, name in enumerate(self.table.sources)}
+        sources = np.array([places[name] for name in selection.sources], dtype=np.int64)
+        return ChosenRows.of(self.table, sources, selection.ids.numpy(), part)
+
+    def _in_order(self, left: ScoreTable) -> ScoreTable:
+        """By pool and id, so that the batches in which the teacher is asked do not hang on the order of the table."""
+        rows = _read(left, "source", "id", "group")
+        places = np.array([self.table.sources.index(name) for name in left.sources])
+        rows["source"] = places[rows["source"]]
+        order = np.lexsort((rows["id"], rows["source"]))
+        return self._table({name: values[order] for name, values in rows.items()})
+
+    def _candidates(self, left: ScoreTable, quotas: np.ndarray) -> ScoreTable:
+        """What a greedy criterion chooses among, at random, so that memory is bounded; all where these are few."""
+        most = max(CANDIDATES, 2 * int(quotas.sum()))
+        if len(left) <= most:
+            return left
+        each = np.maximum(spread_shares(most, _class_sizes(left, len(quotas))), quotas)
+        drawn = allocate(
+            left, criterion_by("balanced-random"), int(each.sum()), seed=self.seed, balance="group", quotas=each
+        )
+        places = {name: place for place, name in enumerate(self.table.sources)}
+        columns = {"source": np.array([places[name] for name in drawn.sources]), "id": drawn.ids.numpy()}
+        columns |= looked_up(self.table, columns["source"], columns["id"], "group")
+        return self._table(columns)
+
+
+def _columns(rows: Rows, scores: str | None) -> dict[str, np.ndarray]:
+    assert rows.sources is not None, "tables of pools name them"
+    found = {"id": rows.ids, "source": rows.sources, **rows.columns}
+    return found if scores is None else {**found, scores: rows.scores}
+
+
+def _read(table: ScoreTable, *names: str) -> dict[str, np.ndarray]:
+    batches = list(table.batches(*names))
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in names}
+
+
+def _class_sizes(table: ScoreTable, classes: int) -> np.ndarray:
+    """Rows of each class, int64 `[K]`."""
+    sizes = table.sizes("group")
+    if sizes is None or len(sizes) > classes:
+        raise UserError(f"{table.title} must hold a `group` of every row, and the `groups` that names them.")
+    return sizes
+
+
+def _warn(chosen: Chosen, settings: BorrowSettings) -> None:
+    """Of classes that get nothing; that others are short is in the evidence."""
+    if chosen.wanted is None or not chosen.never_given:
+        return
+    names = few([repr(name) for name in chosen.never_given])
+    rest = "the others make up for it" if settings.short == "spread" else "the set is smaller for it"
+    warnings.warn(
+        f"the teacher takes no image of the pools for {names}, so the transfer set has none of "
+        f"{'it' if len(chosen.never_given) == 1 else 'them'}, and {rest} (`short: {settings.short}`); name pools that "
+        "look more like the task.",
+        stacklevel=4,
+    )

@@ -1,0 +1,184 @@
+"""What was chosen of the pools, and what came of every class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from limbeck.transfer.score_table.read import ScoreTable
+from limbeck.transfer.score_table.rows import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenRows:
+    """Images of a transfer set, criterion after criterion, most preferred first.
+
+    Attributes:
+        sources: int64 `[n]`, places in the table's `sources`.
+        ids: int64 `[n]`, of their pools.
+        groups: int64 `[n]`, the classes that the teacher gives.
+        copies: int64 `[n]`, 0, and 1, 2 ... for an image that is shown again.
+        parts: int64 `[n]`, which of the criteria chose it.
+    """
+
+    sources: np.ndarray
+    ids: np.ndarray
+    groups: np.ndarray
+    copies: np.ndarray
+    parts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def none(cls) -> Self:
+        return cls(*(np.zeros(0, dtype=np.int64) for _ in range(5)))
+
+    @classmethod
+    def of(cls, table: ScoreTable, sources: np.ndarray, ids: np.ndarray, part: int) -> Self:
+        """Rows of a table, each once."""
+        groups = looked_up(table, sources, ids, "group")["group"]
+        return cls(sources, ids, groups, np.zeros_like(ids), np.full_like(ids, part))
+
+    def and_those(self, more: "ChosenRows") -> "ChosenRows":
+        return ChosenRows(*(np.concatenate(both) for both in zip(self._columns, more._columns, strict=True)))
+
+    def at(self, rows: np.ndarray) -> "ChosenRows":
+        """Those at `rows`, places int64 or a mask."""
+        return ChosenRows(*(column[rows] for column in self._columns))
+
+    def with_repetitions(self, wanted: np.ndarray, groups: np.ndarray) -> "ChosenRows":
+        """Each of `groups` int64 `[n]` filled up to `wanted` `[G]` by showing its images again, best first, in turn."""
+        more, copies = [], []
+        for group, count in enumerate(wanted.tolist()):
+            own = np.flatnonzero(groups == group)
+            again = np.arange(max(0, count - len(own)))
+            if len(again):
+                more.append(own[again % len(own)])
+                copies.append(1 + again // len(own))
+        if not more:
+            return self
+        again = self.at(np.concatenate(more))
+        shown = ChosenRows(again.sources, again.ids, again.groups, np.concatenate(copies), again.parts)
+        return self.and_those(shown)
+
+    def hold(self, rows: Rows) -> np.ndarray:
+        """Whether each of the rows of the table is among these, bool `[B]`."""
+        assert rows.sources is not None, "tables of pools name them"
+        found = np.zeros(len(rows), dtype=bool)
+        for place in np.unique(self.sources):
+            here = rows.sources == place
+            found[here] = np.isin(rows.ids[here], self.ids[self.sources == place])
+        return found
+
+    @property
+    def _columns(self) -> Sequence[np.ndarray]:
+        return self.sources, self.ids, self.groups, self.copies, self.parts
+
+
+@dataclass(frozen=True, eq=False)
+class PartCounts:
+    """What came of a criterion, class by class.
+
+    Attributes:
+        by: its name.
+        wanted: int64 `[K]`, its equal shares; None for one that goes by no class.
+        passed: int64 `[K]`, images that it could choose: those that passed the threshold, and no other had chosen.
+        given: int64 `[K]`, distinct images.
+        repeated: int64 `[K]`, images shown again.
+        thresholds: float64 `[K]`, the score that the least sure image may have; None where any may.
+    """
+
+    by: str
+    wanted: np.ndarray | None
+    passed: np.ndarray
+    given: np.ndarray
+    repeated: np.ndarray
+    thresholds: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chosen:
+    """What was borrowed, and what came of every class.
+
+    Attributes:
+        rows: the images.
+        parts: of each criterion.
+        classes: names of the K classes that the teacher tells apart.
+        sources: names of the pools, by place.
+        found: int64 `[K]`, distinct images of the pools that the teacher takes for each class.
+        count: images wanted.
+        seed: of what was drawn.
+        notes: sentences.
+    """
+
+    rows: ChosenRows
+    parts: tuple[PartCounts, ...]
+    classes: tuple[str, ...]
+    sources: tuple[str, ...]
+    found: np.ndarray
+    count: int
+    seed: int
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def wanted(self) -> np.ndarray | None:
+        """Equal shares of all criteria that have some, int64 `[K]`; None where none has."""
+        known = [part.wanted for part in self.parts if part.wanted is not None]
+        return sum(known[1:], known[0]) if known else None
+
+    @property
+    def given(self) -> np.ndarray:
+        """Distinct images of each class, int64 `[K]`."""
+        return sum((part.given for part in self.parts), np.zeros(len(self.classes), dtype=np.int64))
+
+    @property
+    def repeated(self) -> np.ndarray:
+        """Images of each class that are shown again, int64 `[K]`."""
+        return sum((part.repeated for part in self.parts), np.zeros(len(self.classes), dtype=np.int64))
+
+    @property
+    def short(self) -> np.ndarray:
+        """Images that each class lacks of its equal share, int64 `[K]`, whether others made up for them or not."""
+        lacking = [part.wanted - part.given - part.repeated for part in self.parts if part.wanted is not None]
+        return sum((one.clip(min=0) for one in lacking), np.zeros(len(self.classes), dtype=np.int64))
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Images that each class gave beyond its equal share, for others that are short, int64 `[K]`."""
+        beyond = [part.given - part.wanted for part in self.parts if part.wanted is not None]
+        return sum((one.clip(min=0) for one in beyond), np.zeros(len(self.classes), dtype=np.int64))
+
+    @property
+    def never_given(self) -> tuple[str, ...]:
+        """Classes that the teacher gives no image of the pools."""
+        return tuple(self.classes[place] for place in np.flatnonzero(self.found == 0))
+
+
+def looked_up(table: ScoreTable, sources: np.ndarray, ids: np.ndarray, *columns: str) -> dict[str, np.ndarray]:
+    """Some columns of some rows of a table, each row once, in their order.
+
+    Args:
+        table: read a million rows at a time.
+        sources, ids: int64 `[n]`, places in the table's `sources`, and ids.
+        columns: their names.
+    """
+    found: dict[str, np.ndarray] = {}
+    order = np.lexsort((ids, sources))
+    sorted_sources, sorted_ids = sources[order], ids[order]
+    for batch in table.batches("id", "source", *columns):
+        for place in np.unique(batch["source"]):
+            first, last = np.searchsorted(sorted_sources, [place, place + 1])
+            if first == last:
+                continue
+            own, rows = sorted_ids[first:last], np.flatnonzero(batch["source"] == place)
+            at = np.searchsorted(own, batch["id"][rows]).clip(max=len(own) - 1)
+            hit = own[at] == batch["id"][rows]
+            for name in columns:
+                values = found.setdefault(name, np.empty(len(ids), dtype=batch[name].dtype))
+                values[order[first + at[hit]]] = batch[name][rows[hit]]
+    return found

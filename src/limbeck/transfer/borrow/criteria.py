@@ -1,0 +1,42 @@
+"""What the names under `by` stand for: whose scores are read, and which of them come first; without importing torch."""
+
+from functools import cache
+from typing import Any
+
+from limbeck.transfer.borrow.settings import SURENESS
+from limbeck.transfer.criteria import Criterion
+
+_PARTS: dict[str, dict[str, Any]] = {
+    "minimal-margin": {"score": "minimal-margin"},
+    "margin": {"score": "margin"},
+    "entropy": {"representation": "teacher-logits", "score": "entropy", "order": "lowest"},
+    "confidence": {"score": "confidence"},
+    "energy": {"score": "energy", "order": "lowest"},
+    "boundary": {"score": "margin", "order": "lowest"},
+    "k-centre": {"score": "random", "allocation": "k-centre-per-class", "space": "teacher-embedding"},
+    "balanced-random": {"score": "random"},
+    "random": {"score": "random", "allocation": "top-n"},
+}
+_OTHERWISE = "margin"
+"""How sure the teacher is, for a threshold, where `by` goes by something else: all teachers have it."""
+
+
+@cache
+def criterion_by(name: str) -> Criterion:
+    """The criterion that prefers images as `by: name` does.
+
+    Example:
+        >>> criterion_by("entropy").column, criterion_by("entropy").order
+        ('entropy:teacher-logits', 'lowest')
+    """
+    return Criterion(name=name, **_PARTS[name])
+
+
+def sureness_by(name: str) -> Criterion:
+    """The criterion whose scores a threshold is about: that of `by` where it says how sure the teacher is.
+
+    Example:
+        >>> sureness_by("energy").name, sureness_by("k-centre").name
+        ('energy', 'margin')
+    """
+    return criterion_by(name if name in SURENESS else _OTHERWISE)
