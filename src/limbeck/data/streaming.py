@@ -68,9 +68,9 @@ def load_stream(
         Interrupted: stopped by Ctrl-C or SIGTERM; calling it again goes on.
 
     Example:
-        >>> lb.TransferSet(images).save("digits")  # as any other Parquet files
-        >>> load_stream("digits", count=50, shape=(3, 16, 16))
-        ImageSet('digits/train', 50 images 3x16x16, 10 classes)
+        >>> lb.TransferSet(images).save("some-digits")  # a Parquet file as any other
+        >>> load_stream("some-digits", count=50, shape=(3, 16, 16))
+        ImageSet('some-digits/train', 50 images 3x16x16, 10 classes)
     """
     if count is not None and count < 1:
         raise UserError(f"`count` must be at least 1, got {count}.")
