@@ -11,6 +11,7 @@ from limbeck.data.class_names import printable
 from limbeck.data.digits import read_digits
 from limbeck.data.encoded.build import LoadOptions, build_image_set
 from limbeck.data.encoded.encoded_set import EncodedSet
+from limbeck.data.encoded.from_set import encoded_from
 from limbeck.data.folders import read_folder
 from limbeck.data.hub import open_hub
 from limbeck.data.image_set import ImageSet
@@ -119,8 +120,7 @@ def load_first(
     if remark := other_reading(name, None):
         warnings.warn(remark, stacklevel=2)
     if (own := _registered(name)) is not None:
-        images = load_own(own, split, options, (image_column, label_column), None)
-        return images if count is None or count >= len(images) else images.subset(images.ids[:count])
+        return first_of(load_own(own, split, options, (image_column, label_column), None), count=count, shape=shape)
     reading = _Reading(image_column, label_column, False, None, scale)
     try:
         found = _find(name, split, reading)
@@ -133,6 +133,20 @@ def load_first(
         warnings.warn(remark, stacklevel=2)
     keep = None if found.info is None else found.info.keep
     return build_image_set(found.encoded_set, options, name=found.name, keep=keep, first=count)
+
+
+def first_of(images: ImageSet, *, count: int | None, shape: tuple[int, int, int]) -> ImageSet:
+    """The first `count` of images that are there already, None for all, brought to (C, H, W) as `load_first` does.
+
+    Example:
+        >>> first_of(images, count=5, shape=(3, 16, 16))
+        ImageSet('digits/train', 5 images 3x16x16, 10 classes)
+    """
+    if images.shape == shape:
+        return images if count is None or count >= len(images) else images.subset(images.ids[:count])
+    channels, *size = shape
+    options = _load_options((size[0], size[1]), channels, False, None, None)
+    return build_image_set(encoded_from(images), options, name=images.name, first=count)
 
 
 def _check_name(name: object) -> None:

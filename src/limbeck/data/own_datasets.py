@@ -5,13 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from limbeck.catalogue import check_said
 from limbeck.data.catalogue import DatasetInfo, Split, find_split
 from limbeck.data.encoded.build import LoadOptions, build_image_set
-from limbeck.data.encoded.encoded_set import EncodedSet
-from limbeck.data.encoded.images import ArrayImages
+from limbeck.data.encoded.from_set import encoded_from
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.signatures import inputs_and_options, summary_of
@@ -84,17 +81,9 @@ def load_own(
         named = copy.copy(images)
         named.name = name
         return named
-    pixels = images.tensor().permute(0, 2, 3, 1).numpy()
     if options.size is None and options.channels is None:
         options = replace(options, channels=images.shape[0])
-    encoded = EncodedSet(
-        ArrayImages(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, name),
-        None if images.labels is None else images.labels.numpy().astype(np.int64),
-        images.classes,
-        ids=images.ids.numpy(),
-        channels=images.shape[0],
-    )
-    return build_image_set(encoded, options, name=name, keep=classes)
+    return build_image_set(encoded_from(images), options, name=name, keep=classes)
 
 
 def _loader(function: Callable[..., Any], what: str) -> Callable[[str], ImageSet]:

@@ -18,7 +18,8 @@ from limbeck.data import ImageSet, load
 from limbeck.data.encoded.decode_many import decode_many
 from limbeck.errors import UserError
 from limbeck.plugins import register, unregister
-from limbeck.transfer.borrow.pools import Pool, distinct_names, open_pools
+from limbeck.transfer.borrow.pool_names import distinct_names
+from limbeck.transfer.borrow.pools import Pool, open_pools
 from limbeck.transfer.borrow.settings import PoolSettings
 
 SHAPE = (3, 8, 8)
@@ -294,3 +295,16 @@ def test_sets_of_ones_own_are_pools() -> None:
     finally:
         unregister("datasets", "mine")
     assert (pool.images.shape, pool.images.ids.tolist(), pool.excluded) == ((1, 8, 8), [0, 2, 3], {"b": 1})
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 6, 5)])
+def test_images_that_were_handed_over_are_pools(shape: tuple[int, int, int], animals: Path) -> None:
+    images = load(animals, size=8, in_memory=False).subset(torch.tensor([7, 2, 4, 0]))
+    settings = PoolSettings(name="python:mine", images=3, exclude=["cat"])
+    (pool,) = opened(settings, shape=shape, handed={"python:mine": images})
+    assert (pool.name, pool.images.ids.tolist(), labels_of(pool)) == ("animals.parquet/train", [7, 2], [3, 1])
+    assert pool.images.shape == shape
+    (same,) = opened(PoolSettings(name=str(animals)), shape=shape)
+    assert torch.equal(pool.images.digests(), same.images.subset(torch.tensor([7, 2])).digests()) or shape[0] == 1
+    with pytest.raises(UserError, match=r"`streaming` and `scale` of pool 'animals.parquet/train' must be left out"):
+        opened(PoolSettings(name="python:mine", streaming=True, scale=3.0), handed={"python:mine": images}, shape=shape)

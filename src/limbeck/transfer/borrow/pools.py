@@ -1,24 +1,22 @@
 """The data sets that images are borrowed from: opened, brought to one shape, and freed of what is left out."""
 
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from limbeck.data.class_names import printable
 from limbeck.data.image_set import ImageSet
-from limbeck.data.loading import load_first
+from limbeck.data.loading import first_of, load_first
 from limbeck.data.streaming import load_stream
 from limbeck.errors import UserError, closest
 from limbeck.progress import Progress, Silent
 from limbeck.transfer.borrow.class_names import alike, known_as, untold
+from limbeck.transfer.borrow.pool_names import distinct_names
 from limbeck.transfer.borrow.settings import KNOWN, PoolSettings
 
-__all__ = ["Pool", "distinct_names", "known_as", "open_pools"]
+__all__ = ["Pool", "known_as", "open_pools"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ def open_pools(
     exclude: Sequence[str] | str = (),
     teacher_classes: Sequence[str] = (),
     progress: Progress | None = None,
+    handed: Mapping[str, ImageSet] | None = None,
 ) -> tuple[Pool, ...]:
     """All pools, each image scaled until it covers the student's and cropped to its centre, gray or in colour as that.
 
@@ -66,6 +65,7 @@ def open_pools(
             that `known_as` finds among `teacher_classes`.
         teacher_classes: names of the classes that the teacher tells apart.
         progress: who watches.
+        handed: images that were handed over in Python, by the names that the settings have for them.
 
     Raises:
         UserError: a pool cannot be opened, has no such class as is to be left out, or nothing else.
@@ -81,8 +81,8 @@ def open_pools(
     opened: list[Pool] = []
     watch.begin("opening pools", len(settings))
     try:
-        for name, one in zip(distinct_names(settings), settings, strict=True):
-            images = _load(one, shape, watch)
+        for name, one in zip(distinct_names(settings, handed), settings, strict=True):
+            images = _load(one, shape, watch, handed or {})
             opened.append(Pool(name, one, images, unreadable=images.skipped))
             watch.update(len(opened), name)
     finally:
@@ -97,44 +97,11 @@ def open_pools(
     return tuple(_without(pool, numbers) for pool, numbers in zip(opened, out, strict=True))
 
 
-def distinct_names(settings: Sequence[PoolSettings]) -> list[str]:
-    """What reports call each pool: the last part of its name, and as much more as it takes to tell it from others.
-
-    Names do not hang on the order of the pools.
-
-    Example:
-        >>> named = ["cifar100", "a/photos", "b/photos"]
-        >>> distinct_names([*(PoolSettings(name=one) for one in named), PoolSettings(name="cifar100", split="test")])
-        ['cifar100/train', 'a/photos/train', 'b/photos/train', 'cifar100/test']
-    """
-    spelt = [_spellings(one) for one in settings]
-    used = [0] * len(settings)
-    while True:
-        names = [spellings[level] for spellings, level in zip(spelt, used, strict=True)]
-        counts = Counter(names)
-        short = [row for row, name in enumerate(names) if counts[name] > 1 and used[row] + 1 < len(spelt[row])]
-        if not short:
-            break
-        for row in short:
-            used[row] += 1
-    for name in [name for name, count in counts.items() if count > 1]:
-        same = sorted((row for row, one in enumerate(names) if one == name), key=lambda row: _text(settings[row]))
-        for number, row in enumerate(same, 1):
-            names[row] = f"{name} ({number})"
-    return names
-
-
-def _spellings(settings: PoolSettings) -> tuple[str, ...]:
-    """Names of one pool, the shorter first."""
-    last = printable(Path(settings.name).name or Path(settings.name).absolute().name) or settings.name
-    return last, f"{last}/{settings.split}", f"{printable(settings.name)}/{settings.split}"
-
-
-def _text(settings: PoolSettings) -> str:
-    return settings.model_dump_json()
-
-
-def _load(settings: PoolSettings, shape: tuple[int, int, int], watch: Progress) -> ImageSet:
+def _load(
+    settings: PoolSettings, shape: tuple[int, int, int], watch: Progress, handed: Mapping[str, ImageSet]
+) -> ImageSet:
+    if settings.name in handed:
+        return _handed(settings, shape, handed[settings.name])
     options = {
         "count": settings.images,
         "shape": shape,
@@ -143,6 +110,17 @@ def _load(settings: PoolSettings, shape: tuple[int, int, int], watch: Progress) 
     if settings.streaming:
         return load_stream(settings.name, settings.split, **options, progress=watch)
     return load_first(settings.name, settings.split, **options)
+
+
+def _handed(settings: PoolSettings, shape: tuple[int, int, int], images: ImageSet) -> ImageSet:
+    of_files = ("streaming", "image_column", "label_column", "scale")
+    given = [f"`{name}`" for name in of_files if getattr(settings, name) not in (None, False)]
+    if given:
+        raise UserError(
+            f"{' and '.join(given)} of pool {images.name!r} must be left out, since its images were handed over and "
+            "are not read from files."
+        )
+    return first_of(images, count=settings.images, shape=shape)
 
 
 def _numbers(pool: Pool) -> set[int]:
