@@ -37,7 +37,8 @@ class StreamedImages:
 
 
 class StreamCache:
-    """A folder with `images.bin`, the readable images one after another, and a small table of the rows of each shard.
+    """A folder with `images.bin`, the readable images one after another, `digests.bin`, their hashes, and a small
+    table of the rows of each shard.
 
     A shard counts once its table is there, which is written last; what a kill leaves of the next is written over.
 
@@ -56,7 +57,7 @@ class StreamCache:
         while (path := self._path(len(self._shards))).exists():
             self._shards.append(_read_shard(path))
         self.rows = sum(map(len, self._shards))
-        self._kept = sum(len(one) - one["digest"].null_count for one in self._shards)
+        self._kept = sum(int(one["readable"].to_numpy().sum()) for one in self._shards)
 
     def about(self) -> dict[str, Any] | None:
         """What was noted when the stream was first opened; None before."""
@@ -93,16 +94,14 @@ class StreamCache:
             UserError: the disk is full, or may not be written to.
         """
         kept = np.ascontiguousarray(images[readable])
-        with disk_errors(self._folder), (self._folder / "images.bin").open("ab") as file:
-            file.truncate(self._kept * self._bytes)
-            kept.tofile(file)
-            file.flush()
-            os.fsync(file.fileno())
-        digests = np.zeros((len(readable), DIGEST_BYTES), dtype=np.uint8)
-        if len(kept):
-            digests[readable] = image_digests(torch.from_numpy(kept)).numpy()
-        cells = [one.tobytes() if there else None for one, there in zip(digests, readable, strict=True)]
-        columns: dict[str, Any] = {"digest": pa.array(cells, pa.binary(DIGEST_BYTES))}
+        digests = image_digests(torch.from_numpy(kept)).numpy() if len(kept) else np.empty((0, DIGEST_BYTES), np.uint8)
+        for name, values in (("images.bin", kept), ("digests.bin", digests)):
+            with disk_errors(self._folder), (self._folder / name).open("ab") as file:
+                file.truncate(self._kept * int(np.prod(values.shape[1:])))
+                values.tofile(file)
+                file.flush()
+                os.fsync(file.fileno())
+        columns: dict[str, Any] = {"readable": pa.array(readable)}
         if labels is not None:
             columns["label"] = labels
         table = pa.table(columns).replace_schema_metadata({_LARGEST: json.dumps(brightest(seen))})
@@ -118,24 +117,25 @@ class StreamCache:
         Raises:
             UserError: the folder is damaged.
         """
-        cells = [cell for one in self._shards for cell in one["digest"].to_pylist()][:rows]
-        readable = np.array([cell is not None for cell in cells], dtype=bool)
-        digests = np.frombuffer(b"".join(cell for cell in cells if cell is not None), np.uint8)
-        path = self._folder / "images.bin"
-        if not path.exists() or path.stat().st_size < self._kept * self._bytes:
-            raise _damaged(self._folder)
-        shape = (int(readable.sum()), *self._shape)
-        images = np.memmap(path, np.uint8, mode="c", shape=shape) if readable.any() else np.empty(shape, np.uint8)
-        storage = TensorStorage(torch.from_numpy(images), torch.from_numpy(digests.reshape(-1, DIGEST_BYTES).copy()))
+        readable = np.concatenate([one["readable"].to_numpy() for one in self._shards])[:rows]
+        count = int(readable.sum())
+        images = self._values("images.bin", count, self._shape)
+        digests = self._values("digests.bin", count, (DIGEST_BYTES,))
+        storage = TensorStorage(torch.from_numpy(images), torch.from_numpy(np.array(digests)))
         labels = None
         if "label" in self._shards[0].column_names:
             labels = _joined([one["label"] for one in self._shards]).slice(0, rows)
         seen = [Largest(*one) for table in self._shards for one in json.loads((table.schema.metadata or {})[_LARGEST])]
         return StreamedImages(storage, readable, labels, seen)
 
-    @property
-    def _bytes(self) -> int:
-        return int(np.prod(self._shape))
+    def _values(self, name: str, count: int, shape: tuple[int, ...]) -> np.ndarray:
+        """The first `count` values of `shape` in a file, memory-mapped copy-on-write."""
+        path = self._folder / name
+        if not path.exists() or path.stat().st_size < self._kept * int(np.prod(shape)):
+            raise _damaged(self._folder)
+        if count == 0:  # which cannot be mapped
+            return np.empty((0, *shape), np.uint8)
+        return np.memmap(path, np.uint8, mode="c", shape=(count, *shape))
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.parquet"

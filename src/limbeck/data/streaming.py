@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from limbeck.data.stream_cache import StreamCache, StreamedImages
 from limbeck.data.stream_source import BatchImages, Stream, open_stream
 from limbeck.data.table_places import FilePlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
 from limbeck.errors import UserError, unknown_name
+from limbeck.files import disk_errors
 from limbeck.interruption import Interrupted, listening_for_stop
 from limbeck.progress import Progress, Silent
 
@@ -72,27 +74,103 @@ def load_stream(
         >>> load_stream("some-digits", count=50, shape=(3, 16, 16))
         ImageSet('some-digits/train', 50 images 3x16x16, 10 classes)
     """
+    streamed = open_streamed(
+        name,
+        split,
+        count=count,
+        shape=shape,
+        image_column=image_column,
+        label_column=label_column,
+        skip_unreadable=skip_unreadable,
+        scale=scale,
+    )
+    return streamed.read(progress or Silent())
+
+
+def open_streamed(
+    name: str | Path,
+    split: str = "train",
+    *,
+    count: int | None = None,
+    shape: tuple[int, int, int],
+    image_column: str | None = None,
+    label_column: str | None = None,
+    skip_unreadable: bool = False,
+    scale: float | None = None,
+) -> "StreamedSet":
+    """What `load_stream` reads, opened so far that its columns and the names of its classes are known.
+
+    Raises:
+        UserError: see `load_stream`.
+    """
     if count is not None and count < 1:
         raise UserError(f"`count` must be at least 1, got {count}.")
-    scale = checked_scale(scale)
     place, usual = _place(name, split)
-    target = Target(shape[0], shape[1], shape[2], resize=True, scale=scale)
     named = (image_column, label_column)
-    key = cache_key("stream", _identity(place), named, usual, shape, scale)
-    folder = cache_folder() / "streams" / key
+    scale = checked_scale(scale)
+    folder = cache_folder() / "streams" / cache_key("stream", _identity(place), named, usual, shape, scale)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     title = f"{printable(Path(name).name)}/{split}"
-    with _locked(folder):
+    with FileLock(folder / ".lock"):
         cache = StreamCache(folder, shape)
-        if not cache.ended and (count is None or cache.rows < count):
-            stream = open_stream(place, named, usual, begun=cache.about())
-            if cache.about() is None:
-                cache.begin({"name": title, "shape": list(shape), **stream.about})
-            _read_on(stream, cache, target, count, skip_unreadable, title, progress or Silent())
-    about = cache.about()
-    rows = cache.rows if count is None else min(count, cache.rows)
-    if about is None or rows == 0:
-        raise UserError(f"{title!r} holds no images.")
-    return _image_set(cache.read(rows), about, title, scale, skip_unreadable, explicit=label_column is not None)
+        about, opened = cache.about(), None
+        if about is None:
+            opened = open_stream(place, named, usual)
+            about = {"name": title, "shape": list(shape), **opened.about}
+            cache.begin(about)
+    target = Target(shape[0], shape[1], shape[2], resize=True, scale=scale)
+    return StreamedSet(title, place, named, usual, folder, about, target, count, skip_unreadable, opened)
+
+
+@dataclass(frozen=True)
+class StreamedSet:
+    """A split that is read from front to back, as far as it was not before.
+
+    Attributes:
+        title: what reports call it.
+        place: where its rows come from.
+        named, usual: columns of images and labels, see `open_stream`.
+        folder: of what was read.
+        about: what was noted when it was first opened, see `Stream`.
+        target: what images are brought to.
+        count: rows that are wanted, None for all.
+        skip_unreadable: whether broken images are left out.
+        opened: the stream, where it had to be opened to know what is noted.
+    """
+
+    title: str
+    place: HubPlace | FilePlace
+    named: tuple[str | None, str | None]
+    usual: tuple[str | None, str | None]
+    folder: Path
+    about: dict[str, Any]
+    target: Target
+    count: int | None
+    skip_unreadable: bool
+    opened: Stream | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of its classes, none where it has no labels; None where only reading them tells."""
+        if self.about["label"] is None:
+            return ()
+        return None if self.about["names"] is None else tuple(self.about["names"])
+
+    def read(self, progress: Progress) -> ImageSet:
+        """See `load_stream`."""
+        with FileLock(self.folder / ".lock"):
+            cache = StreamCache(self.folder, self.target.shape)
+            if not cache.ended and (self.count is None or cache.rows < self.count):
+                stream = self.opened or open_stream(self.place, self.named, self.usual, begun=self.about)
+                _read_on(stream, cache, self.target, self.count, self.skip_unreadable, self.title, progress)
+        rows = cache.rows if self.count is None else min(self.count, cache.rows)
+        if rows == 0:
+            raise UserError(f"{self.title!r} holds no images.")
+        explicit = self.named[1] is not None
+        return _image_set(
+            cache.read(rows), self.about, self.title, self.target.scale, self.skip_unreadable, explicit=explicit
+        )
 
 
 def _place(name: str | Path, split: str) -> tuple[HubPlace | FilePlace, tuple[str | None, str | None]]:
@@ -122,11 +200,6 @@ def _identity(place: HubPlace | FilePlace) -> list[Any]:
     if isinstance(place, FilePlace):
         return file_stamps(place.files)
     return [place.hub_id, place.config, place.split, place.revision]
-
-
-def _locked(folder: Path) -> FileLock:
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / ".lock")
 
 
 class _Shard:

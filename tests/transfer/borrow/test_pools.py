@@ -200,7 +200,7 @@ def test_where_names_tell_nothing_nothing_is_left_out_and_that_is_said(tmp_path:
     assert "which classes of pool 'ids.parquet' the teacher knows" in texts[0]
     assert "WordNet ids (n01443537, n01629819)" in texts[0]
     assert "pool 'bare.parquet' the teacher knows" in texts[1]
-    assert "it has no labels" in texts[1]
+    assert "the pool has no labels" in texts[1]
 
 
 @pytest.mark.parametrize(
@@ -308,3 +308,34 @@ def test_images_that_were_handed_over_are_pools(shape: tuple[int, int, int], ani
     assert torch.equal(pool.images.digests(), same.images.subset(torch.tensor([7, 2])).digests()) or shape[0] == 1
     with pytest.raises(UserError, match=r"`streaming` and `scale` of pool 'animals.parquet/train' must be left out"):
         opened(PoolSettings(name="python:mine", streaming=True, scale=3.0), handed={"python:mine": images}, shape=shape)
+
+
+# Streams.
+
+
+def test_a_streamed_pool_is_what_a_loaded_one_is(animals: Path) -> None:
+    loaded, streamed = opened(
+        PoolSettings(name=str(animals), exclude=["bee"]),
+        PoolSettings(name=str(animals), exclude=["bee"], streaming=True),
+    )
+    assert streamed.images.fingerprint == loaded.images.fingerprint
+    assert (streamed.excluded, streamed.read, streamed.images.classes) == ({"bee": 3}, 8, loaded.images.classes)
+
+
+def test_classes_are_looked_for_before_a_stream_is_read(animals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("nothing is read")
+
+    monkeypatch.setattr("limbeck.data.streaming._read_on", never)
+    with pytest.raises(UserError, match="must name classes of it, got 'ape'"):
+        opened(PoolSettings(name=str(animals), streaming=True, exclude=["ape"]))
+    with pytest.raises(UserError, match="must name classes of the pools, got 'ape'"):
+        opened(PoolSettings(name=str(animals), streaming=True), exclude=["ape"])
+
+
+def test_of_labels_without_names_only_reading_tells(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "numbers.parquet", odd_images()[:4], label=[4, 2, 4, 0])
+    (pool,) = opened(PoolSettings(name=str(path), streaming=True, exclude=[2]), exclude=["0"])
+    assert (labels_of(pool), pool.excluded) == ([4, 4], {"0": 1, "2": 1})
+    with pytest.raises(UserError, match=r"must lie in 0..4, or name classes as text, got 5"):
+        opened(PoolSettings(name=str(path), streaming=True, exclude=[5]))

@@ -1,18 +1,17 @@
 """The data sets that images are borrowed from: opened, brought to one shape, and freed of what is left out."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import first_of, load_first
-from limbeck.data.streaming import load_stream
-from limbeck.errors import UserError, closest
+from limbeck.data.streaming import StreamedSet, open_streamed
+from limbeck.errors import UserError
 from limbeck.progress import Progress, Silent
-from limbeck.transfer.borrow.class_names import alike, known_as, untold
+from limbeck.transfer.borrow.class_names import known_as
+from limbeck.transfer.borrow.exclusion import PoolClasses, of_all_pools, of_own_settings, of_teacher
 from limbeck.transfer.borrow.pool_names import distinct_names
 from limbeck.transfer.borrow.settings import KNOWN, PoolSettings
 
@@ -78,28 +77,32 @@ def open_pools(
     if not settings:
         raise UserError("`pools` must be at least one, got none.")
     watch = progress or Silent()
-    opened: list[Pool] = []
+    over_all = [exclude] if isinstance(exclude, str) and exclude != KNOWN else exclude
+    names = distinct_names(settings, handed)
     watch.begin("opening pools", len(settings))
     try:
-        for name, one in zip(distinct_names(settings, handed), settings, strict=True):
-            images = _load(one, shape, watch, handed or {})
-            opened.append(Pool(name, one, images, unreadable=images.skipped))
-            watch.update(len(opened), name)
+        opened = [_open(one, shape, handed or {}) for one in settings]
+        _check_excluded([_classes(*one) for one in zip(names, settings, opened, strict=True)], over_all)
+        pools: list[Pool] = []
+        for name, one, found in zip(names, settings, opened, strict=True):
+            images = found.read(watch) if isinstance(found, StreamedSet) else found
+            pools.append(Pool(name, one, images, unreadable=images.skipped))
+            watch.update(len(pools), name)
     finally:
         watch.end()
-    out = [set(_numbers(pool)) for pool in opened]
-    if exclude == KNOWN:
-        for pool, numbers in zip(opened, out, strict=True):
-            numbers |= _known(pool, teacher_classes)
+    classes = [PoolClasses(pool.name, _labelled(pool.images), pool.settings.exclude) for pool in pools]
+    if over_all == KNOWN:
+        more = [of_teacher(one, teacher_classes) for one in classes]
     else:
-        for numbers, more in zip(out, _named([exclude] if isinstance(exclude, str) else exclude, opened), strict=True):
-            numbers |= more
-    return tuple(_without(pool, numbers) for pool, numbers in zip(opened, out, strict=True))
+        more = of_all_pools(over_all, classes)
+    out = [of_own_settings(one) | numbers for one, numbers in zip(classes, more, strict=True)]
+    return tuple(_without(pool, numbers) for pool, numbers in zip(pools, out, strict=True))
 
 
-def _load(
-    settings: PoolSettings, shape: tuple[int, int, int], watch: Progress, handed: Mapping[str, ImageSet]
-) -> ImageSet:
+def _open(
+    settings: PoolSettings, shape: tuple[int, int, int], handed: Mapping[str, ImageSet]
+) -> ImageSet | StreamedSet:
+    """The images, or the stream that they will be read from, which may take long."""
     if settings.name in handed:
         return _handed(settings, shape, handed[settings.name])
     options = {
@@ -107,9 +110,7 @@ def _load(
         "shape": shape,
         **settings.model_dump(include={"image_column", "label_column", "skip_unreadable", "scale"}),
     }
-    if settings.streaming:
-        return load_stream(settings.name, settings.split, **options, progress=watch)
-    return load_first(settings.name, settings.split, **options)
+    return (open_streamed if settings.streaming else load_first)(settings.name, settings.split, **options)
 
 
 def _handed(settings: PoolSettings, shape: tuple[int, int, int], images: ImageSet) -> ImageSet:
@@ -123,75 +124,23 @@ def _handed(settings: PoolSettings, shape: tuple[int, int, int], images: ImageSe
     return first_of(images, count=settings.images, shape=shape)
 
 
-def _numbers(pool: Pool) -> set[int]:
-    """The classes that the pool's own settings leave out."""
-    wanted = pool.settings.exclude
-    if wanted and pool.images.labels is None:
-        raise UserError(
-            f"`exclude` of pool {pool.name!r} needs labels, and it has none; leave it out, or name their column with "
-            "`label_column`."
-        )
-    return {number for one in wanted for number in _found(one, pool)}
+def _classes(name: str, settings: PoolSettings, opened: ImageSet | StreamedSet) -> PoolClasses | None:
+    """None where only reading the stream will tell."""
+    names = opened.classes if isinstance(opened, StreamedSet) else _labelled(opened)
+    return None if names is None else PoolClasses(name, names, settings.exclude)
 
 
-def _found(wanted: str | int, pool: Pool) -> list[int]:
-    classes = pool.images.classes
-    if isinstance(wanted, int):
-        return [_checked(wanted, pool)]
-    found = alike(wanted, classes)
-    if not found:
-        raise UserError(
-            f"`exclude` of pool {pool.name!r} must name classes of it, got {wanted!r}{_near(wanted, [pool])}."
-        )
-    return found
+def _labelled(images: ImageSet) -> tuple[str, ...]:
+    return () if images.labels is None else images.classes
 
 
-def _checked(number: int, pool: Pool) -> int:
-    classes = pool.images.classes
-    what = f"`exclude` of pool {pool.name!r}"
-    if not 0 <= number < len(classes):
-        raise UserError(f"{what} must lie in 0..{len(classes) - 1}, or name classes as text, got {number}.")
-    if str(number) in classes and classes[number] != str(number):
-        raise UserError(
-            f"{what}: {number} is the number of class {classes[number]!r} and the name of another; give names, as "
-            f"text: {classes[number]!r} or {str(number)!r}."
-        )
-    return number
-
-
-def _named(exclude: Sequence[str], pools: Sequence[Pool]) -> list[set[int]]:
-    """Of each pool, the classes that are called so."""
-    found = [{name: alike(name, pool.images.classes) for name in exclude} for pool in pools]
-    nowhere = [name for name in exclude if not any(one[name] for one in found)]
-    if nowhere:
-        raise UserError(
-            "`exclude` must name classes of the pools, got "
-            f"{', '.join(f'{name!r}{_near(name, pools)}' for name in nowhere)}. Leave out what no pool has."
-        )
-    return [{number for numbers in one.values() for number in numbers} for one in found]
-
-
-def _near(wanted: str, pools: Sequence[Pool]) -> str:
-    """The nearest names, and whose they are where there are several pools; of few, all."""
-    owners = {name: pool.name for pool in reversed(pools) for name in pool.images.classes}
-    near = closest(wanted, owners) or (list(owners) if len(owners) <= 12 else [])
-    if not near:
-        return ""
-    names = " or ".join(f"{name!r}{f' of {owners[name]!r}' if len(pools) > 1 else ''}" for name in near)
-    return f" (did you mean {names}?)"
-
-
-def _known(pool: Pool, teacher_classes: Sequence[str]) -> set[int]:
-    reason = "it has no labels" if pool.images.labels is None else untold(pool.images.classes, teacher_classes)
-    if reason:
-        warnings.warn(
-            f"names do not tell which classes of pool {pool.name!r} the teacher knows, so none of them is left out: "
-            f"{reason}. Name those to leave out in its `exclude`.",
-            stacklevel=3,
-        )
-        return set()
-    known = known_as(pool.images.classes, teacher_classes)
-    return {number for number, name in enumerate(pool.images.classes) if name in known}
+def _check_excluded(pools: Sequence[PoolClasses | None], over_all: Sequence[str]) -> None:
+    """Raises a UserError before streams are read where it is known already that there are no such classes."""
+    known = [one for one in pools if one is not None]
+    for one in known:
+        of_own_settings(one)
+    if len(known) == len(pools) and over_all != KNOWN:
+        of_all_pools(over_all, known)
 
 
 def _without(pool: Pool, numbers: set[int]) -> Pool:
@@ -200,7 +149,7 @@ def _without(pool: Pool, numbers: set[int]) -> Pool:
         return pool
     counts = images.class_counts()
     excluded = {images.classes[number]: int(counts[number]) for number in sorted(numbers) if counts[number]}
-    keep: Tensor = ~torch.isin(images.labels, torch.tensor(sorted(numbers)))
+    keep = ~torch.isin(images.labels, torch.tensor(sorted(numbers)))
     if not keep.any():
         raise UserError(
             f"pool {pool.name!r} holds no images but those of classes that are left out "
