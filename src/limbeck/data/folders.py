@@ -11,6 +11,7 @@ import numpy as np
 from limbeck.data.class_names import check_class_names, composed
 from limbeck.data.encoded.encoded_set import EncodedSet
 from limbeck.data.encoded.images import FileImages
+from limbeck.data.labels import UnusableLabels
 from limbeck.data.layout import innermost, inside, listing, names, split_below, split_folders
 from limbeck.data.local import choose_split
 from limbeck.data.splits import hinted_splits
@@ -20,8 +21,9 @@ from limbeck.errors import UserError
 _ENDINGS = ", ".join(sorted(IMAGE_SUFFIXES))
 
 
-def read_folder(folder: Path, split: str) -> EncodedSet:
-    """The images below `folder` and their classes: the names of its subfolders, sorted.
+def read_folder(folder: Path, split: str, *, labelled: bool = True) -> EncodedSet:
+    """The images below `folder` and their classes: the names of its subfolders, sorted; without labels where these are
+    not wanted.
 
     Where the subfolders are splits (see `split_folders`), the classes of every split are numbered as in `train/`, or
     where that has none as in all splits together. A folder with images and no subfolders is an unlabelled set. What is
@@ -29,22 +31,30 @@ def read_folder(folder: Path, split: str) -> EncodedSet:
     have are passed over, as is all that is hidden or a system's own; see `is_hidden`.
 
     Raises:
-        UserError: no images, an empty class folder, an unknown split, a class that training does not have, a layout
-            that can be read in two ways.
+        UnusableLabels: images beside class folders, an empty class folder, a class that training does not have.
+        UserError: no images, an unknown split, a layout that can be read in two ways.
     """
     splits = split_folders(folder)
     where = repr(str(folder))
     if not splits:
-        encoded_set = _labelled(folder, None)  # first, since a folder around all splits is told from what it holds
+        # First, since a folder around all splits is told from what it holds.
+        encoded_set = _read(folder, None, labelled)
         choose_split({"train": []} | {one: [] for one in hinted_splits(folder.name)}, split, where)
         return encoded_set
     (chosen,) = choose_split({name: [path] for name, path in splits.items()}, split, where)
     training = subfolders(splits["train"]) if "train" in splits else []
     known = sorted(set(map(_class_name, training or chain.from_iterable(map(subfolders, splits.values())))))
-    encoded_set = _labelled(chosen, known or None)
+    encoded_set = _read(chosen, known or None, labelled)
     loose = sorted(images_in(folder))
     passed = [f"{where} holds images beside its splits, which are passed over: {names(loose)}."] if loose else []
     return replace(encoded_set, remarks=(*passed, *encoded_set.remarks))
+
+
+def _read(folder: Path, known: Sequence[str] | None, labelled: bool) -> EncodedSet:
+    if labelled:
+        return _labelled(folder, known)
+    below = chain(images_in(folder), chain.from_iterable(map(images_below, subfolders(folder))))
+    return EncodedSet(FileImages(sorted(below)), None, ())
 
 
 def _labelled(folder: Path, known: Sequence[str] | None) -> EncodedSet:
@@ -58,7 +68,7 @@ def _labelled(folder: Path, known: Sequence[str] | None) -> EncodedSet:
             )
         return EncodedSet(FileImages(loose), None, ())
     if loose:
-        raise UserError(
+        raise UnusableLabels(
             f"{str(folder)!r} holds images beside class folders, for instance {loose[0].name!r}; put each into one."
         )
     if lost := links_to_nothing(folder):
@@ -74,14 +84,14 @@ def _labelled(folder: Path, known: Sequence[str] | None) -> EncodedSet:
     for class_folder in class_folders:
         number = numbers.get(_class_name(class_folder))
         if number is None:
-            raise UserError(
+            raise UnusableLabels(
                 f"class folder {str(class_folder)!r} has no counterpart among the training classes, "
                 f"{listing(classes)}; rename it as one of these or remove it, or, for images without labels, move them "
                 f"to {str(folder)!r} itself and remove its folders."
             )
         images = sorted(images_below(class_folder))
         if not images:
-            raise UserError(
+            raise UnusableLabels(
                 f"class folder {str(class_folder)!r} holds no images; add some or remove it. Images end in "
                 f"{_ENDINGS}{_other_files(class_folder)}."
             )

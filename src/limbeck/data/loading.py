@@ -238,7 +238,7 @@ def _own(name: str | Path, split: str, reading: _Reading) -> EncodedSet:
     where = repr(str(name))
     place = place_of_path(path, split, where)
     if place is None and path.is_dir():
-        return read_folder(path, split)
+        return read_folder(path, split, labelled=reading.labelled)
     if place is None and path.is_file() and path.suffix == ".npz":
         return read_npz(
             path,

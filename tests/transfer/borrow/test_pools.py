@@ -127,6 +127,19 @@ def test_labels_of_no_use_in_an_npz(tmp_path: Path) -> None:
     assert pool.images.labels is None
 
 
+def test_photos_in_folders_and_beside_them_have_no_labels(tmp_path: Path) -> None:
+    for name in ("1.png", "trips/2.png", "trips/sea/3.png", "empty/notes.txt"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(encoded("RGB", (9, 8)))
+    with pytest.warns(UserWarning, match=r"the labels of .*photos. are left aside: .* images beside class folders"):
+        (pool,) = opened(tmp_path / "photos")
+    assert (len(pool.images), pool.images.labels) == (3, None)
+    (tmp_path / "photos" / "1.png").unlink()
+    with pytest.warns(UserWarning, match=r"class folder .*empty. holds no images"):
+        (pool,) = opened(tmp_path / "photos")
+    assert len(pool.images) == 2
+
+
 def test_the_first_images_alone_are_decoded(animals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[int] = []
 
