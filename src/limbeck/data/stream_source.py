@@ -79,13 +79,22 @@ def open_stream(
     wanted = encoded.select_columns([images, *([labels] if labels else [])]).with_format("arrow")
     names = stated_names(features, labels) if labels else None
     return Stream(
-        rows=lambda start: wanted.skip(start).iter(_BATCH),
+        rows=lambda start: _from(wanted, start),
         where=where,
         images=images,
         labels=labels,
         count=count,
         about={"where": where, "label": labels, "names": names, "commit": _commit(place, builder)},
     )
+
+
+def _from(rows: Any, start: int) -> Iterator[pa.Table]:
+    """Batches from row `start` on. Those before are read as well: `IterableDataset.skip` does so, too, and in its older
+    releases guesses the types of what it passes over."""
+    for batch in rows.iter(_BATCH):
+        if start < len(batch):
+            yield batch.slice(start)
+        start = max(start - len(batch), 0)
 
 
 def _schema(rows: Any) -> pa.Schema | None:
