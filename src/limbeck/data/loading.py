@@ -37,6 +37,7 @@ def load(
     in_memory: bool | None = None,
     root: str | Path | None = None,
     classes: Sequence[str | int] | None = None,
+    labels: bool = True,
 ) -> ImageSet:
     """Images and labels of a named dataset, of the user's own files, or of any dataset on the hub.
 
@@ -64,6 +65,8 @@ def load(
             memory-mapped files and are decoded when asked for.
         root: folder of datasets by hub id, `<root>/<hub id>/<config>/<split>-*.parquet`. Default: `$LIMBECK_DATA`.
         classes: names or numbers of the classes to keep, renumbered from 0 in this order. Default: all.
+        labels: False leaves the labels and the names of the classes aside, as of images of other things than those to
+            be told apart. `classes` still chooses among the images.
 
     Raises:
         UserError: nothing of that name, no such split, column or class, no images, unreadable ones, images of several
@@ -86,16 +89,22 @@ def load(
     if in_catalogue(name):
         info = find(str(name))
         if info.made_by is not None:
-            return load_own(info, split, options, columns, classes)
+            return _with_or_without(load_own(info, split, options, columns, classes), labels=labels)
         encoded_set = _named(info, split, *columns, in_memory is False, root)
         if info.warning:
             warnings.warn(info.warning, stacklevel=2)
         keep = _within(classes, info) if info.keep is not None else classes
-        return build_image_set(encoded_set, options, name=f"{name}/{split}", keep=keep)
+        made = build_image_set(encoded_set, options, name=f"{name}/{split}", keep=keep)
+        return _with_or_without(made, labels=labels)
     encoded_set = _own(name, split, *columns, in_memory is False, root, scale)
     for remark in encoded_set.remarks:
         warnings.warn(remark, stacklevel=2)
-    return build_image_set(encoded_set, options, name=f"{printable(Path(name).name)}/{split}", keep=classes)
+    made = build_image_set(encoded_set, options, name=f"{printable(Path(name).name)}/{split}", keep=classes)
+    return _with_or_without(made, labels=labels)
+
+
+def _with_or_without(images: ImageSet, *, labels: bool) -> ImageSet:
+    return images if labels else images.with_labels(None, ())
 
 
 def _load_options(

@@ -159,10 +159,11 @@ def load_taught(source: DatasetSettings) -> tuple[ImageSet, SoftTargets | None]:
     """Images to teach on, and their soft labels where `source` is the folder of a transfer set that has some."""
     if not is_transfer_set(source):
         return _load(source, "train"), None
-    changes = source.model_dump(exclude={"name", "split", "in_memory"}, exclude_defaults=True)
+    changes = source.model_dump(exclude={"name", "split", "in_memory", "labels"}, exclude_defaults=True)
     found = TransferSet.load(Path(source.name).expanduser())
     if not changes:
-        return found.images, found.soft_targets
+        images = found.images if source.labels else found.images.with_labels(None, found.images.classes)
+        return images, found.soft_targets
     if found.soft_labels is not None:
         raise UserError(
             f"`data.train` is the transfer set {source.name!r}, whose soft labels are of its images as they are; drop "
