@@ -174,5 +174,7 @@ def test_a_race_is_decided_by_agreement(tmp_path: Path, monkeypatch: pytest.Monk
     results = compare(recipe, tmp_path / "run", objects=objects)
     assert all(one["state"] in ("finished", "dropped") for one in results["runs"])
     assert [one["measure"] for one in results["racing"]["standings"]] == ["agreement", "agreement"]
+    assert results["validation_measure"] == "agreement"
+    assert any("by agreement with the teacher" in note for note in results["notes"])
     alone = next(one for one in results["runs"] if one["arm"] == "full-no-teacher")
     assert validations(tmp_path / "run" / alone["folder"]) == []

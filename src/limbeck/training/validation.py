@@ -26,6 +26,11 @@ def measure_of(scores: Mapping[str, Any]) -> Measure:
     return "top1" if "top1" in scores else "agreement"
 
 
+def measure_on(images: ImageSet) -> Measure:
+    """By which of the two a student is judged on validation images."""
+    return "agreement" if images.labels is None else "top1"
+
+
 def validate(
     student: Classifier,
     images: ImageSet,
