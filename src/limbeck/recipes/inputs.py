@@ -28,6 +28,7 @@ from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.inheritance import made_by
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings, NetworkSettings, StudentSettings
+from limbeck.training.validation import answers_to
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ class Inputs:
         if self.teacher is None or self.test is None:
             return None
         return predict(self.teacher, self.test)
+
+    @cached_property
+    def teacher_validation_logits(self) -> Tensor | None:
+        """The teacher's float32 answers to validation images without labels, asked once for all runs."""
+        return answers_to(self.validation, self.teacher)
 
     def knowing(self, teacher_test_logits: Tensor) -> "Inputs":
         """The same inputs, and what their teacher answers is known."""

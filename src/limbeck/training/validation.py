@@ -69,6 +69,13 @@ def validate(
     }
 
 
+def answers_to(images: ImageSet | None, teacher: Classifier | None) -> Tensor | None:
+    """The teacher's logits for validation images, float32 [N, K]; None where these have labels or there is none."""
+    if images is None or images.labels is not None or teacher is None:
+        return None
+    return predict(teacher, images)
+
+
 class Judge:
     """Judges a student on validation images; of those without labels the teacher is asked, once.
 
@@ -77,6 +84,7 @@ class Judge:
         images: N of them.
         teacher: or None where they have labels.
         dtype, device: see `validate`.
+        known: what the teacher says, if it was asked before; see `answers_to`.
     """
 
     def __init__(
@@ -86,19 +94,18 @@ class Judge:
         teacher: Classifier | None,
         dtype: torch.dtype,
         device: torch.device,
+        known: Tensor | None = None,
     ) -> None:
         self.student = student
         self.images = images
         self.teacher = teacher
         self.dtype = dtype
         self.device = device
+        self.known = known
 
     @cached_property
     def answers(self) -> Tensor | None:
-        """The teacher's logits, float32 [N, K] as all that judges it computes them; None where there are labels."""
-        if self.images.labels is not None or self.teacher is None:
-            return None
-        return predict(self.teacher, self.images)
+        return self.known if self.known is not None else answers_to(self.images, self.teacher)
 
     def __call__(self) -> dict[str, Any]:
         return validate(self.student, self.images, self.dtype, self.device, self.answers)
