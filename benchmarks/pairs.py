@@ -120,7 +120,7 @@ class Bench:
 
     def views_alone(self) -> float:
         size, clock = self.options.batch_size, Clock(self.options)
-        views = augmentation("pad-crop-flip")
+        views = augmentation(self.options.views, per_image=self.options.views_per_image)
         stream = BatchStream(self.images, augmentation=views, batch_size=size, seed=0, device=self.device)
         return self.rate_of((stream[step] for step in range(WARM_UP + 200_000 // size)), clock)
 
@@ -149,6 +149,8 @@ class Bench:
             steps=LONG,
             batch_size=self.options.batch_size,
             compile=self.options.compile,
+            views=self.options.views,
+            views_per_image=self.options.views_per_image,
             checkpoint_seconds=1e9,
             cache=CacheSettings() if cache else False,
         )

@@ -2,11 +2,11 @@
 
     python benchmarks/throughput.py [--pair resnet56 resnet20] [--pair resnet32x4 resnet8x4] [--device auto]
         [--rounds 3] [--steps 40] [--batch-size 128] [--compile [graphs]] [--beside 1 4] [--repdistiller CHECKOUT]
-        [--data cifar10] [--only e d] [--cpu-time]
+        [--data cifar10] [--only e d] [--cpu-time] [--views "[pad-crop-flip, mixup]"] [--views-per-image 4]
 
 Everything is measured in one process, in turn, `--rounds` times over; quote the ratios, which are taken round by round.
 
-(a) views alone: uint8 CIFAR-sized images in memory to augmented batches (pad 4, crop, flip);
+(a) views alone: uint8 CIFAR-sized images in memory to augmented batches (pad 4, crop, flip, or `--views`);
 (b) limbeck distilling a pair, ResNet-56 -> ResNet-20 by default, and asking the teacher;
 (f) the same with a view cache that is empty, and so asks the teacher and writes;
 (e) the same steps again with the view cache that they filled; about the 1st, 2nd, 4th, 8th ... step, a run compares 32
@@ -30,6 +30,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 
 import torch
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -71,6 +72,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repdistiller", metavar="CHECKOUT", help="folder of HobbitLong/RepDistiller, for (g)")
     parser.add_argument("--loaders", type=int, default=2, help="worker processes of the loaders of (c) and (g)")
     parser.add_argument("--data", help="name, folder or file of images in place of random ones")
+    parser.add_argument(
+        "--views", type=yaml.safe_load, default="pad-crop-flip", help="of (a), (b), (e) and (f), in YAML"
+    )
+    parser.add_argument("--views-per-image", type=int, help="of (a), (b), (e) and (f), where they are few")
     parser.add_argument("--only", nargs="+", choices=list("abcdefg"), default=list("abcdefg"), help="what to measure")
     parser.add_argument("--cpu-time", action="store_true", help="seconds of this process, not of the wall")
     options = parser.parse_args()

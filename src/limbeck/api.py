@@ -59,8 +59,9 @@ def distill(
             name. With a teacher or soft labels they need no labels.
         out: the run folder, new unless `resume` is given.
         test: labelled images to evaluate on at the end.
-        validation: labelled images that choose among the states of the run: images of their own, or a count or share
-            to hold out of `images`, or 0. By default a tenth of labelled images; a transfer set is taught whole.
+        validation: images that choose among the states of the run: images of their own, or a count or share to hold out
+            of `images`, or 0. By default a tenth of labelled images; a transfer set is taught whole. Without labels, a
+            student is judged there by its agreement with the teacher.
         objective: a name, or name -> weight; by default Hinton's with a teacher or soft labels (without its
             cross-entropy if `images` have no labels), else cross-entropy.
         seed: of weights, order and views.

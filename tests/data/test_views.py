@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from limbeck.data.image_set import ImageSet
 from limbeck.data.view_catalogue import VIEWS
 from limbeck.data.views import Chain, ColourJitter, Identity, PadCrop, ResizedCrop, augmentation
 from limbeck.errors import UserError
@@ -27,12 +28,13 @@ def test_conforms(check: Check) -> None:
 def test_same_triple_gives_same_pixels_in_any_batch(spec: object, channels: int, images: torch.Tensor) -> None:
     augment = augmentation(spec)  # pyright: ignore[reportArgumentType]
     images, ids = images[:, :channels], torch.arange(12) * 7
-    whole = augment(images, ids, seed=3, view=5)
+    among = ImageSet(images, ids=ids)
+    whole = augment(images, ids, seed=3, view=5, among=among)
     assert whole.dtype == torch.uint8
     assert whole.shape == images.shape
     order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(augment(images[order], ids[order], seed=3, view=5), whole[order])
-    one = augment(images[4:5], ids[4:5], seed=3, view=torch.tensor([5]))
+    assert torch.equal(augment(images[order], ids[order], seed=3, view=5, among=among), whole[order])
+    one = augment(images[4:5], ids[4:5], seed=3, view=torch.tensor([5]), among=among)
     assert torch.equal(one, whole[4:5])
 
 
@@ -40,10 +42,11 @@ def test_same_triple_gives_same_pixels_in_any_batch(spec: object, channels: int,
 def test_seed_view_and_id_each_change_the_pixels(spec: object, images: torch.Tensor) -> None:
     augment = augmentation(spec)  # pyright: ignore[reportArgumentType]
     ids = torch.arange(12)
-    base = augment(images, ids, seed=0, view=0)
-    assert not torch.equal(augment(images, ids, seed=1, view=0), base)
-    assert not torch.equal(augment(images, ids, seed=0, view=1), base)
-    assert not torch.equal(augment(images, ids + 100, seed=0, view=0), base)
+    among, others = ImageSet(images, ids=ids), ImageSet(images, ids=ids + 100)
+    base = augment(images, ids, seed=0, view=0, among=among)
+    assert not torch.equal(augment(images, ids, seed=1, view=0, among=among), base)
+    assert not torch.equal(augment(images, ids, seed=0, view=1, among=among), base)
+    assert not torch.equal(augment(images, ids + 100, seed=0, view=0, among=others), base)
 
 
 def test_pad_crop_equals_padding_and_slicing(images: torch.Tensor) -> None:

@@ -15,6 +15,7 @@ from limbeck.training.batches import BatchStream
 pytestmark = pytest.mark.gpu
 
 EXACT: list[Any] = ["none", "pad-crop", "pad-crop-flip", {"pad-crop-flip": {"padding": 2}}]
+EXACT += ["mixup", ["pad-crop-flip", "cutmix"], {"mixup-or-cutmix": {"alpha": 0.4, "share": 0.7}}]
 TO_A_GREY_LEVEL: list[Any] = ["resized-crop-flip", "colour-jitter", ["pad-crop-flip", "colour-jitter"]]
 
 
@@ -43,7 +44,7 @@ def test_random_bits_are_those_of_the_cpu(device: torch.device) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("views", EXACT, ids=str)
-def test_crops_are_those_of_the_cpu(device: torch.device, views: Any, channels: int) -> None:
+def test_crops_and_mixtures_are_those_of_the_cpu(device: torch.device, views: Any, channels: int) -> None:
     for here, there in zip(shown(device, views, channels), shown(CPU, views, channels), strict=True):
         assert torch.equal(here, there)
 

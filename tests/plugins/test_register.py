@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import limbeck as lb
 from limbeck import testing
 from limbeck.data.catalogue import DATASETS
+from limbeck.data.mixing import Mixing
 from limbeck.data.views import Augmentation, augmentation
 from limbeck.errors import UserError
 from limbeck.models.forward import FrozenTeacher
@@ -26,6 +27,7 @@ from limbeck.objectives import Objective, Setup
 from limbeck.objectives.sums import weighted_sum
 from limbeck.plugins import Registered, about, register, registered, restore, unregister
 from limbeck.progress import Silent
+from limbeck.randomness import uniform, words
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.schema import Recipe
@@ -508,3 +510,27 @@ def test_testing_needs_no_pytest() -> None:
     sources = [one.read_text(encoding="utf-8") for one in Path(testing.__file__).parent.glob("*.py")]
     assert len(sources) > 8
     assert not [one for one in sources if "import pytest" in one or "from pytest" in one]
+
+
+class Halves(Mixing):
+    """The right half is that of another image, but for a share of the images."""
+
+    def __init__(self, *, share: float = 0.9) -> None:
+        self.share = share
+
+    def mix(self, images: Tensor, others: Tensor, draw: Tensor) -> tuple[Tensor, Tensor]:
+        mixed = (uniform(words(1, 0, draw)) < self.share)[:, None, None, None]
+        right = torch.arange(images.shape[3], device=images.device) >= images.shape[3] // 2
+        return torch.where(mixed & right, others, images), 1 - 0.5 * mixed[:, 0, 0, 0].float()
+
+
+def test_a_way_of_mixing_of_ones_own(tmp_path: Path) -> None:
+    register("views", "halves", Halves)
+    check_view("halves")
+    made = augmentation(["pad-crop", {"halves": {"share": 0.5}}], per_image=2)
+    assert (made.others, made.own, made.distinct) == (1, True, 2)
+    keys = {augmentation({"halves": {"share": share}}).key for share in (0.5, 0.9)}
+    assert len(keys | {augmentation("halves").key}) == 2
+    training = {**one_run()["training"], "views": ["pad-crop", "halves"], "views_per_image": 2}
+    result = go(tmp_path / "run", training=training)
+    assert result.cost["view_cache"]["folder"]

@@ -65,8 +65,8 @@ def test_validation_images_of_their_own(tmp_path: Path) -> None:
             resume=True,
             **QUICK,
         )
-    with pytest.raises(UserError, match=r"validation images must be labelled; set `data.validation: 0`"):
-        lb.distill(network(1), network(3), bare(), validation=0.1, out=tmp_path / "no", **QUICK)
+    with pytest.raises(UserError, match=r"validation images must be labelled where .* set `data.validation: 0`"):
+        lb.distill(None, network(3), stripes(30), validation=bare(5), out=tmp_path / "no", **QUICK)
 
 
 def test_recipe_and_its_choice(tmp_path: Path) -> None:
@@ -97,9 +97,9 @@ def test_recipe_and_its_choice(tmp_path: Path) -> None:
         (one_run(), ["teacher=cifar10-resnet20", "select.criterion=el2n/tn"], {}, "score 'el2n' compares with labels"),
         (one_run(), ["teacher=cifar10-resnet20", "objective=dkd", "select=null"], {}, "the objective dkd needs labels"),
         (
-            one_run(),
-            ["teacher=cifar10-resnet20", "select=null", "data.validation=5"],
-            {},
+            training(),
+            ["data.validation.name=digits"],
+            {"train": stripes(30), "teacher": None, "validation": bare()},
             "validation images must be label",
         ),
         (

@@ -13,6 +13,7 @@ from tests.training.tiny import settings, stripes
 from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
+from limbeck.data.mixing import weights
 from limbeck.data.views import _yiq, augmentation
 from limbeck.models import Outputs, create
 from limbeck.models.classifier import _luma
@@ -32,6 +33,9 @@ VIEWS: list[Any] = [
     "pad-crop-flip",
     "resized-crop-flip",
     "colour-jitter",
+    "mixup",
+    ["pad-crop-flip", "cutmix", "colour-jitter"],
+    {"mixup-or-cutmix": {"share": 0.5}},
     ["pad-crop", "colour-jitter"],
     ["pad-crop-flip", "none"],
 ]
@@ -96,7 +100,8 @@ def test_no_objective_waits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("views", VIEWS, ids=str)
 def test_no_batch_waits(views: Any, per_image: int | None) -> None:
     pixels = torch.zeros(20, 3, 8, 8, dtype=torch.uint8)
-    _yiq(META)  # once in a process
+    _yiq(META)  # once in a process, as a table of quantiles
+    weights(1.0, 1.0, torch.zeros(1, dtype=torch.int64, device=META))
     stream = BatchStream(
         ImageSet(pixels, torch.arange(20) % 2),
         augmentation=augmentation(views, per_image=per_image),

@@ -22,6 +22,7 @@ OPTIONS: dict[str, Any] = {
         float | None, typer.Option(help="Stored value that is white, e.g. 4095 for 12-bit data in 16-bit files.")
     ],
     "in_memory": Annotated[bool | None, typer.Option(help="Hold images decoded; by default if they take up to 4 GiB.")],
+    "labels": Annotated[bool | None, typer.Option("--labels/--no-labels", help="Use the labels, or leave them aside.")],
 }
 """Argument of `limbeck.load` -> its option; a verb is given those that the user gives, as the mapping `loading`."""
 

@@ -109,6 +109,12 @@ def show_run(result: Any) -> None:
         show_table(f"on the {result.evaluation.n:,} test images", header, rows, numbers=range(1, 6))
     else:
         console.print("no test images (`data.test`) to judge the student on")
+    if result.validation and result.validation["measure"] == "agreement":
+        found = result.validation
+        console.print(
+            f"agrees with the teacher on {percent(found['last'])} % of {found['images']:,} validation images after the "
+            f"last step, {percent(found['best'])} % after step {found['best_step']:,}"
+        )
     from limbeck.cost import RunCost
 
     cost = RunCost.from_dict(result.cost)

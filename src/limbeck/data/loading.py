@@ -38,6 +38,7 @@ def load(
     in_memory: bool | None = None,
     root: str | Path | None = None,
     classes: Sequence[str | int] | None = None,
+    labels: bool = True,
 ) -> ImageSet:
     """Images and labels of a named dataset, of the user's own files, or of any dataset on the hub.
 
@@ -65,6 +66,8 @@ def load(
             memory-mapped files and are decoded when asked for.
         root: folder of datasets by hub id, `<root>/<hub id>/<config>/<split>-*.parquet`. Default: `$LIMBECK_DATA`.
         classes: names or numbers of the classes to keep, renumbered from 0 in this order. Default: all.
+        labels: False leaves the labels and the names of the classes aside, as of images of other things than those to
+            be told apart. `classes` still chooses among the images.
 
     Raises:
         UserError: nothing of that name, no such split, column or class, no images, unreadable ones, images of several
@@ -80,12 +83,20 @@ def load(
     if remark := other_reading(name, root):
         warnings.warn(remark, stacklevel=2)
     if (own := _registered(name)) is not None:
-        return load_own(own, split, options, (image_column, label_column), classes)
-    found = _find(name, split, _Reading(image_column, label_column, in_memory is False, root, scale))
+        made = load_own(own, split, options, (image_column, label_column), classes)
+        return made if labels else made.with_labels(None, ())
+    reading = _Reading(image_column, label_column, in_memory is False, root, scale)
+    try:
+        found = _find(name, split, reading)
+    except UnusableLabels:
+        if labels or classes is not None:
+            raise
+        found = _find(name, split, replace(reading, labelled=False))
     for remark in found.remarks:
         warnings.warn(remark, stacklevel=2)
     keep = classes if found.info is None or found.info.keep is None else _within(classes, found.info)
-    return build_image_set(found.encoded_set, options, name=found.name, keep=keep)
+    made = build_image_set(found.encoded_set, options, name=found.name, keep=keep)
+    return made if labels else made.with_labels(None, ())
 
 
 def load_first(

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from limbeck.catalogue import check_said
+from limbeck.data.augmentation import Augmentation
+from limbeck.data.mixing import Mixing
 from limbeck.data.view_catalogue import VIEWS, ViewEntry
-from limbeck.data.views import Augmentation
 from limbeck.errors import UserError
 from limbeck.signatures import check_option, inputs_and_options, summary_of
 
@@ -18,8 +19,8 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
 
     Args:
         name: its name.
-        part: a subclass of `Augmentation`, or a function of `images` uint8 `[B, C, H, W]` and `draw` int64 `[B]` to
-            images of the same shape. Further parameters are options.
+        part: a subclass of `Augmentation` or of `Mixing`, or a function of `images` uint8 `[B, C, H, W]` and `draw`
+            int64 `[B]` to images of the same shape. Further parameters are options.
         said: `summary`; of a function `distinct`, the number of views an image has: then a draw is below it, and 64
             random bits else.
 
@@ -27,11 +28,11 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
         UserError: it is neither.
     """
     what = f"view {name!r}"
-    is_class = isinstance(part, type) and issubclass(part, Augmentation)
+    is_class = isinstance(part, type) and issubclass(part, Augmentation | Mixing)
     if isinstance(part, type) is not is_class or not callable(part):
         raise UserError(
-            f"{what} must be a subclass of `limbeck.data.views.Augmentation` or a function of `images` and `draw`, got "
-            f"{part!r}."
+            f"{what} must be a subclass of `limbeck.data.views.Augmentation` or `limbeck.data.mixing.Mixing`, or a "
+            f"function of `images` and `draw`, got {part!r}."
         )
     check_said(said, ("summary",) if is_class else ("summary", "distinct"), what)
     inputs, options = inputs_and_options(part, () if is_class else ("images", "draw"), what)
@@ -41,12 +42,12 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
     if distinct is not None and (isinstance(distinct, bool) or not isinstance(distinct, int) or distinct < 1):
         raise UserError(f"`distinct` of {what} must be a number of views, at least 1, or None, got {distinct!r}.")
 
-    def make(**given: Any) -> Augmentation:
+    def make(**given: Any) -> Augmentation | Mixing:
         for option, value in given.items():
             check_option(option, value, options[option], what)
         settled = {**options, **given}
         made: Any = part(**given) if is_class else FunctionView(part, what, settled, distinct)
-        if not hasattr(made, "distinct"):
+        if not isinstance(made, Mixing) and not hasattr(made, "distinct"):
             raise UserError(f"{what} must say `distinct`, the number of views an image has, or None.")
         # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
         code = VIEWS.foreign[name].code if name in VIEWS else None
@@ -54,7 +55,8 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
         made.own = True
         return made
 
-    count = make().distinct
+    example = make()
+    count = None if isinstance(example, Mixing) else example.distinct
     return ViewEntry(
         str(said.get("summary", summary_of(part))), tuple(options), "unlimited" if count is None else str(count), make
     )

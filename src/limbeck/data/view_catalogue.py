@@ -35,6 +35,9 @@ _OWN = {
     "colour-jitter": ViewEntry(
         "random brightness, contrast, saturation and hue", ("brightness", "contrast", "saturation", "hue")
     ),
+    "mixup": ViewEntry("mixed with another image of the set, pixel by pixel", ("alpha", "share")),
+    "cutmix": ViewEntry("a box replaced by that of another image of the set", ("alpha", "share")),
+    "mixup-or-cutmix": ViewEntry("of each image one of the two", ("alpha", "cutmix_alpha", "cutmix_share", "share")),
 }
 VIEWS: Catalogue[ViewEntry] = Catalogue("views", _OWN, "limbeck.data.own_views:describe")
 

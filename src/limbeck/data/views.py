@@ -7,7 +7,6 @@ finitely many views, the same index is the same view for good.
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -16,48 +15,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from limbeck.data.augmentation import Augmentation, key_of
+from limbeck.data.mixing import CutMix, Mixed, Mixing, Mixup, MixupOrCutMix
 from limbeck.data.view_catalogue import VIEWS, check_views
 from limbeck.errors import UserError
 from limbeck.randomness import below, uniform, words
 
-
-class Augmentation(ABC):
-    """Interface: draws which view of each image to show, and renders it.
-
-    Attributes:
-        distinct: number of different views an image has, or None where it is not finite.
-        key: name and options, equal exactly where the views are; None where nobody vouches for that, and then
-            nothing is remembered about the views.
-        by_id: whether a draw stands for another view where the image has another id.
-        own: whether code renders it that is not limbeck's own, which the key alone does not tell.
-    """
-
-    distinct: int | None
-    key: str | None = None
-    by_id = False
-    own = False
-
-    @abstractmethod
-    def render(self, images: Tensor, draw: Tensor) -> Tensor:
-        """The view `draw` (int64 [B]) of each image (uint8 [B, C, H, W]), as uint8 of the same shape."""
-
-    def draw(self, ids: Tensor, *, seed: int, view: Tensor | int) -> Tensor:
-        """Which view each id gets, int64 [B]: an index below `distinct`, or 64 random bits where that is None.
-
-        Args:
-            ids: int64 [B], the images' stable ids.
-            seed: any 63-bit integer.
-            view: view number, how often the image was shown before; an integer, or int64 [B].
-        """
-        bits = words(seed, view, ids)
-        return bits if self.distinct is None else below(bits, self.distinct)
-
-    def show(self, images: Tensor, ids: Tensor, draw: Tensor) -> Tensor:
-        """The view `draw` of each image, which `ids` name."""
-        return self.render(images, draw)
-
-    def __call__(self, images: Tensor, ids: Tensor, *, seed: int, view: Tensor | int) -> Tensor:
-        return self.show(images, ids, self.draw(ids, seed=seed, view=view))
+__all__ = [
+    "Augmentation",
+    "Chain",
+    "ColourJitter",
+    "Few",
+    "Identity",
+    "PadCrop",
+    "ResizedCrop",
+    "augmentation",
+]
 
 
 class Identity(Augmentation):
@@ -87,7 +60,7 @@ class PadCrop(Augmentation):
         self.offsets = 2 * padding + 1
         self.flip = flip
         self.distinct = self.offsets**2 * (2 if flip else 1)
-        self.key = _key(self, padding=padding, flip=flip)
+        self.key = key_of(self, padding=padding, flip=flip)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
         batch, channels, height, width = images.shape
@@ -131,7 +104,7 @@ class ResizedCrop(Augmentation):
         if not 0 < ratio[0] <= ratio[1]:
             raise UserError(f"`ratio` must be (low, high) with 0 < low <= high, got {tuple(ratio)}.")
         self.area, self.ratio, self.flip = area, ratio, flip
-        self.key = _key(self, area=tuple(area), ratio=tuple(ratio), flip=flip)
+        self.key = key_of(self, area=tuple(area), ratio=tuple(ratio), flip=flip)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
         batch, channels, height, width = images.shape
@@ -175,7 +148,7 @@ class ColourJitter(Augmentation):
             raise UserError(f"`hue` must be between 0 and 0.5, got {hue}.")
         self.strengths = (brightness, contrast, saturation)
         self.hue = hue
-        self.key = _key(self, strengths=self.strengths, hue=hue)
+        self.key = key_of(self, strengths=self.strengths, hue=hue)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
         x = images.float()
@@ -202,7 +175,7 @@ class Chain(Augmentation):
         counts = [part.distinct for part in self.parts]
         self.distinct = None if None in counts else math.prod(count for count in counts if count is not None)
         keys = [part.key for part in self.parts]
-        self.key = None if None in keys else _key(self, parts=keys)
+        self.key = None if None in keys else key_of(self, parts=keys)
         self.own = any(part.own for part in self.parts)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
@@ -236,24 +209,36 @@ class Few(Augmentation):
             raise UserError(f"`views_per_image` must be at least 1, got {count}.")
         self.base = base
         self.distinct = count
-        self.key = None if base.key is None else _key(self, count=count, base=base.key)
+        self.key = None if base.key is None else key_of(self, count=count, base=base.key)
         self.own = base.own
+        self.others = base.others
 
     def show(self, images: Tensor, ids: Tensor, draw: Tensor) -> Tensor:
         return self.base(images, ids, seed=self._SEED, view=draw)
 
+    def partners(self, ids: Tensor, draw: Tensor, everyone: Tensor) -> Tensor:
+        return self.base.partners(ids, self._of_base(ids, draw), everyone)
+
+    def mix(self, images: Tensor, ids: Tensor, draw: Tensor, others: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        return self.base.mix(images, ids, self._of_base(ids, draw), others)
+
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
         raise AssertionError("which views an image has depends on its id")
 
+    def _of_base(self, ids: Tensor, draw: Tensor) -> Tensor:
+        return self.base.draw(ids, seed=self._SEED, view=draw)
 
-def augmentation(
-    spec: str | Mapping[str, Any] | Sequence[Any] | Augmentation, *, per_image: int | None = None
-) -> Augmentation:
+
+Spec = str | Mapping[str, Any] | Sequence[Any] | Augmentation | Mixing
+
+
+def augmentation(spec: Spec, *, per_image: int | None = None) -> Augmentation:
     """Builds an augmentation from a recipe's `views`.
 
     Args:
         spec: a name (`"pad-crop-flip"`), a name with options (`{"pad-crop-flip": {"padding": 2}}`), a list of these,
-            applied in order, or an augmentation, returned as it is.
+            applied in order, or an augmentation, returned as it is. Where parts mix in other images of the set, those
+            are shown by the parts before (see `Mixed`).
         per_image: so many views of each image only, its own ones; None for all that there are.
 
     Raises:
@@ -268,29 +253,31 @@ def augmentation(
     return Few(made, per_image) if few and per_image is not None else made
 
 
-def _augmentation(spec: str | Mapping[str, Any] | Sequence[Any] | Augmentation) -> Augmentation:
+def _augmentation(spec: Spec) -> Augmentation:
     if isinstance(spec, Augmentation):
         return spec
+    if isinstance(spec, Mixing):
+        return Mixed([spec])
     if isinstance(spec, str):
         spec = {spec: {}}
+    parts: list[Augmentation | Mixing]
     if isinstance(spec, Mapping):
         check_views(spec)
         parts = [_build(name, options or {}) for name, options in spec.items()]
     elif not isinstance(spec, Sequence):
         raise UserError(f"`views` must be a name, a mapping from name to options, or a list of these, got {spec!r}.")
     else:
-        parts = [_augmentation(part) for part in spec]
+        made = [_augmentation(part) for part in spec]
+        parts = [part for one in made for part in (one.parts if isinstance(one, Mixed) else (one,))]
     if not parts:
         raise UserError("`views` must name at least one augmentation, got none; use 'none' for plain images.")
-    return parts[0] if len(parts) == 1 else Chain(parts)
+    alone = [part for part in parts if isinstance(part, Augmentation)]
+    if len(alone) < len(parts):
+        return Mixed(parts)
+    return alone[0] if len(alone) == 1 else Chain(alone)
 
 
-def _key(made: Augmentation, **options: object) -> str:
-    """The class, so that a subclass that renders otherwise has another key, and its options."""
-    return f"{type(made).__module__}.{type(made).__qualname__}({options})"
-
-
-def _build(name: str, options: Mapping[str, Any]) -> Augmentation:
+def _build(name: str, options: Mapping[str, Any]) -> Augmentation | Mixing:
     builders = {
         "none": Identity,
         "pad-crop": lambda **o: PadCrop(flip=False, **o),
@@ -298,6 +285,9 @@ def _build(name: str, options: Mapping[str, Any]) -> Augmentation:
         "resized-crop": lambda **o: ResizedCrop(flip=False, **o),
         "resized-crop-flip": ResizedCrop,
         "colour-jitter": ColourJitter,
+        "mixup": Mixup,
+        "cutmix": CutMix,
+        "mixup-or-cutmix": MixupOrCutMix,
     }
     return (VIEWS[name].made_by or builders[name])(**options)
 

@@ -12,7 +12,7 @@ def cross_entropy(student_logits: Tensor, labels: Tensor, *, label_smoothing: fl
 
     Args:
         student_logits: [B, K].
-        labels: int64 [B] in [0, K).
+        labels: int64 [B] in [0, K), or probabilities, float [B, K], as of mixtures of images.
         label_smoothing: share of the target spread evenly over all classes, 0 <= s < 1.
 
     Example:
@@ -31,6 +31,7 @@ class CrossEntropy(Objective):
     """
 
     per_image = True
+    mixed_labels = True
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

@@ -61,11 +61,13 @@ class Objective(nn.Module, ABC):
     Attributes:
         per_image: the loss is a mean over images, so that processes may each take their share of a batch; others
             compare images with one another, or count them, and are given whole batches.
+        mixed_labels: `labels` may be probabilities float [B, K], too, as those of mixtures of images are.
         reads_teacher_head: `Setup.teacher_head` is used.
         preparation: a phase before the rest, or None.
     """
 
     per_image: ClassVar[bool] = False
+    mixed_labels: ClassVar[bool] = False
     reads_teacher_head: ClassVar[bool] = False
 
     def __init__(self) -> None:

@@ -38,6 +38,24 @@ class WeightedSum(nn.Module):
         """Names of the terms that keep something for each of the images they were built for."""
         return tuple(name for name, term in self.objectives().items() if term.remembers_ids)
 
+    def unmixable(self, *, teacher: bool) -> list[str]:
+        """Which terms cannot learn from mixtures of images, and why, one reason a line, without a full stop.
+
+        Args:
+            teacher: whether one is asked about the mixtures; else its outputs are soft labels of the images themselves.
+        """
+        terms = self.objectives().items()
+        found = {
+            "reads ids, and a mixture has none of its own": [name for name, one in terms if "ids" in one.needs],
+            "reads classes, and a mixture has none of its own": [
+                name for name, one in terms if "labels" in one.needs and not one.mixed_labels
+            ],
+            "reads soft labels, which are of the images and not of their mixtures; a `teacher` could be asked": [
+                name for name, one in terms if one.outputs_needed("teacher") and not teacher
+            ],
+        }
+        return [f"the objective {', '.join(names)} {why}" for why, names in found.items() if names]
+
     @property
     def preparing_share(self) -> float:
         """Share of a run's steps that goes into preparing, the longest of the terms'."""

@@ -36,6 +36,7 @@ from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process, process_token
 from limbeck.training.launcher import check_launcher
 from limbeck.training.run_folder import PAUSED, Difference, RunFolder, as_begun
+from limbeck.training.validation import measure_on
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.workers import Crew, open_crew
 
@@ -230,6 +231,7 @@ def _describe(recipe: Recipe, run_folder: RunFolder, inputs: Inputs) -> None:
             "train_images": None if inputs.train is None else len(inputs.train),
             "train_classes": _filled_classes(inputs.train),
             "validation_images": 0 if inputs.validation is None else len(inputs.validation),
+            **({} if inputs.validation is None else {"validation_measure": measure_on(inputs.validation)}),
             "test_images": len(test),
         },
     )

@@ -28,6 +28,7 @@ from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.inheritance import made_by
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings, NetworkSettings, StudentSettings
+from limbeck.training.validation import answers_to
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ class Inputs:
         if self.teacher is None or self.test is None:
             return None
         return predict(self.teacher, self.test)
+
+    @cached_property
+    def teacher_validation_logits(self) -> Tensor | None:
+        """The teacher's float32 answers to validation images without labels, asked once for all runs."""
+        return answers_to(self.validation, self.teacher)
 
     def knowing(self, teacher_test_logits: Tensor) -> "Inputs":
         """The same inputs, and what their teacher answers is known."""
@@ -159,10 +165,11 @@ def load_taught(source: DatasetSettings) -> tuple[ImageSet, SoftTargets | None]:
     """Images to teach on, and their soft labels where `source` is the folder of a transfer set that has some."""
     if not is_transfer_set(source):
         return _load(source, "train"), None
-    changes = source.model_dump(exclude={"name", "split", "in_memory"}, exclude_defaults=True)
+    changes = source.model_dump(exclude={"name", "split", "in_memory", "labels"}, exclude_defaults=True)
     found = TransferSet.load(Path(source.name).expanduser())
     if not changes:
-        return found.images, found.soft_targets
+        images = found.images if source.labels else found.images.with_labels(None, found.images.classes)
+        return images, found.soft_targets
     if found.soft_labels is not None:
         raise UserError(
             f"`data.train` is the transfer set {source.name!r}, whose soft labels are of its images as they are; drop "

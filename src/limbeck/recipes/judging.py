@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from limbeck.data.image_set import ImageSet
 from limbeck.evaluation.evaluation import evaluate, evaluate_logits
 from limbeck.evaluation.model_size import footprint
 from limbeck.evaluation.similarity import INSIDE_FILE, save_inside
@@ -46,6 +47,40 @@ def judge_student(
         last = evaluations["last"]
         evaluations["chosen"] = last if same else evaluate(chosen, inputs.test, teacher_logits=logits).to_dict()
     return evaluations
+
+
+def by_labels(validation: ImageSet | None) -> ImageSet | None:
+    """Validation images that need no teacher to judge by, or None."""
+    return None if validation is None or validation.labels is None else validation
+
+
+def validation_of(recipe: Recipe, inputs: Inputs) -> ImageSet | None:
+    """What chooses among the states of a run; a control without the teacher is not judged by its agreement with it."""
+    control = recipe.teacher is None and inputs.teacher is not None
+    return by_labels(inputs.validation) if control else inputs.validation
+
+
+def validation_scores(
+    result: TrainingResult, run_folder: RunFolder, validation: ImageSet | None
+) -> dict[str, Any] | None:
+    """The student on its validation images, after the last step and after the best one, or None without any.
+
+    Returns:
+        `measure`: "top1" or "agreement"; `images`: how many; `last` and `best`: the score, a share; `best_step`; and
+        beside agreement `divergence` after the last step, nats.
+    """
+    rows = [row for row in run_folder.metrics() if row["kind"] == "validation" and row["step"] == result.steps]
+    if result.best is None or validation is None or not rows:
+        return None
+    measure, last = result.best.measure, rows[-1]
+    return {
+        "measure": measure,
+        "images": len(validation),
+        "last": last[measure],
+        "best": result.best.score,
+        "best_step": result.best.step,
+        **{name: last[name] for name in ("divergence",) if name in last},
+    }
 
 
 def look_inside(

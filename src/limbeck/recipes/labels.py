@@ -6,6 +6,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.objectives.sums import weighted_sum
 from limbeck.recipes.inputs import Inputs
 from limbeck.recipes.schema import Recipe
+from limbeck.training.checks import unmixable
 
 
 def unlabelled(recipe: Recipe, inputs: Inputs, where: str = "") -> dict[str, None]:
@@ -47,3 +48,18 @@ def warn_of_unread_soft_labels(inputs: Inputs, teacher: Classifier | None) -> No
             "teacher to learn from them.",
             stacklevel=2,
         )
+
+
+def unmixed(recipe: Recipe, inputs: Inputs, where: str = "") -> dict[str, None]:
+    """Why a recipe whose views mix images cannot learn from mixtures, if it cannot.
+
+    Args:
+        recipe: of one run.
+        inputs: its images.
+        where: begins each sentence.
+    """
+    soft_labels = inputs.soft_labels is not None
+    objective = recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels)
+    asked = recipe.teacher is not None or not soft_labels
+    reasons = unmixable(weighted_sum(objective), recipe.training, teacher=asked)
+    return {f"{where}{reason}.": None for reason in reasons}

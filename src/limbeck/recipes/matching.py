@@ -137,4 +137,9 @@ def _match_labelled(
         whose = f"{known.owner}, got {images.num_classes} of {images.name} and {known.count}"
         if teacher is None and train is not None:
             whose = f"`data.train`, got {images.num_classes} of {images.name} and {train.num_classes} of {train.name}"
-        raise UserError(f"{argument} must have the classes of {whose}; {error}") from None
+        aside = (
+            " `data.validation.labels: false` judges by agreement with the teacher instead."
+            if argument == "`data.validation`" and teacher is not None
+            else ""
+        )
+        raise UserError(f"{argument} must have the classes of {whose}; {error}{aside}") from None

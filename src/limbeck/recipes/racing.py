@@ -18,7 +18,7 @@ from limbeck.recipes.racing_settings import RacingSettings
 from limbeck.recipes.run_tasks import RunTask
 from limbeck.recipes.rungs import common_shares, earlier, raced, seed_rungs, share_rungs
 from limbeck.training.run_folder import FINISHED, PAUSED, RunFolder
-from limbeck.training.validation import unpacked
+from limbeck.training.validation import MEASURES, Measure, measure_of, unpacked
 
 RACING_FILE = "racing.json"
 """What was decided, in the folder of the comparison."""
@@ -59,6 +59,11 @@ class Curve:
     done: int
     validations: Mapping[int, Mapping[str, Any]]
 
+    @property
+    def measure(self) -> Measure:
+        """What its validations tell."""
+        return measure_of(next(iter(self.validations.values()), {"top1": 0.0}))
+
     def at(self, share: Fraction, images: int) -> Judged | None:
         """After a share of the steps; None where the run did not come so far, or did not validate there.
 
@@ -70,8 +75,9 @@ class Curve:
         found = self.validations.get(step) if step <= self.done else None
         if found is None:
             return None
-        right = found.get("right")  # earlier versions did not note it
-        return Judged(found["top1"], None if right is None else unpacked(right, images))
+        measure = measure_of(found)
+        right = found.get("right" if measure == "top1" else "agrees")  # earlier versions did not note it
+        return Judged(found[measure], None if right is None else unpacked(right, images))
 
 
 def read_curve(run_folder: RunFolder) -> Curve | None:
@@ -158,10 +164,11 @@ def in_words(why: Mapping[str, Any]) -> str:
         ...           "n": 3})
         'at 25 % of the steps of 50 images it is 5.2 points below margin in validation accuracy, n = 3 seeds'
     """
+    measure = MEASURES[why.get("measure", "top1")]  # earlier versions knew accuracy alone
     budget = "" if why["budget"] in ("all", why["rung"]) else f" of {why['budget']}"
     return (
         f"at {why['rung']}{budget} it is {-100 * why['difference']:.1f} points below {why['against']} in validation "
-        f"accuracy, n = {why['n']} seeds"
+        f"{measure}, n = {why['n']} seeds"
     )
 
 
@@ -246,7 +253,9 @@ class Race:
             decisions=(arms - 1) * len(self._ladder),
             images=self.images,
         )
-        place = {"rung": rung.label, "share": float(rung.share), "budget": rung.budget}
+        place: dict[str, Any] = {"rung": rung.label, "share": float(rung.share), "budget": rung.budget}
+        if any(one.measure == "agreement" for seeds in curves.values() for one in seeds.values() if one is not None):
+            place["measure"] = "agreement"
         self._standings += [{**place, **one._asdict()} for one in found]
         for one in [one for one in found if one.stops]:
             why = {

@@ -27,6 +27,10 @@ UNLABELLED = (
     "The training images have no labels, so the controls that need them are left out: balanced random images, and "
     "students without a teacher."
 )
+AGREEMENT = (
+    "The validation images have no labels that are used: states of a run are chosen by agreement with the teacher, and "
+    "none of students that learn without it."
+)
 
 
 def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
@@ -62,7 +66,11 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         "differences": _differences(whole, recipe),
         "enough": _enough(whole, table, recipe.compare, networks),
         "racing": race_results(folder, recipe, planned, race, dropped),
-        "notes": [*_notes(recipe, labelled), *([] if labelled or networks["train_images"] is None else [UNLABELLED])],
+        "notes": [
+            *_notes(recipe, labelled),
+            *([] if labelled or networks["train_images"] is None else [UNLABELLED]),
+            *([AGREEMENT] if networks.get("validation_measure") == "agreement" else []),
+        ],
     }
 
 

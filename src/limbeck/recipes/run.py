@@ -22,8 +22,8 @@ from limbeck.recipes.inputs import (
     load_images_of,
     load_weights,
 )
-from limbeck.recipes.judging import judge_student, look_inside
-from limbeck.recipes.labels import unlabelled, untaught_teacher, warn_of_unread_soft_labels
+from limbeck.recipes.judging import by_labels, judge_student, look_inside, validation_of, validation_scores
+from limbeck.recipes.labels import unlabelled, unmixed, untaught_teacher, warn_of_unread_soft_labels
 from limbeck.recipes.making import WithoutSoftLabels, keep_last_evidence, make_source, transfer_set_of, unmakeable
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.metering import TEACHING, metered, metering
@@ -110,7 +110,7 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
         return inputs
     if not RunFolder(folder / "teacher").finished:
         progress.say(f"training the teacher {recipe.teacher.model}")
-    alone = replace(inputs, make_student=None, soft_labels=None)
+    alone = replace(inputs, make_student=None, soft_labels=None, validation=by_labels(inputs.validation))
     taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, inputs=alone, progress=progress)
     return replace(inputs, teacher=taught.student, teacher_cost=RunCost.from_dict(taught.cost).total)
 
@@ -135,8 +135,9 @@ def _check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool
     for one in plan(recipe, labelled=inputs.labelled) if recipe.compare is not None else ():
         where = f"arm {one.arm!r}: "
         wrong |= unmakeable(one.recipe, inputs, folder, Silent()) | unlabelled(one.recipe, inputs, where)
+        wrong |= unmixed(one.recipe, inputs, where)
     if recipe.compare is None:
-        wrong |= unmakeable(recipe, inputs, folder, Silent()) | unlabelled(recipe, inputs)
+        wrong |= unmakeable(recipe, inputs, folder, Silent()) | unlabelled(recipe, inputs) | unmixed(recipe, inputs)
     wrong |= untaught_teacher(recipe, inputs) if trains else {}
     wrong |= unraceable(recipe, inputs)
     if wrong:
@@ -199,6 +200,7 @@ def _execute(
     chosen = best_student(result)
     test_logits = None if inputs.test is None else predict(result.student, inputs.test)
     evaluations = judge_student(recipe, result, chosen, inputs, test_logits)
+    evaluations["validation"] = validation_scores(result, run_folder, validation_of(recipe, inputs))
     if run_folder.writes:
         if inside:
             look_inside(recipe, run_folder, result.student, inputs, test_logits)
@@ -221,7 +223,7 @@ def _check_with_pool(recipe: Recipe, inputs: Inputs, student: Classifier) -> Non
     soft_labels = inputs.soft_labels if teacher is None else None
     pool = transfer_set_of(inputs.train, soft_labels)
     objective = recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None)
-    check_parts(student, pool, weighted_sum(objective), recipe.training, teacher, inputs.validation)
+    check_parts(student, pool, weighted_sum(objective), recipe.training, teacher, validation_of(recipe, inputs))
 
 
 def _teach(
@@ -251,7 +253,8 @@ def _teach(
             run_folder=run_folder,
             seed=recipe.seed,
             teacher=teacher,
-            validation=inputs.validation,
+            validation=validation_of(recipe, inputs),
+            validation_answers=None if teacher is None else inputs.teacher_validation_logits,
             accelerator=make_accelerator(recipe.training, cpu=recipe.device == "cpu"),
             progress=progress,
             until=until,

@@ -22,6 +22,8 @@ class RunResult:
         chosen: at its best validation, None without validation images.
         evaluation: on the test images, after the last step; None without test images.
         evaluation_chosen: the same of `chosen`.
+        validation: the student on its validation images, by accuracy or, without labels, by agreement with the teacher:
+            `measure`, `images`, `last`, `best`, `best_step`; None without any, or of a run of an earlier version.
         cost: what it took: images, teacher passes, steps, seconds, energy.
 
     Example:
@@ -36,6 +38,7 @@ class RunResult:
     evaluation: Evaluation | None
     evaluation_chosen: Evaluation | None
     cost: dict[str, Any]
+    validation: dict[str, Any] | None = None
 
 
 def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | None = None) -> RunResult:
@@ -68,4 +71,4 @@ def run_result(
     last, best = (
         Evaluation.from_dict(evaluations[key]) if evaluations.get(key) else None for key in ("last", "chosen")
     )
-    return RunResult(folder, student, chosen, last, best, cost)
+    return RunResult(folder, student, chosen, last, best, cost, evaluations.get("validation"))

@@ -39,7 +39,10 @@ ClassName = Annotated[str | int, BeforeValidator(_class_name)]
 
 
 class DatasetSettings(Strict):
-    """Images by name, folder, file or hub id; see `limbeck.load`."""
+    """Images by name, folder, file or hub id; see `limbeck.load`.
+
+    `labels: false` leaves their labels aside, as of images of other things than those to be told apart.
+    """
 
     name: DatasetName
     split: str | None = None
@@ -51,6 +54,7 @@ class DatasetSettings(Strict):
     skip_unreadable: bool = False
     scale: Annotated[float, Field(gt=0, strict=True)] | None = None
     in_memory: bool | None = None
+    labels: bool = True
 
 
 def _count_or_share(value: Any) -> Any:
@@ -76,8 +80,11 @@ class DataSettings(Strict):
     `validation` images may choose among the states of a run; the test images choose nothing. They are images of their
     own (`{name: ...}`), or a count or share (below 1) that is held out of `train` before anything else sees them, so
     that a share in a `budget` is one of what is left. Where nothing is said, a tenth is held out, but nothing of
-    unlabelled images, which cannot be judged on, nor of a transfer set, which is taught whole. Makers that need no
-    images of one's own do without `train`.
+    unlabelled images nor of a transfer set, which are taught whole. Makers that need no images of one's own do without
+    `train`.
+
+    Labelled validation images are judged on by accuracy. On others (`{name: ..., labels: false}`), which may be of
+    anything, a student is judged by its agreement with the teacher: the share to which both give the same class.
     """
 
     train: Annotated[DatasetSettings, short_for("name")] | None = None

@@ -72,7 +72,7 @@ def metrics_by_arm(folder: Path, results: Row) -> Records:
 
 
 def curves_section(results: Row, records: Records, styles: dict[str, style.Arm]) -> Section | None:
-    validation = _curves(records, styles, "validation", "top1")
+    validation = [chart for key in ("top1", "agreement") for chart in _curves(records, styles, "validation", key)]
     training = _curves(records, styles, "train", "loss")
     if not validation and not training:
         return None
@@ -91,17 +91,24 @@ def curves_section(results: Row, records: Records, styles: dict[str, style.Arm])
     return Section("curves", "Learning curves", [*blocks, Note(words)])
 
 
+_TITLES = {
+    "top1": "Validation top-1",
+    "agreement": "Validation agreement with the teacher",
+    "loss": "Training loss",
+}
+
+
 def _curves(records: Records, styles: dict[str, style.Arm], kind: str, key: str) -> list[Chart]:
     """One chart per budget, all with the same y axis."""
     rows: dict[str, list[Row]] = {}
     for (budget, arm), runs in records.items():
         rows.setdefault(budget, []).extend({"arm": arm, **row} for row in curves.mean_over_seeds(runs, kind, key))
     domain = style.padded((row["value"] for all_ in rows.values() for row in all_), share=0.04)
-    title = {"top1": "Validation top-1", "loss": "Training loss"}[key]
+    title = _TITLES[key]
     charts = []
     for place, (budget, all_) in enumerate(rows.items()):
         if all_:
-            chart = curves.arm_curves(all_, styles, domain=domain, share=key == "top1")
+            chart = curves.arm_curves(all_, styles, domain=domain, share=key != "loss")
             drawn = figure(chart, f"curve-{key}-{place}", f"{title} against steps{formats.at(budget)}", width=450)
             charts.append(Chart(drawn, f"{title}, {budget}" if formats.at(budget) else title))
     return charts

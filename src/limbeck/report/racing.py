@@ -68,7 +68,8 @@ def _table(results: Row, dropped: list[Row]) -> Table:
         )
         for row in dropped
     ]
-    caption = "Arms that stopped: validation accuracy over n seeds, and the difference to the best arm in points"
+    by = "agreement with the teacher" if _measure(dropped) == "agreement" else "accuracy"
+    caption = f"Arms that stopped: validation {by} over n seeds, and the difference to the best arm in points"
     if not reading.without_budgets(results):
         return Table(caption, columns, rows, numeric=range(3, 9))
     keep = [place for place, name in enumerate(columns) if name != "Budget"]
@@ -76,7 +77,9 @@ def _table(results: Row, dropped: list[Row]) -> Table:
 
 
 def _charts(folder: Path, results: Row, styles: dict[str, style.Arm]) -> list[Chart]:
-    """Validation accuracy of the arms, as far as they went, with the rungs at which some stopped."""
+    """How the arms did on the validation images, as far as they went, with the rungs at which some stopped."""
+    measure = _measure(results["racing"]["dropped"])
+    named = {"agreement": "Validation agreement with the teacher"}.get(measure, "Validation top-1")
     found: dict[str, list[Row]] = {}
     stops = {(row["arm"], row["budget"]) for row in results["racing"]["dropped"]}
     for budget in dict.fromkeys(row["budget"] for row in results["racing"]["dropped"]):
@@ -85,7 +88,7 @@ def _charts(folder: Path, results: Row, styles: dict[str, style.Arm]) -> list[Ch
             runs = [run for run in results["runs"] if (run["arm"], run["budget"]) == (arm, budget)]
             state = "dropped" if (arm, budget) in stops else "finished"
             records = [_records(folder, run) for run in runs if run["state"] == state]
-            means = curves.mean_over_seeds([one for one in records if one], "validation", "top1")
+            means = curves.mean_over_seeds([one for one in records if one], "validation", measure)
             rows.extend({"arm": arm, **row} for row in means)
     domain = style.padded((row["value"] for rows in found.values() for row in rows), share=0.04)
     charts = []
@@ -96,10 +99,15 @@ def _charts(folder: Path, results: Row, styles: dict[str, style.Arm]) -> list[Ch
             rules = alt.Chart(style.values([{"step": step} for step in sorted(at) if step]))
             rules = rules.mark_rule(color=style.RULE, strokeDash=[4, 3]).encode(x="step:Q")
             chart = alt.LayerChart(layer=[lines, rules]).properties(height=190)
-            title = f"Validation top-1, {budget}" if formats.at(budget) else "Validation top-1"
+            title = f"{named}, {budget}" if formats.at(budget) else named
             drawn = figure(chart, f"racing-{place}", f"{title}, against steps, up to where arms stopped", width=450)
             charts.append(Chart(drawn, title))
     return charts
+
+
+def _measure(dropped: list[Row]) -> str:
+    """What arms were compared by; earlier versions knew accuracy alone."""
+    return next((row["measure"] for row in dropped if "measure" in row), "top1")
 
 
 def _records(folder: Path, run: Row) -> list[Row]:

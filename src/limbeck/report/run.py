@@ -1,5 +1,6 @@
 """The page of one run: how it learned, how good the student is, what it cost."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,16 +77,25 @@ def run_page(folder: Path) -> Page:
 
 
 def _lead(evaluations: Row, cost: Row, records: list[Row], state: str) -> str:
-    last = evaluations.get("last")
-    if not last:
+    last, watched = evaluations.get("last"), _watched(evaluations)
+    if not last and not watched:
         steps = max((record["step"] for record in records), default=0)
         return f"Not evaluated: the run is {state} after {formats.plural(steps, 'step')}"
     images = cost.get("images")
     taught = f", taught on {formats.plural(images, 'image')}" if images else ""
     total = RunCost.from_dict(cost).total
     passes = f" with {formats.number(total.teacher_passes)} teacher passes" if total.teacher_passes else ""
-    right = f"{formats.percent(last['top1'], 2)} of {formats.number(last['n'])} test images"
-    return f"The student is right on {right}{taught}{passes}"
+    if last:
+        right = f"{formats.percent(last['top1'], 2)} of {formats.number(last['n'])} test images"
+        return f"The student is right on {right}{taught}{passes}"
+    agrees = f"{formats.percent(watched['last'], 2)} of {formats.number(watched['images'])} validation images"
+    return f"The student agrees with its teacher on {agrees}{taught}{passes}"
+
+
+def _watched(evaluations: Row) -> Row:
+    """The scores on validation images without labels, beside the teacher; of labelled ones nothing."""
+    found = evaluations.get("validation") or {}
+    return found if found.get("measure") == "agreement" else {}
 
 
 def _facts(evaluations: Row, cost: Row) -> list[Fact]:
@@ -96,6 +106,9 @@ def _facts(evaluations: Row, cost: Row) -> list[Fact]:
     if chosen:
         step = f"step {formats.number(evaluations.get('chosen_step'))}"
         facts.append(Fact("validation-chosen", formats.percent(chosen["top1"], 2), step))
+    if watched := _watched(evaluations):
+        of = f"with the teacher, on {formats.number(watched['images'])} validation images"
+        facts.append(Fact("agreement", formats.percent(watched["last"], 2), of))
     if footprint:
         on_disk = formats.size(footprint.get("size_bytes"))
         facts.append(Fact("parameters", formats.large(footprint.get("parameters")), on_disk))
@@ -116,7 +129,7 @@ def _evaluation(evaluations: Row) -> Section:
     known = {title: found for title, found in columns.items() if found}
     if not known:
         words = "The run had no labelled test images." if evaluations else "This run has no evaluation.json yet."
-        return Section("evaluation", "Evaluation", [Note(words)])
+        return Section("evaluation", "Evaluation", [Note(words), *_agreement_table(evaluations)])
     measures = {
         "Top-1": lambda found: formats.percent(found.get("top1"), 2),
         "Top-5": lambda found: formats.percent(found.get("top5"), 2),
@@ -130,9 +143,25 @@ def _evaluation(evaluations: Row) -> Section:
     rows = [row for row in rows if set(row[1:]) != {formats.ABSENT}]
     caption = f"On {formats.number(next(iter(known.values())).get('n'))} test images"
     blocks: list[Block] = [Table(caption, ("Measure", *known), rows)]
+    blocks += _agreement_table(evaluations)
     if "Validation-chosen" not in known:
         blocks.append(Note("No step was chosen by validation: the run had no validation split."))
     return Section("evaluation", "Evaluation", blocks)
+
+
+def _agreement_table(evaluations: Row) -> list[Block]:
+    """The student beside its teacher on validation images without labels."""
+    watched = _watched(evaluations)
+    if not watched:
+        return []
+    rows = [
+        ("Agreement with the teacher", formats.percent(watched["last"], 2), formats.percent(watched["best"], 2)),
+        ("Divergence from the teacher (nats)", formats.number(watched.get("divergence"), 4), formats.ABSENT),
+    ]
+    caption = f"On {formats.number(watched['images'])} validation images whose labels are not used"
+    best = f"Step {formats.number(watched['best_step'])}, where they agree the most"
+    chosen = "The validation-chosen student is the one that agreed with the teacher on the most of these images."
+    return [Table(caption, ("Measure", "Last step", best), rows), Note(chosen)]
 
 
 def _fidelity(found: Row, measure: str) -> float | None:
@@ -147,6 +176,8 @@ def _curves(records: list[Row]) -> Section | None:
         ("loss", "Training loss", losses, False),
         ("top1", "Validation top-1", _series(validation, lambda one: {"top-1": one.get("top1")}), True),
         ("nll", "Validation loss", _series(validation, lambda one: {"nll": one.get("nll")}), False),
+        ("agreement", "Validation agreement with the teacher", _series(validation, _of("agreement")), True),
+        ("divergence", "Validation divergence from the teacher", _series(validation, _of("divergence")), False),
         ("rate", "Learning rate", _series(train, lambda one: {"rate": one.get("learning_rate")}), False),
     ]
     drawn = [
@@ -160,6 +191,10 @@ def _curves(records: list[Row]) -> Section | None:
         return None
     note = [] if validation else [Note("The run had no validation split, so there are no validation curves.")]
     return Section("curves", "Learning curves", [Grid(drawn), *note])
+
+
+def _of(name: str) -> Callable[[Row], Row]:
+    return lambda record: {name: record.get(name)}
 
 
 def _terms(record: Row) -> Row:

@@ -12,7 +12,7 @@ from limbeck.errors import UserError
 from limbeck.objectives import Objective, weighted_sum
 from limbeck.objectives.catalogue import NAMES, OBJECTIVES, objective_class
 from limbeck.objectives.objective import SIGNALS
-from limbeck.testing.assertions import ensure, ensure_equal, ensure_finite, near
+from limbeck.testing.assertions import ensure, ensure_close, ensure_equal, ensure_finite, near
 from limbeck.testing.pairs import BATCH, CLASSES, Pair, rows_of, tensors, value_of
 
 Options = dict[str, Any]
@@ -206,6 +206,18 @@ def _check_gradients(name: str, objective: Objective, signals: Mapping[str, Any]
             ensure_finite(one.grad, f"the gradient of {name} to `{key}`")
 
 
+def takes_mixed_labels_if_it_says_so(name: str, options: Options) -> None:
+    """One-hot labels are the classes themselves."""
+    pair = Pair()
+    objective = pair.objective(name, **options)
+    if not objective.mixed_labels:
+        return
+    signals = pair.signals()
+    one_hot = torch.nn.functional.one_hot(signals["labels"], CLASSES).float()
+    mixed, plain = value_of(objective, {**signals, "labels": one_hot}), value_of(objective, signals)
+    ensure_close(mixed, plain, f"{name} must be {plain} of one-hot labels, as of the classes, got {mixed}")
+
+
 CHECKS: Mapping[str, Callable[..., None]] = {
     "catalogue and class agree": catalogue_and_class_agree,
     "refuses endless options": refuses_endless_options,
@@ -223,4 +235,5 @@ CHECKS: Mapping[str, Callable[..., None]] = {
         for student, teacher in NETWORKS
     },
     "is a term of a sum": is_a_term_of_a_sum,
+    "takes mixed labels if it says so": takes_mixed_labels_if_it_says_so,
 }

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from limbeck.copies import copies_alone, to_device
+from limbeck.data.augmentation import Augmentation
 from limbeck.data.image_set import ImageSet
+from limbeck.data.mixing import mixed_labels
 from limbeck.data.soft_targets import SoftTargets
-from limbeck.data.views import Augmentation
 from limbeck.randomness import derive_seed, generator
 
 RESIDENT_BYTES = 4 * 2**30
@@ -27,8 +28,8 @@ class Batch(NamedTuple):
 
     Attributes:
         images: uint8 [B, C, H, W], augmented.
-        labels: int64 [B], or None.
-        ids: int64 [B].
+        labels: int64 [B], or None; of mixtures float32 [B, K], the one-hot labels of what they are mixed from by share.
+        ids: int64 [B]; of mixtures those of the images that others are mixed into.
         teacher_logits: float32 [B, K] where soft labels stand in for a teacher, else None.
     """
 
@@ -43,6 +44,7 @@ class BatchStream:
 
     Of a set above `RESIDENT_BYTES`, a thread reads and decodes the images of the next step while the caller computes
     with those of this one. What it raises, the step that needs those images raises. Close the stream to end it.
+    Images that views mix in are read as the others are: one more for each image, or as many as are mixed in.
 
     Args:
         images: the transfer set, N images.
@@ -84,25 +86,56 @@ class BatchStream:
         # Pixels in [N, H, W, C] order: whole rows of memory move, and batches come out channels-last.
         fits = len(images) * math.prod(images.shape) <= RESIDENT_BYTES
         self.pixels = images.tensor().to(device).permute(0, 2, 3, 1).contiguous() if fits else None
-        self._reader = None if fits else ReadAhead(images.gather, lambda step: self.shown(step)[0], device, steps)
+        self._reader = (
+            None if fits else ReadAhead(images.gather, lambda step: self._read(step).flatten(), device, steps)
+        )
+        self._everyone, self._places = images.ids.sort()  # int64 [N] each
         self._orders: dict[int, Tensor] = {}
         self._shown: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __getitem__(self, step: int) -> Batch:
-        here, view = to_device(torch.stack(self.shown(step)), self.device)  # int64 [B] each
+        read = self._read(step)  # int64 [1 + others, B]
+        moved = to_device(torch.cat([self.shown(step)[1][None], read]), self.device)
+        view, positions = moved[0], moved[1:]
         if self.pixels is not None:
-            raw = self.pixels.index_select(0, here).permute(0, 3, 1, 2)  # [B, C, H, W] uint8, channels-last
+            raw = self.pixels.index_select(0, positions.flatten()).permute(
+                0, 3, 1, 2
+            )  # [B, C, H, W] uint8, channels-last
         else:
             assert self._reader is not None
             raw = self._reader(step).to(self.device, non_blocking=True)  # [B, C, H, W] uint8
+        here = positions[0]
         ids = self.ids[here]
-        images = self.augmentation(raw, ids, seed=self.view_seed, view=view)  # [B, C, H, W] uint8
+        labels = None if self.labels is None else self.labels[here]
+        if self.augmentation.others:
+            images, labels = self._mixed(raw, ids, view, positions)
+        else:
+            images = self.augmentation(raw, ids, seed=self.view_seed, view=view)  # [B, C, H, W] uint8
         return Batch(
             images=images.contiguous(memory_format=self.memory_format),
-            labels=None if self.labels is None else self.labels[here],
+            labels=labels,
             ids=ids,
             teacher_logits=None if self.teacher_logits is None else self.teacher_logits[here],
         )
+
+    def _mixed(self, raw: Tensor, ids: Tensor, view: Tensor, positions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mixtures uint8 [B, C, H, W] of raw images [(1 + others) x B, C, H, W], and their targets float32 [B, K]."""
+        own, *others = raw.split(len(ids))
+        draw = self.augmentation.draw(ids, seed=self.view_seed, view=view)
+        images, shares = self.augmentation.mix(own, ids, draw, others)
+        if self.labels is None:
+            return images, None
+        return images, mixed_labels([self.labels[one] for one in positions], shares, self.images.num_classes)
+
+    def _read(self, step: int) -> Tensor:
+        """Positions of the images that a batch is made from, int64 [1 + others, B]: those shown, and those mixed in."""
+        positions, view = self.shown(step)
+        if not self.augmentation.others:
+            return positions[None]
+        ids = self.images.ids[positions]
+        draw = self.augmentation.draw(ids, seed=self.view_seed, view=view)
+        partners = self.augmentation.partners(ids, draw, self._everyone)  # [others, B]
+        return torch.cat([positions[None], self._places[torch.searchsorted(self._everyone, partners)]])
 
     def shown(self, step: int) -> tuple[Tensor, Tensor]:
         """Positions in the set and view numbers of the batch's images, int64 [B] each on the CPU."""

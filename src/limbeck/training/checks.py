@@ -10,6 +10,7 @@ from limbeck.data.classes import classes_of, few
 from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import TransferSource
+from limbeck.data.views import augmentation
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import is_finite, unready
@@ -61,20 +62,23 @@ def check_parts(
     wrong = [
         *(_classes(student, transfer_set, teacher) or _names(student, teacher, images, validation)),
         *_needs(objective, transfer_set, teacher),
+        *unmixable(objective, settings, teacher=teacher is not None or transfer_set.soft_labels is None),
         *_weights("teacher", teacher),
         *_weights("student", student),
     ]
     if len(images) == 0:
         wrong.append("the transfer set is empty; choose a larger budget")
-    if validation is not None and validation.labels is None:
-        wrong.append("validation images must be labelled; set `data.validation: 0` to train without them")
-    elif settings.validations and validation is not None and validation.num_classes != student.num_classes:
-        wrong.append(
-            f"the student tells {student.num_classes} classes apart, but the validation images have "
-            f"{validation.num_classes}"
-        )
+    wrong += [] if validation is None else _validation(student, validation, settings, teacher)
     if wrong:
         raise UserError("; ".join(wrong) + ".")
+
+
+def unmixable(objective: WeightedSum, settings: TrainingSettings, *, teacher: bool) -> list[str]:
+    """Why a run cannot mix images, if its views do; see `WeightedSum.unmixable`."""
+    if not augmentation(settings.views).others:
+        return []
+    reasons = objective.unmixable(teacher=teacher)
+    return [f"`training.views` mix images, and {one}; drop that term, or the mixing view" for one in reasons]
 
 
 def check_length(source: TransferSource, begun: int | None) -> None:
@@ -198,6 +202,26 @@ def _names(student: Classifier, teacher: Classifier | None, *images: ImageSet | 
         f"{other.has} the classes {few(other.names)}, {named[0].owner} {few(named[0].names)}; number them alike"
         for other in named[1:]
         if other.names != named[0].names
+    ]
+
+
+def _validation(
+    student: Classifier, validation: ImageSet, settings: TrainingSettings, teacher: Classifier | None
+) -> list[str]:
+    if validation.labels is None:
+        return (
+            []
+            if teacher is not None
+            else [
+                "validation images must be labelled where there is no teacher to agree with, got none of "
+                f"{validation.name!r}; set `data.validation: 0` to train without them"
+            ]
+        )
+    if not settings.validations or validation.num_classes == student.num_classes:
+        return []
+    return [
+        f"the student tells {student.num_classes} classes apart, but the validation images have "
+        f"{validation.num_classes}"
     ]
 
 

@@ -14,6 +14,7 @@ from limbeck.training.checks import check_weights
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.schedule import Phases
 from limbeck.training.state import LoopState
+from limbeck.training.validation import measure_of
 
 WRITING_SHARE = 0.05
 """Of a run's time, at most, that goes into checkpoints which nobody asked for, however large they are."""
@@ -155,7 +156,8 @@ class TrainingLog:
         assert self.validate is not None
         scores = self.validate()
         self.run_folder.append_metrics(kind="validation", **self._where(), **scores)
-        self.state.keep_if_best(scores["top1"])
+        measure = measure_of(scores)
+        self.state.keep_if_best(scores[measure], measure)
 
     def _where(self) -> dict[str, float]:
         size = len(self.state.rounds.transfer_set)

@@ -41,7 +41,7 @@ from limbeck.training.setup import setup_for
 from limbeck.training.state import Best, LoopState
 from limbeck.training.step import DistillationStep
 from limbeck.training.threads import threads_for, work_of_step
-from limbeck.training.validation import validate
+from limbeck.training.validation import Judge
 
 AGREE_EVERY = 10
 """Steps, at most, after which the processes of a run ask each other whether one of them was told to stop."""
@@ -92,6 +92,7 @@ def fit(
     seed: int,
     teacher: Classifier | None = None,
     validation: ImageSet | None = None,
+    validation_answers: Tensor | None = None,
     observers: Sequence[Observer] = (),
     accelerator: Accelerator | None = None,
     progress: Progress | None = None,
@@ -109,7 +110,10 @@ def fit(
         run_folder: the run folder, open; metrics and checkpoints go there.
         seed: of order, views and dropout.
         teacher: left untouched; a private frozen copy answers.
-        validation: held-out labelled images that choose among the states of the run.
+        validation: held-out images that choose among the states of the run: by accuracy where they have labels, else
+            by agreement with the teacher.
+        validation_answers: the teacher's logits for validation images without labels, float32 [N, K], if it was asked
+            already.
         observers: are shown every step and epoch; their state is in the checkpoints.
         accelerator: where to run, without precision, accumulation or compilation of its own; by default the first GPU,
             or the CPU.
@@ -156,7 +160,7 @@ def fit(
         if saved is not None:
             state.restore(saved)
             run_folder.rewind_metrics(state.step)
-        judge = None if validation is None else partial(validate, evaluated, validation, dtype, device)
+        judge = None if validation is None else Judge(evaluated, validation, teacher, dtype, device, validation_answers)
         average = partial(_average, accelerator)
         log = TrainingLog(
             run_folder, state, phases, average=average, processes=processes, validate=judge, progress=progress

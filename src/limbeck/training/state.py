@@ -15,17 +15,31 @@ from limbeck.training.checkpoint import Checkpoint
 from limbeck.training.observers import Observer
 from limbeck.training.random_state import random_state, set_random_state
 from limbeck.training.rounds import Rounds
+from limbeck.training.validation import Measure, measure_of
 
 _COUNTERS = ("seconds", "teacher_passes", "teacher_passes_saved")
 
 
 @dataclass(frozen=True)
 class Best:
-    """What is evaluated, at its best validation so far: `step` and `top1` there, and its `weights` on the CPU."""
+    """What is evaluated, at its best validation so far.
+
+    Attributes:
+        step: after so many steps.
+        score: there, a share.
+        weights: on the CPU.
+        measure: what the score is.
+    """
 
     step: int
-    top1: float
+    score: float
     weights: dict[str, Tensor] = field(repr=False)
+    measure: Measure = "top1"
+
+    @property
+    def top1(self) -> float | None:
+        """The score, if it is accuracy."""
+        return self.score if self.measure == "top1" else None
 
 
 @dataclass
@@ -75,11 +89,11 @@ class LoopState:
         self.epochs += ended
         return range(before + 1, self.epochs + 1)
 
-    def keep_if_best(self, top1: float) -> None:
+    def keep_if_best(self, score: float, measure: Measure) -> None:
         """Keeps the weights of what is evaluated if they are better than all before; of equals the earliest stay."""
-        if self.best is None or top1 > self.best.top1:
+        if self.best is None or score > self.best.score:
             weights = {name: value.detach().cpu().clone() for name, value in self.evaluated.state_dict().items()}
-            self.best = Best(self.step, top1, weights)
+            self.best = Best(self.step, score, weights, measure)
 
     def checkpoint(self) -> Checkpoint:
         saved = Checkpoint(self.step)
@@ -94,7 +108,7 @@ class LoopState:
             saved.put(f"observers.{number}", observer.state_dict())
         if self.best is not None:
             saved.put("chosen", self.best.weights)  # the key of all versions
-            saved.notes["chosen"] = {"step": self.best.step, "top1": self.best.top1}
+            saved.notes["chosen"] = {"step": self.best.step, self.best.measure: self.best.score}
         return saved
 
     def restore(self, saved: Checkpoint) -> None:
@@ -114,7 +128,9 @@ class LoopState:
         self.epochs = saved.notes.get("epochs", 0)
         self.shown = saved.notes.get("shown", saved.step * self.batch_size)
         if "chosen" in saved.notes:
-            self.best = Best(**saved.notes["chosen"], weights=saved.take("chosen"))
+            notes = saved.notes["chosen"]
+            measure = measure_of(notes)
+            self.best = Best(notes["step"], notes[measure], saved.take("chosen"), measure)
         begun = saved.notes.get("observers", 0)
         if begun != len(self.observers):
             raise UserError(

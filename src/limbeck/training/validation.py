@@ -1,32 +1,114 @@
-"""The held-out score that may choose among the states of a run."""
+"""The held-out score that may choose among the states of a run: accuracy, or agreement with the teacher."""
 
 import base64
-from typing import Any
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
+from limbeck.evaluation.fidelity import divergence
 from limbeck.evaluation.metrics import among_top_k, negative_log_likelihood
 from limbeck.evaluation.prediction import predict
 from limbeck.models.classifier import Classifier
 
+Measure = Literal["top1", "agreement"]
+MEASURES: dict[Measure, str] = {"top1": "accuracy", "agreement": "agreement with the teacher"}
+"""What may choose among the states of a run, and what it is called."""
 
-def validate(student: Classifier, images: ImageSet, dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
-    """How a student does on labelled images, computed in `dtype`.
+
+def measure_of(scores: Mapping[str, Any]) -> Measure:
+    """By which of the two a validation, as `validate` or a run's metrics have it, is counted."""
+    return "top1" if "top1" in scores else "agreement"
+
+
+def measure_on(images: ImageSet) -> Measure:
+    """By which of the two a student is judged on validation images."""
+    return "agreement" if images.labels is None else "top1"
+
+
+def validate(
+    student: Classifier,
+    images: ImageSet,
+    dtype: torch.dtype,
+    device: torch.device,
+    answers: Tensor | None = None,
+) -> dict[str, Any]:
+    """How a student does on images, computed in `dtype`.
+
+    Args:
+        student: asked in evaluation mode.
+        images: with labels, or without.
+        dtype: float32 or bfloat16.
+        device: where the student is.
+        answers: the teacher's logits for images without labels, float32 [N, K].
 
     Returns:
-        `top1`: accuracy, a share; `nll`: negative log-likelihood, nats; `right`: which images, see `packed`.
+        Of labelled images `top1`: accuracy, a share; `nll`: negative log-likelihood, nats; `right`: which images.
+        Of others `agreement`: the share for which both networks name the same class; `divergence`: the mean of
+        KL(teacher || student), nats; `agrees`: which images. For which images, see `packed`.
     """
-    assert images.labels is not None
     logits = predict(student, images, precision="bf16" if dtype == torch.bfloat16 else "fp32", device=device)
-    right = among_top_k(logits, images.labels)
+    if images.labels is not None:
+        right = among_top_k(logits, images.labels)
+        return {
+            "top1": right.double().mean().item(),
+            "nll": negative_log_likelihood(logits, images.labels),
+            "right": packed(right.numpy()),
+        }
+    assert answers is not None, "without labels there is a teacher, which is checked before"
+    agrees = logits.argmax(1) == answers.argmax(1)
     return {
-        "top1": right.double().mean().item(),
-        "nll": negative_log_likelihood(logits, images.labels),
-        "right": packed(right.numpy()),
+        "agreement": agrees.double().mean().item(),
+        "divergence": divergence(logits, answers),
+        "agrees": packed(agrees.numpy()),
     }
+
+
+def answers_to(images: ImageSet | None, teacher: Classifier | None) -> Tensor | None:
+    """The teacher's logits for validation images, float32 [N, K]; None where these have labels or there is none."""
+    if images is None or images.labels is not None or teacher is None:
+        return None
+    return predict(teacher, images)
+
+
+class Judge:
+    """Judges a student on validation images; of those without labels the teacher is asked, once.
+
+    Args:
+        student: as it is whenever it is judged.
+        images: N of them.
+        teacher: or None where they have labels.
+        dtype, device: see `validate`.
+        known: what the teacher says, if it was asked before; see `answers_to`.
+    """
+
+    def __init__(
+        self,
+        student: Classifier,
+        images: ImageSet,
+        teacher: Classifier | None,
+        dtype: torch.dtype,
+        device: torch.device,
+        known: Tensor | None = None,
+    ) -> None:
+        self.student = student
+        self.images = images
+        self.teacher = teacher
+        self.dtype = dtype
+        self.device = device
+        self.known = known
+
+    @cached_property
+    def answers(self) -> Tensor | None:
+        return self.known if self.known is not None else answers_to(self.images, self.teacher)
+
+    def __call__(self) -> dict[str, Any]:
+        return validate(self.student, self.images, self.dtype, self.device, self.answers)
 
 
 def packed(right: NDArray[np.bool_]) -> str:

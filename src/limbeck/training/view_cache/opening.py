@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from limbeck.data.augmentation import Augmentation
 from limbeck.data.image_set import ImageSet
-from limbeck.data.views import Augmentation
 from limbeck.errors import UserError
 from limbeck.files import free_bytes
 from limbeck.models.forward import FrozenTeacher
@@ -22,6 +22,7 @@ from limbeck.training.view_cache.settings import CacheSettings, write_size
 
 WORTH_SAYING = 100_000_000
 """Bytes that a user wants to know of; less is kept without a word."""
+_ROWS = 4096  # hashed at once
 
 
 def open_view_cache(
@@ -50,6 +51,13 @@ def open_view_cache(
         UserError: `settings.top_k` is not below the teacher's classes.
     """
     if views.distinct is None or views.key is None:
+        if views.others and views.distinct is None:
+            history_of(teacher).say_once(
+                "mixtures",
+                say,
+                "the teacher is asked every time, because there is no end of mixtures; `training.views_per_image` lets "
+                "its answers be kept.",
+            )
         return None
     history = history_of(teacher)
     codecs = _codecs(teacher, images.shape, settings, history)
@@ -112,13 +120,25 @@ def _announce(cache: ViewCache, each: int, what: str, history: History, say: Cal
 
 
 def _hashes(images: ImageSet, views: Augmentation) -> np.ndarray:
-    """Of all that shapes an image's views, uint8 [N, 16]: the pixels, and the id where views hang on ids."""
+    """Of all that shapes an image's views, uint8 [N, 16]: the pixels, the id where views hang on ids, and the pixels of
+    all that is mixed into any of its views.
+
+    Another set has other partners for an image, and where one of them differs none of its outputs is found.
+    """
     digests = images.digests().numpy()
     if not views.by_id:
         return digests
-    pairs = zip(digests, images.ids.numpy().astype("<i8"), strict=True)
-    mixed = [hashlib.blake2b(one.tobytes() + id.tobytes(), digest_size=HASH_BYTES).digest() for one, id in pairs]
-    return np.frombuffer(b"".join(mixed), np.uint8).reshape(-1, HASH_BYTES)
+    everyone = images.ids.sort().values
+    hashes = []
+    for rows in torch.arange(len(images)).split(_ROWS):
+        ids = images.ids[rows]
+        parts = [digests[rows.numpy()], ids.numpy().astype("<i8")[:, None].view(np.uint8)]  # [rows, 16], [rows, 8]
+        for view in range(views.distinct or 0) if views.others else ():
+            partners = views.partners(ids, torch.full_like(ids, view), everyone)
+            parts += [digests[images.positions(one).numpy()] for one in partners]
+        whole = np.concatenate(parts, axis=1)
+        hashes += [hashlib.blake2b(one.tobytes(), digest_size=HASH_BYTES).digest() for one in whole]
+    return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, HASH_BYTES)
 
 
 def _codecs(

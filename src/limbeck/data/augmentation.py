@@ -1,0 +1,102 @@
+"""The interface of views: pure functions of pixels, id and draw, and of other images where they mix several."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.randomness import below, words
+
+
+class Augmentation(ABC):
+    """Interface: draws which view of each image to show, and renders it.
+
+    Attributes:
+        distinct: number of different views an image has, or None where it is not finite.
+        key: name and options, equal exactly where the views are; None where nobody vouches for that, and then
+            nothing is remembered about the views.
+        by_id: whether a draw stands for another view where the image has another id.
+        own: whether code renders it that is not limbeck's own, which the key alone does not tell.
+        others: how many other images of the set are mixed into a view of one.
+    """
+
+    distinct: int | None
+    key: str | None = None
+    by_id = False
+    own = False
+    others = 0
+
+    @abstractmethod
+    def render(self, images: Tensor, draw: Tensor) -> Tensor:
+        """The view `draw` (int64 [B]) of each image (uint8 [B, C, H, W]), as uint8 of the same shape."""
+
+    def draw(self, ids: Tensor, *, seed: int, view: Tensor | int) -> Tensor:
+        """Which view each id gets, int64 [B]: an index below `distinct`, or 64 random bits where that is None.
+
+        Args:
+            ids: int64 [B], the images' stable ids.
+            seed: any 63-bit integer.
+            view: view number, how often the image was shown before; an integer, or int64 [B].
+        """
+        bits = words(seed, view, ids)
+        return bits if self.distinct is None else below(bits, self.distinct)
+
+    def show(self, images: Tensor, ids: Tensor, draw: Tensor) -> Tensor:
+        """The view `draw` of each image, which `ids` name."""
+        return self.render(images, draw)
+
+    def partners(self, ids: Tensor, draw: Tensor, everyone: Tensor) -> Tensor:
+        """Ids of the images that are mixed into the view `draw` of each image, int64 [others, B].
+
+        Args:
+            ids: int64 [B].
+            draw: int64 [B].
+            everyone: int64 [N], the ids of the whole set in rising order, `ids` among them.
+        """
+        return ids.new_empty(0, len(ids))
+
+    def mix(self, images: Tensor, ids: Tensor, draw: Tensor, others: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The view `draw` of each image with others mixed in, and what share each has in it.
+
+        Args:
+            images: uint8 [B, C, H, W].
+            ids: int64 [B].
+            draw: int64 [B].
+            others: the images that `partners` names, uint8 [B, C, H, W] each.
+
+        Returns:
+            uint8 [B, C, H, W], and float32 [B, 1 + others], the image itself first, rows that sum up to 1.
+        """
+        return self.show(images, ids, draw), torch.ones(len(ids), 1, device=images.device)
+
+    def __call__(
+        self, images: Tensor, ids: Tensor, *, seed: int, view: Tensor | int, among: ImageSet | None = None
+    ) -> Tensor:
+        """The view of each image for (seed, view, id), uint8 [B, C, H, W].
+
+        Args:
+            images: uint8 [B, C, H, W].
+            ids: int64 [B].
+            seed: any 63-bit integer.
+            view: see `draw`.
+            among: the whole set, `ids` among its own, for views that mix in others.
+
+        Raises:
+            UserError: others are to be mixed in, and there is no set to take them from.
+        """
+        draw = self.draw(ids, seed=seed, view=view)
+        if not self.others:
+            return self.show(images, ids, draw)
+        if among is None:
+            raise UserError("`among` must be the image set whose images are mixed into these views, got none.")
+        partners = self.partners(ids.cpu(), draw.cpu(), among.ids.sort().values)
+        others = [among.gather(among.positions(one)).to(images.device) for one in partners]
+        return self.mix(images, ids, draw, others)[0]
+
+
+def key_of(made: object, **options: object) -> str:
+    """The class, so that a subclass that renders otherwise has another key, and its options."""
+    return f"{type(made).__module__}.{type(made).__qualname__}({options})"
