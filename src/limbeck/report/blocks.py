@@ -1,6 +1,6 @@
 """What a page is made of; `templates/blocks.html.j2` has one macro for each kind."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,7 +35,7 @@ class Table:
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str | Cell]]
-    numeric: range = range(1, 99)
+    numeric: Container[int] = range(1, 99)
     folded: bool = False
 
 

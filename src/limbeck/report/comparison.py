@@ -12,6 +12,7 @@ from limbeck.report.controls import Controls
 from limbeck.report.enough_section import enough_section
 from limbeck.report.figures import frontier, ranking, style
 from limbeck.report.racing import racing_section
+from limbeck.report.transfer_set.of_arms import findings, made_by_arms, made_section
 from limbeck.report.transfer_set.overlap import overlap_section
 
 Row = dict[str, Any]
@@ -46,6 +47,7 @@ def comparison_page(folder: Path, results: Row) -> Page:
     """Everything the page says, before it is HTML."""
     styles = style.arms(results)
     records = charts.metrics_by_arm(folder, results)
+    controls, made = Controls.of(results), made_by_arms(folder, results)
     sections = [
         enough_section(results, styles),
         charts.ranking_section(results) if _ranked(results) else charts.frontier_section(results, styles),
@@ -54,6 +56,7 @@ def comparison_page(folder: Path, results: Row) -> Page:
         racing_section(folder, results, styles),
         charts.curves_section(results, records, styles),
         overlap_section(folder, results),
+        made_section(made, controls),
         charts.pictures_section(folder, results),
         charts.classes_section(folder, results),
         tables.cost_section(results),
@@ -65,7 +68,7 @@ def comparison_page(folder: Path, results: Row) -> Page:
     return Page(
         kind="comparison",
         title=str(results.get("name") or folder.name),
-        lead=sentences.headlines(results),
+        lead=[*sentences.headlines(results), *findings(made, controls)],
         facts=_facts(results),
         sections=[one for one in sections if one],
         warning=_warning(results["runs"]),

@@ -161,7 +161,7 @@ def _lean(table: Table, results: Row) -> Table:
 def _without(table: Table, *names: str) -> Table:
     """Less the columns of these names."""
     kept = [place for place, column in enumerate(table.columns) if column not in names]
-    numeric = range(*(sum(place < end for place in kept) for end in (table.numeric.start, table.numeric.stop)))
+    numeric = [new for new, place in enumerate(kept) if place in table.numeric]
     rows = [[row[place] for place in kept] for row in table.rows]
     return replace(table, columns=[table.columns[place] for place in kept], rows=rows, numeric=numeric)
 

@@ -53,13 +53,14 @@ def run_page(folder: Path) -> Page:
     cost = reading.json_file(folder / "cost.json", "Delete it to report without the cost.") or {}
     records = reading.metrics(folder / "metrics.jsonl")
     last = evaluations.get("last") or {}
+    evidence = evidence_of_run(folder)
     sections = [
         _status(status),
         _evaluation(evaluations),
         _curves(records),
         shared_sections.class_section(last, "this student", _agreement(last)),
         similarity_section(folder),
-        transfer_set_section(evidence_of_run(folder)),
+        transfer_set_section(evidence),
         _cost(cost, evaluations),
         shared_sections.recipe_section(folder),
         shared_sections.environment_section(folder),
@@ -69,7 +70,7 @@ def run_page(folder: Path) -> Page:
     return Page(
         kind="run",
         title=f"{folder.parent.name}, {folder.name}" if folder.name.startswith("seed-") else folder.name,
-        lead=[_lead(evaluations, cost, records, state)],
+        lead=[_lead(evaluations, cost, records, state), *([] if evidence is None else evidence.findings)],
         facts=_facts(evaluations, cost),
         sections=[one for one in sections if one],
         warning=_WARNINGS.get(state, ""),

@@ -2,7 +2,7 @@
 
 A folder of evidence holds
 
-    summary.json            sentences, facts and names, and all numbers that a page shows
+    summary.json            sentences, facts, names, tables and charts: all numbers that a page shows
     pictures.safetensors    images to look at
     table.parquet           a row per image that was considered; only where there are rows
 """
@@ -24,6 +24,7 @@ from torch import Tensor, uint8
 
 from limbeck.errors import UserError
 from limbeck.files import atomic_folder
+from limbeck.transfer.evidence_figures import EvidenceFigure, figure_of
 from limbeck.transfer.summary import Rows, Summary, summarise
 
 EVIDENCE, TABLE, PICTURES, NUMBERS = "evidence", "table.parquet", "pictures.safetensors", "summary.json"
@@ -37,6 +38,8 @@ COLUMNS = {
 }
 _FORMAT = 1
 _WORDS = ("headline", "score", "group", "group_order", "facts", "notes", "classes")
+_LATER = ("findings",)
+"""Words that older folders lack."""
 _GROUP_ROWS = 2**18  # of a row group of the table
 _BATCH_ROWS = 2**18
 
@@ -51,6 +54,7 @@ class Pictures:
         ids: int64 `[n]`.
         labels: int64 `[n]`, or None.
         scores: float `[n]`, or None.
+        captions: n of them, shown in place of the labels; or none.
     """
 
     title: str
@@ -58,6 +62,7 @@ class Pictures:
     ids: Tensor
     labels: Tensor | None = None
     scores: Tensor | None = None
+    captions: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,6 +81,8 @@ class Evidence:
             clusters.
         facts: name -> value, for the head of a page.
         notes: sentences.
+        findings: what the head of a page is to say, sentences without their full stops.
+        figures: tables and charts of the maker's own.
 
     Example:
         >>> def rows():
@@ -95,6 +102,8 @@ class Evidence:
     group_order: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    findings: Sequence[str] = ()
+    figures: Sequence[EvidenceFigure] = ()
 
     def save(self, folder: str | Path) -> None:
         """Writes `folder`, whole or not at all and in place of an older one, in memory that does not grow with rows.
@@ -109,6 +118,7 @@ class Evidence:
                 found = replace(self, rows=table_rows(temporary / TABLE)).summarised()
             words = {name: getattr(self, name) for name in _WORDS} | {"facts": dict(self.facts)}
             words |= {"notes": list(self.notes), "classes": list(map(str, self.classes))}
+            words |= {"findings": list(self.findings), "figures": [one.to_dict() for one in self.figures]}
             numbers = None if found.summary is None else found.summary.to_dict()
             content = {"format": _FORMAT, **words, "numbers": numbers}
             (temporary / NUMBERS).write_text(json.dumps(content, allow_nan=False) + "\n", "utf-8")
@@ -136,7 +146,9 @@ class Evidence:
             # Clones, as tensors that share memory are refused.
             tensors |= {f"{place}.{name}": part.detach().cpu().contiguous().clone() for name, part in known.items()}
         titles = json.dumps([group.title for group in self.pictures])
-        save_file(tensors, path, {"titles": titles, "classes": json.dumps(list(self.classes)), "score": self.score})
+        told = {place: list(group.captions) for place, group in enumerate(self.pictures) if group.captions}
+        about = {"titles": titles, "captions": json.dumps(told), "classes": json.dumps(list(self.classes))}
+        save_file(tensors, path, about | {"score": self.score})
 
 
 def read_evidence(folder: str | Path, *, pictures: bool = True) -> Evidence | None:
@@ -158,13 +170,14 @@ def read_evidence(folder: str | Path, *, pictures: bool = True) -> Evidence | No
         content = json.loads(path.read_text("utf-8"))
         if content["format"] != _FORMAT:
             raise UserError(f"{path} must be of format {_FORMAT}, got {content['format']!r}; update limbeck. {mend}")
-        words = {name: content[name] for name in _WORDS}
+        words = {name: content[name] for name in _WORDS} | {name: content.get(name, []) for name in _LATER}
+        figures = [figure_of(one) for one in content.get("figures", [])]
         numbers = content["numbers"] and Summary.from_dict(content["numbers"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error!r}). {mend}") from error
     rows = table_rows(folder / TABLE) if (folder / TABLE).is_file() else None
     shown = read_pictures(folder / PICTURES, mend) if pictures else ()
-    return Evidence(rows=rows, summary=numbers, pictures=shown, **words)
+    return Evidence(rows=rows, summary=numbers, pictures=shown, figures=figures, **words)
 
 
 def read_pictures(path: Path, mend: str) -> list[Pictures]:
@@ -178,7 +191,9 @@ def read_pictures(path: Path, mend: str) -> list[Pictures]:
         return []
     try:
         with safe_open(path, framework="pt") as file:
-            titles = json.loads((file.metadata() or {})["titles"])
+            about = file.metadata() or {}
+            titles = json.loads(about["titles"])
+            captions = json.loads(about.get("captions", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
             return [
                 Pictures(
@@ -187,6 +202,7 @@ def read_pictures(path: Path, mend: str) -> list[Pictures]:
                     ids=tensors[f"{place}.ids"],
                     labels=tensors.get(f"{place}.labels"),
                     scores=tensors.get(f"{place}.scores"),
+                    captions=captions.get(str(place), ()),
                 )
                 for place, title in enumerate(titles)
             ]

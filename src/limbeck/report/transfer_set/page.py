@@ -13,6 +13,7 @@ from limbeck.report import formats, page, reading
 from limbeck.report.blocks import Block, Code, Fact, Gallery, Note, Page, Section
 from limbeck.report.transfer_set import old_layouts
 from limbeck.report.transfer_set.balance import class_blocks, group_blocks, source_blocks
+from limbeck.report.transfer_set.own_figures import figure_blocks
 from limbeck.report.transfer_set.pictures import Picture, picture_groups
 from limbeck.report.transfer_set.scores import score_blocks
 from limbeck.transfer.evidence import EVIDENCE, Evidence, read_evidence
@@ -68,7 +69,7 @@ def evidence_of_run(folder: Path, *, pictures: bool = True) -> Evidence | None:
 
 
 def transfer_set_section(evidence: Evidence | None, *, opening: bool = True) -> Section | None:
-    """Scores, classes, groups, sources and pictures, as far as they are known; None where nothing is.
+    """Scores, classes, groups, sources, the maker's own figures and pictures, as far as known; None where nothing is.
 
     Args:
         evidence: of a run or a transfer set.
@@ -84,6 +85,7 @@ def transfer_set_section(evidence: Evidence | None, *, opening: bool = True) -> 
         blocks += class_blocks(summary.classes, evidence.classes) if summary.classes is not None else []
         blocks += group_blocks(summary.groups, evidence) if summary.groups is not None else []
         blocks += source_blocks(summary.sources) if summary.sources is not None else []
+    blocks += figure_blocks(evidence.figures)
     pictures, left_out = light(picture_groups(evidence))
     if pictures:
         blocks.append(Gallery("Images to look at", pictures, open=True))
@@ -121,7 +123,7 @@ def _page(folder: Path, config: Row, evidence: Evidence) -> Page:
     return Page(
         kind="transfer set",
         title=folder.resolve().name,
-        lead=[evidence.headline] if evidence.headline else [],
+        lead=[*([evidence.headline] if evidence.headline else []), *evidence.findings],
         facts=_facts(evidence),
         sections=[one for one in sections if one],
     )

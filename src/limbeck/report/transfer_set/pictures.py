@@ -47,13 +47,19 @@ def data_uri(image: NDArray[np.uint8], *, lossless: bool = False) -> str:
 
 
 def _pictures(group: Pictures, classes: Sequence[str]) -> list[Picture]:
-    labels, scores = group.labels, group.scores
+    scores = group.scores
     return [
         Picture(
             data_uri(image.numpy()),
             int(group.ids[place]),
-            None if labels is None or labels[place] < 0 else formats.name_of(int(labels[place]), classes),
+            group.captions[place] if group.captions else _class_of(group, place, classes),
             "" if scores is None else formats.short(float(scores[place])),
         )
         for place, image in enumerate(group.images[:_MOST])
     ]
+
+
+def _class_of(group: Pictures, place: int, classes: Sequence[str]) -> str | None:
+    if group.labels is None or group.labels[place] < 0:
+        return None
+    return formats.name_of(int(group.labels[place]), classes)

@@ -1,0 +1,87 @@
+"""How far apart two sets of images are, as a network sees them: the energy distance of their embeddings."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+
+SPLITS = 20
+
+
+def energy_coefficient(first: Tensor, second: Tensor) -> float:
+    """Energy distance as a share of its largest value: 0 for samples of one distribution, 1 for two distant points.
+
+        H = (2 E|X - Y| - E|X - X'| - E|Y - Y'|) / (2 E|X - Y|)
+
+    without a width to set, as the maximum mean discrepancy has, and of few images in many dimensions, too. Means over
+    pairs of a sample leave out an image with itself, so that H is 0 on average between two samples of one distribution,
+    whatever their sizes, and may be a little below.
+
+    Source: G. Székely and M. Rizzo, "Energy statistics: a class of statistics based on distances", Journal of
+    Statistical Planning and Inference 2013; it is the maximum mean discrepancy of the kernel -|x - y| (D. Sejdinovic et
+    al., "Equivalence of distance-based and RKHS-based statistics in hypothesis testing", Annals of Statistics 2013).
+
+    Args:
+        first: embeddings `[n, D]`, n >= 2.
+        second: embeddings `[m, D]`, m >= 2.
+
+    Raises:
+        UserError: fewer than two of either, or other numbers of dimensions.
+
+    Example:
+        >>> energy_coefficient(torch.tensor([[0.0], [2.0]]), torch.tensor([[10.0], [12.0]]))
+        0.8
+    """
+    if min(len(first), len(second)) < 2 or first.shape[1:] != second.shape[1:]:
+        raise UserError(
+            "embeddings must be two or more of each set, of as many dimensions, got "
+            f"{list(first.shape)} and {list(second.shape)}."
+        )
+    first, second = first.double(), second.double()
+    between = float(torch.cdist(first, second).mean())
+    within = _within(torch.cdist(first, first)) + _within(torch.cdist(second, second))
+    return (2 * between - within) / (2 * between) if between else 0.0
+
+
+class Halves(NamedTuple):
+    """The distances between random halves of one set: what chance alone gives."""
+
+    mean: float
+    highest: float
+
+
+def distance_of_halves(embeddings: Tensor, *, splits: int = SPLITS, seed: int = 0) -> Halves:
+    """`energy_coefficient` between two halves of one set, for several ways to halve it.
+
+    Args:
+        embeddings: `[n, D]`, n >= 4.
+        splits: how many ways.
+        seed: of these.
+
+    Raises:
+        UserError: fewer than four.
+
+    Example:
+        >>> distance_of_halves(torch.arange(8.0)[:, None]).mean < 0.2
+        True
+    """
+    if len(embeddings) < 4:
+        raise UserError(f"embeddings must be four or more to be halved, got {len(embeddings)}.")
+    generator = torch.Generator().manual_seed(seed)
+    distances = torch.cdist(embeddings.double(), embeddings.double())
+    found = []
+    for _ in range(splits):
+        order = torch.randperm(len(embeddings), generator=generator)
+        one, other = order.chunk(2)
+        between = float(distances[one][:, other].mean())
+        within = _within(distances[one][:, one]) + _within(distances[other][:, other])
+        found.append((2 * between - within) / (2 * between) if between else 0.0)
+    return Halves(sum(found) / splits, max(found))
+
+
+def _within(distances: Tensor) -> float:
+    """Mean over the pairs of different images of one set, of its distances `[n, n]`."""
+    count = len(distances)
+    return float(distances.sum() / (count * (count - 1)))

@@ -1,0 +1,147 @@
+"""Charts of a maker's own: stacked bars and curves."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle, islice
+from typing import Any
+
+import altair as alt
+
+from limbeck.report import formats
+from limbeck.report.figures import style
+from limbeck.report.figures.transfer_set import MOST_BARS, MOST_COLUMNS
+from limbeck.transfer.evidence_figures import Points
+
+Row = dict[str, Any]
+MOST_PARTS = len(style.USER_COLOURS)
+"""Parts that colours tell apart; of more the smallest are put together."""
+_LABEL = 150  # pixels of the longest name
+_DASHES = ((1, 0), (6, 3), (2, 3))
+_MARGIN = 58
+
+
+def stacked_bars(names: Sequence[str], parts: Mapping[str, Sequence[float]], one: str, part: str) -> alt.Chart:
+    """Named bars one below the other; of too many to name them all, columns from left to right.
+
+    Args:
+        names: of the bars, in the order given.
+        parts: counts of each part; at most `MOST_PARTS`.
+        one: what a bar is.
+        part: what a part is.
+    """
+    named = len(names) <= MOST_BARS
+    rows = _stacked(names, parts) if named else _stacked_columns(names, parts)
+    scale = alt.Scale(domain=list(parts), range=list(islice(cycle(style.USER_COLOURS), len(parts))))
+    legend = alt.Legend(orient="top", symbolType="square", labelLimit=_LABEL, columns=3, symbolSize=120)
+    colour = alt.Color("part:N", title=None, scale=scale, legend=legend if len(parts) > 1 else None)
+    count = alt.Tooltip("count:Q", title="images", format=",.4~g")
+    tooltip = [alt.Tooltip("name:N", title=one), alt.Tooltip("part:N", title=part), count]
+    chart = alt.Chart(style.values(rows))
+    if named:
+        axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=_LABEL)
+        return (
+            chart.mark_bar(height=12, aria=False)
+            .encode(
+                y=alt.Y("name:N", sort=list(names), title=None, axis=axis),
+                x=alt.X("from:Q", title=None, axis=alt.Axis(tickCount=6, format=",~f")),
+                x2="to",
+                color=colour,
+                tooltip=tooltip,
+            )
+            .properties(height=22 * len(names))
+        )
+    bare = alt.Axis(grid=False, ticks=False, labels=False)
+    scale = alt.Scale(domain=[0, len(names)], nice=False)
+    return (
+        chart.mark_bar(binSpacing=0.5, aria=False)
+        .encode(
+            x=alt.X(
+                "low:Q",
+                bin="binned",
+                title=f"{formats.number(len(names))} {formats.plural_of(one)}",
+                axis=bare,
+                scale=scale,
+            ),
+            x2="high",
+            y=alt.Y("from:Q", title=None, axis=alt.Axis(tickCount=4, format=",~f", minExtent=_MARGIN)),
+            y2="to",
+            color=colour,
+            tooltip=tooltip,
+        )
+        .properties(height=180)
+    )
+
+
+def _stacked(names: Sequence[str], parts: Mapping[str, Sequence[float]]) -> list[Row]:
+    rows, ends = [], [0.0] * len(names)
+    for part, counts in parts.items():
+        for place, count in enumerate(counts):
+            if count:
+                row = {"place": place, "name": names[place], "part": part, "count": count}
+                rows.append({**row, "from": ends[place], "to": ends[place] + count})
+                ends[place] += count
+    return rows
+
+
+def _stacked_columns(names: Sequence[str], parts: Mapping[str, Sequence[float]]) -> list[Row]:
+    """The same of neighbours together, in means, so that there are no more than a screen has room for."""
+    together = -(-len(names) // MOST_COLUMNS)
+    starts = range(0, len(names), together)
+    words = [_ends(names[start : start + together]) for start in starts]
+    means = {part: [_mean(counts[start : start + together]) for start in starts] for part, counts in parts.items()}
+    rows = _stacked(words, means)
+    lows = [row["place"] * together for row in rows]
+    return [{**row, "low": low, "high": min(low + together, len(names))} for row, low in zip(rows, lows, strict=True)]
+
+
+def _ends(names: Sequence[str]) -> str:
+    return " to ".join(dict.fromkeys((names[0], names[-1])))
+
+
+def _mean(counts: Sequence[float]) -> float:
+    return sum(counts) / len(counts)
+
+
+def line_chart(
+    lines: Mapping[str, Points],
+    marks: Mapping[str, tuple[float, float]],
+    *,
+    titles: tuple[str, str],
+    mark: str,
+    logarithmic: bool,
+) -> alt.LayerChart:
+    """Curves with a legend if there are several, and a dot on each that has a mark.
+
+    Args:
+        lines: name -> points.
+        marks: name -> where its dot is.
+        titles: of both axes.
+        mark: what dots stand for.
+        logarithmic: whether the x axis is.
+    """
+    names = list(lines)
+    colours = list(islice(cycle(style.USER_COLOURS), len(names)))
+    dashes = [list(_DASHES[place // MOST_PARTS % len(_DASHES)]) for place in range(len(names))]
+    legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolSize=300, columns=5, labelLimit=_LABEL)
+    colour = alt.Color(
+        "line:N", scale=alt.Scale(domain=names, range=colours), legend=legend if len(names) > 1 else None
+    )
+    dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
+    x_scale = alt.Scale(type="log", nice=False) if logarithmic else alt.Scale(nice=False)
+    x = alt.X("x:Q", title=titles[0], scale=x_scale, axis=alt.Axis(grid=False, format=",~f", labelOverlap=True))
+    y = alt.Y("y:Q", title=titles[1], scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, format="~g"))
+    number = [alt.Tooltip("x:Q", title=titles[0], format=",.4~g"), alt.Tooltip("y:Q", title=titles[1], format=".4~g")]
+    rows = [{"line": name, "x": a, "y": b} for name, points in lines.items() for a, b in zip(*points, strict=True)]
+    curves = (
+        alt.Chart(style.values(rows))
+        .mark_line(strokeWidth=1.75, aria=False)
+        .encode(x=x, y=y, color=colour, strokeDash=dash, tooltip=[alt.Tooltip("line:N", title=" "), *number])
+    )
+    dots = [{"line": name, "x": at[0], "y": at[1]} for name, at in marks.items() if name in lines]
+    if not dots:
+        return alt.LayerChart(layer=[curves]).properties(height=240)
+    drawn = (
+        alt.Chart(style.values(dots))
+        .mark_point(filled=True, size=60, opacity=1, aria=False)
+        .encode(x=x, y=y, color=colour, tooltip=[alt.Tooltip("line:N", title=mark or " "), *number])
+    )
+    return alt.LayerChart(layer=[curves, drawn]).properties(height=240)

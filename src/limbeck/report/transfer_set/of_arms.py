@@ -1,0 +1,81 @@
+"""What the makers of a comparison's arms said of their images: in its head, in one table, and arm by arm."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from limbeck.report import formats
+from limbeck.report.blocks import Block, Cell, Note, Section, Table
+from limbeck.report.controls import Controls
+from limbeck.report.transfer_set.own_figures import figure_blocks, weight
+from limbeck.transfer.evidence import EVIDENCE, Evidence, read_evidence
+
+Row = dict[str, Any]
+Made = tuple[Row, Evidence]
+"""The first run of an arm at a budget, and what was kept of its maker's evidence."""
+
+FIGURE_BYTES = 700_000  # of charts on a page
+_HEAD_ARMS = 3
+_PLANNED = ("budget", "seed")  # facts that the comparison says itself
+
+
+def made_by_arms(folder: Path, results: Row) -> list[Made]:
+    """Of every arm and budget that left evidence: the user's arms first, smaller budgets first."""
+    first: dict[str, Row] = {}
+    for run in results["runs"]:
+        if run.get("folder"):
+            first.setdefault(Path(run["folder"]).parent.name, run)
+    ordered = sorted(first.items(), key=lambda one: (one[1]["control"], one[1]["images"]))
+    found = ((run, read_evidence(folder / EVIDENCE / group, pictures=False)) for group, run in ordered)
+    return [(run, evidence) for run, evidence in found if evidence is not None]
+
+
+def findings(made: Sequence[Made], controls: Controls) -> list[str]:
+    """What the first of the user's arms found, each at its largest budget; the rest is in the table."""
+    last = {run["arm"]: (run, evidence) for run, evidence in made if not run["control"] and evidence.findings}
+    return [
+        f"{_name(run, controls)}: {finding}"
+        for run, evidence in list(last.values())[:_HEAD_ARMS]
+        for finding in evidence.findings
+    ]
+
+
+def made_section(made: Sequence[Made], controls: Controls) -> Section | None:
+    """What the arms were taught on, as far as their makers tell more than which images; None where none does."""
+    blocks = [*_facts(made, controls), *_figures(made, controls)]
+    return Section("made", "What the arms were taught on", blocks) if blocks else None
+
+
+def _facts(made: Sequence[Made], controls: Controls) -> list[Block]:
+    """A row for each arm and budget, a column for each fact that any of them has; nothing without facts."""
+    names = list(dict.fromkeys(name for _, one in made for name in one.facts if name not in _PLANNED))
+    if not names:
+        return []
+    rows = [
+        [Cell(_name(run, controls), tone="quiet" if run["control"] else "strong")]
+        + [str(one.facts.get(name, formats.ABSENT)) for name in names]
+        for run, one in made
+        if any(name in one.facts for name in names)
+    ]
+    return [Table("First seed of each", ["Arm", *names], rows)]
+
+
+def _figures(made: Sequence[Made], controls: Controls) -> list[Block]:
+    """Tables and charts of the arms in turn, as long as the page stays light."""
+    blocks: list[Block] = []
+    spent, left_out = 0, 0
+    for place, (run, evidence) in enumerate(made):
+        drawn = figure_blocks(evidence.figures, f"made-{place}", folded=True) if spent < FIGURE_BYTES else []
+        if drawn:
+            spent += weight(drawn)
+            blocks += [Note(f"{_name(run, controls)}:"), *drawn]
+        left_out += bool(evidence.figures and not drawn)
+    if left_out:
+        blocks.append(
+            Note(f"Tables and charts of {formats.plural(left_out, 'more arm')} are on the pages of their runs.")
+        )
+    return blocks
+
+
+def _name(run: Row, controls: Controls) -> str:
+    return f"{controls.label(run['arm'])}{formats.at(run['budget'])}"

@@ -1,0 +1,99 @@
+"""Tables and charts that a maker's evidence brings."""
+
+from collections.abc import Mapping, Sequence
+
+from limbeck.report import formats
+from limbeck.report.blocks import Block, Chart, Note, Table
+from limbeck.report.figures import evidence as figures
+from limbeck.report.vega import figure
+from limbeck.transfer.evidence_figures import EvidenceFigure, LineFigure, StackedBars, TableFigure, Value
+
+MOST_ROWS = 30  # above this a table is folded
+_ROWS_SHOWN = 1000
+
+
+def figure_blocks(found: Sequence[EvidenceFigure], key: str = "own", *, folded: bool = False) -> list[Block]:
+    """Every table and chart in order, with its note.
+
+    Args:
+        found: of one transfer set.
+        key: begins the keys of the charts, which are unique on a page.
+        folded: whether also short tables are.
+    """
+    blocks: list[Block] = []
+    for place, one in enumerate(found):
+        if isinstance(one, TableFigure):
+            blocks += _table(one, folded or len(one.rows) > MOST_ROWS)
+        elif isinstance(one, StackedBars):
+            blocks += _bars(one, f"{key}-{place}")
+        else:
+            blocks += _lines(one, f"{key}-{place}")
+    return blocks
+
+
+def weight(blocks: Sequence[Block]) -> int:
+    """Bytes of charts, roughly."""
+    charts = [one.figure for one in blocks if isinstance(one, Chart)]
+    return sum(len(chart.svg) + len(chart.spec) for chart in charts)
+
+
+def _table(found: TableFigure, folded: bool) -> list[Block]:
+    if not found.rows:
+        return [Note(found.note)] if found.note else []
+    shares = [column in found.percent for column in found.columns]
+    rows = [
+        [_cell(value, share=share) for value, share in zip(row, shares, strict=True)]
+        for row in found.rows[:_ROWS_SHOWN]
+    ]
+    numeric = [place for place in range(len(found.columns)) if all(_is_number(row[place]) for row in found.rows)]
+    left = len(found.rows) - len(rows)
+    title = f"{found.title} (the first {formats.number(len(rows))} of {formats.number(left + len(rows))})"
+    table = Table(title if left else found.title, found.columns, rows, numeric=numeric, folded=folded)
+    return [table, *([Note(found.note)] if found.note else [])]
+
+
+def _is_number(value: Value) -> bool:
+    return value is None or not isinstance(value, str)
+
+
+def _cell(value: Value, *, share: bool) -> str:
+    if value is None:
+        return formats.ABSENT
+    if isinstance(value, str):
+        return value
+    if share:
+        return formats.percent(value)
+    return formats.number(value) if isinstance(value, int) else formats.short(value)
+
+
+def _bars(found: StackedBars, key: str) -> list[Block]:
+    if not found.names or not found.parts:
+        return [Note(found.note)] if found.note else []
+    chart = figures.stacked_bars(found.names, _fewer(found.parts, found.part), found.one, found.part)
+    caption = found.note
+    if len(found.names) > figures.MOST_COLUMNS:
+        together = -(-len(found.names) // figures.MOST_COLUMNS)
+        caption += f" Each column is the mean of {together} {formats.plural_of(found.one)}."
+    return [Chart(figure(chart, key, found.title), found.title, caption.strip())]
+
+
+def _fewer(parts: Mapping[str, Sequence[float]], part: str) -> Mapping[str, Sequence[float]]:
+    """The smallest parts together, where there are more than colours can tell apart."""
+    if len(parts) <= figures.MOST_PARTS:
+        return parts
+    largest = sorted(parts, key=lambda name: -sum(parts[name]))[: figures.MOST_PARTS - 1]
+    rest = [counts for name, counts in parts.items() if name not in largest]
+    together = f"{len(rest)} other {formats.plural_of(part)}"
+    kept = {name: counts for name, counts in parts.items() if name in largest}
+    return kept | {together: [sum(counts) for counts in zip(*rest, strict=True)]}
+
+
+def _lines(found: LineFigure, key: str) -> list[Block]:
+    known = {name: points for name, points in found.lines.items() if points[0]}
+    if not known:
+        return [Note(found.note)] if found.note else []
+    chart = figures.line_chart(
+        known, found.marks, titles=(found.x, found.y), mark=found.mark, logarithmic=found.logarithmic
+    )
+    dots = f"Dots: {found.mark}. " if found.mark and found.marks else ""
+    return [Chart(figure(chart, key, found.title), found.title, f"{dots}{found.note}".strip())]

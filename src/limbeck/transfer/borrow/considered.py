@@ -1,0 +1,77 @@
+"""What the table of the pools says of the images that were chosen, and how many there were to choose from."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.transfer.borrow.criteria import criterion_by
+from limbeck.transfer.score_table.read import ScoreTable
+
+if TYPE_CHECKING:
+    from limbeck.transfer.borrow.chosen import Chosen
+
+Array = NDArray[Any]
+CONFIDENCE = criterion_by("confidence").column
+_COLUMNS = ("id", "source", "group", "native")
+
+
+@dataclass(frozen=True, eq=False)
+class Considered:
+    """Counts of all images, and the rows of the n that were chosen, each once.
+
+    Attributes:
+        sizes: images of each pool and class, int64 `[P, K]`.
+        chosen: those chosen, int64 `[P, K]`.
+        rows: "id", "source", "group", "native" int64 `[n]` and "confidence" float64 `[n]`, NaN where that is unknown.
+    """
+
+    sizes: Array
+    chosen: Array
+    rows: Mapping[str, Array]
+
+
+def marked(
+    table: ScoreTable, chosen: "Chosen", *columns: str, among: Array | None = None
+) -> Iterator[dict[str, Array]]:
+    """Batches of a table's columns, and "chosen" bool `[B]`.
+
+    Args:
+        table: of the pools.
+        chosen: from it.
+        columns: wanted, beside "id" and "source".
+        among: bool `[n]`, of the chosen rows those that count; None for all.
+    """
+    ids, sources = (one if among is None else one[among] for one in (chosen.rows.ids, chosen.rows.sources))
+    own = [np.sort(ids[sources == place]) for place in range(len(table.sources))]
+    for batch in table.batches(*dict.fromkeys(("id", "source", *columns))):
+        marks = np.zeros(len(batch["id"]), dtype=bool)
+        for place, taken in enumerate(own):
+            here = batch["source"] == place
+            marks[here] = np.isin(batch["id"][here], taken)
+        yield {**batch, "chosen": marks}
+
+
+def considered(table: ScoreTable, chosen: "Chosen") -> Considered:
+    """One pass over the table; in memory that does not grow with it, but with those chosen."""
+    pools, classes = len(table.sources), len(chosen.classes)
+    sizes, counts = np.zeros((2, pools * classes), dtype=np.int64)
+    sure = (CONFIDENCE,) if table.has(CONFIDENCE) else ()
+    kept: list[dict[str, Array]] = []
+    for batch in marked(table, chosen, *_COLUMNS, *sure):
+        places, here = batch["source"] * classes + batch["group"], batch["chosen"]
+        sizes += np.bincount(places, minlength=len(sizes))
+        counts += np.bincount(places[here], minlength=len(sizes))
+        unknown = np.full(here.sum(), np.nan)
+        kept.append({name: batch[name][here] for name in _COLUMNS} | {"confidence": unknown})
+        if sure:
+            kept[-1]["confidence"] = batch[CONFIDENCE][here]
+    rows = {name: np.concatenate([one[name] for one in kept]) for name in (*_COLUMNS, "confidence")}
+    order = np.lexsort((rows["id"], rows["source"]))
+    return Considered(
+        sizes.reshape(pools, classes),
+        counts.reshape(pools, classes),
+        {name: column[order] for name, column in rows.items()},
+    )

@@ -1,0 +1,203 @@
+"""Where borrowed images are from: tables and a chart of pools and classes, and what the teacher knows by name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from limbeck.transfer.borrow.class_names import known_as, untold
+from limbeck.transfer.borrow.considered import Considered
+from limbeck.transfer.borrow.words import few, listing, percent
+from limbeck.transfer.evidence_figures import StackedBars, TableFigure, Value
+
+if TYPE_CHECKING:
+    from limbeck.transfer.borrow.chosen import Chosen
+    from limbeck.transfer.borrow.pools import Pool
+
+LOST = {
+    "unreadable": "Unreadable",
+    "equal": "Equal to others",
+    "excluded": "Excluded",
+    "judged": "Equal to judged ones",
+}
+"""What may have become of images before the teacher saw them -> what tables call it."""
+_COMMONEST = 3
+
+
+@dataclass(frozen=True, eq=False)
+class PoolCounts:
+    """What one pool gave.
+
+    Attributes:
+        name: of the pool.
+        images: distinct ones that could be chosen.
+        chosen: of these.
+        classes: how many of them may have been chosen from; 0 for one without labels.
+        untold: why their names do not tell which of them the teacher knows; "" where they do.
+        known: its classes whose name the teacher knows -> what the teacher calls them.
+        known_chosen: chosen images that are of these.
+        lost: key of `LOST` -> images.
+    """
+
+    name: str
+    images: int
+    chosen: int
+    classes: int
+    untold: str
+    known: Mapping[str, str]
+    known_chosen: int
+    lost: Mapping[str, int]
+
+
+def pool_counts(
+    found: Considered,
+    sources: Sequence[str],
+    pools: Sequence["Pool"],
+    classes: Sequence[str],
+    lost: Mapping[str, Mapping[str, Any]],
+) -> list[PoolCounts]:
+    """Of every pool, in their order.
+
+    Args:
+        found: in the table of the pools.
+        sources: names of those that the table has images of, by their number there.
+        pools: all of them.
+        classes: of the teacher.
+        lost: what the table says became of the images of each pool, by its name, see `pool_table`.
+    """
+    counts = []
+    for pool in pools:
+        native = pool.images.classes if pool.images.labels is not None else ()
+        left = [one for one in native if one not in pool.excluded]
+        unclear = untold(native, classes)
+        known = {} if unclear else known_as(left, classes)
+        place = sources.index(pool.name) if pool.name in sources else -1
+        own = found.rows["native"][found.rows["source"] == place]
+        of_known = int(np.isin(own, [number for number, one in enumerate(native) if one in known]).sum())
+        before = {"unreadable": pool.unreadable, "excluded": sum(pool.excluded.values())}
+        before |= {key: int(lost.get(pool.name, {}).get(key, 0)) for key in ("equal", "judged")}
+        size, taken = (int(one[place].sum()) if place >= 0 else 0 for one in (found.sizes, found.chosen))
+        counts.append(PoolCounts(pool.name, size, taken, len(left), unclear, known, of_known, before))
+    return counts
+
+
+def known_sentence(counts: Sequence[PoolCounts]) -> str:
+    """What share of the chosen images is of classes whose name the teacher knows, without a full stop."""
+    total = sum(one.chosen for one in counts)
+    known = sum(one.known_chosen for one in counts)
+    unclear = sum(one.chosen for one in counts if one.untold)
+    if unclear == total:
+        return f"Nothing tells what share of the images is of classes that the teacher knows: {counts[0].untold}"
+    rest = f"; {percent(unclear, total)} are from pools whose names do not tell" if unclear else ""
+    if not any(one.known for one in counts):
+        return f"No image is of a class whose name the teacher knows{rest}"
+    giving = [one for one in counts if one.known]
+    where = listing(f"{len(one.known)} of the {one.classes:,} of {one.name} ({few(list(one.known))})" for one in giving)
+    return f"{percent(known, total)} of the images are of classes whose name the teacher knows: {where}{rest}"
+
+
+def known_share(counts: Sequence[PoolCounts]) -> float:
+    """The same as a share of 1."""
+    return sum(one.known_chosen for one in counts) / max(sum(one.chosen for one in counts), 1)
+
+
+def pool_table_figure(counts: Sequence[PoolCounts]) -> TableFigure:
+    """A row for each pool: what it held, what was chosen of it, and how much of that the teacher knows by name."""
+    lost = [key for key in LOST if any(one.lost.get(key) for one in counts)]
+    total = max(sum(one.chosen for one in counts), 1)
+    rows: list[list[Value]] = [
+        [
+            one.name,
+            *(one.lost.get(key, 0) for key in lost),
+            one.images,
+            one.chosen,
+            one.chosen / total,
+            None if one.untold else f"{len(one.known)} of {one.classes:,}",
+            None if one.untold else one.known_chosen,
+            None if one.untold else one.known_chosen / max(one.chosen, 1),
+        ]
+        for one in counts
+    ]
+    share, of_known = "Share of the chosen", "Share of its chosen"
+    columns = ["Pool", *(LOST[key] for key in lost), "Distinct images", "Chosen", share]
+    columns += ["Classes known by name", "Chosen of these", of_known]
+    note = (
+        "A class is known by name if the teacher has one of that name. Distinct images are those that could be chosen."
+    )
+    if lost:
+        note += (
+            " Those in the columns before could not: of equal pictures one is kept, of the pool whose name comes first."
+        )
+    return TableFigure(title="What each pool gave", columns=columns, rows=rows, percent=[share, of_known], note=note)
+
+
+def class_table(found: Considered, pools: Sequence["Pool"], sources: Sequence[str], chosen: "Chosen") -> TableFigure:
+    """A row for each class that the teacher gives: wanted, found, from which pool, short and repeated."""
+    wanted, given, repeated, short = chosen.wanted, chosen.given, chosen.repeated, chosen.short
+    alone = chosen.parts[0] if len(chosen.parts) == 1 else None
+    sure = None if alone is None or alone.thresholds is None else alone.passed
+    mostly = _mostly(found, pools, sources, len(chosen.classes))
+    several = len(sources) > 1
+    columns = [
+        "Class the teacher gives",
+        *(["Wanted"] if wanted is not None else []),
+        "Found",
+        *(["Sure enough"] if sure is not None else []),
+        *(f"of {name}" for name in sources if several),
+        "Chosen",
+        *(["Short"] if wanted is not None else []),
+        *(["Shown again"] if repeated.any() else []),
+        "Mostly",
+    ]
+    rows: list[list[Value]] = []
+    for place, name in enumerate(chosen.classes):
+        rows.append(
+            [
+                name,
+                *([int(wanted[place])] if wanted is not None else []),
+                int(chosen.found[place]),
+                *([int(sure[place])] if sure is not None else []),
+                *([int(one) for one in found.chosen[:, place]] if several else []),
+                int(given[place]),
+                *([int(short[place])] if wanted is not None else []),
+                *([int(repeated[place])] if repeated.any() else []),
+                mostly[place],
+            ]
+        )
+    note = (
+        "Every image counts for the class that the teacher gives it. Wanted is an equal share of the budget, found are "
+        "the images of the class in all pools. Mostly are the commonest classes that the pools themselves call the "
+        "chosen images."
+    )
+    return TableFigure(title="Images of each class", columns=columns, rows=rows, note=note)
+
+
+def class_bars(found: Considered, sources: Sequence[str], classes: Sequence[str]) -> StackedBars:
+    """The chosen images of every class, by pool."""
+    parts = {name: [int(one) for one in found.chosen[place]] for place, name in enumerate(sources)}
+    return StackedBars(
+        title="Images of each class, by pool",
+        one="class",
+        part="pool",
+        names=list(classes),
+        parts=parts,
+        note="A class is the one that the teacher gives.",
+    )
+
+
+def _mostly(found: Considered, pools: Sequence["Pool"], sources: Sequence[str], classes: int) -> list[str | None]:
+    """The commonest classes of the pools among the images of each class that the teacher gives."""
+    names = {pool.name: pool.images.classes for pool in pools}
+    native, source, group = (found.rows[key] for key in ("native", "source", "group"))
+    known = native >= 0
+    width = int(native.max(initial=0)) + 1
+    keys, counts = np.unique((group[known] * len(sources) + source[known]) * width + native[known], return_counts=True)
+    order = np.lexsort((keys, -counts))
+    ranked: list[int] = keys[order].tolist()
+    told: list[list[str]] = [[] for _ in range(classes)]
+    for key, count in zip(ranked, counts[order].tolist(), strict=True):
+        (label, place), number = divmod(key // width, len(sources)), key % width
+        if len(told[label]) < _COMMONEST:
+            told[label].append(f"{names[sources[place]][number]} {count:,}")
+    return [", ".join(own) or None for own in told]

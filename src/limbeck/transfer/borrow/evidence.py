@@ -1,0 +1,149 @@
+"""What borrowing tells of itself: from where, how sure the teacher was, and how like real images they are."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from limbeck.device import Device
+from limbeck.transfer.borrow.considered import Array, considered, marked
+from limbeck.transfer.borrow.counts import (
+    class_bars,
+    class_table,
+    known_sentence,
+    known_share,
+    pool_counts,
+    pool_table_figure,
+)
+from limbeck.transfer.borrow.criteria import criterion_by
+from limbeck.transfer.borrow.likeness import BORROWED, RANDOM, Likeness, likeness
+from limbeck.transfer.borrow.samples import samples
+from limbeck.transfer.borrow.score_curves import score_curves
+from limbeck.transfer.borrow.settings import CRITERIA
+from limbeck.transfer.borrow.words import few, listing, percent
+from limbeck.transfer.evidence import Evidence
+from limbeck.transfer.evidence_figures import EvidenceFigure
+from limbeck.transfer.score_table.read import ScoreTable
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet, TransferSet
+    from limbeck.models import Classifier
+    from limbeck.transfer.borrow.chosen import Chosen
+    from limbeck.transfer.borrow.pools import Pool
+
+
+def evidence_of(
+    chosen: "Chosen",
+    table: ScoreTable,
+    pools: Sequence["Pool"],
+    transfer_set: "TransferSet",
+    teacher: "Classifier",
+    real: "ImageSet | None" = None,
+    *,
+    beside: Mapping[str, "ImageSet"] | None = None,
+    device: Device = "auto",
+) -> Evidence:
+    """Counts of pools and classes, score curves, pictures, and the distance to real images where some are at hand.
+
+    Args:
+        chosen: from the table.
+        table: of the pools, with what became of their other images in its `about`.
+        pools: with the images.
+        transfer_set: what was made of those chosen.
+        teacher: is asked about some images for the distance alone.
+        real: images of the target task; None where there are none.
+        beside: other images whose distance is told, too, by what they are called.
+        device: where the teacher computes.
+    """
+    found = considered(table, chosen)
+    counts = pool_counts(found, table.sources, pools, chosen.classes, table.about.get("pools", {}))
+    like = None
+    if real is not None:
+        precision = str(table.about.get("precision", "auto"))
+        like = likeness(chosen, table, pools, teacher, real, beside=beside, device=device, precision=precision)
+    score = _score(chosen, table)
+    facts = {"budget": f"{chosen.count:,}", "seed": str(chosen.seed), "pools": str(len(pools))}
+    if any(not one.untold for one in counts):
+        facts["of classes known by name"] = percent(known_share(counts), 1)
+    figures: list[EvidenceFigure] = [pool_table_figure(counts), class_table(found, pools, table.sources, chosen)]
+    if len(table.sources) > 1:
+        figures.append(class_bars(found, table.sources, chosen.classes))
+    figures += score_curves(table, chosen)
+    notes = [*_criteria_notes(chosen), *chosen.notes]
+    if like is not None:
+        figures.append(like.figure)
+        facts |= _distance_facts(like)
+        notes.append(f"For the distances alone the teacher was asked {like.passes:,} times more; no cost counts these.")
+    elif real is not None:
+        notes.append(
+            "The teacher has no tap for its embedding, so nothing tells how far the images are from real ones."
+        )
+    return Evidence(
+        headline=_headline(chosen, found.sizes, transfer_set, [pool.name for pool in pools]),
+        rows=lambda: _rows(table, chosen, score),
+        pictures=samples(found, table.sources, pools, chosen.classes),
+        classes=chosen.classes,
+        score=score,
+        facts=facts,
+        notes=notes,
+        findings=[known_sentence(counts), *_short_sentences(chosen)],
+        figures=figures,
+    )
+
+
+def _score(chosen: "Chosen", table: ScoreTable) -> str:
+    """The column that a page shows, that of the first criterion with one; "" where none has."""
+    columns = [criterion_by(part.by) for part in chosen.parts]
+    return next((one.column for one in columns if one.score != "random" and table.has(one.column)), "")
+
+
+def _rows(table: ScoreTable, chosen: "Chosen", score: str) -> Iterator[Mapping[str, Array]]:
+    names = np.array(table.sources, dtype=object)
+    for batch in marked(table, chosen, "group", *([score] if score else [])):
+        rows: dict[str, Any] = {"id": batch["id"], "source": names[batch["source"]], "label": batch["group"]}
+        rows |= {"score": batch[score]} if score else {}
+        yield rows | {"chosen": batch["chosen"]}
+
+
+def _headline(chosen: "Chosen", sizes: Array, transfer_set: "TransferSet", pools: Sequence[str]) -> str:
+    distinct, shown, total = int(chosen.given.sum()), len(transfer_set), int(sizes.sum())
+    again = f", {shown - distinct:,} of them shown again," if shown > distinct else ""
+    by = listing([repr(part.by) for part in chosen.parts])
+    return f"{shown:,} images{again} of {total:,} of {few(sorted(pools))}, borrowed by {by}"
+
+
+def _criteria_notes(chosen: "Chosen") -> list[str]:
+    notes = [f"By {part.by}: {CRITERIA[part.by]}." for part in chosen.parts]
+    if len(chosen.parts) > 1:
+        gave = listing([f"{int(part.given.sum()):,} by {part.by}" for part in chosen.parts])
+        notes.append(f"One criterion after another chose among what was left: {gave}.")
+    notes.append("Classes are those that the teacher gives; labels of the pools are told of, and never taught.")
+    return notes
+
+
+def _short_sentences(chosen: "Chosen") -> list[str]:
+    """Which classes had too few images, and what was done; nothing where all had enough."""
+    short = np.flatnonzero(chosen.short + chosen.repeated)
+    if not len(short):
+        return []
+    classes = f"{len(short):,} of {len(chosen.classes):,} classes"
+    lacking = int((chosen.short + chosen.repeated).sum())
+    names = few([chosen.classes[place] for place in short])
+    done = [
+        words
+        for words, count in (
+            ("shown again", int(chosen.repeated.sum())),
+            ("made up for by other classes", int(chosen.spread.sum())),
+            ("left out", chosen.count - len(chosen)),
+        )
+        if count
+    ]
+    return [f"{classes} had fewer images than their share ({names}): {lacking:,} were {listing(done)}"]
+
+
+def _distance_facts(like: Likeness) -> dict[str, str]:
+    """The distances of all classes together, those that could be measured."""
+    named = {BORROWED: "distance from real images", RANDOM: "that of balanced random ones"}
+    facts = {named.get(name, f"that of {name}"): at for name, at in like.distances.items()}
+    facts["that of halves of the real ones"] = like.chance
+    return {name: f"{at:.3f}" for name, at in facts.items() if at is not None}

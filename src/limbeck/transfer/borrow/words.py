@@ -1,0 +1,37 @@
+"""Lists and shares in sentences."""
+
+from collections.abc import Iterable, Sequence
+
+_NAMED = 5
+
+
+def listing(parts: Iterable[str]) -> str:
+    """'a', 'a and b', 'a, b and c'.
+
+    Example:
+        >>> listing(["cat", "dog", "frog"])
+        'cat, dog and frog'
+    """
+    items = list(parts)
+    return f"{', '.join(items[:-1])} and {items[-1]}" if len(items) > 1 else "".join(items)
+
+
+def few(names: Sequence[str]) -> str:
+    """The first five names, and how many more there are.
+
+    Example:
+        >>> few(["ant", "bee", "cat", "dog", "eel", "fox", "gnu"])
+        'ant, bee, cat, dog, eel and 2 more'
+    """
+    rest = len(names) - _NAMED
+    return f"{', '.join(names[:_NAMED])} and {rest:,} more" if rest > 0 else listing(names)
+
+
+def percent(part: float, whole: float) -> str:
+    """A share in percent.
+
+    Example:
+        >>> percent(1, 8)
+        '12.5 %'
+    """
+    return f"{100 * part / (whole or 1):.1f} %"

@@ -1,0 +1,143 @@
+"""Tables and charts of evidence, in a form that the report shows without knowing the maker."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Literal
+
+from limbeck.errors import UserError
+
+Value = str | float | int | None
+Points = tuple[Sequence[float], Sequence[float]]
+"""x and y of as many points."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableFigure:
+    """Rows under a title; of many rows the report folds the table.
+
+    Attributes:
+        title: what the rows are.
+        columns: their heads, distinct.
+        rows: as many values each; None where there is none.
+        percent: the columns whose numbers are shares of 1.
+        note: what there is to know about it, in sentences.
+
+    Example:
+        >>> TableFigure(title="Images", columns=["Class", "Chosen"], rows=[["cat", 3]]).rows
+        [['cat', 3]]
+    """
+
+    kind: ClassVar[Literal["table"]] = "table"
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Value]]
+    percent: Sequence[str] = ()
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise UserError(f"`rows` of {self.title!r} must have {len(self.columns)} values, got {len(row)}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Json-able; numbers that are not finite become None."""
+        rows = [[_finite(value) for value in row] for row in self.rows]
+        return {"kind": self.kind, **asdict(self), "rows": rows}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackedBars:
+    """Counts of several parts on top of one another, for each of many bars.
+
+    Attributes:
+        title: what is counted.
+        one: what a bar is, as "class".
+        part: what a part is, as "pool".
+        names: of the bars, distinct, in the order in which they are shown.
+        parts: name of the part -> counts of all bars.
+        note: what there is to know about it, in sentences.
+
+    Example:
+        >>> StackedBars(title="Images", one="class", part="pool", names=["cat"], parts={"birds": [3]}).parts["birds"]
+        [3]
+    """
+
+    kind: ClassVar[Literal["bars"]] = "bars"
+    title: str
+    one: str
+    part: str
+    names: Sequence[str]
+    parts: Mapping[str, Sequence[float]]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for name, counts in self.parts.items():
+            if len(counts) != len(self.names):
+                raise UserError(f"`parts[{name!r}]` must have {len(self.names)} counts, got {len(counts)}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Json-able; counts that are not finite become 0."""
+        parts = {name: [_finite(count) or 0 for count in counts] for name, counts in self.parts.items()}
+        return {"kind": self.kind, **asdict(self), "parts": parts}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineFigure:
+    """Curves in one pair of axes, each with a mark where there is one.
+
+    Attributes:
+        title: what they show.
+        x, y: titles of the axes.
+        lines: name -> points, from left to right.
+        marks: name of a line -> where it is marked, (x, y).
+        mark: what the marks stand for.
+        logarithmic: whether the x axis is, whose places are > 0 then.
+        note: what there is to know about it, in sentences.
+
+    Example:
+        >>> LineFigure(title="Scores", x="rank", y="score", lines={"cat": ([1, 2], [0.9, 0.4])}).lines["cat"][0]
+        [1, 2]
+    """
+
+    kind: ClassVar[Literal["lines"]] = "lines"
+    title: str
+    x: str
+    y: str
+    lines: Mapping[str, Points]
+    marks: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    mark: str = ""
+    logarithmic: bool = False
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Json-able, without points that are not finite."""
+        lines = {name: _both_finite(*points) for name, points in self.lines.items()}
+        marks = {name: list(at) for name, at in self.marks.items() if all(map(math.isfinite, at))}
+        return {"kind": self.kind, **asdict(self), "lines": lines, "marks": marks}
+
+
+EvidenceFigure = TableFigure | StackedBars | LineFigure
+_KINDS: dict[str, type[EvidenceFigure]] = {one.kind: one for one in (TableFigure, StackedBars, LineFigure)}
+
+
+def figure_of(found: Mapping[str, Any]) -> EvidenceFigure:
+    """The figure whose `to_dict` is `found`.
+
+    Raises:
+        ValueError: of a later version.
+    """
+    content = dict(found)
+    kind = content.pop("kind")
+    if kind not in _KINDS:
+        raise ValueError(f"a figure of kind {kind!r}; update limbeck")
+    return _KINDS[kind](**content)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _both_finite(x: Sequence[float], y: Sequence[float]) -> list[list[float]]:
+    known = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
+    return [[a for a, _ in known], [b for _, b in known]]

@@ -1,0 +1,168 @@
+"""Tables and charts that a maker's evidence brings, on the pages of transfer sets, runs and comparisons."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.report import report_factory as factory
+from tests.report.test_pages import EVIL, markup, outline
+from tests.report.transfer_set.test_old_layouts import section, spec, values
+from tests.report.transfer_set.test_page import page_of
+
+from limbeck.report import reading, write_comparison_report, write_run_report
+from limbeck.report.blocks import Chart, Note
+from limbeck.report.controls import Controls
+from limbeck.report.transfer_set.of_arms import Made, findings, made_by_arms, made_section
+from limbeck.transfer.evidence import Evidence
+from limbeck.transfer.evidence_figures import EvidenceFigure, LineFigure, StackedBars, TableFigure
+
+
+def table(rows: int = 3, **more: Any) -> TableFigure:
+    content = [[f"pool {place}", 1200 + place, 0.25, None] for place in range(rows)]
+    known = {"title": "What each pool gave", "columns": ["Pool", "Chosen", "Share", "Lost"], "percent": ["Share"]}
+    return TableFigure(rows=content, **{**known, **more})
+
+
+def bars(classes: int = 3, pools: int = 2, **more: Any) -> StackedBars:
+    parts = {f"pool {pool}": [place + pool for place in range(classes)] for pool in range(pools)}
+    names = [f"kind {place}" for place in range(classes)]
+    return StackedBars(title="Images by pool", one="class", part="pool", names=names, parts=parts, **more)
+
+
+def lines(count: int = 2, *, logarithmic: bool = True) -> LineFigure:
+    drawn = {f"kind {place}": ([1, 10, 100], [3.0, 2.0 - place, 1.0]) for place in range(count)}
+    marks = dict.fromkeys(drawn, (10, 1.5))
+    return LineFigure(
+        title="Scores by rank", x="rank", y="margin", lines=drawn, marks=marks, mark="the cut", logarithmic=logarithmic
+    )
+
+
+ALL: list[EvidenceFigure] = [table(note="All is well."), bars(), lines()]
+
+
+def test_transfer_sets_show_them(tmp_path: Path) -> None:
+    page = page_of(tmp_path, figures=ALL, findings=["12.5 % are of known classes"])
+    words = section(page)
+    for part in ("What each pool gave", "1,201", "25.0 %", "\N{EN DASH}", "All is well.", "Dots: the cut."):
+        assert part in words, part
+    assert "<details" not in words
+    assert [row["count"] for row in values_of(page, "own-1")] == [1, 2, 1, 2, 3]
+    assert len(values(page, "own-2")) == 6
+    assert len(values(page, "own-2", 1)) == 2
+    assert spec(page, "own-2")["layer"][0]["encoding"]["x"]["scale"]["type"] == "log"
+    head = markup(page).split("<section")[0].replace("\N{NO-BREAK SPACE}", " ")
+    assert "12.5 % are of known classes." in head
+    assert outline(page).scripts == 1
+
+
+def values_of(page: Path, key: str) -> list[dict[str, Any]]:
+    return spec(page, key)["data"]["values"]
+
+
+def test_runs_show_them(tmp_path: Path) -> None:
+    factory.write_json(tmp_path / "status.json", {"state": "finished", "error": None})
+    Evidence(headline="Made", figures=ALL, findings=["All are new"]).save(tmp_path / "evidence")
+    page = write_run_report(tmp_path)
+    assert "What each pool gave" in section(page)
+    assert "All are new." in markup(page).split("<section")[0]
+    assert outline(page).scripts == 1
+
+
+@pytest.mark.parametrize("classes", [2, 30, 31, 1000])
+def test_any_number_of_classes_and_pools(tmp_path: Path, classes: int) -> None:
+    page = page_of(tmp_path, figures=[table(classes), bars(classes, 12), lines(12, logarithmic=False)])
+    assert ("<details" in section(page)) == (classes > 30)
+    parts = list(dict.fromkeys(row["part"] for row in values_of(page, "own-1")))
+    assert len(parts) == 8
+    assert parts[-1] == "5 other pools"
+    total = sum(place + pool for place in range(classes) for pool in range(12))
+    wide = (row.get("high", 1) - row.get("low", 0) for row in values_of(page, "own-1"))
+    assert sum(row["count"] * width for row, width in zip(values_of(page, "own-1"), wide, strict=True)) == (
+        pytest.approx(total)
+    )
+    if classes > 30:
+        assert f"{classes:,} classes" in json.dumps(spec(page, "own-1"))
+    assert ("Each column is the mean of" in section(page)) == (classes > 128)
+    assert page.stat().st_size < 3_000_000
+    assert outline(page).scripts == 1
+
+
+def test_endless_tables_are_cut(tmp_path: Path) -> None:
+    page = page_of(tmp_path, figures=[table(1500)])
+    assert "What each pool gave (the first 1,000 of 1,500)" in section(page)
+    assert "pool 999<" in section(page)
+    assert "pool 1000<" not in section(page)
+
+
+def test_what_holds_nothing_is_its_note(tmp_path: Path) -> None:
+    empty = [
+        TableFigure(title="t", columns=["a"], rows=[], note="No pools."),
+        StackedBars(title="b", one="class", part="pool", names=[], parts={}, note="No bars."),
+        LineFigure(title="l", x="x", y="y", lines={"a": ([], [])}, note="No lines."),
+    ]
+    words = section(page_of(tmp_path, figures=empty))
+    assert all(f"No {what}." in words for what in ("pools", "bars", "lines"))
+    assert "data-chart" not in words
+
+
+def test_words_are_escaped(tmp_path: Path) -> None:
+    figures: list[EvidenceFigure] = [
+        TableFigure(title=EVIL, columns=[EVIL], rows=[[EVIL]], note=EVIL),
+        StackedBars(title=EVIL, one=EVIL, part=EVIL, names=[EVIL], parts={EVIL: [1]}, note=EVIL),
+        LineFigure(title=EVIL, x=EVIL, y=EVIL, lines={EVIL: ([1], [1])}, marks={EVIL: (1, 1)}, mark=EVIL, note=EVIL),
+    ]
+    page = page_of(tmp_path, figures=figures, findings=[EVIL])
+    assert outline(page).scripts == 1
+    assert EVIL not in page.read_text("utf-8")
+
+
+def test_captions_stand_below_pictures(tmp_path: Path) -> None:
+    shown = factory.pictures("cat, the least sure", 2)
+    captioned = type(shown)(**{**vars(shown), "captions": ["lion, zoo", "zoo"]})
+    words = section(page_of(tmp_path, pictures=[captioned, factory.pictures("others", 1)], classes=factory.CLASSES))
+    assert "<span>lion, zoo</span>" in words
+    assert "<span>airplane</span>" in words
+
+
+def made(folder: Path, arms: dict[str, float], **words: Any) -> list[Made]:
+    """What was kept of the makers of a comparison's arms."""
+    factory.write_json(folder / "results.json", factory.results(arms, {"500 images": 500}, 1))
+    for arm in arms:
+        known = {"headline": f"By {arm}", "facts": {"budget": "500", "known by name": f"{len(arm)} %"}}
+        Evidence(**{**known, **words}).save(folder / "evidence" / f"{arm}@500 images")
+    return made_by_arms(folder, reading.results(folder))
+
+
+def test_comparisons_show_them_arm_by_arm(tmp_path: Path) -> None:
+    made(tmp_path, {"margin": 0.7, "random": 0.6}, figures=ALL, findings=["Nothing is known"])
+    page = write_comparison_report(tmp_path)
+    head, words = (part.replace("\N{NO-BREAK SPACE}", " ") for part in markup(page).split('<section id="made"'))
+    assert "First seed of each" in words
+    assert '<th scope="col" class="number">known by name</th>' in words
+    assert "6 %" in words
+    assert words.count("<summary>What each pool gave</summary>") == 2
+    assert "margin at 500 images:" in words
+    assert values_of(page, "made-0-1")
+    assert "margin at 500 images: Nothing is known." in head
+    assert "random at 500 images: Nothing" not in head
+    assert len(outline(page).ids) == len(set(outline(page).ids))
+
+
+def test_heads_of_comparisons_stay_short_and_pages_light(tmp_path: Path) -> None:
+    arms = {f"arm-{place}": 0.6 + place / 100 for place in range(12)}
+    found = made(tmp_path, arms, figures=[table(), bars(130, 8)], findings=["Nothing is known"])
+    assert len(findings(found, Controls([]))) == 3
+    section_of = made_section(found, Controls([]))
+    assert section_of is not None
+    drawn = sum(isinstance(block, Chart) for block in section_of.blocks)
+    last = section_of.blocks[-1]
+    assert isinstance(last, Note)
+    assert last.text == f"Tables and charts of {12 - drawn} more arms are on the pages of their runs."
+    assert 1 < drawn < 12
+
+
+def test_comparisons_whose_makers_tell_no_more_have_no_such_section(tmp_path: Path) -> None:
+    found = made(tmp_path, {"entropy": 0.7, "random": 0.6}, facts={"budget": "500", "seed": "0"})
+    assert made_section(found, Controls([])) is None
+    assert findings(found, Controls([])) == []
