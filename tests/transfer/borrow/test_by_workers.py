@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.transfer.borrow.fake_pools import FakePool, pool_of
+from tests.transfer.borrow.fake_pools import as_pool, pool_of
 
 from limbeck.data.image_set import ImageSet
 from limbeck.models import Classifier
@@ -37,7 +37,7 @@ def test_two_workers_one_of_which_dies_make_the_same_table(
     whole = [pool_of("a", [*range(60)] * 5), pool_of("b", [*range(30, 60)] * 7, seed=1)]
     one = pool_table(whole, teacher, tmp_path / "one")
     images = Dying(whole[1].images, tmp_path / "died", os.getpid())
-    two = pool_table([FakePool("b", images), whole[0]], teacher, tmp_path / "two", workers=2)
+    two = pool_table([as_pool("b", images), whole[0]], teacher, tmp_path / "two", workers=2)
     assert (tmp_path / "died").exists()
     assert one.table.path is not None
     assert two.table.path is not None

@@ -1,10 +1,13 @@
 import pytest
 import torch
+from PIL import Image
 from tests.transfer.borrow.fake_pools import PICTURES, pool_of
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
-from limbeck.transfer.borrow.judged import Judged, Overlap, refuse, together
+from limbeck.transfer.borrow.judged import Judged, Overlap, added, refuse
+from limbeck.transfer.borrow.pools import open_pools
+from limbeck.transfer.borrow.settings import PoolSettings
 from limbeck.transfer.score_table import identity
 
 SHAPE = (1, 8, 8)
@@ -27,13 +30,7 @@ def test_pictures_are_found_by_their_pixels():
 
 def test_of_encoded_images_some_are_looked_at(monkeypatch):
     monkeypatch.setattr(identity, "SOME", 3)
-    monkeypatch.setattr(ImageSet, "is_decoded", False)
-    monkeypatch.setattr(
-        ImageSet, "digests", lambda self: pytest.fail("all were decoded") if self is images else real(self)
-    )
-    images, real = pool_of("a", [50, 1, 2, 3, 4, 51, 52]).images, ImageSet.__dict__["digests"]
-    monkeypatch.undo()
-    monkeypatch.setattr(identity, "SOME", 3)
+    images = pool_of("a", [50, 1, 2, 3, 4, 51, 52]).images
     judged = Judged([TEST], SHAPE)
     monkeypatch.setattr(ImageSet, "is_decoded", False)
     monkeypatch.setattr(ImageSet, "digests", lambda self: pytest.fail("all were decoded"))
@@ -54,25 +51,27 @@ def test_the_message_names_all_that_is_needed():
         refuse(overlaps)
 
 
-def test_parts_of_a_pool_together():
+def test_parts_of_a_pool_added():
     one, other = Overlap(3, 7, ("test", 1)), Overlap(2, 4, ("test", 2))
-    assert together(one, other) == together(other, one) == Overlap(5, 4, ("test", 2))
-    assert together(None, one) == together(one, None) == one
-    assert together(None, None) is None
+    assert added(one, other) == added(other, one) == Overlap(5, 4, ("test", 2))
+    assert added(None, one) == added(one, None) == one
+    assert added(None, None) is None
 
 
-def test_gray_pictures_are_compared_in_colour():
-    judged = Judged([TEST], (3, 8, 8))
-    coloured = ImageSet(PICTURES[49:52].repeat(1, 3, 1, 1))
-    assert judged.left_out == []
-    assert judged.among(coloured.digests().numpy()).tolist() == [False, True, True]
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 4, 6), (3, 12, 12)])
+def test_pictures_of_another_shape_are_compared_as_pools_would_hold_them(tmp_path, shape):
+    """What is judged was loaded as it is, the pool in the student's shape."""
+    for number in range(48, 53):
+        Image.fromarray(PICTURES[number, 0].numpy()).save(tmp_path / f"{number}.png")
+    (pool,) = open_pools([PoolSettings(name=str(tmp_path))], shape)
+    assert pool.images.shape == shape
+    found = Judged([TEST], shape).among(pool.images.digests().numpy())
+    assert found.tolist() == [False, False, True, True, True]
 
 
-def test_images_of_another_size_cannot_be_compared():
-    small = ImageSet(PICTURES[:3, :, ::2, ::2], name="small")
-    with pytest.warns(
-        UserWarning, match=r"pictures of 'small' is not known: these have another shape than \[1, 8, 8\]"
-    ):
-        judged = Judged([small, TEST], SHAPE)
-    assert judged.left_out == ["small"]
-    assert judged.among(TEST.digests().numpy()).all()
+def test_coloured_pictures_are_compared_in_gray():
+    coloured = ImageSet(PICTURES[:6].view(2, 3, 8, 8), name="coloured")
+    gray = ImageSet(PICTURES[:2])
+    judged = Judged([coloured, gray], SHAPE)
+    assert judged.among(gray.digests().numpy()).all()
+    assert len(judged.key) == 32

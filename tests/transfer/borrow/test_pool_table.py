@@ -9,12 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
-from tests.transfer.borrow.fake_pools import PICTURES, FakePool, pool_of
+from tests.transfer.borrow.fake_pools import PICTURES, as_pool, pool_of
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.models import Classifier, create
 from limbeck.transfer.borrow.pool_table import PoolTable, pool_table
+from limbeck.transfer.borrow.pools import Pool
 from limbeck.transfer.borrow.settings import SURENESS
 from limbeck.transfer.choice import allocate
 from limbeck.transfer.score_table.shards import Shards
@@ -31,7 +32,7 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "FEWEST_IMAGES", 8)
 
 
-def pools() -> list[FakePool]:
+def pools() -> list[Pool]:
     return [
         pool_of("b", [*range(20, 45), 3, 3]),
         pool_of("a", range(24), seed=1),
@@ -159,9 +160,7 @@ def test_others_make_others(tmp_path: Path, teacher: Classifier) -> None:
     pixels = pools()[2].images.tensor().clone()
     pixels[0, 0, 0, 0] ^= 1
     images = ImageSet(pixels, None, ids=pools()[2].images.ids, name="c/train")
-    assert (
-        pool_table([*pools()[:2], FakePool("c", images)], teacher, tmp_path, precision="fp32").cost.passes_saved == 51
-    )
+    assert pool_table([*pools()[:2], as_pool("c", images)], teacher, tmp_path, precision="fp32").cost.passes_saved == 51
 
 
 def test_killed_at_any_shard_it_goes_on(tmp_path: Path, teacher: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +287,7 @@ def test_refusals(tmp_path: Path, teacher: Classifier, given: Sequence[str], opt
 
 
 def test_pools_of_several_shapes(tmp_path: Path, teacher: Classifier) -> None:
-    wide = FakePool("wide", ImageSet(PICTURES[:3].repeat(1, 3, 1, 1)))
+    wide = as_pool("wide", ImageSet(PICTURES[:3].repeat(1, 3, 1, 1)))
     with pytest.raises(UserError, match=r"one shape, the student's, got \[1, 8, 8\] of 'a', \[3, 8, 8\] of 'wide'"):
         pool_table([pool_of("a", [1]), wide], teacher, tmp_path)
 

@@ -1,17 +1,20 @@
 """Whether pools hold pictures that a student is judged on."""
 
 import hashlib
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from limbeck.data.encoded.decode import Target, decode
 from limbeck.data.image_set import ImageSet
 from limbeck.data.storage import DIGEST_BYTES, image_digests
 from limbeck.errors import UserError
 from limbeck.transfer.score_table.identity import all_over
 
+_BROUGHT = 1024
+"""Images at a time that are brought to another shape."""
 _VOID = np.dtype((np.void, DIGEST_BYTES))
 
 
@@ -36,12 +39,9 @@ class Judged:
     """Digests of all pictures that a student is judged on.
 
     Args:
-        held_out: validation and test images. Those of another shape than the pools' are not compared, which is a
-            warning, but for gray ones where the pools are in colour.
+        held_out: validation and test images. Those of another shape are brought to that of the pools by the rule that
+            pools are, so that a picture equals itself unless it was resized before.
         shape: (C, H, W) of the pools.
-
-    Attributes:
-        left_out: names of the sets that are not compared.
 
     Example:
         >>> int(Judged([test], test.shape).among(test.digests().numpy()).sum())
@@ -49,21 +49,9 @@ class Judged:
     """
 
     def __init__(self, held_out: Sequence[ImageSet], shape: tuple[int, int, int]) -> None:
-        digests, names, ids, self.left_out = [], [], [], []
-        for images in held_out:
-            found = _digests(images, shape)
-            if found is None:
-                self.left_out.append(images.name)
-                continue
-            digests.append(found)
-            names += [images.name] * len(images)
-            ids.append(images.ids.numpy())
-        if self.left_out:
-            warnings.warn(
-                f"whether pools hold pictures of {', '.join(map(repr, self.left_out))} is not known: these have "
-                f"another shape than {list(shape)}, that of the pools. Load them so to have them compared.",
-                stacklevel=3,
-            )
+        digests = [_digests(images, shape) for images in held_out]
+        names = [name for images in held_out for name in [images.name] * len(images)]
+        ids = [images.ids.numpy() for images in held_out]
         joined = np.concatenate(digests) if digests else np.empty((0, DIGEST_BYTES), dtype=np.uint8)
         packed = _packed(joined)
         order = np.argsort(packed, kind="stable")
@@ -102,7 +90,7 @@ class Judged:
         return self.overlap(images.ids[some].numpy(), digests, None if len(some) == len(images) else len(some))
 
 
-def together(one: Overlap | None, other: Overlap | None) -> Overlap | None:
+def added(one: Overlap | None, other: Overlap | None) -> Overlap | None:
     """Of two parts of one pool together."""
     if one is None or other is None:
         return one or other
@@ -126,14 +114,16 @@ def refuse(overlaps: Mapping[str, Overlap]) -> None:
     )
 
 
-def _digests(images: ImageSet, shape: tuple[int, int, int]) -> np.ndarray | None:
-    """uint8 `[N, 16]` of the images as the pools are, None where they cannot be so."""
+def _digests(images: ImageSet, shape: tuple[int, int, int]) -> np.ndarray:
+    """uint8 `[N, 16]` of the images in that shape."""
     if images.shape == shape:
         return images.digests().numpy()
-    if images.shape != (1, *shape[1:]):
-        return None
-    parts = [image_digests(pixels.repeat(1, shape[0], 1, 1)).numpy() for _, pixels in images.batches(1024)]
-    return np.concatenate(parts)
+    target = Target(*shape, resize=True)
+    found = []
+    for _, pixels in images.batches(_BROUGHT):
+        brought = [decode(one, target) for one in pixels.permute(0, 2, 3, 1).numpy()]  # [H, W, C] each
+        found.append(image_digests(torch.from_numpy(np.stack(brought))).numpy())
+    return np.concatenate(found)
 
 
 def _packed(digests: np.ndarray) -> np.ndarray:

@@ -3,10 +3,10 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -26,26 +26,14 @@ from limbeck.precision import Precision
 from limbeck.progress import Progress, Silent
 from limbeck.training.distributed import process_token
 from limbeck.transfer.borrow.distinct import batches_of, digests_of, repeated
-from limbeck.transfer.borrow.judged import Judged, Overlap, refuse, together
+from limbeck.transfer.borrow.judged import Judged, Overlap, added, refuse
+from limbeck.transfer.borrow.pools import Pool
 from limbeck.transfer.borrow.sureness import criteria_for
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.score_table.identity import ids_and_labels, pixels_of
 from limbeck.transfer.score_table.read import METADATA, ScoreTable
 from limbeck.transfer.score_table.write import groups_of, score_table
 from limbeck.transfer.scoring.context import ScoringContext, make_context
-
-
-class Pool(Protocol):
-    """Of `pools.Pool`, what is read here: images in the student's shape, labelled with classes of the pool's own."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def images(self) -> ImageSet: ...
-    @property
-    def excluded(self) -> Mapping[str, int]: ...
-    @property
-    def unreadable(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -100,11 +88,12 @@ def pool_table(
             judged pictures in a pool: before it is scored where pixels are at hand, of encoded ones by a sample first.
 
     Example:
-        >>> from types import SimpleNamespace
-        >>> pool = SimpleNamespace(name="odd", images=images, excluded={}, unreadable=0)
-        >>> found = pool_table([pool], teacher, Path("tables"))
+        >>> from limbeck.transfer.borrow.pools import open_pools
+        >>> from limbeck.transfer.borrow.settings import PoolSettings
+        >>> pools = open_pools([PoolSettings(name="digits", images=200)], (1, 8, 8))
+        >>> found = pool_table(pools, teacher, Path("tables"))
         >>> len(found.table), found.table.sources, found.cost.teacher_passes
-        (200, ('odd',), 200)
+        (200, ('digits',), 200)
     """
     pools, watch = sorted(pools, key=lambda one: one.name), progress or Silent()
     _check(pools, workers)
@@ -121,9 +110,8 @@ def pool_table(
     for work in works:
         watch.say(f"pool {work.pool.name}: {len(work.pool.images):,} images")
         costs.append(work.do(workers, watch, own=own))
-    key = cache_key(
-        "pools", [(work.pool.name, work.key) for work in works], lacks, overlap, judged.key, judged.left_out
-    )
+    told = [(one.name, work.key, dict(one.excluded), one.unreadable) for one, work in zip(pools, works, strict=True)]
+    key = cache_key("pools", told, lacks, overlap, judged.key)
     path = folder / f"pools-{key}.parquet"
     with FileLock(folder / f".{path.stem}.lock"):
         if not path.exists():
@@ -236,9 +224,7 @@ def _join(works: Sequence[_Scoring], path: Path, about: dict[str, Any], judged: 
             f"none of the {sum(map(len, keep)):,} images of the pools is left: the student is judged on pictures that "
             "equal them; borrow from others."
         )
-    schema = _schema(works[0].criteria).with_metadata(
-        {METADATA: json.dumps({**about, "not compared": judged.left_out})}
-    )
+    schema = _schema(works[0].criteria).with_metadata({METADATA: json.dumps(about)})
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for work, rows in zip(works, keep, strict=True):
             for part in _kept(work, rows):
@@ -257,7 +243,7 @@ def _compared(path: Path, judged: Judged) -> tuple[np.ndarray, Overlap | None]:
     for batch in batches_of(path, ["id", "digest"]):
         digests = digests_of(batch)
         rows.append(judged.among(digests))
-        found = together(found, judged.overlap(batch["id"].to_numpy(), digests))
+        found = added(found, judged.overlap(batch["id"].to_numpy(), digests))
     return np.concatenate(rows), found
 
 
