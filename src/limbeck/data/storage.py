@@ -175,6 +175,10 @@ class DigestTable:
         self._known = torch.from_numpy(np.zeros(count, bool)) if known is None else (known != 0).any(dim=1)
         self._save = save
 
+    def __getstate__(self) -> dict[str, object]:
+        """To another process go the hashes that are known; keeping more of them on disk is left to this one."""
+        return {**vars(self), "_save": None}
+
     def lookup(self, positions: Tensor, storage: Storage) -> Tensor:
         """uint8 [B, 16] of the images at `positions` (int64 [B]) of `storage`, which are read where not known."""
         missing = positions[~self._known[positions]].unique()

@@ -135,6 +135,7 @@ def outputs_over(
     batch_size: int = 500,
     precision: str = "fp32",
     device: Device = "auto",
+    seen: Callable[[Tensor], None] | None = None,
 ) -> Iterator[tuple[Tensor, Outputs]]:
     """What a network yields for every batch of a set: (positions int64 [B], float32 outputs on the CPU), in order.
 
@@ -151,6 +152,8 @@ def outputs_over(
         device: "auto" is the first GPU, or what this process trains on, else the CPU. A classifier that lies on the
             CPU is copied there for the time being and itself stays as it is (one that cannot be copied computes where
             it is); one on a GPU computes there. To a device that is named it is moved, and there it stays.
+        seen: called with the pixels of every batch, uint8 `[B, C, H, W]`, before the network is: for whoever wants
+            them, too, and would read them once more.
 
     Raises:
         UserError: an argument is out of range, or a part of the outputs is wanted that cannot be read.
@@ -162,11 +165,11 @@ def outputs_over(
     check_batch_size(batch_size)
     if isinstance(network, FrozenTeacher):
         computing = Computing(network.device, network.dtype, network.channels_last)
-        return _outputs_over(network.classifier, images, want, computing, batch_size, size, network)
+        return _outputs_over(network.classifier, images, want, computing, batch_size, size, seen, network)
     check_precision(precision)
     classifier = _placed(network, device)
     computing = resolve_computing(device_of(classifier), precision)
-    return _outputs_over(classifier, images, want, computing, batch_size, size)
+    return _outputs_over(classifier, images, want, computing, batch_size, size, seen)
 
 
 def whole_outputs(
@@ -207,11 +210,12 @@ def _outputs_over(
     computing: Computing,
     batch_size: int,
     size: tuple[int, int] | None,
+    seen: Callable[[Tensor], None] | None,
     teacher: FrozenTeacher | None = None,
 ) -> Iterator[tuple[Tensor, Outputs]]:
     tapping = classifier.tapping(want) if set(want) - set(LOGITS) else nullcontext()
     with evaluating(classifier), tapping:
-        computed = _computed(classifier, images, want, computing, batch_size, size)
+        computed = _computed(classifier, images, want, computing, batch_size, size, seen)
         for positions, outputs in _arriving(computed, computing.device):
             if teacher is not None:
                 teacher.passes += len(positions)
@@ -225,10 +229,13 @@ def _computed(
     computing: Computing,
     batch_size: int,
     size: tuple[int, int] | None,
+    seen: Callable[[Tensor], None] | None,
 ) -> Iterator[tuple[Tensor, Outputs]]:
     """Outputs on the device; a GPU has only been told to compute them."""
     order = torch.channels_last if computing.channels_last else torch.contiguous_format
     for positions, read in look_ahead(_ready_batches(images, batch_size, computing)):
+        if seen is not None:
+            seen(read)
         pixels = read.to(computing.device, memory_format=order, non_blocking=True)  # [B, C, H, W] uint8
         # Not around the loop: a generator would leave its consumer in inference mode.
         with torch.inference_mode(), _own_autocast(computing):

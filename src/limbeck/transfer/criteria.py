@@ -1,5 +1,6 @@
 """Selection criteria: what they are made of, and those that have a name; without importing torch."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
@@ -116,6 +117,11 @@ class Criterion:
                 check_option(name, value, known[name], "a criterion")
             else:
                 _check_option(name, value, known[name])
+        numbers = [name for name in self.options if isinstance(known[name], float) and name not in self._own_options]
+        if numbers:  # 2 and 2.0 are one option, and name one column
+            object.__setattr__(
+                self, "options", {**self.options, **{name: float(self.options[name]) for name in numbers}}
+            )
         fewest, most = self.option("fewest"), self.option("most")
         if fewest is not None and fewest > most:
             raise UserError(f"`fewest` clusters of a criterion must be at most `most`, got {fewest} and {most}.")
@@ -228,6 +234,10 @@ def _check_option(name: str, value: Any, default: Any) -> None:
     if name == "implementation" and value not in IMPLEMENTATIONS:
         raise unknown_name("`implementation` of a criterion:", str(value), IMPLEMENTATIONS)
     if isinstance(value, str):
+        return
+    if name == "temperature":
+        if not 0 < value < math.inf:
+            raise UserError(f"`temperature` of a criterion must be above 0 and finite, got {value}.")
         return
     least = _AT_LEAST.get(name, 1)
     if not value >= least:  # NaN is not either

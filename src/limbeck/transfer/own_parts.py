@@ -179,7 +179,7 @@ def _summary(part: Any, said: Mapping[str, Any]) -> str:
 
 def _features(function: Callable[..., Any], what: str, seen: Tensor, **options: Any) -> Tensor:
     """Features of a batch, checked."""
-    features = function(seen, **options)
+    features = function(seen.clone(), **options)  # which it may write into, and others look at, too
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(seen):
         got = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise UserError(f"{what} must return one row for each of {len(seen)} images, [B, F], got {got}.")
@@ -212,7 +212,7 @@ def _scores(
 ) -> Tensor:
     """Scores of a batch, checked, float64; gray levels are whole numbers, of which torch takes no mean."""
     given = {name: getattr(inputs, name) for name in known}
-    features = features if features.is_floating_point() else features.float()
+    features = features.clone() if features.is_floating_point() else features.float()  # others look at them, too
     return _checked(function(**({read: features} if read else {}), **given, **options), len(inputs.ids), what)
 
 

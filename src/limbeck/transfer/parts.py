@@ -213,6 +213,18 @@ _SCORES = {
     "least-confidence": ScoreEntry(
         "1 less the teacher's first probability", {"logits": f"{_SCORING}.scores:least_confidence"}, "teacher-logits"
     ),
+    "confidence": ScoreEntry(
+        "the teacher's first probability, at a temperature",
+        {"logits": f"{_SCORING}.scores:confidence"},
+        "teacher-logits",
+        options={"temperature": 1.0},
+    ),
+    "energy": ScoreEntry(
+        "-T log sum exp(logits / T) of the teacher, lowest where it is surest",
+        {"logits": f"{_SCORING}.scores:energy"},
+        "teacher-logits",
+        options={"temperature": 1.0},
+    ),
     "el2n": ScoreEntry(
         "distance of the teacher's probabilities from the label's",
         {"logits": f"{_SCORING}.scores:el2n"},

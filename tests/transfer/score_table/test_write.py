@@ -19,15 +19,19 @@ from tests.transfer.conftest import natural
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.models import Classifier
+from limbeck.plugins import register, unregister
 from limbeck.progress import Silent
 from limbeck.transfer.score_table import write as score_tables
-from limbeck.transfer.score_table.write import Shards
+from limbeck.transfer.score_table.shards import Shards
+from limbeck.transfer.scoring import features
 from limbeck.transfer.scoring.context import ScoringContext
 from limbeck.transfer.scoring.features import batch_size_for, collect, representation
+from limbeck.transfer.scoring.score import score_images
 from limbeck.transfer.select import (
     CRITERIA,
     Criterion,
     ScoreTable,
+    find_criterion,
     score_table,
     select,
     select_from_scores,
@@ -74,6 +78,80 @@ def test_the_table_selects_as_the_images_do(tmp_path, criterion):
     assert len(transfer_set) == 30
     assert transfer_set.provenance["source"] == ["blotches"] * 30
     assert chosen.score_table.classes == images().classes
+
+
+MANY = [
+    *CHEAP,
+    "entropy-rgb",
+    "margin",
+    "minimal-margin",
+    "el2n",
+    "lv/variance",
+    "teacher-embedding/variance",
+    "energy",
+]
+
+
+def test_several_criteria_are_one_pass(tmp_path, teacher, monkeypatch):
+    """Each image is read once and asked about once, and every column is what it is alone, to the bit."""
+    looks, asked = [], []
+    gather, real = ImageSet.gather, features.outputs_over
+    whole, context = images(), ScoringContext(teacher=teacher)
+    expected = {find_criterion(one).column: score_images(whole, find_criterion(one), context=context) for one in MANY}
+    monkeypatch.setattr(ImageSet, "gather", lambda self, rows: looks.append(len(rows)) or gather(self, rows))
+
+    def outputs_over(network, images, *arguments, **options):
+        asked.append(len(images))
+        return real(network, images, *arguments, **options)
+
+    monkeypatch.setattr(features, "outputs_over", outputs_over)
+    path = score_table(
+        images(), tmp_path / "scores.parquet", criteria=MANY, teacher=teacher, beside=["digest", "group"], shard=64
+    )
+    assert sum(asked) == 150
+    assert sum(looks) == 150 + 150 + 3 * 2, (
+        "once for the average histogram, once for all scores; ends to see whether it is they"
+    )
+    table = pq.read_table(path)
+    assert table.column_names == ["id", "label", *expected, "digest", "group"]
+    for name, scores in expected.items():
+        assert table[name].to_pylist() == scores.tolist(), name
+    assert [list(one) for one in table["digest"].to_pylist()] == images().digests().tolist()
+    logits = collect(images(), representation("teacher-logits", images(), context))
+    assert table["group"].to_pylist() == logits.argmax(1).tolist()
+    assert ScoreTable(path).names("group") == ("0", "1", "2", "3")
+    assert ScoreTable(path).columns == tuple(expected)
+    assert context.cost.teacher_passes
+
+
+def test_what_cannot_be_beside_scores(tmp_path, teacher):
+    with pytest.raises(UserError, match="unknown column `beside` the scores: 'digst'; did you mean 'digest'"):
+        score_table(images(), tmp_path / "scores.parquet", beside=["digst"])
+    with pytest.raises(UserError, match="`beside` asks for the class that a teacher gives, and none is given; give a"):
+        score_table(images(), tmp_path / "scores.parquet", beside=["group"])
+
+
+def test_own_functions_may_write_into_what_they_are_given(tmp_path, teacher):
+    """Several read the same pixels and features."""
+
+    def darkened(pixels):
+        return pixels.div_(2, rounding_mode="floor").flatten(1).float()
+
+    def spoilt(values):
+        return values.zero_().sum(1)
+
+    register("representations", "darkened", darkened)
+    register("scores", "spoilt", spoilt)
+    try:
+        criteria = [{"representation": "darkened"}, {"score": "spoilt"}, "variance", "margin"]
+        path = score_table(images(), tmp_path / "scores.parquet", criteria=criteria, teacher=teacher)
+    finally:
+        unregister("representations", "darkened")
+        unregister("scores", "spoilt")
+    table = pq.read_table(path)
+    for name in ("variance", "margin"):
+        found = score_images(images(), CRITERIA[name], context=ScoringContext(teacher=teacher))
+        assert table[CRITERIA[name].column].to_pylist() == found.tolist()
 
 
 CLUSTERED = [
@@ -331,7 +409,7 @@ from limbeck.data import load
 from limbeck.transfer.select import score_table
 from limbeck.transfer.scoring import features
 from limbeck.transfer.score_table import write as score_tables
-from limbeck.transfer.score_table.write import Shards
+from limbeck.transfer.score_table.shards import Shards
 features.PIXELS_PER_BATCH = 2**12
 real = Shards.score
 def score(self, index):

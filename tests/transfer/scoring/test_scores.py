@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from limbeck.errors import UserError
+from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.scoring.scores import (
     ScoreInputs,
+    confidence,
     el2n,
+    energy,
     entropy,
     entropy_of_logits,
     least_confidence,
@@ -68,6 +71,41 @@ def test_scores_of_logits_by_hand():
     labels = torch.tensor([1, 0, 2])
     expected = [float((first - torch.tensor([0, 1, 0])).norm()), 0.0, math.sqrt(6) / 3]
     assert el2n(LOGITS, ScoreInputs(labels, labels, 0)).tolist() == pytest.approx(expected)
+
+
+def test_confidence_and_energy_by_hand():
+    """Exact for saturated logits, at any temperature."""
+    first = LOGITS[0].double()
+    assert confidence(LOGITS).tolist() == [float(first.softmax(0)[0]), 1.0, 1 / 3]
+    assert energy(LOGITS).tolist() == pytest.approx(
+        [-math.log(math.exp(2) + 1 + math.e), -1000, -5 - math.log(3)], rel=1e-15
+    )
+    assert energy(LOGITS)[1] == -1000
+    assert confidence(LOGITS, temperature=4.0)[0] == float((first / 4).softmax(0)[0])
+    warm = -4 * math.log(math.exp(0.5) + 1 + math.exp(0.25))
+    assert energy(LOGITS, temperature=4.0)[0] == pytest.approx(warm, rel=1e-15)
+    assert energy(LOGITS + 7).tolist() == pytest.approx((energy(LOGITS) - 7).tolist(), rel=1e-14)
+
+
+def test_the_order_of_confidence_is_that_of_least_confidence_backwards():
+    logits = torch.randn(50, 6, generator=torch.Generator().manual_seed(0)) * 3
+    assert torch.equal(confidence(logits).argsort(descending=True), least_confidence(logits).argsort())
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
+def test_a_temperature_is_above_0(value):
+    with pytest.raises(UserError, match=f"`temperature` of a criterion must be above 0 and finite, got {value}"):
+        Criterion(score="energy", options={"temperature": value})
+
+
+def test_a_temperature_names_its_column():
+    for value in (2, 2.0):
+        assert (
+            Criterion(score="energy", options={"temperature": value}).column == "energy:teacher-logits:temperature=2.0"
+        )
+    assert Criterion(score="confidence", options={"temperature": 1}).column == "confidence:teacher-logits"
+    with pytest.raises(UserError, match="`temperature` of a criterion must be a number, got 'warm'"):
+        Criterion(score="energy", options={"temperature": "warm"})
 
 
 def test_minimal_margin_is_the_least_step_that_changes_the_answer():

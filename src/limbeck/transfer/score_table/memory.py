@@ -31,7 +31,7 @@ from limbeck.transfer.score_table.read import ROWS, ScoreTable
 from limbeck.transfer.score_table.write import score_table
 from limbeck.transfer.scoring.context import ScoringContext
 from limbeck.transfer.scoring.features import collect, representation
-from limbeck.transfer.scoring.score import representation_options, score_images
+from limbeck.transfer.scoring.score import representation_name, representation_options, score_images
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
@@ -134,7 +134,7 @@ class PoolScores:
         name = criterion.representation
 
         def score() -> Tensor:
-            whole = _named(criterion, name) in self._features or self._worth_keeping(name)
+            whole = representation_name(criterion, name) in self._features or self._worth_keeping(name)
             seen = self._represented(criterion, name) if whole else None
             given = {"seed": self.context.seed, "context": self.context, "progress": self.progress}
             return score_images(self.images, criterion, features=seen, **given)
@@ -152,7 +152,7 @@ class PoolScores:
 
     def _represented(self, criterion: Criterion, name: str) -> Tensor:
         """Features of the whole set, kept where they are not too large."""
-        named = _named(criterion, name)
+        named = representation_name(criterion, name)
 
         def represent() -> Tensor:
             options = representation_options(criterion, name)
@@ -258,8 +258,3 @@ def _one_by_one(criterion: Criterion) -> bool:
     trains = SCORES[criterion.score].trains or REPRESENTATIONS[criterion.representation].trains
     own = "function" in criterion.represented
     return criterion.score != "random" and not criterion.space and not trains and not own
-
-
-def _named(criterion: Criterion, name: str) -> str:
-    """A representation with its options."""
-    return ":".join([name, *(f"{key}={value}" for key, value in representation_options(criterion, name).items())])

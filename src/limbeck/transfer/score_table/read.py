@@ -16,7 +16,9 @@ from limbeck.transfer.criteria import CLUSTERS
 ROWS = 2**20
 METADATA = b"limbeck"
 """Key of what a table says of itself."""
-NO_SCORES = ("id", "source", "label", "group")
+DIGEST = "digest"
+"""Column of a hash of the pixels, so many bytes of each image."""
+NO_SCORES = ("id", "source", "label", "group", "native", DIGEST)
 
 
 class ScoreTable:
@@ -24,8 +26,9 @@ class ScoreTable:
 
     Args:
         table: columns by name or as an Arrow table, or the path of a Parquet file of them: `id` (int64), `label` and
-            `group` (int, >= 0), `source` (names), one for each score, and one for the clusters (int, >= 0) of each
-            criterion that goes by them; all but `id` may be left out. Ids are distinct among the images of one source.
+            `group` (int, >= 0), `source` (names), `native` (int, a class of the source's own, -1 for none), `digest` (a
+            hash of the pixels, 16 bytes), one for each score, and one for the clusters (int, >= 0) of each criterion
+            that goes by them; all but `id` may be left out. Ids are distinct among the images of one source.
             A score that is null says that the image was never scored: it is not there for criteria that go by that
             score.
         about: what the table says of itself, as the name of its images and their classes; by default what the columns'
@@ -95,7 +98,8 @@ class ScoreTable:
         return tuple(sorted(name for name in found if name is not None))
 
     def batches(self, *columns: str, known: str | None = None) -> Iterator[dict[str, np.ndarray]]:
-        """Columns as arrays `[B]`: scores float64, sources as their places in `sources`, all others int64.
+        """Columns as arrays `[B]`: scores float64, sources as their places in `sources`, digests uint8 `[B, 16]`,
+        all others int64.
 
         Args:
             columns: their names.
@@ -112,6 +116,8 @@ class ScoreTable:
             named = column.dictionary_encode()  # itself, where it is one
             places = [self.sources.index(source) for source in named.dictionary.to_pylist()]
             return np.array(places, dtype=np.int64)[named.indices.to_numpy()]
+        if name == DIGEST:
+            return _bytes(column, self.title)
         kind = _kind(name)
         if column.null_count and kind is np.int64:
             raise UserError(f"column {name!r} of {self.title} lacks values in some rows; score again.")
@@ -120,7 +126,7 @@ class ScoreTable:
     def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         for name in columns:
             kind = self._schema.field(name).type
-            if name != "source" and not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            if name not in ("source", DIGEST) and not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
                 raise UserError(f"column {name!r} of {self.title} must hold numbers, got {kind}.")
         if self.path is None:
             yield from self._columns.select(list(columns)).to_batches(ROWS)
@@ -171,6 +177,14 @@ def _open(path: Path) -> pq.ParquetFile:
         raise UserError(f"there is no table of scores {str(path)!r}; `limbeck score` makes one.") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(f"{str(path)!r} is no Parquet file of scores ({error}).") from error
+
+
+def _bytes(column: pa.Array, title: str) -> np.ndarray:
+    """Digests as uint8 `[B, 16]`."""
+    if not pa.types.is_fixed_size_binary(column.type) or column.null_count:
+        raise UserError(f"column {DIGEST!r} of {title} must hold bytes, equally many for every image; score again.")
+    packed = np.frombuffer(column.buffers()[1], dtype=np.uint8).reshape(-1, column.type.byte_width)
+    return packed[column.offset : column.offset + len(column)]
 
 
 def _kind(column: str) -> type[np.generic]:

@@ -1,8 +1,6 @@
 """Scoring into a Parquet table, shard by shard: resumable, in memory that does not grow, by one worker or many."""
 
-import hashlib
 import json
-import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,10 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from torch import Tensor
 
-from limbeck.data.storage import image_digests
-from limbeck.errors import UserError
+from limbeck.errors import UserError, unknown_name
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
 from limbeck.models.fingerprint import identify
 from limbeck.precision import Precision
@@ -25,10 +21,12 @@ from limbeck.training.distributed import process_token
 from limbeck.transfer.clusters import clusters_of
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.own_code import own_code
+from limbeck.transfer.score_table.identity import ids_and_labels, pixels_of, seen
 from limbeck.transfer.score_table.read import METADATA
+from limbeck.transfer.score_table.shards import MakeShards
 from limbeck.transfer.scoring.context import ScoringContext, check_criterion, make_context
-from limbeck.transfer.scoring.features import batch_size_for, collect, histogram_sum, representation
-from limbeck.transfer.scoring.score import representation_options, score_images
+from limbeck.transfer.scoring.features import batch_size_for, collect, representation
+from limbeck.transfer.scoring.score import BESIDE, representation_options
 from limbeck.workers import run_shards
 
 if TYPE_CHECKING:
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
 MOST = 2**16
 """Images of a shard."""
 _SHARDS = 16
-_SOME = 256
-"""Images that are looked at before scoring goes on, to see whether their pixels are those it began with."""
 
 
 def score_table(
@@ -54,12 +50,14 @@ def score_table(
     shard: int | None = None,
     trust_teacher: bool = False,
     precision: Precision = "auto",
+    beside: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Path:
     """Writes id, label and the scores of every image to `path`, for `select_from_scores`.
 
-    Finished shards lie in `<path>.parts` until all are there. A scoring that was stopped or killed goes on with them;
-    neither that nor the number of workers changes the table.
+    Images are read once and a teacher is asked once for all criteria together, but for what is trained or needs a whole
+    set first. Finished shards lie in `<path>.parts` until all are there. A scoring that was stopped or killed goes on
+    with them; neither that nor the number of workers changes the table.
 
     Args:
         images: what to score, or a function that loads them, which every worker calls for itself.
@@ -79,6 +77,8 @@ def score_table(
             cannot vouch for, as a `forward` of one's own; by default only the process that began them does.
         precision: in which the teacher is asked, by every worker: "fp32", "bf16", or "auto" for what this machine is
             fastest in. The table says which it was.
+        beside: further columns, found in the same pass: "digest", a 128-bit hash of the pixels, and "group", the number
+            of the class that the teacher gives, whose names the table tells.
         progress: who watches.
 
     Raises:
@@ -98,6 +98,7 @@ def score_table(
             raise UserError(f"`{name}` must be at least 1, got {value}.")
     check_seed(seed)
     here = images() if callable(images) else images
+    _check_beside(beside, teacher)
     found = [find_criterion(one) for one in criteria]
     columns = {one.column: one for one in found if one.score != "random"}
     clusters = {one.clusters_column: one for one in found if one.clusters_column is not None}
@@ -117,13 +118,17 @@ def score_table(
         "classes": list(here.classes),
         "columns": [*columns, *clusters],
         "seed": seed,
-        **({"precision": context.precision} if any(one.needs_teacher for one in found) else {}),
+        **({"precision": context.precision} if "group" in beside or any(one.needs_teacher for one in found) else {}),
+        **({"beside": list(beside)} if beside else {}),
+        **({"groups": list(groups_of(teacher))} if "group" in beside and teacher is not None else {}),
     }
     whose = _whose(teacher, trust_teacher, watch)
     for one in found:
         whose |= own_code(one.score, one.representation) | own_code(representation=one.space)
-    _claim(parts, {**about, "images": _identity(here), "pixels": _pixels(here), "shard": len(shards[0]), **whose})
-    make = _Maker(images, columns, context, parts, len(shards[0]), _seen(here))
+    _claim(
+        parts, {**about, "images": ids_and_labels(here), "pixels": pixels_of(here), "shard": len(shards[0]), **whose}
+    )
+    make = MakeShards(images, columns, context, parts, len(shards[0]), beside, begun=seen(here))
     shared = [parts / "plan.json", *([context.folder] if context.folder.exists() else [])]
     if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
         run_shards(make, "add_up", _missing(parts, len(shards), "npy"), workers, watch, "average histogram", shared)
@@ -134,81 +139,6 @@ def score_table(
     _join(parts, len(shards), path, about, list(clusters))
     shutil.rmtree(parts)
     return path
-
-
-class Shards:
-    """What a worker does with one shard after another.
-
-    Args:
-        images: of the whole set.
-        columns: name -> criterion.
-        context: teacher, folder, seed.
-        parts: folder of finished shards.
-        size: images of a shard.
-    """
-
-    def __init__(
-        self, images: "ImageSet", columns: Mapping[str, Criterion], context: ScoringContext, parts: Path, size: int
-    ) -> None:
-        self.images = images
-        self.columns = columns
-        self.context = context
-        self.parts = parts
-        self.positions = torch.arange(len(images)).split(size)
-
-    def add_up(self, index: int) -> int:
-        """Keeps the sum of the shard's gray histograms; returns the number of images."""
-        total = histogram_sum(self.images, self.positions[index])
-        with atomic_path(self.parts / f"{index:06d}.npy") as temporary:
-            np.save(temporary, total.numpy())
-        return len(self.positions[index])
-
-    def score(self, index: int) -> int:
-        """Keeps the shard's part of the table; returns the number of images."""
-        part = self.images.subset(self.images.ids[self.positions[index]])
-        columns: dict[str, Any] = {"id": part.ids.numpy()}
-        if part.labels is not None:
-            columns["label"] = part.labels.numpy()
-        for name, criterion in self.columns.items():
-            scores = score_images(
-                part, criterion, seed=self.context.seed, context=self.context, whole=self._context(criterion)
-            )
-            columns[name] = scores.numpy()
-        with atomic_path(self.parts / f"{index:06d}.parquet") as temporary:
-            pq.write_table(pa.table(columns), temporary)
-        return len(part)
-
-    def _context(self, criterion: Criterion) -> "ImageSet | Tensor":
-        """The whole set, or its average histogram where that is all that is wanted of it."""
-        if criterion.representation != "average-adjusted-histogram":
-            return self.images
-        sums = [np.load(self.parts / f"{index:06d}.npy") for index in range(len(self.positions))]
-        return torch.from_numpy(np.sum(sums, axis=0)) / len(self.images)
-
-
-class _Maker:
-    """Makes `Shards` in whatever process it is called."""
-
-    def __init__(
-        self,
-        images: "ImageSet | Callable[[], ImageSet]",
-        columns: Mapping[str, Criterion],
-        context: ScoringContext,
-        parts: Path,
-        size: int,
-        seen: str,
-    ) -> None:
-        self.images = images
-        self.rest = (columns, context, parts.absolute(), size)
-        self.seen = seen
-
-    def __call__(self) -> Shards:
-        images = self.images() if callable(self.images) else self.images
-        if _seen(images) != self.seen:
-            raise UserError(
-                f"the images that {images.name!r} names on {platform.node()} are others than where it began"
-            )
-        return Shards(images, *self.rest)
 
 
 def _check(criterion: Criterion, images: "ImageSet", context: ScoringContext) -> None:
@@ -223,6 +153,24 @@ def _check(criterion: Criterion, images: "ImageSet", context: ScoringContext) ->
         )
 
 
+def _check_beside(beside: Sequence[str], teacher: "Classifier | None") -> None:
+    for name in beside:
+        if name not in BESIDE:
+            raise unknown_name("column `beside` the scores:", name, BESIDE)
+    if "group" in beside and teacher is None:
+        raise UserError("`beside` asks for the class that a teacher gives, and none is given; give a `teacher`.")
+
+
+def groups_of(teacher: "Classifier") -> tuple[str, ...]:
+    """Names of the classes that a teacher gives.
+
+    Example:
+        >>> groups_of(teacher)[0]
+        '0'
+    """
+    return teacher.classes or tuple(map(str, range(teacher.num_classes)))
+
+
 def _clusters_file(parts: Path, number: int) -> Path:
     return parts / f"clusters-{number}.npy"
 
@@ -234,29 +182,6 @@ def _keep_clusters(path: Path, images: "ImageSet", criterion: Criterion, context
         features = collect(images, represent)
         with atomic_path(path) as temporary:
             np.save(temporary, clusters_of(features, images.ids, images.labels, criterion, context.seed).numpy())
-
-
-def _identity(images: "ImageSet") -> str:
-    """Stands for ids and labels."""
-    digest = hashlib.blake2b(repr((images.name, images.shape)).encode(), digest_size=8)
-    digest.update(images.ids.numpy().tobytes())
-    if images.labels is not None:
-        digest.update(images.labels.numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _pixels(images: "ImageSet") -> str:
-    """Stands for all pixels where they need no decoding, else for those of some images all over the set."""
-    if images.is_decoded:
-        return images.fingerprint
-    some = torch.linspace(0, len(images) - 1, min(_SOME, len(images))).round().long().unique()
-    return hashlib.blake2b(image_digests(images.gather(some)).numpy().tobytes(), digest_size=8).hexdigest()
-
-
-def _seen(images: "ImageSet") -> str:
-    """Stands for ids, labels, and the pixels of the first and the last image."""
-    ends = images.gather(torch.tensor([0, len(images) - 1]))
-    return _identity(images) + image_digests(ends).numpy().tobytes().hex()
 
 
 def _whose(teacher: "Classifier | None", trusted: bool, watch: Progress) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Representations at work: those that need more than an image's own pixels get it here, once, before scoring begins."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,26 +13,14 @@ from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.look_ahead import look_ahead
 from limbeck.memory import free_memory
+from limbeck.models.classifier import Outputs
 from limbeck.models.forward import FrozenTeacher, outputs_over
 from limbeck.transfer.parts import REPRESENTATIONS, function_of
 from limbeck.transfer.scoring.context import CostMeter, Represent, ScoringContext
 from limbeck.transfer.scoring.representations import LEVELS, average_adjusted_histogram, level_counts, to_gray
 
-if TYPE_CHECKING:
-    pass
-
 # A batch of a quarter of a million pixels stays in the cache; at least 64 images keep the decoding threads busy.
 PIXELS_PER_BATCH, FEWEST_IMAGES = 2**18, 64
-
-
-class Representation(Protocol):
-    """Interface of what a score sees of images: from pixels uint8 `[B, C, H, W]` to features `[B, D]` on the CPU."""
-
-    def __call__(self, pixels: Tensor) -> Tensor: ...
-
-    def over(self, images: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
-        """(positions int64 [B], features [B, D]) of every batch in order; the next one is read meanwhile."""
-        ...
 
 
 class PixelFeatures:
@@ -51,8 +40,8 @@ class PixelFeatures:
         return self.function(pixels)
 
     def over(self, images: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
-        for positions, pixels in look_ahead(images.batches(batch_size_for(images))):
-            yield positions, self(pixels)
+        """(positions int64 [B], features [B, D] on the CPU) of every batch in order; the next one is read meanwhile."""
+        return ((positions, seen[""]) for positions, seen in together(images, {"": self}))
 
 
 class TeacherFeatures:
@@ -78,12 +67,44 @@ class TeacherFeatures:
         return torch.cat([features for _, features in self.over(images)])
 
     def over(self, images: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
-        want = {self.part, "logits"}
-        for positions, outputs in outputs_over(self.teacher, images, want, batch_size=batch_size_for(images)):
-            self.meter.add(Cost(images_read=len(positions), teacher_passes=len(positions)))
-            found = outputs.logits if self.part == "logits" else outputs.embedding
-            assert found is not None
-            yield positions, self.function(found.flatten(1))
+        """As `PixelFeatures.over`."""
+        return ((positions, seen[""]) for positions, seen in together(images, {"": self}))
+
+    def of(self, outputs: Outputs) -> Tensor:
+        """Features `[B, D]` of what the teacher answered."""
+        found = outputs.logits if self.part == "logits" else outputs.embedding
+        assert found is not None
+        return self.function(found.flatten(1))
+
+
+Representation = PixelFeatures | TeacherFeatures
+"""What a score sees of images: from pixels uint8 `[B, C, H, W]` to features `[B, D]` on the CPU."""
+
+
+def together(images: ImageSet, represent: Mapping[str, Representation]) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """(positions int64 [B], features [B, D] of each representation, by name) of every batch in order.
+
+    However many representations there are, at least one, the images are read once and the teacher is asked once, the
+    same for all.
+    """
+    asking = {name: one for name, one in represent.items() if isinstance(one, TeacherFeatures)}
+    looking = {name: one for name, one in represent.items() if isinstance(one, PixelFeatures)}
+    meter, size = next(iter(represent.values())).meter, batch_size_for(images)
+    if not asking:
+        for positions, pixels in look_ahead(images.batches(size)):
+            meter.add(Cost(images_read=len(positions)))
+            yield positions, {name: one.function(pixels) for name, one in looking.items()}
+        return
+    looks: deque[dict[str, Tensor]] = deque()  # of batches that the teacher is still at
+
+    def look(pixels: Tensor) -> None:
+        looks.append({name: one.function(pixels) for name, one in looking.items()})
+
+    teacher = next(iter(asking.values())).teacher
+    want = {"logits", *(one.part for one in asking.values())}
+    for positions, outputs in outputs_over(teacher, images, want, batch_size=size, seen=look):
+        meter.add(Cost(images_read=len(positions), teacher_passes=len(positions)))
+        yield positions, looks.popleft() | {name: one.of(outputs) for name, one in asking.items()}
 
 
 def representation(
@@ -179,7 +200,7 @@ def _check_memory(images: ImageSet, part: Tensor) -> None:
 
 def _checked(function: Represent, pixels: Tensor) -> Tensor:
     """What a function of the user's makes of `pixels`, if it is what it must be."""
-    features = function(pixels)
+    features = function(pixels.clone())  # which it may write into, and others look at, too
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(pixels):
         got = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise UserError(f"`function` must return one row for each of {len(pixels)} images, [B, D], got {got}.")

@@ -1,24 +1,31 @@
 """Scoring a whole image set, batch by batch, in memory that does not grow with it (but for the scores)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from limbeck.data.storage import image_digests
 from limbeck.errors import UserError
 from limbeck.progress import Progress, Silent
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.parts import REPRESENTATIONS, SCORES, function_of
 from limbeck.transfer.scoring.context import ScoringContext, head_weights, labels_for
-from limbeck.transfer.scoring.features import representation
+from limbeck.transfer.scoring.features import PixelFeatures, Representation, representation, together
 from limbeck.transfer.scoring.scores import ScoreInputs
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
 
 IDS_PER_BATCH = 2**20
+BESIDE = {
+    "digest": "128-bit hash of the pixels, as `ImageSet.digests` has it",
+    "group": "number of the class that the teacher gives",
+}
+"""What tables may have beside scores."""
 
 
 def score_images(
@@ -50,26 +57,154 @@ def score_images(
         >>> score_images(images, lb.Criterion(score="variance")).shape
         torch.Size([200])
     """
+    given: dict[str, Any] = {"seed": seed, "context": context, "progress": progress, "features": features}
+    average = whole if isinstance(whole, Tensor) else None
+    part_of = None if isinstance(whole, Tensor) else whole
+    return score_columns(images, {"": criterion}, whole=part_of, average=average, **given)[""]
+
+
+def score_columns(
+    images: "ImageSet",
+    criteria: Mapping[str, Criterion],
+    *,
+    beside: Sequence[str] = (),
+    seed: int = 0,
+    context: ScoringContext | None = None,
+    progress: Progress | None = None,
+    features: Tensor | None = None,
+    whole: "ImageSet | None" = None,
+    average: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Scores of every image by several criteria, from one pass over the images and one answer of the teacher to each.
+
+    Args:
+        images, seed, context, progress: as for `score_images`.
+        criteria: by the name of their column.
+        beside: further columns, of `BESIDE`.
+        features: `[N, D]` of the representation that all criteria share, where they are there already.
+        whole: the set that `images` are a part of.
+        average: its average histogram.
+
+    Returns:
+        float64 `[N]` for each criterion, then what is beside: digests uint8 `[N, 16]`, groups int64 `[N]`.
+
+    Raises:
+        UserError: a score is not finite.
+
+    Example:
+        >>> found = score_columns(images, {"v": lb.Criterion(score="variance")}, beside=["digest"])
+        >>> found["v"].shape, found["digest"].shape
+        (torch.Size([200]), torch.Size([200, 16]))
+    """
     context = ScoringContext(seed=seed) if context is None else context
-    score, entry = score_function(criterion), SCORES[criterion.score]
-    if entry.trains:
-        learned = images if whole is None or isinstance(whole, Tensor) else whole
-        options = {name: criterion.option(name) for name in entry.options}
-        return score(learned, context, **options)[learned.positions(images.ids)]
-    head = head_weights(context.teacher) if entry.head and context.teacher is not None else None
-    scores, stream = torch.empty(len(images), dtype=torch.float64), criterion.stream("random")
-    labels, watch, done = labels_for(criterion, images, context.teacher), progress or Silent(), 0
-    watch.begin(f"scoring by {criterion.score}", len(images))
+    whole = images if whole is None else whole
+    represent: dict[str, Representation] = {}
+    columns: dict[str, _Column] = {}
+    found: dict[str, Tensor] = {}
+    for name, criterion in criteria.items():
+        if SCORES[criterion.score].trains:
+            found[name] = _trained(criterion, whole, context)[whole.positions(images.ids)]
+            continue
+        columns[name] = column = _Column(
+            representation_name(criterion, criterion.representation), _scoring(criterion, images, context, seed)
+        )
+        if column.seen and features is None and column.seen not in represent:
+            adjusted = average is not None and criterion.representation == "average-adjusted-histogram"
+            options = representation_options(criterion, criterion.representation)
+            known: Any = average if adjusted else whole
+            represent[column.seen] = representation(criterion.representation, known, context, options)
+    for name in beside:
+        columns[name] = _beside(name, images, context, represent)
+    title = f"scoring by {', '.join(dict.fromkeys(one.score for one in criteria.values()))}"
+    found |= _filled(images, columns, represent, features, progress or Silent(), title)
+    if "group" in found:
+        _check_given(found["group"], images)
+    for name, criterion in criteria.items():
+        if not SCORES[criterion.score].trains:
+            check_finite(found[name], images, criterion)
+    return {name: found[name] for name in (*criteria, *beside)}
+
+
+@dataclass(frozen=True)
+class _Column:
+    """What is worked out for every image.
+
+    Attributes:
+        seen: the representation that it is worked out from, with its options; empty for none.
+        of: from positions int64 `[B]` and features `[B, D]` to `[B, ...]`.
+    """
+
+    seen: str
+    of: Callable[[Tensor, Tensor], Tensor]
+
+
+def _filled(
+    images: "ImageSet",
+    columns: Mapping[str, _Column],
+    represent: Mapping[str, Representation],
+    features: Tensor | None,
+    progress: Progress,
+    title: str,
+) -> dict[str, Tensor]:
+    """All columns `[N, ...]`, batch by batch."""
+    count, found = len(images), dict[str, Tensor]()
+
+    def fill(names: Sequence[str], positions: Tensor, seen: Mapping[str, Tensor]) -> None:
+        for name in names:
+            made = columns[name].of(positions, seen[columns[name].seen])
+            if name not in found:
+                found[name] = torch.empty(count, *made.shape[1:], dtype=made.dtype)
+            found[name][positions] = made
+
+    at_hand = [name for name, one in columns.items() if one.seen not in represent]
+    to_see = [name for name, one in columns.items() if one.seen in represent]
+    progress.begin(title, count)
     try:
-        for positions, part in _features(images, criterion, context, features, images if whole is None else whole):
-            here = None if labels is None else labels[positions]
-            scores[positions] = score(part, ScoreInputs(images.ids[positions], here, seed, head, stream)).double()
+        for positions in torch.arange(count).split(IDS_PER_BATCH) if at_hand else ():
+            kept = torch.empty(len(positions), 0) if features is None else features[positions]
+            fill(at_hand, positions, {columns[name].seen: kept for name in at_hand})
+            if not to_see:
+                progress.update(int(positions[-1]) + 1)
+        done = 0
+        for positions, seen in together(images, represent) if to_see else ():
+            fill(to_see, positions, seen)
             done += len(positions)
-            watch.update(done)
+            progress.update(done)
     finally:
-        watch.end()
-    check_finite(scores, images, criterion)
-    return scores
+        progress.end()
+    return found
+
+
+def _scoring(
+    criterion: Criterion, images: "ImageSet", context: ScoringContext, seed: int
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Scores float64 `[B]` from positions and features."""
+    score, needs_head = score_function(criterion), SCORES[criterion.score].head
+    head = head_weights(context.teacher) if needs_head and context.teacher is not None else None
+    labels, stream = labels_for(criterion, images, context.teacher), criterion.stream("random")
+
+    def scored(positions: Tensor, features: Tensor) -> Tensor:
+        here = None if labels is None else labels[positions]
+        return score(features, ScoreInputs(images.ids[positions], here, seed, head, stream)).double()
+
+    return scored
+
+
+def _beside(name: str, images: "ImageSet", context: ScoringContext, represent: dict[str, Representation]) -> _Column:
+    """A column of `BESIDE`; what it sees is added to `represent`."""
+    if name == "digest":
+        represent[name] = PixelFeatures(image_digests, context.meter)
+        return _Column(name, lambda positions, digests: digests)
+    assert name == "group", f"unknown column {name!r}"
+    if "teacher-logits" not in represent:
+        represent["teacher-logits"] = representation("teacher-logits", images, context)
+    return _Column("teacher-logits", lambda positions, logits: given_class(logits))
+
+
+def _trained(criterion: Criterion, whole: "ImageSet", context: ScoringContext) -> Tensor:
+    """Scores of the whole set, by what is trained on it."""
+    options = {name: criterion.option(name) for name in SCORES[criterion.score].options}
+    return score_function(criterion)(whole, context, **options)
 
 
 def score_function(criterion: Criterion) -> Callable[..., Tensor]:
@@ -79,6 +214,27 @@ def score_function(criterion: Criterion) -> Callable[..., Tensor]:
     if entry.trains or not entry.options:
         return function
     return partial(function, **{name: criterion.option(name) for name in entry.options})
+
+
+def given_class(logits: Tensor) -> Tensor:
+    """The class of the largest logit, of several the first, int64 `[B]`; -1 where some logit is not a number.
+
+    Example:
+        >>> given_class(torch.tensor([[0.0, 2.0, 2.0], [float("nan"), 1.0, 0.0]]))
+        tensor([ 1, -1])
+    """
+    return logits.argmax(1).masked_fill_(logits.isnan().any(1), -1)
+
+
+def _check_given(groups: Tensor, images: "ImageSet") -> None:
+    """Raises a UserError that names the first image to which the teacher gives no class."""
+    broken = groups < 0
+    if broken.any():
+        first = images.ids[broken][0].item()
+        raise UserError(
+            f"the teacher's logits are not numbers for {int(broken.sum())} of {len(images)} images of "
+            f"{images.name!r} (first: id {first}); look at these images, leave them out, or ask in another `precision`."
+        )
 
 
 def check_finite(scores: Tensor, images: "ImageSet", criterion: Criterion) -> None:
@@ -92,20 +248,10 @@ def check_finite(scores: Tensor, images: "ImageSet", criterion: Criterion) -> No
         )
 
 
-def _features(
-    images: "ImageSet",
-    criterion: Criterion,
-    context: ScoringContext,
-    features: Tensor | None,
-    whole: "ImageSet | Tensor",
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """(positions int64 [B], features [B, D]); D = 0 without a representation."""
-    name = criterion.representation
-    if name == "none" or features is not None:
-        for positions in torch.arange(len(images)).split(IDS_PER_BATCH):
-            yield positions, torch.empty(len(positions), 0) if features is None else features[positions]
-        return
-    yield from representation(name, whole, context, representation_options(criterion, name)).over(images)
+def representation_name(criterion: Criterion, name: str) -> str:
+    """The representation `name` with the options that the criterion gives it; empty for none."""
+    options = representation_options(criterion, name)
+    return "" if name == "none" else ":".join([name, *(f"{key}={value}" for key, value in options.items())])
 
 
 def representation_options(criterion: Criterion, name: str) -> dict[str, object]:

@@ -82,6 +82,35 @@ def least_confidence(features: Tensor, about: ScoreInputs | None = None) -> Tens
     return 1 - features.double().softmax(1).amax(1)
 
 
+def confidence(features: Tensor, about: ScoreInputs | None = None, temperature: float = 1.0) -> Tensor:
+    """p_1, the largest probability of softmax(z / T), from logits z `[B, K]`; in [1 / K, 1], highest where surest.
+
+    Of a logit about 37 T above the others it is 1 exactly: images that are surer still tie.
+
+    Source: Hendrycks and Gimpel, "A baseline for detecting misclassified and out-of-distribution examples in neural
+    networks", ICLR 2017, https://arxiv.org/abs/1610.02136 (maximum softmax probability).
+
+    Example:
+        >>> confidence(torch.tensor([[1e3, -1e3], [2.0, 2.0]]))
+        tensor([1.0000, 0.5000], dtype=torch.float64)
+    """
+    return (features.double() / temperature).softmax(1).amax(1)
+
+
+def energy(features: Tensor, about: ScoreInputs | None = None, temperature: float = 1.0) -> Tensor:
+    """-T log sum_k exp(z_k / T), from logits z `[B, K]`; any real number, lowest where the teacher is surest.
+
+    It lies in [-max z - T ln K, -max z]: unlike probabilities, it knows how large the logits are together.
+
+    Source: Liu et al., "Energy-based out-of-distribution detection", NeurIPS 2020, https://arxiv.org/abs/2010.03759.
+
+    Example:
+        >>> energy(torch.tensor([[1e3, -1e3], [0.0, 0.0]])).tolist()
+        [-1000.0, -0.6931471805599453]
+    """
+    return -temperature * (features.double() / temperature).logsumexp(1)
+
+
 def el2n(features: Tensor, about: ScoreInputs) -> Tensor:
     """||softmax(z) - onehot(y)||_2, from logits `[B, K]` and labels.
 

@@ -1,0 +1,131 @@
+"""Whether pools hold pictures that a student is judged on."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from limbeck.data.encoded.decode import Target, decode
+from limbeck.data.image_set import ImageSet
+from limbeck.data.storage import DIGEST_BYTES, image_digests
+from limbeck.errors import UserError
+from limbeck.transfer.score_table.identity import all_over
+
+_BROUGHT = 1024
+"""Images at a time that are brought to another shape."""
+_VOID = np.dtype((np.void, DIGEST_BYTES))
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Pictures of one pool that equal some that a student is judged on.
+
+    Attributes:
+        count: of the pool's images.
+        id: of the first, that of lowest id.
+        judged: where it is judged on: the set's name and its id there.
+        looked_at: images of the pool that were compared; None for all.
+    """
+
+    count: int
+    id: int
+    judged: tuple[str, int]
+    looked_at: int | None = None
+
+
+class Judged:
+    """Digests of all pictures that a student is judged on.
+
+    Args:
+        held_out: validation and test images. Those of another shape are brought to that of the pools by the rule that
+            pools are, so that a picture equals itself unless it was resized before.
+        shape: (C, H, W) of the pools.
+
+    Example:
+        >>> int(Judged([test], test.shape).among(test.digests().numpy()).sum())
+        100
+    """
+
+    def __init__(self, held_out: Sequence[ImageSet], shape: tuple[int, int, int]) -> None:
+        digests = [_digests(images, shape) for images in held_out]
+        names = [name for images in held_out for name in [images.name] * len(images)]
+        ids = [images.ids.numpy() for images in held_out]
+        joined = np.concatenate(digests) if digests else np.empty((0, DIGEST_BYTES), dtype=np.uint8)
+        packed = _packed(joined)
+        order = np.argsort(packed, kind="stable")
+        self._digests, self._order = packed[order], order
+        self._names, self._ids = names, np.concatenate(ids) if ids else np.empty(0, dtype=np.int64)
+
+    @property
+    def key(self) -> str:
+        """Stands for the digests."""
+        return hashlib.blake2b(self._digests.tobytes(), digest_size=16).hexdigest()
+
+    def among(self, digests: np.ndarray) -> np.ndarray:
+        """bool `[B]`: which digests, uint8 `[B, 16]`, are those of judged pictures."""
+        if not len(self._digests):
+            return np.zeros(len(digests), dtype=bool)
+        return self._digests[self._places(digests)] == _packed(digests)
+
+    def _places(self, digests: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self._digests, _packed(digests)).clip(max=len(self._digests) - 1)
+
+    def overlap(self, ids: np.ndarray, digests: np.ndarray, looked_at: int | None = None) -> Overlap | None:
+        """What some images of a pool, with ids int64 `[B]` and digests uint8 `[B, 16]`, have in common with these."""
+        rows = np.flatnonzero(self.among(digests))
+        if not len(rows):
+            return None
+        first = rows[ids[rows].argmin()]
+        where = int(self._order[self._places(digests[first : first + 1])[0]])
+        return Overlap(len(rows), int(ids[first]), (self._names[where], int(self._ids[where])), looked_at)
+
+    def look(self, images: ImageSet) -> Overlap | None:
+        """What can be seen of a pool without decoding all of it: of one that is encoded, some images are compared."""
+        if images.is_decoded:
+            return self.overlap(images.ids.numpy(), images.digests().numpy())
+        some = all_over(images)
+        digests = image_digests(images.gather(some)).numpy()
+        return self.overlap(images.ids[some].numpy(), digests, None if len(some) == len(images) else len(some))
+
+
+def added(one: Overlap | None, other: Overlap | None) -> Overlap | None:
+    """Of two parts of one pool together."""
+    if one is None or other is None:
+        return one or other
+    first = min(one, other, key=lambda part: part.id)
+    return Overlap(one.count + other.count, first.id, first.judged)
+
+
+def refuse(overlaps: Mapping[str, Overlap]) -> None:
+    """Raises a UserError where some pool, by name, holds judged pictures."""
+    if not overlaps:
+        return
+    told = [
+        f"pool {pool!r} holds {'at least ' if one.looked_at else ''}{one.count:,} "
+        f"{'picture' if one.count == 1 else 'pictures'} (first: id {one.id}, which is id {one.judged[1]} of "
+        f"{one.judged[0]!r}{f'; {one.looked_at:,} were looked at' if one.looked_at else ''})"
+        for pool, one in overlaps.items()
+    ]
+    raise UserError(
+        f"{', and '.join(told)} that the student is judged on. Borrow from another split or data set, or have them "
+        "left out (`overlap: leave-out`)."
+    )
+
+
+def _digests(images: ImageSet, shape: tuple[int, int, int]) -> np.ndarray:
+    """uint8 `[N, 16]` of the images in that shape."""
+    if images.shape == shape:
+        return images.digests().numpy()
+    target = Target(*shape, resize=True)
+    found = []
+    for _, pixels in images.batches(_BROUGHT):
+        brought = [decode(one, target) for one in pixels.permute(0, 2, 3, 1).numpy()]  # [H, W, C] each
+        found.append(image_digests(torch.from_numpy(np.stack(brought))).numpy())
+    return np.concatenate(found)
+
+
+def _packed(digests: np.ndarray) -> np.ndarray:
+    """One value each, `[B]`."""
+    return np.ascontiguousarray(digests).view(_VOID)[:, 0]

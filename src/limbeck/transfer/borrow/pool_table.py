@@ -1,0 +1,260 @@
+"""What a teacher says of all images of several pools, in one table of distinct pictures, whatever the pools' order."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock
+
+from limbeck.caching import cache_key
+from limbeck.cost import Cost
+from limbeck.data.image_set import ImageSet
+from limbeck.data.storage import DIGEST_BYTES
+from limbeck.errors import UserError
+from limbeck.evaluation.energy import EnergyMeter
+from limbeck.files import atomic_path, atomic_write_text, disk_errors
+from limbeck.models import Classifier
+from limbeck.models.fingerprint import identify
+from limbeck.precision import Precision
+from limbeck.progress import Progress, Silent
+from limbeck.training.distributed import process_token
+from limbeck.transfer.borrow.distinct import batches_of, digests_of, repeated
+from limbeck.transfer.borrow.judged import Judged, Overlap, added, refuse
+from limbeck.transfer.borrow.pools import Pool
+from limbeck.transfer.borrow.sureness import criteria_for
+from limbeck.transfer.criteria import Criterion
+from limbeck.transfer.score_table.identity import ids_and_labels, pixels_of
+from limbeck.transfer.score_table.read import METADATA, ScoreTable
+from limbeck.transfer.score_table.write import groups_of, score_table
+from limbeck.transfer.scoring.context import ScoringContext, make_context
+
+
+@dataclass(frozen=True)
+class PoolTable:
+    """What a teacher says of all images of some pools.
+
+    Attributes:
+        table: a row for every distinct picture, by pool and then as the pool stores its images: `id`, `source` (the
+            pool), `group` (the class that the teacher gives), `native` (the pool's own class, -1 for none), `digest`,
+            and a column for each criterion of `settings.SURENESS`. Its `about` has under "pools" what became of the
+            images of each, and under "lacks" the criteria that this teacher cannot be asked for, and why.
+        cost: of scoring the pools, whoever did it.
+    """
+
+    table: ScoreTable
+    cost: Cost
+
+
+def pool_table(
+    pools: Sequence[Pool],
+    teacher: Classifier,
+    folder: Path,
+    *,
+    held_out: Sequence[ImageSet] = (),
+    overlap: Literal["refuse", "leave-out"] = "refuse",
+    seed: int = 0,
+    workers: int = 1,
+    precision: Precision = "auto",
+    own: bool = False,
+    progress: Progress | None = None,
+) -> PoolTable:
+    """Scores pool after pool, and joins the tables; what lies in `folder` already is not done again.
+
+    Of equal pictures the one of lowest pool name and id stays, so that the order of the pools does not matter. A pool
+    is scored in batches of its own, whatever stands beside it; who is stopped or killed goes on with finished shards.
+
+    Args:
+        pools: of distinct names and one shape.
+        teacher: asked in evaluation mode; with its class names.
+        folder: where the tables are kept for others, who may make them at the same time.
+        held_out: what the student is judged on; see `Judged` for images of another shape.
+        overlap: where a pool holds some of these pictures: "refuse", or "leave-out" of the table.
+        seed: of what criteria draw or train, which none of these does: tables serve every seed.
+        workers: processes, see `limbeck.score_table`.
+        precision: in which the teacher is asked; the table says which "auto" was.
+        own: whether nobody else uses the folder: what is found there was worked out for the same run, before it was
+            stopped, and saves it nothing.
+        progress: who watches.
+
+    Raises:
+        UserError: pools of one name or of several shapes, a teacher of a single class, logits that are no numbers, or
+            judged pictures in a pool: before it is scored where pixels are at hand, of encoded ones by a sample first.
+
+    Example:
+        >>> from limbeck.transfer.borrow.pools import open_pools
+        >>> from limbeck.transfer.borrow.settings import PoolSettings
+        >>> pools = open_pools([PoolSettings(name="digits", images=200)], (1, 8, 8))
+        >>> found = pool_table(pools, teacher, Path("tables"))
+        >>> len(found.table), found.table.sources, found.cost.teacher_passes
+        (200, ('digits',), 200)
+    """
+    pools, watch = sorted(pools, key=lambda one: one.name), progress or Silent()
+    _check(pools, workers)
+    criteria, lacks = criteria_for(teacher)
+    context = make_context(teacher, None, seed, precision=precision)
+    judged = Judged(held_out, pools[0].images.shape)
+    if overlap == "refuse":
+        looks = {one.name: judged.look(one.images) for one in pools}
+        refuse({name: found for name, found in looks.items() if found is not None})
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    works = [_Scoring(one, context, list(criteria.values()), folder) for one in pools]
+    costs = []
+    for work in works:
+        watch.say(f"pool {work.pool.name}: {len(work.pool.images):,} images")
+        costs.append(work.do(workers, watch, own=own))
+    told = [(one.name, work.key, dict(one.excluded), one.unreadable) for one, work in zip(pools, works, strict=True)]
+    key = cache_key("pools", told, lacks, overlap, judged.key)
+    path = folder / f"pools-{key}.parquet"
+    with FileLock(folder / f".{path.stem}.lock"):
+        if not path.exists():
+            about = _about(works, context, lacks)
+            _join(works, path, about, judged, leave_out=overlap == "leave-out")
+    return PoolTable(ScoreTable(path), sum(costs, Cost()))
+
+
+def _check(pools: Sequence[Pool], workers: int) -> None:
+    if not pools:
+        raise UserError("`pools` must hold at least one, got none.")
+    if workers < 1:
+        raise UserError(f"`workers` must be at least 1, got {workers}.")
+    name, count = Counter(one.name for one in pools).most_common(1)[0]
+    if count > 1:
+        raise UserError(f"`pools` must have distinct names, got {name!r} {count} times; name a pool once.")
+    shapes = {one.images.shape: one.name for one in pools}
+    if len(shapes) > 1:
+        told = ", ".join(f"{list(shape)} of {name!r}" for shape, name in shapes.items())
+        raise UserError(f"`pools` must be of one shape, the student's, got {told}; bring them to it.")
+
+
+class _Scoring:
+    """The table of one pool, in a file that several runs may share.
+
+    Args:
+        pool: its images.
+        context: the teacher, and how it computes.
+        criteria: a column for each.
+        folder: where the file is, or will be.
+    """
+
+    def __init__(self, pool: Pool, context: ScoringContext, criteria: Sequence[Criterion], folder: Path) -> None:
+        self.pool, self.context, self.criteria = pool, context, criteria
+        assert context.teacher is not None
+        images, identity = pool.images, identify(context.teacher)
+        self.key = cache_key(
+            "pool",
+            [ids_and_labels(images), pixels_of(images), images.classes],
+            [one.column for one in criteria],
+            # One with code that nobody can vouch for is known in this process alone.
+            [identity.fingerprint, process_token() if identity.unseen else "", groups_of(context.teacher)],
+            f"{context.precision}, channels last: {context.channels_last}",
+        )
+        self.path = folder / f"pool-{self.key}.parquet"
+
+    def do(self, workers: int, progress: Progress, *, own: bool) -> Cost:
+        """Makes the file unless it is there; what that took, whoever did it."""
+        count, took = len(self.pool.images), self.path.with_suffix(".json")
+        with FileLock(self.path.with_name(f".{self.path.stem}.lock")):
+            found = self.path.exists()
+            if not found:
+                began = time.perf_counter()
+                with EnergyMeter() as meter:
+                    self._score(workers, progress)
+                energy = {"kwh": meter.energy["kwh"], "measured": meter.energy["kind"] == "measured"}
+                atomic_write_text(took, json.dumps(Cost(seconds=time.perf_counter() - began, **energy).to_dict()))
+        return replace(
+            Cost.from_dict(json.loads(took.read_text()) if took.exists() else {}),
+            images_read=count,
+            teacher_passes=count,
+            passes_saved=count if found and not own else 0,
+        )
+
+    def _score(self, workers: int, progress: Progress) -> None:
+        how: dict[str, Any] = {"workers": workers, "precision": self.context.precision, "progress": progress}
+        asked: dict[str, Any] = {
+            "criteria": self.criteria,
+            "teacher": self.context.teacher,
+            "beside": ("group", "digest"),
+        }
+        score_table(self.pool.images, self.path, **asked, **how)
+
+
+def _about(works: Sequence[_Scoring], context: ScoringContext, lacks: dict[str, str]) -> dict[str, Any]:
+    """What the table says of itself, but for what becomes of the images."""
+    assert context.teacher is not None
+    pools = {
+        work.pool.name: {
+            "images": len(work.pool.images),
+            "unreadable": work.pool.unreadable,
+            "excluded": dict(work.pool.excluded),
+            "classes": list(work.pool.images.classes),
+        }
+        for work in works
+    }
+    return {
+        "name": ", ".join(pools),
+        "shape": list(works[0].pool.images.shape),
+        "groups": list(groups_of(context.teacher)),
+        "precision": context.precision,
+        "lacks": lacks,
+        "pools": pools,
+    }
+
+
+def _join(works: Sequence[_Scoring], path: Path, about: dict[str, Any], judged: Judged, *, leave_out: bool) -> None:
+    """Writes the rows of all tables that stay, by pool, and counts those that do not."""
+    compared = [_compared(work.path, judged) for work in works]
+    if not leave_out:
+        pairs = zip(works, compared, strict=True)
+        refuse({work.pool.name: overlap for work, (_, overlap) in pairs if overlap is not None})
+    again = repeated([work.path for work in works], path.with_name(f".{path.stem}.digests"))
+    keep = []  # bool [N] of each table
+    for work, twice, (unfair, _) in zip(works, again, compared, strict=True):
+        keep.append(~(twice | unfair))
+        about["pools"][work.pool.name] |= {"equal": int((twice & ~unfair).sum()), "judged": int(unfair.sum())}
+    if not any(one.any() for one in keep):
+        raise UserError(
+            f"none of the {sum(map(len, keep)):,} images of the pools is left: the student is judged on pictures that "
+            "equal them; borrow from others."
+        )
+    schema = _schema(works[0].criteria).with_metadata({METADATA: json.dumps(about)})
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for work, rows in zip(works, keep, strict=True):
+            for part in _kept(work, rows):
+                writer.write_table(pa.table(part, schema=schema))
+
+
+def _schema(criteria: Sequence[Criterion]) -> pa.Schema:
+    numbers = [(name, pa.int64()) for name in ("id", "group", "native")]
+    scores = [(one.column, pa.float64()) for one in criteria]
+    return pa.schema([numbers[0], ("source", pa.string()), *numbers[1:], ("digest", pa.binary(DIGEST_BYTES)), *scores])
+
+
+def _compared(path: Path, judged: Judged) -> tuple[np.ndarray, Overlap | None]:
+    """Which rows hold judged pictures, bool `[N]`, and what these are."""
+    rows, found = [np.empty(0, dtype=bool)], None
+    for batch in batches_of(path, ["id", "digest"]):
+        digests = digests_of(batch)
+        rows.append(judged.among(digests))
+        found = added(found, judged.overlap(batch["id"].to_numpy(), digests))
+    return np.concatenate(rows), found
+
+
+def _kept(work: _Scoring, keep: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Columns of the rows that stay, some at a time."""
+    row = 0
+    for batch in batches_of(work.path):
+        rest = batch.filter(pa.array(keep[row : row + len(batch)]))
+        row += len(batch)
+        if not len(rest):
+            continue
+        columns = {name: rest[name] for name in rest.schema.names if name != "label"}
+        native = rest["label"] if "label" in rest.schema.names else pa.array(np.full(len(rest), -1))
+        yield {**columns, "source": pa.array([work.pool.name] * len(rest)), "native": native}

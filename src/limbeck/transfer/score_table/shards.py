@@ -1,0 +1,116 @@
+"""The shards of a table of scores, by whatever process makes them."""
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.files import atomic_path
+from limbeck.transfer.criteria import Criterion
+from limbeck.transfer.score_table.identity import seen
+from limbeck.transfer.scoring.context import ScoringContext
+from limbeck.transfer.scoring.features import histogram_sum
+from limbeck.transfer.scoring.score import score_columns
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet
+
+
+class Shards:
+    """What a worker does with one shard after another.
+
+    Args:
+        images: of the whole set.
+        columns: name -> criterion.
+        context: teacher, folder, seed.
+        parts: folder of finished shards.
+        size: images of a shard.
+        beside: further columns, see `score_table`.
+    """
+
+    def __init__(
+        self,
+        images: "ImageSet",
+        columns: Mapping[str, Criterion],
+        context: ScoringContext,
+        parts: Path,
+        size: int,
+        beside: Sequence[str] = (),
+    ) -> None:
+        self.images = images
+        self.columns = columns
+        self.context = context
+        self.parts = parts
+        self.beside = beside
+        self.positions = torch.arange(len(images)).split(size)
+
+    def add_up(self, index: int) -> int:
+        """Keeps the sum of the shard's gray histograms; returns the number of images."""
+        total = histogram_sum(self.images, self.positions[index])
+        with atomic_path(self.parts / f"{index:06d}.npy") as temporary:
+            np.save(temporary, total.numpy())
+        return len(self.positions[index])
+
+    def score(self, index: int) -> int:
+        """Keeps the shard's part of the table; returns the number of images."""
+        part = self.images.subset(self.images.ids[self.positions[index]])
+        columns: dict[str, Any] = {"id": part.ids.numpy()}
+        if part.labels is not None:
+            columns["label"] = part.labels.numpy()
+        columns |= {name: _arrow(values) for name, values in self._scores(part).items()}
+        with atomic_path(self.parts / f"{index:06d}.parquet") as temporary:
+            pq.write_table(pa.table(columns), temporary)
+        return len(part)
+
+    def _scores(self, part: "ImageSet") -> dict[str, Tensor]:
+        given = {"seed": self.context.seed, "context": self.context, "whole": self.images, "average": self._average()}
+        return score_columns(part, self.columns, beside=self.beside, **given)
+
+    def _average(self) -> Tensor | None:
+        """The average histogram of the whole set, where some criterion wants it."""
+        if all(one.representation != "average-adjusted-histogram" for one in self.columns.values()):
+            return None
+        sums = [np.load(self.parts / f"{index:06d}.npy") for index in range(len(self.positions))]
+        return torch.from_numpy(np.sum(sums, axis=0)) / len(self.images)
+
+
+class MakeShards:
+    """Makes `Shards` in whatever process it is called."""
+
+    def __init__(
+        self,
+        images: "ImageSet | Callable[[], ImageSet]",
+        columns: Mapping[str, Criterion],
+        context: ScoringContext,
+        parts: Path,
+        size: int,
+        beside: Sequence[str],
+        *,
+        begun: str,
+    ) -> None:
+        self.images = images
+        self.rest = (columns, context, parts.absolute(), size, beside)
+        self.begun = begun
+
+    def __call__(self) -> Shards:
+        images = self.images() if callable(self.images) else self.images
+        if seen(images) != self.begun:
+            raise UserError(
+                f"the images that {images.name!r} names on {platform.node()} are others than where it began"
+            )
+        return Shards(images, *self.rest)
+
+
+def _arrow(values: Tensor) -> pa.Array:
+    """A column of numbers `[N]`, or of so many bytes `[N, D]`."""
+    if values.ndim == 1:
+        return pa.array(values.numpy())
+    kind = pa.binary(values.shape[1])
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values.contiguous().numpy())])
