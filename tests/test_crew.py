@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,14 @@ def test_shares_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     quarter = free_memory()
     monkeypatch.setattr("limbeck.memory._sharers", 1)
     assert free_memory() > 3 * quarter
+
+
+def test_what_nobody_waits_for_is_done_meanwhile(tmp_path: Path) -> None:
+    with open_crew(1) as crew:
+        crew.place.have_done(partial(os.mkdir, tmp_path / "nowhere" / "else"))  # fails, and nobody minds
+        crew.place.have_done(partial(os.mkdir, tmp_path / "done"))
+        for _ in range(600):
+            if (tmp_path / "done").exists():
+                break
+            time.sleep(0.05)
+    assert (tmp_path / "done").exists()

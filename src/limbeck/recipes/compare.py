@@ -31,7 +31,7 @@ from limbeck.recipes.results import UNLABELLED, collect
 from limbeck.recipes.run import gather_inputs, trainings
 from limbeck.recipes.run_tasks import Runs, RunTask, run_tasks
 from limbeck.recipes.schema import Recipe
-from limbeck.report import write_comparison_report
+from limbeck.report import prepare_pages, write_comparison_report
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process, process_token
 from limbeck.training.launcher import check_launcher
@@ -86,6 +86,8 @@ def compare(
         ) as run_folder,
         _crew(planned, run_folder, workers) as crew,  # which imports while this process loads and trains
     ):
+        if crew is not None:
+            crew.place.have_done(prepare_pages)
         inputs = gather_inputs(recipe, run_folder.path, progress, objects)
         begun = (run_folder.path / "networks.json").exists()
         fingerprints = fingerprints_of(recipe, inputs)

@@ -13,11 +13,13 @@ from limbeck.report.run import write_run_report
 from limbeck.report.sentences import headline
 from limbeck.report.transfer_set.compare_page import write_selections_report
 from limbeck.report.transfer_set.page import write_selection_report
+from limbeck.report.vega import prepare_pages
 
 __all__ = [
     "frontier_chart",
     "frontier_svg",
     "headline",
+    "prepare_pages",
     "write_comparison_report",
     "write_probe_report",
     "write_run_report",

@@ -119,3 +119,12 @@ def bundle() -> str:
         folder.mkdir(parents=True, exist_ok=True)
         atomic_write_text(folder / f"{key}-{cache_key(script)}.js", script)
     return script
+
+
+def prepare_pages() -> None:
+    """Does beforehand what all pages need, and keeps it in the cache.
+
+    Example:
+        >>> prepare_pages()
+    """
+    bundle()

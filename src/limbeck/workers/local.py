@@ -4,7 +4,8 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -16,6 +17,7 @@ from limbeck.workers.process import Surroundings, serve
 _PRELOADED = ("limbeck.recipes.run_tasks", "limbeck.transfer.select.maker", "limbeck.objectives.kd")
 """What takes seconds to import and every worker needs: one process does so, and workers are its forks."""
 SECONDS_TO_LEAVE = 10
+_MAIN = threading.Lock()
 Message = tuple[Any, ...]
 
 
@@ -48,6 +50,16 @@ class LocalPlace:
 
             with _main_unseen():
                 ensure_running()
+
+    def have_done(self, work: Callable[[], object]) -> None:
+        """Has a process do something meanwhile that nobody waits for; it ends with this one, done or not."""
+
+        def start() -> None:
+            with suppress(OSError), _main_unseen():
+                self._context.Process(target=_meanwhile, args=(work,), daemon=True, name="limbeck-meanwhile").start()
+
+        # By a thread, as starting waits for the imports that workers share.
+        threading.Thread(target=start, daemon=True, name="limbeck-meanwhile").start()
 
     def hire(self) -> LocalWorker:
         here, there = self._context.Pipe()
@@ -99,6 +111,12 @@ class LocalPlace:
                     worker.process.join(SECONDS_TO_LEAVE)
 
 
+def _meanwhile(work: Callable[[], object]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, which would show where this was
+    with suppress(Exception):  # which is met again by whoever needs what was to be done
+        work()
+
+
 def _gpus() -> list[str]:
     """As CUDA_VISIBLE_DEVICES names those that this process sees."""
     torch = sys.modules.get("torch")
@@ -120,9 +138,10 @@ def _context() -> Any:
 @contextmanager
 def _main_unseen() -> Iterator[None]:
     """Inside, a process that starts does not run the caller's script again, which may have no guard against that."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+    with _MAIN:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main

@@ -7,7 +7,7 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,9 @@ class RayPlace:
 
     def prepare(self) -> None:
         """Nothing that all workers share."""
+
+    def have_done(self, work: Callable[[], object]) -> None:
+        """Nothing, as what is done meanwhile is for this machine."""
 
     def hire(self) -> RayWorker:
         return RayWorker(self._actor.remote(list(sys.path)))
