@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def broken_off(stream: Stream, after: int) -> Stream:
             if start + len(batch) >= after:
                 raise ConnectionError("connection reset by peer")
 
-    return Stream(rows, stream.where, stream.images, stream.labels, None, stream.about)
+    return replace(stream, rows=rows, count=None)
 
 
 def test_what_broke_off_goes_on(shards: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,6 +324,13 @@ def test_images_at_addresses_are_fetched(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": pa.array(cells, kind)}), tmp_path / "far.parquet")
     images = load_stream(tmp_path / "far.parquet", shape=SHAPE, skip_unreadable=True)
     assert (images.ids.tolist(), images.skipped) == ([0, 1], 2)
+
+
+def test_paths_are_relative_to_the_table(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.png").write_bytes(IMAGES[0])
+    pq.write_table(pa.table({"image": ["photos/one.png"]}), tmp_path / "paths.parquet")
+    assert same(load_stream(tmp_path / "paths.parquet", shape=SHAPE), load(tmp_path / "paths.parquet", size=8))
 
 
 @pytest.mark.parametrize(

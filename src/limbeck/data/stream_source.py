@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ class Stream:
         images, labels: its columns; None where it has no labels.
         count: rows that it states to have; None where it does not say.
         about: what is to be noted of it.
+        folder: what relative paths in it are relative to.
     """
 
     rows: Callable[[int], Iterator[pa.Table]]
@@ -37,6 +39,7 @@ class Stream:
     labels: str | None
     count: int | None
     about: dict[str, Any]
+    folder: Path = Path()
 
 
 def open_stream(
@@ -85,6 +88,7 @@ def open_stream(
         labels=labels,
         count=count,
         about={"where": where, "label": labels, "names": names, "commit": _commit(place, builder)},
+        folder=place.files[0].absolute().parent if isinstance(place, FilePlace) else Path(),
     )
 
 
@@ -151,9 +155,9 @@ def _if_there(column: str | None, table: ImageTable) -> str | None:
 class BatchImages(EncodedImages):
     """Images of one batch of a stream, called by their rows of the whole."""
 
-    def __init__(self, column: pa.ChunkedArray, start: int, where: str) -> None:
-        column = _with_bytes(column)
-        self._images = ColumnImages(len(column), lambda: column, where=where, stamp=None)
+    def __init__(self, stream: Stream, batch: pa.Table, start: int) -> None:
+        column = _with_bytes(batch[stream.images])
+        self._images = ColumnImages(len(column), lambda: column, where=stream.where, stamp=None, folder=stream.folder)
         self._start = start
 
     def __len__(self) -> int:

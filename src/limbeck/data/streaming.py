@@ -288,7 +288,7 @@ def _batches(stream: Stream, start: int, count: int | None, shard: _Shard) -> It
 
 
 def _decode(stream: Stream, batch: pa.Table, shard: _Shard, target: Target, skip_unreadable: bool) -> None:
-    images = BatchImages(batch[stream.images], shard.end, stream.where)
+    images = BatchImages(stream, batch, shard.end)
     out = np.empty((len(batch), *target.shape), dtype=np.uint8)
     seen: list[Largest] = []
     readable = decode_many(images, np.arange(len(batch)), target, out, skip_unreadable=skip_unreadable, seen=seen)
