@@ -66,6 +66,7 @@ def test_names_of_the_same_thing_and_of_its_kinds(name: str, known: str) -> None
         "shipyard",
         "beagle",
         "n01443537",
+        "n99999999",
         "0",
         "_",
     ],
@@ -100,6 +101,14 @@ def test_any_names(pool: list[str], teacher: list[str]) -> None:
     assert all(name in [pool[number] for number in alike(name, pool)] for name in pool)
 
 
+def test_wordnet_ids_count_for_their_words() -> None:
+    tabby, lion, crane, other_crane = "n02123045", "n02129165", "n02012849", "n03126707"
+    assert known_as([tabby, lion, crane], CIFAR10) == {tabby: "cat"}
+    assert known_as(["tabby cat", "cat", "Lions"], [tabby, lion]) == {"tabby cat": tabby, "Lions": lion}
+    assert known_as([crane, tabby], [other_crane, tabby]) == {tabby: tabby}, "two ids are two things"
+    assert alike("tabby", [lion, tabby]) == [1]
+
+
 def test_names_in_other_writing_are_found_whole() -> None:
     classes = ["Pickup_Truck", "truck", "tabby, tabby cat", "crane", "CRANE"]
     assert alike("pickup truck", classes) == [0]
@@ -118,8 +127,14 @@ def test_names_in_other_writing_are_found_whole() -> None:
         (["0", "1"], ["0", "1"], ""),
         ([], ["cat"], "the pool has no labels"),
         (["cat"], [], "the teacher has no names for its classes"),
-        (["n01443537"], ["cat"], r"the pool's classes are WordNet ids (n01443537), the teacher's are not"),
-        (["cat"], ["n01443537"], r"the teacher's classes are WordNet ids (n01443537), the pool's are not"),
+        (
+            ["n99999998", "n99999999"],
+            ["cat"],
+            "the pool's classes are WordNet ids (n99999998, n99999999), the teacher's are not",
+        ),
+        (["cat"], ["n99999999"], "the teacher's classes are WordNet ids (n99999999), the pool's are not"),
+        (["n02123045", "n99999999"], ["cat"], ""),
+        (["cat"], ["n02123045"], ""),
         (["0", "1", "2", "3"], ["cat"], r"the pool's classes are numbers (0, 1, 2, ...), the teacher's are not"),
     ],
 )

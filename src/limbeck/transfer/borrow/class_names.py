@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from limbeck.data.classes import few
 
@@ -20,45 +21,24 @@ _SAME = (
 )
 """Words of the usual data sets that mean the same; the first stands for all."""
 
-_NO_KIND = frozenset(
-    tuple(one.split())
-    for one in [
-        "bear cat",
-        "cable car",
-        "carpenters plane",
-        "cat bear",
-        "cat fish",
-        "clothes horse",
-        "computer mouse",
-        "corn dog",
-        "cray fish",
-        "dragon fly",
-        "flying fox",
-        "freight car",
-        "guinea pig",
-        "hot dog",
-        "jelly fish",
-        "lady bug",
-        "passenger car",
-        "pommel horse",
-        "prairie dog",
-        "railroad car",
-        "rocking horse",
-        "saw horse",
-        "sea cow",
-        "sea cucumber",
-        "sea horse",
-        "sea lion",
-        "silver fish",
-        "star fish",
-        "teddy bear",
-        "toy car",
-        "toy dog",
-        "vaulting horse",
-        "woodworking plane",
-    ]
-)
-"""What is called by a word without being of its kind, in the words of ImageNet and the like."""
+_NO_KINDS = {
+    "bear": ("cat", "teddy"),
+    "bug": ("lady",),
+    "car": ("cable", "freight", "passenger", "railroad", "toy"),
+    "cat": ("bear",),
+    "cow": ("sea",),
+    "cucumber": ("sea",),
+    "dog": ("corn", "hot", "prairie", "toy"),
+    "fish": ("cat", "cray", "jelly", "silver", "star"),
+    "fly": ("dragon",),
+    "fox": ("flying",),
+    "horse": ("clothes", "pommel", "rocking", "saw", "sea", "vaulting"),
+    "lion": ("sea",),
+    "mouse": ("computer",),
+    "pig": ("guinea",),
+    "plane": ("carpenters", "woodworking"),
+}
+"""Word -> what, before it, makes it the name of something else, in ImageNet and the like: a hot dog is no dog."""
 
 _CANONICAL = {word: group[0] for group in _SAME for word in group}
 _WORDNET = re.compile(r"n\d{8}")
@@ -75,7 +55,8 @@ def known_as(pool_classes: Sequence[str], teacher_classes: Sequence[str]) -> dic
     Case, hyphens, underscores, a plural's s, the synonyms in a name ("tabby, tabby cat") and words that mean the same
     ("car", "automobile") make no difference, and a name that says which kind of a thing it is counts for the thing:
     "pickup_truck" for "truck", but neither "catfish" nor "sea horse" for "cat" or "horse". It is a matter of words
-    alone: a "beagle" is no "dog".
+    alone: a "beagle" is no "dog". WordNet ids ("n02123045"), by which ImageNet's classes go, count for the words that
+    it has for them; where both sides are such ids, they must be the same.
 
     Args:
         pool_classes: names of the pool's classes.
@@ -90,9 +71,12 @@ def known_as(pool_classes: Sequence[str], teacher_classes: Sequence[str]) -> dic
         for phrase in _phrases(name):
             for form in _forms(phrase):
                 known.setdefault(form, name)
-    same = set(teacher_classes)
-    found = {name: name if name in same else _known(name, known) for name in pool_classes}
-    return {name: match for name, match in found.items() if match is not None}
+    same, ids = set(teacher_classes), _are_ids(teacher_classes)
+    found: dict[str, str] = {}
+    for name in pool_classes:
+        match = name if name in same else None if ids and _are_ids([name]) else _known(name, known)
+        found |= {} if match is None else {name: match}
+    return found
 
 
 def alike(name: str, classes: Sequence[str]) -> list[int]:
@@ -117,27 +101,40 @@ def untold(pool_classes: Sequence[str], teacher_classes: Sequence[str]) -> str:
     """Why names do not tell which classes of the pool the teacher knows, "" where they do.
 
     Example:
-        >>> untold(["n01443537", "n01629819"], ["cat", "dog"])
-        "the pool's classes are WordNet ids (n01443537, n01629819), the teacher's are not"
+        >>> untold(["0", "1"], ["cat", "dog"])
+        "the pool's classes are numbers (0, 1), the teacher's are not"
     """
     if not pool_classes:
         return "the pool has no labels"
     if not teacher_classes:
         return "the teacher has no names for its classes"
-    for is_kind, kind in ((_is_wordnet, "WordNet ids"), (_is_numbers, "numbers")):
-        ours, theirs = is_kind(pool_classes), is_kind(teacher_classes)
-        if ours != theirs:
+    for are_kind, kind in ((_are_ids, "WordNet ids"), (_are_numbers, "numbers")):
+        ours, theirs = are_kind(pool_classes), are_kind(teacher_classes)
+        if ours != theirs and not any(map(_in_words, pool_classes if ours else teacher_classes)):
             owner, other, names = ("pool", "teacher", pool_classes) if ours else ("teacher", "pool", teacher_classes)
             return f"the {owner}'s classes are {kind} ({few(names)}), the {other}'s are not"
     return ""
 
 
-def _is_wordnet(names: Sequence[str]) -> bool:
+def _are_ids(names: Sequence[str]) -> bool:
     return all(_WORDNET.fullmatch(name) for name in names)
 
 
-def _is_numbers(names: Sequence[str]) -> bool:
+def _are_numbers(names: Sequence[str]) -> bool:
     return all(name.isascii() and name.isdecimal() for name in names)
+
+
+def _in_words(name: str) -> str:
+    """What ImageNet calls a WordNet id, "" for other names and ids that it does not have."""
+    return _words_of_ids().get(name, "") if _WORDNET.fullmatch(name) else ""
+
+
+@cache
+def _words_of_ids() -> dict[str, str]:
+    from timm.data.imagenet_info import ImageNetInfo  # which takes seconds to import
+
+    info = ImageNetInfo("imagenet-22k")
+    return {name: info.label_name_to_description(name) for name in info.label_names()}
 
 
 def _known(name: str, known: dict[Words, str]) -> str | None:
@@ -153,12 +150,12 @@ def _known(name: str, known: dict[Words, str]) -> str | None:
 
 
 def _is_no_kind(phrase: Words) -> bool:
-    return any((*phrase[:-1], word) in _NO_KIND for word in _singulars(phrase[-1]))
+    return len(phrase) == 2 and any(phrase[0] in _NO_KINDS.get(word, ()) for word in _singulars(phrase[1]))
 
 
 def _phrases(name: str) -> Iterator[Words]:
     """The synonyms in a name, as words in small letters."""
-    text = re.sub(r"\([^)]*\)|['’`]", "", unicodedata.normalize("NFKC", name)).strip()
+    text = re.sub(r"\([^)]*\)|['’`]", "", unicodedata.normalize("NFKC", _in_words(name) or name)).strip()
     for part in re.split(r"[,;/|]", _HUMP.sub(" ", _NUMBERED.sub("", text))):
         if words := tuple(re.findall(r"[^\W_]+", part.casefold())):
             yield words
