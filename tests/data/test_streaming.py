@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 from limbeck.caching import cache_entries
@@ -135,6 +136,10 @@ def test_what_a_kill_leaves_of_a_shard_is_written_over(shards: Path, decoded: li
     with pytest.raises(UserError, match=rf"is damaged; `limbeck cache rm {entry.key[:10]}` removes it"):
         load_stream(shards, shape=SHAPE)
     (entry.path / "000000.parquet").write_bytes(b"")
+    with pytest.raises(UserError, match="is damaged"):
+        load_stream(shards, shape=SHAPE)
+    (entry.path / "000000.parquet").unlink()
+    (entry.path / "about.json").write_text("{")
     with pytest.raises(UserError, match="is damaged"):
         load_stream(shards, shape=SHAPE)
 
@@ -361,3 +366,50 @@ def test_what_is_no_table_cannot_be_streamed(write_folder, tmp_path: Path, write
         load_stream(write_parquet("empty.parquet", [], []), shape=SHAPE)
     with pytest.raises(UserError, match="`count` must be at least 1, got 0"):
         load_stream(folder, shape=SHAPE, count=0)
+
+
+def test_a_stream_that_another_process_reads_is_waited_for(shards: Path) -> None:
+    load_stream(shards, count=1, shape=SHAPE)
+    (entry,) = cache_entries("streams")
+    lock = FileLock(entry.path / ".lock")
+    lock.acquire()
+
+    class Watch(Silent):
+        def say(self, message: str) -> None:
+            assert message == "another process is reading set/train; waiting for it"
+            lock.release()
+
+    assert len(load_stream(shards, count=2, shape=SHAPE, progress=Watch())) == 2
+    assert not lock.is_locked
+
+
+def test_of_two_that_begin_a_stream_one_says_which_revision_is_read(
+    hub: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(*arguments: Any, **options: Any) -> Stream:
+        monkeypatch.setattr(streaming, "open_stream", open_stream)
+        load_stream("owner/insects", count=1, shape=SHAPE)
+        opened = open_stream(*arguments, **options)
+        return replace(opened, about={**opened.about, "commit": "decaf"})
+
+    monkeypatch.setattr(streaming, "open_stream", overtaken)
+    load_stream("owner/insects", count=2, shape=SHAPE)
+    assert [revision for _, _, revision in hub] == [None, None, "c0ffee"]
+
+
+def test_what_cannot_be_opened_leaves_nothing(hub: list[tuple[Any, ...]]) -> None:
+    with pytest.raises(UserError, match="could not be opened"):
+        load_stream("owner/nothing", shape=SHAPE)
+    assert cache_entries("streams") == []
+
+
+def test_a_cache_that_cannot_be_written(shards: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"cannot write '.*': '.*file' is in its way"):
+        load_stream(shards, shape=SHAPE)
+
+
+def test_a_path_with_letters_of_patterns(tmp_path: Path, write_parquet) -> None:
+    path = write_parquet("set [1] *?/data.parquet", IMAGES[:2], [0, 1])
+    assert same(load_stream(path, shape=SHAPE), load(path, size=8))

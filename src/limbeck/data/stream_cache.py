@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from filelock import FileLock
 
 from limbeck.data.pixel_range import Largest, brightest
 from limbeck.data.storage import DIGEST_BYTES, TensorStorage, image_digests
@@ -63,12 +64,20 @@ class StreamCache:
         """What was noted when the stream was first opened; None before."""
         try:
             return json.loads((self._folder / "about.json").read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except ValueError as error:
+            raise _damaged(self._folder) from error
 
-    def begin(self, about: dict[str, Any]) -> None:
-        """Makes the folder."""
-        atomic_write_text(self._folder / "about.json", json.dumps(about, indent=1) + "\n")
+    def begin(self, about: dict[str, Any]) -> dict[str, Any]:
+        """Makes the folder, and notes what is known of the stream; or finds what another process noted meanwhile."""
+        with disk_errors(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._folder / ".begun"):
+            found = self.about()
+            if found is None:
+                atomic_write_text(self._folder / "about.json", json.dumps(about, indent=1) + "\n")
+        return about if found is None else found
 
     @property
     def ended(self) -> bool:

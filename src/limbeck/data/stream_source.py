@@ -1,5 +1,6 @@
 """Rows of tables from front to back, by `datasets`: of the hub, which are not downloaded, or of files."""
 
+import glob
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,10 +116,14 @@ def _builder(place: HubPlace | FilePlace, begun: dict[str, Any] | None) -> tuple
 
     if isinstance(place, FilePlace):
         table = open_parquet(place.files)  # whose messages are plainer
-        filled = [str(path.absolute()) for path in place.files if pq.read_metadata(path).num_rows]
+        filled = [path for path in place.files if pq.read_metadata(path).num_rows]
         if not filled:
             raise UserError(f"{table.where} holds no images.")
-        return datasets.load_dataset_builder("parquet", data_files={"train": filled}), table.where, table.count
+        paths = [glob.escape(str(path.absolute())) for path in filled]  # which are taken for patterns
+        try:
+            return datasets.load_dataset_builder("parquet", data_files={"train": paths}), table.where, table.count
+        except Exception as error:
+            raise _unopened(place, error) from error
     revision = place.revision if begun is None else begun["commit"]
     try:
         if place.revision == CONVERTED:

@@ -3,13 +3,14 @@
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from limbeck.caching import cache_folder, cache_key
 from limbeck.data.catalogue import DATASETS, LIST_HINT, find, in_catalogue
@@ -25,7 +26,6 @@ from limbeck.data.stream_cache import StreamCache, StreamedImages
 from limbeck.data.stream_source import BatchImages, Stream, open_stream
 from limbeck.data.table_places import FilePlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
 from limbeck.errors import UserError, unknown_name
-from limbeck.files import disk_errors
 from limbeck.interruption import Interrupted, listening_for_stop
 from limbeck.progress import Progress, Silent
 
@@ -109,17 +109,15 @@ def open_streamed(
     named = (image_column, label_column)
     scale = checked_scale(scale)
     folder = cache_folder() / "streams" / cache_key("stream", _identity(place), named, usual, shape, scale)
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     title = f"{printable(Path(name).name)}/{split}"
-    with FileLock(folder / ".lock"):
-        cache = StreamCache(folder, shape)
-        about, opened = cache.about(), None
-        if about is None:
-            opened = open_stream(place, named, usual)
-            about = {"name": title, "shape": list(shape), **opened.about}
-            cache.begin(about)
+    cache = StreamCache(folder, shape)
+    about, opened = cache.about(), None
+    if about is None:
+        opened = open_stream(place, named, usual)
+        about = cache.begin({"name": title, "shape": list(shape), **opened.about})
     target = Target(shape[0], shape[1], shape[2], resize=True, scale=scale)
+    if opened is not None and about["commit"] != opened.about["commit"]:
+        opened = None  # another process began it, with another revision
     return StreamedSet(title, place, named, usual, folder, about, target, count, skip_unreadable, opened)
 
 
@@ -159,7 +157,7 @@ class StreamedSet:
 
     def read(self, progress: Progress) -> ImageSet:
         """See `load_stream`."""
-        with FileLock(self.folder / ".lock"):
+        with _alone(self.folder, self.title, progress):
             cache = StreamCache(self.folder, self.target.shape)
             if not cache.ended and (self.count is None or cache.rows < self.count):
                 stream = self.opened or open_stream(self.place, self.named, self.usual, begun=self.about)
@@ -236,6 +234,21 @@ class _Shard:
             self._cache.append(np.concatenate(self._images), np.concatenate(self._readable), labels, self._seen)
         self._images, self._readable, self._labels, self._seen = [], [], [], []
         self._began = time.monotonic()
+
+
+@contextmanager
+def _alone(folder: Path, title: str, watch: Progress) -> Iterator[None]:
+    """While no other process reads the same stream."""
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        watch.say(f"another process is reading {title}; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _read_on(
