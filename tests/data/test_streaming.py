@@ -25,7 +25,8 @@ from limbeck.interruption import Interrupted
 from limbeck.progress import Silent
 
 SHAPE = (3, 8, 8)
-COUNT = 300  # batches of 128
+COUNT = 40
+BATCH = 16
 
 
 def png(row: int) -> bytes:
@@ -43,12 +44,13 @@ LABELS = [row % 3 for row in range(COUNT)]
 def _no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_root: None) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "huggingface"))
     monkeypatch.setattr(streaming, "SHARD_BYTES", 1)  # every batch is a shard
+    monkeypatch.setattr("limbeck.data.stream_source._BATCH", BATCH)
 
 
 @pytest.fixture
 def shards(write_parquet) -> Path:
-    """300 images in two files, and some of a test split."""
-    for part, rows in enumerate((slice(0, 170), slice(170, COUNT))):
+    """40 images in two files, and some of a test split."""
+    for part, rows in enumerate((slice(0, 22), slice(22, COUNT))):
         path = f"set/data/train-{part:05d}-of-00002.parquet"
         write_parquet(path, IMAGES[rows], LABELS[rows], names=["ant", "bee", "cat"])
     test = write_parquet("set/data/test-00000-of-00001.parquet", IMAGES[:2], [0, 1], names=["ant", "bee", "cat"])
@@ -87,12 +89,12 @@ def test_a_stream_is_what_loading_gives(shards: Path, decoded: list[int]) -> Non
 
 def test_of_a_stream_as_much_as_is_asked_for(shards: Path, decoded: list[int]) -> None:
     whole = load(shards, size=8)
-    assert same(load_stream(shards, count=130, shape=SHAPE), whole.subset(torch.arange(130)))
-    assert decoded == [128, 2]
+    assert same(load_stream(shards, count=18, shape=SHAPE), whole.subset(torch.arange(18)))
+    assert decoded == [BATCH, 2]
     assert same(load_stream(shards, count=7, shape=SHAPE), whole.subset(torch.arange(7)))
-    assert decoded == [128, 2]
-    assert same(load_stream(shards, count=200, shape=SHAPE), whole.subset(torch.arange(200)))
-    assert sum(decoded) == 200
+    assert decoded == [BATCH, 2]
+    assert same(load_stream(shards, count=25, shape=SHAPE), whole.subset(torch.arange(25)))
+    assert sum(decoded) == 25
     assert len(load_stream(shards, count=1000, shape=SHAPE)) == COUNT
     assert sum(decoded) == COUNT
     load_stream(shards, count=2000, shape=SHAPE)
@@ -118,14 +120,14 @@ class Stopping(Silent):
 
 @pytest.mark.parametrize("error", [None, RuntimeError, MemoryError])
 def test_what_was_stopped_goes_on(shards: Path, decoded: list[int], error: type[BaseException] | None) -> None:
-    with pytest.raises(error or Interrupted, match=r"stopped after 128 images of 'set/train'|killed"):
-        load_stream(shards, count=290, shape=SHAPE, progress=Stopping(100, error))
-    assert same(load_stream(shards, count=290, shape=SHAPE), load(shards, size=8).subset(torch.arange(290)))
-    assert sum(decoded) == 290
+    with pytest.raises(error or Interrupted, match=r"stopped after 16 images of 'set/train'|killed"):
+        load_stream(shards, count=36, shape=SHAPE, progress=Stopping(10, error))
+    assert same(load_stream(shards, count=36, shape=SHAPE), load(shards, size=8).subset(torch.arange(36)))
+    assert sum(decoded) == 36
 
 
 def test_what_a_kill_leaves_of_a_shard_is_written_over(shards: Path, decoded: list[int]) -> None:
-    load_stream(shards, count=128, shape=SHAPE)
+    load_stream(shards, count=BATCH, shape=SHAPE)
     (entry,) = cache_entries("streams")
     with (entry.path / "images.bin").open("ab") as file:
         file.write(b"half a shard")
@@ -162,30 +164,30 @@ def test_what_broke_off_goes_on(shards: Path, decoded: list[int], monkeypatch: p
             heard.append((done, note))
 
     with monkeypatch.context() as patch:
-        patch.setattr(streaming, "open_stream", lambda *a, **k: broken_off(open_stream(*a, **k), 100))
-        with pytest.raises(UserError, match=r"broke off after 128 images: connection reset by peer. They are kept"):
+        patch.setattr(streaming, "open_stream", lambda *a, **k: broken_off(open_stream(*a, **k), 10))
+        with pytest.raises(UserError, match=r"broke off after 16 images: connection reset by peer. They are kept"):
             load_stream(shards, shape=SHAPE, progress=Watch())
-    assert heard == [(0, "128 images")], "nobody knows how many there are"
+    assert heard == [(0, "16 images")], "nobody knows how many there are"
     assert same(load_stream(shards, shape=SHAPE), load(shards, size=8))
     assert sum(decoded) == COUNT
 
 
 def test_images_that_cannot_be_read(write_parquet, shards: Path, decoded: list[int]) -> None:
-    images: list[Any] = [*IMAGES[:131], b"no image", b"", *IMAGES[131:140]]
+    images: list[Any] = [*IMAGES[:19], b"no image", b"", *IMAGES[19:28]]
     path = write_parquet("broken.parquet", images, None)
-    with pytest.raises(UserError, match=r"row 131 of '.*broken.parquet' cannot be read as an image: cannot identify"):
+    with pytest.raises(UserError, match=r"row 19 of '.*broken.parquet' cannot be read as an image: cannot identify"):
         load_stream(path, shape=SHAPE)
-    assert decoded == [128, 14]
+    assert decoded == [BATCH, 14]
     streamed = load_stream(path, shape=SHAPE, skip_unreadable=True)
-    assert decoded == [128, 14, 14], "the first batch was kept"
+    assert decoded == [BATCH, 14, 14], "the first batch was kept"
     assert streamed.skipped == 2
-    assert streamed.ids.tolist() == [*range(131), *range(133, 142)]
+    assert streamed.ids.tolist() == [*range(19), *range(21, 30)]
     assert streamed.labels is None
     whole = load(path, size=8, skip_unreadable=True)
     assert same(streamed, whole)
-    with pytest.raises(UserError, match=r"row 131 of '.*broken.parquet' cannot be read as an image: it could not be"):
+    with pytest.raises(UserError, match=r"row 19 of '.*broken.parquet' cannot be read as an image: it could not be"):
         load_stream(path, shape=SHAPE)
-    assert len(load_stream(path, shape=SHAPE, count=131)) == 131
+    assert len(load_stream(path, shape=SHAPE, count=19)) == 19
     none = write_parquet("none.parquet", [b"", b"x"], None)
     with pytest.raises(UserError, match="holds no readable image: all 2 were skipped"):
         load_stream(none, shape=SHAPE, skip_unreadable=True)
@@ -275,13 +277,13 @@ def hub(shards: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 def test_a_repository_is_read_as_it_was_at_first(shards: Path, hub: list[tuple[Any, ...]]) -> None:
     whole = load(shards, size=8)
-    some = load_stream("owner/insects", count=100, shape=SHAPE)
+    some = load_stream("owner/insects", count=10, shape=SHAPE)
     assert (some.name, some.classes) == ("insects/train", whole.classes)
-    assert torch.equal(some.tensor(), whole.tensor()[:100])
-    more = load_stream("owner/insects", count=150, shape=SHAPE)
-    assert torch.equal(more.tensor(), whole.tensor()[:150])
+    assert torch.equal(some.tensor(), whole.tensor()[:10])
+    more = load_stream("owner/insects", count=30, shape=SHAPE)
+    assert torch.equal(more.tensor(), whole.tensor()[:30])
     assert hub == [("owner/insects", None, None), ("owner/insects", None, "c0ffee")]
-    load_stream("owner/insects", count=150, shape=SHAPE)
+    load_stream("owner/insects", count=30, shape=SHAPE)
     assert len(hub) == 2, "what is kept needs no connection"
     assert len(load_stream("owner/insects:small", "test", shape=SHAPE)) == 2
     assert hub[-1] == ("owner/insects", "small", None)
