@@ -231,8 +231,8 @@ def _unlabelled_validation(images: ImageSet, validation: ImageSet, teacher: Clas
         )
     if validation.shape != images.shape:
         wrong.append(
-            f"validation images without labels must be of the shape [C, H, W] of those taught on, {list(images.shape)}, "
-            f"got {list(validation.shape)} of {validation.name!r}; set `data.validation.size` or `channels`"
+            f"validation images without labels must be of the shape [C, H, W] of those taught on, {list(images.shape)}"
+            f", got {list(validation.shape)} of {validation.name!r}; set its `size` or `channels`"
         )
     return wrong
 
