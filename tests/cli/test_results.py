@@ -47,7 +47,7 @@ def test_of_comparisons_of_before_nobody_knows_what_making_took(narrow: Console)
 @pytest.mark.parametrize("before", [True, False])
 def test_a_run_tells_what_it_took(narrow: Console, before: bool) -> None:
     cost = factory.cost_of_before(4500, 60_000) if before else factory.cost(4500, 40_000, asked=20_000, saved=1_234)
-    results.show_run(SimpleNamespace(evaluation=None, evaluation_chosen=None, cost=cost))
+    results.show_run(SimpleNamespace(evaluation=None, evaluation_chosen=None, cost=cost, validation=None))
     words = " ".join(narrow.export_text().split())
     assert "4,500 images, 60,000 teacher passes" in words
     assert ("(1,234 of them from the view cache), 161 s (7 % making the transfer set)" in words) is not before

@@ -125,6 +125,13 @@ def test_neither_label_nor_teacher(tmp_path: Path, teacher: str | None) -> None:
     assert not validations(tmp_path / "run")
 
 
+def test_images_of_another_size(tmp_path: Path) -> None:
+    large = ImageSet(bare(10).tensor().repeat(1, 1, 2, 2))
+    message = r"must be of the shape \[C, H, W\] of those taught on, \[1, 8, 8\], got \[1, 16, 16\] of 'images'; set"
+    with pytest.raises(UserError, match=message):
+        lb.distill(network(1), network(3), bare(), validation=large, out=tmp_path / "run", **QUICK)
+
+
 def test_a_teacher_that_is_trained_first_is_not_watched_by_itself(tmp_path: Path) -> None:
     content = one_run(data={"train": "digits", "test": "digits", "validation": {"name": "digits"}})
     objects = PythonObjects(train=stripes(30), test=stripes(20, seed=1), validation=bare(10, seed=3))

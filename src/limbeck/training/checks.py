@@ -68,7 +68,7 @@ def check_parts(
     ]
     if len(images) == 0:
         wrong.append("the transfer set is empty; choose a larger budget")
-    wrong += [] if validation is None else _validation(student, validation, settings, teacher)
+    wrong += [] if validation is None else _validation(student, images, validation, settings, teacher)
     if wrong:
         raise UserError("; ".join(wrong) + ".")
 
@@ -206,23 +206,35 @@ def _names(student: Classifier, teacher: Classifier | None, *images: ImageSet | 
 
 
 def _validation(
-    student: Classifier, validation: ImageSet, settings: TrainingSettings, teacher: Classifier | None
+    student: Classifier,
+    images: ImageSet,
+    validation: ImageSet,
+    settings: TrainingSettings,
+    teacher: Classifier | None,
 ) -> list[str]:
     if validation.labels is None:
-        return (
-            []
-            if teacher is not None
-            else [
-                "validation images must be labelled where there is no teacher to agree with, got none of "
-                f"{validation.name!r}; set `data.validation: 0` to train without them"
-            ]
-        )
+        return _unlabelled_validation(images, validation, teacher)
     if not settings.validations or validation.num_classes == student.num_classes:
         return []
     return [
         f"the student tells {student.num_classes} classes apart, but the validation images have "
         f"{validation.num_classes}"
     ]
+
+
+def _unlabelled_validation(images: ImageSet, validation: ImageSet, teacher: Classifier | None) -> list[str]:
+    wrong = []
+    if teacher is None:
+        wrong.append(
+            "validation images must be labelled where there is no teacher to agree with, got none of "
+            f"{validation.name!r}; set `data.validation: 0` to train without them"
+        )
+    if validation.shape != images.shape:
+        wrong.append(
+            f"validation images without labels must be of the shape [C, H, W] of those taught on, {list(images.shape)}"
+            f", got {list(validation.shape)} of {validation.name!r}; set its `size` or `channels`"
+        )
+    return wrong
 
 
 def _needs(objective: WeightedSum, transfer_set: TransferSet, teacher: Classifier | None) -> list[str]:
