@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.report import report_factory as factory
 from tests.report.test_enough import with_answer
+from tests.report.transfer_set.test_own_figures import bars, lines, table
 
 from limbeck.report import write_comparison_report, write_run_report, write_selection_report
 
@@ -16,6 +17,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FIGURES = [table(), bars(10, 9), bars(200, 3), lines(10)]
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (Debian: chromium-driver)"),
@@ -62,7 +64,7 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         factory.evidence(groups=20).save(folder / "evidence")
         return write_run_report(folder)
     if request.param == "selection":
-        return write_selection_report(factory.write_transfer_set(folder, groups=20))
+        return write_selection_report(factory.write_transfer_set(folder, groups=20, words={"figures": FIGURES}))
     factory.write_selections(factory.write_comparison(folder))
     factory.write_json(folder / "results.json", with_answer(factory.results()))
     return write_comparison_report(folder)

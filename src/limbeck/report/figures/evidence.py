@@ -14,7 +14,7 @@ from limbeck.transfer.evidence_figures import Points
 Row = dict[str, Any]
 MOST_PARTS = len(style.USER_COLOURS)
 """Parts that colours tell apart; of more the smallest are put together."""
-_LABEL = 150  # pixels of the longest name
+_LABEL, _SHORT = 150, 72  # pixels of the longest name, and of one that shares a narrow screen with two others
 _DASHES = ((1, 0), (6, 3), (2, 3))
 _MARGIN = 58
 
@@ -31,7 +31,7 @@ def stacked_bars(names: Sequence[str], parts: Mapping[str, Sequence[float]], one
     named = len(names) <= MOST_BARS
     rows = _stacked(names, parts) if named else _stacked_columns(names, parts)
     scale = alt.Scale(domain=list(parts), range=list(islice(cycle(style.USER_COLOURS), len(parts))))
-    legend = alt.Legend(orient="top", symbolType="square", labelLimit=_LABEL, columns=3, symbolSize=120)
+    legend = alt.Legend(orient="top", symbolType="square", labelLimit=_LABEL, columns=2, symbolSize=120)
     colour = alt.Color("part:N", title=None, scale=scale, legend=legend if len(parts) > 1 else None)
     count = alt.Tooltip("count:Q", title="images", format=",.4~g")
     tooltip = [alt.Tooltip("name:N", title=one), alt.Tooltip("part:N", title=part), count]
@@ -121,11 +121,10 @@ def line_chart(
     names = list(lines)
     colours = list(islice(cycle(style.USER_COLOURS), len(names)))
     dashes = [list(_DASHES[place // MOST_PARTS % len(_DASHES)]) for place in range(len(names))]
-    legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolSize=300, columns=5, labelLimit=_LABEL)
-    colour = alt.Color(
-        "line:N", scale=alt.Scale(domain=names, range=colours), legend=legend if len(names) > 1 else None
-    )
-    dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
+    legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolSize=300, columns=3, labelLimit=_SHORT)
+    shown = legend if len(names) > 1 else None
+    colour = alt.Color("line:N", scale=alt.Scale(domain=names, range=colours), legend=shown)
+    dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=names, range=dashes), legend=shown)
     x_scale = alt.Scale(type="log", nice=False) if logarithmic else alt.Scale(nice=False)
     x = alt.X("x:Q", title=titles[0], scale=x_scale, axis=alt.Axis(grid=False, format=",~f", labelOverlap=True))
     y = alt.Y("y:Q", title=titles[1], scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, format="~g"))

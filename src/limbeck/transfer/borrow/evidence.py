@@ -61,7 +61,7 @@ def evidence_of(
     if real is not None:
         precision = str(table.about.get("precision", "auto"))
         like = likeness(chosen, table, pools, teacher, real, beside=beside, device=device, precision=precision)
-    score = _score(chosen, table)
+    by = _scored(chosen, table)
     facts = {"budget": f"{chosen.count:,}", "seed": str(chosen.seed), "pools": str(len(pools))}
     if any(not one.untold for one in counts):
         facts["of classes known by name"] = percent(known_share(counts), 1)
@@ -80,10 +80,10 @@ def evidence_of(
         )
     return Evidence(
         headline=_headline(chosen, found.sizes, transfer_set, [pool.name for pool in pools]),
-        rows=lambda: _rows(table, chosen, score),
+        rows=lambda: _rows(table, chosen, criterion_by(by).column if by else ""),
         pictures=samples(found, table.sources, pools, chosen.classes),
         classes=chosen.classes,
-        score=score,
+        score=by,
         facts=facts,
         notes=notes,
         findings=[known_sentence(counts), *_short_sentences(chosen)],
@@ -91,10 +91,10 @@ def evidence_of(
     )
 
 
-def _score(chosen: "Chosen", table: ScoreTable) -> str:
-    """The column that a page shows, that of the first criterion with one; "" where none has."""
-    columns = [criterion_by(part.by) for part in chosen.parts]
-    return next((one.column for one in columns if one.score != "random" and table.has(one.column)), "")
+def _scored(chosen: "Chosen", table: ScoreTable) -> str:
+    """The first criterion that goes by a score, whose scores a page shows; "" where none does."""
+    known = [part.by for part in chosen.parts if criterion_by(part.by).score != "random"]
+    return next((by for by in known if table.has(criterion_by(by).column)), "")
 
 
 def _rows(table: ScoreTable, chosen: "Chosen", score: str) -> Iterator[Mapping[str, Array]]:
@@ -146,4 +146,4 @@ def _distance_facts(like: Likeness) -> dict[str, str]:
     named = {BORROWED: "distance from real images", RANDOM: "that of balanced random ones"}
     facts = {named.get(name, f"that of {name}"): at for name, at in like.distances.items()}
     facts["that of halves of the real ones"] = like.chance
-    return {name: f"{at:.3f}" for name, at in facts.items() if at is not None}
+    return {name: f"{at:.3g}" for name, at in facts.items() if at is not None}
