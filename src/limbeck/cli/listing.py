@@ -29,6 +29,8 @@ def list_datasets() -> None:
         "data sets", ["name", "hub id", "classes", "pixels", "splits"], [*rows, *unusable(DATASETS, 5)], numbers=(2, 3)
     )
     tell_sources(DATASETS)
+    console.print("\nparts of them, some classes each", style="bold")
+    console.print(", ".join(name for name in DATASETS.built_in if ":" in name))
     console.print("\nimages made on the fly, as many as `images` says, without labels", style="bold")
     rows = [
         [f"{name}:{variant}", summary, "by default" if variant == next(iter(info.variants)) else ""]
@@ -36,8 +38,6 @@ def list_datasets() -> None:
         for variant, summary in info.variants.items()
     ]
     show_table("", ["name", "", ""], rows)
-    console.print("\nparts of them, some classes each", style="bold")
-    console.print(", ".join(name for name in DATASETS.built_in if ":" in name))
 
 
 def _origin(info: Any) -> str:

@@ -54,7 +54,11 @@ def test_names_of_procedural_images():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("noise", {}, "`images` must say how many of 'noise' to make, which has no end; 50,000, for instance"),
+        (
+            "noise",
+            {},
+            "`images` must say how many of 'noise' to make, which has no end: `lb.load.'noise', images=50_000.`,",
+        ),
         ("noise", {"images": 0}, "`images` must be a whole number, at least 1, got 0"),
         ("noise", {"images": 2.0}, "`images` must be a whole number, at least 1, got 2.0"),
         ("noise", {"images": True}, "`images` must be a whole number, at least 1, got True"),

@@ -31,6 +31,9 @@ def check_number(name: str | Path, images: int | None, seed: int | None) -> None
                 )
         return
     if images is None:
-        raise UserError(f"`images` must say how many of {str(name)!r} to make, which has no end; 50,000, for instance.")
+        raise UserError(
+            f"`images` must say how many of {str(name)!r} to make, which has no end: `lb.load({str(name)!r}, "
+            f"images=50_000)`, `{{name: {name}, images: 50000}}` in a recipe, `--images 50000` in a shell."
+        )
     if isinstance(images, bool) or not isinstance(images, int) or images < 1:
         raise UserError(f"`images` must be a whole number, at least 1, got {images!r}.")
