@@ -13,10 +13,10 @@ _MAPS = 4
 _NUMBERS = 7
 """Random numbers of a map."""
 
-_SETTLING, _STEPS = 12, 12
+_SETTLING, _STEPS = 10, 20
 """Steps of the game that are not drawn, and those that are."""
 
-_FEWEST = 32
+_FEWEST = 16
 
 
 def fractals(

@@ -17,7 +17,7 @@ from limbeck.randomness import check_seed, derive_seed
 MOST_PIXELS = 1024
 """Along a side: up to here all whole numbers are below 2^53, and sums exact."""
 
-_AT_ONCE = 2**15
+_AT_ONCE = 2**16
 """Pixels that are rendered together, which processors hold near."""
 
 
