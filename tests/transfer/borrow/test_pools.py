@@ -357,7 +357,11 @@ def test_of_labels_without_names_only_reading_tells(tmp_path: Path) -> None:
 def test_procedural_images_are_pools_of_a_kind_and_a_seed() -> None:
     settings = [PoolSettings(name="noise:pink", images=9, seed=seed) for seed in (0, 1)]
     one, other, leaves = opened(*settings, PoolSettings(name="dead-leaves", images=5), shape=(1, 8, 8))
-    assert [pool.name for pool in (one, other, leaves)] == ["noise:pink/train (1)", "noise:pink/train (2)", "dead-leaves"]
+    assert [pool.name for pool in (one, other, leaves)] == [
+        "noise:pink/train (1)",
+        "noise:pink/train (2)",
+        "dead-leaves",
+    ]
     assert (one.images.shape, len(one.images), len(leaves.images), one.images.labels) == ((1, 8, 8), 9, 5, None)
     assert one.images.fingerprint == load("noise:pink", images=9, size=8, channels=1).fingerprint
     assert other.images.fingerprint == load("noise:pink", images=9, size=8, channels=1, seed=1).fingerprint
