@@ -43,7 +43,9 @@ def write(images: lb.ImageSet, folder: str, sizes: tuple[int, ...] = (8,)) -> st
 
 def test_recipes_and_verbs_have_the_options_of_load() -> None:
     of_load = inspect.signature(lb.load).parameters.keys() - {"name", "split", "root"}
-    assert OPTIONS.keys() == of_load == DatasetSettings.model_fields.keys() - {"name", "split"}
+    assert of_load == DatasetSettings.model_fields.keys() - {"name", "split"}
+    # Verbs have a seed of their own.
+    assert OPTIONS.keys() == {"images_seed" if one == "seed" else one for one in of_load}
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -103,3 +105,25 @@ def test_sizes() -> None:
             parse_size(wrong)
     assert "`--size` must be a number of pixels" in refused("evaluate", "net", "--data", "digits", "--size", "big")
     assert call("evaluate", "--help").output.count("--size") == 1
+
+
+def test_procedural_images() -> None:
+    select = ["select", "--budget", "20", "--criterion", "random", "--seed", "3", "shaders"]
+    assert "`images` must say how many of 'shaders' to make" in refused(*select, "--out", "none")
+    made = ["--images", "50", "--size", "8", "--channels", "1"]
+    done(*select, *made, "--out", "zero")
+    done(*select, *made, "--images-seed", "1", "--out", "one")
+    zero, one = (lb.TransferSet.load(folder).images for folder in ("zero", "one"))
+    assert torch.equal(zero.ids, one.ids)
+    assert torch.equal(zero.tensor(), lb.load("shaders", images=50, size=8, channels=1).gather(zero.ids))
+    assert torch.equal(one.tensor(), lb.load("shaders", images=50, size=8, channels=1, seed=1).gather(one.ids))
+    done("score", "shaders", *made, "--criterion", "variance", "--out", "scores.parquet")
+    assert "`images` is for procedural images, as 'dead-leaves', and 'digits' are none" in refused(
+        "score", "digits", "--images", "5", "--criterion", "variance", "--out", "other.parquet"
+    )
+
+
+def test_procedural_images_are_listed() -> None:
+    listed = done("ls", "datasets")
+    assert "made on the fly" in listed
+    assert "noise:pink" in listed

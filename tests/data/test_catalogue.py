@@ -8,7 +8,7 @@ from limbeck.errors import UserError
 
 NAMES = (
     "cifar10 cifar100 mnist fashion-mnist svhn stl10 tiny-imagenet imagenette imagewoof places365 caltech101 "
-    "caltech256 imagenet-1k digits"
+    "caltech256 imagenet-1k digits noise dead-leaves fractals shaders"
 )
 
 
@@ -23,7 +23,7 @@ def test_entries_are_complete(name: str):
     assert info.name == name
     assert "train" in info.splits
     assert info.channels in (1, 3)
-    assert info.num_classes >= 9
+    assert info.num_classes >= 9 if not info.procedural else info.num_classes == 0
     assert info.licence
     assert info.hub_id is None or info.hub_id.count("/") == 1
     if info.keep is not None:
@@ -42,6 +42,7 @@ def test_subsets_have_ten_classes_but_for_the_one_that_warns():
 
 def test_configuration_after_a_colon():
     assert find("imagenette:320px").config == "320px"
+    assert find("noise:pink").config == "pink"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,7 @@ def test_configuration_after_a_colon():
         ("cifar", r"unknown dataset 'cifar'; did you mean 'cifar10' or 'cifar100'.*\? `limbeck ls datasets` lists"),
         ("imagenet-1k:comp-dd-brid-hard", "did you mean 'imagenet-1k:comp-dd-bird-hard'"),
         ("digits:other", "unknown dataset 'digits:other'"),
+        ("noise:pinc", "unknown variant of 'noise': 'pinc'; did you mean 'pink'.*`limbeck ls datasets`"),
         ("zzz", "unknown dataset 'zzz'. `limbeck ls datasets`"),
     ],
 )

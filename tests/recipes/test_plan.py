@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from tests.recipes.tiny_recipes import comparison, objectives, one_run
 
+from limbeck.data import load
 from limbeck.errors import UserError
+from limbeck.plugins import register, unregister
 from limbeck.recipes.plan import PlannedRun, plan
 from limbeck.recipes.reading import read_recipe
 
@@ -56,8 +58,18 @@ def test_size_by_the_catalogue_and_order_as_written_where_it_says_nothing() -> N
     assert labels(plan(read_recipe(recipe))) == ["2/class", "10 %", "50 images", "all"]
     recipe["data"]["train"] = "digits"  # 1,437, less 30: 141, 50 and 20 images
     assert labels(plan(read_recipe(recipe))) == ["2/class", "50 images", "10 %", "all"]
-    recipe["data"]["train"] = {"name": "digits", "label_column": "other"}  # of who knows how many classes
-    assert labels(plan(read_recipe(recipe))) == ["10 %", "50 images", "2/class", "all"]
+    register("datasets", "bare", lambda split: load("digits", split), splits={"train": 1437})
+    others = (
+        {"name": "digits", "label_column": "other"},  # of who knows how many classes
+        {"name": "noise", "images": 500},
+        {"name": "bare"},
+    )
+    try:
+        for train in others:
+            recipe["data"]["train"] = train
+            assert labels(plan(read_recipe(recipe))) == ["10 %", "50 images", "2/class", "all"]
+    finally:
+        unregister("datasets", "bare")
 
 
 def test_every_run_takes_the_same_steps_and_its_own_images() -> None:

@@ -17,9 +17,9 @@ def list_datasets() -> None:
     rows = [
         [
             name,
-            info.hub_id or ("a function" if info.made_by else "scikit-learn"),
+            _origin(info),
             str(info.num_classes or ""),
-            f"{info.size[0]}x{info.size[1]}" if all(info.size) else "",
+            "any" if info.procedural else f"{info.size[0]}x{info.size[1]}" if all(info.size) else "",
             ", ".join(split + (f" {where.images:,}" if where.images else "") for split, where in info.splits.items()),
         ]
         for name, info in DATASETS.items()
@@ -31,6 +31,19 @@ def list_datasets() -> None:
     tell_sources(DATASETS)
     console.print("\nparts of them, some classes each", style="bold")
     console.print(", ".join(name for name in DATASETS.built_in if ":" in name))
+    console.print("\nimages made on the fly, as many as `images` says, without labels", style="bold")
+    rows = [
+        [f"{name}:{variant}", summary, "by default" if variant == next(iter(info.variants)) else ""]
+        for name, info in DATASETS.items()
+        for variant, summary in info.variants.items()
+    ]
+    show_table("", ["name", "", ""], rows)
+
+
+def _origin(info: Any) -> str:
+    if info.procedural:
+        return "made on the fly"
+    return info.hub_id or ("a function" if info.made_by else "scikit-learn")
 
 
 def list_models() -> None:

@@ -23,8 +23,11 @@ OPTIONS: dict[str, Any] = {
     ],
     "in_memory": Annotated[bool | None, typer.Option(help="Hold images decoded; by default if they take up to 4 GiB.")],
     "labels": Annotated[bool | None, typer.Option("--labels/--no-labels", help="Use the labels, or leave them aside.")],
+    "images": Annotated[int | None, typer.Option(help="Of procedural images, as dead-leaves, how many there are.")],
+    "images_seed": Annotated[int | None, typer.Option(help="Of procedural images; by default 0.")],
 }
-"""Argument of `limbeck.load` -> its option; a verb is given those that the user gives, as the mapping `loading`."""
+"""Argument of `limbeck.load` -> its option; a verb is given those that the user gives, as the mapping `loading`.
+`images_seed` is its `seed`, as verbs have a seed of their own."""
 
 
 def loads_images(function: Callable[..., None], *, but: Collection[str] = ()) -> Callable[..., None]:

@@ -3,11 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any
 
 from limbeck.catalogue import Catalogue
+from limbeck.data.procedural.kinds import KINDS, Kind
 from limbeck.errors import UserError, unknown_name
 
 LIST_HINT = "`limbeck ls datasets` lists them all; a folder, .npz, .parquet or hub id 'owner/name' works too."
@@ -28,7 +29,7 @@ class DatasetInfo:
     Args:
         name: the name here.
         hub_id: repository of datasets on the Hugging Face hub, also its folder under a local root; None if the set
-            comes with a library.
+            comes with a library or is made.
         config: configuration at the hub, also the folder below `hub_id`; None where there is only one.
         image_column, label_column: columns at the hub.
         splits: split here -> split at the hub.
@@ -42,6 +43,7 @@ class DatasetInfo:
         keep: classes of the hub's numbering that this set consists of, renumbered in this order; None for all.
         warning: said whenever the set is loaded.
         made_by: gives a split of a set of the user's own, from its name.
+        variants: of procedural images, name -> a few words; told after a colon, as in "noise:white".
     """
 
     name: str
@@ -60,6 +62,12 @@ class DatasetInfo:
     keep: tuple[int, ...] | None = None
     warning: str = ""
     made_by: Callable[[str], Any] | None = None
+    variants: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def procedural(self) -> bool:
+        """Whether its images are made on the fly, as many as are asked for, and have no classes."""
+        return bool(self.variants)
 
 
 CONVERTED = "refs/convert/parquet"
@@ -309,8 +317,26 @@ def _subset(whole: DatasetInfo, name: str, classes: list[int]) -> DatasetInfo:
     )
 
 
+def _procedural(name: str, kind: Kind) -> DatasetInfo:
+    return DatasetInfo(
+        name=name,
+        hub_id=None,
+        config=None,
+        image_column="",
+        label_column="",
+        splits={"train": Split("train", None), "validation": Split("validation", None)},
+        num_classes=0,
+        size=(32, 32),
+        channels=3,
+        licence="none: made on the fly",
+        remark=f"{kind.summary}; without labels",
+        variants={variant: about.summary for variant, about in kind.variants.items()},
+    )
+
+
 _OWN: dict[str, DatasetInfo] = {entry.name: entry for entry in _ENTRIES}
 _OWN |= {entry.name: entry for entry in _imagenet_subsets(_OWN["imagenet-1k"])}
+_OWN |= {name: _procedural(name, kind) for name, kind in KINDS.items()}
 DATASETS: Catalogue[DatasetInfo] = Catalogue("datasets", _OWN, "limbeck.data.own_datasets:describe")
 
 
@@ -320,7 +346,7 @@ def in_catalogue(name: object) -> bool:
 
 
 def find(name: str) -> DatasetInfo:
-    """The entry called `name`; `name:config` is the same set in another configuration of its repository.
+    """The entry called `name`; `name:config` is the same set in another configuration of its repository, or variant.
 
     Raises:
         UserError: there is none; names the closest.
@@ -334,6 +360,11 @@ def find(name: str) -> DatasetInfo:
     if name in DATASETS:
         return DATASETS[name]
     base, _, config = name.partition(":")
+    if config and base in DATASETS and DATASETS[base].procedural:
+        info = DATASETS[base]
+        if config not in info.variants:
+            raise unknown_name(f"variant of {base!r}:", config, info.variants, "`limbeck ls datasets` tells of them.")
+        return replace(info, name=name, config=config)
     if config and base in DATASETS and base != "imagenet-1k" and (info := DATASETS[base]).hub_id is not None:
         return replace(info, name=name, config=config)
     raise unknown_name("dataset", name, DATASETS, LIST_HINT)

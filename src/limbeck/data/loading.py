@@ -19,6 +19,8 @@ from limbeck.data.labels import UnusableLabels
 from limbeck.data.own_datasets import load_own
 from limbeck.data.pixel_range import checked_scale
 from limbeck.data.place import hub_id, is_path, other_reading
+from limbeck.data.procedural.arguments import check_number, is_procedural
+from limbeck.data.procedural.loading import load_procedural
 from limbeck.data.table_files import SUFFIX
 from limbeck.data.table_places import FilePlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
 from limbeck.data.tables import ImageTable, open_parquet, read_table
@@ -39,6 +41,8 @@ def load(
     root: str | Path | None = None,
     classes: Sequence[str | int] | None = None,
     labels: bool = True,
+    images: int | None = None,
+    seed: int | None = None,
 ) -> ImageSet:
     """Images and labels of a named dataset, of the user's own files, or of any dataset on the hub.
 
@@ -68,20 +72,29 @@ def load(
         classes: names or numbers of the classes to keep, renumbered from 0 in this order. Default: all.
         labels: False leaves the labels and the names of the classes aside, as of images of other things than those to
             be told apart. `classes` still chooses among the images.
+        images: of procedural images ("dead-leaves", "noise:pink"), how many there are; they have no end.
+        seed: of procedural images, any whole number. Default: 0.
 
     Raises:
         UserError: nothing of that name, no such split, column or class, no images, unreadable ones, images of several
-            sizes and no `size`, a folder that can be read in two ways.
+            sizes and no `size`, a folder that can be read in two ways, procedural images without a number.
 
     Example:
         >>> images = load("digits", "test")
         >>> images.shape, images.num_classes
         ((1, 8, 8), 10)
+        >>> load("dead-leaves", images=500, size=16, seed=1).shape
+        (3, 16, 16)
     """
     _check_name(name)
     options = _load_options(size, channels, skip_unreadable, in_memory, scale)
+    check_number(name, images, seed)
     if remark := other_reading(name, root):
         warnings.warn(remark, stacklevel=2)
+    if images is not None:  # of procedural images alone
+        columns = (image_column, label_column)
+        seed = 0 if seed is None else seed
+        return load_procedural(find(str(name)), split, options, images, seed=seed, columns=columns, classes=classes)
     if (own := _registered(name)) is not None:
         made = load_own(own, split, options, (image_column, label_column), classes)
         return made if labels else made.with_labels(None, ())
@@ -109,6 +122,7 @@ def load_first(
     label_column: str | None = None,
     skip_unreadable: bool = False,
     scale: float | None = None,
+    seed: int = 0,
 ) -> ImageSet:
     """What `load` gives of the first `count` images, None for all, without decoding others, for uses that can do
     without labels: those that cannot be numbered are left aside with a warning, unless `label_column` names them.
@@ -117,6 +131,7 @@ def load_first(
         name, split, image_column, label_column, skip_unreadable, scale: see `load`.
         count: at least 1; unreadable images count, too.
         shape: (C, H, W) that all images are brought to.
+        seed: of procedural images; others have none.
 
     Raises:
         UserError: see `load`.
@@ -130,6 +145,10 @@ def load_first(
     options = _load_options((size[0], size[1]), channels, skip_unreadable, None, scale)
     if remark := other_reading(name, None):
         warnings.warn(remark, stacklevel=2)
+    if is_procedural(name):
+        check_number(name, count, seed)
+        assert count is not None
+        return load_procedural(find(str(name)), split, options, count, seed=seed, columns=(image_column, label_column))
     if (own := _registered(name)) is not None:
         return first_of(load_own(own, split, options, (image_column, label_column), None), count=count, shape=shape)
     reading = _Reading(image_column, label_column, False, None, scale)

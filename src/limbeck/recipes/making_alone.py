@@ -11,7 +11,6 @@ import torch
 from accelerate import PartialState
 
 from limbeck.cost import Cost
-from limbeck.data.loading import load as load_images
 from limbeck.errors import UserError
 from limbeck.evaluation.energy import EnergyMeter
 from limbeck.files import atomic_write_text, check_path, disk_errors
@@ -19,6 +18,7 @@ from limbeck.models.fingerprint import fingerprint
 from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.inputs import Inputs, network_folder
+from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.metering import at_least
 from limbeck.recipes.reading import parse_transfer
 from limbeck.report import write_selection_report

@@ -105,6 +105,8 @@ def _published_size(recipe: Recipe) -> tuple[int | None, int | None]:
     split = None if info is None or source is None else info.splits.get(source.split or "train")
     if source is None or info is None or split is None or split.images is None or source.label_column:
         return None, None
+    if info.num_classes == 0:  # nobody said
+        return None, None
     classes = len(source.classes or ()) or info.num_classes
     images = split.images * classes // info.num_classes
     held_out = VALIDATION_SHARE if held_out is None else 0 if isinstance(held_out, DatasetSettings) else held_out

@@ -13,7 +13,6 @@ import yaml
 from limbeck.data.classes import classes_of, few, match_classes
 from limbeck.data.encoded.build import SizesDiffer
 from limbeck.data.image_set import ImageSet
-from limbeck.data.loading import load as load_images
 from limbeck.environment import describe_environment
 from limbeck.errors import UserError
 from limbeck.evaluation.probing import Probe, probe
@@ -23,6 +22,7 @@ from limbeck.models.weights.folder import load as load_model
 from limbeck.models.zoo import untrained
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.inputs import network_folder
+from limbeck.recipes.loading import load as load_images
 from limbeck.report import write_probe_report
 
 Row = dict[str, Any]

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data.class_names import printable
-from limbeck.data.loading import load as load_images
 from limbeck.errors import UserError
 from limbeck.files import check_path
 from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress
 from limbeck.recipes.inputs import network_folder
+from limbeck.recipes.loading import load as load_images
 from limbeck.report import (
     write_selection_report,
 )

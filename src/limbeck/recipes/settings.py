@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+from limbeck.data.procedural.arguments import check_number
 from limbeck.recipes.fields import DatasetName, ModelName, ObjectiveSpec, Training, WeightsName, check_model_options
 from limbeck.recipes.yaml_files import misread
 from limbeck.training.numeric_fields import refuse_truth
@@ -41,7 +42,8 @@ ClassName = Annotated[str | int, BeforeValidator(_class_name)]
 class DatasetSettings(Strict):
     """Images by name, folder, file or hub id; see `limbeck.load`.
 
-    `labels: false` leaves their labels aside, as of images of other things than those to be told apart.
+    `labels: false` leaves their labels aside, as of images of other things than those to be told apart. `images` and
+    `seed` are of procedural images.
     """
 
     name: DatasetName
@@ -55,6 +57,13 @@ class DatasetSettings(Strict):
     scale: Annotated[float, Field(gt=0, strict=True)] | None = None
     in_memory: bool | None = None
     labels: bool = True
+    images: Annotated[int, Field(ge=1)] | None = None
+    seed: Natural | None = None
+
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        check_number(self.name, self.images, self.seed)
+        return self
 
 
 def _count_or_share(value: Any) -> Any:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.loading import load as load_images
 from limbeck.data.transfer_set import CONFIG_NAME
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import Evaluation, evaluate
@@ -14,6 +13,7 @@ from limbeck.files import atomic_write_text
 from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress
 from limbeck.recipes.inputs import network_folder
+from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.results import collect
 from limbeck.recipes.run import run

@@ -352,3 +352,24 @@ def test_of_labels_without_names_only_reading_tells(tmp_path: Path) -> None:
     assert (labels_of(pool), pool.excluded) == ([4, 4], {"0": 1, "2": 1})
     with pytest.raises(UserError, match=r"must lie in 0..4, or name classes as text, got 5"):
         opened(PoolSettings(name=str(path), streaming=True, exclude=[5]))
+
+
+def test_procedural_images_are_pools_of_a_kind_and_a_seed() -> None:
+    settings = [PoolSettings(name="noise:pink", images=9, seed=seed) for seed in (0, 1)]
+    one, other, leaves = opened(*settings, PoolSettings(name="dead-leaves", images=5), shape=(1, 8, 8))
+    assert [pool.name for pool in (one, other, leaves)] == [
+        "noise:pink/train (1)",
+        "noise:pink/train (2)",
+        "dead-leaves",
+    ]
+    assert (one.images.shape, len(one.images), len(leaves.images), one.images.labels) == ((1, 8, 8), 9, 5, None)
+    assert one.images.fingerprint == load("noise:pink", images=9, size=8, channels=1).fingerprint
+    assert other.images.fingerprint == load("noise:pink", images=9, size=8, channels=1, seed=1).fingerprint
+    with pytest.raises(UserError, match="`images` must say how many of 'noise' to make, which has no end"):
+        opened("noise")
+    with pytest.raises(UserError, match="`streaming` reads from the hub, and 'noise' is not on the hub"):
+        opened(PoolSettings(name="noise", images=5, streaming=True))
+    with pytest.raises(UserError, match="`label_column` must be left out for 'noise'"):
+        opened(PoolSettings(name="noise", images=5, label_column="y"))
+    with pytest.raises(UserError, match="exclude"):
+        opened(PoolSettings(name="noise", images=5, exclude=["cat"]))

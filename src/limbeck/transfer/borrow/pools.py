@@ -110,7 +110,9 @@ def _open(
         "shape": shape,
         **settings.model_dump(include={"image_column", "label_column", "skip_unreadable", "scale"}),
     }
-    return (open_streamed if settings.streaming else load_first)(settings.name, settings.split, **options)
+    if settings.streaming:
+        return open_streamed(settings.name, settings.split, **options)
+    return load_first(settings.name, settings.split, seed=settings.seed, **options)
 
 
 def _handed(settings: PoolSettings, shape: tuple[int, int, int], images: ImageSet) -> ImageSet:

@@ -1,0 +1,73 @@
+"""Random numbers of an image, and arithmetic that gives the same bits on every processor.
+
+Pixels stay the same for good because they are made by integers, by tables, and by such operations on floats as IEEE 754
+rounds in one way: +, -, *, /, the square root, comparisons. Sums of many floats, products of matrices, `exp` or `sin`
+depend on the processor; they are used on whole numbers alone that floats hold without rounding, or not at all.
+"""
+
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.randomness import derive_seed, words
+
+Array = TypeVar("Array", np.ndarray, Tensor)
+
+
+def drawn(seed: int, purpose: str, indices: Tensor, count: int) -> np.ndarray:
+    """`count` random 16-bit numbers of every image, uint16 [B, count].
+
+    Args:
+        seed: any integer.
+        purpose: what they are for; others are drawn for another.
+        indices: int64 [B].
+        count: numbers of an image.
+    """
+    blocks = torch.arange(-(-count // 4), device="cpu")
+    bits = words(derive_seed(seed, purpose), blocks, indices[:, None])  # [B, blocks]
+    return bits.numpy().astype("<i8", copy=False).view("<u2")[:, :count]
+
+
+def shares(seed: int, purpose: str, indices: Tensor, *counts: int) -> np.ndarray:
+    """Random float32 [B, *counts] in [0, 1), multiples of 2^-16; see `drawn`."""
+    numbers = drawn(seed, purpose, indices, int(np.prod(counts)))
+    return (numbers.astype(np.float32) * np.float32(2.0**-16)).reshape(len(indices), *counts)
+
+
+def sine(turns: Array) -> Array:
+    """sin(2 pi `turns`) to about 0.001, by a parabola and the square of it; float32 or float64, of any shape.
+
+    Example:
+        >>> sine(torch.tensor([0.0, 0.25, 0.75]))
+        tensor([ 0.,  1., -1.])
+    """
+    within: Any = turns - _floor(turns + 0.5)  # [-0.5, 0.5]
+    arch = within * (8.0 - 16.0 * abs(within))
+    return arch * (0.775 + 0.225 * abs(arch))
+
+
+def cosine(turns: Array) -> Array:
+    """cos(2 pi `turns`), see `sine`."""
+    return sine(turns + 0.25)
+
+
+def _floor(x: Array) -> Array:
+    return torch.floor(x) if isinstance(x, Tensor) else np.floor(x)
+
+
+def to_pixels(values: np.ndarray) -> np.ndarray:
+    """uint8 of float `values` in 0..255, rounded; what lies outside is cut."""
+    return np.clip(values + 0.5, 0.0, 255.0).astype(np.uint8)
+
+
+def softened(corners: Array) -> Array:
+    """Each pixel as the mean of its four corners, so that edges are soft: [B, C, H + 1, W + 1] to float32 [B, C, H, W].
+
+    Args:
+        corners: uint8 or float32; a sum of the two above and the two below, in this order.
+    """
+    wide = corners.to(torch.float32) if isinstance(corners, Tensor) else corners.astype(np.float32)
+    across = wide[..., 1:] + wide[..., :-1]
+    return (across[..., 1:, :] + across[..., :-1, :]) * 0.25

@@ -1,0 +1,96 @@
+"""Shader-like images: random functions of the coordinates within one another, as short graphics programs are."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.data.procedural.draws import drawn, shares, sine, softened
+
+_START = 3
+"""Functions that all images begin with: across, along, and the squared distance from a point."""
+
+
+def shaders(
+    seed: int,
+    indices: Tensor,
+    shape: tuple[int, int, int],
+    *,
+    depth: int = 6,
+    frequency: float = 0.35,
+    sharpness: float = 0.5,
+) -> Tensor:
+    """Every function is a wave of two earlier ones u and v, clip(g sin 2 pi (a u + b v + c u v + d)).
+
+    A gain g above 1 makes its crests flat and its flanks steep, up to edges. Channels are mixtures of the last three
+    functions.
+
+    Args:
+        seed: any integer.
+        indices: int64 [B], which images.
+        shape: (C, H, W), C 1 or 3.
+        depth: functions of an image.
+        frequency: largest |a| and |b|, in waves over half an image.
+        sharpness: share of functions with a gain above 1.
+
+    Returns:
+        uint8 [B, C, H, W].
+
+    Source: M. Baradad et al., "Procedural image programs for representation learning", NeurIPS 2022,
+    https://arxiv.org/abs/2211.16412, take such programs from people; K. Stanley, "Compositional pattern producing
+    networks", 2007, draws them.
+
+    Example:
+        >>> shaders(0, torch.tensor([5, 3]), (3, 32, 32)).shape
+        torch.Size([2, 3, 32, 32])
+    """
+    batch, (channels, height, width) = len(indices), (shape[0], shape[1] + 1, shape[2] + 1)  # of the pixels' corners
+    numbers = torch.from_numpy(shares(seed, "shaders", indices, depth, 6))
+    picks = drawn(seed, "shaders: picks", indices, 2 * depth).astype(np.int64).reshape(batch, depth, 2)
+    images = torch.arange(batch, device="cpu")
+    made = torch.empty(batch, _START + depth, height * width, dtype=torch.float32, device="cpu")
+    made[:, :_START] = _start(seed, indices, height, width)
+    for number in range(depth):
+        known = _START + number
+        first = torch.from_numpy(picks[:, number, 0] % known)
+        # The newest function is within the next one, so that all of them are seen.
+        u, v = made[images, first], made[:, known - 1]
+        a, b, c, d, sharp, gain = numbers[:, number].T[:, :, None]  # [B, 1] each
+        a, b, c = (frequency * (2 * one - 1) for one in (a, b, c))
+        steep = torch.where(sharp < sharpness, 1 + 5 * gain, torch.ones_like(gain))
+        wave = sine(a * u + b * v + c * (u * v) + d)
+        made[:, known] = torch.clamp(steep * wave, -1.0, 1.0)
+    corners = _coloured(seed, indices, made, channels).view(batch, channels, height, width)
+    return torch.clamp(softened(corners) + 0.5, 0.0, 255.0).to(torch.uint8)
+
+
+def _start(seed: int, indices: Tensor, height: int, width: int) -> Tensor:
+    """Across, along and squared distance in units of half the shorter side, turned and scaled: float32 [B, 3, H W].
+
+    `height` and `width` are numbers of corners.
+    """
+    look = torch.from_numpy(shares(seed, "shaders: start", indices, 4))[:, :, None]
+    short = min(height, width) - 1
+    x = (2 * torch.arange(width, dtype=torch.float32, device="cpu") + (1 - width)) / short
+    y = (2 * torch.arange(height, dtype=torch.float32, device="cpu") + (1 - height)) / short
+    x, y = x.repeat(height), y.repeat_interleave(width)
+    c, s = sine(look[:, 0] + 0.25), sine(look[:, 0])
+    scale = 0.5 + 1.5 * look[:, 1]
+    across, along = scale * (c * x - s * y), scale * (s * x + c * y)
+    from_x, from_y = x - (2 * look[:, 2] - 1), y - (2 * look[:, 3] - 1)
+    return torch.stack([across, along, from_x * from_x + from_y * from_y - 1], dim=1)
+
+
+def _coloured(seed: int, indices: Tensor, made: Tensor, channels: int) -> Tensor:
+    """A colour, and how the last three of the functions (`made`, [B, F, H W]) move it: float32 [B, C, H W]."""
+    look = torch.from_numpy(shares(seed, "shaders: colours", indices, 3 + 4 * channels))
+    light, tint, other = (40.0 + 60.0 * look[:, 0], 140.0 * look[:, 1], 140.0 * look[:, 2])
+    mean, along, apart, astray = look[:, 3:].view(len(look), 4, channels).unbind(1)  # [B, C] each
+    weights = [
+        light[:, None] * (0.4 + 0.6 * along),  # all channels go along with the last function, more or less
+        tint[:, None] * (apart - 0.5),
+        other[:, None] * (astray - 0.5),
+    ]
+    values = (64.0 + 128.0 * mean)[:, :, None]
+    for number, weight in enumerate(weights, start=1):
+        values = values + weight[:, :, None] * made[:, -number, None]
+    return values

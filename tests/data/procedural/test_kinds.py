@@ -1,0 +1,126 @@
+"""What holds for images of every kind and variant."""
+
+import hashlib
+
+import pytest
+import torch
+
+from limbeck.data.procedural.kinds import KINDS
+from limbeck.data.procedural.storage import render
+from limbeck.errors import UserError
+
+ALL = [(kind, variant) for kind, about in KINDS.items() for variant in about.variants]
+SHAPES = [(3, 8, 8), (1, 28, 28), (3, 12, 20), (1, 5, 3)]
+
+all_kinds = pytest.mark.parametrize(("kind", "variant"), ALL)
+
+
+@all_kinds
+def test_pixels_depend_on_seed_and_index_alone(kind: str, variant: str):
+    indices = torch.tensor([40, 7, 1_000_000_007, 0, 7, 3])
+    together = render(kind, 5, indices, (3, 16, 16), variant=variant)
+    assert torch.equal(together[1], together[4])
+    backwards = render(kind, 5, indices.flip(0), (3, 16, 16), variant=variant)
+    assert torch.equal(backwards.flip(0), together)
+    for index, image in zip(indices, together, strict=True):
+        assert torch.equal(render(kind, 5, index[None], (3, 16, 16), variant=variant)[0], image)
+
+
+def test_pixels_do_not_depend_on_threads_and_company():
+    indices = torch.arange(300)
+    threads = torch.get_num_threads()
+    for kind in KINDS:
+        many = render(kind, 5, indices, (3, 32, 32))
+        torch.set_num_threads(1)
+        few = torch.cat([render(kind, 5, part, (3, 32, 32)) for part in indices.split(23)])
+        torch.set_num_threads(threads)
+        assert torch.equal(many, few)
+
+
+@all_kinds
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_any_size_gray_and_colour(kind: str, variant: str, shape: tuple[int, int, int]):
+    images = render(kind, 0, torch.arange(64), shape, variant=variant)
+    assert images.dtype == torch.uint8
+    assert images.shape == (64, *shape)
+    assert images.is_contiguous()
+    if shape[1] >= 8:
+        assert len(images.flatten(1).unique(dim=0)) == 64
+        assert images.flatten(1).float().std(dim=1).median() > 10
+        assert images.max() > 180
+        assert images.min() < 60
+
+
+@all_kinds
+def test_seeds_and_variants_are_other_images(kind: str, variant: str):
+    indices = torch.arange(16)
+    one = render(kind, 0, indices, (3, 16, 16), variant=variant)
+    known = {image.numpy().tobytes() for image in one}
+    others = [render(kind, seed, indices, (3, 16, 16), variant=variant) for seed in (1, -1, 2**62)]
+    others += [
+        render(kind, 0, indices, (3, 16, 16), variant=other) for other in KINDS[kind].variants if other != variant
+    ]
+    for other in others:
+        assert not known & {image.numpy().tobytes() for image in other}
+
+
+def test_the_first_variant_is_the_usual_one():
+    for kind, about in KINDS.items():
+        indices = torch.arange(3)
+        usual = render(kind, 0, indices, (1, 8, 8))
+        assert torch.equal(usual, render(kind, 0, indices, (1, 8, 8), variant=about.default))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_colours_are_colours(kind: str):
+    images = render(kind, 0, torch.arange(64), (3, 16, 16)).float()
+    apart = (images.amax(dim=1) - images.amin(dim=1)).mean(dim=(1, 2))
+    assert apart.median() > 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "nois"}, "unknown kind of procedural images 'nois'; did you mean 'noise'"),
+        ({"variant": "pinc"}, "unknown variant of 'noise': 'pinc'; did you mean 'pink'"),
+        ({"seed": 0.5}, "`seed` must be a whole number, got 0.5"),
+        ({"shape": (2, 8, 8)}, "must have 1 or 3 channels and 1 to 1024 pixels a side, got 2x8x8"),
+        ({"shape": (3, 8, 2000)}, "1 to 1024 pixels a side, got 3x8x2000"),
+        ({"shape": (3, 0, 8)}, "1 to 1024 pixels a side, got 3x0x8"),
+    ],
+)
+def test_what_is_wrong_is_told(arguments: dict[str, object], message: str):
+    given = {"kind": "noise", "seed": 0, "indices": torch.arange(2), "shape": (3, 8, 8), **arguments}
+    with pytest.raises(UserError, match=message):
+        render(**given)  # pyright: ignore[reportArgumentType]
+
+
+def test_no_images_are_no_images():
+    assert render("noise", 0, torch.empty(0, dtype=torch.int64), (3, 8, 8)).shape == (0, 3, 8, 8)
+
+
+GOLDEN = {
+    "noise:spectra": "edfb39adfd9e9452",
+    "noise:white": "51e86555b3b984e7",
+    "noise:pink": "1b8e93ef44c719f4",
+    "noise:brown": "28d0de5d86fc6c5c",
+    "dead-leaves:textured": "53ebfb0b3bb808c0",
+    "dead-leaves:flat": "ec0a9fa1a75f193c",
+    "dead-leaves:ellipses": "4907625128b4d18d",
+    "fractals:many": "94d3fe61fb4796d9",
+    "fractals:one": "7375892fe4b56b60",
+    "fractals:black": "e4bd4e252e64cd1a",
+    "shaders:mixed": "7cc2b69f824f9d24",
+    "shaders:smooth": "c8de36382ec6dd86",
+    "shaders:deep": "4a5adacdfa4c92ad",
+}
+"""Of 32 images of 3x24x20 and of 1x9x9 each, so that pixels stay for good; another one is another `version`."""
+
+
+@pytest.mark.parametrize("name", [f"{kind}:{variant}" for kind, variant in ALL])
+def test_pixels_stay(name: str):
+    kind, _, variant = name.partition(":")
+    digest = hashlib.blake2b(digest_size=8)
+    for shape in ((3, 24, 20), (1, 9, 9)):
+        digest.update(render(kind, 3, torch.arange(32), shape, variant=variant).numpy().tobytes())
+    assert digest.hexdigest() == GOLDEN[name]
