@@ -16,6 +16,7 @@ from PIL import Image
 
 from limbeck.data import ImageSet, load
 from limbeck.data.encoded.decode_many import decode_many
+from limbeck.data.joined import join
 from limbeck.errors import UserError
 from limbeck.plugins import register, unregister
 from limbeck.transfer.borrow.pool_names import distinct_names
@@ -373,3 +374,16 @@ def test_procedural_images_are_pools_of_a_kind_and_a_seed() -> None:
         opened(PoolSettings(name="noise", images=5, label_column="y"))
     with pytest.raises(UserError, match="exclude"):
         opened(PoolSettings(name="noise", images=5, exclude=["cat"]))
+
+
+def test_large_pools_stay_encoded(animals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = PoolSettings(name=str(animals), exclude=["ant"])
+    (held,) = opened(settings)
+    monkeypatch.setattr("limbeck.data.encoded.build.IN_MEMORY_LIMIT", 1)
+    (large,) = opened(settings)
+    assert (held.images.is_decoded, large.images.is_decoded) == (True, False)
+    assert large.images.fingerprint == held.images.fingerprint
+    (resized,) = opened(PoolSettings(name="mine"), shape=(1, 4, 4), handed={"mine": large.images})
+    assert not resized.images.is_decoded
+    both = join([resized.images], [0, 0], [3, 1], ids=[0, 1], classes=["cat"], name="joined")
+    assert torch.equal(both.tensor(), resized.images.tensor()[[3, 1]])
