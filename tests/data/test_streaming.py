@@ -16,7 +16,7 @@ from filelock import FileLock
 from PIL import Image
 
 from limbeck.caching import cache_entries
-from limbeck.data import ImageSet, load, streaming
+from limbeck.data import ImageSet, load, stream_reading, streaming
 from limbeck.data.encoded.decode_many import decode_many
 from limbeck.data.stream_source import Stream, open_stream
 from limbeck.data.streaming import load_stream
@@ -43,7 +43,7 @@ LABELS = [row % 3 for row in range(COUNT)]
 @pytest.fixture(autouse=True)
 def _no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_root: None) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "huggingface"))
-    monkeypatch.setattr(streaming, "SHARD_BYTES", 1)  # every batch is a shard
+    monkeypatch.setattr(stream_reading, "SHARD_BYTES", 1)  # every batch is a shard
     monkeypatch.setattr("limbeck.data.stream_source._BATCH", BATCH)
 
 
@@ -66,7 +66,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         batches.append(len(rows))
         return decode_many(images, rows, *rest, **options)
 
-    monkeypatch.setattr(streaming, "decode_many", counted)
+    monkeypatch.setattr(stream_reading, "decode_many", counted)
     return batches
 
 

@@ -1,38 +1,30 @@
 """Images of tables that are read from front to back, from the hub or from files, without a copy of the whole."""
 
-import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
 from limbeck.caching import cache_folder, cache_key
 from limbeck.data.catalogue import DATASETS, LIST_HINT, find, in_catalogue
 from limbeck.data.class_names import printable
 from limbeck.data.encoded.decode import Target
-from limbeck.data.encoded.decode_many import decode_many, unreadable
+from limbeck.data.encoded.decode_many import unreadable
 from limbeck.data.encoded.images import file_stamps
 from limbeck.data.image_set import ImageSet
 from limbeck.data.labels import LabelColumn, UnusableLabels, encode_labels
-from limbeck.data.pixel_range import Largest, check_range, checked_scale
+from limbeck.data.pixel_range import check_range, checked_scale
 from limbeck.data.place import hub_id
 from limbeck.data.stream_cache import StreamCache, StreamedImages
-from limbeck.data.stream_source import BatchImages, Stream, open_stream
+from limbeck.data.stream_reading import alone, read_on
+from limbeck.data.stream_source import Stream, open_stream
 from limbeck.data.table_places import FilePlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
 from limbeck.errors import UserError, unknown_name
-from limbeck.interruption import Interrupted, listening_for_stop
 from limbeck.progress import Progress, Silent
 
-SHARD_BYTES = 2**24
-"""Pixels that are kept at once."""
-SHARD_SECONDS = 60.0
-"""After which what there is of a shard is kept, however little."""
 _NUMBERED = 2**16
 """Most classes that are numbers without names: labels beyond are something else."""
 
@@ -157,11 +149,11 @@ class StreamedSet:
 
     def read(self, progress: Progress) -> ImageSet:
         """See `load_stream`."""
-        with _alone(self.folder, self.title, progress):
+        with alone(self.folder, self.title, progress):
             cache = StreamCache(self.folder, self.target.shape)
             if not cache.ended and (self.count is None or cache.rows < self.count):
                 stream = self.opened or open_stream(self.place, self.named, self.usual, begun=self.about)
-                _read_on(stream, cache, self.target, self.count, self.skip_unreadable, self.title, progress)
+                read_on(stream, cache, self.target, self.count, self.skip_unreadable, self.title, progress)
         rows = cache.rows if self.count is None else min(self.count, cache.rows)
         if rows == 0:
             raise UserError(f"{self.title!r} holds no images.")
@@ -198,114 +190,6 @@ def _identity(place: HubPlace | FilePlace) -> list[Any]:
     if isinstance(place, FilePlace):
         return file_stamps(place.files)
     return [place.hub_id, place.config, place.split, place.revision]
-
-
-class _Shard:
-    """Rows that were read and are not kept yet."""
-
-    def __init__(self, cache: StreamCache) -> None:
-        self._cache = cache
-        self._images: list[np.ndarray] = []
-        self._readable: list[np.ndarray] = []
-        self._labels: list[pa.ChunkedArray] = []
-        self._seen: list[Largest] = []
-        self._began = time.monotonic()
-
-    @property
-    def end(self) -> int:
-        """The next row of the stream."""
-        return self._cache.rows + sum(map(len, self._readable))
-
-    @property
-    def is_full(self) -> bool:
-        return sum(one.nbytes for one in self._images) >= SHARD_BYTES or time.monotonic() - self._began > SHARD_SECONDS
-
-    def add(
-        self, images: np.ndarray, readable: np.ndarray, labels: pa.ChunkedArray | None, seen: list[Largest]
-    ) -> None:
-        self._images.append(images)
-        self._readable.append(readable)
-        self._labels += [] if labels is None else [labels]
-        self._seen += seen
-
-    def keep(self) -> None:
-        if self._readable:
-            labels = pa.chunked_array([chunk for one in self._labels for chunk in one.chunks]) if self._labels else None
-            self._cache.append(np.concatenate(self._images), np.concatenate(self._readable), labels, self._seen)
-        self._images, self._readable, self._labels, self._seen = [], [], [], []
-        self._began = time.monotonic()
-
-
-@contextmanager
-def _alone(folder: Path, title: str, watch: Progress) -> Iterator[None]:
-    """While no other process reads the same stream."""
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        watch.say(f"another process is reading {title}; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _read_on(
-    stream: Stream,
-    cache: StreamCache,
-    target: Target,
-    count: int | None,
-    skip_unreadable: bool,
-    title: str,
-    watch: Progress,
-) -> None:
-    """Reads up to `count` rows into the cache, from where it ends. Whatever stops it, what was read is kept."""
-    wanted = min([one for one in (count, stream.count) if one is not None], default=0)
-    watch.begin(f"streaming {title}", max(wanted, 1), cache.rows if wanted else 0)
-    shard = _Shard(cache)
-    try:
-        with listening_for_stop() as stop:
-            for batch in _batches(stream, cache.rows, count, shard):
-                _decode(stream, batch, shard, target, skip_unreadable)
-                if shard.is_full:
-                    shard.keep()
-                watch.update(shard.end if wanted else 0, "" if wanted else f"{shard.end:,} images")
-                if stop:
-                    raise Interrupted(f"stopped after {shard.end:,} images of {title!r}, which are kept")
-        if count is None or shard.end < count:
-            shard.keep()
-            cache.end()
-    finally:
-        shard.keep()
-        watch.end()
-
-
-def _batches(stream: Stream, start: int, count: int | None, shard: _Shard) -> Iterator[pa.Table]:
-    """What the stream gives of rows `start` up to `count`."""
-    left = None if count is None else count - start
-    try:
-        for batch in stream.rows(start):
-            part = batch if left is None else batch.slice(0, left)
-            yield part
-            left = None if left is None else left - len(part)
-            if left == 0:
-                return
-    except (UserError, MemoryError):
-        raise
-    except Exception as error:  # of a dozen libraries that read and connect
-        raise UserError(
-            f"{stream.where} broke off after {shard.end:,} images: {error}. They are kept; the same again goes on with "
-            "the next."
-        ) from error
-
-
-def _decode(stream: Stream, batch: pa.Table, shard: _Shard, target: Target, skip_unreadable: bool) -> None:
-    images = BatchImages(stream, batch, shard.end)
-    out = np.empty((len(batch), *target.shape), dtype=np.uint8)
-    seen: list[Largest] = []
-    readable = decode_many(images, np.arange(len(batch)), target, out, skip_unreadable=skip_unreadable, seen=seen)
-    shard.add(out, readable, None if stream.labels is None else batch[stream.labels], seen)
 
 
 def _image_set(

@@ -340,7 +340,7 @@ def test_classes_are_looked_for_before_a_stream_is_read(animals: Path, monkeypat
     def never(*_: Any) -> None:
         raise AssertionError("nothing is read")
 
-    monkeypatch.setattr("limbeck.data.streaming._read_on", never)
+    monkeypatch.setattr("limbeck.data.streaming.read_on", never)
     with pytest.raises(UserError, match="must name classes of it, got 'ape'"):
         opened(PoolSettings(name=str(animals), streaming=True, exclude=["ape"]))
     with pytest.raises(UserError, match="must name classes of the pools, got 'ape'"):
