@@ -32,8 +32,11 @@ from limbeck.transfer.borrow.sureness import criteria_for
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.score_table.identity import ids_and_labels, pixels_of
 from limbeck.transfer.score_table.read import METADATA, ScoreTable
-from limbeck.transfer.score_table.write import groups_of, score_table
+from limbeck.transfer.score_table.write import groups_of, write_table
 from limbeck.transfer.scoring.context import ScoringContext, make_context
+
+_BLOCK = 32
+"""Images at a time: so equal pictures get equal scores, wherever they stand, and the activations stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def pool_table(
     pools, watch = sorted(pools, key=lambda one: one.name), progress or Silent()
     _check(pools, workers)
     criteria, lacks = criteria_for(teacher)
-    context = make_context(teacher, None, seed, precision=precision)
+    context = make_context(teacher, None, seed, precision=precision, block=_BLOCK)
     judged = Judged(held_out, pools[0].images.shape)
     if overlap == "refuse":
         looks = {one.name: judged.look(one.images) for one in pools}
@@ -154,7 +157,7 @@ class _Scoring:
             [one.column for one in criteria],
             # One with code that nobody can vouch for is known in this process alone.
             [identity.fingerprint, process_token() if identity.unseen else "", groups_of(context.teacher)],
-            f"{context.precision}, channels last: {context.channels_last}",
+            f"{context.precision}, channels last: {context.channels_last}, block: {context.block}",
         )
         self.path = folder / f"pool-{self.key}.parquet"
 
@@ -177,13 +180,8 @@ class _Scoring:
         )
 
     def _score(self, workers: int, progress: Progress) -> None:
-        how: dict[str, Any] = {"workers": workers, "precision": self.context.precision, "progress": progress}
-        asked: dict[str, Any] = {
-            "criteria": self.criteria,
-            "teacher": self.context.teacher,
-            "beside": ("group", "digest"),
-        }
-        score_table(self.pool.images, self.path, **asked, **how)
+        how: dict[str, Any] = {"beside": ("group", "digest"), "workers": workers, "progress": progress}
+        write_table(self.pool.images, self.path, self.criteria, self.context, **how)
 
 
 def _about(works: Sequence[_Scoring], context: ScoringContext, lacks: dict[str, str]) -> dict[str, Any]:
