@@ -28,6 +28,7 @@ from limbeck.training.distributed import process_token
 from limbeck.transfer.borrow.distinct import batches_of, digests_of, repeated
 from limbeck.transfer.borrow.judged import Judged, Overlap, added, refuse
 from limbeck.transfer.borrow.pools import Pool
+from limbeck.transfer.borrow.reopened import for_workers
 from limbeck.transfer.borrow.sureness import criteria_for
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.score_table.identity import ids_and_labels, pixels_of
@@ -80,7 +81,7 @@ def pool_table(
         held_out: what the student is judged on; see `Judged` for images of another shape.
         overlap: where a pool holds some of these pictures: "refuse", or "leave-out" of the table.
         seed: of what criteria draw or train, which none of these does: tables serve every seed.
-        workers: processes, see `limbeck.score_table`.
+        workers: processes, see `limbeck.score_table`; pools that are large or stay encoded are opened in each.
         precision: in which the teacher is asked; the table says which "auto" was.
         own: whether nobody else uses the folder: what is found there was worked out for the same run, before it was
             stopped, and saves it nothing.
@@ -181,7 +182,8 @@ class _Scoring:
 
     def _score(self, workers: int, progress: Progress) -> None:
         how: dict[str, Any] = {"beside": ("group", "digest"), "workers": workers, "progress": progress}
-        write_table(self.pool.images, self.path, self.criteria, self.context, **how)
+        images = self.pool.images if workers == 1 else for_workers(self.pool)
+        write_table(images, self.path, self.criteria, self.context, **how)
 
 
 def _about(works: Sequence[_Scoring], context: ScoringContext, lacks: dict[str, str]) -> dict[str, Any]:
