@@ -202,7 +202,7 @@ class VirtualStorage(Storage):
 
     def gather(self, positions: Tensor) -> Tensor:
         mixed = (positions.to(torch.int32) * 1_640_531_527)[:, None] ^ self._ramp  # [B, C H W]
-        return (mixed >> 16).to(torch.uint8).view(-1, *self.shape)
+        return (mixed.mul_(668_265_263) >> 16).to(torch.uint8).view(-1, *self.shape)
 
     def tensor(self) -> Tensor:
         return self.gather(torch.arange(self._count))

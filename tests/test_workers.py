@@ -17,13 +17,17 @@ from pathlib import Path
 import pytest
 from tests.recipes.test_workers import Listening, assert_same
 from tests.recipes.tiny_recipes import comparison
+from tests.transfer.borrow.fake_pools import as_pool, pool_of
+from tests.transfer.borrow.test_by_workers import Dying
 from tests.transfer.conftest import natural
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
+from limbeck.models import create
 from limbeck.recipes.compare import compare
 from limbeck.recipes.reading import read_recipe
 from limbeck.training import Silent
+from limbeck.transfer.borrow.pool_table import pool_table
 from limbeck.transfer.select import score_table
 from limbeck.workers import ray_cluster, run_shards
 
@@ -122,6 +126,18 @@ def test_a_running_cluster_is_joined_and_left_running(
     assert three.read_bytes() == one.read_bytes()
     assert not importlib.import_module("ray").is_initialized()
     socket.create_connection(("127.0.0.1", int(joining.rpartition(":")[2])), timeout=5).close()  # it runs on
+
+
+def test_a_cluster_makes_the_same_table_of_pools_when_a_worker_dies(joining: str, tmp_path: Path) -> None:
+    teacher = create("resnet8", num_classes=4, channels=1, seed=1, input_size=8).eval()
+    pools = [pool_of("a", [*range(60)] * 5), pool_of("b", [*range(30, 60)] * 7, seed=1)]
+    one = pool_table(pools, teacher, tmp_path / "one")
+    dying = as_pool("b", Dying(pools[1].images, tmp_path / "died", os.getpid()))
+    two = pool_table([dying, pools[0]], teacher, tmp_path / "two", workers=2)
+    assert (tmp_path / "died").exists()
+    assert one.table.path is not None
+    assert two.table.path is not None
+    assert two.table.path.read_bytes() == one.table.path.read_bytes()
 
 
 def test_a_comparison_by_a_cluster_is_that_of_one_process(joining: str, tmp_path: Path) -> None:

@@ -179,6 +179,27 @@ def test_the_next_batch_is_read_by_another_thread() -> None:
     assert all(name.startswith("look-ahead") for name in readers)
 
 
+def test_blocks_are_filled_up_and_every_part_comes_through() -> None:
+    first = Noted()
+    layers = nn.Sequential(first, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2))
+    teacher = FrozenTeacher(Classifier(layers, num_classes=2, channels=1), device=CPU)
+    noted = first.notes  # which its copies share
+    whole_outputs(teacher, stripes(21), batch_size=20, block=8)
+    assert {len(one[1]) for one in noted} == {8}
+    assert teacher.passes == 21
+    expected = whole_outputs(network(), stripes(20), ("embedding", "stages"), batch_size=20)
+    found = whole_outputs(network(), stripes(20), ("embedding", "stages"), batch_size=11, block=4)
+    for one, other in zip((*found[:2], *found.stages), (*expected[:2], *expected.stages), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_pixels_are_seen_before_the_answer_comes() -> None:
+    images, seen = stripes(20), list[Tensor]()
+    for number, (positions, _) in enumerate(outputs_over(network(), images, batch_size=8, seen=seen.append), 1):
+        assert len(seen) == number
+        assert torch.equal(seen[-1], images.gather(positions))
+
+
 def test_resized_images() -> None:
     first = Noted()
     layers = nn.Sequential(first, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2))
@@ -191,6 +212,7 @@ def test_resized_images() -> None:
     ("options", "message"),
     [
         ({"batch_size": 0}, "`batch_size` must be >= 1, got 0"),
+        ({"block": 0}, "`block` must be >= 1, got 0"),
         ({"precision": "fp23"}, "unknown precision 'fp23'; did you mean 'fp32'"),
         ({"device": "gpu"}, "`device` must be 'auto' or"),
     ],

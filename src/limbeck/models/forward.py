@@ -136,6 +136,7 @@ def outputs_over(
     precision: str = "fp32",
     device: Device = "auto",
     seen: Callable[[Tensor], None] | None = None,
+    block: int | None = None,
 ) -> Iterator[tuple[Tensor, Outputs]]:
     """What a network yields for every batch of a set: (positions int64 [B], float32 outputs on the CPU), in order.
 
@@ -154,6 +155,8 @@ def outputs_over(
             it is); one on a GPU computes there. To a device that is named it is moved, and there it stays.
         seen: called with the pixels of every batch, uint8 `[B, C, H, W]`, before the network is: for whoever wants
             them, too, and would read them once more.
+        block: images of a batch that the network is shown at a time, the last few with others to fill it up. Kernels
+            are chosen by the number of images and round differently: so an answer does not hang on what is beside it.
 
     Raises:
         UserError: an argument is out of range, or a part of the outputs is wanted that cannot be read.
@@ -163,13 +166,15 @@ def outputs_over(
         [torch.Size([64, 10]), torch.Size([36, 10])]
     """
     check_batch_size(batch_size)
+    if block is not None and block < 1:
+        raise UserError(f"`block` must be >= 1, got {block}.")
     if isinstance(network, FrozenTeacher):
         computing = Computing(network.device, network.dtype, network.channels_last)
-        return _outputs_over(network.classifier, images, want, computing, batch_size, size, seen, network)
+        return _outputs_over(network.classifier, images, want, computing, batch_size, size, seen, block, network)
     check_precision(precision)
     classifier = _placed(network, device)
     computing = resolve_computing(device_of(classifier), precision)
-    return _outputs_over(classifier, images, want, computing, batch_size, size, seen)
+    return _outputs_over(classifier, images, want, computing, batch_size, size, seen, block)
 
 
 def whole_outputs(
@@ -211,11 +216,12 @@ def _outputs_over(
     batch_size: int,
     size: tuple[int, int] | None,
     seen: Callable[[Tensor], None] | None,
+    block: int | None,
     teacher: FrozenTeacher | None = None,
 ) -> Iterator[tuple[Tensor, Outputs]]:
     tapping = classifier.tapping(want) if set(want) - set(LOGITS) else nullcontext()
     with evaluating(classifier), tapping:
-        computed = _computed(classifier, images, want, computing, batch_size, size, seen)
+        computed = _computed(classifier, images, want, computing, batch_size, size, seen, block)
         for positions, outputs in _arriving(computed, computing.device):
             if teacher is not None:
                 teacher.passes += len(positions)
@@ -230,6 +236,7 @@ def _computed(
     batch_size: int,
     size: tuple[int, int] | None,
     seen: Callable[[Tensor], None] | None,
+    block: int | None,
 ) -> Iterator[tuple[Tensor, Outputs]]:
     """Outputs on the device; a GPU has only been told to compute them."""
     order = torch.channels_last if computing.channels_last else torch.contiguous_format
@@ -241,8 +248,19 @@ def _computed(
         with torch.inference_mode(), _own_autocast(computing):
             if size is not None and tuple(pixels.shape[-2:]) != size:
                 pixels = functional.interpolate(pixels.float() / 255, size, mode="bilinear", antialias=True)
-            outputs = classifier(pixels, want=want).map(Tensor.float)
+            outputs = _shown(classifier, pixels, want, block).map(Tensor.float)
         yield positions, outputs
+
+
+def _shown(classifier: Classifier, pixels: Tensor, want: Collection[str], block: int | None) -> Outputs:
+    """Outputs for pixels `[B, C, H, W]`, by blocks."""
+    if block is None or len(pixels) == block:
+        return classifier(pixels, want=want)
+    missing = -len(pixels) % block
+    filled = torch.cat([pixels, pixels[:1].expand(missing, -1, -1, -1)]) if missing else pixels
+    parts = [classifier(part, want=want) for part in filled.split(block)]
+    whole = [torch.cat(tensors)[: len(pixels)] for tensors in zip(*map(_tensors, parts), strict=True)]
+    return _with_tensors(parts[0], whole)
 
 
 def _arriving(computed: Iterator[tuple[Tensor, Outputs]], device: torch.device) -> Iterator[tuple[Tensor, Outputs]]:
@@ -295,6 +313,12 @@ def _placed(classifier: Classifier, device: Device) -> Classifier:
         return private_copy(classifier, "network").to(target)
     except UserError:
         return classifier
+
+
+def _with_tensors(outputs: Outputs, tensors: list[Tensor]) -> Outputs:
+    """The same parts with other tensors, in the order of `_tensors`."""
+    others = {id(one): other for one, other in zip(_tensors(outputs), tensors, strict=True)}
+    return outputs.map(lambda one: others[id(one)])
 
 
 def _tensors(outputs: Outputs) -> list[Tensor]:

@@ -198,7 +198,8 @@ def _of_set(
 def _of_teacher(
     function: Callable[..., Any], what: str, read: str, images: Any, context: ScoringContext, **options: Any
 ) -> TeacherFeatures:
-    return TeacherFeatures(context.frozen, read, context.meter, partial(_features, function, what, **options))
+    seen = partial(_features, function, what, **options)
+    return TeacherFeatures(context.frozen, read, context.meter, seen, block=context.block)
 
 
 def _scores(

@@ -5,13 +5,19 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 from tests.transfer.borrow.fake_pools import as_pool, pool_of
 
+from limbeck.data.encoded import build
 from limbeck.data.image_set import ImageSet
 from limbeck.models import Classifier
+from limbeck.testing.images import natural
 from limbeck.transfer.borrow.pool_table import pool_table
+from limbeck.transfer.borrow.pools import open_pools
+from limbeck.transfer.borrow.settings import PoolSettings
 from limbeck.transfer.scoring import features
 
 
@@ -43,3 +49,23 @@ def test_two_workers_one_of_which_dies_make_the_same_table(
     assert two.table.path is not None
     assert two.table.path.read_bytes() == one.table.path.read_bytes()
     assert len(two.table) == 60
+
+
+@pytest.mark.slow
+def test_pools_that_stay_encoded_are_opened_by_every_worker(
+    tmp_path: Path, teacher: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "PIXELS_PER_BATCH", 2**10)
+    (tmp_path / "pool").mkdir()
+    for number, pixels in enumerate(natural(150, size=8).tensor()):
+        Image.fromarray(pixels[0].numpy()).save(tmp_path / "pool" / f"{number:03d}.png")
+    named = [PoolSettings(name=str(tmp_path / "pool"), images=140)]
+    decoded = open_pools(named, (1, 8, 8))
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "IN_MEMORY_LIMIT", 0)
+        encoded = open_pools(named, (1, 8, 8))
+    assert decoded[0].images.is_decoded
+    assert not encoded[0].images.is_decoded
+    one = pool_table(decoded, teacher, tmp_path / "one")
+    two = pool_table(encoded, teacher, tmp_path / "two", workers=2)
+    assert pq.read_table(two.table.path).equals(pq.read_table(one.table.path))

@@ -85,9 +85,24 @@ def test_scores_and_groups_are_those_of_the_pool_alone(tmp_path: Path, teacher: 
         )
     ).to_pylist()
     assert len(rows) == len(alone)
-    assert all(rows[row["id"]][name] == row[name] for row in alone for name in COLUMNS)
+    for name in COLUMNS:
+        assert [rows[row["id"]][name] for row in alone] == pytest.approx(
+            [row[name] for row in alone], rel=1e-4, abs=1e-5
+        )
     logits = features.collect(images, features.representation("teacher-logits", images, context_of(teacher)))
     assert [rows[one]["group"] for one in images.ids.tolist()] == logits.argmax(1).tolist()
+
+
+def test_equal_pictures_are_scored_alike_wherever_they_stand(tmp_path: Path, teacher: Classifier) -> None:
+    """In another batch, at another place, among others, and in a last batch of one: to the bit."""
+    many = [pool_of("a", [5, *range(40), 5, 5]), pool_of("b", [*range(30, 60), 5], seed=1), pool_of("c", [5], seed=2)]
+    pool_table(many, teacher, tmp_path, precision="fp32")
+    answers: dict[bytes, set[tuple[float, ...]]] = {}
+    for path in tmp_path.glob("pool-*.parquet"):
+        for row in pq.read_table(path).to_pylist():
+            answers.setdefault(row["digest"], set()).add((row["group"], *(row[name] for name in COLUMNS)))
+    assert len(answers) == 60
+    assert {len(one) for one in answers.values()} == {1}
 
 
 def context_of(teacher: Classifier) -> Any:

@@ -28,12 +28,16 @@ from limbeck.training.distributed import process_token
 from limbeck.transfer.borrow.distinct import batches_of, digests_of, repeated
 from limbeck.transfer.borrow.judged import Judged, Overlap, added, refuse
 from limbeck.transfer.borrow.pools import Pool
+from limbeck.transfer.borrow.reopened import for_workers
 from limbeck.transfer.borrow.sureness import criteria_for
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.score_table.identity import ids_and_labels, pixels_of
 from limbeck.transfer.score_table.read import METADATA, ScoreTable
-from limbeck.transfer.score_table.write import groups_of, score_table
+from limbeck.transfer.score_table.write import groups_of, write_table
 from limbeck.transfer.scoring.context import ScoringContext, make_context
+
+_BLOCK = 32
+"""Images at a time: so equal pictures get equal scores, wherever they stand, and the activations stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def pool_table(
         held_out: what the student is judged on; see `Judged` for images of another shape.
         overlap: where a pool holds some of these pictures: "refuse", or "leave-out" of the table.
         seed: of what criteria draw or train, which none of these does: tables serve every seed.
-        workers: processes, see `limbeck.score_table`.
+        workers: processes, see `limbeck.score_table`; pools that are large or stay encoded are opened in each.
         precision: in which the teacher is asked; the table says which "auto" was.
         own: whether nobody else uses the folder: what is found there was worked out for the same run, before it was
             stopped, and saves it nothing.
@@ -98,7 +102,7 @@ def pool_table(
     pools, watch = sorted(pools, key=lambda one: one.name), progress or Silent()
     _check(pools, workers)
     criteria, lacks = criteria_for(teacher)
-    context = make_context(teacher, None, seed, precision=precision)
+    context = make_context(teacher, None, seed, precision=precision, block=_BLOCK)
     judged = Judged(held_out, pools[0].images.shape)
     if overlap == "refuse":
         looks = {one.name: judged.look(one.images) for one in pools}
@@ -154,7 +158,7 @@ class _Scoring:
             [one.column for one in criteria],
             # One with code that nobody can vouch for is known in this process alone.
             [identity.fingerprint, process_token() if identity.unseen else "", groups_of(context.teacher)],
-            f"{context.precision}, channels last: {context.channels_last}",
+            f"{context.precision}, channels last: {context.channels_last}, block: {context.block}",
         )
         self.path = folder / f"pool-{self.key}.parquet"
 
@@ -177,13 +181,9 @@ class _Scoring:
         )
 
     def _score(self, workers: int, progress: Progress) -> None:
-        how: dict[str, Any] = {"workers": workers, "precision": self.context.precision, "progress": progress}
-        asked: dict[str, Any] = {
-            "criteria": self.criteria,
-            "teacher": self.context.teacher,
-            "beside": ("group", "digest"),
-        }
-        score_table(self.pool.images, self.path, **asked, **how)
+        how: dict[str, Any] = {"beside": ("group", "digest"), "workers": workers, "progress": progress}
+        images = self.pool.images if workers == 1 else for_workers(self.pool)
+        write_table(images, self.path, self.criteria, self.context, **how)
 
 
 def _about(works: Sequence[_Scoring], context: ScoringContext, lacks: dict[str, str]) -> dict[str, Any]:

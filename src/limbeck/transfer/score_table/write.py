@@ -90,22 +90,43 @@ def score_table(
         >>> lb.transfer.select.ScoreTable(path).columns
         ('entropy:grayscale-histogram', 'variance:grayscale')
     """
-    path = Path(path)
+    check_seed(seed)
+    watching = progress if workers == 1 else None  # who watches cannot move to a worker
+    context = make_context(teacher, folder, seed, watching, precision=precision)
+    how: dict[str, Any] = {"workers": workers, "shard": shard, "trust_teacher": trust_teacher, "progress": progress}
+    return write_table(images, Path(path), list(map(find_criterion, criteria)), context, beside=beside, **how)
+
+
+def write_table(
+    images: "ImageSet | Callable[[], ImageSet]",
+    path: Path,
+    criteria: Sequence[Criterion],
+    context: ScoringContext,
+    *,
+    beside: Sequence[str] = (),
+    workers: int = 1,
+    shard: int | None = None,
+    trust_teacher: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """`score_table` for those who have a context: teacher, folder and seed, and how the teacher computes.
+
+    Example:
+        >>> path = write_table(images, Path("v.parquet"), [Criterion(score="variance")], ScoringContext(), shard=64)
+        >>> len(pq.read_table(path))
+        200
+    """
     if path.exists():
         raise UserError(f"{str(path)!r} exists already and is never overwritten; choose another --out.")
     for name, value in (("workers", workers), ("shard", shard)):
         if value is not None and value < 1:
             raise UserError(f"`{name}` must be at least 1, got {value}.")
-    check_seed(seed)
+    teacher, watch = context.teacher, progress or Silent()
     here = images() if callable(images) else images
     _check_beside(beside, teacher)
-    found = [find_criterion(one) for one in criteria]
-    columns = {one.column: one for one in found if one.score != "random"}
-    clusters = {one.clusters_column: one for one in found if one.clusters_column is not None}
-    watch = progress or Silent()
-    watching = watch if workers == 1 else None  # who watches cannot move to a worker
-    context = make_context(teacher, folder, seed, watching, precision=precision)
-    for criterion in found:
+    columns = {one.column: one for one in criteria if one.score != "random"}
+    clusters = {one.clusters_column: one for one in criteria if one.clusters_column is not None}
+    for criterion in criteria:
         _check(criterion, here, context)
 
     batch = batch_size_for(here)
@@ -117,17 +138,17 @@ def score_table(
         "shape": list(here.shape),
         "classes": list(here.classes),
         "columns": [*columns, *clusters],
-        "seed": seed,
-        **({"precision": context.precision} if "group" in beside or any(one.needs_teacher for one in found) else {}),
+        "seed": context.seed,
+        **({"precision": context.precision} if "group" in beside or any(one.needs_teacher for one in criteria) else {}),
         **({"beside": list(beside)} if beside else {}),
         **({"groups": list(groups_of(teacher))} if "group" in beside and teacher is not None else {}),
     }
-    whose = _whose(teacher, trust_teacher, watch)
-    for one in found:
-        whose |= own_code(one.score, one.representation) | own_code(representation=one.space)
-    _claim(
-        parts, {**about, "images": ids_and_labels(here), "pixels": pixels_of(here), "shard": len(shards[0]), **whose}
-    )
+    plan = {**about, "images": ids_and_labels(here), "pixels": pixels_of(here), "shard": len(shards[0])}
+    plan |= {"block": context.block} if context.block is not None else {}
+    plan |= _whose(teacher, trust_teacher, watch)
+    for one in criteria:
+        plan |= own_code(one.score, one.representation) | own_code(representation=one.space)
+    _claim(parts, plan)
     make = MakeShards(images, columns, context, parts, len(shards[0]), beside, begun=seen(here))
     shared = [parts / "plan.json", *([context.folder] if context.folder.exists() else [])]
     if any(one.representation == "average-adjusted-histogram" for one in columns.values()):

@@ -61,6 +61,7 @@ class ScoringContext:
         precision: in which the teacher is asked: "bf16" or "fp32". "auto" becomes what the machine that makes this is
             fastest in, so that all that score with it compute alike.
         channels_last: memory order in which the teacher is asked; None becomes the fastest likewise.
+        block: images at a time that a teacher on a CPU is shown, see `outputs_over`; None for whole batches.
         meter: what scoring has taken so far in this process.
     """
 
@@ -72,6 +73,7 @@ class ScoringContext:
     device: Device = "auto"
     precision: str = "auto"
     channels_last: bool | None = None
+    block: int | None = None
     meter: CostMeter = field(default_factory=CostMeter, compare=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +84,8 @@ class ScoringContext:
         object.__setattr__(self, "precision", computing.precision)
         if self.channels_last is None:
             object.__setattr__(self, "channels_last", computing.channels_last)
+        if computing.device.type != "cpu":
+            object.__setattr__(self, "block", None)
 
     @property
     def cost(self) -> Cost:
@@ -109,6 +113,7 @@ def make_context(
     *,
     device: Device = "auto",
     precision: str = "auto",
+    block: int | None = None,
 ) -> ScoringContext:
     """What selection may use, defaults filled in.
 
@@ -121,7 +126,7 @@ def make_context(
         "function": function,
     }
     named = {name: value for name, value in given.items() if value is not None}
-    return ScoringContext(teacher=teacher, seed=seed, device=device, precision=precision, **named)
+    return ScoringContext(teacher=teacher, seed=seed, device=device, precision=precision, block=block, **named)
 
 
 def check_criterion(criterion: Criterion, images: ImageSet, context: ScoringContext) -> None:

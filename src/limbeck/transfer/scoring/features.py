@@ -52,13 +52,20 @@ class TeacherFeatures:
         part: "logits" or "embedding".
         meter: counts.
         function: from `[B, D]` to features `[B, F]`.
+        block: images at a time, see `outputs_over`.
     """
 
     def __init__(
-        self, teacher: FrozenTeacher, part: str, meter: CostMeter, function: Represent = torch.Tensor.detach
+        self,
+        teacher: FrozenTeacher,
+        part: str,
+        meter: CostMeter,
+        function: Represent = torch.Tensor.detach,
+        block: int | None = None,
     ) -> None:
         self.teacher = teacher
         self.part = part
+        self.block = block
         self.meter = meter
         self.function = function
 
@@ -100,9 +107,9 @@ def together(images: ImageSet, represent: Mapping[str, Representation]) -> Itera
     def look(pixels: Tensor) -> None:
         looks.append({name: one.function(pixels) for name, one in looking.items()})
 
-    teacher = next(iter(asking.values())).teacher
+    one = next(iter(asking.values()))
     want = {"logits", *(one.part for one in asking.values())}
-    for positions, outputs in outputs_over(teacher, images, want, batch_size=size, seen=look):
+    for positions, outputs in outputs_over(one.teacher, images, want, batch_size=size, seen=look, block=one.block):
         meter.add(Cost(images_read=len(positions), teacher_passes=len(positions)))
         yield positions, looks.popleft() | {name: one.of(outputs) for name, one in asking.items()}
 
@@ -142,12 +149,12 @@ def own_function(images: ImageSet, context: ScoringContext) -> Represent:
 
 def teacher_logits(images: ImageSet, context: ScoringContext) -> TeacherFeatures:
     """The teacher's logits."""
-    return TeacherFeatures(context.frozen, "logits", context.meter)
+    return TeacherFeatures(context.frozen, "logits", context.meter, block=context.block)
 
 
 def teacher_embedding(images: ImageSet, context: ScoringContext) -> TeacherFeatures:
     """What the teacher's last layer sees."""
-    return TeacherFeatures(context.frozen, "embedding", context.meter)
+    return TeacherFeatures(context.frozen, "embedding", context.meter, block=context.block)
 
 
 def average_histogram(images: ImageSet) -> Tensor:

@@ -1,0 +1,49 @@
+"""A pool's images for other processes: sent where they are few, else opened there once more."""
+
+import warnings
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+from limbeck.data.image_set import ImageSet
+from limbeck.transfer.borrow.pools import Pool, open_pools
+
+SENT = 2**28
+"""Bytes of decoded images that are sent; more lie in files that a process of this machine or Ray's nodes can map."""
+
+
+def for_workers(pool: Pool) -> "ImageSet | Callable[[], ImageSet]":
+    """The images, or what gives them in any process that finds the pool by its settings."""
+    size = len(pool.images) * prod(pool.images.shape)
+    return pool.images if pool.images.is_decoded and size <= SENT else Reopened(pool)
+
+
+class Reopened:
+    """Gives a pool's images: here those that are open, in another process those that the pool's settings lead to.
+
+    Example:
+        >>> from limbeck.transfer.borrow.settings import PoolSettings
+        >>> (pool,) = open_pools([PoolSettings(name="digits", exclude=["7"])], (1, 8, 8))
+        >>> import pickle
+        >>> elsewhere = pickle.loads(pickle.dumps(Reopened(pool)))
+        >>> elsewhere().fingerprint == Reopened(pool)().fingerprint
+        True
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._open: ImageSet | None = pool.images
+        self._settings, self._shape = pool.settings, pool.images.shape
+        self._ids = pool.images.ids
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_open": None}
+
+    def __call__(self) -> ImageSet:
+        if self._open is None:
+            whole = self._settings.model_copy(update={"exclude": []})
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # told where the pool was opened first
+                (pool,) = open_pools([whole], self._shape)
+            same = len(pool.images) == len(self._ids) and bool((pool.images.ids == self._ids).all())
+            self._open = pool.images if same else pool.images.subset(self._ids)
+        return self._open
