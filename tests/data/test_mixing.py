@@ -192,6 +192,7 @@ def test_targets_of_mixtures() -> None:
         ({"mixup": {"share": 0}}, r"`share` must be in \(0, 1\], got 0; leave the view out to mix none"),
         ({"cutmix": {"share": 1.5}}, r"`share` must be in \(0, 1\], got 1.5"),
         ({"mixup-or-cutmix": {"cutmix_share": -1}}, r"`cutmix_share` must be in \[0, 1\], got -1"),
+        ({"mixup-or-cutmix": {"cutmix_share": "half"}}, r"`cutmix_share` must be in \[0, 1\], got 'half'"),
         ({"mixup": {"alpa": 1}}, "unknown option of view 'mixup': 'alpa'; did you mean 'alpha'"),
         ("mix-up", "unknown view 'mix-up'; did you mean 'mixup'"),
     ],

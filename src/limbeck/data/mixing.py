@@ -8,7 +8,6 @@ Weights are multiples of 1/65,536 and pixels are computed in integers, rounded h
 same bits.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cache
@@ -150,8 +149,8 @@ class MixupOrCutMix(Mixing):
         check_alpha("alpha", alpha)
         check_alpha("cutmix_alpha", cutmix_alpha)
         check_share("share", share)
-        if not 0 <= cutmix_share <= 1:
-            raise UserError(f"`cutmix_share` must be in [0, 1], got {cutmix_share}.")
+        if not _is_number(cutmix_share) or not 0 <= cutmix_share <= 1:
+            raise UserError(f"`cutmix_share` must be in [0, 1], got {cutmix_share!r}.")
         self.alpha, self.cutmix_alpha, self.cutmix_share, self.share = alpha, cutmix_alpha, cutmix_share, share
         options = {"alpha": alpha, "cutmix_alpha": cutmix_alpha, "cutmix_share": cutmix_share, "share": share}
         self.key = key_of(self, **{name: float(value) for name, value in options.items()})
@@ -277,13 +276,17 @@ def _rendered(part: Augmentation, position: int, images: Tensor, draw: Tensor) -
     return part.render(images, own if part.distinct is None else below(own, part.distinct))
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def check_alpha(name: str, value: float) -> None:
     """Raises a UserError for a parameter that no Beta distribution has."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1e-3 <= value <= 1e3 or math.isnan(value):
+    if not _is_number(value) or not 1e-3 <= value <= 1e3:
         raise UserError(f"`{name}` must be > 0, between 0.001 and 1000, got {value!r}; 1 is uniform.")
 
 
 def check_share(name: str, value: float) -> None:
     """Raises a UserError for what is no share of images to mix."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+    if not _is_number(value) or not 0 < value <= 1:
         raise UserError(f"`{name}` must be in (0, 1], got {value!r}; leave the view out to mix none.")
