@@ -345,7 +345,7 @@ def test_distances_stand_beside_random_and_chance() -> None:
     assert rows["cat"]["Real images"] == 50
     assert found.facts["distance from real images"] == f"{whole['Borrowed']:.3f}"
     assert "that of noise" in found.facts
-    assert any("no cost counts these" in note for note in found.notes)
+    assert any("does not count these passes" in note for note in found.notes)
 
 
 def test_the_same_images_are_no_distance_away() -> None:

@@ -73,7 +73,10 @@ def evidence_of(
     if like is not None:
         figures.append(like.figure)
         facts |= _distance_facts(like)
-        notes.append(f"For the distances alone the teacher was asked {like.passes:,} times more; no cost counts these.")
+        notes.append(
+            f"For the distances alone the teacher was asked {like.passes:,} times more; the cost does not count these "
+            "passes."
+        )
     elif real is not None:
         notes.append(
             "The teacher has no tap for its embedding, so nothing tells how far the images are from real ones."
