@@ -104,7 +104,8 @@ def teacher(classes: Sequence[str] = CLASSES, channels: int = 3) -> lb.Classifie
 
 def evidence(one: Case, real: ImageSet | None = None, **options: Any) -> Evidence:
     network = teacher(one.chosen.classes, one.transfer_set.images.shape[0])
-    return evidence_of(one.chosen, one.table, one.pools, one.transfer_set, network, real, device="cpu", **options)
+    options = {"beside": {}, "device": "cpu", **options}
+    return evidence_of(one.chosen, one.table, one.pools, one.transfer_set, network, real, **options)
 
 
 def page(folder: Path, found: Evidence) -> str:
@@ -345,7 +346,15 @@ def test_distances_stand_beside_random_and_chance() -> None:
     assert rows["cat"]["Real images"] == 50
     assert found.facts["distance from real images"] == f"{whole['Borrowed']:.3f}"
     assert "that of noise" in found.facts
-    assert any("no cost counts these" in note for note in found.notes)
+    assert any("does not count these passes" in note for note in found.notes)
+
+
+def test_procedural_images_stand_beside_by_themselves() -> None:
+    one = case([pool("zoo", 40, ZOO, channels=1)], 12)
+    found = evidence(one, real(CLASSES, 1), beside=None)
+    whole = rows_of(figure(found, "Distance from"))["all classes"]
+    assert 0 < whole["Procedural, dead-leaves"] < 1
+    assert "that of procedural, dead-leaves" in found.facts
 
 
 def test_the_same_images_are_no_distance_away() -> None:

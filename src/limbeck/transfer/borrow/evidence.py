@@ -16,7 +16,7 @@ from limbeck.transfer.borrow.counts import (
     pool_table_figure,
 )
 from limbeck.transfer.borrow.criteria import criterion_by
-from limbeck.transfer.borrow.likeness import BORROWED, RANDOM, Likeness, likeness
+from limbeck.transfer.borrow.likeness import BORROWED, RANDOM, Likeness, likeness, procedural
 from limbeck.transfer.borrow.samples import samples
 from limbeck.transfer.borrow.score_curves import score_curves
 from limbeck.transfer.borrow.settings import CRITERIA
@@ -52,7 +52,8 @@ def evidence_of(
         transfer_set: what was made of those chosen.
         teacher: is asked about some images for the distance alone.
         real: images of the target task; None where there are none.
-        beside: other images whose distance is told, too, by what they are called.
+        beside: other images whose distance is told, too, by what they are called; by default procedural ones, which
+            whoever has no images at all could have.
         device: where the teacher computes.
     """
     found = considered(table, chosen)
@@ -60,6 +61,7 @@ def evidence_of(
     like = None
     if real is not None:
         precision = str(table.about.get("precision", "auto"))
+        beside = procedural(transfer_set.images.shape) if beside is None else beside
         like = likeness(chosen, table, pools, teacher, real, beside=beside, device=device, precision=precision)
     by = _scored(chosen, table)
     facts = {"budget": f"{chosen.count:,}", "seed": str(chosen.seed), "pools": str(len(pools))}
@@ -73,7 +75,10 @@ def evidence_of(
     if like is not None:
         figures.append(like.figure)
         facts |= _distance_facts(like)
-        notes.append(f"For the distances alone the teacher was asked {like.passes:,} times more; no cost counts these.")
+        notes.append(
+            f"For the distances alone the teacher was asked {like.passes:,} times more; the cost does not count these "
+            "passes."
+        )
     elif real is not None:
         notes.append(
             "The teacher has no tap for its embedding, so nothing tells how far the images are from real ones."
@@ -144,6 +149,6 @@ def _short_sentences(chosen: "Chosen") -> list[str]:
 def _distance_facts(like: Likeness) -> dict[str, str]:
     """The distances of all classes together, those that could be measured."""
     named = {BORROWED: "distance from real images", RANDOM: "that of balanced random ones"}
-    facts = {named.get(name, f"that of {name}"): at for name, at in like.distances.items()}
+    facts = {named.get(name, f"that of {name.lower()}"): at for name, at in like.distances.items()}
     facts["that of halves of the real ones"] = like.chance
     return {name: f"{at:.3g}" for name, at in facts.items() if at is not None}

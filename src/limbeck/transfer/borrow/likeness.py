@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limbeck.data.loading import load
 from limbeck.device import Device
 from limbeck.evaluation.embedding_distance import SPLITS, distance_of_halves, energy_coefficient
 from limbeck.models.forward import whole_outputs
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 MOST_IMAGES = 1000
 """Images of a kind that the teacher is asked about."""
 MOST_CLASSES = 50
+_KIND, _QUICK = "dead-leaves", 64
+"""Procedural images that borrowed ones are set beside, and up to how many pixels a side making them takes no time."""
 BORROWED, RANDOM = "Borrowed", "Balanced random of the same pools"
 
 
@@ -114,6 +117,14 @@ def likeness(
     )
     overall = dict(zip(seen, cells[None], strict=True))
     return Likeness(figure, overall, chance[None], ask.passes)
+
+
+def procedural(shape: tuple[int, int, int]) -> dict[str, "ImageSet"]:
+    """As many procedural images as are looked at, of (C, H, W), by what they are called; none where that takes long."""
+    channels, *size = shape
+    if max(size) > _QUICK:
+        return {}
+    return {f"Procedural, {_KIND}": load(_KIND, images=MOST_IMAGES, size=(size[0], size[1]), channels=channels)}
 
 
 class _Asking:
