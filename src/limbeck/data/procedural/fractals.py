@@ -17,6 +17,7 @@ _SETTLING, _STEPS = 10, 20
 """Steps of the game that are not drawn, and those that are."""
 
 _FEWEST = 16
+_NONE = np.float32(0)
 
 
 def fractals(
@@ -105,7 +106,7 @@ def _systems(seed: int, indices: Tensor, count: int) -> tuple[np.ndarray, np.nda
     kinds = drawn(seed, "fractals: sizes", indices, 2 * count).astype(np.int64).reshape(-1, 2)
     used = np.arange(_MAPS) < (2 + kinds[:, :1] % (_MAPS - 1))  # [F, _MAPS]
     # Singular values: the sum of the larger and twice the smaller is that of good fractals, none is near 1.
-    wide, narrow = np.where(used, 0.5 + 0.4 * wide, 0), np.where(used, 0.2 + 0.8 * flat, 0)
+    wide, narrow = np.where(used, 0.5 + 0.4 * wide, _NONE), np.where(used, 0.2 + 0.8 * flat, _NONE)
     sought = (5.0 + (kinds[:, 1] % 256) / 256.0 + used.sum(axis=1)).astype(np.float32) / 2
     narrow = narrow * ((sought - _total(wide)) / (2 * _total(narrow)))[:, None]
     narrow = np.clip(narrow, 0.1 * wide, wide)
@@ -119,7 +120,7 @@ def _systems(seed: int, indices: Tensor, count: int) -> tuple[np.ndarray, np.nda
         2 * e - 1,
         2 * f - 1,
     ]
-    area = np.where(used, wide * narrow + np.float32(0.02), 0)
+    area = np.where(used, wide * narrow + np.float32(0.02), _NONE)
     upto = np.stack([area[:, 0], area[:, 0] + area[:, 1], area[:, 0] + area[:, 1] + area[:, 2]])
     throws = (np.arange(256, dtype=np.float32) + 0.5) / 256 * _total(area)[:, None]
     chosen = sum((throws >= one[:, None]).astype(np.int64) for one in upto)
