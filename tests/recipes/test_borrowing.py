@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from tests.recipes.tiny_recipes import comparison, one_run
 
 import limbeck as lb
@@ -207,6 +208,20 @@ def test_the_verb_goes_on_as_it_was_begun_or_not_at_all(
     save(tmp_path / "other", teacher)
     sets = [TransferSet.load(tmp_path / name).images.fingerprint for name in ("set", "other")]
     assert sets[0] == sets[1]
+
+
+def test_unreadable_images_are_named_or_left_out(tmp_path: Path, teacher: str) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number, image in enumerate(odd("odd", 0).tensor()[:20]):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{number:02d}.png")
+    (folder / "07.png").write_bytes(b"none")
+    given = {"pools": [str(folder)], "budget": "15", "by": ["random"]}
+    with pytest.raises(UserError, match=r"07.png"):
+        save(tmp_path / "set", teacher, given)
+    save(tmp_path / "set", teacher, given, of_every_pool={"skip_unreadable": True})
+    assert len(TransferSet.load(tmp_path / "set")) == 15
+    assert TransferSet.load(tmp_path / "set").provenance["native_class"] == [None] * 15
 
 
 def test_what_a_command_line_says_becomes_settings() -> None:

@@ -135,8 +135,8 @@ def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -
         "seed": context.seed,
         "images": None if pool is None else pool.fingerprint,
         "teacher": None if teacher is None else fingerprint(teacher),
-        **({"shape": list(context.shape)} if pool is None else {}),
-        **({"judged": [one.fingerprint for one in context.held_out]} if context.held_out else {}),
+        "shape": list(context.shape),
+        "judged": [one.fingerprint for one in context.held_out],
     }
     path = folder / "begun.json"
     if path.exists():
@@ -144,7 +144,8 @@ def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -
             before = dict(json.loads(path.read_text()))
         except (ValueError, TypeError):
             before = {}
-        other = [_CALLED.get(name, name) for name in now if before.get(name) != now[name]]
+        compared = [name for name in now if name in before or name not in _CALLED]  # which earlier versions lack
+        other = [_CALLED.get(name, name) for name in compared if before.get(name) != now[name]]
         if other:
             raise UserError(
                 f"{str(folder)!r} holds what was begun with other {' and other '.join(other)}; go on with what it "
