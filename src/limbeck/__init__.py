@@ -1,7 +1,7 @@
 """limbeck teaches a small image classifier from a big one with as little data as you have.
 
-Everything is a transfer set: `select` makes one out of your data, `distill` teaches a student on it, `evaluate` judges
-the student, `compare` puts runs beside their honest controls.
+Everything is a transfer set: `select` makes one out of your data, `borrow` one out of other people's, `distill` teaches
+a student on it, `evaluate` judges the student, `compare` puts runs beside their honest controls.
 """
 
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from limbeck import report as report
     from limbeck import training as training
     from limbeck import transfer as transfer
-    from limbeck.api import compare, distill, probe
+    from limbeck.api import borrow, compare, distill, probe
     from limbeck.data.image_set import ImageSet
     from limbeck.data.loading import load
     from limbeck.data.transfer_set import TransferSet
@@ -52,6 +52,7 @@ __all__ = [
     "TrainingSettings",
     "TransferSet",
     "UserError",
+    "borrow",
     "compare",
     "create",
     "distill",
@@ -79,6 +80,7 @@ _EXPORTS = {
     "TrainingSettings": "limbeck.training.settings",
     "TransferSet": "limbeck.data.transfer_set",
     "UserError": "limbeck.errors",
+    "borrow": "limbeck.api",
     "compare": "limbeck.api",
     "create": "limbeck.models.zoo",
     "distill": "limbeck.api",

@@ -20,6 +20,7 @@ from limbeck.models.readiness import check_ready
 from limbeck.models.weights.folder import load as load_model
 from limbeck.precision import Precision
 from limbeck.progress import Progress
+from limbeck.recipes.borrowing import borrow_images, settings_to_borrow, trained_size
 from limbeck.recipes.compare import compare as compare_recipe
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_taught, network_folder
@@ -32,6 +33,7 @@ from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings
 from limbeck.training.arguments import TrainingArguments, showing_settings
 
 Student = str | Classifier | Callable[[int], Classifier]
+Pool = ImageSet | str | Path | Mapping[str, Any]
 
 
 @showing_settings
@@ -168,6 +170,94 @@ def compare(
     return compare_recipe(parse_recipe(content), out, **how)
 
 
+def borrow(
+    teacher: Classifier | str | Path,
+    pools: Pool | Sequence[Pool],
+    *,
+    budget: int | float | str,
+    by: str | Mapping[str, float] = "minimal-margin",
+    threshold: Mapping[str, Any] | None = None,
+    fill: Literal["best", "first-come"] = "best",
+    short: Literal["spread", "repeat", "leave"] = "spread",
+    exclude: Sequence[str] | str = (),
+    test: ImageSet | str | Path | None = None,
+    overlap: Literal["refuse", "leave-out"] = "refuse",
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    precision: Precision = "auto",
+    scores: str | Path | None = None,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> TransferSet:
+    """Images of other data sets that a teacher is sure of, as many of every class that it gives, without labels.
+
+    Args:
+        teacher: a classifier, weights by name or path, or a run folder.
+        pools: what to borrow from: image sets, data sets by name, or mappings of the settings of a pool, as
+            `{"name": "cifar100", "exclude": ["dog"]}`. Pictures that are equal count once.
+        budget: a count, a share of all images of the pools (0.1, "10%"), or "50/class", 50 times the teacher's classes.
+        by: what is preferred: "minimal-margin", "margin", "entropy", "confidence" or "energy", by which the teacher is
+            the surest; "boundary", by which it is torn; "k-centre"; "balanced-random"; "random"; or name -> share.
+        threshold: how sure the teacher must be of each class: `{"of": "quantile", "share": 0.1}`, of the pools, or
+            "mean" or "best-share" of `calibration` images of the task.
+        fill: the "best" first over all pools, or "first-come" in the order of the pools.
+        short: where a class has fewer images than its share: "spread" its rest over the others, "repeat" its images in
+            views of their own, or "leave" the set smaller.
+        exclude: names of classes of the pools that are left out, or "known": all whose name the teacher knows.
+        test: images that students will be judged on, of which none may be borrowed.
+        overlap: where pools hold some: "refuse", or "leave-out".
+        size: pixels a side, or (height, width), that images are brought to; by default that of `test`, or else what the
+            teacher takes or is known to have been trained with.
+        seed: of all that is drawn.
+        workers: processes that score, see `limbeck.score_table`.
+        precision: in which the teacher is asked.
+        scores: folder that keeps what the teacher says of the pools, for other budgets and criteria.
+        out: a new folder to save the transfer set in, with evidence, cost and a report. What was stopped on the way
+            goes on when it is called again.
+        progress: who watches.
+
+    Raises:
+        UserError: a pool that cannot be read or holds test images; a budget above what the pools hold, or below the
+            teacher's classes; a teacher that cannot be asked so.
+
+    Example:
+        >>> borrowed = lb.borrow(teacher, "digits", budget=20, by="random", size=8)
+        >>> len(borrowed), borrowed.images.labels, borrowed.provenance["source"][0]
+        (20, None, 'digits')
+    """
+    network = _network(teacher, "teacher")
+    handed: dict[str, ImageSet] = {}
+    several = pools if isinstance(pools, Sequence) and not isinstance(pools, str) else [pools]
+    given: dict[str, Any] = {
+        "pools": [_handed(one, "pools", handed) for one in several],
+        "budget": budget,
+        "by": by,
+        "fill": fill,
+        "short": short,
+        "exclude": exclude if isinstance(exclude, str) else list(exclude),
+        "overlap": overlap,
+    }
+    if threshold is not None:
+        known = {name: value for name, value in threshold.items() if name != "calibration"}
+        calibration = threshold.get("calibration")
+        named = {} if calibration is None else {"calibration": _handed(calibration, "calibration", handed)}
+        given["threshold"] = {**known, **named}
+    return borrow_images(
+        settings_to_borrow(given),
+        network,
+        handed=handed,
+        test=None if test is None else _image_set(test, "test", "test"),
+        size=trained_size(teacher) if size is None and test is None else size,
+        seed=seed,
+        workers=workers,
+        precision=precision,
+        scores=None if scores is None else Path(scores),
+        target=None if out is None else Path(out),
+        progress=progress,
+    )[0]
+
+
 def probe(
     network: Classifier | str | Path,
     train: ImageSet | str | Path,
@@ -270,6 +360,21 @@ class _Always:
 
     def __call__(self, seed: int) -> Classifier:
         return self.student
+
+
+def _handed(given: Pool, argument: str, handed: dict[str, ImageSet]) -> Any:
+    """What settings call images, which are kept in `handed` where they were handed over."""
+    if isinstance(given, ImageSet):
+        name = _name_of_images(given)
+        handed[name] = given
+        return name
+    if not isinstance(given, str | Path | Mapping):
+        raise UserError(
+            f"`{argument}` must be images as `lb.load` gives them, or a data set's name, got {type(given).__name__}."
+        )
+    if isinstance(given, str | Path):
+        return path_text(given)
+    return {**given, **({"name": _handed(given["name"], argument, handed)} if "name" in given else {})}
 
 
 def _name_of_images(images: ImageSet) -> str:

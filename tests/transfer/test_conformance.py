@@ -10,7 +10,9 @@ from tests.transfer.conftest import natural
 
 from limbeck.models import Classifier
 from limbeck.testing import Check, checks_for
+from limbeck.testing.makers import OTHERS
 from limbeck.testing.parts import brightness
+from limbeck.transfer.catalogue import MAKERS
 from limbeck.transfer.criteria import CRITERIA
 from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
 from limbeck.transfer.scoring.context import ScoringContext
@@ -18,6 +20,7 @@ from limbeck.transfer.scoring.features import batch_size_for, collect, represent
 
 SEEN = [name for name, entry in REPRESENTATIONS.items() if entry.kind != "nothing"]
 BY_CHANCE = {"ties are broken by id": "within a stratum chance decides"}
+OF_MAKERS = {"borrow": {"pools": [OTHERS]}}
 BUT = {"coverage": BY_CHANCE, "coverage-per-class": BY_CHANCE}
 
 
@@ -36,7 +39,7 @@ CHECKS = [
     )
     for name, options in parts.items()
     for one in checks_for(family, name, quick(options), but=BUT.get(name, {}) if family == "allocations" else {})
-]
+] + [one for name in MAKERS.built_in for one in checks_for("makers", name, OF_MAKERS.get(name))]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda one: f"{one.family}-{one}")

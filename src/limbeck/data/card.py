@@ -44,6 +44,11 @@ _MEANINGS = {
     "source_id": "its id there",
     "score": "what it was chosen by",
     "maker": "what made or chose it",
+    "criterion": "by what it was chosen",
+    "predicted_class": "the class that the teacher gives it",
+    "confidence": "the teacher's probability of that class",
+    "native_class": "what its source calls it",
+    "copy": "which showing of the image it is, 0 for the first",
 }
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from limbeck.data.catalogue import DATASETS, in_catalogue
 from limbeck.data.local import ROOT_VARIABLE
 
+FROM_PYTHON = "python:"
+"""Starts the name of what was handed over in Python, where a recipe has a name."""
+
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 
 

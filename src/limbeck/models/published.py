@@ -25,6 +25,7 @@ class NamedWeights:
         url: where the file is.
         top1: accuracy on the data set's test images, a fraction.
         classes, mean, std: what the weights were trained with.
+        size: pixels a side of the images that they were trained with.
     """
 
     model: str
@@ -34,6 +35,7 @@ class NamedWeights:
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    size: int
 
     @property
     def sha256_prefix(self) -> str:
@@ -43,7 +45,7 @@ class NamedWeights:
 def _cifar10(depth: int, digits: str, top1: float) -> NamedWeights:
     file = f"resnet{depth}-{digits}.th"
     return NamedWeights(
-        f"resnet{depth}_option_a", file, _AKAMASTER + file, top1, CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD
+        f"resnet{depth}_option_a", file, _AKAMASTER + file, top1, CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD, 32
     )
 
 

@@ -27,7 +27,7 @@ from limbeck.recipes.matching import match_student
 from limbeck.recipes.plan import PlannedRun, plan
 from limbeck.recipes.racing import Race
 from limbeck.recipes.reading import renewed
-from limbeck.recipes.results import UNLABELLED, collect
+from limbeck.recipes.results import collect, left_out
 from limbeck.recipes.run import gather_inputs, trainings
 from limbeck.recipes.run_tasks import Runs, RunTask, run_tasks
 from limbeck.recipes.schema import Recipe
@@ -92,8 +92,8 @@ def compare(
         begun = (run_folder.path / "networks.json").exists()
         fingerprints = fingerprints_of(recipe, inputs)
         check_fingerprints(run_folder, fingerprints, progress, begun=begun)
-        if inputs.train is not None and not inputs.labelled:
-            progress.say(UNLABELLED)
+        for sentence in left_out(given=inputs.train is not None, labelled=inputs.labelled):
+            progress.say(sentence)
         _check(recipe, inputs)
         _describe(recipe, run_folder, inputs)
         train = inputs.train

@@ -7,16 +7,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator
 
 from limbeck.data.catalogue import DATASETS, in_catalogue
-from limbeck.data.place import path_text
+from limbeck.data.place import FROM_PYTHON, path_text
 from limbeck.errors import UserError, unknown_name
 from limbeck.models.catalogue import MODELS, TIMM_PREFIX, canonical, entry
 from limbeck.models.options import check_options
 from limbeck.models.published import NAMED
 from limbeck.objectives.catalogue import NAMES, OBJECTIVES
 from limbeck.training.settings import TrainingSettings
-
-FROM_PYTHON = "python:"
-"""Starts the name of an object that was handed over in Python, where a recipe has a name."""
 
 
 def _dataset(value: Any) -> Any:

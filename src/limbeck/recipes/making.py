@@ -65,7 +65,7 @@ def context_for(
         pool=inputs.train,
         classes=inputs.classes.names if known else (),
         shape=inputs.shape,
-        teacher=None if inputs.teacher is None or recipe.teacher is None else _evaluating(inputs.teacher),
+        teacher=None if inputs.teacher is None or recipe.teacher is None else evaluating(inputs.teacher),
         held_out=[one for one in (inputs.validation, inputs.test) if one is not None],
         seed=recipe.seed,
         shared=shared,
@@ -74,7 +74,7 @@ def context_for(
     )
 
 
-def _evaluating(teacher: Classifier) -> Classifier:
+def evaluating(teacher: Classifier) -> Classifier:
     """In evaluation mode: one that was just trained, or handed over so, would answer a maker as no resumed run's does,
     and drift while it is asked."""
     if not any(part.training for part in teacher.modules()):

@@ -24,7 +24,7 @@ from limbeck.recipes.reading import parse_transfer
 from limbeck.report import write_selection_report
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.evidence import EVIDENCE
-from limbeck.transfer.maker import MakerContext
+from limbeck.transfer.maker import Made, MakerContext
 from limbeck.transfer.settings import MakerSettings
 
 
@@ -57,9 +57,7 @@ def save_made(
         UserError: unknown settings, images or a teacher that are missing; the target exists, or was begun with other
             settings, images or teacher; a maker whose images grow with the student.
     """
-    check_path(target)
-    if target.exists():
-        raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
+    check_new(target)
     found = parse_transfer(settings, overrides)
     if found.needs_pool and data is None:
         raise UserError(f"{found.title} takes its images from DATA, and none is given; name a data set.")
@@ -69,9 +67,8 @@ def save_made(
     inputs = Inputs(None if data is None else load_images(data, split, **options), None, None, teacher=network)
     if inputs.train is None and network is None:
         raise UserError(f"{found.title} needs DATA or --teacher to tell classes and size of the images; give one.")
-    folder = target.with_name(f"{target.name}.making")
     context = MakerContext(
-        folder=folder / "maker",
+        folder=making_folder(target) / "maker",
         pool=inputs.train,
         classes=inputs.classes.names,
         shape=inputs.shape,
@@ -80,24 +77,54 @@ def save_made(
         device=PartialState().device or torch.device("cpu"),
         progress=progress or Silent(),
     )
-    maker = find_maker(found.maker)
-    maker.count(found, context)
-    _check_begun(folder, found, context)
+    return told(*make_and_save(found, context, target), target)
+
+
+def check_new(target: Path) -> None:
+    """Raises a UserError for a folder that exists, or that cannot be."""
+    check_path(target)
+    if target.exists():
+        raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
+
+
+def making_folder(target: Path) -> Path:
+    """Where a maker keeps what it goes on with until `target` is there."""
+    return target.with_name(f"{target.name}.making")
+
+
+def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) -> tuple[Made, Path]:
+    """What a maker made, saved in `target` with evidence, cost and a report, and the path of that.
+
+    Args:
+        settings: of the maker.
+        context: its folder in `making_folder(target)`, which is removed once all is saved.
+        target: a new folder.
+
+    Raises:
+        UserError: see `save_made`.
+    """
+    folder = making_folder(target)
+    maker = find_maker(settings.maker)
+    maker.count(settings, context)
+    _check_begun(folder, settings, context)
     meter, started = EnergyMeter(), time.perf_counter()
     with meter:
-        made = maker.make(found, context)
+        made = maker.make(settings, context)
     if made.source.steps_per_round is not None:
-        raise UserError(f"{found.title} makes images while a student learns; name it in a recipe, under `transfer`.")
+        raise UserError(f"{settings.title} makes images while a student learns; name it in a recipe, under `transfer`.")
     seconds, energy = time.perf_counter() - started, meter.energy
     here = Cost(seconds=seconds, kwh=energy["kwh"], measured=energy["kind"] == "measured")
     cost = at_least(made.cost, here)
-    transfer_set = made.source.images(0)
-    transfer_set.save(target)
+    made.source.images(0).save(target)
     made.evidence.save(target / EVIDENCE)
     atomic_write_text(target / "cost.json", json.dumps(cost.to_dict(), indent=1) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
-    report = write_selection_report(target)
-    return f"{made.evidence.headline}\n{len(transfer_set):,} images -> {target}\nreport: {report}"
+    return made, write_selection_report(target)
+
+
+def told(made: Made, report: Path, target: Path) -> str:
+    """What was made, in words."""
+    return f"{made.evidence.headline}\n{len(made.source.images(0)):,} images -> {target}\nreport: {report}"
 
 
 def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
@@ -108,6 +135,8 @@ def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -
         "seed": context.seed,
         "images": None if pool is None else pool.fingerprint,
         "teacher": None if teacher is None else fingerprint(teacher),
+        "shape": list(context.shape),
+        "judged": [one.fingerprint for one in context.held_out],
     }
     path = folder / "begun.json"
     if path.exists():
@@ -115,7 +144,8 @@ def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -
             before = dict(json.loads(path.read_text()))
         except (ValueError, TypeError):
             before = {}
-        other = [name for name in now if before.get(name) != now[name]]
+        compared = [name for name in now if name in before or name not in _CALLED]  # which earlier versions lack
+        other = [_CALLED.get(name, name) for name in compared if before.get(name) != now[name]]
         if other:
             raise UserError(
                 f"{str(folder)!r} holds what was begun with other {' and other '.join(other)}; go on with what it "
@@ -125,3 +155,6 @@ def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     atomic_write_text(path, json.dumps(now, indent=1) + "\n")
+
+
+_CALLED = {"shape": "size of the images", "judged": "images to be judged on"}

@@ -31,6 +31,10 @@ AGREEMENT = (
     "The validation images have no labels that are used: states of a run are chosen by agreement with the teacher, and "
     "none of students that learn without it."
 )
+WITHOUT_IMAGES = (
+    "There are no training images, so the controls that learn from them are left out: the full data, and students "
+    "without a teacher."
+)
 
 
 def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
@@ -68,10 +72,15 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         "racing": race_results(folder, recipe, planned, race, dropped),
         "notes": [
             *_notes(recipe, labelled),
-            *([] if labelled or networks["train_images"] is None else [UNLABELLED]),
+            *left_out(given=networks["train_images"] is not None, labelled=labelled),
             *([AGREEMENT] if networks.get("validation_measure") == "agreement" else []),
         ],
     }
+
+
+def left_out(*, given: bool, labelled: bool) -> list[str]:
+    """Which controls a comparison cannot have, by whether training images are given, and are labelled."""
+    return [WITHOUT_IMAGES] if not given else [] if labelled else [UNLABELLED]
 
 
 def _controls(compare: CompareSettings | None, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,9 +6,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
+from torch import nn
+
+from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_source import TransferSource
 from limbeck.errors import UserError
-from limbeck.models import create
+from limbeck.models import Classifier, create
 from limbeck.testing.assertions import ensure, ensure_equal
 from limbeck.testing.images import natural
 from limbeck.testing.parts import teacher_for
@@ -17,6 +21,8 @@ from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.settings import MakerSettings
 
 Options = dict[str, Any]
+OTHERS = "python:others"
+"""Images that are not the pool's, for makers whose settings name some: `{"pools": [OTHERS]}`."""
 _BUDGET = 12
 
 
@@ -25,15 +31,26 @@ def _settings(name: str, options: Options) -> MakerSettings:
 
 
 def _context(folder: str, *, seed: int = 0) -> MakerContext:
-    images = natural(40, size=8)
+    images, others = natural(40, size=8), natural(40, size=8, seed=1)
     return MakerContext(
         folder=Path(folder, f"making-{seed}"),
         pool=images,
         classes=images.classes,
         shape=images.shape,
-        teacher=teacher_for(images).eval(),
+        teacher=_giving_every_class(teacher_for(images), others),
+        handed={OTHERS: others},
         seed=seed,
     )
+
+
+def _giving_every_class(teacher: Classifier, images: ImageSet) -> Classifier:
+    """In evaluation mode, and with logits that are 0 on the mean: untrained, it would give all images one class."""
+    teacher.eval()
+    head = teacher.network.get_submodule(str(teacher.taps.embedding))
+    assert isinstance(head, nn.Linear)
+    with torch.no_grad():
+        head.bias.sub_(teacher(images.tensor()).logits.mean(0))
+    return teacher
 
 
 def _grown(source: TransferSource, context: MakerContext) -> TransferSource:

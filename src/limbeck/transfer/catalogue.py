@@ -24,7 +24,12 @@ class MakerEntry(NamedTuple):
 
 MAKERS: Catalogue[MakerEntry] = Catalogue(
     "makers",
-    {"select": MakerEntry("images of your own data, by a criterion", "limbeck.transfer.select")},
+    {
+        "select": MakerEntry("images of your own data, by a criterion", "limbeck.transfer.select"),
+        "borrow": MakerEntry(
+            "images of other people's data, by what the teacher takes them for", "limbeck.transfer.borrow"
+        ),
+    },
     "limbeck.transfer.own_makers:describe",
 )
 

@@ -1,6 +1,6 @@
 """The contract of makers, which turn the images and the teacher at hand into a transfer set and say what that took."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -9,6 +9,7 @@ import torch
 
 from limbeck.cost import Cost
 from limbeck.data.transfer_source import TransferSource
+from limbeck.precision import Precision
 from limbeck.progress import Progress, Silent
 from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.settings import MakerSettings
@@ -32,8 +33,10 @@ class MakerContext:
         teacher: with its weights, in evaluation mode; to be left so. None where there is none, and for `count` also
             where it is still to be trained.
         held_out: what the student is judged on, validation and test images; only to see that no transfer set holds any.
+        handed: other images that were handed over in Python, by the names that settings have for them.
         seed: of all that is drawn.
         workers: processes that it may have score images, see `limbeck.score_table`.
+        precision: in which it may ask the teacher: "fp32", "bf16", or "auto" for what the machine is fastest in.
         shared: where the runs of a comparison keep what several of them need, as tables of scores; None in a run that
             stands alone.
         device: where to compute.
@@ -46,8 +49,10 @@ class MakerContext:
     shape: tuple[int, int, int]
     teacher: "Classifier | None" = None
     held_out: "Sequence[ImageSet]" = ()
+    handed: "Mapping[str, ImageSet]" = field(default_factory=dict)
     seed: int = 0
     workers: int = 1
+    precision: Precision = "auto"
     shared: Path | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     progress: Progress = field(default_factory=Silent)

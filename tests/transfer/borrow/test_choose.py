@@ -168,6 +168,10 @@ def test_k_centre_chooses_among_a_stated_number_of_candidates(monkeypatch: pytes
     chosen = quietly(table(rows), settings("k-centre"), 6, features_of=counting)
     assert asked == [120, 30]
     assert chosen.given.tolist() == [2, 2, 2]
+    assert chosen.notes == (
+        "By k-centre: chosen among 30 of 120 images, drawn at random, equally many of every class, so that the "
+        "embeddings fit into memory.",
+    )
     quietly(table(rows), settings("k-centre"), 60, features_of=counting)
     assert asked[-1] == 120
 

@@ -108,12 +108,15 @@ class _Chooser:
         left = self._left(by, sure, taken)
         passed = _class_sizes(left, classes)
         wanted = equal_shares(count, classes, start) if per_class else None
-        rows = self._chosen(by, part, left, self._quotas(by, count, passed, wanted, start))
+        quotas = self._quotas(by, count, passed, wanted, start)
+        among = self._in_order(self._candidates(left, quotas)) if criterion_by(by).space else left
+        rows = self._chosen(by, part, among, quotas)
         if self.settings.short == "repeat":
             groups = rows.groups if per_class else np.zeros_like(rows.groups)
             rows = rows.with_repetitions(np.array([count]) if wanted is None else wanted, groups)
         first, again = (np.bincount(rows.groups[one], minlength=classes) for one in (rows.copies == 0, rows.copies > 0))
-        return rows, PartCounts(by, wanted, passed, first, again, None if sure is None else sure.values)
+        values, candidates = None if sure is None else sure.values, len(among) if len(among) < len(left) else None
+        return rows, PartCounts(by, wanted, passed, first, again, values, candidates)
 
     def _passing(self, by: str) -> Passing | None:
         threshold = self.settings.threshold
@@ -182,17 +185,16 @@ class _Chooser:
             "name more pools, or say what happens to what is lacking (`short: repeat` or `leave`)."
         )
 
-    def _chosen(self, by: str, part: int, left: ScoreTable, quotas: np.ndarray) -> ChosenRows:
+    def _chosen(self, by: str, part: int, among: ScoreTable, quotas: np.ndarray) -> ChosenRows:
         criterion = criterion_by(by)
         features = None
         if criterion.space:
             assert self.features_of is not None, "whoever borrows by k-centre gives embeddings"
-            left = self._in_order(self._candidates(left, quotas))
-            rows = _read(left, "source", "id")
-            features = self.features_of([left.sources[place] for place in rows["source"]], rows["id"])
+            rows = _read(among, "source", "id")
+            features = self.features_of([among.sources[place] for place in rows["source"]], rows["id"])
         preferred = replace(criterion, order="lowest") if self.first_come else criterion
         selection = allocate(
-            left, preferred, int(quotas.sum()), seed=self.seed, balance="group", features=features, quotas=quotas
+            among, preferred, int(quotas.sum()), seed=self.seed, balance="group", features=features, quotas=quotas
         )
         places = {name: place for place, name in enumerate(self.table.sources)}
         sources = np.array([places[name] for name in selection.sources], dtype=np.int64)

@@ -88,6 +88,7 @@ class PartCounts:
         given: int64 `[K]`, distinct images.
         repeated: int64 `[K]`, images shown again.
         thresholds: float64 `[K]`, the score that the least sure image may have; None where any may.
+        candidates: images among which it chose, where these were but some of those that passed; else None.
     """
 
     by: str
@@ -96,6 +97,7 @@ class PartCounts:
     given: np.ndarray
     repeated: np.ndarray
     thresholds: np.ndarray | None = None
+    candidates: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,7 +112,6 @@ class Chosen:
         found: int64 `[K]`, distinct images of the pools that the teacher takes for each class.
         count: images wanted.
         seed: of what was drawn.
-        notes: sentences.
     """
 
     rows: ChosenRows
@@ -120,7 +121,6 @@ class Chosen:
     found: np.ndarray
     count: int
     seed: int
-    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -152,6 +152,16 @@ class Chosen:
         """Images that each class gave beyond its equal share, for others that are short, int64 `[K]`."""
         beyond = [part.given - part.wanted for part in self.parts if part.wanted is not None]
         return sum((one.clip(min=0) for one in beyond), np.zeros(len(self.classes), dtype=np.int64))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on how it was chosen."""
+        return tuple(
+            f"By {part.by}: chosen among {part.candidates:,} of {int(part.passed.sum()):,} images, drawn at random, "
+            "equally many of every class, so that the embeddings fit into memory."
+            for part in self.parts
+            if part.candidates is not None
+        )
 
     @property
     def never_given(self) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ OTHERS = {
     "boundary": "the narrowest gap between the teacher's two likeliest classes",
     "k-centre": "far from one another in the teacher's embedding, within every class that the teacher gives",
     "balanced-random": "any images, equally many of every class that the teacher gives",
-    "random": "any images, without asking the teacher",
+    "random": "any images, whatever the teacher takes them for",
 }
 CRITERIA = {**SURENESS, **OTHERS}
 """By what images may be borrowed, with a line for listings."""

@@ -1,0 +1,227 @@
+"""The verb `borrow`: a transfer set of other people's images, chosen by a teacher."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.loading import load as load_images
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.published import NAMED
+from limbeck.models.weights.folder import load as load_model
+from limbeck.precision import Precision, check_precision
+from limbeck.progress import Progress, Silent
+from limbeck.randomness import check_seed
+from limbeck.recipes.inputs import network_folder
+from limbeck.recipes.making import evaluating
+from limbeck.recipes.making_alone import check_new, make_and_save, making_folder, told
+from limbeck.recipes.reading import parse_transfer
+from limbeck.recipes.yaml_files import load_value
+from limbeck.transfer.borrow.settings import KNOWN
+from limbeck.transfer.catalogue import find_maker
+from limbeck.transfer.maker import MakerContext
+from limbeck.transfer.settings import MakerSettings
+
+BORROW = "borrow"
+
+
+def settings_to_borrow(settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> MakerSettings:
+    """Those that a recipe has under `transfer: {maker: borrow, ...}`; None is what nobody said.
+
+    Raises:
+        UserError: all that is wrong with them.
+    """
+    said = {name: value for name, value in settings.items() if value is not None}
+    return parse_transfer({"maker": BORROW, **said}, overrides)
+
+
+def borrow_images(
+    settings: MakerSettings,
+    teacher: Classifier,
+    *,
+    handed: Mapping[str, ImageSet] | None = None,
+    test: ImageSet | None = None,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    precision: Precision = "auto",
+    scores: Path | None = None,
+    target: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[TransferSet, str]:
+    """Borrows, and saves the transfer set where there is a `target`; returns it, and what happened in words.
+
+    Args:
+        settings: of the maker.
+        teacher: with its weights.
+        handed: images that were handed over in Python, by the names that the settings have for them.
+        test: images that students will be judged on, of which none is borrowed.
+        size: pixels a side of the borrowed images, or (height, width); by default that of the test images, or else what
+            the teacher takes.
+        seed: of all that is drawn.
+        workers: processes that score, see `limbeck.score_table`.
+        precision: in which the teacher is asked.
+        scores: folder where the table of the pools is kept for other budgets and criteria.
+        target: a new folder. What is needed to go on lies in `<target>.making` until all is saved.
+        progress: who watches.
+
+    Raises:
+        UserError: see `limbeck.borrow`.
+    """
+    check_seed(seed)
+    check_precision(precision)
+    if workers < 1:
+        raise UserError(f"`workers` must be at least 1, got {workers}.")
+    given: dict[str, Any] = {
+        "pool": None,
+        "classes": teacher.classes,
+        "shape": test.shape if test is not None and size is None else _shape(teacher, size),
+        "teacher": evaluating(teacher),
+        "held_out": [] if test is None else [test],
+        "handed": handed or {},
+        "seed": seed,
+        "workers": workers,
+        "precision": precision,
+        "shared": scores,
+        "device": PartialState().device or torch.device("cpu"),
+        "progress": progress or Silent(),
+    }
+    if target is None:
+        with TemporaryDirectory() as folder:
+            context = MakerContext(folder=Path(folder, "maker"), **given)
+            maker = find_maker(settings.maker)
+            maker.count(settings, context)
+            made = maker.make(settings, context)
+            return made.source.images(0), made.evidence.headline
+    check_new(target)
+    made, report = make_and_save(settings, MakerContext(folder=making_folder(target) / "maker", **given), target)
+    return made.source.images(0), told(made, report, target)
+
+
+def trained_size(teacher: Any) -> int | None:
+    """Pixels a side of the images that a teacher was trained with, where its name tells.
+
+    Example:
+        >>> trained_size("cifar10-resnet20")
+        32
+    """
+    known = NAMED.get(teacher.casefold()) if isinstance(teacher, str) else None
+    return None if known is None else known.size
+
+
+def _shape(teacher: Classifier, size: int | tuple[int, int] | None) -> tuple[int, int, int]:
+    """(C, H, W) of the images that the teacher takes."""
+    sides = (size, size) if isinstance(size, int) else size or teacher.input_size
+    if sides is None:
+        raise UserError(
+            f"`size` must be given, the pixels a side of the images to borrow, or `test` images: {teacher.name} takes "
+            "any; give that of the images that the student will see."
+        )
+    if len(sides) != 2 or min(sides) < 1:
+        raise UserError(f"`size` must be a number of pixels or (height, width), each at least 1, got {size!r}.")
+    channels = teacher.channels if teacher.channels in (1, 3) else 1  # gray images are repeated for any other
+    return (channels, *sides)
+
+
+def save_borrowed(
+    given: Mapping[str, Any],
+    target: Path | None,
+    *,
+    teacher: str,
+    of_every_pool: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    test: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> str:
+    """Borrows as a command line asks for it, and saves the transfer set; returns what happened, in words.
+
+    Args:
+        given: what `written` understands.
+        target: a new folder; by default in runs/.
+        teacher: a network's name or folder.
+        of_every_pool: settings that pools have where they do not say otherwise.
+        overrides: settings as "key=value".
+        test: images that students will be judged on.
+        progress, options: see `borrow_images`.
+
+    Raises:
+        UserError: see `borrow_images`.
+    """
+    settings = settings_to_borrow(written(given, of_every_pool or {}), overrides)
+    target = default_folder(settings) if target is None else target
+    check_new(target)
+    network = load_model(network_folder(teacher))
+    judged = None if test is None else load_images(test, "test")
+    if judged is None and options.get("size") is None:
+        options["size"] = trained_size(teacher)
+    return borrow_images(settings, network, test=judged, target=target, progress=progress, **options)[1]
+
+
+def written(given: Mapping[str, Any], of_every_pool: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a recipe, from what a command line says.
+
+    Args:
+        given: `pools`, each a name or a mapping in YAML; `by`, each a name or NAME=SHARE; `threshold`, its `of`, with
+            `share` and `calibration` beside it; `exclude`, names or "known" alone; the others as they are.
+        of_every_pool: see `save_borrowed`.
+
+    Raises:
+        UserError: what cannot be read so.
+
+    Example:
+        >>> written({"pools": ["cifar100"], "by": ["margin=0.5", "random=0.5"]}, {"split": "test"})
+        {'pools': [{'split': 'test', 'name': 'cifar100'}], 'by': {'margin': 0.5, 'random': 0.5}}
+    """
+    found = {name: value for name, value in given.items() if value is not None}
+    found["pools"] = [{**of_every_pool, **_pool(text)} for text in given["pools"]]
+    if "by" in found:
+        found["by"] = _by(found["by"])
+    if found.get("exclude") == [KNOWN]:
+        found["exclude"] = KNOWN
+    more = {name: found.pop(name) for name in ("share", "calibration") if name in found}
+    if more and "threshold" not in found:
+        raise UserError(
+            f"`--{next(iter(more))}` belongs to a threshold; give --threshold mean, best-share or quantile."
+        )
+    if "threshold" in found:
+        found["threshold"] = {"of": found["threshold"], **more}
+    return found
+
+
+def default_folder(settings: MakerSettings) -> Path:
+    """Where borrowed images go that are not told where."""
+    by = settings.model_dump()["by"]
+    return Path("runs") / f"borrowed-{by if isinstance(by, str) else '-'.join(by)}"
+
+
+def _pool(text: str) -> dict[str, Any]:
+    if not text.lstrip().startswith("{"):
+        return {"name": text}
+    found = load_value(text, f"`--pool` {text!r}")
+    if not isinstance(found, dict):
+        raise UserError(f"`--pool` must be a name or a mapping as {{name: cifar100, split: test}}, got {text!r}.")
+    return found
+
+
+def _by(texts: Sequence[str]) -> str | dict[str, float]:
+    if len(texts) == 1 and "=" not in texts[0]:
+        return texts[0]
+    found: dict[str, float] = {}
+    for text in texts:
+        name, equals, share = text.partition("=")
+        try:
+            found[name] = float(share)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise UserError(f"`--by` of a mixture must be CRITERION=SHARE each time, as margin=0.5, got {text!r}.")
+    if len(found) < len(texts):
+        raise UserError(f"`--by` names a criterion twice, got {', '.join(texts)}; give each once.")
+    return found

@@ -1,0 +1,217 @@
+"""`borrow` as a maker: images of other data sets, whose classes are those that the teacher gives."""
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.cost import Cost
+from limbeck.data.joined import join
+from limbeck.data.place import FROM_PYTHON
+from limbeck.data.transfer_source import FixedSource, TransferSource
+from limbeck.errors import UserError
+from limbeck.transfer.borrow.choose import choose
+from limbeck.transfer.borrow.criteria import criterion_by, sureness_by
+from limbeck.transfer.borrow.evidence import evidence_of
+from limbeck.transfer.borrow.kept import load_borrowed, save_borrowed
+from limbeck.transfer.borrow.pool_table import PoolTable, pool_table
+from limbeck.transfer.borrow.pools import Pool, open_pools
+from limbeck.transfer.borrow.quotas import shares_of_parts
+from limbeck.transfer.borrow.settings import BorrowSettings, PoolSettings
+from limbeck.transfer.borrow.transfer_set import transfer_set_of
+from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.evidence import Evidence
+from limbeck.transfer.maker import Made, MakerContext
+from limbeck.transfer.score_table.memory import PoolScores
+from limbeck.transfer.scoring.context import head_weights, make_context
+
+if TYPE_CHECKING:
+    from limbeck.models import Classifier
+
+Overlap = Literal["refuse", "leave-out"]
+_SCORES, _CALIBRATION = "pools", "calibration"
+
+
+class BorrowMaker:
+    """Chooses from pools of other images, see `limbeck.borrow`; the transfer set is in the order of ids.
+
+    The table of the pools is kept in the shared folder of a comparison, where every budget, seed and criterion finds
+    it; each of them counts what it cost.
+
+    Example:
+        >>> context = MakerContext(folder=Path("made"), pool=None, classes=teacher.classes, shape=(1, 8, 8),
+        ...                        teacher=teacher)
+        >>> made = BorrowMaker().make(BorrowSettings(pools=["digits"], by="random", budget=20), context)
+        >>> len(made.source.images(0)), set(made.source.images(0).provenance["source"])
+        (20, {'digits'})
+    """
+
+    def count(self, settings: BorrowSettings, context: MakerContext) -> int:
+        _check_teacher(settings, context)
+        _open_calibration(settings, context)
+        return resolved(settings, _open(settings, context), context)
+
+    def make(self, settings: BorrowSettings, context: MakerContext) -> Made:
+        _check_teacher(settings, context)
+        pools = _open(settings, context)
+        count = resolved(settings, pools, context)
+        calibration = _calibration(settings, context)
+        scored = _table(pools, context, _SCORES, settings.overlap)
+        embeddings, began = _Embeddings(pools, context), time.perf_counter()
+        chosen = choose(
+            scored.table,
+            settings,
+            count,
+            pools=[pool.name for pool in pools],
+            seed=context.seed,
+            calibration=None if calibration is None else calibration.table,
+            features_of=embeddings,
+        )
+        made = transfer_set_of(chosen, scored.table, pools, settings, context.classes)
+        took = Cost(seconds=max(0.0, time.perf_counter() - began - embeddings.cost.seconds))
+        save_borrowed(context.folder, made)
+        cost = scored.cost + embeddings.cost + took + (Cost() if calibration is None else calibration.cost)
+        evidence = evidence_of(
+            chosen, scored.table, pools, made, _teacher(context), context.pool, device=context.device
+        )
+        return Made(source=FixedSource(made), cost=cost, evidence=evidence)
+
+    def load(self, settings: BorrowSettings, context: MakerContext) -> TransferSource:
+        return FixedSource(load_borrowed(context.folder, _open(settings, context), context.classes))
+
+    def evidence(self, settings: BorrowSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
+        """None: there are no rounds, so nothing comes after what `make` told."""
+
+
+def resolved(settings: BorrowSettings, pools: Sequence[Pool], context: MakerContext) -> int:
+    """How many images that is of these pools: a share is one of all their images, "50/class" 50 times the classes.
+
+    Raises:
+        UserError: more than the pools hold, where images are not repeated and classes not left short; or fewer than
+            there are classes.
+    """
+    budget, there = parse_budget(settings.budget), sum(len(pool.images) for pool in pools)
+    classes = len(context.classes) if context.teacher is None else context.teacher.num_classes
+    times = {"count": 1, "share": there, "per-class": classes}[budget.kind]
+    count = max(1, round(budget.amount * times))
+    label = budget.label if budget.kind == "count" else f"{budget.label} = {count:,}"
+    if count > there and settings.short == "spread":
+        each = ", ".join(f"{pool.name} {len(pool.images):,}" for pool in pools)
+        raise UserError(
+            f"`budget` must be at most the {there:,} images of the pools ({each}), got {label}; lower it, name more "
+            "pools, or say what happens to what is lacking (`short: repeat` or `leave`)."
+        )
+    for by, part in shares_of_parts(settings.shares, count).items():
+        if criterion_by(by).per_class and part < classes:
+            raise UserError(
+                f"`budget` must give each of the {classes} classes of the teacher an image, got {label}, of which "
+                f"{part:,} by {by!r}; raise it, or borrow by 'random', which goes by no class."
+            )
+    return min(count, there) if settings.short == "leave" else count
+
+
+def _open(settings: BorrowSettings, context: MakerContext) -> tuple[Pool, ...]:
+    _check_handed(settings.pools, context)
+    return open_pools(
+        settings.pools,
+        context.shape,
+        exclude=settings.exclude,
+        teacher_classes=context.classes,
+        progress=context.progress,
+        handed=context.handed,
+    )
+
+
+def _check_handed(named: Sequence[PoolSettings], context: MakerContext) -> None:
+    gone = [one.name for one in named if one.name.startswith(FROM_PYTHON) and one.name not in context.handed]
+    if gone:
+        raise UserError(f"the images {gone[0]!r} were handed over in Python; hand them over again to go on there.")
+
+
+def _teacher(context: MakerContext) -> "Classifier":
+    assert context.teacher is not None, "makers that ask a teacher are refused without one before"
+    return context.teacher
+
+
+def _check_teacher(settings: BorrowSettings, context: MakerContext) -> None:
+    """Whether the teacher can be asked; one that is still to be trained is looked at later."""
+    teacher, channels = context.teacher, context.shape[0]
+    if teacher is None:
+        return
+    if channels not in (1, teacher.channels) and teacher.channels != 1:
+        raise UserError(
+            f"the teacher {teacher.name} takes images of {teacher.channels} channel(s), and the student's, of "
+            f"{channels}, cannot be made such; borrow for a student of 1 or {teacher.channels}."
+        )
+    read = {criterion_by(by).score for by in settings.shares}
+    read |= {sureness_by(by).score for by in settings.shares if settings.threshold is not None}
+    if "minimal-margin" in read:
+        head_weights(teacher)
+    if "k-centre" in settings.shares and not teacher.taps.embedding:
+        raise UserError(
+            f"`by` 'k-centre' measures distances in the teacher's embedding, and where that is in {teacher.name} is "
+            "not known; choose another criterion, or `lb.wrap` it with its `embedding`."
+        )
+
+
+def _open_calibration(settings: BorrowSettings, context: MakerContext) -> Pool | None:
+    threshold = settings.threshold
+    if threshold is None or threshold.calibration is None:
+        return None
+    named = PoolSettings(name=threshold.calibration, split=threshold.split)
+    _check_handed([named], context)
+    return open_pools([named], context.shape, progress=context.progress, handed=context.handed)[0]
+
+
+def _calibration(settings: BorrowSettings, context: MakerContext) -> PoolTable | None:
+    """Scores of the calibration images, without those that students are judged on, which must choose nothing."""
+    pool = _open_calibration(settings, context)
+    return None if pool is None else _table([pool], context, _CALIBRATION, "leave-out")
+
+
+def _table(pools: Sequence[Pool], context: MakerContext, name: str, overlap: Overlap) -> PoolTable:
+    folder = (context.shared or context.folder) / name
+    return pool_table(
+        pools,
+        _teacher(context),
+        folder,
+        held_out=context.held_out,
+        overlap=overlap,
+        seed=context.seed,
+        workers=context.workers,
+        precision=context.precision,
+        own=context.shared is None,
+        progress=context.progress,
+    )
+
+
+class _Embeddings:
+    """The teacher's embeddings of some images of the pools, see `FeaturesOf`; counts what they cost."""
+
+    def __init__(self, pools: Sequence[Pool], context: MakerContext) -> None:
+        self.pools = {pool.name: pool.images for pool in pools}
+        self.context = context
+        self.cost = Cost()
+
+    def __call__(self, names: Sequence[str], ids: np.ndarray) -> Tensor:
+        order = list(self.pools)
+        places = torch.tensor([order.index(name) for name in names])
+        positions = torch.empty_like(places)
+        for place, name in enumerate(order):
+            here = places == place
+            if here.any():
+                positions[here] = self.pools[name].positions(torch.from_numpy(ids)[here])
+        given = self.context
+        sets, numbers = list(self.pools.values()), torch.arange(len(places))
+        images = join(sets, places, positions, ids=numbers, classes=given.classes, name="candidates")
+        scoring = make_context(
+            given.teacher, None, given.seed, given.progress, device=given.device, precision=given.precision
+        )
+        folder = (given.shared or given.folder) / _SCORES
+        scores = PoolScores(images, scoring, folder, given.progress, own=given.shared is None)
+        features = scores.features(criterion_by("k-centre"))
+        self.cost = sum(scores.costs.values(), self.cost)
+        return features

@@ -1,0 +1,125 @@
+"""Images of several pools as one transfer set, each with the pool and the id that it has there."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.joined import content_ids, join
+from limbeck.data.storage import DIGEST_BYTES
+from limbeck.data.transfer_set import Column, TransferSet
+from limbeck.transfer.borrow.chosen import Chosen, looked_up
+from limbeck.transfer.borrow.criteria import criterion_by
+from limbeck.transfer.borrow.pools import Pool
+from limbeck.transfer.borrow.settings import BorrowSettings
+from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.score_table.read import ScoreTable
+
+
+def transfer_set_of(
+    chosen: Chosen, table: ScoreTable, pools: Sequence[Pool], settings: BorrowSettings, classes: Sequence[str]
+) -> TransferSet:
+    """The chosen images in the order of their ids, which come from their content, and where each is from.
+
+    Args:
+        chosen: from the table.
+        table: of these pools.
+        pools: in any order.
+        settings: by which they were chosen.
+        classes: of the student.
+    """
+    rows = chosen.rows
+    sources = [chosen.sources[place] for place in rows.sources.tolist()]
+    images = images_of(pools, sources, rows.ids, rows.copies, classes)
+    order = images.ids.argsort()
+    columns = {name: _at(column, order) for name, column in _provenance(chosen, table, pools, sources).items()}
+    about = {
+        "maker": "borrow",
+        "by": settings.shares,
+        "budget": parse_budget(settings.budget).label,
+        "pools": sorted(pool.name for pool in pools),
+        "seed": chosen.seed,
+        **settings.model_dump(mode="json", include={"threshold", "fill", "short", "exclude"}),
+    }
+    if "precision" in table.about:
+        about["precision"] = table.about["precision"]  # in which the teacher was asked
+    return TransferSet(images.subset(images.ids[order]), provenance=columns, about=about)
+
+
+def images_of(
+    pools: Sequence[Pool], sources: Sequence[str], ids: np.ndarray, copies: np.ndarray, classes: Sequence[str]
+) -> ImageSet:
+    """Images of several pools, with ids that come from their content.
+
+    Args:
+        pools: distinct by name.
+        sources: name of the pool of each image.
+        ids: int64 `[n]`, there.
+        copies: int64 `[n]`, 0, and others for an image that is there already: its id is another.
+        classes: of the student.
+
+    Raises:
+        UserError: a pool has no such id.
+    """
+    known = {pool.name: place for place, pool in enumerate(pools)}
+    places = torch.tensor([known[name] for name in sources])
+    positions = torch.empty_like(places)
+    for place, pool in enumerate(pools):
+        here = places == place
+        if here.any():
+            positions[here] = pool.images.positions(torch.from_numpy(ids)[here])
+    name = " + ".join(sorted(set(sources)))
+    sets = [pool.images for pool in pools]
+    numbered = join(sets, places, positions, ids=torch.arange(len(places)), classes=classes, name=name)
+    own_ids = _ids(numbered.digests(), copies)
+    return join(sets, places, positions, ids=own_ids, classes=classes, name=name)
+
+
+def _ids(digests: Tensor, copies: np.ndarray) -> Tensor:
+    """Of the content, and of which copy it is where it is not the first."""
+    digests = digests.clone()
+    for row in np.flatnonzero(copies).tolist():
+        again = hashlib.blake2b(digests[row].numpy().tobytes(), digest_size=DIGEST_BYTES, salt=b"%d" % copies[row])
+        digests[row] = torch.frombuffer(bytearray(again.digest()), dtype=torch.uint8)
+    return content_ids(digests)
+
+
+def _provenance(chosen: Chosen, table: ScoreTable, pools: Sequence[Pool], sources: list[str]) -> dict[str, Column]:
+    """One row per image, in the order in which they were chosen."""
+    rows, names = chosen.rows, [part.by for part in chosen.parts]
+    scored = {by: criterion_by(by).column for by in names if criterion_by(by).score != "random"}
+    confidence = criterion_by("confidence").column
+    wanted = [name for name in ("native", confidence) if table.has(name)]
+    pairs, first = np.unique(np.stack([rows.sources, rows.ids]), axis=1, return_inverse=True)
+    found = looked_up(table, pairs[0], pairs[1], *dict.fromkeys([*wanted, *scored.values()]))
+    found = {name: values[first.reshape(-1)] for name, values in found.items()}
+    by = [names[part] for part in rows.parts.tolist()]
+    scores: list[Any] = [None] * len(rows)
+    for part, name in enumerate(names):
+        for row in np.flatnonzero(rows.parts == part).tolist() if name in scored else ():
+            scores[row] = float(found[scored[name]][row])
+    columns: dict[str, Column] = {
+        "source": sources,
+        "source_id": torch.from_numpy(rows.ids),
+        "score": scores,
+        "criterion": by,
+        "maker": [f"borrow/{name}" for name in by],
+        "predicted_class": [chosen.classes[group] for group in rows.groups.tolist()],
+    }
+    if confidence in found:
+        columns["confidence"] = torch.from_numpy(found[confidence])
+    if "native" in found:
+        called = {pool.name: pool.images.classes for pool in pools}
+        native = zip(sources, found["native"].astype(np.int64).tolist(), strict=True)
+        columns["native_class"] = [None if number < 0 else called[name][number] for name, number in native]
+    if rows.copies.any():
+        columns["copy"] = torch.from_numpy(rows.copies)
+    return columns
+
+
+def _at(column: Column, order: Tensor) -> Column:
+    return column[order] if isinstance(column, Tensor) else [column[place] for place in order.tolist()]

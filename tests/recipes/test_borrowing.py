@@ -1,0 +1,329 @@
+"""Recipes, comparisons and verbs that borrow."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from tests.recipes.tiny_recipes import comparison, one_run
+
+import limbeck as lb
+from limbeck.cost import RunCost
+from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.interruption import Interrupted
+from limbeck.recipes import compare as compare_module
+from limbeck.recipes.borrowing import save_borrowed, written
+from limbeck.recipes.compare import compare
+from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.run import run
+from limbeck.transfer.borrow import maker as maker_module
+
+POOL = {"name": "digits", "exclude": ["0", "1", "2"], "images": 300}
+BORROW = {"maker": "borrow", "pools": [POOL], "by": "margin"}
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A run folder, of a network that tells three digits apart."""
+    content = one_run(objective={"cross_entropy": 1.0}, name="teacher")
+    content["training"]["steps"] = 40
+    del content["teacher"], content["select"]
+    folder = tmp_path_factory.mktemp("teacher") / "run"
+    run(read_recipe(content), folder)
+    return str(folder)
+
+
+def borrowing(teacher: str, **changes: Any) -> dict[str, Any]:
+    """One run that sees no image of the task but those it is judged on."""
+    content = one_run(transfer={**BORROW, "budget": 30, **changes}, teacher=teacher)
+    del content["select"]
+    return {**content, "data": {"test": content["data"]["test"]}}
+
+
+def arms(teacher: str, **data: Any) -> dict[str, Any]:
+    content = comparison(
+        arms={"margin": {"transfer": BORROW}, "surest": {"transfer": {**BORROW, "by": "confidence"}}},
+        budgets=[12],
+        seeds=[0],
+    )
+    test = content["data"]["test"]
+    return {**content, "teacher": teacher, "data": {"test": test, **data}}
+
+
+def test_a_student_is_taught_on_images_of_other_classes(tmp_path: Path, teacher: str) -> None:
+    result = run(read_recipe(borrowing(teacher)), tmp_path / "run")
+    assert result.evaluation is not None
+    cost = RunCost.from_dict(result.cost)
+    assert cost.images == 30
+    assert cost.making is not None
+    read = cost.making.images_read
+    assert 180 < read < 300, "the first three hundred, without three classes"
+    assert cost.making.teacher_passes == read
+    assert (tmp_path / "run" / "evidence" / "summary.json").exists()
+    again = run(read_recipe(borrowing(teacher)), tmp_path / "again")
+    states = [one.student.state_dict() for one in (result, again)]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_a_run_that_was_stopped_goes_on_with_what_it_had_scored(
+    tmp_path: Path, teacher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(read_recipe(borrowing(teacher)), tmp_path / "whole")
+
+    def stopped(*_: Any, **__: Any) -> None:
+        raise Interrupted("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(maker_module, "choose", stopped)
+        with pytest.raises(Interrupted):
+            run(read_recipe(borrowing(teacher)), tmp_path / "run")
+    asked: list[int] = []
+    with monkeypatch.context() as patch:
+        real = maker_module.transfer_set_of
+        patch.setattr(maker_module, "transfer_set_of", lambda *args: asked.append(1) or real(*args))
+        result = run(read_recipe(borrowing(teacher)), tmp_path / "run", resume=True)
+    assert asked == [1]
+    states = [one.student.state_dict() for one in (result, whole)]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert RunCost.from_dict(result.cost).making is not None
+
+
+def test_what_the_student_is_judged_on_is_not_borrowed(tmp_path: Path, teacher: str) -> None:
+    judged = {"pools": [{"name": "digits", "split": "test"}]}
+    with pytest.raises(UserError, match=r"pool 'digits' holds \d+ pictures .* that the student is judged on"):
+        run(read_recipe(borrowing(teacher, **judged)), tmp_path / "run")
+
+
+def test_a_comparison_without_training_images_has_the_controls_of_borrowing_alone(tmp_path: Path, teacher: str) -> None:
+    results = compare(read_recipe(arms(teacher)), tmp_path / "all")
+    assert {(row["arm"], row["images"]) for row in results["table"]} == {
+        (name, 12) for name in ("margin", "surest", "borrowed-random", "borrowed-balanced-random")
+    }
+    controls = {one["name"]: one for one in results["controls"]}
+    assert controls["borrowed-balanced-random"]["strict"] == 2
+    passes = {row["arm"]: row["making"]["teacher_passes"] for row in results["table"]}
+    assert len(set(passes.values())) == 1
+    saved = [row["making"]["passes_saved"] for row in results["table"]]
+    assert sum(one == 0 for one in saved) == 1, "the table of the pools is made once"
+    page = (tmp_path / "all" / "report.html").read_text()
+    assert "balanced random of the same pools" in page
+    assert "There are no training images, so the controls that learn from them are left out" in page
+
+
+def test_beside_the_full_data_and_select(tmp_path: Path, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = {"name": "digits", "classes": [0, 1, 2]}
+    content = arms(teacher, train=digits, validation=30)
+    content["compare"]["arms"] = {"entropy": "entropy", "margin": {"transfer": BORROW}}
+    monkeypatch.setattr(compare_module, "write_comparison_report", Path)
+    results = compare(read_recipe(content), tmp_path / "all")
+    assert {row["arm"] for row in results["table"]} == {
+        *("entropy", "margin", "random", "balanced-random", "no-teacher", "full", "full-no-teacher"),
+        *("borrowed-random", "borrowed-balanced-random"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pools": []}, "transfer.pools: must hold at least 1"),
+        ({"by": "margn"}, r"transfer.by: unknown criterion to borrow `by`: 'margn'; did you mean 'margin'"),
+        ({"by": {"margin": 0.5}}, r"transfer.by: the shares of `by` must sum to 1, got 0.5"),
+        (
+            {"by": "random", "threshold": {"share": 0.1}},
+            "`threshold` says how sure the teacher must be, and `by` 'random'",
+        ),
+        ({"by": "random", "fill": "first-come"}, "`fill: first-come` takes images in the order of the pools, and `by`"),
+        ({"threshold": {"of": "mean"}}, "`threshold` of 'mean' needs `calibration` images of the target task"),
+        ({"threshold": {"fixed_count": 9}}, "`fixed_count` is for `of: best-share`, got 'quantile'; leave it out"),
+        ({"budget": 9999}, r"`budget` must be at most the \d+ images of the pools \(digits \d+\), got 9999 images"),
+        ({"short": "stretch"}, "transfer.short: must be 'spread', 'repeat' or 'leave', got 'stretch'"),
+    ],
+)
+def test_what_is_wrong_with_a_recipe_is_said_before_anything_is_made(
+    tmp_path: Path, teacher: str, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run(read_recipe(borrowing(teacher, **changes)), tmp_path / "run")
+    assert not (tmp_path / "run" / "making").exists()
+
+
+def save(target: Path | None, teacher: str, given: dict[str, Any] | None = None, **more: Any) -> str:
+    said = {"pools": ["{name: digits, images: 300, exclude: ['0', '1', '2']}"], "budget": "30", **(given or {})}
+    return save_borrowed(said, target, teacher=teacher, size=8, **more)
+
+
+def test_the_verb_saves_what_distilling_takes(tmp_path: Path, teacher: str) -> None:
+    said = save(tmp_path / "set", teacher, {"by": ["margin"]}, test="digits")
+    assert "30 images -> " in said
+    assert "borrowed by 'margin'" in said
+    saved = TransferSet.load(tmp_path / "set")
+    assert saved.images.labels is None
+    assert set(saved.provenance["source"]) == {"digits"}
+    assert {"source_id", "score", "criterion", "predicted_class", "confidence", "native_class"} <= set(saved.provenance)
+    assert not {"0", "1", "2"} & set(saved.provenance["native_class"])
+    assert saved.about["by"] == {"margin": 1.0}
+    assert json.loads((tmp_path / "set" / "cost.json").read_text())["teacher_passes"] > 180
+    assert "native_class" in (tmp_path / "set" / "README.md").read_text()
+    assert (tmp_path / "set" / "report.html").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    result = lb.distill(
+        teacher,
+        "convnet_d3",
+        tmp_path / "set",
+        out=tmp_path / "run",
+        test=lb.load("digits", "test", classes=[0, 1, 2]),
+        steps=3,
+        views="none",
+    )
+    assert result.evaluation is not None
+    with pytest.raises(UserError, match="exists already and is never overwritten; choose another --out"):
+        save(tmp_path / "set", teacher)
+
+
+def test_the_verb_goes_on_as_it_was_begun_or_not_at_all(
+    tmp_path: Path, teacher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise Interrupted("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(maker_module, "choose", stopped)
+        with pytest.raises(Interrupted):
+            save(tmp_path / "set", teacher)
+    for given, more, what in (
+        ({"budget": "40"}, {}, "other settings"),
+        ({}, {"seed": 1}, "other seed"),
+        ({}, {"test": "digits"}, "other images to be judged on"),
+    ):
+        with pytest.raises(
+            UserError, match=f"holds what was begun with {what}; go on with what it was begun with, rem"
+        ):
+            save(tmp_path / "set", teacher, given, **more)
+    save(tmp_path / "set", teacher)
+    save(tmp_path / "other", teacher)
+    sets = [TransferSet.load(tmp_path / name).images.fingerprint for name in ("set", "other")]
+    assert sets[0] == sets[1]
+
+
+def test_unreadable_images_are_named_or_left_out(tmp_path: Path, teacher: str) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number, image in enumerate(odd("odd", 0).tensor()[:20]):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{number:02d}.png")
+    (folder / "07.png").write_bytes(b"none")
+    given = {"pools": [str(folder)], "budget": "15", "by": ["random"]}
+    with pytest.raises(UserError, match=r"07.png"):
+        save(tmp_path / "set", teacher, given)
+    save(tmp_path / "set", teacher, given, of_every_pool={"skip_unreadable": True})
+    assert len(TransferSet.load(tmp_path / "set")) == 15
+    assert TransferSet.load(tmp_path / "set").provenance["native_class"] == [None] * 15
+
+
+def test_what_a_command_line_says_becomes_settings() -> None:
+    given = {
+        "pools": ["cifar100", "{name: tiny-imagenet, split: test}"],
+        "by": ["margin"],
+        "threshold": "mean",
+        "calibration": "cifar10",
+        "exclude": ["known"],
+        "short": None,
+    }
+    assert written(given, {"split": "valid"}) == {
+        "pools": [{"split": "valid", "name": "cifar100"}, {"split": "test", "name": "tiny-imagenet"}],
+        "by": "margin",
+        "threshold": {"of": "mean", "calibration": "cifar10"},
+        "exclude": "known",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"by": ["margin", "random"]},
+            "`--by` of a mixture must be CRITERION=SHARE each time, as margin=0.5, got 'margin'",
+        ),
+        ({"by": ["margin=0.5", "margin=0.5"]}, "`--by` names a criterion twice, got margin=0.5, margin=0.5; give each"),
+        (
+            {"by": ["margin=lots"]},
+            "`--by` of a mixture must be CRITERION=SHARE each time, as margin=0.5, got 'margin=l",
+        ),
+        ({"share": 0.1}, "`--share` belongs to a threshold; give --threshold mean, best-share or quantile"),
+        ({"pools": ["{cifar100}"]}, "the settings of maker 'borrow':"),
+        ({"pools": ["digits"], "budget": "1%%"}, "budget: `budget` must be a count of images"),
+        ({"pools": ["{name: digits, color: 3}"]}, "pools.0.color: unknown key"),
+    ],
+)
+def test_what_a_command_line_cannot_say(tmp_path: Path, teacher: str, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        save(tmp_path / "set", teacher, given)
+    assert not list(tmp_path.iterdir())
+
+
+def odd(name: str, seed: int) -> ImageSet:
+    """Of another size than the digits."""
+    source = torch.Generator().manual_seed(seed)
+    return ImageSet(torch.randint(0, 256, (50, 3, 12, 10), generator=source, dtype=torch.uint8), name=name)
+
+
+def test_objects_from_python(tmp_path: Path, teacher: str) -> None:
+    network = lb.load_model(f"{teacher}/student")
+    test = lb.load("digits", "test", classes=[0, 1, 2])
+    pools = [odd("odd", 0), {"name": "digits", "images": 200}, {"name": odd("odds", 1), "images": 20}]
+    borrowed = lb.borrow(
+        network, pools, budget=40, by="balanced-random", short="leave", test=test, scores=tmp_path / "s"
+    )
+    assert borrowed.images.shape == test.shape
+    assert set(borrowed.provenance["source"]) == {"odd", "odds", "digits"}
+    again = lb.borrow(
+        network,
+        pools,
+        budget=40,
+        by="balanced-random",
+        short="leave",
+        test=test,
+        scores=tmp_path / "s",
+        out=tmp_path / "set",
+    )
+    assert again.images.fingerprint == borrowed.images.fingerprint
+    assert json.loads((tmp_path / "set" / "cost.json").read_text())["passes_saved"] > 0
+    student = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4)
+    result = lb.distill(network, student, borrowed, test=test, out=tmp_path / "run", steps=2, views="none")
+    assert result.evaluation is not None
+
+
+def test_python_is_told_what_is_wrong(tmp_path: Path, teacher: str) -> None:
+    network = lb.load_model(f"{teacher}/student")
+    for pools, more, message in (
+        (3, {}, "`pools` must be images as `lb.load` gives them, or a data set's name, got int"),
+        (
+            [odd("odd", 0)],
+            {"size": 0},
+            r"`size` must be a number of pixels or \(height, width\), each at least 1, got 0",
+        ),
+        ([odd("odd", 0)], {"size": 8, "workers": 0}, "`workers` must be at least 1, got 0"),
+        ([odd("odd", 0)], {"size": 8, "precision": "fp8"}, "unknown precision 'fp8'"),
+        ([odd("odd", 0)], {"size": 8, "seed": 0.5}, "`seed` must be a whole number, got 0.5"),
+        ([], {"size": 8}, "pools: must hold at least 1"),
+    ):
+        with pytest.raises(UserError, match=message):
+            lb.borrow(network, pools, budget=10, by="random", **more)
+    any_size = lb.create("resnet8", num_classes=3, channels=1)
+    with pytest.raises(UserError, match="`size` must be given, the pixels a side of the images to borrow, or `test`"):
+        lb.borrow(any_size, [odd("odd", 0)], budget=10)
+
+
+@pytest.mark.slow
+def test_workers_racing_and_resuming_change_nothing(tmp_path: Path, teacher: str) -> None:
+    content = arms(teacher, validation={"name": "digits", "classes": [0, 1, 2]})
+    content["compare"] |= {"seeds": [0, 1], "budgets": [12, 30], "racing": {"by": "budgets"}}
+    one = compare(read_recipe(content), tmp_path / "one")
+    two = compare(read_recipe(content), tmp_path / "two", workers=2)
+    again = compare(read_recipe(content), tmp_path / "one", resume=True)
+    told = [{row["folder"]: (row["last"], row["state"]) for row in results["runs"]} for results in (one, two, again)]
+    assert told[0] == told[1] == told[2]

@@ -1,0 +1,267 @@
+"""`borrow` as a maker: what it leaves, finds again, shares, counts and refuses."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.transfer.conftest import natural
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.joined import content_ids
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.models import Classifier, create
+from limbeck.transfer.borrow import Settings
+from limbeck.transfer.borrow.settings import CRITERIA
+from limbeck.transfer.catalogue import find_maker
+from limbeck.transfer.maker import Made, MakerContext
+
+MAKER = find_maker("borrow")
+
+
+def named(name: str, n: int, seed: int) -> ImageSet:
+    images = natural(n, seed=seed, size=8)
+    return ImageSet(images.tensor(), images.labels, ids=images.ids, classes=images.classes, name=name)
+
+
+POOLS = {"python:blots": named("blots", 60, 1), "python:spots": named("spots", 40, 2)}
+TASK = {"python:task": named("task", 80, 9)}
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Classifier:
+    """Untrained, but centred so that it gives every class some of the images."""
+    classifier = create("convnet_d3", num_classes=4, channels=1, seed=1, input_size=8, width=8).eval()
+    head = classifier.network.get_submodule(str(classifier.taps.embedding))
+    with torch.no_grad():
+        logits = torch.cat([classifier(images.tensor()).logits for images in POOLS.values()])
+        head.weight.div_(logits.std(0)[:, None])
+        head.bias.sub_(logits.mean(0)).div_(logits.std(0))
+    classifier.classes = ("ant", "bee", "cat", "dog")
+    return classifier
+
+
+def context(folder: Path, teacher: Classifier | None, **more: Any) -> MakerContext:
+    given = {"pool": None, "classes": ("ant", "bee", "cat", "dog"), "shape": (1, 8, 8), "handed": POOLS, **more}
+    return MakerContext(folder=folder, teacher=teacher, **given)
+
+
+def settings(**more: Any) -> Settings:
+    return Settings.model_validate({"pools": list(POOLS), "by": "margin", "budget": 24, **more})
+
+
+def make(folder: Path, teacher: Classifier, said: dict[str, Any] | None = None, **more: Any) -> Made:
+    return MAKER.make(settings(**(said or {})), context(folder, teacher, **more))
+
+
+def columns(transfer_set: TransferSet) -> dict[str, list[Any]]:
+    return {name: list(map(_plain, column)) for name, column in transfer_set.provenance.items()}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, torch.Tensor) else value
+
+
+def pool_of(source: str) -> ImageSet:
+    return POOLS[f"python:{source}"]
+
+
+@pytest.mark.parametrize("by", [*CRITERIA, {"margin": 0.5, "random": 0.25, "k-centre": 0.25}], ids=str)
+def test_it_makes_what_it_counts_and_loads_it_again(tmp_path: Path, teacher: Classifier, by: Any) -> None:
+    said = {"by": by}
+    given = context(tmp_path, teacher, seed=3)
+    assert MAKER.count(settings(**said), given) == 24
+    made = MAKER.make(settings(**said), given)
+    found = made.source.images(0)
+    assert len(found) == 24
+    assert found.images.labels is None
+    assert found.images.classes == given.classes
+    assert torch.equal(found.images.ids, content_ids(found.images.digests()))
+    assert torch.equal(found.images.ids, found.images.ids.sort().values)
+    rows = columns(found)
+    for row, (source, source_id) in enumerate(zip(rows["source"], rows["source_id"], strict=True)):
+        pixels = pool_of(source).gather(pool_of(source).positions([source_id]))[0]
+        assert torch.equal(found.images.gather(torch.tensor([row]))[0], pixels)
+        label = pool_of(source).labels[pool_of(source).positions([source_id])]
+        assert rows["native_class"][row] == pool_of(source).classes[int(label)]
+        with torch.no_grad():
+            answer = teacher(pixels[None]).logits.double().softmax(1)[0]
+        assert rows["predicted_class"][row] == teacher.classes[int(answer.argmax())]
+        assert rows["confidence"][row] == pytest.approx(float(answer.max()), rel=0.02)
+    assert set(rows["criterion"]) == ({by} if isinstance(by, str) else set(by))
+    loaded = MAKER.load(settings(**said), given).images(0)
+    assert loaded.images.fingerprint == found.images.fingerprint
+    assert columns(loaded) == rows
+    assert loaded.about == found.about
+    loaded.save(tmp_path / "saved")
+    saved = TransferSet.load(tmp_path / "saved")
+    assert columns(saved) == rows
+    assert saved.images.fingerprint == found.images.fingerprint
+
+
+def test_classes_get_equal_shares_and_the_order_of_pools_does_not_matter(tmp_path: Path, teacher: Classifier) -> None:
+    found = make(tmp_path / "one", teacher).source.images(0)
+    assert {found.provenance["predicted_class"].count(name) for name in teacher.classes} == {6}
+    other = make(tmp_path / "two", teacher, {"pools": list(POOLS)[::-1]}).source.images(0)
+    assert other.images.fingerprint == found.images.fingerprint
+
+
+def test_images_shown_again_have_ids_of_their_own(tmp_path: Path, teacher: Classifier) -> None:
+    said = {"budget": 160, "short": "repeat"}
+    given = context(tmp_path, teacher)
+    found = MAKER.make(settings(**said), given).source.images(0)
+    assert len(found) == 160
+    assert len(found.images.ids.unique()) == 160
+    rows = columns(found)
+    assert sorted(set(rows["copy"]))[:2] == [0, 1]
+    assert {rows["predicted_class"].count(name) for name in teacher.classes} == {40}
+    shown = {(source, id_) for source, id_ in zip(rows["source"], rows["source_id"], strict=True)}
+    assert len(shown) == rows["copy"].count(0)
+    loaded = MAKER.load(settings(**said), given).images(0)
+    assert loaded.images.fingerprint == found.images.fingerprint
+
+
+def test_runs_of_a_comparison_share_the_table_and_count_what_it_saved(tmp_path: Path, teacher: Classifier) -> None:
+    alone = make(tmp_path / "alone", teacher)
+    assert (alone.cost.images_read, alone.cost.teacher_passes, alone.cost.passes_saved) == (100, 100, 0)
+    again = make(tmp_path / "alone", teacher)
+    assert again.cost.passes_saved == 0, "its own work saves it nothing"
+    shared = tmp_path / "shared"
+    first = make(tmp_path / "first", teacher, shared=shared)
+    second = make(tmp_path / "second", teacher, {"by": "entropy", "budget": 12}, shared=shared, seed=4)
+    assert (first.cost.passes_saved, second.cost.passes_saved) == (0, 100)
+    assert second.cost.teacher_passes == 100
+    diverse = make(tmp_path / "third", teacher, {"by": "k-centre"}, shared=shared)
+    assert (diverse.cost.teacher_passes, diverse.cost.passes_saved) == (200, 100)
+    assert first.source.images(0).images.fingerprint == alone.source.images(0).images.fingerprint
+
+
+def test_thresholds_are_of_the_pool_or_of_a_calibration_set(tmp_path: Path, teacher: Classifier) -> None:
+    sure = make(tmp_path / "one", teacher, {"threshold": {"share": 0.4}, "short": "leave", "by": "balanced-random"})
+    unsure = make(tmp_path / "two", teacher, {"by": "balanced-random"})
+    means = [np.mean(columns(one.source.images(0))["confidence"]) for one in (sure, unsure)]
+    assert means[0] > means[1]
+    handed = {**POOLS, **TASK}
+    threshold = {"of": "mean", "calibration": "python:task"}
+    calibrated = make(tmp_path / "three", teacher, {"threshold": threshold, "budget": 8}, handed=handed)
+    assert calibrated.cost.teacher_passes == 180
+    with pytest.raises(UserError, match=r"of which \d+ can be chosen by 'margin' with this `threshold`, got 99"):
+        make(tmp_path / "four", teacher, {"threshold": threshold, "budget": 99}, handed=handed)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (
+            {"budget": 101},
+            r"`budget` must be at most the 100 images of the pools \(blots 60, spots 40\), got 101 images; low",
+        ),
+        ({"budget": "26/class"}, r"the 100 images of the pools .*, got 26/class = 104; lower it, name more pools"),
+        (
+            {"budget": 3},
+            "`budget` must give each of the 4 classes of the teacher an image, got 3 images, of which 3 by",
+        ),
+        (
+            {"budget": 9, "by": {"margin": 0.2, "random": 0.8}},
+            "got 9 images, of which 2 by 'margin'; raise it, or borrow",
+        ),
+        ({"pools": ["python:gone"]}, "the images 'python:gone' were handed over in Python; hand them over again"),
+        ({"pools": ["cifra100"]}, "unknown dataset 'cifra100'; did you mean 'cifar100'"),
+        (
+            {"threshold": {"of": "mean", "calibration": "cifra10"}},
+            "unknown dataset 'cifra10'; did you mean 'cifar10'",
+        ),
+    ],
+)
+def test_what_cannot_be_made_is_said_before_any_work(
+    tmp_path: Path, teacher: Classifier, said: dict[str, Any], message: str
+) -> None:
+    for known in (teacher, None):
+        with pytest.raises(UserError, match=message):
+            MAKER.count(settings(**said), context(tmp_path / "made", known))
+    assert not (tmp_path / "made").exists()
+
+
+def test_budgets_are_shares_of_all_images_or_times_the_classes(tmp_path: Path, teacher: Classifier) -> None:
+    counted = {
+        budget: MAKER.count(settings(budget=budget), context(tmp_path, teacher))
+        for budget in ("10%", 0.5, "5/class", 30)
+    }
+    assert list(counted.values()) == [10, 50, 20, 30]
+    assert MAKER.count(settings(budget=500, short="repeat"), context(tmp_path, teacher)) == 500
+    assert MAKER.count(settings(budget=500, short="leave"), context(tmp_path, teacher)) == 100
+    assert MAKER.count(settings(budget=1, by="random"), context(tmp_path, teacher)) == 1
+
+
+def test_teachers_that_cannot_be_asked_so_are_refused(tmp_path: Path, teacher: Classifier) -> None:
+    headless = create("convnet_d3", num_classes=4, channels=1, seed=1, input_size=8, width=8).eval()
+    headless.taps = type(headless.taps)(stages=headless.taps.stages)
+    with pytest.raises(
+        UserError, match=r"score 'minimal-margin' reads the weights of a linear last layer, got .*'margin'"
+    ):
+        MAKER.count(settings(by="minimal-margin"), context(tmp_path, headless))
+    with pytest.raises(
+        UserError, match="`by` 'k-centre' measures distances in the teacher's embedding, and where that"
+    ):
+        MAKER.count(settings(by="k-centre"), context(tmp_path, headless))
+    assert MAKER.count(settings(by="margin"), context(tmp_path, headless)) == 24
+    odd = create("convnet_d3", num_classes=4, channels=4, seed=1, input_size=8, width=8).eval()
+    with pytest.raises(
+        UserError, match=r"takes images of 4 channel\(s\), and the student's, of 3, cannot be made such"
+    ):
+        MAKER.count(settings(), context(tmp_path, odd, shape=(3, 8, 8)))
+    larger = create("convnet_d3", num_classes=4, channels=3, seed=1, input_size=16, width=8).eval()
+    assert MAKER.count(settings(), context(tmp_path, larger)) == 24
+
+
+def test_pools_that_hold_judged_images_are_refused_or_left_out(tmp_path: Path, teacher: Classifier) -> None:
+    test = POOLS["python:spots"].subset(POOLS["python:spots"].ids[:5])
+    with pytest.raises(UserError, match=r"pool 'spots' holds 5 pictures .* that the student is judged on"):
+        make(tmp_path / "one", teacher, held_out=[test])
+    found = make(tmp_path / "two", teacher, {"overlap": "leave-out", "budget": 60}, held_out=[test]).source.images(0)
+    assert not torch.isin(found.images.ids, content_ids(test.digests())).any()
+
+
+def test_calibration_images_that_are_judged_on_are_left_out(tmp_path: Path, teacher: Classifier) -> None:
+    handed = {**POOLS, **TASK}
+    said = {"threshold": {"of": "mean", "calibration": "python:task"}, "budget": 8}
+    with pytest.raises(UserError, match="the student is judged on pictures that equal them"):
+        make(tmp_path / "one", teacher, said, handed=handed, held_out=[handed["python:task"]])
+
+
+def test_a_pool_of_one_image_and_one_named_twice(tmp_path: Path, teacher: Classifier) -> None:
+    one = POOLS["python:spots"].subset(POOLS["python:spots"].ids[:1])
+    handed = {"python:lone": one, **POOLS}
+    found = make(tmp_path / "one", teacher, {"pools": ["python:lone"], "by": "random", "budget": 1}, handed=handed)
+    assert len(found.source.images(0)) == 1
+    twice = make(tmp_path / "two", teacher, {"pools": ["python:blots", "python:blots"], "by": "random", "budget": 60})
+    assert len(twice.source.images(0)) == 60
+    with pytest.raises(UserError, match=r"60 distinct images, got 61"):
+        make(tmp_path / "two", teacher, {"pools": ["python:blots", "python:blots"], "by": "random", "budget": 61})
+
+
+def test_what_was_made_is_found_again_or_said_to_be_gone(tmp_path: Path, teacher: Classifier) -> None:
+    make(tmp_path / "made", teacher)
+    given = context(tmp_path / "made", teacher)
+    pixels = {name: natural(len(one), seed=7, size=8).tensor() for name, one in POOLS.items()}
+    other = {name: ImageSet(pixels[name], ids=one.ids, name=one.name) for name, one in POOLS.items()}
+    with pytest.raises(
+        UserError, match=r"was chosen when the pool '\w+' held other images than now; bring them back, or"
+    ):
+        MAKER.load(settings(), context(tmp_path / "made", teacher, handed=other))
+    fewer = {name: one.subset(one.ids[:10]) for name, one in POOLS.items()}
+    with pytest.raises(UserError, match=r"names images that its pool has no more \(.*; remove the folder"):
+        MAKER.load(settings(), context(tmp_path / "made", teacher, handed=fewer))
+    with pytest.raises(UserError, match=r"names the pool 'blots', and there is none of that name; remove the folder"):
+        MAKER.load(settings(pools=["python:spots"]), given)
+    path = tmp_path / "made" / "chosen.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"is damaged \(.*; remove the folder"):
+        MAKER.load(settings(), given)
+    path.unlink()
+    with pytest.raises(
+        UserError, match=r"there is no '.*chosen.parquet', the images that were chosen; remove the folder"
+    ):
+        MAKER.load(settings(), given)
