@@ -1,5 +1,6 @@
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,26 @@ def test_found_again_it_costs_no_pass(tmp_path: Path, teacher: Classifier, monke
     assert pool_table(pools(), teacher, tmp_path, own=True).cost.passes_saved == 0
     fewer = pool_table(pools()[:2], teacher, tmp_path)
     assert (len(fewer.table), fewer.cost.passes_saved) == (45, 51), "every pool is scored once, whatever is beside it"
+
+
+def test_runs_that_need_a_table_at_the_same_time_make_it_once(
+    tmp_path: Path, teacher: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, real = [], features.outputs_over
+
+    def outputs_over(network: Any, images: ImageSet, *arguments: Any, **options: Any) -> Any:
+        asked.append(len(images))
+        return real(network, images, *arguments, **options)
+
+    monkeypatch.setattr(features, "outputs_over", outputs_over)
+    with ThreadPoolExecutor(3) as runs:
+        found = list(
+            runs.map(lambda named: pool_table(named, teacher, tmp_path), [pools(), pools()[::-1], pools()[:2]])
+        )
+    assert sum(asked) == 53
+    assert sum(one.cost.teacher_passes - one.cost.passes_saved for one in found) == 53
+    assert found[0].table.path == found[1].table.path
+    assert [len(one.table) for one in found] == [46, 46, 45]
 
 
 def test_others_make_others(tmp_path: Path, teacher: Classifier) -> None:
