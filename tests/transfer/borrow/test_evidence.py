@@ -342,8 +342,8 @@ def test_distances_stand_beside_random_and_chance() -> None:
     assert 0 < whole["Borrowed"] < 1
     assert whole["Balanced random of the same pools"] == pytest.approx(whole["Borrowed"], abs=0.1)
     assert whole["noise"] > 0
-    assert (whole["Borrowed images"], whole["Real images"]) == (60, 150)
-    assert rows["cat"]["Real images"] == 50
+    assert (whole["Borrowed images"], whole["Real images"]) == (60, 60), "as many of each as were chosen"
+    assert rows["cat"]["Real images"] == 20
     assert found.facts["distance from real images"] == f"{whole['Borrowed']:.3f}"
     assert "that of noise" in found.facts
     assert any("does not count these passes" in note for note in found.notes)
