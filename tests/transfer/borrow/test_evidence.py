@@ -14,7 +14,7 @@ from limbeck.data import ImageSet, TransferSet
 from limbeck.report import write_selection_report
 from limbeck.transfer.borrow.chosen import Chosen, ChosenRows, PartCounts
 from limbeck.transfer.borrow.criteria import criterion_by
-from limbeck.transfer.borrow.evidence import evidence_of
+from limbeck.transfer.borrow.evidence import evidence_of, real_images
 from limbeck.transfer.borrow.pools import Pool
 from limbeck.transfer.borrow.settings import PoolSettings
 from limbeck.transfer.evidence import Evidence, Pictures, read_evidence
@@ -342,8 +342,8 @@ def test_distances_stand_beside_random_and_chance() -> None:
     assert 0 < whole["Borrowed"] < 1
     assert whole["Balanced random of the same pools"] == pytest.approx(whole["Borrowed"], abs=0.1)
     assert whole["noise"] > 0
-    assert (whole["Borrowed images"], whole["Real images"]) == (60, 150)
-    assert rows["cat"]["Real images"] == 50
+    assert (whole["Borrowed images"], whole["Real images"]) == (60, 60), "as many of each as were chosen"
+    assert rows["cat"]["Real images"] == 20
     assert found.facts["distance from real images"] == f"{whole['Borrowed']:.3f}"
     assert "that of noise" in found.facts
     assert any("does not count these passes" in note for note in found.notes)
@@ -370,6 +370,16 @@ def test_real_images_without_labels_go_by_the_teacher() -> None:
     assert "by the classes that the teacher gives" in table.note
     other = evidence(case([pool("zoo", 40, ZOO)], 12), real(("a", "b"), images=40))
     assert "by the classes that the teacher gives" in figure(other, "Distance from").note
+
+
+def test_real_images_are_those_to_learn_from_or_to_be_judged_on() -> None:
+    pool_, test, odd = real(CLASSES), real(CLASSES, images=9), real(("a", "b"), images=8)
+    unlabelled = real(CLASSES, labelled=False)
+    assert real_images(pool_, [unlabelled, test], CLASSES) is pool_
+    assert real_images(None, [unlabelled, test], CLASSES) is test
+    assert real_images(None, [test, odd], CLASSES) is test
+    assert real_images(None, [unlabelled, odd], CLASSES) is None
+    assert real_images(None, [], CLASSES) is None
 
 
 def test_too_few_images_have_no_distance() -> None:

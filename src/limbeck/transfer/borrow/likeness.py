@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_IMAGES = 1000
 """Images of a kind that the teacher is asked about."""
-MOST_CLASSES = 50
+MOST_CLASSES, _OF_CLASS = 50, 20
 _KIND, _QUICK = "dead-leaves", 64
 """Procedural images that borrowed ones are set beside, and up to how many pixels a side making them takes no time."""
 BORROWED, RANDOM = "Borrowed", "Balanced random of the same pools"
@@ -78,7 +78,7 @@ def likeness(
 ) -> Likeness | None:
     """Energy coefficients of embeddings of borrowed, random and other images to real ones, see `energy_coefficient`.
 
-    Of every class equally many images are looked at, `MOST_IMAGES` of a kind in all.
+    Of every class equally many images are looked at, as many as were chosen, `MOST_IMAGES` of a kind in all.
 
     Args:
         chosen: from the table.
@@ -95,12 +95,14 @@ def likeness(
     if teacher.taps.embedding is None:
         return None
     labels = _measured(chosen)
-    each, ask = MOST_IMAGES // len(labels), _Asking(teacher, device, precision)
+    ask = _Asking(teacher, device, precision)
+    each = min(MOST_IMAGES // len(labels), max(_OF_CLASS, int(chosen.given.max())))
     seen = {BORROWED: ask.of_pools(pools, _borrowed(chosen, labels, each))}
     seen[RANDOM] = ask.of_pools(pools, _random(table, chosen, labels, each))
-    seen |= {name: ask.of(_some(images, chosen.seed), None) for name, images in (beside or {}).items()}
+    several = each * len(labels)
+    seen |= {name: ask.of(_some(images, several, chosen.seed), None) for name, images in (beside or {}).items()}
     own = real.labels is not None and tuple(real.classes) == tuple(chosen.classes)
-    some = _of_classes(real, labels, each, chosen.seed) if own else _some(real, chosen.seed)
+    some = _of_classes(real, labels, each, chosen.seed) if own else _some(real, several, chosen.seed)
     found = ask.of(some, some.labels if own else None)
     rows = [(name, label) for name, label in [("all classes", None), *((chosen.classes[one], one) for one in labels)]]
     cells = {label: [_distance(one.of(label), found.of(label)) for one in seen.values()] for _, label in rows}
@@ -202,14 +204,14 @@ def _of_classes(real: "ImageSet", labels: Sequence[int], each: int, seed: int) -
     assert real.labels is not None
     ids = real.ids.numpy()
     kept, _, _ = _fewer(ids, np.zeros_like(ids), real.labels.numpy(), labels, each, seed)
-    return real.subset(torch.from_numpy(kept)) if len(kept) else _some(real, seed)
+    return real.subset(torch.from_numpy(kept)) if len(kept) else _some(real, each * len(labels), seed)
 
 
-def _some(images: "ImageSet", seed: int) -> "ImageSet":
-    if len(images) <= MOST_IMAGES:
+def _some(images: "ImageSet", most: int, seed: int) -> "ImageSet":
+    if len(images) <= most:
         return images
     ids = images.ids.numpy()
-    return images.subset(torch.from_numpy(ids[_keys(ids, 0, seed).argsort()[:MOST_IMAGES]]))
+    return images.subset(torch.from_numpy(ids[_keys(ids, 0, seed).argsort()[:most]]))
 
 
 def _distance(one: Tensor, other: Tensor) -> float | None:

@@ -15,7 +15,7 @@ from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError
 from limbeck.transfer.borrow.choose import choose
 from limbeck.transfer.borrow.criteria import criterion_by, sureness_by
-from limbeck.transfer.borrow.evidence import evidence_of
+from limbeck.transfer.borrow.evidence import evidence_of, real_images
 from limbeck.transfer.borrow.kept import load_borrowed, save_borrowed
 from limbeck.transfer.borrow.pool_table import PoolTable, pool_table
 from limbeck.transfer.borrow.pools import Pool, open_pools
@@ -74,9 +74,8 @@ class BorrowMaker:
         took = Cost(seconds=max(0.0, time.perf_counter() - began - embeddings.cost.seconds))
         save_borrowed(context.folder, made)
         cost = scored.cost + embeddings.cost + took + (Cost() if calibration is None else calibration.cost)
-        evidence = evidence_of(
-            chosen, scored.table, pools, made, _teacher(context), context.pool, device=context.device
-        )
+        real = real_images(context.pool, context.held_out, context.classes)
+        evidence = evidence_of(chosen, scored.table, pools, made, _teacher(context), real, device=context.device)
         return Made(source=FixedSource(made), cost=cost, evidence=evidence)
 
     def load(self, settings: BorrowSettings, context: MakerContext) -> TransferSource:
