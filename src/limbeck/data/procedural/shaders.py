@@ -9,6 +9,9 @@ from limbeck.data.procedural.draws import drawn, shares, sine, softened, to_pixe
 _START = 3
 """Functions that all images begin with: across, along, and the squared distance from a point."""
 
+_RAMP = 12.0
+"""Of 255, within half the shorter side, times a half to two."""
+
 
 def shaders(
     seed: int,
@@ -16,7 +19,7 @@ def shaders(
     shape: tuple[int, int, int],
     *,
     depth: int = 6,
-    frequency: float = 0.35,
+    frequency: float = 0.6,
     sharpness: float = 0.5,
 ) -> Tensor:
     """Every function is a wave of two earlier ones u and v, clip(g sin 2 pi (a u + b v + c u v + d)).
@@ -84,12 +87,10 @@ def _coloured(seed: int, indices: Tensor, made: np.ndarray, channels: int) -> np
     look = shares(seed, "shaders: colours", indices, 3 + 4 * channels)
     light, tint, other = (40.0 + 60.0 * look[:, 0], 140.0 * look[:, 1], 140.0 * look[:, 2])
     mean, along, apart, astray = np.moveaxis(look[:, 3:].reshape(len(look), 4, channels), 1, 0)  # [B, C] each
-    weights = [
-        light[:, None] * (0.4 + 0.6 * along),  # all channels go along with the last function, more or less
-        tint[:, None] * (apart - 0.5),
-        other[:, None] * (astray - 0.5),
-    ]
-    values = (64.0 + 128.0 * mean)[:, :, None]
+    along = light[:, None] * (0.4 + 0.6 * along)  # all channels go along with the last function, more or less
+    weights = [along, tint[:, None] * (apart - 0.5), other[:, None] * (astray - 0.5)]
+    # Light and dark leave room for that; and a slight ramp, lest any image be of one colour.
+    values = ((120.0 - along) * (2.0 * mean - 1.0))[:, :, None] + _RAMP * made[:, None, 0]
     for number, weight in enumerate(weights, start=1):
         values = values + weight[:, :, None] * made[:, -number, None]
-    return values
+    return 127.5 + 180.0 * values / (120.0 + np.abs(values))  # all of it within 0..255
