@@ -17,7 +17,7 @@ def dead_leaves(
     indices: Tensor,
     shape: tuple[int, int, int],
     *,
-    leaves: int = 160,
+    leaves: int = 128,
     radius: tuple[float, float] = (0.04, 0.8),
     angular: float = 0.5,
     saturation: float = 1.0,
@@ -55,7 +55,7 @@ def dead_leaves(
     if texture > 0:
         grain = gaussian_fields(seed, "dead leaves: grain", indices, (1, *shape[1:]), (1.0, 2.0))
         contrast = to_pixels(127.5 * texture * numbers[..., 7]).reshape(-1)
-        pixels = pixels + softened(contrast[top][:, None]) * grain
+        pixels = pixels + softened(contrast[top][:, None]) * grain.astype(np.float32)
     return torch.from_numpy(to_pixels(pixels))
 
 

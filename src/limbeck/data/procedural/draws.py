@@ -5,15 +5,11 @@ rounds in one way: +, -, *, /, the square root, comparisons. Sums of many floats
 depend on the processor; they are used on whole numbers alone that floats hold without rounding, or not at all.
 """
 
-from typing import Any, TypeVar
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from limbeck.randomness import derive_seed, words
-
-Array = TypeVar("Array", np.ndarray, Tensor)
 
 
 def drawn(seed: int, purpose: str, indices: Tensor, count: int) -> np.ndarray:
@@ -36,25 +32,21 @@ def shares(seed: int, purpose: str, indices: Tensor, *counts: int) -> np.ndarray
     return (numbers.astype(np.float32) * np.float32(2.0**-16)).reshape(len(indices), *counts)
 
 
-def sine(turns: Array) -> Array:
+def sine(turns: np.ndarray) -> np.ndarray:
     """sin(2 pi `turns`) to about 0.001, by a parabola and the square of it; float32 or float64, of any shape.
 
     Example:
-        >>> sine(torch.tensor([0.0, 0.25, 0.75]))
-        tensor([ 0.,  1., -1.])
+        >>> sine(np.array([0.0, 0.25, 0.75])).tolist()
+        [0.0, 1.0, -1.0]
     """
-    within: Any = turns - _floor(turns + 0.5)  # [-0.5, 0.5]
-    arch = within * (8.0 - 16.0 * abs(within))
-    return arch * (0.775 + 0.225 * abs(arch))
+    within = turns - np.floor(turns + 0.5)  # [-0.5, 0.5]
+    arch = within * (8.0 - 16.0 * np.abs(within))
+    return arch * (0.775 + 0.225 * np.abs(arch))
 
 
-def cosine(turns: Array) -> Array:
+def cosine(turns: np.ndarray) -> np.ndarray:
     """cos(2 pi `turns`), see `sine`."""
     return sine(turns + 0.25)
-
-
-def _floor(x: Array) -> Array:
-    return torch.floor(x) if isinstance(x, Tensor) else np.floor(x)
 
 
 def to_pixels(values: np.ndarray) -> np.ndarray:
@@ -62,12 +54,12 @@ def to_pixels(values: np.ndarray) -> np.ndarray:
     return np.clip(values + 0.5, 0.0, 255.0).astype(np.uint8)
 
 
-def softened(corners: Array) -> Array:
+def softened(corners: np.ndarray) -> np.ndarray:
     """Each pixel as the mean of its four corners, so that edges are soft: [B, C, H + 1, W + 1] to float32 [B, C, H, W].
 
     Args:
         corners: uint8 or float32; a sum of the two above and the two below, in this order.
     """
-    wide = corners.to(torch.float32) if isinstance(corners, Tensor) else corners.astype(np.float32)
+    wide = corners.astype(np.float32, copy=False)
     across = wide[..., 1:] + wide[..., :-1]
     return (across[..., 1:, :] + across[..., :-1, :]) * 0.25

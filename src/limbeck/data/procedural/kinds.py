@@ -74,7 +74,10 @@ KINDS: Mapping[str, Kind] = {
         variants={
             "mixed": Variant("smooth shades and sharp edges", {}),
             "smooth": Variant("waves without edges", {"sharpness": 0.0}),
-            "deep": Variant("twice as many functions within one another", {"depth": 12}),
+            "calm": Variant("longer waves", {"frequency": 0.35}),
+            "deep": Variant(
+                "longer waves, twice as many functions within one another", {"frequency": 0.35, "depth": 12}
+            ),
         },
         paper="Baradad et al., NeurIPS 2022",
     ),

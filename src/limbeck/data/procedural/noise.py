@@ -61,15 +61,12 @@ def gaussian_fields(
     products of matrices are exact, in whatever order a library adds.
     """
     batch, (channels, height, width) = len(indices), shape
-    coefficients = torch.from_numpy(_bell()[drawn(seed, f"{purpose}: waves", indices, math.prod(shape))])
+    coefficients = _bell()[drawn(seed, f"{purpose}: waves", indices, math.prod(shape))]
     low, high = (round(one / _STEP) for one in steepness)
     picked = drawn(seed, f"{purpose}: steepness", indices, 2).astype(np.int64) % (high - low + 1) + low
-    spectrum = torch.from_numpy(_spectrum(picked, height, width))  # [B, 1, H, W]
-    scaled = coefficients.view(batch, channels, height, width) * spectrum
-    across = scaled.view(-1, width) @ _waves(width).T  # [B * C * H, W]
-    turned = across.view(-1, height, width).transpose(1, 2).reshape(-1, height)
-    field = (turned @ _waves(height).T).view(batch, channels, width, height).transpose(2, 3)
-    return _standardised(field.numpy())
+    scaled = coefficients.reshape(batch, channels, height, width) * _spectrum(picked, height, width)
+    # Image by image: for small products no library starts threads, which cost more than they bring.
+    return _standardised(_waves(height) @ (scaled @ _waves(width).T))
 
 
 def _standardised(field: np.ndarray) -> np.ndarray:
@@ -102,7 +99,7 @@ def _powers(size: int) -> np.ndarray:
 
 
 @cache
-def _waves(size: int) -> Tensor:
+def _waves(size: int) -> np.ndarray:
     """The constant, then cosine and sine of each frequency, as whole numbers: float64 [size, size], a column each."""
     scale = 2.0**_WAVE_BITS
     turn = [
@@ -114,8 +111,7 @@ def _waves(size: int) -> Tensor:
     for wave in range(1, size):
         frequency, kind = (wave + 1) // 2, (wave + 1) % 2
         columns.append([turn[frequency * place % size][kind] for place in range(size)])
-    with torch.inference_mode(False):  # what is kept is of use anywhere
-        return torch.tensor(columns, dtype=torch.float64, device="cpu").round().T.contiguous()
+    return np.ascontiguousarray(np.rint(np.asarray(columns)).T)
 
 
 @cache

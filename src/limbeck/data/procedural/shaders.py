@@ -4,10 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck.data.procedural.draws import drawn, shares, sine, softened
+from limbeck.data.procedural.draws import drawn, shares, sine, softened, to_pixels
 
 _START = 3
 """Functions that all images begin with: across, along, and the squared distance from a point."""
+
+_RAMP = 12.0
+"""Of 255, within half the shorter side, times a half to two."""
 
 
 def shaders(
@@ -16,7 +19,7 @@ def shaders(
     shape: tuple[int, int, int],
     *,
     depth: int = 6,
-    frequency: float = 0.35,
+    frequency: float = 0.6,
     sharpness: float = 0.5,
 ) -> Tensor:
     """Every function is a wave of two earlier ones u and v, clip(g sin 2 pi (a u + b v + c u v + d)).
@@ -44,53 +47,50 @@ def shaders(
         torch.Size([2, 3, 32, 32])
     """
     batch, (channels, height, width) = len(indices), (shape[0], shape[1] + 1, shape[2] + 1)  # of the pixels' corners
-    numbers = torch.from_numpy(shares(seed, "shaders", indices, depth, 6))
+    numbers = shares(seed, "shaders", indices, depth, 6)
     picks = drawn(seed, "shaders: picks", indices, 2 * depth).astype(np.int64).reshape(batch, depth, 2)
-    images = torch.arange(batch, device="cpu")
-    made = torch.empty(batch, _START + depth, height * width, dtype=torch.float32, device="cpu")
+    images = np.arange(batch)
+    made = np.empty((batch, _START + depth, height * width), np.float32)
     made[:, :_START] = _start(seed, indices, height, width)
     for number in range(depth):
         known = _START + number
-        first = torch.from_numpy(picks[:, number, 0] % known)
         # The newest function is within the next one, so that all of them are seen.
-        u, v = made[images, first], made[:, known - 1]
+        u, v = made[images, picks[:, number, 0] % known], made[:, known - 1]
         a, b, c, d, sharp, gain = numbers[:, number].T[:, :, None]  # [B, 1] each
         a, b, c = (frequency * (2 * one - 1) for one in (a, b, c))
-        steep = torch.where(sharp < sharpness, 1 + 5 * gain, torch.ones_like(gain))
+        steep = np.where(sharp < sharpness, 1 + 5 * gain, np.float32(1))
         wave = sine(a * u + b * v + c * (u * v) + d)
-        made[:, known] = torch.clamp(steep * wave, -1.0, 1.0)
-    corners = _coloured(seed, indices, made, channels).view(batch, channels, height, width)
-    return torch.clamp(softened(corners) + 0.5, 0.0, 255.0).to(torch.uint8)
+        np.clip(steep * wave, -1.0, 1.0, out=made[:, known])
+    corners = _coloured(seed, indices, made, channels).reshape(batch, channels, height, width)
+    return torch.from_numpy(to_pixels(softened(corners)))
 
 
-def _start(seed: int, indices: Tensor, height: int, width: int) -> Tensor:
+def _start(seed: int, indices: Tensor, height: int, width: int) -> np.ndarray:
     """Across, along and squared distance in units of half the shorter side, turned and scaled: float32 [B, 3, H W].
 
     `height` and `width` are numbers of corners.
     """
-    look = torch.from_numpy(shares(seed, "shaders: start", indices, 4))[:, :, None]
+    look = shares(seed, "shaders: start", indices, 4)[:, :, None]
     short = min(height, width) - 1
-    x = (2 * torch.arange(width, dtype=torch.float32, device="cpu") + (1 - width)) / short
-    y = (2 * torch.arange(height, dtype=torch.float32, device="cpu") + (1 - height)) / short
-    x, y = x.repeat(height), y.repeat_interleave(width)
+    x = (2 * np.arange(width, dtype=np.float32) + (1 - width)) / short
+    y = (2 * np.arange(height, dtype=np.float32) + (1 - height)) / short
+    x, y = np.tile(x, height), np.repeat(y, width)
     c, s = sine(look[:, 0] + 0.25), sine(look[:, 0])
     scale = 0.5 + 1.5 * look[:, 1]
     across, along = scale * (c * x - s * y), scale * (s * x + c * y)
     from_x, from_y = x - (2 * look[:, 2] - 1), y - (2 * look[:, 3] - 1)
-    return torch.stack([across, along, from_x * from_x + from_y * from_y - 1], dim=1)
+    return np.stack([across, along, from_x * from_x + from_y * from_y - 1], axis=1)
 
 
-def _coloured(seed: int, indices: Tensor, made: Tensor, channels: int) -> Tensor:
+def _coloured(seed: int, indices: Tensor, made: np.ndarray, channels: int) -> np.ndarray:
     """A colour, and how the last three of the functions (`made`, [B, F, H W]) move it: float32 [B, C, H W]."""
-    look = torch.from_numpy(shares(seed, "shaders: colours", indices, 3 + 4 * channels))
+    look = shares(seed, "shaders: colours", indices, 3 + 4 * channels)
     light, tint, other = (40.0 + 60.0 * look[:, 0], 140.0 * look[:, 1], 140.0 * look[:, 2])
-    mean, along, apart, astray = look[:, 3:].view(len(look), 4, channels).unbind(1)  # [B, C] each
-    weights = [
-        light[:, None] * (0.4 + 0.6 * along),  # all channels go along with the last function, more or less
-        tint[:, None] * (apart - 0.5),
-        other[:, None] * (astray - 0.5),
-    ]
-    values = (64.0 + 128.0 * mean)[:, :, None]
+    mean, along, apart, astray = np.moveaxis(look[:, 3:].reshape(len(look), 4, channels), 1, 0)  # [B, C] each
+    along = light[:, None] * (0.4 + 0.6 * along)  # all channels go along with the last function, more or less
+    weights = [along, tint[:, None] * (apart - 0.5), other[:, None] * (astray - 0.5)]
+    # Light and dark leave room for that; and a slight ramp, lest any image be of one colour.
+    values = ((120.0 - along) * (2.0 * mean - 1.0))[:, :, None] + _RAMP * made[:, None, 0]
     for number, weight in enumerate(weights, start=1):
         values = values + weight[:, :, None] * made[:, -number, None]
-    return values
+    return 127.5 + 180.0 * values / (120.0 + np.abs(values))  # all of it within 0..255

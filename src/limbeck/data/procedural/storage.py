@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,8 +18,9 @@ from limbeck.randomness import check_seed, derive_seed
 MOST_PIXELS = 1024
 """Along a side: up to here all whole numbers are below 2^53, and sums exact."""
 
-_AT_ONCE = 2**16
-"""Pixels that are rendered together, which processors hold near."""
+_AT_ONCE = 2**15
+"""Pixels that are rendered together: processors hold them near, and torch starts no threads, which would wait for one
+another more than they compute."""
 
 
 def render(kind: str, seed: int, indices: Tensor, shape: tuple[int, int, int], *, variant: str | None = None) -> Tensor:
@@ -46,11 +48,11 @@ def render(kind: str, seed: int, indices: Tensor, shape: tuple[int, int, int], *
     _check_shape(shape)
     make = _function(kind, variant)
     seed = derive_seed(seed, kind, variant or KINDS[kind].default)
-    out = torch.empty(len(indices), *shape, dtype=torch.uint8, device="cpu")
+    out = np.empty((len(indices), *shape), np.uint8)
     step = max(1, _AT_ONCE // (shape[1] * shape[2]))
     for start in range(0, len(indices), step):
-        out[start : start + step] = make(seed, indices[start : start + step], shape)
-    return out
+        out[start : start + step] = make(seed, indices[start : start + step], shape).numpy()
+    return torch.from_numpy(out)
 
 
 class ProceduralStorage(Storage):
