@@ -20,10 +20,11 @@ from limbeck.models.readiness import check_ready
 from limbeck.models.weights.folder import load as load_model
 from limbeck.precision import Precision
 from limbeck.progress import Progress
-from limbeck.recipes.borrowing import borrow_images, settings_to_borrow, trained_size
+from limbeck.recipes.borrowing import borrow_images, settings_to_borrow
 from limbeck.recipes.compare import compare as compare_recipe
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_taught, network_folder
+from limbeck.recipes.making_alone import trained_size
 from limbeck.recipes.plugged import telling_lost_plugins
 from limbeck.recipes.probes import train_and_test
 from limbeck.recipes.reading import parse_recipe, read_recipe

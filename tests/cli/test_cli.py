@@ -229,6 +229,21 @@ def test_compare_fits_a_terminal_and_tells_of_broken_arms() -> None:
     )
 
 
+def test_borrow_make_and_distill() -> None:
+    done("train", "train.yaml", "--out", "teacher", "-s", "training.steps=40")
+    pool = "{name: digits, images: 200, exclude: ['0', '1', '2']}"
+    said = done("borrow", "--teacher", "teacher", "--pool", pool, "--budget", "20", "--by", "margin", "--size", "8")
+    assert "20 images -> runs/borrowed-margin" in said
+    changes = ("select=null", "data.train=runs/borrowed-margin", "data.validation=0", "teacher=teacher")
+    done("distill", "distill.yaml", *(word for one in changes for word in ("-s", one)))
+    more = ("--budget", "12", "--size", "8", "-s", f"pools=[{pool}]", "-s", "by=random")
+    assert "12 images -> made" in done("make", "borrow", "--teacher", "teacher", "--out", "made", *more)
+    assert "`--by` of a mixture must be CRITERION=SHARE" in refused(
+        *("borrow", "--teacher", "teacher", "--pool", pool, "--budget", "20", "--by", "margin", "--by", "random")
+    )
+    assert "far from one another in the teacher's embedding" in " ".join(done("ls", "criteria").split())
+
+
 def test_demo_goes_on_with_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("limbeck.recipes.compare.write_comparison_report", Path)
     monkeypatch.setattr("limbeck.recipes.packaged.packaged_recipes", lambda: {"digits-demo": Path("compare.yaml")})

@@ -320,7 +320,7 @@ def test_python_is_told_what_is_wrong(tmp_path: Path, teacher: str) -> None:
 
 @pytest.mark.slow
 def test_workers_racing_and_resuming_change_nothing(tmp_path: Path, teacher: str) -> None:
-    content = arms(teacher, validation={"name": "digits", "classes": [0, 1, 2]})
+    content = arms(teacher, validation={"name": "digits", "split": "train", "classes": [0, 1, 2]})
     content["compare"] |= {"seeds": [0, 1], "budgets": [12, 30], "racing": {"by": "budgets"}}
     one = compare(read_recipe(content), tmp_path / "one")
     two = compare(read_recipe(content), tmp_path / "two", workers=2)

@@ -29,7 +29,7 @@ def borrow(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            help="What is preferred; CRITERION=SHARE, again for more, for a mixture. By default minimal-margin."
+            help="What is preferred, see `limbeck ls criteria`; CRITERION=SHARE, again for more, for a mixture."
         ),
     ] = None,
     threshold: Annotated[

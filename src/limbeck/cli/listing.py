@@ -132,6 +132,7 @@ def list_views() -> None:
 
 
 def list_criteria() -> None:
+    from limbeck.transfer.borrow.settings import CRITERIA as TO_BORROW_BY
     from limbeck.transfer.criteria import CRITERIA
     from limbeck.transfer.parts import ORDERS
 
@@ -144,6 +145,8 @@ def list_criteria() -> None:
         show()
         console.print()
     console.print("orders: " + ", ".join(f"{name} ({short})" for name, short in ORDERS.items()))
+    console.print()
+    show_table("to borrow `by`", ["name", ""], list(map(list, TO_BORROW_BY.items())))
 
 
 def list_representations() -> None:

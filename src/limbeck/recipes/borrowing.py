@@ -13,14 +13,20 @@ from limbeck.data.loading import load as load_images
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
-from limbeck.models.published import NAMED
 from limbeck.models.weights.folder import load as load_model
 from limbeck.precision import Precision, check_precision
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
 from limbeck.recipes.inputs import network_folder
 from limbeck.recipes.making import evaluating
-from limbeck.recipes.making_alone import check_new, make_and_save, making_folder, told
+from limbeck.recipes.making_alone import (
+    check_new,
+    make_and_save,
+    making_folder,
+    shape_for,
+    told,
+    trained_size,
+)
 from limbeck.recipes.reading import parse_transfer
 from limbeck.recipes.yaml_files import load_value
 from limbeck.transfer.borrow.settings import KNOWN
@@ -81,7 +87,7 @@ def borrow_images(
     given: dict[str, Any] = {
         "pool": None,
         "classes": teacher.classes,
-        "shape": test.shape if test is not None and size is None else _shape(teacher, size),
+        "shape": test.shape if test is not None and size is None else shape_for(teacher, size),
         "teacher": evaluating(teacher),
         "held_out": [] if test is None else [test],
         "handed": handed or {},
@@ -102,31 +108,6 @@ def borrow_images(
     check_new(target)
     made, report = make_and_save(settings, MakerContext(folder=making_folder(target) / "maker", **given), target)
     return made.source.images(0), told(made, report, target)
-
-
-def trained_size(teacher: Any) -> int | None:
-    """Pixels a side of the images that a teacher was trained with, where its name tells.
-
-    Example:
-        >>> trained_size("cifar10-resnet20")
-        32
-    """
-    known = NAMED.get(teacher.casefold()) if isinstance(teacher, str) else None
-    return None if known is None else known.size
-
-
-def _shape(teacher: Classifier, size: int | tuple[int, int] | None) -> tuple[int, int, int]:
-    """(C, H, W) of the images that the teacher takes."""
-    sides = (size, size) if isinstance(size, int) else size or teacher.input_size
-    if sides is None:
-        raise UserError(
-            f"`size` must be given, the pixels a side of the images to borrow, or `test` images: {teacher.name} takes "
-            "any; give that of the images that the student will see."
-        )
-    if len(sides) != 2 or min(sides) < 1:
-        raise UserError(f"`size` must be a number of pixels or (height, width), each at least 1, got {size!r}.")
-    channels = teacher.channels if teacher.channels in (1, 3) else 1  # gray images are repeated for any other
-    return (channels, *sides)
 
 
 def save_borrowed(

@@ -14,7 +14,9 @@ from limbeck.cost import Cost
 from limbeck.errors import UserError
 from limbeck.evaluation.energy import EnergyMeter
 from limbeck.files import atomic_write_text, check_path, disk_errors
+from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
+from limbeck.models.published import NAMED
 from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.inputs import Inputs, network_folder
@@ -48,7 +50,8 @@ def save_made(
         settings: those that a recipe has under `transfer`.
         target: a new folder.
         overrides: more of them, "key=value" each.
-        data, split, options: see `limbeck.load`; for makers that need images.
+        data, split, options: see `limbeck.load`; for makers that need images. Without `data`, `size` is that of the
+            images to make.
         teacher: a network's name or folder, for makers that ask one.
         seed: of all that is drawn.
         progress: who watches.
@@ -64,6 +67,7 @@ def save_made(
     if found.needs_teacher and teacher is None:
         raise UserError(f"{found.title} asks a teacher, and none is given; give --teacher.")
     network = None if teacher is None else load_model(network_folder(teacher))
+    size = options.pop("size", None) or trained_size(teacher) if data is None else None
     inputs = Inputs(None if data is None else load_images(data, split, **options), None, None, teacher=network)
     if inputs.train is None and network is None:
         raise UserError(f"{found.title} needs DATA or --teacher to tell classes and size of the images; give one.")
@@ -71,13 +75,42 @@ def save_made(
         folder=making_folder(target) / "maker",
         pool=inputs.train,
         classes=inputs.classes.names,
-        shape=inputs.shape,
+        shape=inputs.shape if network is None or size is None else shape_for(network, size),
         teacher=network,
         seed=seed,
         device=PartialState().device or torch.device("cpu"),
         progress=progress or Silent(),
     )
     return told(*make_and_save(found, context, target), target)
+
+
+def trained_size(teacher: Any) -> int | None:
+    """Pixels a side of the images that a teacher was trained with, where its name tells.
+
+    Example:
+        >>> trained_size("cifar10-resnet20")
+        32
+    """
+    known = NAMED.get(teacher.casefold()) if isinstance(teacher, str) else None
+    return None if known is None else known.size
+
+
+def shape_for(teacher: Classifier, size: int | tuple[int, int] | None) -> tuple[int, int, int]:
+    """(C, H, W) of images that a teacher takes, of a size in pixels a side, or (height, width), where it takes any.
+
+    Raises:
+        UserError: no such size, or none that is known.
+    """
+    sides = (size, size) if isinstance(size, int) else size or teacher.input_size
+    if sides is None:
+        raise UserError(
+            f"`size` must be given, the pixels a side of the images to borrow, or `test` images: {teacher.name} takes "
+            "any; give that of the images that the student will see."
+        )
+    if len(sides) != 2 or min(sides) < 1:
+        raise UserError(f"`size` must be a number of pixels or (height, width), each at least 1, got {size!r}.")
+    channels = teacher.channels if teacher.channels in (1, 3) else 1  # gray images are repeated for any other
+    return (channels, *sides)
 
 
 def check_new(target: Path) -> None:

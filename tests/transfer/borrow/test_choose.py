@@ -208,6 +208,12 @@ def test_classes_that_the_teacher_never_gives_are_named() -> None:
         UserWarning, match=r"and the set is smaller for it \(`short: leave`\); name pools that look more"
     ):
         choose(table(rows), settings(short="leave"), 6, pools="ab")
+    rare = [(*row[:3], 0.001 if row[2] == 2 else row[3]) for row in FEW]
+    said = settings(short="leave", threshold={"of": "mean", "calibration": "task"})
+    with pytest.warns(
+        UserWarning, match=r"is sure enough of no image of the pools for 'cat', .*, or a weaker `threshold`"
+    ):
+        choose(table(rare), said, 3, pools="ab", calibration=table(FEW))
     with pytest.raises(
         UserError, match=r"`short: repeat` needs an image of every class .* takes no image of the pools as 'bee'; use"
     ):

@@ -244,13 +244,16 @@ def _class_sizes(table: ScoreTable, classes: int) -> np.ndarray:
 
 def _warn(chosen: Chosen, settings: BorrowSettings) -> None:
     """Of classes that get nothing; that others are short is in the evidence."""
-    if chosen.wanted is None or not chosen.never_given:
+    empty = chosen.given == 0
+    if chosen.wanted is None or not empty.any():
         return
-    names = few([repr(name) for name in chosen.never_given])
     rest = "the others make up for it" if settings.short == "spread" else "the set is smaller for it"
-    warnings.warn(
-        f"the teacher takes no image of the pools for {names}, so the transfer set has none of "
-        f"{'it' if len(chosen.never_given) == 1 else 'them'}, and {rest} (`short: {settings.short}`); name pools that "
-        "look more like the task.",
-        stacklevel=4,
-    )
+    for takes, here in (("takes no", chosen.found == 0), ("is sure enough of no", chosen.found > 0)):
+        names = [repr(chosen.classes[place]) for place in np.flatnonzero(empty & here)]
+        if names:
+            warnings.warn(
+                f"the teacher {takes} image of the pools for {few(names)}, so the transfer set has none of "
+                f"{'it' if len(names) == 1 else 'them'}, and {rest} (`short: {settings.short}`); name pools that look "
+                f"more like the task{', or a weaker `threshold`' if takes.startswith('is') else ''}.",
+                stacklevel=4,
+            )
