@@ -152,7 +152,7 @@ def test_comparisons_show_them_arm_by_arm(tmp_path: Path) -> None:
 def test_heads_of_comparisons_stay_short_and_pages_light(tmp_path: Path) -> None:
     arms = {f"arm-{place}": 0.6 + place / 100 for place in range(12)}
     found = made(tmp_path, arms, figures=[table(), bars(130, 8)], findings=["Nothing is known"])
-    assert len(findings(found, Controls([]))) == 3
+    assert findings(found, Controls([])) == ["arm-0 at 500 images: Nothing is known"]
     section_of = made_section(found, Controls([]))
     assert section_of is not None
     drawn = sum(isinstance(block, Chart) for block in section_of.blocks)

@@ -183,7 +183,7 @@ def test_what_the_teacher_knows_by_name_is_counted(usual: Case) -> None:
     unclear = 12 - len(of_zoo)
     assert found.findings[0] == (
         f"{100 * known / 12:.1f} % of the images are of classes whose name the teacher knows: 1 of the 3 of zoo "
-        f"(tabby cat); {100 * unclear / 12:.1f} % are from pools whose names do not tell"
+        f"(cat); {100 * unclear / 12:.1f} % are from pools whose names do not tell"
     )
     assert found.facts["of classes known by name"] == f"{100 * known / 12:.1f} %"
 

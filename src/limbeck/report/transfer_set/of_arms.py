@@ -14,8 +14,7 @@ Row = dict[str, Any]
 Made = tuple[Row, Evidence]
 """The first run of an arm at a budget, and what was kept of its maker's evidence."""
 
-FIGURE_BYTES = 700_000  # of charts on a page
-_HEAD_ARMS = 3
+FIGURE_BYTES = 400_000  # of charts on a page
 _PLANNED = ("budget", "seed")  # facts that the comparison says itself
 
 
@@ -31,13 +30,9 @@ def made_by_arms(folder: Path, results: Row) -> list[Made]:
 
 
 def findings(made: Sequence[Made], controls: Controls) -> list[str]:
-    """What the first of the user's arms found, each at its largest budget; the rest is in the table."""
-    last = {run["arm"]: (run, evidence) for run, evidence in made if not run["control"] and evidence.findings}
-    return [
-        f"{_name(run, controls)}: {finding}"
-        for run, evidence in list(last.values())[:_HEAD_ARMS]
-        for finding in evidence.findings
-    ]
+    """What the maker of the user's first arm found, at its largest budget; what others found is in the table."""
+    users = _largest([one for one in made if not one[0]["control"] and one[1].findings])
+    return [f"{_name(run, controls)}: {finding}" for run, evidence in users[:1] for finding in evidence.findings]
 
 
 def made_section(made: Sequence[Made], controls: Controls) -> Section | None:
@@ -61,10 +56,10 @@ def _facts(made: Sequence[Made], controls: Controls) -> list[Block]:
 
 
 def _figures(made: Sequence[Made], controls: Controls) -> list[Block]:
-    """Tables and charts of the arms in turn, as long as the page stays light."""
+    """Tables and charts of the arms in turn, each at its largest budget, as long as the page stays light."""
     blocks: list[Block] = []
     spent, left_out = 0, 0
-    for place, (run, evidence) in enumerate(made):
+    for place, (run, evidence) in enumerate(_largest(made)):
         drawn = figure_blocks(evidence.figures, f"made-{place}", folded=True) if spent < FIGURE_BYTES else []
         if drawn:
             spent += weight(drawn)
@@ -75,6 +70,11 @@ def _figures(made: Sequence[Made], controls: Controls) -> list[Block]:
             Note(f"Tables and charts of {formats.plural(left_out, 'more arm')} are on the pages of their runs.")
         )
     return blocks
+
+
+def _largest(made: Sequence[Made]) -> list[Made]:
+    """Each arm at its largest budget."""
+    return list({run["arm"]: (run, evidence) for run, evidence in made}.values())
 
 
 def _name(run: Row, controls: Controls) -> str:

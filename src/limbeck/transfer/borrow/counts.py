@@ -93,7 +93,10 @@ def known_sentence(counts: Sequence[PoolCounts]) -> str:
     if not any(one.known for one in counts):
         return f"No image is of a class whose name the teacher knows{rest}"
     giving = [one for one in counts if one.known]
-    where = listing(f"{len(one.known)} of the {one.classes:,} of {one.name} ({few(list(one.known))})" for one in giving)
+    where = listing(
+        f"{len(one.known)} of the {one.classes:,} of {one.name} ({few(list(dict.fromkeys(one.known.values())))})"
+        for one in giving
+    )
     return f"{percent(known, total)} of the images are of classes whose name the teacher knows: {where}{rest}"
 
 
