@@ -142,6 +142,7 @@ def test_comparisons_show_them_arm_by_arm(tmp_path: Path) -> None:
     assert '<th scope="col" class="number">known by name</th>' in words
     assert "6 %" in words
     assert words.count("<summary>What each pool gave</summary>") == 2
+    assert words.count("All is well.") == 1, "the same of every arm"
     assert "margin at 500 images:" in words
     assert values_of(page, "made-0-1")
     assert "margin at 500 images: Nothing is known." in head

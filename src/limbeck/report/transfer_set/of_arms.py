@@ -60,7 +60,8 @@ def _figures(made: Sequence[Made], controls: Controls) -> list[Block]:
     blocks: list[Block] = []
     spent, left_out = 0, 0
     for place, (run, evidence) in enumerate(_largest(made)):
-        drawn = figure_blocks(evidence.figures, f"made-{place}", folded=True) if spent < FIGURE_BYTES else []
+        fits = spent < FIGURE_BYTES
+        drawn = figure_blocks(evidence.figures, f"made-{place}", folded=True, noted=not blocks) if fits else []
         if drawn:
             spent += weight(drawn)
             blocks += [Note(f"{_name(run, controls)}:"), *drawn]

@@ -1,6 +1,7 @@
 """Tables and charts that a maker's evidence brings."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from limbeck.report import formats
 from limbeck.report.blocks import Block, Chart, Note, Table
@@ -12,18 +13,21 @@ MOST_ROWS = 30  # above this a table is folded
 _ROWS_SHOWN = 1000
 
 
-def figure_blocks(found: Sequence[EvidenceFigure], key: str = "own", *, folded: bool = False) -> list[Block]:
+def figure_blocks(
+    found: Sequence[EvidenceFigure], key: str = "own", *, folded: bool = False, noted: bool = True
+) -> list[Block]:
     """Every table and chart in order, with its note.
 
     Args:
         found: of one transfer set.
         key: begins the keys of the charts, which are unique on a page.
         folded: whether also short tables are.
+        noted: whether tables have their notes, which say the same of every arm of a comparison.
     """
     blocks: list[Block] = []
     for place, one in enumerate(found):
         if isinstance(one, TableFigure):
-            blocks += _table(one, folded or len(one.rows) > MOST_ROWS)
+            blocks += _table(one if noted else replace(one, note=""), folded or len(one.rows) > MOST_ROWS)
         elif isinstance(one, StackedBars):
             blocks += _bars(one, f"{key}-{place}")
         else:
