@@ -49,7 +49,7 @@ def small(content: Any, folder: Path) -> Any:
     if not isinstance(content, dict):
         return content
     found = {key: small(value, folder) for key, value in content.items()}
-    files = {"pools": [str(folder / "pool.npz"), str(folder / "other.npz")], "calibration": str(folder / "target.npz")}
+    files = {"pools": [str(folder / "pool.npz"), str(folder / "other.npz")], "calibration": str(folder / "pool.npz")}
     files |= {"fixed_count": 3}
     return found | {key: value for key, value in files.items() if key in found}
 
