@@ -127,6 +127,15 @@ def test_beside_the_full_data_and_select(tmp_path: Path, teacher: str, monkeypat
     }
 
 
+def test_a_share_of_one_pool_is_not_compared_with_that_of_another(teacher: str) -> None:
+    content = arms(teacher, train={"name": "digits", "classes": [0, 1, 2]})
+    content["compare"] |= {"budgets": ["10%", 12], "arms": {"entropy": "entropy", "margin": {"transfer": BORROW}}}
+    with pytest.raises(UserError, match=r"`budgets` must be counts .*, as 'entropy' and 'margin' do: .*; got 10 %"):
+        read_recipe(content)
+    del content["compare"]["arms"]["entropy"]
+    assert read_recipe(content).compare is not None
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

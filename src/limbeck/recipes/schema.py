@@ -190,6 +190,18 @@ class CompareSettings(Strict):
         return self
 
     @model_validator(mode="after")
+    def _of_one_pool(self) -> Self:
+        shares = [budget for budget in map(parse_budget, self.budgets or ()) if budget.kind == "share"]
+        arms = {settings_of(arm.transfer["maker"]).needs_pool: name for name, arm in self.arms.items() if arm.transfer}
+        if shares and len(arms) > 1:
+            raise ValueError(
+                f"`budgets` must be counts of images (500) or images per class (50/class) where arms take their images "
+                f"from different places, as {arms[True]!r} and {arms[False]!r} do: a share is one of each's own; got "
+                f"{shares[0].label}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _raceable(self) -> Self:
         if self.racing is None:
             return self

@@ -207,6 +207,9 @@ def test_teachers_that_cannot_be_asked_so_are_refused(tmp_path: Path, teacher: C
     ):
         MAKER.count(settings(by="k-centre"), context(tmp_path, headless))
     assert MAKER.count(settings(by="margin"), context(tmp_path, headless)) == 24
+    single = create("convnet_d3", num_classes=1, channels=1, seed=1, input_size=8, width=8).eval()
+    with pytest.raises(UserError, match="`teacher` must tell at least 2 classes apart to be sure of one, got 1"):
+        MAKER.count(settings(), context(tmp_path, single))
     odd = create("convnet_d3", num_classes=4, channels=4, seed=1, input_size=8, width=8).eval()
     with pytest.raises(
         UserError, match=r"takes images of 4 channel\(s\), and the student's, of 3, cannot be made such"

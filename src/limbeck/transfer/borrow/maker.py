@@ -21,12 +21,13 @@ from limbeck.transfer.borrow.pool_table import PoolTable, pool_table
 from limbeck.transfer.borrow.pools import Pool, open_pools
 from limbeck.transfer.borrow.quotas import shares_of_parts
 from limbeck.transfer.borrow.settings import BorrowSettings, PoolSettings
+from limbeck.transfer.borrow.sureness import criteria_for
 from limbeck.transfer.borrow.transfer_set import transfer_set_of
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.maker import Made, MakerContext
 from limbeck.transfer.score_table.memory import PoolScores
-from limbeck.transfer.scoring.context import head_weights, make_context
+from limbeck.transfer.scoring.context import make_context
 
 if TYPE_CHECKING:
     from limbeck.models import Classifier
@@ -147,8 +148,9 @@ def _check_teacher(settings: BorrowSettings, context: MakerContext) -> None:
         )
     read = {criterion_by(by).score for by in settings.shares}
     read |= {sureness_by(by).score for by in settings.shares if settings.threshold is not None}
-    if "minimal-margin" in read:
-        head_weights(teacher)
+    lacks = criteria_for(teacher)[1]
+    if wrong := [lacks[name] for name in sorted(read) if name in lacks]:
+        raise UserError(wrong[0])
     if "k-centre" in settings.shares and not teacher.taps.embedding:
         raise UserError(
             f"`by` 'k-centre' measures distances in the teacher's embedding, and where that is in {teacher.name} is "
