@@ -7,8 +7,8 @@ Everything is measured in one process, in turn, `--repeats` times over, each tim
 which are taken repeat by repeat, on a machine that does nothing else (the load is printed). `--processor-time` counts
 the seconds that this process computes, with all of its threads.
 
-(a) the bare teacher: its frozen copy on uint8 batches that lie ready in memory, in the precision, memory order and
-    batch size in which scoring asks it on this machine;
+(a) the bare teacher: its frozen copy on uint8 blocks that lie ready in memory, in the precision, memory order and size
+    of blocks in which pools are scored on this machine;  (a') the same in the batches that other scoring asks it;
 (b) `pool_table` of one pool: five scores, class and digest of every image, in a Parquet file of distinct pictures;
 (c) the same from images that lie in PNG files on disk;
 (d) what the reference implementation does, written anew: the teacher in float32 on batches of 64 that lie ready as
@@ -45,7 +45,7 @@ from limbeck.data.storage import Storage, image_digests
 from limbeck.models import Classifier, create
 from limbeck.models import load as load_model
 from limbeck.models.published import NAMED
-from limbeck.transfer.borrow.pool_table import pool_table
+from limbeck.transfer.borrow.pool_table import BLOCK, pool_table
 from limbeck.transfer.borrow.pools import Pool
 from limbeck.transfer.borrow.settings import PoolSettings
 from limbeck.transfer.scoring.context import head_weights, make_context
@@ -89,7 +89,8 @@ def measure(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         encoded = as_files(images, Path(folder))
         ways: dict[str, Callable[[], object]] = {
-            BARE: bare(teacher, images, options.precision),
+            BARE: bare(teacher, images, options.precision, BLOCK),
+            "(a') in larger batches": bare(teacher, images, options.precision, batch_size_for(images)),
             "(b) pool table": lambda: table_of(images, teacher, options.precision),
             "(c) pool table, PNG files": lambda: table_of(encoded, teacher, options.precision),
             "(d) the reference's loop": reference(teacher, images),
@@ -133,11 +134,11 @@ def as_files(images: ImageSet, folder: Path) -> ImageSet:
     return load(folder, in_memory=False)
 
 
-def bare(teacher: Classifier, images: ImageSet, precision: str) -> Callable[[], object]:
+def bare(teacher: Classifier, images: ImageSet, precision: str, size: int) -> Callable[[], object]:
     context = make_context(teacher, None, 0, precision=precision)
     frozen = context.frozen
     order = torch.channels_last if context.channels_last else torch.contiguous_format
-    batches = [part.to(frozen.device, memory_format=order) for part in images.tensor().split(batch_size_for(images))]
+    batches = [part.to(frozen.device, memory_format=order) for part in images.tensor().split(size)]
 
     def run() -> None:
         found = [frozen(part).logits for part in batches]

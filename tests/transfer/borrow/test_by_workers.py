@@ -1,6 +1,7 @@
 """The same table of pools from one worker and from two, one of which is killed on the way."""
 
 import os
+import pickle
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,13 @@ from tests.transfer.borrow.fake_pools import as_pool, pool_of
 
 from limbeck.data.encoded import build
 from limbeck.data.image_set import ImageSet
+from limbeck.data.place import FROM_PYTHON
 from limbeck.models import Classifier
 from limbeck.testing.images import natural
+from limbeck.transfer.borrow import reopened
 from limbeck.transfer.borrow.pool_table import pool_table
 from limbeck.transfer.borrow.pools import open_pools
+from limbeck.transfer.borrow.reopened import for_workers
 from limbeck.transfer.borrow.settings import PoolSettings
 from limbeck.transfer.scoring import features
 
@@ -49,6 +53,20 @@ def test_two_workers_one_of_which_dies_make_the_same_table(
     assert two.table.path is not None
     assert two.table.path.read_bytes() == one.table.path.read_bytes()
     assert len(two.table) == 60
+
+
+def test_what_is_sent_and_what_is_opened_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = pool_of("a", [1, 2, 3])
+    assert for_workers(few) is few.images
+    (digits,) = open_pools([PoolSettings(name="digits", images=30, exclude=["3", 5])], (3, 8, 8))
+    monkeypatch.setattr(reopened, "SENT", 100)
+    sent = pickle.dumps(for_workers(digits))
+    assert len(sent) < 10_000
+    again = pickle.loads(sent)()
+    assert again.fingerprint == digits.images.fingerprint
+    assert again.classes == digits.images.classes
+    from_python = as_pool(f"{FROM_PYTHON}mine", few.images)
+    assert for_workers(from_python) is few.images, "which nobody else could open"
 
 
 @pytest.mark.slow

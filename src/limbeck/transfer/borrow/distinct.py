@@ -14,9 +14,9 @@ from limbeck.errors import UserError
 from limbeck.files import disk_errors
 from limbeck.transfer.score_table.read import DIGEST
 
-ROWS = 2**16
+ROWS = 2**15
 """Rows of a table at a time."""
-COMPARED, MOST_FILES = 2**17, 256
+COMPARED, MOST_FILES = 2**15, 256
 """Pictures that are compared with one another at a time, and into how many files they are parted at most."""
 
 # A digest in two words, and whose it is.

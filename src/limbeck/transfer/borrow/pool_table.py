@@ -36,7 +36,7 @@ from limbeck.transfer.score_table.read import METADATA, ScoreTable
 from limbeck.transfer.score_table.write import groups_of, write_table
 from limbeck.transfer.scoring.context import ScoringContext, make_context
 
-_BLOCK = 32
+BLOCK = 32
 """Images at a time: so equal pictures get equal scores, wherever they stand, and the activations stay in the cache."""
 
 
@@ -102,7 +102,7 @@ def pool_table(
     pools, watch = sorted(pools, key=lambda one: one.name), progress or Silent()
     _check(pools, workers)
     criteria, lacks = criteria_for(teacher)
-    context = make_context(teacher, None, seed, precision=precision, block=_BLOCK)
+    context = make_context(teacher, None, seed, precision=precision, block=BLOCK)
     judged = Judged(held_out, pools[0].images.shape)
     if overlap == "refuse":
         looks = {one.name: judged.look(one.images) for one in pools}

@@ -1,4 +1,4 @@
-"""A pool's images for other processes: sent where they are few, else opened there once more."""
+"""A pool's images for other processes: sent where they are few or from Python, else opened there once more."""
 
 import warnings
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from limbeck.data.image_set import ImageSet
+from limbeck.data.place import FROM_PYTHON
 from limbeck.transfer.borrow.pools import Pool, open_pools
 
 SENT = 2**28
@@ -14,8 +15,8 @@ SENT = 2**28
 
 def for_workers(pool: Pool) -> "ImageSet | Callable[[], ImageSet]":
     """The images, or what gives them in any process that finds the pool by its settings."""
-    size = len(pool.images) * prod(pool.images.shape)
-    return pool.images if pool.images.is_decoded and size <= SENT else Reopened(pool)
+    few = pool.images.is_decoded and len(pool.images) * prod(pool.images.shape) <= SENT
+    return pool.images if few or pool.settings.name.startswith(FROM_PYTHON) else Reopened(pool)
 
 
 class Reopened:

@@ -22,9 +22,9 @@ def ids_and_labels(images: "ImageSet") -> str:
         True
     """
     digest = hashlib.blake2b(repr((images.name, images.shape)).encode(), digest_size=8)
-    digest.update(images.ids.numpy().tobytes())
+    digest.update(images.ids.contiguous().numpy().data)
     if images.labels is not None:
-        digest.update(images.labels.numpy().tobytes())
+        digest.update(images.labels.contiguous().numpy().data)
     return digest.hexdigest()
 
 

@@ -49,18 +49,23 @@ class Shards:
         self.context = context
         self.parts = parts
         self.beside = beside
-        self.positions = torch.arange(len(images)).split(size)
+        self.size = size
+
+    def positions(self, index: int) -> Tensor:
+        """Of the images of a shard, int64 `[n]`."""
+        return torch.arange(index * self.size, min((index + 1) * self.size, len(self.images)))
 
     def add_up(self, index: int) -> int:
         """Keeps the sum of the shard's gray histograms; returns the number of images."""
-        total = histogram_sum(self.images, self.positions[index])
+        positions = self.positions(index)
+        total = histogram_sum(self.images, positions)
         with atomic_path(self.parts / f"{index:06d}.npy") as temporary:
             np.save(temporary, total.numpy())
-        return len(self.positions[index])
+        return len(positions)
 
     def score(self, index: int) -> int:
         """Keeps the shard's part of the table; returns the number of images."""
-        part = self.images.subset(self.images.ids[self.positions[index]])
+        part = self.images.subset(self.images.ids[self.positions(index)])
         columns: dict[str, Any] = {"id": part.ids.numpy()}
         if part.labels is not None:
             columns["label"] = part.labels.numpy()
@@ -77,7 +82,7 @@ class Shards:
         """The average histogram of the whole set, where some criterion wants it."""
         if all(one.representation != "average-adjusted-histogram" for one in self.columns.values()):
             return None
-        sums = [np.load(self.parts / f"{index:06d}.npy") for index in range(len(self.positions))]
+        sums = [np.load(self.parts / f"{index:06d}.npy") for index in range(-(-len(self.images) // self.size))]
         return torch.from_numpy(np.sum(sums, axis=0)) / len(self.images)
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
@@ -131,7 +130,8 @@ def write_table(
 
     batch = batch_size_for(here)
     size = min(MOST, -(-len(here) // _SHARDS)) if shard is None else shard
-    shards = torch.arange(len(here)).split(-(-size // batch) * batch)
+    size = min(-(-size // batch) * batch, len(here))
+    count = -(-len(here) // size)
     parts = path.with_name(f"{path.name}.parts")
     about = {
         "name": here.name,
@@ -143,21 +143,21 @@ def write_table(
         **({"beside": list(beside)} if beside else {}),
         **({"groups": list(groups_of(teacher))} if "group" in beside and teacher is not None else {}),
     }
-    plan = {**about, "images": ids_and_labels(here), "pixels": pixels_of(here), "shard": len(shards[0])}
+    plan = {**about, "images": ids_and_labels(here), "pixels": pixels_of(here), "shard": size}
     plan |= {"block": context.block} if context.block is not None else {}
     plan |= _whose(teacher, trust_teacher, watch)
     for one in criteria:
         plan |= own_code(one.score, one.representation) | own_code(representation=one.space)
     _claim(parts, plan)
-    make = MakeShards(images, columns, context, parts, len(shards[0]), beside, begun=seen(here))
+    make = MakeShards(images, columns, context, parts, size, beside, begun=seen(here))
     shared = [parts / "plan.json", *([context.folder] if context.folder.exists() else [])]
     if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
-        run_shards(make, "add_up", _missing(parts, len(shards), "npy"), workers, watch, "average histogram", shared)
-    run_shards(make, "score", _missing(parts, len(shards), "parquet"), workers, watch, "scoring", shared)
+        run_shards(make, "add_up", _missing(parts, count, "npy"), workers, watch, "average histogram", shared)
+    run_shards(make, "score", _missing(parts, count, "parquet"), workers, watch, "scoring", shared)
     for number, criterion in enumerate(clusters.values()):
         watch.say(f"clusters of {criterion.name}")
         _keep_clusters(_clusters_file(parts, number), here, criterion, context)
-    _join(parts, len(shards), path, about, list(clusters))
+    _join(parts, count, path, about, list(clusters))
     shutil.rmtree(parts)
     return path
 
