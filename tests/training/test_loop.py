@@ -124,7 +124,7 @@ def test_loss_that_is_not_finite_names_step_term_and_checkpoint(teach: Run, tmp_
             {"source": TransferSet(ImageSet(stripes(9).tensor()), torch.full((9, 3), 1 / 3)), "teacher": None},
             r"`soft_labels` must be \[9, 2\], got \[9, 3\]",
         ),
-        ({"validation": ImageSet(stripes(9).tensor()), "teacher": None}, "validation images must be labelled where there"),
+        ({"validation": ImageSet(stripes(9).tensor()), "teacher": None}, "validation images must be labelled"),
         (
             {"source": TransferSet(stripes(40), torch.full((40, 2), 0.5))},
             "`soft_labels` stand in for a teacher, and convnet_d3 is one",
