@@ -4,7 +4,10 @@
 
 The median of `--rounds` renderings of `--images` images each (of larger ones so many fewer as they have more pixels),
 after a first one that is not counted: images per second by the clock, and per second of one core's work, which is what
-holds where other processes want the cores, too.
+holds where other processes want the cores, too. One core renders at a time, whatever the number of threads.
+
+On two cores that also ran a dozen other processes: of 3x32x32, 13,000 images per second of a core for noise, 7,400 for
+dead leaves (9,700 flat), 6,100 for fractals (8,400 for one of them), 12,200 for shaders.
 """
 
 import argparse
