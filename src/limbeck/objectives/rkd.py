@@ -18,7 +18,7 @@ def rkd(student_embedding: Tensor, teacher_embedding: Tensor, *, distance: float
     """distance x the mean of h(d_s - d_t) over pairs + angle x the mean of h(c_s - c_t) over triples; h is Huber's.
 
     d are the distances |x_i - x_j| over the mean of those of different images; c the cosines of the angles at image i
-    between images j and k. ScoringContext are over all B² pairs and B³ triples.
+    between images j and k. Means are over all B² pairs and B³ triples.
 
     Args:
         student_embedding: [B, D].

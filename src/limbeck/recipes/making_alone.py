@@ -157,7 +157,8 @@ def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) 
 
 def told(made: Made, report: Path, target: Path) -> str:
     """What was made, in words."""
-    return f"{made.evidence.headline}\n{len(made.source.images(0)):,} images -> {target}\nreport: {report}"
+    found = "".join(f"{sentence}\n" for sentence in made.evidence.findings)
+    return f"{made.evidence.headline}\n{found}{len(made.source.images(0)):,} images -> {target}\nreport: {report}"
 
 
 def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
