@@ -170,7 +170,7 @@ def test_the_verb_saves_what_distilling_takes(tmp_path: Path, teacher: str) -> N
     said = save(tmp_path / "set", teacher, {"by": ["margin"]}, test="digits")
     assert "30 images -> " in said
     assert "borrowed by 'margin'" in said
-    assert "of classes whose name the teacher knows" in said  # what the page's head says, too
+    assert "No image is of a class whose name the teacher knows" in said  # what the page's head says, too
     saved = TransferSet.load(tmp_path / "set")
     assert saved.images.labels is None
     assert set(saved.provenance["source"]) == {"digits"}
