@@ -165,10 +165,15 @@ def test_who_stops_early_gets_the_modes_back() -> None:
     assert all(part.training for part in classifier.modules())
 
 
-def test_the_next_batch_is_read_by_another_thread() -> None:
+@pytest.mark.parametrize("decoded", [False, True])
+def test_the_next_batch_is_decoded_by_another_thread(decoded: bool) -> None:
     readers: set[str] = set()
 
     class Watched(TensorStorage):
+        @property
+        def is_decoded(self) -> bool:
+            return decoded
+
         def gather(self, positions: Tensor) -> Tensor:
             readers.add(threading.current_thread().name)
             return super().gather(positions)
@@ -176,7 +181,8 @@ def test_the_next_batch_is_read_by_another_thread() -> None:
     images = stripes(20)
     watched = ImageSet(Watched(images.tensor()), images.labels, classes=images.classes)
     assert torch.equal(predict(network(), watched, batch_size=4), predict(network(), images, batch_size=4))
-    assert all(name.startswith("look-ahead") for name in readers)
+    # What needs no decoding is read by the network's own thread on a CPU, whose threads another one would slow.
+    assert all(name.startswith("look-ahead") != decoded for name in readers)
 
 
 def test_blocks_are_filled_up_and_every_part_comes_through() -> None:
