@@ -42,7 +42,7 @@ def energy_coefficient(first: Tensor, second: Tensor) -> float:
     first, second = first.double(), second.double()
     between = float(torch.cdist(first, second).mean())
     within = _within(torch.cdist(first, first)) + _within(torch.cdist(second, second))
-    return (2 * between - within) / (2 * between) if between else 0.0
+    return _coefficient(between, within)
 
 
 class Halves(NamedTuple):
@@ -77,8 +77,13 @@ def distance_of_halves(embeddings: Tensor, *, splits: int = SPLITS, seed: int = 
         one, other = order.chunk(2)
         between = float(distances[one][:, other].mean())
         within = _within(distances[one][:, one]) + _within(distances[other][:, other])
-        found.append((2 * between - within) / (2 * between) if between else 0.0)
+        found.append(_coefficient(between, within))
     return Halves(sum(found) / splits, max(found))
+
+
+def _coefficient(between: float, within: float) -> float:
+    """Of the mean distance between two sets, and of those within both together."""
+    return (2 * between - within) / (2 * between) if between else 0.0
 
 
 def _within(distances: Tensor) -> float:

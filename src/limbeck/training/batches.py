@@ -89,7 +89,7 @@ class BatchStream:
         self._reader = (
             None if fits else ReadAhead(images.gather, lambda step: self._read(step).flatten(), device, steps)
         )
-        self._everyone, self._places = images.ids.sort()  # int64 [N] each
+        self._everyone = images.ids.sort().values if augmentation.others else images.ids[:0]  # int64 [N], to mix with
         self._orders: dict[int, Tensor] = {}
         self._shown: dict[int, tuple[Tensor, Tensor]] = {}
 
@@ -98,9 +98,8 @@ class BatchStream:
         moved = to_device(torch.cat([self.shown(step)[1][None], read]), self.device)
         view, positions = moved[0], moved[1:]
         if self.pixels is not None:
-            raw = self.pixels.index_select(0, positions.flatten()).permute(
-                0, 3, 1, 2
-            )  # [B, C, H, W] uint8, channels-last
+            rows = self.pixels.index_select(0, positions.flatten())
+            raw = rows.permute(0, 3, 1, 2)  # [B, C, H, W] uint8, channels-last
         else:
             assert self._reader is not None
             raw = self._reader(step).to(self.device, non_blocking=True)  # [B, C, H, W] uint8
@@ -135,7 +134,7 @@ class BatchStream:
         ids = self.images.ids[positions]
         draw = self.augmentation.draw(ids, seed=self.view_seed, view=view)
         partners = self.augmentation.partners(ids, draw, self._everyone)  # [others, B]
-        return torch.cat([positions[None], self._places[torch.searchsorted(self._everyone, partners)]])
+        return torch.cat([positions[None], self.images.positions(partners.flatten()).view_as(partners)])
 
     def shown(self, step: int) -> tuple[Tensor, Tensor]:
         """Positions in the set and view numbers of the batch's images, int64 [B] each on the CPU."""
