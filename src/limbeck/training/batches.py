@@ -89,7 +89,8 @@ class BatchStream:
         self._reader = (
             None if fits else ReadAhead(images.gather, lambda step: self._read(step).flatten(), device, steps)
         )
-        self._everyone = images.ids.sort().values if augmentation.others else images.ids[:0]  # int64 [N], to mix with
+        mixed_with = images.ids if augmentation.others else images.ids[:0]
+        self._everyone, self._places = mixed_with.sort()  # int64 [N] each, or [0]
         self._orders: dict[int, Tensor] = {}
         self._shown: dict[int, tuple[Tensor, Tensor]] = {}
 
@@ -134,7 +135,7 @@ class BatchStream:
         ids = self.images.ids[positions]
         draw = self.augmentation.draw(ids, seed=self.view_seed, view=view)
         partners = self.augmentation.partners(ids, draw, self._everyone)  # [others, B]
-        return torch.cat([positions[None], self.images.positions(partners.flatten()).view_as(partners)])
+        return torch.cat([positions[None], self._places[torch.searchsorted(self._everyone, partners)]])
 
     def shown(self, step: int) -> tuple[Tensor, Tensor]:
         """Positions in the set and view numbers of the batch's images, int64 [B] each on the CPU."""
