@@ -1,0 +1,12 @@
+"""Generating: images made from nothing but the teacher, by inverting it."""
+
+from typing import TYPE_CHECKING
+
+from limbeck.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from limbeck.transfer.generate.settings import GenerateSettings as Settings
+
+__all__ = ["Settings"]
+
+__getattr__ = lazy_exports(__name__, {"Settings": "limbeck.transfer.generate.settings:GenerateSettings"})

@@ -1,0 +1,241 @@
+"""What a recipe may say of `generate`; without importing torch."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from limbeck.errors import unknown_name
+from limbeck.training.numeric_fields import refuse_truth
+from limbeck.transfer.generate.methods import METHODS
+from limbeck.transfer.settings import Control, MakerSettings
+
+Weight = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Part(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    _numbers = field_validator("*", mode="before")(refuse_truth)
+
+
+class Losses(Part):
+    """Weights of what images are optimised for; 0 leaves a part out.
+
+    Attributes:
+        batch_norm: distance to the means and variances that the teacher's batch norms remember (DeepInversion).
+        one_hot: cross entropy to the label that an image is to have.
+        adversarial: disagreement of teacher and student, which is sought; without a student it is left out.
+        activation: size of the teacher's embedding, which is sought (DAFL).
+        balance: entropy of the mean prediction over a batch, which is sought (DAFL).
+        total_variation, l2: priors of natural images (DeepInversion).
+        contrast: contrastive loss against images made before (CMI).
+    """
+
+    batch_norm: Weight = 0.0
+    one_hot: Weight = 0.0
+    adversarial: Weight = 0.0
+    activation: Weight = 0.0
+    balance: Weight = 0.0
+    total_variation: Weight = 0.0
+    l2: Weight = 0.0
+    contrast: Weight = 0.0
+
+
+class Generator(Part):
+    """The network that makes images, or its absence.
+
+    Attributes:
+        network: "published" (Fast, CMI, BSR at 32 px), "light" (few parameters at 64 to 224 px), "large" (Fast at 224
+            px: latents are maps), or "none", where pixels themselves are optimised; any that was registered.
+        width: channels of its last hidden layer (`ngf`).
+        latents: how many numbers an image is made from.
+        conditional: whether the label stands beside them, as a one-hot code.
+        noisy: whether a layer that is drawn anew for every batch turns a code of the label into latents (NAYER).
+        average: decay of a moving average of its weights, from which every other image of a round is made (MAD); None
+            for none.
+        renew: after how many calls it starts afresh; None for never. CMI: 1.
+        renew_once: the call, from 1, before which its first layers alone start afresh (Fast, BSR); None for never.
+    """
+
+    network: str = "published"
+    width: Count = 64
+    latents: Count = 256
+    conditional: bool = False
+    noisy: bool = False
+    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+    renew: Count | None = None
+    renew_once: Count | None = None
+
+
+class Growth(Part):
+    """BSR's dynamic weight of the one-hot loss: it grows when batch-norm and adversarial loss are both at their least.
+
+    Attributes:
+        step: what it grows by.
+        memory: rounds that the last one is compared with, itself counted.
+        most: it grows no further; None for no limit, as published.
+    """
+
+    step: Positive = 0.1
+    memory: Annotated[int, Field(ge=2)] = 8
+    most: Positive | None = None
+
+
+class Homogenise(Part):
+    """BSR's intra-class homogeneity: outliers by their local outlier factor leave the repository after every round.
+
+    Attributes:
+        neighbours: of the factor; classes of as many images or fewer are left alone.
+        spread: an image is an outlier whose factor is so many interquartile ranges beyond the quartiles.
+        most: of a class in a round; None for batch size / classes, rounded up.
+        order: "worst-first", or "oldest-first" as the reference implementation does.
+        one_more: whether that goes one beyond `most`, as the reference implementation does.
+        until: the last round that removes any, as a share of all rounds.
+    """
+
+    neighbours: Count = 10
+    spread: Positive = 1.5
+    most: Count | None = None
+    order: Literal["worst-first", "oldest-first"] = "worst-first"
+    one_more: bool = False
+    until: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class Replay(Part):
+    """A small prioritised repository (SSD-KD): when it is full, those on which student and teacher agree best leave.
+
+    Attributes:
+        images: it holds.
+    """
+
+    images: Count
+
+
+class GenerateSettings(MakerSettings):
+    """Images made from nothing but the teacher, by inverting it; they grow in rounds while the student learns.
+
+    A round makes images in `calls_per_round` calls of `inner_steps` steps each, keeps them, and removes some; then the
+    student is taught for `steps_per_round` steps. A `method` names published values of all that follows, and whatever
+    is said beside it comes on top. `budget` images are held at the end; rounds after that make none.
+
+    Attributes:
+        method: see `limbeck ls methods`.
+        steps_per_round: of the student. None makes all images before the student starts, without an adversary.
+        warmup_rounds: the first of them, in which no student is taught and nothing is adversarial.
+        calls_per_round: in each.
+        batch_size: images of a call.
+        inner_steps: of the optimiser in a call.
+        optimise: "generator"; "generator-and-latents", afresh in every call; or "pixels".
+        learning_rate: of generator or pixels, by Adam.
+        latent_rate: of the latents; None for that of the generator.
+        betas: of Adam.
+        meta: how the calls' clones teach the generator: "none" (one generator goes on), "fomaml" (the gradients of all
+            inner steps are summed, as in Fast and BSR), "last" (the gradient of the last step, as in the textbook) or
+            "reptile".
+        meta_rate: None for learning rate x inner steps.
+        fresh: batches that are drawn from the generator after a call, and shown in place of what was optimised (DAFL,
+            ZSKT, DFAD, DFQ); 0 keeps what was optimised.
+        keep: which state of an image stays: its "best-image" step, the step of the "best-batch" as published, or the
+            "last".
+        losses: weights.
+        adversarial: "kl-where-equal" (where both give the same class), "kl", "l1" or "js".
+        adversarial_temperature: of "kl" and "js".
+        momentum: of the remembered batch statistics that stand in for a larger batch (Fast); 0 for none.
+        labels: "uniform", "sorted", "even" (equally many), "balanced" (BSR: rarer ones rather), or "argmax" (whatever
+            the teacher says, DAFL).
+        growth: of the weight of the one-hot loss; None for none.
+        homogenise: None for never.
+        replay: None for all images.
+        views: of the images while they are optimised, see `limbeck ls views`.
+        generator: see `Generator`.
+        adversary_early: whether the adversary starts in the last warm-up round, as in Fast and BSR.
+        floor: whether pixels are cut to 8 bits, as published, and not rounded.
+
+    Example:
+        >>> GenerateSettings(budget=1000, method="fast-meta", inner_steps=5).losses.batch_norm
+        10.0
+    """
+
+    maker: str = "generate"
+    method: str = "bsr"
+    steps_per_round: Count | None = 400
+    warmup_rounds: Annotated[int, Field(ge=0)] = 0
+    calls_per_round: Count = 1
+    batch_size: Count = 256
+    inner_steps: Count = 10
+    optimise: Literal["generator", "generator-and-latents", "pixels"] = "generator"
+    learning_rate: Positive = 1e-3
+    latent_rate: Positive | None = None
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.5, 0.999)
+    meta: Literal["none", "fomaml", "last", "reptile"] = "none"
+    meta_rate: Positive | None = None
+    fresh: Annotated[int, Field(ge=0)] = 0
+    keep: Literal["best-image", "best-batch", "last"] = "best-image"
+    losses: Losses = Losses()
+    adversarial: Literal["kl-where-equal", "kl", "l1", "js"] = "kl-where-equal"
+    adversarial_temperature: Positive = 1.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    labels: Literal["uniform", "sorted", "even", "balanced", "argmax"] = "uniform"
+    growth: Growth | None = None
+    homogenise: Homogenise | None = None
+    replay: Replay | None = None
+    views: Any = "pad-crop-flip"
+    generator: Generator = Generator()
+    adversary_early: bool = False
+    floor: bool = False
+
+    needs_pool: ClassVar[bool] = False
+    controls: ClassVar[Mapping[str, Control]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_published(cls, values: Any) -> Any:
+        """What was said, over what the method's paper says."""
+        if not isinstance(values, Mapping):
+            return values
+        name = values.get("method", cls.model_fields["method"].default)
+        if name not in METHODS:
+            raise unknown_name("method", str(name), METHODS, "`limbeck ls methods` lists them all")
+        return _over(METHODS[name].values, values)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.steps_per_round is None and self.losses.adversarial:
+            raise ValueError(
+                "`steps_per_round: null` makes all images before there is a student, and `losses.adversarial` seeks "
+                "what it gets wrong; set `losses.adversarial: 0`, or give `steps_per_round`"
+            )
+        if (self.optimise == "pixels") != (self.generator.network == "none"):
+            raise ValueError(
+                f"`optimise` is {self.optimise!r} and `generator.network` {self.generator.network!r}; pixels are "
+                "optimised without a network: `optimise: pixels` and `generator: {network: none}` go together"
+            )
+        if self.optimise == "pixels" and (self.fresh or self.meta != "none"):
+            raise ValueError("`fresh` and `meta` are of a generator, and `optimise: pixels` has none; leave them out")
+        if not any(self.losses.model_dump().values()):
+            raise ValueError("`losses` are all 0, so nothing says what images should look like; give a weight")
+        return self
+
+    @property
+    def title(self) -> str:
+        return f"generating by {self.method!r}"
+
+    @property
+    def needs_teacher(self) -> bool:
+        return True
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings are merged key by key, but where one side is none."""
+    found = dict(below)
+    for key, value in above.items():
+        old = found.get(key)
+        if isinstance(value, BaseModel):
+            value = value.model_dump()
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        found[key] = _over(old, value) if both else value
+    return found
