@@ -59,6 +59,11 @@ class Generator(Part):
             for none.
         renew: after how many calls it starts afresh; None for never. CMI: 1.
         renew_once: the call, from 1, before which its first layers alone start afresh (Fast, BSR); None for never.
+        gain_near_zero: whether the batch norm among these starts with gains of N(0, .02), as in the reference
+            implementation, and not with 1.
+        codes: of the classes for `noisy`, as embeddings of their names: a file (npy or safetensors) of a row for each.
+            None for a fixed random orthogonal code.
+        options: of a network that was registered.
     """
 
     network: str = "published"
@@ -69,6 +74,29 @@ class Generator(Part):
     average: Annotated[float, Field(gt=0, lt=1)] | None = None
     renew: Count | None = None
     renew_once: Count | None = None
+    gain_near_zero: bool = False
+    codes: str | None = None
+    options: Mapping[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.network == "none":
+            fields = ("conditional", "noisy", "average", "renew", "renew_once")
+            if of_a_network := [name for name in fields if getattr(self, name)]:
+                raise ValueError(
+                    f"`network: none` has neither weights nor inputs, and `{of_a_network[0]}` is about these; set it "
+                    "to null or false, or name a network"
+                )
+        if self.noisy and self.network == "large":
+            raise ValueError(
+                "`noisy` makes one row of latents an image, and those of `network: large` are maps; choose 'published' "
+                "or 'light'"
+            )
+        if self.codes is not None and not self.noisy:
+            raise ValueError("`codes` are read by `noisy` alone; set `noisy: true`, or leave them out")
+        if self.gain_near_zero and self.renew_once is None:
+            raise ValueError("`gain_near_zero` is about `renew_once`, which never happens; say when, or leave it out")
+        return self
 
 
 class Growth(Part):
@@ -216,6 +244,11 @@ class GenerateSettings(MakerSettings):
             )
         if self.optimise == "pixels" and (self.fresh or self.meta != "none"):
             raise ValueError("`fresh` and `meta` are of a generator, and `optimise: pixels` has none; leave them out")
+        if self.labels == "argmax" and (self.generator.conditional or self.generator.noisy):
+            raise ValueError(
+                "`labels: argmax` takes whatever the teacher says, and `generator.conditional` and `generator.noisy` "
+                "make images by their labels; choose other `labels`, as 'uniform' or 'even'"
+            )
         if not any(self.losses.model_dump().values()):
             raise ValueError("`losses` are all 0, so nothing says what images should look like; give a weight")
         return self
