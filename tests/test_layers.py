@@ -58,6 +58,7 @@ TORCH_FREE = [
     "limbeck.plugins",
     "limbeck.transfer.catalogue",
     "limbeck.transfer.criteria",
+    "limbeck.transfer.generate.networks.catalogue",
     "limbeck.recipes.packaged",
     "limbeck.recipes.reading",
 ]

@@ -24,6 +24,7 @@ FAMILIES = {
     "models": ("model", "limbeck.models.catalogue:MODELS"),
     "datasets": ("data set", "limbeck.data.catalogue:DATASETS"),
     "makers": ("maker", "limbeck.transfer.catalogue:MAKERS"),
+    "generators": ("generator", "limbeck.transfer.generate.networks.catalogue:GENERATORS"),
 }
 """Family -> what one of it is called, and its catalogue."""
 

@@ -187,6 +187,21 @@ def list_makers() -> None:
     tell_sources(MAKERS)
 
 
+def list_methods() -> None:
+    from limbeck.transfer.generate.methods import METHODS
+
+    rows = [[name, one.summary] for name, one in METHODS.items()]
+    show_table("methods of `maker: generate`", ["name", ""], rows)
+
+
+def list_generators() -> None:
+    from limbeck.transfer.generate.networks.catalogue import GENERATORS
+
+    rows = [[name, ", ".join(one.options), one.summary] for name, one in GENERATORS.items()]
+    show_table("generators", ["name", "options", ""], [*rows, *unusable(GENERATORS, 3)])
+    tell_sources(GENERATORS)
+
+
 def list_recipes() -> None:
     from limbeck.recipes.inheritance import load_recipe
     from limbeck.recipes.packaged import packaged_recipes, summary
@@ -245,6 +260,8 @@ LISTS: dict[str, Callable[[], None]] = {
     "scores": list_scores,
     "allocations": list_allocations,
     "makers": list_makers,
+    "methods": list_methods,
+    "generators": list_generators,
     "plugins": list_plugins,
     "recipes": list_recipes,
     "runs": list_runs,
@@ -256,7 +273,7 @@ def ls(
         str | None,
         typer.Argument(
             help="datasets, models, objectives, views, criteria, representations, scores, allocations, makers, "
-            "plugins, recipes or runs."
+            "methods, generators, plugins, recipes or runs."
         ),
     ] = None,
     name: Annotated[str | None, typer.Argument(help="One of the objectives, to tell more of it.")] = None,
