@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from limbeck.data.image_set import ImageSet
+from limbeck.data.own_views import FunctionView
 from limbeck.data.view_catalogue import VIEWS
-from limbeck.data.views import Chain, ColourJitter, Identity, PadCrop, ResizedCrop, augmentation
+from limbeck.data.views import Augmentation, Chain, ColourJitter, Identity, PadCrop, ResizedCrop, augmentation
 from limbeck.errors import UserError
 from limbeck.testing import Check, checks_for
 
@@ -117,3 +118,39 @@ def test_identity_is_the_image_itself(images: torch.Tensor) -> None:
 def test_wrong_specifications(spec: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         augmentation(spec)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    "spec", [*(name for name in VIEWS if not augmentation(name).others), ["pad-crop", "resized-crop"]]
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_smooth_views_are_those_that_are_rendered_before_rounding_and_have_gradients(
+    spec: object, channels: int, images: torch.Tensor
+) -> None:
+    views, images = augmentation(spec), images[:, :channels]  # pyright: ignore[reportArgumentType]
+    draw = views.draw(torch.arange(len(images)), seed=1, view=2)
+    levels = images.float().requires_grad_()
+    smooth = views.smooth(levels, draw)
+    assert (smooth - views.render(images, draw).float()).abs().max() <= 0.501
+    smooth.sum().backward()
+    assert levels.grad is not None
+    assert levels.grad.abs().sum() > 0
+    assert torch.equal(levels, images.float())
+
+
+def test_views_that_only_move_pixels_say_so() -> None:
+    assert augmentation([{"pad-crop": {"padding": 1}}, "none"]).moves
+    assert not augmentation(["pad-crop", "resized-crop"]).moves
+
+
+def test_views_without_a_gradient_say_so(images: torch.Tensor) -> None:
+    class Negative(Augmentation):
+        distinct = 1
+
+        def render(self, images: torch.Tensor, draw: torch.Tensor) -> torch.Tensor:
+            return 255 - images
+
+    own = FunctionView(lambda images, draw: 255 - images, "view 'negative'", {}, 1)
+    for views, name in ((Negative(), "'Negative'"), (own, "'negative'")):
+        with pytest.raises(UserError, match=f"view {name} has no gradient, which images that are optimised need"):
+            views.smooth(images.float(), torch.zeros(len(images), dtype=torch.int64))

@@ -21,6 +21,8 @@ class Augmentation(ABC):
         by_id: whether a draw stands for another view where the image has another id.
         own: whether code renders it that is not limbeck's own, which the key alone does not tell.
         others: how many other images of the set are mixed into a view of one.
+        moves: whether a view is the image's pixels, moved about, and black ones: then `render` takes floating images,
+            too, and gradients pass through it.
     """
 
     distinct: int | None
@@ -28,10 +30,21 @@ class Augmentation(ABC):
     by_id = False
     own = False
     others = 0
+    moves = False
 
     @abstractmethod
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
         """The view `draw` (int64 [B]) of each image (uint8 [B, C, H, W]), as uint8 of the same shape."""
+
+    def smooth(self, images: Tensor, draw: Tensor) -> Tensor:
+        """What `render` rounds: the views of floating images in [0, 255], floating, so that gradients reach the images.
+
+        Raises:
+            UserError: only whole gray levels have such a view.
+        """
+        if not self.moves:
+            raise without_gradient(f"view {type(self).__name__!r}")
+        return self.render(images, draw)
 
     def draw(self, ids: Tensor, *, seed: int, view: Tensor | int) -> Tensor:
         """Which view each id gets, int64 [B]: an index below `distinct`, or 64 random bits where that is None.
@@ -95,6 +108,14 @@ class Augmentation(ABC):
         partners = self.partners(ids.cpu(), draw.cpu(), among.ids.sort().values)
         others = [among.gather(among.positions(one)).to(images.device) for one in partners]
         return self.mix(images, ids, draw, others)[0]
+
+
+def without_gradient(what: str) -> UserError:
+    """The refusal of a view that images cannot be optimised through, with what helps."""
+    return UserError(
+        f"{what} has no gradient, which images that are optimised need; choose one of limbeck's own, or write a class "
+        "of views with a method `smooth(images, draw)` of floating images in [0, 255]."
+    )
 
 
 def key_of(made: object, **options: object) -> str:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from limbeck.catalogue import check_said
-from limbeck.data.augmentation import Augmentation
+from limbeck.data.augmentation import Augmentation, without_gradient
 from limbeck.data.mixing import Mixing
 from limbeck.data.view_catalogue import VIEWS, ViewEntry
 from limbeck.errors import UserError
@@ -86,3 +86,6 @@ class FunctionView(Augmentation):
             got = f"{shown.dtype} {list(shown.shape)}" if isinstance(shown, Tensor) else type(shown).__name__
             raise UserError(f"{self.what} must return images uint8 {list(images.shape)}, got {got}.")
         return shown
+
+    def smooth(self, images: Tensor, draw: Tensor) -> Tensor:
+        raise without_gradient(self.what)

@@ -7,7 +7,7 @@ finitely many views, the same index is the same view for good.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -38,6 +38,7 @@ class Identity(Augmentation):
 
     distinct = 1
     key = "none"
+    moves = True
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
         return images
@@ -52,6 +53,8 @@ class PadCrop(Augmentation):
         padding: pixels added on each side, >= 0.
         flip: whether mirrored views are drawn too; wrong for digits and text.
     """
+
+    moves = True
 
     def __init__(self, *, padding: int = 4, flip: bool = True) -> None:
         if padding < 0:
@@ -107,6 +110,9 @@ class ResizedCrop(Augmentation):
         self.key = key_of(self, area=tuple(area), ratio=tuple(ratio), flip=flip)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
+        return _in_levels(self.smooth(images.float(), draw))
+
+    def smooth(self, images: Tensor, draw: Tensor) -> Tensor:
         batch, channels, height, width = images.shape
         share, aspect, along_x, along_y, mirror = (uniform(words(k, 0, draw)) for k in range(1, 6))
         area = self.area[0] + share * (self.area[1] - self.area[0])
@@ -121,8 +127,7 @@ class ResizedCrop(Augmentation):
         zero = torch.zeros_like(box_w)
         theta = torch.stack([box_w, zero, centre_x, zero, box_h, centre_y], dim=1).view(batch, 2, 3)
         grid = F.affine_grid(theta, [batch, channels, height, width], align_corners=False)
-        crops = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
-        return crops.round_().clamp_(0, 255).to(torch.uint8)
+        return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 class ColourJitter(Augmentation):
@@ -151,7 +156,10 @@ class ColourJitter(Augmentation):
         self.key = key_of(self, strengths=self.strengths, hue=hue)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
-        x = images.float()
+        return _in_levels(self.smooth(images.float(), draw))
+
+    def smooth(self, images: Tensor, draw: Tensor) -> Tensor:
+        x = images
         brightness, contrast, saturation = (self._factor(s, k, draw) for k, s in enumerate(self.strengths, start=1))
         x = (x * brightness).clamp_(0, 255)
         x = torch.lerp(_grey(x).mean(dim=(2, 3), keepdim=True), x, contrast).clamp_(0, 255)
@@ -159,7 +167,7 @@ class ColourJitter(Augmentation):
             x = torch.lerp(_grey(x), x, saturation).clamp_(0, 255)
             turn = (2 * uniform(words(4, 0, draw)) - 1) * self.hue * 2 * math.pi
             x = torch.einsum("bij,bjhw->bihw", _hue_rotation(turn), x).clamp_(0, 255)
-        return x.round_().to(torch.uint8)
+        return x
 
     @staticmethod
     def _factor(strength: float, stream: int, draw: Tensor) -> Tensor:
@@ -177,16 +185,27 @@ class Chain(Augmentation):
         keys = [part.key for part in self.parts]
         self.key = None if None in keys else key_of(self, parts=keys)
         self.own = any(part.own for part in self.parts)
+        self.moves = all(part.moves for part in self.parts)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
+        for part, own in self._draws(draw):
+            images = part.render(images, own)
+        return images
+
+    def smooth(self, images: Tensor, draw: Tensor) -> Tensor:
+        for part, own in self._draws(draw):
+            images = part.smooth(images, own)
+        return images
+
+    def _draws(self, draw: Tensor) -> Iterator[tuple[Augmentation, Tensor]]:
+        """Each part, and which view of it."""
         for position, part in enumerate(self.parts):
             if self.distinct is not None and part.distinct is not None:
                 draw, own = draw // part.distinct, draw % part.distinct  # digits of a mixed-radix number
             else:
                 own = words(position, 1, draw)
                 own = own if part.distinct is None else below(own, part.distinct)
-            images = part.render(images, own)
-        return images
+            yield part, own
 
 
 class Few(Augmentation):
@@ -290,6 +309,11 @@ def _build(name: str, options: Mapping[str, Any]) -> Augmentation | Mixing:
         "mixup-or-cutmix": MixupOrCutMix,
     }
     return (VIEWS[name].made_by or builders[name])(**options)
+
+
+def _in_levels(images: Tensor) -> Tensor:
+    """Floating images in [0, 255] as uint8; they are overwritten."""
+    return images.round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _grey(x: Tensor) -> Tensor:
