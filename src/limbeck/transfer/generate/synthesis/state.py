@@ -1,0 +1,55 @@
+"""States of parts as tensors under dotted names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def put(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same under longer names."""
+    return {f"{prefix}.{name}": tensor for name, tensor in state.items()}
+
+
+def take(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What `put` put there."""
+    start = f"{prefix}."
+    return {name[len(start) :]: tensor for name, tensor in state.items() if name.startswith(start)}
+
+
+def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that stay as they are when what they are of goes on."""
+    return {name: tensor.detach().clone() for name, tensor in state.items()}
+
+
+def make_adam(groups: list[dict[str, Any]], betas: tuple[float, float]) -> torch.optim.Adam:
+    """Adam that reads weights, gradients and averages in one sweep of memory."""
+    return torch.optim.Adam(groups, betas=betas, fused=True)
+
+
+def adam_state(optimiser: torch.optim.Adam) -> dict[str, Tensor]:
+    """Averages and counts, by number of the parameter; none before the first step."""
+    parameters = [one for group in optimiser.param_groups for one in group["params"]]
+    return {
+        f"{number}.{key}": value
+        for number, one in enumerate(parameters)
+        for key, value in optimiser.state.get(one, {}).items()
+    }
+
+
+def load_adam(optimiser: torch.optim.Adam, state: Mapping[str, Tensor]) -> None:
+    parameters = [one for group in optimiser.param_groups for one in group["params"]]
+    optimiser.state.clear()
+    for number, one in enumerate(parameters):
+        for key, value in take(str(number), state).items():
+            # Weights and their averages are read in one sweep: both must lie in the same order.
+            kept = value.clone() if key == "step" else torch.empty_like(one).copy_(value)
+            optimiser.state[one][key] = kept
+
+
+def load_module(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Into the memory that the module has, whatever the order of the state's."""
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            tensor.copy_(state[name])
