@@ -182,6 +182,9 @@ class GenerateSettings(MakerSettings):
         generator: see `Generator`.
         adversary_early: whether the adversary starts in the last warm-up round, as in Fast and BSR.
         floor: whether pixels are cut to 8 bits, as published, and not rounded.
+        exact: whether networks see images in the 8 bits in which they are kept, with gradients as if nothing had been
+            rounded, so that the teacher's last answers are those to what is kept; else, as published, they see them
+            unrounded, and the teacher is asked about what is kept once more.
 
     Example:
         >>> GenerateSettings(budget=1000, method="fast-meta", inner_steps=5).losses.batch_norm
@@ -215,6 +218,7 @@ class GenerateSettings(MakerSettings):
     generator: Generator = Generator()
     adversary_early: bool = False
     floor: bool = False
+    exact: bool = True
 
     needs_pool: ClassVar[bool] = False
     controls: ClassVar[Mapping[str, Control]] = {}
