@@ -31,7 +31,9 @@ class Losses(Part):
         adversarial: disagreement of teacher and student, which is sought; without a student it is left out.
         activation: size of the teacher's embedding, which is sought (DAFL).
         balance: entropy of the mean prediction over a batch, which is sought (DAFL).
-        total_variation, l2: priors of natural images (DeepInversion).
+        total_variation, l2: priors of natural images (DeepInversion): the mean absolute difference of neighbouring
+            pixels (CMI), and the norm of an image.
+        total_variation_l2: the norm of such differences over a whole batch, in its place (DeepInversion's own).
         contrast: contrastive loss against images made before (CMI).
     """
 
@@ -41,6 +43,7 @@ class Losses(Part):
     activation: Weight = 0.0
     balance: Weight = 0.0
     total_variation: Weight = 0.0
+    total_variation_l2: Weight = 0.0
     l2: Weight = 0.0
     contrast: Weight = 0.0
 
@@ -170,8 +173,11 @@ class GenerateSettings(MakerSettings):
         keep: which state of an image stays: its "best-image" step, the step of the "best-batch" as published, or the
             "last".
         losses: weights.
-        adversarial: "kl-where-equal" (where both give the same class), "kl", "l1" or "js".
-        adversarial_temperature: of "kl" and "js".
+        adversarial: "kl-where-equal" (where both give the same class), "kl", "l1", "js", or "js-clamped" as published
+            (DeepInversion, CMI).
+        adversarial_temperature: of all but "l1".
+        statistics: a file of feature statistics that whoever holds the teacher's data has exported, for teachers
+            without batch norm (`lb.export_statistics`); None for what its batch norms remember.
         momentum: of the remembered batch statistics that stand in for a larger batch (Fast); 0 for none.
         labels: "uniform", "sorted", "even" (equally many), "balanced" (BSR: rarer ones rather), or "argmax" (whatever
             the teacher says, DAFL).
@@ -207,8 +213,9 @@ class GenerateSettings(MakerSettings):
     fresh: Annotated[int, Field(ge=0)] = 0
     keep: Literal["best-image", "best-batch", "last"] = "best-image"
     losses: Losses = Losses()
-    adversarial: Literal["kl-where-equal", "kl", "l1", "js"] = "kl-where-equal"
+    adversarial: Literal["kl-where-equal", "kl", "l1", "js", "js-clamped"] = "kl-where-equal"
     adversarial_temperature: Positive = 1.0
+    statistics: str | None = None
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     labels: Literal["uniform", "sorted", "even", "balanced", "argmax"] = "uniform"
     growth: Growth | None = None
@@ -252,6 +259,10 @@ class GenerateSettings(MakerSettings):
             raise ValueError(
                 "`labels: argmax` takes whatever the teacher says, and `generator.conditional` and `generator.noisy` "
                 "make images by their labels; choose other `labels`, as 'uniform' or 'even'"
+        if self.statistics is not None and not self.losses.batch_norm:
+            raise ValueError(
+                "`statistics` are what `losses.batch_norm` compares images with, and its weight is 0; give it one, or "
+                "leave `statistics` out"
             )
         if not any(self.losses.model_dump().values()):
             raise ValueError("`losses` are all 0, so nothing says what images should look like; give a weight")

@@ -1,0 +1,210 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from limbeck import UserError
+from limbeck.transfer.generate.losses import (
+    ADVERSARIES,
+    Moments,
+    activation,
+    adversarial,
+    balance,
+    batch_norm_distance,
+    contrast,
+    l2,
+    one_hot,
+    total_variation,
+)
+
+PRIORS = Path(__file__).parents[2] / "golden" / "datafree" / "priors.npz"
+
+
+def logits(seed: int, images: int = 6, classes: int = 5, scale: float = 3.0) -> Tensor:
+    source = torch.Generator().manual_seed(seed)
+    return (torch.randn(images, classes, generator=source, dtype=torch.float64) * scale).requires_grad_()
+
+
+def pixels(seed: int, *shape: int) -> Tensor:
+    source = torch.Generator().manual_seed(seed)
+    return torch.rand(*shape, generator=source, dtype=torch.float64).requires_grad_()
+
+
+def probabilities(values: Tensor, temperature: float = 1.0) -> Tensor:
+    return (values / temperature).exp() / (values / temperature).exp().sum(1, keepdim=True)
+
+
+def kl(one: Tensor, other: Tensor) -> Tensor:
+    return (one * (one / other).log()).sum(1)
+
+
+def same(found: Tensor, wanted: Tensor, *inputs: Tensor, rtol: float = 1e-9) -> None:
+    """Values, and gradients with respect to inputs."""
+    torch.testing.assert_close(found, wanted, rtol=rtol, atol=1e-12)
+    ours, theirs = (torch.autograd.grad(one.sum(), inputs, retain_graph=True) for one in (found, wanted))
+    torch.testing.assert_close(ours, theirs, rtol=rtol, atol=1e-12)
+
+
+def test_priors_of_the_reference() -> None:
+    golden = np.load(PRIORS)
+    images, given = torch.from_numpy(golden["in.images"]), torch.from_numpy(golden["in.logits"])
+    torch.testing.assert_close(total_variation(images).mean(), torch.tensor(golden["out.tv"]), rtol=1e-6, atol=0)
+    torch.testing.assert_close(balance(given), torch.tensor(golden["out.class_balance"]), rtol=1e-6, atol=0)
+
+
+def test_batch_norm_distance() -> None:
+    found = [Moments(pixels(0, 3), pixels(1, 3)), Moments(pixels(2, 4), pixels(3, 4))]
+    wanted = [Moments(pixels(4, 3).detach(), pixels(5, 3).detach()), Moments(pixels(6, 4).detach(), pixels(7, 4))]
+    parts = [
+        (one.mean - two.mean).square().sum().sqrt() + (one.var - two.var).square().sum().sqrt()
+        for one, two in zip(found, wanted, strict=True)
+    ]
+    same(batch_norm_distance(found, wanted), torch.stack(parts), *found[0], *found[1])
+
+
+def test_no_distance_has_a_finite_gradient() -> None:
+    here = Moments(torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True))
+    batch_norm_distance([here], [Moments(torch.ones(3), torch.ones(3))]).sum().backward()
+    assert here.mean.grad is not None
+    assert here.mean.grad.tolist() == [0, 0, 0]
+
+
+def test_one_hot() -> None:
+    given, labels = logits(0), torch.tensor([0, 1, 2, 3, 4, 0])
+    wanted = -probabilities(given).log()[torch.arange(6), labels]
+    same(one_hot(given, labels), wanted, given)
+    same(one_hot(given), -probabilities(given).max(1).values.log(), given)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_kl(temperature: float) -> None:
+    teacher, student = logits(0), logits(1)
+    p, q = probabilities(teacher, temperature), probabilities(student, temperature)
+    wanted = -kl(p, q) * temperature**2
+    found = adversarial(teacher, student, form="kl", temperature=temperature)
+    same(found, wanted, teacher, student)
+    masked = adversarial(teacher, student, form="kl-where-equal", temperature=temperature)
+    equal = teacher.argmax(1) == student.argmax(1)
+    assert 0 < equal.sum() < 6
+    same(masked, wanted * equal, teacher, student)
+    assert adversarial(teacher, student).equal(adversarial(teacher, student, form="kl-where-equal"))
+
+
+def test_l1() -> None:
+    teacher, student = logits(0), logits(1)
+    same(adversarial(teacher, student, form="l1"), -(teacher - student).abs().sum(1) / 5, teacher, student)
+
+
+def test_jensen_shannon() -> None:
+    teacher, student = logits(0), logits(1)
+    p, q = probabilities(teacher, 3), probabilities(student, 3)
+    m = (p + q) / 2
+    found = adversarial(teacher, student, form="js", temperature=3)
+    same(found, -(kl(p, m) + kl(q, m)) / 2, teacher, student)
+    assert (found > -math.log(2)).all()
+
+
+def test_jensen_shannon_as_published() -> None:
+    teacher, student = logits(0), logits(1)
+    p, q = probabilities(teacher, 3), probabilities(student, 3)
+    p, q, m = (one.clamp(0.01, 0.99) for one in (p, q, (p + q) / 2))
+    found = adversarial(teacher, student, form="js-clamped", temperature=3)
+    same(found, -(kl(m, p) + kl(m, q)) / 2, teacher, student)
+
+
+def test_activation() -> None:
+    embedding = logits(0)
+    same(activation(embedding), -embedding.abs().sum(1) / 5, embedding)
+
+
+def test_balance() -> None:
+    given = logits(0)
+    mean = probabilities(given).mean(0)
+    same(balance(given), (mean * mean.log()).sum(), given)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 8, 8), (2, 3, 28, 28), (2, 3, 5, 7)])
+def test_total_variation(shape: tuple[int, ...]) -> None:
+    images = pixels(0, *shape)
+    height, width = shape[2:]
+    pairs = {
+        (down, right): (
+            images[:, :, down:, max(right, 0) : width + min(right, 0)],
+            images[:, :, : height - down, max(-right, 0) : width - max(right, 0)],
+        )
+        for down, right in ((0, 1), (1, 0), (1, 1), (1, -1))
+    }
+    l1 = sum((one - other).abs().flatten(1).mean(1) for one, other in pairs.values())
+    norms = sum((one - other).square().sum().sqrt() for one, other in pairs.values())
+    assert isinstance(l1, Tensor)
+    assert isinstance(norms, Tensor)
+    same(total_variation(images), l1, images)
+    same(total_variation(images, norm="l2"), norms, images)
+
+
+def test_total_variation_of_single_pixels_and_rows() -> None:
+    assert total_variation(torch.ones(2, 1, 1, 1)).tolist() == [0, 0]
+    assert total_variation(torch.tensor([0.0, 1.0]).view(1, 1, 1, 2)).tolist() == [1]
+    assert total_variation(torch.ones(2, 1, 1, 1), norm="l2").tolist() == 0
+
+
+def test_l2() -> None:
+    images = pixels(0, 2, 3, 8, 8)
+    same(l2(images), images.square().sum((1, 2, 3)).sqrt(), images)
+
+
+def test_contrast() -> None:
+    local, whole = logits(0), logits(1)
+    rows = -probabilities(local @ whole.detach().T, 0.5).log().diagonal()
+    same(contrast(local, whole, new=4, temperature=0.5), rows[:4] + rows[4:].mean(), local)
+    same(contrast(local, whole, new=6, temperature=0.5), rows, local)
+    contrast(local, whole, new=4).sum().backward()
+    assert whole.grad is None
+
+
+LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
+    "one_hot": one_hot,
+    "activation": activation,
+    "balance": balance,
+    **{
+        form: lambda given, form=form: adversarial(given, given.flip(0) * 2, form=form, temperature=2.0)
+        for form in ADVERSARIES
+    },
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_finite_at_any_size(name: str, size: float) -> None:
+    given = (logits(0).detach().float() * size).requires_grad_()
+    loss = LOSSES[name](given)
+    loss.sum().backward()
+    assert given.grad is not None
+    assert loss.isfinite().all()
+    assert given.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_bf16_is_computed_in_float32(name: str) -> None:
+    given = logits(0).detach().bfloat16()
+    found = LOSSES[name](given)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, LOSSES[name](given.float()), rtol=1e-6, atol=1e-7)
+
+
+def test_names_and_numbers_out_of_range() -> None:
+    zeros = torch.zeros(2, 3)
+    with pytest.raises(UserError, match=r"unknown `form` 'kld'; did you mean 'kl'"):
+        adversarial(zeros, zeros, form="kld")
+    with pytest.raises(UserError, match=r"unknown `norm` 'l3'; did you mean"):
+        total_variation(torch.zeros(1, 1, 2, 2), norm="l3")
+    with pytest.raises(UserError, match=r"`new` must be between 1 and 2, the rows of `local`, got 3"):
+        contrast(zeros, zeros, new=3)
+    with pytest.raises(UserError, match=r"`temperature` must be"):
+        adversarial(zeros, zeros, temperature=0)
+    with pytest.raises(UserError, match=r"`temperature` must be"):
+        contrast(zeros, zeros, new=1, temperature=0)
