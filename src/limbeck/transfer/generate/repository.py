@@ -1,0 +1,350 @@
+"""The images that were made and are kept, with what the teacher says of them."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.joined import content_ids
+from limbeck.data.storage import image_digests
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.randomness import words
+from limbeck.transfer.generate.held_ids import HeldIds
+from limbeck.transfer.generate.rows import Columns, FileRows, Layout, MemoryRows, Rows, as_bytes
+
+_CHUNK = 4096
+_PIECES = ("round", "call", "wanted", "confidence", "view")
+
+
+class Appended(NamedTuple):
+    """What became of a batch.
+
+    Attributes:
+        rows: of the images that are new, int64 [n], ascending.
+        places: of these in the batch, int64 [n]; the others have a picture that is held, or was in the batch before.
+        left: rows that left for them, int64 [m].
+    """
+
+    rows: Tensor
+    places: Tensor
+    left: Tensor
+
+
+class Repository:
+    """Images uint8 with a row of columns each; to append and to remove costs the same however many there are.
+
+    Images have numbers, rows, in order of age, which no other image gets. Equal pictures are held once; the id of an
+    image comes from its content. Columns: round, call, the label that was wanted and that which the teacher gives, its
+    confidence, logits and embedding, the view that it answered to, losses.
+
+    It lies in files that only grow and are memory-mapped, about 20 bytes an image in memory; `state_dict` says which of
+    their rows are held, so that a state of an earlier round is right after the files grew: what was written since is
+    overwritten by the repeated round. Where `capacity` is small, images are in memory and in the state instead.
+
+    Args:
+        folder: for the files, of its own; there may be those of another run, which are overwritten.
+        shape: (C, H, W).
+        num_classes: K.
+        embedding: numbers of the teacher's embedding; 0 where it is not kept.
+        losses: names of the losses that are kept.
+        capacity: images it is to hold at most; None for any number.
+        latest: whether the oldest leave where `append` goes beyond `capacity`; else whoever appends removes some.
+        limit: bytes up to which `capacity` images are in memory and in the state.
+
+    Example:
+        >>> repository = Repository(Path("repository"), shape=(1, 8, 8), num_classes=10)
+        >>> made = torch.randint(0, 256, (32, 1, 8, 8), dtype=torch.uint8)
+        >>> appended = repository.append(made, logits=torch.randn(32, 10), round=0, call=0)
+        >>> repository.remove(appended.rows[:2])
+        >>> len(repository), repository.image_set(list("0123456789")).shape
+        (30, (1, 8, 8))
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        shape: tuple[int, int, int],
+        num_classes: int,
+        embedding: int = 0,
+        losses: Sequence[str] = (),
+        capacity: int | None = None,
+        latest: bool = False,
+        limit: int = 2**26,
+    ) -> None:
+        if capacity is not None and capacity < 1:
+            raise UserError(f"`capacity` must be at least 1, or None for any number of images, got {capacity}.")
+        self.folder = Path(folder)
+        self.layout = Layout(shape, num_classes, embedding, tuple(losses))
+        self.capacity = capacity
+        self.latest = latest
+        self.in_memory = capacity is not None and capacity * self.layout.row_bytes <= limit
+        self._begin()
+
+    def _begin(self) -> None:
+        self._columns: Rows = MemoryRows(self.layout) if self.in_memory else FileRows(self.folder, self.layout)
+        self._alive = np.zeros(1024, bool)
+        self._counts = np.zeros(self.layout.num_classes, np.int64)
+        self._held = HeldIds()
+        self._length = 0  # rows there ever were
+        self._oldest = 0  # no row below is held
+        self._checked = 0  # rows below are as they were written, as far as they are held
+
+    def __len__(self) -> int:
+        return int(self._counts.sum())
+
+    def __repr__(self) -> str:
+        return f"Repository({str(self.folder)!r}, {len(self):,} of {self._length:,} images that were made)"
+
+    @property
+    def appended(self) -> int:
+        """How many images were ever appended: the next row."""
+        return self._length
+
+    @property
+    def rows(self) -> Tensor:
+        """Those that are held, int64 [n], ascending: the oldest first."""
+        return torch.from_numpy(self._rows())
+
+    def class_counts(self) -> Tensor:
+        """Images of each class by the teacher's label, int64 [K]."""
+        return torch.from_numpy(self._counts.copy())
+
+    def append(
+        self,
+        images: Tensor,
+        *,
+        logits: Tensor,
+        round: int,
+        call: int,
+        wanted: Tensor | None = None,
+        embedding: Tensor | None = None,
+        view: Tensor | int = -1,
+        losses: Mapping[str, Tensor | float] | None = None,
+    ) -> Appended:
+        """Takes up images, but for pictures that are held.
+
+        Args:
+            images: uint8 [B, C, H, W].
+            logits: the teacher's, float [B, K].
+            round: in which they were made.
+            call: in which they were made.
+            wanted: the labels they were to have, int64 [B]; None where there were none.
+            embedding: the teacher's, float [B, D].
+            view: number of the view that the teacher answered to, [B] or one for all; -1 where that is not known.
+            losses: by name, [B] or one for all.
+
+        Raises:
+            UserError: other shapes or types, logits or embeddings that are not finite, other losses, or a full disk.
+        """
+        if not len(images):
+            nothing = torch.empty(0, dtype=torch.int64)
+            return Appended(nothing, nothing, nothing)
+        pixels, answers = self._checked_images(images), self._floats("logits", logits, self.layout.num_classes, images)
+        features = self._floats("embedding", embedding, self.layout.embedding, images)
+        digests = image_digests(pixels)
+        ids = content_ids(digests).numpy()
+        _, places = np.unique(ids, return_index=True)
+        places = np.sort(places[self._held.rows(ids[places], self._alive) < 0])
+        labels = answers.argmax(dim=1)
+        columns: Columns = {"images": pixels.numpy(), "digests": digests.numpy()}
+        columns |= {"logits": answers.numpy(), "embedding": features.numpy()}
+        notes = columns["notes"] = np.zeros(len(images), self.layout.columns["notes"].dtype)
+        confidence = answers.softmax(dim=1).amax(dim=1)
+        pieces = {"round": round, "call": call, "label": labels, "confidence": confidence, "view": view}
+        pieces["wanted"] = -1 if wanted is None else wanted
+        for name, values in {**pieces, **self._losses(losses or {})}.items():
+            notes[name] = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+        columns = {name: values[places] for name, values in columns.items()}
+        columns["notes"]["check"] = _checks(columns)
+        rows = self._write(columns, ids[places])
+        left = self._drop_oldest()
+        return Appended(*(torch.from_numpy(one) for one in (rows, places, left)))
+
+    def remove(self, rows: Tensor | Sequence[int]) -> None:
+        """Lets images go.
+
+        Args:
+            rows: int64 [n], distinct, of images that are held.
+
+        Raises:
+            UserError: one that is not held, or given twice.
+        """
+        numbers = torch.as_tensor(rows, dtype=torch.int64).cpu().numpy()
+        within = (numbers >= 0) & (numbers < self._length)
+        held = within & self._alive[np.where(within, numbers, 0)]
+        if not held.all() or len(np.unique(numbers)) < len(numbers):
+            wrong = numbers[~held].tolist() or ["one twice"]
+            raise UserError(f"`rows` must be distinct rows of images that are held, got {wrong[0]}.")
+        numbers = np.sort(numbers)
+        labels = self._columns.read("notes", numbers)["label"]
+        self._alive[numbers] = False
+        self._counts -= np.bincount(labels, minlength=len(self._counts))
+        self._columns.removed(self._alive[: self._length], len(self))
+
+    def column(self, name: str, rows: Tensor | None = None) -> Tensor:
+        """One column of the images that are held, or of some of them: [n], [n, K] of logits, [n, D] of embeddings.
+
+        Args:
+            name: "round", "call", "wanted", "label", "confidence", "view", "loss_NAME", "id", "logits", "embedding" or
+                "images".
+            rows: int64 [n], ascending; None for all.
+        """
+        numbers = self._rows() if rows is None else rows.numpy()
+        if name == "id":
+            return content_ids(torch.from_numpy(self._columns.read("digests", numbers)))
+        if name in self.layout.columns and name != "notes":
+            return torch.from_numpy(self._columns.read(name, numbers))
+        values = self._columns.read("notes", numbers)[name]
+        return torch.from_numpy(values.astype(np.int64 if values.dtype.kind == "i" else np.float32))
+
+    def image_set(self, classes: Sequence[str], *, name: str = "generated") -> ImageSet:
+        """The images that are held, oldest first, with the teacher's labels; pixels in files are not copied.
+
+        Raises:
+            UserError: none are held, or other names than K.
+        """
+        if len(classes) != self.layout.num_classes:
+            raise UserError(f"`classes` must be {self.layout.num_classes} names, got {len(classes)}.")
+        storage = self._columns.storage(self._length, self._rows())
+        return ImageSet(storage, self.column("label"), ids=self.column("id"), classes=classes, name=name)
+
+    def transfer_set(
+        self, classes: Sequence[str], *, maker: str = "generate", about: Mapping[str, Any] | None = None
+    ) -> TransferSet:
+        """The images that are held, each with where it is from: round, call, wanted label, confidence, view, losses."""
+        images = self.image_set(classes)
+        names = {name: name for name in _PIECES} | {"wanted": "wanted_label"}
+        provenance: dict[str, Any] = {"maker": [maker] * len(images)}
+        provenance |= {names[name]: self.column(name) for name in _PIECES}
+        provenance |= {f"loss_{name}": self.column(f"loss_{name}") for name in self.layout.losses}
+        return TransferSet(images, provenance=provenance, about=about or {})
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Which rows are held, a bit each, and a checksum of them; of a small one, all that they hold, too."""
+        rows = self._rows()
+        return {
+            "length": torch.tensor(self._length),
+            "held": torch.from_numpy(np.packbits(self._alive[: self._length])),
+            "checksum": torch.tensor(self._checksum(rows)),
+            **{f"rows.{name}": values for name, values in self._columns.state_dict(rows).items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Goes back, or on, to what was held.
+
+        What this object neither wrote nor read before is read once, to see that it is what the state knows.
+
+        Raises:
+            UserError: the files are gone, damaged or of another run.
+        """
+        checked = self._checked
+        self._begin()
+        length = int(state["length"])
+        alive = np.unpackbits(state["held"].cpu().numpy(), count=length).astype(bool)
+        rows = np.flatnonzero(alive)
+        own = {name.removeprefix("rows."): one for name, one in state.items() if name.startswith("rows.")}
+        self._columns.load_state_dict(length, rows, own)
+        self._alive, self._length = _grown(alive, length), length
+        self._checked = 0 if self.in_memory else min(checked, length)
+        if not self._as_written(rows) or self._checksum(rows) != int(state["checksum"]):
+            raise UserError(
+                f"the images in {str(self.folder)!r} are damaged, or not those that the checkpoint knows; bring its "
+                "files back, or remove the run's folder to begin anew."
+            )
+        self._checked = length
+        self._counts += np.bincount(self._columns.read("notes", rows)["label"], minlength=len(self._counts))
+        self._held.add(self.column("id").numpy(), rows, self._alive)
+
+    def _rows(self) -> np.ndarray:
+        return self._oldest + np.flatnonzero(self._alive[self._oldest : self._length])
+
+    def _write(self, columns: Columns, ids: np.ndarray) -> np.ndarray:
+        count = len(ids)
+        rows = np.arange(self._length, self._length + count)
+        if not count:
+            return rows
+        self._columns.append(self._length, columns)
+        self._alive = _grown(self._alive, self._length + count)
+        self._alive[rows] = True
+        self._length = self._checked = self._length + count
+        self._counts += np.bincount(columns["notes"]["label"], minlength=len(self._counts))
+        self._held.add(ids, rows, self._alive)
+        return rows
+
+    def _drop_oldest(self) -> np.ndarray:
+        """Rows that `latest` has no room for."""
+        over = len(self) - self.capacity if self.latest and self.capacity is not None else 0
+        left: list[np.ndarray] = []
+        while over > 0:
+            here = np.flatnonzero(self._alive[self._oldest : self._oldest + _CHUNK])[:over] + self._oldest
+            self._oldest = int(here[-1]) + 1 if len(here) else self._oldest + _CHUNK
+            left.append(here)
+            over -= len(here)
+        found = np.concatenate(left) if left else np.empty(0, np.int64)
+        if len(found):
+            self.remove(torch.from_numpy(found))
+        return found
+
+    def _checksum(self, rows: np.ndarray) -> int:
+        """Of the rows that are held, whatever else lies in the files."""
+        checks = self._columns.read("notes", rows)["check"].astype(np.int64)
+        return int(words(self._length, torch.from_numpy(rows), torch.from_numpy(checks)).sum())
+
+    def _as_written(self, rows: np.ndarray) -> bool:
+        """Whether what was not checked before is as its checksum says."""
+        rows = rows[rows >= self._checked]
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            found = {name: self._columns.read(name, chunk) for name in self.layout.columns}
+            pixels = image_digests(torch.from_numpy(found["images"])).numpy()
+            labels = found["notes"]["label"]
+            same = np.array_equal(pixels, found["digests"]) and np.array_equal(_checks(found), found["notes"]["check"])
+            if not same or labels.min() < 0 or labels.max() >= self.layout.num_classes:
+                return False
+        return True
+
+    def _checked_images(self, images: Tensor) -> Tensor:
+        if images.dtype != torch.uint8 or images.ndim != 4 or tuple(images.shape[1:]) != self.layout.shape:
+            raise UserError(
+                f"`images` must be uint8 [B, {', '.join(map(str, self.layout.shape))}], got {images.dtype} "
+                f"{list(images.shape)}."
+            )
+        return images.detach().cpu().contiguous()
+
+    def _floats(self, name: str, values: Tensor | None, width: int, images: Tensor) -> Tensor:
+        found = torch.empty(len(images), 0) if values is None else values.detach().float().cpu()
+        if found.shape != (len(images), width) or not bool(found.isfinite().all()):
+            raise UserError(f"`{name}` must be finite numbers [{len(images)}, {width}], got {list(found.shape)}.")
+        return found.contiguous()
+
+    def _losses(self, losses: Mapping[str, Tensor | float]) -> dict[str, Tensor | float]:
+        if set(losses) != set(self.layout.losses):
+            raise UserError(
+                f"`losses` must be {', '.join(self.layout.losses) or 'none'}, got {', '.join(losses) or 'none'}."
+            )
+        return {f"loss_{name}": values for name, values in losses.items()}
+
+
+def _grown(values: np.ndarray, length: int) -> np.ndarray:
+    """With room for `length` at least, and twice as much as before where there is too little."""
+    if length <= len(values):
+        return values
+    out = np.zeros(max(length, 2 * len(values)), values.dtype)
+    out[: len(values)] = values
+    return out
+
+
+def _checks(columns: Columns) -> np.ndarray:
+    """uint32 [n]: a checksum of each row but for its pixels, which its digest stands for."""
+    notes = columns["notes"].copy()
+    notes["check"] = 0
+    parts = (columns["digests"], notes, columns["logits"], columns["embedding"])
+    rows = np.concatenate([as_bytes(np.ascontiguousarray(one)) for one in parts], axis=1)  # [n, bytes]
+    return np.array([zlib.crc32(row.tobytes()) for row in rows], np.uint32)
