@@ -11,8 +11,8 @@ Value = str | float | int | None
 Points = tuple[Sequence[float], Sequence[float]]
 """x and y of as many points."""
 Beside = Literal["each", "together", "alone"]
-"""What the page of a comparison makes of it: shown for "each" arm in turn, "together" with those of other arms that have
-the same title, or "alone" on the pages of runs."""
+"""What the page of a comparison makes of it: shown for "each" arm in turn, "together" with those of other arms of the
+same title, or "alone" on the pages of runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
