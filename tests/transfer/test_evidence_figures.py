@@ -9,7 +9,15 @@ import pytest
 
 from limbeck.errors import UserError
 from limbeck.transfer.evidence import NUMBERS, Evidence, read_evidence
-from limbeck.transfer.evidence_figures import EvidenceFigure, LineFigure, StackedBars, TableFigure, figure_of
+from limbeck.transfer.evidence_figures import (
+    EvidenceFigure,
+    LineFigure,
+    MatrixFigure,
+    PointsFigure,
+    StackedBars,
+    TableFigure,
+    figure_of,
+)
 
 FIGURES: list[EvidenceFigure] = [
     TableFigure(title="Pools", columns=["Pool", "Share"], rows=[["a", 0.25], ["b", None]], percent=["Share"], note="x"),
@@ -22,7 +30,12 @@ FIGURES: list[EvidenceFigure] = [
         marks={"cat": (10, 0.1)},
         mark="the cut",
         logarithmic=True,
+        share=True,
+        small=True,
+        beside="together",
     ),
+    MatrixFigure(title="Classes", row="wanted", column="obtained", names=["cat", "dog"], counts=[[3, 1], [0, 2]]),
+    PointsFigure(title="Map", points=([0.5, 1], [2.0, 3]), labels=[0, -1], names=["cat"], parts={"made": 1, "real": 1}),
 ]
 
 
@@ -65,6 +78,16 @@ def test_parts_of_unequal_length() -> None:
         TableFigure(title="Pools", columns=["a", "b"], rows=[["x"]])
     with pytest.raises(UserError, match=r"`parts\['a'\]` must have 2 counts, got 1"):
         StackedBars(title="b", one="class", part="pool", names=["x", "y"], parts={"a": [1]})
+
+
+def test_matrices_and_maps_whose_sizes_differ() -> None:
+    with pytest.raises(UserError, match=r"`counts` of 'm' must be as many rows .* 30 at most, got 1 rows for 2 names"):
+        MatrixFigure(title="m", row="wanted", column="obtained", names=["a", "b"], counts=[[1, 2]])
+    names = [str(place) for place in range(31)]
+    with pytest.raises(UserError, match="got 31 rows for 31 names"):
+        MatrixFigure(title="m", row="wanted", column="obtained", names=names, counts=[[0] * 31] * 31)
+    with pytest.raises(UserError, match=r"`points`, `labels` and `parts` of 'p' must be equally many, got \[1, 2\]"):
+        PointsFigure(title="p", points=([0], [0]), labels=[0], names=["a"], parts={"made": 2})
 
 
 def test_kinds_of_later_versions(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from limbeck.errors import UserError
 Value = str | float | int | None
 Points = tuple[Sequence[float], Sequence[float]]
 """x and y of as many points."""
+Beside = Literal["each", "together", "alone"]
+"""What the page of a comparison makes of it: shown for "each" arm in turn, "together" with those of other arms of the
+same title, or "alone" on the pages of runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,7 @@ class TableFigure:
         rows: as many values each; None where there is none.
         percent: the columns whose numbers are shares of 1.
         note: what there is to know about it, in sentences.
+        beside: see `Beside`; tables do not stand together.
 
     Example:
         >>> TableFigure(title="Images", columns=["Class", "Chosen"], rows=[["cat", 3]]).rows
@@ -34,6 +38,7 @@ class TableFigure:
     rows: Sequence[Sequence[Value]]
     percent: Sequence[str] = ()
     note: str = ""
+    beside: Beside = "each"
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -57,6 +62,7 @@ class StackedBars:
         names: of the bars, distinct, in the order in which they are shown.
         parts: name of the part -> counts of all bars.
         note: what there is to know about it, in sentences.
+        beside: see `Beside`.
 
     Example:
         >>> StackedBars(title="Images", one="class", part="pool", names=["cat"], parts={"birds": [3]}).parts["birds"]
@@ -70,6 +76,7 @@ class StackedBars:
     names: Sequence[str]
     parts: Mapping[str, Sequence[float]]
     note: str = ""
+    beside: Beside = "each"
 
     def __post_init__(self) -> None:
         for name, counts in self.parts.items():
@@ -93,7 +100,10 @@ class LineFigure:
         marks: name of a line -> where it is marked, (x, y).
         mark: what the marks stand for.
         logarithmic: whether the x axis is, whose places are > 0 then.
+        share: whether y are shares of 1, shown as percent.
+        small: whether it stands beside others that are, where neighbours are.
         note: what there is to know about it, in sentences.
+        beside: see `Beside`; together, a figure of one line is the line of its arm.
 
     Example:
         >>> LineFigure(title="Scores", x="rank", y="score", lines={"cat": ([1, 2], [0.9, 0.4])}).lines["cat"][0]
@@ -108,7 +118,10 @@ class LineFigure:
     marks: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     mark: str = ""
     logarithmic: bool = False
+    share: bool = False
+    small: bool = False
     note: str = ""
+    beside: Beside = "each"
 
     def to_dict(self) -> dict[str, Any]:
         """Json-able, without points that are not finite."""
@@ -117,8 +130,90 @@ class LineFigure:
         return {"kind": self.kind, **asdict(self), "lines": lines, "marks": marks}
 
 
-EvidenceFigure = TableFigure | StackedBars | LineFigure
-_KINDS: dict[str, type[EvidenceFigure]] = {one.kind: one for one in (TableFigure, StackedBars, LineFigure)}
+@dataclass(frozen=True, kw_only=True)
+class MatrixFigure:
+    """How often one class goes with another, of at most `MOST_CLASSES`.
+
+    Attributes:
+        title: what is counted.
+        row, column: what the classes of rows and of columns are, as "wanted".
+        names: of the classes, distinct.
+        counts: of every row, as many as there are names.
+        note: what there is to know about it, in sentences.
+        beside: see `Beside`; matrices do not stand together.
+
+    Example:
+        >>> MatrixFigure(title="Images", row="wanted", column="obtained", names=["a"], counts=[[3]]).counts
+        [[3]]
+    """
+
+    kind: ClassVar[Literal["matrix"]] = "matrix"
+    MOST_CLASSES: ClassVar[int] = 30
+    title: str
+    row: str
+    column: str
+    names: Sequence[str]
+    counts: Sequence[Sequence[int]]
+    note: str = ""
+    beside: Beside = "each"
+
+    def __post_init__(self) -> None:
+        size = len(self.names)
+        if size > self.MOST_CLASSES or [len(row) for row in self.counts] != [size] * size:
+            raise UserError(
+                f"`counts` of {self.title!r} must be as many rows and columns as `names`, {self.MOST_CLASSES} at most, "
+                f"got {len(self.counts)} rows for {size} names."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Json-able."""
+        return {"kind": self.kind, **asdict(self), "counts": [list(map(int, row)) for row in self.counts]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointsFigure:
+    """A map of images as points, coloured by class.
+
+    Attributes:
+        title: what is near what.
+        points: x and y of n images.
+        labels: n places in `names`; -1 for none.
+        names: of the classes.
+        parts: name of a part -> how many images it has, in their order, as "made" and "real"; each has its own mark.
+        note: what there is to know about it, in sentences.
+        beside: see `Beside`.
+
+    Example:
+        >>> PointsFigure(title="t-SNE", points=([0.5], [2.0]), labels=[0], names=["cat"], parts={"made": 1}).names
+        ['cat']
+    """
+
+    kind: ClassVar[Literal["points"]] = "points"
+    title: str
+    points: Points
+    labels: Sequence[int]
+    names: Sequence[str]
+    parts: Mapping[str, int]
+    note: str = ""
+    beside: Beside = "each"
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.labels), *map(len, self.points), sum(self.parts.values())}
+        if len(sizes) > 1:
+            raise UserError(
+                f"`points`, `labels` and `parts` of {self.title!r} must be equally many, got {sorted(sizes)}."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Json-able, rounded to what a screen shows; the places of points are finite."""
+        points = [[round(float(value), 3) for value in axis] for axis in self.points]
+        return {"kind": self.kind, **asdict(self), "points": points, "labels": [int(one) for one in self.labels]}
+
+
+EvidenceFigure = TableFigure | StackedBars | LineFigure | MatrixFigure | PointsFigure
+_KINDS: dict[str, type[EvidenceFigure]] = {
+    one.kind: one for one in (TableFigure, StackedBars, LineFigure, MatrixFigure, PointsFigure)
+}
 
 
 def figure_of(found: Mapping[str, Any]) -> EvidenceFigure:

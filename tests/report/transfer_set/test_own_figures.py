@@ -15,7 +15,14 @@ from limbeck.report.blocks import Chart, Note
 from limbeck.report.controls import Controls
 from limbeck.report.transfer_set.of_arms import Made, findings, made_by_arms, made_section
 from limbeck.transfer.evidence import Evidence
-from limbeck.transfer.evidence_figures import EvidenceFigure, LineFigure, StackedBars, TableFigure
+from limbeck.transfer.evidence_figures import (
+    EvidenceFigure,
+    LineFigure,
+    MatrixFigure,
+    PointsFigure,
+    StackedBars,
+    TableFigure,
+)
 
 
 def table(rows: int = 3, **more: Any) -> TableFigure:
@@ -36,6 +43,29 @@ def lines(count: int = 2, *, logarithmic: bool = True) -> LineFigure:
     return LineFigure(
         title="Scores by rank", x="rank", y="margin", lines=drawn, marks=marks, mark="the cut", logarithmic=logarithmic
     )
+
+
+def matrix(classes: int) -> MatrixFigure:
+    names = [f"kind {place}" for place in range(classes)]
+    counts = [[9 * (row == column) + 1 for column in range(classes)] for row in range(classes)]
+    title = "Wanted and obtained"
+    return MatrixFigure(title=title, row="wanted", column="obtained", names=names, counts=counts, note="Of the last.")
+
+
+def points(count: int = 40, classes: int = 4) -> PointsFigure:
+    places = [float(place) for place in range(count)]
+    return PointsFigure(
+        title="As the teacher sees them",
+        points=(places, places[::-1]),
+        labels=[place % (classes + 1) - 1 for place in range(count)],
+        names=[f"kind {place}" for place in range(classes)],
+        parts={"made": count - 10, "real": 10},
+    )
+
+
+def curve(title: str, values: list[float], **more: Any) -> LineFigure:
+    known: dict[str, Any] = {"x": "round", "y": "", "lines": {title: (range(1, len(values) + 1), values)}}
+    return LineFigure(title=title, **{**known, "small": True, **more})
 
 
 ALL: list[EvidenceFigure] = [table(note="All is well."), bars(), lines()]
@@ -88,6 +118,42 @@ def test_any_number_of_classes_and_pools(tmp_path: Path, classes: int) -> None:
     assert outline(page).scripts == 1
 
 
+@pytest.mark.parametrize("classes", [2, 20, 21, 30])
+def test_matrices_of_classes(tmp_path: Path, classes: int) -> None:
+    page = page_of(tmp_path, figures=[matrix(classes)])
+    words = section(page)
+    assert "Each row is a class that was wanted, and sums to 100 %. Of the last." in words
+    if classes > 20:
+        assert '<img class="matrix"' in words
+    else:
+        axes = spec(page, "own-0")["layer"][0]["encoding"]
+        assert (axes["y"]["title"], axes["x"]["title"]) == ("wanted", "obtained")
+        assert len(values(page, "own-0")) == classes**2
+
+
+@pytest.mark.parametrize("classes", [2, 20, 1000])
+def test_maps_of_images(tmp_path: Path, classes: int) -> None:
+    page = page_of(tmp_path, figures=[points(40, classes)])
+    drawn = spec(page, "own-0")
+    rows = values_of(page, "own-0")
+    assert len(rows) == 40
+    assert [row["part"] for row in rows].count("real") == 10
+    assert rows[0]["class"] == "none"
+    assert (drawn["encoding"]["color"]["legend"] is None) == (classes > 20)
+
+
+def test_small_curves_stand_side_by_side_and_shares_are_percent(tmp_path: Path) -> None:
+    curves = [curve("Obtained", [0.1, 0.5], share=True), curve("Losses", [1.5, 0.5]), table(), curve("Alone", [1.0])]
+    page = page_of(tmp_path, figures=curves)
+    words = section(page)
+    assert words.count('class="grid') == 1
+    assert words.index("Losses") < words.index("What each pool gave") < words.index("Alone")
+    layers = [spec(page, f"own-{place}")["layer"][0] for place in (0, 1, 3)]
+    assert [one["encoding"]["y"]["axis"]["format"] for one in layers] == ["~%", "~g", "~g"]
+    assert [one["encoding"]["x"]["axis"]["tickMinStep"] for one in layers] == [1, 1, 1]
+    assert [bool(one["mark"]["point"]) for one in layers] == [False, False, True], "one point is a dot"
+
+
 def test_endless_tables_are_cut(tmp_path: Path) -> None:
     page = page_of(tmp_path, figures=[table(1500)])
     assert "What each pool gave (the first 1,000 of 1,500)" in section(page)
@@ -100,9 +166,11 @@ def test_what_holds_nothing_is_its_note(tmp_path: Path) -> None:
         TableFigure(title="t", columns=["a"], rows=[], note="No pools."),
         StackedBars(title="b", one="class", part="pool", names=[], parts={}, note="No bars."),
         LineFigure(title="l", x="x", y="y", lines={"a": ([], [])}, note="No lines."),
+        MatrixFigure(title="m", row="a", column="b", names=["c"], counts=[[0]], note="No cells."),
+        PointsFigure(title="p", points=([], []), labels=[], names=[], parts={}, note="No points."),
     ]
     words = section(page_of(tmp_path, figures=empty))
-    assert all(f"No {what}." in words for what in ("pools", "bars", "lines"))
+    assert all(f"No {what}." in words for what in ("pools", "bars", "lines", "cells", "points"))
     assert "data-chart" not in words
 
 
@@ -111,6 +179,8 @@ def test_words_are_escaped(tmp_path: Path) -> None:
         TableFigure(title=EVIL, columns=[EVIL], rows=[[EVIL]], note=EVIL),
         StackedBars(title=EVIL, one=EVIL, part=EVIL, names=[EVIL], parts={EVIL: [1]}, note=EVIL),
         LineFigure(title=EVIL, x=EVIL, y=EVIL, lines={EVIL: ([1], [1])}, marks={EVIL: (1, 1)}, mark=EVIL, note=EVIL),
+        MatrixFigure(title=EVIL, row=EVIL, column=EVIL, names=[EVIL], counts=[[1]], note=EVIL),
+        PointsFigure(title=EVIL, points=([1], [1]), labels=[0], names=[EVIL], parts={EVIL: 1}, note=EVIL),
     ]
     page = page_of(tmp_path, figures=figures, findings=[EVIL])
     assert outline(page).scripts == 1

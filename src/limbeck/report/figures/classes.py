@@ -43,10 +43,17 @@ def class_dots(series: dict[str, list[Row]]) -> alt.LayerChart:
     return alt.LayerChart(layer=[span.encode(**low_high), dots]).properties(height=24 * len(order))
 
 
-def confusion_map(counts: list[list[int]], classes: list[str]) -> alt.LayerChart:
+def confusion_map(
+    counts: list[list[int]], classes: list[str], titles: tuple[str, str] = ("true class", "predicted")
+) -> alt.LayerChart:
     """Heat map of a confusion matrix, rows true and columns predicted, as share of the true class.
 
     The diagonal is blue; errors are orange and their shade is relative to the commonest error, else none is seen.
+
+    Args:
+        counts: of rows and columns.
+        classes: their names.
+        titles: what rows and columns are.
     """
     shares, shades = _shares(counts)
     rows = [
@@ -64,14 +71,18 @@ def confusion_map(counts: list[list[int]], classes: list[str]) -> alt.LayerChart
     ]
     axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=90)
     base = alt.Chart(style.values(rows)).encode(
-        x=alt.X("predicted:N", sort=classes, title="predicted", axis=axis.copy()),
-        y=alt.Y("true:N", sort=classes, title="true class", axis=axis.copy()),
+        x=alt.X("predicted:N", sort=classes, title=titles[1], axis=axis.copy()),
+        y=alt.Y("true:N", sort=classes, title=titles[0], axis=axis.copy()),
     )
     side = max(26, min(46, 470 // len(classes)))
     cells = base.mark_rect(cornerRadius=2).encode(
         fill=alt.condition("datum.right", alt.value(_RIGHT), alt.value(_WRONG)),
         fillOpacity=alt.FillOpacity("shade:Q", scale=alt.Scale(domain=[0, 1], range=[0.03, 0.95]), legend=None),
-        tooltip=[alt.Tooltip(f"{key}:N") for key in ("true", "predicted", "images", "share")],
+        tooltip=[
+            alt.Tooltip("true:N", title=titles[0].removesuffix(" class")),
+            alt.Tooltip("predicted:N", title=titles[1]),
+            *(alt.Tooltip(f"{key}:N") for key in ("images", "share")),
+        ],
     )
     ink = alt.condition("datum.shade > 0.55", alt.value("white"), alt.value(style.PAGE_INK))
     words = base.mark_text(fontSize=11).encode(text="words:N", color=ink)

@@ -1,4 +1,4 @@
-"""Charts of a maker's own: stacked bars and curves."""
+"""Charts of a maker's own: stacked bars, curves and maps."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
@@ -17,9 +17,14 @@ MOST_PARTS = len(style.USER_COLOURS)
 _LABEL, _SHORT = 150, 72  # pixels of the longest name, and of one that shares a narrow screen with two others
 _DASHES = ((1, 0), (6, 3), (2, 3))
 _MARGIN = 58
+_SHAPES = ("circle", "triangle-up", "square", "diamond", "cross")
+MOST_NAMED = 20
+"""Classes of a map that a legend has room for."""
 
 
-def stacked_bars(names: Sequence[str], parts: Mapping[str, Sequence[float]], one: str, part: str) -> alt.Chart:
+def stacked_bars(
+    names: Sequence[str], parts: Mapping[str, Sequence[float]], one: str, part: str, *, most: float | None = None
+) -> alt.Chart:
     """Named bars one below the other; of too many to name them all, columns from left to right.
 
     Args:
@@ -27,6 +32,7 @@ def stacked_bars(names: Sequence[str], parts: Mapping[str, Sequence[float]], one
         parts: counts of each part; at most `MOST_PARTS`.
         one: what a bar is.
         part: what a part is.
+        most: where the axis of counts ends, so that several charts have one; None for the highest of this one.
     """
     named = len(names) <= MOST_BARS
     rows = _stacked(names, parts) if named else _stacked_columns(names, parts)
@@ -36,13 +42,14 @@ def stacked_bars(names: Sequence[str], parts: Mapping[str, Sequence[float]], one
     count = alt.Tooltip("count:Q", title="images", format=",.4~g")
     tooltip = [alt.Tooltip("name:N", title=one), alt.Tooltip("part:N", title=part), count]
     chart = alt.Chart(style.values(rows))
+    ends = alt.Undefined if most is None else alt.Scale(domain=[0, most])
     if named:
         axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=_LABEL)
         return (
             chart.mark_bar(height=12, aria=False)
             .encode(
                 y=alt.Y("name:N", sort=list(names), title=None, axis=axis),
-                x=alt.X("from:Q", title=None, axis=alt.Axis(tickCount=6, format=",~f")),
+                x=alt.X("from:Q", title=None, scale=ends, axis=alt.Axis(tickCount=6, format=",~f")),
                 x2="to",
                 color=colour,
                 tooltip=tooltip,
@@ -62,7 +69,7 @@ def stacked_bars(names: Sequence[str], parts: Mapping[str, Sequence[float]], one
                 scale=scale,
             ),
             x2="high",
-            y=alt.Y("from:Q", title=None, axis=alt.Axis(tickCount=4, format=",~f", minExtent=_MARGIN)),
+            y=alt.Y("from:Q", title=None, scale=ends, axis=alt.Axis(tickCount=4, format=",~f", minExtent=_MARGIN)),
             y2="to",
             color=colour,
             tooltip=tooltip,
@@ -108,6 +115,9 @@ def line_chart(
     titles: tuple[str, str],
     mark: str,
     logarithmic: bool,
+    share: bool = False,
+    height: int = 240,
+    arms: Mapping[str, style.Arm] | None = None,
 ) -> alt.LayerChart:
     """Curves with a legend if there are several, and a dot on each that has a mark.
 
@@ -117,30 +127,78 @@ def line_chart(
         titles: of both axes.
         mark: what dots stand for.
         logarithmic: whether the x axis is.
+        share: whether y are shown as percent.
+        height: in pixels.
+        arms: how each line is drawn, where the page has a legend of them.
     """
     names = list(lines)
     colours = list(islice(cycle(style.USER_COLOURS), len(names)))
     dashes = [list(_DASHES[place // MOST_PARTS % len(_DASHES)]) for place in range(len(names))]
+    if arms is not None:
+        colours, dashes = [arms[name].colour for name in names], [list(arms[name].dash) for name in names]
     legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolSize=300, columns=3, labelLimit=_SHORT)
-    shown = legend if len(names) > 1 else None
+    shown = legend if len(names) > 1 and arms is None else None
     colour = alt.Color("line:N", scale=alt.Scale(domain=names, range=colours), legend=shown)
     dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=names, range=dashes), legend=shown)
     x_scale = alt.Scale(type="log", nice=False) if logarithmic else alt.Scale(nice=False)
-    x = alt.X("x:Q", title=titles[0], scale=x_scale, axis=alt.Axis(grid=False, format=",~f", labelOverlap=True))
-    y = alt.Y("y:Q", title=titles[1], scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, format="~g"))
-    number = [alt.Tooltip("x:Q", title=titles[0], format=",.4~g"), alt.Tooltip("y:Q", title=titles[1], format=".4~g")]
+    whole = all(float(x).is_integer() for points in lines.values() for x in points[0])
+    x_axis = alt.Axis(grid=False, format=",~f", labelOverlap=True, tickMinStep=1 if whole else 0)
+    x = alt.X("x:Q", title=titles[0], scale=x_scale, axis=x_axis)
+    y_axis = alt.Axis(tickCount=5, format="~%" if share else "~g")
+    y = alt.Y("y:Q", title=titles[1] or None, scale=alt.Scale(zero=False), axis=y_axis)
+    number = [
+        alt.Tooltip("x:Q", title=titles[0], format=",.4~g"),
+        alt.Tooltip("y:Q", title=titles[1] or " ", format=".1%" if share else ".4~g"),
+    ]
     rows = [{"line": name, "x": a, "y": b} for name, points in lines.items() for a, b in zip(*points, strict=True)]
+    alone = all(len(points[0]) == 1 for points in lines.values())  # lines of one point would not be seen
+    drawn = alt.OverlayMarkDef(filled=True, size=60) if alone else False
     curves = (
         alt.Chart(style.values(rows))
-        .mark_line(strokeWidth=1.75, aria=False)
+        .mark_line(strokeWidth=1.75, aria=False, point=drawn)
         .encode(x=x, y=y, color=colour, strokeDash=dash, tooltip=[alt.Tooltip("line:N", title=" "), *number])
     )
     dots = [{"line": name, "x": at[0], "y": at[1]} for name, at in marks.items() if name in lines]
     if not dots:
-        return alt.LayerChart(layer=[curves]).properties(height=240)
-    drawn = (
+        return alt.LayerChart(layer=[curves]).properties(height=height)
+    marked = (
         alt.Chart(style.values(dots))
         .mark_point(filled=True, size=60, opacity=1, aria=False)
         .encode(x=x, y=y, color=colour, tooltip=[alt.Tooltip("line:N", title=mark or " "), *number])
     )
-    return alt.LayerChart(layer=[curves, drawn]).properties(height=240)
+    return alt.LayerChart(layer=[curves, marked]).properties(height=height)
+
+
+def point_map(
+    points: Points, labels: Sequence[int], names: Sequence[str], parts: Mapping[str, int], *, height: int = 460
+) -> alt.Chart:
+    """Images as points in colours of their classes; of classes that fit a legend, a click there fades the others.
+
+    Args:
+        points: x and y.
+        labels: places in `names`; -1 for none, in grey.
+        names: of the classes.
+        parts: name -> how many images of `points`, in order, it has; each has its own shape.
+        height: in pixels.
+    """
+    kinds = [part for part, count in parts.items() for _ in range(count)]
+    rows = [
+        {"x": x, "y": y, "class": names[label] if label >= 0 else "none", "place": label, "part": part}
+        for x, y, label, part in zip(*points, labels, kinds, strict=True)
+    ]
+    bare = {"axis": None, "scale": alt.Scale(zero=False, nice=False, padding=8)}
+    shapes = alt.Scale(domain=list(parts), range=list(islice(cycle(_SHAPES), len(parts))))
+    legend = alt.Legend(orient="bottom", title=None, labelLimit=_LABEL, symbolSize=70)
+    shape = alt.Shape("part:N", scale=shapes, legend=legend if len(parts) > 1 else None)
+    chart = alt.Chart(style.values(rows)).mark_point(size=26, strokeWidth=1.3, aria=False)
+    tooltip = [alt.Tooltip("class:N"), *([alt.Tooltip("part:N", title=" ")] if len(parts) > 1 else [])]
+    chart = chart.encode(x=alt.X("x:Q", **bare), y=alt.Y("y:Q", **bare), shape=shape, tooltip=tooltip)
+    if len(names) > MOST_NAMED:
+        scale = alt.Scale(domain=[0, len(names)], scheme="sinebow")
+        return chart.encode(color=alt.Color("place:Q", scale=scale, legend=None)).properties(height=height)
+    pick = alt.selection_point("kind", fields=["class"], bind="legend")
+    scale = alt.Scale(domain=list(names), scheme="tableau10" if len(names) <= 10 else "tableau20")
+    legend = alt.Legend(orient="top", title=None, columns=5 if height < 400 else 10, symbolOpacity=1, labelLimit=_SHORT)
+    faded = alt.condition(pick, alt.value(0.85), alt.value(0.06))
+    coloured = chart.encode(color=alt.Color("class:N", scale=scale, legend=legend), opacity=faded)
+    return coloured.add_params(pick).properties(height=height)

@@ -2,21 +2,32 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from limbeck.report import formats
-from limbeck.report.blocks import Block, Chart, Note, Table
+from limbeck.report.blocks import Block, Chart, Grid, Image, Note, Table
+from limbeck.report.figures import classes as class_figures
 from limbeck.report.figures import evidence as figures
-from limbeck.report.vega import figure
-from limbeck.transfer.evidence_figures import EvidenceFigure, LineFigure, StackedBars, TableFigure, Value
+from limbeck.report.vega import FULL_WIDTH, figure
+from limbeck.transfer.evidence_figures import (
+    EvidenceFigure,
+    LineFigure,
+    MatrixFigure,
+    PointsFigure,
+    StackedBars,
+    TableFigure,
+    Value,
+)
 
 MOST_ROWS = 30  # above this a table is folded
 _ROWS_SHOWN = 1000
+SMALL, SMALL_HEIGHT = 450, 170  # pixels of a chart that has one beside it
 
 
 def figure_blocks(
     found: Sequence[EvidenceFigure], key: str = "own", *, folded: bool = False, noted: bool = True
 ) -> list[Block]:
-    """Every table and chart in order, with its note.
+    """Every table and chart in order, with its note; small charts that follow one another stand side by side.
 
     Args:
         found: of one transfer set.
@@ -25,19 +36,27 @@ def figure_blocks(
         noted: whether tables have their notes, which say the same of every arm of a comparison.
     """
     blocks: list[Block] = []
-    for place, one in enumerate(found):
-        if isinstance(one, TableFigure):
-            blocks += _table(one if noted else replace(one, note=""), folded or len(one.rows) > MOST_ROWS)
-        elif isinstance(one, StackedBars):
-            blocks += _bars(one, f"{key}-{place}")
-        else:
-            blocks += _lines(one, f"{key}-{place}")
+    for small, group in groupby(enumerate(found), lambda one: isinstance(one[1], LineFigure) and one[1].small):
+        drawn = [block for place, one in group for block in _blocks(one, f"{key}-{place}", folded, noted)]
+        charts = [block for block in drawn if isinstance(block, Chart)]
+        blocks += [Grid(charts)] if small and len(charts) > 1 else drawn
     return blocks
+
+
+def _blocks(one: EvidenceFigure, key: str, folded: bool, noted: bool) -> list[Block]:
+    if isinstance(one, TableFigure):
+        return _table(one if noted else replace(one, note=""), folded or len(one.rows) > MOST_ROWS)
+    if isinstance(one, StackedBars):
+        return _bars(one, key)
+    if isinstance(one, MatrixFigure):
+        return _matrix(one, key)
+    return _points(one, key) if isinstance(one, PointsFigure) else _lines(one, key)
 
 
 def weight(blocks: Sequence[Block]) -> int:
     """Bytes of charts, roughly."""
     charts = [one.figure for one in blocks if isinstance(one, Chart)]
+    charts += [chart.figure for one in blocks if isinstance(one, Grid) for chart in one.charts]
     return sum(len(chart.svg) + len(chart.spec) for chart in charts)
 
 
@@ -97,7 +116,32 @@ def _lines(found: LineFigure, key: str) -> list[Block]:
     if not known:
         return [Note(found.note)] if found.note else []
     chart = figures.line_chart(
-        known, found.marks, titles=(found.x, found.y), mark=found.mark, logarithmic=found.logarithmic
+        known,
+        found.marks,
+        titles=(found.x, found.y),
+        mark=found.mark,
+        logarithmic=found.logarithmic,
+        share=found.share,
+        height=SMALL_HEIGHT if found.small else 240,
     )
     dots = f"Dots: {found.mark}. " if found.mark and found.marks else ""
-    return [Chart(figure(chart, key, found.title), found.title, f"{dots}{found.note}".strip())]
+    drawn = figure(chart, key, found.title, width=SMALL if found.small else FULL_WIDTH)
+    return [Chart(drawn, found.title, f"{dots}{found.note}".strip())]
+
+
+def _matrix(found: MatrixFigure, key: str) -> list[Block]:
+    if not any(map(any, found.counts)):
+        return [Note(found.note)] if found.note else []
+    counts, names = [list(row) for row in found.counts], list(found.names)
+    caption = f"Each row is a class that was {found.row}, and sums to 100 %. {found.note}".strip()
+    if len(names) > class_figures.MOST_CELLS:
+        return [Image(class_figures.confusion_picture(counts), found.title, f"{found.title}. {caption}")]
+    chart = class_figures.confusion_map(counts, names, (found.row, found.column))
+    return [Chart(figure(chart, key, found.title, fluid=False), found.title, caption)]
+
+
+def _points(found: PointsFigure, key: str) -> list[Block]:
+    if not found.labels:
+        return [Note(found.note)] if found.note else []
+    chart = figures.point_map(found.points, found.labels, found.names, found.parts)
+    return [Chart(figure(chart, key, found.title), found.title, found.note)]

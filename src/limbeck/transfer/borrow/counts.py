@@ -8,8 +8,8 @@ import numpy as np
 
 from limbeck.transfer.borrow.class_names import known_as, untold
 from limbeck.transfer.borrow.considered import Considered
-from limbeck.transfer.borrow.words import few, listing, percent
 from limbeck.transfer.evidence_figures import StackedBars, TableFigure, Value
+from limbeck.transfer.words import few, listing, percent
 
 if TYPE_CHECKING:
     from limbeck.transfer.borrow.chosen import Chosen

@@ -20,10 +20,10 @@ from limbeck.transfer.borrow.likeness import BORROWED, RANDOM, Likeness, likenes
 from limbeck.transfer.borrow.samples import samples
 from limbeck.transfer.borrow.score_curves import score_curves
 from limbeck.transfer.borrow.settings import CRITERIA
-from limbeck.transfer.borrow.words import few, listing, percent
 from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.evidence_figures import EvidenceFigure
 from limbeck.transfer.score_table.read import ScoreTable
+from limbeck.transfer.words import few, listing, percent
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet, TransferSet

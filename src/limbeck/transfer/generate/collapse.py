@@ -1,0 +1,181 @@
+"""Signs that a generator has collapsed, each with what to try: for the terminal while it runs, and for the report.
+
+They go by what is noted of every round, and by no data. None of them proves that images are good: batch-norm loss,
+agreement and divergence may all look well while a student learns nothing.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+
+from limbeck.transfer.generate.history import Round
+from limbeck.transfer.words import few, percent
+
+_LAST = 3  # rounds that are looked at together, since one alone is noisy
+_FEW_DISTINCT = 0.5  # share of the images made
+_NEAR_ZERO, _OF_HIGHEST = 1e-3, 0.01  # divergence in nats, and of the highest so far
+_IMAGES_EACH = 10  # of an even share, before a class without any is a sign
+_LOW = 0.5  # of the highest batch-norm loss
+_SPREAD_LEFT = 0.25  # of the widest
+
+
+class Sign(NamedTuple):
+    """One sign.
+
+    Attributes:
+        kind: of it, the same in every round.
+        sentence: what is to be seen, without its full stop.
+        advice: what to try, without its full stop.
+    """
+
+    kind: str
+    sentence: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.sentence}; {self.advice}"
+
+
+def signs_of_collapse(rounds: Sequence[Round], classes: Sequence[str], *, floor: float | None = None) -> list[Sign]:
+    """All that hold after the last of some rounds.
+
+    Args:
+        rounds: from the first on.
+        classes: names of the teacher's.
+        floor: batch-norm loss of real images, summed over layers, where it is known; below it, it is low.
+
+    Example:
+        >>> made = [Round(number=0, made=64, held=64, distinct=3, counts=[60, 4])]
+        >>> [sign.kind for sign in signs_of_collapse(made, ["cat", "dog"])]
+        ['distinct', 'crowded']
+    """
+    if not rounds:
+        return []
+    found = (look(rounds, classes, floor) for look in _LOOKS)
+    return [sign for sign in found if sign is not None]
+
+
+def fresh_signs(rounds: Sequence[Round], classes: Sequence[str], *, floor: float | None = None) -> list[Sign]:
+    """Those that the last round brought: they hold after it, and did not before. A resumed run says them no other way.
+
+    Args:
+        rounds, classes, floor: see `signs_of_collapse`.
+
+    Example:
+        >>> one = Round(number=0, made=64, held=64, distinct=3, counts=[30, 34])
+        >>> [len(fresh_signs([one] * count, ["cat", "dog"])) for count in (1, 2)]
+        [1, 0]
+    """
+    before = {sign.kind for sign in signs_of_collapse(rounds[:-1], classes, floor=floor)}
+    return [sign for sign in signs_of_collapse(rounds, classes, floor=floor) if sign.kind not in before]
+
+
+def _alike(rounds: Sequence[Round], classes: Sequence[str], floor: float | None) -> Sign | None:
+    some = _last(rounds)
+    made, distinct = sum(one.made for one in some), sum(one.distinct for one in some)
+    if not made or distinct >= _FEW_DISTINCT * made:
+        return None
+    return Sign(
+        "distinct",
+        f"Only {distinct:,} of the {made:,} images of {_of(some)} differ from one another",
+        "try a lower `losses.batch_norm`, more `generator.latents`, a higher `latent_rate`, or a generator that starts "
+        "afresh (`generator.renew`)",
+    )
+
+
+def _spread(rounds: Sequence[Round], classes: Sequence[str], floor: float | None) -> Sign | None:
+    widest = max((one.spread for one in rounds if one.spread is not None), default=0.0)
+    some = [one for one in _last(rounds) if one.spread is not None]
+    now = _mean([one.spread for one in some if one.spread is not None])
+    if len(rounds) <= _LAST or math.isnan(now) or now >= _SPREAD_LEFT * widest:
+        return None
+    return Sign(
+        "spread",
+        f"Images of a class look ever more alike to the teacher: their spread fell from {widest:.2g} to {now:.2g}",
+        "try a lower `losses.one_hot`, a limit to its growth (`growth.most`), or `losses.contrast`",
+    )
+
+
+def _empty(rounds: Sequence[Round], classes: Sequence[str], floor: float | None) -> Sign | None:
+    counts = _counts(rounds)
+    if not len(counts) or int(counts.sum()) < _IMAGES_EACH * len(counts) or bool(counts.all()):
+        return None
+    lacking = [classes[place] for place in (counts == 0).nonzero().flatten().tolist()]
+    have = "has no image" if len(lacking) == 1 else "have no images"
+    return Sign(
+        "empty",
+        f"{len(lacking):,} of {len(classes):,} classes {have} after round {rounds[-1].number + 1} ({few(lacking)})",
+        "try `labels: balanced` with a higher `losses.one_hot`, or `generator.conditional: true`",
+    )
+
+
+def _crowded(rounds: Sequence[Round], classes: Sequence[str], floor: float | None) -> Sign | None:
+    counts = _counts(rounds)
+    total = int(counts.sum())
+    if total < _IMAGES_EACH * len(counts) or len(counts) < 2 or int(counts.max()) / total <= (1 + 1 / len(counts)) / 2:
+        return None
+    return Sign(
+        "crowded",
+        f"{percent(int(counts.max()), total)} of the images are {classes[int(counts.argmax())]!r} to the teacher",
+        "try a higher `losses.one_hot`, or `losses.balance`",
+    )
+
+
+def _disobedient(rounds: Sequence[Round], classes: Sequence[str], floor: float | None) -> Sign | None:
+    some = [one for one in _last(rounds) if one.obtained is not None and one.one_hot_weight > 0]
+    made, chance = sum(one.made for one in some), 1 / max(len(classes), 1)
+    if not made or (len(rounds) <= _LAST and len(rounds) > 1):
+        return None
+    share = sum(one.made * (one.obtained or 0.0) for one in some) / made
+    if share > chance + 3 * math.sqrt(chance * (1 - chance) / made) or not _low(rounds, floor):
+        return None
+    return Sign(
+        "obtained",
+        f"{percent(share, 1)} of the images of {_of(some)} are of the class that was wanted, as by chance "
+        f"({percent(chance, 1)}), while the batch-norm loss is low",
+        "try a higher `losses.one_hot` or a lower `losses.batch_norm`, `growth`, or `generator.conditional: true`",
+    )
+
+
+def _nothing_to_learn(rounds: Sequence[Round], classes: Sequence[str], floor: float | None) -> Sign | None:
+    known = [one.distillation for one in rounds if one.distillation is not None]
+    now = _mean(known[-_LAST:])
+    if len(known) <= _LAST or now >= _NEAR_ZERO or now >= _OF_HIGHEST * max(known):
+        return None
+    return Sign(
+        "distillation",
+        f"The distillation loss is near zero ({now:.1g}): the student has nothing more to learn from these images",
+        "that is collapse rather than success while rounds go on: look at the images, and try a higher "
+        "`losses.adversarial`, or fewer student steps a round (`steps_per_round`)",
+    )
+
+
+_Look = Callable[[Sequence[Round], Sequence[str], float | None], Sign | None]
+_LOOKS: tuple[_Look, ...] = (_alike, _spread, _empty, _crowded, _disobedient, _nothing_to_learn)
+
+
+def _last(rounds: Sequence[Round]) -> list[Round]:
+    """The last few that made images."""
+    return [one for one in rounds if one.made][-_LAST:]
+
+
+def _of(rounds: Sequence[Round]) -> str:
+    first, last = rounds[0].number + 1, rounds[-1].number + 1
+    return f"rounds {first} to {last}" if last > first else f"round {last}"
+
+
+def _counts(rounds: Sequence[Round]) -> torch.Tensor:
+    return torch.as_tensor(rounds[-1].counts)
+
+
+def _low(rounds: Sequence[Round], floor: float | None) -> bool:
+    """Whether the batch-norm loss is, or nobody measures it."""
+    known = [one.losses["batch_norm"] for one in rounds if "batch_norm" in one.losses]
+    now = _mean(known[-_LAST:])
+    return not known or now <= _LOW * max(known) or (floor is not None and now <= floor)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan

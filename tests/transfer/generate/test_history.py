@@ -1,0 +1,61 @@
+"""The table of rounds comes back from a checkpoint as it was, whatever is not known in it."""
+
+import math
+
+import pytest
+import torch
+
+from limbeck.transfer.generate.diversity import distinct_count, within_class_spread
+from limbeck.transfer.generate.history import History, Round
+
+
+def test_it_comes_back() -> None:
+    history = History()
+    history.append(Round(number=0, made=64, held=64, distinct=60, counts=[30, 34], layers=[1.5, 0.25], seconds=0.5))
+    first, later = {"one_hot": 0.25}, {"one_hot": 0.125, "adversarial": -1.0}
+    history.append(Round(number=1, made=64, held=120, removed=8, counts=torch.tensor([60, 60]), losses=first))
+    history.append(Round(number=2, made=0, held=120, losses=later, obtained=0.5, agreement=0.75, distillation=2.0))
+    other = History()
+    other.load_state_dict(history.state_dict())
+    assert [one.losses for one in other] == [{}, first, later]
+    assert [one.obtained for one in other] == [None, None, 0.5]
+    assert [torch.as_tensor(one.counts).tolist() for one in other] == [[30, 34], [60, 60], []]
+    assert [torch.as_tensor(one.layers).tolist() for one in other] == [[1.5, 0.25], [], []]
+    assert other[1:][0].removed == 8
+    torch.testing.assert_close(other.state_dict(), history.state_dict(), equal_nan=True, rtol=0, atol=0)
+    assert other.column("held") == [64, 120, 120]
+    assert math.isnan(other.column("adversarial")[0])
+    assert other.column("adversarial")[2] == -1.0
+    assert other.losses == ["one_hot", "adversarial"]
+
+
+def test_none_comes_back() -> None:
+    history = History()
+    history.load_state_dict(History().state_dict())
+    assert len(history) == 0
+
+
+def test_near_duplicates_count_once() -> None:
+    base = torch.randint(0, 250, (5, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert distinct_count(base) == 5
+    assert distinct_count(torch.cat([base, base + 2])) == 5
+    assert distinct_count(torch.cat([base, base + 3])) == 10
+    assert distinct_count(torch.cat([base, base + 2]), tolerance=0) == 10
+    assert distinct_count(base[:0]) == 0
+
+
+def test_of_large_images_some_pixels_are_compared() -> None:
+    images = torch.zeros(2, 3, 224, 224, dtype=torch.uint8)
+    images[1] = 100
+    assert distinct_count(images) == 2
+    assert distinct_count(images * 0) == 1
+
+
+def test_spread_is_that_within_classes_whatever_the_scale() -> None:
+    embedding = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 7.0], [0.0, 7.0], [9.0, 9.0]])
+    labels = torch.tensor([0, 0, 1, 1, 2])
+    found = within_class_spread(embedding, labels)
+    assert found == pytest.approx(math.sqrt(2 / (1 + 9 + 49 + 49)))
+    assert within_class_spread(embedding * 100, labels) == pytest.approx(found)
+    assert within_class_spread(embedding, torch.arange(5)) is None
+    assert within_class_spread(embedding * 0, labels) is None
