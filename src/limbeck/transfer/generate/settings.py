@@ -259,6 +259,7 @@ class GenerateSettings(MakerSettings):
             raise ValueError(
                 "`labels: argmax` takes whatever the teacher says, and `generator.conditional` and `generator.noisy` "
                 "make images by their labels; choose other `labels`, as 'uniform' or 'even'"
+            )
         if self.statistics is not None and not self.losses.batch_norm:
             raise ValueError(
                 "`statistics` are what `losses.batch_norm` compares images with, and its weight is 0; give it one, or "
