@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from limbeck.data.view_catalogue import check_views
 from limbeck.errors import unknown_name
 from limbeck.training.numeric_fields import refuse_truth
 from limbeck.transfer.generate.methods import METHODS
@@ -157,6 +158,8 @@ class GenerateSettings(MakerSettings):
         method: see `limbeck ls methods`.
         steps_per_round: of the student. None makes all images before the student starts, without an adversary.
         warmup_rounds: the first of them, in which no student is taught and nothing is adversarial.
+        rounds: that make images where there is no student whose steps say how many, and `fresh` or `replay` have them
+            never end; elsewhere None, for as many as the budget takes.
         calls_per_round: in each.
         batch_size: images of a call.
         inner_steps: of the optimiser in a call.
@@ -201,6 +204,7 @@ class GenerateSettings(MakerSettings):
     method: str = "bsr"
     steps_per_round: Count | None = 400
     warmup_rounds: Annotated[int, Field(ge=0)] = 0
+    rounds: Count | None = None
     calls_per_round: Count = 1
     batch_size: Count = 256
     inner_steps: Count = 10
@@ -221,7 +225,7 @@ class GenerateSettings(MakerSettings):
     growth: Growth | None = None
     homogenise: Homogenise | None = None
     replay: Replay | None = None
-    views: Any = "pad-crop-flip"
+    views: Annotated[Any, BeforeValidator(check_views)] = "pad-crop-flip"
     generator: Generator = Generator()
     adversary_early: bool = False
     floor: bool = False
@@ -247,6 +251,17 @@ class GenerateSettings(MakerSettings):
             raise ValueError(
                 "`steps_per_round: null` makes all images before there is a student, and `losses.adversarial` seeks "
                 "what it gets wrong; set `losses.adversarial: 0`, or give `steps_per_round`"
+            )
+        endless = self.steps_per_round is None and (self.fresh or self.replay is not None)
+        if endless and self.rounds is None:
+            raise ValueError(
+                f"`rounds` must be given, after which no more images are made: `{'fresh' if self.fresh else 'replay'}` "
+                "puts new ones in the place of old ones without end, and there is no student whose steps say when"
+            )
+        if self.rounds is not None and not endless:
+            raise ValueError(
+                "`rounds` is for `fresh` or `replay` without a student (`steps_per_round: null`), got "
+                f"{self.rounds}; elsewhere rounds end when the budget is made, or with the student's steps"
             )
         if (self.optimise == "pixels") != (self.generator.network == "none"):
             raise ValueError(
