@@ -67,6 +67,7 @@ def context_for(
         shape=inputs.shape,
         teacher=None if inputs.teacher is None or recipe.teacher is None else evaluating(inputs.teacher),
         held_out=[one for one in (inputs.validation, inputs.test) if one is not None],
+        steps=recipe.training.steps,
         seed=recipe.seed,
         shared=shared,
         device=device,

@@ -29,6 +29,9 @@ MAKERS: Catalogue[MakerEntry] = Catalogue(
         "borrow": MakerEntry(
             "images of other people's data, by what the teacher takes them for", "limbeck.transfer.borrow"
         ),
+        "generate": MakerEntry(
+            "images made from nothing but the teacher, by inverting it", "limbeck.transfer.generate"
+        ),
     },
     "limbeck.transfer.own_makers:describe",
 )

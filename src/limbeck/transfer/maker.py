@@ -34,6 +34,7 @@ class MakerContext:
             where it is still to be trained.
         held_out: what the student is judged on, validation and test images; only to see that no transfer set holds any.
         handed: other images that were handed over in Python, by the names that settings have for them.
+        steps: that the student will be taught for; None where that is not known, or there is no student.
         seed: of all that is drawn.
         workers: processes that it may have score images, see `limbeck.score_table`.
         precision: in which it may ask the teacher: "fp32", "bf16", or "auto" for what the machine is fastest in.
@@ -50,6 +51,7 @@ class MakerContext:
     teacher: "Classifier | None" = None
     held_out: "Sequence[ImageSet]" = ()
     handed: "Mapping[str, ImageSet]" = field(default_factory=dict)
+    steps: int | None = None
     seed: int = 0
     workers: int = 1
     precision: Precision = "auto"

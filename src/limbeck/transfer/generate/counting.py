@@ -1,0 +1,92 @@
+"""How many images, calls and rounds that are, and what of it cannot be; without importing torch."""
+
+from limbeck.errors import UserError
+from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.generate.settings import GenerateSettings
+
+
+def images_wanted(settings: GenerateSettings, classes: int) -> int:
+    """Images held at the end: the budget, and no more than a small prioritised repository holds.
+
+    Raises:
+        UserError: a budget that makes no sense without data, or that is smaller than a batch.
+
+    Example:
+        >>> images_wanted(GenerateSettings(budget="50/class", batch_size=100), classes=10)
+        500
+    """
+    budget = parse_budget(settings.budget)
+    if budget.kind == "share":
+        raise UserError(
+            f"`budget` of {settings.title} must be a count of images (5000) or images per class (500/class), got "
+            f"{budget.label}, and there are no images that it could be a share of."
+        )
+    count = int(budget.amount) * (classes if budget.kind == "per-class" else 1)
+    if settings.replay is not None:
+        if settings.replay.images > count:
+            raise UserError(
+                f"`replay.images` must be at most the budget, {count:,} images, got {settings.replay.images:,}; they "
+                "are what is held at the end."
+            )
+        count = settings.replay.images
+    if count < settings.batch_size:
+        raise UserError(
+            f"`budget` of {settings.title} must be at least a batch of {settings.batch_size:,} images "
+            f"(`batch_size`), got {count:,}; raise it, or lower `batch_size`."
+        )
+    return count
+
+
+def images_per_round(settings: GenerateSettings) -> int:
+    """Images that a round makes.
+
+    Example:
+        >>> images_per_round(GenerateSettings(budget=5000, method="dafl"))  # 5 fresh batches of 256
+        1280
+    """
+    return settings.calls_per_round * settings.batch_size * max(1, settings.fresh)
+
+
+def rounds_needed(settings: GenerateSettings, count: int) -> int:
+    """Rounds that make so many images, if none is removed and none made twice.
+
+    Example:
+        >>> rounds_needed(GenerateSettings(budget=1000), 1000)
+        4
+    """
+    return -(-count // images_per_round(settings))
+
+
+def rounds_of(settings: GenerateSettings, steps: int) -> int:
+    """Rounds of a student's so many steps, those before it among them; the first one makes what all of these make.
+
+    Example:
+        >>> rounds_of(GenerateSettings(budget=1000, steps_per_round=10), steps=25)  # and 20 to warm up
+        23
+    """
+    assert settings.steps_per_round is not None, "without rounds nothing is counted"
+    return settings.warmup_rounds + -(-steps // settings.steps_per_round)
+
+
+def check_steps(settings: GenerateSettings, count: int, steps: int | None) -> None:
+    """Raises a UserError where a student's steps end before all images are made, however it goes.
+
+    Args:
+        settings: of the maker.
+        count: images wanted.
+        steps: of the student; None where they are not known, or where all is made before them.
+    """
+    if steps is None or settings.steps_per_round is None:
+        return
+    rounds, each = rounds_of(settings, steps), images_per_round(settings)
+    needed = rounds_needed(settings, count)
+    if rounds >= needed:
+        return
+    enough = (needed - settings.warmup_rounds) * settings.steps_per_round
+    warming = f"{settings.warmup_rounds:,} of them before the student's first step, and " * (settings.warmup_rounds > 0)
+    raise UserError(
+        f"`training.steps` must be at least {enough - settings.steps_per_round + 1:,} for the {count:,} images of the "
+        f"budget, got {steps:,}: that is {rounds:,} rounds, {warming}one every {settings.steps_per_round:,} steps, of "
+        f"{each:,} images each, {rounds * each:,} in all. {needed:,} rounds make enough: set `training.steps: "
+        f"{enough}`, a `budget` of {rounds * each:,}, or a smaller `steps_per_round`."
+    )

@@ -1,0 +1,155 @@
+"""`generate` as a maker: images made from nothing but the teacher."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from limbeck.cost import Cost
+from limbeck.data.transfer_source import FixedSource, TransferSource
+from limbeck.errors import UserError
+from limbeck.files import disk_errors
+from limbeck.models.classifier import Classifier
+from limbeck.models.forward import device_of
+from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.evidence import Evidence
+from limbeck.transfer.generate.counting import check_steps, images_wanted, rounds_of
+from limbeck.transfer.generate.engine import Engine
+from limbeck.transfer.generate.partial import PartialState
+from limbeck.transfer.generate.repository import Repository
+from limbeck.transfer.generate.settings import GenerateSettings
+from limbeck.transfer.generate.source import GeneratingSource
+from limbeck.transfer.generate.synthesis import Synthesiser
+from limbeck.transfer.maker import Made, MakerContext
+
+MADE, REPOSITORY = "made.safetensors", "repository"
+"""In the maker's folder: the state after the last round, where all was made at once; and the images."""
+_ALONE = torch.zeros(16, dtype=torch.uint8)
+
+
+class GenerateMaker:
+    """Makes images by inverting the teacher, see `limbeck.generate`: in rounds while a student learns, or all at once.
+
+    Example:
+        >>> context = MakerContext(folder=Path("made"), pool=None, classes=teacher.classes, shape=(1, 8, 8),
+        ...                        teacher=teacher)
+        >>> settings = GenerateSettings(budget=32, batch_size=16, inner_steps=2, steps_per_round=None,
+        ...                             losses={"adversarial": 0})
+        >>> len(GenerateMaker().make(settings, context).source.images(0))
+        32
+    """
+
+    def count(self, settings: GenerateSettings, context: MakerContext) -> int:
+        wrong: list[str] = []
+        count = 0
+        with _noting(wrong):
+            count = images_wanted(settings, _classes(context))
+            check_steps(settings, count, context.steps)
+        if context.teacher is not None:  # one that is still to be trained is looked at later
+            wrong += _unfit(settings, context.teacher, context.shape)
+        if wrong:
+            raise UserError("\n".join(wrong))
+        return count
+
+    def make(self, settings: GenerateSettings, context: MakerContext) -> Made:
+        source = self._source(settings, context)
+        with disk_errors(context.folder):
+            context.folder.mkdir(parents=True, exist_ok=True)
+        if source.steps_per_round is not None:
+            return Made(source=source, cost=Cost(), evidence=evidence_of(source))
+        cost = source.fill()
+        PartialState(context.folder / MADE).save(_ALONE, source.state_dict())
+        return Made(source=FixedSource(source.images(0)), cost=cost, evidence=evidence_of(source))
+
+    def load(self, settings: GenerateSettings, context: MakerContext) -> TransferSource:
+        source = self._source(settings, context)
+        if source.steps_per_round is not None:
+            return source
+        path = context.folder / MADE
+        state = PartialState(path).load(_ALONE)
+        if state is None:
+            raise UserError(
+                f"{str(path)!r}, which says what was made, is damaged or not there; remove the folder "
+                f"{str(context.folder)!r}, so that it is made again."
+            )
+        source.load_state_dict(state)
+        return FixedSource(source.images(0))
+
+    def evidence(self, settings: GenerateSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
+        """None where all was made at once: nothing comes after what `make` told."""
+        return evidence_of(source) if isinstance(source, GeneratingSource) else None
+
+    def _source(self, settings: GenerateSettings, context: MakerContext) -> GeneratingSource:
+        count = self.count(settings, context)
+        assert context.teacher is not None, "makers that ask a teacher are refused without one before"
+        engine = Engine(
+            settings,
+            Synthesiser(
+                settings,
+                context.teacher,
+                shape=context.shape,
+                num_classes=context.teacher.num_classes,
+                seed=context.seed,
+                device=context.device,
+                precision=context.precision,
+            ),
+            Repository(
+                context.folder / REPOSITORY,
+                shape=context.shape,
+                num_classes=context.teacher.num_classes,
+                embedding=embedding_width(context.teacher, context.shape),
+                losses=[name for name, weight in settings.losses.model_dump().items() if weight],
+                capacity=count if settings.fresh else None,
+                latest=bool(settings.fresh),
+            ),
+            count=count,
+            seed=context.seed,
+            rounds=None
+            if settings.steps_per_round is None or context.steps is None
+            else rounds_of(settings, context.steps),
+        )
+        about = {
+            "maker": settings.maker,
+            "method": settings.method,
+            "budget": parse_budget(settings.budget).label,
+            "teacher": context.teacher.name,
+            "seed": context.seed,
+        }
+        return GeneratingSource(engine, context.folder, classes=context.classes, about=about, progress=context.progress)
+
+
+@torch.no_grad()
+def embedding_width(teacher: Classifier, shape: tuple[int, int, int]) -> int:
+    """Numbers of a teacher's embedding; 0 where it has none."""
+    if teacher.taps.embedding is None:
+        return 0
+    found = teacher(torch.zeros(1, *shape, device=device_of(teacher)), want=("logits", "embedding")).embedding
+    assert found is not None
+    return found.shape[1]
+
+
+def evidence_of(source: GeneratingSource) -> Evidence:
+    return Evidence(headline="images")
+
+
+def _classes(context: MakerContext) -> int:
+    return len(context.classes) if context.teacher is None else context.teacher.num_classes
+
+
+def _unfit(settings: GenerateSettings, teacher: Classifier, shape: tuple[int, int, int]) -> list[str]:
+    """Why images of that shape cannot be made from a teacher."""
+    wrong = []
+    if shape[0] not in (1, teacher.channels) and teacher.channels != 1:
+        wrong.append(
+            f"the teacher {teacher.name} takes images of {teacher.channels} channel(s), and the student's, of "
+            f"{shape[0]}, cannot be made such; make them for a student of 1 or {teacher.channels}."
+        )
+    return wrong
+
+
+@contextmanager
+def _noting(wrong: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        wrong.append(str(error))

@@ -1,0 +1,171 @@
+"""`GeneratingSource`: a transfer set that is made out of a teacher, and grows while the student learns."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.cost import Cost
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.interruption import StopRequest, listening_for_stop
+from limbeck.models.classifier import Classifier
+from limbeck.progress import Progress
+from limbeck.transfer.generate.counting import rounds_needed
+from limbeck.transfer.generate.engine import Engine
+from limbeck.transfer.generate.history import History, Round
+from limbeck.transfer.generate.history_file import HistoryFile
+from limbeck.transfer.generate.pace import Pace
+from limbeck.transfer.generate.partial import CHAIN_BYTES, PartialState, follow, from_json_tensor, json_tensor
+
+PARTIAL = "partial.safetensors"
+"""In the maker's folder: the state on the way through a refresh."""
+PATIENCE = 20
+"""Rounds in a row that may bring no image more, until a set that is to be filled is given up."""
+
+
+class GeneratingSource:
+    """The images of a repository, in the order in which they were made.
+
+    Round r of the loop is taught on what rounds 0 to `warmup_rounds` + r of the engine made; the first refresh makes
+    the warm-up rounds, too. While images are made, what is there is kept in `folder` now and then: a process that was
+    killed in a refresh, and is given the state before it and the same student, goes on from there to the same images.
+
+    Args:
+        engine: makes them.
+        folder: of the maker.
+        classes: names.
+        about: facts about the set.
+        progress: who watches.
+
+    Attributes:
+        history: the rounds so far.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        folder: Path,
+        *,
+        classes: tuple[str, ...],
+        about: Mapping[str, Any],
+        progress: Progress,
+    ) -> None:
+        self.engine = engine
+        self.steps_per_round = engine.settings.steps_per_round
+        self._classes = classes
+        self._about = about
+        self._progress = progress
+        self._history = HistoryFile(folder)
+        self._partial = PartialState(folder / PARTIAL)
+        self._chain = torch.zeros(CHAIN_BYTES, dtype=torch.uint8)
+        self._set: TransferSet | None = None
+
+    @property
+    def history(self) -> History:
+        return self._history.read()
+
+    def images(self, round: int) -> TransferSet:
+        if self._set is None:
+            self._set = self.engine.repository.transfer_set(self._classes, about=self._about)
+        return self._set
+
+    def refresh(self, round: int, student: nn.Module) -> Cost:
+        return self._make(self.engine.settings.warmup_rounds + round + 1, student)
+
+    def fill(self, student: nn.Module | None = None) -> Cost:
+        """Makes rounds until all images are there, or as many rounds as settings say.
+
+        Raises:
+            UserError: round after round brings no image more.
+        """
+        return self._make(self.engine.settings.rounds, student)
+
+    def _make(self, until: int | None, student: nn.Module | None) -> Cost:
+        """Rounds before `until`, or all until the set is full; what was begun of them is gone on with."""
+        assert student is None or isinstance(student, Classifier)
+        engine, patience = self.engine, PATIENCE
+        if not self._goes_on(until):
+            return Cost()
+        seen = student if engine.settings.losses.adversarial else None
+        begun = follow(self._chain, engine.round, seen)
+        spent = Spent(self._take_up(begun))
+
+        def keep() -> None:
+            self._partial.save(begun, {**self.state_dict(), "spent": json_tensor(spent().to_dict())})
+
+        with listening_for_stop() as stop, closing(self._pace(keep, stop, until)) as pace:
+            while self._goes_on(until):
+                before = len(engine.repository)
+                row = engine.make_round(student, pace)
+                self._set = None
+                self._history.append(row)
+                spent.add(row, engine.settings.calls_per_round * engine.settings.inner_steps)
+                patience = PATIENCE if row.held > before else patience - 1
+                if until is None and not patience and not engine.full:
+                    raise UserError(self._stuck(row))
+        self._chain = begun
+        self._partial.remove()
+        return spent()
+
+    def _goes_on(self, until: int | None) -> bool:
+        return not self.engine.full and (until is None or self.engine.round < until)
+
+    def _pace(self, keep: Callable[[], None], stop: StopRequest, until: int | None) -> Pace:
+        engine, settings = self.engine, self.engine.settings
+        missing = rounds_needed(settings, max(1, engine.count - len(engine.repository)))
+        rounds = missing if until is None else until - engine.round
+        total = rounds * settings.calls_per_round * (settings.inner_steps + 1)
+        return Pace(keep, stop, self._progress, total=total, note=self._note)
+
+    def _note(self) -> str:
+        return f"{len(self.engine.repository):,} of {self.engine.count:,} images"
+
+    def _stuck(self, row: Round) -> str:
+        why = "the generator makes the same ones again" if row.distinct < row.made else "as many leave as come"
+        return (
+            f"{PATIENCE} rounds brought no image more, as {why}: there are {row.held:,} of the budget of "
+            f"{self.engine.count:,}, and {row.distinct:,} of the last {row.made:,} differ. Lower the `budget` or "
+            "`homogenise.most`, or make images that differ more (`generator.renew`, `optimise: generator-and-latents`, "
+            "other weights of `losses`)."
+        )
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"chain": self._chain, **self.engine.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self._chain = state["chain"]
+        self.engine.load_state_dict(state)
+        self._history.go_back(self.engine.round)
+        self._set = None
+
+    def _take_up(self, begun: Tensor) -> Cost:
+        """Goes over to what is on disk, if it was begun from the same; gives what that took."""
+        found = self._partial.load(begun)
+        if found is None:
+            return Cost()
+        self.load_state_dict(found)
+        return Cost.from_dict(from_json_tensor(found["spent"]))
+
+
+class Spent:
+    """What was spent so far, before an interruption too.
+
+    Args:
+        before: until then.
+    """
+
+    def __init__(self, before: Cost) -> None:
+        self._done = before
+        self._began = time.perf_counter()
+
+    def add(self, row: Round, steps: int) -> None:
+        """Counts a round, of so many steps of an optimiser."""
+        self._done += Cost(images_read=row.made, teacher_passes=row.teacher_passes, steps=steps)
+
+    def __call__(self) -> Cost:
+        return self._done + Cost(seconds=time.perf_counter() - self._began)
