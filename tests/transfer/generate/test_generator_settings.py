@@ -11,6 +11,8 @@ from limbeck.transfer.generate.settings import GenerateSettings, Generator
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"network": "publishd"}, "unknown generator 'publishd'; did you mean 'published'"),
+        ({"options": {"depth": 3}}, "unknown generator option 'depth'. generator 'published' has no options"),
         ({"noisy": True, "network": "large"}, "those of `network: large` are maps"),
         ({"codes": "names.npy"}, "`codes` are read by `noisy` alone; set `noisy: true`, or leave them out"),
         ({"gain_near_zero": True}, "`gain_near_zero` is about `renew_once`, which never happens"),

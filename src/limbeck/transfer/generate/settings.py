@@ -9,6 +9,7 @@ from limbeck.data.view_catalogue import check_views
 from limbeck.errors import unknown_name
 from limbeck.training.numeric_fields import refuse_truth
 from limbeck.transfer.generate.methods import METHODS
+from limbeck.transfer.generate.networks.catalogue import find_generator
 from limbeck.transfer.settings import Control, MakerSettings
 
 Weight = Annotated[float, Field(ge=0)]
@@ -84,6 +85,7 @@ class Generator(Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        find_generator(self.network, self.options)
         if self.network == "none":
             fields = ("conditional", "noisy", "average", "renew", "renew_once")
             if of_a_network := [name for name in fields if getattr(self, name)]:
