@@ -61,6 +61,13 @@ def net(num_classes: int, channels: int = 3, *, width: int = 4) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(width, num_classes))
 
 
+def made_of_squares(latents: int, channels: int, size: tuple[int, int], *, side: int = 4) -> nn.Module:
+    """Squares of one colour."""
+    height, width = (-(-one // side) for one in size)
+    squares = (nn.Linear(latents, channels * height * width), nn.Unflatten(1, (channels, height, width)))
+    return nn.Sequential(*squares, nn.Upsample(size), nn.Sigmoid())
+
+
 class Upside(Augmentation):
     """Half of the time upside down."""
 
@@ -256,6 +263,11 @@ def test_running_a_cell_again_is_fine_and_another_part_is_not() -> None:
         ("datasets", "x", three, {"splits": "train"}, "`splits` of data set 'x' must be names"),
         ("makers", "other", solid, {}, "must say `maker: str = \"other\"`, got 'solid'"),
         ("makers", "x", gap, {}, "must be a package or class with `Settings`"),
+        ("generators", "large", made_of_squares, {}, "a generator cannot be called 'large', which is limbeck's own"),
+        ("generators", "x", 3, {}, "must be a class of modules or a function that makes one, got 3"),
+        ("generators", "x", lambda width=3: 0, {}, "generator 'x' must take `latents`, got width"),
+        ("generators", "x", lambda latents, depth: 0, {}, "parameter `depth` of generator 'x' is none of its inputs"),
+        ("generators", "x", made_of_squares, {"size": 0}, "`size` of generator 'x' must be a whole number >= 1, got 0"),
     ],
 )
 def test_what_is_no_part_is_refused(family: str, name: str, part: Any, said: dict[str, Any], message: str) -> None:

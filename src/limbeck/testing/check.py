@@ -9,7 +9,7 @@ from limbeck.errors import UserError, unknown_name
 from limbeck.models.catalogue import canonical
 from limbeck.objectives.sums import canonical_name
 from limbeck.plugins import FAMILIES, catalogue_of, register, unregister
-from limbeck.testing import criteria, datasets, makers, models, objectives, parts, views
+from limbeck.testing import criteria, datasets, generators, makers, models, objectives, parts, views
 from limbeck.transfer.parts import full_name
 
 Options = Mapping[str, Any]
@@ -26,6 +26,7 @@ CHECKS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "models": models.CHECKS,
     "datasets": datasets.CHECKS,
     "makers": makers.CHECKS,
+    "generators": generators.CHECKS,
 }
 """Family -> what a check is called -> the function of a part's name and options."""
 

@@ -130,3 +130,17 @@ def check_maker(part: Any, options: Mapping[str, Any] | None = None, *, but: Map
         >>> check_maker("select")
     """
     check("makers", part, options, but=but)
+
+
+def check_generator(part: Any, options: Mapping[str, Any] | None = None, *, but: Mapping[str, str] = {}) -> None:
+    """Whether it is a generator that limbeck can work with; see `check`.
+
+    Args:
+        part: a name, a class of modules or a function that makes one.
+        options: with which it is made.
+        but: titles of checks that do not hold for it, and why.
+
+    Example:
+        >>> check_generator("published")
+    """
+    check("generators", part, options, but=but)

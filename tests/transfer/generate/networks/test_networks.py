@@ -156,8 +156,3 @@ def test_the_average_follows_at_its_decay() -> None:
     again.load_state_dict(average.state_dict())
     z = draw_latents(network, 2, seed=0, call=1)
     assert torch.equal(again(z), average(z))
-
-
-def test_an_unknown_network_is_named() -> None:
-    with pytest.raises(UserError, match="unknown generator 'publishd'; did you mean 'published'"):
-        made(network="publishd")

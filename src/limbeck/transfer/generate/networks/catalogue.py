@@ -16,11 +16,14 @@ class GeneratorEntry:
     Attributes:
         summary: what it is, a few words.
         options: what it takes besides width and latents, with defaults.
+        channels, size: of the images that it makes, where it makes no others.
         made_by: builds the network, where it is not limbeck's own.
     """
 
     summary: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    channels: int | None = None
+    size: int | None = None
     made_by: Callable[..., Any] | None = None
 
 
