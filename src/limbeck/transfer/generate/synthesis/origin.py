@@ -120,14 +120,20 @@ class Origin:
         Args:
             batch: 0, 1, ...: which of the call.
         """
+        latents = self._draw("fresh", batch)
         with torch.no_grad():
-            return self._by_both(self._draw("fresh", batch))
+            found = self._made(self.network, latents, self.labels)
+            if self.average is not None:
+                found[1::2] = self._made(self.average, latents, self.labels)[1::2]
+            return found
 
-    def _by_both(self, latents: Tensor) -> Tensor:
-        found = self._made(self.network, latents, self.labels)
-        if self.average is not None:
-            found[1::2] = self._made(self.average, latents, self.labels)[1::2]
-        return found
+    def by_average(self) -> Tensor:
+        """Images of the call's latents by the average, without gradients."""
+        assert self.average is not None
+        with torch.no_grad():
+            return self._made(
+                self.average, self._draw("average") if self.latents is None else self.latents, self.labels
+            )
 
     def _made(self, network: Any, latents: Tensor, labels: Tensor | None) -> Tensor:
         with autocast(self.computing.device, self.computing.dtype):

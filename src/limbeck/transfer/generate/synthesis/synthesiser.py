@@ -1,28 +1,30 @@
 """The inner loop of every method: images that a teacher is sure of, by steps on a generator or on pixels."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from math import isfinite
 
 import torch
 from torch import Tensor
 
-from limbeck.data.views import augmentation
+from limbeck.data.views import Augmentation, augmentation
 from limbeck.device import Device
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted, StopRequest
 from limbeck.models.classifier import Classifier
-from limbeck.models.forward import evaluating, resolve_computing
+from limbeck.models.forward import resolve_computing
 from limbeck.models.shared_memory import private_copy
 from limbeck.randomness import derive_seed
 from limbeck.transfer.generate.settings import GenerateSettings, Losses
 from limbeck.transfer.generate.synthesis.batch import Batch, batch_of
 from limbeck.transfer.generate.synthesis.bits import in_bits, view_of
+from limbeck.transfer.generate.synthesis.call import Call
 from limbeck.transfer.generate.synthesis.kept import Kept
 from limbeck.transfer.generate.synthesis.origin import Origin
 from limbeck.transfer.generate.synthesis.state import copied, put, take
 from limbeck.transfer.generate.synthesis.terms import Found, Terms
 
 Stop = Callable[[], object] | StopRequest
+_ANSWERS = ("logits", "embedding", "student_logits", "labels")
 
 
 class Synthesiser:
@@ -38,10 +40,20 @@ class Synthesiser:
         num_classes: K.
         seed: of all that is drawn.
         device: where to compute.
-        precision: "fp32", "bf16" (autocast; statistics and images stay in float32), or "auto".
+        precision: "fp32", "bf16" (autocast; statistics, losses and images stay in float32), or "auto".
 
     Raises:
-        UserError: views that mix images.
+        UserError: views that mix images or have no gradient; a teacher without batch norm where that is compared.
+
+    Example:
+        >>> from limbeck.transfer.generate import Settings
+        >>> settings = Settings(
+        ...     budget=16, method="fast", batch_size=16, inner_steps=2, views="pad-crop", generator={"width": 8}
+        ... )
+        >>> synthesiser = Synthesiser(settings, teacher, shape=(1, 8, 8), num_classes=10, seed=0)
+        >>> batch = synthesiser.call(0, torch.arange(16) % 10)
+        >>> batch.images.shape, batch.images.dtype, batch.passes
+        (torch.Size([16, 1, 8, 8]), torch.uint8, 32)
     """
 
     def __init__(
@@ -58,12 +70,7 @@ class Synthesiser:
         self.settings = settings
         self.seed = seed
         self.computing = computing = resolve_computing(device, precision)
-        self.views = augmentation(settings.views)
-        if self.views.others:
-            raise UserError(
-                f"`views` must be of one image each while images are optimised, got {settings.views!r}, which mix "
-                "several; `training.views` may mix them."
-            )
+        self.views = _optimisable(augmentation(settings.views), shape)
         self.teacher = private_copy(teacher, "teacher").to(computing.device).requires_grad_(False).eval()
         if computing.channels_last:
             self.teacher = self.teacher.to(memory_format=torch.channels_last)
@@ -71,7 +78,7 @@ class Synthesiser:
         self.origin = Origin(
             settings, self.teacher, shape=shape, num_classes=num_classes, seed=seed, computing=computing
         )
-        self._call: _Call | None = None
+        self._call: Call | None = None
 
     def call(
         self,
@@ -82,7 +89,7 @@ class Synthesiser:
         student: Classifier | None = None,
         stop: Stop | None = None,
     ) -> Batch:
-        """Makes the images of one call, or goes on with those of one that was stopped.
+        """Makes the images of one call, or goes on with one that was stopped.
 
         Args:
             number: of the call, 0, 1, ...
@@ -93,88 +100,85 @@ class Synthesiser:
                 after it are one.
 
         Raises:
-            UserError: losses that are not finite.
+            UserError: losses that are not finite; another call was stopped and not gone on with.
             Interrupted: `stop` was true.
         """
         weights = self.settings.losses if weights is None else weights
         student = student if weights.adversarial else None
-        if self._call is None or self._call.number != number:
-            self._begin(number, labels)
-        call, steps = self._call, self.settings.inner_steps
-        assert call is not None
-        with self._open(student):
+        call, steps = self._begun(number, labels), self.settings.inner_steps
+        with torch.enable_grad(), self.terms.open(student):
             while call.step < steps:
                 self._step(call, weights, student)
                 if stop is not None and call.step < steps and (stop() if callable(stop) else stop):
                     raise Interrupted(f"stopped after step {call.step} of {steps} of call {number}")
-            self._call = None
-            return self._finish(call, weights, student)
+            batch = self._finish(call, weights, student)
+        self._call = None
+        return _checked(batch, number)
 
-    def _begin(self, number: int, labels: Tensor | None) -> None:
-        count = self.settings.batch_size if labels is None else len(labels)
-        labels = None if labels is None else labels.to(self.computing.device)
-        self.origin.begin(number, labels, count)
-        self._call = _Call(number, labels, count, Kept(self.settings.keep))
+    def _begun(self, number: int, labels: Tensor | None) -> Call:
+        if self._call is None:
+            count = self.settings.batch_size if labels is None else len(labels)
+            labels = None if labels is None else labels.to(self.computing.device)
+            self.origin.begin(number, labels, count)
+            self._call = Call(number, labels, count, Kept(self.settings.keep))
+        elif self._call.number != number:
+            raise UserError(
+                f"`number` must be {self._call.number}, the call that was stopped, got {number}; go on with it, or "
+                "load a state from before it."
+            )
+        return self._call
 
-    def _step(self, call: "_Call", weights: Losses, student: Classifier | None) -> None:
+    def _step(self, call: Call, weights: Losses, student: Classifier | None) -> None:
         images = self.origin.images(call.step)  # [B, C, H, W] float32 in [0, 1]
-        found, parts = self._look(call, images, call.step, weights, student)
+        found, parts = self._seen(call, images, call.step, weights, student)
         gradients = torch.autograd.grad(found.weighted.mean(), self.origin.parameters, materialize_grads=True)
         call.kept.offer(found.weighted, parts)
         self.origin.apply(list(gradients))
         call.step += 1
 
-    def _look(
-        self, call: "_Call", images: Tensor, view: int, weights: Losses, student: Classifier | None
+    def _seen(
+        self, call: Call, images: Tensor, view: int, weights: Losses, student: Classifier | None
     ) -> tuple[Found, dict[str, Tensor]]:
         """Losses of images in their view number `view`, and all that is to be kept of them, name -> [B, ...]."""
         levels, bits = in_bits(images, floor=self.settings.floor)
         rows = torch.arange(len(images), device=images.device)
         draw = self.views.draw(rows, seed=derive_seed(self.seed, "generate", call.number, "views"), view=view)
-        seen = view_of(levels, bits, self.views, draw)
-        found = self.terms(images, seen, call.labels, weights, student)
+        exact = self.settings.exact or not images.requires_grad
+        shown = view_of(levels, bits, self.views, draw) if exact else view_of(255 * images, None, self.views, draw)
+        found = self.terms(images, shown, call.labels, weights, student)
+        call.passes += len(images)
         return found, {**found.kept(), "images": bits, "views": draw}
 
-    def _finish(self, call: "_Call", weights: Losses, student: Classifier | None) -> Batch:
+    @torch.no_grad()
+    def _finish(self, call: Call, weights: Losses, student: Classifier | None) -> Batch:
         self.origin.end()
         self.terms.remember()
-        passes = call.count * self.settings.inner_steps
         parts = call.kept.parts
         if self.settings.fresh:
-            shown = []
-            with torch.no_grad():
-                for number in range(self.settings.fresh):
-                    images = self.origin.fresh(number)
-                    view = self.settings.inner_steps + number
-                    shown.append(self._look(call, images, view, weights, student)[1])
+            steps = self.settings.inner_steps
+            shown = [
+                self._seen(call, self.origin.fresh(batch), steps + batch, weights, student)[1]
+                for batch in range(self.settings.fresh)
+            ]
             parts = {name: torch.cat([one[name] for one in shown]) for name in shown[0]}
-            passes += call.count * self.settings.fresh
-        batch = batch_of(parts, passes)
-        wrong = [name for name, value in batch.losses.items() if not torch.isfinite(torch.tensor(value))]
-        if wrong:
-            raise UserError(
-                f"losses of the images of call {call.number} are not finite: {', '.join(wrong)}; lower "
-                "`learning_rate` or their weights."
-            )
-        return batch
+        elif not self.settings.exact:
+            parts = parts | self._answers(call, weights, student)
+        if not self.settings.fresh and self.origin.average is not None:
+            other = self._seen(call, self.origin.by_average(), self.settings.inner_steps, weights, student)[1]
+            parts = {name: _alternating(one, other[name]) for name, one in parts.items()}
+        return batch_of(parts, call.passes)
 
-    @contextmanager
-    def _open(self, student: Classifier | None) -> Iterator[None]:
-        """Hooks in place; the student frozen, which is undone."""
-        with ExitStack() as stack:
-            stack.enter_context(torch.enable_grad())
-            if self.terms.moments is not None:
-                stack.enter_context(self.terms.moments)
-            if "embedding" in self.terms.wants:
-                stack.enter_context(self.teacher.tapping(("embedding",)))
-            if student is not None:
-                stack.enter_context(evaluating(student))
-                stack.enter_context(_frozen(student))
-            yield
+    def _answers(self, call: Call, weights: Losses, student: Classifier | None) -> dict[str, Tensor]:
+        """What networks say of images as they are stored."""
+        bits = call.kept.parts["images"]
+        shown = view_of(bits.float(), bits, self.views, call.kept.parts["views"])
+        call.passes += len(bits)
+        found = self.terms(bits / 255, shown, call.labels, weights, student).kept()
+        return {name: one for name, one in found.items() if name in _ANSWERS}
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that later steps hang on besides settings and teacher; tensors that stay as they are."""
-        found = put("origin", self.origin.state_dict()) | put("memory", self.terms.state_dict())
+        found = put("origin", self.origin.state_dict()) | put("terms", self.terms.state_dict())
         if self._call is not None:
             found |= put("call", self._call.state_dict()) | put("call.origin", self.origin.call_state())
         return copied(found)
@@ -182,44 +186,36 @@ class Synthesiser:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Goes back, or on, to a state, in a call too."""
         self.origin.load_state_dict(take("origin", state))
-        self.terms.load_state_dict(take("memory", state))
+        self.terms.load_state_dict(take("terms", state))
         saved = take("call", state)
-        self._call = _Call.of(saved, self.settings, self.computing.device) if saved else None
-        if self._call is not None:
-            self.origin.load_call(self._call.number, self._call.labels, self._call.count, take("origin", saved))
+        self._call = None
+        if saved:
+            self._call = call = Call.of(saved, self.settings.keep, self.computing.device)
+            self.origin.load_call(call.number, call.labels, call.count, take("origin", saved))
 
 
-class _Call:
-    """A call in progress."""
-
-    def __init__(self, number: int, labels: Tensor | None, count: int, kept: Kept, step: int = 0) -> None:
-        self.number = number
-        self.labels = labels
-        self.count = count
-        self.kept = kept
-        self.step = step
-
-    def state_dict(self) -> dict[str, Tensor]:
-        labels = {} if self.labels is None else {"labels": self.labels}
-        numbers = {name: torch.tensor(getattr(self, name)) for name in ("number", "count", "step")}
-        return {**numbers, **labels, **put("kept", self.kept.state_dict())}
-
-    @classmethod
-    def of(cls, state: Mapping[str, Tensor], settings: GenerateSettings, device: torch.device) -> "_Call":
-        labels = state["labels"].to(device, copy=True) if "labels" in state else None
-        kept = Kept(settings.keep)
-        kept.load_state_dict(take("kept", state), device)
-        return cls(int(state["number"]), labels, int(state["count"]), kept, int(state["step"]))
+def _optimisable(views: Augmentation, shape: tuple[int, int, int]) -> Augmentation:
+    """Views through which images can be optimised; raises a UserError for others."""
+    if views.others:
+        raise UserError(
+            "`views` must be of one image each while images are optimised, got some that mix several; those of "
+            "`training.views` may."
+        )
+    views.smooth(torch.zeros(1, *shape), torch.zeros(1, dtype=torch.int64))
+    return views
 
 
-@contextmanager
-def _frozen(student: Classifier) -> Iterator[None]:
-    """No gradients are computed for its weights; afterwards those that were to learn are to learn again."""
-    learning = [one for one in student.parameters() if one.requires_grad]
-    for one in learning:
-        one.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for one in learning:
-            one.requires_grad_(True)
+def _alternating(one: Tensor, other: Tensor) -> Tensor:
+    """Rows of one and of the other in turn."""
+    rows = torch.arange(len(one), device=one.device).view(-1, *[1] * (one.ndim - 1))
+    return torch.where(rows % 2 == 0, one, other)
+
+
+def _checked(batch: Batch, number: int) -> Batch:
+    wrong = [name for name, value in batch.losses.items() if not isfinite(value)]
+    if wrong:
+        raise UserError(
+            f"losses of the images of call {number} are not finite: {', '.join(wrong)}; lower `learning_rate`, or "
+            "their weights."
+        )
+    return batch

@@ -1,12 +1,13 @@
 """What images are optimised for: the losses of one batch of views, of teacher and student, by name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from limbeck.models.classifier import Classifier, Outputs
-from limbeck.models.forward import Computing
+from limbeck.models.forward import Computing, evaluating
 from limbeck.precision import autocast
 from limbeck.transfer.generate.losses import (
     activation,
@@ -110,6 +111,19 @@ class Terms:
             weighted = weighted + weight[name] * value
         return Found(losses, weighted, layers, logits, embedding, student_logits, labels)
 
+    @contextmanager
+    def open(self, student: Classifier | None) -> Iterator[None]:
+        """Hooks are in place; the student evaluates, and its weights want no gradients, which is undone."""
+        with ExitStack() as stack:
+            if self.moments is not None:
+                stack.enter_context(self.moments)
+            if "embedding" in self.wants:
+                stack.enter_context(self.teacher.tapping(self.wants))
+            if student is not None:
+                stack.enter_context(evaluating(student))
+                stack.enter_context(_frozen(student))
+            yield
+
     def remember(self) -> None:
         """After a call: the statistics of its last batch enter the memory."""
         if self.memory is not None and self.moments is not None:
@@ -137,3 +151,16 @@ class Terms:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         if self.memory is not None:
             self.memory.load_state_dict({name: one.to(self.computing.device) for name, one in state.items()})
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """No gradients of its weights are computed; afterwards those that were to learn are to learn again."""
+    learning = [one for one in network.parameters() if one.requires_grad]
+    for one in learning:
+        one.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for one in learning:
+            one.requires_grad_(True)
