@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from limbeck import report as report
     from limbeck import training as training
     from limbeck import transfer as transfer
-    from limbeck.api import borrow, compare, distill, probe
+    from limbeck.api import borrow, compare, distill, export_statistics, probe
     from limbeck.data.image_set import ImageSet
     from limbeck.data.loading import load
     from limbeck.data.transfer_set import TransferSet
@@ -57,6 +57,7 @@ __all__ = [
     "create",
     "distill",
     "evaluate",
+    "export_statistics",
     "load",
     "load_model",
     "probe",
@@ -85,6 +86,7 @@ _EXPORTS = {
     "create": "limbeck.models.zoo",
     "distill": "limbeck.api",
     "evaluate": "limbeck.evaluation.evaluation",
+    "export_statistics": "limbeck.api",
     "load": "limbeck.data.loading",
     "load_model": "limbeck.models.weights.folder:load",
     "probe": "limbeck.api",

@@ -11,6 +11,7 @@ from limbeck.data.loading import load
 from limbeck.data.place import path_text
 from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import TransferSet
+from limbeck.device import Device
 from limbeck.errors import UserError
 from limbeck.evaluation.probing import Probe
 from limbeck.evaluation.probing import probe as probe_classifier
@@ -32,6 +33,7 @@ from limbeck.recipes.run import run
 from limbeck.recipes.run_result import RunResult
 from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings
 from limbeck.training.arguments import TrainingArguments, showing_settings
+from limbeck.transfer.generate.feature_statistics import FeatureStatistics, measure
 
 Student = str | Classifier | Callable[[int], Classifier]
 Pool = ImageSet | str | Path | Mapping[str, Any]
@@ -300,6 +302,44 @@ def probe(
     shape = (size, size) if isinstance(size, int) else size
     options = {"schedule": schedule, "seeds": seeds, "size": shape, "precision": precision}
     return probe_classifier(_network(network, "network"), *both, **options)
+
+
+def export_statistics(
+    teacher: Classifier | str | Path,
+    images: ImageSet | str | Path,
+    path: str | Path,
+    *,
+    batch_size: int = 256,
+    device: Device = "auto",
+    progress: Callable[[int], None] | None = None,
+) -> FeatureStatistics:
+    """Writes what a teacher's features look like on its data, so that others can generate images without that data.
+
+    The file holds a mean and a variance for each channel, a few kilobytes, and no image; `limbeck generate` reads it
+    as `statistics`. A teacher without batch norm can be inverted with it, and one with batch norm remembers such
+    statistics itself: then the file adds what its batch-norm loss is on real images.
+
+    Args:
+        teacher: a classifier, weights by name or path, or a run folder.
+        images: those that it was trained on, or a data set's name.
+        path: of the file.
+        batch_size: images of a batch on which that loss is measured: as many as are generated at a time.
+        device: where the teacher computes.
+        progress: called after every batch with the number of images in it.
+
+    Raises:
+        UserError: a teacher of which no tap says where it is read, or a file that cannot be written.
+
+    Example:
+        >>> statistics = lb.export_statistics(teacher, images, "owner.safetensors")
+        >>> statistics.images
+        200
+    """
+    network, pool = _network(teacher, "teacher"), _image_set(images, "train", "images")
+    check_ready(network, "teacher")
+    found = measure(network, pool, batch_size=batch_size, device=device, progress=progress)
+    found.save(path)
+    return found
 
 
 def _image_set(images: ImageSet | str | Path, split: str, argument: str) -> ImageSet:

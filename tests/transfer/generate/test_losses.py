@@ -20,6 +20,7 @@ from limbeck.transfer.generate.losses import (
     one_hot,
     total_variation,
 )
+from limbeck.transfer.generate.settings import GenerateSettings
 
 PRIORS = Path(__file__).parents[2] / "golden" / "datafree" / "priors.npz"
 
@@ -208,3 +209,9 @@ def test_names_and_numbers_out_of_range() -> None:
         adversarial(zeros, zeros, temperature=0)
     with pytest.raises(UserError, match=r"`temperature` must be"):
         contrast(zeros, zeros, new=1, temperature=0)
+
+
+def test_statistics_are_of_a_loss_that_counts() -> None:
+    assert GenerateSettings(budget=10, statistics="owner.safetensors").statistics == "owner.safetensors"
+    with pytest.raises(ValueError, match=r"`statistics` are what `losses.batch_norm` compares images with"):
+        GenerateSettings(budget=10, method="dafl", statistics="owner.safetensors")

@@ -1,16 +1,31 @@
-"""Statistics of a batch in front of every batch norm, and their memory over batches."""
+"""Statistics of a batch in front of every batch norm, or where exported ones are of; and their memory over batches."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from limbeck.errors import UserError
-from limbeck.models import Classifier
+from limbeck.models import Classifier, Taps
 from limbeck.models.recorder import uncompiled
 from limbeck.transfer.generate.losses import Moments
+
+if TYPE_CHECKING:
+    from limbeck.transfer.generate.feature_statistics import FeatureStatistics
+
+
+class Place(NamedTuple):
+    """Where features are read: what goes into a module, or what comes out of it as a stage of the network."""
+
+    path: str
+    side: Literal["input", "stage"]
+
+    @property
+    def name(self) -> str:
+        """The module's path; "input" where that is the whole network."""
+        return self.path or "input"
 
 
 def batch_norms(network: nn.Module) -> dict[str, nn.Module]:
@@ -18,6 +33,10 @@ def batch_norms(network: nn.Module) -> dict[str, nn.Module]:
 
     Any module with `running_mean` and `running_var` is one, frozen ones and those of other packages among them; not
     instance norms, which remember statistics of single images.
+
+    Example:
+        >>> list(batch_norms(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2))))
+        ['1']
     """
     return {path: module for path, module in network.named_modules() if _remembers(module)}
 
@@ -30,6 +49,24 @@ def _remembers(module: nn.Module) -> bool:
     return all(isinstance(one, Tensor) and one.ndim == 1 for one in kept)
 
 
+def places_of(classifier: Classifier) -> tuple[Place, ...]:
+    """In front of every batch norm; of a network without, what goes in, all stages, and the embedding.
+
+    Raises:
+        UserError: a network without batch norm of which no tap says where else it is read.
+    """
+    if layers := batch_norms(classifier.network):
+        return tuple(Place(path, "input") for path in layers)
+    taps = classifier.taps
+    if not taps.stages and taps.embedding is None:
+        raise UserError(
+            f"{classifier.name} has no batch norm, and no tap says where else its features are read; `lb.wrap` it with "
+            "`stages` and `embedding`."
+        )
+    embedding = () if taps.embedding is None else (Place(taps.embedding, "input"),)
+    return (Place("", "input"), *(Place(path, "stage") for path in taps.stages), *embedding)
+
+
 class BatchNormMoments:
     """Mean and variance of the input of every batch norm in the last forward pass, beside those that it remembers.
 
@@ -38,9 +75,11 @@ class BatchNormMoments:
 
     Args:
         classifier: the teacher, in eval mode, so that its statistics stay as they are.
+        statistics: of its features on its own data, which say where it is read and what is wanted there; None for
+            what its batch norms remember.
 
     Raises:
-        UserError: it has no batch norm.
+        UserError: it has no batch norm, and there are no statistics; or these are of another network.
 
     Example:
         >>> from limbeck.transfer.generate.losses import batch_norm_distance
@@ -49,19 +88,34 @@ class BatchNormMoments:
         ...     distance = batch_norm_distance(moments.found, moments.remembered).sum()
     """
 
-    def __init__(self, classifier: Classifier) -> None:
-        self.layers = batch_norms(classifier.network)
-        if not self.layers:
-            raise without_batch_norm(classifier)
+    def __init__(self, classifier: Classifier, statistics: "FeatureStatistics | None" = None) -> None:
+        if statistics is None:
+            layers = batch_norms(classifier.network)
+            if not layers:
+                raise without_batch_norm(classifier)
+            places = tuple(Place(path, "input") for path in layers)
+            wanted = [running_moments(one) for one in layers.values()]
+        else:
+            places, wanted = statistics.places, list(statistics.wanted)
+            statistics.check(classifier)
+        self.places = {place.name: place for place in places}
+        self._wanted = dict(zip(self.places, wanted, strict=True))
         self._classifier = classifier
         self._handles: list[RemovableHandle] = []
         self._seen: dict[str, list[Moments]] = {}
-        self._ran = tuple(self.layers)
+        self._ran = tuple(self.places)
 
     def __enter__(self) -> Self:
         self._handles = [self._classifier.register_forward_pre_hook(_Begin(self._seen))]
-        for name, layer in self.layers.items():
-            self._handles.append(layer.register_forward_pre_hook(_Record(self._seen, name), with_kwargs=True))
+        norms = batch_norms(self._classifier.network)
+        for name, place in self.places.items():
+            module = self._classifier.network.get_submodule(place.path)
+            if place.side == "stage":
+                record = _RecordStage(self._seen, name, self._classifier.taps)
+                self._handles.append(module.register_forward_hook(record))
+            else:
+                record = _RecordInput(self._seen, name, copies=place.path not in norms)
+                self._handles.append(module.register_forward_pre_hook(record, with_kwargs=True))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,7 +129,7 @@ class BatchNormMoments:
     def names(self) -> tuple[str, ...]:
         """Paths of the layers that `found` and `remembered` are of: those that ran, or all before the first pass."""
         if self._seen:
-            self._ran = tuple(name for name in self.layers if name in self._seen)
+            self._ran = tuple(name for name in self.places if name in self._seen)
         return self._ran
 
     @property
@@ -91,8 +145,21 @@ class BatchNormMoments:
 
     @property
     def remembered(self) -> list[Moments]:
-        """Of the data that the teacher was trained on, layer by layer; without gradient."""
-        return [_running(self.layers[name]) for name in self.names]
+        """Of the data that the teacher was trained on, layer by layer; without gradient.
+
+        Raises:
+            UserError: statistics were given that are of other features.
+        """
+        for name in self._seen:
+            here, wanted = self._seen[name][0].mean, self._wanted[name]
+            if here.shape != wanted.mean.shape:
+                raise UserError(
+                    f"the statistics of {name!r} are of {len(wanted.mean)} features, and {self._classifier.name} has "
+                    f"{len(here)} there; they are of another network. Export them for this one by "
+                    "`lb.export_statistics(teacher, images, path)`."
+                )
+            self._wanted[name] = Moments(*(part.to(here.device) for part in wanted))
+        return [self._wanted[name] for name in self.names]
 
 
 def without_batch_norm(classifier: Classifier) -> UserError:
@@ -119,18 +186,36 @@ class _Begin:
         return type(self)({})
 
 
-class _Record:
-    def __init__(self, seen: dict[str, list[Moments]] | None, name: str) -> None:
-        self.seen, self.name = seen, name
+class _RecordInput:
+    """What goes into a module; copied where the network might write over it later in the same pass."""
+
+    def __init__(self, seen: dict[str, list[Moments]] | None, name: str, copies: bool) -> None:
+        self.seen, self.name, self.copies = seen, name, copies
 
     @uncompiled
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.seen is not None:
             features = next(iter((*args, *kwargs.values())))
-            self.seen.setdefault(self.name, []).append(moments_of(features))
+            found = moments_of(features.clone() if self.copies else features)
+            self.seen.setdefault(self.name, []).append(found)
 
     def __deepcopy__(self, memo: object) -> Self:
-        return type(self)(None, self.name)
+        return type(self)(None, self.name, self.copies)
+
+
+class _RecordStage:
+    """What comes out of a module, as a map."""
+
+    def __init__(self, seen: dict[str, list[Moments]] | None, name: str, taps: Taps) -> None:
+        self.seen, self.name, self.taps = seen, name, taps
+
+    @uncompiled
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        if self.seen is not None:
+            self.seen.setdefault(self.name, []).append(moments_of(self.taps.as_map(output).clone()))
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return type(self)(None, self.name, self.taps)
 
 
 def moments_of(features: Tensor) -> Moments:
@@ -176,7 +261,8 @@ def _mean(runs: Sequence[Moments]) -> Moments:
     return Moments(*(torch.stack(parts).mean(dim=0) for parts in zip(*runs, strict=True)))
 
 
-def _running(layer: nn.Module) -> Moments:
+def running_moments(layer: nn.Module) -> Moments:
+    """What a batch norm remembers, in float32 at least; without gradient."""
     kept = cast(tuple[Tensor, Tensor], (layer.running_mean, layer.running_var))
     return Moments(*(one.detach().to(torch.promote_types(one.dtype, torch.float32)) for one in kept))
 
