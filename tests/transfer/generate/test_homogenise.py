@@ -44,8 +44,7 @@ def test_the_references_outliers_leave(tmp_path: Path) -> None:
     homogenise = Homogeniser(settings_of(hp, **REFERENCE), num_classes=4, batch_size=hp["batch"])
     assert homogenise.most == 16
     expected = [int(rows[label][place]) for label, places in enumerate(removed) for place in places]
-    assert homogenise(kept).tolist() == sorted(expected)
-    assert len(kept) == sum(map(len, features)) - len(expected)
+    assert sorted(homogenise.leaving(kept).tolist()) == expected
 
 
 def test_of_more_outliers_than_may_leave_the_reference_takes_the_oldest(tmp_path: Path) -> None:
@@ -55,18 +54,18 @@ def test_of_more_outliers_than_may_leave_the_reference_takes_the_oldest(tmp_path
         for one_more in (False, True):
             kept, _ = repository(tmp_path / f"{label}{one_more}", features[label : label + 1])
             said = settings_of(hp, most=3, order="oldest-first", one_more=one_more)
-            left = Homogeniser(said, num_classes=1, batch_size=64)(kept)
+            left = Homogeniser(said, num_classes=1, batch_size=64).leaving(kept)
             assert left.tolist() == removed[label][: 3 + one_more]
 
 
 def test_by_default_the_worst_leave_and_the_limit_is_exact(tmp_path: Path) -> None:
     features, _, _ = golden()
     kept, _ = repository(tmp_path, features[:1])
-    everything = Homogeniser(Homogenise(), num_classes=1, batch_size=64)(kept)
+    everything = Homogeniser(Homogenise(), num_classes=1, batch_size=64).leaving(kept)
     assert 4 < len(everything) <= 64
     for most in range(1, len(everything)):
         kept, _ = repository(tmp_path / str(most), features[:1])
-        left = Homogeniser(Homogenise(most=most), num_classes=1, batch_size=64)(kept)
+        left = Homogeniser(Homogenise(most=most), num_classes=1, batch_size=64).leaving(kept)
         assert len(left) == most
         assert set(left.tolist()) <= set(everything.tolist())
 
@@ -85,8 +84,19 @@ def test_small_classes_are_left_alone(tmp_path: Path) -> None:
     embeddings[0] += 1000
     for neighbours, leaves in ((10, True), (14, True), (15, False), (40, False)):
         kept, _ = repository(tmp_path / str(neighbours), [embeddings, embeddings[:0]])
-        left = Homogeniser(Homogenise(neighbours=neighbours, spread=0.01), num_classes=2, batch_size=8)(kept)
+        left = Homogeniser(Homogenise(neighbours=neighbours, spread=0.01), num_classes=2, batch_size=8).leaving(kept)
         assert bool(len(left)) == leaves, neighbours
+
+
+def test_of_all_classes_the_first_ones_come_first(tmp_path: Path) -> None:
+    features, _, hp = golden()
+    kept, rows = repository(tmp_path, features)
+    left = Homogeniser(settings_of(hp), num_classes=4, batch_size=64).leaving(kept)
+    labels = kept.column("label", left).tolist()
+    assert labels[:6] == [0, 1, 3, 0, 1, 3]
+    alone, _ = repository(tmp_path / "alone", features[3:])
+    first = Homogeniser(settings_of(hp), num_classes=1, batch_size=16).leaving(alone) + rows[3][0]
+    assert left[[label == 3 for label in labels]].tolist() == first.tolist()
 
 
 @pytest.mark.parametrize("options", [{}, {"capacity": 500}], ids=["files", "memory"])
@@ -96,17 +106,22 @@ def test_rounds_resumed_are_rounds_in_one_go(tmp_path: Path, options: dict) -> N
     whole, _ = repository(tmp_path / "whole", batches[0], **options)
     kept, _ = repository(tmp_path / "kept", batches[0], **options)
     one, other = (Homogeniser(Homogenise(most=2), num_classes=3, batch_size=9) for _ in range(2))
+    removed = 0
     for embeddings in batches[1:]:
         states = kept.state_dict(), other.state_dict()
-        kept, _ = Repository(tmp_path / "kept", shape=(1, 4, 4), num_classes=3, embedding=6, **options), None
+        append(kept, 0, torch.randn(5, 6))  # of a run that was killed
+        other.leaving(kept)
+        kept = Repository(tmp_path / "kept", shape=(1, 4, 4), num_classes=3, embedding=6, **options)
         other = Homogeniser(Homogenise(most=2), num_classes=3, batch_size=9)
         kept.load_state_dict(states[0])
         other.load_state_dict(states[1])
         for label, batch in enumerate(embeddings):
             for into in (whole, kept):
                 append(into, label, batch)
-        kept.remove(kept.rows[:1])  # that left for another reason
-        whole.remove(whole.rows[:1])
-        assert torch.equal(one(whole), other(kept))
-        assert torch.equal(whole.rows, kept.rows)
-    assert len(kept) < 6 * 27 - 15
+        leaving, same = one.leaving(whole), other.leaving(kept)
+        assert torch.equal(leaving, same)
+        removed += len(leaving)
+        for into in (whole, kept):
+            into.remove(leaving)
+            into.remove(into.rows[:1])  # that leaves for another reason
+    assert removed > 15

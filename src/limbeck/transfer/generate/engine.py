@@ -53,7 +53,7 @@ class Pruning(Protocol):
 
         Args:
             repository: of the images.
-            student: as it was before the round, in evaluation mode; None where there is none, or it has learned nothing.
+            student: as it was before the round, in evaluation mode; None where there is none, or nothing was taught.
         """
         ...
 

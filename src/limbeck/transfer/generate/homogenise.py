@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limbeck.models.classifier import Classifier
 from limbeck.transfer.generate.neighbours import NeighbourLists
 from limbeck.transfer.generate.outliers import outlier_factors
-from limbeck.transfer.generate.repository import Repository
+from limbeck.transfer.generate.repository import Appended, Repository
 from limbeck.transfer.generate.settings import Homogenise
+from limbeck.transfer.generate.synthesis import Batch
 
 
 def strangest(factors: np.ndarray, settings: Homogenise, most: int) -> np.ndarray:
@@ -41,7 +43,7 @@ def strangest(factors: np.ndarray, settings: Homogenise, most: int) -> np.ndarra
 
 
 class Homogeniser:
-    """Removes outliers by their teacher's embedding, class by class.
+    """Has outliers leave by their teacher's embedding, class by class: `Pruning` of an `Engine`.
 
     Args:
         settings: of it.
@@ -54,34 +56,40 @@ class Homogeniser:
         >>> appended = repository.append(
         ...     made, logits=torch.randn(64, 2), embedding=torch.randn(64, 8) ** 3, round=0, call=0
         ... )
-        >>> left = Homogeniser(Homogenise(most=1), num_classes=2, batch_size=64)(repository)
-        >>> len(repository) + len(left)
-        64
+        >>> len(Homogeniser(Homogenise(most=1), num_classes=2, batch_size=64).leaving(repository)) <= 2
+        True
     """
 
     def __init__(self, settings: Homogenise, *, num_classes: int, batch_size: int) -> None:
         self.settings = settings
         self.most = settings.most or -(-batch_size // num_classes)
-        self._repository: Repository | None = None
-        self._lists = [NeighbourLists(self._embeddings, settings.neighbours) for _ in range(num_classes)]
+        self._lists = [NeighbourLists(settings.neighbours) for _ in range(num_classes)]
 
-    def __call__(self, repository: Repository) -> Tensor:
-        """Removes outliers of every class that holds more images than an image has neighbours.
+    def added(self, appended: Appended, batch: Batch) -> None:
+        """Nothing: the lists are brought up to date when they are looked at."""
+
+    def removed(self, rows: Tensor) -> None:
+        """Nothing, as well."""
+
+    def leaving(self, repository: Repository, student: Classifier | None = None) -> Tensor:
+        """Outliers of every class that holds more images than an image has neighbours.
 
         Returns:
-            The rows that left, int64 [m], ascending.
+            Their rows, int64 [m]: the first of each class, then the second of each, and so on.
         """
-        self._repository = repository
+
+        def embeddings(rows: np.ndarray) -> np.ndarray:
+            return repository.column("embedding", torch.from_numpy(rows)).numpy()
+
         rows, labels = repository.rows.numpy(), repository.column("label").numpy()
-        left = [np.empty(0, np.int64)]
+        found, ranks = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for label, lists in enumerate(self._lists):
             held = rows[labels == label]
-            lists.update(held)
+            lists.update(held, embeddings)
             if len(held) > self.settings.neighbours:
-                left.append(held[strangest(outlier_factors(lists), self.settings, self.most)])
-        leaving = torch.from_numpy(np.sort(np.concatenate(left)))
-        repository.remove(leaving)
-        return leaving
+                found.append(held[strangest(outlier_factors(lists), self.settings, self.most)])
+                ranks.append(np.arange(len(found[-1])))
+        return torch.from_numpy(np.concatenate(found)[np.argsort(np.concatenate(ranks), kind="stable")])
 
     def state_dict(self) -> dict[str, Tensor]:
         """Of all classes, one after the other, about 90 bytes an image with ten neighbours."""
@@ -94,7 +102,3 @@ class Homogeniser:
         parts = zip(state["rows"].split(sizes), state["places"].split(sizes), strict=True)
         for lists, (rows, places) in zip(self._lists, parts, strict=True):
             lists.load_state_dict({"rows": rows, "places": places})
-
-    def _embeddings(self, rows: np.ndarray) -> np.ndarray:
-        assert self._repository is not None, "read in an update alone"
-        return self._repository.column("embedding", torch.from_numpy(rows)).numpy()

@@ -22,8 +22,8 @@ def outlier_factors(lists: NeighbourLists) -> np.ndarray:
 
     Example:
         >>> embeddings = torch.randn(50, 8).numpy()
-        >>> lists = NeighbourLists(lambda rows: embeddings[rows], 10)
-        >>> lists.update(np.arange(50))
+        >>> lists = NeighbourLists(10)
+        >>> lists.update(np.arange(50), embeddings.__getitem__)
         >>> outlier_factors(lists).shape
         (50,)
     """
