@@ -138,7 +138,7 @@ class Oldest:
     def added(self, appended: Any, batch: Any) -> None:
         self.there += appended.rows.tolist()
 
-    def leaving(self, repository: Any) -> Tensor:
+    def leaving(self, repository: Any, student: Any) -> Tensor:
         assert repository.rows.tolist() == self.there
         return repository.rows[:3]
 

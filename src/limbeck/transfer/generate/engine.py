@@ -48,8 +48,13 @@ class Pruning(Protocol):
         """Images came, and others left for them."""
         ...
 
-    def leaving(self, repository: Repository) -> Tensor:
-        """Rows that should leave at the end of a round, int64 [n], the first ones rather than the last."""
+    def leaving(self, repository: Repository, student: Classifier | None) -> Tensor:
+        """Rows that should leave at the end of a round, int64 [n], the first ones rather than the last.
+
+        Args:
+            repository: of the images.
+            student: as it was before the round, in evaluation mode; None where there is none, or nothing was taught.
+        """
         ...
 
     def removed(self, rows: Tensor) -> None:
@@ -153,7 +158,7 @@ class Engine:
             self._keep(batch, None if self.warming_up else student)
             self.tally.seconds += time.perf_counter() - began
             between()
-        return self._end_round(weights.one_hot)
+        return self._end_round(weights.one_hot, None if self.warming_up else student)
 
     def _keep(self, batch: Batch, student: Classifier | None) -> None:
         """Puts those images of a batch that are not held already into the repository, and counts."""
@@ -193,11 +198,11 @@ class Engine:
         tally.losses.append(dict(batch.losses))
         tally.layers.append(batch.layers.tolist())
 
-    def _end_round(self, one_hot: float) -> Round:
+    def _end_round(self, one_hot: float, student: Classifier | None) -> Round:
         tally = self.tally
         losses = {name: _mean([one[name] for one in tally.losses]) for name in tally.losses[0]}
         self.weight.update(batch_norm=losses.get("batch_norm"), adversarial=losses.get("adversarial"))
-        removed = self._prune()
+        removed = self._prune(student)
         row = Round(
             number=self.round,
             made=tally.made,
@@ -219,11 +224,11 @@ class Engine:
         self._labels = self._draw_labels()
         return row
 
-    def _prune(self) -> int:
+    def _prune(self, student: Classifier | None) -> int:
         """Images leave, as long as enough stay to be done, and then what is too much."""
         before = len(self.repository)
         if self.pruning is not None and self._prunes:
-            rows = self.pruning.leaving(self.repository)
+            rows = self.pruning.leaving(self.repository, student)
             # A set that is full stays so, or the last images would be made and removed without end.
             self._remove(rows[: before - self.count] if before >= self.count and not self.endless else rows)
         excess = len(self.repository) - self.count

@@ -1,0 +1,166 @@
+"""The nearest neighbours of every image of a set that grows and shrinks, kept and not searched anew."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Read = Callable[[np.ndarray], np.ndarray]
+"""Rows int64 [n] -> their embeddings, float32 [n, D]."""
+
+_BLOCK = 256
+_COLUMNS = 4096
+_PAIRS = 2**22
+"""Numbers of differences at a time."""
+
+
+class NeighbourLists:
+    """For every image its nearest others, by Euclidean distance, at least `count` of them where there are so many.
+
+    Twice `count` are kept, so that few lists run short when images leave. An update compares what came with what is
+    there, in matrix products, and what ran short with it: for few of either it is linear in what is there. Products
+    only say which pairs are worth a look. Distances are taken from differences, in float64, so that they depend on the
+    pair alone, and equal embeddings are 0 apart. Of images equally far away the older, of lower row, is the nearer.
+
+    Args:
+        count: of neighbours.
+
+    Attributes:
+        rows: of the images that there are, int64 [n], ascending.
+        places: of their neighbours among `rows`, nearest first, int64 [n, 2 count]; -1 where none is known.
+        distances: to these, float64 [n, 2 count]; infinite where none is known.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._clear()
+
+    def _clear(self) -> None:
+        self.rows = np.empty(0, np.int64)
+        self.places = np.empty((0, 2 * self.count), np.int64)
+        self.distances = np.empty((0, 2 * self.count))
+        self._measured = True
+
+    def update(self, rows: np.ndarray, read: Read) -> None:
+        """Goes over to other rows: what is not among them left, and what is new came.
+
+        Args:
+            rows: int64 [n], ascending.
+            read: their embeddings, the same in every update.
+        """
+        staying, known = np.isin(self.rows, rows, assume_unique=True), np.isin(rows, self.rows, assume_unique=True)
+        came = rows[~known]
+        if len(came) and staying.any() and came[0] < self.rows[staying][-1]:
+            self._clear()  # an older one came back
+            staying, came = np.empty(0, bool), rows
+        self._remove(staying, read)
+        for start in range(0, len(came), _BLOCK):
+            self._append(came[start : start + _BLOCK], read)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"rows": torch.from_numpy(self.rows), "places": torch.from_numpy(self.places.astype(np.int32))}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Goes back to what a state knows, as the next update shows, which takes the distances anew."""
+        self.rows = state["rows"].cpu().numpy().astype(np.int64)
+        self.places = state["places"].cpu().numpy().astype(np.int64)
+        self.distances = np.full(self.places.shape, np.inf)
+        self._measured = False
+
+    def _append(self, rows: np.ndarray, read: Read) -> None:
+        first, capacity = len(self.rows), self.places.shape[1]
+        sizes, bounds = self._bounds()
+        self.rows = np.concatenate([self.rows, rows])
+        self.places = np.concatenate([self.places, np.full((len(rows), capacity), -1)])
+        self.distances = np.concatenate([self.distances, np.full((len(rows), capacity), np.inf)])
+        own = np.arange(first, len(self.rows))
+        squares, error = self._approximate(own, read)  # [B, n], [B, n]
+        self._fill(own, squares, error, read)
+        new, old = np.nonzero(squares[:, :first] - error[:, :first] <= np.square(bounds))
+        distances = self._exact(old, own[new], read)
+        nearer = distances < bounds[old]  # of equally near ones, those that were there stay
+        old, new, distances = old[nearer], own[new[nearer]], distances[nearer]
+        changed = np.unique(old)
+        listed, column = np.nonzero(np.arange(capacity) < sizes[changed][:, None])
+        kept = changed[listed]
+        self._store(
+            np.concatenate([kept, old]),
+            np.concatenate([self.places[kept, column], new]),
+            np.concatenate([self.distances[kept, column], distances]),
+        )
+
+    def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """How many neighbours each list has, int64 [n], and below which distance it lacks none, [n]."""
+        sizes = (self.places >= 0).sum(axis=1)
+        complete = (sizes == len(self.rows) - 1) & (sizes < self.places.shape[1])
+        last = self.distances[np.arange(len(sizes)), np.maximum(sizes - 1, 0)]
+        return sizes, np.where(complete, np.inf, last)
+
+    def _remove(self, staying: np.ndarray, read: Read) -> None:
+        """Of all images those that are `staying`, bool [n]."""
+        if not staying.all():
+            renumbered = np.where(staying, np.cumsum(staying) - 1, -1)
+            self.rows, old, self.distances = self.rows[staying], self.places[staying], self.distances[staying]
+            self.places = np.where(old >= 0, renumbered[old], -1)
+            changed = np.flatnonzero((self.places != old).any(axis=1))
+            gone = self.places[changed] < 0
+            order = np.argsort(gone, axis=1, kind="stable")
+            self.places[changed] = np.take_along_axis(self.places[changed], order, axis=1)
+            distances = np.where(gone, np.inf, self.distances[changed])
+            self.distances[changed] = np.take_along_axis(distances, order, axis=1)
+        if not self._measured:
+            one, column = np.nonzero(self.places >= 0)
+            self.distances[one, column] = self._exact(one, self.places[one, column], read)
+            self._measured = True
+        short = np.flatnonzero((self.places >= 0).sum(axis=1) < min(self.count, len(self.rows) - 1))
+        for start in range(0, len(short), _BLOCK):
+            block = short[start : start + _BLOCK]
+            self._fill(block, *self._approximate(block, read), read)
+
+    def _fill(self, own: np.ndarray, squares: np.ndarray, error: np.ndarray, read: Read) -> None:
+        """Lists anew for the images at places `own`, of squared distances [B, n] and how far off these may be."""
+        squares[np.arange(len(own)), own] = np.inf
+        capacity = self.places.shape[1]
+        worth = np.isfinite(squares)
+        if len(self.rows) - 1 > capacity:
+            # What is among the nearest for certain is at most so far away.
+            limit = np.partition(squares + error, capacity - 1, axis=1)[:, capacity - 1 : capacity]
+            worth &= squares - error <= limit
+        mine, other = np.nonzero(worth)
+        self.places[own], self.distances[own] = -1, np.inf
+        self._store(own[mine], other, self._exact(own[mine], other, read))
+
+    def _store(self, own: np.ndarray, other: np.ndarray, distances: np.ndarray) -> None:
+        """Makes the lists of the images at `own` of these pairs [m], the nearest of them."""
+        order = np.lexsort((other, distances, own))
+        own, other, distances = own[order], other[order], distances[order]
+        _, starts, sizes = np.unique(own, return_index=True, return_counts=True)
+        rank = np.arange(len(own)) - np.repeat(starts, sizes)
+        fits = rank < self.places.shape[1]
+        self.places[own[fits], rank[fits]] = other[fits]
+        self.distances[own[fits], rank[fits]] = distances[fits]
+
+    def _approximate(self, own: np.ndarray, read: Read) -> tuple[np.ndarray, np.ndarray]:
+        """Squared distances of the images at `own` to all, [B, n], and how far off they may be."""
+        mine = read(self.rows[own]).astype(np.float64)
+        lengths = np.square(mine).sum(axis=1)[:, None]
+        squares, error = (np.empty((len(own), len(self.rows))) for _ in range(2))
+        for start in range(0, len(self.rows), _COLUMNS):
+            part = slice(start, start + _COLUMNS)
+            others = read(self.rows[part]).astype(np.float64)
+            both = lengths + np.square(others).sum(axis=1)
+            squares[:, part] = both - 2 * (mine @ others.T)
+            error[:, part] = both * (4 * np.finfo(np.float64).eps * (mine.shape[1] + 8))
+        return squares, error
+
+    def _exact(self, one: np.ndarray, other: np.ndarray, read: Read) -> np.ndarray:
+        """Distances of the images at places `one` and `other`, [m] each, float64 [m]."""
+        out = np.empty(len(one))
+        step = max(1, _PAIRS // max(1, read(self.rows[:1]).shape[-1])) if len(one) else 1
+        for start in range(0, len(one), step):
+            pairs = slice(start, start + step)
+            difference = read(self.rows[one[pairs]]).astype(np.float64)
+            difference -= read(self.rows[other[pairs]])
+            out[pairs] = np.sqrt(np.square(difference, out=difference).sum(axis=1))
+        return out

@@ -1,0 +1,98 @@
+"""SSD-KD's small prioritised repository: images that the student has learned leave it."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.forward import device_of
+from limbeck.transfer.generate.repository import Appended, Repository
+from limbeck.transfer.generate.settings import Replay
+from limbeck.transfer.generate.synthesis import Batch
+
+_CHUNK = 256
+
+
+def gaps(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+    """How far a student is from the teacher on each image: KL(softmax teacher || softmax student), float32 [n].
+
+    Args:
+        teacher_logits: [n, K].
+        student_logits: [n, K].
+
+    Example:
+        >>> gaps(torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([[2.0, 0.0], [2.0, 0.0]]))
+        tensor([0.0000, 1.5232])
+    """
+    if teacher_logits.shape != student_logits.shape:
+        raise UserError(
+            f"`student_logits` must be {list(teacher_logits.shape)}, as the teacher's, got "
+            f"{list(student_logits.shape)}."
+        )
+    teacher, student = (one.detach().float().log_softmax(dim=1) for one in (teacher_logits, student_logits))
+    return (teacher.exp() * (teacher - student)).sum(dim=1).clamp_min(0)
+
+
+def learned(gaps: Tensor, images: int) -> Tensor:
+    """Places of those that are too many, the smallest gaps first, of equal ones the oldest: int64 [max(0, n - images)].
+
+    Args:
+        gaps: of n images, [n], the oldest first.
+        images: that may stay.
+
+    Example:
+        >>> learned(torch.tensor([0.3, 0.1, 0.9, 0.1]), 2)
+        tensor([1, 3])
+    """
+    return torch.argsort(gaps, stable=True)[: max(0, len(gaps) - images)]
+
+
+class PrioritisedReplay:
+    """Has those leave that are too many, on which student and teacher agree best: `Pruning` of an `Engine`.
+
+    The teacher's answers are those that its images were made with; the student is asked anew every round. Without a
+    student the oldest leave.
+
+    Args:
+        settings: of it.
+
+    Example:
+        >>> repository = Repository(Path("repository"), shape=(1, 8, 8), num_classes=10)
+        >>> made = torch.randint(0, 256, (64, 1, 8, 8), dtype=torch.uint8)
+        >>> appended = repository.append(made, logits=torch.randn(64, 10), round=0, call=0)
+        >>> len(PrioritisedReplay(Replay(images=50)).leaving(repository, student))
+        14
+    """
+
+    def __init__(self, settings: Replay) -> None:
+        self.settings = settings
+
+    def added(self, appended: Appended, batch: Batch) -> None:
+        """Nothing."""
+
+    def removed(self, rows: Tensor) -> None:
+        """Nothing."""
+
+    def leaving(self, repository: Repository, student: Classifier | None) -> Tensor:
+        """Rows that are too many, int64 [m], the best learned first."""
+        rows = repository.rows
+        if len(rows) <= self.settings.images or student is None:
+            return rows[: max(0, len(rows) - self.settings.images)]
+        found = [
+            gaps(repository.column("logits", part), _asked(student, repository, part)) for part in rows.split(_CHUNK)
+        ]
+        return rows[learned(torch.cat(found), self.settings.images)]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing: all that it goes by is in the repository and the student."""
+
+
+@torch.no_grad()
+def _asked(student: Classifier, repository: Repository, rows: Tensor) -> Tensor:
+    """What a student says of the images at `rows` (int64 [B]) as they are, float32 [B, K]."""
+    return student(repository.column("images", rows).to(device_of(student))).logits.float().cpu()
