@@ -144,7 +144,8 @@ def line_chart(
     whole = all(float(x).is_integer() for points in lines.values() for x in points[0])
     x_axis = alt.Axis(grid=False, format=",~f", labelOverlap=True, tickMinStep=1 if whole else 0)
     x = alt.X("x:Q", title=titles[0], scale=x_scale, axis=x_axis)
-    y_axis = alt.Axis(tickCount=5, format="~%" if share else "~g")
+    # An axis would give "~g" as few digits as its steps need, and write 40 as 4e+1.
+    y_axis = alt.Axis(tickCount=5, labelExpr=f"format(datum.value, '{'~%' if share else ',~r'}')")
     y = alt.Y("y:Q", title=titles[1] or None, scale=alt.Scale(zero=False), axis=y_axis)
     number = [
         alt.Tooltip("x:Q", title=titles[0], format=",.4~g"),

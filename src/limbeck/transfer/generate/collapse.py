@@ -102,7 +102,7 @@ def _empty(rounds: Sequence[Round], classes: Sequence[str], floor: float | None)
     counts = _counts(rounds)
     if not len(counts) or int(counts.sum()) < _IMAGES_EACH * len(counts) or bool(counts.all()):
         return None
-    lacking = [classes[place] for place in (counts == 0).nonzero().flatten().tolist()]
+    lacking = [name for name, count in zip(classes, counts.tolist(), strict=True) if not count]
     have = "has no image" if len(lacking) == 1 else "have no images"
     return Sign(
         "empty",
