@@ -1,7 +1,8 @@
 """limbeck teaches a small image classifier from a big one with as little data as you have.
 
-Everything is a transfer set: `select` makes one out of your data, `borrow` one out of other people's, `distill` teaches
-a student on it, `evaluate` judges the student, `compare` puts runs beside their honest controls.
+Everything is a transfer set: `select` makes one out of your data, `borrow` one out of other people's, `generate` one
+out of a teacher alone, `distill` teaches a student on it, `evaluate` judges the student, `compare` puts runs beside
+their honest controls.
 """
 
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from limbeck import report as report
     from limbeck import training as training
     from limbeck import transfer as transfer
-    from limbeck.api import borrow, compare, distill, export_statistics, probe
+    from limbeck.api.generating import export_statistics, generate
+    from limbeck.api.verbs import borrow, compare, distill, probe
     from limbeck.data.image_set import ImageSet
     from limbeck.data.loading import load
     from limbeck.data.transfer_set import TransferSet
@@ -58,6 +60,7 @@ __all__ = [
     "distill",
     "evaluate",
     "export_statistics",
+    "generate",
     "load",
     "load_model",
     "probe",
@@ -81,15 +84,16 @@ _EXPORTS = {
     "TrainingSettings": "limbeck.training.settings",
     "TransferSet": "limbeck.data.transfer_set",
     "UserError": "limbeck.errors",
-    "borrow": "limbeck.api",
-    "compare": "limbeck.api",
+    "borrow": "limbeck.api.verbs",
+    "compare": "limbeck.api.verbs",
     "create": "limbeck.models.zoo",
-    "distill": "limbeck.api",
+    "distill": "limbeck.api.verbs",
     "evaluate": "limbeck.evaluation.evaluation",
-    "export_statistics": "limbeck.api",
+    "export_statistics": "limbeck.api.generating",
+    "generate": "limbeck.api.generating",
     "load": "limbeck.data.loading",
     "load_model": "limbeck.models.weights.folder:load",
-    "probe": "limbeck.api",
+    "probe": "limbeck.api.verbs",
     "register": "limbeck.plugins",
     "save_model": "limbeck.models.weights.folder:save",
     "score_table": "limbeck.transfer.score_table.write",

@@ -56,8 +56,8 @@ def test_what_was_begun_is_gone_on_with_as_it_was_begun_or_not_at_all(
 @pytest.mark.parametrize(
     ("overrides", "changes", "message"),
     [
-        (["maker=3"], {}, "`maker` must be one of select, borrow, got 3"),
-        (["maker=sold"], {}, "unknown maker 'sold'; known are borrow, select"),
+        (["maker=3"], {}, "`maker` must be one of select, borrow, generate, got 3"),
+        (["maker=sold"], {}, "unknown maker 'sold'; known are borrow, generate, select"),
         (["criterion=margin"], {}, "criterion 'margin' asks a teacher, and none is given; give --teacher"),
         ([], {"data": None}, "criterion 'entropy' takes its images from DATA, and none is given; name a data set"),
         (["budget=9999"], {}, "`budget` must be at most the 1437 images of 'digits/train', got 9999"),

@@ -11,12 +11,30 @@ from limbeck.cli.borrow import borrow
 from limbeck.cli.cache import cache
 from limbeck.cli.display import in_plain_letters, show_warning
 from limbeck.cli.evaluate import evaluate, probe, report
+from limbeck.cli.generate import generate
 from limbeck.cli.listing import ls
 from limbeck.cli.make import make
 from limbeck.cli.recipes import compare, cp, demo, distill, run, train, validate
 from limbeck.cli.select import score, select
 
-VERBS = (demo, ls, cp, validate, run, train, distill, compare, select, score, borrow, make, evaluate, probe, report)
+VERBS = (
+    demo,
+    ls,
+    cp,
+    validate,
+    run,
+    train,
+    distill,
+    compare,
+    select,
+    score,
+    borrow,
+    generate,
+    make,
+    evaluate,
+    probe,
+    report,
+)
 """What `limbeck` can do, in the order of its help; a new verb is a function in a file of its own and its name here."""
 
 for function in VERBS:

@@ -41,6 +41,7 @@ class PythonObjects:
         teacher: with its weights.
         soft_labels: of `train`.
         make_student: seed -> a fresh student.
+        shape: (C, H, W) of images to make, where no images tell.
     """
 
     train: ImageSet | None = None
@@ -49,6 +50,7 @@ class PythonObjects:
     soft_labels: SoftTargets | None = None
     make_student: Callable[[int], Classifier] | None = None
     validation: ImageSet | None = None
+    shape: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Inputs:
         teacher_cost: of the training that made it, where it is known.
         soft_labels: of `train`, where a transfer set brought them.
         make_student: seed -> a fresh student, where Python gives one instead of a recipe's name.
+        made_shape: (C, H, W) of images to make, where that was said.
     """
 
     train: ImageSet | None
@@ -73,6 +76,7 @@ class Inputs:
     teacher_cost: Cost | None = None
     soft_labels: SoftTargets | None = None
     make_student: Callable[[int], Classifier] | None = None
+    made_shape: tuple[int, int, int] | None = None
 
     @cached_property
     def teacher_test_logits(self) -> Tensor | None:
@@ -112,6 +116,8 @@ class Inputs:
         Raises:
             UserError: nothing tells their size.
         """
+        if self.made_shape is not None:
+            return self.made_shape
         images = self.train or self.test or self.validation
         if images is not None:
             return images.shape
@@ -143,9 +149,10 @@ def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
     held_out = recipe.data.validation
     if isinstance(held_out, DatasetSettings):
         validation = objects.validation if objects.validation is not None else _load(held_out, "validation")
-        return Inputs(train, validation, test, soft_labels=soft_labels, make_student=objects.make_student)
+        made = {"soft_labels": soft_labels, "make_student": objects.make_student, "made_shape": objects.shape}
+        return Inputs(train, validation, test, **made)
     if train is None:
-        return Inputs(None, None, test, make_student=objects.make_student)
+        return Inputs(None, None, test, make_student=objects.make_student, made_shape=objects.shape)
     if held_out is None:
         whole = train.labels is None or (recipe.data.train is not None and is_transfer_set(recipe.data.train))
         held_out = 0 if whole else VALIDATION_SHARE

@@ -18,9 +18,11 @@ from limbeck.files import disk_errors
 from limbeck.models.classifier import Classifier
 from limbeck.models.shared_memory import private_copy
 from limbeck.progress import Progress, Silent
-from limbeck.recipes.inputs import Inputs
+from limbeck.recipes.inputs import Inputs, build_student
+from limbeck.recipes.matching import match_student
 from limbeck.recipes.metering import MAKING, at_least, metered, metering
 from limbeck.recipes.schema import Recipe
+from limbeck.training.checkpoint import Checkpoint
 from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.evidence import EVIDENCE
@@ -130,6 +132,23 @@ def _make(settings: MakerSettings, context: MakerContext, run_folder: RunFolder)
     run_folder.write(MADE_FILE, {"maker": settings.maker, "cost": cost.to_dict()})
     PartialState().wait_for_everyone()
     return made.source, cost
+
+
+def last_source(recipe: Recipe, inputs: Inputs, folder: Path, progress: Progress) -> tuple[TransferSource, Inputs]:
+    """The source of a run that has finished, as it was after its last round, and the inputs as the run had them.
+
+    Args:
+        recipe: of the run.
+        inputs: as they were gathered for it.
+        folder: of the run.
+        progress: who watches what the source makes from now on.
+    """
+    assert recipe.transfer is not None
+    inputs = match_student(inputs, build_student(recipe.student, inputs, seed=recipe.seed))
+    source = find_maker(recipe.transfer.maker).load(recipe.transfer, context_for(recipe, inputs, folder, progress))
+    if source.steps_per_round is not None:
+        source.load_state_dict(Checkpoint.load(RunFolder(folder).checkpoint).take("source"))
+    return source, inputs
 
 
 def keep_last_evidence(

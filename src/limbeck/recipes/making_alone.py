@@ -61,7 +61,7 @@ def save_made(
             settings, images or teacher; a maker whose images grow with the student.
     """
     check_new(target)
-    found = parse_transfer(settings, overrides)
+    found = parse_transfer(settings, overrides, alone=True)
     if found.needs_pool and data is None:
         raise UserError(f"{found.title} takes its images from DATA, and none is given; name a data set.")
     if found.needs_teacher and teacher is None:
@@ -95,8 +95,13 @@ def trained_size(teacher: Any) -> int | None:
     return None if known is None else known.size
 
 
-def shape_for(teacher: Classifier, size: int | tuple[int, int] | None) -> tuple[int, int, int]:
+def shape_for(teacher: Classifier, size: int | tuple[int, int] | None, what: str = "borrow") -> tuple[int, int, int]:
     """(C, H, W) of images that a teacher takes, of a size in pixels a side, or (height, width), where it takes any.
+
+    Args:
+        teacher: with its input size, if it has one.
+        size: or None for what the teacher takes.
+        what: is to be done with the images, in a word.
 
     Raises:
         UserError: no such size, or none that is known.
@@ -104,7 +109,7 @@ def shape_for(teacher: Classifier, size: int | tuple[int, int] | None) -> tuple[
     sides = (size, size) if isinstance(size, int) else size or teacher.input_size
     if sides is None:
         raise UserError(
-            f"`size` must be given, the pixels a side of the images to borrow, or `test` images: {teacher.name} takes "
+            f"`size` must be given, the pixels a side of the images to {what}, or `test` images: {teacher.name} takes "
             "any; give that of the images that the student will see."
         )
     if len(sides) != 2 or min(sides) < 1:

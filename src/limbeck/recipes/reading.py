@@ -67,8 +67,14 @@ def parse_recipe(content: Mapping[str, Any], origin: str = "the recipe") -> Reci
     return recipe
 
 
-def parse_transfer(content: Mapping[str, Any], overrides: Sequence[str] = ()) -> MakerSettings:
-    """The settings of a maker, as a recipe has them under `transfer`; raises one UserError for all that is wrong."""
+def parse_transfer(content: Mapping[str, Any], overrides: Sequence[str] = (), *, alone: bool = False) -> MakerSettings:
+    """The settings of a maker, as a recipe has them under `transfer`; raises one UserError for all that is wrong.
+
+    Args:
+        content: of `transfer`.
+        overrides: more of it, "key=value" each.
+        alone: whether a transfer set is made by itself, and no student learns meanwhile.
+    """
     content = copy.deepcopy(dict(content))
     for override in overrides:
         _apply(content, override)
@@ -76,7 +82,7 @@ def parse_transfer(content: Mapping[str, Any], overrides: Sequence[str] = ()) ->
         raise UserError(f"`maker` must be one of {', '.join(MAKERS)}, got {content['maker']!r}.")
     settings = settings_of(content["maker"])
     try:
-        return settings.model_validate(content)
+        return settings.model_validate(settings.alone(content) if alone else content)
     except ValidationError as error:
         lines = error_lines(error.errors(), settings)
         raise UserError(f"the settings of maker {content['maker']!r}:\n  " + "\n  ".join(lines)) from None

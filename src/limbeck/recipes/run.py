@@ -240,7 +240,8 @@ def _teach(
     objective = recipe.resolved_objective(labelled=False)
     if source.steps_per_round is None:
         made = source.images(0)
-        labelled, soft = made.images.labels is not None, made.soft_labels is not None
+        guessed = recipe.transfer is not None and recipe.transfer.guesses_labels
+        labelled, soft = made.images.labels is not None and not guessed, made.soft_labels is not None
         objective = recipe.resolved_objective(labelled=labelled, soft_labels=soft)
         if recipe.transfer is not None and run_folder.writes:
             check_fingerprints(run_folder, {"transfer_set": describe_images(made.images)}, progress, begun=False)

@@ -43,6 +43,8 @@ class MakerSettings(BaseModel):
     Attributes:
         maker: its name.
         budget: how many images the transfer set holds; of one that grows, at its end.
+        guesses_labels: whether labels of its images are the teacher's guesses, which are learned from where the
+            objective says so, and not by default.
         needs_pool: whether it takes its images from the training images, or looks at them.
         controls: by name, which must not be those of another maker's with other settings.
     """
@@ -54,8 +56,14 @@ class MakerSettings(BaseModel):
     maker: str
     budget: BudgetSpec
 
+    guesses_labels: ClassVar[bool] = False
     needs_pool: ClassVar[bool] = True
     controls: ClassVar[Mapping[str, Control]] = {}
+
+    @classmethod
+    def alone(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What is said of these settings where a transfer set is made by itself, and no student learns meanwhile."""
+        return said
 
     @property
     def title(self) -> str:

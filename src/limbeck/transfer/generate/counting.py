@@ -4,6 +4,9 @@ from limbeck.errors import UserError
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.generate.settings import GenerateSettings
 
+_PRUNED = 0.22
+"""The share of BSR's images that leave as outliers, by the files of its authors."""
+
 
 def images_wanted(settings: GenerateSettings, classes: int) -> int:
     """Images held at the end: the budget, and no more than a small prioritised repository holds.
@@ -66,6 +69,27 @@ def rounds_of(settings: GenerateSettings, steps: int) -> int:
     """
     assert settings.steps_per_round is not None, "without rounds nothing is counted"
     return settings.warmup_rounds + -(-steps // settings.steps_per_round)
+
+
+def steps_to_fill(settings: GenerateSettings, count: int) -> int:
+    """Steps of a student after which the budget is likely made, of a method that is done then.
+
+    Raises:
+        UserError: the method goes on without end, so that its images say nothing.
+
+    Example:
+        >>> steps_to_fill(GenerateSettings(budget=10_000, method="fast", steps_per_round=5), 10_000)  # 40 rounds
+        100
+    """
+    if settings.fresh or settings.replay is not None:
+        raise UserError(
+            f"`steps` of the student must be given for {settings.title}: its images take each other's place without "
+            "end, so that the budget says nothing."
+        )
+    assert settings.steps_per_round is not None
+    pruned = _PRUNED if settings.homogenise is not None else 0.0
+    rounds = round(rounds_needed(settings, count) / (1 - pruned)) - settings.warmup_rounds
+    return max(1, rounds) * settings.steps_per_round
 
 
 def check_steps(settings: GenerateSettings, count: int, steps: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
@@ -13,6 +14,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.evidence import Evidence
+from limbeck.transfer.generate.answers import with_answers
 from limbeck.transfer.generate.counting import check_steps, images_wanted, rounds_of
 from limbeck.transfer.generate.engine import Engine
 from limbeck.transfer.generate.partial import PartialState
@@ -24,6 +26,7 @@ from limbeck.transfer.maker import Made, MakerContext
 
 MADE, REPOSITORY = "made.safetensors", "repository"
 """In the maker's folder: the state after the last round, where all was made at once; and the images."""
+_ANSWERS = "answers"
 _ALONE = torch.zeros(16, dtype=torch.uint8)
 
 
@@ -57,9 +60,12 @@ class GenerateMaker:
             context.folder.mkdir(parents=True, exist_ok=True)
         if source.steps_per_round is not None:
             return Made(source=source, cost=Cost(), evidence=evidence_of(source))
+        assert context.teacher is not None
         cost = source.fill()
-        PartialState(context.folder / MADE).save(_ALONE, source.state_dict())
-        return Made(source=FixedSource(source.images(0)), cost=cost, evidence=evidence_of(source))
+        made, answered = with_answers(source.images(0), context.teacher)
+        assert made.soft_labels is not None
+        PartialState(context.folder / MADE).save(_ALONE, {**source.state_dict(), _ANSWERS: made.soft_labels})
+        return Made(source=FixedSource(made), cost=cost + answered, evidence=evidence_of(source))
 
     def load(self, settings: GenerateSettings, context: MakerContext) -> TransferSource:
         source = self._source(settings, context)
@@ -73,7 +79,7 @@ class GenerateMaker:
                 f"{str(context.folder)!r}, so that it is made again."
             )
         source.load_state_dict(state)
-        return FixedSource(source.images(0))
+        return FixedSource(replace(source.images(0), soft_labels=state[_ANSWERS], soft_label_kind="logits"))
 
     def evidence(self, settings: GenerateSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
         """None where all was made at once: nothing comes after what `make` told."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from limbeck.data.view_catalogue import check_views
-from limbeck.errors import unknown_name
+from limbeck.errors import UserError, unknown_name
 from limbeck.training.numeric_fields import refuse_truth
 from limbeck.transfer.generate.methods import METHODS
 from limbeck.transfer.generate.networks.catalogue import find_generator
@@ -233,6 +233,7 @@ class GenerateSettings(MakerSettings):
     floor: bool = False
     exact: bool = True
 
+    guesses_labels: ClassVar[bool] = True
     needs_pool: ClassVar[bool] = False
     controls: ClassVar[Mapping[str, Control]] = {}
 
@@ -285,6 +286,21 @@ class GenerateSettings(MakerSettings):
         if not any(self.losses.model_dump().values()):
             raise ValueError("`losses` are all 0, so nothing says what images should look like; give a weight")
         return self
+
+    @classmethod
+    def alone(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All is made at once, and nothing is sought that a student gets wrong."""
+        method = METHODS.get(str(said.get("method", cls.model_fields["method"].default)))
+        losses = said.get("losses", {})
+        if method is None or said.get("steps_per_round") is not None or not isinstance(losses, Mapping):
+            return said
+        weights = {**method.values["losses"], "adversarial": 0.0, **losses}
+        if not any(weights.values()):
+            raise UserError(
+                f"the method {said['method']!r} seeks nothing but what a student gets wrong, and there is none; name a "
+                "student, or give other `losses` a weight."
+            )
+        return {**said, "steps_per_round": None, "losses": {"adversarial": 0.0, **losses}}
 
     @property
     def title(self) -> str:

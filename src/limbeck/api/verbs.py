@@ -1,30 +1,32 @@
-"""The verbs from Python, on objects or on names."""
+"""`distill`, `compare`, `borrow` and `probe` from Python, on objects or on names."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
-from torch import nn
-
+from limbeck.api.objects import (
+    Pool,
+    Student,
+    handed_over,
+    image_set,
+    name_of_images,
+    name_of_network,
+    name_of_student,
+    network_of,
+    student_factory,
+)
 from limbeck.data.image_set import ImageSet
-from limbeck.data.loading import load
 from limbeck.data.place import path_text
 from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import TransferSet
-from limbeck.device import Device
-from limbeck.errors import UserError
 from limbeck.evaluation.probing import Probe
 from limbeck.evaluation.probing import probe as probe_classifier
 from limbeck.models.classifier import Classifier
-from limbeck.models.fingerprint import fingerprint
-from limbeck.models.readiness import check_ready
-from limbeck.models.weights.folder import load as load_model
 from limbeck.precision import Precision
 from limbeck.progress import Progress
 from limbeck.recipes.borrowing import borrow_images, settings_to_borrow
 from limbeck.recipes.compare import compare as compare_recipe
-from limbeck.recipes.fields import FROM_PYTHON
-from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_taught, network_folder
+from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_taught
 from limbeck.recipes.making_alone import trained_size
 from limbeck.recipes.plugged import telling_lost_plugins
 from limbeck.recipes.probes import train_and_test
@@ -33,10 +35,6 @@ from limbeck.recipes.run import run
 from limbeck.recipes.run_result import RunResult
 from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings
 from limbeck.training.arguments import TrainingArguments, showing_settings
-from limbeck.transfer.generate.feature_statistics import FeatureStatistics, measure
-
-Student = str | Classifier | Callable[[int], Classifier]
-Pool = ImageSet | str | Path | Mapping[str, Any]
 
 
 @showing_settings
@@ -93,28 +91,28 @@ def distill(
         source = DatasetSettings.model_construct(name=path_text(images))
         (pool, soft_labels), is_whole = load_taught(source), is_transfer_set(source)
     else:
-        pool, soft_labels = _image_set(images, "train", "images"), None
+        pool, soft_labels = image_set(images, "train", "images"), None
     held_out = _held_out(validation, 0 if is_whole or pool.labels is None else VALIDATION_SHARE)
     validation_images = held_out if isinstance(held_out, ImageSet) else None
-    test_images = None if test is None else _image_set(test, "test", "test")
+    test_images = None if test is None else image_set(test, "test", "test")
     teacher_network = _teacher(teacher)
     recipe = parse_recipe(
         {
             "name": "distill" if teacher_network is not None else "train",
             "seed": seed,
             "data": {
-                "train": _name_of_images(pool),
-                "test": None if test_images is None else _name_of_images(test_images),
-                "validation": held_out if validation_images is None else {"name": _name_of_images(validation_images)},
+                "train": name_of_images(pool),
+                "test": None if test_images is None else name_of_images(test_images),
+                "validation": held_out if validation_images is None else {"name": name_of_images(validation_images)},
             },
-            "teacher": None if teacher_network is None else {"weights": _name_of_network(teacher_network)},
-            "student": {"model": student if isinstance(student, str) else _name_of_student(student)},
+            "teacher": None if teacher_network is None else {"weights": name_of_network(teacher_network)},
+            "student": {"model": student if isinstance(student, str) else name_of_student(student)},
             "objective": objective or _default_objective(teacher_network, soft_labels, pool),
             "training": {"views": "pad-crop-flip", **training},
         }
     )
     objects = PythonObjects(
-        pool, test_images, teacher_network, soft_labels, _student_factory(student), validation_images
+        pool, test_images, teacher_network, soft_labels, student_factory(student), validation_images
     )
     return run(recipe, out, resume=resume, objects=objects, progress=progress)
 
@@ -157,17 +155,17 @@ def compare(
     teacher_network = _teacher(teacher)
     with telling_lost_plugins(out):
         content = read_recipe(recipe, overrides).model_dump(mode="json", exclude_none=True)
-    train = None if train is None else _image_set(train, "train", "train")
-    test = None if test is None else _image_set(test, "test", "test")
+    train = None if train is None else image_set(train, "train", "train")
+    test = None if test is None else image_set(test, "test", "test")
     if train is not None:
-        content["data"]["train"] = _name_of_images(train)
+        content["data"]["train"] = name_of_images(train)
     if test is not None:
-        content["data"]["test"] = _name_of_images(test)
+        content["data"]["test"] = name_of_images(test)
     if teacher_network is not None:
-        content["teacher"] = {"weights": _name_of_network(teacher_network)}
+        content["teacher"] = {"weights": name_of_network(teacher_network)}
     if student is not None:
-        content["student"] = {"model": student if isinstance(student, str) else _name_of_student(student)}
-    factory = None if student is None else _student_factory(student)
+        content["student"] = {"model": student if isinstance(student, str) else name_of_student(student)}
+    factory = None if student is None else student_factory(student)
     objects = PythonObjects(train, test, teacher_network, None, factory)
     how = {"resume": resume, "objects": objects, "progress": progress, "workers": workers}
     return compare_recipe(parse_recipe(content), out, **how)
@@ -229,11 +227,11 @@ def borrow(
         >>> len(borrowed), borrowed.images.labels, borrowed.provenance["source"][0]
         (20, None, 'digits')
     """
-    network = _network(teacher, "teacher")
+    network = network_of(teacher, "teacher")
     handed: dict[str, ImageSet] = {}
     several = pools if isinstance(pools, Sequence) and not isinstance(pools, str) else [pools]
     given: dict[str, Any] = {
-        "pools": [_handed(one, "pools", handed) for one in several],
+        "pools": [handed_over(one, "pools", handed) for one in several],
         "budget": budget,
         "by": by,
         "fill": fill,
@@ -244,13 +242,13 @@ def borrow(
     if threshold is not None:
         known = {name: value for name, value in threshold.items() if name != "calibration"}
         calibration = threshold.get("calibration")
-        named = {} if calibration is None else {"calibration": _handed(calibration, "calibration", handed)}
+        named = {} if calibration is None else {"calibration": handed_over(calibration, "calibration", handed)}
         given["threshold"] = {**known, **named}
     return borrow_images(
         settings_to_borrow(given),
         network,
         handed=handed,
-        test=None if test is None else _image_set(test, "test", "test"),
+        test=None if test is None else image_set(test, "test", "test"),
         size=trained_size(teacher) if size is None and test is None else size,
         seed=seed,
         workers=workers,
@@ -297,141 +295,22 @@ def probe(
     """
     for argument, given in (("train", train), ("test", test)):
         if given is not None and not isinstance(given, str | Path):
-            _image_set(given, "", argument)
+            image_set(given, "", argument)
     both = train_and_test(train, test, hold_out=hold_out, size=size)
     shape = (size, size) if isinstance(size, int) else size
     options = {"schedule": schedule, "seeds": seeds, "size": shape, "precision": precision}
-    return probe_classifier(_network(network, "network"), *both, **options)
-
-
-def export_statistics(
-    teacher: Classifier | str | Path,
-    images: ImageSet | str | Path,
-    path: str | Path,
-    *,
-    batch_size: int = 256,
-    device: Device = "auto",
-    progress: Callable[[int], None] | None = None,
-) -> FeatureStatistics:
-    """Writes what a teacher's features look like on its data, so that others can generate images without that data.
-
-    The file holds a mean and a variance for each channel, a few kilobytes, and no image; `limbeck generate` reads it
-    as `statistics`. A teacher without batch norm can be inverted with it, and one with batch norm remembers such
-    statistics itself: then the file adds what its batch-norm loss is on real images.
-
-    Args:
-        teacher: a classifier, weights by name or path, or a run folder.
-        images: those that it was trained on, or a data set's name.
-        path: of the file.
-        batch_size: images of a batch on which that loss is measured: as many as are generated at a time.
-        device: where the teacher computes.
-        progress: called after every batch with the number of images in it.
-
-    Raises:
-        UserError: a teacher of which no tap says where it is read, or a file that cannot be written.
-
-    Example:
-        >>> statistics = lb.export_statistics(teacher, images, "owner.safetensors")
-        >>> statistics.images
-        200
-    """
-    network, pool = _network(teacher, "teacher"), _image_set(images, "train", "images")
-    check_ready(network, "teacher")
-    found = measure(network, pool, batch_size=batch_size, device=device, progress=progress)
-    found.save(path)
-    return found
-
-
-def _image_set(images: ImageSet | str | Path, split: str, argument: str) -> ImageSet:
-    if isinstance(images, str | Path):
-        return load(images, split)
-    if not isinstance(images, ImageSet):
-        raise UserError(
-            f"`{argument}` must be images as `lb.load` gives them, or a data set's name, got {type(images).__name__}."
-        )
-    return images
+    return probe_classifier(network_of(network, "network"), *both, **options)
 
 
 def _held_out(validation: int | float | ImageSet | str | Path | None, default: float) -> int | float | ImageSet:
     """Images of their own, or how many to hold out."""
     if validation is None:
         return default
-    return validation if isinstance(validation, int | float) else _image_set(validation, "validation", "validation")
+    return validation if isinstance(validation, int | float) else image_set(validation, "validation", "validation")
 
 
 def _teacher(teacher: Classifier | str | Path | None) -> Classifier | None:
-    return None if teacher is None else _network(teacher, "teacher")
-
-
-def _network(network: Classifier | str | Path, argument: str) -> Classifier:
-    if isinstance(network, Classifier):
-        return network
-    if isinstance(network, nn.Module):
-        raise UserError(
-            f"`{argument}` must be a Classifier or weights by name or path, got a bare {type(network).__name__}; "
-            "`lb.wrap(module, num_classes=..., input_size=..., mean=..., std=...)` says how it is used rightly."
-        )
-    return load_model(network_folder(network))
-
-
-def _student_factory(student: Student) -> Callable[[int], Classifier] | None:
-    """Seed -> student; None for a model's name, which the recipe carries."""
-    if isinstance(student, str):
-        return None
-    if isinstance(student, Classifier):
-        return _Always(student)
-    if isinstance(student, nn.Module):
-        raise UserError(
-            f"`student` must be a model's name, a Classifier or a function from a seed to one, got a bare "
-            f"{type(student).__name__}; `lb.wrap` makes it a Classifier."
-        )
-    if not callable(student):
-        raise UserError(
-            "`student` must be a model's name, a Classifier or a function from a seed to one, got a "
-            f"{type(student).__name__}."
-        )
-    return student
-
-
-class _Always:
-    """One student for every seed, of which every run teaches a copy; unlike a lambda it goes to workers, too."""
-
-    def __init__(self, student: Classifier) -> None:
-        self.student = student
-
-    def __call__(self, seed: int) -> Classifier:
-        return self.student
-
-
-def _handed(given: Pool, argument: str, handed: dict[str, ImageSet]) -> Any:
-    """What settings call images, which are kept in `handed` where they were handed over."""
-    if isinstance(given, ImageSet):
-        name = _name_of_images(given)
-        handed[name] = given
-        return name
-    if not isinstance(given, str | Path | Mapping):
-        raise UserError(
-            f"`{argument}` must be images as `lb.load` gives them, or a data set's name, got {type(given).__name__}."
-        )
-    if isinstance(given, str | Path):
-        return path_text(given)
-    return {**given, **({"name": _handed(given["name"], argument, handed)} if "name" in given else {})}
-
-
-def _name_of_images(images: ImageSet) -> str:
-    return f"{FROM_PYTHON}{images.name}#{images.fingerprint[:12]}"
-
-
-def _name_of_student(student: Classifier | Callable[[int], Classifier]) -> str:
-    if isinstance(student, Classifier):
-        return _name_of_network(student, "student")
-    return f"{FROM_PYTHON}{getattr(student, '__name__', type(student).__name__)}"
-
-
-def _name_of_network(network: Classifier, who: str = "teacher") -> str:
-    """Name and a hash of the weights, so that a run is never resumed with another network."""
-    check_ready(network, who)
-    return f"{FROM_PYTHON}{network.name}#{fingerprint(network)[:12]}"
+    return None if teacher is None else network_of(teacher, "teacher")
 
 
 def _default_objective(

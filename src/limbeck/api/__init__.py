@@ -1,0 +1,23 @@
+"""The verbs from Python, on objects or on names."""
+
+from typing import TYPE_CHECKING
+
+from limbeck.lazy import lazy_dir, lazy_exports
+
+if TYPE_CHECKING:
+    from limbeck.api.generating import export_statistics, generate
+    from limbeck.api.verbs import borrow, compare, distill, probe
+
+__all__ = ["borrow", "compare", "distill", "export_statistics", "generate", "probe"]
+
+_VERBS = "limbeck.api.verbs"
+_EXPORTS = {
+    "borrow": _VERBS,
+    "compare": _VERBS,
+    "distill": _VERBS,
+    "export_statistics": "limbeck.api.generating",
+    "generate": "limbeck.api.generating",
+    "probe": _VERBS,
+}
+__getattr__ = lazy_exports(__name__, _EXPORTS)
+__dir__ = lazy_dir(__name__, _EXPORTS)

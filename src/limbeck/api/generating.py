@@ -1,0 +1,135 @@
+"""`generate`: images made from nothing but a teacher, and what the owner of its data may export for that."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from limbeck.api.objects import Student, image_set, name_of_student, network_of, student_factory
+from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.device import Device
+from limbeck.models.classifier import Classifier
+from limbeck.models.readiness import check_ready
+from limbeck.progress import Progress
+from limbeck.recipes.generating import Learner, generate_images, settings_to_generate
+from limbeck.recipes.making_alone import trained_size
+from limbeck.transfer.generate.feature_statistics import FeatureStatistics, measure
+
+
+def generate(
+    teacher: Classifier | str | Path,
+    *,
+    budget: int | str,
+    method: str = "bsr",
+    student: Student | Mapping[str, Any] | None = None,
+    objective: str | Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    test: ImageSet | str | Path | None = None,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> TransferSet:
+    """Images made from nothing but a teacher, by inverting it, with the teacher's logits as soft labels.
+
+    With a student, it is taught while the images are made, and they may be made against it; without one, all are made
+    at once, and what seeks a student's mistakes is left out. Labels of the images are the teacher's.
+
+    Args:
+        teacher: a classifier, weights by name or path, or a run folder.
+        budget: a count, or "500/class", so many times the teacher's classes; exactly so many distinct images come.
+        method: see `limbeck ls methods`; it names published values of all that `settings` may say.
+        student: a model's name, the mapping that recipes have under `student`, a classifier to go on from, or a
+            function from a seed to a fresh classifier.
+        objective: that the student learns by; by default Hinton's.
+        training: settings of `TrainingSettings` for the student, where they are not SGD at 0.1 with a cosine schedule
+            for as many steps as fill the budget.
+        test: labelled images to evaluate the student on at the end.
+        size: pixels a side, or (height, width), of the images; by default that of `test`, or else what the teacher
+            takes or is known to have been trained with.
+        seed: of all that is drawn.
+        out: a new folder to save the transfer set in, with evidence, cost and a report; a must with a student, whose
+            run folder becomes `<out>-student`. What was stopped on the way goes on when it is called again.
+        progress: who watches.
+        settings: what recipes have under `transfer: {maker: generate, ...}`, as `inner_steps=5`.
+
+    Raises:
+        UserError: settings that do not fit together or the teacher; a budget below a batch; images that come out equal
+            again and again.
+
+    Example:
+        >>> made = lb.generate(teacher, method="fast", budget=20, batch_size=10, inner_steps=2, size=8)
+        >>> len(made), made.soft_label_kind, made.provenance["round"].tolist()[::10]
+        (20, 'logits', [0, 1])
+    """
+    network = network_of(teacher, "teacher")
+    said = {"method": method, "budget": budget, **settings}
+    judged = None if test is None else image_set(test, "test", "test")
+    learner = None
+    if student is not None:
+        named = (
+            student if isinstance(student, str) else None if isinstance(student, Mapping) else name_of_student(student)
+        )
+        learner = Learner(
+            student=dict(student) if isinstance(student, Mapping) else {"model": named},
+            make=None if isinstance(student, Mapping) else student_factory(student),
+            objective=objective,
+            training=training or {},
+            test=judged,
+        )
+    return generate_images(
+        settings_to_generate(said, alone=student is None),
+        network,
+        learner=learner,
+        size=trained_size(teacher) if size is None and judged is None else size,
+        seed=seed,
+        target=None if out is None else Path(out),
+        progress=progress,
+    )[0]
+
+
+def export_statistics(
+    teacher: Classifier | str | Path,
+    images: ImageSet | str | Path,
+    path: str | Path,
+    *,
+    batch_size: int = 256,
+    device: Device = "auto",
+    progress: Callable[[int], None] | None = None,
+) -> FeatureStatistics:
+    """Writes what a teacher's features look like on its data, so that others can generate images without that data.
+
+    The file holds a mean and a variance for each channel, a few kilobytes, and no image; `limbeck generate` reads it
+    as `statistics`. A teacher without batch norm can be inverted with it, and one with batch norm remembers such
+    statistics itself: then the file adds what its batch-norm loss is on real images.
+
+    Args:
+        teacher: a classifier, weights by name or path, or a run folder.
+        images: those that it was trained on, or a data set's name.
+        path: of the file.
+        batch_size: images of a batch on which that loss is measured: as many as are generated at a time.
+        device: where the teacher computes.
+        progress: called after every batch with the number of images in it.
+
+    Raises:
+        UserError: a teacher of which no tap says where it is read, or a file that cannot be written.
+
+    Example:
+        >>> statistics = lb.export_statistics(teacher, images, "owner.safetensors")
+        >>> statistics.images
+        200
+    """
+    network, pool = network_of(teacher, "teacher"), image_set(images, "train", "images")
+    check_ready(network, "teacher")
+    found = measure(network, pool, batch_size=batch_size, device=device, progress=progress)
+    found.save(path)
+    return found
+
+
+def _student(student: Student | Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[int], Classifier] | None]:
+    """What a recipe calls it, and what makes it, unless a name does."""
+    if isinstance(student, Mapping):
+        return dict(student), None
+    make = student_factory(student)
+    return {"model": student if isinstance(student, str) else name_of_student(student)}, make

@@ -1,0 +1,68 @@
+"""The verb `generate`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limbeck.cli.app import telling_how_to_resume
+from limbeck.cli.display import console
+from limbeck.cli.loading import parse_size
+
+
+def generate(
+    teacher: Annotated[str, typer.Option(help="Run folder, weights folder or file, or named weights.")],
+    budget: Annotated[
+        str | None, typer.Option(help="A count (5000), or so many times the teacher's classes (500/class).")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="See `limbeck ls methods`. By default bsr.")] = None,
+    student: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Network that learns meanwhile, and against which images are made, or "
+            "'{model: convnet_d3, options: {width: 16}}'. By default none.",
+        ),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Of the student. By default as many as fill the budget.")] = None,
+    training: Annotated[
+        list[str] | None,
+        typer.Option("-t", "--training", metavar="KEY=VALUE", help="Of the student's training, as learning_rate=0.1."),
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="That the student learns by, as '{kd: {temperature: 20}}'. By default kd.")
+    ] = None,
+    test: Annotated[str | None, typer.Option(help="Labelled images to evaluate the student on at the end.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("-s", "--set", metavar="KEY=VALUE", help="Of the method, as inner_steps=5 or generator.width=32."),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="PIXELS a side, or HEIGHTxWIDTH; by default that of the test images, or else the teacher's."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the transfer set; by default runs/generated-<method>.")
+    ] = None,
+) -> None:
+    """Make a transfer set from nothing but a teacher, by inverting it."""
+    from limbeck.cli.progress import showing_progress
+    from limbeck.recipes.generating import save_generated
+
+    given: dict[str, Any] = {"method": method, "budget": budget}
+    with telling_how_to_resume(out or Path("what was begun"), "the same command"), showing_progress() as progress:
+        summary = save_generated(
+            given,
+            out,
+            overrides=settings or [],
+            teacher=teacher,
+            student=student,
+            training=[*(training or []), *([] if steps is None else [f"steps={steps}"])],
+            objective=objective,
+            test=test,
+            size=None if size is None else parse_size(size),
+            seed=seed,
+            progress=progress,
+        )
+    console.print(summary, markup=False, soft_wrap=True)

@@ -1,0 +1,284 @@
+"""The verb `generate`: a transfer set made from nothing but a teacher, while a student learns or without one."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+from limbeck.cost import Cost, RunCost
+from limbeck.data.image_set import ImageSet
+from limbeck.data.loading import load as load_images
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.files import atomic_write_text
+from limbeck.models.classifier import Classifier
+from limbeck.models.fingerprint import fingerprint
+from limbeck.models.weights.folder import load as load_model
+from limbeck.progress import Progress, Silent
+from limbeck.randomness import check_seed
+from limbeck.recipes.fields import FROM_PYTHON
+from limbeck.recipes.inputs import Inputs, PythonObjects, network_folder
+from limbeck.recipes.making import context_for, evaluating, last_source
+from limbeck.recipes.making_alone import check_new, make_and_save, making_folder, shape_for, told, trained_size
+from limbeck.recipes.reading import parse_recipe, parse_transfer
+from limbeck.recipes.run import gather_inputs, run
+from limbeck.recipes.run_result import RunResult
+from limbeck.recipes.schema import Recipe
+from limbeck.recipes.yaml_files import load_value
+from limbeck.report import write_run_report, write_selection_report
+from limbeck.transfer.catalogue import find_maker
+from limbeck.transfer.evidence import EVIDENCE
+from limbeck.transfer.generate.answers import with_answers
+from limbeck.transfer.generate.counting import images_wanted, steps_to_fill
+from limbeck.transfer.generate.settings import GenerateSettings
+from limbeck.transfer.generate.source import GeneratingSource
+from limbeck.transfer.maker import MakerContext
+
+GENERATE = "generate"
+_STUDENT = "student"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """The student that is taught while images are made, and how.
+
+    Attributes:
+        student: as a recipe has it under `student`.
+        make: seed -> a fresh student, where it was handed over in Python.
+        objective: as a recipe has it.
+        training: settings of `TrainingSettings` that are not the usual ones here.
+        test: images to evaluate it on at the end.
+    """
+
+    student: Mapping[str, Any]
+    make: Callable[[int], Classifier] | None = None
+    objective: Any = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    test: ImageSet | None = None
+
+
+def settings_to_generate(said: Mapping[str, Any], overrides: Sequence[str] = (), *, alone: bool) -> GenerateSettings:
+    """Those that a recipe has under `transfer: {maker: generate, ...}`; None is what nobody said.
+
+    Raises:
+        UserError: all that is wrong with them.
+    """
+    known = {name: value for name, value in said.items() if value is not None}
+    settings = parse_transfer({"maker": GENERATE, **known}, overrides, alone=alone)
+    assert isinstance(settings, GenerateSettings)
+    return settings
+
+
+def generate_images(
+    settings: GenerateSettings,
+    teacher: Classifier,
+    *,
+    learner: Learner | None = None,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    target: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[TransferSet, str]:
+    """Makes images, and saves the transfer set where there is a `target`; returns it, and what happened in words.
+
+    Args:
+        settings: of the maker; with rounds where there is a learner, else without.
+        teacher: with its weights.
+        learner: who is taught meanwhile; its run folder becomes `<target>-student`.
+        size: pixels a side, or (height, width); by default that of the test images, or else what the teacher takes.
+        seed: of all that is drawn.
+        target: a new folder. What is needed to go on lies in `<target>.making` until all is saved.
+        progress: who watches.
+
+    Raises:
+        UserError: see `limbeck.generate`.
+    """
+    check_seed(seed)
+    progress, teacher = progress or Silent(), evaluating(teacher)
+    test = None if learner is None else learner.test
+    shape = test.shape if test is not None and size is None else shape_for(teacher, size, GENERATE)
+    if target is not None:
+        check_new(target)
+    if learner is not None:
+        if target is None:
+            raise UserError(
+                "`out`, the folder of the transfer set, must be given with a `student`, which goes beside it."
+            )
+        return _with_student(settings, teacher, learner, shape, seed, target, progress)
+    given: dict[str, Any] = {
+        "pool": None,
+        "classes": teacher.classes,
+        "shape": shape,
+        "teacher": teacher,
+        "seed": seed,
+        "device": PartialState().device or torch.device("cpu"),
+        "progress": progress,
+    }
+    progress.say("there is no student, so nothing is made against one (`losses.adversarial` is left out)")
+    if target is not None:
+        made, report = make_and_save(settings, MakerContext(folder=making_folder(target) / "maker", **given), target)
+        return made.source.images(0), told(made, report, target)
+    with TemporaryDirectory() as folder:
+        context = MakerContext(folder=Path(folder, "maker"), **given)
+        maker = find_maker(settings.maker)
+        maker.count(settings, context)
+        made = maker.make(settings, context)
+        return _in_memory(made.source.images(0)), made.evidence.headline
+
+
+def save_generated(
+    said: Mapping[str, Any],
+    target: Path | None,
+    *,
+    teacher: str,
+    overrides: Sequence[str] = (),
+    student: str | None = None,
+    training: Sequence[str] = (),
+    objective: str | None = None,
+    test: str | None = None,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> str:
+    """Generates as a command line asks for it, and saves the transfer set; returns what happened, in words.
+
+    Args:
+        said: `method` and `budget`.
+        target: a new folder; by default in runs/.
+        teacher: a network's name or folder.
+        overrides: settings as "key=value".
+        student: a network's name, or what a recipe has under `student`, in YAML.
+        training: settings of its training as "key=value".
+        objective: a name, or what a recipe has under `objective`, in YAML.
+        test: labelled images to evaluate the student on.
+        size, seed, progress: see `generate_images`.
+
+    Raises:
+        UserError: see `limbeck.generate`.
+    """
+    beside = {"--training or --steps": training, "--objective": objective, "--test": test}
+    idle = [name for name, value in beside.items() if value]
+    if student is None and idle:
+        raise UserError(f"`{idle[0]}` is of a student that learns meanwhile, and there is none; name a --student.")
+    settings = settings_to_generate(said, overrides, alone=student is None)
+    target = Path("runs") / f"generated-{settings.method}" if target is None else target
+    check_new(target)
+    network = load_model(network_folder(teacher))
+    judged = None if test is None else load_images(test, "test", size=size)
+    if judged is None and size is None:
+        size = trained_size(teacher)
+    learner = None
+    if student is not None:
+        wanted = None if objective is None else load_value(objective, f"`--objective` {objective!r}")
+        changes = dict(_named(one) for one in training)
+        learner = Learner(student=_student(student), objective=wanted, training=changes, test=judged)
+    how = {"size": size, "seed": seed, "target": target, "progress": progress}
+    return generate_images(settings, network, learner=learner, **how)[1]
+
+
+def _student(text: str) -> dict[str, Any]:
+    if not text.lstrip().startswith("{"):
+        return {"model": text}
+    found = load_value(text, f"`--student` {text!r}")
+    if not isinstance(found, dict):
+        raise UserError(f"`--student` must be a name or a mapping as {{model: resnet8}}, got {text!r}.")
+    return found
+
+
+def _named(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UserError(f"`--training` must look like learning_rate=0.1, got {text!r}.")
+    return name.strip(), load_value(value, f"the value of {text!r}")
+
+
+def student_folder(target: Path) -> Path:
+    """The run folder of the student that was taught while `target` was made."""
+    return target.with_name(f"{target.name}-{_STUDENT}")
+
+
+def _with_student(
+    settings: GenerateSettings,
+    teacher: Classifier,
+    learner: Learner,
+    shape: tuple[int, int, int],
+    seed: int,
+    target: Path,
+    progress: Progress,
+) -> tuple[TransferSet, str]:
+    check_new(student_folder(target))
+    folder = making_folder(target) / "run"
+    recipe = recipe_with(settings, teacher, learner, seed)
+    objects = PythonObjects(test=learner.test, teacher=teacher, make_student=learner.make, shape=shape)
+    inputs = gather_inputs(recipe, folder, progress, objects)
+    result = run(recipe, folder, resume=True, inputs=inputs, progress=progress)
+    images, cost, headline = _finished(recipe, inputs, folder, result, progress)
+    images.save(target)
+    shutil.copytree(folder / EVIDENCE, target / EVIDENCE)
+    atomic_write_text(target / "cost.json", json.dumps(cost.to_dict(), indent=1) + "\n")
+    shutil.rmtree(folder / "making")
+    folder.rename(student_folder(target))
+    shutil.rmtree(making_folder(target), ignore_errors=True)
+    write_run_report(student_folder(target))
+    report = write_selection_report(target)
+    accuracy = "" if result.evaluation is None else f", {100 * result.evaluation.top1:.2f} % on the test images"
+    lines = [
+        f"{headline}",
+        f"{len(images):,} images -> {target}",
+        f"the student that learned meanwhile{accuracy} -> {student_folder(target)}",
+        f"report: {report}",
+    ]
+    return TransferSet.load(target), "\n".join(lines)
+
+
+def recipe_with(settings: GenerateSettings, teacher: Classifier, learner: Learner, seed: int) -> Recipe:
+    """A run in which a student is taught while images are made: by SGD with a cosine schedule, as the methods' papers
+    do, on views as those of inversion, for as many steps as fill the budget."""
+    steps = learner.training.get("steps") or steps_to_fill(settings, images_wanted(settings, teacher.num_classes))
+    test = learner.test
+    usual = {"batch_size": settings.batch_size, "learning_rate": 0.1, "weight_decay": 1e-4, "views": settings.views}
+    return parse_recipe(
+        {
+            "name": GENERATE,
+            "seed": seed,
+            "data": {"test": None if test is None else f"{FROM_PYTHON}{test.name}#{test.fingerprint[:12]}"},
+            "teacher": {"weights": f"{FROM_PYTHON}{teacher.name}#{fingerprint(teacher)[:12]}"},
+            "student": dict(learner.student),
+            "objective": learner.objective or {"kd": 1.0},
+            "transfer": settings.model_dump(mode="json"),
+            "training": {**usual, "validations": 0, **learner.training, "steps": steps},
+            "latency": False,
+        }
+    )
+
+
+def _finished(
+    recipe: Recipe, inputs: Inputs, folder: Path, result: RunResult, progress: Progress
+) -> tuple[TransferSet, Cost, str]:
+    """What was made in a run, filled up where pruning left it short, and answered by the teacher; cost and headline."""
+    source, inputs = last_source(recipe, inputs, folder, progress)
+    assert isinstance(source, GeneratingSource)
+    assert inputs.teacher is not None
+    making = RunCost.from_dict(result.cost).making or Cost()
+    if not source.engine.full:
+        making += source.fill(result.student.eval())
+    made, answered = with_answers(source.images(0), inputs.teacher)
+    assert recipe.transfer is not None
+    context = context_for(recipe, inputs, folder, progress)
+    evidence = find_maker(GENERATE).evidence(recipe.transfer, context, source)
+    assert evidence is not None
+    evidence.save(folder / EVIDENCE)
+    return _in_memory(made), making + answered, evidence.headline
+
+
+def _in_memory(made: TransferSet) -> TransferSet:
+    """The same without the files that it was made in."""
+    images = made.images
+    whole = ImageSet(images.tensor().clone(), images.labels, ids=images.ids, classes=images.classes, name=images.name)
+    return replace(made, images=whole)
