@@ -178,6 +178,9 @@ class GenerateSettings(MakerSettings):
         keep: which state of an image stays: its "best-image" step, the step of the "best-batch" as published, or the
             "last".
         losses: weights.
+        scale_losses: whether weights are pulls: each is divided by how hard its loss pulls at images when they are at
+            their start, in units of the one-hot loss, so that 1 is as much for any teacher (`limbeck generate --check`
+            says what that comes to).
         adversarial: "kl-where-equal" (where both give the same class), "kl", "l1", "js", or "js-clamped" as published
             (DeepInversion, CMI).
         adversarial_temperature: of all but "l1".
@@ -219,6 +222,7 @@ class GenerateSettings(MakerSettings):
     fresh: Annotated[int, Field(ge=0)] = 0
     keep: Literal["best-image", "best-batch", "last"] = "best-image"
     losses: Losses = Losses()
+    scale_losses: bool = False
     adversarial: Literal["kl-where-equal", "kl", "l1", "js", "js-clamped"] = "kl-where-equal"
     adversarial_temperature: Positive = 1.0
     statistics: str | None = None
