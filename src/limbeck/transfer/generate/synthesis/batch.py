@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -37,7 +38,7 @@ class Batch:
 
 def batch_of(parts: Mapping[str, Tensor], passes: int) -> Batch:
     """From what was kept, name -> [n, ...]."""
-    here = {name: one.cpu() for name, one in parts.items()}
+    here = {name: one.cpu() for name, one in parts.items() if not name.endswith("features")}
     losses = {name.removeprefix("losses."): one for name, one in here.items() if name.startswith("losses.")}
     return Batch(
         images=here["images"].contiguous(),
@@ -48,6 +49,6 @@ def batch_of(parts: Mapping[str, Tensor], passes: int) -> Batch:
         student_logits=here.get("student_logits"),
         image_losses=losses,
         losses={name: one.mean().item() for name, one in losses.items()},
-        layers=here["layers"].mean(dim=0),
+        layers=here["layers"].mean(dim=0) if "layers" in here else torch.empty(0),
         passes=passes,
     )

@@ -1,7 +1,7 @@
 """Where the images of calls come from: a generator, latents, pixels, whichever of them is optimised."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -94,7 +94,7 @@ class Origin:
         latents = self._draw(step) if self.latents is None else self.latents
         return self._made(self.working, latents, self.labels)
 
-    def apply(self, gradients: list[Tensor]) -> None:
+    def apply(self, gradients: Sequence[Tensor]) -> None:
         """A step down; the network of a meta-learner collects.
 
         Args:

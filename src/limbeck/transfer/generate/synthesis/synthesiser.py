@@ -18,10 +18,11 @@ from limbeck.transfer.generate.settings import GenerateSettings, Losses
 from limbeck.transfer.generate.synthesis.batch import Batch, batch_of
 from limbeck.transfer.generate.synthesis.bits import in_bits, view_of
 from limbeck.transfer.generate.synthesis.call import Call
+from limbeck.transfer.generate.synthesis.found import Found
 from limbeck.transfer.generate.synthesis.kept import Kept
 from limbeck.transfer.generate.synthesis.origin import Origin
 from limbeck.transfer.generate.synthesis.state import copied, put, take
-from limbeck.transfer.generate.synthesis.terms import Found, Terms
+from limbeck.transfer.generate.synthesis.terms import Shown, Terms
 
 Stop = Callable[[], object] | StopRequest
 _ANSWERS = ("logits", "embedding", "student_logits", "labels")
@@ -74,7 +75,7 @@ class Synthesiser:
         self.teacher = private_copy(teacher, "teacher").to(computing.device).requires_grad_(False).eval()
         if computing.channels_last:
             self.teacher = self.teacher.to(memory_format=torch.channels_last)
-        self.terms = Terms(settings, self.teacher, computing)
+        self.terms = Terms(settings, self.teacher, views=self.views, shape=shape, seed=seed, computing=computing)
         self.origin = Origin(
             settings, self.teacher, shape=shape, num_classes=num_classes, seed=seed, computing=computing
         )
@@ -130,50 +131,59 @@ class Synthesiser:
 
     def _step(self, call: Call, weights: Losses, student: Classifier | None) -> None:
         images = self.origin.images(call.step)  # [B, C, H, W] float32 in [0, 1]
-        found, parts = self._seen(call, images, call.step, weights, student)
-        gradients = torch.autograd.grad(found.weighted.mean(), self.origin.parameters, materialize_grads=True)
+        found, parts = self._look(call, images, call.step, weights, student)
+        parameters = [*self.origin.parameters, *self.terms.parameters]
+        gradients = torch.autograd.grad(found.weighted.mean(), parameters, materialize_grads=True)
         call.kept.offer(found.weighted, parts)
-        self.origin.apply(list(gradients))
+        own = len(self.terms.parameters)
+        self.origin.apply(gradients[: len(gradients) - own])
+        self.terms.apply(gradients[len(gradients) - own :])
         call.step += 1
 
-    def _seen(
-        self, call: Call, images: Tensor, view: int, weights: Losses, student: Classifier | None
+    def _look(
+        self, call: Call, images: Tensor, step: int, weights: Losses, student: Classifier | None
     ) -> tuple[Found, dict[str, Tensor]]:
-        """Losses of images in their view number `view`, and all that is to be kept of them, name -> [B, ...]."""
-        levels, bits = in_bits(images, floor=self.settings.floor)
+        """Losses of images in their view number `step`, and all that is to be kept of them, name -> [B, ...]."""
         rows = torch.arange(len(images), device=images.device)
-        draw = self.views.draw(rows, seed=derive_seed(self.seed, "generate", call.number, "views"), view=view)
+        draw = self.views.draw(rows, seed=derive_seed(self.seed, "generate", call.number, "views"), view=step)
+        levels, bits = in_bits(images, floor=self.settings.floor)
         exact = self.settings.exact or not images.requires_grad
-        shown = view_of(levels, bits, self.views, draw) if exact else view_of(255 * images, None, self.views, draw)
-        found = self.terms(images, shown, call.labels, weights, student)
-        call.passes += len(images)
-        return found, {**found.kept(), "images": bits, "views": draw}
+        shown = self._shown(call, levels if exact else 255 * images, bits if exact else None, draw, step)
+        found = self.terms(shown, weights, student)
+        return found, {**found.by_row(), "images": bits, "views": draw}
+
+    def _shown(self, call: Call, levels: Tensor, bits: Tensor | None, draw: Tensor, step: int) -> Shown:
+        """Counts the teacher's passes, too."""
+        local, contrast = None, self.terms.contrast
+        if contrast is not None:
+            local = view_of(levels, bits, contrast.views, contrast.draw(len(levels), call=call.number, step=step))
+        call.passes += len(levels) * (1 if local is None else 2)
+        return Shown(levels / 255, view_of(levels, bits, self.views, draw), local, call.labels, call.number, step)
 
     @torch.no_grad()
     def _finish(self, call: Call, weights: Losses, student: Classifier | None) -> Batch:
         self.origin.end()
-        self.terms.remember()
+        self.terms.remember(call.kept.parts)
         parts = call.kept.parts
         if self.settings.fresh:
             steps = self.settings.inner_steps
             shown = [
-                self._seen(call, self.origin.fresh(batch), steps + batch, weights, student)[1]
+                self._look(call, self.origin.fresh(batch), steps + batch, weights, student)[1]
                 for batch in range(self.settings.fresh)
             ]
             parts = {name: torch.cat([one[name] for one in shown]) for name in shown[0]}
         elif not self.settings.exact:
             parts = parts | self._answers(call, weights, student)
         if not self.settings.fresh and self.origin.average is not None:
-            other = self._seen(call, self.origin.by_average(), self.settings.inner_steps, weights, student)[1]
+            other = self._look(call, self.origin.by_average(), self.settings.inner_steps, weights, student)[1]
             parts = {name: _alternating(one, other[name]) for name, one in parts.items()}
         return batch_of(parts, call.passes)
 
     def _answers(self, call: Call, weights: Losses, student: Classifier | None) -> dict[str, Tensor]:
         """What networks say of images as they are stored."""
         bits = call.kept.parts["images"]
-        shown = view_of(bits.float(), bits, self.views, call.kept.parts["views"])
-        call.passes += len(bits)
-        found = self.terms(bits / 255, shown, call.labels, weights, student).kept()
+        shown = self._shown(call, bits.float(), bits, call.kept.parts["views"], self.settings.inner_steps)
+        found = self.terms(shown, weights, student).by_row()
         return {name: one for name, one in found.items() if name in _ANSWERS}
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -4,12 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from limbeck.data.views import Augmentation
 from limbeck.models.classifier import Classifier, Outputs
 from limbeck.models.forward import Computing, evaluating
 from limbeck.precision import autocast
+from limbeck.transfer.generate.contrast import Contrast
+from limbeck.transfer.generate.feature_statistics import FeatureStatistics
 from limbeck.transfer.generate.losses import (
+    Moments,
     activation,
     adversarial,
     balance,
@@ -20,147 +24,177 @@ from limbeck.transfer.generate.losses import (
 )
 from limbeck.transfer.generate.settings import GenerateSettings, Losses
 from limbeck.transfer.generate.statistics import BatchNormMoments, MomentumMemory
+from limbeck.transfer.generate.synthesis.found import Found
+from limbeck.transfer.generate.synthesis.freezing import without_gradients
+from limbeck.transfer.generate.synthesis.state import put, take
 
 
 @dataclass(frozen=True)
-class Found:
-    """Losses of one batch, and what they are made from.
+class Shown:
+    """Images as networks see them in one step.
 
     Attributes:
-        losses: name -> [B] of each image, or [] of the batch.
-        weighted: the sum that is minimised, [B] of each image and its batch.
-        layers: batch-norm distance of each layer, [L]; empty where it is not among the losses.
-        logits: of the teacher, float32 [B, K].
-        embedding: of the teacher, float32 [B, D]; D is 0 where it has none.
-        student_logits: float32 [B, K], or None where the student was left out.
-        labels: int64 [B], that images were to have.
+        images: float32 [B, C, H, W] in [0, 1].
+        views: of them, the same.
+        local: boxes of them, enlarged, the same; None where there is no contrast.
+        labels: int64 [B], that they are to have; None for those that the teacher gives.
+        call, step: in which that is.
     """
 
-    losses: dict[str, Tensor]
-    weighted: Tensor
-    layers: Tensor
-    logits: Tensor
-    embedding: Tensor
-    student_logits: Tensor | None
-    labels: Tensor
-
-    def kept(self) -> dict[str, Tensor]:
-        """All of it by row, [B, ...]."""
-        count = len(self.logits)
-        found = {f"losses.{name}": one.expand(count) for name, one in self.losses.items()}
-        for name in ("logits", "labels", "embedding", "student_logits"):
-            one = getattr(self, name)
-            found |= {} if one is None else {name: one}
-        return found | {"layers": self.layers.expand(count, -1)}
+    images: Tensor
+    views: Tensor
+    local: Tensor | None
+    labels: Tensor | None
+    call: int
+    step: int
 
 
 class Terms:
-    """Losses with their weights, and all that they look at.
+    """Losses, and all that they look at, learn and remember.
 
     Args:
         settings: forms of losses.
         teacher: frozen, on its device; hooked while the terms are `open`.
+        views: of the images.
+        shape: (C, H, W) of the images.
+        seed: of what contrast draws.
         computing: where and how networks compute.
+
+    Attributes:
+        contrast: with images made before, or None.
     """
 
-    def __init__(self, settings: GenerateSettings, teacher: Classifier, computing: Computing) -> None:
+    def __init__(
+        self,
+        settings: GenerateSettings,
+        teacher: Classifier,
+        *,
+        views: Augmentation,
+        shape: tuple[int, int, int],
+        seed: int,
+        computing: Computing,
+    ) -> None:
         self.settings = settings
         self.teacher = teacher
         self.computing = computing
-        self.moments = BatchNormMoments(teacher) if settings.losses.batch_norm else None
-        self.memory = MomentumMemory(settings.momentum) if settings.momentum and self.moments else None
+        self.moments: BatchNormMoments | None = None
+        if settings.losses.batch_norm:
+            exported = None if settings.statistics is None else FeatureStatistics.read(settings.statistics)
+            self.moments = BatchNormMoments(teacher, exported)
+        self.memory = MomentumMemory(settings.momentum) if settings.momentum and self.moments is not None else None
+        self.contrast: Contrast | None = None
+        if settings.losses.contrast:
+            rate, betas = settings.learning_rate, settings.betas
+            self.contrast = Contrast(teacher, shape, rate=rate, betas=betas, seed=seed, whole=views)
         self.wants = ("logits",) if teacher.taps.embedding is None else ("logits", "embedding")
+        self._last: Sequence[Moments] = ()
 
-    def __call__(
-        self, images: Tensor, views: Tensor, labels: Tensor | None, weights: Losses, student: Classifier | None
-    ) -> Found:
-        """The losses of images, [B, C, H, W] in [0, 1], that are seen as `views`, the same.
+    @property
+    def parameters(self) -> list[Tensor]:
+        """What learns besides images, by `apply`."""
+        return [] if self.contrast is None else self.contrast.parameters
+
+    def __call__(self, shown: Shown, weights: Losses, student: Classifier | None) -> Found:
+        """The losses of what is shown.
 
         Args:
-            images, views: with gradients.
-            labels: int64 [B]; None for those that the teacher gives.
+            shown: with gradients, or without.
             weights: of 0, a loss is left out.
             student: None leaves the adversary out.
         """
-        outputs = self._outputs(self.teacher, views, self.wants)
+        outputs = self._outputs(self.teacher, shown.views, self.wants)
         logits = outputs.logits.float()
         embedding = logits.new_empty(len(logits), 0) if outputs.embedding is None else outputs.embedding.float()
-        labels = logits.detach().argmax(dim=1) if labels is None else labels
-        weight = {name: value for name, value in weights.model_dump().items() if value}
-        losses: dict[str, Tensor] = {}
-        layers, student_logits = logits.new_zeros(0), None
-        if "batch_norm" in weight:
-            layers = self._batch_norm()
-            losses["batch_norm"] = layers.sum()
-        if "one_hot" in weight:
-            losses["one_hot"] = one_hot(logits, labels)
-        if "adversarial" in weight and student is not None:
-            student_logits = self._outputs(student, views, ("logits",)).logits.float()
+        labels = logits.detach().argmax(dim=1) if shown.labels is None else shown.labels
+        found = Found(logits, embedding, labels)
+        if self.moments is not None:
+            self._last = self.moments.found
+        if weights.batch_norm:
+            found.layers = self._distances()
+            found.add("batch_norm", found.layers.sum(), weights.batch_norm)
+        if weights.one_hot:
+            found.add("one_hot", one_hot(logits, labels), weights.one_hot)
+        if weights.adversarial and student is not None:
+            found.student_logits = self._outputs(student, shown.views, ("logits",)).logits.float()
             form, temperature = self.settings.adversarial, self.settings.adversarial_temperature
-            losses["adversarial"] = adversarial(logits, student_logits, form=form, temperature=temperature)
-        if "activation" in weight:
-            losses["activation"] = activation(embedding)
-        if "balance" in weight:
-            losses["balance"] = balance(logits)
-        if "total_variation" in weight:
-            losses["total_variation"] = total_variation(self._normalised(images))
-        if "l2" in weight:
-            losses["l2"] = l2(self._normalised(images))
-        weighted = logits.new_zeros(len(logits))
-        for name, value in losses.items():
-            weighted = weighted + weight[name] * value
-        return Found(losses, weighted, layers, logits, embedding, student_logits, labels)
+            loss = adversarial(logits, found.student_logits, form=form, temperature=temperature)
+            found.add("adversarial", loss, weights.adversarial)
+        if weights.activation:
+            found.add("activation", activation(embedding), weights.activation)
+        if weights.balance:
+            found.add("balance", balance(logits), weights.balance)
+        if weights.total_variation:
+            found.add("total_variation", total_variation(self._normalised(shown)), weights.total_variation)
+        if weights.total_variation_l2:
+            loss = total_variation(self._normalised(shown), norm="l2")
+            found.add("total_variation_l2", loss, weights.total_variation_l2)
+        if weights.l2:
+            found.add("l2", l2(self._normalised(shown)), weights.l2)
+        if weights.contrast:
+            self._add_contrast(found, shown, weights.contrast)
+        return found
 
     @contextmanager
     def open(self, student: Classifier | None) -> Iterator[None]:
         """Hooks are in place; the student evaluates, and its weights want no gradients, which is undone."""
         with ExitStack() as stack:
-            if self.moments is not None:
-                stack.enter_context(self.moments)
+            for hooks in (self.moments, self.contrast):
+                if hooks is not None:
+                    stack.enter_context(hooks)
             if "embedding" in self.wants:
                 stack.enter_context(self.teacher.tapping(self.wants))
             if student is not None:
                 stack.enter_context(evaluating(student))
-                stack.enter_context(_frozen(student))
-            yield
+                stack.enter_context(without_gradients(student))
+            try:
+                yield
+            finally:
+                self._last = ()  # no graph outlives its step
 
-    def remember(self) -> None:
-        """After a call: the statistics of its last batch enter the memory."""
-        if self.memory is not None and self.moments is not None:
-            self.memory.update(self.moments.found)
+    def apply(self, gradients: Sequence[Tensor]) -> None:
+        """A step of what learns besides images."""
+        if self.contrast is not None:
+            self.contrast.apply(gradients)
 
-    def _normalised(self, images: Tensor) -> Tensor:
-        """In the teacher's units, those of the published weights."""
+    def remember(self, kept: Mapping[str, Tensor]) -> None:
+        """After a call: the statistics of its last step and the features of what is kept are remembered."""
+        if self.memory is not None:
+            self.memory.update(self._last)
+        if self.contrast is not None and "local_features" in kept:
+            self.contrast.append(kept["local_features"], kept["features"])
+
+    def _distances(self) -> Tensor:
+        assert self.moments is not None, "weights of losses are those of the settings, or 0"
+        found = self._last if self.memory is None else self.memory.mixed(self._last)
+        return batch_norm_distance(found, self.moments.remembered)
+
+    def _add_contrast(self, found: Found, shown: Shown, weight: float) -> None:
+        assert self.contrast is not None, "weights of losses are those of the settings, or 0"
+        assert shown.local is not None, "with contrast there are local views"
+        found.features = self.contrast.features
+        self._outputs(self.teacher, shown.local, ("logits",))
+        found.local_features = self.contrast.features
+        loss = self.contrast.loss(found.local_features, found.features, call=shown.call, step=shown.step)
+        found.add("contrast", loss, weight)
+
+    def _normalised(self, shown: Shown) -> Tensor:
+        """Images in the teacher's units, as published weights are for these."""
         mean, std = self.teacher.mean, self.teacher.std
-        if self.teacher.channels != images.shape[1]:
+        if self.teacher.channels != shown.images.shape[1]:
             mean, std = mean.mean(dim=1, keepdim=True), std.mean(dim=1, keepdim=True)
-        return (images - mean) / std
-
-    def _batch_norm(self) -> Tensor:
-        assert self.moments is not None
-        found = self.moments.found
-        return batch_norm_distance(found if self.memory is None else self.memory.mixed(found), self.moments.remembered)
+        return (shown.images - mean) / std
 
     def _outputs(self, network: Classifier, views: Tensor, want: Sequence[str]) -> Outputs:
         with autocast(self.computing.device, self.computing.dtype):
             return network(views, want=want)
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {} if self.memory is None else self.memory.state_dict()
+        found = {} if self.memory is None else put("memory", self.memory.state_dict())
+        return found if self.contrast is None else found | put("contrast", self.contrast.state_dict())
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         if self.memory is not None:
-            self.memory.load_state_dict({name: one.to(self.computing.device) for name, one in state.items()})
-
-
-@contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """No gradients of its weights are computed; afterwards those that were to learn are to learn again."""
-    learning = [one for one in network.parameters() if one.requires_grad]
-    for one in learning:
-        one.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for one in learning:
-            one.requires_grad_(True)
+            memory = take("memory", state)
+            self.memory.load_state_dict({name: one.to(self.computing.device) for name, one in memory.items()})
+        if self.contrast is not None:
+            self.contrast.load_state_dict(take("contrast", state))

@@ -1,0 +1,28 @@
+"""Networks that gradients pass through, and none reach."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+
+@contextmanager
+def without_gradients(network: nn.Module) -> Iterator[None]:
+    """Inside, no gradients of its weights are computed; outside, those that were to learn are to learn.
+
+    Example:
+        >>> layer = torch.nn.Linear(1, 1)
+        >>> with without_gradients(layer):
+        ...     layer.weight.requires_grad
+        False
+        >>> layer.weight.requires_grad
+        True
+    """
+    learning = [one for one in network.parameters() if one.requires_grad]
+    for one in learning:
+        one.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for one in learning:
+            one.requires_grad_(True)
