@@ -319,3 +319,30 @@ def test_without_embedding_and_losses(tmp_path: Path) -> None:
         again = Repository(tmp_path, shape=SHAPE, num_classes=K, capacity=capacity)
         again.load_state_dict(kept.state_dict())
         assert torch.equal(again.column("images"), kept.column("images"))
+
+
+def private_bytes() -> int:
+    """Memory of this process that is no file's, which is all that the system could not take away."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("RssAnon")))
+
+
+@pytest.mark.slow
+def test_a_million_images_take_little_memory(tmp_path: Path) -> None:
+    kept = Repository(tmp_path, shape=(1, 8, 8), num_classes=10, embedding=16)
+    random = torch.Generator().manual_seed(0)
+    memory = []
+    for part in range(10):
+        for call in range(200):
+            images = torch.randint(256, (500, 1, 8, 8), dtype=torch.uint8, generator=random)
+            logits, embedding = (torch.randn(500, width, generator=random) for width in (10, 16))
+            appended = kept.append(images, logits=logits, embedding=embedding, round=part, call=call)
+            kept.remove(appended.rows[::10])
+        memory.append(private_bytes())
+    assert len(kept) == 900_000
+    assert memory[-1] - memory[0] < 60 * 900_000
+    state = kept.state_dict()
+    assert sum(one.numel() * one.element_size() for one in state.values()) == 125_016
+    again = Repository(tmp_path, shape=(1, 8, 8), num_classes=10, embedding=16)
+    again.load_state_dict(state)
+    assert torch.equal(again.rows, kept.rows)
