@@ -260,12 +260,27 @@ def test_another_process_reads_what_was_written_since_alone(tmp_path: Path, monk
     append(mine, 2, count=3)
     asked = []
     monkeypatch.setattr(
-        "limbeck.transfer.generate.repository.image_digests",
+        "limbeck.transfer.generate.batch_columns.image_digests",
         lambda images: asked.append(len(images)) or image_digests(images),
     )
     other.load_state_dict(mine.state_dict())
     assert asked == [3]
     assert same(mine, other)
+
+
+def test_rows_reach_the_disk_before_a_checkpoint_that_knows_them(tmp_path: Path, monkeypatch) -> None:
+    kept, synced = repository(tmp_path), []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    append(kept, 1)
+    assert not synced
+    kept.state_dict()
+    assert len(synced) == 5
+    kept.remove([2])
+    kept.state_dict()
+    assert len(synced) == 5, "nothing was written"
+    append(kept, 2)
+    kept.state_dict()
+    assert len(synced) == 10
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch) -> None:

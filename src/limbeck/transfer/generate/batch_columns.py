@@ -60,6 +60,14 @@ def row_checks(columns: Columns) -> np.ndarray:
     return np.array([zlib.crc32(row.tobytes()) for row in rows], np.uint32)
 
 
+def as_written(columns: Columns, layout: Layout) -> bool:
+    """Whether rows that were read are what was written."""
+    digests = image_digests(torch.from_numpy(columns["images"])).numpy()
+    labels, checks = columns["notes"]["label"], columns["notes"]["check"]
+    possible = bool(((labels >= 0) & (labels < layout.num_classes)).all())
+    return possible and np.array_equal(digests, columns["digests"]) and np.array_equal(row_checks(columns), checks)
+
+
 def _floats(name: str, values: Tensor | None, width: int, count: int) -> Tensor:
     found = torch.empty(count, 0) if values is None else values.detach().float().cpu()
     if found.shape != (count, width) or not bool(found.isfinite().all()):

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.joined import content_ids
-from limbeck.data.storage import image_digests
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.randomness import words
-from limbeck.transfer.generate.batch_columns import columns_of, row_checks
+from limbeck.transfer.generate.batch_columns import as_written, columns_of
 from limbeck.transfer.generate.held_ids import HeldIds
 from limbeck.transfer.generate.rows import Columns, FileRows, Layout, MemoryRows, Rows
 
@@ -298,17 +297,9 @@ class Repository:
     def _as_written(self, rows: np.ndarray) -> bool:
         """Whether what was not checked before is as its checksum says."""
         rows = rows[rows >= self._checked]
-        for start in range(0, len(rows), _CHUNK):
-            chunk = rows[start : start + _CHUNK]
-            found = {name: self._columns.read(name, chunk) for name in self.layout.columns}
-            pixels = image_digests(torch.from_numpy(found["images"])).numpy()
-            labels = found["notes"]["label"]
-            same = np.array_equal(pixels, found["digests"]) and np.array_equal(
-                row_checks(found), found["notes"]["check"]
-            )
-            if not same or labels.min() < 0 or labels.max() >= self.layout.num_classes:
-                return False
-        return True
+        chunks = (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
+        names = self.layout.columns
+        return all(as_written({name: self._columns.read(name, one) for name in names}, self.layout) for one in chunks)
 
 
 def _grown(values: np.ndarray, length: int) -> np.ndarray:
