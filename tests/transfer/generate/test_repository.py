@@ -260,12 +260,27 @@ def test_another_process_reads_what_was_written_since_alone(tmp_path: Path, monk
     append(mine, 2, count=3)
     asked = []
     monkeypatch.setattr(
-        "limbeck.transfer.generate.repository.image_digests",
+        "limbeck.transfer.generate.batch_columns.image_digests",
         lambda images: asked.append(len(images)) or image_digests(images),
     )
     other.load_state_dict(mine.state_dict())
     assert asked == [3]
     assert same(mine, other)
+
+
+def test_rows_reach_the_disk_before_a_checkpoint_that_knows_them(tmp_path: Path, monkeypatch) -> None:
+    kept, synced = repository(tmp_path), []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    append(kept, 1)
+    assert not synced
+    kept.state_dict()
+    assert len(synced) == 5
+    kept.remove([2])
+    kept.state_dict()
+    assert len(synced) == 5, "nothing was written"
+    append(kept, 2)
+    kept.state_dict()
+    assert len(synced) == 10
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch) -> None:
@@ -319,3 +334,30 @@ def test_without_embedding_and_losses(tmp_path: Path) -> None:
         again = Repository(tmp_path, shape=SHAPE, num_classes=K, capacity=capacity)
         again.load_state_dict(kept.state_dict())
         assert torch.equal(again.column("images"), kept.column("images"))
+
+
+def private_bytes() -> int:
+    """Memory of this process that is no file's, which is all that the system could not take away."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("RssAnon")))
+
+
+@pytest.mark.slow
+def test_a_million_images_take_little_memory(tmp_path: Path) -> None:
+    kept = Repository(tmp_path, shape=(1, 8, 8), num_classes=10, embedding=16)
+    random = torch.Generator().manual_seed(0)
+    memory = []
+    for part in range(10):
+        for call in range(200):
+            images = torch.randint(256, (500, 1, 8, 8), dtype=torch.uint8, generator=random)
+            logits, embedding = (torch.randn(500, width, generator=random) for width in (10, 16))
+            appended = kept.append(images, logits=logits, embedding=embedding, round=part, call=call)
+            kept.remove(appended.rows[::10])
+        memory.append(private_bytes())
+    assert len(kept) == 900_000
+    assert memory[-1] - memory[0] < 60 * 900_000
+    state = kept.state_dict()
+    assert sum(one.numel() * one.element_size() for one in state.values()) == 125_016
+    again = Repository(tmp_path, shape=(1, 8, 8), num_classes=10, embedding=16)
+    again.load_state_dict(state)
+    assert torch.equal(again.rows, kept.rows)

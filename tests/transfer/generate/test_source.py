@@ -184,7 +184,8 @@ def test_the_last_rounds_may_be_spared(tmp_path: Path, until: float, removed: li
 def always_saving(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace_module, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(pace_module, "_SHARE", float("inf"))
-    monkeypatch.setattr("limbeck.files._flush", lambda _: None)  # of thousands of states; no power is cut here
+    for flush in ("limbeck.files._flush", "limbeck.transfer.generate.rows._sync"):
+        monkeypatch.setattr(flush, lambda _: None)  # of thousands of states; no power is cut here
 
 
 def cut_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:

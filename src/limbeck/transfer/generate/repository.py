@@ -1,6 +1,5 @@
 """The images that were made and are kept, with what the teacher says of them."""
 
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,12 +10,12 @@ from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.joined import content_ids
-from limbeck.data.storage import image_digests
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.randomness import words
+from limbeck.transfer.generate.batch_columns import as_written, columns_of
 from limbeck.transfer.generate.held_ids import HeldIds
-from limbeck.transfer.generate.rows import Columns, FileRows, Layout, MemoryRows, Rows, as_bytes
+from limbeck.transfer.generate.rows import Columns, FileRows, Layout, MemoryRows, Rows
 
 _CHUNK = 4096
 _PIECES = ("round", "call", "wanted", "confidence", "view")
@@ -146,23 +145,21 @@ class Repository:
         if not len(images):
             nothing = torch.empty(0, dtype=torch.int64)
             return Appended(nothing, nothing, nothing)
-        pixels, answers = self._checked_images(images), self._floats("logits", logits, self.layout.num_classes, images)
-        features = self._floats("embedding", embedding, self.layout.embedding, images)
-        digests = image_digests(pixels)
-        ids = content_ids(digests).numpy()
+        columns = columns_of(
+            self.layout,
+            images,
+            logits=logits,
+            embedding=embedding,
+            losses=losses or {},
+            round=round,
+            call=call,
+            wanted=-1 if wanted is None else wanted,
+            view=view,
+        )
+        ids = content_ids(torch.from_numpy(columns["digests"])).numpy()
         _, places = np.unique(ids, return_index=True)
         places = np.sort(places[self._held.rows(ids[places], self._alive) < 0])
-        labels = answers.argmax(dim=1)
-        columns: Columns = {"images": pixels.numpy(), "digests": digests.numpy()}
-        columns |= {"logits": answers.numpy(), "embedding": features.numpy()}
-        notes = columns["notes"] = np.zeros(len(images), self.layout.columns["notes"].dtype)
-        confidence = answers.softmax(dim=1).amax(dim=1)
-        pieces = {"round": round, "call": call, "label": labels, "confidence": confidence, "view": view}
-        pieces["wanted"] = -1 if wanted is None else wanted
-        for name, values in {**pieces, **self._losses(losses or {})}.items():
-            notes[name] = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
         columns = {name: values[places] for name, values in columns.items()}
-        columns["notes"]["check"] = _checks(columns)
         rows = self._write(columns, ids[places])
         left = self._drop_oldest()
         return Appended(*(torch.from_numpy(one) for one in (rows, places, left)))
@@ -300,36 +297,9 @@ class Repository:
     def _as_written(self, rows: np.ndarray) -> bool:
         """Whether what was not checked before is as its checksum says."""
         rows = rows[rows >= self._checked]
-        for start in range(0, len(rows), _CHUNK):
-            chunk = rows[start : start + _CHUNK]
-            found = {name: self._columns.read(name, chunk) for name in self.layout.columns}
-            pixels = image_digests(torch.from_numpy(found["images"])).numpy()
-            labels = found["notes"]["label"]
-            same = np.array_equal(pixels, found["digests"]) and np.array_equal(_checks(found), found["notes"]["check"])
-            if not same or labels.min() < 0 or labels.max() >= self.layout.num_classes:
-                return False
-        return True
-
-    def _checked_images(self, images: Tensor) -> Tensor:
-        if images.dtype != torch.uint8 or images.ndim != 4 or tuple(images.shape[1:]) != self.layout.shape:
-            raise UserError(
-                f"`images` must be uint8 [B, {', '.join(map(str, self.layout.shape))}], got {images.dtype} "
-                f"{list(images.shape)}."
-            )
-        return images.detach().cpu().contiguous()
-
-    def _floats(self, name: str, values: Tensor | None, width: int, images: Tensor) -> Tensor:
-        found = torch.empty(len(images), 0) if values is None else values.detach().float().cpu()
-        if found.shape != (len(images), width) or not bool(found.isfinite().all()):
-            raise UserError(f"`{name}` must be finite numbers [{len(images)}, {width}], got {list(found.shape)}.")
-        return found.contiguous()
-
-    def _losses(self, losses: Mapping[str, Tensor | float]) -> dict[str, Tensor | float]:
-        if set(losses) != set(self.layout.losses):
-            raise UserError(
-                f"`losses` must be {', '.join(self.layout.losses) or 'none'}, got {', '.join(losses) or 'none'}."
-            )
-        return {f"loss_{name}": values for name, values in losses.items()}
+        chunks = (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
+        names = self.layout.columns
+        return all(as_written({name: self._columns.read(name, one) for name in names}, self.layout) for one in chunks)
 
 
 def _grown(values: np.ndarray, length: int) -> np.ndarray:
@@ -339,12 +309,3 @@ def _grown(values: np.ndarray, length: int) -> np.ndarray:
     out = np.zeros(max(length, 2 * len(values)), values.dtype)
     out[: len(values)] = values
     return out
-
-
-def _checks(columns: Columns) -> np.ndarray:
-    """uint32 [n]: a checksum of each row but for its pixels, which its digest stands for."""
-    notes = columns["notes"].copy()
-    notes["check"] = 0
-    parts = (columns["digests"], notes, columns["logits"], columns["embedding"])
-    rows = np.concatenate([as_bytes(np.ascontiguousarray(one)) for one in parts], axis=1)  # [n, bytes]
-    return np.array([zlib.crc32(row.tobytes()) for row in rows], np.uint32)

@@ -114,6 +114,7 @@ class FileRows(Rows):
         self._folder = folder
         self._layout = layout
         self._written = 0
+        self._synced = 0
         self._maps: dict[str, np.ndarray] = {}
 
     def append(self, first: int, columns: Columns) -> None:
@@ -123,6 +124,7 @@ class FileRows(Rows):
                 if column.bytes:
                     _write(self._path(name), first * column.bytes, columns[name])
         self._written = first + len(columns["images"])
+        self._synced = min(self._synced, first)
 
     def read(self, name: str, rows: np.ndarray) -> np.ndarray:
         return self._mapped(name)[rows]
@@ -136,10 +138,16 @@ class FileRows(Rows):
         """They stay on disk, for a checkpoint from before they left."""
 
     def state_dict(self, rows: np.ndarray) -> dict[str, Tensor]:
+        # A checkpoint must not reach the disk before the rows that it knows.
+        if self._synced < self._written:
+            for name, column in self._layout.columns.items():
+                if column.bytes:
+                    _sync(self._path(name))
+            self._synced = self._written
         return {}
 
     def load_state_dict(self, length: int, rows: np.ndarray, state: Mapping[str, Tensor]) -> None:
-        self._maps, self._written = {}, length
+        self._maps, self._written, self._synced = {}, length, length
         for name, column in self._layout.columns.items():
             path, wanted = self._path(name), length * column.bytes
             found = path.stat().st_size if path.is_file() else 0
@@ -236,3 +244,8 @@ def _write(path: Path, offset: int, values: np.ndarray) -> None:
             done += os.pwrite(file, content[done:], offset + done)
     finally:
         os.close(file)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file, disk_errors(path):
+        os.fsync(file.fileno())
