@@ -56,7 +56,7 @@ def comparison_page(folder: Path, results: Row) -> Page:
         racing_section(folder, results, styles),
         charts.curves_section(results, records, styles),
         overlap_section(folder, results),
-        made_section(made, controls),
+        made_section(made, controls, styles),
         charts.pictures_section(folder, results),
         charts.classes_section(folder, results),
         tables.cost_section(results),
