@@ -145,7 +145,7 @@ def _span(means: Sequence[Row]) -> str:
     spans = [[row["mean"] for row in means if row["line"] == line] for line in lines]
     widest = max(max(span) - min(span) for span in spans)
     halves = [row["high"] - row["mean"] for row in means if row["high"] is not None]
-    words = f"Means are within {formats.points(widest, signed=False)}"
+    words = f"Means are within {formats.points(widest, signed=False)} points of one another"
     return (
         f"{words}, intervals up to ± {formats.points(max(halves), signed=False)}." if halves else f"{words}; one seed."
     )
