@@ -12,6 +12,7 @@ from limbeck.report.controls import Controls
 from limbeck.report.enough_section import enough_section
 from limbeck.report.figures import frontier, ranking, style
 from limbeck.report.racing import racing_section
+from limbeck.report.settings_section import settings_section
 from limbeck.report.transfer_set.of_arms import findings, made_by_arms, made_section
 from limbeck.report.transfer_set.overlap import overlap_section
 
@@ -51,12 +52,13 @@ def comparison_page(folder: Path, results: Row) -> Page:
     sections = [
         enough_section(results, styles),
         charts.ranking_section(results) if _ranked(results) else charts.frontier_section(results, styles),
+        settings_section(folder, results),
         tables.arms_section(results),
         tables.differences_section(results),
         racing_section(folder, results, styles),
         charts.curves_section(results, records, styles),
         overlap_section(folder, results),
-        made_section(made, controls),
+        made_section(made, controls, styles),
         charts.pictures_section(folder, results),
         charts.classes_section(folder, results),
         tables.cost_section(results),

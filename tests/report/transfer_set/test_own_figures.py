@@ -1,6 +1,7 @@
 """Tables and charts that a maker's evidence brings, on the pages of transfer sets, runs and comparisons."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from tests.report.transfer_set.test_old_layouts import section, spec, values
 from tests.report.transfer_set.test_page import page_of
 
 from limbeck.report import reading, write_comparison_report, write_run_report
-from limbeck.report.blocks import Chart, Note
+from limbeck.report.blocks import Chart, Grid, Note
 from limbeck.report.controls import Controls
+from limbeck.report.figures import style
 from limbeck.report.transfer_set.of_arms import Made, findings, made_by_arms, made_section
+from limbeck.report.transfer_set.own_figures import weight
+from limbeck.report.transfer_set.together import together_blocks
 from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.evidence_figures import (
     EvidenceFigure,
@@ -205,6 +209,48 @@ def made(folder: Path, arms: dict[str, float], **words: Any) -> list[Made]:
     return made_by_arms(folder, reading.results(folder))
 
 
+def styles_of(folder: Path) -> dict[str, style.Arm]:
+    return style.arms(reading.results(folder))
+
+
+def together(arms: int, classes: int = 10) -> list[EvidenceFigure]:
+    kinds = [curve("Obtained", [0.1, 0.5], share=True), bars(classes, 2), points(300, classes), matrix(4), table()]
+    shown = ("together", "together", "together", "alone", "each")
+    return [replace(one, beside=how) for one, how in zip(kinds, shown, strict=True)]
+
+
+def test_figures_of_one_title_stand_beside_one_another(tmp_path: Path) -> None:
+    made(tmp_path, {"basic": 0.7, "balanced": 0.72, "random": 0.6}, figures=together(3))
+    page = write_comparison_report(tmp_path)
+    words = markup(page).split('<section id="made"')[1].split("</section>")[0]
+    assert {row["line"] for row in values(page, "together-0")} == {"basic", "balanced", "random"}
+    assert len(values(page, "together-0")) == 6
+    assert "Images by pool, arm by arm." in words
+    for arm in range(3):
+        assert spec(page, f"together-1-{arm}")["encoding"]["x"]["scale"]["domain"] == [0, 19], "one axis"
+        assert len(values_of(page, f"together-2-{arm}")) == 300
+    assert "Wanted and obtained" not in words, "matrices are for the pages of runs"
+    assert words.count("<summary>What each pool gave</summary>") == 3, "tables stand for each arm in turn"
+    assert outline(page).scripts == 1
+    assert len(outline(page).ids) == len(set(outline(page).ids))
+
+
+def test_many_arms_stand_beside_one_another_and_the_page_stays_light(tmp_path: Path) -> None:
+    arms = {f"arm-{place}": 0.6 + place / 100 for place in range(14)}
+    found = made(tmp_path, arms, figures=together(14, 130))
+    section_of = made_section(found, Controls([]), styles_of(tmp_path))
+    assert section_of is not None
+    blocks = list(section_of.blocks)
+    grids = [block for block in blocks if isinstance(block, Grid)]
+    assert [len(one.charts) for one in grids] == [1, 12, 12]
+    assert sum("2 more arms would have made this page too heavy" in str(block) for block in blocks) == 2
+    assert weight(blocks) < 2_500_000
+
+
+def test_a_figure_of_one_arm_alone_has_nothing_beside_it(tmp_path: Path) -> None:
+    assert not together_blocks({"basic": together(1), "none": []}, {})
+
+
 def test_comparisons_show_them_arm_by_arm(tmp_path: Path) -> None:
     made(tmp_path, {"margin": 0.7, "random": 0.6}, figures=ALL, findings=["Nothing is known"])
     page = write_comparison_report(tmp_path)
@@ -225,7 +271,7 @@ def test_heads_of_comparisons_stay_short_and_pages_light(tmp_path: Path) -> None
     arms = {f"arm-{place}": 0.6 + place / 100 for place in range(12)}
     found = made(tmp_path, arms, figures=[table(), bars(130, 8)], findings=["Nothing is known"])
     assert findings(found, Controls([])) == ["arm-0 at 500 images: Nothing is known"]
-    section_of = made_section(found, Controls([]))
+    section_of = made_section(found, Controls([]), styles_of(tmp_path))
     assert section_of is not None
     drawn = sum(isinstance(block, Chart) for block in section_of.blocks)
     last = section_of.blocks[-1]
@@ -236,5 +282,5 @@ def test_heads_of_comparisons_stay_short_and_pages_light(tmp_path: Path) -> None
 
 def test_comparisons_whose_makers_tell_no_more_have_no_such_section(tmp_path: Path) -> None:
     found = made(tmp_path, {"entropy": 0.7, "random": 0.6}, facts={"budget": "500", "seed": "0"})
-    assert made_section(found, Controls([])) is None
+    assert made_section(found, Controls([]), styles_of(tmp_path)) is None
     assert findings(found, Controls([])) == []

@@ -1,13 +1,15 @@
 """What the makers of a comparison's arms said of their images: in its head, in one table, and arm by arm."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from limbeck.report import formats
 from limbeck.report.blocks import Block, Cell, Note, Section, Table
 from limbeck.report.controls import Controls
+from limbeck.report.figures.style import Arm
 from limbeck.report.transfer_set.own_figures import figure_blocks, weight
+from limbeck.report.transfer_set.together import together_blocks
 from limbeck.transfer.evidence import EVIDENCE, Evidence, read_evidence
 
 Row = dict[str, Any]
@@ -35,9 +37,16 @@ def findings(made: Sequence[Made], controls: Controls) -> list[str]:
     return [f"{_name(run, controls)}: {finding}" for run, evidence in users[:1] for finding in evidence.findings]
 
 
-def made_section(made: Sequence[Made], controls: Controls) -> Section | None:
-    """What the arms were taught on, as far as their makers tell more than which images; None where none does."""
-    blocks = [*_facts(made, controls), *_figures(made, controls)]
+def made_section(made: Sequence[Made], controls: Controls, styles: Mapping[str, Arm]) -> Section | None:
+    """What the arms were taught on, as far as their makers tell more than which images; None where none does.
+
+    Args:
+        made: by each arm.
+        controls: of the comparison.
+        styles: how each arm is drawn.
+    """
+    largest = {run["arm"]: evidence.figures for run, evidence in _largest(made)}
+    blocks = [*_facts(made, controls), *together_blocks(largest, styles), *_figures(made, controls)]
     return Section("made", "What the arms were taught on", blocks) if blocks else None
 
 
@@ -56,16 +65,17 @@ def _facts(made: Sequence[Made], controls: Controls) -> list[Block]:
 
 
 def _figures(made: Sequence[Made], controls: Controls) -> list[Block]:
-    """Tables and charts of the arms in turn, each at its largest budget, as long as the page stays light."""
+    """Tables and charts for each arm in turn, at its largest budget, as long as the page stays light."""
     blocks: list[Block] = []
     spent, left_out = 0, 0
     for place, (run, evidence) in enumerate(_largest(made)):
         fits = spent < FIGURE_BYTES
-        drawn = figure_blocks(evidence.figures, f"made-{place}", folded=True, noted=not blocks) if fits else []
+        own = [one for one in evidence.figures if one.beside == "each"]
+        drawn = figure_blocks(own, f"made-{place}", folded=True, noted=not blocks) if fits else []
         if drawn:
             spent += weight(drawn)
             blocks += [Note(f"{_name(run, controls)}:"), *drawn]
-        left_out += bool(evidence.figures and not drawn)
+        left_out += bool(own and not drawn)
     if left_out:
         blocks.append(
             Note(f"Tables and charts of {formats.plural(left_out, 'more arm')} are on the pages of their runs.")

@@ -1,0 +1,151 @@
+"""Accuracy over settings: where three arms or more differ in one number and nothing else, a curve of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limbeck.report import formats, reading
+from limbeck.report.blocks import Block, Chart, Grid, Note, Section
+from limbeck.report.figures.settings import setting_curves
+from limbeck.report.vega import figure
+
+Row = dict[str, Any]
+FEWEST = 3  # values of a curve
+_SHARED = ("objective", "student", "training")  # that arms may change
+_MAKER = "transfer."
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Arms that differ in one number alone.
+
+    Attributes:
+        setting: its name, with dots.
+        arms: value -> arm, ascending.
+        rest: all else that the arms are told.
+    """
+
+    setting: str
+    arms: Mapping[float, str]
+    rest: Mapping[str, Any]
+
+
+def settings_section(folder: Path, results: Row) -> Section | None:
+    """A chart for each setting and budget; None where no three arms differ in one number alone."""
+    text = reading.text_file(folder / "recipe.yaml")
+    try:
+        recipe = yaml.safe_load(text or "")
+        found = sweeps(recipe) if isinstance(recipe, Mapping) else []
+    except (yaml.YAMLError, TypeError, AttributeError):  # of another version, or edited
+        found = []
+    budgets = list(dict.fromkeys(row["budget"] for row in sorted(results["table"], key=lambda row: row["images"])))
+    charts: list[Chart] = []
+    for setting, budget in product(dict.fromkeys(one.setting for one in found), budgets):
+        some = [one for one in found if one.setting == setting]
+        charts += _chart(results, some, budget, f"setting-{len(charts)}")
+    if not charts:
+        return None
+    words = (
+        "Arms of a line differ in this number and in nothing else. Large dots are means over seeds, bars their 95 % "
+        "interval, small dots single seeds. A peak that is lower than its bars are long is seed noise."
+    )
+    drawn: list[Block] = [Grid(charts)] if len(charts) > 1 else list(charts)
+    return Section("settings", "Settings", [*drawn, Note(words)])
+
+
+def sweeps(recipe: Mapping[str, Any]) -> list[Sweep]:
+    """All groups of arms of a recipe that differ in one number alone, of which there are three values or more."""
+    compare = recipe.get("compare") or {}
+    shared = {key: recipe.get(key) for key in _SHARED}
+    arms = {str(name): _told(shared, arm or {}) for name, arm in (compare.get("arms") or {}).items()}
+    found: list[Sweep] = []
+    for setting in dict.fromkeys(key for told in arms.values() for key, value in told.items() if _is_number(value)):
+        groups: dict[str, Sweep] = {}
+        for name, told in arms.items():
+            if _is_number(told.get(setting)):
+                rest = {key: value for key, value in told.items() if key != setting}
+                group = groups.setdefault(repr(sorted(rest.items())), Sweep(setting, {}, rest))
+                groups[repr(sorted(rest.items()))] = Sweep(setting, {**group.arms, told[setting]: name}, rest)
+        found += [one for one in groups.values() if len(one.arms) >= FEWEST]
+    return [Sweep(one.setting, dict(sorted(one.arms.items())), one.rest) for one in found]
+
+
+def _told(shared: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting of an arm by its name with dots; of training it changes some, and all of what else it has."""
+    training = {**(shared.get("training") or {}), **(arm.get("training") or {})}
+    own = {key: value for key, value in arm.items() if value is not None}
+    return dict(_flat({**shared, **own, "training": training}))
+
+
+def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, tree if isinstance(tree, str | int | float | bool | None) else repr(tree)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _chart(results: Row, some: Sequence[Sweep], budget: str, key: str) -> list[Chart]:
+    names = _names(some)
+    means, seeds = [], []
+    for one, line in zip(some, names, strict=True):
+        of_arms = {arm: value for value, arm in one.arms.items()}
+        known = [row for row in results["table"] if row["budget"] == budget and row["arm"] in of_arms]
+        if len(known) < FEWEST:
+            continue
+        means += [_mean({"line": line, "x": of_arms[row["arm"]]}, row) for row in known]
+        seeds += [
+            {"line": line, "x": of_arms[run["arm"]], "top1": run["last"], "arm": run["arm"], "seed": run["seed"]}
+            | {"accuracy": formats.percent(run["last"], 2)}
+            for run in results["runs"]
+            if run["budget"] == budget and run["arm"] in of_arms and formats.is_number(run.get("last"))
+        ]
+    if not means:
+        return []
+    setting = some[0].setting.removeprefix(_MAKER)
+    means.sort(key=lambda row: row["x"])
+    title = f"{setting}{formats.at(budget)}"
+    chart = setting_curves(means, seeds, setting)
+    drawn = figure(chart, key, f"Test accuracy against {title}", width=450)
+    return [Chart(drawn, title, _span(means))]
+
+
+def _mean(place: Row, row: Row) -> Row:
+    half = row["half_width"] if formats.is_number(row["half_width"]) else None
+    ends = {"low": None, "high": None} if half is None else {"low": row["mean"] - half, "high": row["mean"] + half}
+    told = {"arm": row["arm"], "n": row["n"], "accuracy": formats.spread(row["mean"], half)}
+    return {**place, "mean": row["mean"], **ends, **told}
+
+
+def _names(some: Sequence[Sweep]) -> list[str]:
+    """Each line by what it has that others have not."""
+    keys = dict.fromkeys(key for one in some for key in one.rest)
+    apart = [key for key in keys if len({repr(one.rest.get(key)) for one in some}) > 1]
+    return [
+        ", ".join(f"{key.removeprefix(_MAKER)} {_word(one.rest.get(key))}" for key in apart) or one.setting
+        for one in some
+    ]
+
+
+def _word(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+def _span(means: Sequence[Row]) -> str:
+    """How far apart the means of each line are, beside what seeds alone do."""
+    lines = dict.fromkeys(row["line"] for row in means)
+    spans = [[row["mean"] for row in means if row["line"] == line] for line in lines]
+    widest = max(max(span) - min(span) for span in spans)
+    halves = [row["high"] - row["mean"] for row in means if row["high"] is not None]
+    words = f"Means are within {formats.points(widest, signed=False)} points of one another"
+    return (
+        f"{words}, intervals up to ± {formats.points(max(halves), signed=False)}." if halves else f"{words}; one seed."
+    )

@@ -1,0 +1,127 @@
+"""Figures that the makers of several arms bring, those of one title beside one another."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from limbeck.report import formats
+from limbeck.report.blocks import Block, Chart, Grid, Legend, Note
+from limbeck.report.figures import evidence as figures
+from limbeck.report.figures.style import Arm
+from limbeck.report.transfer_set.own_figures import SMALL, SMALL_HEIGHT
+from limbeck.report.vega import figure
+from limbeck.transfer.evidence_figures import EvidenceFigure, LineFigure, PointsFigure, StackedBars
+
+MOST_ARMS = 12  # of bars and maps
+_POINTS = 1600  # of all maps of one title
+_WIDTH, _HEIGHT = 290, 270  # pixels of one of three charts in a row
+Named = Mapping[str, Sequence[EvidenceFigure]]
+"""Figures of each arm, by its name and in its order."""
+
+
+def together_blocks(found: Named, styles: Mapping[str, Arm], key: str = "together") -> list[Block]:
+    """Curves of all arms in one chart, then bars and maps arm by arm, for every title that two arms or more have.
+
+    Args:
+        found: figures of the arms.
+        styles: how each is drawn.
+        key: begins the keys of the charts, which are unique on a page.
+    """
+    titles: dict[str, dict[str, EvidenceFigure]] = {}
+    for arm, own in found.items():
+        for one in own:
+            if one.beside == "together":
+                titles.setdefault(one.title, {})[arm] = one
+    shared = [(f"{key}-{place}", of_arms) for place, of_arms in enumerate(titles.values()) if len(of_arms) > 1]
+    lines = [chart for name, of_arms in shared for chart in _lines(_only(of_arms, LineFigure), styles, name)]
+    blocks: list[Block] = []
+    if lines:
+        drawn = [styles[arm] for arm in found if any(arm in of_arms for _, of_arms in shared)]
+        blocks += [Legend(drawn), Grid(lines)]
+    for name, of_arms in shared:
+        blocks += _bars(_only(of_arms, StackedBars), styles, name)
+        blocks += _maps(_only(of_arms, PointsFigure), styles, name)
+    return blocks
+
+
+def _only(of_arms: Mapping[str, EvidenceFigure], kind: type[Any]) -> dict[str, Any]:
+    return {arm: one for arm, one in of_arms.items() if isinstance(one, kind)}
+
+
+def _lines(of_arms: Mapping[str, LineFigure], styles: Mapping[str, Arm], key: str) -> list[Chart]:
+    """The first curve of every arm."""
+    known = {arm: next(iter(one.lines.values())) for arm, one in of_arms.items() if one.lines}
+    known = {arm: points for arm, points in known.items() if points[0]}
+    if not known:
+        return []
+    first = next(iter(of_arms.values()))
+    named = {styles[arm].label: points for arm, points in known.items()}
+    chart = figures.line_chart(
+        named,
+        {},
+        titles=(first.x, first.y),
+        mark="",
+        logarithmic=first.logarithmic,
+        share=first.share,
+        height=SMALL_HEIGHT,
+        arms={styles[arm].label: styles[arm] for arm in known},
+    )
+    return [Chart(figure(chart, key, f"{first.title}, by arm", width=SMALL), first.title, first.note)]
+
+
+def _bars(of_arms: Mapping[str, StackedBars], styles: Mapping[str, Arm], key: str) -> list[Block]:
+    shown = {arm: one for arm, one in of_arms.items() if one.names and one.parts}
+    if not shown:
+        return []
+    first = next(iter(shown.values()))
+    some = dict(list(shown.items())[:MOST_ARMS])
+    most = max(max(map(sum, zip(*one.parts.values(), strict=True)), default=0) for one in some.values())
+    charts = []
+    for place, (arm, one) in enumerate(some.items()):
+        parts = dict(list(one.parts.items())[: figures.MOST_PARTS])
+        chart = figures.stacked_bars(one.names, parts, one.one, one.part, most=most)
+        label = f"{one.title} of {styles[arm].label}"
+        charts.append(Chart(figure(chart, f"{key}-{place}", label, width=_WIDTH), styles[arm].label))
+    return _grid(first.title, first.note, charts, len(shown) - len(some))
+
+
+def _maps(of_arms: Mapping[str, PointsFigure], styles: Mapping[str, Arm], key: str) -> list[Block]:
+    shown = {arm: one for arm, one in of_arms.items() if one.labels}
+    if not shown:
+        return []
+    first = next(iter(shown.values()))
+    some = dict(list(shown.items())[:MOST_ARMS])
+    charts = []
+    for place, (arm, one) in enumerate(some.items()):
+        fewer = _thinned(one, _POINTS // len(some))
+        chart = figures.point_map(fewer.points, fewer.labels, fewer.names, fewer.parts, height=_HEIGHT)
+        label = f"{one.title}, {styles[arm].label}"
+        charts.append(Chart(figure(chart, f"{key}-{place}", label, width=_WIDTH), styles[arm].label))
+    return _grid(first.title, first.note, charts, len(shown) - len(some))
+
+
+def _grid(title: str, note: str, charts: Sequence[Chart], left: int) -> list[Block]:
+    more = f" {formats.plural(left, 'more arm')} would have made this page too heavy." if left else ""
+    return [Note(f"{title}, arm by arm. {note}{more}".strip()), Grid(charts, columns=3)]
+
+
+def _thinned(found: PointsFigure, most: int) -> PointsFigure:
+    """Evenly fewer images of every part, as they are in no order of their places."""
+    if len(found.labels) <= most:
+        return found
+    every = len(found.labels) / most
+    kept, start, parts = [], 0, {}
+    for name, count in found.parts.items():
+        places = [start + int(place * every) for place in range(int(count / every))]
+        kept += places
+        parts[name] = len(places)
+        start += count
+    x, y = ([axis[place] for place in kept] for axis in found.points)
+    return PointsFigure(
+        title=found.title,
+        points=(x, y),
+        labels=[found.labels[place] for place in kept],
+        names=found.names,
+        parts=parts,
+        note=found.note,
+        beside=found.beside,
+    )
