@@ -282,11 +282,13 @@ _ENTRIES = (
 
 
 def _imagenet_subsets(whole: DatasetInfo) -> Iterable[DatasetInfo]:
-    """`imagenet-1k:imagenette` and its five sisters, and the 16 sets of Comp-DD as `imagenet-1k:comp-dd-bird-hard`.
+    """`imagenet-1k:imagenette` and its five sisters, a hundred classes as `imagenet-1k:imagenet-100`, and the 16 sets
+    of Comp-DD as `imagenet-1k:comp-dd-bird-hard`.
 
-    Sources: github.com/fastai/imagenette; G. Cazenavette et al., "Dataset distillation by matching training
-    trajectories", CVPR 2022; K. Wang et al., "Emphasizing discriminative features for dataset distillation in complex
-    scenarios", CVPR 2025 (Comp-DD).
+    Sources: github.com/fastai/imagenette; Y. Tian et al., "Contrastive multiview coding", ECCV 2020 (their
+    ImageNet-100; there are others); G. Cazenavette et al., "Dataset distillation by matching training trajectories",
+    CVPR 2022; K. Wang et al., "Emphasizing discriminative features for dataset distillation in complex scenarios", CVPR
+    2025 (Comp-DD).
     """
     stored = json.loads(files("limbeck.data").joinpath("imagenet_classes.json").read_text())
     for name, classes in stored["imagenet_subsets"].items():

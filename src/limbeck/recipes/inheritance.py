@@ -15,7 +15,7 @@ Example:
     speed: quick
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,15 +97,23 @@ def made_by(folder: str | Path) -> str:
     """
     place = Path(folder)
     for recipe, path in packaged_recipes().items() if place.parent == Path("runs") else ():
-        if place.name == recipe:
-            return f"limbeck run {recipe}"
-        if not place.name.startswith(f"{recipe}-"):
+        if place.name != recipe and not place.name.startswith(f"{recipe}-"):
             continue
-        for choice, options in (load_recipe(path).get("choices") or {}).items():
-            for option in options:
-                if place.name == f"{recipe}-{option}":
-                    return f"limbeck run {recipe} -s {choice}={option}"
+        choices = load_recipe(path).get("choices") or {}
+        for made in _spelt(place.name.removeprefix(recipe), list(choices.items())):
+            return " ".join([f"limbeck run {recipe}", *(f"-s {choice}={option}" for choice, option in made)])
     return ""
+
+
+def _spelt(rest: str, choices: list[tuple[str, Mapping[Any, Any]]]) -> Iterator[list[tuple[str, str]]]:
+    """Choices whose options, in their order and some of them left out, make up `rest` of a name, each after a dash."""
+    if not rest:
+        yield []
+    for place, (choice, options) in enumerate(choices):
+        for option in options:
+            if rest == f"-{option}" or rest.startswith(f"-{option}-"):
+                for more in _spelt(rest[len(str(option)) + 1 :], choices[place + 1 :]):
+                    yield [(choice, str(option)), *more]
 
 
 def spelt_out(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """CMI's contrast: features, ring, loss, and what a checkpoint holds of them."""
 
 from collections import deque
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from limbeck.transfer.generate.contrast import Contrast, Ring
 from limbeck.transfer.generate.image_features import ImageFeatures
 
 
-def network(**options: object) -> lb.Classifier:
+def network(**options: Any) -> lb.Classifier:
     options = {"width": 4, "norm": "batch", **options}
     return lb.create("convnet_d3", num_classes=10, channels=1, input_size=8, seed=0, **options).eval()
 
@@ -23,8 +24,8 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def made(**given: object) -> Contrast:
-    return Contrast(network(), (1, 8, 8), **{"rate": 1e-2, "seed": 0, "size": 10, "drawn": 4, **given})  # pyright: ignore
+def made(**given: Any) -> Contrast:
+    return Contrast(network(), (1, 8, 8), **{"rate": 1e-2, "seed": 0, "size": 10, "drawn": 4, **given})
 
 
 def test_features_are_means_of_what_batch_norms_see() -> None:

@@ -29,3 +29,8 @@ def test_what_does_not_go_together_is_refused(values: dict[str, Any], message: s
 def test_images_that_take_whatever_label_are_not_made_by_label(option: str) -> None:
     with pytest.raises(ValidationError, match=r"`labels: argmax` takes whatever the teacher says, and .*conditional"):
         GenerateSettings.model_validate({"budget": 10, "method": "dafl", "generator": {option: True}})
+
+
+def test_rounds_without_an_adversary_need_another_loss() -> None:
+    with pytest.raises(ValidationError, match="`warmup_rounds` have no adversary, and `losses` have nothing else but"):
+        GenerateSettings(budget=1280, method="zskt", warmup_rounds=1)

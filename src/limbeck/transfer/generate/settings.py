@@ -287,6 +287,11 @@ class GenerateSettings(MakerSettings):
                 "`statistics` are what `losses.batch_norm` compares images with, and its weight is 0; give it one, or "
                 "leave `statistics` out"
             )
+        if self.warmup_rounds and not any({**self.losses.model_dump(), "adversarial": 0}.values()):
+            raise ValueError(
+                "`warmup_rounds` have no adversary, and `losses` have nothing else but `adversarial`; set "
+                "`warmup_rounds: 0`, or give another weight"
+            )
         if not any(self.losses.model_dump().values()):
             raise ValueError("`losses` are all 0, so nothing says what images should look like; give a weight")
         return self
