@@ -41,7 +41,7 @@ def controls_beside(arms: Iterable[Mapping[str, Any]]) -> list[ControlArm]:
     """
     found: dict[str, ControlArm] = {}
     for transfer in arms:
-        for name, control in settings_of(str(transfer["maker"])).controls.items():
+        for name, control in settings_of(str(transfer["maker"])).controls_beside(transfer).items():
             below = {} if "maker" in control.changes else {key: transfer[key] for key in transfer if key != "budget"}
             one = ControlArm(name, control, merge(below, control.changes))
             if found.setdefault(name, one).transfer != one.transfer:

@@ -12,6 +12,7 @@ from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.schema import Arm, CompareSettings, Recipe
 from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings
 from limbeck.transfer.budget import Budget, parse_budget
+from limbeck.transfer.catalogue import settings_of
 
 FULL_LABEL = "all"
 
@@ -121,15 +122,16 @@ def _runs(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget])
         "objective": {"cross_entropy": 1.0},
         "training": merge(base["training"], compare.without_teacher),
     }
-    controls = controls_of(compare)
+    has_images = base["data"].get("train") is not None
+    controls = [one for one in controls_of(compare) if has_images or not settings_of(one.transfer["maker"]).needs_pool]
     for budget in budgets or [None]:
         runs += [_run(name, budget, _changed(base, arm, budget), control=False) for name, arm in compare.arms.items()]
         if budget is None:
             continue
-        runs += [_run(one.name, budget, _made(base, one.transfer, budget)) for one in controls]
+        runs += [_run(one.name, budget, _made(_taught(base, one, compare), one.transfer, budget)) for one in controls]
         from_labels = [one.transfer for one in controls if one.control.from_labels][:1]
         runs += [_run(NO_TEACHER, budget, _made(without_teacher, one, budget)) for one in from_labels]
-    if base["data"].get("train") is not None:
+    if has_images:
         runs += [_run(FULL, None, base)] if budgets else []
         runs.append(_run(FULL_NO_TEACHER, None, without_teacher))
     return runs
@@ -145,16 +147,34 @@ def _base(recipe: Recipe, seed: int) -> dict[str, Any]:
     return {**content, "seed": seed, "latency": False}
 
 
+def _taught(base: dict[str, Any], one: ControlArm, compare: CompareSettings) -> dict[str, Any]:
+    """The recipe that a control's student is taught by: that of the arms it stands beside, where all of them agree."""
+    if not one.control.taught_alike:
+        return base
+    beside = [arm for arm in compare.arms.values() if arm.transfer is not None and one.name in _controls_of(arm)]
+    alike = [_teaching(base, arm) for arm in beside]
+    return alike[0] if all(other == alike[0] for other in alike) else base
+
+
+def _controls_of(arm: Arm) -> set[str]:
+    return {one.name for one in controls_beside([arm.transfer or {}])}
+
+
 def _changed(base: dict[str, Any], arm: Arm, budget: Budget | None) -> dict[str, Any]:
     content = dict(base)
     if budget is not None:
         assert arm.transfer is not None, "arms without a maker of their own get the usual one"
         content = _made(base, arm.transfer, budget)
+    return _teaching(content, arm)
+
+
+def _teaching(content: dict[str, Any], arm: Arm) -> dict[str, Any]:
+    """A recipe with what an arm changes of its objective, student and training."""
+    content = {**content, "training": merge(content["training"], arm.training)}
     if arm.objective is not None:
         content["objective"] = arm.objective
     if arm.student is not None:
         content["student"] = arm.student.model_dump(mode="json", exclude_none=True)
-    content["training"] = merge(base["training"], arm.training)
     return content
 
 

@@ -5,7 +5,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from limbeck.cost import Cost, RunCost
+from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_source import TransferSource
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
@@ -217,13 +220,20 @@ def _execute(
 
 def _check_with_pool(recipe: Recipe, inputs: Inputs, student: Classifier) -> None:
     """What does not fit together shows here, before anything is made that may take hours."""
-    if recipe.transfer is None or inputs.train is None:
+    if recipe.transfer is None:
         return  # the loop looks at once at what it teaches on
     teacher = inputs.teacher if recipe.teacher is not None else None
     soft_labels = inputs.soft_labels if teacher is None else None
-    pool = transfer_set_of(inputs.train, soft_labels)
+    pool = transfer_set_of(inputs.train or _stand_in(inputs), soft_labels)
     objective = recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None)
     check_parts(student, pool, weighted_sum(objective), recipe.training, teacher, validation_of(recipe, inputs))
+
+
+def _stand_in(inputs: Inputs) -> ImageSet:
+    """One image as those that will be made, which may come with labels or without."""
+    empty = torch.zeros(1, *inputs.shape, dtype=torch.uint8)
+    names = inputs.classes.names or tuple(map(str, range(inputs.classes.count)))
+    return ImageSet(empty, [0], classes=names, name="what will be made")
 
 
 def _teach(

@@ -28,12 +28,15 @@ class Control:
         changes: laid over the settings of the arm that it stands beside, so that it draws from the same pool; with
             another `maker` among them, in place of these settings.
         strict: the highest of a maker's controls is the one that a verdict is about.
+        taught_alike: whether its student is taught as the arm is that it stands beside, where that changes objective,
+            student or training; else as the recipe says.
         from_labels: whether a student without a teacher is taught on these images' labels, as one more control.
     """
 
     label: str
     changes: Mapping[str, Any]
     strict: int = 0
+    taught_alike: bool = False
     from_labels: bool = False
 
 
@@ -59,6 +62,15 @@ class MakerSettings(BaseModel):
     guesses_labels: ClassVar[bool] = False
     needs_pool: ClassVar[bool] = True
     controls: ClassVar[Mapping[str, Control]] = {}
+
+    @classmethod
+    def controls_beside(cls, said: Mapping[str, Any]) -> Mapping[str, Control]:
+        """The controls of an arm with these settings, by name; those that need training images, where there are some.
+
+        Args:
+            said: what the arm says, without a budget.
+        """
+        return cls.controls
 
     @classmethod
     def alone(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from limbeck.cost import Cost
 from limbeck.data.joined import join
 from limbeck.data.place import FROM_PYTHON
+from limbeck.data.procedural.arguments import is_procedural
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError
 from limbeck.transfer.borrow.choose import choose
@@ -116,13 +117,22 @@ def resolved(settings: BorrowSettings, pools: Sequence[Pool], context: MakerCont
 def _open(settings: BorrowSettings, context: MakerContext) -> tuple[Pool, ...]:
     _check_handed(settings.pools, context)
     return open_pools(
-        settings.pools,
+        [_counted(one, settings, context) for one in settings.pools],
         context.shape,
         exclude=settings.exclude,
         teacher_classes=context.classes,
         progress=context.progress,
         handed=context.handed,
     )
+
+
+def _counted(pool: PoolSettings, settings: BorrowSettings, context: MakerContext) -> PoolSettings:
+    """A pool of procedural images, which has no end, with as many as the budget counts where it does not say."""
+    budget = parse_budget(settings.budget)
+    if pool.images is not None or budget.kind == "share" or pool.name in context.handed or not is_procedural(pool.name):
+        return pool
+    classes = len(context.classes) if context.teacher is None else context.teacher.num_classes
+    return pool.model_copy(update={"images": int(budget.amount) * (1 if budget.kind == "count" else classes)})
 
 
 def _check_handed(named: Sequence[PoolSettings], context: MakerContext) -> None:

@@ -40,7 +40,7 @@ class PoolSettings(BaseModel):
     Attributes:
         name: of a data set, folder, file or hub id, see `limbeck.load`, or of procedural images.
         split, image_column, label_column, skip_unreadable, scale: see `limbeck.load`.
-        images: at most so many, the first; of procedural images, how many there are.
+        images: at most so many, the first; of procedural images, how many there are, by default as many as the budget.
         seed: of procedural images.
         streaming: read it from the hub image by image, without a copy of the whole set; what was read is kept in the
             size of the student's images.

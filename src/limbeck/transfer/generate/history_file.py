@@ -27,6 +27,7 @@ class HistoryFile:
     def __init__(self, folder: Path) -> None:
         self.path = folder / HISTORY
         self.count = 0
+        self._known: list[Round] = []  # in memory, as far as they were read or made here
         self._checked = False  # whether no more than these are in the file
 
     def append(self, one: Round) -> None:
@@ -41,11 +42,14 @@ class HistoryFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as file:
                 file.write(json.dumps(asdict(one), default=Tensor.tolist) + "\n")
+        if len(self._known) == self.count:
+            self._known.append(one)
         self.count += 1
 
     def go_back(self, count: int) -> None:
         """Forgets all rounds but the first so many."""
         self.count, self._checked = count, False
+        self._known = []  # others may have made other rounds since
 
     def read(self) -> History:
         """The rounds that count.
@@ -54,7 +58,9 @@ class HistoryFile:
             UserError: the file lacks some of them, or is damaged.
         """
         try:
-            return History([Round(**json.loads(line)) for line in self._lines()[: self.count]])
+            if len(self._known) < self.count:
+                self._known = [Round(**json.loads(line)) for line in self._lines()[: self.count]]
+            return History(self._known)
         except (ValueError, TypeError) as error:
             raise UserError(f"{str(self.path)!r} is damaged ({error}); begin the run in another folder.") from error
 

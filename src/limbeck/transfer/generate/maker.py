@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -17,12 +19,19 @@ from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.generate.answers import with_answers
 from limbeck.transfer.generate.counting import check_steps, images_wanted, rounds_of
 from limbeck.transfer.generate.engine import Engine
+from limbeck.transfer.generate.evidence import evidence_of
+from limbeck.transfer.generate.feature_statistics import FeatureStatistics
 from limbeck.transfer.generate.partial import PartialState
+from limbeck.transfer.generate.networks import build_network
+from limbeck.transfer.generate.pruning import pruning_for
 from limbeck.transfer.generate.repository import Repository
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.generate.source import GeneratingSource
 from limbeck.transfer.generate.synthesis import Synthesiser
 from limbeck.transfer.maker import Made, MakerContext
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet
 
 MADE, REPOSITORY = "made.safetensors", "repository"
 """In the maker's folder: the state after the last round, where all was made at once; and the images."""
@@ -48,8 +57,13 @@ class GenerateMaker:
         with _noting(wrong):
             count = images_wanted(settings, _classes(context))
             check_steps(settings, count, context.steps)
-        if context.teacher is not None:  # one that is still to be trained is looked at later
-            wrong += _unfit(settings, context.teacher, context.shape)
+        with _noting(wrong):
+            if context.teacher is None:  # one that is still to be trained is looked at later
+                build_network(settings.generator, shape=context.shape, num_classes=_classes(context), seed=0)
+            else:
+                _check_channels(context.teacher, context.shape)
+                _check_statistics(settings, context.teacher)
+                self._synthesiser(settings, context, context.teacher)
         if wrong:
             raise UserError("\n".join(wrong))
         return count
@@ -59,13 +73,13 @@ class GenerateMaker:
         with disk_errors(context.folder):
             context.folder.mkdir(parents=True, exist_ok=True)
         if source.steps_per_round is not None:
-            return Made(source=source, cost=Cost(), evidence=evidence_of(source))
+            return Made(source=source, cost=Cost(), evidence=_evidence(settings, context, source))
         assert context.teacher is not None
         cost = source.fill()
         made, answered = with_answers(source.images(0), context.teacher)
         assert made.soft_labels is not None
         PartialState(context.folder / MADE).save(_ALONE, {**source.state_dict(), _ANSWERS: made.soft_labels})
-        return Made(source=FixedSource(made), cost=cost + answered, evidence=evidence_of(source))
+        return Made(source=FixedSource(made), cost=cost + answered, evidence=_evidence(settings, context, source))
 
     def load(self, settings: GenerateSettings, context: MakerContext) -> TransferSource:
         source = self._source(settings, context)
@@ -83,22 +97,25 @@ class GenerateMaker:
 
     def evidence(self, settings: GenerateSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
         """None where all was made at once: nothing comes after what `make` told."""
-        return evidence_of(source) if isinstance(source, GeneratingSource) else None
+        return _evidence(settings, context, source) if isinstance(source, GeneratingSource) else None
+
+    def _synthesiser(self, settings: GenerateSettings, context: MakerContext, teacher: Classifier) -> Synthesiser:
+        return Synthesiser(
+            settings,
+            teacher,
+            shape=context.shape,
+            num_classes=teacher.num_classes,
+            seed=context.seed,
+            device=context.device,
+            precision=context.precision,
+        )
 
     def _source(self, settings: GenerateSettings, context: MakerContext) -> GeneratingSource:
         count = self.count(settings, context)
         assert context.teacher is not None, "makers that ask a teacher are refused without one before"
         engine = Engine(
             settings,
-            Synthesiser(
-                settings,
-                context.teacher,
-                shape=context.shape,
-                num_classes=context.teacher.num_classes,
-                seed=context.seed,
-                device=context.device,
-                precision=context.precision,
-            ),
+            self._synthesiser(settings, context, context.teacher),
             Repository(
                 context.folder / REPOSITORY,
                 shape=context.shape,
@@ -108,6 +125,7 @@ class GenerateMaker:
                 capacity=count if settings.fresh else None,
                 latest=bool(settings.fresh),
             ),
+            pruning_for(settings, context.teacher.num_classes),
             count=count,
             seed=context.seed,
             rounds=None
@@ -121,7 +139,13 @@ class GenerateMaker:
             "teacher": context.teacher.name,
             "seed": context.seed,
         }
-        return GeneratingSource(engine, context.folder, classes=context.classes, about=about, progress=context.progress)
+        return GeneratingSource(
+            engine,
+            context.folder,
+            classes=context.classes or tuple(map(str, range(context.teacher.num_classes))),
+            about=about,
+            progress=context.progress,
+        )
 
 
 @torch.no_grad()
@@ -134,23 +158,49 @@ def embedding_width(teacher: Classifier, shape: tuple[int, int, int]) -> int:
     return found.shape[1]
 
 
-def evidence_of(source: GeneratingSource) -> Evidence:
-    return Evidence(headline="images")
+def _evidence(settings: GenerateSettings, context: MakerContext, source: GeneratingSource) -> Evidence:
+    assert context.teacher is not None, "a source has one"
+    return evidence_of(
+        source.engine.repository,
+        source.history,
+        settings,
+        context.teacher,
+        real=_real(context),
+        floors=_floors(settings),
+        seed=context.seed,
+        device=context.device,
+    )
+
+
+def _real(context: MakerContext) -> "ImageSet | None":
+    """Images of the task to look at, where there are any: those to learn from, or those to be judged on."""
+    labelled = [one for one in reversed(context.held_out) if one.labels is not None and one.classes == context.classes]
+    return context.pool if context.pool is not None else next(iter(labelled), None)
+
+
+def _floors(settings: GenerateSettings) -> tuple[float, ...]:
+    """Batch-norm loss of real images in each layer, where whoever holds some has told."""
+    if settings.statistics is None:
+        return ()
+    return tuple(FeatureStatistics.read(Path(settings.statistics)).floor.tolist())
 
 
 def _classes(context: MakerContext) -> int:
     return len(context.classes) if context.teacher is None else context.teacher.num_classes
 
 
-def _unfit(settings: GenerateSettings, teacher: Classifier, shape: tuple[int, int, int]) -> list[str]:
-    """Why images of that shape cannot be made from a teacher."""
-    wrong = []
+def _check_channels(teacher: Classifier, shape: tuple[int, int, int]) -> None:
     if shape[0] not in (1, teacher.channels) and teacher.channels != 1:
-        wrong.append(
+        raise UserError(
             f"the teacher {teacher.name} takes images of {teacher.channels} channel(s), and the student's, of "
             f"{shape[0]}, cannot be made such; make them for a student of 1 or {teacher.channels}."
         )
-    return wrong
+
+
+def _check_statistics(settings: GenerateSettings, teacher: Classifier) -> None:
+    """Raises a UserError for feature statistics that cannot be read, or are of another network."""
+    if settings.statistics is not None:
+        FeatureStatistics.read(Path(settings.statistics)).check(teacher)
 
 
 @contextmanager

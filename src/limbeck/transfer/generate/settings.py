@@ -1,6 +1,7 @@
 """What a recipe may say of `generate`; without importing torch."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -192,6 +193,8 @@ class GenerateSettings(MakerSettings):
         growth: of the weight of the one-hot loss; None for none.
         homogenise: None for never.
         replay: None for all images.
+        pool: images of other data, a name or what `maker: borrow` has among its `pools`, that a comparison sets beside
+            these as one more control; nothing is made of them.
         views: of the images while they are optimised, see `limbeck ls views`.
         generator: see `Generator`.
         adversary_early: whether the adversary starts in the last warm-up round, as in Fast and BSR.
@@ -231,6 +234,7 @@ class GenerateSettings(MakerSettings):
     growth: Growth | None = None
     homogenise: Homogenise | None = None
     replay: Replay | None = None
+    pool: str | dict[str, Any] | None = None
     views: Annotated[Any, BeforeValidator(check_views)] = "pad-crop-flip"
     generator: Generator = Generator()
     adversary_early: bool = False
@@ -239,7 +243,45 @@ class GenerateSettings(MakerSettings):
 
     guesses_labels: ClassVar[bool] = True
     needs_pool: ClassVar[bool] = False
-    controls: ClassVar[Mapping[str, Control]] = {}
+    controls: ClassVar[Mapping[str, Control]] = {
+        "noise": Control(
+            label="noise",
+            changes={"maker": "borrow", "pools": [{"name": "noise:white"}], "by": "random"},
+            strict=1,
+            taught_alike=True,
+        ),
+        "procedural": Control(
+            label="procedural images",
+            changes={
+                "maker": "borrow",
+                "pools": [{"name": "dead-leaves"}, {"name": "fractals"}, {"name": "shaders"}],
+                "by": "random",
+            },
+            strict=2,
+            taught_alike=True,
+        ),
+        "borrowed": Control(
+            label="images of other data",
+            changes={"maker": "borrow"},
+            strict=3,
+            taught_alike=True,
+        ),
+        "random": Control(
+            label="random",
+            changes={"maker": "select", "criterion": "random", "dedupe": False},
+            from_labels=True,
+        ),
+    }
+
+    @classmethod
+    def controls_beside(cls, said: Mapping[str, Any]) -> Mapping[str, Control]:
+        """Images of other data are among them where a `pool` is named."""
+        pool = said.get("pool")
+        known = {name: one for name, one in cls.controls.items() if name != "borrowed"}
+        if pool is None:
+            return known
+        borrowed = cls.controls["borrowed"]
+        return {**known, "borrowed": replace(borrowed, changes={**borrowed.changes, "pools": [pool]})}
 
     @model_validator(mode="before")
     @classmethod

@@ -15,6 +15,7 @@ from limbeck.errors import UserError
 from limbeck.interruption import StopRequest, listening_for_stop
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress
+from limbeck.transfer.generate.collapse import fresh_signs
 from limbeck.transfer.generate.counting import rounds_needed
 from limbeck.transfer.generate.engine import Engine
 from limbeck.transfer.generate.history import History, Round
@@ -24,6 +25,7 @@ from limbeck.transfer.generate.partial import CHAIN_BYTES, PartialState, follow,
 
 PARTIAL = "partial.safetensors"
 """In the maker's folder: the state on the way through a refresh."""
+_RECENT = 100  # rounds that are looked at for signs of a collapse
 PATIENCE = 20
 """Rounds in a row that may bring no image more, until a set that is to be filled is given up."""
 
@@ -104,6 +106,7 @@ class GeneratingSource:
                 row = engine.make_round(student, pace)
                 self._set = None
                 self._history.append(row)
+                self._tell_signs()
                 spent.add(row, engine.settings.calls_per_round * engine.settings.inner_steps)
                 patience = PATIENCE if row.held > before else patience - 1
                 if until is None and not patience and not engine.full:
@@ -121,6 +124,11 @@ class GeneratingSource:
         rounds = missing if until is None else until - engine.round
         total = rounds * settings.calls_per_round * (settings.inner_steps + 1)
         return Pace(keep, stop, self._progress, total=total, note=self._note)
+
+    def _tell_signs(self) -> None:
+        """Says what the last round shows of a collapse, once."""
+        for sign in fresh_signs(self.history[-_RECENT:], self._classes):
+            self._progress.say(f"round {self.engine.round:,} of making images shows a sign of collapse: {sign}")
 
     def _note(self) -> str:
         return f"{len(self.engine.repository):,} of {self.engine.count:,} images"

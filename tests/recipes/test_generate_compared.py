@@ -1,0 +1,71 @@
+"""Arms that generate, beside controls that nobody has to name."""
+
+from typing import Any
+
+import pytest
+from tests.recipes.tiny_recipes import comparison
+
+from limbeck.errors import UserError
+from limbeck.recipes.plan import PlannedRun, plan
+from limbeck.recipes.reading import read_recipe
+
+GENERATE = {"maker": "generate", "method": "fast", "batch_size": 12, "steps_per_round": 4, "warmup_rounds": 0}
+
+
+def planned(arms: dict[str, Any] | None = None, *, train: bool = True, **changes: Any) -> dict[str, PlannedRun]:
+    arms = arms or {"made": {"transfer": GENERATE}}
+    content = {**comparison(arms=arms, seeds=[0], **changes), "objective": {"kd": 1.0}}
+    if not train:
+        content["data"] = {"test": content["data"]["test"]}
+        content["teacher"] = "cifar10-resnet20"
+    return {one.arm: one for one in plan(read_recipe(content))}
+
+
+def transfer(run: PlannedRun) -> dict[str, Any]:
+    assert run.recipe.transfer is not None
+    return run.recipe.transfer.model_dump()
+
+
+def test_noise_procedural_and_real_images_stand_beside_it_at_the_same_budget() -> None:
+    runs = planned()
+    assert list(runs) == ["made", "noise", "procedural", "random", "no-teacher", "full", "full-no-teacher"]
+    assert {transfer(runs[name])["budget"] for name in ("made", "noise", "procedural", "random")} == {12}
+    assert [pool["name"] for pool in transfer(runs["noise"])["pools"]] == ["noise:white"]
+    assert [pool["name"] for pool in transfer(runs["procedural"])["pools"]] == ["dead-leaves", "fractals", "shaders"]
+    assert transfer(runs["random"])["maker"] == "select"
+
+
+def test_without_images_of_ones_own_there_are_no_real_ones() -> None:
+    assert list(planned(train=False)) == ["made", "noise", "procedural"]
+
+
+@pytest.mark.parametrize("pool", ["cifar100", {"name": "svhn", "exclude": ["7"]}])
+def test_images_of_a_pool_that_is_named_are_borrowed(pool: Any) -> None:
+    runs = planned({"made": {"transfer": {**GENERATE, "pool": pool}}}, train=False)
+    assert list(runs) == ["made", "noise", "procedural", "borrowed"]
+    assert transfer(runs["borrowed"])["pools"][0]["name"] == (pool if isinstance(pool, str) else pool["name"])
+    assert transfer(runs["borrowed"])["by"] == "minimal-margin"
+
+
+def test_beside_selected_images_the_random_ones_are_the_same() -> None:
+    arms = {"made": {"transfer": GENERATE}, "entropy": "entropy"}
+    runs = planned(arms)
+    assert list(runs)[:6] == ["made", "entropy", "noise", "procedural", "random", "balanced-random"]
+
+
+def test_controls_are_taught_as_the_arm_is() -> None:
+    """Where arms differ, as the recipe says; real images as all arms of the recipe."""
+    changed = {"transfer": GENERATE, "objective": {"kd": {"weight": 1, "temperature": 9}}, "training": {"steps": 40}}
+    runs = planned({"made": changed, "entropy": "entropy"})
+    for name in ("made", "noise", "procedural"):
+        assert runs[name].recipe.objective == changed["objective"]
+        assert runs[name].recipe.training.steps == 40
+    assert runs["random"].recipe.training.steps == runs["entropy"].recipe.training.steps == 12
+    other = {"transfer": {**GENERATE, "method": "fast-meta"}, "training": {"steps": 24}}
+    assert planned({"made": changed, "other": other})["noise"].recipe.training.steps == 12
+
+
+def test_their_names_are_taken() -> None:
+    for name in ("noise", "procedural", "borrowed"):
+        with pytest.raises(UserError, match=f"the control '{name}' is added by itself"):
+            planned({name: {"transfer": GENERATE}})

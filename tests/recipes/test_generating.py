@@ -1,0 +1,207 @@
+"""The verb `generate`, from Python and the command line, with a student and without."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import limbeck as lb
+from limbeck.cli.main import app
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.evaluation.prediction import predict
+from limbeck.models.weights.folder import load as load_model
+from limbeck.models.weights.folder import save as save_model
+
+QUICK: dict[str, Any] = {
+    "method": "fast",
+    "budget": 20,
+    "batch_size": 8,
+    "inner_steps": 2,
+    "warmup_rounds": 0,
+    "generator": {"width": 4, "latents": 8, "renew_once": None},
+    "views": {"pad-crop": {"padding": 1}},
+}
+STUDENT = {"model": "convnet_d3", "input_size": 8, "options": {"width": 4, "norm": "batch"}}
+
+
+def network(**changes: Any) -> lb.Classifier:
+    options = {"num_classes": 3, "channels": 1, "input_size": 8, "classes": ["a", "b", "c"], "norm": "batch"}
+    return lb.create("convnet_d3", **{"width": 4, "seed": 0, **options, **changes}).eval()
+
+
+def check_set(made: TransferSet, teacher: lb.Classifier, count: int = 20) -> None:
+    assert len(made) == count
+    assert len(made.images.ids.unique()) == count
+    assert made.images.shape == (1, 8, 8)
+    assert made.images.classes == ("a", "b", "c")
+    assert made.soft_labels is not None
+    assert made.soft_label_kind == "logits"
+    assert torch.allclose(made.soft_labels, predict(teacher, made.images), atol=1e-5)
+    assert made.about["maker"] == "generate"
+    assert {"round", "wanted_label", "confidence"} <= set(made.provenance)
+
+
+def test_without_a_student_all_is_made_at_once(tmp_path: Path) -> None:
+    teacher = network()
+    made = lb.generate(teacher, **QUICK)
+    check_set(made, teacher)
+    saved = lb.generate(teacher, **QUICK, out=tmp_path / "set")
+    assert torch.equal(made.images.tensor(), saved.images.tensor())
+    found = TransferSet.load(tmp_path / "set")
+    check_set(found, teacher)
+    assert torch.equal(found.images.tensor(), made.images.tensor())
+    assert {"cost.json", "evidence", "report.html"} <= {one.name for one in (tmp_path / "set").iterdir()}
+    assert [one.name for one in tmp_path.iterdir()] == ["set"]
+
+
+def test_with_a_student_it_is_taught_meanwhile_and_lies_beside(tmp_path: Path) -> None:
+    teacher, out = network(), tmp_path / "set"
+    made = lb.generate(teacher, **{**QUICK, "steps_per_round": 3}, student=STUDENT, out=out)
+    check_set(made, teacher)
+    check_set(TransferSet.load(out), teacher)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["set", "set-student"]
+    student = load_model(tmp_path / "set-student" / "student")
+    assert student.num_classes == 3
+    again = lb.distill(teacher, STUDENT["model"], out, out=tmp_path / "second", steps=2, views="none")
+    assert again.cost["images"] == 20  # a second student of the same images, none of them made again
+
+
+def test_a_student_of_another_seed_gets_other_images_and_the_same_seed_the_same(tmp_path: Path) -> None:
+    settings = {**QUICK, "steps_per_round": 2, "student": STUDENT, "training": {"batch_size": 4}}
+    sets = [
+        lb.generate(network(), **settings, seed=seed, out=tmp_path / name).images.tensor()
+        for name, seed in (("one", 0), ("two", 0), ("three", 1))
+    ]
+    assert torch.equal(sets[0], sets[1])
+    assert not torch.equal(sets[0], sets[2])
+
+
+def test_what_pruning_left_short_is_made_up_for_after_the_last_step(tmp_path: Path) -> None:
+    settings = {**QUICK, "budget": 96, "batch_size": 24, "homogenise": {"neighbours": 2, "spread": 0.01}}
+    training = {"steps": 4}
+    made = lb.generate(
+        network(), **settings, steps_per_round=1, student=STUDENT, training=training, out=tmp_path / "set"
+    )
+    assert len(made) == 96
+    rounds = torch.as_tensor(made.provenance["round"])
+    assert rounds.max() > 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budget": "10%"}, "`budget` of generating by 'fast' must be a count of images (5000) or images per class"),
+        ({"budget": 7}, "must be at least a batch of 8 images (`batch_size`), got 7"),
+        ({"budget": 0}, "`budget` must be > 0, got 0"),
+        ({"method": "fastest"}, "unknown method 'fastest'; did you mean 'fast'"),
+        ({"method": "zskt", "losses": {}}, "the method 'zskt' seeks nothing but what a student gets wrong"),
+        ({"method": "dafl"}, "`rounds` must be given, after which no more images are made: `fresh` puts new ones"),
+        ({"losses": {"adversarial": 1.0}}, "`losses.adversarial` seeks what it gets wrong"),
+        ({"views": "pad-corp"}, "unknown view 'pad-corp'; did you mean 'pad-crop'"),
+        ({"inner_step": 3}, "inner_step: unknown key; did you mean 'inner_steps'"),
+        ({"replay": {"images": 30}, "rounds": 4}, "`replay.images` must be at most the budget, 20 images, got 30"),
+        ({"seed": 0.5}, "`seed` must be a whole number, got 0.5"),
+        ({"student": STUDENT}, "`out`, the folder of the transfer set, must be given with a `student`"),
+    ],
+)
+def test_what_cannot_be_is_said_before_any_work(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        lb.generate(network(), **{**QUICK, **changes})
+
+
+def test_all_that_does_not_fit_is_said_at_once() -> None:
+    with pytest.raises(UserError) as raised:
+        lb.generate(network(norm="instance"), **{**QUICK, "budget": 7})
+    assert "`budget` of generating by 'fast' must be at least a batch" in str(raised.value)
+    assert "batch norm" in str(raised.value)
+
+
+def test_a_teacher_that_takes_any_size_must_be_told_one() -> None:
+    teacher = lb.create("resnet8", num_classes=3, seed=0).eval()
+    assert teacher.input_size is None
+    with pytest.raises(UserError, match="`size` must be given, the pixels a side of the images to generate"):
+        lb.generate(teacher, **QUICK)
+    assert lb.generate(teacher, **QUICK, size=(8, 12)).images.shape == (3, 8, 12)
+
+
+def test_with_a_student_that_knows_other_classes_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="teacher and student must have the same classes, got 3"):
+        lb.generate(network(), **QUICK, student={**STUDENT, "num_classes": 4}, out=tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+    assert not list(tmp_path.rglob("repository"))
+
+
+def test_steps_that_cannot_fill_the_budget_are_refused_with_those_that_would(tmp_path: Path) -> None:
+    settings = {**QUICK, "budget": 80, "steps_per_round": 3, "student": STUDENT}
+    message = (
+        "`training.steps` must be at least 28 for the 80 images of the budget, got 9: that is 3 rounds, one every 3 "
+        "steps, of 8 images each, 24 in all. 10 rounds make enough"
+    )
+    with pytest.raises(UserError, match=re.escape(message)):
+        lb.generate(network(), **settings, training={"steps": 9}, out=tmp_path / "set")
+    enough = lb.generate(network(), **settings, training={"steps": 28}, out=tmp_path / "set")
+    assert len(enough) == 80
+
+
+def test_methods_without_an_end_want_to_know_how_long(tmp_path: Path) -> None:
+    settings = {**QUICK, "method": "dafl", "fresh": 2, "steps_per_round": 2, "student": STUDENT}
+    with pytest.raises(UserError, match="`steps` of the student must be given for generating by 'dafl'"):
+        lb.generate(network(), **settings, out=tmp_path / "set")
+    made = lb.generate(network(), **settings, training={"steps": 6}, out=tmp_path / "set")
+    assert len(made) == 20
+    assert torch.as_tensor(made.provenance["round"]).unique().tolist() == [1, 2]
+    assert len(lb.generate(network(), **{**QUICK, "method": "dafl"}, rounds=3)) == 20
+
+
+def invoke(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["generate", *arguments])
+
+
+def test_from_the_command_line(tmp_path: Path) -> None:
+    save_model(network(), tmp_path / "teacher")
+    common = ["--teacher", str(tmp_path / "teacher"), "--method", "fast", "--budget", "5/class"]
+    common += ["-s", "batch_size=5", "-s", "inner_steps=2", "-s", "warmup_rounds=0", "-s", "steps_per_round=2"]
+    common += ["-s", "generator={width: 4, latents: 8, renew_once: null}", "-s", "views=pad-crop"]
+    result = invoke(*common, "-s", "steps_per_round=null", "--out", str(tmp_path / "alone"))
+    assert result.exit_code == 0, result.output
+    assert "15 images -> " in result.output
+    assert "there is no student, so nothing is made against one" in result.output
+    student = ["--student", "{model: convnet_d3, input_size: 8, options: {width: 4}}", "--steps", "6"]
+    result = invoke(*common, *student, "-t", "views=none", "--out", str(tmp_path / "with"))
+    assert result.exit_code == 0, result.output
+    assert "the student that learned meanwhile -> " in result.output
+    assert (tmp_path / "with-student" / "student").is_dir()
+    result = invoke(*common, *student, "--out", str(tmp_path / "with"))
+    assert result.exit_code == 2
+    assert "exists already and is never overwritten" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "3"], "`--training or --steps` is of a student that learns meanwhile, and there is none"),
+        (["--test", "digits"], "`--test` is of a student"),
+        (["--student", "{a"], "student"),
+        (["--student", "resnet8", "-t", "steps"], "`--training` must look like learning_rate=0.1, got 'steps'"),
+    ],
+)
+def test_command_lines_that_say_too_little(tmp_path: Path, arguments: list[str], message: str) -> None:
+    save_model(network(), tmp_path / "teacher")
+    common = ["--teacher", str(tmp_path / "teacher"), "--budget", "300", "--out", str(tmp_path / "set")]
+    result = invoke(*common, *arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+
+
+def test_by_the_verb_of_all_makers(tmp_path: Path) -> None:
+    save_model(network(), tmp_path / "teacher")
+    settings = ["method=fast", "batch_size=8", "inner_steps=1", "generator.width=4", "views=pad-crop"]
+    changes = [word for one in settings for word in ("-s", one)]
+    arguments = ["make", "generate", "--teacher", str(tmp_path / "teacher"), "--budget", "16", *changes]
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "set")])
+    assert result.exit_code == 0, result.output
+    assert len(TransferSet.load(tmp_path / "set")) == 16
