@@ -20,6 +20,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.forward import FrozenTeacher, check_batch_size, device_for
 from limbeck.randomness import generator
 from limbeck.transfer.generate.losses import Moments, batch_norm_distance
+from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.generate.statistics import (
     BatchNormMoments,
     Place,
@@ -116,6 +117,19 @@ class FeatureStatistics:
                 f"the feature statistics {str(path)!r} cannot be read ({error}); export them anew by "
                 "`lb.export_statistics(teacher, images, path)`."
             ) from error
+
+
+def exported(settings: GenerateSettings) -> FeatureStatistics | None:
+    """Those that the settings name; None for what a teacher's batch norms remember.
+
+    Raises:
+        UserError: a file that is missing, or holds something else.
+
+    Example:
+        >>> exported(GenerateSettings(budget=10)) is None
+        True
+    """
+    return None if settings.statistics is None else FeatureStatistics.read(settings.statistics)
 
 
 def measure(

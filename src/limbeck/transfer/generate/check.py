@@ -1,0 +1,162 @@
+"""What a teacher is good for: whether images can be made from it, and by which losses."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from limbeck.models import Classifier
+from limbeck.transfer.generate.feature_statistics import FeatureStatistics, exported
+from limbeck.transfer.generate.normalisation import Remembered, is_untrained, remembered_images
+from limbeck.transfer.generate.scales import Scale, balanced, scales_at_start
+from limbeck.transfer.generate.settings import GenerateSettings, Losses
+from limbeck.transfer.generate.statistics import BatchNormMoments, batch_norms, running_moments, without_batch_norm
+
+
+class Row(NamedTuple):
+    """A line of what was looked at.
+
+    Attributes:
+        what: was looked at.
+        found: there.
+        doubt: why that is no good, and what helps; empty where it is.
+    """
+
+    what: str
+    found: str
+    doubt: str = ""
+
+
+@dataclass(frozen=True)
+class TeacherCheck:
+    """What a teacher allows, and what speaks against it.
+
+    Attributes:
+        teacher: its name.
+        layers: batch norms, or where exported statistics are of, by path.
+        remembered: images that the first batch norm remembers; None where that cannot be told.
+        normalisation: mean and std that the teacher states.
+        floor: batch-norm loss of real images, where exported statistics say so.
+        scales: of every loss that it allows, of images at their start.
+        even: weights by which all of them pull alike at the start, that of one-hot being 1.
+        rows: all of it, to print.
+        refusal: why the settings cannot be followed; empty where they can.
+    """
+
+    teacher: str
+    layers: tuple[str, ...]
+    remembered: Remembered | None
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]]
+    floor: float | None
+    scales: dict[str, Scale]
+    even: Losses
+    rows: tuple[Row, ...] = field(repr=False)
+    refusal: str = ""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What speaks against it, a sentence each."""
+        return tuple(row.doubt for row in self.rows if row.doubt)
+
+
+def check_teacher(
+    teacher: Classifier,
+    settings: GenerateSettings,
+    *,
+    shape: tuple[int, int, int] | None = None,
+    student: Classifier | None = None,
+    seed: int = 0,
+) -> TeacherCheck:
+    """Looks at a teacher, without any data and in a few seconds.
+
+    Args:
+        teacher: stays as it is.
+        settings: that images would be made by.
+        shape: (channels, height, width) of the images; None for those that the teacher states, 32 px where it states
+            none.
+        student: for the scale of the adversarial loss.
+        seed: of the images that are shown.
+
+    Raises:
+        UserError: a file of statistics that cannot be read, or is of another network.
+
+    Example:
+        >>> found = check_teacher(teacher, GenerateSettings(budget=64, generator={"width": 8}), shape=(1, 8, 8))
+        >>> len(found.layers), found.refusal
+        (3, '')
+        >>> found.rows[0].what, found.doubts[0][:33]
+        ('batch norm', 'its batch norms remember nothing:')
+    """
+    height, width = teacher.input_size or (32, 32)
+    shape = shape or (teacher.channels, height, width)
+    statistics = exported(settings)
+    norms = batch_norms(teacher.network)
+    rows = [_batch_norm_row(teacher, settings, statistics)]
+    layers = tuple(BatchNormMoments(teacher, statistics).names) if norms or statistics else ()
+    remembered = remembered_images(teacher, shape, seed=seed) if norms else None
+    rows += _normalisation_rows(teacher, remembered) if norms else []
+    floor = None if statistics is None else float(statistics.floor.sum())
+    if statistics is not None:
+        about = f"{floor:.4g} (batches of {statistics.batch_size} out of {statistics.images:,})"
+        rows.append(Row("batch-norm loss of real images", about))
+    if teacher.taps.embedding is None and (settings.losses.activation or settings.homogenise):
+        needs = "losses.activation" if settings.losses.activation else "homogenise"
+        rows.append(
+            Row("embedding", "none", f"`{needs}` needs one, and no tap says where; `lb.wrap` it with `embedding`")
+        )
+    scales = scales_at_start(settings, teacher, shape=shape, student=student, seed=seed)
+    even = balanced(Losses(**dict.fromkeys(scales, 1.0)), scales, momentum=settings.momentum)
+    rows += [_scale_row(name, one, settings.losses, even) for name, one in scales.items()]
+    refused = settings.losses.batch_norm > 0 and not layers
+    return TeacherCheck(
+        teacher=teacher.name,
+        layers=layers,
+        remembered=remembered,
+        normalisation=teacher.normalisation,
+        floor=floor,
+        scales=scales,
+        even=even,
+        rows=tuple(rows),
+        refusal=str(without_batch_norm(teacher)) if refused else "",
+    )
+
+
+def _batch_norm_row(teacher: Classifier, settings: GenerateSettings, statistics: FeatureStatistics | None) -> Row:
+    norms = batch_norms(teacher.network)
+    if not norms:
+        if statistics is not None:
+            return Row("batch norm", f"none; exported statistics of {len(statistics.places)} layers in its place")
+        helps = str(without_batch_norm(teacher)) if settings.losses.batch_norm else ""
+        return Row("batch norm", "none", helps)
+    paths = list(norms)
+    found = f"{len(paths)} layers, {paths[0]} to {paths[-1]}" if len(paths) > 1 else f"1 layer, {paths[0]}"
+    moments = [running_moments(one) for one in norms.values()]
+    if all(is_untrained(one) for one in moments):
+        doubt = "its batch norms remember nothing: they are as they start, so it is untrained, or they were reset"
+        return Row("batch norm", found, doubt)
+    if not all(part.isfinite().all() for one in moments for part in one):
+        return Row("batch norm", found, "what its batch norms remember is not finite; the weights are damaged")
+    return Row("batch norm", found)
+
+
+def _normalisation_rows(teacher: Classifier, remembered: Remembered | None) -> list[Row]:
+    stated = f"mean {_several(teacher.normalisation[0])}, std {_several(teacher.normalisation[1])}"
+    rows = [Row("normalisation", stated)]
+    if remembered is None:
+        return [*rows, Row("images it remembers", "cannot be told from its first batch norm")]
+    found = f"mean {_several(remembered.mean)}, std about {_several(remembered.std)}, in units of [0, 1]"
+    if remembered.possible:
+        return [*rows, Row("images it remembers", found)]
+    others = remembered.fits(teacher.normalisation)
+    helps = f"; these are possible: {'; '.join(others)}" if others else ""
+    doubt = f"images in [0, 1] are not so, and its normalisation is hardly the one that it was trained with{helps}"
+    return [*rows, Row("images it remembers", found, doubt)]
+
+
+def _scale_row(name: str, scale: Scale, losses: Losses, even: Losses) -> Row:
+    weight, alike = getattr(losses, name), getattr(even, name)
+    pulls = f"; weight {alike:g} pulls like 1 of one_hot" if scale.gradient and name != "one_hot" else ""
+    stated = f", the settings have {weight:g}" if weight else ""
+    return Row(f"{name} at the start", f"{scale.value:.4g}{pulls}{stated}")
+
+
+def _several(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.3g}" for value in values)

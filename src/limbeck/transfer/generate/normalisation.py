@@ -1,0 +1,137 @@
+"""What images a teacher's first batch norm remembers, by which one can tell whether its normalisation is right."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.data.procedural.storage import render
+from limbeck.models import Classifier
+from limbeck.models.forward import evaluating
+from limbeck.transfer.generate.losses import Moments
+from limbeck.transfer.generate.statistics import batch_norms, moments_of, running_moments
+
+_COMMON = {
+    "mean 0.5, std 0.25": (0.5, 0.25),
+    "mean 0.5, std 0.5 (images in [-1, 1])": (0.5, 0.5),
+    "mean 0, std 1 (images in [0, 1])": (0.0, 1.0),
+    "mean 0, std 1/255 (images in [0, 255])": (0.0, 1 / 255),
+}
+_IMAGES = 64
+_FLAT = 0.1  # photographs have 0.2 to 0.3; below this, images hardly show anything
+
+
+class Remembered(NamedTuple):
+    """Images that the first batch norm remembers, in units of [0, 1] by the normalisation that the teacher states.
+
+    Attributes:
+        mean: of each channel that the network takes.
+        std: of each; right to about a fifth, as it depends on how smooth images are.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def possible(self) -> bool:
+        """Whether images in [0, 1] can be so: their means lie in it, and bound how far they spread."""
+        return all(_possible(mean, std) for mean, std in zip(self.mean, self.std, strict=True))
+
+    def fits(self, normalisation: tuple[tuple[float, ...], tuple[float, ...]]) -> list[str]:
+        """Common normalisations by which they could be images in [0, 1], others than that which is stated.
+
+        Args:
+            normalisation: mean and std that are stated.
+        """
+        found = []
+        for name, (mean, std) in _COMMON.items():
+            other = [
+                ((here - m) / s * std + mean, spread / s * std)
+                for here, spread, m, s in zip(self.mean, self.std, *normalisation, strict=True)
+            ]
+            if all(_possible(*one) for one in other):
+                found.append(name)
+        return found
+
+
+def _possible(mean: float, std: float) -> bool:
+    slack = 1.2  # of the estimate
+    return 0 < mean < 1 and _FLAT <= std <= slack * math.sqrt(mean * (1 - mean))
+
+
+def remembered_images(classifier: Classifier, shape: tuple[int, int, int], *, seed: int = 0) -> Remembered | None:
+    """Mean and spread of the images that the first batch norm remembers; None where that cannot be told.
+
+    Between images and the first batch norm stands a convolution. It is linear: what it makes of the channels' means is
+    found by shifting plausible images, channel by channel, and solved for those that are remembered; the spread is
+    found by comparing variances with those of plausible images (dead leaves, whose spectrum is that of photographs).
+    There is nothing to tell where more than that stands between, where filters see no means, or before training.
+
+    Args:
+        classifier: the teacher.
+        shape: (channels, height, width) of its images.
+        seed: of the plausible images.
+
+    Example:
+        >>> remembered_images(teacher, (1, 8, 8)) is None  # it is untrained
+        True
+    """
+    pixels = render("dead-leaves", seed, torch.arange(_IMAGES), shape)
+    with torch.no_grad(), evaluating(classifier):
+        inputs = classifier.prepare(pixels.to(classifier.mean.device))  # [N, C, H, W]
+        first = _First(classifier.network)
+        layer, found = first(inputs)
+        wanted = running_moments(layer)
+        is_finite = all(part.isfinite().all() for part in wanted)
+        if is_untrained(wanted) or not is_finite or not first.is_linear(inputs):
+            return None
+        shifts = torch.eye(inputs.shape[1], dtype=inputs.dtype, device=inputs.device)
+        columns = [first(inputs + one.view(1, -1, 1, 1))[1].mean - found.mean for one in shifts]
+        scale = (wanted.var + 1e-5).rsqrt()
+        matrix = torch.stack(columns, dim=1) * scale[:, None]  # [C of the layer, C]
+        if len(matrix) < len(columns) or float(torch.linalg.cond(matrix.cpu())) > 1e3:
+            return None
+        target = (wanted.mean - found.mean) * scale
+        shift = torch.linalg.lstsq(matrix.cpu(), target.cpu()[:, None]).solution[:, 0].to(inputs.device)
+        alive = (wanted.var > 1e-6) & (found.var > 1e-6)
+        if not alive.any():
+            return None
+        spread = (wanted.var[alive] / found.var[alive]).median().sqrt()
+        mean, std = classifier.mean.flatten(), classifier.std.flatten()
+        own = (inputs.mean(dim=(0, 2, 3)) + shift, inputs.std(dim=(0, 2, 3)) * spread)
+    return Remembered(tuple((own[0] * std + mean).tolist()), tuple((own[1] * std).tolist()))
+
+
+def is_untrained(moments: Moments) -> bool:
+    """Whether they are those that a batch norm starts with."""
+    return bool((moments.mean == 0).all() and (moments.var == 1).all())
+
+
+class _First:
+    """The batch norm of a network that runs first, and what goes into it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.layers = batch_norms(network).values()
+
+    def __call__(self, inputs: Tensor) -> tuple[nn.Module, Moments]:
+        seen: list[tuple[nn.Module, Moments]] = []
+
+        def record(module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+            if not seen:
+                seen.append((module, moments_of(next(iter((*args, *kwargs.values()))))))
+
+        handles = [one.register_forward_pre_hook(record, with_kwargs=True) for one in self.layers]
+        try:
+            self.network(inputs)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return seen[0]
+
+    def is_linear(self, inputs: Tensor) -> bool:
+        """Whether nothing but sums stands before it."""
+        nothing, once, twice = (self(inputs * factor)[1].mean for factor in (0, 1, 2))
+        step = once - nothing
+        return bool(torch.linalg.vector_norm(twice - once - step) <= 0.01 * torch.linalg.vector_norm(step))

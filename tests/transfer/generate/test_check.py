@@ -1,0 +1,173 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from limbeck import UserError
+from limbeck.data.image_set import ImageSet
+from limbeck.data.procedural.storage import render
+from limbeck.models import Classifier, create
+from limbeck.transfer.generate.check import check_teacher
+from limbeck.transfer.generate.feature_statistics import measure
+from limbeck.transfer.generate.normalisation import remembered_images
+from limbeck.transfer.generate.scales import Scale, balanced, scales_at_start, weights_at_start
+from limbeck.transfer.generate.settings import GenerateSettings, Losses
+
+WRONG = {
+    "[-1, 1]": (0.5, 0.5),
+    "[0, 1]": (0.0, 1.0),
+    "[0, 255]": (0.0, 1 / 255),
+}
+
+
+def settings(**more: object) -> GenerateSettings:
+    values = {"budget": 64, "method": "dafl", "generator": {"width": 8, "latents": 8}, "batch_size": 32}
+    return GenerateSettings.model_validate(values | more)
+
+
+def plausible(channels: int, seed: int = 5, images: int = 200, size: int = 16) -> Tensor:
+    """A data set: smooth, and darker than most."""
+    return (render("noise", seed, torch.arange(images), (channels, size, size)).float() / 255) ** 1.5
+
+
+def having_seen(images: Tensor, **options: object) -> Classifier:
+    """A network whose batch norms remember images, as if trained on them."""
+    channels, size = images.shape[1], images.shape[2]
+    values = {"width": 16, "norm": "batch", **options}
+    teacher = create("convnet_d3", num_classes=4, channels=channels, input_size=size, seed=0, **values)
+    for module in teacher.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # an average over all
+    teacher.train()
+    with torch.no_grad():
+        teacher(images)
+    return teacher.eval()
+
+
+def stating(teacher: Classifier, mean: float, std: float) -> Classifier:
+    """The same network, which is said to take other images."""
+    channels = teacher.channels
+    return Classifier(
+        teacher.network,
+        num_classes=4,
+        channels=channels,
+        input_size=teacher.input_size,
+        mean=[mean] * channels,
+        std=[std] * channels,
+        taps=teacher.taps,
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_that_the_first_batch_norm_remembers(channels: int) -> None:
+    data = plausible(channels)
+    found = remembered_images(having_seen(data), (channels, 16, 16))
+    assert found is not None
+    assert found.possible
+    for channel in range(channels):
+        assert found.mean[channel] == pytest.approx(float(data[:, channel].mean()), abs=0.03)
+        assert found.std[channel] == pytest.approx(float(data[:, channel].std()), rel=0.4)
+
+
+@pytest.mark.parametrize("stated", WRONG)
+def test_a_normalisation_that_it_was_not_trained_with(stated: str) -> None:
+    teacher = having_seen(plausible(3), mean=[0.5] * 3, std=[0.2] * 3)
+    found = check_teacher(stating(teacher, *WRONG[stated]), settings())
+    assert found.remembered is not None
+    assert not found.remembered.possible
+    assert any("images in [0, 1] are not so" in doubt and "mean 0.5, std 0.25" in doubt for doubt in found.doubts)
+    assert check_teacher(teacher, settings()).doubts == ()
+
+
+class Curved(nn.Module):
+    """Not linear before its first batch norm."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x.abs() ** 1.5)
+
+
+def test_what_cannot_be_told() -> None:
+    untrained = create("convnet_d3", num_classes=4, channels=1, input_size=8, width=8, norm="batch")
+    assert remembered_images(untrained, (1, 8, 8)) is None
+    seen = having_seen(plausible(1))
+    assert remembered_images(Classifier(Curved(seen.network), num_classes=4, channels=1), (1, 16, 16)) is None
+    with torch.no_grad():
+        first = next(one for one in seen.modules() if isinstance(one, nn.Conv2d))
+        first.weight -= first.weight.mean((2, 3), keepdim=True)  # its filters see no means, but at the border
+    found = remembered_images(seen, (1, 16, 16))
+    assert found is None or isinstance(found.mean, tuple)
+
+
+def test_an_untrained_teacher() -> None:
+    teacher = create("convnet_d3", num_classes=4, channels=1, input_size=8, width=8, norm="batch")
+    before = {name: one.clone() for name, one in teacher.state_dict().items()}
+    found = check_teacher(teacher, settings(method="fast"), student=create("resnet8", num_classes=4, channels=1))
+    assert found.refusal == ""
+    assert "its batch norms remember nothing" in found.doubts[0]
+    assert found.rows[0].found.startswith("3 layers, ")
+    assert found.rows[2].found == "cannot be told from its first batch norm"
+    assert all(torch.equal(one, before[name]) for name, one in teacher.state_dict().items())
+    assert all(one.grad is None and one.requires_grad for one in teacher.parameters())
+
+
+def test_damaged_weights() -> None:
+    teacher = having_seen(plausible(1))
+    next(one for one in teacher.modules() if isinstance(one, nn.BatchNorm2d)).running_mean.fill_(float("nan"))  # type: ignore[union-attr]
+    assert any("is not finite; the weights are damaged" in doubt for doubt in check_teacher(teacher, settings()).doubts)
+
+
+def test_without_batch_norm(tmp_path: Path) -> None:
+    teacher = create("convnet_d3", num_classes=4, channels=1, input_size=8, width=8, norm="instance")
+    refused = check_teacher(teacher, settings(method="fast"))
+    assert refused.layers == ()
+    assert "`lb.export_statistics`" in refused.refusal
+    assert refused.doubts == (refused.refusal,)
+    assert check_teacher(teacher, settings()).refusal == ""
+    path = tmp_path / "owner.safetensors"
+    data = ImageSet(torch.randint(0, 256, (64, 1, 8, 8), dtype=torch.uint8), name="owned")
+    measured = measure(teacher, data, batch_size=32)
+    measured.save(path)
+    found = check_teacher(teacher, settings(method="fast", statistics=str(path)))
+    assert found.refusal == ""
+    assert found.layers[0] == "input"
+    assert found.floor == pytest.approx(float(measured.floor.sum()))
+    assert found.rows[0].found == "none; exported statistics of 5 layers in its place"
+    assert found.rows[1].found.endswith("(batches of 32 out of 64)")
+
+
+def test_without_an_embedding() -> None:
+    linear = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    teacher = Classifier(linear, num_classes=4, channels=1)
+    assert "`losses.activation` needs one" in check_teacher(teacher, settings(), shape=(1, 8, 8)).doubts[-1]
+    assert "`homogenise` needs one" in check_teacher(teacher, settings(method="bsr"), shape=(1, 8, 8)).doubts[-1]
+    assert "activation" not in scales_at_start(settings(), teacher, shape=(1, 8, 8))
+    with pytest.raises(UserError, match="there are no feature statistics at"):
+        check_teacher(teacher, settings(method="bsr", statistics="nowhere"))
+
+
+def test_losses_pull_alike_by_weights_at_the_start() -> None:
+    teacher, student = having_seen(plausible(1)), create("resnet8", num_classes=4, channels=1, seed=3)
+    pulls = {"one_hot": 1.0, "batch_norm": 2.0, "adversarial": 1.0, "activation": 0.0, "balance": 0.0}
+    wanted = settings(method="fast", losses=pulls, scale_losses=True, momentum=0.9, adversarial="kl")
+    found = weights_at_start(wanted, teacher, shape=(1, 16, 16), student=student)
+    scales = scales_at_start(wanted, teacher, shape=(1, 16, 16), student=student)
+    unit = scales["one_hot"].gradient
+    assert found.one_hot == 1
+    assert found.batch_norm * 0.1 * scales["batch_norm"].gradient == pytest.approx(2 * unit, rel=1e-3)
+    assert found.adversarial * scales["adversarial"].gradient == pytest.approx(unit, rel=1e-3)
+    assert found.activation == 0
+    without = weights_at_start(wanted, teacher, shape=(1, 16, 16))
+    assert (without.batch_norm, without.adversarial) == (found.batch_norm, 1.0)
+    assert scales["batch_norm"].value > 0 > scales["adversarial"].value
+
+
+def test_balanced_without_one_hot_and_without_gradients() -> None:
+    scales = {"adversarial": Scale(-1.0, 2.0), "balance": Scale(-1.0, 4.0), "l2": Scale(0.0, 0.0)}
+    found = balanced(Losses(adversarial=1, balance=1, l2=3, contrast=0.8), scales)
+    assert (found.adversarial, found.balance, found.l2, found.contrast) == (1, 0.5, 3, 0.8)
+    assert balanced(Losses(contrast=1), scales) == Losses(contrast=1)
