@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.host_waits import host_waits
 from tests.transfer.generate.synthesis.toys import BATCH, EVERY, STEPS, labels_of, network, settings_of, synthesiser
 from torch import Tensor
 
@@ -144,3 +145,13 @@ def test_steps_go_down(name: str) -> None:
         batch = synthesiser(few, TEACHER).call(0, labels_of(few), student=STUDENT)
         totals.append(sum(weights[loss] * value for loss, value in batch.losses.items()))
     assert totals[1] < totals[0]
+
+
+# Noisy layers are drawn by the largest count of a label. `one_hot` and Adam of contrast's head read on a CPU alone.
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in ("noisy", "conditional", "cmi")])
+def test_between_steps_nothing_waits_for_a_gpu(name: str) -> None:
+    settings = settings_of(name)
+    made, waits = synthesiser(settings, TEACHER), []
+    with host_waits() as found:
+        made.call(0, labels_of(settings), student=STUDENT, stop=lambda: waits.append(list(found)))
+    assert waits[0] == waits[-1]
