@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from limbeck.errors import UserError
 from limbeck.transfer.generate.homogenise import Homogeniser, strangest
 from limbeck.transfer.generate.repository import Repository
 from limbeck.transfer.generate.settings import Homogenise
@@ -97,6 +98,14 @@ def test_of_all_classes_the_first_ones_come_first(tmp_path: Path) -> None:
     alone, _ = repository(tmp_path / "alone", features[3:])
     first = Homogeniser(settings_of(hp), num_classes=1, batch_size=16).leaving(alone) + rows[3][0]
     assert left[[label == 3 for label in labels]].tolist() == first.tolist()
+
+
+def test_without_embeddings_nobody_is_an_outlier(tmp_path: Path) -> None:
+    kept, _ = repository(tmp_path, [torch.empty(20, 0)])
+    with pytest.raises(
+        UserError, match="`homogenise` compares images by the teacher's embedding, and this teacher has"
+    ):
+        Homogeniser(Homogenise(), num_classes=1, batch_size=9).leaving(kept)
 
 
 @pytest.mark.parametrize("options", [{}, {"capacity": 500}], ids=["files", "memory"])

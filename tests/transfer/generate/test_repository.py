@@ -138,7 +138,7 @@ def test_of_the_latest_the_oldest_leave(tmp_path: Path) -> None:
 actions = st.lists(st.tuples(st.sampled_from(["append", "twin", "remove", "save", "load"]), st.integers(0, 6)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(actions, st.sampled_from([{}, {"capacity": 9}, {"capacity": 9, "latest": True}]), st.booleans())
 def test_it_is_what_a_list_of_images_is(tmp_path_factory, steps, options: dict[str, Any], files: bool) -> None:
     limits = {"limit": 0} if files else {}

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.transfer.generate.neighbours import NeighbourLists
 from limbeck.transfer.generate.outliers import outlier_factors
@@ -76,7 +77,15 @@ class Homogeniser:
 
         Returns:
             Their rows, int64 [m]: the first of each class, then the second of each, and so on.
+
+        Raises:
+            UserError: the repository has no embeddings.
         """
+        if not repository.layout.embedding:
+            raise UserError(
+                "`homogenise` compares images by the teacher's embedding, and this teacher has none; tap one, or set "
+                "`homogenise: null`."
+            )
 
         def embeddings(rows: np.ndarray) -> np.ndarray:
             return repository.column("embedding", torch.from_numpy(rows)).numpy()
