@@ -1,4 +1,4 @@
-"""Images of the task that are at hand where a transfer set is made without them: they are looked at, and choose nothing."""
+"""Images of the task that are at hand where a transfer set is made without them: looked at, and never chosen by."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -17,12 +17,15 @@ from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.generate.answers import with_answers
 from limbeck.transfer.generate.counting import check_steps, images_wanted, rounds_of
 from limbeck.transfer.generate.engine import Engine
+from limbeck.transfer.generate.evidence import evidence_of
+from limbeck.transfer.generate.feature_statistics import FeatureStatistics
 from limbeck.transfer.generate.partial import PartialState
 from limbeck.transfer.generate.repository import Repository
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.generate.source import GeneratingSource
 from limbeck.transfer.generate.synthesis import Synthesiser
 from limbeck.transfer.maker import Made, MakerContext
+from limbeck.transfer.real_images import real_images
 
 MADE, REPOSITORY = "made.safetensors", "repository"
 """In the maker's folder: the state after the last round, where all was made at once; and the images."""
@@ -59,13 +62,13 @@ class GenerateMaker:
         with disk_errors(context.folder):
             context.folder.mkdir(parents=True, exist_ok=True)
         if source.steps_per_round is not None:
-            return Made(source=source, cost=Cost(), evidence=evidence_of(source))
+            return Made(source=source, cost=Cost(), evidence=told_of(source, settings, context))
         assert context.teacher is not None
         cost = source.fill()
         made, answered = with_answers(source.images(0), context.teacher)
         assert made.soft_labels is not None
         PartialState(context.folder / MADE).save(_ALONE, {**source.state_dict(), _ANSWERS: made.soft_labels})
-        return Made(source=FixedSource(made), cost=cost + answered, evidence=evidence_of(source))
+        return Made(source=FixedSource(made), cost=cost + answered, evidence=told_of(source, settings, context))
 
     def load(self, settings: GenerateSettings, context: MakerContext) -> TransferSource:
         source = self._source(settings, context)
@@ -83,7 +86,7 @@ class GenerateMaker:
 
     def evidence(self, settings: GenerateSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
         """None where all was made at once: nothing comes after what `make` told."""
-        return evidence_of(source) if isinstance(source, GeneratingSource) else None
+        return told_of(source, settings, context) if isinstance(source, GeneratingSource) else None
 
     def _source(self, settings: GenerateSettings, context: MakerContext) -> GeneratingSource:
         count = self.count(settings, context)
@@ -134,8 +137,19 @@ def embedding_width(teacher: Classifier, shape: tuple[int, int, int]) -> int:
     return found.shape[1]
 
 
-def evidence_of(source: GeneratingSource) -> Evidence:
-    return Evidence(headline="images")
+def told_of(source: GeneratingSource, settings: GenerateSettings, context: MakerContext) -> Evidence:
+    """The evidence of what a source made so far."""
+    assert context.teacher is not None
+    return evidence_of(
+        source.engine.repository,
+        source.history,
+        settings,
+        context.teacher,
+        real=real_images(context.pool, context.held_out, context.classes),
+        floors=() if settings.statistics is None else FeatureStatistics.read(settings.statistics).floor,
+        seed=context.seed,
+        device=context.device,
+    )
 
 
 def _classes(context: MakerContext) -> int:
