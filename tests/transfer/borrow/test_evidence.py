@@ -14,11 +14,12 @@ from limbeck.data import ImageSet, TransferSet
 from limbeck.report import write_selection_report
 from limbeck.transfer.borrow.chosen import Chosen, ChosenRows, PartCounts
 from limbeck.transfer.borrow.criteria import criterion_by
-from limbeck.transfer.borrow.evidence import evidence_of, real_images
+from limbeck.transfer.borrow.evidence import evidence_of
 from limbeck.transfer.borrow.pools import Pool
 from limbeck.transfer.borrow.settings import PoolSettings
 from limbeck.transfer.evidence import Evidence, Pictures, read_evidence
 from limbeck.transfer.evidence_figures import LineFigure, StackedBars, TableFigure
+from limbeck.transfer.real_images import real_images
 from limbeck.transfer.score_table.read import ScoreTable
 
 CLASSES = ("cat", "dog", "ship")

@@ -96,19 +96,6 @@ def evidence_of(
     )
 
 
-def real_images(pool: "ImageSet | None", held_out: Sequence["ImageSet"], classes: Sequence[str]) -> "ImageSet | None":
-    """Images of the task that are at hand: those to learn from, or those to be judged on; None where there are none.
-
-    Args:
-        pool: images to learn from, or None.
-        held_out: what the student is judged on, of which some may be of anything: those count that are labelled with
-            the classes.
-        classes: of the task.
-    """
-    labelled = [one for one in reversed(held_out) if one.labels is not None and tuple(one.classes) == tuple(classes)]
-    return pool if pool is not None else next(iter(labelled), None)
-
-
 def _scored(chosen: "Chosen", table: ScoreTable) -> str:
     """The first criterion that goes by a score, whose scores a page shows; "" where none does."""
     known = [part.by for part in chosen.parts if criterion_by(part.by).score != "random"]

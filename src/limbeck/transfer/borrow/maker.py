@@ -16,7 +16,7 @@ from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError
 from limbeck.transfer.borrow.choose import choose
 from limbeck.transfer.borrow.criteria import criterion_by, sureness_by
-from limbeck.transfer.borrow.evidence import evidence_of, real_images
+from limbeck.transfer.borrow.evidence import evidence_of
 from limbeck.transfer.borrow.kept import load_borrowed, save_borrowed
 from limbeck.transfer.borrow.pool_table import PoolTable, pool_table
 from limbeck.transfer.borrow.pools import Pool, open_pools
@@ -27,6 +27,7 @@ from limbeck.transfer.borrow.transfer_set import transfer_set_of
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.maker import Made, MakerContext
+from limbeck.transfer.real_images import real_images
 from limbeck.transfer.score_table.memory import PoolScores
 from limbeck.transfer.scoring.context import make_context
 

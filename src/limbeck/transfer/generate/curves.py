@@ -54,7 +54,7 @@ def round_curves(history: History, *, floor: float | None = None) -> list[LineFi
     return [one for one in found if any(points[0] for points in one.lines.values())]
 
 
-def layer_figures(history: History, floors: Sequence[float] = ()) -> list[EvidenceFigure]:
+def layer_figures(history: History, floors: Sequence[float] | Tensor = ()) -> list[EvidenceFigure]:
     """Batch-norm loss of groups of neighbouring layers over the rounds, and of every layer in a table.
 
     Args:

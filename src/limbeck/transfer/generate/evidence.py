@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from limbeck.device import Device
 from limbeck.transfer.evidence import Evidence
@@ -34,7 +35,7 @@ def evidence_of(
     teacher: "Classifier",
     *,
     real: "ImageSet | None" = None,
-    floors: Sequence[float] = (),
+    floors: Sequence[float] | Tensor = (),
     seed: int = 0,
     device: Device = "auto",
 ) -> Evidence:
@@ -57,7 +58,7 @@ def evidence_of(
         return Evidence(headline=_planned(settings), classes=classes, facts={"method": settings.method})
     labels = held.column("label")
     wanted = held.column("wanted") if settings.labels != "argmax" else torch.full_like(labels, -1)
-    floor = float(sum(floors)) if len(floors) else None
+    floor = float(torch.as_tensor(floors).sum()) if len(floors) else None
     like = likeness(held, teacher, classes, real, seed=seed, device=device)
     figures: list[EvidenceFigure] = [
         *(round_curves(history, floor=floor) if len(history) > 1 else []),

@@ -21,17 +21,18 @@ from limbeck.transfer.generate.counting import check_steps, images_wanted, round
 from limbeck.transfer.generate.engine import Engine
 from limbeck.transfer.generate.evidence import evidence_of
 from limbeck.transfer.generate.feature_statistics import FeatureStatistics
-from limbeck.transfer.generate.partial import PartialState
 from limbeck.transfer.generate.networks import build_network
+from limbeck.transfer.generate.partial import PartialState
 from limbeck.transfer.generate.pruning import pruning_for
 from limbeck.transfer.generate.repository import Repository
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.generate.source import GeneratingSource
 from limbeck.transfer.generate.synthesis import Synthesiser
 from limbeck.transfer.maker import Made, MakerContext
+from limbeck.transfer.real_images import real_images
 
 if TYPE_CHECKING:
-    from limbeck.data import ImageSet
+    pass
 
 MADE, REPOSITORY = "made.safetensors", "repository"
 """In the maker's folder: the state after the last round, where all was made at once; and the images."""
@@ -73,13 +74,13 @@ class GenerateMaker:
         with disk_errors(context.folder):
             context.folder.mkdir(parents=True, exist_ok=True)
         if source.steps_per_round is not None:
-            return Made(source=source, cost=Cost(), evidence=_evidence(settings, context, source))
+            return Made(source=source, cost=Cost(), evidence=told_of(source, settings, context))
         assert context.teacher is not None
         cost = source.fill()
         made, answered = with_answers(source.images(0), context.teacher)
         assert made.soft_labels is not None
         PartialState(context.folder / MADE).save(_ALONE, {**source.state_dict(), _ANSWERS: made.soft_labels})
-        return Made(source=FixedSource(made), cost=cost + answered, evidence=_evidence(settings, context, source))
+        return Made(source=FixedSource(made), cost=cost + answered, evidence=told_of(source, settings, context))
 
     def load(self, settings: GenerateSettings, context: MakerContext) -> TransferSource:
         source = self._source(settings, context)
@@ -97,7 +98,7 @@ class GenerateMaker:
 
     def evidence(self, settings: GenerateSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
         """None where all was made at once: nothing comes after what `make` told."""
-        return _evidence(settings, context, source) if isinstance(source, GeneratingSource) else None
+        return told_of(source, settings, context) if isinstance(source, GeneratingSource) else None
 
     def _synthesiser(self, settings: GenerateSettings, context: MakerContext, teacher: Classifier) -> Synthesiser:
         return Synthesiser(
@@ -158,31 +159,21 @@ def embedding_width(teacher: Classifier, shape: tuple[int, int, int]) -> int:
     return found.shape[1]
 
 
-def _evidence(settings: GenerateSettings, context: MakerContext, source: GeneratingSource) -> Evidence:
-    assert context.teacher is not None, "a source has one"
+def told_of(source: GeneratingSource, settings: GenerateSettings, context: MakerContext) -> Evidence:
+    """The evidence of what a source made so far."""
+    assert context.teacher is not None
     return evidence_of(
         source.engine.repository,
         source.history,
         settings,
         context.teacher,
-        real=_real(context),
-        floors=_floors(settings),
+        real=real_images(context.pool, context.held_out, context.classes),
+        floors=()
+        if settings.statistics is None
+        else tuple(FeatureStatistics.read(Path(settings.statistics)).floor.tolist()),
         seed=context.seed,
         device=context.device,
     )
-
-
-def _real(context: MakerContext) -> "ImageSet | None":
-    """Images of the task to look at, where there are any: those to learn from, or those to be judged on."""
-    labelled = [one for one in reversed(context.held_out) if one.labels is not None and one.classes == context.classes]
-    return context.pool if context.pool is not None else next(iter(labelled), None)
-
-
-def _floors(settings: GenerateSettings) -> tuple[float, ...]:
-    """Batch-norm loss of real images in each layer, where whoever holds some has told."""
-    if settings.statistics is None:
-        return ()
-    return tuple(FeatureStatistics.read(Path(settings.statistics)).floor.tolist())
 
 
 def _classes(context: MakerContext) -> int:

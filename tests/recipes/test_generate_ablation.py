@@ -1,0 +1,36 @@
+"""The arms of the ablation differ in BSR's parts and in nothing else, so that generator and student steps are equal."""
+
+import pytest
+
+from limbeck.recipes.reading import read_recipe
+from limbeck.report.settings_section import sweeps
+
+NAME = "digits-generate-ablation"
+PARTS = ("labels", "growth", "homogenise")
+
+
+def test_arms_are_all_combinations_of_the_parts() -> None:
+    compare = read_recipe(NAME).compare
+    assert compare is not None
+    transfers = {name: arm.transfer or {} for name, arm in compare.arms.items()}
+    rest = [{key: value for key, value in one.items() if key not in PARTS} for one in transfers.values()]
+    assert all(one == rest[0] for one in rest)
+    assert rest[0]["inner_steps"] == 10
+    combinations = {
+        (one["labels"] == "balanced", one["growth"] is not None, one["homogenise"] is not None)
+        for one in transfers.values()
+    }
+    assert len(combinations) == len(transfers) == 8
+    assert all(
+        (part in name or name == "all") == (transfers[name][part] is not None)
+        for name in transfers
+        for part in PARTS[1:]
+    )
+
+
+@pytest.mark.parametrize("setting", ["memory", "step"])
+def test_studies_of_numbers_are_curves(setting: str) -> None:
+    recipe = read_recipe(NAME, [f"study={setting}"])
+    (found,) = sweeps(recipe.model_dump(mode="json"))
+    assert found.setting == f"transfer.growth.{setting}"
+    assert len(found.arms) == 5
