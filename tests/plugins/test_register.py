@@ -125,6 +125,23 @@ IN_RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         lambda: register("datasets", "three", three, splits={"train": 431, "test": 107}, num_classes=3),
         {"data": {"train": "three", "test": "three", "validation": 30}},
     ),
+    "generators": (
+        lambda: register("generators", "squares", made_of_squares),
+        {
+            "select": None,
+            "objective": {"kd": 1.0},
+            "transfer": {
+                "maker": "generate",
+                "budget": 8,
+                "batch_size": 4,
+                "inner_steps": 1,
+                "steps_per_round": 1,
+                "warmup_rounds": 1,
+                "views": "none",
+                "generator": {"network": "squares", "options": {"side": 2}},
+            },
+        },
+    ),
     "makers": (
         lambda: register("makers", "solid", solid),
         {"select": None, "transfer": {"maker": "solid", "budget": 5}, "objective": {"kd": 1.0}},
@@ -142,6 +159,8 @@ def test_one_of_each_family_is_named_in_a_recipe(family: str, tmp_path: Path) ->
     if family == "models":
         assert lb.load_model(tmp_path / "run" / "student").network[0].out_channels == 3
         assert result.student.name == "net"
+    if family == "generators":
+        assert "generators/squares" in json.loads((tmp_path / "run/inputs.json").read_text())
 
 
 def test_code_that_changed_does_not_go_on_with_a_run(tmp_path: Path) -> None:
