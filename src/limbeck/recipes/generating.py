@@ -266,7 +266,7 @@ def _finished(
     assert isinstance(source, GeneratingSource)
     assert inputs.teacher is not None
     making = RunCost.from_dict(result.cost).making or Cost()
-    if not source.engine.full:
+    if not source.engine.full and not source.engine.endless:
         making += source.fill(result.student.eval())
     made, answered = with_answers(source.images(0), inputs.teacher)
     assert recipe.transfer is not None
