@@ -211,6 +211,21 @@ def test_command_lines_that_say_too_little(tmp_path: Path, arguments: list[str],
     assert message in " ".join(result.output.split())
 
 
+def test_a_teacher_is_looked_at_without_making_anything(tmp_path: Path) -> None:
+    for name, norm in (("teacher", "batch"), ("other", "instance")):
+        save_model(network(norm=norm), tmp_path / name)
+    result = invoke("--teacher", str(tmp_path / "teacher"), "--method", "fast", "-s", "generator.width=4", "--check")
+    assert result.exit_code == 0, result.output
+    assert "3 layers" in result.output
+    assert "weights by which all losses pull alike at the start: losses: {batch_norm: " in " ".join(
+        result.output.split()
+    )
+    result = invoke("--teacher", str(tmp_path / "other"), "-s", "generator.width=4", "--check")
+    assert result.exit_code == 2
+    assert "batch norm" in result.output
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["other", "teacher"]
+
+
 def test_by_the_verb_of_all_makers(tmp_path: Path) -> None:
     save_model(network(), tmp_path / "teacher")
     settings = ["method=fast", "batch_size=8", "inner_steps=1", "generator.width=4", "views=pad-crop"]

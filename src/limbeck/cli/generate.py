@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from limbeck.cli.app import telling_how_to_resume
-from limbeck.cli.display import console
+from limbeck.cli.display import console, show_paragraph, show_table
 from limbeck.cli.loading import parse_size
+from limbeck.errors import UserError
 
 
 def generate(
@@ -41,6 +42,9 @@ def generate(
         str | None,
         typer.Option(help="PIXELS a side, or HEIGHTxWIDTH; by default that of the test images, or else the teacher's."),
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Make nothing: say what the teacher is good for, and weights to begin with.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the transfer set; by default runs/generated-<method>.")
@@ -51,6 +55,10 @@ def generate(
     from limbeck.recipes.generating import save_generated
 
     given: dict[str, Any] = {"method": method, "budget": budget}
+    pixels = None if size is None else parse_size(size)
+    if check:
+        _show_check(given, settings or [], teacher, pixels)
+        return
     with telling_how_to_resume(out or Path("what was begun"), "the same command"), showing_progress() as progress:
         summary = save_generated(
             given,
@@ -61,8 +69,21 @@ def generate(
             training=[*(training or []), *([] if steps is None else [f"steps={steps}"])],
             objective=objective,
             test=test,
-            size=None if size is None else parse_size(size),
+            size=pixels,
             seed=seed,
             progress=progress,
         )
     console.print(summary, markup=False, soft_wrap=True)
+
+
+def _show_check(given: dict[str, Any], settings: list[str], teacher: str, size: int | tuple[int, int] | None) -> None:
+    """What the teacher is good for; an error where the method cannot be followed."""
+    from limbeck.recipes.generating import check_to_generate
+
+    found = check_to_generate(given, teacher, overrides=settings, size=size)
+    show_table(found.teacher, ["", "", ""], [[row.what, row.found, row.doubt] for row in found.rows])
+    even = {name: round(weight, 6) for name, weight in found.even.model_dump().items() if weight}
+    weights = ", ".join(f"{name}: {weight:g}" for name, weight in even.items())
+    show_paragraph(f"weights by which all losses pull alike at the start: losses: {{{weights}}}")
+    if found.refusal:
+        raise UserError(found.refusal)

@@ -35,6 +35,7 @@ from limbeck.report import write_run_report, write_selection_report
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.transfer.generate.answers import with_answers
+from limbeck.transfer.generate.check import TeacherCheck, check_teacher
 from limbeck.transfer.generate.counting import images_wanted, steps_to_fill
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.generate.source import GeneratingSource
@@ -42,6 +43,7 @@ from limbeck.transfer.maker import MakerContext
 
 GENERATE = "generate"
 _STUDENT = "student"
+_ANY = 10**6  # images, where nobody asks how many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +182,31 @@ def save_generated(
         learner = Learner(student=_student(student), objective=wanted, training=changes, test=judged)
     how = {"size": size, "seed": seed, "target": target, "progress": progress}
     return generate_images(settings, network, learner=learner, **how)[1]
+
+
+def check_to_generate(
+    said: Mapping[str, Any],
+    teacher: str,
+    *,
+    overrides: Sequence[str] = (),
+    size: int | tuple[int, int] | None = None,
+) -> TeacherCheck:
+    """What a teacher is good for, looked at without any data, see `check_teacher`.
+
+    Args:
+        said: `method` and `budget`, of which this needs none.
+        teacher: a network's name or folder.
+        overrides: settings as "key=value".
+        size: pixels a side of the images, or (height, width).
+
+    Raises:
+        UserError: settings or a teacher that cannot be read.
+    """
+    known = {"budget": _ANY, **{name: value for name, value in said.items() if value is not None}}
+    settings = settings_to_generate(known, overrides, alone=False)
+    network = evaluating(load_model(network_folder(teacher)))
+    size = size or trained_size(teacher)
+    return check_teacher(network, settings, shape=None if size is None else shape_for(network, size, GENERATE))
 
 
 def _student(text: str) -> dict[str, Any]:
