@@ -65,6 +65,19 @@ def test_controls_are_taught_as_the_arm_is() -> None:
     assert planned({"made": changed, "other": other})["noise"].recipe.training.steps == 12
 
 
+@pytest.mark.parametrize("budgets", [[60, 5000], ["30/class", "2000/class"]])
+def test_more_real_images_than_there_are_are_no_control(budgets: list[Any]) -> None:
+    content = {
+        **comparison(arms={"made": {"transfer": GENERATE}}, seeds=[0], budgets=budgets),
+        "objective": {"kd": 1.0},
+    }
+    runs = [(one.arm, one.budget_label) for one in plan(read_recipe(content), 400, 3)]
+    labels = [one.budget_label for one in plan(read_recipe(content), 400, 3) if one.arm == "made"]
+    assert [label for arm, label in runs if arm == "random"] == labels[:1]
+    assert [label for arm, label in runs if arm == "noise"] == labels
+    assert ("full", "all") in runs
+
+
 def test_their_names_are_taken() -> None:
     for name in ("noise", "procedural", "borrowed"):
         with pytest.raises(UserError, match=f"the control '{name}' is added by itself"):

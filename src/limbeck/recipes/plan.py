@@ -59,6 +59,7 @@ def plan(
     """All runs, seed by seed and from the smallest budget, so that an unfinished comparison already has every arm.
 
     Without budgets all arms learn from all the data, and the one control is the student that learns from labels alone.
+    Where no arm takes training images, controls that would need more of them than there are are left out.
 
     Args:
         recipe: with `compare`.
@@ -76,7 +77,20 @@ def plan(
         images, classes = _published_size(recipe)
     budgets = _in_order([parse_budget(one) for one in compare.budgets or ()], images, classes)
     runs = [run for seed in compare.seeds for run in _runs(_base(recipe, seed), compare, budgets)]
-    return [run for run in runs if labelled or not (run.control and _needs_labels(run.recipe))]
+    runs = [run for run in runs if labelled or not (run.control and _needs_labels(run.recipe))]
+    taking = [arm for arm in compare.arms.values() if arm.transfer and settings_of(arm.transfer["maker"]).needs_pool]
+    if images is None or taking:
+        return runs
+    return [run for run in runs if not (run.control and _asks_too_much(run, images, classes or 0))]
+
+
+def _asks_too_much(run: PlannedRun, images: int, classes: int) -> bool:
+    """Whether a control needs more training images than there are, beside arms that need none; the full data is there,
+    too."""
+    transfer = run.recipe.transfer
+    if run.budget is None or transfer is None or not transfer.needs_pool:
+        return False
+    return run.budget.about(images, classes) > images
 
 
 def _needs_labels(recipe: Recipe) -> bool:

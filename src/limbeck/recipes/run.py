@@ -135,7 +135,8 @@ def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
 def _check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool) -> None:
     """What is wrong with budgets and objectives shows here, before a teacher is loaded or trained for hours."""
     wrong: dict[str, None] = {}
-    for one in plan(recipe, labelled=inputs.labelled) if recipe.compare is not None else ():
+    size = (None, None) if inputs.train is None else (len(inputs.train), inputs.train.num_classes)
+    for one in plan(recipe, *size, labelled=inputs.labelled) if recipe.compare is not None else ():
         where = f"arm {one.arm!r}: "
         wrong |= unmakeable(one.recipe, inputs, folder, Silent()) | unlabelled(one.recipe, inputs, where)
         wrong |= unmixed(one.recipe, inputs, where)
