@@ -185,3 +185,18 @@ def test_a_run_that_reads_ahead_makes_the_same_student_and_leaves_no_thread(
 
     with pytest.raises(KeyboardInterrupt if ends == "by an interruption" else UserError):
         teach(source=images, settings=plain, observers=[Broken()])
+
+
+@pytest.mark.parametrize("views", ["pad-crop", "none", "mixup"])
+def test_a_round_of_few_steps_does_not_bring_all_images_into_order(views: str) -> None:
+    """On a CPU; the batches are the same."""
+    images = stripes(100)
+    short, long = (stream(images, 4, steps=steps, views=views) for steps in (5, None))
+    assert short.pixels is None
+    assert long.pixels is not None
+    assert stream(images, 4, steps=50, views=views).pixels is not None
+    for step in range(5):
+        one, other = short[step], long[step]
+        assert torch.equal(one.images, other.images)
+        assert one.images.stride() == other.images.stride()
+        assert torch.equal(one.ids, other.ids)

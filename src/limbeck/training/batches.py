@@ -85,7 +85,8 @@ class BatchStream:
         self.teacher_logits = None if soft_labels is None else soft_labels.teacher_logits().to(device)
         # Pixels in [N, H, W, C] order: whole rows of memory move, and batches come out channels-last.
         fits = len(images) * math.prod(images.shape) <= RESIDENT_BYTES
-        self.pixels = images.tensor().to(device).permute(0, 2, 3, 1).contiguous() if fits else None
+        short = fits and self._is_short(steps)
+        self.pixels = images.tensor().to(device).permute(0, 2, 3, 1).contiguous() if fits and not short else None
         self._reader = (
             None if fits else ReadAhead(images.gather, lambda step: self._read(step).flatten(), device, steps)
         )
@@ -101,8 +102,10 @@ class BatchStream:
         if self.pixels is not None:
             rows = self.pixels.index_select(0, positions.flatten())
             raw = rows.permute(0, 3, 1, 2)  # [B, C, H, W] uint8, channels-last
+        elif self._reader is None:
+            rows = self.images.gather(positions.flatten()).permute(0, 2, 3, 1)
+            raw = rows.clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)  # in memory as above
         else:
-            assert self._reader is not None
             raw = self._reader(step).to(self.device, non_blocking=True)  # [B, C, H, W] uint8
         here = positions[0]
         ids = self.ids[here]
@@ -117,6 +120,12 @@ class BatchStream:
             ids=ids,
             teacher_logits=None if self.teacher_logits is None else self.teacher_logits[here],
         )
+
+    def _is_short(self, steps: int | None) -> bool:
+        """Whether fewer images are shown than there are to bring into order, as in a round of few steps."""
+        if steps is None or self.device.type != "cpu" or not self.images.is_decoded:
+            return False
+        return steps * self.batch_size * (1 + self.augmentation.others) < len(self.images)
 
     def _mixed(self, raw: Tensor, ids: Tensor, view: Tensor, positions: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mixtures uint8 [B, C, H, W] of raw images [(1 + others) x B, C, H, W], and their targets float32 [B, K]."""

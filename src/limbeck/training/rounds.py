@@ -86,7 +86,9 @@ class Rounds:
             own = student if self.source.steps_per_round is None else private_copy(student, "student").eval()
             with own_generators(self.accelerator.device, self.seed, "refresh", number), torch.enable_grad():
                 cost = self.source.refresh(number, own)
-            made = [cost, self.source.state_dict()]
+            # Nobody else needs the state; a look at the first one is enough.
+            needed = self.accelerator.num_processes > 1 or self.number < 0
+            made = [cost, self.source.state_dict() if needed else {}]
             check_made(*made)
         cost, state = broadcast_object_list(made)
         if not first:
