@@ -1,0 +1,96 @@
+"""A run that generates with a real generator, killed by the system while images are made or the student learns."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import limbeck as lb
+from limbeck.models.weights.folder import load as load_model
+from limbeck.models.weights.folder import save as save_model
+from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.run import run
+from limbeck.transfer.generate import pace
+
+
+def recipe(teacher: Path, **changes: Any) -> dict[str, Any]:
+    """Two rounds to warm up, then four of three steps each; all that a state holds is in use."""
+    generator = {"width": 4, "latents": 8, "renew_once": 3}
+    settings = {"maker": "generate", "method": "bsr", "budget": 48, "batch_size": 8, "inner_steps": 4, **changes}
+    settings |= {"steps_per_round": 3, "warmup_rounds": 2, "views": "pad-crop", "generator": generator}
+    training = {"steps": 12, "batch_size": 8, "views": "none", "validations": 0, "checkpoint_seconds": 0}
+    student = {"model": "convnet_d3", "input_size": 8, "options": {"width": 4, "norm": "batch"}}
+    content = {"name": "made", "data": {}, "teacher": str(teacher), "student": student, "objective": {"kd": 1.0}}
+    return {**content, "transfer": settings, "training": training, "latency": False}
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("teacher") / "teacher"
+    save_model(lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, seed=0, width=4, norm="batch"), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, teacher: Path) -> dict[str, torch.Tensor]:
+    return run(read_recipe(recipe(teacher)), tmp_path_factory.mktemp("whole") / "run").student.state_dict()
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class PowerCut(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("step", [1, 9, 14, 18, 23])
+def test_killed_in_a_call_it_is_gone_on_with_to_the_bit(
+    tmp_path: Path, teacher: Path, whole: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    monkeypatch.setattr(pace, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(pace, "_SHARE", float("inf"))
+    monkeypatch.setattr("limbeck.files._flush", lambda _: None)
+    real, calls = pace.Pace.__call__, [0]
+
+    def cut(self: pace.Pace) -> bool:
+        calls[0] += 1
+        if calls[0] == step:
+            raise PowerCut
+        return real(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pace.Pace, "__call__", cut)
+        with pytest.raises(PowerCut):
+            run(read_recipe(recipe(teacher)), tmp_path / "run")
+    assert same(whole, run(read_recipe(recipe(teacher)), tmp_path / "run", resume=True).student.state_dict())
+
+
+@pytest.mark.slow
+def test_killed_by_the_system_again_and_again_it_ends_at_the_same_student(
+    tmp_path: Path, teacher: Path, whole: dict[str, torch.Tensor]
+) -> None:
+    (tmp_path / "made.yaml").write_text(yaml.safe_dump(recipe(teacher)))
+    slowly = (
+        "from limbeck.transfer.generate import pace; pace.SAVE_SECONDS = 0.0; from limbeck.cli.main import main; main()"
+    )
+    command = [sys.executable, "-c", slowly, "run", "made.yaml", "--out", "run", "--resume"]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    making = tmp_path / "run" / "making"
+    for kills in range(6):
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+        began = time.monotonic()
+        while not making.is_dir() and process.poll() is None and time.monotonic() - began < 120:
+            time.sleep(0.01)
+        time.sleep(0.1 * kills + (3.0 if kills else 0.0))  # from the second on, it imports first
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert same(whole, load_model(tmp_path / "run" / "student").state_dict())
