@@ -13,7 +13,8 @@ A round at equal settings, of the same teacher, student, generator, losses and b
 go into the repository, which held `--held` images of before; (c) outliers of every class leave; (d) the student learns
 for some steps of images in random crops and flips, asking the teacher anew each time, as in a first round. The loop
 around (d) is written anew on either side. (b) of the reference is a part of its (a) and timed within. Precision is
-float32 on either side, and the order in memory is what each has of itself.
+float32 on either side, unless `--precision auto` lets ours compute in what it is fastest in, as it does of itself; the
+order in memory is what each has of itself.
 
 Ratios are taken repeat by repeat, one side right after the other, in the other order each time; quote them from a
 machine that does nothing else (the load is printed). `--processor-time` counts what this process and its readers
@@ -45,9 +46,9 @@ from torch import Tensor, nn
 from limbeck.data.augmentation import Augmentation
 from limbeck.data.views import augmentation
 from limbeck.models import Classifier, create, load
-from limbeck.models.forward import FrozenTeacher
+from limbeck.models.forward import FrozenTeacher, resolve_computing
 from limbeck.models.shared_memory import private_copy
-from limbeck.precision import resolve_channels_last
+from limbeck.precision import autocast
 from limbeck.transfer.generate.homogenise import Homogeniser
 from limbeck.transfer.generate.repository import Repository
 from limbeck.transfer.generate.settings import GenerateSettings, Homogenise
@@ -83,6 +84,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--inner-steps", type=int, default=10)
     parser.add_argument("--student-steps", type=int, default=20)
     parser.add_argument("--held", type=int, default=5120, help="images of before")
+    parser.add_argument("--precision", default="fp32", help="of ours: fp32, bf16 or auto")
     parser.add_argument("--growth", type=int, nargs="+", help="rounds over which outliers are looked for")
     parser.add_argument("--memory", action="store_true", help="measure memory in place of speed")
     parser.add_argument("--virtual", type=int, nargs="+", default=[20_000, 80_000], help="images held, for --memory")
@@ -176,16 +178,17 @@ def ours(teacher: Classifier, options: argparse.Namespace, clock: Callable[[], f
     values = {"method": "bsr", "batch_size": batch_size, "inner_steps": steps, "budget": 10**6}
     settings = GenerateSettings.model_validate(values)
     synthesiser = Synthesiser(
-        settings, teacher, shape=SHAPE, num_classes=CLASSES, seed=0, device="cpu", precision="fp32"
+        settings, teacher, shape=SHAPE, num_classes=CLASSES, seed=0, device="cpu", precision=options.precision
     )
     repository = Repository(folder, shape=SHAPE, num_classes=CLASSES, embedding=WIDTH)
     homogeniser = Homogeniser(settings.homogenise or Homogenise(), num_classes=CLASSES, batch_size=batch_size)
     pixels, logits, embeddings = before(options)
     repository.append(pixels, logits=logits, embedding=embeddings, round=0, call=0)
-    student, channels_last = student_of(), resolve_channels_last("auto", torch.device("cpu"), torch.float32)
+    device, dtype, channels_last = resolve_computing("cpu", options.precision)
+    student = student_of()
     order = torch.channels_last if channels_last else torch.contiguous_format
     student.to(memory_format=order)
-    frozen = FrozenTeacher(teacher, device=torch.device("cpu"), channels_last=channels_last)
+    frozen = FrozenTeacher(teacher, device=device, dtype=dtype, channels_last=channels_last)
     optimiser = torch.optim.SGD(student.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
     views: Augmentation = augmentation("pad-crop-flip")
     calls = iter(range(10**6))
@@ -207,7 +210,9 @@ def ours(teacher: Classifier, options: argparse.Namespace, clock: Callable[[], f
             chosen = torch.randint(len(images), (batch_size,))
             ids = images.ids[chosen]
             seen = views(images.gather(chosen), ids, seed=0, view=number * 1000 + step).contiguous(memory_format=order)
-            learn(student(seen).logits, frozen(seen).logits, optimiser)
+            with autocast(device, dtype):
+                answers = student(seen).logits.float()
+            learn(answers, frozen(seen).logits, optimiser)
         lap("(d) student")
         return lap.whole()
 

@@ -55,7 +55,7 @@ def scales_at_start(
     Example:
         >>> settings = GenerateSettings(budget=64, method="dafl", generator={"width": 8})
         >>> sorted(scales_at_start(settings, teacher, shape=(1, 8, 8)))[:3]
-        ['activation', 'balance', 'batch_norm']
+        ['activation', 'adversarial', 'balance']
     """
     teacher = private_copy(teacher, "teacher").requires_grad_(False).eval()
     images, labels = _first_images(settings, teacher, shape, seed)
