@@ -10,9 +10,11 @@ from limbeck.data.procedural.storage import render
 from limbeck.models import Classifier, create
 from limbeck.transfer.generate.check import check_teacher
 from limbeck.transfer.generate.feature_statistics import measure
+from limbeck.transfer.generate.maker import GenerateMaker
 from limbeck.transfer.generate.normalisation import remembered_images
 from limbeck.transfer.generate.scales import Scale, balanced, scales_at_start, weights_at_start
 from limbeck.transfer.generate.settings import GenerateSettings, Losses
+from limbeck.transfer.maker import MakerContext
 
 WRONG = {
     "[-1, 1]": (0.5, 0.5),
@@ -162,8 +164,10 @@ def test_losses_pull_alike_by_weights_at_the_start() -> None:
     assert found.adversarial * scales["adversarial"].gradient == pytest.approx(unit, rel=1e-3)
     assert found.activation == 0
     without = weights_at_start(wanted, teacher, shape=(1, 16, 16))
-    assert (without.batch_norm, without.adversarial) == (found.batch_norm, 1.0)
+    assert without.batch_norm == found.batch_norm
+    assert 0.1 < without.adversarial / found.adversarial < 10  # a student that knows nothing stands in for it
     assert scales["batch_norm"].value > 0 > scales["adversarial"].value
+    assert weights_at_start(wanted, teacher, shape=(1, 16, 16)) == without
 
 
 def test_balanced_without_one_hot_and_without_gradients() -> None:
@@ -171,3 +175,16 @@ def test_balanced_without_one_hot_and_without_gradients() -> None:
     found = balanced(Losses(adversarial=1, balance=1, l2=3, contrast=0.8), scales)
     assert (found.adversarial, found.balance, found.l2, found.contrast) == (1, 0.5, 3, 0.8)
     assert balanced(Losses(contrast=1), scales) == Losses(contrast=1)
+
+
+def test_the_maker_makes_images_by_weights_at_the_start(tmp_path: Path) -> None:
+    teacher = having_seen(plausible(1, size=8))
+    losses = {"one_hot": 1.0, "batch_norm": 1.0, "activation": 0.0, "balance": 0.0}
+    wanted = settings(method="dafl", losses=losses, scale_losses=True, labels="uniform", inner_steps=1, fresh=0)
+    alone = wanted.model_copy(update={"steps_per_round": None})
+    classes = ("a", "b", "c", "d")
+    context = MakerContext(folder=tmp_path, pool=None, classes=classes, shape=(1, 8, 8), teacher=teacher, seed=3)
+    source = GenerateMaker()._source(alone, context)
+    found = weights_at_start(wanted, teacher, shape=(1, 8, 8), seed=3)
+    assert source.engine.settings.losses == found
+    assert found.batch_norm != 1

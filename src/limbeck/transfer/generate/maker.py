@@ -25,6 +25,7 @@ from limbeck.transfer.generate.networks import build_network
 from limbeck.transfer.generate.partial import PartialState
 from limbeck.transfer.generate.pruning import pruning_for
 from limbeck.transfer.generate.repository import Repository
+from limbeck.transfer.generate.scales import weights_at_start
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.generate.source import GeneratingSource
 from limbeck.transfer.generate.synthesis import Synthesiser
@@ -114,6 +115,8 @@ class GenerateMaker:
     def _source(self, settings: GenerateSettings, context: MakerContext) -> GeneratingSource:
         count = self.count(settings, context)
         assert context.teacher is not None, "makers that ask a teacher are refused without one before"
+        losses = weights_at_start(settings, context.teacher, shape=context.shape, seed=context.seed)
+        settings = settings.model_copy(update={"losses": losses})
         engine = Engine(
             settings,
             self._synthesiser(settings, context, context.teacher),

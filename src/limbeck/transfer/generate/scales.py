@@ -49,13 +49,13 @@ def scales_at_start(
         settings: of the generator, and forms of losses.
         teacher: stays as it is.
         shape: (channels, height, width) of the images.
-        student: for the adversarial loss, which is left out without one.
+        student: of the adversarial loss; None for one that knows nothing yet, and gives all classes alike.
         seed: of generator, latents and labels.
 
     Example:
         >>> settings = GenerateSettings(budget=64, method="dafl", generator={"width": 8})
         >>> sorted(scales_at_start(settings, teacher, shape=(1, 8, 8)))[:3]
-        ['activation', 'balance', 'batch_norm']
+        ['activation', 'adversarial', 'balance']
     """
     teacher = private_copy(teacher, "teacher").requires_grad_(False).eval()
     images, labels = _first_images(settings, teacher, shape, seed)
@@ -95,9 +95,10 @@ def _losses(
         if moments is not None:
             found["batch_norm"] = batch_norm_distance(moments.found, moments.remembered).sum()
     found["one_hot"] = one_hot(outputs.logits, labels)
-    if student is not None:
-        form, temperature = settings.adversarial, settings.adversarial_temperature
-        found["adversarial"] = adversarial(outputs.logits, student(images).logits, form=form, temperature=temperature)
+    given = torch.zeros_like(outputs.logits) if student is None else student(images).logits
+    # Where they agree is where a student will be that has learned; at its start that is hardly anywhere.
+    form = "kl" if settings.adversarial == "kl-where-equal" else settings.adversarial
+    found["adversarial"] = adversarial(outputs.logits, given, form=form, temperature=settings.adversarial_temperature)
     if outputs.embedding is not None:
         found["activation"] = activation(outputs.embedding)
     found["balance"] = balance(outputs.logits)
