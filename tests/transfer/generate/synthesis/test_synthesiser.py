@@ -7,6 +7,7 @@ from tests.transfer.generate.synthesis.toys import BATCH, STEPS, labels_of, netw
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted, StopRequest
 from limbeck.models.classifier import Classifier
+from limbeck.models.taps import Taps
 from limbeck.transfer.generate.settings import Losses
 
 TEACHER, STUDENT = network(0), network(1)
@@ -129,3 +130,18 @@ def test_losses_that_are_not_finite_are_said() -> None:
     torch.nn.init.constant_(teacher.network[8].bias, float("nan"))  # pyright: ignore
     with pytest.raises(UserError, match="losses of the images of call 0 are not finite: one_hot; lower"):
         synthesiser(settings_of("fast"), teacher).call(0, labels_of(settings_of("fast")), weights=Losses(one_hot=1.0))
+
+
+def test_a_teacher_whose_embedding_nobody_knows_has_no_activation() -> None:
+    teacher = network(0)
+    teacher.taps = Taps()
+    with pytest.raises(UserError, match=r"`losses\.activation` is the size of the teacher's embedding, and no tap of"):
+        synthesiser(settings_of("dafl"), teacher)
+
+
+def test_gray_pixels_of_a_teacher_for_colours_have_its_average_units() -> None:
+    settings = settings_of("deep-inversion", inner_steps=1, batch_size=64)
+    batch = synthesiser(settings, network(0, 3)).call(0, torch.zeros(64, dtype=torch.int64))
+    inside = batch.images[(batch.images > 0) & (batch.images < 255)].float() / 255
+    assert inside.mean().item() == pytest.approx(0.5, abs=0.02)  # N(0.5, 0.3), cut at 0 and 1
+    assert batch.images.float().std().item() / 255 == pytest.approx(0.27, abs=0.02)

@@ -35,11 +35,11 @@ def in_bits(images: Tensor, *, floor: bool = False) -> tuple[Tensor, Tensor]:
         float32 and uint8 [B, C, H, W], both in 0..255.
 
     Example:
-        >>> images = torch.full((1, 1, 1, 1), 0.3, requires_grad=True)
+        >>> images = torch.full((1, 1, 1, 1), 0.31, requires_grad=True)
         >>> levels, bits = in_bits(images)
         >>> levels.sum().backward()
         >>> bits.item(), levels.item(), images.grad.item()
-        (77, 77.0, 255.0)
+        (79, 79.0, 255.0)
     """
     scaled = images.float() * 255
     with torch.no_grad():

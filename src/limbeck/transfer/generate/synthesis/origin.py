@@ -15,6 +15,7 @@ from limbeck.transfer.generate.networks import ImageNetwork, averaged, build_net
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.generate.synthesis.meta import Meta
 from limbeck.transfer.generate.synthesis.state import adam_state, load_adam, load_module, make_adam, put, take
+from limbeck.transfer.generate.synthesis.units import units_of
 
 
 class Origin:
@@ -48,7 +49,7 @@ class Origin:
         self.settings = settings
         self.seed = seed
         self.computing = computing
-        mean, std = teacher.normalisation if teacher.channels == shape[0] else (None, None)
+        mean, std = units_of(teacher, shape[0])
         self.network: ImageNetwork = build_network(
             settings.generator,
             shape=shape,

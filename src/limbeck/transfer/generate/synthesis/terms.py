@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from limbeck.data.views import Augmentation
+from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier, Outputs
 from limbeck.models.forward import Computing, evaluating
 from limbeck.precision import autocast
@@ -27,6 +29,7 @@ from limbeck.transfer.generate.statistics import BatchNormMoments, MomentumMemor
 from limbeck.transfer.generate.synthesis.found import Found
 from limbeck.transfer.generate.synthesis.freezing import without_gradients
 from limbeck.transfer.generate.synthesis.state import put, take
+from limbeck.transfer.generate.synthesis.units import units_of
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,14 @@ class Terms:
         if settings.losses.contrast:
             rate, betas = settings.learning_rate, settings.betas
             self.contrast = Contrast(teacher, shape, rate=rate, betas=betas, seed=seed, whole=views)
+        self._units = tuple(
+            torch.tensor(one, device=computing.device).view(-1, 1, 1) for one in units_of(teacher, shape[0])
+        )
+        if settings.losses.activation and teacher.taps.embedding is None:
+            raise UserError(
+                f"`losses.activation` is the size of the teacher's embedding, and no tap of {teacher.name} says where "
+                "that is; set it to 0, or `lb.wrap` the teacher with `embedding`."
+            )
         self.wants = ("logits",) if teacher.taps.embedding is None else ("logits", "embedding")
         self._last: Sequence[Moments] = ()
 
@@ -179,9 +190,7 @@ class Terms:
 
     def _normalised(self, shown: Shown) -> Tensor:
         """Images in the teacher's units, as published weights are for these."""
-        mean, std = self.teacher.mean, self.teacher.std
-        if self.teacher.channels != shown.images.shape[1]:
-            mean, std = mean.mean(dim=1, keepdim=True), std.mean(dim=1, keepdim=True)
+        mean, std = self._units
         return (shown.images - mean) / std
 
     def _outputs(self, network: Classifier, views: Tensor, want: Sequence[str]) -> Outputs:
