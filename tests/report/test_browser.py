@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.report import report_factory as factory
 from tests.report.test_enough import with_answer
-from tests.report.transfer_set.test_own_figures import bars, lines, table
+from tests.report.transfer_set.test_own_figures import bars, curve, lines, matrix, points, table
 
 from limbeck.report import write_comparison_report, write_run_report, write_selection_report
 
@@ -17,7 +17,8 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FIGURES = [table(), bars(10, 9), bars(200, 3), lines(10)]
+FIGURES = [table(), bars(10, 9), bars(200, 3), lines(10), matrix(4), matrix(25), points(), points(40, 1000)]
+FIGURES += [curve("Obtained", [0.1, 0.5], share=True), curve("Alone", [1.0])]
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (Debian: chromium-driver)"),
