@@ -42,7 +42,7 @@ def settings_of(recipe: Recipe) -> GenerateSettings:
 
 
 def test_there_is_every_method_and_every_pair() -> None:
-    assert {*choices(PAIRS)["method"]} == {*METHODS}
+    assert {*choices(PAIRS)["method"]} == {*METHODS, "nayer"}
     assert tuple(choices(PAIRS)["pair"]) == WITHOUT_DATA
 
 
@@ -95,6 +95,22 @@ def test_values_are_those_published(dataset: str, pair: str) -> None:
         if method in ("bsr", "fast-meta", "fast"):
             assert settings.losses.adversarial == ADVERSARIAL[pair.split("-")[0]]
             assert settings.losses.one_hot == (0.4 if method != "bsr" and pair.startswith("wrn") else 0.5)
+
+
+def test_nayer_is_fast_with_a_noisy_layer() -> None:
+    recipe = recipe_of(method="nayer", dataset="cifar100")
+    settings, training = settings_of(recipe), recipe.training
+    assert training.steps is not None
+    assert rounds_of(settings, training.steps) * images_per_round(settings) == images_wanted(settings, 100) == 176_000
+    assert settings.generator.noisy
+    assert settings.generator.renew == 10 * settings.calls_per_round, "every ten rounds"
+    assert (settings.inner_steps, settings.labels, settings.meta, settings.losses.adversarial) == (
+        40,
+        "even",
+        "none",
+        1.33,
+    )
+    assert settings_of(recipe_of(method="nayer")).inner_steps == 30
 
 
 def test_quirks_of_the_reference_are_another_choice() -> None:
