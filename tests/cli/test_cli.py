@@ -47,7 +47,8 @@ def done(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "family", ["datasets", "models", "objectives", "views", "criteria", "plugins", "recipes", "runs"]
+    "family",
+    ["datasets", "models", "objectives", "views", "criteria", "methods", "generators", "plugins", "recipes", "runs"],
 )
 def test_lists(family: str) -> None:
     shown = done("ls", family)
@@ -57,6 +58,8 @@ def test_lists(family: str) -> None:
         "objectives": "cross_entropy",
         "views": "pad-crop-flip",
         "criteria": "balanced-random",
+        "methods": "fast-meta",
+        "generators": "published",
         "plugins": "no installed package offers parts",
         "recipes": "digits-demo",
         "runs": "no runs here or below runs/ yet",

@@ -28,6 +28,9 @@ class Layout(NamedTuple):
 def published(size: Size, width: int) -> Layout:
     """From 5 to 8 pixels up by doublings, the last of which halves the channels: 8, 16 and 32 for 32 pixels.
 
+    With width 64 and 256 latents that is 2.3 M parameters and 117 M multiply-adds an image for 32 pixels, and 2.3 M and
+    6.2 G for 224, where the reference implementation of BSR has 103 M parameters in its first layer alone.
+
     Example:
         >>> published((32, 32), 64)[:2]
         (((8, 8), (16, 16), (32, 32)), (128, 128, 64))
@@ -41,6 +44,9 @@ def published(size: Size, width: int) -> Layout:
 def light(size: Size, width: int) -> Layout:
     """The same, but the last doubling is left to the last layer, and channels are halved beyond 32 pixels.
 
+    With width 64 and 256 latents 2.2 M parameters and 23 M multiply-adds for 32 pixels, 2.3 M and 122 M for 64, 1.2 M
+    and 473 M for 160, 2.0 M and 926 M for 224.
+
     Example:
         >>> light((224, 224), 64)[:2]
         (((7, 7), (14, 14), (28, 28), (56, 56), (112, 112)), (128, 128, 128, 64, 64))
@@ -52,6 +58,8 @@ def light(size: Size, width: int) -> Layout:
 
 def large(size: Size, width: int) -> Layout:
     """From maps of a sixteenth up by four doublings, or as many as leave two pixels.
+
+    With width 64 and maps of 256 latents 0.6 M parameters and 2.8 G multiply-adds for 224 pixels.
 
     Example:
         >>> large((224, 224), 64)[:2]
