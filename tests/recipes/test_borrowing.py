@@ -19,6 +19,7 @@ from limbeck.interruption import Interrupted
 from limbeck.recipes import compare as compare_module
 from limbeck.recipes.borrowing import save_borrowed, settings_from_options
 from limbeck.recipes.compare import compare
+from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.transfer.borrow import maker as maker_module
@@ -113,6 +114,35 @@ def test_a_comparison_without_training_images_has_the_controls_of_borrowing_alon
     page = (tmp_path / "all" / "report.html").read_text()
     assert "balanced random of the same pools" in page
     assert "There are no training images, so the controls that learn from them are left out" in page
+
+
+def test_arms_with_pools_of_their_own_have_controls_of_their_own(tmp_path: Path, teacher: str) -> None:
+    content = arms(teacher)
+    odd_ones = {**BORROW, "pools": [{**POOL, "split": "test"}], "overlap": "leave-out"}
+    few = {**BORROW, "pools": [{**POOL, "images": 100}]}
+    assert isinstance(content["compare"], dict)
+    content["compare"]["arms"] |= {"few": {"transfer": few}, "few-surest": {"transfer": {**few, "by": "confidence"}}}
+    results = compare(read_recipe(content), tmp_path / "all")
+    names = ["borrowed-random", "borrowed-balanced-random", "borrowed-random-of-few", "borrowed-balanced-random-of-few"]
+    assert {row["arm"] for row in results["table"]} == {"margin", "surest", "few", "few-surest", *names}
+    labels = {one["name"]: (one["label"], one["arms"]) for one in results["controls"]}
+    assert labels["borrowed-random"] == ("random of the same pools (margin, surest)", ["margin", "surest"])
+    assert labels[names[3]] == ("balanced random of the same pools (few, few-surest)", ["few", "few-surest"])
+    against = {(row["arm"], row["against"]) for row in results["differences"]}
+    assert against == {(arm, name) for arm in ("margin", "surest") for name in names[:2]} | {
+        (arm, name) for arm in ("few", "few-surest") for name in names[2:]
+    }
+    assert {row["making"]["images_read"] < 100 for row in results["table"] if "few" in row["arm"]} == {True}
+    page = (tmp_path / "all" / "report.html").read_text()
+    assert "balanced random of the same pools (few, few-surest)" in page
+
+    content["compare"]["arms"]["third"] = {"transfer": odd_ones}
+    assert set(names) < {one.arm for one in plan(read_recipe(content))}, "what is added later renames nothing"
+    content["compare"]["arms"]["borrowed-random-of-few"] = {"transfer": BORROW}
+    with pytest.raises(
+        UserError, match="the control 'borrowed-random-of-few' is added by itself; give the arm another"
+    ):
+        read_recipe(content)
 
 
 def test_beside_the_full_data_and_select(tmp_path: Path, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:

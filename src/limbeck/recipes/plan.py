@@ -84,7 +84,7 @@ def _needs_labels(recipe: Recipe) -> bool:
 
 def controls_of(compare: CompareSettings) -> list[ControlArm]:
     """The controls that the makers of its arms bring."""
-    return controls_beside(arm.transfer for arm in compare.arms.values() if arm.transfer is not None)
+    return controls_beside({name: arm.transfer for name, arm in compare.arms.items() if arm.transfer is not None})
 
 
 def _in_order(budgets: list[Budget], images: int | None, classes: int | None) -> list[Budget]:
