@@ -60,6 +60,7 @@ def open_streamed(
 
     Example:
         >>> lb.TransferSet(images).save("some-digits")  # a Parquet file as any other
+        >>> from limbeck.progress import Silent
         >>> open_streamed("some-digits", count=50, shape=(3, 16, 16)).read(Silent())
         ImageSet('some-digits/train', 50 images 3x16x16, 10 classes)
     """
