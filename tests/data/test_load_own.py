@@ -52,6 +52,15 @@ def test_folder_without_classes_is_unlabelled(write_folder, pixels: np.ndarray):
     assert same(images, pixels[:2])
 
 
+@pytest.mark.parametrize("argument", ["image_column", "label_column"])
+def test_folders_have_no_columns(write_folder, pixels: np.ndarray, argument: str):
+    base = write_folder({"cat/a.png": pixels[0]})
+    with pytest.raises(UserError, match=f"`{argument}` is for tables and .npz files, and '.*own' is none; leave"):
+        load(base, **{argument: "kind"})
+    with pytest.raises(UserError, match=f"`{argument}` is for tables and .npz files, and 'digits' is none; leave"):
+        load("digits", **{argument: "kind"})
+
+
 def test_wrong_folders_are_named(write_folder, pixels: np.ndarray, tmp_path: Path):
     with pytest.raises(UserError, match=r"class folder '.*/empty/dog' holds no images; add some or remove it"):
         load(write_folder({"cat/1.png": pixels[0], "dog/readme.txt": b""}, "empty"))

@@ -19,10 +19,10 @@ from limbeck.caching import cache_entries
 from limbeck.data import ImageSet, load, stream_reading, streaming
 from limbeck.data.encoded.decode_many import decode_many
 from limbeck.data.stream_source import Stream, open_stream
-from limbeck.data.streaming import load_stream
+from limbeck.data.streaming import open_streamed
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
-from limbeck.progress import Silent
+from limbeck.progress import Progress, Silent
 
 SHAPE = (3, 8, 8)
 COUNT = 40
@@ -68,6 +68,12 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(stream_reading, "decode_many", counted)
     return batches
+
+
+def load_stream(
+    name: str | Path, split: str = "train", *, progress: Progress | None = None, **options: Any
+) -> ImageSet:
+    return open_streamed(name, split, **options).read(progress or Silent())
 
 
 def same(streamed: ImageSet, whole: ImageSet) -> bool:

@@ -51,3 +51,16 @@ def test_an_image_that_is_in_the_batch_twice_is_no_trouble() -> None:
     rkd(student, torch.randn(5, 4)).backward()
     assert student.grad is not None
     assert student.grad.isfinite().all()
+
+
+def test_distances_of_images_that_are_almost_alike_lose_no_digits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    base, teacher = torch.randn(4, 16, generator=generator), torch.randn(8, 16, generator=generator)
+    student = torch.cat([base, base + 3e-4 * torch.randn(4, 16, generator=generator)])  # as mixtures of the same two
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        leaf = student.detach().clone().to(dtype).requires_grad_()
+        rkd(leaf, teacher.to(dtype), angle=0.0).backward()
+        assert leaf.grad is not None
+        found.append(leaf.grad.double())
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)

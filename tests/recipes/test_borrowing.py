@@ -17,8 +17,9 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
 from limbeck.recipes import compare as compare_module
-from limbeck.recipes.borrowing import save_borrowed, written
+from limbeck.recipes.borrowing import save_borrowed, settings_from_options
 from limbeck.recipes.compare import compare
+from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.transfer.borrow import maker as maker_module
@@ -113,6 +114,35 @@ def test_a_comparison_without_training_images_has_the_controls_of_borrowing_alon
     page = (tmp_path / "all" / "report.html").read_text()
     assert "balanced random of the same pools" in page
     assert "There are no training images, so the controls that learn from them are left out" in page
+
+
+def test_arms_with_pools_of_their_own_have_controls_of_their_own(tmp_path: Path, teacher: str) -> None:
+    content = arms(teacher)
+    odd_ones = {**BORROW, "pools": [{**POOL, "split": "test"}], "overlap": "leave-out"}
+    few = {**BORROW, "pools": [{**POOL, "images": 100}]}
+    assert isinstance(content["compare"], dict)
+    content["compare"]["arms"] |= {"few": {"transfer": few}, "few-surest": {"transfer": {**few, "by": "confidence"}}}
+    results = compare(read_recipe(content), tmp_path / "all")
+    names = ["borrowed-random", "borrowed-balanced-random", "borrowed-random-of-few", "borrowed-balanced-random-of-few"]
+    assert {row["arm"] for row in results["table"]} == {"margin", "surest", "few", "few-surest", *names}
+    labels = {one["name"]: (one["label"], one["arms"]) for one in results["controls"]}
+    assert labels["borrowed-random"] == ("random of the same pools (margin, surest)", ["margin", "surest"])
+    assert labels[names[3]] == ("balanced random of the same pools (few, few-surest)", ["few", "few-surest"])
+    against = {(row["arm"], row["against"]) for row in results["differences"]}
+    assert against == {(arm, name) for arm in ("margin", "surest") for name in names[:2]} | {
+        (arm, name) for arm in ("few", "few-surest") for name in names[2:]
+    }
+    assert {row["making"]["images_read"] < 100 for row in results["table"] if "few" in row["arm"]} == {True}
+    page = (tmp_path / "all" / "report.html").read_text()
+    assert "balanced random of the same pools (few, few-surest)" in page
+
+    content["compare"]["arms"]["third"] = {"transfer": odd_ones}
+    assert set(names) < {one.arm for one in plan(read_recipe(content))}, "what is added later renames nothing"
+    content["compare"]["arms"]["borrowed-random-of-few"] = {"transfer": BORROW}
+    with pytest.raises(
+        UserError, match="the control 'borrowed-random-of-few' is added by itself; give the arm another"
+    ):
+        read_recipe(content)
 
 
 def test_beside_the_full_data_and_select(tmp_path: Path, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +273,7 @@ def test_what_a_command_line_says_becomes_settings() -> None:
         "exclude": ["known"],
         "short": None,
     }
-    assert written(given, {"split": "valid"}) == {
+    assert settings_from_options(given, {"split": "valid"}) == {
         "pools": [{"split": "valid", "name": "cifar100"}, {"split": "test", "name": "tiny-imagenet"}],
         "by": "margin",
         "threshold": {"of": "mean", "calibration": "cifar10"},
@@ -316,16 +346,49 @@ def test_python_is_told_what_is_wrong(tmp_path: Path, teacher: str) -> None:
             {"size": 0},
             r"`size` must be a number of pixels or \(height, width\), each at least 1, got 0",
         ),
+        ([odd("odd", 0)], {"size": 8.0}, r"`size` must be a number of pixels .*, each at least 1, got 8.0"),
+        ([odd("odd", 0)], {"size": True}, r"`size` must be a number of pixels .*, each at least 1, got True"),
         ([odd("odd", 0)], {"size": 8, "workers": 0}, "`workers` must be at least 1, got 0"),
+        ([odd("odd", 0)], {"size": 8, "workers": 1.5}, "`workers` must be a whole number, got 1.5"),
+        ([odd("odd", 0)], {"size": 8, "out": 3}, "`out` must be the path of a folder, got 3"),
+        ([odd("odd", 0)], {"size": 8, "scores": 3}, "`scores` must be the path of a folder, got 3"),
+        ([odd("odd", 0)], {"size": 8, "by": ["margin"]}, r"`by` must be a criterion, or the share of each .*, got \['"),
+        ([odd("odd", 0)], {"size": 8, "threshold": "best"}, "threshold.of: must be 'mean', 'best-share' or 'quantile'"),
+        (
+            [odd("odd", 0)],
+            {"size": 8, "exclude": ["known", "0"]},
+            r"`exclude` must be names of classes, or 'known' alone, got \['known', '0'\]; name others in the `exclude`",
+        ),
+        (
+            [{"name": odd("odd", 0), "split": "test"}],
+            {"size": 8},
+            "`split` of pool 'odd' must be left out, since its images were handed over",
+        ),
+        (
+            ["digits", {"name": "digits", "seed": 3}],
+            {"size": 8},
+            "`seed` is for procedural images, .* 'digits' are none",
+        ),
+        ([odd("odd", 0)], {"size": 8, "test": 3}, "`test` must be images as `lb.load` gives them"),
         ([odd("odd", 0)], {"size": 8, "precision": "fp8"}, "unknown precision 'fp8'"),
         ([odd("odd", 0)], {"size": 8, "seed": 0.5}, "`seed` must be a whole number, got 0.5"),
         ([], {"size": 8}, "pools: must hold at least 1"),
     ):
         with pytest.raises(UserError, match=message):
-            lb.borrow(network, pools, budget=10, by="random", **more)
+            lb.borrow(network, pools, **{"budget": 10, "by": "random", **more})
+    with pytest.raises(UserError, match="`teacher` must be a Classifier, or weights by name or path, got a NoneType"):
+        lb.borrow(None, [odd("odd", 0)], budget=10)
     any_size = lb.create("resnet8", num_classes=3, channels=1)
     with pytest.raises(UserError, match="`size` must be given, the pixels a side of the images to borrow, or `test`"):
         lb.borrow(any_size, [odd("odd", 0)], budget=10)
+
+
+def test_short_forms_are_the_long_ones(teacher: str) -> None:
+    network, options = lb.load_model(f"{teacher}/student"), {"budget": 30, "size": 8, "test": lb.load("digits", "test")}
+    short = lb.borrow(network, "digits", **options, threshold="quantile", exclude=["known"], short="leave")
+    long = {"threshold": {"of": "quantile", "share": 0.1}, "exclude": "known", "short": "leave"}
+    assert lb.borrow(network, "digits", **options, **long).images.fingerprint == short.images.fingerprint
+    assert short.about["exclude"] == "known"
 
 
 @pytest.mark.slow

@@ -10,7 +10,10 @@ import pytest
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
+from limbeck.recipes import making_alone
 from limbeck.recipes.making_alone import save_made
+from limbeck.recipes.metering import MAKING, metered
+from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.select.maker import SelectMaker
 
 SETTINGS = {"maker": "select", "budget": 20}
@@ -51,6 +54,23 @@ def test_what_was_begun_is_gone_on_with_as_it_was_begun_or_not_at_all(
             make(tmp_path / "set", *overrides, **changes)
     make(tmp_path / "set", "criterion=random")
     assert len(TransferSet.load(tmp_path / "set")) == 20
+
+
+def test_killed_while_it_is_saved_nothing_is_there_by_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(_: Path) -> Path:
+        raise Interrupted("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(making_alone, "write_selection_report", killed)
+        with pytest.raises(Interrupted):
+            save_made({"maker": "select", "budget": 20}, tmp_path / "set", data="digits")
+    assert not (tmp_path / "set").exists()
+    spent = metered(RunFolder(tmp_path / "set.making"), MAKING).seconds
+    assert spent > 0
+    save_made({"maker": "select", "budget": 20}, tmp_path / "set", data="digits")
+    assert (tmp_path / "set" / "report.html").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert json.loads((tmp_path / "set" / "cost.json").read_text())["seconds"] > spent
 
 
 @pytest.mark.parametrize(

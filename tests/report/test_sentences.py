@@ -91,6 +91,25 @@ def test_of_many_arms_the_two_ends_are_named() -> None:
     assert "Nothing can be said yet" in headlines({"runs": runs, "differences": []})[0]
 
 
+def test_arms_are_set_against_controls_of_their_own() -> None:
+    usual = {"kind": "budget", "teacher": True, "strict": 2}
+    controls = [
+        {"name": "any", "label": "any (entropy)", "arms": ["entropy"], **usual},
+        {"name": "any-of-margin", "label": "any (margin)", "arms": ["margin"], **usual},
+    ]
+    found = Controls(controls)
+    assert (found.strictest(arm="margin"), found.strictest()) == (["any-of-margin"], ["any", "any-of-margin"])
+    runs = [factory.results(arms={"entropy": 0.7}, seeds=1)["runs"][0] | {"arm": arm} for arm in ("entropy", "margin")]
+    rows = [WORSE | {"against": "any"}, BETTER | {"arm": "margin", "against": "any-of-margin", "budget": "10 %"}]
+    first, second = headlines({"runs": runs, "controls": controls, "differences": rows})
+    assert "entropy is 1.3 points below any (entropy)" in first
+    assert "margin is 2.1 points above any (margin)" in second
+    runs += [runs[0] | {"arm": f"arm-{i}"} for i in range(10)]
+    assert headlines({"runs": runs, "controls": controls, "differences": rows})[0] == (
+        "Of 2 arms at 10 %, 1 is above their strictest control beyond seed noise and 1 is below it"
+    )
+
+
 def test_nothing_to_compare_is_said() -> None:
     assert "Nothing can be said yet" in headline(factory.results() | {"differences": []})
 

@@ -41,6 +41,10 @@ def network_of(network: Classifier | str | Path, argument: str) -> Classifier:
             f"`{argument}` must be a Classifier or weights by name or path, got a bare {type(network).__name__}; "
             "`lb.wrap(module, num_classes=..., input_size=..., mean=..., std=...)` says how it is used rightly."
         )
+    if not isinstance(network, str | Path):
+        raise UserError(
+            f"`{argument}` must be a Classifier, or weights by name or path, got a {type(network).__name__}."
+        )
     return load_model(network_folder(network))
 
 
@@ -73,19 +77,19 @@ class _Always:
         return self.student
 
 
-def handed_over(given: Pool, argument: str, handed: dict[str, ImageSet]) -> Any:
+def handed_over(images: Pool, argument: str, handed: dict[str, ImageSet]) -> Any:
     """What settings call images, which are kept in `handed` where they were handed over."""
-    if isinstance(given, ImageSet):
-        name = name_of_images(given)
-        handed[name] = given
+    if isinstance(images, ImageSet):
+        name = name_of_images(images)
+        handed[name] = images
         return name
-    if not isinstance(given, str | Path | Mapping):
+    if not isinstance(images, str | Path | Mapping):
         raise UserError(
-            f"`{argument}` must be images as `lb.load` gives them, or a data set's name, got {type(given).__name__}."
+            f"`{argument}` must be images as `lb.load` gives them, or a data set's name, got {type(images).__name__}."
         )
-    if isinstance(given, str | Path):
-        return path_text(given)
-    return {**given, **({"name": handed_over(given["name"], argument, handed)} if "name" in given else {})}
+    if isinstance(images, str | Path):
+        return path_text(images)
+    return {**images, **({"name": handed_over(images["name"], argument, handed)} if "name" in images else {})}
 
 
 def name_of_images(images: ImageSet) -> str:

@@ -19,6 +19,7 @@ from limbeck.data.image_set import ImageSet
 from limbeck.data.place import path_text
 from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
 from limbeck.evaluation.probing import Probe
 from limbeck.evaluation.probing import probe as probe_classifier
 from limbeck.models.classifier import Classifier
@@ -177,10 +178,10 @@ def borrow(
     *,
     budget: int | float | str,
     by: str | Mapping[str, float] = "minimal-margin",
-    threshold: Mapping[str, Any] | None = None,
+    threshold: str | Mapping[str, Any] | None = None,
     fill: Literal["best", "first-come"] = "best",
     short: Literal["spread", "repeat", "leave"] = "spread",
-    exclude: Sequence[str] | str = (),
+    exclude: Sequence[str] | str | None = (),
     test: ImageSet | str | Path | None = None,
     overlap: Literal["refuse", "leave-out"] = "refuse",
     size: int | tuple[int, int] | None = None,
@@ -200,8 +201,8 @@ def borrow(
         budget: a count, a share of all images of the pools (0.1, "10%"), or "50/class", 50 times the teacher's classes.
         by: what is preferred: "minimal-margin", "margin", "entropy", "confidence" or "energy", by which the teacher is
             the surest; "boundary", by which it is torn; "k-centre"; "balanced-random"; "random"; or name -> share.
-        threshold: how sure the teacher must be of each class: `{"of": "quantile", "share": 0.1}`, of the pools, or
-            "mean" or "best-share" of `calibration` images of the task.
+        threshold: how sure the teacher must be of each class: "quantile" or `{"of": "quantile", "share": 0.1}`, of the
+            pools, or "mean" or "best-share" of `calibration` images of the task.
         fill: the "best" first over all pools, or "first-come" in the order of the pools.
         short: where a class has fewer images than its share: "spread" its rest over the others, "repeat" its images in
             views of their own, or "leave" the set smaller.
@@ -230,22 +231,21 @@ def borrow(
     network = network_of(teacher, "teacher")
     handed: dict[str, ImageSet] = {}
     several = pools if isinstance(pools, Sequence) and not isinstance(pools, str) else [pools]
-    given: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "pools": [handed_over(one, "pools", handed) for one in several],
         "budget": budget,
         "by": by,
+        "threshold": threshold,
         "fill": fill,
         "short": short,
-        "exclude": exclude if isinstance(exclude, str) else list(exclude),
+        "exclude": exclude if isinstance(exclude, str | None) else list(exclude),
         "overlap": overlap,
     }
-    if threshold is not None:
-        known = {name: value for name, value in threshold.items() if name != "calibration"}
-        calibration = threshold.get("calibration")
-        named = {} if calibration is None else {"calibration": handed_over(calibration, "calibration", handed)}
-        given["threshold"] = {**known, **named}
+    if isinstance(threshold, Mapping) and threshold.get("calibration") is not None:
+        calibration = handed_over(threshold["calibration"], "calibration", handed)
+        settings["threshold"] = {**threshold, "calibration": calibration}
     return borrow_images(
-        settings_to_borrow(given),
+        settings_to_borrow(settings),
         network,
         handed=handed,
         test=None if test is None else image_set(test, "test", "test"),
@@ -253,8 +253,8 @@ def borrow(
         seed=seed,
         workers=workers,
         precision=precision,
-        scores=None if scores is None else Path(scores),
-        target=None if out is None else Path(out),
+        scores=None if scores is None else _path(scores, "scores"),
+        target=None if out is None else _path(out, "out"),
         progress=progress,
     )[0]
 
@@ -307,6 +307,12 @@ def _held_out(validation: int | float | ImageSet | str | Path | None, default: f
     if validation is None:
         return default
     return validation if isinstance(validation, int | float) else image_set(validation, "validation", "validation")
+
+
+def _path(folder: str | Path, argument: str) -> Path:
+    if not isinstance(folder, str | Path):
+        raise UserError(f"`{argument}` must be the path of a folder, got {folder!r}.")
+    return Path(folder)
 
 
 def _teacher(teacher: Classifier | str | Path | None) -> Classifier | None:

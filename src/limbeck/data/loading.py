@@ -2,29 +2,19 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from limbeck.data.arrays import read_npz
-from limbeck.data.catalogue import DATASETS, LIST_HINT, DatasetInfo, find, find_split, in_catalogue
-from limbeck.data.class_names import printable
-from limbeck.data.digits import read_digits
-from limbeck.data.encoded.build import LoadOptions, build_image_set
-from limbeck.data.encoded.encoded_set import EncodedSet
+from limbeck.data.catalogue import DatasetInfo, find, in_catalogue
+from limbeck.data.encoded.build import LoadOptions, both_sides, build_image_set
 from limbeck.data.encoded.from_set import encoded_from
-from limbeck.data.folders import read_folder
-from limbeck.data.hub import open_hub
+from limbeck.data.finding import Reading, find_encoded
 from limbeck.data.image_set import ImageSet
-from limbeck.data.labels import UnusableLabels
 from limbeck.data.own_datasets import load_own
 from limbeck.data.pixel_range import checked_scale
-from limbeck.data.place import hub_id, is_path, other_reading
+from limbeck.data.place import other_reading
 from limbeck.data.procedural.arguments import check_number, is_procedural
 from limbeck.data.procedural.loading import load_procedural
-from limbeck.data.table_files import SUFFIX
-from limbeck.data.table_places import FilePlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
-from limbeck.data.tables import ImageTable, open_parquet, read_table
-from limbeck.errors import UserError, unknown_name
+from limbeck.errors import UserError
 
 
 def load(
@@ -98,13 +88,8 @@ def load(
     if (own := _registered(name)) is not None:
         made = load_own(own, split, options, (image_column, label_column), classes)
         return made if labels else made.with_labels(None, ())
-    reading = _Reading(image_column, label_column, in_memory is False, root, scale)
-    try:
-        found = _find(name, split, reading)
-    except UnusableLabels:
-        if labels or classes is not None:
-            raise
-        found = _find(name, split, replace(reading, labelled=False))
+    reading = Reading(image_column, label_column, in_memory is False, root, scale)
+    found = find_encoded(name, split, reading, labels_needed=labels or classes is not None)
     for remark in found.remarks:
         warnings.warn(remark, stacklevel=2)
     keep = classes if found.info is None or found.info.keep is None else _within(classes, found.info)
@@ -149,16 +134,13 @@ def load_first(
         check_number(name, count, seed)
         assert count is not None
         return load_procedural(find(str(name)), split, options, count, seed=seed, columns=(image_column, label_column))
+    check_number(name, None, seed or None)
     if (own := _registered(name)) is not None:
         return first_of(load_own(own, split, options, (image_column, label_column), None), count=count, shape=shape)
-    reading = _Reading(image_column, label_column, False, None, scale)
-    try:
-        found = _find(name, split, reading)
-    except UnusableLabels as error:
-        if label_column is not None:
-            raise
-        warnings.warn(f"the labels of {str(name)!r} are left aside: {error}", stacklevel=2)
-        found = _find(name, split, replace(reading, labelled=False))
+    reading = Reading(image_column, label_column, False, None, scale)
+    found = find_encoded(name, split, reading, labels_needed=label_column is not None)
+    if found.unusable:
+        warnings.warn(f"the labels of {str(name)!r} are left aside: {found.unusable}", stacklevel=2)
     for remark in found.remarks:
         warnings.warn(remark, stacklevel=2)
     keep = None if found.info is None else found.info.keep
@@ -193,37 +175,6 @@ def _registered(name: str | Path) -> DatasetInfo | None:
     return info if info is not None and info.made_by is not None else None
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """How the files of a data set are read; see `load`."""
-
-    image_column: str | None
-    label_column: str | None
-    mapped: bool
-    root: str | Path | None
-    scale: float | None
-    labelled: bool = True
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What a name stands for, before anything is decoded; `info` of a data set of the catalogue."""
-
-    encoded_set: EncodedSet
-    name: str
-    remarks: tuple[str, ...] = ()
-    info: DatasetInfo | None = None
-
-
-def _find(name: str | Path, split: str, reading: _Reading) -> _Found:
-    if in_catalogue(name):
-        info = find(str(name))
-        remarks = (info.warning,) if info.warning else ()
-        return _Found(_named(info, split, reading), f"{name}/{split}", remarks, info)
-    encoded_set = _own(name, split, reading)
-    return _Found(encoded_set, f"{printable(Path(name).name)}/{split}", encoded_set.remarks)
-
-
 def _load_options(
     size: int | tuple[int, int] | None,
     channels: int | None,
@@ -231,26 +182,10 @@ def _load_options(
     in_memory: bool | None,
     scale: float | None,
 ) -> LoadOptions:
-    both = (size, size) if isinstance(size, int) else size
-    if both is not None and (len(both) != 2 or min(both) < 1 or any(isinstance(one, bool) for one in both)):
-        raise UserError(f"`size` must be a number of pixels or (height, width), each at least 1, got {size!r}.")
+    both = None if size is None else both_sides(size)
     if channels not in (None, 1, 3) or isinstance(channels, bool):
         raise UserError(f"`channels` must be 1 (gray) or 3 (RGB), got {channels!r}.")
     return LoadOptions(both, channels, skip_unreadable, in_memory, checked_scale(scale))
-
-
-def _named(info: DatasetInfo, split: str, reading: _Reading) -> EncodedSet:
-    if info.hub_id is None:
-        return read_digits(find_split(info, split).hub_name)
-    table = _open(place_of_entry(info, split, reading.root), reading.mapped)
-    return read_table(
-        table,
-        image_column=reading.image_column or if_there(info.image_column, table),
-        label_column=reading.label_column or if_there(info.label_column, table),
-        size=info.size if info.varies else None,
-        channels=info.channels,
-        labelled=reading.labelled,
-    )
 
 
 def _within(classes: Sequence[str | int] | None, info: DatasetInfo) -> Sequence[str | int]:
@@ -261,53 +196,3 @@ def _within(classes: Sequence[str | int] | None, info: DatasetInfo) -> Sequence[
         if isinstance(one, int) and not 0 <= one < len(info.keep):
             raise UserError(f"`classes` must lie in 0..{len(info.keep) - 1}, got {one}.")
     return [info.keep[one] if isinstance(one, int) else one for one in classes]
-
-
-def _own(name: str | Path, split: str, reading: _Reading) -> EncodedSet:
-    path = Path(name).expanduser()
-    where = repr(str(name))
-    place = place_of_path(path, split, where)
-    if place is None and path.is_dir():
-        return read_folder(path, split, labelled=reading.labelled)
-    if place is None and path.is_file() and path.suffix == ".npz":
-        return read_npz(
-            path,
-            split,
-            image_key=reading.image_column,
-            label_key=reading.label_column,
-            scale=reading.scale,
-            labelled=reading.labelled,
-        )
-    if place is None and path.is_file():
-        raise UserError(
-            f"{where} must be a .npz or .parquet file, or a folder, got a {path.suffix or 'nameless'} file."
-        )
-    if place is None and (at_hub := hub_id(name)):
-        place = place_of_hub_id(*at_hub, split, reading.root, exactly=True)
-    if place is None:
-        raise no_such_name(name)
-    return read_table(
-        _open(place, reading.mapped),
-        image_column=reading.image_column,
-        label_column=reading.label_column,
-        labelled=reading.labelled,
-    )
-
-
-def no_such_name(name: str | Path) -> UserError:
-    """The error for what is no file, folder or hub id, nor a name of the catalogue."""
-    hint = " A `Path` is never a name; give that of a data set as a string." if isinstance(name, Path) else ""
-    if is_path(name) or "/" in str(name) or "\\" in str(name) or Path(name).suffix in (".npz", SUFFIX):
-        return UserError(f"there is no file or folder {str(name)!r}.{hint}")
-    return unknown_name("dataset", str(name), DATASETS, LIST_HINT)
-
-
-def _open(place: HubPlace | FilePlace, mapped: bool) -> ImageTable:
-    if isinstance(place, FilePlace):
-        return open_parquet(place.files, siblings=place.siblings, mapped=mapped)
-    return open_hub(place.hub_id, place.config, place.split, revision=place.revision, looked=place.looked)
-
-
-def if_there(column: str, table: ImageTable) -> str | None:
-    """The catalogue's column, unless an uploader has renamed it since: then it is found by its feature."""
-    return column if column in table.schema.names else None

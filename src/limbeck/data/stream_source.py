@@ -15,7 +15,7 @@ from limbeck.data.encoded.decode import Encoded
 from limbeck.data.encoded.images import ColumnImages, EncodedImages
 from limbeck.data.hub import cannot_open
 from limbeck.data.table_places import FilePlace, HubPlace
-from limbeck.data.tables import ImageTable, find_images, find_labels, open_parquet, stated_names
+from limbeck.data.tables import ImageTable, find_images, find_labels, if_there, open_parquet, stated_names
 from limbeck.errors import UserError
 
 _BATCH = 128
@@ -76,8 +76,8 @@ def open_stream(
         raise UserError(f"{where} holds no images.")
     features = dict(rows.features.to_dict()) if rows.features else {}
     table = ImageTable(schema, features, 0, _nothing, _nothing, _nothing, where)
-    images = find_images(table, named[0] or _if_there(usual[0], table))
-    labels = find_labels(table, named[1] or _if_there(usual[1], table))
+    images = find_images(table, named[0] or if_there(usual[0], table))
+    labels = find_labels(table, named[1] or if_there(usual[1], table))
     # One that `datasets` itself fails to decode would end the stream.
     encoded = rows.decode(False) if rows.features else rows
     wanted = encoded.select_columns([images, *([labels] if labels else [])]).with_format("arrow")
@@ -151,10 +151,6 @@ def _unopened(place: HubPlace | FilePlace, error: Exception) -> UserError:
 
 def _nothing(column: str) -> Any:
     raise AssertionError(f"nothing of {column} is read but by the stream")
-
-
-def _if_there(column: str | None, table: ImageTable) -> str | None:
-    return column if column in table.schema.names else None
 
 
 class BatchImages(EncodedImages):

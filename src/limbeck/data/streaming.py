@@ -23,60 +23,10 @@ from limbeck.data.stream_reading import alone, read_on
 from limbeck.data.stream_source import Stream, open_stream
 from limbeck.data.table_places import FilePlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
 from limbeck.errors import UserError, unknown_name
-from limbeck.progress import Progress, Silent
+from limbeck.progress import Progress
 
 _NUMBERED = 2**16
 """Most classes that are numbers without names: labels beyond are something else."""
-
-
-def load_stream(
-    name: str | Path,
-    split: str = "train",
-    *,
-    count: int | None = None,
-    shape: tuple[int, int, int],
-    image_column: str | None = None,
-    label_column: str | None = None,
-    skip_unreadable: bool = False,
-    scale: float | None = None,
-    progress: Progress | None = None,
-) -> ImageSet:
-    """The first `count` images of a split, None for all, read one after another and kept at `shape` in the cache.
-
-    What was read before, by this or by another process, is not read again: a stream that was stopped or broke off goes
-    on where it was, and one that is to be longer goes on from its end. A repository is read as it was when the stream
-    was begun. What is kept is memory-mapped, and needs no connection any more.
-
-    Args:
-        name: of a data set of the catalogue or on the hub; or a Parquet file or a folder of them, which `load` would
-            copy where they are large.
-        split, image_column, label_column, skip_unreadable, scale: see `load`. Labels that cannot be numbered are left
-            aside with a warning, unless `label_column` names them.
-        count: at least 1; unreadable images count, too.
-        shape: (C, H, W): every image is scaled until it covers that and cropped to its centre.
-        progress: who watches.
-
-    Raises:
-        UserError: nothing of that name, or nothing that can be streamed; it cannot be opened; it broke off; an image is
-            unreadable, of which the row is told; see `load`.
-        Interrupted: stopped by Ctrl-C or SIGTERM; calling it again goes on.
-
-    Example:
-        >>> lb.TransferSet(images).save("some-digits")  # a Parquet file as any other
-        >>> load_stream("some-digits", count=50, shape=(3, 16, 16))
-        ImageSet('some-digits/train', 50 images 3x16x16, 10 classes)
-    """
-    streamed = open_streamed(
-        name,
-        split,
-        count=count,
-        shape=shape,
-        image_column=image_column,
-        label_column=label_column,
-        skip_unreadable=skip_unreadable,
-        scale=scale,
-    )
-    return streamed.read(progress or Silent())
 
 
 def open_streamed(
@@ -90,10 +40,29 @@ def open_streamed(
     skip_unreadable: bool = False,
     scale: float | None = None,
 ) -> "StreamedSet":
-    """What `load_stream` reads, opened so far that its columns and the names of its classes are known.
+    """The first `count` images of a split, None for all, opened so far that columns and names of classes are known.
+
+    They are read one after another, and kept at `shape` in the cache. What was read before, by this or by another
+    process, is not read again: a stream that was stopped or broke off goes on where it was, and one that is to be
+    longer goes on from its end. A repository is read as it was when the stream was begun. What is kept is
+    memory-mapped, and needs no connection any more.
+
+    Args:
+        name: of a data set of the catalogue or on the hub; or a Parquet file or a folder of them, which `load` would
+            copy where they are large.
+        split, image_column, label_column, skip_unreadable, scale: see `load`. Labels that cannot be numbered are left
+            aside with a warning, unless `label_column` names them.
+        count: at least 1; unreadable images count, too.
+        shape: (C, H, W): every image is scaled until it covers that and cropped to its centre.
 
     Raises:
-        UserError: see `load_stream`.
+        UserError: nothing of that name, or nothing that can be streamed; it cannot be opened; see `load`.
+
+    Example:
+        >>> lb.TransferSet(images).save("some-digits")  # a Parquet file as any other
+        >>> from limbeck.progress import Silent
+        >>> open_streamed("some-digits", count=50, shape=(3, 16, 16)).read(Silent())
+        ImageSet('some-digits/train', 50 images 3x16x16, 10 classes)
     """
     if count is not None and count < 1:
         raise UserError(f"`count` must be at least 1, got {count}.")
@@ -148,7 +117,12 @@ class StreamedSet:
         return None if self.about["names"] is None else tuple(self.about["names"])
 
     def read(self, progress: Progress) -> ImageSet:
-        """See `load_stream`."""
+        """The images, those that are not kept yet read from the stream.
+
+        Raises:
+            UserError: it broke off, or an image is unreadable, of which the row is told; see `load`.
+            Interrupted: stopped by Ctrl-C or SIGTERM; calling it again goes on.
+        """
         with alone(self.folder, self.title, progress):
             cache = StreamCache(self.folder, self.target.shape)
             if not cache.ended and (self.count is None or cache.rows < self.count):
@@ -206,7 +180,10 @@ def _image_set(
         row = int((~readable).argmax())
         raise unreadable(f"row {row} of {about['where']}", ValueError("it could not be decoded when it was streamed"))
     if not readable.any():
-        raise UserError(f"{title!r} holds no readable image: all {len(readable)} were skipped.")
+        raise UserError(
+            f"{title!r} holds no readable image: all {len(readable)} were skipped. Without "
+            "`skip_unreadable` the first is told."
+        )
     check_range(streamed.seen, scale, title)
     labels, classes = _labels(streamed.labels, about, title, explicit=explicit)
     return ImageSet(

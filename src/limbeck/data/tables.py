@@ -137,6 +137,11 @@ def read_table(
     return EncodedSet(images, labels, names, size=size, channels=channels)
 
 
+def if_there(column: str | None, table: ImageTable) -> str | None:
+    """The catalogue's column, unless an uploader has renamed it since: then it is found by its feature."""
+    return column if column in table.schema.names else None
+
+
 def find_images(table: ImageTable, named: str | None = None) -> str:
     """The column of images, which is `named`, or found by feature, then by name.
 

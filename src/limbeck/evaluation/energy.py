@@ -88,6 +88,10 @@ class EnergyMeter:
             self._reader.join()
         self._result = _energy(seconds, self._processors, self._gpus, uuids_in_use())
 
+    def so_far(self) -> Energy:
+        """What was used since the context was entered, up to the counters' last reading."""
+        return _energy(_processor_seconds() - self._started, self._processors, self._gpus, uuids_in_use())
+
     @property
     def energy(self) -> Energy:
         """What was used between entering and leaving the context."""

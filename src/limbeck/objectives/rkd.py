@@ -37,10 +37,13 @@ def rkd(student_embedding: Tensor, teacher_embedding: Tensor, *, distance: float
 
 
 def _distances(x: Tensor) -> Tensor:
-    squares, count = x.square().sum(1), len(x)
-    apart = torch.addmm(squares[:, None] + squares, x, x.t(), alpha=-2).clamp_min(1e-12).sqrt()
+    # In float64: |a|² + |b|² - 2ab of images that are nearly equal, as mixtures of the same two are, is else rounding
+    # alone, and the slope of its root, 1 / 2d, blows that up to a gradient.
+    exact, count = x.double(), len(x)
+    squares = exact.square().sum(1)
+    apart = torch.addmm(squares[:, None] + squares, exact, exact.t(), alpha=-2).clamp_min(1e-12).sqrt()
     apart = apart.masked_fill(torch.eye(count, dtype=torch.bool, device=x.device), 0)
-    return apart * (count * max(1, count - 1) / apart.sum().clamp_min(1e-12))
+    return (apart * (count * max(1, count - 1) / apart.sum().clamp_min(1e-12))).to(x.dtype)
 
 
 def angles(student: Tensor, teacher: Tensor) -> Tensor:

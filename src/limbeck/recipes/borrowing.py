@@ -24,7 +24,7 @@ from limbeck.recipes.making_alone import (
     make_and_save,
     making_folder,
     shape_for,
-    told,
+    summary,
     trained_size,
 )
 from limbeck.recipes.reading import parse_transfer
@@ -33,18 +33,19 @@ from limbeck.transfer.borrow.settings import KNOWN
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.settings import MakerSettings
+from limbeck.workers.shares import check_workers
 
 BORROW = "borrow"
 
 
 def settings_to_borrow(settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> MakerSettings:
-    """Those that a recipe has under `transfer: {maker: borrow, ...}`; None is what nobody said.
+    """Those that a recipe has under `transfer: {maker: borrow, ...}`; None stands for the default.
 
     Raises:
         UserError: all that is wrong with them.
     """
-    said = {name: value for name, value in settings.items() if value is not None}
-    return parse_transfer({"maker": BORROW, **said}, overrides)
+    stated = {name: value for name, value in settings.items() if value is not None}
+    return parse_transfer({"maker": BORROW, **stated}, overrides)
 
 
 def borrow_images(
@@ -82,9 +83,8 @@ def borrow_images(
     """
     check_seed(seed)
     check_precision(precision)
-    if workers < 1:
-        raise UserError(f"`workers` must be at least 1, got {workers}.")
-    given: dict[str, Any] = {
+    check_workers(workers)
+    common: dict[str, Any] = {
         "pool": None,
         "classes": teacher.classes,
         "shape": test.shape if test is not None and size is None else shape_for(teacher, size),
@@ -100,18 +100,18 @@ def borrow_images(
     }
     if target is None:
         with TemporaryDirectory() as folder:
-            context = MakerContext(folder=Path(folder, "maker"), **given)
+            context = MakerContext(folder=Path(folder, "maker"), **common)
             maker = find_maker(settings.maker)
             maker.count(settings, context)
             made = maker.make(settings, context)
             return made.source.images(0), made.evidence.headline
     check_new(target)
-    made, report = make_and_save(settings, MakerContext(folder=making_folder(target) / "maker", **given), target)
-    return made.source.images(0), told(made, report, target)
+    made, report = make_and_save(settings, MakerContext(folder=making_folder(target) / "maker", **common), target)
+    return made.source.images(0), summary(made, report, target)
 
 
 def save_borrowed(
-    given: Mapping[str, Any],
+    options: Mapping[str, Any],
     target: Path | None,
     *,
     teacher: str,
@@ -119,37 +119,37 @@ def save_borrowed(
     overrides: Sequence[str] = (),
     test: str | None = None,
     progress: Progress | None = None,
-    **options: Any,
+    **how: Any,
 ) -> str:
     """Borrows as a command line asks for it, and saves the transfer set; returns what happened, in words.
 
     Args:
-        given: what `written` understands.
+        options: what `settings_from_options` understands.
         target: a new folder; by default in runs/.
         teacher: a network's name or folder.
         of_every_pool: settings that pools have where they do not say otherwise.
         overrides: settings as "key=value".
         test: images that students will be judged on.
-        progress, options: see `borrow_images`.
+        progress, how: see `borrow_images`.
 
     Raises:
         UserError: see `borrow_images`.
     """
-    settings = settings_to_borrow(written(given, of_every_pool or {}), overrides)
+    settings = settings_to_borrow(settings_from_options(options, of_every_pool or {}), overrides)
     target = default_folder(settings) if target is None else target
     check_new(target)
     network = load_model(network_folder(teacher))
     judged = None if test is None else load_images(test, "test")
-    if judged is None and options.get("size") is None:
-        options["size"] = trained_size(teacher)
-    return borrow_images(settings, network, test=judged, target=target, progress=progress, **options)[1]
+    if judged is None and how.get("size") is None:
+        how["size"] = trained_size(teacher)
+    return borrow_images(settings, network, test=judged, target=target, progress=progress, **how)[1]
 
 
-def written(given: Mapping[str, Any], of_every_pool: Mapping[str, Any]) -> dict[str, Any]:
+def settings_from_options(options: Mapping[str, Any], of_every_pool: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a recipe, from what a command line says.
 
     Args:
-        given: `pools`, each a name or a mapping in YAML; `by`, each a name or NAME=SHARE; `threshold`, its `of`, with
+        options: `pools`, each a name or a mapping in YAML; `by`, each a name or NAME=SHARE; `threshold`, its `of`, with
             `share` and `calibration` beside it; `exclude`, names or "known" alone; the others as they are.
         of_every_pool: see `save_borrowed`.
 
@@ -157,11 +157,11 @@ def written(given: Mapping[str, Any], of_every_pool: Mapping[str, Any]) -> dict[
         UserError: what cannot be read so.
 
     Example:
-        >>> written({"pools": ["cifar100"], "by": ["margin=0.5", "random=0.5"]}, {"split": "test"})
+        >>> settings_from_options({"pools": ["cifar100"], "by": ["margin=0.5", "random=0.5"]}, {"split": "test"})
         {'pools': [{'split': 'test', 'name': 'cifar100'}], 'by': {'margin': 0.5, 'random': 0.5}}
     """
-    found = {name: value for name, value in given.items() if value is not None}
-    found["pools"] = [{**of_every_pool, **_pool(text)} for text in given["pools"]]
+    found = {name: value for name, value in options.items() if value is not None}
+    found["pools"] = [{**of_every_pool, **_pool(text)} for text in options["pools"]]
     if "by" in found:
         found["by"] = _by(found["by"])
     if found.get("exclude") == [KNOWN]:
@@ -177,7 +177,7 @@ def written(given: Mapping[str, Any], of_every_pool: Mapping[str, Any]) -> dict[
 
 
 def default_folder(settings: MakerSettings) -> Path:
-    """Where borrowed images go that are not told where."""
+    """Where borrowed images go by default."""
     by = settings.model_dump()["by"]
     return Path("runs") / f"borrowed-{by if isinstance(by, str) else '-'.join(by)}"
 

@@ -39,6 +39,7 @@ from limbeck.training.run_folder import PAUSED, Difference, RunFolder, as_begun
 from limbeck.training.validation import measure_on
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.workers import Crew, open_crew
+from limbeck.workers.shares import check_workers
 
 
 def compare(
@@ -72,7 +73,7 @@ def compare(
         Interrupted: stopped by Ctrl-C or SIGTERM; resume goes on.
     """
     progress = progress or Silent()
-    check_workers(workers)
+    _check_workers(workers)
     planned = plan(recipe)
     described = recipe.model_dump(mode="json")
     check_launcher(*(one for one in planned for one in trainings(one.recipe)), cpu=recipe.device == "cpu")
@@ -112,10 +113,9 @@ def compare(
     return results
 
 
-def check_workers(workers: int) -> None:
-    """Raises a UserError for a number below 1, and for several where this process is one of several already."""
-    if workers < 1:
-        raise UserError(f"`workers` must be at least 1, got {workers}.")
+def _check_workers(workers: int) -> None:
+    """Raises a UserError for no number of workers, and for several where this process is one of several already."""
+    check_workers(workers)
     if workers > 1 and int(os.environ.get("WORLD_SIZE") or 1) > 1:
         raise UserError(
             f"{workers} `workers` cannot be had by {os.environ['WORLD_SIZE']} processes that share every run, as "

@@ -3,10 +3,11 @@
 They travel in the results, so that reports and tables need no list of their own.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from limbeck.errors import UserError
 from limbeck.recipes.inheritance import merge
 from limbeck.transfer.catalogue import MAKERS, settings_of
 from limbeck.transfer.settings import Control
@@ -20,11 +21,21 @@ _STUDENTS = {
 
 
 class ControlArm(NamedTuple):
-    """A control of some arms at one budget: its name, what it is, and its settings, without a budget."""
+    """A control of some arms at one budget.
+
+    Attributes:
+        name: in tables.
+        control: what it is.
+        transfer: its settings, without a budget.
+        arms: beside which it stands.
+        alone: whether arms of the comparison have no other control of this kind.
+    """
 
     name: str
     control: Control
     transfer: dict[str, Any]
+    arms: tuple[str, ...]
+    alone: bool = True
 
 
 def reserved_names(makers: Iterable[str]) -> set[str]:
@@ -33,23 +44,43 @@ def reserved_names(makers: Iterable[str]) -> set[str]:
     return {*_STUDENTS, *(name for maker in known for name in settings_of(maker).controls)}
 
 
-def controls_beside(arms: Iterable[Mapping[str, Any]]) -> list[ControlArm]:
-    """The controls of arms with these settings under `transfer`, each once.
+def controls_beside(arms: Mapping[str, Mapping[str, Any]]) -> list[ControlArm]:
+    """The controls of arms, each once.
 
-    Raises:
-        UserError: two arms whose controls have one name and other settings.
+    Arms that differ in what a control has from them, as in the pools that they borrow from, have one each. The first
+    has the usual name, so that arms which are added later change none; the others are called after their first arm.
+
+    Args:
+        arms: name -> settings under `transfer`.
+
+    Example:
+        >>> margin = {"maker": "borrow", "by": "margin"}
+        >>> arms = {"here": {**margin, "pools": ["cifar100"]}, "there": {**margin, "pools": ["svhn"]}}
+        >>> [one.name for one in controls_beside(arms) if one.control.strict == 1]
+        ['borrowed-random', 'borrowed-random-of-there']
     """
-    found: dict[str, ControlArm] = {}
-    for transfer in arms:
+    found: list[tuple[str, Control, dict[str, Any], list[str]]] = []
+    for arm, transfer in arms.items():
         for name, control in settings_of(str(transfer["maker"])).controls_beside(transfer).items():
             below = {} if "maker" in control.changes else {key: transfer[key] for key in transfer if key != "budget"}
-            one = ControlArm(name, control, merge(below, control.changes))
-            if found.setdefault(name, one).transfer != one.transfer:
-                raise UserError(
-                    f"the control {name!r} would be {found[name].transfer} for one arm and {one.transfer} for another; "
-                    "compare these arms in two comparisons."
-                )
-    return list(found.values())
+            settings = merge(below, control.changes)
+            same = next((one for one in found if (one[0], one[2]) == (name, settings)), None)
+            if same is None:
+                found.append((name, control, settings, [arm]))
+            else:
+                same[3].append(arm)
+    several = {name for name, count in Counter(one[0] for one in found).items() if count > 1}
+    firsts = {name: settings for name, _, settings, _ in reversed(found)}
+    return [
+        ControlArm(
+            name if settings is firsts[name] else f"{name}-of-{beside[0]}",
+            replace(control, label=f"{control.label} ({', '.join(beside)})") if name in several else control,
+            settings,
+            tuple(beside),
+            alone=name not in several,
+        )
+        for name, control, settings, beside in found
+    ]
 
 
 def described(controls: Iterable[ControlArm], *, budgets: bool) -> list[dict[str, Any]]:
@@ -58,12 +89,13 @@ def described(controls: Iterable[ControlArm], *, budgets: bool) -> list[dict[str
     Returns:
         For each `name`, `label` in words, `kind` ("budget" for as many images as an arm has, "full" for all of them),
         `teacher` (whether the student had one) and `strict`: of several the highest is what a verdict is about, None
-        for those that are none.
+        for those that are none. One that stands beside some of the arms alone has their names under `arms`.
     """
     rows: list[dict[str, Any]] = []
-    for name, control, _ in sorted(controls, key=lambda one: -one.control.strict):
-        kind = {"kind": "budget", "teacher": True, "strict": control.strict}
-        rows.append({"name": name, "label": control.label, **kind})
+    for one in sorted(controls, key=lambda one: -one.control.strict):
+        kind = {"kind": "budget", "teacher": True, "strict": one.control.strict}
+        some = {} if one.alone else {"arms": list(one.arms)}
+        rows.append({"name": one.name, "label": one.control.label, **kind, **some})
     students = (NO_TEACHER, FULL, FULL_NO_TEACHER) if budgets else (FULL_NO_TEACHER,)
     for name in students:
         row = {"name": name, "label": _STUDENTS[name], "kind": "budget" if name == NO_TEACHER else "full"}

@@ -25,7 +25,7 @@ from limbeck.randomness import check_seed
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.inputs import Inputs, PythonObjects, network_folder
 from limbeck.recipes.making import context_for, evaluating, last_source
-from limbeck.recipes.making_alone import check_new, make_and_save, making_folder, shape_for, told, trained_size
+from limbeck.recipes.making_alone import check_new, make_and_save, making_folder, shape_for, summary, trained_size
 from limbeck.recipes.reading import parse_recipe, parse_transfer
 from limbeck.recipes.run import gather_inputs, run
 from limbeck.recipes.run_result import RunResult
@@ -125,7 +125,7 @@ def generate_images(
     progress.say("there is no student, so nothing is made against one (`losses.adversarial` is left out)")
     if target is not None:
         made, report = make_and_save(settings, MakerContext(folder=making_folder(target) / "maker", **given), target)
-        return made.source.images(0), told(made, report, target)
+        return made.source.images(0), summary(made, report, target)
     with TemporaryDirectory() as folder:
         context = MakerContext(folder=Path(folder, "maker"), **given)
         maker = find_maker(settings.maker)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ import torch
 from accelerate import PartialState
 
 from limbeck.cost import Cost
+from limbeck.data.encoded.build import both_sides
 from limbeck.errors import UserError
-from limbeck.evaluation.energy import EnergyMeter
 from limbeck.files import atomic_write_text, check_path, disk_errors
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
@@ -21,9 +20,11 @@ from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.inputs import Inputs, network_folder
 from limbeck.recipes.loading import load as load_images
-from limbeck.recipes.metering import at_least
+from limbeck.recipes.metering import MAKING, at_least, metered, metering
 from limbeck.recipes.reading import parse_transfer
 from limbeck.report import write_selection_report
+from limbeck.report.formats import plural
+from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.transfer.maker import Made, MakerContext
@@ -81,7 +82,7 @@ def save_made(
         device=PartialState().device or torch.device("cpu"),
         progress=progress or Silent(),
     )
-    return told(*make_and_save(found, context, target), target)
+    return summary(*make_and_save(found, context, target), target)
 
 
 def trained_size(teacher: Any) -> int | None:
@@ -106,14 +107,12 @@ def shape_for(teacher: Classifier, size: int | tuple[int, int] | None, what: str
     Raises:
         UserError: no such size, or none that is known.
     """
-    sides = (size, size) if isinstance(size, int) else size or teacher.input_size
+    sides = teacher.input_size if size is None else both_sides(size)
     if sides is None:
         raise UserError(
             f"`size` must be given, the pixels a side of the images to {what}, or `test` images: {teacher.name} takes "
             "any; give that of the images that the student will see."
         )
-    if len(sides) != 2 or min(sides) < 1:
-        raise UserError(f"`size` must be a number of pixels or (height, width), each at least 1, got {size!r}.")
     channels = teacher.channels if teacher.channels in (1, 3) else 1  # gray images are repeated for any other
     return (channels, *sides)
 
@@ -145,25 +144,33 @@ def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) 
     maker = find_maker(settings.maker)
     maker.count(settings, context)
     _check_begun(folder, settings, context)
-    meter, started = EnergyMeter(), time.perf_counter()
-    with meter:
+    with metering(RunFolder(folder), MAKING):
         made = maker.make(settings, context)
     if made.source.steps_per_round is not None:
         raise UserError(f"{settings.title} makes images while a student learns; name it in a recipe, under `transfer`.")
-    seconds, energy = time.perf_counter() - started, meter.energy
-    here = Cost(seconds=seconds, kwh=energy["kwh"], measured=energy["kind"] == "measured")
-    cost = at_least(made.cost, here)
-    made.source.images(0).save(target)
-    made.evidence.save(target / EVIDENCE)
-    atomic_write_text(target / "cost.json", json.dumps(cost.to_dict(), indent=1) + "\n")
+    cost = at_least(made.cost, metered(RunFolder(folder), MAKING))
+    report = _save(made, cost, folder, target)
     shutil.rmtree(folder, ignore_errors=True)
-    return made, write_selection_report(target)
+    return made, report
 
 
-def told(made: Made, report: Path, target: Path) -> str:
+def _save(made: Made, cost: Cost, folder: Path, target: Path) -> Path:
+    """Writes the folder of a transfer set whole or not at all, at first below `folder`; returns where its report is."""
+    whole = folder / "saved" / target.name
+    shutil.rmtree(whole.parent, ignore_errors=True)  # of one that was killed
+    made.source.images(0).save(whole)
+    made.evidence.save(whole / EVIDENCE)
+    atomic_write_text(whole / "cost.json", json.dumps(cost.to_dict(), indent=1) + "\n")
+    report = write_selection_report(whole)
+    with disk_errors(target):
+        whole.rename(target)
+    return target / report.name
+
+
+def summary(made: Made, report: Path, target: Path) -> str:
     """What was made, in words."""
-    found = "".join(f"{sentence}\n" for sentence in made.evidence.findings)
-    return f"{made.evidence.headline}\n{found}{len(made.source.images(0)):,} images -> {target}\nreport: {report}"
+    count = plural(len(made.source.images(0)), "image")
+    return "\n".join([made.evidence.headline, *made.evidence.findings, f"{count} -> {target}", f"report: {report}"])
 
 
 def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -> None:

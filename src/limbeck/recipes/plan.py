@@ -99,7 +99,7 @@ def _needs_labels(recipe: Recipe) -> bool:
 
 def controls_of(compare: CompareSettings) -> list[ControlArm]:
     """The controls that the makers of its arms bring."""
-    return controls_beside(arm.transfer for arm in compare.arms.values() if arm.transfer is not None)
+    return controls_beside({name: arm.transfer for name, arm in compare.arms.items() if arm.transfer is not None})
 
 
 def _in_order(budgets: list[Budget], images: int | None, classes: int | None) -> list[Budget]:
@@ -165,13 +165,8 @@ def _taught(base: dict[str, Any], one: ControlArm, compare: CompareSettings) -> 
     """The recipe that a control's student is taught by: that of the arms it stands beside, where all of them agree."""
     if not one.control.taught_alike:
         return base
-    beside = [arm for arm in compare.arms.values() if arm.transfer is not None and one.name in _controls_of(arm)]
-    alike = [_teaching(base, arm) for arm in beside]
+    alike = [_teaching(base, compare.arms[name]) for name in one.arms]
     return alike[0] if all(other == alike[0] for other in alike) else base
-
-
-def _controls_of(arm: Arm) -> set[str]:
-    return {one.name for one in controls_beside([arm.transfer or {}])}
 
 
 def _changed(base: dict[str, Any], arm: Arm, budget: Budget | None) -> dict[str, Any]:

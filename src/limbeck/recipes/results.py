@@ -16,7 +16,7 @@ from limbeck.evaluation.statistics import (
     seeds_needed,
     standard_deviation,
 )
-from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, controls_beside, described
+from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, described
 from limbeck.recipes.enough import enough
 from limbeck.recipes.plan import FULL_LABEL, PlannedRun, controls_of, plan
 from limbeck.recipes.racing_results import DROPPED, dropped_runs, race_results, read_race
@@ -204,8 +204,7 @@ def _opponents(arm: str, budget: str, recipe: Recipe) -> list[tuple[str, str]]:
     named = [(baseline, budget)] if baseline not in (None, arm) else []
     if recipe.compare.budgets is None:
         return [*named, (FULL_NO_TEACHER, FULL_LABEL)]
-    transfer = recipe.compare.arms[arm].transfer
-    controls = [] if transfer is None else [one.name for one in controls_beside([transfer])]
+    controls = [one.name for one in controls_of(recipe.compare) if arm in one.arms]
     return [*named, *((control, budget) for control in (*controls, NO_TEACHER)), (FULL, FULL_LABEL)]
 
 

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from limbeck.errors import unknown_name
-from limbeck.recipes.controls import reserved_names
+from limbeck.recipes.controls import controls_beside, reserved_names
 from limbeck.recipes.fields import (
     ObjectiveSpec,
     Training,
@@ -169,8 +169,10 @@ class CompareSettings(Strict):
         for name in self.arms:
             if not re.fullmatch(NAME, name):
                 raise ValueError(f"the name of an arm must be {NAME_ALLOWED}, got {name!r}")
-        makers = [str(arm.transfer["maker"]) for arm in self.arms.values() if arm.transfer is not None]
-        taken = sorted(reserved_names(makers) & self.arms.keys())
+        transfers = {name: arm.transfer for name, arm in self.arms.items() if arm.transfer is not None}
+        makers = [str(transfer["maker"]) for transfer in transfers.values()]
+        controls = {one.name for one in controls_beside(transfers)}
+        taken = sorted((reserved_names(makers) | controls) & self.arms.keys())
         if taken:
             raise ValueError(f"the control {taken[0]!r} is added by itself; give the arm another name, or drop it")
         if not self.arms:

@@ -160,7 +160,7 @@ def classes_section(folder: Path, results: Row) -> Section | None:
 
 def _control(folder: Path, finished: list[Row], run: Row, controls: Controls) -> dict[str, list[Row]]:
     """Accuracy of each class of the strictest control with the budget and seed of `run`."""
-    for arm in controls.strictest():
+    for arm in controls.strictest(arm=None if run["control"] else run["arm"]):
         for other in finished:
             alike = all(other[key] == run[key] for key in ("budget", "seed"))
             if alike and other["arm"] == arm != run["arm"] and (found := _evaluation(folder, other)):

@@ -28,6 +28,7 @@ class Control:
         kind: "budget" for one beside the arms at every budget, "full" for one that learns from all the images.
         teacher: whether it has one.
         strict: of two controls, verdicts go by the one of larger rank; None where they never go by it.
+        arms: beside which it stands alone; none for one that stands beside all that have it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Control:
     kind: str
     teacher: bool
     strict: int | None
+    arms: tuple[str, ...] = ()
 
 
 class Controls:
@@ -48,7 +50,7 @@ class Controls:
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        self._known = {row["name"]: Control(**{key: row[key] for key in CONTROL_KEYS}) for row in rows}
+        self._known = {row["name"]: _control(row) for row in rows}
 
     @classmethod
     def of(cls, results: Row) -> "Controls":
@@ -75,9 +77,15 @@ class Controls:
         """Names of those beside the arms at every budget."""
         return [one.name for one in self._known.values() if one.kind != "full"]
 
-    def strictest(self, baseline: str | None = None) -> list[str]:
-        """Names of what a verdict goes by, the strictest first: of the same budget, the baseline, then all the data."""
+    def strictest(self, baseline: str | None = None, *, arm: str | None = None) -> list[str]:
+        """Names of what a verdict goes by, the strictest first: of the same budget, the baseline, then all the data.
+
+        Args:
+            baseline: of the comparison.
+            arm: leaves out what stands beside other arms than this.
+        """
         ranked = [one for one in self._known.values() if one.strict is not None]
+        ranked = [one for one in ranked if arm is None or not one.arms or arm in one.arms]
         ranked.sort(key=lambda one: -(one.strict or 0))
         own, full = ([one.name for one in ranked if (one.kind == "full") == full] for full in (False, True))
         return [*own, *([] if baseline is None else [baseline]), *full]
@@ -96,3 +104,7 @@ class Controls:
         else:
             said = ", and ".join([f"{', '.join(own)} at each budget", *([", ".join(full)] if full else [])])
         return f"Controls, which nobody has to ask for: {said}." if said else ""
+
+
+def _control(row: Mapping[str, Any]) -> Control:
+    return Control(**{key: row[key] for key in CONTROL_KEYS}, arms=tuple(row.get("arms", ())))

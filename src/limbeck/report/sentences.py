@@ -90,15 +90,16 @@ def _distance(row: Row) -> str:
 
 
 def _ends(arms: list[str], strictest: list[str], controls: Controls, differences: list[Row]) -> list[str]:
-    """How many arms are above and below the control at each budget, and the best and the worst of them."""
-    control = next((one for one in strictest if any(row["against"] == one for row in differences)), None)
-    rows = [row for row in differences if row["against"] == control and row["arm"] in arms]
+    """How many arms are above and below their control at each budget, and the best and the worst of them."""
+    own = {arm: _strictest(arm, strictest, differences) for arm in arms}
+    rows = [row for row in differences if row["arm"] in own and row["against"] == own[row["arm"]]]
     sentences = []
     for budget in dict.fromkeys(row["budget"] for row in sorted(rows, key=lambda row: row["images"])):
         some = sorted((row for row in rows if row["budget"] == budget), key=lambda row: row["mean"])
         counts = Counter(map(verdict, some))
         above, below = (f"{counts[kind] or 'none'} {'is' if counts[kind] < 2 else 'are'}" for kind in _BEYOND)
-        against = controls.label(str(control))
+        names = {controls.label(row["against"]) for row in some}
+        against = names.pop() if len(names) == 1 else "their strictest control"
         sentences += [
             f"Of {formats.plural(len(some), 'arm')}{formats.at(budget)}, {above} above {against} beyond seed noise "
             f"and {below} below it",
@@ -109,7 +110,7 @@ def _ends(arms: list[str], strictest: list[str], controls: Controls, differences
 
 
 def _arm(arm: str, strictest: list[str], controls: Controls, differences: list[Row]) -> str:
-    control = next((one for one in strictest if any(_is(row, arm, one) for row in differences)), None)
+    control = _strictest(arm, strictest, differences)
     rows = sorted((row for row in differences if control and _is(row, arm, control)), key=lambda row: row["images"])
     if not rows or control is None:
         return ""
@@ -129,6 +130,11 @@ def _arm(arm: str, strictest: list[str], controls: Controls, differences: list[R
     count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     named = [clause.format("it" if i else against) for i, clause in enumerate(clauses)]
     return f"{arm} is {', and '.join(named)}{_corrected(rows)}; n = {count} {'seed' if seeds[-1] == 1 else 'seeds'}"
+
+
+def _strictest(arm: str, strictest: list[str], differences: list[Row]) -> str | None:
+    """The first of `strictest` that the arm is set against."""
+    return next((one for one in strictest if any(_is(row, arm, one) for row in differences)), None)
 
 
 def _is(row: Row, arm: str, against: str | None) -> bool:

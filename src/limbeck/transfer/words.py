@@ -5,6 +5,16 @@ from collections.abc import Iterable, Sequence
 _NAMED = 5
 
 
+def image_count(count: int) -> str:
+    """So many images.
+
+    Example:
+        >>> image_count(1), image_count(1437)
+        ('1 image', '1,437 images')
+    """
+    return f"{count:,} image{'' if count == 1 else 's'}"
+
+
 def listing(parts: Iterable[str]) -> str:
     """'a', 'a and b', 'a, b and c'.
 

@@ -9,12 +9,21 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
+from limbeck.errors import UserError
 from limbeck.memory import share_memory
 
 
 def cores() -> int:
     """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_workers(workers: object) -> None:
+    """Raises a UserError for what is no number of workers."""
+    if isinstance(workers, bool) or not isinstance(workers, int):
+        raise UserError(f"`workers` must be a whole number, got {workers!r}.")
+    if workers < 1:
+        raise UserError(f"`workers` must be at least 1, got {workers}.")
 
 
 def threads_each(workers: int) -> int:

@@ -115,8 +115,8 @@ def test_every_criterion_is_exact_distinct_and_knows_no_order(rows: list[Row], d
     assert pairs(quietly(table(rows), settings(by), count, seed=5, pools=named)) == pairs(chosen)
     for part in chosen.parts:
         if part.wanted is not None:
-            assert part.given.sum() == part.wanted.sum()
-            assert (part.given <= part.passed).all()
+            assert part.distinct.sum() == part.wanted.sum()
+            assert (part.distinct <= part.passed).all()
 
 
 def many(each: int = 40, classes: int = 3, pools: str = "ab") -> list[Row]:
@@ -128,8 +128,8 @@ def many(each: int = 40, classes: int = 3, pools: str = "ab") -> list[Row]:
 def test_classes_have_equal_shares_also_of_a_mixture() -> None:
     rows = many()
     chosen = quietly(table(rows), settings({"margin": 0.5, "balanced-random": 0.3, "k-centre": 0.2}), 50)
-    assert chosen.given.tolist() == [17, 17, 16]
-    assert [int(part.given.sum()) for part in chosen.parts] == [25, 15, 10]
+    assert chosen.distinct.tolist() == [17, 17, 16]
+    assert [int(part.distinct.sum()) for part in chosen.parts] == [25, 15, 10]
     alone = quietly(table(rows), settings("margin"), 25)
     assert set(pairs(alone)) == set(pairs(chosen)[:25])
     assert not chosen.short.any()
@@ -145,7 +145,7 @@ def test_random_goes_by_no_class_and_smaller_budgets_are_parts_of_larger() -> No
     other = quietly(table(rows), settings("random"), 40, seed=1)
     assert set(pairs(other)) != set(pairs(large))
     balanced = quietly(table(rows), settings("balanced-random"), 39)
-    assert balanced.given.tolist() == [13, 13, 13]
+    assert balanced.distinct.tolist() == [13, 13, 13]
 
 
 def test_boundary_takes_the_narrowest_margins() -> None:
@@ -167,7 +167,7 @@ def test_k_centre_chooses_among_a_stated_number_of_candidates(monkeypatch: pytes
     monkeypatch.setattr(module, "CANDIDATES", 30)
     chosen = quietly(table(rows), settings("k-centre"), 6, features_of=counting)
     assert asked == [120, 30]
-    assert chosen.given.tolist() == [2, 2, 2]
+    assert chosen.distinct.tolist() == [2, 2, 2]
     assert chosen.notes == (
         "By k-centre: chosen among 30 of 120 images, drawn at random, equally many of every class, so that the "
         "embeddings fit into memory.",
@@ -181,11 +181,15 @@ FEW = [("a", 0, 0, 0.9), ("a", 1, 0, 0.8), ("b", 0, 0, 0.7), ("b", 5, 0, 0.6), (
 
 def test_a_class_that_cannot_be_filled_spreads_repeats_or_is_left_short() -> None:
     spread = quietly(table(FEW), settings(short="spread"), 6)
-    assert (spread.given.tolist(), spread.short.tolist(), spread.spread.tolist()) == ([4, 1, 1], [0, 1, 1], [2, 0, 0])
+    assert (spread.distinct.tolist(), spread.short.tolist(), spread.spread.tolist()) == (
+        [4, 1, 1],
+        [0, 1, 1],
+        [2, 0, 0],
+    )
     left = quietly(table(FEW), settings(short="leave"), 6)
-    assert (left.given.tolist(), left.short.tolist(), len(left)) == ([2, 1, 1], [0, 1, 1], 4)
+    assert (left.distinct.tolist(), left.short.tolist(), len(left)) == ([2, 1, 1], [0, 1, 1], 4)
     again = quietly(table(FEW), settings(short="repeat"), 8)
-    assert (again.given.tolist(), again.repeated.tolist(), len(again)) == ([3, 1, 1], [0, 2, 1], 8)
+    assert (again.distinct.tolist(), again.repeated.tolist(), len(again)) == ([3, 1, 1], [0, 2, 1], 8)
     assert pairs(again)[-3:] == [("a", 2, 1), ("a", 2, 2), ("b", 9, 1)]
     assert not again.short.any()
     more = quietly(table(FEW), settings(short="repeat"), 30)
@@ -203,7 +207,7 @@ def test_classes_that_the_teacher_never_gives_are_named() -> None:
     ):
         chosen = choose(table(rows), settings(), 5, pools="ab")
     assert chosen.never_given == ("bee",)
-    assert chosen.given.tolist() == [4, 0, 1]
+    assert chosen.distinct.tolist() == [4, 0, 1]
     with pytest.warns(
         UserWarning, match=r"and the set is smaller for it \(`short: leave`\); name pools that look more"
     ):

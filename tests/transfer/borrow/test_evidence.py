@@ -243,7 +243,7 @@ def test_lowest_first_curves_rise() -> None:
     columns = {**batch, "source": ["zoo"] * 30, "entropy:teacher-logits": entropy}
     table = ScoreTable(columns, {"groups": list(CLASSES)})
     part = one.chosen.parts[0]
-    parts = (PartCounts("entropy", part.wanted, part.passed, part.given, part.repeated),)
+    parts = (PartCounts("entropy", part.wanted, part.passed, part.distinct, part.repeated),)
     chosen = Chosen(**{**vars(one.chosen), "parts": parts})
     curves = figure(evidence(Case(chosen, table, one.pools, one.transfer_set)), "Scores of the images", LineFigure)
     _, scores = curves.lines["cat"]
@@ -300,7 +300,7 @@ def test_repeated_images_are_told() -> None:
     sources, ids, groups = (np.concatenate([one, one[again]]) for one in (rows.sources, rows.ids, rows.groups))
     copies = np.concatenate([rows.copies, np.ones(2, dtype=np.int64)])
     shown = ChosenRows(sources, ids, groups, copies, np.zeros_like(copies))
-    parts = (PartCounts(part.by, part.wanted, part.passed, part.given, np.array([0, 0, 2])),)
+    parts = (PartCounts(part.by, part.wanted, part.passed, part.distinct, np.array([0, 0, 2])),)
     chosen = Chosen(**{**vars(one.chosen), "parts": parts, "rows": shown})
     pixels = one.transfer_set.images.tensor()
     made = TransferSet(ImageSet(torch.cat([pixels, pixels[-2:]]), classes=list(CLASSES)))

@@ -230,7 +230,7 @@ def test_pools_that_hold_judged_images_are_refused_or_left_out(tmp_path: Path, t
 def test_calibration_images_that_are_judged_on_are_left_out(tmp_path: Path, teacher: Classifier) -> None:
     handed = {**POOLS, **TASK}
     said = {"threshold": {"of": "mean", "calibration": "python:task"}, "budget": 8}
-    with pytest.raises(UserError, match="the student is judged on pictures that equal them"):
+    with pytest.raises(UserError, match=r"none of the \d+ images of .* is left: the student is judged on"):
         make(tmp_path / "one", teacher, said, handed=handed, held_out=[handed["python:task"]])
 
 
@@ -239,6 +239,7 @@ def test_a_pool_of_one_image_and_one_named_twice(tmp_path: Path, teacher: Classi
     handed = {"python:lone": one, **POOLS}
     found = make(tmp_path / "one", teacher, {"pools": ["python:lone"], "by": "random", "budget": 1}, handed=handed)
     assert len(found.source.images(0)) == 1
+    assert found.evidence.headline == "1 image of 1 of spots, borrowed by 'random'"
     twice = make(tmp_path / "two", teacher, {"pools": ["python:blots", "python:blots"], "by": "random", "budget": 60})
     assert len(twice.source.images(0)) == 60
     with pytest.raises(UserError, match=r"60 distinct images, got 61"):

@@ -48,6 +48,22 @@ class LoadOptions:
     scale: float | None = None
 
 
+def both_sides(size: object) -> tuple[int, int]:
+    """(height, width) in pixels of a size, which is these two or one for both.
+
+    Raises:
+        UserError: no such size.
+    """
+    both = (size, size) if isinstance(size, int) else size
+    if (
+        not isinstance(both, Sequence)
+        or len(both) != 2
+        or any(isinstance(one, bool) or not isinstance(one, int) or one < 1 for one in both)
+    ):
+        raise UserError(f"`size` must be a number of pixels or (height, width), each at least 1, got {size!r}.")
+    return both[0], both[1]
+
+
 def build_image_set(
     encoded_set: EncodedSet,
     options: LoadOptions,

@@ -244,7 +244,7 @@ def _class_sizes(table: ScoreTable, classes: int) -> np.ndarray:
 
 def _warn(chosen: Chosen, settings: BorrowSettings) -> None:
     """Of classes that get nothing; that others are short is in the evidence."""
-    empty = chosen.given == 0
+    empty = chosen.distinct == 0
     if chosen.wanted is None or not empty.any():
         return
     rest = "the others make up for it" if settings.short == "spread" else "the set is smaller for it"

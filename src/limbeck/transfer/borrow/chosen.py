@@ -85,7 +85,7 @@ class PartCounts:
         by: its name.
         wanted: int64 `[K]`, its equal shares; None for one that goes by no class.
         passed: int64 `[K]`, images that it could choose: those that passed the threshold, and no other had chosen.
-        given: int64 `[K]`, distinct images.
+        distinct: int64 `[K]`, images, each once.
         repeated: int64 `[K]`, images shown again.
         thresholds: float64 `[K]`, the score that the least sure image may have; None where any may.
         candidates: images among which it chose, where these were but some of those that passed; else None.
@@ -94,7 +94,7 @@ class PartCounts:
     by: str
     wanted: np.ndarray | None
     passed: np.ndarray
-    given: np.ndarray
+    distinct: np.ndarray
     repeated: np.ndarray
     thresholds: np.ndarray | None = None
     candidates: int | None = None
@@ -132,9 +132,9 @@ class Chosen:
         return sum(known[1:], known[0]) if known else None
 
     @property
-    def given(self) -> np.ndarray:
+    def distinct(self) -> np.ndarray:
         """Distinct images of each class, int64 `[K]`."""
-        return sum((part.given for part in self.parts), np.zeros(len(self.classes), dtype=np.int64))
+        return sum((part.distinct for part in self.parts), np.zeros(len(self.classes), dtype=np.int64))
 
     @property
     def repeated(self) -> np.ndarray:
@@ -144,13 +144,13 @@ class Chosen:
     @property
     def short(self) -> np.ndarray:
         """Images that each class lacks of its equal share, int64 `[K]`, whether others made up for them or not."""
-        lacking = [part.wanted - part.given - part.repeated for part in self.parts if part.wanted is not None]
+        lacking = [part.wanted - part.distinct - part.repeated for part in self.parts if part.wanted is not None]
         return sum((one.clip(min=0) for one in lacking), np.zeros(len(self.classes), dtype=np.int64))
 
     @property
     def spread(self) -> np.ndarray:
         """Images that each class gave beyond its equal share, for others that are short, int64 `[K]`."""
-        beyond = [part.given - part.wanted for part in self.parts if part.wanted is not None]
+        beyond = [part.distinct - part.wanted for part in self.parts if part.wanted is not None]
         return sum((one.clip(min=0) for one in beyond), np.zeros(len(self.classes), dtype=np.int64))
 
     @property

@@ -137,7 +137,7 @@ def pool_table_figure(counts: Sequence[PoolCounts]) -> TableFigure:
 
 def class_table(found: Considered, pools: Sequence["Pool"], sources: Sequence[str], chosen: "Chosen") -> TableFigure:
     """A row for each class that the teacher gives: wanted, found, from which pool, short and repeated."""
-    wanted, given, repeated, short = chosen.wanted, chosen.given, chosen.repeated, chosen.short
+    wanted, given, repeated, short = chosen.wanted, chosen.distinct, chosen.repeated, chosen.short
     alone = chosen.parts[0] if len(chosen.parts) == 1 else None
     sure = None if alone is None or alone.thresholds is None else alone.passed
     mostly = _mostly(found, pools, sources, len(chosen.classes))
@@ -198,9 +198,9 @@ def _mostly(found: Considered, pools: Sequence["Pool"], sources: Sequence[str], 
     keys, counts = np.unique((group[known] * len(sources) + source[known]) * width + native[known], return_counts=True)
     order = np.lexsort((keys, -counts))
     ranked: list[int] = keys[order].tolist()
-    told: list[list[str]] = [[] for _ in range(classes)]
+    commonest: list[list[str]] = [[] for _ in range(classes)]
     for key, count in zip(ranked, counts[order].tolist(), strict=True):
         (label, place), number = divmod(key // width, len(sources)), key % width
-        if len(told[label]) < _COMMONEST:
-            told[label].append(f"{names[sources[place]][number]} {count:,}")
-    return [", ".join(own) or None for own in told]
+        if len(commonest[label]) < _COMMONEST:
+            commonest[label].append(f"{names[sources[place]][number]} {count:,}")
+    return [", ".join(own) or None for own in commonest]

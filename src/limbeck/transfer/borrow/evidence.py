@@ -23,7 +23,7 @@ from limbeck.transfer.borrow.settings import CRITERIA
 from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.evidence_figures import EvidenceFigure
 from limbeck.transfer.score_table.read import ScoreTable
-from limbeck.transfer.words import few, listing, percent
+from limbeck.transfer.words import few, image_count, listing, percent
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet, TransferSet
@@ -111,16 +111,16 @@ def _rows(table: ScoreTable, chosen: "Chosen", score: str) -> Iterator[Mapping[s
 
 
 def _headline(chosen: "Chosen", sizes: Array, transfer_set: "TransferSet", pools: Sequence[str]) -> str:
-    distinct, shown, total = int(chosen.given.sum()), len(transfer_set), int(sizes.sum())
+    distinct, shown, total = int(chosen.distinct.sum()), len(transfer_set), int(sizes.sum())
     again = f", {shown - distinct:,} of them shown again," if shown > distinct else ""
     by = listing([repr(part.by) for part in chosen.parts])
-    return f"{shown:,} images{again} of {total:,} of {few(sorted(pools))}, borrowed by {by}"
+    return f"{image_count(shown)}{again} of {total:,} of {few(sorted(pools))}, borrowed by {by}"
 
 
 def _criteria_notes(chosen: "Chosen") -> list[str]:
     notes = [f"By {part.by}: {CRITERIA[part.by]}." for part in chosen.parts]
     if len(chosen.parts) > 1:
-        gave = listing([f"{int(part.given.sum()):,} by {part.by}" for part in chosen.parts])
+        gave = listing([f"{int(part.distinct.sum()):,} by {part.by}" for part in chosen.parts])
         notes.append(f"One criterion after another chose among what was left: {gave}.")
     notes.append("Classes are those that the teacher gives; labels of the pools are told of, and never taught.")
     return notes

@@ -102,14 +102,14 @@ def refuse(overlaps: Mapping[str, Overlap]) -> None:
     """Raises a UserError where some pool, by name, holds judged pictures."""
     if not overlaps:
         return
-    told = [
+    found = [
         f"pool {pool!r} holds {'at least ' if one.looked_at else ''}{one.count:,} "
         f"{'picture' if one.count == 1 else 'pictures'} (first: id {one.id}, which is id {one.judged[1]} of "
         f"{one.judged[0]!r}{f'; {one.looked_at:,} were looked at' if one.looked_at else ''})"
         for pool, one in overlaps.items()
     ]
     raise UserError(
-        f"{', and '.join(told)} that the student is judged on. Borrow from another split or data set, or have them "
+        f"{', and '.join(found)} that the student is judged on. Borrow from another split or data set, or have them "
         "left out (`overlap: leave-out`)."
     )
 

@@ -96,7 +96,7 @@ def likeness(
         return None
     labels = _measured(chosen)
     ask = _Asking(teacher, device, precision)
-    each = min(MOST_IMAGES // len(labels), max(_OF_CLASS, int(chosen.given.max())))
+    each = min(MOST_IMAGES // len(labels), max(_OF_CLASS, int(chosen.distinct.max())))
     seen = {BORROWED: ask.of_pools(pools, _borrowed(chosen, labels, each))}
     seen[RANDOM] = ask.of_pools(pools, _random(table, chosen, labels, each))
     several = each * len(labels)
@@ -156,7 +156,7 @@ class _Asking:
 
 def _measured(chosen: "Chosen") -> list[int]:
     """Classes of which images were chosen; of many, some that are evenly spread."""
-    filled = np.flatnonzero(chosen.given)
+    filled = np.flatnonzero(chosen.distinct)
     if len(filled) > MOST_CLASSES:
         filled = filled[np.linspace(0, len(filled) - 1, MOST_CLASSES).round().astype(int)]
     return filled.tolist()

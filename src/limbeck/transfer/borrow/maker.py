@@ -30,6 +30,7 @@ from limbeck.transfer.maker import Made, MakerContext
 from limbeck.transfer.real_images import real_images
 from limbeck.transfer.score_table.memory import PoolScores
 from limbeck.transfer.scoring.context import make_context
+from limbeck.transfer.words import image_count
 
 if TYPE_CHECKING:
     from limbeck.models import Classifier
@@ -85,7 +86,7 @@ class BorrowMaker:
         return FixedSource(load_borrowed(context.folder, _open(settings, context), context.classes))
 
     def evidence(self, settings: BorrowSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
-        """None: there are no rounds, so nothing comes after what `make` told."""
+        """None: there are no rounds, so nothing comes after the evidence of `make`."""
 
 
 def resolved(settings: BorrowSettings, pools: Sequence[Pool], context: MakerContext) -> int:
@@ -103,8 +104,8 @@ def resolved(settings: BorrowSettings, pools: Sequence[Pool], context: MakerCont
     if count > there and settings.short == "spread":
         each = ", ".join(f"{pool.name} {len(pool.images):,}" for pool in pools)
         raise UserError(
-            f"`budget` must be at most the {there:,} images of the pools ({each}), got {label}; lower it, name more "
-            "pools, or say what happens to what is lacking (`short: repeat` or `leave`)."
+            f"`budget` must be at most the {image_count(there)} of the pools ({each}), got {label}; lower it, name "
+            "more pools, or say what happens to what is lacking (`short: repeat` or `leave`)."
         )
     for by, part in shares_of_parts(settings.shares, count).items():
         if criterion_by(by).per_class and part < classes:
@@ -216,14 +217,14 @@ class _Embeddings:
             here = places == place
             if here.any():
                 positions[here] = self.pools[name].positions(torch.from_numpy(ids)[here])
-        given = self.context
+        context = self.context
         sets, numbers = list(self.pools.values()), torch.arange(len(places))
-        images = join(sets, places, positions, ids=numbers, classes=given.classes, name="candidates")
+        images = join(sets, places, positions, ids=numbers, classes=context.classes, name="candidates")
         scoring = make_context(
-            given.teacher, None, given.seed, given.progress, device=given.device, precision=given.precision
+            context.teacher, None, context.seed, context.progress, device=context.device, precision=context.precision
         )
-        folder = (given.shared or given.folder) / _SCORES
-        scores = PoolScores(images, scoring, folder, given.progress, own=given.shared is None)
+        folder = (context.shared or context.folder) / _SCORES
+        scores = PoolScores(images, scoring, folder, context.progress, own=context.shared is None)
         features = scores.features(criterion_by("k-centre"))
         self.cost = sum(scores.costs.values(), self.cost)
         return features

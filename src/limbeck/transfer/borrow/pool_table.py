@@ -35,6 +35,8 @@ from limbeck.transfer.score_table.identity import ids_and_labels, pixels_of
 from limbeck.transfer.score_table.read import METADATA, ScoreTable
 from limbeck.transfer.score_table.write import groups_of, write_table
 from limbeck.transfer.scoring.context import ScoringContext, make_context
+from limbeck.transfer.words import few, image_count
+from limbeck.workers.shares import check_workers
 
 BLOCK = 32
 """Images at a time: so equal pictures get equal scores, wherever they stand, and the activations stay in the cache."""
@@ -112,10 +114,10 @@ def pool_table(
     works = [_Scoring(one, context, list(criteria.values()), folder) for one in pools]
     costs = []
     for work in works:
-        watch.say(f"pool {work.pool.name}: {len(work.pool.images):,} images")
+        watch.say(f"pool {work.pool.name}: {image_count(len(work.pool.images))}")
         costs.append(work.do(workers, watch, own=own))
-    told = [(one.name, work.key, dict(one.excluded), one.unreadable) for one, work in zip(pools, works, strict=True)]
-    key = cache_key("pools", told, lacks, overlap, judged.key)
+    parts = [(one.name, work.key, dict(one.excluded), one.unreadable) for one, work in zip(pools, works, strict=True)]
+    key = cache_key("pools", parts, lacks, overlap, judged.key)
     path = folder / f"pools-{key}.parquet"
     with FileLock(folder / f".{path.stem}.lock"):
         if not path.exists():
@@ -127,15 +129,14 @@ def pool_table(
 def _check(pools: Sequence[Pool], workers: int) -> None:
     if not pools:
         raise UserError("`pools` must hold at least one, got none.")
-    if workers < 1:
-        raise UserError(f"`workers` must be at least 1, got {workers}.")
+    check_workers(workers)
     name, count = Counter(one.name for one in pools).most_common(1)[0]
     if count > 1:
         raise UserError(f"`pools` must have distinct names, got {name!r} {count} times; name a pool once.")
     shapes = {one.images.shape: one.name for one in pools}
     if len(shapes) > 1:
-        told = ", ".join(f"{list(shape)} of {name!r}" for shape, name in shapes.items())
-        raise UserError(f"`pools` must be of one shape, the student's, got {told}; bring them to it.")
+        listed = ", ".join(f"{list(shape)} of {name!r}" for shape, name in shapes.items())
+        raise UserError(f"`pools` must be of one shape, the student's, got {listed}; bring them to it.")
 
 
 class _Scoring:
@@ -221,8 +222,8 @@ def _join(works: Sequence[_Scoring], path: Path, about: dict[str, Any], judged: 
         about["pools"][work.pool.name] |= {"equal": int((twice & ~unfair).sum()), "judged": int(unfair.sum())}
     if not any(one.any() for one in keep):
         raise UserError(
-            f"none of the {sum(map(len, keep)):,} images of the pools is left: the student is judged on pictures that "
-            "equal them; borrow from others."
+            f"none of the {image_count(sum(map(len, keep)))} of {few(list(about['pools']))} is left: the student is "
+            "judged on pictures that equal them; name other images."
         )
     schema = _schema(works[0].criteria).with_metadata({METADATA: json.dumps(about)})
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:

@@ -18,6 +18,10 @@ from limbeck.transfer.borrow.settings import KNOWN, PoolSettings
 __all__ = ["Pool", "known_as", "open_pools"]
 
 
+_OF_ANY_IMAGES = {"name", "images", "exclude"}
+"""Settings that pools have that were handed over in Python, too."""
+
+
 @dataclass(frozen=True)
 class Pool:
     """Images that may be borrowed.
@@ -116,11 +120,11 @@ def _open(
 
 
 def _handed(settings: PoolSettings, shape: tuple[int, int, int], images: ImageSet) -> ImageSet:
-    of_files = ("streaming", "image_column", "label_column", "scale")
-    given = [f"`{name}`" for name in of_files if getattr(settings, name) not in (None, False)]
-    if given:
+    fields = {name: field for name, field in PoolSettings.model_fields.items() if name not in _OF_ANY_IMAGES}
+    of_files = [f"`{name}`" for name, field in fields.items() if getattr(settings, name) != field.default]
+    if of_files:
         raise UserError(
-            f"{' and '.join(given)} of pool {images.name!r} must be left out, since its images were handed over and "
+            f"{' and '.join(of_files)} of pool {images.name!r} must be left out, since its images were handed over and "
             "are not read from files."
         )
     return first_of(images, count=settings.images, shape=shape)

@@ -101,6 +101,8 @@ class Threshold(BaseModel):
 
 
 def _by(value: Any) -> Any:
+    if not isinstance(value, str | Mapping):
+        raise ValueError(f"`by` must be a criterion, or the share of each (margin: 0.5, boundary: 0.5), got {value!r}")
     shares = value if isinstance(value, Mapping) else {value: 1.0}
     for name, share in shares.items():
         if name not in CRITERIA:
@@ -120,6 +122,22 @@ def _pool(value: Any) -> Any:
     return {"name": str(value)} if isinstance(value, str | Path) else value
 
 
+def _threshold(value: Any) -> Any:
+    return {"of": value} if isinstance(value, str) else value
+
+
+def _exclude(value: Any) -> Any:
+    """ "known" stands alone: beside names it would be read as one of them."""
+    if isinstance(value, list) and KNOWN in value:
+        if len(value) > 1:
+            raise ValueError(
+                f"`exclude` must be names of classes, or {KNOWN!r} alone, got {value!r}; name others in the "
+                "`exclude` of their pools"
+            )
+        return KNOWN
+    return value
+
+
 class BorrowSettings(MakerSettings):
     """Which of other people's images make the transfer set; the teacher says what they look like.
 
@@ -129,7 +147,7 @@ class BorrowSettings(MakerSettings):
     Attributes:
         pools: to borrow from, in any order.
         by: what is preferred, or the shares of several criteria.
-        threshold: how sure the teacher must be; None for any.
+        threshold: how sure the teacher must be, or the name of its `of` alone; None for any.
         fill: "best" first over all pools; or "first-come", in the order of the pools and of their images, as the
             reference implementation does.
         short: what happens where a class has fewer images than its share. "spread" gives its rest to the others;
@@ -145,10 +163,10 @@ class BorrowSettings(MakerSettings):
     maker: str = "borrow"
     pools: Annotated[list[Annotated[PoolSettings, BeforeValidator(_pool)]], Field(min_length=1)]
     by: By = "minimal-margin"
-    threshold: Threshold | None = None
+    threshold: Annotated[Threshold | None, BeforeValidator(_threshold)] = None
     fill: Literal["best", "first-come"] = "best"
     short: Literal["spread", "repeat", "leave"] = "spread"
-    exclude: list[str] | Literal["known"] = Field(default_factory=list)
+    exclude: Annotated[list[str] | Literal["known"], BeforeValidator(_exclude)] = Field(default_factory=list)
     overlap: Literal["refuse", "leave-out"] = "refuse"
 
     @model_validator(mode="after")

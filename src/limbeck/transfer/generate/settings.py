@@ -369,6 +369,5 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         old = found.get(key)
         if isinstance(value, BaseModel):
             value = value.model_dump()
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        found[key] = _over(old, value) if both else value
+        found[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return found

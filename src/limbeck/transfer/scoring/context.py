@@ -198,8 +198,10 @@ def head_weights(teacher: "Classifier") -> Tensor:
     """
     layer = teacher.network.get_submodule(teacher.taps.embedding) if teacher.taps.embedding else None
     if not isinstance(layer, nn.Linear):
+        kind = "none that is known" if layer is None else type(layer).__name__
+        wrap = ", or `lb.wrap` it with its `embedding`" if layer is None else ""
         raise UserError(
-            f"score 'minimal-margin' reads the weights of a linear last layer, got {type(layer).__name__} in "
-            f"{teacher.name}; choose 'margin'."
+            f"score 'minimal-margin' reads the weights of a linear last layer, got {kind} in {teacher.name}; choose "
+            f"'margin'{wrap}."
         )
     return layer.weight.detach().float().cpu()

@@ -242,9 +242,10 @@ def check_finite(scores: Tensor, images: "ImageSet", criterion: Criterion) -> No
     broken = ~scores.isfinite()
     if broken.any():
         first = images.ids[broken][0].item()
+        else_ask = "ask the teacher in another `precision`, " if criterion.needs_teacher else ""
         raise UserError(
             f"score {criterion.score!r} is not finite for {int(broken.sum())} of {len(images)} images of "
-            f"{images.name!r} (first: id {first}); look at these images, or choose another criterion."
+            f"{images.name!r} (first: id {first}); look at these images, {else_ask}or choose another criterion."
         )
 
 

@@ -1,0 +1,142 @@
+"""What a name stands for: encoded images of the catalogue, of files or of the hub, before anything is decoded."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from limbeck.data.arrays import read_npz
+from limbeck.data.catalogue import DATASETS, LIST_HINT, DatasetInfo, find, find_split, in_catalogue
+from limbeck.data.class_names import printable
+from limbeck.data.digits import read_digits
+from limbeck.data.encoded.encoded_set import EncodedSet
+from limbeck.data.folders import read_folder
+from limbeck.data.hub import open_hub
+from limbeck.data.labels import UnusableLabels
+from limbeck.data.place import hub_id, is_path
+from limbeck.data.table_files import SUFFIX
+from limbeck.data.table_places import FilePlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
+from limbeck.data.tables import ImageTable, if_there, open_parquet, read_table
+from limbeck.errors import UserError, unknown_name
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the files of a data set are read; see `load`."""
+
+    image_column: str | None
+    label_column: str | None
+    mapped: bool
+    root: str | Path | None
+    scale: float | None
+    labelled: bool = True
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a name stands for.
+
+    Attributes:
+        encoded_set: its images and labels.
+        name: what reports call it.
+        remarks: what is to be warned of.
+        info: of a data set of the catalogue.
+        unusable: why its labels were left aside; "" where they were not.
+    """
+
+    encoded_set: EncodedSet
+    name: str
+    remarks: tuple[str, ...] = ()
+    info: DatasetInfo | None = None
+    unusable: str = ""
+
+
+def find_encoded(name: str | Path, split: str, reading: Reading, *, labels_needed: bool) -> Found:
+    """The images that `name` stands for, without their labels where these cannot be numbered and are not needed.
+
+    Raises:
+        UserError: see `limbeck.load`.
+    """
+    try:
+        return _find(name, split, reading)
+    except UnusableLabels as error:
+        if labels_needed:
+            raise
+        return replace(_find(name, split, replace(reading, labelled=False)), unusable=str(error))
+
+
+def _find(name: str | Path, split: str, reading: Reading) -> Found:
+    if in_catalogue(name):
+        info = find(str(name))
+        remarks = (info.warning,) if info.warning else ()
+        return Found(_named(info, split, reading), f"{name}/{split}", remarks, info)
+    encoded_set = _own(name, split, reading)
+    return Found(encoded_set, f"{printable(Path(name).name)}/{split}", encoded_set.remarks)
+
+
+def _named(info: DatasetInfo, split: str, reading: Reading) -> EncodedSet:
+    if info.hub_id is None:
+        _check_columns(info.name, reading)
+        return read_digits(find_split(info, split).hub_name)
+    table = _open(place_of_entry(info, split, reading.root), reading.mapped)
+    return read_table(
+        table,
+        image_column=reading.image_column or if_there(info.image_column, table),
+        label_column=reading.label_column or if_there(info.label_column, table),
+        size=info.size if info.varies else None,
+        channels=info.channels,
+        labelled=reading.labelled,
+    )
+
+
+def _own(name: str | Path, split: str, reading: Reading) -> EncodedSet:
+    path = Path(name).expanduser()
+    where = repr(str(name))
+    place = place_of_path(path, split, where)
+    if place is None and path.is_dir():
+        _check_columns(name, reading)
+        return read_folder(path, split, labelled=reading.labelled)
+    if place is None and path.is_file() and path.suffix == ".npz":
+        return read_npz(
+            path,
+            split,
+            image_key=reading.image_column,
+            label_key=reading.label_column,
+            scale=reading.scale,
+            labelled=reading.labelled,
+        )
+    if place is None and path.is_file():
+        raise UserError(
+            f"{where} must be a .npz or .parquet file, or a folder, got a {path.suffix or 'nameless'} file."
+        )
+    if place is None and (at_hub := hub_id(name)):
+        place = place_of_hub_id(*at_hub, split, reading.root, exactly=True)
+    if place is None:
+        raise no_such_name(name)
+    return read_table(
+        _open(place, reading.mapped),
+        image_column=reading.image_column,
+        label_column=reading.label_column,
+        labelled=reading.labelled,
+    )
+
+
+def _check_columns(name: str | Path, reading: Reading) -> None:
+    """Raises a UserError for a column of what has none."""
+    for argument in ("image_column", "label_column"):
+        if (column := getattr(reading, argument)) is not None:
+            raise UserError(
+                f"`{argument}` is for tables and .npz files, and {str(name)!r} is none; leave it out, got {column!r}."
+            )
+
+
+def no_such_name(name: str | Path) -> UserError:
+    """The error for what is no file, folder or hub id, nor a name of the catalogue."""
+    hint = " A `Path` is never a name; give that of a data set as a string." if isinstance(name, Path) else ""
+    if is_path(name) or "/" in str(name) or "\\" in str(name) or Path(name).suffix in (".npz", SUFFIX):
+        return UserError(f"there is no file or folder {str(name)!r}.{hint}")
+    return unknown_name("dataset", str(name), DATASETS, LIST_HINT)
+
+
+def _open(place: HubPlace | FilePlace, mapped: bool) -> ImageTable:
+    if isinstance(place, FilePlace):
+        return open_parquet(place.files, siblings=place.siblings, mapped=mapped)
+    return open_hub(place.hub_id, place.config, place.split, revision=place.revision, looked=place.looked)
