@@ -123,6 +123,16 @@ def test_labels_of_a_round_go_by_what_was_held_before_it(tmp_path: Path, monkeyp
     assert column(source, "wanted_label").unique().tolist() == [0]
 
 
+def test_how_much_a_student_still_learns_is_known_once_it_was_taught(tmp_path: Path) -> None:
+    source = source_for(tmp_path)
+    for number in range(3):
+        source.refresh(number, student_for())
+    warmup = source.engine.settings.warmup_rounds
+    known = [row.distillation is not None for row in source.history]
+    assert known == [number > warmup for number in range(len(known))]
+    assert all(row.distillation > 0 for row in source.history if row.distillation is not None)
+
+
 def test_nothing_is_wanted_where_the_teacher_says(tmp_path: Path) -> None:
     source = source_for(tmp_path, settings_for(labels="argmax"))
     source.refresh(0, student_for())
@@ -138,9 +148,9 @@ class Oldest:
     def added(self, appended: Any, batch: Any) -> None:
         self.there += appended.rows.tolist()
 
-    def leaving(self, repository: Any, student: Any) -> Tensor:
+    def leaving(self, repository: Any, student: Any, *, outliers: bool) -> Tensor:
         assert repository.rows.tolist() == self.there
-        return repository.rows[:3]
+        return repository.rows[: 3 * outliers]
 
     def removed(self, rows: Tensor) -> None:
         self.there = [one for one in self.there if one not in rows.tolist()]

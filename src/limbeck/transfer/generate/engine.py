@@ -8,9 +8,11 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import kl_div
 
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of
+from limbeck.randomness import generator
 from limbeck.transfer.generate.diversity import distinct_count, within_class_spread
 from limbeck.transfer.generate.history import Round
 from limbeck.transfer.generate.labels import wanted_labels
@@ -48,12 +50,13 @@ class Pruning(Protocol):
         """Images came, and others left for them."""
         ...
 
-    def leaving(self, repository: Repository, student: Classifier | None) -> Tensor:
+    def leaving(self, repository: Repository, student: Classifier | None, *, outliers: bool) -> Tensor:
         """Rows that should leave at the end of a round, int64 [n], the first ones rather than the last.
 
         Args:
             repository: of the images.
             student: as it was before the round, in evaluation mode; None where there is none, or nothing was taught.
+            outliers: whether it is a round after which outliers leave.
         """
         ...
 
@@ -202,6 +205,7 @@ class Engine:
         tally = self.tally
         losses = {name: _mean([one[name] for one in tally.losses]) for name in tally.losses[0]}
         self.weight.update(batch_norm=losses.get("batch_norm"), adversarial=losses.get("adversarial"))
+        distillation = self._distillation(student)
         removed = self._prune(student)
         row = Round(
             number=self.round,
@@ -216,6 +220,7 @@ class Engine:
             one_hot_weight=one_hot,
             spread=_mean(tally.spread) if tally.spread else None,
             agreement=tally.agreed / tally.judged if tally.judged else None,
+            distillation=distillation,
             teacher_passes=tally.passes,
             seconds=tally.seconds,
         )
@@ -224,11 +229,24 @@ class Engine:
         self._labels = self._draw_labels()
         return row
 
+    def _distillation(self, student: Classifier | None) -> float | None:
+        """Divergence of the student from the teacher on some images of earlier rounds; None where none was taught."""
+        rows = self.repository.rows[: len(self.repository) - self.tally.kept]
+        if student is None or self.round <= self.settings.warmup_rounds or not len(rows):
+            return None
+        drawn = torch.randperm(len(rows), generator=generator(self.seed, "generate", "taught", self.round))
+        rows = rows[drawn[:_COMPARED].sort().values]
+        student_logits = _answers(student, self.repository.column("images", rows)).float()
+        teacher_logits = self.repository.column("logits", rows).float()
+        return float(
+            kl_div(student_logits.log_softmax(1), teacher_logits.log_softmax(1), reduction="batchmean", log_target=True)
+        )
+
     def _prune(self, student: Classifier | None) -> int:
         """Images leave, as long as enough stay to be done, and then what is too much."""
         before = len(self.repository)
-        if self.pruning is not None and self._prunes:
-            rows = self.pruning.leaving(self.repository, student)
+        if self.pruning is not None:
+            rows = self.pruning.leaving(self.repository, student, outliers=self._homogenises)
             # A set that is full stays so, or the last images would be made and removed without end.
             self._remove(rows[: before - self.count] if before >= self.count and not self.endless else rows)
         excess = len(self.repository) - self.count
@@ -237,13 +255,12 @@ class Engine:
         return before - len(self.repository)
 
     @property
-    def _prunes(self) -> bool:
-        """Whether images may leave after this round."""
+    def _homogenises(self) -> bool:
+        """Whether outliers leave after this round."""
         homogenise = self.settings.homogenise
-        if homogenise is None:
-            return True
-        late = self.rounds is not None and self.round >= homogenise.until * self.rounds
-        return not self.warming_up and not late
+        if homogenise is None or self.warming_up:
+            return False
+        return self.rounds is None or self.round < homogenise.until * self.rounds
 
     def _remove(self, rows: Tensor) -> None:
         self.repository.remove(rows)

@@ -72,8 +72,8 @@ class Homogeniser:
     def removed(self, rows: Tensor) -> None:
         """Nothing, as well."""
 
-    def leaving(self, repository: Repository, student: Classifier | None = None) -> Tensor:
-        """Outliers of every class that holds more images than an image has neighbours.
+    def leaving(self, repository: Repository, student: Classifier | None = None, *, outliers: bool = True) -> Tensor:
+        """Outliers of every class that holds more images than an image has neighbours; none without `outliers`.
 
         Returns:
             Their rows, int64 [m]: the first of each class, then the second of each, and so on.
@@ -81,6 +81,8 @@ class Homogeniser:
         Raises:
             UserError: the repository has no embeddings.
         """
+        if not outliers:
+            return torch.empty(0, dtype=torch.int64)
         if not repository.layout.embedding:
             raise UserError(
                 "`homogenise` compares images by the teacher's embedding, and this teacher has none; tap one, or set "

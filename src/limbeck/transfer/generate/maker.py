@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -31,9 +30,6 @@ from limbeck.transfer.generate.source import GeneratingSource
 from limbeck.transfer.generate.synthesis import Synthesiser
 from limbeck.transfer.maker import Made, MakerContext
 from limbeck.transfer.real_images import real_images
-
-if TYPE_CHECKING:
-    pass
 
 MADE, REPOSITORY = "made.safetensors", "repository"
 """In the maker's folder: the state after the last round, where all was made at once; and the images."""
@@ -65,6 +61,7 @@ class GenerateMaker:
             else:
                 _check_channels(context.teacher, context.shape)
                 _check_statistics(settings, context.teacher)
+                _check_embedding(settings, context.teacher)
                 self._synthesiser(settings, context, context.teacher)
         if wrong:
             raise UserError("\n".join(wrong))
@@ -188,6 +185,14 @@ def _check_channels(teacher: Classifier, shape: tuple[int, int, int]) -> None:
         raise UserError(
             f"the teacher {teacher.name} takes images of {teacher.channels} channel(s), and the student's, of "
             f"{shape[0]}, cannot be made such; make them for a student of 1 or {teacher.channels}."
+        )
+
+
+def _check_embedding(settings: GenerateSettings, teacher: Classifier) -> None:
+    if settings.homogenise is not None and teacher.taps.embedding is None:
+        raise UserError(
+            f"`homogenise` compares images by the teacher's embedding, and {teacher.name} has none; tap one "
+            "(`lb.wrap(embedding=...)`), or set `homogenise: null`."
         )
 
 

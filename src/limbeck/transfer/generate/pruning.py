@@ -51,12 +51,12 @@ class Both:
     def removed(self, rows: Tensor) -> None:
         """Nothing."""
 
-    def leaving(self, repository: Repository, student: Classifier | None) -> Tensor:
-        outliers = self.homogeniser.leaving(repository, student)
+    def leaving(self, repository: Repository, student: Classifier | None, *, outliers: bool = True) -> Tensor:
+        first = self.homogeniser.leaving(repository, student, outliers=outliers)
         learned = self.replay.leaving(repository, student)
-        learned = learned[~torch.isin(learned, outliers)]
-        excess = len(repository) - len(outliers) - self.replay.settings.images
-        return torch.cat([outliers, learned[: max(0, excess)]])
+        learned = learned[~torch.isin(learned, first)]
+        excess = len(repository) - len(first) - self.replay.settings.images
+        return torch.cat([first, learned[: max(0, excess)]])
 
     def state_dict(self) -> dict[str, Tensor]:
         return self.homogeniser.state_dict()

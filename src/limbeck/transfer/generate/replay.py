@@ -75,7 +75,7 @@ class PrioritisedReplay:
     def removed(self, rows: Tensor) -> None:
         """Nothing."""
 
-    def leaving(self, repository: Repository, student: Classifier | None) -> Tensor:
+    def leaving(self, repository: Repository, student: Classifier | None, *, outliers: bool = True) -> Tensor:
         """Rows that are too many, int64 [m], the best learned first."""
         rows = repository.rows
         if len(rows) <= self.settings.images or student is None:

@@ -72,7 +72,9 @@ class Origin:
 
     def begin(self, number: int, labels: Tensor | None, count: int) -> None:
         """Starts call `number`, of `count` images that are to have `labels`, int64 [count]."""
-        renew_if_due(self.network, self.settings.generator, seed=self.seed, call=number + 1)
+        renewed = renew_if_due(self.network, self.settings.generator, seed=self.seed, call=number + 1)
+        if renewed and self.average is not None:  # of weights that have nothing to do with the new ones
+            self.average = averaged(self.network, self.settings.generator.average or 0.0)
         if self.working is not self.network:
             load_module(self.working, self.network.state_dict())
         self._start(number, count, labels)
