@@ -20,7 +20,10 @@ from limbeck.transfer.scoring.features import batch_size_for, collect, represent
 
 SEEN = [name for name, entry in REPRESENTATIONS.items() if entry.kind != "nothing"]
 BY_CHANCE = {"ties are broken by id": "within a stratum chance decides"}
-OF_MAKERS = {"borrow": {"pools": [OTHERS]}}
+OF_MAKERS: dict[str, dict[str, Any]] = {
+    "borrow": {"pools": [OTHERS]},
+    "generate": {"batch_size": 4, "inner_steps": 2, "warmup_rounds": 1, "generator": {"width": 4, "latents": 8}},
+}
 BUT = {"coverage": BY_CHANCE, "coverage-per-class": BY_CHANCE}
 
 
