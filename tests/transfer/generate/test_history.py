@@ -1,38 +1,38 @@
-"""The table of rounds comes back from a checkpoint as it was, whatever is not known in it."""
+"""The table of rounds comes back from its file as it was, whatever is not known in it."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from limbeck.transfer.generate.diversity import distinct_count, within_class_spread
-from limbeck.transfer.generate.history import History, Round
+from limbeck.transfer.generate.history import Round
+from limbeck.transfer.generate.history_file import HistoryFile
 
 
-def test_it_comes_back() -> None:
-    history = History()
+def test_it_comes_back(tmp_path: Path) -> None:
+    history = HistoryFile(tmp_path)
     history.append(Round(number=0, made=64, held=64, distinct=60, counts=[30, 34], layers=[1.5, 0.25], seconds=0.5))
     first, later = {"one_hot": 0.25}, {"one_hot": 0.125, "adversarial": -1.0}
     history.append(Round(number=1, made=64, held=120, removed=8, counts=torch.tensor([60, 60]), losses=first))
     history.append(Round(number=2, made=0, held=120, losses=later, obtained=0.5, agreement=0.75, distillation=2.0))
-    other = History()
-    other.load_state_dict(history.state_dict())
+    again = HistoryFile(tmp_path)
+    again.go_back(3)
+    other = again.read()
     assert [one.losses for one in other] == [{}, first, later]
     assert [one.obtained for one in other] == [None, None, 0.5]
     assert [torch.as_tensor(one.counts).tolist() for one in other] == [[30, 34], [60, 60], []]
     assert [torch.as_tensor(one.layers).tolist() for one in other] == [[1.5, 0.25], [], []]
     assert other[1:][0].removed == 8
-    torch.testing.assert_close(other.state_dict(), history.state_dict(), equal_nan=True, rtol=0, atol=0)
     assert other.column("held") == [64, 120, 120]
     assert math.isnan(other.column("adversarial")[0])
     assert other.column("adversarial")[2] == -1.0
     assert other.losses == ["one_hot", "adversarial"]
 
 
-def test_none_comes_back() -> None:
-    history = History()
-    history.load_state_dict(History().state_dict())
-    assert len(history) == 0
+def test_none_comes_back(tmp_path: Path) -> None:
+    assert len(HistoryFile(tmp_path).read()) == 0
 
 
 def test_near_duplicates_count_once() -> None:

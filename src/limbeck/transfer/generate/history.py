@@ -1,11 +1,9 @@
 """What every round of generating made, lost and took: a table with a row for each round."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nan
 
 Numbers = Sequence[float] | Tensor
@@ -54,14 +52,8 @@ class Round:
     seconds: float = 0.0
 
 
-_MANY = ("counts", "layers")  # numbers each, as many in every round
-_LOSS = "losses."
-_WHOLE = ("number", "made", "held", "removed", "distinct", "teacher_passes")
-_PARTS = tuple(one.name for one in fields(Round) if one.name not in (*_MANY, *_WHOLE, "losses"))
-
-
 class History(Sequence[Round]):
-    """The rounds so far, in order; goes into a checkpoint as tensors.
+    """The rounds so far, in order.
 
     Args:
         rounds: to begin with.
@@ -69,10 +61,8 @@ class History(Sequence[Round]):
     Example:
         >>> history = History()
         >>> history.append(Round(number=0, made=64, held=64, losses={"one_hot": 0.25}, counts=[30, 34]))
-        >>> other = History()
-        >>> other.load_state_dict(history.state_dict())
-        >>> other[0].losses["one_hot"], other[0].counts.tolist()
-        (0.25, [30, 34])
+        >>> history.column("one_hot"), history[0].counts
+        ([0.25], [30, 34])
     """
 
     def __init__(self, rounds: Sequence[Round] = ()) -> None:
@@ -106,45 +96,6 @@ class History(Sequence[Round]):
         """Names of all losses, in the order in which they came up."""
         return list(dict.fromkeys(name for one in self for name in one.losses))
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """A tensor for each column, `[rounds]`, or `[rounds, K]` and `[rounds, L]`."""
-        found = {name: torch.tensor([getattr(one, name) for one in self], dtype=torch.int64) for name in _WHOLE}
-        found |= {name: torch.tensor(self.column(name), dtype=torch.float64) for name in _PARTS}
-        found |= {_LOSS + name: torch.tensor(self.column(name), dtype=torch.float64) for name in self.losses}
-        kinds = {"counts": torch.int32, "layers": torch.float32}
-        return found | {name: _stacked([getattr(one, name) for one in self], kind) for name, kind in kinds.items()}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        columns: dict[str, list[Any]] = {name: state[name].tolist() for name in (*_WHOLE, *_PARTS)}
-        losses = {name.removeprefix(_LOSS): found.tolist() for name, found in state.items() if name.startswith(_LOSS)}
-        self._rounds = [
-            Round(
-                **{name: _known(values[place]) for name, values in columns.items()},
-                losses={name: values[place] for name, values in losses.items() if not math.isnan(values[place])},
-                counts=_row(state["counts"][place]),
-                layers=_row(state["layers"][place]),
-            )
-            for place in range(len(columns["number"]))
-        ]
-
-
-def _stacked(rows: Sequence[Numbers], kind: torch.dtype) -> Tensor:
-    """`[rounds, most]`; rounds that made nothing, and have no numbers, are NaN, or -1 where those are whole."""
-    tensors = [torch.as_tensor(row).detach().to("cpu", kind) for row in rows]
-    width = max(map(len, tensors), default=0)
-    found = torch.full((len(tensors), width), nan if kind.is_floating_point else -1, dtype=kind)
-    for place, one in enumerate(tensors):
-        found[place, : len(one)] = one
-    return found
-
-
-def _row(values: Tensor) -> Tensor:
-    return values[~values.isnan()] if values.is_floating_point() else values[values >= 0]
-
 
 def _number(value: float | None) -> float:
     return nan if value is None else float(value)
-
-
-def _known(value: Any) -> Any:
-    return None if math.isnan(value) else value
