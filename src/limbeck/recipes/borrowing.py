@@ -28,7 +28,7 @@ from limbeck.recipes.making_alone import (
     trained_size,
 )
 from limbeck.recipes.reading import parse_transfer
-from limbeck.recipes.yaml_files import load_value
+from limbeck.recipes.yaml_files import name_or_mapping
 from limbeck.transfer.borrow.settings import KNOWN
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.maker import MakerContext
@@ -36,6 +36,7 @@ from limbeck.transfer.settings import MakerSettings
 from limbeck.workers.shares import check_workers
 
 BORROW = "borrow"
+_POOL = "{name: cifar100, split: test}"
 
 
 def settings_to_borrow(settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> MakerSettings:
@@ -161,7 +162,7 @@ def settings_from_options(options: Mapping[str, Any], of_every_pool: Mapping[str
         {'pools': [{'split': 'test', 'name': 'cifar100'}], 'by': {'margin': 0.5, 'random': 0.5}}
     """
     found = {name: value for name, value in options.items() if value is not None}
-    found["pools"] = [{**of_every_pool, **_pool(text)} for text in options["pools"]]
+    found["pools"] = [{**of_every_pool, **name_or_mapping(text, "--pool", "name", _POOL)} for text in options["pools"]]
     if "by" in found:
         found["by"] = _by(found["by"])
     if found.get("exclude") == [KNOWN]:
@@ -180,15 +181,6 @@ def default_folder(settings: MakerSettings) -> Path:
     """Where borrowed images go by default."""
     by = settings.model_dump()["by"]
     return Path("runs") / f"borrowed-{by if isinstance(by, str) else '-'.join(by)}"
-
-
-def _pool(text: str) -> dict[str, Any]:
-    if not text.lstrip().startswith("{"):
-        return {"name": text}
-    found = load_value(text, f"`--pool` {text!r}")
-    if not isinstance(found, dict):
-        raise UserError(f"`--pool` must be a name or a mapping as {{name: cifar100, split: test}}, got {text!r}.")
-    return found
 
 
 def _by(texts: Sequence[str]) -> str | dict[str, float]:

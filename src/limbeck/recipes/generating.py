@@ -30,7 +30,7 @@ from limbeck.recipes.reading import parse_recipe, parse_transfer
 from limbeck.recipes.run import gather_inputs, run
 from limbeck.recipes.run_result import RunResult
 from limbeck.recipes.schema import Recipe
-from limbeck.recipes.yaml_files import load_value
+from limbeck.recipes.yaml_files import load_value, name_or_mapping
 from limbeck.report import write_run_report, write_selection_report
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.evidence import EVIDENCE
@@ -179,7 +179,12 @@ def save_generated(
     if student is not None:
         wanted = None if objective is None else load_value(objective, f"`--objective` {objective!r}")
         changes = dict(_named(one) for one in training)
-        learner = Learner(student=_student(student), objective=wanted, training=changes, test=judged)
+        learner = Learner(
+            student=name_or_mapping(student, "--student", "model", "{model: resnet8}"),
+            objective=wanted,
+            training=changes,
+            test=judged,
+        )
     how = {"size": size, "seed": seed, "target": target, "progress": progress}
     return generate_images(settings, network, learner=learner, **how)[1]
 
@@ -207,15 +212,6 @@ def check_to_generate(
     network = evaluating(load_model(network_folder(teacher)))
     size = size or trained_size(teacher)
     return check_teacher(network, settings, shape=None if size is None else shape_for(network, size, GENERATE))
-
-
-def _student(text: str) -> dict[str, Any]:
-    if not text.lstrip().startswith("{"):
-        return {"model": text}
-    found = load_value(text, f"`--student` {text!r}")
-    if not isinstance(found, dict):
-        raise UserError(f"`--student` must be a name or a mapping as {{model: resnet8}}, got {text!r}.")
-    return found
 
 
 def _named(text: str) -> tuple[str, Any]:

@@ -65,6 +65,24 @@ def load_value(text: str, what: str) -> Any:
         raise UserError(f"{what} is no valid YAML: {error}") from error
 
 
+def name_or_mapping(text: str, option: str, key: str, example: str) -> dict[str, Any]:
+    """What an option says as a name, the value of `key`, or as a mapping in YAML.
+
+    Raises:
+        UserError: it is neither.
+
+    Example:
+        >>> name_or_mapping("resnet8", "--student", "model", "{model: resnet8}")
+        {'model': 'resnet8'}
+    """
+    if not text.lstrip().startswith("{"):
+        return {key: text}
+    found = load_value(text, f"`{option}` {text!r}")
+    if not isinstance(found, dict):
+        raise UserError(f"`{option}` must be a name or a mapping as {example}, got {text!r}.")
+    return found
+
+
 def load_text(text: str, what: str) -> Any:
     """The same with every value as the text that stands there: `on` and `010` are what they look like."""
     try:
