@@ -1,0 +1,371 @@
+"""What a recipe may say of `condense`; without importing torch."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from limbeck.errors import unknown_name
+from limbeck.training.numeric_fields import refuse_truth
+from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.condense.methods import METHODS
+from limbeck.transfer.settings import Control, MakerSettings
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Part(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    _numbers = field_validator("*", mode="before")(refuse_truth)
+
+
+class Network(Part):
+    """The network on which images are learned: that of the experts.
+
+    Attributes:
+        model: see `limbeck ls models`; one whose parameters say all (no batch norm, which remembers more).
+        options: of it, as width or norm.
+        mean, std: of its normalisation; None for those of the training images.
+        whitening: whether it sees whitened images (ZCA of the training images) in place of normalised ones.
+        whitening_epsilon: added to the variances that whitening divides by.
+    """
+
+    model: str = "convnet_d3"
+    options: Mapping[str, Any] = {}
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    whitening: bool = False
+    whitening_epsilon: Positive = 0.1
+
+
+class Sharpness(Part):
+    """Sharpness-aware minimisation of the experts (SAM, ASAM; with `alpha` GSAM as FTD has it).
+
+    Attributes:
+        rho: how far the gradient is looked at away from the weights.
+        alpha: share of the part of the gradient orthogonal to the one over there that is taken away again (GSAM); 0 for
+            SAM.
+        adaptive: whether steps are in units of the weights, as in all releases.
+    """
+
+    rho: Positive = 0.01
+    alpha: NotNegative = 0.3
+    adaptive: bool = True
+
+
+class Curriculum(Part):
+    """PAD's order of the training images: easy ones first, and the easiest not to the end.
+
+    Attributes:
+        score: how hard an image is: a criterion of `select` of which low is easy.
+        first: share of each class that is shown in the first epoch.
+        whole_from: epoch from which all are shown.
+        drops: from which epoch on which share of the easiest is left out.
+    """
+
+    score: str = "grand"
+    first: Share = 0.75
+    whole_from: Count = 20
+    drops: tuple[tuple[Count, Annotated[float, Field(ge=0, lt=1)]], ...] = ((40, 0.1), (60, 0.2))
+
+
+class Experts(Part):
+    """Networks taught on all the training images, whose ways through the space of weights are kept.
+
+    Attributes:
+        folder: of experts that are there already (`limbeck experts`); None makes them, or finds them where the runs of
+            a comparison share theirs.
+        count: how many.
+        epochs: that a whole training has. Only the snapshots that are read are made, unless labels or the choice of
+            images need the networks at their end.
+        steps_per_snapshot: between two snapshots; None for an epoch, and then "epochs" are such intervals everywhere.
+        batch_size, learning_rate, momentum, weight_decay: of SGD at a constant rate.
+        sharpness: None for plain SGD.
+        curriculum: None for all images all the time.
+        views: of floats after normalisation, see `normalised_views` under `training`; None for the images as they are.
+        format: in which snapshots are kept: "float16", "float32", or "differences" (sums of bfloat16).
+        judges: fully taught networks that give labels and choose images; 0 for the experts' own last snapshots, all of
+            which are then taught to the end.
+    """
+
+    folder: str | None = None
+    count: Count = 100
+    epochs: Count = 50
+    steps_per_snapshot: Count | None = None
+    batch_size: Count = 256
+    learning_rate: Positive = 0.01
+    momentum: Decay = 0.0
+    weight_decay: NotNegative = 0.0
+    sharpness: Sharpness | None = None
+    curriculum: Curriculum | None = None
+    views: Any = "dsa"
+    format: Literal["float16", "float32", "differences"] = "float16"
+    judges: Natural = 1
+
+
+class Matching(Part):
+    """Trajectory matching: `synthetic_steps` on the images are to lead where `expert_epochs` led the expert.
+
+    Attributes:
+        synthetic_steps: T, of plain gradient descent at the learned rate.
+        expert_epochs: M, snapshots from start to target.
+        start_from: first epoch that may be a start.
+        start_to: the range's end, itself left out, at the beginning.
+        grow_to: its end after `grow_until` iterations, between which it grows steadily; None for no growth.
+        grow_until: see `grow_to`.
+        batch: images of one of the T steps; None for all of them.
+        image_rate, image_momentum: of the pixels' SGD.
+        label_rate, label_momentum: of the soft labels' SGD; rate 0 keeps them as they are.
+        rate: the T steps' learning rate at the beginning; it is learned, too.
+        rate_rate, rate_momentum: of its SGD; it stays > 0.
+        skip_above: iterations with a greater loss change nothing; None for none such.
+        drop: share of the parameters, those with the least loss, that is left out of loss and norm (EDF's common
+            pattern dropout).
+        gradient: "exact" in memory that does not grow with T, "unrolled" (the same, and it grows), or "tesla", whose
+            approximation takes each step's weights for constants.
+        straight: whether experts are taken for straight lines from first to last snapshot (MCT).
+        clamp: whether pixels are held in [0, 1] after every iteration.
+    """
+
+    synthetic_steps: Count = 20
+    expert_epochs: Count = 2
+    start_from: Natural = 0
+    start_to: Count = 2
+    grow_to: Count | None = None
+    grow_until: Count | None = None
+    batch: Count | None = None
+    image_rate: Positive = 100.0
+    image_momentum: Decay = 0.5
+    label_rate: NotNegative = 0.0
+    label_momentum: Decay = 0.9
+    rate: Positive = 0.01
+    rate_rate: NotNegative = 1e-5
+    rate_momentum: Decay = 0.5
+    skip_above: Positive | None = None
+    drop: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    gradient: Literal["exact", "unrolled", "tesla"] = "exact"
+    straight: bool = False
+    clamp: bool = False
+
+    @property
+    def last_start(self) -> int:
+        """The end of the range of start epochs, itself left out, where it is widest."""
+        return max(self.start_to, self.grow_to or 0)
+
+    @property
+    def snapshots(self) -> int:
+        """How many snapshots of an expert are read, counted from the one before its first step."""
+        return self.last_start - 1 + self.expert_epochs + 1
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.start_from >= self.start_to:
+            raise ValueError(
+                f"`start_to` must be greater than `start_from`, which it does not take in, got {self.start_to} and "
+                f"{self.start_from}"
+            )
+        if (self.grow_to is None) != (self.grow_until is None):
+            raise ValueError("`grow_to` and `grow_until` go together: how far the range grows, and until when")
+        if self.grow_to is not None and self.grow_to < self.start_to:
+            raise ValueError(f"`grow_to` must be at least `start_to`, got {self.grow_to} and {self.start_to}")
+        return self
+
+
+class Mask(Part):
+    """EDF's discriminative area enhancement: pixels where a network sees the class learn faster.
+
+    Attributes:
+        network: that looks: weights by name or folder, or "teacher", or "expert".
+        layer: whose map is read; None for its last stage.
+        map: "smooth-grad-cam++", "grad-cam++" or "grad-cam".
+        threshold: "mean" of each map, or a number from 0 to 1.
+        beta: what is added to the map where it reaches the threshold; elsewhere the gradient stays as it is.
+        every: iterations after which maps are made anew.
+        class_map: whether a network of other classes (ImageNet's thousand) is asked for the class of that name; False
+            asks for the class of that number, as the reference implementation does.
+    """
+
+    network: str = "teacher"
+    layer: str | None = None
+    map: Literal["smooth-grad-cam++", "grad-cam++", "grad-cam"] = "smooth-grad-cam++"
+    threshold: Annotated[float, Field(ge=0, le=1)] | Literal["mean"] = "mean"
+    beta: NotNegative = 1.0
+    every: Count = 100
+    class_map: bool = True
+
+
+class Distribution(Part):
+    """Distribution matching: features of the synthetic images are to be distributed as those of the real ones.
+
+    Attributes:
+        networks: that give features: "random" ones that were never taught (DM), mixtures "between" first and last
+            snapshot of an expert (NCFM), or snapshots of a "trajectory" (TGDD).
+        distance: of the "mean" features, or of their "characteristic" functions.
+        frequencies: at which characteristic functions are compared.
+        phase: weight of their phase against their amplitude, 0 to 1.
+        real_batch: real images of a class in an iteration.
+        optimizer, image_rate, image_momentum: of the pixels.
+        calibration: weight of an expert's cross entropy on the synthetic images.
+        clamp: whether pixels are held in [0, 1] after every iteration.
+    """
+
+    networks: Literal["random", "between", "trajectory"] = "random"
+    distance: Literal["mean", "characteristic"] = "mean"
+    frequencies: Count = 4096
+    phase: Annotated[float, Field(ge=0, le=1)] = 0.5
+    real_batch: Count = 256
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    image_rate: Positive = 1.0
+    image_momentum: Decay = 0.5
+    calibration: NotNegative = 0.0
+    clamp: bool = False
+
+
+class Crops(Part):
+    """RDED: the crops of real images that the teacher is surest of, put together into images.
+
+    Attributes:
+        candidates: images of a class that are looked at.
+        crops: of each.
+        area: smallest and largest share of an image that a crop has.
+        pick: "easiest" by the teacher's cross entropy, or "spread" evenly over easy and hard ones.
+    """
+
+    candidates: Count = 300
+    crops: Count = 5
+    area: tuple[Share, Share] = (0.08, 1.0)
+    pick: Literal["easiest", "spread"] = "easiest"
+
+
+class Use(Part):
+    """How a student is to be taught on the set, which carries this.
+
+    Attributes:
+        epochs: passes over the set.
+        batch_size, momentum, weight_decay, schedule, milestones: see `training`. The rate is the learned one, or
+            `learning_rate` where none was.
+        learning_rate: for sets that learn none.
+        views: of floats after normalisation, see `normalised_views` under `training`.
+    """
+
+    epochs: Positive = 1000
+    batch_size: Count = 128
+    learning_rate: Positive = 0.01
+    momentum: Decay = 0.9
+    weight_decay: NotNegative = 5e-4
+    views: Any = "dsa"
+
+
+class CondenseSettings(MakerSettings):
+    """A handful of images with labels, learned so that training on them is like training on all the images.
+
+    A `method` names published values of all that follows, and whatever is said beside it comes on top.
+
+    Attributes:
+        method: see `limbeck ls methods`.
+        by: what images are learned by: "trajectories", "distribution", or "crops" (nothing is learned).
+        iterations: of learning.
+        network: that of the experts, and the one that students are made for.
+        experts: see `Experts`.
+        matching: of "trajectories".
+        distribution: of "distribution".
+        crops: of "crops".
+        mask: EDF's; None for none.
+        initialise: "real" images of each class at random, such as an expert gets "correct", "noise", or a maker's
+            settings, as {maker: select, criterion: herding}, that choose them.
+        labels: "hard"; "soft", logits averaged over the experts that are right about an image; or "teacher", its
+            logits.
+        learned: share of each class's images that are learned; the others stay as they were initialised (SelMatch).
+        per_image: how many images each stored one is cut into and enlarged to when it is used (NCFM's factor squared):
+            1, 4 or 9.
+        average: decay of a moving average of the pixels, which is then what is kept; None for none (FTD).
+        views: of floats after normalisation while images are learned, see `normalised_views` under `training`.
+        keep: in which form images are stored: "uint8", "float16", or "auto", which is float16 where they are whitened.
+        choose: which iteration's images are kept: the "last", or the best on images held out for that, a share of the
+            training images ("validation").
+        evaluate_every: iterations after which `choose: validation` looks, and the report has pictures.
+        use: how a student is taught on them.
+
+    Example:
+        >>> CondenseSettings(budget="1/class", method="datm", iterations=100).matching.skip_above
+        1.1
+    """
+
+    maker: str = "condense"
+    method: str = "datm"
+    by: Literal["trajectories", "distribution", "crops"] = "trajectories"
+    iterations: Natural = 5000
+    network: Network = Network()
+    experts: Experts = Experts()
+    matching: Matching = Matching()
+    distribution: Distribution = Distribution()
+    crops: Crops = Crops()
+    mask: Mask | None = None
+    initialise: Literal["correct", "real", "noise"] | dict[str, Any] = "correct"
+    labels: Literal["hard", "soft", "teacher"] = "soft"
+    learned: Share = 1.0
+    per_image: Literal[1, 4, 9] = 1
+    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+    views: Any = "dsa"
+    keep: Literal["auto", "uint8", "float16"] = "auto"
+    choose: Literal["last", "validation"] = "last"
+    evaluate_every: Count = 500
+    use: Use = Use()
+
+    controls: ClassVar[Mapping[str, Control]] = {
+        "condense-random": Control(
+            label="random images of each class, hard labels",
+            changes={"maker": "select", "criterion": "balanced-random"},
+            strict=1,
+            taught_alike=True,
+        ),
+    }
+
+    @field_validator("budget")
+    @classmethod
+    def _of_each_class(cls, budget: Any) -> Any:
+        if parse_budget(budget).kind == "share":
+            raise ValueError(f"must be images per class (1/class) or a count of images, got {budget!r}")
+        return budget
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_published(cls, values: Any) -> Any:
+        """What was said, over what the method's paper says."""
+        if not isinstance(values, Mapping):
+            return values
+        name = values.get("method", cls.model_fields["method"].default)
+        if name not in METHODS:
+            raise unknown_name("method", str(name), METHODS, "`limbeck ls methods` lists them all")
+        return _over(METHODS[name].values, values)
+
+    @property
+    def title(self) -> str:
+        return f"condensing by {self.method!r}"
+
+    @property
+    def needs_teacher(self) -> bool:
+        of_mask = self.mask is not None and self.mask.network == "teacher"
+        return of_mask or self.labels == "teacher" or self.by == "crops"
+
+    @property
+    def needs_labels(self) -> bool:
+        return True
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings are merged key by key, but where one side is none."""
+    found = dict(below)
+    for key, value in above.items():
+        old = found.get(key)
+        if isinstance(value, BaseModel):
+            value = value.model_dump()
+        found[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return found
