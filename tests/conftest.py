@@ -14,6 +14,17 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--one-in", type=int, default=1, metavar="N", help="run every N-th test only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves all but every N-th test out, where a sample is wanted."""
+    every = config.getoption("one_in")
+    config.hook.pytest_deselected(items=[item for place, item in enumerate(items) if place % every])
+    items[:] = items[::every]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What is marked `gpu` is skipped without one, but for tests of a `device` that LIMBECK_TEST_DEVICE names."""
     if item.get_closest_marker("gpu") is None:  # not `keywords`, among which are the names of folders
