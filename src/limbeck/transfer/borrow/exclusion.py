@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from limbeck.errors import UserError, closest
-from limbeck.transfer.borrow.class_names import alike, known_as, untold
+from limbeck.transfer.class_names import alike, known_as, untold
 
 
 @dataclass(frozen=True)

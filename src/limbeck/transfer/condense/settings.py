@@ -184,6 +184,8 @@ class Mask(Part):
     Attributes:
         network: that looks: weights by name or folder, or "teacher", or "expert".
         layer: whose map is read; None for its last stage.
+        size: pixels a side that images are brought to for it; None for its own input size. The reference
+            implementation shows images of 128 to a network of 224 as they are.
         map: "smooth-grad-cam++", "grad-cam++" or "grad-cam".
         threshold: "mean" of each map, or a number from 0 to 1.
         beta: what is added to the map where it reaches the threshold; elsewhere the gradient stays as it is.
@@ -194,6 +196,7 @@ class Mask(Part):
 
     network: str = "teacher"
     layer: str | None = None
+    size: Count | None = None
     map: Literal["smooth-grad-cam++", "grad-cam++", "grad-cam"] = "smooth-grad-cam++"
     threshold: Annotated[float, Field(ge=0, le=1)] | Literal["mean"] = "mean"
     beta: NotNegative = 1.0

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.data.catalogue import DATASETS
-from limbeck.transfer.borrow.class_names import alike, known_as, untold
+from limbeck.transfer.class_names import alike, known_as, untold, wordings
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 STL10 = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
@@ -140,3 +140,10 @@ def test_names_in_other_writing_are_found_whole() -> None:
 )
 def test_where_names_tell_nothing_it_is_said(pool: list[str], teacher: list[str], reason: str) -> None:
     assert untold(pool, teacher) == reason
+
+
+def test_wordings_are_equal_where_writing_alone_differs() -> None:
+    assert wordings("chain saw") == wordings("Chain_Saw")
+    assert wordings("chain saw") < wordings("chain saw, chainsaw")
+    assert wordings("n03000684") == wordings("chain saw, chainsaw")
+    assert wordings("crane").isdisjoint(wordings("cranefly"))

@@ -1,4 +1,4 @@
-"""Which classes of a pool bear a name that the teacher knows, as far as words tell."""
+"""Which classes of one side bear a name that another knows, as far as words tell."""
 
 import re
 import unicodedata
@@ -89,12 +89,18 @@ def alike(name: str, classes: Sequence[str]) -> list[int]:
     """
     if name in classes:
         return [classes.index(name)]
-    wanted = {form for phrase in _phrases(name) for form in _forms(phrase)}
-    return [
-        number
-        for number, one in enumerate(classes)
-        if any(form in wanted for phrase in _phrases(one) for form in _forms(phrase))
-    ]
+    wanted = wordings(name)
+    return [number for number, one in enumerate(classes) if not wanted.isdisjoint(wordings(one))]
+
+
+def wordings(name: str) -> frozenset[Words]:
+    """All ways of writing a class's name that make no difference, synonyms among them; some are no words at all.
+
+    Example:
+        >>> wordings("Tiger_Cats") >= wordings("tiger-cat")
+        True
+    """
+    return frozenset(form for phrase in _phrases(name) for form in _forms(phrase))
 
 
 def untold(pool_classes: Sequence[str], teacher_classes: Sequence[str]) -> str:
