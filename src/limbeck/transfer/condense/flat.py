@@ -1,0 +1,106 @@
+"""A network as a pure function of one vector of all its parameters."""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+
+
+class FlatNetwork:
+    """A network whose parameters come from outside as one vector, in the order in which the network lists them.
+
+    It computes as in evaluation mode, so that equal parameters and inputs have equal results. Neither the classifier
+    that it is made from nor any buffer is ever written.
+
+    Args:
+        classifier: whose network it is; its weights do not matter.
+
+    Raises:
+        UserError: the network keeps statistics of what it saw (batch norm), which are no parameters, or has none.
+
+    Example:
+        >>> network = FlatNetwork(lb.create("convnet_d3", num_classes=10, input_size=8, width=4))
+        >>> start = network.vector(network.classifier)
+        >>> network.logits(start, torch.zeros(2, 3, 8, 8)).shape, start.shape == (network.size,)
+        (torch.Size([2, 10]), True)
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = deepcopy(classifier).eval()
+        self._network = self.classifier.network
+        for name, module in self._network.named_modules():
+            if getattr(module, "running_mean", None) is not None:
+                raise UserError(
+                    f"`network` {classifier.name!r} cannot be one vector of parameters: {name!r} "
+                    f"({type(module).__name__}) also remembers statistics of what it saw; take a network without batch "
+                    "norm, as convnet_d3 with `norm` instance, group or none."
+                )
+        self._shapes = {name: one.shape for name, one in self._network.named_parameters()}
+        self._sizes = [shape.numel() for shape in self._shapes.values()]
+        self.size = sum(self._sizes)
+        if self.size == 0:
+            raise UserError(f"`network` {classifier.name!r} has no parameters, so nothing of it can be learned.")
+
+    @property
+    def num_classes(self) -> int:
+        return self.classifier.num_classes
+
+    def to(self, device: torch.device) -> "FlatNetwork":
+        """Itself, its buffers now on `device`; vectors and inputs are to be there, too."""
+        self.classifier.to(device)
+        return self
+
+    def vector(self, module: nn.Module) -> Tensor:
+        """Copy of all parameters `[P]` of a classifier or network of the same kind.
+
+        Raises:
+            UserError: its parameters are others.
+        """
+        network = module.network if isinstance(module, Classifier) else module
+        if {name: one.shape for name, one in network.named_parameters()} != self._shapes:
+            raise UserError(
+                f"`module` must have the parameters of {self.classifier.name!r}, {self.size:,} in all, got a "
+                f"{type(network).__name__} with {sum(one.numel() for one in network.parameters()):,}; were its options "
+                "or classes others?"
+            )
+        return parameters_to_vector(network.parameters()).detach().clone()
+
+    def logits(self, theta: Tensor, inputs: Tensor) -> Tensor:
+        """Logits `[B, K]` of inputs `[B, C, H, W]`, normalised already, for parameters `[P]`."""
+        return functional_call(self._network, self._state(theta), (inputs,))
+
+    def features(self, theta: Tensor, inputs: Tensor) -> Tensor:
+        """What goes into the classifier head `[B, D]`: of a ConvNet all of its last map."""
+        with self.classifier.tapping(("embedding",)) as recorder:
+            embedding = recorder.take(self.logits(theta, inputs), ("embedding",)).embedding
+        assert embedding is not None
+        return embedding
+
+    def load(self, theta: Tensor) -> Classifier:
+        """A classifier of its own with these parameters `[P]`, in evaluation mode."""
+        self._check(theta)
+        classifier = deepcopy(self.classifier).to(theta.device)
+        # Parameters become views of the vector that they come from: a copy is theirs alone.
+        vector_to_parameters(theta.detach().clone(), classifier.network.parameters())
+        return classifier
+
+    def _state(self, theta: Tensor) -> dict[str, Tensor]:
+        self._check(theta)
+        parts = theta.split(self._sizes)
+        state = {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
+        for name, buffer in self._network.named_buffers():
+            if buffer.is_floating_point() and buffer.dtype != theta.dtype:
+                state[name] = buffer.to(theta.dtype)
+        return state
+
+    def _check(self, theta: Tensor) -> None:
+        if theta.shape != (self.size,):
+            raise UserError(
+                f"`theta` must hold the {self.size:,} parameters of {self.classifier.name!r} in one vector, got shape "
+                f"{list(theta.shape)}."
+            )
