@@ -268,6 +268,12 @@ class Crops(Part):
     area: tuple[Share, Share] = (0.08, 1.0)
     pick: Literal["easiest", "spread"] = "easiest"
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.area[0] > self.area[1]:
+            raise ValueError(f"`area` must be a smallest and a largest share, got {list(self.area)}")
+        return self
+
 
 class Use(Part):
     """How a student is to be taught on the set, which carries this.
