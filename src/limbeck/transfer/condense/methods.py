@@ -97,6 +97,7 @@ METHODS: Mapping[str, Method] = {
             "labels": "hard",
             "initialise": "real",
             "per_image": 4,
+            "views": {"dsa": {"operations": ["colour", "crop", "cutout"], "mode": "all"}},
             "experts": {"count": 20, "epochs": 60, "momentum": 0.9, "weight_decay": 5e-4},
             "distribution": {
                 "networks": "between",
@@ -120,6 +121,7 @@ METHODS: Mapping[str, Method] = {
             "iterations": 10000,
             "labels": "hard",
             "initialise": "real",
+            "views": {"dsa": {"operations": ["colour", "crop", "cutout"], "mode": "all"}},
             "experts": {"count": 20, "epochs": 60, "momentum": 0.9, "weight_decay": 5e-4},
             "distribution": {
                 "networks": "trajectory",

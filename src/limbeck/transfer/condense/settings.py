@@ -242,6 +242,13 @@ class Distribution(Part):
     calibration_within: Count | None = None
     clamp: bool = False
 
+    def snapshots(self, epochs: int) -> tuple[int, ...]:
+        """Numbers of the snapshots that are read of experts taught for so many epochs; none where none is needed."""
+        if self.networks == "trajectory":
+            return tuple(range(epochs + 1))
+        last = (epochs,) if self.networks == "between" or self.calibration else ()
+        return (0, *last) if self.networks == "between" else last
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.calibration_within is not None and self.networks != "trajectory":
