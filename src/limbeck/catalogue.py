@@ -21,6 +21,7 @@ FAMILIES = {
     "allocations": ("allocation", "limbeck.transfer.parts:ALLOCATIONS"),
     "criteria": ("criterion", "limbeck.transfer.criteria:CRITERIA"),
     "views": ("view", "limbeck.data.view_catalogue:VIEWS"),
+    "normalised_views": ("normalised view", "limbeck.data.normalised_views.catalogue:NORMALISED_VIEWS"),
     "models": ("model", "limbeck.models.catalogue:MODELS"),
     "datasets": ("data set", "limbeck.data.catalogue:DATASETS"),
     "makers": ("maker", "limbeck.transfer.catalogue:MAKERS"),

@@ -63,7 +63,7 @@ def register(family: str, name: str, part: Any = None, *, replace: bool = False,
 
     Args:
         family: one of `FAMILIES`: "objectives", "representations", "scores", "allocations", "criteria", "views",
-            "models", "datasets", "makers" or "generators".
+            "normalised_views", "models", "datasets", "makers" or "generators".
         name: letters, digits, "-" and "_".
         part: a function, a class or whatever else the family takes, see `docs/plugins.md`; without one, `register`
             decorates it.

@@ -90,6 +90,20 @@ def check_view(part: Any, options: Mapping[str, Any] | None = None, *, but: Mapp
     check("views", part, options, but=but)
 
 
+def check_normalised_view(part: Any, options: Mapping[str, Any] | None = None, *, but: Mapping[str, str] = {}) -> None:
+    """Whether they are normalised views that limbeck can work with; see `check`.
+
+    Args:
+        part: a name, a function of images and a draw or a subclass of `NormalisedViews`.
+        options: with which they are made.
+        but: titles of checks that do not hold for them, and why.
+
+    Example:
+        >>> check_normalised_view("dsa", {"shift": 0.25})
+    """
+    check("normalised_views", part, options, but=but)
+
+
 def check_model(part: Any, options: Mapping[str, Any] | None = None, *, but: Mapping[str, str] = {}) -> None:
     """Whether it is a model that limbeck can work with; see `check`.
 

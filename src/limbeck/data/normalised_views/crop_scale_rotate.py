@@ -1,0 +1,51 @@
+"""The augmentation of dataset condensation before DSA.
+
+Zhao, Mopuri and Bilen, "Dataset condensation with gradient matching", ICLR 2021.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.data.augmentation import key_of
+from limbeck.data.normalised_views.base import Draw, NormalisedViews
+from limbeck.data.normalised_views.operations import placed, turn
+from limbeck.data.normalised_views.options import CropScaleRotateOptions
+
+
+class CropScaleRotate(NormalisedViews):
+    """Of each image one of three: moved by whole pixels, stretched along both axes, or turned by whole degrees.
+
+    What comes in is the mean colour, zero, where the authors' code has the batch's mean in some cases: a view here
+    depends on its own image alone. Values between pixels are bilinear in all three.
+
+    Args:
+        options: those of `CropScaleRotateOptions`.
+
+    Raises:
+        UserError: options out of their ranges.
+
+    Example:
+        >>> views = CropScaleRotate(rotate=15)
+        >>> views.apply(torch.zeros(2, 3, 8, 8), views.draw(2, seed=0, step=0)).abs().max()
+        tensor(0.)
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.options = CropScaleRotateOptions(**options)
+        self.key = key_of(self, **vars(self.options))
+
+    def change(self, images: Tensor, draw: Draw) -> Tensor:
+        of, (height, width) = self.options, images.shape[2:]
+        # Turns are the whole degrees from -rotate on, `rotate` itself left out.
+        which, down, right, degrees = draw.integers((3, 2 * of.padding + 1, 2 * of.padding + 1, max(1, 2 * of.rotate)))
+        numbers = draw.numbers(2).to(images.dtype).unbind(1)
+        crop, stretch, rotate = (which == number for number in range(3))
+        wide, high = (torch.where(stretch, 1 / (1 + (2 * one - 1) * of.scale), 1) for one in numbers)
+        angle = torch.deg2rad((degrees - of.rotate).to(images.dtype))
+        along_x, along_y = turn(torch.where(rotate, angle, 0), height / width)
+        moved = [(of.padding - one).to(images.dtype) * 2 / size for one, size in ((right, width), (down, height))]
+        along_x = torch.stack([along_x[:, 0] * wide, along_x[:, 1], torch.where(crop, moved[0], 0)], 1)
+        along_y = torch.stack([along_y[:, 0], along_y[:, 1] * high, torch.where(crop, moved[1], 0)], 1)
+        return placed(images, along_x, along_y)

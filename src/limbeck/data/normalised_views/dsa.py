@@ -1,0 +1,77 @@
+"""Differentiable Siamese augmentation.
+
+Zhao and Bilen, "Dataset condensation with differentiable Siamese augmentation", ICML 2021.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.data.augmentation import key_of
+from limbeck.data.normalised_views.base import Draw, NormalisedViews
+from limbeck.data.normalised_views.operations import mirrored, recoloured, scaled, shifted, turned, without_square
+from limbeck.data.normalised_views.options import OPERATIONS, DsaOptions
+
+
+class Dsa(NormalisedViews):
+    """One operation for a whole batch, with parameters of each image's own.
+
+    Args:
+        options: those of `DsaOptions`.
+
+    Raises:
+        UserError: options out of their ranges.
+
+    Example:
+        >>> views = Dsa(operations=["flip"], flip=1.0)
+        >>> views.apply(torch.tensor([[[[1.0, 2.0]]]]), views.draw(1, seed=0, step=0))
+        tensor([[[[2., 1.]]]])
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.options = DsaOptions(**options)
+        self.key = key_of(self, **vars(self.options))
+
+    def operation(self, draw: Draw) -> str:
+        """Which one a batch gets, where it gets one."""
+        return self.options.operations[draw.choice(len(self.options.operations))]
+
+    def change(self, images: Tensor, draw: Draw) -> Tensor:
+        if self.options.mode == "one":
+            return self._changed(self.operation(draw), images, draw)
+        for name in self.options.operations:
+            images = self._changed(name, images, draw.part(OPERATIONS.index(name)))
+        return images
+
+    def _changed(self, operation: str, images: Tensor, draw: Draw) -> Tensor:
+        of = self.options
+        height, width = images.shape[2:]
+        match operation:
+            case "colour":
+                added, saturation, contrast = _numbers(draw, 3, images)
+                brightness = (2 * added - 1) * of.brightness
+                return recoloured(images, brightness, saturation * of.saturation, 1 + (2 * contrast - 1) * of.contrast)
+            case "crop":
+                most = int(height * of.shift + 0.5), int(width * of.shift + 0.5)  # half a pixel is one
+                down, right = draw.integers((2 * most[0] + 1, 2 * most[1] + 1))
+                return shifted(images, down - most[0], right - most[1])
+            case "cutout":
+                side = int(height * of.cutout + 0.5), int(width * of.cutout + 0.5)
+                # Centres may be anywhere; of an even side they are borders of pixels, of which there is one more.
+                y, x = draw.integers((height + 1 - side[0] % 2, width + 1 - side[1] % 2))
+                return without_square(images, y - side[0] // 2, x - side[1] // 2, *side)
+            case "flip":
+                return mirrored(images, _numbers(draw, 1, images)[0] < of.flip)
+            case "scale":
+                least = 1 / of.scale
+                wide, high = (least + one * (of.scale - least) for one in _numbers(draw, 2, images))
+                return scaled(images, wide, high)
+            case _:
+                degrees = (2 * _numbers(draw, 1, images)[0] - 1) * of.rotate
+                return turned(images, torch.deg2rad(degrees))
+
+
+def _numbers(draw: Draw, count: int, images: Tensor) -> tuple[Tensor, ...]:
+    """As many numbers of each image, in [0, 1) and of its type, [B] each."""
+    return draw.numbers(count).to(images.dtype).unbind(1)

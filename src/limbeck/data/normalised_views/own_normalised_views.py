@@ -1,0 +1,73 @@
+"""Normalised views that are not limbeck's own: entries made from a class, or from a function of images and a draw."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from limbeck.catalogue import check_said
+from limbeck.data.normalised_views.base import Draw, NormalisedViews
+from limbeck.data.normalised_views.catalogue import NORMALISED_VIEWS, NormalisedViewEntry
+from limbeck.errors import UserError
+from limbeck.signatures import inputs_and_options, summary_of
+
+_INPUTS = ("images", "draw")
+
+
+def describe(name: str, part: Any, said: Mapping[str, Any]) -> NormalisedViewEntry:
+    """The catalogue's entry of normalised views of the user's own.
+
+    Args:
+        name: their name.
+        part: a subclass of `NormalisedViews`, or a function of `images`, float32 or float64 `[B, C, H, W]`, and of
+            `draw`, a `Draw`, to images of the same shape. Further parameters are options.
+        said: `summary`.
+
+    Raises:
+        UserError: it is neither.
+    """
+    what = f"normalised view {name!r}"
+    is_class = isinstance(part, type) and issubclass(part, NormalisedViews)
+    if isinstance(part, type) is not is_class or not callable(part):
+        raise UserError(
+            f"{what} must be a subclass of `limbeck.data.normalised_views.NormalisedViews`, or a function of `images` "
+            f"and `draw`, got {part!r}."
+        )
+    check_said(said, ("summary",), what)
+    inputs, options = inputs_and_options(part, () if is_class else _INPUTS, what)
+    if not is_class and set(inputs) != {*_INPUTS}:
+        raise UserError(f"{what} must be a function of `images` and `draw`, got {', '.join(inputs) or 'neither'}.")
+
+    def make(**given: Any) -> NormalisedViews:
+        settled = {**options, **given}
+        made: Any = part(**given) if is_class else FunctionViews(part, what, settled)
+        # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
+        code = NORMALISED_VIEWS.foreign[name].code if name in NORMALISED_VIEWS else None
+        made.key = None if code is None else f"{name}({made.key or settled})@{code}"
+        made.own = True
+        return made
+
+    make()
+    return NormalisedViewEntry(str(said.get("summary", summary_of(part))), options, made_by=make)
+
+
+class FunctionViews(NormalisedViews):
+    """Views that a function makes.
+
+    Args:
+        function: of images and a draw by name.
+        what: it, in messages.
+        options: of the function.
+    """
+
+    def __init__(self, function: Callable[..., Any], what: str, options: Mapping[str, Any]) -> None:
+        self.function = function
+        self.what = what
+        self.options = dict(options)
+
+    def change(self, images: Tensor, draw: Draw) -> Tensor:
+        shown = self.function(images=images, draw=draw, **self.options)
+        if not isinstance(shown, Tensor) or shown.dtype != images.dtype or shown.shape != images.shape:
+            got = f"{shown.dtype} {list(shown.shape)}" if isinstance(shown, Tensor) else type(shown).__name__
+            raise UserError(f"{self.what} must return images {images.dtype} {list(images.shape)}, got {got}.")
+        return shown
