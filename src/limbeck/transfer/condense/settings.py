@@ -214,8 +214,16 @@ class Distribution(Part):
         frequencies: at which characteristic functions are compared.
         phase: weight of their phase against their amplitude, 0 to 1.
         real_batch: real images of a class in an iteration.
-        optimizer, image_rate, image_momentum: of the pixels.
+        synthetic_batch: synthetic images of a class in an iteration, as they are stored; None for all of them.
+        optimizer, image_rate, image_momentum, weight_decay: of the pixels; "adamw" has no momentum of its own to set.
+        patience: iterations without a lower loss after which the rate is halved; None for a constant one.
+        space: in which pixels are learned, and which rate and decay are about: the network's "inputs", normalised or
+            whitened (DM), or "images" in [0, 1] (NCFM, TGDD).
+        step: after each "class" (NCFM, TGDD), or one for all of them in an "iteration" (DM).
         calibration: weight of an expert's cross entropy on the synthetic images.
+        calibrate: in a step with the distance, "together" (TGDD), or in one of its own after it, "apart" (NCFM).
+        calibration_within: the expert calibrates as it was at the snapshot that gives features or one of those after
+            it, so many in all (TGDD); None for the last (NCFM).
         clamp: whether pixels are held in [0, 1] after every iteration.
     """
 
@@ -224,27 +232,57 @@ class Distribution(Part):
     frequencies: Count = 4096
     phase: Annotated[float, Field(ge=0, le=1)] = 0.5
     real_batch: Count = 256
+    synthetic_batch: Count | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
     image_rate: Positive = 1.0
     image_momentum: Decay = 0.5
+    weight_decay: NotNegative = 0.0
+    patience: Count | None = None
+    space: Literal["inputs", "images"] = "inputs"
+    step: Literal["iteration", "class"] = "iteration"
     calibration: NotNegative = 0.0
+    calibrate: Literal["together", "apart"] = "apart"
+    calibration_within: Count | None = None
     clamp: bool = False
+
+    def snapshots(self, epochs: int) -> tuple[int, ...]:
+        """Numbers of the snapshots that are read of experts taught for so many epochs; none where none is needed."""
+        if self.networks == "trajectory":
+            return tuple(range(epochs + 1))
+        last = (epochs,) if self.networks == "between" or self.calibration else ()
+        return (0, *last) if self.networks == "between" else last
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.calibration_within is not None and self.networks != "trajectory":
+            raise ValueError(
+                f"`calibration_within` counts snapshots of `networks: trajectory`, got {self.calibration_within} with "
+                f"{self.networks!r}; set it to null"
+            )
+        return self
 
 
 class Crops(Part):
     """RDED: the crops of real images that the teacher is surest of, put together into images.
 
     Attributes:
-        candidates: images of a class that are looked at.
-        crops: of each.
+        candidates: images of a class that are looked at; more where more crops are needed.
+        crops: of each, of which the one that the teacher is surest of counts, and the next ones where images are few.
         area: smallest and largest share of an image that a crop has.
-        pick: "easiest" by the teacher's cross entropy, or "spread" evenly over easy and hard ones.
+        pick: of the images' crops the "easiest" by the teacher's cross entropy, or some "spread" evenly over easy and
+            hard ones.
     """
 
     candidates: Count = 300
     crops: Count = 5
     area: tuple[Share, Share] = (0.08, 1.0)
     pick: Literal["easiest", "spread"] = "easiest"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.area[0] > self.area[1]:
+            raise ValueError(f"`area` must be a smallest and a largest share, got {list(self.area)}")
+        return self
 
 
 class Use(Part):

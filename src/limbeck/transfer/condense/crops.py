@@ -1,0 +1,224 @@
+"""RDED: the crops of real images that a teacher is surest of, put together into images; nothing is optimised.
+
+Sun, Shi, Yuan and Lin, "On the diversity and realism of distilled dataset: an efficient dataset distillation paradigm",
+CVPR 2024. It needs soft labels of each view that a student is shown: with hard labels it teaches far less.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, interpolate
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.multi_formation import part_boxes
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.forward import FrozenTeacher
+from limbeck.progress import Progress, Silent
+from limbeck.randomness import derive_seed, uniform, words
+from limbeck.transfer.condense.settings import Crops
+
+WIDE = 128
+"""Sides from which on four crops fit into an image; smaller ones hold one."""
+_BATCH = 500  # images that the teacher is shown at a time
+
+
+@dataclass(frozen=True)
+class CropImages:
+    """Images made of crops, class by class.
+
+    Attributes:
+        images: uint8 `[N, C, H, W]`.
+        labels: int64 `[N]`.
+        sources: int64 `[N, P]`, ids of the images that the P crops in each are of, row by row.
+        scores: float32 `[N, P]`, the teacher's cross entropy of each crop; low is easy.
+    """
+
+    images: Tensor
+    labels: Tensor
+    sources: Tensor
+    scores: Tensor
+
+
+class _Candidates(NamedTuple):
+    """Crops of one class, one a row."""
+
+    crops: Tensor  # uint8 [M, C, h, w]
+    sources: Tensor  # int64 [M]
+    scores: Tensor  # float32 [M]
+
+
+def crops_per_image(height: int, width: int) -> int:
+    """How many crops make an image: 4 where both sides have 128 pixels, else 1.
+
+    Example:
+        >>> crops_per_image(32, 32), crops_per_image(224, 224)
+        (1, 4)
+    """
+    return 4 if min(height, width) >= WIDE else 1
+
+
+def images_of_crops(
+    pool: ImageSet,
+    teacher: FrozenTeacher,
+    settings: Crops,
+    counts: Sequence[int] | Tensor,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> CropImages:
+    """As many images of each class as wanted, of crops that the teacher has rated.
+
+    Of `settings.candidates` images of a class, drawn at random, it looks at `settings.crops` crops each, of the images'
+    own aspect, shrunk to the parts of an image and padded with the teacher's mean colour to its size, and keeps the one
+    of least cross entropy. Of those it takes the lowest, or such that are spread evenly over low and high: the j-th
+    lowest crop is part `j // n` of image `j % n`, for n images. More candidates are drawn where they are too few, and
+    further crops of the same images where a class has no more. What is drawn hangs on seed and ids alone.
+
+    Args:
+        pool: images with labels.
+        teacher: whose classes are those of the pool.
+        settings: how crops are drawn and picked.
+        counts: images of each class, `[K]`.
+        seed: any whole number.
+        progress: who watches; in classes.
+
+    Raises:
+        UserError: the pool has no labels, the teacher other classes, or a class too few images.
+
+    Example:
+        >>> from limbeck.models.forward import FrozenTeacher
+        >>> rater = FrozenTeacher(teacher, device=torch.device("cpu"))
+        >>> made = images_of_crops(images, rater, Crops(candidates=10), [2] * 10, seed=0)
+        >>> made.images.shape, rater.passes
+        (torch.Size([20, 1, 8, 8]), 500)
+    """
+    wanted = [int(count) for count in counts]
+    _, height, width = pool.shape
+    parts = crops_per_image(height, width)
+    classes = _checked(pool, teacher, settings, wanted, parts)
+    progress = progress or Silent()
+    made: list[CropImages] = []
+    progress.begin("crops", len(wanted))
+    for label, (count, rows) in enumerate(zip(wanted, classes, strict=True)):
+        if count:
+            candidates = _candidates(pool, rows, teacher, settings, label, count * parts, seed)
+            made.append(_merged(_picked(candidates, settings, count * parts), label, count, pool.shape))
+        progress.update(label + 1)
+    progress.end()
+    names = ("images", "labels", "sources", "scores")
+    return CropImages(*(torch.cat([getattr(one, name) for one in made]) for name in names))
+
+
+def _checked(pool: ImageSet, teacher: FrozenTeacher, settings: Crops, wanted: list[int], parts: int) -> list[Tensor]:
+    """Rows of each class, or what is amiss with them."""
+    if pool.labels is None:
+        raise UserError(f"crops are rated by their class, and {pool.name!r} has no labels; give labelled images.")
+    classes = pool.num_classes
+    if teacher.classifier.num_classes != classes or len(wanted) != classes:
+        raise UserError(
+            f"`counts` and the teacher must have the {classes} classes of {pool.name!r}, got {len(wanted)} and "
+            f"{teacher.classifier.num_classes}."
+        )
+    if min(wanted) < 0 or not any(wanted):
+        raise UserError(f"`counts` must be whole numbers from 0, one above it, got {wanted}.")
+    rows = [(pool.labels == label).nonzero().flatten() for label in range(classes)]
+    for name, count, ones in zip(pool.classes, wanted, rows, strict=True):
+        if count * parts > len(ones) * settings.crops:
+            raise UserError(
+                f"{count} images of class {name!r} take {count * parts} crops, and {pool.name!r} has {len(ones)} such "
+                f"images of {settings.crops} crops each; lower the budget, or raise `crops.crops`."
+            )
+    return rows
+
+
+def _candidates(
+    pool: ImageSet, rows: Tensor, teacher: FrozenTeacher, settings: Crops, label: int, needed: int, seed: int
+) -> _Candidates:
+    """The best crop of each image that is looked at, and next best ones as far as they are needed."""
+    keys = words(derive_seed(seed, "crops", "candidates"), 0, pool.ids[rows])
+    rows = rows[keys.argsort()][: max(settings.candidates, needed)]
+    ids, pixels = pool.ids[rows], pool.gather(rows)  # [n], [n, C, H, W]
+    crops = torch.stack([_crops(pixels, ids, number, settings, seed) for number in range(settings.crops)], 1)
+    scores = _scores(teacher, crops.flatten(0, 1), pool.shape, label).view(len(ids), settings.crops)
+    # [n, crops] -> as many best ones of each image as give enough: [n, depth]
+    depth = -(-needed // len(ids))
+    sorted_scores, order = scores.sort(dim=1, stable=True)
+    best, order = sorted_scores[:, :depth], order[:, :depth]
+    at = torch.arange(len(ids))[:, None]
+    found = _Candidates(crops[at, order].flatten(0, 1), ids[:, None].expand_as(order).flatten(), best.flatten())
+    if settings.pick == "spread":
+        return found
+    # Next best crops only fill up: they do not take the place of any image's best.
+    last = torch.arange(depth).expand_as(order).flatten() == depth - 1
+    filling = found.scores.where(last, -torch.inf).argsort(stable=True)[:needed]
+    return _Candidates(*(one[filling] for one in found)) if depth > 1 else found
+
+
+def _crops(pixels: Tensor, ids: Tensor, number: int, settings: Crops, seed: int) -> Tensor:
+    """One crop of each image, uint8 [n, C, H, W] -> [n, C, h, w], shrunk to the largest part of an image."""
+    height, width = pixels.shape[-2:]
+    _, h, _, w = part_boxes((height, width), crops_per_image(height, width))[0]
+    source = derive_seed(seed, "crops", number)
+    share, down, along = (uniform(words(source, stream, ids)).double() for stream in range(3))
+    low, high = settings.area
+    side = (low + share * (high - low)).sqrt()
+    sizes = [(side * whole).round().clamp(1, whole).long() for whole in (height, width)]
+    tops, lefts = (
+        (draw * (whole - size + 1)).long()
+        for draw, whole, size in zip((down, along), (height, width), sizes, strict=True)
+    )
+    boxes = torch.stack([tops, tops + sizes[0], lefts, lefts + sizes[1]], 1).tolist()
+    shrunk = [
+        interpolate(one[None, :, top:bottom, left:right].float(), (h, w), mode="bilinear", antialias=True)
+        for one, (top, bottom, left, right) in zip(pixels, boxes, strict=True)
+    ]
+    return torch.cat(shrunk).round().clamp(0, 255).to(torch.uint8)
+
+
+def _scores(teacher: FrozenTeacher, crops: Tensor, shape: tuple[int, int, int], label: int) -> Tensor:
+    """The teacher's cross entropy [M] of crops in the middle of its mean colour."""
+    _, height, width = shape
+    h, w = crops.shape[-2:]
+    top, left = (height - h) // 2, (width - w) // 2
+    colour = _mean_colour(teacher.classifier, shape[0]).to(teacher.device)
+    scores = []
+    for batch in crops.split(_BATCH):
+        shown = batch.to(teacher.device)
+        if (h, w) != (height, width):
+            shown = colour.expand(len(batch), -1, height, width).clone()
+            shown[..., top : top + h, left : left + w] = batch.to(teacher.device) / 255
+        logits = teacher(shown).logits
+        labels = torch.full((len(batch),), label, device=logits.device)
+        scores.append(cross_entropy(logits, labels, reduction="none").cpu())
+    return torch.cat(scores)
+
+
+def _mean_colour(classifier: Classifier, channels: int) -> Tensor:
+    """What the network takes for zero, [1, channels, 1, 1] in [0, 1]."""
+    mean = torch.tensor(classifier.normalisation[0])
+    mean = mean if len(mean) == channels else mean.mean().expand(channels)
+    return mean.view(1, channels, 1, 1)
+
+
+def _picked(candidates: _Candidates, settings: Crops, needed: int) -> _Candidates:
+    """As many crops as needed, from low to high."""
+    order = candidates.scores.argsort(stable=True)
+    if settings.pick == "spread":
+        # The middles of equal shares, so that neither end is preferred.
+        order = order[((torch.arange(needed) + 0.5) * len(order) / needed).long()]
+    return _Candidates(*(one[order[:needed]] for one in candidates))
+
+
+def _merged(picked: _Candidates, label: int, count: int, shape: tuple[int, int, int]) -> CropImages:
+    parts = len(picked.scores) // count
+    images = torch.empty(count, *shape, dtype=torch.uint8)
+    for part, (top, bottom, left, right) in enumerate(part_boxes(shape[1:], parts)):
+        crops = picked.crops[part * count : (part + 1) * count]
+        # The first part is the largest; others lack a row or a column where sides are odd.
+        images[..., top:bottom, left:right] = crops[..., : bottom - top, : right - left]
+    by_image = [one.view(parts, count).T.contiguous() for one in (picked.sources, picked.scores)]
+    return CropImages(images, torch.full((count,), label), by_image[0], by_image[1])
