@@ -139,7 +139,7 @@ def test_what_is_no_transfer_set_is_named(full: TransferSet, tmp_path: Path):
     full.save(tmp_path / "set")
     config = tmp_path / "set" / "transfer_set.json"
     config.write_text(config.read_text().replace('"format": 1', '"format": 99'))
-    with pytest.raises(UserError, match="must be of format 1, got 99; update limbeck"):
+    with pytest.raises(UserError, match="must be of format 1 or 2, got 99; update limbeck"):
         TransferSet.load(tmp_path / "set")
     config.write_text("{")
     with pytest.raises(UserError, match=r"transfer_set.json' is damaged"):

@@ -36,6 +36,19 @@ How it was made:
 ```
 """
 
+_USE = """
+A student is taught on it rightly by `limbeck distill <this folder>`, with no further argument:
+
+```yaml
+{use}
+```
+"""
+
+_MORE = {
+    "floats": "Students are taught on the {value} images in pixels.safetensors; the PNGs are their 8-bit form.",
+    "per_image": "Each image holds {value}, a square of parts that are cut out and enlarged before they are used.",
+}
+
 _MEANINGS = {
     "image": "the image, PNG, lossless",
     "id": "its id in the set that it was taken from, distinct",
@@ -75,7 +88,7 @@ def dataset_card(config: Mapping[str, Any], *, features: Mapping[str, Any], file
     """README.md with the front matter that the hub and `datasets` read.
 
     Args:
-        config: what `TransferSet.save` keeps.
+        config: what `TransferSet.save` keeps; its `use` in words.
         features: see `features`.
         file_bytes: size of the Parquet file.
         bytes_: size of its rows in memory.
@@ -104,6 +117,10 @@ def dataset_card(config: Mapping[str, Any], *, features: Mapping[str, Any], file
         columns="\n".join(f"| `{name}` | {_meaning(name, config)} |" for name in features),
         about=yaml.safe_dump(config["about"] or {"maker": "unknown"}, sort_keys=False, allow_unicode=True).strip(),
     )
+    for key, words in _MORE.items():
+        text += f"\n{words.format(value=config[key])}\n" if config.get(key) else ""
+    if config.get("use"):
+        text += _USE.format(use=yaml.safe_dump(config["use"], sort_keys=False, allow_unicode=True).strip())
     return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n{text}"
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from limbeck.data.class_names import check_class_names
-from limbeck.data.storage import Storage, SubsetStorage, TensorStorage
+from limbeck.data.storage import FloatStorage, Storage, SubsetStorage, TensorStorage
 from limbeck.errors import UserError
 from limbeck.randomness import derive_seed, words
 
@@ -69,6 +69,41 @@ class ImageSet:
         if len(repeated):
             raise UserError(f"`ids` must be distinct, got {int(repeated[0])} more than once.")
 
+    @classmethod
+    def of_floats(
+        cls,
+        images: Tensor,
+        labels: Tensor | np.ndarray | Sequence[int] | None = None,
+        *,
+        ids: Tensor | np.ndarray | Sequence[int] | None = None,
+        classes: Sequence[str] | None = None,
+        name: str = "images",
+    ) -> "ImageSet":
+        """Images that are no whole gray levels, as learned ones: students are taught on the floats as they are.
+
+        Everything else, as reports and makers, sees their 8-bit form.
+
+        Args:
+            images: floating [N, C, H, W] in units of [0, 1], which they may leave; C is 1 or 3.
+            labels, ids, classes, name: as of any set.
+
+        Raises:
+            UserError: numbers that are not finite, or see `ImageSet`.
+
+        Example:
+            >>> learned = ImageSet.of_floats(torch.full((2, 3, 8, 8), 1.7), [0, 1])
+            >>> learned.has_floats, int(learned.tensor().max())
+            (True, 255)
+        """
+        if not isinstance(images, Tensor) or not images.is_floating_point():
+            got = images.dtype if isinstance(images, Tensor) else type(images).__name__
+            raise UserError(f"`images` must be a tensor of floats in units of [0, 1], got {got}.")
+        _check_layout(images)
+        bad = (~images.isfinite()).flatten(1).any(dim=1).nonzero()
+        if len(bad):
+            raise UserError(f"`images` must be finite, image {int(bad[0])} is not.")
+        return cls(FloatStorage(images.detach().cpu()), labels, ids=ids, classes=classes, name=name)
+
     @property
     def num_classes(self) -> int:
         return len(self.classes)
@@ -123,6 +158,18 @@ class ImageSet:
     def tensor(self) -> Tensor:
         """All images as uint8 [N, C, H, W] in memory; no copy if they are there already, so do not write into it."""
         return self._storage.tensor()
+
+    @property
+    def has_floats(self) -> bool:
+        """Whether there are floats of which the pixels are the 8-bit form; see `of_floats`."""
+        return self._storage.has_floats
+
+    def floats(self, positions: Tensor | None = None) -> Tensor:
+        """The images at `positions` (int64 [B]), or all of them, floating [B, C, H, W] in units of [0, 1].
+
+        Of a set that has floats, these, neither rounded nor clamped.
+        """
+        return self._storage.floats(torch.arange(len(self)) if positions is None else positions)
 
     def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(positions int64 [B], images uint8 [B, C, H, W]) in order; the last batch may be smaller."""
@@ -226,11 +273,16 @@ def _checked_images(images: Tensor | np.ndarray) -> Tensor:
     images = torch.as_tensor(images)
     if images.dtype != torch.uint8:
         raise UserError(
-            f"`images` must be uint8 in 0..255, got {images.dtype}; multiply floats in [0, 1] by 255 and round."
+            f"`images` must be uint8 in 0..255, got {images.dtype}; multiply floats in [0, 1] by 255 and round, or "
+            "keep learned ones as they are by `ImageSet.of_floats`."
         )
+    _check_layout(images)
+    return images
+
+
+def _check_layout(images: Tensor) -> None:
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise UserError(f"`images` must be [N, C, H, W] with C 1 or 3, got {list(images.shape)}.")
-    return images
 
 
 def _int64(values: Tensor | np.ndarray | Sequence[int], argument: str, count: int) -> Tensor:

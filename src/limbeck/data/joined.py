@@ -118,10 +118,23 @@ class JoinedStorage(Storage):
     def digests(self, positions: Tensor) -> Tensor:
         return self._collect(positions, (DIGEST_BYTES,), lambda part, rows: part.digests(rows))
 
-    def _collect(self, positions: Tensor, shape: tuple[int, ...], ask: Callable[[Storage, Tensor], Tensor]) -> Tensor:
-        """uint8 [B, *shape]: what each part tells of its own images among `positions` (int64 [B])."""
+    @property
+    def has_floats(self) -> bool:
+        return any(self._parts[place].has_floats for place in self._places.unique().tolist())
+
+    def floats(self, positions: Tensor) -> Tensor:
+        return self._collect(positions, self.shape, lambda part, rows: part.floats(rows).float(), torch.float32)
+
+    def _collect(
+        self,
+        positions: Tensor,
+        shape: tuple[int, ...],
+        ask: Callable[[Storage, Tensor], Tensor],
+        dtype: torch.dtype = torch.uint8,
+    ) -> Tensor:
+        """[B, *shape]: what each part tells of its own images among `positions` (int64 [B])."""
         places, rows = self._places[positions], self._positions[positions]
-        out = torch.empty(len(positions), *shape, dtype=torch.uint8)
+        out = torch.empty(len(positions), *shape, dtype=dtype)
         for place in places.unique().tolist():
             here = (places == place).nonzero()[:, 0]
             out[here] = ask(self._parts[place], rows[here])

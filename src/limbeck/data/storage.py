@@ -3,6 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -43,6 +44,15 @@ class Storage(ABC):
     def digests(self, positions: Tensor) -> Tensor:
         """A 128-bit hash of the pixels of every image at `positions` (int64 [B]), as uint8 [B, 16]."""
 
+    @property
+    def has_floats(self) -> bool:
+        """Whether whole gray levels are only the rounded form of what is there."""
+        return False
+
+    def floats(self, positions: Tensor) -> Tensor:
+        """The images at `positions` (int64 [B]) in units of [0, 1], floating [B, C, H, W]."""
+        return self.gather(positions).float() / 255
+
 
 class TensorStorage(Storage):
     """Decoded images in one tensor, which may itself be a memory map.
@@ -82,6 +92,62 @@ class TensorStorage(Storage):
 
     def digests(self, positions: Tensor) -> Tensor:
         return self._digests.lookup(positions, self)
+
+
+class FloatStorage(Storage):
+    """Images that are finer or wider than whole gray levels, as learned ones are; `gather` gives their 8-bit form.
+
+    Hashes are of the floats, so that images which only look alike in 8 bits are told apart.
+
+    Args:
+        images: floating [N, C, H, W] in units of [0, 1], which they may leave.
+
+    Example:
+        >>> storage = FloatStorage(torch.tensor([-1.0, 0.5, 2.0]).view(1, 3, 1, 1))
+        >>> storage.gather(torch.tensor([0])).flatten().tolist(), storage.floats(torch.tensor([0])).flatten().tolist()
+        ([0, 128, 255], [-1.0, 0.5, 2.0])
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        assert images.is_floating_point()
+        assert images.ndim == 4
+        self._floats = images
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        _, channels, height, width = self._floats.shape
+        return channels, height, width
+
+    @property
+    def is_decoded(self) -> bool:
+        return True
+
+    @property
+    def has_floats(self) -> bool:
+        return True
+
+    def __len__(self) -> int:
+        return len(self._floats)
+
+    def gather(self, positions: Tensor) -> Tensor:
+        return self._levels[positions]
+
+    def tensor(self) -> Tensor:
+        return self._levels
+
+    def floats(self, positions: Tensor) -> Tensor:
+        return self._floats[positions]
+
+    def digests(self, positions: Tensor) -> Tensor:
+        return self._hashes[positions]
+
+    @cached_property
+    def _levels(self) -> Tensor:
+        return in_levels(self._floats)
+
+    @cached_property
+    def _hashes(self) -> Tensor:
+        return image_digests(self._floats)
 
 
 class EncodedStorage(Storage):
@@ -155,6 +221,13 @@ class SubsetStorage(Storage):
     def digests(self, positions: Tensor) -> Tensor:
         return self._base.digests(self._rows[positions])
 
+    @property
+    def has_floats(self) -> bool:
+        return self._base.has_floats
+
+    def floats(self, positions: Tensor) -> Tensor:
+        return self._base.floats(self._rows[positions])
+
 
 class DigestTable:
     """Hashes of a storage's images, each computed the first time that it is asked for: of a subset, its images alone.
@@ -191,8 +264,18 @@ class DigestTable:
         return self._values[positions]
 
 
+def in_levels(images: Tensor) -> Tensor:
+    """Floating images in units of [0, 1] as whole gray levels, uint8 of the same shape.
+
+    Example:
+        >>> in_levels(torch.tensor([-0.1, 0.2, 1.5])).tolist()
+        [0, 51, 255]
+    """
+    return (images.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
+
+
 def image_digests(images: Tensor) -> Tensor:
-    """blake2b hash of each of `images` (uint8 [B, C, H, W]), as uint8 [B, 16]."""
-    rows = images.contiguous().flatten(1).numpy()
+    """blake2b hash of each of `images` ([B, C, H, W] of any type), as uint8 [B, 16]."""
+    rows = images.contiguous().flatten(1).view(torch.uint8).numpy()
     joined = b"".join(hashlib.blake2b(row, digest_size=DIGEST_BYTES).digest() for row in rows)
     return torch.frombuffer(bytearray(joined), dtype=torch.uint8).view(-1, DIGEST_BYTES)

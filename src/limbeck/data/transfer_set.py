@@ -20,14 +20,20 @@ from limbeck.data.encoded.build import LoadOptions, build_image_set
 from limbeck.data.encoded.encoded_set import EncodedSet
 from limbeck.data.image_set import ImageSet
 from limbeck.data.soft_targets import Kind, SoftTargets
+from limbeck.data.storage import in_levels
 from limbeck.data.tables import ImageTable, open_parquet, read_table
+from limbeck.data.tensor_files import read_tensors, write_tensors
+from limbeck.data.use import packed_use, plain_use, unpacked_use, use_in_words
 from limbeck.errors import UserError
 from limbeck.files import atomic_folder
 
 PARQUET_NAME = "data/train-00000-of-00001.parquet"
 CONFIG_NAME = "transfer_set.json"
+FLOATS_NAME = "pixels.safetensors"
+USE_NAME = "use.safetensors"
 RESERVED = ("image", "label", "id", "soft_label")
-_FORMAT = 1
+_FORMAT, _FORMAT_WITH_USE = 1, 2
+"""A set that needs more than its images to be used rightly must not be read by a version that would overlook that."""
 _KEPT = ("name", "images", "shape", "classes", "labelled", "fingerprint", "provenance", "about")
 _ROWS = 1000
 
@@ -48,10 +54,15 @@ class TransferSet:
         soft_label_kind: what the soft labels are of the teacher's logits z: "probabilities" softmax(z / T), or "logits"
             z / T.
         soft_label_temperature: T > 0; 1 for answers as a classifier gives them.
+        use: all that a student needs to be taught on it rightly, where that is not for the user to choose: `student`,
+            `training` and `objective`, as recipes have them; see `limbeck.data.use`. Tensors in it are kept beside.
+        per_image: how many images each one holds, as a square of parts that are enlarged when they are used: 1, 4, 9.
+
+    Images that have floats (see `ImageSet.of_floats`) are saved with these.
 
     Raises:
-        UserError: soft labels that are not what their kind says, soft labels or a column of another length, or a column
-            name that is taken.
+        UserError: soft labels that are not what their kind says, soft labels or a column of another length, a column
+            name that is taken, a `use` that cannot be written down, or another `per_image`.
 
     Example:
         >>> chosen = TransferSet(images, provenance={"score": torch.rand(len(images))}, about={"maker": "random"})
@@ -67,6 +78,8 @@ class TransferSet:
     about: Mapping[str, Any] = field(default_factory=dict)
     soft_label_kind: Kind = "probabilities"
     soft_label_temperature: float = 1.0
+    use: Mapping[str, Any] | None = None
+    per_image: int = 1
 
     def __post_init__(self) -> None:
         if isinstance(self.soft_labels, Tensor):
@@ -78,9 +91,18 @@ class TransferSet:
             shape = list(values.shape) if isinstance(values, Tensor) else [len(values)]
             if shape != [len(self.images)]:
                 raise UserError(f"`provenance[{name!r}]` must be [{len(self.images)}], one per image, got {shape}.")
+        check_per_image(self.per_image, self.images.shape)
+        if self.use is not None:
+            object.__setattr__(self, "use", plain_use(self.use))
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def floats(self) -> Tensor | None:
+        """The images as they were learned, floating [N, C, H, W] in units of [0, 1] which they may leave; None where
+        whole gray levels are all there is."""
+        return self.images.floats() if self.images.has_floats else None
 
     @property
     def soft_targets(self) -> SoftTargets | None:
@@ -105,20 +127,25 @@ class TransferSet:
                     rows = self._rows(positions, images, schema)
                     writer.write_table(rows)
                     size += rows.nbytes
+            if self.floats is not None:
+                write_tensors(temporary / FLOATS_NAME, {"pixels": self.floats})
+            if tensors := packed_use(self.use or {})[1]:
+                write_tensors(temporary / USE_NAME, tensors)
             (temporary / CONFIG_NAME).write_text(json.dumps(self._config(), indent=1) + "\n")
-            card = dataset_card(self._config(), features=_features(self), file_bytes=path.stat().st_size, bytes_=size)
+            told = {**self._config(), "use": use_in_words(self.use or {})}
+            card = dataset_card(told, features=_features(self), file_bytes=path.stat().st_size, bytes_=size)
             (temporary / "README.md").write_text(card, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> "TransferSet":
-        """Read what `save` wrote: equal pixels, ids, labels, soft labels and provenance.
+        """Read what `save` wrote: equal pixels, floats, ids, labels, soft labels, provenance and use.
 
         Every image is read once, to see that these are the images of the card. Soft labels that were saved without a
         kind are probabilities.
 
         Raises:
             UserError: not a folder that `save` wrote, or its files contradict each other: another number of images,
-                other images, classes or soft labels, columns that are not there.
+                other images, classes or soft labels, columns or files that are not there.
         """
         folder = Path(folder)
         config = _read_config(folder)
@@ -136,13 +163,16 @@ class TransferSet:
         channels, height, width = config["shape"]
         encoded_set = EncodedSet(encoded_set.images, labels, tuple(config["classes"]), ids=ids, channels=channels)
         images = build_image_set(encoded_set, LoadOptions(size=(height, width)), name=config["name"])
+        if config.get("floats"):
+            images = _with_floats(folder, images)
         soft_labels = _stack(rows["soft_label"]) if "soft_label" in rows.column_names else None
         about_soft = config.get("soft_labels") or {}
         _check_content(folder, config, images, soft_labels)
         provenance = {name: _restored(rows[name], kind) for name, kind in config["provenance"].items()}
         kind, temperature = about_soft.get("kind", "probabilities"), about_soft.get("temperature", 1.0)
+        use, per_image = _read_use(folder, config), config.get("per_image", 1)
         try:
-            return cls(images, soft_labels, provenance, config["about"], kind, temperature)
+            return cls(images, soft_labels, provenance, config["about"], kind, temperature, use, per_image)
         except UserError as error:
             raise UserError(
                 f"{str(folder)!r}: {error} The kind of saved ones is said in its {CONFIG_NAME}, as "
@@ -175,8 +205,15 @@ class TransferSet:
         return pa.table(columns, schema=schema)
 
     def _config(self) -> dict[str, Any]:
+        more: dict[str, Any] = {}
+        if self.use is not None:
+            more["use"] = packed_use(self.use)[0]
+        if self.floats is not None:
+            more["floats"] = str(self.floats.dtype).removeprefix("torch.")
+        if self.per_image > 1:
+            more["per_image"] = self.per_image
         return {
-            "format": _FORMAT,
+            "format": _FORMAT_WITH_USE if more else _FORMAT,
             "name": self.images.name,
             "images": len(self.images),
             "shape": self.images.shape,
@@ -195,7 +232,17 @@ class TransferSet:
                 "hash": _hash(self.soft_labels),
             },
             "about": dict(self.about),
+            **more,
         }
+
+
+def check_per_image(per_image: int, shape: tuple[int, int, int]) -> None:
+    """Raises a UserError for what no image of a shape (C, H, W) holds as a square of equal parts."""
+    sides = {1: 1, 4: 2, 9: 3}
+    if per_image is True or per_image not in sides:
+        raise UserError(f"`per_image` must be 1, 4 or 9, got {per_image!r}.")
+    if min(shape[1:]) < sides[per_image]:
+        raise UserError(f"`per_image` must leave each part a pixel, got {per_image} for images of {list(shape)}.")
 
 
 def _check_shape(soft_labels: Tensor, images: ImageSet) -> None:
@@ -224,6 +271,29 @@ def _check_content(folder: Path, config: Mapping[str, Any], images: ImageSet, so
         )
     if soft_labels is not None and "hash" in known and _hash(soft_labels) != known["hash"]:
         raise _contradiction(folder, f"{PARQUET_NAME} holds other soft labels than {CONFIG_NAME} was written for")
+
+
+def _with_floats(folder: Path, images: ImageSet) -> ImageSet:
+    """The images with the floats beside them, of which they are the 8-bit form."""
+    floats = read_tensors(folder / FLOATS_NAME).get("pixels")
+    if floats is None or floats.shape != (len(images), *images.shape) or not floats.is_floating_point():
+        raise _contradiction(folder, f"{FLOATS_NAME} does not hold the {len(images):,} images of {PARQUET_NAME}")
+    if not torch.equal(in_levels(floats), images.tensor()):
+        raise _contradiction(folder, f"{FLOATS_NAME} and {PARQUET_NAME} hold other images")
+    return ImageSet.of_floats(floats, images.labels, ids=images.ids, classes=images.classes, name=images.name)
+
+
+def _read_use(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    packed = config.get("use")
+    if packed is None:
+        return None
+    if not isinstance(packed, dict):
+        raise UserError(f"{str(folder / CONFIG_NAME)!r} is damaged: `use` must be a mapping.")
+    tensors = read_tensors(folder / USE_NAME) if (folder / USE_NAME).exists() else {}
+    try:
+        return unpacked_use(packed, tensors)
+    except UserError as error:
+        raise _contradiction(folder, f"of what {CONFIG_NAME} says is needed, {error} in {USE_NAME}") from None
 
 
 def _contradiction(folder: Path, what: str) -> UserError:
@@ -282,8 +352,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{str(path)!r} is damaged: {error}.") from error
     if not isinstance(config, dict):
         raise UserError(f"{str(path)!r} is damaged: it holds no mapping.")
-    if config.get("format") != _FORMAT:
-        raise UserError(f"{str(path)!r} must be of format {_FORMAT}, got {config.get('format')!r}; update limbeck.")
+    if config.get("format") not in (_FORMAT, _FORMAT_WITH_USE):
+        known = f"{_FORMAT} or {_FORMAT_WITH_USE}"
+        raise UserError(f"{str(path)!r} must be of format {known}, got {config.get('format')!r}; update limbeck.")
     absent = [key for key in _KEPT if key not in config]
     if absent:
         raise UserError(f"{str(path)!r} is damaged: it lacks {', '.join(absent)}.")

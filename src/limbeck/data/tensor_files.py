@@ -1,0 +1,29 @@
+"""Tensors beside the Parquet of a transfer set: safetensors, read and written with errors that say what to do."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from limbeck.errors import UserError
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """As safetensors; `save_file` would report a full disk as an error of its own kind."""
+    path.write_bytes(safetensors.torch.save({name: one.contiguous() for name, one in tensors.items()}))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """What `write_tensors` wrote, in memory of its own: the file may be replaced meanwhile.
+
+    Raises:
+        UserError: no such file, or a damaged one.
+    """
+    try:
+        return safetensors.torch.load(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UserError(f"{str(path.parent)!r} lacks {path.name}; copy the whole folder.") from error
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{str(path)!r} is damaged ({error}); copy the whole folder again.") from error
