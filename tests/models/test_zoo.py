@@ -17,7 +17,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "model_zoo.json").re
 EVERYTHING = ("logits", "embedding", "stages", "pre_activations")
 
 
-SMALL = ["resnet8", "wrn_16_1", "vgg8_w4", "MobileNetV2", "ShuffleV1", "ShuffleV2", "convnet_d3", "lenet5"]
+SMALL = ["resnet8", "wrn_16_1", "vgg8_w4", "MobileNetV2", "ShuffleV1", "ShuffleV2", "convnet_d3", "lenet5", "alexnet"]
 """One of each family."""
 
 
@@ -83,7 +83,9 @@ def test_one_image_of_another_size(name: str, channels: int, side: int) -> None:
     assert bool(torch.isfinite(outputs.logits).all())
 
 
-@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1", "vgg8_w4", "MobileNetV2", "ShuffleV2", "convnet_d3", "lenet5"])
+@pytest.mark.parametrize(
+    "name", ["resnet8", "wrn_16_1", "vgg8_w4", "MobileNetV2", "ShuffleV2", "convnet_d3", "lenet5", "alexnet"]
+)
 def test_gradient_reaches_every_parameter(name: str, images: Tensor) -> None:
     classifier = create(name, num_classes=5)
     outputs = classifier(images, want=EVERYTHING)

@@ -38,6 +38,7 @@ CONVNET_OPTIONS = {
     "norm": Option("choice", "instance", "normalisation", ("instance", "batch", "group", "none")),
     "pooling": Option("choice", "average", "pooling after every layer", ("average", "max", "none")),
 }
+ALEXNET_OPTIONS = {"norm": Option("choice", "instance", "normalisation", ("instance", "none"))}
 TIMM_OPTIONS = {
     "pretrained": Option("switch", False, "download the published weights"),
     "drop_rate": Option("share", 0.0, "dropout before the head"),
@@ -87,6 +88,7 @@ _OWN = {
     "resnet56_option_a": _option_a(56, 858_868),
     "resnet110_option_a": _option_a(110, 1_733_812),
     "resnet18": ModelEntry("ResNet", 11_220_132, "ResNet-18 with a 3x3 stem for small images"),
+    "resnet18_instance": ModelEntry("ResNet", 11_220_132, "resnet18 with instance norm; parameters say all about it"),
     "resnet34": ModelEntry("ResNet", 21_328_292, "ResNet-34 with a 3x3 stem for small images"),
     "ResNet50": ModelEntry("ResNet", 23_705_252, "ResNet-50 with a 3x3 stem for small images"),
     "wrn_16_1": _wide(16, 1, 180_916),
@@ -95,6 +97,7 @@ _OWN = {
     "wrn_40_2": _wide(40, 2, 2_255_156),
     "vgg8": _vgg(8, 3_965_028),
     "vgg11": _vgg(11, 9_277_284),
+    "vgg11_instance": ModelEntry("VGG", 9_277_284, "VGG of 11 layers with instance norm, halved five times"),
     "vgg13": _vgg(13, 9_462_180),
     "vgg16": _vgg(16, 14_774_436),
     "vgg19": _vgg(19, 20_086_692),
@@ -111,6 +114,7 @@ _OWN = {
     "convnet_d5": _convnet(5, 608_100),
     "convnet_d6": _convnet(6, 755_940),
     "lenet5": ModelEntry("LeNet", 69_656, "LeNet-5 with ReLU and max pooling, made for gray digits"),
+    "alexnet": ModelEntry("AlexNet", 2_150_692, "AlexNet for small images, with instance norm", ALEXNET_OPTIONS),
 }
 MODELS: Catalogue[ModelEntry] = Catalogue(
     "models",

@@ -1,4 +1,4 @@
-"""What architectures share: starting weights as in the CIFAR benchmarks, batch norm of small batches, a shuffle."""
+"""What architectures share: starting weights as in the CIFAR benchmarks, norms of the smallest maps, a shuffle."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,6 +27,29 @@ def batch_normed(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
     if x.numel() > x.shape[1]:
         return norm(x)
     return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+
+
+class InstanceNorm(nn.GroupNorm):
+    """Each channel of each image at mean 0 and deviation 1, then scaled and shifted; takes maps of any size.
+
+    A single pixel has no deviation: of such a map, norm would leave the shift alone, whatever comes in. It is scaled
+    and shifted as it is. Ulyanov, Vedaldi and Lempitsky, "Instance normalization", arXiv 1607.08022 (2016).
+
+    Args:
+        width: channels.
+
+    Example:
+        >>> InstanceNorm(2)(torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)).flatten().tolist()
+        [3.0, 4.0]
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, width)
+
+    def forward(self, input: Tensor) -> Tensor:  # [B, C, H, W]
+        if input.shape[2:].numel() > 1:
+            return super().forward(input)
+        return input * self.weight.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
 
 
 def shuffle_channels(x: Tensor, groups: int) -> Tensor:

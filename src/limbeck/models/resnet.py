@@ -4,15 +4,18 @@ He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 201
 networks of 6n + 2 layers with option A shortcuts (identity, padded by zeros), section 3.3 for projections.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limbeck.models.layers import initialise
+from limbeck.models.layers import InstanceNorm, initialise
 from limbeck.models.taps import Tapped, Taps
+
+Norm = Callable[[int], nn.Module]
+"""Makes the norm of so many channels."""
 
 
 class PadShortcut(nn.Module):
@@ -27,11 +30,11 @@ class PadShortcut(nn.Module):
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.added - before))
 
 
-def projection(inputs: int, outputs: int, stride: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+def projection(inputs: int, outputs: int, stride: int, norm: Norm) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))
 
 
-def padding(inputs: int, outputs: int, stride: int) -> nn.Module:
+def padding(inputs: int, outputs: int, stride: int, norm: Norm) -> nn.Module:
     return PadShortcut(outputs - inputs, stride)
 
 
@@ -40,13 +43,13 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, inputs: int, width: int, stride: int, shortcut: nn.Module | None) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, shortcut: nn.Module | None, norm: Norm) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.bn1 = norm(width)
         self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
+        self.bn2 = norm(width)
         self.relu = nn.ReLU()
         self.downsample = shortcut
 
@@ -61,16 +64,16 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, inputs: int, width: int, stride: int, shortcut: nn.Module | None) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, shortcut: nn.Module | None, norm: Norm) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.bn1 = norm(width)
         self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
+        self.bn2 = norm(width)
         self.relu2 = nn.ReLU()
         self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(4 * width)
+        self.bn3 = norm(4 * width)
         self.relu = nn.ReLU()
         self.downsample = shortcut
 
@@ -90,6 +93,7 @@ class ResNet(Tapped):
         num_classes, channels: of the head's output, of the images.
         bottleneck: blocks with 1x1 convolutions around, four times as wide outside.
         option_a: shortcuts without parameters.
+        norm: makes the norm of so many channels.
     """
 
     benchmark_names = (
@@ -106,12 +110,13 @@ class ResNet(Tapped):
         channels: int = 3,
         bottleneck: bool = False,
         option_a: bool = False,
+        norm: Norm = nn.BatchNorm2d,
     ) -> None:
         super().__init__()
         block = Bottleneck if bottleneck else BasicBlock
         shortcut = padding if option_a else projection
         self.conv1 = nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(widths[0])
+        self.bn1 = norm(widths[0])
         self.relu = nn.ReLU()
         self.layers: list[str] = []
         inputs = widths[0]
@@ -120,7 +125,8 @@ class ResNet(Tapped):
             for position in range(count):
                 stride = 2 if index > 0 and position == 0 else 1
                 changes = stride != 1 or inputs != outputs
-                layer.append(block(inputs, width, stride, shortcut(inputs, outputs, stride) if changes else None))
+                beside = shortcut(inputs, outputs, stride, norm) if changes else None
+                layer.append(block(inputs, width, stride, beside, norm))
                 inputs = outputs
             self.layers.append(f"layer{index + 1}")
             self.add_module(self.layers[-1], layer)
@@ -150,6 +156,7 @@ BUILDERS = {
     "resnet32x4": three_stage(32, _WIDE),
     **{f"resnet{depth}_option_a": three_stage(depth, option_a=True) for depth in (20, 32, 44, 56, 110)},
     "resnet18": partial(ResNet, (2, 2, 2, 2), _FOUR),
+    "resnet18_instance": partial(ResNet, (2, 2, 2, 2), _FOUR, norm=InstanceNorm),
     "resnet34": partial(ResNet, (3, 4, 6, 3), _FOUR),
     "ResNet50": partial(ResNet, (3, 4, 6, 3), _FOUR, bottleneck=True),
 }

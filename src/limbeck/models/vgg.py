@@ -1,25 +1,28 @@
-"""VGG networks with batch norm and one linear layer for a head.
+"""VGG networks with batch or instance norm and one linear layer for a head.
 
 Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", ICLR 2015.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limbeck.models.layers import initialise, initialise_small
+from limbeck.models.layers import InstanceNorm, initialise, initialise_small
 from limbeck.models.taps import Tapped, Taps
 
 
 class VGG(Tapped):
-    """Five blocks of 3x3 convolutions; all but the last two are followed by halving.
+    """Five blocks of 3x3 convolutions, some of them followed by halving; the mean of the last map goes into the head.
 
     Args:
         counts: convolutions in every block.
         widths: channels of every block.
+        num_classes, channels: of the head's output, of the images.
+        norm: makes the norm of so many channels.
+        halvings: how many blocks, counted from the first, are followed by halving.
     """
 
     benchmark_names = ((r"^classifier\.", "head."),)
@@ -31,28 +34,31 @@ class VGG(Tapped):
         *,
         num_classes: int,
         channels: int = 3,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+        halvings: int = 3,
     ) -> None:
         super().__init__()
         blocks, inputs = [], channels
         for count, width in zip(counts, widths, strict=True):
             block = nn.Sequential()
             for _ in range(count):
-                block.extend((nn.Conv2d(inputs, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU()))
+                block.extend((nn.Conv2d(inputs, width, 3, 1, 1), norm(width), nn.ReLU()))
                 inputs = width
             blocks.append(block)
         self.block0, self.block1, self.block2, self.block3, self.block4 = blocks
         # Rounding up leaves at least one pixel of the tiniest image and changes nothing at even sizes.
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
+        self.halvings = halvings
         self.head = nn.Linear(inputs, num_classes)
         initialise(self)
         initialise_small(self.head)
         self.taps = Taps("head", tuple(f"block{i}.{3 * count - 1}" for i, count in enumerate(counts)))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.pool(self.block0(x))
-        x = self.pool(self.block1(x))
-        x = self.pool(self.block2(x))
-        x = self.block4(self.block3(x))
+        for place, block in enumerate((self.block0, self.block1, self.block2, self.block3, self.block4)):
+            x = block(x)
+            if place < self.halvings:
+                x = self.pool(x)
         return self.head(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
 
 
@@ -61,6 +67,7 @@ _EIGHT = (1, 1, 1, 1, 1)
 BUILDERS = {
     "vgg8": partial(VGG, _EIGHT),
     "vgg11": partial(VGG, (1, 1, 2, 2, 2)),
+    "vgg11_instance": partial(VGG, (1, 1, 2, 2, 2), norm=InstanceNorm, halvings=5),
     "vgg13": partial(VGG, (2, 2, 2, 2, 2)),
     "vgg16": partial(VGG, (2, 2, 3, 3, 3)),
     "vgg19": partial(VGG, (2, 2, 4, 4, 4)),

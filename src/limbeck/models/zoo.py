@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from limbeck.models import convnet, lenet, mobilenet, resnet, shufflenet_v1, shufflenet_v2, vgg, wide_resnet
+from limbeck.models import alexnet, convnet, lenet, mobilenet, resnet, shufflenet_v1, shufflenet_v2, vgg, wide_resnet
 from limbeck.models.catalogue import TIMM, TIMM_PREFIX, canonical, entry
 from limbeck.models.classifier import Classifier, Size, as_size, check_counts
 from limbeck.models.options import check_options
@@ -24,6 +24,7 @@ BUILDERS: Mapping[str, Callable[..., Tapped]] = {
     **shufflenet_v2.BUILDERS,
     **convnet.BUILDERS,
     **lenet.BUILDERS,
+    **alexnet.BUILDERS,
 }
 
 

@@ -1,0 +1,137 @@
+"""Iterations as curves and a table: matching loss, what was skipped, learned rate, accuracy, memory and time."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from limbeck.transfer.condense.frames import Frame
+from limbeck.transfer.condense.history import History
+from limbeck.transfer.evidence_figures import EvidenceFigure, LineFigure, Points, TableFigure, Value
+
+MOST_POINTS = 160  # of a curve
+MOST_ROWS = 25  # of the table
+GIB = 2**30
+_X = "iteration"
+_NO_CURVES = ("loss", "skipped", "start", "rate", "seconds", "memory")
+"""Names that have a curve of their own here."""
+
+
+def iteration_figures(history: History, frames: Sequence[Frame] = ()) -> list[EvidenceFigure]:
+    """Curves of all that is known, each point the mean of neighbouring iterations, and a table of some of them.
+
+    Args:
+        history: of the iterations.
+        frames: of which some may have been judged.
+    """
+    found = [
+        _curve(history, "Matching loss", "loss", note=_LOSS),
+        _curve(history, "Skipped iterations", "skipped", share=True, note=_SKIPPED),
+        _judged(frames),
+        _curve(history, "Learned rate", "rate", note=_RATE),
+        _curve(history, "Start epoch", "start", mean=max, note=_START),
+        _curve(history, "Seconds an iteration", "seconds"),
+        _curve(history, "Memory in GiB", "memory", mean=_gibibytes, note=_MEMORY),
+        *(_curve(history, _title(name), name) for name in history.names if name not in _NO_CURVES),
+    ]
+    curves: list[EvidenceFigure] = [one for one in found if any(len(points[0]) > 1 for points in one.lines.values())]
+    if not any(history.column("skipped")):
+        curves = [one for one in curves if one.title != "Skipped iterations"]
+    return [*curves, *([iteration_table(history)] if len(history) else [])]
+
+
+def iteration_table(history: History) -> TableFigure:
+    """A row for some iterations that follow one another."""
+    windows = _windows(len(history), MOST_ROWS)
+    columns: dict[str, list[Value]] = {"Iterations": [_ends(window) for window in windows]}
+    kinds: dict[str, tuple[str, Callable[[Sequence[float]], float]]] = {
+        "Loss": ("loss", _mean),
+        "Skipped": ("skipped", _mean),
+        "Latest start epoch": ("start", max),
+        "Learned rate": ("rate", _last),
+        "Seconds each": ("seconds", _mean),
+        "Memory in GiB": ("memory", _gibibytes),
+        **{_title(name): (name, _mean) for name in history.names if name not in _NO_CURVES},
+    }
+    for title, (name, mean) in kinds.items():
+        values = history.column(name)
+        means = [_of(mean, values[window.start : window.stop]) for window in windows]
+        if any(math.isfinite(value) for value in means):
+            columns[title] = [value if math.isfinite(value) else None for value in means]
+    single = len(windows) == len(history)
+    return TableFigure(
+        title="Every iteration" if single else f"{len(history):,} iterations",
+        columns=list(columns),
+        rows=[list(row) for row in zip(*columns.values(), strict=True)],
+        percent=[name for name in ("Skipped",) if name in columns],
+        note="" if single else "Means of the iterations of a row; of epochs and memory the largest, of rates the last.",
+        beside="alone",
+    )
+
+
+def _curve(
+    history: History,
+    title: str,
+    name: str,
+    *,
+    mean: Callable[[Sequence[float]], float] | None = None,
+    share: bool = False,
+    note: str = "",
+) -> LineFigure:
+    values = history.column(name)
+    windows = _windows(len(history), MOST_POINTS)
+    found = [(float(window.stop), _of(mean or _mean, values[window.start : window.stop])) for window in windows]
+    known = [(x, y) for x, y in found if math.isfinite(y)]
+    points: Points = [x for x, _ in known], [y for _, y in known]
+    return LineFigure(
+        title=title, x=_X, y="", lines={title: points}, share=share, small=True, note=note, beside="together"
+    )
+
+
+def _judged(frames: Sequence[Frame]) -> LineFigure:
+    known = [(float(one.iteration), one.accuracy) for one in frames if one.accuracy is not None]
+    points: Points = [x for x, _ in known], [y for _, y in known]
+    return LineFigure(
+        title=ACCURACY, x=_X, y="", lines={ACCURACY: points}, share=True, small=True, note=_ACCURACY, beside="together"
+    )
+
+
+ACCURACY = "Accuracy of fresh networks"
+_LOSS = "Distance from where the expert came to, as a share of its way; 1 is no step towards it at all."
+_SKIPPED = "Share of the iterations whose loss was above the threshold, so that they changed nothing."
+_RATE = "Of the steps on the synthetic images; a student is taught at the last one."
+_START = "The latest one among neighbouring iterations."
+_ACCURACY = "Taught on the images as they were then, on validation images; test images are not looked at."
+_MEMORY = "The most that was in use so far."
+
+
+def _windows(count: int, most: int) -> list[range]:
+    """The iterations as at most so many runs of neighbours."""
+    parts = min(count, most)
+    ends = [round(place * count / parts) for place in range(parts + 1)] if parts else []
+    return [range(start, stop) for start, stop in pairwise(ends)]
+
+
+def _of(mean: Callable[[Sequence[float]], float], values: Sequence[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return mean(known) if known else math.nan
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _last(values: Sequence[float]) -> float:
+    return values[-1]
+
+
+def _gibibytes(values: Sequence[float]) -> float:
+    return max(values) / GIB
+
+
+def _ends(window: range) -> str:
+    first, last = window.start + 1, window.stop
+    return f"{first:,}" if first == last else f"{first:,}\N{EN DASH}{last:,}"
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()

@@ -1,0 +1,135 @@
+"""What condensing tells of itself: how iterations went, what the images became, and what they were stored as."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from limbeck.transfer.condense.curves import GIB, iteration_figures
+from limbeck.transfer.condense.frames import Frame
+from limbeck.transfer.condense.history import History
+from limbeck.transfer.condense.methods import METHODS
+from limbeck.transfer.condense.pictures import frame_pictures
+from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.evidence import Evidence, Pictures
+from limbeck.transfer.words import image_count, percent
+
+if TYPE_CHECKING:
+    from limbeck.cost import Cost
+    from limbeck.data import ImageSet
+
+_OFTEN = 0.5
+"""Share of skipped iterations above which a page says so at its head."""
+
+
+def evidence_of(
+    settings: CondenseSettings,
+    images: "ImageSet",
+    history: History,
+    frames: Sequence[Frame] = (),
+    *,
+    pool: int,
+    cost: "Cost",
+    facts: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+    pictures: Sequence[Pictures] = (),
+) -> Evidence:
+    """Curves of loss, skipped iterations, accuracy, memory and time; images by class over iterations; activation maps.
+
+    Args:
+        settings: that the set was made by.
+        images: the finished ones.
+        history: of the iterations; empty where nothing is learned.
+        frames: the images on the way, in order, with the maps and accuracies that are known.
+        pool: how many images they stand for.
+        cost: of making them, experts and all.
+        facts: more for the head of the page, as what storing them in 8 bits changed.
+        notes: more sentences.
+        pictures: more groups of images, shown last.
+    """
+    chosen = max((one for one in frames if one.accuracy is not None), key=_accuracy, default=None)
+    return Evidence(
+        headline=_headline(settings, images, history, pool, cost),
+        rows=lambda: _rows(images),
+        pictures=[*frame_pictures(frames, images.classes), *pictures],
+        classes=images.classes,
+        facts={**_facts(settings, images, history, chosen), **(facts or {})},
+        notes=[*_notes(settings), *notes],
+        findings=_findings(settings, history, frames, chosen),
+        figures=iteration_figures(history, frames),
+    )
+
+
+def _rows(images: "ImageSet") -> Iterator[Mapping[str, Any]]:
+    columns: dict[str, Any] = {"id": images.ids.numpy(), "chosen": np.ones(len(images), bool)}
+    yield columns if images.labels is None else {**columns, "label": images.labels.numpy()}
+
+
+def _headline(settings: CondenseSettings, images: "ImageSet", history: History, pool: int, cost: "Cost") -> str:
+    whole = (
+        f"{image_count(len(images))} of {len(images.classes):,} classes in place of {pool:,}, by {settings.method!r}"
+    )
+    if not len(history):
+        return f"{whole}, put together in {cost.seconds:,.0f} s"
+    count = f"{len(history):,} iteration{'' if len(history) == 1 else 's'}"
+    return f"{whole} in {count}: {cost.seconds:,.0f} s, experts and all"
+
+
+def _facts(settings: CondenseSettings, images: "ImageSet", history: History, chosen: Frame | None) -> dict[str, str]:
+    facts = {"method": settings.method, "labels": settings.labels, "images": f"{len(images):,}"}
+    if settings.per_image > 1:
+        facts["images when used"] = f"{len(images) * settings.per_image:,}, {settings.per_image} cut from each"
+    losses, rates, memory = (history.known(name) for name in ("loss", "rate", "memory"))
+    if losses:
+        facts["loss"] = f"{losses[0]:.3g} at first, {losses[-1]:.3g} at last"
+    if any(history.column("skipped")):
+        facts["skipped iterations"] = percent(sum(history.known("skipped")), len(history))
+    if rates:
+        facts["learned rate"] = f"{rates[-1]:.3g}"
+    if chosen is not None:
+        assert chosen.accuracy is not None
+        facts["best on validation images"] = f"{percent(chosen.accuracy, 1)} after {chosen.iteration:,} iterations"
+    if memory:
+        facts["memory"] = f"{max(memory) / GIB:.2g} GiB"
+    return facts
+
+
+def _findings(settings: CondenseSettings, history: History, frames: Sequence[Frame], chosen: Frame | None) -> list[str]:
+    found = []
+    skipped, count, threshold = sum(history.known("skipped")), len(history), settings.matching.skip_above
+    if threshold is not None and skipped > _OFTEN * count:
+        least = min(history.known("loss"), default=float("nan"))
+        which = "All" if skipped == count else f"{percent(skipped, count)} of the"
+        found.append(
+            f"{which} iterations changed nothing, as their loss was above skip_above ({threshold:g}); the least was "
+            f"{least:.3g}: a lower rate or a higher threshold lets more of them count"
+        )
+    judged = [one for one in frames if one.accuracy is not None]
+    if chosen is not None and settings.choose == "last" and judged[-1].iteration != chosen.iteration:
+        assert chosen.accuracy is not None
+        last = judged[-1].accuracy
+        assert last is not None
+        found.append(
+            f"The images after {chosen.iteration:,} iterations were better on validation images than the last "
+            f"({percent(chosen.accuracy, 1)} against {percent(last, 1)}); choose: validation keeps the best"
+        )
+    return found
+
+
+def _notes(settings: CondenseSettings) -> list[str]:
+    notes = [f"By {settings.method}: {METHODS[settings.method].summary}."]
+    if settings.choose == "validation":
+        notes.append("Which iteration's images are kept, validation images chose; test images choose nothing.")
+    if settings.labels != "hard":
+        notes.append(
+            "A part of what a student learns is in the soft labels: only a control that has such labels, too, tells "
+            "what the images are worth."
+        )
+    if settings.per_image > 1:
+        times = settings.per_image
+        notes.append(f"Each stored image is used as {times}: beside sets that are not cut, count those that are used.")
+    return notes
+
+
+def _accuracy(frame: Frame) -> float:
+    return frame.accuracy if frame.accuracy is not None else -1.0
