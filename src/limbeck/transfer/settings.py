@@ -88,6 +88,11 @@ class MakerSettings(BaseModel):
         return False
 
     @property
+    def own_labels(self) -> bool:
+        """Whether students learn from the labels that its images bring, hard or soft, and no teacher is asked."""
+        return False
+
+    @property
     def needs_labels(self) -> bool:
         """Whether it cannot do without labels of the training images."""
         return False

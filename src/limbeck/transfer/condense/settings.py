@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from limbeck.errors import unknown_name
 from limbeck.training.numeric_fields import refuse_truth
 from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.condense.consistency import contradictions
+from limbeck.transfer.condense.controls import CONTROLS, controls_of
 from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.settings import Control, MakerSettings
 
@@ -93,6 +95,8 @@ class Experts(Part):
         format: in which snapshots are kept: "float16", "float32", or "differences" (sums of bfloat16).
         judges: fully taught networks that give labels and choose images; 0 for the experts' own last snapshots, all of
             which are then taught to the end.
+        seed: of their weights, their images' order and views; whatever the seed of the set, so that sets of several
+            seeds share their experts.
     """
 
     folder: str | None = None
@@ -108,6 +112,7 @@ class Experts(Part):
     views: Any = "dsa"
     format: Literal["float16", "float32", "differences"] = "float16"
     judges: Natural = 1
+    seed: Natural = 0
 
 
 class Matching(Part):
@@ -301,6 +306,8 @@ class Use(Part):
     learning_rate: Positive = 0.01
     momentum: Decay = 0.9
     weight_decay: NotNegative = 5e-4
+    schedule: Literal["cosine", "multi-step", "constant"] = "multi-step"
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5,)
     views: Any = "dsa"
 
 
@@ -360,14 +367,12 @@ class CondenseSettings(MakerSettings):
     evaluate_every: Count = 500
     use: Use = Use()
 
-    controls: ClassVar[Mapping[str, Control]] = {
-        "condense-random": Control(
-            label="random images of each class, hard labels",
-            changes={"maker": "select", "criterion": "balanced-random"},
-            strict=1,
-            taught_alike=True,
-        ),
-    }
+    controls: ClassVar[Mapping[str, Control]] = CONTROLS
+
+    @classmethod
+    def controls_beside(cls, said: Mapping[str, Any]) -> Mapping[str, Control]:
+        """Random images with hard labels and with those that the arm begins with, and the crops of RDED."""
+        return controls_of(said)
 
     @field_validator("budget")
     @classmethod
@@ -387,9 +392,36 @@ class CondenseSettings(MakerSettings):
             raise unknown_name("method", str(name), METHODS, "`limbeck ls methods` lists them all")
         return _over(METHODS[name].values, values)
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if wrong := contradictions(self):
+            raise ValueError("\n  ".join(wrong))
+        return self
+
     @property
     def title(self) -> str:
         return f"condensing by {self.method!r}"
+
+    @property
+    def reads_trajectories(self) -> bool:
+        """Whether snapshots of experts are read while images are learned."""
+        if not self.iterations or self.by == "crops":
+            return False
+        if self.by == "trajectories":
+            return True
+        return self.distribution.networks != "random" or self.distribution.calibration > 0
+
+    @property
+    def reads_judges(self) -> bool:
+        """Whether fully taught networks choose images or give labels."""
+        if self.by == "crops":
+            return False
+        return self.labels == "soft" or self.initialise == "correct"
+
+    @property
+    def own_labels(self) -> bool:
+        """True, but for crops with a teacher's labels, who is to be asked about every view."""
+        return self.by != "crops" or self.labels != "teacher"
 
     @property
     def needs_teacher(self) -> bool:

@@ -1,0 +1,133 @@
+"""Whether settings of `condense` fit together, and what to do where they do not; without importing torch."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from limbeck.models.catalogue import canonical, entry
+from limbeck.models.options import check_options
+
+if TYPE_CHECKING:
+    from limbeck.transfer.condense.settings import CondenseSettings
+
+
+def contradictions(settings: "CondenseSettings") -> list[str]:
+    """What does not fit together, a sentence each without its full stop.
+
+    Example:
+        >>> from limbeck.transfer.condense import Settings
+        >>> contradictions(Settings(budget="1/class"))
+        []
+    """
+    return [line for check in _CHECKS for line in check(settings)]
+
+
+def _network(settings: "CondenseSettings") -> Iterator[str]:
+    network = settings.network
+    model = canonical(network.model)
+    check_options(model, entry(model).options, dict(network.options))
+    if network.options.get("norm") == "batch":
+        yield (
+            "`network.options.norm` must not be 'batch', whose running statistics are no parameters that a trajectory "
+            "holds, or that steps on a few images could follow; choose 'instance', 'group' or 'none'"
+        )
+    if network.whitening and (network.mean is not None or network.std is not None):
+        yield (
+            "`network.whitening` stands in place of `network.mean` and `network.std`; leave these out, or set "
+            "`whitening: false`"
+        )
+    if (network.mean is None) != (network.std is None):
+        yield "`network.mean` and `network.std` go together; give both, or neither for those of the training images"
+
+
+def _snapshots(settings: "CondenseSettings") -> Iterator[str]:
+    matching, experts = settings.matching, settings.experts
+    if not settings.reads_trajectories or experts.folder is not None:
+        return  # of experts that are there, their folder tells
+    if settings.by == "trajectories" and matching.snapshots > experts.epochs + 1:
+        yield (
+            f"`experts.epochs` must be at least {matching.snapshots - 1}, as starts below {matching.last_start} and "
+            f"`matching.expert_epochs` {matching.expert_epochs} read {matching.snapshots} snapshots, and "
+            f"{experts.epochs} epochs leave {experts.epochs + 1}; raise it, or lower `matching.start_to`, `grow_to` or "
+            "`expert_epochs`"
+        )
+
+
+def _labels(settings: "CondenseSettings") -> Iterator[str]:
+    matching = settings.matching
+    learning = settings.by == "trajectories" and settings.iterations
+    if settings.labels == "hard" and learning and matching.label_rate:
+        yield (
+            f"`labels` are 'hard', which are not learned, and `matching.label_rate` is {matching.label_rate:g}; set it "
+            "to 0, or `labels: soft`"
+        )
+    if settings.labels == "soft" and settings.by == "crops":
+        yield "`labels` of `by: crops` must be 'teacher', who rated the crops, or 'hard', got 'soft'"
+    if settings.labels == "soft" and settings.initialise == "noise":
+        yield (
+            "`initialise: noise` makes images that no expert is right about, whose `labels` cannot be 'soft'; begin "
+            "with 'correct' or 'real' images, or with `labels: hard`"
+        )
+
+
+def _of_other_ways(settings: "CondenseSettings") -> Iterator[str]:
+    if settings.mask is not None and settings.by != "trajectories":
+        yield (
+            f"`mask` scales the gradients of `by: trajectories`, got `by: {settings.by}`; set `mask: null`, or match "
+            "trajectories"
+        )
+    if settings.per_image > 1 and settings.by != "distribution":
+        yield (
+            f"`per_image` must be 1 but for `by: distribution`, got {settings.per_image} with `by: {settings.by}`; set "
+            "it to 1"
+        )
+    if settings.by != "crops":
+        return
+    idle = {
+        "iterations": bool(settings.iterations),
+        "average": settings.average is not None,
+        "learned": settings.learned < 1,
+    }
+    for name in (name for name, used in idle.items() if used):
+        instead = {"iterations": "0", "average": "null", "learned": "1"}[name]
+        yield (
+            f"`{name}` is about learning, and `by: crops` learns nothing; set it to {instead}, or choose "
+            "'trajectories' or 'distribution'"
+        )
+
+
+def _choice(settings: "CondenseSettings") -> Iterator[str]:
+    if settings.choose == "validation" and not settings.iterations:
+        yield "`choose: validation` chooses among iterations, and `iterations` is 0; set `choose: last`"
+    if settings.choose == "validation" and 0 < settings.iterations < settings.evaluate_every:
+        yield (
+            f"`evaluate_every` must be at most the {settings.iterations} `iterations` among which `choose: validation` "
+            f"chooses, got {settings.evaluate_every}; lower it"
+        )
+    if settings.average is not None and settings.iterations and settings.by == "distribution":
+        yield "`average` is of `by: trajectories`; set `average: null`"
+
+
+def _initial(settings: "CondenseSettings") -> Iterator[str]:
+    from limbeck.transfer.catalogue import settings_of
+
+    chosen = settings.initialise
+    if not isinstance(chosen, dict):
+        return
+    name = str(chosen.get("maker", "select"))
+    if name == settings.maker:
+        yield "`initialise` names `maker: condense` itself; choose another, as {maker: select, criterion: herding}"
+        return
+    if "budget" in chosen:
+        yield "`initialise` has the budget of the set itself; leave `budget` out"
+        return
+    settings_of(name).model_validate({**chosen, "maker": name, "budget": settings.budget})
+
+
+_CHECKS: tuple[Callable[["CondenseSettings"], Iterator[str]], ...] = (
+    _network,
+    _snapshots,
+    _labels,
+    _of_other_ways,
+    _choice,
+    _initial,
+)

@@ -1,0 +1,67 @@
+"""What condensed images have to beat; without importing torch."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from limbeck.transfer.settings import Control
+
+HARD, SOFT, RDED = "condense-random", "condense-random-soft", "condense-rded"
+
+_REAL: dict[str, Any] = {"maker": "condense", "method": "mtt", "iterations": 0, "initialise": "real"}
+CONTROLS: Mapping[str, Control] = {
+    HARD: Control(
+        label="random images of each class, hard labels",
+        changes={**_REAL, "labels": "hard"},
+        strict=1,
+        taught_alike=True,
+    ),
+    SOFT: Control(
+        label="random images of each class, the same soft labels",
+        changes={**_REAL, "labels": "soft"},
+        strict=2,
+        taught_alike=True,
+    ),
+    RDED: Control(
+        label="crops that the teacher is sure of (RDED)",
+        changes={"maker": "condense", "method": "rded"},
+        taught_alike=True,
+    ),
+}
+"""As many real images of each class, and RDED's, which are only beside what is learned otherwise."""
+
+_ASKED = Control(
+    label="random images of each class, the teacher's soft labels",
+    changes={"maker": "select", "criterion": "balanced-random"},
+    strict=2,
+    taught_alike=True,
+)
+"""Beside crops, about whose views the teacher is asked."""
+
+_SHARED = ("network", "keep", "use")
+"""What a control has of the arm beside which it stands, so that arms which differ in other things share theirs."""
+
+
+def controls_of(said: Mapping[str, Any]) -> dict[str, Control]:
+    """The controls of an arm.
+
+    Args:
+        said: its settings, without a budget.
+
+    Example:
+        >>> list(controls_of({"method": "datm", "labels": "soft", "by": "trajectories"}))
+        ['condense-random', 'condense-random-soft', 'condense-rded']
+    """
+    shared = {name: said[name] for name in _SHARED if name in said}
+    more = {HARD: shared}
+    if said.get("by") == "crops":
+        return {HARD: _with(HARD, shared), SOFT: _ASKED}
+    if said.get("labels") in ("soft", "teacher"):
+        # Soft labels are those of the arm's own judges.
+        more[SOFT] = shared | {name: said[name] for name in ("labels", "experts") if name in said}
+    more[RDED] = shared | {name: said[name] for name in ("crops",) if name in said}
+    return {name: _with(name, changes) for name, changes in more.items()}
+
+
+def _with(name: str, changes: Mapping[str, Any]) -> Control:
+    return replace(CONTROLS[name], changes={**CONTROLS[name].changes, **changes})
