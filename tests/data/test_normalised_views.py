@@ -136,11 +136,11 @@ def test_crop_scale_rotate_gives_each_image_one_of_three() -> None:
     image = some(1, size=(16, 16))
     draw = views.draw(300, seed=0, step=0)
     made = views.apply(image.expand(300, -1, -1, -1), draw)
-    which, down, right, degrees = draw.integers((3, 9, 9, 90))
-    padded = F.pad(image[0], (4, 4, 4, 4))
+    which, down, right, degrees = draw.integers((3, 5, 5, 90))
+    padded = F.pad(image[0], (2, 2, 2, 2))
     for number in range(300):
         if which[number] == 0:
-            y, x = 8 - int(down[number]), 8 - int(right[number])
+            y, x = 4 - int(down[number]), 4 - int(right[number])
             torch.testing.assert_close(made[number], padded[:, y : y + 16, x : x + 16])
         elif which[number] == 1:
             wide, high = 1 / (0.8 + 0.4 * draw.numbers(2)[number].double())
@@ -197,6 +197,25 @@ def test_half_precision_and_gray_images_are_computed_in_float32(spec: Any) -> No
     torch.testing.assert_close(same.double(), views.apply(images.double(), draw), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("spec", [one for one in EVERY if one != "none"], ids=str)
+def test_a_network_that_sees_images_larger_sees_the_same_views(spec: Any) -> None:
+    """As a teacher of another input size does."""
+    views, patches = normalised_views(spec), some(6, size=(4, 4))  # without details that only one of the two shows
+    small, large = (F.interpolate(patches, (size, size), mode="bilinear") for size in (32, 64))
+    for step in range(6):
+        draw = views.draw(6, seed=0, step=step)
+        apart = F.avg_pool2d(views.apply(large, draw), 2) - views.apply(small, draw)
+        assert apart.abs().mean() < 0.2 * (views.apply(small, draw) - small).abs().mean()
+
+
+@pytest.mark.parametrize("spec", EVERY, ids=str)
+def test_the_order_in_memory_is_that_of_the_images(spec: Any) -> None:
+    views = normalised_views(spec)
+    for order in (torch.contiguous_format, torch.channels_last):
+        images = some(4).contiguous(memory_format=order)
+        assert views.apply(images, views.draw(4, seed=0, step=1)).is_contiguous(memory_format=order)
+
+
 def test_a_draw_is_refused_for_another_batch_and_views_for_8_bits() -> None:
     views = normalised_views("dsa")
     with pytest.raises(UserError, match=r"`draw` must be of 4 images, as many as there are, got 3\."):
@@ -225,7 +244,7 @@ def test_a_draw_is_refused_for_another_batch_and_views_for_8_bits() -> None:
         ({"dsa": {"mode": "some"}}, "`mode` of normalised view 'dsa' must be 'one' or 'all', got 'some'"),
         ({"crop-scale-rotate": {"scale": 1.0}}, "'crop-scale-rotate' must be at least 0 and below 1, got 1.0"),
         ({"crop-scale-rotate": {"rotate": 4.5}}, "`rotate` of normalised view .* must be a whole number, got 4.5"),
-        ({"crop-scale-rotate": {"padding": -1}}, "`padding` of .* must be >= 0, got -1"),
+        ({"crop-scale-rotate": {"shift": -1}}, "`shift` of normalised view 'crop-.* must be from 0 to 1, got -1"),
     ],
 )
 def test_what_is_misspelt_or_out_of_range_is_refused(spec: Any, message: str) -> None:

@@ -8,7 +8,10 @@ from torch import Tensor
 
 from limbeck.copies import to_device
 from limbeck.errors import UserError
-from limbeck.randomness import below, derive_seed, uniform, words
+from limbeck.randomness import derive_seed, uniform, words
+
+_PARTS = 2**24
+"""Of [0, 1), which uniform numbers are multiples of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +44,15 @@ class Draw:
         return uniform(words(0, torch.arange(count, device=self.bits.device), self.bits[:, None]))
 
     def integers(self, limits: tuple[int, ...]) -> Tensor:
-        """A whole number in [0, limit) for each limit and image, int64 [limits, B]."""
-        return torch.stack([below(words(1, stream, self.bits), limit) for stream, limit in enumerate(limits)])
+        """A whole number in [0, limit) for each limit and image, int64 [limits, B].
+
+        It grows with the limit: images of another size, as another network sees them, are moved as far in proportion.
+        """
+        bits = words(1, torch.arange(len(limits), device=self.bits.device)[:, None], self.bits)
+        parts = (uniform(bits) * _PARTS).to(torch.int64)  # exact
+        return torch.stack(
+            [(one * limit).div(_PARTS, rounding_mode="floor") for one, limit in zip(parts, limits, strict=True)]
+        )
 
     def part(self, number: int) -> "Draw":
         """An independent draw, for one of several views that are applied one after the other."""
@@ -126,7 +136,10 @@ class NormalisedViews(ABC):
             return images
         # Places of pixels need more than half precision.
         work = images if images.dtype in (torch.float32, torch.float64) else images.float()
-        return self.change(work, draw.to(images.device)).to(images.dtype)
+        changed = self.change(work, draw.to(images.device)).to(images.dtype)
+        # In memory as the images are, whatever was done to them: networks compute in the order of what they are shown.
+        last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+        return changed.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
     @abstractmethod
     def change(self, images: Tensor, draw: Draw) -> Tensor:

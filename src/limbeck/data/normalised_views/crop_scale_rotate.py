@@ -11,7 +11,7 @@ from torch import Tensor
 from limbeck.data.augmentation import key_of
 from limbeck.data.normalised_views.base import Draw, NormalisedViews
 from limbeck.data.normalised_views.operations import placed, turn
-from limbeck.data.normalised_views.options import CropScaleRotateOptions
+from limbeck.data.normalised_views.options import CropScaleRotateOptions, pixels
 
 
 class CropScaleRotate(NormalisedViews):
@@ -38,14 +38,19 @@ class CropScaleRotate(NormalisedViews):
 
     def change(self, images: Tensor, draw: Draw) -> Tensor:
         of, (height, width) = self.options, images.shape[2:]
+        most = pixels(height, of.shift), pixels(width, of.shift)
         # Turns are the whole degrees from -rotate on, `rotate` itself left out.
-        which, down, right, degrees = draw.integers((3, 2 * of.padding + 1, 2 * of.padding + 1, max(1, 2 * of.rotate)))
+        limits = (3, 2 * most[0] + 1, 2 * most[1] + 1, max(1, 2 * of.rotate))
+        which, down, right, degrees = draw.integers(limits)
         numbers = draw.numbers(2).to(images.dtype).unbind(1)
         crop, stretch, rotate = (which == number for number in range(3))
         wide, high = (torch.where(stretch, 1 / (1 + (2 * one - 1) * of.scale), 1) for one in numbers)
         angle = torch.deg2rad((degrees - of.rotate).to(images.dtype))
         along_x, along_y = turn(torch.where(rotate, angle, 0), height / width)
-        moved = [(of.padding - one).to(images.dtype) * 2 / size for one, size in ((right, width), (down, height))]
+        moved = [
+            (largest - one).to(images.dtype) * 2 / size
+            for largest, one, size in ((most[1], right, width), (most[0], down, height))
+        ]
         along_x = torch.stack([along_x[:, 0] * wide, along_x[:, 1], torch.where(crop, moved[0], 0)], 1)
         along_y = torch.stack([along_y[:, 0], along_y[:, 1] * high, torch.where(crop, moved[1], 0)], 1)
         return placed(images, along_x, along_y)

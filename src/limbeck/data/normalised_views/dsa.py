@@ -11,7 +11,7 @@ from torch import Tensor
 from limbeck.data.augmentation import key_of
 from limbeck.data.normalised_views.base import Draw, NormalisedViews
 from limbeck.data.normalised_views.operations import mirrored, recoloured, scaled, shifted, turned, without_square
-from limbeck.data.normalised_views.options import OPERATIONS, DsaOptions
+from limbeck.data.normalised_views.options import OPERATIONS, DsaOptions, pixels
 
 
 class Dsa(NormalisedViews):
@@ -53,11 +53,11 @@ class Dsa(NormalisedViews):
                 brightness = (2 * added - 1) * of.brightness
                 return recoloured(images, brightness, saturation * of.saturation, 1 + (2 * contrast - 1) * of.contrast)
             case "crop":
-                most = int(height * of.shift + 0.5), int(width * of.shift + 0.5)  # half a pixel is one
+                most = pixels(height, of.shift), pixels(width, of.shift)
                 down, right = draw.integers((2 * most[0] + 1, 2 * most[1] + 1))
                 return shifted(images, down - most[0], right - most[1])
             case "cutout":
-                side = int(height * of.cutout + 0.5), int(width * of.cutout + 0.5)
+                side = pixels(height, of.cutout), pixels(width, of.cutout)
                 # Centres may be anywhere; of an even side they are borders of pixels, of which there is one more.
                 y, x = draw.integers((height + 1 - side[0] % 2, width + 1 - side[1] % 2))
                 return without_square(images, y - side[0] // 2, x - side[1] // 2, *side)

@@ -62,22 +62,33 @@ class CropScaleRotateOptions:
     """Of crop, scale and rotate, of which each image gets one.
 
     Attributes:
-        padding: pixels that an image is moved by at most, >= 0.
+        shift: largest share of height and width that a crop moves an image by, 0 to 1; 0.125 is 4 pixels of 32, the
+            published number at any size.
         scale: how far factors of the height and width are from 1, at least 0 and below 1.
         rotate: largest turn in whole degrees, 0 to 180.
     """
 
-    padding: int = 4
+    shift: float = 0.125
     scale: float = 0.2
     rotate: int = 45
 
     def __post_init__(self) -> None:
-        _check("crop-scale-rotate", "padding", self.padding, 0, None)
+        _check("crop-scale-rotate", "shift", self.shift, 0, 1)
         _check("crop-scale-rotate", "rotate", self.rotate, 0, 180)
         if not 0 <= self.scale < 1:
             raise UserError(
                 f"`scale` of normalised view 'crop-scale-rotate' must be at least 0 and below 1, got {self.scale}."
             )
+
+
+def pixels(size: int, share: float) -> int:
+    """So many that `share` of `size` is; half a pixel is a whole one.
+
+    Example:
+        >>> pixels(28, 0.125)
+        4
+    """
+    return int(size * share + 0.5)
 
 
 def _check(views: str, name: str, value: float, low: float, high: float | None) -> None:
