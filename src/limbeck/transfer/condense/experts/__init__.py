@@ -1,0 +1,17 @@
+"""Experts: networks taught on all the images, and the ways that they took through the space of weights."""
+
+from typing import TYPE_CHECKING
+
+from limbeck.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from limbeck.transfer.condense.experts.make import make_experts
+    from limbeck.transfer.condense.experts.store import ExpertStore
+
+__all__ = ["ExpertStore", "make_experts"]
+
+_EXPORTS = {
+    "ExpertStore": "limbeck.transfer.condense.experts.store",
+    "make_experts": "limbeck.transfer.condense.experts.make",
+}
+__getattr__ = lazy_exports(__name__, _EXPORTS)

@@ -1,0 +1,95 @@
+"""Whether experts can be made, before anything is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.files import free_bytes
+from limbeck.models.classifier import Classifier
+from limbeck.models.readiness import check_ready
+from limbeck.transfer.condense.experts.formats import BYTES
+from limbeck.transfer.condense.settings import Experts
+
+_BESIDE = 2**15
+"""Bytes of the small files in the folder of an expert."""
+
+
+def check_experts(
+    settings: Experts, network: Classifier, images: ImageSet, snapshots: int | Sequence[int]
+) -> tuple[int, ...]:
+    """Numbers of the snapshots that every expert will have, rising.
+
+    Raises:
+        UserError: all that does not fit together.
+    """
+    check_ready(network, "network")
+    kept = sorted({*(range(snapshots) if isinstance(snapshots, int) else snapshots)})
+    wrong = [*_network(network, images), *_snapshots(kept, settings)]
+    if wrong:
+        raise UserError("; ".join(wrong) + ".")
+    last = [] if settings.judges else [settings.epochs]  # which the experts' judgement then is
+    return tuple(sorted({*kept, *last}))
+
+
+def _network(network: Classifier, images: ImageSet) -> list[str]:
+    wrong = []
+    if images.labels is None:
+        wrong.append(f"experts are taught on labelled images, and {images.name!r} has no labels")
+    elif images.num_classes != network.num_classes:
+        wrong.append(
+            f"the network {network.name} tells {network.num_classes} classes apart, but the images ({images.name}) "
+            f"have {images.num_classes}; build it for these"
+        )
+    remembered = network.network.state_dict().keys() - dict(network.network.named_parameters()).keys()
+    if remembered:
+        wrong.append(
+            f"the network {network.name} remembers more than its parameters, {', '.join(sorted(remembered)[:3])}, and "
+            "experts are known by parameters alone; take one without batch norm, as `norm: instance` or `norm: group`"
+        )
+    if network.config is None:
+        wrong.append(
+            f"the network {network.name} was made outside limbeck, so that no name rebuilds it; register it "
+            "(`lb.register`) and create it by name"
+        )
+    return wrong
+
+
+def _snapshots(kept: Sequence[int], settings: Experts) -> list[str]:
+    if not kept or kept[0] < 0 or kept[-1] < 1:
+        return [f"`snapshots` must be at least 2, or numbers from 0 on with one above, got {list(kept)}"]
+    if kept[-1] > settings.epochs:
+        return [
+            f"snapshots up to number {kept[-1]} are read, which come after as many epochs, and `experts.epochs` is "
+            f"{settings.epochs}; raise that, or lower the range of start epochs (`start_to`, `grow_to`) or "
+            "`expert_epochs`"
+        ]
+    return []
+
+
+def parameters(network: Classifier) -> int:
+    """How many a network has."""
+    return sum(one.numel() for one in network.network.parameters())
+
+
+def bytes_of(settings: Experts, size: int, snapshots: int) -> int:
+    """Room that an expert of `size` parameters takes, with what it takes to go on with it.
+
+    Example:
+        >>> bytes_of(Experts(), 320_010, snapshots=6)  # CIFAR-10, one image per class
+        6432968
+    """
+    first = 2 * size if settings.format == "differences" else 0  # which is kept whole
+    resuming = (2 + (settings.momentum > 0)) * 4 * size  # weights, the last snapshot, momenta
+    return snapshots * BYTES[settings.format] * size + first + resuming + _BESIDE
+
+
+def check_room(folder: Path, settings: Experts, network: Classifier, snapshots: int, experts: int) -> None:
+    """Raises a UserError where so many experts would not fit on the disk."""
+    needed, free = experts * bytes_of(settings, parameters(network), snapshots), free_bytes(folder)
+    if needed > free:
+        raise UserError(
+            f"{experts} experts with {snapshots} snapshots take {needed / 2**20:,.0f} MiB, and the disk of "
+            f"{str(folder)!r} has {free / 2**20:,.0f} MiB free; make room, or choose another disk, fewer experts or "
+            "snapshots, or `experts.format: float16`."
+        )

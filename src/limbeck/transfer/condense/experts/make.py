@@ -1,0 +1,198 @@
+"""Making experts: what is there already is found, what was begun is gone on with, the rest is taught by workers."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from limbeck.cost import Cost
+from limbeck.data.image_set import ImageSet
+from limbeck.device import default_device
+from limbeck.errors import UserError
+from limbeck.files import atomic_write_text, disk_errors
+from limbeck.models.classifier import Classifier
+from limbeck.models.fingerprint import fingerprint
+from limbeck.models.weights.folder import save as save_model
+from limbeck.progress import Progress, Silent
+from limbeck.randomness import check_seed
+from limbeck.training.threads import ONE_THREAD, work_of_step
+from limbeck.transfer.condense.experts.check import check_experts, check_room
+from limbeck.transfer.condense.experts.intervals import Intervals
+from limbeck.transfer.condense.experts.store import EXPERTS_FILE, NETWORK
+from limbeck.transfer.condense.experts.teach import MakeTeaching, Networks, Pupil, Teaching
+from limbeck.transfer.condense.experts.together import Together
+from limbeck.transfer.condense.settings import Experts
+from limbeck.workers import open_crew
+from limbeck.workers.crew import Task
+from limbeck.workers.shares import check_workers, computing_on, threads_each
+
+PLAN_FILE = "plan.json"
+"""What the experts in a folder are of; others than these are not made there."""
+_VERSION = 1
+_GROWING = ("count", "epochs", "judges", "folder")
+"""Settings that may change when experts are made again: what is there serves on."""
+
+
+def make_experts(
+    settings: Experts,
+    networks: Networks,
+    images: ImageSet | Callable[[], ImageSet],
+    folder: str | Path,
+    *,
+    snapshots: int | Sequence[int],
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Cost:
+    """Teaches experts on images, and keeps snapshots of their parameters; `ExpertStore.open` reads them.
+
+    What `folder` holds is found and gone on with, after a kill as well as with more experts, judges, snapshots or
+    epochs than before: experts are the same to the bit, in whatever order and by however many workers they are taught.
+
+    Args:
+        settings: how many, and how they are taught; by plain or sharpness-aware SGD at a constant rate.
+        networks: seed -> fresh network, whose parameters say all; must survive pickling for several workers.
+        images: labelled, or what loads them, which every worker calls for itself.
+        folder: of the experts.
+        snapshots: which of them are kept: so many from the one before the first step, number 0, on, or these numbers.
+            No expert is taught beyond the last one, unless `settings.judges` is 0: then also the last of all is kept.
+        seed: of weights, order and views; every expert has its own.
+        workers: that teach side by side: processes of this machine, or of the Ray cluster that RAY_ADDRESS names or
+            this process is connected to, whose nodes must share `folder` and the files of the images.
+        progress: who watches.
+
+    Returns:
+        What all of them took, whenever that was.
+
+    Raises:
+        UserError: settings, network and images do not fit together; the folder holds other experts; the disk has no
+            room; a loss or snapshot is not finite; two snapshots are equal.
+        Interrupted: stopped by Ctrl-C or SIGTERM.
+
+    Example:
+        >>> from limbeck.transfer.condense.network import FreshNetworks
+        >>> settings = Experts(count=1, epochs=2, views=None, learning_rate=0.1, batch_size=100)
+        >>> networks = FreshNetworks("convnet_d3", images, {"width": 4})
+        >>> make_experts(settings, networks, images, "one", snapshots=2).steps  # two of the expert, four of the judge
+        6
+    """
+    check_seed(seed)
+    check_workers(workers)
+    folder, watch = Path(folder), progress or Silent()
+    here = images if isinstance(images, ImageSet) else images()
+    network = networks(0)
+    kept = check_experts(settings, network, here, snapshots)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):  # whoever else makes these is waited for, and what it made is found
+        plan = _claim(folder, settings, network, here, seed, workers)
+        rest: dict[str, Any] = {
+            "settings": settings,
+            "networks": networks,
+            "intervals": intervals_of(settings, here),
+            "folder": folder.absolute(),
+            "kept": kept,
+            "seed": seed,
+            "about": {name: plan[name] for name in ("images", "seed", "settings")},
+        }
+        teaching = Teaching(images=here, **rest)
+        pupils = [
+            *(Pupil("expert", number) for number in range(settings.count)),
+            *(Pupil("judge", number) for number in range(settings.judges)),
+        ]
+        todo = [one for one in pupils if not teaching.is_done(one)]
+        if todo:
+            check_room(folder, settings, network, len(kept), sum(one.kind == "expert" for one in todo))
+            make = MakeTeaching(images, here.fingerprint, rest)
+            _teach(todo, teaching, make, min(workers, len(todo)), int(plan["threads"]), watch)
+        _complete(folder, plan, settings, kept)
+    return sum((teaching.cost(one) for one in pupils), Cost())
+
+
+def intervals_of(settings: Experts, images: ImageSet) -> Intervals:
+    """After which steps snapshots are taken. A batch is never larger than the set, so that no step passes it twice."""
+    count = len(images)
+    return Intervals([count], min(settings.batch_size, count), settings.steps_per_snapshot)
+
+
+def _teach(
+    pupils: Sequence[Pupil], teaching: Teaching, make: MakeTeaching, workers: int, threads: int, progress: Progress
+) -> None:
+    total = sum(teaching.steps(one) for one in pupils)
+    together = Together(progress, "teaching experts", total)
+    with together:
+        if workers == 1:
+            with computing_on(threads):
+                for pupil in pupils:
+                    teaching(pupil, together.part(str(pupil)))
+            return
+        with open_crew(workers) as crew:
+            tasks = [Task(pupil, str(pupil)) for pupil in pupils]
+            shared = [teaching.folder]
+            for _ in crew.work(make, tasks, lambda task: together.part(task.title), shared, threads=threads):
+                pass
+
+
+def _claim(
+    folder: Path, settings: Experts, network: Classifier, images: ImageSet, seed: int, workers: int
+) -> dict[str, Any]:
+    """Makes the folder, or finds it with the same plan, which is returned."""
+    plan: dict[str, Any] = {
+        "version": _VERSION,
+        "settings": settings.model_dump(mode="json", exclude=set(_GROWING)),
+        "images": images.fingerprint,
+        "network": fingerprint(network),
+        "seed": seed,
+    }
+    path = folder / PLAN_FILE
+    if path.exists():
+        return _same(path, plan)
+    strangers = sorted(one.name for one in folder.iterdir() if not one.name.startswith(".") and one.name != NETWORK)
+    if strangers:
+        raise UserError(
+            f"the folder {str(folder)!r} holds files that are no experts ({', '.join(strangers[:3])}); choose another."
+        )
+    save_model(network, folder / NETWORK)
+    # Threads shape rounding, so that whoever goes on, with however many workers, takes as many.
+    small = (
+        default_device().type != "cpu"
+        or work_of_step(network, None, images.shape, min(settings.batch_size, len(images))) < ONE_THREAD
+    )
+    plan["threads"] = 1 if small else threads_each(workers)
+    atomic_write_text(path, json.dumps(plan, indent=1) + "\n")
+    return plan
+
+
+def _same(path: Path, plan: dict[str, Any]) -> dict[str, Any]:
+    try:
+        before = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{str(path)!r} is damaged ({error}); choose another folder.") from error
+    differing = [name for name in plan if name != "settings" and before.get(name) != plan[name]]
+    then, now = before.get("settings", {}), plan["settings"]
+    changed = [name for name in now if then.get(name) != now[name]]
+    differing += [f"`experts.{name}` ({then.get(name)!r} then, {now[name]!r} now)" for name in changed]
+    if differing:
+        raise UserError(
+            f"the experts in {str(path.parent)!r} are others: they differ in {', '.join(differing)}. Make these in "
+            "another folder, or go on with what those were begun with."
+        )
+    return before
+
+
+def _complete(folder: Path, plan: dict[str, Any], settings: Experts, kept: Sequence[int]) -> None:
+    """Writes down what is complete, also what earlier calls made beyond what this one was for."""
+    path = folder / EXPERTS_FILE
+    now = {"count": settings.count, "judges": settings.judges, "epochs": settings.epochs, "kept": list(kept)}
+    before = json.loads(path.read_text()) if path.exists() else None
+    if before is None or not _holds(before, now):
+        atomic_write_text(path, json.dumps({**plan, **now}, indent=1) + "\n")
+
+
+def _holds(more: Mapping[str, Any], less: Mapping[str, Any]) -> bool:
+    """Whether experts that are complete already are all that is to be."""
+    enough = all(more[name] >= less[name] for name in ("count", "judges"))
+    alike = more["epochs"] == less["epochs"] and bool(more["judges"]) == bool(less["judges"])
+    return enough and alike and {*more["kept"]} >= {*less["kept"]}

@@ -1,0 +1,275 @@
+"""Experts on disk: their snapshots by number, the network that they are of, and those that judge."""
+
+import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.nn.utils import vector_to_parameters
+
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.weights.folder import load as load_model
+from limbeck.training.run_folder import RunFolder
+from limbeck.transfer.condense.experts.formats import DIFFERENCE, Precision, decode
+from limbeck.transfer.condense.experts.observer import PARAMETERS, snapshot_path
+
+EXPERTS_FILE, NETWORK = "experts.json", "network"
+"""What is complete in the folder, written when it is; and an untaught network of the kind."""
+
+
+class Loss(NamedTuple):
+    """Mean training loss of an expert up to a step, since the last such line."""
+
+    step: int
+    loss: float
+
+
+def expert_folder(folder: Path, number: int) -> Path:
+    return folder / f"expert-{number:04d}"
+
+
+def judge_folder(folder: Path, number: int) -> Path:
+    return folder / f"judge-{number:04d}"
+
+
+class ExpertStore:
+    """Experts that `make_experts` taught; made by `open`.
+
+    Args:
+        folder: of the experts.
+        about: what its `experts.json` says.
+
+    Attributes:
+        folder: the same.
+        about: the same: "count", "kept", "judges", "epochs", "settings", "images" (a fingerprint), "seed" ...
+
+    Example:
+        >>> from limbeck.transfer.condense.experts import make_experts
+        >>> from limbeck.transfer.condense.network import FreshNetworks
+        >>> from limbeck.transfer.condense.settings import Experts
+        >>> settings = Experts(count=2, epochs=2, views=None, learning_rate=0.1, batch_size=100)
+        >>> networks = FreshNetworks("convnet_d3", images, {"width": 4})
+        >>> cost = make_experts(settings, networks, images, "experts", snapshots=3)
+        >>> store = ExpertStore.open("experts")
+        >>> store.count, store.snapshots, store.theta(1, 2).dtype, len(store.judges)
+        (2, 3, torch.float32, 1)
+    """
+
+    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.about = about
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        *,
+        count: int | None = None,
+        snapshots: int | Sequence[int] | None = None,
+        judges: int | None = None,
+    ) -> "ExpertStore":
+        """The experts in a folder, all of what was last made there or so much of it.
+
+        Args:
+            folder: of `make_experts`.
+            count: take only the first so many, so that what is done with them does not hang on later ones.
+            snapshots: take only so many, from number 0 on, or these numbers.
+            judges: take only the first so many; 0 for the experts themselves at their end.
+
+        Raises:
+            UserError: there are none, not so many, or they are not finished.
+        """
+        folder = Path(folder)
+        path = folder / EXPERTS_FILE
+        if not path.is_file():
+            begun = (folder / "plan.json").is_file()
+            raise UserError(
+                f"the experts in {str(folder)!r} are not finished; make them again with the same folder, which goes on."
+                if begun
+                else f"there are no experts in {str(folder)!r}; `limbeck experts` makes some."
+            )
+        try:
+            about = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"{str(path)!r} is damaged ({error}); make the experts again with the same folder, which finds them."
+            ) from error
+        kept = range(snapshots) if isinstance(snapshots, int) else snapshots
+        asked = {"count": count, "kept": None if kept is None else sorted(kept), "judges": judges}
+        store = cls(folder, {**about, **{name: value for name, value in asked.items() if value is not None}})
+        store._check()
+        return store
+
+    def _check(self) -> None:
+        """Raises a UserError where something is not there."""
+        if not self.kept or self.count < 1:
+            raise UserError(f"`count` and `snapshots` must be at least 1, got {self.count} and {list(self.kept)}.")
+        needed = {*self.kept, *([] if self.about["judges"] else [self.about["epochs"]])}
+        for expert in range(self.count):
+            folder = expert_folder(self.folder, expert)
+            lacking = [number for number in sorted(needed) if not snapshot_path(folder, number).exists()]
+            if lacking:
+                raise UserError(
+                    f"{str(self.folder)!r} lacks snapshots {listed(lacking)} of expert {expert}; `limbeck experts` "
+                    "with the same folder makes more experts or snapshots, and finds the others."
+                )
+        for number in range(self.about["judges"]):
+            if not (judge_folder(self.folder, number) / NETWORK).is_dir():
+                raise UserError(
+                    f"{str(self.folder)!r} lacks judge {number}; `limbeck experts` with the same folder and more "
+                    "`judges` makes it."
+                )
+
+    @property
+    def count(self) -> int:
+        """How many experts there are."""
+        return int(self.about["count"])
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Numbers of the snapshots that every expert has, rising; number 0 is the one before the first step."""
+        return tuple(self.about["kept"])
+
+    @property
+    def snapshots(self) -> int:
+        """One more than the last number of `kept`."""
+        return self.kept[-1] + 1
+
+    @cached_property
+    def network(self) -> Classifier:
+        """An untaught network of the experts' kind, in evaluation mode; to be left so."""
+        return load_model(self.folder / NETWORK)
+
+    def theta(self, expert: int, snapshot: int) -> Tensor:
+        """Parameters of an expert, float32 `[P]` on the CPU, in the order in which the network lists them.
+
+        Args:
+            expert: 0 .. `count` - 1.
+            snapshot: one of `kept`.
+
+        Raises:
+            UserError: no such expert or snapshot; the file is damaged.
+        """
+        if not 0 <= expert < self.count:
+            raise UserError(f"`expert` must be from 0 to {self.count - 1}, got {expert}; a higher `count` makes more.")
+        if snapshot not in self.kept:
+            raise UserError(
+                f"`snapshot` must be one of those that are kept, {listed(self.kept)}, got {snapshot}; making the "
+                "experts again with it finds the others."
+            )
+        return self._theta(expert, snapshot)
+
+    def _theta(self, expert: int, snapshot: int) -> Tensor:
+        # Backwards to the last whole snapshot, then forwards over the differences.
+        found, before = [], snapshot
+        while before is not None:
+            kept, before = self._read(expert, before)
+            found.append(kept)
+        theta = None
+        for kept in reversed(found):
+            theta = decode(kept, theta)
+        assert theta is not None
+        return theta
+
+    @property
+    def judges(self) -> list[Classifier]:
+        """Networks that were taught to the end, each anew, in evaluation mode."""
+        count = int(self.about["judges"])
+        if count:
+            return [load_model(judge_folder(self.folder, number) / NETWORK) for number in range(count)]
+        return [self.load(self._theta(number, self.about["epochs"])) for number in range(self.count)]
+
+    def load(self, theta: Tensor) -> Classifier:
+        """A classifier of its own with these parameters `[P]`, in evaluation mode."""
+        classifier = deepcopy(self.network)
+        vector_to_parameters(theta.detach().clone(), classifier.network.parameters())
+        return classifier.eval()
+
+    def precision(self, expert: int, snapshot: int) -> Precision:
+        """What keeping a snapshot lost, and how far it is from the one before."""
+        path = snapshot_path(expert_folder(self.folder, expert), snapshot)
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata()
+        return Precision(float(about["error"]), float(about["moved"]))
+
+    def losses(self, expert: int) -> list[Loss]:
+        """How the training loss of an expert fell."""
+        lines = RunFolder(expert_folder(self.folder, expert)).metrics()
+        return [Loss(line["step"], line["loss"]) for line in lines if line["kind"] == "train"]
+
+    def _read(self, expert: int, number: int) -> tuple[Tensor, int | None]:
+        """What was kept of a snapshot, and the number of the one that it is a difference to, if it is one."""
+        path = snapshot_path(expert_folder(self.folder, expert), number)
+        try:
+            with safe_open(path, framework="pt") as file:
+                kept, about = file.get_tensor(PARAMETERS), file.metadata()
+            return kept, int(about["before"]) if kept.dtype == DIFFERENCE else None
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+            raise UserError(
+                f"{str(path)!r} cannot be read ({error}); remove the folder {path.parents[1].name!r}, and make the "
+                "experts again, which finds the others."
+            ) from error
+
+
+class StraightStore:
+    """Experts taken for straight lines from their first to their last snapshot, evenly divided.
+
+    Only two snapshots of each are read, and any number between them, whole or not, is a point of the line. Source:
+    Zhong et al., "Dataset distillation by matching convexified trajectory", 2024, https://arxiv.org/abs/2406.19827.
+
+    Args:
+        store: of the experts.
+    """
+
+    def __init__(self, store: ExpertStore) -> None:
+        self.store = store
+        self.first, self.last = store.kept[0], store.kept[-1]
+
+    @property
+    def count(self) -> int:
+        return self.store.count
+
+    @property
+    def snapshots(self) -> int:
+        return self.store.snapshots
+
+    @property
+    def network(self) -> Classifier:
+        return self.store.network
+
+    @property
+    def judges(self) -> list[Classifier]:
+        return self.store.judges
+
+    def theta(self, expert: int, snapshot: float) -> Tensor:
+        """Parameters float32 `[P]` of an expert at a point of its line.
+
+        Raises:
+            UserError: the point is beyond either end.
+        """
+        if not self.first <= snapshot <= self.last:
+            raise UserError(f"`snapshot` must be from {self.first} to {self.last}, got {snapshot}.")
+        share = (snapshot - self.first) / (self.last - self.first)
+        return torch.lerp(self.store.theta(expert, self.first), self.store.theta(expert, self.last), share)
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Rising numbers in words, ranges in short: "0 to 5, 50".
+
+    Example:
+        >>> listed([0, 1, 2, 5, 7, 8])
+        '0 to 2, 5, 7 to 8'
+    """
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ", ".join(f"{low}" if low == high else f"{low} to {high}" for low, high in ranges)

@@ -1,0 +1,191 @@
+"""One expert, or one judge, taught through the ordinary loop; whatever was begun is gone on with."""
+
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from limbeck.cost import Cost
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.shared_memory import private_copy
+from limbeck.models.weights.folder import save as save_model
+from limbeck.objectives.sums import weighted_sum
+from limbeck.progress import Progress
+from limbeck.randomness import derive_seed
+from limbeck.training.checkpoint import Checkpoint
+from limbeck.training.loop import fit
+from limbeck.training.run_folder import FINISHED, RunFolder, wait_until_free
+from limbeck.training.settings import TrainingSettings
+from limbeck.transfer.condense.experts.intervals import Intervals
+from limbeck.transfer.condense.experts.observer import Snapshots, snapshot_path
+from limbeck.transfer.condense.experts.store import NETWORK, expert_folder, judge_folder
+from limbeck.transfer.condense.settings import Experts
+
+Networks = Callable[[int], Classifier]
+COST_FILE = "cost.json"
+
+
+class Pupil(NamedTuple):
+    """Who is to be taught: an expert, whose snapshots are kept, or a judge, who is taught to the end."""
+
+    kind: Literal["expert", "judge"]
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.number}"
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """What teaches one after another, in this process or a worker.
+
+    Attributes:
+        settings: of the training; how many experts there are does not matter.
+        networks: seed -> fresh network.
+        images: to teach on.
+        intervals: between snapshots.
+        folder: of all experts.
+        kept: numbers of the snapshots.
+        seed: of all experts; each has its own.
+        about: what a run folder writes down, to be found again.
+    """
+
+    settings: Experts
+    networks: Networks
+    images: ImageSet
+    intervals: Intervals
+    folder: Path
+    kept: tuple[int, ...]
+    seed: int
+    about: dict[str, Any]
+
+    def __call__(self, pupil: Pupil, progress: Progress) -> None:
+        """Teaches one as far as it is to be.
+
+        Raises:
+            UserError: it cannot be taught, or its snapshots cannot be kept.
+            Interrupted: stopped by Ctrl-C or SIGTERM.
+        """
+        folder = self.place(pupil)
+        wait_until_free(folder)  # of a worker whose master was killed, and which saves its run
+        steps, seed = self.steps(pupil), derive_seed(self.seed, pupil.kind, pupil.number)
+        recipe = {pupil.kind: pupil.number, **self.about, "steps": steps}
+        with RunFolder.open(folder, recipe, resume=True, may_change=("steps",)) as run_folder:
+            student = private_copy(self.networks(seed), "network")
+            observers = [self._snapshots(student, run_folder)] if pupil.kind == "expert" else []
+            result = fit(
+                student,
+                self.images,
+                weighted_sum("cross_entropy"),
+                settings=training_settings(self.settings, steps, self.intervals.batch_size),
+                run_folder=run_folder,
+                seed=seed,
+                observers=observers,
+                progress=progress,
+            )
+            if pupil.kind == "judge":
+                save_model(result.student.eval(), folder / NETWORK)
+            run_folder.write(COST_FILE, result.cost.to_dict())
+            run_folder.set_state(FINISHED)
+
+    def place(self, pupil: Pupil) -> Path:
+        where = expert_folder if pupil.kind == "expert" else judge_folder
+        return where(self.folder, pupil.number)
+
+    def steps(self, pupil: Pupil) -> int:
+        """Of all of its training."""
+        return self.intervals.step(self.kept[-1] if pupil.kind == "expert" else self.settings.epochs)
+
+    def is_done(self, pupil: Pupil) -> bool:
+        """Whether it was taught as far.
+
+        Raises:
+            UserError: a judge was taught for more epochs.
+        """
+        run_folder = RunFolder(self.place(pupil))
+        if not run_folder.finished:
+            return False
+        if pupil.kind == "expert":
+            return not missing(run_folder.path, self.kept)
+        done, wanted = checkpoint_step(run_folder), self.steps(pupil)
+        if done > wanted:
+            raise UserError(
+                f"`experts.epochs` must not be lower than when the judges in {str(self.folder)!r} were taught, got "
+                f"{self.settings.epochs}, which is {wanted:,} steps, and they were taught for {done:,}; raise it, or "
+                "make others in another folder."
+            )
+        return done == wanted
+
+    def cost(self, pupil: Pupil) -> Cost:
+        """Of teaching one that is done, whenever that was."""
+        return Cost.from_dict(RunFolder(self.place(pupil)).read(COST_FILE, {}))
+
+    def _snapshots(self, student: Classifier, run_folder: RunFolder) -> Snapshots:
+        """Takes those that are missing; where training has gone beyond one, all begins again, to the same bits."""
+        folder = run_folder.path
+        done = checkpoint_step(run_folder)
+        if any(self.intervals.step(number) <= done for number in missing(folder, self.kept)):
+            run_folder.checkpoint.unlink()
+            (folder / "metrics.jsonl").unlink(missing_ok=True)
+        known = [int(path.stem) for path in snapshot_path(folder, 0).parent.glob("[0-9]*.safetensors")]
+        numbers = {self.intervals.step(number): number for number in sorted({*known, *self.kept})}
+        return Snapshots(student, numbers, folder, self.settings.format)
+
+
+@dataclass(frozen=True)
+class MakeTeaching:
+    """Makes what teaches, in whatever process it is called.
+
+    Attributes:
+        images: or what loads them.
+        fingerprint: of the images that it began with.
+        rest: all other attributes of `Teaching`.
+    """
+
+    images: ImageSet | Callable[[], ImageSet]
+    fingerprint: str
+    rest: Mapping[str, Any]
+
+    def __call__(self) -> Teaching:
+        images = self.images if isinstance(self.images, ImageSet) else self.images()
+        if images.fingerprint != self.fingerprint:
+            raise UserError(
+                f"the images that {images.name!r} names on {platform.node()} are others than where it began"
+            )
+        return Teaching(images=images, **self.rest)
+
+
+def training_settings(settings: Experts, steps: int, batch_size: int) -> TrainingSettings:
+    """How an expert is taught: in one precision and memory order everywhere, so that it is the same everywhere."""
+    views, sharpness = settings.views, settings.sharpness
+    return TrainingSettings.model_validate(
+        {
+            "steps": steps,
+            "batch_size": batch_size,
+            "optimizer": "sgd",
+            "learning_rate": settings.learning_rate,
+            "momentum": settings.momentum,
+            "weight_decay": settings.weight_decay,
+            "schedule": "constant",
+            "views": "none",
+            "validations": 0,
+            "precision": "fp32",
+            "channels_last": False,
+            **({} if views in (None, "none") else {"normalised_views": views}),
+            **({} if sharpness is None else {"sharpness": sharpness.model_dump()}),
+        }
+    )
+
+
+def missing(folder: Path, kept: Iterable[int]) -> list[int]:
+    """Which snapshots are not in an expert's folder."""
+    return [number for number in kept if not snapshot_path(folder, number).exists()]
+
+
+def checkpoint_step(run_folder: RunFolder) -> int:
+    """Steps after which its checkpoint was written; -1 where there is none."""
+    path = run_folder.checkpoint
+    return Checkpoint.load(path).step if path.exists() else -1

@@ -1,0 +1,124 @@
+"""What is read of experts, and what is said where it is not there."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.transfer.condense.experts.tiny_experts import make
+
+from limbeck.errors import UserError
+from limbeck.transfer.condense.experts import ExpertStore
+from limbeck.transfer.condense.experts.formats import decode, encode
+from limbeck.transfer.condense.experts.intervals import Intervals
+from limbeck.transfer.condense.experts.store import StraightStore, listed
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ExpertStore:
+    return make(tmp_path_factory.mktemp("experts") / "experts", format="float32")
+
+
+@pytest.mark.parametrize(("form", "bound"), [("float16", 2e-4), ("differences", 1e-5), ("float32", 0)])
+def test_formats_lose_little(form: str, bound: float, tmp_path: Path, store: ExpertStore) -> None:
+    """As a share of the squared distance between snapshots."""
+    kept = make(tmp_path / "kept", format=form)
+    for number in (1, 2):
+        exact, moved = store.theta(0, number), (store.theta(0, number) - store.theta(0, number - 1)).square().sum()
+        error = (kept.theta(0, number) - exact).square().sum()
+        assert error <= bound * moved
+        precision = kept.precision(0, number)
+        assert precision.error == pytest.approx(float(error), rel=1e-3, abs=1e-12)
+        assert precision.moved == pytest.approx(float(moved), rel=0.02)
+        assert precision.lost <= bound * 1.02
+
+
+def test_differences_do_not_add_up_errors() -> None:
+    """Weights as of a network, on a walk of 100 snapshots of a few per cent each."""
+    source = torch.Generator().manual_seed(0)
+    theta = torch.randn(10_000, generator=source) * 0.05
+    form, read = "differences", None
+    for _ in range(100):
+        encoded = encode(theta, read, form)
+        read = decode(encoded.kept, read)
+        assert torch.equal(read, encoded.theta)
+        theta = theta + torch.randn(10_000, generator=source) * 0.003
+    assert read is not None
+    error, step = (read - (theta - (theta - read))).square().mean(), 0.003**2
+    assert error < 1e-4 * step
+    last = encode(theta, read, form)
+    assert (last.theta - theta).square().mean() < 1e-5 * step
+
+
+def test_sizes_of_files(tmp_path: Path) -> None:
+    size = {form: _bytes(make(tmp_path / form, format=form, count=1)) for form in ("float32", "float16", "differences")}
+    assert size["float32"] - size["float16"] == pytest.approx(2 * 362, abs=20)
+    assert size["differences"] == pytest.approx(size["float16"], abs=20)
+
+
+def _bytes(store: ExpertStore) -> int:
+    return (store.folder / "expert-0000" / "snapshots" / "0002.safetensors").stat().st_size
+
+
+def test_straight_lines(store: ExpertStore, tmp_path: Path) -> None:
+    straight = StraightStore(make(tmp_path / "two", snapshots=[0, 2], format="float32"))
+    first, last = store.theta(0, 0), store.theta(0, 2)
+    assert (straight.count, straight.snapshots, len(straight.judges)) == (2, 3, 1)
+    assert torch.equal(straight.theta(0, 0), first)
+    assert torch.allclose(straight.theta(0, 2), last)
+    assert torch.allclose(straight.theta(0, 1), (first + last) / 2)
+    assert torch.allclose(straight.theta(0, 0.5), first + (last - first) / 4)
+    assert straight.network.name == "convnet_d3"
+    with pytest.raises(UserError, match=r"`snapshot` must be from 0 to 2, got 2.5"):
+        straight.theta(0, 2.5)
+
+
+def test_what_is_not_there_is_said(store: ExpertStore, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there are no experts in .*; `limbeck experts` makes some"):
+        ExpertStore.open(tmp_path)
+    for wanted, message in [
+        ({"count": 3}, "lacks snapshots 0 to 2 of expert 2; `limbeck experts` with the same folder makes more"),
+        ({"snapshots": 4}, "lacks snapshots 3 of expert 0"),
+        ({"judges": 2}, "lacks judge 1; `limbeck experts` with the same folder and more `judges` makes it"),
+        ({"judges": 0}, "lacks snapshots 3 of expert 0"),
+        ({"count": 0}, r"`count` and `snapshots` must be at least 1, got 0 and \[0, 1, 2\]"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            ExpertStore.open(store.folder, **wanted)
+    with pytest.raises(UserError, match="`expert` must be from 0 to 1, got 2; a higher `count` makes more"):
+        store.theta(2, 0)
+    with pytest.raises(UserError, match="`snapshot` must be one of those that are kept, 0 to 2, got 3; making the"):
+        store.theta(0, 3)
+
+
+def test_damage_is_said(tmp_path: Path) -> None:
+    store = make(tmp_path / "experts", count=1)
+    (store.folder / "expert-0000" / "snapshots" / "0001.safetensors").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"0001.safetensors' cannot be read \(.*\); remove the folder 'expert-0000'"):
+        store.theta(0, 1)
+    (store.folder / "experts.json").write_text("[")
+    with pytest.raises(UserError, match=r"experts.json' is damaged \(.*\); make the experts again with the same"):
+        ExpertStore.open(store.folder)
+
+
+def test_what_is_read_is_a_copy(store: ExpertStore) -> None:
+    store.theta(0, 0).zero_()
+    assert store.theta(0, 0).norm() > 0
+
+
+def test_losses_fall(store: ExpertStore) -> None:
+    losses = store.losses(0)
+    assert [line.step for line in losses] == list(range(1, 11))
+    assert sum(line.loss for line in losses[5:]) < sum(line.loss for line in losses[:5])
+
+
+def test_numbers_in_words() -> None:
+    assert listed([4]) == "4"
+    assert listed([0, 1, 5]) == "0 to 1, 5"
+
+
+def test_intervals_of_a_curriculum() -> None:
+    intervals = Intervals([75, 100, 50], batch_size=25)
+    assert [intervals.step(number) for number in range(6)] == [0, 3, 7, 9, 11, 13]
+    assert [intervals.interval(step) for step in range(13)] == [0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4]
+    every = Intervals([75, 100], batch_size=25, steps=2)
+    assert [every.interval(step) for step in range(5)] == [0, 0, 1, 1, 2]

@@ -1,0 +1,218 @@
+"""Experts are those of the ordinary loop, the same to the bit however they come about."""
+
+import json
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+from tests.training.stopping import stop_at
+from tests.training.tiny import same, stripes, weights
+from tests.transfer.condense.experts.tiny_experts import IMAGES, NETWORKS, all_of, make, settings
+
+from limbeck.errors import UserError
+from limbeck.models import create, wrap
+from limbeck.objectives import weighted_sum
+from limbeck.progress import Silent
+from limbeck.randomness import derive_seed
+from limbeck.training import Interrupted, RunFolder, WeightTrajectory, fit
+from limbeck.transfer.condense.experts import ExpertStore, make_experts
+from limbeck.transfer.condense.experts.teach import training_settings
+
+OUTSIDE = wrap(torch.nn.Linear(8, 2), num_classes=2, input_size=8, mean=[0, 0, 0], std=[1, 1, 1])
+
+
+def test_snapshots_are_those_of_the_ordinary_loop(tmp_path: Path) -> None:
+    store = make(tmp_path / "experts", snapshots=4, format="float32")
+    seed = derive_seed(0, "expert", 1)
+    student = NETWORKS(seed)
+    trajectory = WeightTrajectory(student)
+    with RunFolder.open(tmp_path / "run", {}) as run_folder:
+        fit(
+            student,
+            IMAGES,
+            weighted_sum("cross_entropy"),
+            settings=training_settings(settings(), 15, 8),
+            run_folder=run_folder,
+            seed=seed,
+            observers=[trajectory],
+        )
+    expected = [torch.cat([one.flatten() for one in epoch.values()]) for epoch in trajectory.weights]
+    assert torch.equal(all_of(store)[1], torch.stack(expected))
+    assert store.network.classes == ("rows", "columns")
+
+
+@pytest.mark.parametrize("form", ["float16", "float32", "differences"])
+def test_snapshots_are_apart_and_experts_too(form: str, tmp_path: Path) -> None:
+    """What is kept of live parameters is a copy, or all snapshots would be equal."""
+    rows = all_of(make(tmp_path / "experts", format=form))
+    assert (rows.diff(dim=1).norm(dim=2) > 0.01).all()
+    assert (rows[0] - rows[1]).norm(dim=1).min() > 1
+
+
+def test_one_seed_one_set_of_experts(tmp_path: Path) -> None:
+    one, again, other = (make(tmp_path / str(number), seed=seed) for number, seed in enumerate([3, 3, 4]))
+    assert torch.equal(all_of(one), all_of(again))
+    assert not torch.equal(all_of(one), all_of(other))
+
+
+@pytest.mark.parametrize("form", ["float16", "differences"])
+@pytest.mark.parametrize("step", [2, 5, 7])
+def test_what_was_interrupted_goes_on(step: int, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = make(tmp_path / "whole", format=form)
+    stop_at(step, monkeypatch)
+    with pytest.raises(Interrupted):
+        make(tmp_path / "experts", format=form)
+    with pytest.raises(UserError, match="are not finished; make them again with the same folder, which goes on"):
+        ExpertStore.open(tmp_path / "experts")
+    monkeypatch.undo()
+    store = make(tmp_path / "experts", format=form)
+    assert torch.equal(all_of(store), all_of(whole))
+    assert same(weights(store.judges[0]), weights(whole.judges[0]))
+
+
+@pytest.mark.parametrize("form", ["float16", "differences"])
+def test_more_of_everything_is_what_it_would_have_been_at_once(form: str, tmp_path: Path) -> None:
+    more = {"count": 3, "judges": 2, "epochs": 5, "format": form}
+    whole = make(tmp_path / "whole", snapshots=5, **more)
+    make(tmp_path / "experts", snapshots=2, format=form, count=1)
+    store = make(tmp_path / "experts", snapshots=5, **more)
+    assert torch.equal(all_of(store), all_of(whole))
+    assert len(store.judges) == 2
+    assert all(same(weights(a), weights(b)) for a, b in zip(store.judges, whole.judges, strict=True))
+
+
+def test_what_is_there_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cost = make_experts(settings(), NETWORKS, IMAGES, tmp_path, snapshots=3)
+    assert (cost.steps, cost.images_read) == (2 * 10 + 15, 8 * 35)
+    monkeypatch.setattr("limbeck.transfer.condense.experts.teach.fit", None)
+    assert make_experts(settings(), NETWORKS, IMAGES, tmp_path, snapshots=3) == cost
+    fewer = make_experts(settings(count=1), NETWORKS, lambda: IMAGES, tmp_path, snapshots=2)
+    assert fewer.steps == 10 + 15
+    assert ExpertStore.open(tmp_path).count == 2, "what is complete stays so"
+    assert ExpertStore.open(tmp_path, count=1, snapshots=2).kept == (0, 1)
+
+
+def test_only_the_snapshots_that_are_read_are_made(tmp_path: Path) -> None:
+    store = make(tmp_path, snapshots=range(1, 3))
+    assert (store.kept, store.snapshots) == ((1, 2), 3)
+    files = sorted(path.name for path in (tmp_path / "expert-0000" / "snapshots").iterdir())
+    assert files == ["0001.safetensors", "0002.safetensors"]
+    assert max(line.step for line in store.losses(0)) == 10, "of 15 steps of a whole training"
+
+
+@pytest.mark.parametrize("form", ["float16", "differences"])
+def test_earlier_snapshots_are_made_by_teaching_anew(form: str, tmp_path: Path) -> None:
+    at_once = make(tmp_path / "whole", snapshots=4, format=form, count=1)
+    make(tmp_path / "experts", snapshots=[0, 3], format=form, count=1)
+    store = make(tmp_path / "experts", snapshots=[1, 2], format=form, count=1)
+    assert store.kept == (1, 2)
+    both = ExpertStore.open(tmp_path / "experts", snapshots=4)
+    exact = 4 if form == "float16" else 3  # the last one still is a difference to the first
+    assert torch.equal(all_of(both)[:, :exact], all_of(at_once)[:, :exact])
+    assert torch.allclose(all_of(both), all_of(at_once), atol=1e-3)
+
+
+def test_without_judges_experts_are_taught_to_the_end(tmp_path: Path) -> None:
+    store = make(tmp_path, snapshots=2, judges=0, format="float32")
+    assert store.kept == (0, 1, 3)
+    assert len(store.judges) == 2
+    found = torch.cat([one.flatten() for one in store.judges[1].network.parameters()])
+    assert torch.equal(found, store.theta(1, 3))
+    assert not store.judges[1].training
+
+
+def test_snapshots_after_steps(tmp_path: Path) -> None:
+    epochs = make(tmp_path / "epochs", snapshots=3)
+    steps = make(tmp_path / "steps", snapshots=11, steps_per_snapshot=1, epochs=10)
+    assert torch.equal(all_of(steps)[:, ::5], all_of(epochs)), "an epoch has five steps"
+
+
+def test_a_batch_larger_than_the_set_is_the_set(tmp_path: Path) -> None:
+    """Or a step would end several epochs, between whose snapshots nothing moves."""
+    store = make(tmp_path, batch_size=256)
+    assert (all_of(store).diff(dim=1).norm(dim=2) > 0).all()
+    assert store.losses(0)[-1].step == 2
+
+
+def test_progress_is_one_stage_of_all_steps(tmp_path: Path) -> None:
+    class Heard(Silent):
+        stages: ClassVar[list[tuple[str, int]]] = []
+        done: ClassVar[list[int]] = []
+
+        def begin(self, title: str, total: int, done: int = 0) -> None:
+            self.stages.append((title, total))
+
+        def update(self, done: int, note: str = "") -> None:
+            self.done.append(done)
+
+    make(tmp_path, progress=Heard())
+    assert Heard.stages == [("teaching experts", 35)]
+    assert Heard.done == sorted(Heard.done)
+    assert Heard.done[-1] == 35
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"networks": lambda seed: create("convnet_d3", num_classes=2, channels=1, input_size=8, norm="batch")},
+         "remembers more than its parameters, layers.0.1.num_batches_tracked, .*take one without batch norm"),
+        ({"networks": lambda seed: create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4)},
+         r"tells 3 classes apart, but the images \(images\) have 2; build it for these"),
+        ({"networks": lambda seed: OUTSIDE},
+         "made outside limbeck, so that no name rebuilds it; register it"),
+        ({"images": IMAGES.with_labels(None, ("rows", "columns"))}, "are taught on labelled images, and 'images' has"),
+        ({"snapshots": 5}, "snapshots up to number 4 are read, .* and `experts.epochs` is 3; raise that, or lower"),
+        ({"snapshots": 1}, r"`snapshots` must be at least 2, or numbers from 0 on with one above, got \[0\]"),
+        ({"snapshots": [-1, 2]}, r"`snapshots` must be at least 2, .*, got \[-1, 2\]"),
+        ({"seed": 0.5}, "`seed` must be a whole number, got 0.5"),
+        ({"workers": 0}, "`workers` must be at least 1, got 0"),
+        ({"learning_rate": 1e-9}, "equals the one before, .* higher `experts.learning_rate`, .* `experts.format: diff"),
+        ({"learning_rate": 1e-30, "format": "float32"}, "equals the one before, .*, more `experts.steps_per_sna"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_said(changes: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        make(tmp_path / "experts", **changes)
+
+
+def test_steps_that_rounding_swallows_are_warned_of(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"`experts.format: float16` loses .*% of the squared distance between snap"):
+        make(tmp_path, learning_rate=1e-3, judges=1, count=1)
+    assert make(tmp_path / "more", learning_rate=1e-3, format="differences").precision(0, 1).lost < 1e-4
+
+
+def test_others_are_not_made_in_the_same_folder(tmp_path: Path) -> None:
+    make(tmp_path / "experts")
+    for changes, message in [
+        ({"seed": 1}, "differ in seed"),
+        ({"images": stripes(40, seed=1)}, "differ in images"),
+        (
+            {"learning_rate": 0.2},
+            r"differ in `experts.learning_rate` \(0.1 then, 0.2 now\). Make these in another",
+        ),
+        (
+            {"epochs": 2},
+            "`experts.epochs` must not be lower than when the judges in .* were taught, got 2, which is",
+        ),
+    ]:
+        with pytest.raises(UserError, match=message):
+            make(tmp_path / "experts", **changes)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"holds files that are no experts \(experts, notes.txt\); choose another"):
+        make(tmp_path)
+    (tmp_path / "experts" / "plan.json").write_text("{")
+    with pytest.raises(UserError, match=r"plan.json' is damaged \(.*\); choose another folder"):
+        make(tmp_path / "experts")
+
+
+def test_a_full_disk_is_seen_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.transfer.condense.experts.check.free_bytes", lambda path: 2**16)
+    with pytest.raises(UserError, match=r"2 experts with 3 snapshots take 0 MiB, and the disk of .* has 0 MiB free"):
+        make(tmp_path)
+
+
+def test_threads_are_settled_once(tmp_path: Path) -> None:
+    make(tmp_path)
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert plan["threads"] == 1, "as steps are small"

@@ -1,0 +1,34 @@
+"""Experts of a tiny problem, made in a fraction of a second."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from tests.training.tiny import stripes
+from torch import Tensor
+
+from limbeck.transfer.condense.experts import ExpertStore, make_experts
+from limbeck.transfer.condense.network import FreshNetworks
+from limbeck.transfer.condense.settings import Experts
+
+IMAGES = stripes(40)
+NETWORKS = FreshNetworks("convnet_d3", IMAGES, {"width": 4})
+
+
+def settings(**changes: Any) -> Experts:
+    """Five steps an epoch."""
+    quick = {"count": 2, "epochs": 3, "views": None, "learning_rate": 0.1, "batch_size": 8, "judges": 1}
+    return Experts(**{**quick, **changes})
+
+
+def make(folder: Path, snapshots: Any = 3, **changes: Any) -> ExpertStore:
+    how = {name: changes.pop(name) for name in ("seed", "workers", "progress") if name in changes}
+    images, networks = changes.pop("images", IMAGES), changes.pop("networks", NETWORKS)
+    make_experts(settings(**changes), networks, images, folder, snapshots=snapshots, **how)
+    return ExpertStore.open(folder)
+
+
+def all_of(store: ExpertStore) -> Tensor:
+    """[experts, snapshots, P]."""
+    rows = [torch.stack([store.theta(expert, number) for number in store.kept]) for expert in range(store.count)]
+    return torch.stack(rows)
