@@ -1,37 +1,20 @@
-"""Small problems of trajectory matching: a network, a start and a target, images, and steps in differentiable views."""
+"""Small problems of trajectory matching: a network, experts' snapshots, images, and steps in differentiable views."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from limbeck.data.normalised_views import NormalisedViews, normalised_views
 from limbeck.models import create
-from limbeck.randomness import generator
+from limbeck.transfer.condense.engine import MatchingEngine
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.matching import GradientKind, Gradients, Step, matching_gradients
+from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.synthetic import SyntheticSet
 
 CLASSES, SIZE = 4, 8
-
-
-class Wobble:
-    """Views with operations like those of DSA: one a batch, parameters of each image, differentiable."""
-
-    def draw(self, batch: int, *, seed: int, step: int, shared: bool = False) -> tuple[int, Tensor]:
-        source = generator(seed, "wobble", step)
-        operation = int(torch.randint(3, (), generator=source))
-        return operation, torch.rand(1 if shared else batch, generator=source).expand(batch)
-
-    def apply(self, images: Tensor, draw: tuple[int, Tensor]) -> Tensor:
-        amount = draw[1].to(images).view(-1, 1, 1, 1)
-        if draw[0] == 0:
-            gray = images.mean(1, keepdim=True)
-            return (images - gray) * 2 * amount + gray + amount - 0.5
-        if draw[0] == 1:
-            return torch.where(amount < 0.5, images.flip(3), images)
-        zoom = torch.eye(2, 3).to(images) * (0.8 + 0.4 * amount.view(-1, 1, 1))
-        grid = F.affine_grid(zoom, list(images.shape), align_corners=False)
-        return F.grid_sample(images, grid, align_corners=False)
 
 
 class Problem(NamedTuple):
@@ -42,7 +25,7 @@ class Problem(NamedTuple):
     labels: Tensor
     rate: Tensor
     steps: list[Step]
-    views: Wobble | None
+    views: NormalisedViews | None
 
     def solve(self, gradient: GradientKind = "exact", **options: Any) -> Gradients:
         options = {"steps": self.steps, "views": self.views, "gradient": gradient, **options}
@@ -69,9 +52,68 @@ def problem(
     target = start + 0.05 * torch.randn(network.size, generator=source, dtype=dtype)
     inputs = torch.randn(count, 3, SIZE, SIZE, generator=source, dtype=dtype)
     logits = 2 * torch.randn(count, CLASSES, generator=source, dtype=dtype)
-    wobble = Wobble()
+    dsa = normalised_views("dsa")
     rows = [torch.randperm(count, generator=source)[:batch] for _ in range(steps)]
-    taken = [Step(one, wobble.draw(batch, seed=0, step=step)) for step, one in enumerate(rows)]
+    taken = [Step(one, dsa.draw(batch, seed=0, step=step)) for step, one in enumerate(rows)]
     rate = torch.tensor(0.05, dtype=dtype)
     labels = logits if soft else logits.argmax(1)
-    return Problem(network, start, target, inputs, labels, rate, taken, wobble if views else None)
+    return Problem(network, start, target, inputs, labels, rate, taken, dsa if views else None)
+
+
+class Store:
+    """Experts that wander off from a network's weights, further with every snapshot."""
+
+    def __init__(self, network: FlatNetwork, count: int = 3, snapshots: int = 6) -> None:
+        self.count, self.snapshots = count, snapshots
+        self._begin = network.vector(network.classifier)
+
+    def theta(self, expert: int, snapshot: int) -> Tensor:
+        source = torch.Generator().manual_seed(expert)
+        way = torch.randn(self._begin.shape, generator=source)
+        return self._begin + 0.02 * snapshot * way
+
+
+class Mask:
+    """Factors of all pixels that hang on the images every second iteration, and are remembered in between."""
+
+    def __init__(self) -> None:
+        self.maps: Tensor | None = None
+        self.asked: list[tuple[int, Tensor]] = []
+
+    def __call__(self, images: Tensor, classes: Tensor, iteration: int) -> Tensor:
+        self.asked.append((iteration, classes.clone()))
+        if self.maps is None or iteration % 2 == 0:
+            self.maps = images.mean(1, keepdim=True).clamp(0, 1)
+        return 1 + self.maps
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {} if self.maps is None else {"maps": self.maps}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self.maps = state["maps"].clone() if "maps" in state else None
+
+
+def settings_for(method: str = "mtt", iterations: int = 6, **values: Any) -> CondenseSettings:
+    """A method's, of few steps and epochs; `matching` adds to these."""
+    small = {"synthetic_steps": 3, "expert_epochs": 2, "start_to": 2, "grow_to": None, "grow_until": None}
+    matching = {**small, "image_rate": 0.5, "skip_above": None, **values.pop("matching", {})}
+    values = {"budget": "2/class", "method": method, "iterations": iterations, "mask": None, **values}
+    return CondenseSettings.model_validate({**values, "matching": matching})
+
+
+def synthetic_set(*, soft: bool = False, per_class: int = 2, rate: float = 0.05) -> SyntheticSet:
+    source = torch.Generator().manual_seed(7)
+    classes = torch.arange(CLASSES).repeat_interleave(per_class)
+    inputs = torch.randn(len(classes), 3, SIZE, SIZE, generator=source)
+    logits = torch.randn(len(classes), CLASSES, generator=source) + 3 * torch.eye(CLASSES)[classes]
+    return SyntheticSet(inputs, logits if soft else classes, rate)
+
+
+def engine_for(
+    settings: CondenseSettings, synthetic: SyntheticSet | None = None, *, seed: int = 0, mask: Mask | None = None
+) -> MatchingEngine:
+    network = flat_network()
+    synthetic = synthetic_set(soft=settings.labels == "soft") if synthetic is None else synthetic
+    return MatchingEngine(
+        settings, network, Store(network), synthetic, mask=mask, seed=seed, device=torch.device("cpu")
+    )

@@ -1,0 +1,319 @@
+"""Learning images by trajectory matching, an iteration at a time.
+
+One loop, of which MTT (Cazenave et al., CVPR 2022), FTD (Du et al., CVPR 2023), DATM (Guo et al., ICLR 2024), PAD (Li
+et al., 2024) and EDF (Wang et al., CVPR 2025) are settings.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from limbeck.data.normalised_views import normalised_views
+from limbeck.errors import UserError
+from limbeck.randomness import derive_seed
+from limbeck.transfer.condense.estimate import Estimate, bytes_of, measured, memory_left
+from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.matching import Gradients, Step, matching_gradients
+from limbeck.transfer.condense.matching_fit import Experts, check_fit
+from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of
+from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.synthetic import SyntheticSet
+
+
+class Engine(Protocol):
+    """Interface of what learns images, an iteration at a time."""
+
+    @property
+    def synthetic(self) -> SyntheticSet:
+        """The images as they are to be kept now."""
+        ...
+
+    @property
+    def iterations(self) -> int:
+        """Of the whole run."""
+        ...
+
+    def step(self, iteration: int) -> Mapping[str, float]:
+        """One iteration, counted from 0; what it tells of itself."""
+        ...
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """All that later iterations hang on."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
+
+    def estimate(self) -> Estimate:
+        """What all iterations will take, from a part of one that is measured; nothing is learned by it."""
+        ...
+
+
+class GradientMask(Protocol):
+    """Factors `[N, 1, H, W]` of pixels' gradients, of images `[N, C, H, W]` in [0, 1] units; see `Masks`."""
+
+    def __call__(self, images: Tensor, classes: Tensor, iteration: int, /) -> Tensor: ...
+
+    def state_dict(self) -> Mapping[str, Tensor]: ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor], /) -> None: ...
+
+
+class MatchingEngine:
+    """Trajectory matching: steps on the images are to lead where an expert went.
+
+    Everything random is a function of the seed and the iteration, so that a run that goes on from `state_dict` learns
+    the same to the bit.
+
+    Args:
+        settings: of `condense`; of them `matching`, `views`, `average` and `iterations`.
+        network: of the experts.
+        store: the experts; each is matched once before any is matched again.
+        synthetic: what learning begins with; it is learned in place.
+        mask: of the pixels' gradients; None where settings have none.
+        seed: of experts, starts, orders and views.
+        device: where to compute.
+
+    Raises:
+        UserError: experts, network and images do not fit together, or there are too few snapshots.
+
+    Example:
+        >>> from limbeck.transfer.condense.settings import CondenseSettings
+        >>> network = FlatNetwork(lb.create("convnet_d3", num_classes=10, input_size=8, width=4))
+        >>> class Straight:
+        ...     count, snapshots = 2, 3
+        ...
+        ...     def theta(self, expert, snapshot):
+        ...         return network.vector(network.classifier) * (1 - 0.1 * snapshot - 0.01 * expert)
+        >>> settings = CondenseSettings(
+        ...     budget="1/class", method="mtt", matching={"synthetic_steps": 3, "start_to": 1}, iterations=2
+        ... )
+        >>> start = SyntheticSet(torch.zeros(10, 3, 8, 8), torch.arange(10), 0.01)
+        >>> engine = MatchingEngine(settings, network, Straight(), start, seed=0, device=torch.device("cpu"))
+        >>> sorted(engine.step(0))
+        ['expert', 'loss', 'rate', 'skipped', 'start']
+    """
+
+    def __init__(
+        self,
+        settings: CondenseSettings,
+        network: FlatNetwork,
+        store: Experts,
+        synthetic: SyntheticSet,
+        *,
+        mask: GradientMask | None = None,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        check_fit(settings.matching, network, store, synthetic)
+        assert mask is not None or settings.mask is None, "a mask that settings have is to be handed over"
+        self.iterations = settings.iterations
+        self._settings, self._matching = settings, settings.matching
+        self._network, self._store, self._mask = network.to(device), store, mask
+        self._views = normalised_views(settings.views)
+        self._seed, self._device = seed, device
+        self._live = synthetic.to(device)
+        self._velocity = {name: torch.zeros_like(one) for name, one in _learned_parts(synthetic).items()}
+        self._average = None if settings.average is None else synthetic.inputs.clone()
+        self._skipped = 0
+
+    @property
+    def synthetic(self) -> SyntheticSet:
+        """The images as they are to be kept now: their moving average where settings want it."""
+        if self._average is None:
+            return self._live
+        return SyntheticSet(self._average, self._live.labels, self._live.rate, self._live.learned)
+
+    def step(self, iteration: int) -> Mapping[str, float]:
+        """One iteration: what it learns, and whether it does, hangs on this number and on what was learned before.
+
+        Returns:
+            `loss`, `start` (epoch of the expert), `expert`, `skipped` (0 or 1), and `rate`, as learned so far.
+
+        Raises:
+            UserError: the first loss is above `skip_above`, or loss or gradients are not finite.
+        """
+        expert, start = (
+            expert_of(iteration, self._store.count, self._seed),
+            start_of(iteration, self._matching, self._seed),
+        )
+        factors = self._factors(iteration)
+        found = self._gradients(expert, start, self._steps(iteration))
+        loss = float(found.loss)
+        skipped = self._skips(iteration, loss, _finite(found))
+        if not skipped:
+            self._learn(found, factors)
+        rate = float(self._live.rate)
+        return {"loss": loss, "start": start, "expert": expert, "skipped": float(skipped), "rate": rate}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that later iterations hang on, as tensors that go on changing."""
+        state = {f"synthetic.{name}": one for name, one in self._live.state_dict().items()}
+        state |= {f"velocity.{name}": one for name, one in self._velocity.items()}
+        if self._average is not None:
+            state["average"] = self._average
+        if self._mask is not None:
+            state |= {f"mask.{name}": one for name, one in self._mask.state_dict().items()}
+        return state | {"skipped": torch.tensor(self._skipped)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Takes over tensors of `state_dict`.
+
+        Raises:
+            UserError: they are of another run.
+        """
+        self._live.load_state_dict(_of(state, "synthetic."))
+        for name, one in self._velocity.items():
+            one.copy_(_fitting(state, f"velocity.{name}", one))
+        if self._average is not None:
+            self._average.copy_(_fitting(state, "average", self._average))
+        if self._mask is not None:
+            self._mask.load_state_dict(_of(state, "mask."))
+        self._skipped = int(state["skipped"])
+
+    def estimate(self) -> Estimate:
+        """Seconds of all iterations (without maps for a mask), memory of one, and a checkpoint's size.
+
+        One of the steps is measured.
+
+        Raises:
+            UserError: there is not so much memory.
+        """
+        matching, steps = self._matching, self._matching.synthetic_steps
+        batch = min(matching.batch or self._live.count, self._live.count)
+        step = Step(torch.arange(batch, device=self._device), self._draw(batch, 0))
+        seconds, memory = measured(lambda: self._gradients(0, matching.start_from, [step]), self._device)
+        # Of every further step its parameters are kept, or all of its graph.
+        memory += (steps - 1) * (memory if matching.gradient == "unrolled" else 4 * self._network.size)
+        if memory > (left := memory_left(self._device)):
+            raise UserError(
+                f"an iteration takes {memory / 2**30:.1f} GiB, and {left / 2**30:.1f} GiB are free; "
+                + (
+                    "choose `matching.gradient: exact`, whose memory does not grow with `synthetic_steps`."
+                    if matching.gradient == "unrolled"
+                    else f"lower `matching.batch` ({batch}), or choose a smaller network."
+                )
+            )
+        return Estimate(seconds * steps * self.iterations, memory, bytes_of(self.state_dict()))
+
+    def _steps(self, iteration: int) -> list[Step]:
+        count = self._matching.synthetic_steps
+        batches = batches_of(self._live.count, self._matching, iteration, self._seed)
+        return [
+            Step(rows.to(self._device), self._draw(len(rows), iteration * count + number))
+            for number, rows in enumerate(batches)
+        ]
+
+    def _draw(self, batch: int, number: int) -> object:
+        return self._views.draw(batch, seed=derive_seed(self._seed, "views"), step=number, device=self._device)
+
+    def _gradients(self, expert: int, start: int, steps: list[Step]) -> Gradients:
+        snapshots = (start, start + self._matching.expert_epochs)
+        begin, target = (self._store.theta(expert, one).to(self._device, torch.float32) for one in snapshots)
+        return matching_gradients(
+            self._network,
+            begin,
+            target,
+            self._live.inputs,
+            self._live.labels,
+            self._live.rate,
+            steps=steps,
+            views=self._views if self._views.changes else None,
+            drop=self._matching.drop,
+            gradient=self._matching.gradient,
+        )
+
+    def _factors(self, iteration: int) -> Tensor | None:
+        if self._mask is None:
+            return None
+        # Also where the iteration is skipped in the end: maps are made anew by the clock.
+        return self._mask(_images_of(self._network, self._live.inputs), self._live.classes(), iteration)
+
+    def _skips(self, iteration: int, loss: float, finite: bool) -> bool:
+        limit = self._matching.skip_above
+        if not finite and (limit is None or iteration == 0):
+            raise UserError(
+                f"loss and gradients of iteration {iteration} must be finite, got loss {loss}; lower `matching.rate` "
+                f"(now {float(self._live.rate):g}), `image_rate` or `rate_rate`, or set `skip_above`."
+            )
+        skipped = not finite or (limit is not None and loss > limit)
+        if skipped and iteration == 0:
+            raise UserError(
+                f"`matching.skip_above` must be above the first loss, {loss:.4g}, got {limit:g}: iterations with a "
+                "greater loss change nothing, so nothing would ever be learned; raise it, set it to null, or lower "
+                f"`matching.rate` ({float(self._live.rate):g}) or `synthetic_steps`."
+            )
+        self._skipped = self._skipped + 1 if skipped else 0
+        if self._skipped == _STANDSTILL:
+            warnings.warn(
+                f"the last {_STANDSTILL} iterations changed nothing, as their losses ({loss:.4g} the last) were above "
+                f"`matching.skip_above` ({limit}); raise it, or begin anew with a lower `matching.image_rate` or "
+                "`rate_rate`.",
+                stacklevel=3,
+            )
+        return skipped
+
+    @torch.no_grad()
+    def _learn(self, found: Gradients, factors: Tensor | None) -> None:
+        matching, live, fixed = self._matching, self._live, ~self._live.learned
+        of_inputs = found.inputs if factors is None else found.inputs * factors
+        self._descend("inputs", of_inputs.masked_fill(fixed.view(-1, 1, 1, 1), 0), matching.image_rate)
+        if found.labels is not None:
+            self._descend("labels", found.labels.masked_fill(fixed.view(-1, 1), 0), matching.label_rate)
+        before = live.rate.clone()
+        self._descend("rate", found.rate, matching.rate_rate)
+        # No step leads from a rate to nothing or less, where nothing would be learned any more.
+        live.rate.copy_(torch.where(live.rate > 0, live.rate, before / 2).clamp_min(torch.finfo(before.dtype).tiny))
+        if matching.clamp:
+            rows = live.learned
+            live.inputs[rows] = self._network.classifier.prepare(
+                _images_of(self._network, live.inputs[rows]).clamp(0, 1)
+            )
+        if self._average is not None:
+            decay = self._settings.average
+            assert decay is not None
+            self._average.lerp_(live.inputs, 1 - decay)
+
+    def _descend(self, name: str, gradient: Tensor, rate: float) -> None:
+        """SGD with momentum."""
+        momentum = {
+            "inputs": self._matching.image_momentum,
+            "labels": self._matching.label_momentum,
+            "rate": self._matching.rate_momentum,
+        }
+        velocity = self._velocity[name]
+        velocity.mul_(momentum[name]).add_(gradient)
+        getattr(self._live, name).sub_(velocity, alpha=rate)
+
+
+def _learned_parts(synthetic: SyntheticSet) -> dict[str, Tensor]:
+    parts = {"inputs": synthetic.inputs, "rate": synthetic.rate}
+    return {**parts, "labels": synthetic.labels} if synthetic.soft else parts
+
+
+def _images_of(network: FlatNetwork, inputs: Tensor) -> Tensor:
+    return inputs * network.classifier.std + network.classifier.mean
+
+
+def _finite(found: Gradients) -> bool:
+    parts = [found.loss, found.inputs, found.rate] + ([] if found.labels is None else [found.labels])
+    # Of a sum of absolute values, so that one number is waited for.
+    return math.isfinite(float(sum(one.abs().sum() for one in parts)))
+
+
+def _of(state: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
+    return {name.removeprefix(start): one for name, one in state.items() if name.startswith(start)}
+
+
+def _fitting(state: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
+    if name not in state or state[name].shape != like.shape:
+        found = list(state[name].shape) if name in state else "none"
+        raise UserError(f"`{name}` of the state must be {list(like.shape)}, got {found}: it is that of another run.")
+    return state[name]
+
+
+_STANDSTILL = 100
+"""Iterations in a row that change nothing, after which it is said."""

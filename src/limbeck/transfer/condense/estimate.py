@@ -1,0 +1,97 @@
+"""What learning images will take, from a part of it that was measured."""
+
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from limbeck.copies import arrival
+from limbeck.memory import free_memory
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take.
+
+    Attributes:
+        seconds: of all iterations.
+        memory: bytes at most, beyond what is held already.
+        disk: bytes of a checkpoint.
+    """
+
+    seconds: float
+    memory: int
+    disk: int
+
+
+class PeakMemory(TorchDispatchMode):
+    """Inside, counts the bytes of tensors that are made: those that there are, and were at most.
+
+    What kernels take for themselves is not in it.
+
+    Example:
+        >>> with PeakMemory() as memory:
+        ...     total = sum(torch.ones(1000).sum() for _ in range(5))
+        >>> 4000 <= memory.peak < 8000
+        True
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for one in tree_leaves(found):
+            if isinstance(one, Tensor):
+                self._note(one.untyped_storage())
+        return found
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._known:
+            return
+        self._known.add(key)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._forget, key, size).atexit = False
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.now -= size
+
+
+def measured(work: Callable[[], object], device: torch.device) -> tuple[float, int]:
+    """Seconds and bytes that some work takes; it is done twice, as the first time takes longer, unless it is long."""
+    began = time.perf_counter()
+    with PeakMemory() as memory:
+        work()
+    arrival(device)()
+    seconds = time.perf_counter() - began
+    if seconds < _LONG:
+        began = time.perf_counter()
+        work()
+        arrival(device)()
+        seconds = time.perf_counter() - began
+    return seconds, memory.peak
+
+
+def memory_left(device: torch.device) -> int:
+    """Bytes that may still be taken where it is computed."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+
+
+def bytes_of(state: Mapping[str, Tensor]) -> int:
+    return sum(one.nbytes for one in state.values())
+
+
+_LONG = 10.0
