@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from limbeck.transfer.class_names import known_as, untold
 from limbeck.transfer.borrow.considered import Considered
+from limbeck.transfer.class_names import known_as, untold
 from limbeck.transfer.evidence_figures import StackedBars, TableFigure, Value
 from limbeck.transfer.words import few, listing, percent
 

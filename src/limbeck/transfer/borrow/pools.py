@@ -10,10 +10,10 @@ from limbeck.data.loading import first_of, load_first
 from limbeck.data.streaming import StreamedSet, open_streamed
 from limbeck.errors import UserError
 from limbeck.progress import Progress, Silent
-from limbeck.transfer.class_names import known_as
 from limbeck.transfer.borrow.exclusion import PoolClasses, of_all_pools, of_own_settings, of_teacher
 from limbeck.transfer.borrow.pool_names import distinct_names
 from limbeck.transfer.borrow.settings import KNOWN, PoolSettings
+from limbeck.transfer.class_names import known_as
 
 __all__ = ["Pool", "known_as", "open_pools"]
 

@@ -1,0 +1,117 @@
+"""Which class of one network is meant by the classes of other images."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from limbeck.data.class_names import composed
+from limbeck.data.classes import Classes, few
+from limbeck.errors import UserError, closest
+from limbeck.models.classifier import Classifier
+from limbeck.transfer.class_names import Words, wordings
+
+_IMAGENET = 1000
+_HUB_NAMES = {"n03126707": "crane2"}
+"""ImageNet calls two classes "crane"; its copy at the hub, whose names must differ, calls the machine so."""
+
+
+def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = True) -> Tensor:
+    """For each class, its number among those of a network that may know others.
+
+    Names are found as they are, else by their words: case, hyphens, a plural's s and further synonyms make no
+    difference. A network of 1000 classes without names, or with numbers for names, knows ImageNet's in their usual
+    order, and WordNet ids ("n01440764") stand for the names that ImageNet has for them.
+
+    Args:
+        classes: the K names.
+        network: that is asked.
+        by_name: False takes the number of a class for its number at the network, whatever that is there, as the
+            reference implementation does when it asks a network of ImageNet's thousand classes about ten.
+
+    Returns:
+        int64 `[K]` in 0..(classes of the network - 1).
+
+    Raises:
+        UserError: a class that the network does not know, or knows several of; fewer classes than numbers.
+
+    Example:
+        >>> classifier = lb.create("resnet20", num_classes=3, classes=["tench", "chain saw, chainsaw", "church"])
+        >>> class_map(["Church", "chain saw"], classifier)
+        tensor([2, 1])
+    """
+    if not by_name:
+        if len(classes) > network.num_classes:
+            raise UserError(
+                f"`class_map` false asks {network.name} for classes by number, and it has {network.num_classes} for "
+                f"{len(classes)}; set `class_map` true, or name another network."
+            )
+        return torch.arange(len(classes))
+    ours, theirs = _known(tuple(classes)), _known(_names_of(network, classes))
+    if ours == theirs or (len(ours) == network.num_classes and not (_told(ours) and _told(theirs))):
+        return torch.arange(len(ours))
+    if not (_told(ours) and _told(theirs)):
+        who = f"`network` {network.name} must name its" if _told(ours) else "the images must name their"
+        raise UserError(
+            f"{who} classes, so that the {len(ours)} of the images are found among the "
+            f"{network.num_classes} of {network.name}; give `classes`, or set `class_map` false to have class i asked "
+            "for as number i."
+        )
+    exact = {composed(name): place for place, name in enumerate(theirs)}
+    places = [exact.get(composed(name)) for name in ours]
+    if None in places:
+        there = [wordings(name) for name in theirs]
+        places = [
+            _by_words(name, theirs, there, network) if place is None else place
+            for name, place in zip(ours, places, strict=True)
+        ]
+    return torch.tensor(places)
+
+
+def _by_words(name: str, names: Sequence[str], there: Sequence[frozenset[Words]], network: Classifier) -> int:
+    """Where among `names` the one stands that shares most of its wordings with this name."""
+    wanted = wordings(name)
+    shares = [len(wanted & words) / len(wanted | words) for words in there]
+    best = [place for place, share in enumerate(shares) if share and share == max(shares)]
+    if len(best) == 1:
+        return best[0]
+    mend = "name another network in `mask`, or set `class_map` false to have classes asked for by number."
+    if best:
+        found = few([f"{names[place]!r} ({place})" for place in best])
+        raise UserError(f"class {name!r} of the images may be {found} of {network.name}; rename it, {mend}")
+    near = closest(name, names, 1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise UserError(
+        f"class {name!r} of the images is none of the {len(names)} of {network.name}{hint}: {few(names)}; rename it, "
+        f"{mend}"
+    )
+
+
+def _names_of(network: Classifier, classes: Sequence[str]) -> tuple[str, ...]:
+    names = network.classes
+    numbered = Classes(network.name, network.num_classes, names).numbers == tuple(range(network.num_classes))
+    if numbered and network.num_classes == _IMAGENET and _told(tuple(classes)):
+        return tuple(_imagenet_names())
+    return names
+
+
+def _told(names: Sequence[str]) -> bool:
+    """Whether names tell what classes are, as numbers do not."""
+    return bool(names) and Classes("", len(names), tuple(names)).numbers is None
+
+
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    """WordNet ids of ImageNet's classes in words; other names as they are."""
+    if not any(name.startswith("n0") or name.startswith("n1") for name in names):
+        return names
+    return tuple(_imagenet_names().get(name, name) for name in names)
+
+
+@cache
+def _imagenet_names() -> dict[str, str]:
+    """WordNet id -> name of ImageNet's thousand classes as at the hub, in their usual order."""
+    from timm.data.imagenet_info import ImageNetInfo  # which takes seconds to import
+
+    info = ImageNetInfo("imagenet-1k")
+    return {one: _HUB_NAMES.get(one, info.label_name_to_description(one)) for one in info.label_names()}

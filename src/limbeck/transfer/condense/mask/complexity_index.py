@@ -1,0 +1,117 @@
+"""How complex images are: how little of each shows what it is of."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.forward import device_of
+from limbeck.progress import Progress, Silent
+from limbeck.transfer.condense.mask.activation import Kind, layer_of, maps
+from limbeck.transfer.condense.mask.classes import class_map
+from limbeck.transfer.condense.mask.discriminative import check_maps
+
+if TYPE_CHECKING:
+    from limbeck.data import ImageSet
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Comp-DD's index of a set, in 0..1: high where what matters is small and its surroundings are rich.
+
+    Attributes:
+        images: float64 `[N]`, of each image.
+        per_class: class -> mean of its images; classes without images are left out.
+        mean: of the classes.
+    """
+
+    images: Tensor
+    per_class: dict[str, float]
+
+    @property
+    def mean(self) -> float:
+        return sum(self.per_class.values()) / len(self.per_class)
+
+
+def complexity(maps: Tensor, threshold: float = 0.5) -> Tensor:
+    """1 - the share of a map that reaches the threshold, of each map.
+
+    Args:
+        maps: float `[N, H, W]` in [0, 1].
+        threshold: in [0, 1].
+
+    Returns:
+        float64 `[N]`.
+
+    Raises:
+        UserError: maps or a threshold out of range.
+
+    Example:
+        >>> complexity(torch.tensor([[[0.0, 0.5], [0.4, 1.0]]]))
+        tensor([0.5000], dtype=torch.float64)
+
+    Source: Wang et al., "Emphasizing discriminative features for dataset distillation in complex scenarios", CVPR 2025.
+    """
+    check_maps(maps)
+    if not 0 <= threshold <= 1:
+        raise UserError(f"`threshold` must be a number from 0 to 1, got {threshold!r}.")
+    return 1 - (maps >= threshold).double().mean(dim=(1, 2))
+
+
+def image_complexity(
+    images: "ImageSet",
+    network: Classifier,
+    *,
+    layer: str | None = None,
+    kind: Kind = "grad-cam",
+    threshold: float = 0.5,
+    seed: int = 0,
+    by_name: bool = True,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> Complexity:
+    """The index of images by the maps of a network for their own classes.
+
+    Args:
+        images: labelled.
+        network: that knows the classes by name, see `class_map`; published with an ImageNet ResNet-18.
+        layer, kind, seed: see `maps`.
+        threshold: from which on a pixel shows the class.
+        by_name: see `class_map`.
+        batch_size: images of one pass.
+        progress: who watches.
+
+    Raises:
+        UserError: images without labels; see `maps` and `class_map`.
+
+    Example:
+        >>> index = image_complexity(test, teacher)
+        >>> index.images.shape, 0 <= index.mean <= 1
+        (torch.Size([100]), True)
+    """
+    if images.labels is None:
+        raise UserError(f"complexity is that of each class, and {images.name!r} has no labels.")
+    if not 0 <= threshold <= 1:
+        raise UserError(f"`threshold` must be a number from 0 to 1, got {threshold!r}.")
+    layer, places = layer_of(network, layer), class_map(images.classes, network, by_name=by_name)
+    found = torch.empty(len(images), dtype=torch.float64)
+    size = images.shape[1:]
+    progress = progress or Silent()
+    progress.begin(f"activation maps of {images.name}", len(images))
+    for rows, pixels in images.batches(batch_size):
+        inputs = network.prepare(pixels.to(device_of(network)))
+        wanted, first = places[images.labels[rows]], int(rows[0])
+        seen = maps(network, layer, inputs, wanted, kind, seed, size=size, first=first, batch_size=batch_size)
+        found[rows] = complexity(seen, threshold).cpu()
+        progress.update(first + len(rows))
+    progress.end()
+    return Complexity(found, _per_class(found, images.labels, images.classes))
+
+
+def _per_class(values: Tensor, labels: Tensor, classes: tuple[str, ...]) -> dict[str, float]:
+    counts = torch.bincount(labels, minlength=len(classes))
+    sums = torch.zeros(len(classes), dtype=torch.float64).index_add_(0, labels, values)
+    return {name: float(sums[k] / counts[k]) for k, name in enumerate(classes) if counts[k]}

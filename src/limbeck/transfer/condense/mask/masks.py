@@ -1,0 +1,144 @@
+"""The factors of pixels' gradients over the iterations of learning."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.forward import device_of
+from limbeck.models.weights.folder import load
+from limbeck.randomness import derive_seed
+from limbeck.transfer.condense.mask.activation import layer_of, maps
+from limbeck.transfer.condense.mask.classes import class_map
+from limbeck.transfer.condense.mask.discriminative import discriminative_mask
+from limbeck.transfer.condense.settings import Mask
+
+
+class Masks:
+    """EDF's discriminative area enhancement: factors of the pixels' gradients, made anew every so many iterations.
+
+    Args:
+        settings: of the mask.
+        network: that looks, see `mask_network`; it is left as it was.
+        classes: names of the images' K classes.
+        seed: of the maps' noise.
+        batch_size: images of one pass.
+
+    Attributes:
+        maps: float32 `[N, H, W]`, those of the latest factors; None before the first.
+        passes: images that the network was shown so far, noisy copies among them.
+
+    Raises:
+        UserError: the network has no such layer, or does not know a class, see `class_map`.
+
+    Example:
+        >>> network = lb.create("resnet20", num_classes=2, classes=["cat", "dog"])
+        >>> masks = Masks(Mask(beta=2), network, ["dog", "cat"], seed=0)
+        >>> masks(torch.rand(4, 3, 32, 32), torch.tensor([0, 0, 1, 1]), 0).shape
+        torch.Size([4, 1, 32, 32])
+    """
+
+    def __init__(
+        self, settings: Mask, network: Classifier, classes: Sequence[str], *, seed: int, batch_size: int = 64
+    ) -> None:
+        self.settings = settings
+        self.network = network if settings.size is None else _taking(network, settings.size)
+        self.layer = layer_of(network, settings.layer)
+        self.places = class_map(classes, network, by_name=settings.class_map)
+        self.seed = seed
+        self.batch_size = batch_size
+        self.maps: Tensor | None = None
+        self.passes = 0
+
+    def __call__(self, images: Tensor, classes: Tensor, iteration: int) -> Tensor:
+        """Factors of the gradients of all images, the same for all channels.
+
+        They are those of the last iteration that `every` divides, at which images and classes were what they were then.
+
+        Args:
+            images: float `[N, C, H, W]` in [0, 1] units, all of the set; values beyond are seen as they are.
+            classes: int64 `[N]` in 0..K-1, whose maps are wanted: of soft labels the largest.
+            iteration: >= 0.
+
+        Returns:
+            float32 `[N, 1, H, W]`, on the device of the images.
+        """
+        if self.maps is None or iteration % self.settings.every == 0:
+            self.maps = self._maps(images, classes, iteration)
+        if self.maps.shape != (len(images), *images.shape[2:]):
+            raise UserError(
+                f"`images` must be the {len(self.maps)} of {list(self.maps.shape[1:])} pixels that the mask is kept "
+                f"for, got {list(images.shape)}."
+            )
+        self.maps = self.maps.to(images.device)
+        return discriminative_mask(self.maps, self.settings.threshold, self.settings.beta)[:, None]
+
+    def _maps(self, images: Tensor, classes: Tensor, iteration: int) -> Tensor:
+        if not bool(((classes >= 0) & (classes < len(self.places))).all()):
+            raise UserError(
+                f"`classes` must lie in 0..{len(self.places) - 1}, got {int(classes.min())}..{int(classes.max())}."
+            )
+        self.passes += len(images) * (5 if self.settings.map == "smooth-grad-cam++" else 1)
+        parts = [
+            self._maps_of(images[rows], classes[rows], iteration, int(rows[0]))
+            for rows in torch.arange(len(images), device=images.device).split(self.batch_size)
+        ]
+        return torch.cat(parts)
+
+    def _maps_of(self, images: Tensor, classes: Tensor, iteration: int, first: int) -> Tensor:
+        """Of a batch: prepared, images may be many times as large."""
+        with torch.no_grad():
+            inputs = self.network.prepare(images.detach().to(device_of(self.network)))
+        return maps(
+            self.network,
+            self.layer,
+            inputs,
+            self.places[classes.cpu()],
+            self.settings.map,
+            derive_seed(self.seed, "mask", iteration),
+            size=(int(images.shape[2]), int(images.shape[3])),
+            first=first,
+            batch_size=self.batch_size,
+        )
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The maps that are in force, which a resumed run goes on with."""
+        return {} if self.maps is None else {"maps": self.maps}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self.maps = state["maps"].clone() if "maps" in state else None
+
+
+def _taking(network: Classifier, size: int) -> Classifier:
+    """The same network, and weights, for images of another size."""
+    other = copy.copy(network)
+    other.input_size = (size, size)
+    return other
+
+
+def mask_network(settings: Mask, *, teacher: Classifier | None, expert: Classifier | None) -> Classifier:
+    """The network that looks: the teacher, a fully taught expert, or weights by name, file or folder (also of a run).
+
+    Raises:
+        UserError: it is not there.
+
+    Example:
+        >>> mask_network(Mask(network="expert"), teacher=None, expert=student) is student
+        True
+    """
+    there = {"teacher": teacher, "expert": expert}
+    if settings.network not in there:
+        run = Path(settings.network).expanduser() / "student"
+        return load(run if run.is_dir() else settings.network)
+    found = there[settings.network]
+    if found is None:
+        other = "'expert'" if settings.network == "teacher" else "'teacher'"
+        raise UserError(
+            f"`mask.network` {settings.network!r} is not there; give one, or name {other} or weights that tell these "
+            "classes apart, as 'timm:resnet18.tv_in1k'."
+        )
+    return found
