@@ -19,6 +19,7 @@ from limbeck.files import disk_errors
 KINDS = {
     "views": "teachers' outputs for views",
     "features": "embeddings of frozen networks",
+    "whitening": "matrices that whiten images",
     "decoded": "decoded images",
     "arrow": "columns of tables",
     "digests": "hashes of images",

@@ -112,7 +112,7 @@ def test_nan_is_not_saved(small: Classifier, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"format": "other"}, "was written neither by limbeck nor by timm"),
-        ({"version": 2}, "has format version 2, this limbeck reads 1; update limbeck"),
+        ({"version": 3}, "has format version 3, this limbeck reads 1 and 2; update limbeck"),
         ({"name": "vgg9"}, "unknown model 'vgg9'"),
         ({"name": "vgg8_w4"}, "do not fit vgg8_w4; .* of another shape: block0.0.weight"),
         ({"options": {"width": 3}}, "vgg8_w2 has no options"),

@@ -12,7 +12,8 @@ cache = typer.Typer(
     help="What is kept between runs: teachers' outputs, decoded images, networks that score.", no_args_is_help=True
 )
 Kind = Annotated[
-    str | None, typer.Option(help="views, features, decoded, arrow, digests, streams, select, autotune or scripts.")
+    str | None,
+    typer.Option(help="views, features, whitening, decoded, arrow, digests, streams, select, autotune or scripts."),
 ]
 
 

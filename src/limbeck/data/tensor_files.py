@@ -1,4 +1,4 @@
-"""Tensors beside the Parquet of a transfer set: safetensors, read and written with errors that say what to do."""
+"""Files of tensors, as beside the Parquet of a transfer set: safetensors, with errors that say what to do."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +10,9 @@ from torch import Tensor
 from limbeck.errors import UserError
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, str] | None = None) -> None:
     """As safetensors; `save_file` would report a full disk as an error of its own kind."""
-    path.write_bytes(safetensors.torch.save({name: one.contiguous() for name, one in tensors.items()}))
+    path.write_bytes(safetensors.torch.save({name: one.contiguous() for name, one in tensors.items()}, about))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

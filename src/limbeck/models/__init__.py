@@ -9,14 +9,16 @@ if TYPE_CHECKING:
     from limbeck.models.taps import Outputs, Taps
     from limbeck.models.weights.adapt import load_state
     from limbeck.models.weights.folder import load, save
+    from limbeck.models.whitening import Whitening
     from limbeck.models.zoo import create, untrained, wrap
 
-__all__ = ["Classifier", "Outputs", "Taps", "create", "load", "load_state", "save", "untrained", "wrap"]
+__all__ = ["Classifier", "Outputs", "Taps", "Whitening", "create", "load", "load_state", "save", "untrained", "wrap"]
 
 _EXPORTS = {
     "Classifier": "limbeck.models.classifier",
     "Outputs": "limbeck.models.taps",
     "Taps": "limbeck.models.taps",
+    "Whitening": "limbeck.models.whitening",
     "create": "limbeck.models.zoo",
     "load": "limbeck.models.weights.folder",
     "load_state": "limbeck.models.weights.adapt",

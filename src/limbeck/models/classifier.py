@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from limbeck.errors import UserError
 from limbeck.models.recorder import Overwriting, Recorder, check_want, tracking_versions, uncompiled
 from limbeck.models.taps import Outputs, Taps
+from limbeck.models.whitening import Whitening
 
 __all__ = ["Classifier", "Outputs", "Taps", "as_size"]
 
@@ -21,6 +22,7 @@ Size = int | Sequence[int]
 # Luma weights of ITU-R BT.601, as PIL and OpenCV use them.
 _LUMA = (0.299, 0.587, 0.114)
 _LOGITS_ONLY = ("logits",)
+_WHITENING = "_whitening"
 
 
 class Classifier(nn.Module):
@@ -37,9 +39,11 @@ class Classifier(nn.Module):
         classes: K names, or empty.
         taps: where embedding and stages are read.
         config: what rebuilds the network by name; `None` for a foreign module.
+        whitening: in place of mean and std; it fixes size and channels of the images.
 
     Raises:
-        UserError: on lengths that do not match, `std` not > 0, and taps that name no module (when first read).
+        UserError: on lengths that do not match, `std` not > 0, whitening beside `mean`, `std` or images of another
+            size, and taps that name no module (when first read).
 
     Example:
         >>> classifier = lb.create("resnet20", num_classes=10)
@@ -63,9 +67,13 @@ class Classifier(nn.Module):
         classes: Sequence[str] = (),
         taps: Taps | None = None,
         config: dict[str, Any] | None = None,
+        whitening: Whitening | None = None,
     ) -> None:
         super().__init__()
         check_counts(num_classes, channels)
+        if whitening is not None:
+            _check_whitening(whitening, input_size, channels, mean, std)
+            input_size, mean, std = whitening.shape[1:], (0.0,) * channels, (1.0,) * channels
         if classes and len(classes) != num_classes:
             raise UserError(f"`classes` must hold {num_classes} names (`num_classes`), got {len(classes)}.")
         self.network = network
@@ -87,6 +95,14 @@ class Classifier(nn.Module):
         for key, values in zip(("mean", "std"), self.normalisation, strict=True):
             # Not persistent: a state dict stays that of the bare network, and the config carries the numbers.
             self.register_buffer(key, torch.tensor(values).view(1, channels, 1, 1), persistent=False)
+        if whitening is not None:  # no attribute of others, whose fingerprints it would change
+            self.add_module(_WHITENING, whitening)
+
+    @property
+    def whitening(self) -> Whitening | None:
+        """What images are prepared by in place of mean and std."""
+        found = self._modules.get(_WHITENING)
+        return found if isinstance(found, Whitening) else None
 
     def forward(self, images: Tensor, want: Collection[str] = _LOGITS_ONLY) -> Outputs:
         """Outputs for images `[B, C, H, W]`, floating in [0, 1] or uint8; `want` names the parts to hand out."""
@@ -138,7 +154,7 @@ class Classifier(nn.Module):
             self._recorder = before
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Images as the network takes them: floating, right channels, right size, normalised."""
+        """Images as the network takes them: floating, right channels, right size, normalised or whitened."""
         if images.ndim != 4:
             raise UserError(f"`images` must be [B, C, H, W], got shape {list(images.shape)}.")
         if images.dtype == torch.uint8:
@@ -148,7 +164,24 @@ class Classifier(nn.Module):
         images = self._right_channels(images)
         if self.input_size is not None and tuple(images.shape[-2:]) != self.input_size:
             images = F.interpolate(images, self.input_size, mode="bilinear", antialias=True)
+        if self.whitening is not None:
+            return self.whitening(images)
         return ((images - self.mean) / self.std).to(self.mean.dtype)
+
+    def images_of(self, inputs: Tensor) -> Tensor:
+        """The images that `prepare` makes `inputs` of: in units of [0, 1], which they may leave.
+
+        Args:
+            inputs: floating `[B, C, H, W]` as the network takes them, of its channels and size.
+
+        Example:
+            >>> inputs = torch.randn(2, 1, 8, 8)
+            >>> torch.allclose(student.prepare(student.images_of(inputs)), inputs, atol=1e-5)
+            True
+        """
+        if self.whitening is not None:
+            return self.whitening.inverted(inputs)
+        return inputs * self.std + self.mean
 
     def _right_channels(self, images: Tensor) -> Tensor:
         got = images.shape[1]
@@ -190,6 +223,19 @@ def _luma(device: torch.device, dtype: torch.dtype) -> Tensor:
     """`_LUMA` as [1, 3, 1, 1]: made once, since to bring it to a GPU is to wait for the GPU."""
     with torch.inference_mode(False):  # what is kept is of use anywhere
         return torch.tensor(_LUMA, device=device, dtype=dtype).view(1, 3, 1, 1)
+
+
+def _check_whitening(
+    whitening: Whitening, size: Size | None, channels: int, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> None:
+    if mean is not None or std is not None:
+        raise UserError("`whitening` stands in place of `mean` and `std`; give one of the two.")
+    whole = (channels, *(whitening.shape[1:] if size is None else as_size(size)))
+    if whole != whitening.shape:
+        raise UserError(
+            f"`whitening` is of images {list(whitening.shape)}, so that `channels` and `input_size` must be theirs, "
+            f"got {list(whole)}; fit it on images of the size that the network takes."
+        )
 
 
 def check_counts(num_classes: int, channels: int) -> None:

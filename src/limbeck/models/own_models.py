@@ -17,7 +17,7 @@ from limbeck.signatures import inputs_and_options, parameters, summary_of
 
 _SIZE = 32
 _KINDS = {bool: "switch", int: "whole", float: "number", str: "text"}
-_TAKEN = ("input_size", "mean", "std", "classes", "seed", "name")
+_TAKEN = ("input_size", "mean", "std", "whitening", "classes", "seed", "name")
 
 
 def describe(name: str, part: Any, said: Mapping[str, Any]) -> ModelEntry:
@@ -76,7 +76,7 @@ def build(
     if "channels" not in inputs and channels != only:
         # Images of other channels are converted, as `Classifier` does it.
         channels = only
-    common = {key: rest.pop(key) for key in ("input_size", "mean", "std", "classes")}
+    common = {key: rest.pop(key, None) for key in ("input_size", "mean", "std", "classes", "whitening")}
     given = {"num_classes": num_classes, **({"channels": channels} if "channels" in inputs else {}), **rest}
     made = part(**given)
     if isinstance(made, Classifier):
@@ -94,7 +94,8 @@ def _as_told(
     """The same network with what `create` was told; what it was not told stays as the author has it."""
     if made.num_classes != num_classes:
         raise UserError(f"{what} must tell {num_classes} classes apart (`num_classes`), got {made.num_classes}.")
-    mean, std = made.normalisation
+    whitening = common["whitening"] or (None if common["mean"] or common["std"] else made.whitening)
+    mean, std = made.normalisation if whitening is None else (None, None)
     return Classifier(
         made.network,
         num_classes=num_classes,
@@ -103,6 +104,7 @@ def _as_told(
         mean=common["mean"] or mean,
         std=common["std"] or std,
         classes=common["classes"] or made.classes,
+        whitening=whitening,
         taps=made.taps,
         config=config,
     )

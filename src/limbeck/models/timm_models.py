@@ -14,6 +14,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.recorder import check_taps
 from limbeck.models.taps import Taps
 from limbeck.models.timm_taps import find_taps
+from limbeck.models.whitening import Whitening
 
 _ELSEWHERE = ("hf-hub:", "hf_hub:", "local-dir:")
 
@@ -27,6 +28,7 @@ def timm_classifier(
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
     classes: Sequence[str],
+    whitening: Whitening | None = None,
     pretrained: bool = False,
     stages: Sequence[str] = (),
     arguments: Mapping[str, Any] | None = None,
@@ -49,13 +51,16 @@ def timm_classifier(
     if name.removeprefix(TIMM_PREFIX).startswith(_ELSEWHERE):
         # Rebuilt by architecture later on: where the weights came from may be gone tomorrow.
         name = TIMM_PREFIX + published["architecture"]
+    if whitening is None:
+        mean, std = (_per_channel(one, published[key], channels) for key, one in (("mean", mean), ("std", std)))
     return Classifier(
         network,
         num_classes=num_classes,
         input_size=size,
         channels=channels,
-        mean=_per_channel(mean, published["mean"], channels),
-        std=_per_channel(std, published["std"], channels),
+        mean=mean,
+        std=std,
+        whitening=whitening,
         classes=classes or (names if len(names) == num_classes else ()),
         taps=taps,
         config={"name": name, "options": {"stages": list(stages), "arguments": arguments, **rates}},

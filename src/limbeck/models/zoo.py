@@ -13,6 +13,7 @@ from limbeck.models.recorder import check_taps
 from limbeck.models.reused_head import with_fresh_reused_head
 from limbeck.models.taps import Tapped, Taps
 from limbeck.models.timm_models import timm_classifier
+from limbeck.models.whitening import Whitening
 from limbeck.randomness import own_randomness
 
 BUILDERS: Mapping[str, Callable[..., Tapped]] = {
@@ -38,6 +39,7 @@ def create(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     classes: Sequence[str] = (),
+    whitening: Whitening | None = None,
     **options: Any,
 ) -> Classifier:
     """A network of the catalogue with fresh weights, or any of timm as `timm:<name>`.
@@ -52,6 +54,7 @@ def create(
         mean, std: normalisation, one number per channel in units of [0, 1] images. Without them 0.5 and 0.25, which
             centre natural images well enough; networks of timm bring their own.
         classes: names of the classes.
+        whitening: in place of mean and std; it fixes the size of the images.
         options: of the model, see its entry in the catalogue.
 
     Raises:
@@ -71,6 +74,8 @@ def create(
         "std": std,
         "classes": classes,
     }
+    if whitening is not None:
+        common |= {"whitening": whitening, "input_size": common["input_size"] or whitening.shape[1:]}
     if name.startswith(TIMM_PREFIX):
         return create_timm(name, seed=seed, **common, **options)
     about = entry(name)
@@ -97,6 +102,7 @@ def create_timm(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     classes: Sequence[str] = (),
+    whitening: Whitening | None = None,
     **options: Any,
 ) -> Classifier:
     """As `create`, for `timm:<name>`; without `num_classes` the head is the one that the published weights have."""
@@ -111,6 +117,7 @@ def create_timm(
             mean=mean,
             std=std,
             classes=classes,
+            whitening=whitening,
             **options,
         )
 
@@ -126,15 +133,15 @@ def untrained(classifier: Classifier, *, seed: int = 0) -> Classifier | None:
         return None
     options = {key: value for key, value in classifier.config["options"].items() if key != "pretrained"}
     mean, std = classifier.normalisation
+    inputs = {"mean": mean, "std": std} if classifier.whitening is None else {"whitening": classifier.whitening}
     fresh = create(
         classifier.config["name"],
         num_classes=classifier.num_classes,
         seed=seed,
         channels=classifier.channels,
         input_size=classifier.input_size,
-        mean=mean,
-        std=std,
         classes=classifier.classes,
+        **inputs,
         **options,
     )
     if "reused_head" in classifier.config:

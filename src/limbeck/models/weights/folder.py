@@ -9,6 +9,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from limbeck.data.tensor_files import read_tensors, write_tensors
 from limbeck.errors import UserError, unknown_name
 from limbeck.files import atomic_folder
 from limbeck.models.catalogue import MODELS, TIMM_PREFIX, canonical
@@ -17,16 +18,19 @@ from limbeck.models.published import NAMED, named_state
 from limbeck.models.reused_head import with_fresh_reused_head
 from limbeck.models.weights.adapt import check_finite, load_state
 from limbeck.models.weights.read import SUFFIXES
+from limbeck.models.whitening import Whitening
 from limbeck.models.zoo import create, create_timm
 
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE = "config.json", "model.safetensors", "whitening.safetensors"
 FORMAT = "limbeck-classifier"
-VERSION = 1
+VERSION, VERSION_WITH_WHITENING = 1, 2
+"""A version that knows of no whitening must not show such a network images as they are."""
 _RECORDED = ("num_classes", "classes", "channels", "input_size", "mean", "std")
 
 
 def save(classifier: Classifier, folder: str | Path) -> None:
-    """Write `model.safetensors` and `config.json`, whole or not at all.
+    """Write `model.safetensors`, `config.json` and, of a network that takes whitened images, `whitening.safetensors`,
+    whole or not at all.
 
     An older classifier in `folder` is replaced and stays intact should anything go wrong.
 
@@ -47,7 +51,7 @@ def save(classifier: Classifier, folder: str | Path) -> None:
             "`load_state`."
         )
     if folder.exists() and not (
-        folder.is_dir() and {one.name for one in folder.iterdir()} <= {CONFIG_FILE, WEIGHTS_FILE}
+        folder.is_dir() and {one.name for one in folder.iterdir()} <= {CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE}
     ):
         raise UserError(f"{str(folder)!r} holds something else than a saved classifier and is not overwritten.")
     # Copies, because safetensors refuses tensors that share memory, as tied weights do.
@@ -60,7 +64,7 @@ def save(classifier: Classifier, folder: str | Path) -> None:
     own = None if name in MODELS.built_in else MODELS.foreign.get(name)
     config = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if classifier.whitening is None else VERSION_WITH_WHITENING,
         **classifier.config,
         **({} if own is None else {"from": own.source}),
         "num_classes": classifier.num_classes,
@@ -74,6 +78,8 @@ def save(classifier: Classifier, folder: str | Path) -> None:
         (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         # `save_file` would report a full disk as an error of its own kind.
         (temporary / WEIGHTS_FILE).write_bytes(safetensors.torch.save(state, metadata={"format": "pt"}))
+        if classifier.whitening is not None:
+            write_tensors(temporary / WHITENING_FILE, classifier.whitening.tensors())
 
 
 def load(
@@ -100,7 +106,8 @@ def load(
         num_classes: what the weights of a file were trained for; elsewhere it is only checked, but for timm, where
             another number starts a fresh head.
         mean, std: normalisation that the weights of a file were trained with; overrides what is on record elsewhere.
-        channels, input_size, classes, options: as in `create`; what is not given comes from the record.
+        channels, input_size, classes, options: as in `create`, `whitening` among them; what is not given comes from the
+            record.
 
     Raises:
         UserError: nothing of that name, weights that do not fit, and whatever `create` and `load_state` raise.
@@ -168,6 +175,9 @@ def _load_folder(folder: Path, model: str | None, overrides: dict[str, Any]) -> 
     if "architecture" in config:
         return _load_hub_folder(folder, config, model, overrides)
     record = {key: config[key] for key in _RECORDED}
+    if config["version"] == VERSION_WITH_WHITENING:
+        _check_whitened(folder, overrides)
+        record |= {"mean": None, "std": None, "whitening": Whitening.of_tensors(read_tensors(folder / WHITENING_FILE))}
     if "from" in config and config["name"] not in MODELS:
         raise UserError(
             f"{str(folder)!r} holds a {config['name']}, which limbeck does not know: it was that of {config['from']}. "
@@ -179,6 +189,16 @@ def _load_folder(folder: Path, model: str | None, overrides: dict[str, Any]) -> 
         classifier = with_fresh_reused_head(classifier, config["reused_head"])
     load_state(classifier, folder / WEIGHTS_FILE)
     return classifier
+
+
+def _check_whitened(folder: Path, overrides: dict[str, Any]) -> None:
+    """Raises a UserError for another normalisation or size than whitening has."""
+    beside = [f"`{key}`" for key in ("mean", "std", "channels", "input_size") if key in overrides]
+    if beside:
+        raise UserError(
+            f"the network in {str(folder)!r} takes images whitened as {WHITENING_FILE} says; leave out "
+            f"{' and '.join(beside)}."
+        )
 
 
 def _load_hub_folder(folder: Path, config: dict[str, Any], model: str | None, overrides: dict[str, Any]) -> Classifier:
@@ -206,9 +226,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{str(path)!r} was written neither by limbeck nor by timm; give the weights file in it with `model`, or "
             "wrap the module in Python."
         )
-    if config.get("version") != VERSION:
+    if config.get("version") not in (VERSION, VERSION_WITH_WHITENING):
         raise UserError(
-            f"{str(path)!r} has format version {config.get('version')}, this limbeck reads {VERSION}; update limbeck."
+            f"{str(path)!r} has format version {config.get('version')}, this limbeck reads {VERSION} and "
+            f"{VERSION_WITH_WHITENING}; update limbeck."
         )
     absent = [key for key in ("name", "options", *_RECORDED) if key not in config]
     if absent:
@@ -222,7 +243,8 @@ def _load_file(path: Path, model: str | None, overrides: dict[str, Any], weights
     if model is None:
         raise UserError(f"a weights file needs `model`, the name of the network that {str(path)!r} is for.")
     model = canonical(model)
-    needed = ("num_classes",) if model.startswith(TIMM_PREFIX) else ("num_classes", "mean", "std")
+    normalised = not model.startswith(TIMM_PREFIX) and "whitening" not in overrides
+    needed = ("num_classes", "mean", "std") if normalised else ("num_classes",)
     absent = [key for key in needed if key not in overrides]
     if absent:
         raise UserError(
