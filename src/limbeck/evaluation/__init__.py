@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from limbeck.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from limbeck.evaluation.dd_ranking import augmentation_robust_score, label_robust_score
     from limbeck.evaluation.energy import EnergyMeter
     from limbeck.evaluation.evaluation import Evaluation, evaluate, evaluate_logits
     from limbeck.evaluation.frontier import images_needed
@@ -28,12 +29,14 @@ __all__ = [
     "EnergyMeter",
     "Evaluation",
     "Probe",
+    "augmentation_robust_score",
     "evaluate",
     "evaluate_logits",
     "evaluating",
     "footprint",
     "holm",
     "images_needed",
+    "label_robust_score",
     "mean_interval",
     "paired_difference",
     "predict",
@@ -48,12 +51,14 @@ __getattr__ = lazy_exports(
         "EnergyMeter": "limbeck.evaluation.energy",
         "Evaluation": "limbeck.evaluation.evaluation",
         "Probe": "limbeck.evaluation.probing",
+        "augmentation_robust_score": "limbeck.evaluation.dd_ranking",
         "evaluate": "limbeck.evaluation.evaluation",
         "evaluate_logits": "limbeck.evaluation.evaluation",
         "evaluating": "limbeck.models.forward",
         "footprint": "limbeck.evaluation.model_size",
         "holm": "limbeck.evaluation.statistics",
         "images_needed": "limbeck.evaluation.frontier",
+        "label_robust_score": "limbeck.evaluation.dd_ranking",
         "mean_interval": "limbeck.evaluation.statistics",
         "paired_difference": "limbeck.evaluation.statistics",
         "predict": "limbeck.evaluation.prediction",

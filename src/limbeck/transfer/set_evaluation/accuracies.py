@@ -1,0 +1,267 @@
+"""What networks come to that are taught on a transfer set from fresh weights: several of them, of several seeds."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from limbeck.data.classes import Classes, classes_of, match_classes
+from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.evaluation.statistics import mean_interval
+from limbeck.models.classifier import Classifier
+from limbeck.progress import Progress, Silent
+from limbeck.transfer.set_evaluation.protocols import RATES, Labels
+from limbeck.transfer.set_evaluation.runs import Run, Runs, read_result
+from limbeck.transfer.set_evaluation.teaching import Network, NetworkSpec, Teaching, network_on, teaching_on
+from limbeck.workers import run_shards
+from limbeck.workers.shares import check_workers
+
+SEARCH = "search"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkAccuracy:
+    """What one network came to on the test images.
+
+    Attributes:
+        network: its name, with its options.
+        model, options: of it; "" for one from Python.
+        seeds: of weights, order and views.
+        top1: accuracy of each seed after the last step, 0 to 1.
+        labels, protocol: how it was taught, see `evaluate_set`.
+        learning_rate: at which it was.
+        tried: rate -> accuracy on validation images, where rates were searched.
+        steps: of training, each.
+        seconds: of all seeds, without the search.
+    """
+
+    network: str
+    model: str
+    options: Mapping[str, Any]
+    seeds: list[int]
+    top1: list[float]
+    labels: str
+    protocol: str
+    learning_rate: float
+    tried: Mapping[float, float]
+    steps: int
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        return mean_interval(self.top1)[0]
+
+    @property
+    def half_width(self) -> float | None:
+        """Of the mean's 95 % interval over seeds; None for one seed."""
+        return mean_interval(self.top1)[1]
+
+    @property
+    def at_an_end(self) -> bool:
+        """Whether the rate that was chosen is the lowest or highest of those tried, beyond which may lie a better."""
+        return len(self.tried) > 1 and self.learning_rate in (min(self.tried), max(self.tried))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Json-able."""
+        return {**asdict(self), "tried": [{"learning_rate": rate, "top1": top1} for rate, top1 in self.tried.items()]}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "NetworkAccuracy":
+        """What `to_dict` gave."""
+        return cls(**{**content, "tried": {one["learning_rate"]: one["top1"] for one in content["tried"]}})
+
+
+def evaluate_set(
+    transfer_set: TransferSet,
+    test: ImageSet,
+    *,
+    networks: Sequence[NetworkSpec] = (None,),
+    seeds: int | Sequence[int] = 3,
+    labels: Labels = "kept",
+    protocol: str = "kept",
+    teacher: Classifier | None = None,
+    temperature: float | None = None,
+    rate: float | str | None = None,
+    rates: Sequence[float] = RATES,
+    validation: ImageSet | None = None,
+    training: Mapping[str, Any] | None = None,
+    folder: str | Path | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> list[NetworkAccuracy]:
+    """Teaches fresh networks on a transfer set and judges each once, after its last step, on test images.
+
+    Each network is taught as the set says (`TransferSet.use`), but for what is said here. A seed gives the student
+    that `limbeck distill` gives with it. Test images choose nothing: a rate is searched on validation images.
+
+    Args:
+        transfer_set: condensed, or any other.
+        test: labelled images; classes are found by name.
+        networks: see `NetworkSpec`; by default the one that the set is made for.
+        seeds: how many from 0, or which.
+        labels: "kept", "hard", "soft" or "teacher", see `teaching_on`.
+        protocol: "kept" for the set's own, or "sre2l", "sre2l-small" or "rded", in which a teacher answers to every
+            view.
+        teacher: that is asked with `labels` "teacher" and with a protocol.
+        temperature: of its answers; by default the published one, or 20.
+        rate: learning rate; None for the set's own (the learned one), "search" for the best of `rates` on `validation`
+            images, sought for each network with the first of the seeds.
+        rates: see `rate`.
+        validation: labelled images that are no test images; for "search" alone.
+        training: settings on top of the set's own, see `TrainingSettings`.
+        folder: where runs are kept, so that the same call goes on with what an interruption left; None keeps nothing.
+        workers: runs that go on side by side, in processes of this machine or of a Ray cluster (with `folder`).
+        progress: who watches.
+
+    Raises:
+        UserError: what does not fit together, before any training.
+        Interrupted: by Ctrl-C or SIGTERM; with a `folder` the same call goes on.
+
+    Example:
+        >>> chosen = TransferSet(images, use={"training": {"steps": 5, "views": "none"}})
+        >>> (found,) = evaluate_set(chosen, test, networks=[{"model": "convnet_d3", "options": {"width": 8}}], seeds=2)
+        >>> found.network, found.steps, len(found.top1)
+        ('convnet_d3 (width 8)', 5, 2)
+    """
+    check_workers(workers)
+    numbers = _numbers(seeds)
+    taught, teaching = teaching_on(
+        transfer_set, labels=labels, protocol=protocol, training=training, temperature=temperature
+    )
+    found = [network_on(transfer_set, spec) for spec in networks]
+    _check_names(found)
+    _check_teacher(teaching, teacher)
+    test = _labelled(test, taught, "test")
+    judging = _judging(rate, rates, validation, test, taught)
+    if isinstance(rate, int | float):
+        teaching = teaching.at_rate(float(rate))
+    with _kept(folder) as kept:
+        make = partial(Runs, taught, teacher if teaching.asks_teacher else None, classes=test.classes)
+        how = {"workers": workers, "progress": progress or Silent(), "kept": kept}
+        chosen: dict[str, tuple[Teaching, dict[float, float]]] = {one.name: (teaching, {}) for one in found}
+        if judging is not None:
+            tries = [
+                Run(network=one, seed=numbers[0], teaching=teaching.at_rate(value), judged="validation")
+                for one in found
+                for value in rates
+            ]
+            results = _run(partial(make, judging), tries, title="searching rates", **how)
+            for one in found:
+                own = [result["top1"] for run, result in zip(tries, results, strict=True) if run.network is one]
+                tried = dict(zip(map(float, rates), own, strict=True))
+                chosen[one.name] = teaching.at_rate(max(tried, key=lambda value: tried[value])), tried
+        runs = [
+            Run(network=one, seed=seed, teaching=chosen[one.name][0], judged="test")
+            for one in found
+            for seed in numbers
+        ]
+        results = _run(partial(make, test), runs, title="teaching fresh networks", **how)
+    rows = [results[place * len(numbers) : (place + 1) * len(numbers)] for place in range(len(found))]
+    return [_accuracy(one, numbers, *chosen[one.name], row) for one, row in zip(found, rows, strict=True)]
+
+
+def _accuracy(
+    network: Network,
+    seeds: list[int],
+    teaching: Teaching,
+    tried: Mapping[float, float],
+    results: Sequence[Mapping[str, Any]],
+) -> NetworkAccuracy:
+    return NetworkAccuracy(
+        network=network.name,
+        model=network.model,
+        options=network.options,
+        seeds=seeds,
+        top1=[one["top1"] for one in results],
+        labels=teaching.labels,
+        protocol=teaching.protocol,
+        learning_rate=results[0]["learning_rate"],
+        tried=tried,
+        steps=results[0]["steps"],
+        seconds=sum(one["seconds"] for one in results),
+    )
+
+
+def _run(
+    make: Any, runs: Sequence[Run], *, title: str, kept: Path, workers: int, progress: Progress
+) -> list[dict[str, Any]]:
+    """The results of all runs, those that are there already read."""
+    placed = [replace(one, folder=kept / one.slug) for one in runs]
+    run_shards(partial(make, placed), "run", range(len(placed)), workers, progress, title, shared=[kept])
+    return [read_result(one) for one in placed]
+
+
+@contextmanager
+def _kept(folder: str | Path | None) -> Iterator[Path]:
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="limbeck-evaluate-") as temporary:
+        yield Path(temporary)
+
+
+def _numbers(seeds: int | Sequence[int]) -> list[int]:
+    if isinstance(seeds, bool) or (isinstance(seeds, int) and seeds < 1):
+        raise UserError(f"`seeds` must be at least 1, or a list of seeds, got {seeds!r}.")
+    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise UserError(f"`seeds` must be distinct, at least one, got {numbers}.")
+    return numbers
+
+
+def _check_names(networks: Sequence[Network]) -> None:
+    names = [one.name for one in networks]
+    if not names:
+        raise UserError("`networks` must name at least one, got none.")
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise UserError(f"`networks` must be distinct, got {twice[0]} twice; seeds are what repeats a network.")
+
+
+def _check_teacher(teaching: Teaching, teacher: Classifier | None) -> None:
+    if teaching.asks_teacher and teacher is None:
+        what = f"`protocol` {teaching.protocol!r}" if teaching.protocol != "kept" else "`labels` 'teacher'"
+        raise UserError(f"{what} asks a teacher about every view; give a `teacher` (--teacher).")
+    if teacher is not None and not teaching.asks_teacher:
+        raise UserError("`teacher` is asked with `labels` 'teacher' or with a `protocol`; give one of these, or none.")
+
+
+def _judging(
+    rate: float | str | None, rates: Sequence[float], validation: ImageSet | None, test: ImageSet, taught: TransferSet
+) -> ImageSet | None:
+    """The images that choose a rate; None where none is chosen."""
+    if rate == SEARCH:
+        if validation is None:
+            raise UserError("`rate` 'search' needs `validation` images (--validation); test images choose nothing.")
+        if not rates or len(set(rates)) < len(rates) or not all(value > 0 for value in rates):
+            raise UserError(f"`rates` must be distinct and > 0, at least one, got {list(rates)}.")
+        if validation.fingerprint == test.fingerprint:
+            raise UserError("`validation` images must be others than `test`, whose images choose nothing; give others.")
+        return _labelled(validation, taught, "validation")
+    if validation is not None:
+        raise UserError("`validation` images choose a rate, and none is chosen; add `rate='search'` (--rate search).")
+    if rate is not None and (isinstance(rate, bool | str) or not rate > 0):
+        raise UserError(f"`rate` must be > 0, 'search', or left out for the set's own, got {rate!r}.")
+    return None
+
+
+def _labelled(images: ImageSet, taught: TransferSet, argument: str) -> ImageSet:
+    """Images to judge on, with labels as the set numbers its classes."""
+    if images.labels is None:
+        raise UserError(f"`{argument}` must be labelled to judge on, got {images.name!r} without labels.")
+    own = taught.images
+    if not own.classes:
+        columns = images.num_classes if taught.soft_labels is None else taught.soft_labels.shape[1]
+        if columns != images.num_classes:
+            raise UserError(
+                f"`{argument}` must have the {columns} classes of the soft labels, got {images.num_classes}."
+            )
+        return images
+    classes: Classes = classes_of(own, f"the transfer set ({own.name})")
+    return match_classes(images, classes, stacklevel=4)

@@ -1,0 +1,58 @@
+"""How students are taught on a set where the set itself does not say so, as published; without importing torch."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+Labels = Literal["kept", "hard", "soft", "teacher"]
+LABELS: tuple[Labels, ...] = ("kept", "hard", "soft", "teacher")
+RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
+"""Learning rates that validation images choose among, as in DD-Ranking."""
+TEMPERATURE = 20.0
+"""Of a teacher that is asked about every view."""
+
+
+class Protocol(NamedTuple):
+    """A published way of teaching.
+
+    Attributes:
+        summary: one line.
+        training: (images, classes, pixels a side) -> the settings of training.
+        temperature: of the teacher, whose answers are all that is learned.
+    """
+
+    summary: str
+    training: Callable[[int, int, int], Mapping[str, Any]]
+    temperature: float
+
+
+def _sre2l(images: int, classes: int, side: int) -> Mapping[str, Any]:
+    return {
+        "optimizer": "adamw",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+        "epochs": 300,
+        "batch_size": 1024,
+        "schedule": "cosine",
+        "views": ["resized-crop-flip", {"cutmix": {"share": 1.0}}],
+    }
+
+
+def _sre2l_small(images: int, classes: int, side: int) -> Mapping[str, Any]:
+    views = ["pad-crop-flip", {"mixup": {"alpha": 0.8, "share": 1.0}}]
+    return {**_sre2l(images, classes, side), "epochs": 400, "batch_size": 128, "views": views}
+
+
+def _rded(images: int, classes: int, side: int) -> Mapping[str, Any]:
+    """Crops are at least as large as the pieces that an image was put together from."""
+    each = images / max(1, classes)
+    batch = (10 if each < 10 else 50 if each < 50 else 100) * (2 if classes >= 100 else 1)
+    area = [0.5 if side >= 128 else 1.0, 1.0]
+    views = [{"resized-crop-flip": {"area": area}}, {"cutmix": {"share": 1.0}}]
+    return {**_sre2l(images, classes, side), "batch_size": batch, "views": views}
+
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    "sre2l": Protocol("a teacher asked about crops and mixtures, for 300 epochs (Yin et al., 2023)", _sre2l, 20.0),
+    "sre2l-small": Protocol("the same as published for 32 pixels, for 400 epochs", _sre2l_small, 30.0),
+    "rded": Protocol("as sre2l, in smaller batches and larger crops (Sun et al., 2024)", _rded, 20.0),
+}

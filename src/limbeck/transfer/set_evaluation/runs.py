@@ -1,0 +1,118 @@
+"""The runs of an evaluation: one network of one seed, taught and judged; each has a folder and can be gone on with."""
+
+import hashlib
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.evaluation.evaluation import evaluate
+from limbeck.models.classifier import Classifier
+from limbeck.models.fingerprint import fingerprint
+from limbeck.objectives.sums import weighted_sum
+from limbeck.training.loop import fit
+from limbeck.training.run_folder import FINISHED, RunFolder
+from limbeck.transfer.set_evaluation.teaching import Network, Teaching, fresh
+
+RESULT = "accuracy.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What is taught once.
+
+    Attributes:
+        network: from fresh weights.
+        seed: of weights, order and views.
+        teaching: how.
+        judged: on which images.
+        folder: of the run.
+    """
+
+    network: Network
+    seed: int
+    teaching: Teaching
+    judged: Literal["test", "validation"]
+    folder: Path = field(default_factory=Path)
+
+    @property
+    def slug(self) -> str:
+        """Of its folder."""
+        words = [self.network.name, f"seed {self.seed}"]
+        if self.judged == "validation":
+            words.append(f"rate {self.teaching.training['learning_rate']:g}")
+        return re.sub(r"[^a-zA-Z0-9.]+", "-", " ".join(words)).strip("-")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Teaches and judges; goes to worker processes.
+
+    Args:
+        transfer_set: what is taught on.
+        teacher: that is asked about every view, or None.
+        images: that networks are judged on.
+        runs: of which each is done once.
+        classes: names, for a set that has none.
+    """
+
+    transfer_set: TransferSet
+    teacher: Classifier | None
+    images: ImageSet
+    runs: Sequence[Run]
+    classes: Sequence[str] = ()
+
+    def run(self, index: int) -> None:
+        """Leaves `accuracy.json` in the folder of a run, unless it is there."""
+        one = self.runs[index]
+        with RunFolder.open(one.folder, self._recipe(one), resume=True) as run_folder:
+            if run_folder.read(RESULT) is not None:
+                run_folder.set_state(FINISHED)
+                return
+            start, teaching = time.perf_counter(), one.teaching
+            result = fit(
+                fresh(one.network, self.transfer_set, one.seed, self.classes),
+                self.transfer_set,
+                weighted_sum(teaching.objective),
+                settings=teaching.settings,
+                run_folder=run_folder,
+                seed=one.seed,
+                teacher=self.teacher,
+            )
+            top1 = evaluate(result.student, self.images).top1
+            rate, seconds = teaching.settings.learning_rate, time.perf_counter() - start
+            run_folder.write(RESULT, {"top1": top1, "steps": result.steps, "seconds": seconds, "learning_rate": rate})
+            run_folder.set_state(FINISHED)
+            run_folder.checkpoint.unlink(missing_ok=True)
+
+    def _recipe(self, one: Run) -> dict[str, Any]:
+        """What it hangs on, so that a run is never gone on with on other images."""
+        return {
+            "network": one.network.described,
+            "seed": one.seed,
+            "training": dict(one.teaching.training),
+            "objective": one.teaching.objective,
+            "transfer_set": self.transfer_set.images.fingerprint,
+            "soft_labels": _hash(self.transfer_set.soft_labels),
+            "teacher": None if self.teacher is None else fingerprint(self.teacher),
+            one.judged: self.images.fingerprint,
+        }
+
+
+def read_result(run: Run) -> dict[str, Any]:
+    """What `Runs.run` left."""
+    found: Mapping[str, Any] | None = RunFolder(run.folder).read(RESULT)
+    assert found is not None, f"{run.folder} has no {RESULT}"
+    return dict(found)
+
+
+def _hash(values: Tensor | None) -> str | None:
+    if values is None:
+        return None
+    return hashlib.blake2b(values.detach().float().cpu().contiguous().numpy().tobytes(), digest_size=16).hexdigest()

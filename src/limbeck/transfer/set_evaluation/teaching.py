@@ -1,0 +1,277 @@
+"""Fresh networks taught on a transfer set, as the set says, or otherwise where one wants to know what that is worth."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError, unknown_name
+from limbeck.models.catalogue import canonical, entry
+from limbeck.models.classifier import Classifier
+from limbeck.models.zoo import create
+from limbeck.training.settings import TrainingSettings
+from limbeck.transfer.set_evaluation.protocols import LABELS, PROTOCOLS, TEMPERATURE, Labels
+
+NetworkSpec = str | Mapping[str, Any] | Callable[[int], Classifier] | None
+"""A model's name, {"model": name, "options": {...}}, a function from a seed to a fresh classifier, or None for the one
+that the set is made for."""
+_SPACE = ("mean", "std", "whitening")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network that is taught from fresh weights.
+
+    Attributes:
+        name: of it and its options, for tables.
+        model: see `limbeck ls models`; "" for one from Python.
+        options: of it.
+        make: seed -> classifier; None for one by name.
+    """
+
+    name: str
+    model: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    make: Callable[[int], Classifier] | None = None
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Json-able."""
+        return {"name": self.name, "model": self.model, "options": dict(self.options)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teaching:
+    """How a network is taught.
+
+    Attributes:
+        training: see `TrainingSettings`.
+        objective: see `limbeck.objectives`.
+        labels: see `teaching_on`.
+        protocol: a name, or "kept" for the set's own.
+        asks_teacher: whether a teacher is asked about every view.
+    """
+
+    training: Mapping[str, Any]
+    objective: Any
+    labels: Labels = "kept"
+    protocol: str = "kept"
+    asks_teacher: bool = False
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """The settings of training.
+
+        Raises:
+            UserError: unknown ones, and values that are not allowed.
+        """
+        return _settings(self.training)
+
+    def at_rate(self, rate: float) -> "Teaching":
+        return replace(self, training={**self.training, "learning_rate": rate})
+
+
+def teaching_on(
+    transfer_set: TransferSet,
+    *,
+    labels: Labels = "kept",
+    protocol: str = "kept",
+    training: Mapping[str, Any] | None = None,
+    temperature: float | None = None,
+) -> tuple[TransferSet, Teaching]:
+    """The set with the labels that are wanted, and how a network is taught on it.
+
+    Args:
+        transfer_set: any; what a condensed one carries as its `use` holds wherever nothing else is said.
+        labels: "kept", as the set says: by its `use`, or else its soft labels where it has some; "hard", classes (of
+            soft labels the most probable one); "soft", its soft labels alone, at temperature 1; "teacher", answers to
+            every view.
+        protocol: "kept" or one of `PROTOCOLS`, which asks a teacher.
+        training: settings on top of those; one of `steps` and `epochs` takes the place of the other.
+        temperature: T of a teacher's answers; the published one, or 20. The divergence from them is not multiplied by
+            T², as in SRe2L and RDED.
+
+    A batch never holds an image twice: it is as large as the set at most.
+
+    Raises:
+        UserError: labels that the set has not, unknown names, and a set that does not say for how long.
+
+    Example:
+        >>> chosen, teaching = teaching_on(TransferSet(images), training={"epochs": 10, "batch_size": 1000})
+        >>> teaching.objective, teaching.settings.batch_size
+        ({'cross_entropy': 1.0}, 200)
+    """
+    if labels not in LABELS:
+        raise unknown_name("`labels`", str(labels), LABELS, f"They are {', '.join(LABELS)}.")
+    if protocol != "kept" and protocol not in PROTOCOLS:
+        raise unknown_name("protocol", protocol, PROTOCOLS, f"There are kept, {', '.join(PROTOCOLS)}.")
+    if protocol != "kept" and labels not in ("kept", "teacher"):
+        raise UserError(f"`protocol` {protocol!r} asks a teacher about every view; leave `labels` out, got {labels!r}.")
+    use = transfer_set.use or {}
+    base = use.get("training", {}) if protocol == "kept" else _published(protocol, transfer_set)
+    settled = _over(base, training or {})
+    if "steps" not in settled and "epochs" not in settled:
+        raise UserError(
+            f"the transfer set {transfer_set.images.name!r} does not say how a student is taught on it; say for how "
+            "long, as `training={'epochs': 100}` (-s epochs=100)."
+        )
+    count = len(transfer_set) * transfer_set.per_image
+    asked = settled.get("batch_size", TrainingSettings.model_fields["batch_size"].default)
+    settled["batch_size"] = min(asked, count) if isinstance(asked, int) else asked
+    taught, objective = _labelled(transfer_set, labels if protocol == "kept" else "teacher", protocol, temperature)
+    asks = labels == "teacher" or protocol != "kept"
+    found = Teaching(training=settled, objective=objective, labels=labels, protocol=protocol, asks_teacher=asks)
+    _ = found.settings  # checks them
+    return taught, found
+
+
+def network_on(transfer_set: TransferSet, spec: NetworkSpec) -> Network:
+    """A network by name for the images and classes of a set, or the one that the set is made for.
+
+    Raises:
+        UserError: unknown names, a mapping of other keys, and a set that names no network.
+
+    Example:
+        >>> network_on(TransferSet(images), {"model": "convnet_d3", "options": {"width": 16}}).name
+        'convnet_d3 (width 16)'
+    """
+    own = (transfer_set.use or {}).get("student", {})
+    if spec is None:
+        if "model" not in own:
+            raise UserError(
+                f"the transfer set {transfer_set.images.name!r} does not say which network it is made for; name one, "
+                "as `networks=['convnet_d3']` (--network convnet_d3)."
+            )
+        spec = {"model": own["model"], "options": own.get("options", {})}
+    if isinstance(spec, str):
+        name = canonical(spec)
+        same = name == own.get("model")
+        return _named(name, own.get("options", {}) if same else {})
+    if isinstance(spec, Mapping):
+        unknown = sorted(set(spec) - {"model", "options"})
+        if unknown or "model" not in spec:
+            raise UserError(
+                f"a network must be a name or a mapping of model and options, got {dict(spec)!r}; as {{model: "
+                "convnet_d3, options: {width: 64}}."
+            )
+        return _named(canonical(spec["model"]), spec.get("options") or {})
+    if not callable(spec):
+        raise UserError(
+            f"a network must be a name, a mapping or a function from a seed to a classifier, got {type(spec).__name__}."
+        )
+    return Network(name=getattr(spec, "__name__", type(spec).__name__), make=spec)
+
+
+def fresh(network: Network, transfer_set: TransferSet, seed: int, classes: Sequence[str] = ()) -> Classifier:
+    """The network with the weights of a seed, which sees images in the space and size that the set is made for.
+
+    Images of another size, as test images may be, it resizes to that.
+
+    Args:
+        network: see `network_on`.
+        transfer_set: see `teaching_on`.
+        seed: of the weights.
+        classes: names, for a set that has none.
+
+    Raises:
+        UserError: a function that makes no classifier, or what the network cannot take.
+
+    Example:
+        >>> chosen = TransferSet(images)
+        >>> fresh(network_on(chosen, "alexnet"), chosen, seed=0).input_size
+        (8, 8)
+    """
+    if network.make is not None:
+        made = network.make(seed)
+        if not isinstance(made, Classifier):
+            raise UserError(
+                f"{network.name} must make a Classifier out of a seed, got a {type(made).__name__}; `lb.wrap` makes "
+                "one."
+            )
+        return made
+    own, images = (transfer_set.use or {}).get("student", {}), transfer_set.images
+    classes = images.classes or tuple(classes)
+    return create(
+        network.model,
+        num_classes=len(classes),
+        seed=seed,
+        channels=own.get("channels", images.shape[0]),
+        input_size=own.get("input_size") or images.shape[1:],
+        classes=classes,
+        **{name: own[name] for name in _SPACE if own.get(name) is not None},
+        **network.options,
+    )
+
+
+def _named(name: str, options: Mapping[str, Any]) -> Network:
+    entry(name)
+    words = ", ".join(f"{key} {value}" for key, value in options.items())
+    return Network(name=f"{name} ({words})" if words else name, model=name, options=dict(options))
+
+
+def _published(protocol: str, transfer_set: TransferSet) -> Mapping[str, Any]:
+    images = transfer_set.images
+    return PROTOCOLS[protocol].training(len(images), images.num_classes, min(images.shape[1:]))
+
+
+def _over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """One budget: the one that was said last."""
+    other = {"steps": "epochs", "epochs": "steps"}
+    dropped = {other[key] for key in changes if key in other}
+    return {**{key: value for key, value in base.items() if key not in dropped}, **changes}
+
+
+def _labelled(
+    transfer_set: TransferSet, labels: Labels, protocol: str, temperature: float | None
+) -> tuple[TransferSet, Any]:
+    match labels:
+        case "kept":
+            own = (transfer_set.use or {}).get("objective")
+            soft = transfer_set.soft_labels is not None
+            return transfer_set, own or (
+                {"kd": {"weight": 1.0, "temperature": 1.0}} if soft else {"cross_entropy": 1.0}
+            )
+        case "hard":
+            return _hard(transfer_set), {"cross_entropy": 1.0}
+        case "soft":
+            if transfer_set.soft_labels is None:
+                raise UserError(
+                    f"`labels` 'soft' must be in the set, and {transfer_set.images.name!r} has none; `labels` "
+                    "'teacher' asks one."
+                )
+            return transfer_set, {"kd": {"weight": 1.0, "temperature": 1.0}}
+        case _:
+            published = PROTOCOLS[protocol].temperature if protocol != "kept" else TEMPERATURE
+            heat = float(published if temperature is None else temperature)
+            if not heat > 0:
+                raise UserError(f"`temperature` must be > 0, got {temperature!r}.")
+            # `kd` multiplies by T², which is taken back.
+            objective = {"kd": {"weight": heat**-2, "temperature": heat}}
+            return replace(transfer_set, soft_labels=None), objective
+
+
+def _hard(transfer_set: TransferSet) -> TransferSet:
+    """The set with classes for labels, and no others."""
+    images, soft = transfer_set.images, transfer_set.soft_targets
+    if images.labels is None:
+        if soft is None:
+            raise UserError(f"`labels` 'hard' must be in the set, and {images.name!r} has none at all.")
+        images = images.with_labels(soft.values.argmax(1), images.classes)
+    return replace(transfer_set, images=images, soft_labels=None)
+
+
+def _settings(training: Mapping[str, Any]) -> TrainingSettings:
+    try:
+        return TrainingSettings(**training)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, ('training', *one['loc'])))}: {_message(one)}" for one in error.errors()]
+        raise UserError(f"{'; '.join(lines)}.") from error
+
+
+def _message(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        known: Sequence[str] = list(TrainingSettings.model_fields)
+        return str(unknown_name("setting", str(error["loc"][-1]), known)).removesuffix(".")
+    return f"{error['msg'].removeprefix('Value error, ')}, got {error['input']!r}"

@@ -1,0 +1,316 @@
+"""Fresh networks on a transfer set: taught as it says, judged once, chosen by nothing but validation images."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import limbeck as lb
+from limbeck.errors import UserError
+from limbeck.objectives.sums import weighted_sum
+from limbeck.transfer.set_evaluation import accuracies, runs
+from limbeck.transfer.set_evaluation.accuracies import NetworkAccuracy, evaluate_set
+from limbeck.transfer.set_evaluation.protocols import PROTOCOLS
+from limbeck.transfer.set_evaluation.teaching import fresh, network_on, teaching_on
+
+OWN = {"model": "convnet_d3", "options": {"width": 4}}
+USE = {"student": OWN, "training": {"epochs": 4, "batch_size": 5, "learning_rate": 0.05, "views": "none"}}
+
+
+def first_images(each: int) -> lb.ImageSet:
+    digits = lb.load("digits")
+    labels = digits.labels
+    assert labels is not None
+    rows = torch.cat([(labels == label).nonzero().flatten()[:each] for label in range(10)])
+    return digits.subset(digits.ids[rows])
+
+
+@pytest.fixture(scope="module")
+def test() -> lb.ImageSet:
+    images = lb.load("digits", "test")
+    return images.subset(images.ids[:100])
+
+
+@pytest.fixture(scope="module")
+def held_out() -> lb.ImageSet:
+    images = lb.load("digits")
+    return images.subset(images.ids[-100:])
+
+
+@pytest.fixture(scope="module")
+def plain() -> lb.TransferSet:
+    return lb.TransferSet(first_images(1), use=USE)
+
+
+@pytest.fixture(scope="module")
+def soft(plain: lb.TransferSet) -> lb.TransferSet:
+    logits = torch.randn(10, 10, generator=torch.Generator().manual_seed(0))
+    return replace(plain, soft_labels=logits, soft_label_kind="logits")
+
+
+@pytest.fixture(scope="module")
+def teacher() -> lb.Classifier:
+    digits = lb.load("digits")
+    return lb.create("convnet_d3", num_classes=10, channels=1, input_size=8, width=4, classes=digits.classes).eval()
+
+
+def test_a_seed_gives_the_student_of_distill(plain: lb.TransferSet, test: lb.ImageSet, tmp_path: Path) -> None:
+    (found,) = evaluate_set(plain, test, seeds=[3])
+    options = {"num_classes": 10, "channels": 1, "input_size": 8, "classes": plain.images.classes, "width": 4}
+
+    def student(seed: int) -> lb.Classifier:
+        return lb.create("convnet_d3", seed=seed, **options)
+
+    how: dict[str, Any] = {**USE["training"], "objective": "cross_entropy", "validation": 0}
+    for seed, top1 in zip(found.seeds, found.top1, strict=True):
+        other = lb.distill(None, student, plain.images, test=test, out=tmp_path / str(seed), seed=seed, **how)
+        assert other.evaluation is not None
+        assert top1 == other.evaluation.top1
+    assert (found.steps, found.learning_rate, found.tried) == (8, 0.05, {})
+    assert found.half_width is None
+
+
+def test_what_is_said_comes_on_top_of_what_the_set_says(plain: lb.TransferSet) -> None:
+    assert teaching_on(plain)[1].settings.total_steps(10) == 8
+    assert teaching_on(plain, training={"steps": 7})[1].settings.steps == 7
+    longer = teaching_on(plain, training={"epochs": 8, "weight_decay": 0.0})[1].settings
+    assert (longer.total_steps(10), longer.weight_decay, longer.learning_rate) == (16, 0.0, 0.05)
+    stepped = lb.TransferSet(plain.images, use={"training": {"steps": 9}})
+    assert teaching_on(stepped, training={"epochs": 2})[1].settings.steps is None
+
+
+@pytest.mark.parametrize(("asked", "per_image", "got"), [(3, 1, 3), (128, 1, 10), (128, 4, 40), (None, 4, 40)])
+def test_a_batch_never_holds_an_image_twice(plain: lb.TransferSet, asked: int | None, per_image: int, got: int) -> None:
+    training = {"epochs": 2} if asked is None else {"epochs": 2, "batch_size": asked}
+    chosen = lb.TransferSet(plain.images, use={"training": training}, per_image=per_image)
+    assert teaching_on(chosen)[1].settings.batch_size == got
+
+
+def test_a_set_that_says_nothing_needs_to_be_told_how_long_and_on_what(plain: lb.TransferSet) -> None:
+    bare = lb.TransferSet(plain.images)
+    with pytest.raises(UserError, match=r"does not say how a student is taught on it; say for how long, as `training="):
+        teaching_on(bare)
+    with pytest.raises(UserError, match=r"does not say which network it is made for; name one"):
+        network_on(bare, None)
+    assert teaching_on(bare, training={"epochs": 3})[1].objective == {"cross_entropy": 1.0}
+
+
+def test_kept_labels_are_those_of_the_set(plain: lb.TransferSet, soft: lb.TransferSet) -> None:
+    assert teaching_on(plain)[1].objective == {"cross_entropy": 1.0}
+    assert teaching_on(soft)[1].objective == {"kd": {"weight": 1.0, "temperature": 1.0}}
+    mixed = replace(soft, use={**USE, "objective": {"cross_entropy": 0.5, "kd": 0.5}})
+    assert teaching_on(mixed)[1].objective == {"cross_entropy": 0.5, "kd": 0.5}
+    assert teaching_on(mixed, labels="soft")[1].objective == {"kd": {"weight": 1.0, "temperature": 1.0}}
+
+
+def test_hard_labels_are_classes_or_the_most_probable_ones(soft: lb.TransferSet) -> None:
+    hard, teaching = teaching_on(soft, labels="hard")
+    assert hard.soft_labels is None
+    assert teaching.objective == {"cross_entropy": 1.0}
+    assert hard.images.labels is not None
+    assert torch.equal(hard.images.labels, torch.arange(10))
+    nameless = replace(soft, images=soft.images.with_labels(None, soft.images.classes))
+    guessed = teaching_on(nameless, labels="hard")[0].images.labels
+    assert soft.soft_labels is not None
+    assert guessed is not None
+    assert torch.equal(guessed, soft.soft_labels.argmax(1))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "temperature", "got"), [("kept", None, 20), ("sre2l-small", None, 30), ("rded", 5, 5)]
+)
+def test_a_teacher_is_asked_without_the_square_of_the_temperature(
+    soft: lb.TransferSet, protocol: str, temperature: float | None, got: int
+) -> None:
+    labels: Any = "teacher" if protocol == "kept" else "kept"
+    taught, teaching = teaching_on(soft, labels=labels, protocol=protocol, temperature=temperature)
+    assert taught.soft_labels is None
+    assert teaching.asks_teacher
+    student, answers = torch.randn(2, 6, 10, dtype=torch.float64)
+    student.requires_grad_()
+    loss, _ = weighted_sum(teaching.objective)({"student_logits": student, "teacher_logits": answers})
+    wanted = F.kl_div((student / got).log_softmax(1), (answers / got).softmax(1), reduction="batchmean")
+    gradients = [torch.autograd.grad(one, student, retain_graph=True)[0] for one in (loss, wanted)]
+    assert torch.allclose(loss, wanted, rtol=1e-6)
+    assert torch.allclose(*gradients, rtol=1e-5)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_protocols_are_settings_of_training(plain: lb.TransferSet, protocol: str) -> None:
+    settings = teaching_on(plain, protocol=protocol)[1].settings
+    assert (settings.optimizer, settings.learning_rate, settings.batch_size) == ("adamw", 1e-3, 10)
+
+
+@pytest.mark.parametrize(
+    ("images", "classes", "side", "batch", "area"),
+    [(100, 10, 32, 50, 1.0), (100, 100, 224, 20, 0.5), (500, 10, 64, 100, 1.0)],
+)
+def test_batches_and_crops_of_rded(images: int, classes: int, side: int, batch: int, area: float) -> None:
+    found = PROTOCOLS["rded"].training(images, classes, side)
+    assert found["batch_size"] == batch
+    assert found["views"][0]["resized-crop-flip"]["area"][0] == area
+
+
+def test_every_way_of_labels_teaches(soft: lb.TransferSet, teacher: lb.Classifier, test: lb.ImageSet) -> None:
+    found = {}
+    for labels in ("kept", "hard", "soft", "teacher"):
+        asked = teacher if labels == "teacher" else None
+        (one,) = evaluate_set(soft, test, seeds=1, labels=labels, teacher=asked, training={"steps": 3})
+        found[labels] = one.top1
+        assert (one.labels, one.steps, one.half_width) == (labels, 3, None)
+    assert found["kept"] == found["soft"]
+    (one,) = evaluate_set(soft, test, seeds=1, protocol="sre2l-small", teacher=teacher, training={"steps": 2})
+    assert one.protocol == "sre2l-small"
+
+
+def test_a_table_of_several_networks(plain: lb.TransferSet, test: lb.ImageSet) -> None:
+    def made(seed: int) -> lb.Classifier:
+        return lb.create("lenet5", num_classes=10, channels=1, seed=seed, classes=plain.images.classes)
+
+    found = evaluate_set(plain, test, networks=[None, "lenet5", made], seeds=1, training={"steps": 2})
+    assert [one.network for one in found] == ["convnet_d3 (width 4)", "lenet5", "made"]
+    assert found[1].top1 == found[2].top1
+    again = [NetworkAccuracy.from_dict(one.to_dict()) for one in found]
+    assert again == found
+
+
+def test_validation_images_choose_the_rate_and_test_images_do_not(
+    plain: lb.TransferSet, test: lb.ImageSet, held_out: lb.ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, float]] = []
+    before = runs.evaluate
+
+    def watched(student: lb.Classifier, images: lb.ImageSet) -> Any:
+        seen.append((images.fingerprint, 0.0))
+        return before(student, images)
+
+    monkeypatch.setattr(runs, "evaluate", watched)
+    (found,) = evaluate_set(
+        plain, test, seeds=2, rate="search", rates=(1e-9, 0.1), validation=held_out, training={"steps": 30}
+    )
+    assert found.learning_rate == 0.1 == max(found.tried, key=lambda rate: found.tried[rate])
+    assert list(found.tried) == [1e-9, 0.1]
+    assert found.at_an_end
+    assert [one for one, _ in seen] == [held_out.fingerprint] * 2 + [test.fingerprint] * 2
+    (fixed,) = evaluate_set(plain, test, seeds=2, rate=0.1, training={"steps": 30})
+    assert fixed.top1 == found.top1
+    assert not fixed.at_an_end
+
+
+def test_classes_are_found_by_name(plain: lb.TransferSet, test: lb.ImageSet) -> None:
+    order = torch.randperm(10, generator=torch.Generator().manual_seed(1))
+    assert test.labels is not None
+    names = [test.classes[int(place)] for place in order]
+    other = test.with_labels(order.argsort()[test.labels], names)
+    assert evaluate_set(plain, other, seeds=1)[0].top1 == evaluate_set(plain, test, seeds=1)[0].top1
+
+
+def test_soft_labels_without_classes_take_those_of_the_test_images(soft: lb.TransferSet, test: lb.ImageSet) -> None:
+    nameless = replace(soft, images=soft.images.with_labels(None, ()))
+    assert evaluate_set(nameless, test, seeds=1)[0].top1 == evaluate_set(soft, test, seeds=1)[0].top1
+    assert test.labels is not None
+    three = test.subset(test.ids[test.labels < 3]).with_labels(test.labels[test.labels < 3], ("a", "b", "c"))
+    with pytest.raises(UserError, match=r"`test` must have the 10 classes of the soft labels, got 3"):
+        evaluate_set(nameless, three, seeds=1)
+
+
+@pytest.mark.parametrize("model", ["convnet_d3", "alexnet", "vgg8_w2"])
+def test_networks_are_built_for_the_size_and_space_of_the_set(plain: lb.TransferSet, model: str) -> None:
+    own = {**OWN, "mean": [0.25], "std": [2.0]}
+    chosen = replace(plain, use={**USE, "student": own})
+    classifier = fresh(network_on(chosen, model), chosen, seed=0).eval()
+    assert classifier.input_size == (8, 8)
+    assert classifier.normalisation == ((0.25,), (2.0,))
+    assert classifier(torch.rand(1, 1, 24, 17)).logits.shape == (1, 10)
+    assert classifier.classes == plain.images.classes
+
+
+def test_runs_are_kept_and_gone_on_with(
+    plain: lb.TransferSet, test: lb.ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = evaluate_set(plain, test, seeds=3)
+    calls = []
+    fit = runs.fit
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        calls.append(options["seed"])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return fit(*args, **options)
+
+    monkeypatch.setattr(runs, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_set(plain, test, seeds=3, folder=tmp_path / "kept")
+    resumed = evaluate_set(plain, test, seeds=3, folder=tmp_path / "kept")
+    assert calls == [0, 1, 1, 2]
+    assert resumed[0].top1 == whole[0].top1
+    assert not list((tmp_path / "kept").rglob("checkpoint.safetensors"))
+    with pytest.raises(UserError, match=r"was started from another recipe; it differs in `training.weight_decay`"):
+        evaluate_set(plain, test, seeds=3, folder=tmp_path / "kept", training={"weight_decay": 0.1})
+
+
+def test_what_cannot_be_is_refused_before_any_training(
+    plain: lb.TransferSet,
+    test: lb.ImageSet,
+    held_out: lb.ImageSet,
+    teacher: lb.Classifier,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accuracies, "run_shards", lambda *args, **options: pytest.fail("training began"))
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"labels": "sof"}, r"unknown `labels` 'sof'; did you mean 'soft'\?"),
+        ({"labels": "soft"}, r"`labels` 'soft' must be in the set, and .* has none; `labels` 'teacher' asks one"),
+        ({"labels": "teacher"}, r"`labels` 'teacher' asks a teacher about every view; give a `teacher`"),
+        ({"protocol": "rdet", "teacher": teacher}, r"unknown protocol 'rdet'; did you mean 'rded'\?"),
+        ({"protocol": "rded"}, r"`protocol` 'rded' asks a teacher about every view; give a `teacher`"),
+        ({"protocol": "rded", "labels": "hard", "teacher": teacher}, r"leave `labels` out, got 'hard'"),
+        ({"teacher": teacher}, r"`teacher` is asked with `labels` 'teacher' or with a `protocol`"),
+        ({"labels": "teacher", "teacher": teacher, "temperature": 0}, r"`temperature` must be > 0, got 0"),
+        ({"seeds": 0}, r"`seeds` must be at least 1, or a list of seeds, got 0"),
+        ({"seeds": [1, 1]}, r"`seeds` must be distinct, at least one, got \[1, 1\]"),
+        ({"seeds": []}, r"`seeds` must be distinct, at least one, got \[\]"),
+        ({"networks": []}, r"`networks` must name at least one, got none"),
+        ({"networks": [None, OWN]}, r"`networks` must be distinct, got convnet_d3 \(width 4\) twice"),
+        ({"networks": ["convnet_d33"]}, r"unknown model 'convnet_d33'; did you mean 'convnet_d3'"),
+        ({"networks": [{"name": "lenet5"}]}, r"must be a name or a mapping of model and options, got"),
+        ({"networks": [3]}, r"must be a name, a mapping or a function from a seed to a classifier, got int"),
+        ({"rate": "search"}, r"`rate` 'search' needs `validation` images \(--validation\); test images choose nothing"),
+        ({"rate": "search", "validation": test}, r"`validation` images must be others than `test`"),
+        ({"rate": "search", "validation": held_out, "rates": []}, r"`rates` must be distinct and > 0, at least one"),
+        ({"rate": "search", "validation": held_out, "rates": [0.1, 0]}, r"`rates` must be distinct and > 0"),
+        ({"validation": held_out}, r"`validation` images choose a rate, and none is chosen; add `rate='search'`"),
+        ({"rate": 0}, r"`rate` must be > 0, 'search', or left out for the set's own, got 0"),
+        ({"rate": "lerned"}, r"`rate` must be > 0, 'search', or left out for the set's own, got 'lerned'"),
+        ({"training": {"epoch": 3}}, r"training.epoch: unknown setting 'epoch'; did you mean 'epochs'"),
+        ({"training": {"epochs": 0}}, r"training.epochs: Input should be greater than 0, got 0"),
+        ({"training": {"epochs": 2, "steps": 2}}, r"exactly one of `steps` and `epochs` must be given, got both"),
+        ({"workers": 0}, r"`workers` must be at least 1, got 0"),
+    ]
+    for options, message in wrong:
+        with pytest.raises(UserError, match=message):
+            evaluate_set(plain, test, **options)
+    bare = test.with_labels(None, test.classes)
+    with pytest.raises(UserError, match=r"`test` must be labelled to judge on, got 'digits/test' without labels"):
+        evaluate_set(plain, bare)
+    nothing = lb.TransferSet(plain.images.with_labels(None, ()), use=USE)
+    with pytest.raises(UserError, match=r"`labels` 'hard' must be in the set, and .* has none at all"):
+        evaluate_set(nothing, test, labels="hard")
+
+
+def test_a_function_that_makes_no_classifier_is_refused(plain: lb.TransferSet, test: lb.ImageSet) -> None:
+    with pytest.raises(UserError, match=r"bare must make a Classifier out of a seed, got a Linear"):
+        evaluate_set(plain, test, networks=[bare], seeds=1)
+
+
+def bare(seed: int) -> Any:
+    return torch.nn.Linear(1, 1)
+
+
+@pytest.mark.slow
+def test_runs_go_on_side_by_side(plain: lb.TransferSet, test: lb.ImageSet, tmp_path: Path) -> None:
+    (alone,) = evaluate_set(plain, test, seeds=4)
+    (beside,) = evaluate_set(plain, test, seeds=4, folder=tmp_path, workers=2)
+    assert beside.top1 == alone.top1
