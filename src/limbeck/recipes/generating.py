@@ -122,6 +122,7 @@ def generate_images(
         "device": PartialState().device or torch.device("cpu"),
         "progress": progress,
     }
+    images_wanted(settings, teacher.num_classes)  # refuses a budget before anything is said
     progress.say("there is no student, so nothing is made against one (`losses.adversarial` is left out)")
     if target is not None:
         made, report = make_and_save(settings, MakerContext(folder=making_folder(target) / "maker", **given), target)
