@@ -320,6 +320,7 @@ class Remembering(Objective):
         ),
         ({"objective": WeightedSum({"own": Remembering()}, {"own": 1.0})}, "objective own remembers every image by"),
         ({"source": Growing(rounds=0)}, "`steps_per_round` of a transfer source must be None or at least 1, got 0"),
+        ({"passes": torch.arange}, "`passes` are over images that do not change; leave them out"),
     ],
 )
 def test_what_contradicts_images_that_change_is_refused_before_any_is_made(

@@ -5,6 +5,7 @@ whatever the sizes, and a run can start at any step. An image's view number is h
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
@@ -21,6 +22,10 @@ from limbeck.randomness import derive_seed, generator
 
 RESIDENT_BYTES = 4 * 2**30
 """Larger sets are gathered, and decoded if need be, batch by batch."""
+
+
+Passes = Callable[[int], Tensor]
+"""Positions of the images that pass 0, 1, ... shows, int64 [n], n >= 1; the same for one number every time."""
 
 
 class Batch(NamedTuple):
@@ -56,6 +61,7 @@ class BatchStream:
         channels_last: memory order of the batches' images, which networks keep.
         process, processes: which equal share of each batch this process gets.
         steps: how many there will be, after which nothing is read ahead; None where nobody knows.
+        passes: which images a pass shows, in an order that is random all the same; None for all of them.
     """
 
     def __init__(
@@ -71,8 +77,11 @@ class BatchStream:
         process: int = 0,
         processes: int = 1,
         steps: int | None = None,
+        passes: Passes | None = None,
     ) -> None:
         self.images = images
+        self.passes = passes
+        self._starts = [0]  # places at which passes begin, as far as they are known
         self.augmentation = augmentation
         self.batch_size = batch_size
         self.seed = seed
@@ -172,18 +181,30 @@ class BatchStream:
 
     def _pieces(self, place: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Places of the endless row of passes, as (number of a pass, start in its order, stop in its order)."""
-        count = len(self.images)
+        number, start = self._pass_at(place)
         while place < end:
-            number, start = divmod(place, count)
-            stop = min(count, start + end - place)
+            stop = min(len(self._order(number)), start + end - place)
             yield number, start, stop
             place += stop - start
+            number, start = number + 1, 0
+
+    def _pass_at(self, place: int) -> tuple[int, int]:
+        """The pass that a place belongs to, and where in its order."""
+        if self.passes is None:
+            return divmod(place, len(self.images))
+        while self._starts[-1] <= place:
+            self._starts.append(self._starts[-1] + len(self.passes(len(self._starts) - 1)))
+        number = bisect_right(self._starts, place) - 1
+        return number, place - self._starts[number]
 
     def _order(self, number: int) -> Tensor:
-        """The random order of pass `number`, int64 [N]; the last few are kept."""
+        """The random order of pass `number`, int64 [N], or [n] of those that it shows; the last few are kept."""
         if number not in self._orders:
             self._orders = {one: order for one, order in self._orders.items() if one >= number - 1}
-            self._orders[number] = torch.randperm(len(self.images), generator=generator(self.seed, "order", number))
+            shown = None if self.passes is None else self.passes(number)
+            count = len(self.images) if shown is None else len(shown)
+            order = torch.randperm(count, generator=generator(self.seed, "order", number))
+            self._orders[number] = order if shown is None else shown[order]
         return self._orders[number]
 
 

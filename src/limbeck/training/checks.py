@@ -26,8 +26,10 @@ def check_networks(student: Classifier, teacher: Classifier | None) -> None:
         raise UserError("; ".join(unfit) + ".")
 
 
-def check_source(source: TransferSource, objective: WeightedSum, settings: TrainingSettings) -> None:
-    """Raises a UserError where images that change every round contradict the rest."""
+def check_source(
+    source: TransferSource, objective: WeightedSum, settings: TrainingSettings, *, whole: bool = True
+) -> None:
+    """Raises a UserError where images that change every round contradict the rest, as passes that are not `whole`."""
     length = source.steps_per_round
     if length is None:
         return
@@ -39,6 +41,8 @@ def check_source(source: TransferSource, objective: WeightedSum, settings: Train
             f"the images change every {length} steps, so that `training.epochs` says nothing, got {settings.epochs}; "
             "set `training.steps` instead"
         )
+    if not whole:
+        wrong.append("`passes` are over images that do not change; leave them out")
     if objective.remembering_ids:
         wrong.append(
             f"the objective {', '.join(objective.remembering_ids)} remembers every image by its id, and the images "

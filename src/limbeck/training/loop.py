@@ -25,7 +25,7 @@ from limbeck.models.shared_memory import keeping_shared
 from limbeck.objectives.sums import WeightedSum
 from limbeck.precision import resolve_channels_last, resolve_precision
 from limbeck.progress import Progress, Silent
-from limbeck.training.batches import Batch
+from limbeck.training.batches import Batch, Passes
 from limbeck.training.checkpoint import Checkpoint
 from limbeck.training.checks import check_learns, check_networks, check_parts, check_processes, check_source
 from limbeck.training.distributed import leave_at_exit
@@ -94,6 +94,7 @@ def fit(
     validation: ImageSet | None = None,
     validation_answers: Tensor | None = None,
     observers: Sequence[Observer] = (),
+    passes: Passes | None = None,
     accelerator: Accelerator | None = None,
     progress: Progress | None = None,
     until: Fraction | float | None = None,
@@ -115,6 +116,8 @@ def fit(
         validation_answers: the teacher's logits for validation images without labels, float32 [N, K], if it was asked
             already.
         observers: are shown every step and epoch; their state is in the checkpoints.
+        passes: number of a pass over a set that does not change -> positions int64 [n] of the images that it shows, as
+            in a curriculum; None for all. An epoch stays as many images as the set holds.
         accelerator: where to run, without precision, accumulation or compilation of its own; by default the first GPU,
             or the CPU.
         progress: who watches.
@@ -129,7 +132,7 @@ def fit(
     check_torch()  # first: what it finds would show as faults of the student
     source, progress = transfer_source(source), progress or Silent()
     check_networks(student, teacher)
-    check_source(source, objective, settings)
+    check_source(source, objective, settings, whole=passes is None)
     accelerator = _checked(accelerator, settings)
     device, processes = accelerator.device, accelerator.num_processes
     dtype, channels_last = _computing(settings, accelerator)
@@ -145,7 +148,9 @@ def fit(
 
     frozen = _freeze(teacher, objective, settings, device=device, dtype=dtype, channels_last=channels_last)
     views = augmentation(settings.views, per_image=settings.views_per_image)
-    stream = RoundStream(rounds, views, phases, teacher=frozen, channels_last=channels_last, say=progress.say)
+    stream = RoundStream(
+        rounds, views, phases, teacher=frozen, channels_last=channels_last, say=progress.say, passes=passes
+    )
     compile_network(student.network, settings.compile)
     graphs = settings.compile == "graphs"
     model_step = DistillationStep(

@@ -16,7 +16,7 @@ from limbeck.models.classifier import Classifier, Outputs
 from limbeck.models.forward import FrozenTeacher
 from limbeck.models.shared_memory import private_copy
 from limbeck.randomness import derive_seed
-from limbeck.training.batches import Batch, BatchStream
+from limbeck.training.batches import Batch, BatchStream, Passes
 from limbeck.training.checkpoint import Checkpoint
 from limbeck.training.checks import check_length, check_made, check_round
 from limbeck.training.random_state import own_generators
@@ -114,6 +114,7 @@ class RoundStream:
         teacher: where some term reads it.
         channels_last: memory order of the batches.
         say: told about the view cache.
+        passes: see `BatchStream`.
 
     Attributes:
         view_cache: what was kept of the teacher's outputs, once the stream is closed.
@@ -128,7 +129,9 @@ class RoundStream:
         teacher: FrozenTeacher | None,
         channels_last: bool,
         say: Callable[[str], None],
+        passes: Passes | None = None,
     ) -> None:
+        self.passes = passes
         self.rounds = rounds
         self.views = views
         self.phases = phases
@@ -176,6 +179,7 @@ class RoundStream:
             process=rounds.accelerator.process_index,
             processes=rounds.accelerator.num_processes,
             steps=total if length is None else min(length, total - rounds.number * length),
+            passes=self.passes,
         )
         return batches, self._open_cache(images)
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from limbeck.data.image_set import ImageSet
+from limbeck.models.catalogue import canonical, entry
 from limbeck.models.classifier import Classifier
 from limbeck.models.zoo import create
 from limbeck.transfer.condense.settings import Network
@@ -43,7 +44,7 @@ class FreshNetworks:
             "num_classes": images.num_classes,
             "classes": images.classes,
             "channels": channels,
-            "input_size": (height, width),
+            "input_size": (height, width) if entry(canonical(model)).input_size is not None else None,
             "mean": tuple(mean) if mean is not None else measured[0],
             "std": tuple(std) if std is not None else measured[1],
         }

@@ -116,9 +116,7 @@ def test_numbers_in_words() -> None:
     assert listed([0, 1, 5]) == "0 to 1, 5"
 
 
-def test_intervals_of_a_curriculum() -> None:
-    intervals = Intervals([75, 100, 50], batch_size=25)
-    assert [intervals.step(number) for number in range(6)] == [0, 3, 7, 9, 11, 13]
-    assert [intervals.interval(step) for step in range(13)] == [0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4]
-    every = Intervals([75, 100], batch_size=25, steps=2)
-    assert [every.interval(step) for step in range(5)] == [0, 0, 1, 1, 2]
+def test_intervals() -> None:
+    intervals = Intervals([75, 100, 50], batch_size=30)
+    assert [intervals.step(number) for number in range(6)] == [0, 3, 6, 8, 10, 11]  # 75, 175, 225, 275, 325 images
+    assert [Intervals([75, 100], batch_size=25, steps=2).step(number) for number in range(3)] == [0, 2, 4]

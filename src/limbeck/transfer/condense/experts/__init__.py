@@ -6,12 +6,13 @@ from limbeck.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from limbeck.transfer.condense.experts.make import make_experts
-    from limbeck.transfer.condense.experts.store import ExpertStore
+    from limbeck.transfer.condense.experts.store import ExpertStore, StraightStore
 
-__all__ = ["ExpertStore", "make_experts"]
+__all__ = ["ExpertStore", "StraightStore", "make_experts"]
 
 _EXPORTS = {
     "ExpertStore": "limbeck.transfer.condense.experts.store",
+    "StraightStore": "limbeck.transfer.condense.experts.store",
     "make_experts": "limbeck.transfer.condense.experts.make",
 }
 __getattr__ = lazy_exports(__name__, _EXPORTS)

@@ -1,6 +1,5 @@
-"""After which step an expert's snapshots are taken: a snapshot is one more interval, an epoch or some steps."""
+"""After which step an expert's snapshots are taken: each interval, an epoch or some steps, ends in one."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,9 +8,11 @@ from dataclasses import dataclass
 class Intervals:
     """Steps of a training, interval after interval.
 
+    Epochs follow each other without a gap, so that a batch may belong to two: an epoch ends with the step that shows
+    its last image.
+
     Args:
-        images: shown in an epoch; or, of a curriculum, in each of the first epochs, the last number for all that
-            follow.
+        images: shown in epochs 0, 1, ...; the last number is that of all that follow.
         batch_size: images a step.
         steps: of every interval; None for epochs.
 
@@ -32,22 +33,5 @@ class Intervals:
         """Steps before snapshot `number`; 0 for the first one, which is number 0."""
         if self.steps is not None:
             return number * self.steps
-        if len(self.images) == 1:  # epochs follow each other without a gap, so that a batch may belong to two
-            return -(-number * self.images[0] // self.batch_size)
-        return sum(self.length(interval) for interval in range(number))
-
-    def length(self, interval: int) -> int:
-        """Steps of interval 0, 1, ... of a curriculum, whose images are others in the next one."""
-        if self.steps is not None:
-            return self.steps
-        return -(-self.images[min(interval, len(self.images) - 1)] // self.batch_size)
-
-    def interval(self, step: int) -> int:
-        """That step 0, 1, ... belongs to, of a curriculum."""
-        if self.steps is not None:
-            return step // self.steps
-        starts = [self.step(number) for number in range(1, len(self.images))]
-        first = bisect_right(starts, step)
-        if first < len(self.images) - 1 or not starts:
-            return first
-        return first + (step - starts[-1]) // self.length(first)
+        shown = sum(self.images[:number]) + max(0, number - len(self.images)) * self.images[-1]
+        return -(-shown // self.batch_size)

@@ -19,6 +19,7 @@ from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
 from limbeck.training.threads import ONE_THREAD, work_of_step
 from limbeck.transfer.condense.experts.check import check_experts, check_room
+from limbeck.transfer.condense.experts.curriculum import CurriculumPasses, curriculum_for
 from limbeck.transfer.condense.experts.intervals import Intervals
 from limbeck.transfer.condense.experts.store import EXPERTS_FILE, NETWORK
 from limbeck.transfer.condense.experts.teach import MakeTeaching, Networks, Pupil, Teaching
@@ -31,8 +32,8 @@ from limbeck.workers.shares import check_workers, computing_on, threads_each
 PLAN_FILE = "plan.json"
 """What the experts in a folder are of; others than these are not made there."""
 _VERSION = 1
-_GROWING = ("count", "epochs", "judges", "folder")
-"""Settings that may change when experts are made again: what is there serves on."""
+_GROWING = ("count", "epochs", "judges", "folder", "seed")
+"""Settings that may change when experts are made again, as what is there serves on, and the seed, which is apart."""
 
 
 def make_experts(
@@ -42,7 +43,7 @@ def make_experts(
     folder: str | Path,
     *,
     snapshots: int | Sequence[int],
-    seed: int = 0,
+    seed: int | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Cost:
@@ -58,7 +59,7 @@ def make_experts(
         folder: of the experts.
         snapshots: which of them are kept: so many from the one before the first step, number 0, on, or these numbers.
             No expert is taught beyond the last one, unless `settings.judges` is 0: then also the last of all is kept.
-        seed: of weights, order and views; every expert has its own.
+        seed: of weights, order and views; by default that of `settings`. Every expert has its own.
         workers: that teach side by side: processes of this machine, or of the Ray cluster that RAY_ADDRESS names or
             this process is connected to, whose nodes must share `folder` and the files of the images.
         progress: who watches.
@@ -78,6 +79,7 @@ def make_experts(
         >>> make_experts(settings, networks, images, "one", snapshots=2).steps  # two of the expert, four of the judge
         6
     """
+    seed = settings.seed if seed is None else seed
     check_seed(seed)
     check_workers(workers)
     folder, watch = Path(folder), progress or Silent()
@@ -88,10 +90,12 @@ def make_experts(
         folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # whoever else makes these is waited for, and what it made is found
         plan = _claim(folder, settings, network, here, seed, workers)
+        passes, scoring = _passes(settings, here, folder, seed, watch)
         rest: dict[str, Any] = {
             "settings": settings,
             "networks": networks,
-            "intervals": intervals_of(settings, here),
+            "intervals": intervals_of(settings, here, passes),
+            "passes": passes,
             "folder": folder.absolute(),
             "kept": kept,
             "seed": seed,
@@ -108,13 +112,23 @@ def make_experts(
             make = MakeTeaching(images, here.fingerprint, rest)
             _teach(todo, teaching, make, min(workers, len(todo)), int(plan["threads"]), watch)
         _complete(folder, plan, settings, kept)
-    return sum((teaching.cost(one) for one in pupils), Cost())
+    return sum((teaching.cost(one) for one in pupils), scoring)
 
 
-def intervals_of(settings: Experts, images: ImageSet) -> Intervals:
-    """After which steps snapshots are taken. A batch is never larger than the set, so that no step passes it twice."""
-    count = len(images)
-    return Intervals([count], min(settings.batch_size, count), settings.steps_per_snapshot)
+def intervals_of(settings: Experts, images: ImageSet, passes: CurriculumPasses | None) -> Intervals:
+    """After which steps snapshots are taken. A batch is never larger than an epoch, so that no step ends two."""
+    sizes = [len(images)] if passes is None else passes.sizes()
+    return Intervals(sizes, min(settings.batch_size, *sizes), settings.steps_per_snapshot)
+
+
+def _passes(
+    settings: Experts, images: ImageSet, folder: Path, seed: int, progress: Progress
+) -> tuple[CurriculumPasses | None, Cost]:
+    if settings.curriculum is None:
+        return None, Cost()
+    steps = settings.steps_per_snapshot
+    interval = None if steps is None else steps * min(settings.batch_size, len(images))
+    return curriculum_for(settings.curriculum, images, folder, seed=seed, interval=interval, progress=progress)
 
 
 def _teach(

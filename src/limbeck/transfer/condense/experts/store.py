@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,6 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from torch.nn.utils import vector_to_parameters
 
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
@@ -18,6 +16,7 @@ from limbeck.models.weights.folder import load as load_model
 from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.condense.experts.formats import DIFFERENCE, Precision, decode
 from limbeck.transfer.condense.experts.observer import PARAMETERS, snapshot_path
+from limbeck.transfer.condense.flat import FlatNetwork
 
 EXPERTS_FILE, NETWORK = "experts.json", "network"
 """What is complete in the folder, written when it is; and an untaught network of the kind."""
@@ -187,9 +186,7 @@ class ExpertStore:
 
     def load(self, theta: Tensor) -> Classifier:
         """A classifier of its own with these parameters `[P]`, in evaluation mode."""
-        classifier = deepcopy(self.network)
-        vector_to_parameters(theta.detach().clone(), classifier.network.parameters())
-        return classifier.eval()
+        return FlatNetwork(self.network).load(theta)
 
     def precision(self, expert: int, snapshot: int) -> Precision:
         """What keeping a snapshot lost, and how far it is from the one before."""

@@ -15,6 +15,7 @@ from limbeck.models.weights.folder import save as save_model
 from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress
 from limbeck.randomness import derive_seed
+from limbeck.training.batches import Passes
 from limbeck.training.checkpoint import Checkpoint
 from limbeck.training.loop import fit
 from limbeck.training.run_folder import FINISHED, RunFolder, wait_until_free
@@ -47,6 +48,7 @@ class Teaching:
         networks: seed -> fresh network.
         images: to teach on.
         intervals: between snapshots.
+        passes: which images each pass shows, of a curriculum.
         folder: of all experts.
         kept: numbers of the snapshots.
         seed: of all experts; each has its own.
@@ -57,6 +59,7 @@ class Teaching:
     networks: Networks
     images: ImageSet
     intervals: Intervals
+    passes: Passes | None
     folder: Path
     kept: tuple[int, ...]
     seed: int
@@ -84,6 +87,7 @@ class Teaching:
                 run_folder=run_folder,
                 seed=seed,
                 observers=observers,
+                passes=self.passes,
                 progress=progress,
             )
             if pupil.kind == "judge":

@@ -1,0 +1,93 @@
+"""PAD's curriculum: easy images first, and the easiest not to the end."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.training.tiny import stripes
+from tests.transfer.condense.experts.tiny_experts import IMAGES, all_of, make
+
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.transfer.condense.experts.curriculum import CurriculumPasses, share_shown
+from limbeck.transfer.condense.experts.intervals import Intervals
+from limbeck.transfer.condense.settings import Curriculum
+
+SCORES = torch.randn(40, generator=torch.Generator().manual_seed(0)).double()
+SHORT = {"score": "variance", "first": 0.5, "whole_from": 2, "drops": [[3, 0.25]]}
+
+
+def test_shares_are_the_published_ones() -> None:
+    found = [share_shown(Curriculum(), epoch) for epoch in (0, 4, 19, 20, 39, 40, 59, 60, 99)]
+    expected = [(0, 0.75), (0, 0.8), (0, 0.9875), (0, 1), (0, 1), (0.1, 1), (0.1, 1), (0.2, 1), (0.2, 1)]
+    assert found == [pytest.approx(one) for one in expected]
+
+
+def test_each_class_is_shown_from_easy_to_hard() -> None:
+    passes = CurriculumPasses(Curriculum(**SHORT), SCORES, IMAGES)
+    assert IMAGES.labels is not None
+    assert [len(passes(number)) for number in range(6)] == [20, 30, 40, 30, 30, 30]
+    for epoch, (easiest, hardest) in enumerate([(0, 10), (0, 15), (0, 20), (5, 20)]):
+        shown = passes(epoch)
+        for label in range(2):
+            mine = (IMAGES.labels == label).nonzero().squeeze(1)
+            by_ease = mine[SCORES[mine].argsort()]
+            assert sorted(shown[IMAGES.labels[shown] == label].tolist()) == sorted(by_ease[easiest:hardest].tolist())
+
+
+@pytest.mark.parametrize("counts", [(1, 1), (2, 50), (3, 7)])
+def test_no_class_is_left_empty(counts: tuple[int, int]) -> None:
+    """The reference implementation takes every class for one of 5,000 images."""
+    labels = torch.repeat_interleave(torch.arange(2), torch.tensor(counts))
+    images = ImageSet(torch.zeros(len(labels), 1, 8, 8, dtype=torch.uint8), labels, classes=("a", "b"))
+    passes = CurriculumPasses(Curriculum(first=0.01, whole_from=3, drops=((4, 0.99),)), torch.rand(len(labels)), images)
+    for epoch in range(6):
+        assert labels[passes(epoch)].unique().tolist() == [0, 1]
+
+
+def test_equal_scores_go_by_id_whatever_the_order() -> None:
+    turned = IMAGES.subset(IMAGES.ids.flip(0))
+    one, other = (CurriculumPasses(Curriculum(**SHORT), torch.zeros(40), images) for images in (IMAGES, turned))
+    assert sorted(IMAGES.ids[one(0)].tolist()) == sorted(turned.ids[other(0)].tolist())
+
+
+def test_epochs_end_with_the_passes_that_they_are() -> None:
+    passes = CurriculumPasses(Curriculum(**SHORT), SCORES, IMAGES)
+    intervals = Intervals(passes.sizes(), batch_size=8)
+    assert [intervals.step(number) for number in range(6)] == [0, 3, 7, 12, 15, 19]  # 20, 50, 90, 120, 150 images
+
+
+def test_epochs_of_steps() -> None:
+    """Of 24 images each; a pass shows what the epoch in which it begins has."""
+    passes = CurriculumPasses(Curriculum(**SHORT), SCORES, IMAGES, interval=24)
+    assert [passes.epoch(number) for number in range(6)] == [
+        0,
+        0,
+        1,
+        2,
+        4,
+        5,
+    ]  # passes begin at 0, 20, 40, 70, 110, 140
+    assert [len(passes(number)) for number in range(6)] == [20, 20, 30, 40, 30, 30]
+
+
+def test_experts_are_taught_by_it(tmp_path: Path) -> None:
+    store = make(tmp_path / "experts", snapshots=4, curriculum=SHORT, count=1, epochs=3)
+    assert store.losses(0)[-1].step == 12
+    assert (all_of(store).diff(dim=1).norm(dim=2) > 0).all()
+    assert not torch.equal(all_of(make(tmp_path / "plain", count=1))[:, 1], all_of(store)[:, 1])
+    scores = tmp_path / "experts" / "curriculum.safetensors"
+    before = scores.read_bytes()
+    more = make(tmp_path / "experts", snapshots=5, curriculum=SHORT, count=2, epochs=4)
+    whole = make(tmp_path / "whole", snapshots=5, curriculum=SHORT, count=2, epochs=4)
+    assert torch.equal(all_of(more), all_of(whole))
+    assert scores.read_bytes() == before
+
+
+def test_scores_ask_no_teacher(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"`experts.curriculum.score` must be a criterion that asks no teacher, got 'el2n'"
+    ):
+        make(tmp_path / "experts", curriculum={"score": "el2n"})
+    with pytest.raises(UserError, match="unknown criterion 'forgeting'; did you mean 'forgetting'"):
+        make(tmp_path / "others", curriculum={"score": "forgeting"}, images=stripes(20))
