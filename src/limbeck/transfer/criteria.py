@@ -282,6 +282,7 @@ _NAMED = {
         _classwise("el2n", "the teacher is farthest from the label", score="el2n"),
         _classwise("minimal-margin", "nearest to the teacher's decision boundary", "lowest", score="minimal-margin"),
         _classwise("forgetting", "forgotten most often while a small network learns", score="forgetting"),
+        _classwise("grand", "move the head of networks most that have begun to learn", score="grand"),
         Criterion(name="k-means", summary="the busiest of every cluster of gray histograms", allocation="k-means"),
         Criterion(
             name="k-means-per-class",

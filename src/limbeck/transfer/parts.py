@@ -244,6 +244,13 @@ _SCORES = {
         trains=True,
         options={"model": "convnet_d3", "epochs": 10},
     ),
+    "grand": ScoreEntry(
+        "norm of the gradient in the head, the mean over networks that have begun to learn the images",
+        {"nothing": f"{_SCORING}.grand:grand"},
+        labels=True,
+        trains=True,
+        options={"model": "convnet_d3", "epochs": 2, "networks": 5},
+    ),
 }
 
 _CLUSTERS = {"clusters": None, "fewest": 10, "most": 30, "step": 2, "sample": 5000}

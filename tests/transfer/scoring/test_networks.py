@@ -27,6 +27,7 @@ from limbeck.transfer.scoring.autoencoder import Autoencoder, prepared, trained_
 from limbeck.transfer.scoring.context import ScoringContext, make_context
 from limbeck.transfer.scoring.features import collect, representation
 from limbeck.transfer.scoring.forgetting import ForgettingCounts, forgetting
+from limbeck.transfer.scoring.grand import gradient_norms, grand
 from limbeck.transfer.select import CRITERIA, score_images, score_table, select, select_from_scores
 
 ASKING = [name for name, one in CRITERIA.items() if one.needs_teacher]
@@ -326,6 +327,39 @@ def test_two_processes_that_learn_the_same_images_wait_for_each_other(tmp_path):
 def test_select_by_forgetting(tmp_path):
     selection = select(natural(64), criterion={"score": "forgetting", "epochs": 2}, budget=16, folder=tmp_path)
     assert len(selection.ids.unique()) == 16
+
+
+def test_grand_is_the_norm_of_the_gradient_in_the_head():
+    images = natural(12)
+    network = create("convnet_d3", num_classes=images.num_classes, channels=1, input_size=8, width=8, seed=3).double()
+    expected = []
+    for position in range(12):
+        network.zero_grad()
+        logits = network(images.tensor()[position : position + 1].double() / 255).logits
+        torch.nn.functional.cross_entropy(logits, images.labels[position : position + 1]).backward()
+        head = network.network.head
+        expected.append(torch.cat([head.weight.grad.flatten(), head.bias.grad]).norm())
+    assert torch.allclose(gradient_norms(network, images), torch.stack(expected), rtol=1e-5)
+
+
+def test_grand_is_the_mean_over_networks_and_kept(tmp_path, monkeypatch):
+    images = natural(64)
+    context = ScoringContext(folder=tmp_path)
+    both = grand(images, context, model="convnet_d3", epochs=1, networks=2)
+    assert context.cost.steps == 2
+    shuffled = reordered(images, 2)
+    monkeypatch.setattr(BatchStream, "__getitem__", lambda *_: pytest.fail("trained again"))
+    first = grand(shuffled, context, model="convnet_d3", epochs=1, networks=1)
+    again = grand(shuffled, context, model="convnet_d3", epochs=1, networks=2)
+    assert torch.equal(again, both[images.positions(shuffled.ids)])
+    assert 0 < (first - again).abs().max() < again.max()
+
+
+def test_grand_reads_a_head_that_the_model_names():
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 4))
+    network = wrap(module, num_classes=4, input_size=8, mean=(0.5,), std=(0.25,), channels=1)
+    with pytest.raises(UserError, match="`model` 'Sequential' names no head, whose gradient 'grand' is about"):
+        gradient_norms(network, natural(4))
 
 
 def test_a_function_of_ones_own():

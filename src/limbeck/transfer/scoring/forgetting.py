@@ -1,25 +1,15 @@
 """How often a network that learns the images gets one wrong again that it had right."""
 
-import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
-from limbeck.caching import cache_key
-from limbeck.cost import Cost
-from limbeck.files import disk_errors
 from limbeck.models.classifier import Classifier, Outputs
-from limbeck.models.zoo import create
-from limbeck.objectives.sums import weighted_sum
 from limbeck.training.batches import Batch
-from limbeck.training.distributed import gather_all, is_main_process
-from limbeck.training.loop import fit
-from limbeck.training.run_folder import RunFolder
-from limbeck.training.settings import TrainingSettings
+from limbeck.training.distributed import gather_all
+from limbeck.transfer.scoring.learning import learn
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
@@ -84,7 +74,7 @@ def forgetting(images: "ImageSet", context: "ScoringContext", *, model: str, epo
     "An empirical study of example forgetting during deep neural network learning", ICLR 2019,
     https://arxiv.org/abs/1812.05159 (ResNet-18, 200 epochs; a short run ranks images much alike).
 
-    The run is kept in a folder named after content, seed and settings: found again, and gone on with when stopped.
+    The network is kept, see `learn`.
 
     Args:
         images: labelled.
@@ -95,30 +85,7 @@ def forgetting(images: "ImageSet", context: "ScoringContext", *, model: str, epo
     assert images.labels is not None, "scores by label are refused for unlabelled images before"
     ids = images.ids
     images = images.subset(ids.sort().values)  # the same scores in whatever order the set stores them
-    channels, height, width = images.shape
-    recipe = {"model": model, "epochs": epochs, "seed": context.seed, "images": images.fingerprint, "version": _VERSION}
-    began = time.perf_counter()
-    folder = context.folder / f"forgetting-{cache_key(*sorted(recipe.items()))}"
     counts = ForgettingCounts(images.ids)
-    # Another process that learns the same images is waited for; of several that share a run one waits for all.
-    waiting = FileLock(folder.with_name(f".{folder.name}.lock")) if is_main_process() else nullcontext()
-    with disk_errors(context.folder):
-        context.folder.mkdir(parents=True, exist_ok=True)
-    with waiting, RunFolder.open(folder, recipe, resume=True, writes=is_main_process()) as run_folder:
-        student = create(
-            model, num_classes=images.num_classes, seed=context.seed, channels=channels, input_size=(height, width)
-        )
-        result = fit(
-            student,
-            images,
-            weighted_sum("cross_entropy"),
-            settings=TrainingSettings(epochs=epochs, validations=0),
-            run_folder=run_folder,
-            seed=context.seed,
-            observers=[counts],
-            progress=context.progress,
-        )
-        run_folder.set_state("finished")
-    context.meter.add(Cost(images_read=epochs * len(ids), steps=result.steps))  # what it takes, though it was found
-    context.meter.earlier += max(0.0, result.seconds - (time.perf_counter() - began))
+    how = {"model": model, "epochs": epochs, "seed": context.seed, "version": _VERSION}
+    learn(images, context, "forgetting", observers=[counts], **how)
     return counts.scores(epochs)[images.positions(ids)]
