@@ -170,6 +170,14 @@ def test_noise_is_normal_in_the_networks_space_and_from_nowhere() -> None:
     assert start.classes.bincount().tolist() == [20] * 3
 
 
+def test_noise_has_labels_of_the_teacher_for_what_it_looks_like() -> None:
+    settings = CondenseSettings(method="mtt", budget=6, initialise="noise", labels="teacher")
+    classifier, teacher = network(), judge([], 2.0)
+    start = initial_set(settings, pool(), classifier, count=6, seed=0, teacher=teacher)
+    levels = (classifier.images_of(start.synthetic.inputs) * 255).round().clamp(0, 255)
+    assert torch.equal(start.synthetic.labels, teacher(levels / 255).logits)
+
+
 def test_a_share_of_each_class_is_learned() -> None:
     start = start_of(pool(), count=12, learned=0.5)
     of_class = [start.synthetic.learned[start.classes == k] for k in range(K)]
