@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from limbeck import transfer as transfer
     from limbeck.api.generating import export_statistics, generate
     from limbeck.api.verbs import borrow, compare, distill, probe
+    from limbeck.data.comp_dd import comp_dd
     from limbeck.data.image_set import ImageSet
     from limbeck.data.loading import load
     from limbeck.data.transfer_set import TransferSet
@@ -55,6 +56,7 @@ __all__ = [
     "TransferSet",
     "UserError",
     "borrow",
+    "comp_dd",
     "compare",
     "create",
     "distill",
@@ -85,6 +87,7 @@ _EXPORTS = {
     "TransferSet": "limbeck.data.transfer_set",
     "UserError": "limbeck.errors",
     "borrow": "limbeck.api.verbs",
+    "comp_dd": "limbeck.data.comp_dd",
     "compare": "limbeck.api.verbs",
     "create": "limbeck.models.zoo",
     "distill": "limbeck.api.verbs",

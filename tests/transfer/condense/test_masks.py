@@ -3,17 +3,21 @@
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from tests.comp_dd_layout import numbers_of, write_comp_dd
 from torch import Tensor, nn
 
 from limbeck.data import ImageSet
+from limbeck.data.comp_dd import comp_dd
 from limbeck.errors import UserError
 from limbeck.models import Classifier, create
 from limbeck.models.taps import Taps
 from limbeck.models.weights.folder import save
 from limbeck.transfer.condense.mask import Masks, discriminative_mask, image_complexity, maps, mask_network
-from limbeck.transfer.condense.settings import Mask
+from limbeck.transfer.condense.settings import CondenseSettings, Mask
+from limbeck.transfer.condense.start import initial_set
 
 NAMES = ("cat", "dog", "fox", "owl")
 IMAGES = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -142,3 +146,44 @@ def test_complexity_says_what_it_lacks() -> None:
         image_complexity(pool(None), network())
     with pytest.raises(UserError, match="`threshold` must be a number from 0 to 1, got -1"):
         image_complexity(pool(CLASSES), network(), threshold=-1)
+
+
+class Colours(nn.Module):
+    """Sees where the colours are that the stand-in's classes have, one map each."""
+
+    def __init__(self, numbers: tuple[int, ...]) -> None:
+        super().__init__()
+        colours = np.stack([np.random.default_rng(number).integers(0, 256, 3) for number in numbers])
+        self.colours = nn.Buffer(torch.from_numpy(colours).float() / 255)
+        self.seen = nn.ReLU()
+
+    def forward(self, images: Tensor) -> Tensor:
+        apart = (images[:, None] - self.colours[None, :, :, None, None]).abs().sum(2)  # [B, K, H, W]
+        return self.seen(1 - 4 * apart).mean((2, 3))
+
+
+def seeing(numbers: tuple[int, ...], classes: tuple[str, ...]) -> Classifier:
+    network, taps = Colours(numbers), Taps(stages=("seen",))
+    return Classifier(
+        network, num_classes=len(numbers), classes=classes, taps=taps, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
+    )
+
+
+def test_hard_images_of_a_stand_in_are_more_complex_and_masks_are_where_their_things_are(tmp_path: Path) -> None:
+    easy, hard = (numbers_of("bird", level) for level in ("easy", "hard"))
+    write_comp_dd(tmp_path, dict.fromkeys(easy, "easy") | dict.fromkeys(hard, "hard"))
+    found = {}
+    for level, numbers in (("easy", easy), ("hard", hard)):
+        images = comp_dd("bird", level, size=24, root=tmp_path)
+        found[level] = image_complexity(images, seeing(numbers, images.classes))
+    assert found["easy"].mean < 0.6 < 0.8 < found["hard"].mean < 0.97
+    images = comp_dd("bird", "easy", size=24, root=tmp_path)
+    everything = seeing(tuple(range(1000)), ())
+    settings = CondenseSettings(budget="1/class", method="mtt", initialise="real")
+    student = create("convnet_d3", num_classes=10, input_size=24, width=4)
+    start = initial_set(settings, images, student, count=10, seed=0)
+    masks = Masks(Mask(map="grad-cam", beta=2), everything, images.classes, seed=0)
+    assert tuple(masks.places.tolist()) == easy
+    factors = masks(images.gather(start.rows[:, 0]).float() / 255, start.classes, 0)
+    assert bool(((factors == 1) | (factors >= 2)).all())
+    assert 0.3 < float((factors > 2.5).float().mean()) < 0.9

@@ -53,6 +53,7 @@ class Masks:
         self.batch_size = batch_size
         self.maps: Tensor | None = None
         self.passes = 0
+        self._factors: Tensor | None = None
 
     def __call__(self, images: Tensor, classes: Tensor, iteration: int) -> Tensor:
         """Factors of the gradients of all images, the same for all channels.
@@ -68,14 +69,16 @@ class Masks:
             float32 `[N, 1, H, W]`, on the device of the images.
         """
         if self.maps is None or iteration % self.settings.every == 0:
-            self.maps = self._maps(images, classes, iteration)
+            self.maps, self._factors = self._maps(images, classes, iteration), None
         if self.maps.shape != (len(images), *images.shape[2:]):
             raise UserError(
                 f"`images` must be the {len(self.maps)} of {list(self.maps.shape[1:])} pixels that the mask is kept "
                 f"for, got {list(images.shape)}."
             )
-        self.maps = self.maps.to(images.device)
-        return discriminative_mask(self.maps, self.settings.threshold, self.settings.beta)[:, None]
+        if self._factors is None:  # which in every iteration would have the host wait for a GPU
+            factors = discriminative_mask(self.maps, self.settings.threshold, self.settings.beta)
+            self._factors = factors[:, None].to(images.device)
+        return self._factors
 
     def _maps(self, images: Tensor, classes: Tensor, iteration: int) -> Tensor:
         if not bool(((classes >= 0) & (classes < len(self.places))).all()):
@@ -110,7 +113,7 @@ class Masks:
         return {} if self.maps is None else {"maps": self.maps}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        self.maps = state["maps"].clone() if "maps" in state else None
+        self.maps, self._factors = state["maps"].clone() if "maps" in state else None, None
 
 
 def _taking(network: Classifier, size: int) -> Classifier:

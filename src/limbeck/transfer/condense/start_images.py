@@ -1,0 +1,159 @@
+"""Which images others begin as: at random, such as are classified correctly, or those of another maker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from limbeck.cost import Cost
+from limbeck.data.classes import classes_of, few, match_classes
+from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.forward import whole_outputs
+from limbeck.randomness import derive_seed, words
+from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.catalogue import find_maker, settings_of
+from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.maker import MakerContext
+
+INITIAL = "initial"
+"""In the maker's folder: that of the maker which chooses what images begin as."""
+_BATCH = 256  # images of a class that a judge is shown at a time
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Images, class after class.
+
+    Attributes:
+        images: M of them.
+        rows: where in the pool each is, int64 `[M]`; -1 for what is from elsewhere.
+        sources, source_ids: where each is from, and its id there.
+        cost: of choosing.
+        remarks: what is to be warned of.
+    """
+
+    images: ImageSet
+    rows: Tensor
+    sources: Sequence[str]
+    source_ids: Sequence[int | None]
+    cost: Cost
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> Tensor:
+        assert self.images.labels is not None
+        return self.images.labels
+
+
+def random_images(pool: ImageSet, quotas: Tensor, seed: int) -> Chosen:
+    """As many of each class as `quotas` say, int64 `[K]`, drawn from seed and ids."""
+    rows = [order[:quota] for order, quota in zip(_orders(pool, seed), quotas.tolist(), strict=True)]
+    return _of_pool(pool, torch.cat(rows), Cost())
+
+
+def correct_images(pool: ImageSet, quotas: Tensor, seed: int, judges: Sequence[Classifier]) -> Chosen:
+    """Such as the first judge is right about, drawn alike; where a class has too few, the next judges', then others."""
+    found, passes, short = [], 0, []
+    for label, (order, quota) in enumerate(zip(_orders(pool, seed), quotas.tolist(), strict=True)):
+        right = torch.zeros(len(order), dtype=torch.bool)
+        taken: list[Tensor] = []
+        for judge in judges:
+            for places in (~right).nonzero().flatten().split(_BATCH):
+                missing = quota - sum(map(len, taken))
+                if missing <= 0:
+                    break
+                logits = whole_outputs(judge, pool.subset(pool.ids[order[places]])).logits
+                passes += len(places)
+                hits = places[logits.argmax(1) == label]
+                right[hits] = True
+                taken.append(hits[:missing])
+        count = sum(map(len, taken))
+        if count < quota:
+            short.append(f"{pool.classes[label]!r} ({count} of {quota})")
+            taken.append((~right).nonzero().flatten()[: quota - count])
+        found.append(order[torch.cat(taken)] if taken else order[:0])
+    cost = Cost(images_read=passes, teacher_passes=passes)
+    return replace(_of_pool(pool, torch.cat(found), cost), remarks=_too_few(short))
+
+
+def chosen_by_maker(settings: CondenseSettings, pool: ImageSet, quotas: Tensor, context: MakerContext) -> Chosen:
+    """Those of another maker's transfer set, by class.
+
+    Raises:
+        UserError: what the maker raises; it makes images round by round, gives no labels, or other numbers of images.
+    """
+    assert isinstance(settings.initialise, dict)
+    name = str(settings.initialise.get("maker", "select"))
+    budget = _budget(settings)
+    wanted = settings_of(name).model_validate({**settings.initialise, "maker": name, "budget": budget})
+    made = find_maker(name).make(wanted, replace(context, folder=context.folder / INITIAL, pool=pool))
+    if made.source.steps_per_round is not None:
+        raise UserError(
+            f"`initialise` must name a maker whose images are there from the beginning, and {wanted.title} makes them "
+            "round by round; make a transfer set of them first, and condense that."
+        )
+    transfer_set = made.source.images(0)
+    images = transfer_set.images
+    if images.labels is None:
+        raise UserError(f"`initialise` must give images with labels, and those of {wanted.title} have none.")
+    images = match_classes(images, classes_of(pool), f"the images of {wanted.title}")
+    assert images.labels is not None
+    counts = images.class_counts()
+    parts = settings.per_image
+    if len(images) != int(quotas.sum()) or bool((counts % parts).any()) or bool((counts[quotas > 0] == 0).any()):
+        odd = few([f"{name!r} {n}" for name, n, q in zip(pool.classes, counts, quotas, strict=True) if n != q])
+        each = f", {parts} for each that is kept" if parts > 1 else ""
+        raise UserError(
+            f"`initialise` must give {int(quotas.sum())} images, some of each class{each}, got {len(images)} of "
+            f"{wanted.title} ({odd}); choose a criterion that goes by class."
+        )
+    order = images.labels.argsort(stable=True)
+    return _of_set(transfer_set, images, order, pool, made.cost)
+
+
+def _orders(pool: ImageSet, seed: int) -> list[Tensor]:
+    """Rows of every class, int64 each, in an order that hangs on seed and ids alone."""
+    assert pool.labels is not None
+    order = words(derive_seed(seed, "initial"), 0, pool.ids).argsort()
+    labels = pool.labels[order]
+    return [order[labels == label] for label in range(pool.num_classes)]
+
+
+def _of_pool(pool: ImageSet, rows: Tensor, cost: Cost) -> Chosen:
+    ids = pool.ids[rows]
+    return Chosen(pool.subset(ids), rows, [pool.name] * len(rows), ids.tolist(), cost)
+
+
+def _of_set(transfer_set: TransferSet, images: ImageSet, order: Tensor, pool: ImageSet, cost: Cost) -> Chosen:
+    places = order.tolist()
+    known = transfer_set.provenance
+    sources = known.get("source", [images.name] * len(images))
+    source_ids = known.get("source_id", images.ids)
+    sources = [str(sources[place]) for place in places]
+    ids = [None if source_ids[place] is None else int(source_ids[place]) for place in places]
+    at = {one: row for row, one in enumerate(pool.ids.tolist())}
+    rows = [
+        at.get(one, -1) if one is not None and source == pool.name else -1
+        for one, source in zip(ids, sources, strict=True)
+    ]
+    return Chosen(images.subset(images.ids[order]), torch.tensor(rows), sources, ids, cost)
+
+
+def _budget(settings: CondenseSettings) -> str | int:
+    """That of the set, in images that are put together."""
+    budget = parse_budget(settings.budget)
+    amount = int(budget.amount) * settings.per_image
+    return f"{amount}/class" if budget.kind == "per-class" else amount
+
+
+def _too_few(short: Sequence[str]) -> tuple[str, ...]:
+    if not short:
+        return ()
+    return (
+        f"no judge is right about as many images as begin of {few(short)}; others of these classes, at random, make up "
+        "for them. Teach the experts longer, or begin with `initialise: real`.",
+    )

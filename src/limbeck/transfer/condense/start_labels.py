@@ -1,0 +1,71 @@
+"""Soft labels that images begin with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from limbeck.cost import Cost
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.forward import whole_outputs
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of N images.
+
+    Attributes:
+        values: logits float32 `[N, K]`, or class numbers int64 `[N]`.
+        right: how many judges are right about each, int64 `[N]`; None where none judged.
+        remarks: what is to be warned of.
+        cost: of the judges' answers.
+    """
+
+    values: Tensor
+    right: Tensor | None
+    remarks: tuple[str, ...]
+    cost: Cost
+
+
+def soft_labels(judges: Sequence[Classifier], images: ImageSet, argument: str = "judges") -> Labels:
+    """The mean logits of those judges that are right about an image, of all where none is.
+
+    Args:
+        judges: at least one, of the images' classes.
+        images: with labels.
+        argument: what messages call the judges.
+
+    Raises:
+        UserError: logits that are not finite.
+
+    Example:
+        >>> labels = soft_labels([student, teacher], test)
+        >>> labels.values.shape, bool(torch.isfinite(labels.values).all()), labels.right.max() <= 2
+        (torch.Size([100, 10]), True, tensor(True))
+    """
+    assert images.labels is not None, "images have labels"
+    sums = of_right = torch.zeros(len(images), images.num_classes, dtype=torch.float64)
+    right = torch.zeros(len(images), dtype=torch.int64)
+    for place, judge in enumerate(judges):
+        logits = whole_outputs(judge, images).logits.double()
+        if not torch.isfinite(logits).all():
+            raise UserError(f"logits of `{argument}` must be finite, got some of number {place} that are not.")
+        hits = logits.argmax(1) == images.labels
+        sums, of_right, right = sums + logits, of_right + logits * hits[:, None], right + hits
+    # 0 / 0 in the published code, where none is right.
+    values = torch.where(right[:, None] > 0, of_right / right[:, None].clamp(min=1), sums / len(judges))
+    asked = len(judges) * len(images)
+    return Labels(values.float(), right, _none_right(right), Cost(teacher_passes=asked))
+
+
+def _none_right(right: Tensor) -> tuple[str, ...]:
+    wrong = int((right == 0).sum())
+    if not wrong:
+        return ()
+    return (
+        f"no judge is right about {wrong} of the {len(right)} images that others begin as, whose soft labels are the "
+        "mean of all judges. Teach the experts longer.",
+    )
