@@ -10,8 +10,10 @@ from torch.nn.functional import cosine_similarity, interpolate
 
 import limbeck as lb
 from limbeck.data.image_set import ImageSet
+from limbeck.data.multi_formation import split_images
 from limbeck.data.normalised_views import normalised_views
 from limbeck.errors import UserError
+from limbeck.models.whitening import Whitening
 from limbeck.randomness import derive_seed, generator
 from limbeck.transfer.condense.distribution import DistributionEngine
 from limbeck.transfer.condense.flat import FlatNetwork
@@ -318,6 +320,40 @@ def test_noise_takes_on_the_patterns_of_its_class() -> None:
     wanted = (patterns / 255 - 0.5).flatten(1)
     before, after = (cosine_similarity(one.flatten(1), wanted) for one in (noise, made.synthetic.inputs))
     assert (after > before + 0.3).all()
+
+
+@pytest.mark.parametrize("name", ["dm", "ncfm", "tgdd"])
+def test_an_estimate_learns_nothing(name: str, pool: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, plain = engine(CASES[name], pool), engine(CASES[name], pool)
+    estimate = made.estimate()
+    assert estimate.seconds > 0
+    assert estimate.memory > 0
+    made.step(0)
+    plain.step(0)
+    assert torch.equal(made.synthetic.inputs, plain.synthetic.inputs)
+    assert 0 <= sum(one.nbytes for one in made.state_dict().values()) - estimate.disk < 64
+    monkeypatch.setattr("limbeck.transfer.condense.distribution.memory_left", lambda device: 10)
+    with pytest.raises(
+        UserError, match=r"an iteration takes .* GiB are free; lower `distribution.synthetic_batch` \(of 2"
+    ):
+        made.estimate()
+
+
+@pytest.mark.parametrize("space", ["inputs", "images"])
+def test_whitened_images_are_cut_before_they_are_whitened(space: str, pool: ImageSet) -> None:
+    network = lb.create("convnet_d3", num_classes=CLASSES, width=4, whitening=Whitening.fit(pool))
+    settings = recipe("dm", {"image_rate": 1.0, "space": space, "clamp": True}, per_image=4, views=None)
+    shown: list[Tensor] = []
+    flat = FlatNetwork(network)
+    begun = SyntheticSet(network.prepare(torch.rand(3, 3, SIZE, SIZE)), torch.arange(3), 0.01)
+    made = DistributionEngine(settings, flat, None, begun, pool, fresh=lambda seed: network, seed=0)
+    flat._network.register_forward_pre_hook(lambda _, given: shown.append(given[0]))  # pyright: ignore[reportPrivateUsage]
+    wanted = network.prepare(split_images(network.images_of(made.synthetic.inputs[:1]), 4))
+    made.step(0)
+    assert torch.allclose(shown[0], wanted, atol=1e-4)
+    images = network.images_of(made.synthetic.inputs)
+    assert images.min() > -1e-4
+    assert images.max() < 1 + 1e-4
 
 
 def test_which_snapshots_are_read() -> None:

@@ -20,6 +20,7 @@ from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.randomness import derive_seed, generator
 from limbeck.transfer.condense.distances import characteristic_distance, mean_distance
+from limbeck.transfer.condense.estimate import Estimate, bytes_of, measured, memory_left
 from limbeck.transfer.condense.feature_networks import FeatureNetworks, Networks, Snapshots
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.pixels import LearnedPixels
@@ -156,6 +157,30 @@ class DistributionEngine:
             )
         self.synthetic.inputs = self._pixels.finish(sum(told.values()))
         return {**told, "rate": self._pixels.rate}
+
+    def estimate(self) -> Estimate:
+        """Seconds of all iterations, memory of one, and a checkpoint's size; one class is measured.
+
+        Raises:
+            UserError: there is not so much memory.
+        """
+        largest, networks = max(self._classes, key=lambda one: len(one.learned)), self._networks.draw(0, self._device)
+
+        def work() -> None:
+            inputs = self._shown(largest, 0)
+            self._distance(largest, inputs, networks, 0).backward()
+            if networks.calibrating is not None:
+                self._entropy(largest, self._shown(largest, 0), networks.calibrating).backward()
+
+        seconds, memory = measured(work, self._device)
+        self._pixels.forget_gradients()
+        if memory > (left := memory_left(self._device)):
+            raise UserError(
+                f"an iteration takes {memory / 2**30:.1f} GiB, and {left / 2**30:.1f} GiB are free; lower "
+                f"`distribution.synthetic_batch` (of {len(largest.learned)} images a class), or take a smaller network."
+            )
+        disk = bytes_of(self.synthetic.state_dict()) + self._pixels.state_bytes
+        return Estimate(seconds * len(self._classes) * self.iterations, memory, disk)
 
     def _shown(self, one: _Class, iteration: int, purpose: str = "views") -> Tensor:
         """Synthetic images of a class as a network is shown them, `[S, C, H, W]`."""

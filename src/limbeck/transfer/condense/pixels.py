@@ -62,12 +62,15 @@ class LearnedPixels:
         if self._of.space == "inputs" and per_image == 1:
             return images
         # Cut as a student's are, before any whitening, which mixes the pixels of an image.
-        images = images if self._of.space == "images" else _images_of(self._classifier, images)
+        images = images if self._of.space == "images" else self._classifier.images_of(images)
         return self._classifier.prepare(split_images(images, per_image))
 
     def step(self) -> None:
         """Follows the gradients that were added since the last step."""
         self._optimizer.step()
+        self.forget_gradients()
+
+    def forget_gradients(self) -> None:
         self._optimizer.zero_grad()
 
     @torch.no_grad()
@@ -80,10 +83,16 @@ class LearnedPixels:
         if self._of.clamp and self._of.space == "images":
             self._values.clamp_(0, 1)
         elif self._of.clamp:
-            self._values.copy_(self._classifier.prepare(_images_of(self._classifier, self._values).clamp(0, 1)))
+            self._values.copy_(self._classifier.prepare(self._classifier.images_of(self._values).clamp(0, 1)))
         if self._plateau is not None:
             self._plateau.step(loss)
         return self._all_inputs()
+
+    @property
+    def state_bytes(self) -> int:
+        """Of `state_dict` once there was a step."""
+        copies = 2 if self._of.optimizer == "adamw" else int(self._of.image_momentum > 0)
+        return (1 + copies) * self._values.nbytes
 
     def state_dict(self) -> dict[str, Tensor]:
         state = {"values": self._values.detach(), "rate": torch.tensor(self.rate, dtype=torch.float64)}
@@ -128,13 +137,9 @@ class LearnedPixels:
 
     def _in_space(self, inputs: Tensor) -> Tensor:
         inputs = inputs.detach().clone()
-        return _images_of(self._classifier, inputs) if self._of.space == "images" else inputs
+        return self._classifier.images_of(inputs) if self._of.space == "images" else inputs
 
     def _all_inputs(self) -> Tensor:
         inputs = self._inputs.clone()
         inputs[self._learned] = self.inputs(self._values.detach())
         return inputs
-
-
-def _images_of(classifier: Classifier, inputs: Tensor) -> Tensor:
-    return inputs * classifier.std + classifier.mean
