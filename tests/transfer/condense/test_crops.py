@@ -5,12 +5,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torchvision.transforms.v2.functional import resized_crop
 
 import limbeck as lb
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.models.forward import FrozenTeacher
+from limbeck.models.whitening import Whitening
 from limbeck.randomness import derive_seed, uniform, words
 from limbeck.transfer.condense.crops import CropImages, crops_per_image, images_of_crops
 from limbeck.transfer.condense.settings import Crops
@@ -140,6 +142,18 @@ def test_gray_images_are_padded_with_the_mean_of_a_colour_network() -> None:
     made = images_of_crops(images, rater((128, 128)), Crops(candidates=4, crops=2), [1, 1], seed=0)
     assert made.images.shape == (2, 1, 128, 128)
     assert made.sources.shape == (2, 4)
+
+
+def test_crops_are_padded_with_the_mean_image_of_a_network_that_whitens() -> None:
+    whitening = Whitening(torch.rand(1, 4, 4), torch.eye(16))
+    network = lb.create("convnet_d3", num_classes=2, channels=1, width=4, whitening=whitening)
+    images, teacher = pool(2, (128, 128), channels=1), FrozenTeacher(network, device=torch.device("cpu"))
+    shown: list[Tensor] = []
+    teacher.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    images_of_crops(images, teacher, Crops(candidates=1, crops=4), [1, 1], seed=0)
+    border = torch.cat(shown)[:, 0, 0]
+    wanted = interpolate(whitening.mean.view(1, 1, 4, 4), (128, 128), mode="bilinear")[0, 0, 0]
+    assert torch.allclose(border, wanted.expand_as(border), atol=1e-6)
 
 
 def test_how_many_crops_fit() -> None:

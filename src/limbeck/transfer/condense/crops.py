@@ -16,7 +16,7 @@ from limbeck.data.image_set import ImageSet
 from limbeck.data.multi_formation import part_boxes
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
-from limbeck.models.forward import FrozenTeacher
+from limbeck.models.forward import FrozenTeacher, device_of
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import derive_seed, uniform, words
 from limbeck.transfer.condense.settings import Crops
@@ -90,7 +90,7 @@ def images_of_crops(
         UserError: the pool has no labels, the teacher other classes, or a class too few images.
 
     Example:
-        >>> from limbeck.models.forward import FrozenTeacher
+        >>> from limbeck.models.forward import FrozenTeacher, device_of
         >>> rater = FrozenTeacher(teacher, device=torch.device("cpu"))
         >>> made = images_of_crops(images, rater, Crops(candidates=10), [2] * 10, seed=0)
         >>> made.images.shape, rater.passes
@@ -180,16 +180,16 @@ def _crops(pixels: Tensor, ids: Tensor, number: int, settings: Crops, seed: int)
 
 
 def _scores(teacher: FrozenTeacher, crops: Tensor, shape: tuple[int, int, int], label: int) -> Tensor:
-    """The teacher's cross entropy [M] of crops in the middle of its mean colour."""
+    """The teacher's cross entropy [M] of crops in the middle of its mean image."""
     _, height, width = shape
     h, w = crops.shape[-2:]
     top, left = (height - h) // 2, (width - w) // 2
-    colour = _mean_colour(teacher.classifier, shape[0]).to(teacher.device)
+    around = _mean_image(teacher.classifier, shape)
     scores = []
     for batch in crops.split(_BATCH):
         shown = batch.to(teacher.device)
         if (h, w) != (height, width):
-            shown = colour.expand(len(batch), -1, height, width).clone()
+            shown = around.repeat(len(batch), 1, 1, 1)
             shown[..., top : top + h, left : left + w] = batch.to(teacher.device) / 255
         logits = teacher(shown).logits
         labels = torch.full((len(batch),), label, device=logits.device)
@@ -197,11 +197,14 @@ def _scores(teacher: FrozenTeacher, crops: Tensor, shape: tuple[int, int, int], 
     return torch.cat(scores)
 
 
-def _mean_colour(classifier: Classifier, channels: int) -> Tensor:
-    """What the network takes for zero, [1, channels, 1, 1] in [0, 1]."""
-    mean = torch.tensor(classifier.normalisation[0])
-    mean = mean if len(mean) == channels else mean.mean().expand(channels)
-    return mean.view(1, channels, 1, 1)
+def _mean_image(classifier: Classifier, shape: tuple[int, int, int]) -> Tensor:
+    """What the network takes for zero, [1, C, H, W] in [0, 1]: a colour, or the mean image where it whitens."""
+    channels, height, width = shape
+    zeros = torch.zeros(1, classifier.channels, *(classifier.input_size or (height, width)))
+    mean = classifier.images_of(zeros.to(device_of(classifier)))
+    if mean.shape[1] != channels:
+        mean = mean.mean(1, keepdim=True).expand(-1, channels, -1, -1)
+    return interpolate(mean, (height, width), mode="bilinear") if mean.shape[2:] != (height, width) else mean
 
 
 def _picked(candidates: _Candidates, settings: Crops, needed: int) -> _Candidates:

@@ -1,0 +1,117 @@
+"""Networks whose features are compared, and those that are to be right about the images: other ones every iteration."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.randomness import derive_seed, generator
+from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.settings import Distribution
+
+
+class Snapshots(Protocol):
+    """What is read of experts; see `ExpertStore`."""
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def kept(self) -> Sequence[int]:
+        """Numbers of the snapshots that there are, rising."""
+        ...
+
+    def theta(self, expert: int, snapshot: int) -> Tensor:
+        """Parameters float32 `[P]`."""
+        ...
+
+
+class Networks(NamedTuple):
+    """Parameters `[P]` of an iteration; None where nothing is calibrated."""
+
+    features: Tensor
+    calibrating: Tensor | None
+
+
+class FeatureNetworks:
+    """Random networks (DM), mixtures of first and last snapshot (NCFM), or snapshots of a trajectory (TGDD).
+
+    Args:
+        settings: which ones.
+        network: of their kind.
+        store: of experts, where settings read any.
+        fresh: seed -> a network with weights from it, where settings take random ones.
+        seed: of all that is drawn.
+
+    Raises:
+        UserError: what settings need is not there.
+
+    Example:
+        >>> network = FlatNetwork(lb.create("convnet_d3", num_classes=10, input_size=8, width=4))
+        >>> fresh = lambda seed: lb.create("convnet_d3", num_classes=10, input_size=8, width=4, seed=seed)
+        >>> networks = FeatureNetworks(Distribution(networks="random"), network, None, fresh, seed=0)
+        >>> drawn = [networks.draw(iteration, "cpu").features for iteration in (0, 0, 1)]
+        >>> torch.equal(drawn[0], drawn[1]), torch.equal(drawn[0], drawn[2])
+        (True, False)
+    """
+
+    def __init__(
+        self,
+        settings: Distribution,
+        network: FlatNetwork,
+        store: Snapshots | None,
+        fresh: Callable[[int], Classifier] | None,
+        *,
+        seed: int,
+    ) -> None:
+        _check(settings, store, fresh)
+        self._of, self._network, self._store, self._fresh, self._seed = settings, network, store, fresh, seed
+
+    def draw(self, iteration: int, device: torch.device | str) -> Networks:
+        """Those of an iteration, a function of seed and iteration; of one expert, if of any."""
+        if self._of.networks != "random":
+            features, calibrating = self._of_expert(iteration)
+        else:
+            assert self._fresh is not None, "checked before"
+            weights = derive_seed(self._seed, "distribution", "weights", iteration)
+            features = self._network.vector(self._fresh(weights))
+            calibrating = self._of_expert(iteration).calibrating if self._of.calibration else None
+        return Networks(features.to(device), None if calibrating is None else calibrating.to(device))
+
+    def _of_expert(self, iteration: int) -> Networks:
+        assert self._store is not None, "checked before"
+        source, kept = generator(self._seed, "distribution", "network", iteration), self._store.kept
+        expert = _below(self._store.count, source)
+        at = _below(len(kept), source) if self._of.networks == "trajectory" else 0
+        features = self._store.theta(expert, kept[at])
+        if self._of.networks == "between":
+            share = torch.rand((), generator=source)
+            features = share * features + (1 - share) * self._store.theta(expert, kept[-1])
+        if not self._of.calibration:
+            return Networks(features, None)
+        later = len(kept) - 1
+        if self._of.calibration_within is not None:
+            later = at + _below(min(self._of.calibration_within, len(kept) - at), source)
+        return Networks(features, self._store.theta(expert, kept[later]))
+
+
+def _below(limit: int, source: torch.Generator) -> int:
+    return int(torch.randint(limit, (), generator=source))
+
+
+def _check(settings: Distribution, store: Snapshots | None, fresh: Callable[[int], Classifier] | None) -> None:
+    if settings.networks == "random" and fresh is None:
+        raise UserError("`distribution.networks: random` needs `fresh`, which makes networks from seeds, got none.")
+    if store is None:
+        if settings.networks != "random" or settings.calibration:
+            what = f"`distribution.networks: {settings.networks}` with `calibration` {settings.calibration:g}"
+            raise UserError(f"{what} reads experts, got none; make some (`limbeck experts`), or match as `method: dm`.")
+        return
+    if settings.networks != "random" and len(store.kept) < 2:
+        raise UserError(
+            f"`distribution.networks: {settings.networks}` needs a first and a last snapshot of each expert, got "
+            f"{list(store.kept)}; make the experts again with both."
+        )
