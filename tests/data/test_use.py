@@ -144,7 +144,10 @@ def test_a_use_that_cannot_be_written_down_is_refused(said: Any, message: str) -
         TransferSet(learned(), use=said)
 
 
-@pytest.mark.parametrize(("per_image", "message"), [(2, "must be 1, 4 or 9, got 2"), (9, r"got 9 for .* \[3, 2, 2\]")])
+@pytest.mark.parametrize(
+    ("per_image", "message"),
+    [(2, "`per_image` must be a square, as 1, 4 or 9, got 2"), (9, "needs images of at least 3x3, got 2x2")],
+)
 def test_images_hold_so_many_others(per_image: int, message: str) -> None:
     with pytest.raises(UserError, match=message):
         TransferSet(ImageSet(torch.zeros(1, 3, 2, 2, dtype=torch.uint8)), per_image=per_image)
@@ -182,3 +185,27 @@ def test_folders_of_which_something_was_left_behind(tmp_path: Path) -> None:
     (folder / "pixels.safetensors").unlink()
     with pytest.raises(UserError, match=r"lacks pixels.safetensors; copy the whole folder"):
         TransferSet.load(folder)
+
+
+@pytest.mark.parametrize("floating", [False, True])
+def test_what_images_hold_is_taught_as_images(floating: bool) -> None:
+    """Floats of 8-bit images, too, which enlarging would round."""
+    images = learned() if floating else ImageSet(learned().tensor(), learned().labels, classes=["a", "b", "c"])
+    soft = torch.randn(6, 3)
+    provenance = {"source": list("abcdef"), "row": torch.arange(6)}
+    held = TransferSet(images, soft, provenance, soft_label_kind="logits", use=use(), per_image=4)
+    whole = held.decoded()
+    assert held.use is not None
+    assert whole.use is not None
+    assert (len(whole), whole.per_image, whole.use["training"]) == (24, 1, held.use["training"])
+    assert whole.images.labels is not None
+    assert whole.images.labels.tolist() == [label for label in [0, 1, 2, 0, 1, 2] for _ in range(4)]
+    assert whole.soft_labels is not None
+    assert torch.equal(whole.soft_labels, soft.repeat_interleave(4, dim=0))
+    assert whole.provenance["source"] == [name for name in "abcdef" for _ in range(4)]
+    assert torch.equal(torch.as_tensor(whole.provenance["row"]), torch.arange(6).repeat_interleave(4))
+    exact = FLOATS.half().float() if floating else images.tensor().float() / 255
+    corner = exact[:, :, :2, 2:].repeat_interleave(2, 2).repeat_interleave(2, 3)[:, :, ::3, ::3]  # of the second part
+    assert whole.floats is not None
+    assert torch.allclose(whole.floats[1::4, :, ::3, ::3], corner)
+    assert torch.equal(TransferSet(images).decoded().images.tensor(), images.tensor())

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from limbeck.data.card import dataset_card, features
 from limbeck.data.encoded.build import LoadOptions, build_image_set
 from limbeck.data.encoded.encoded_set import EncodedSet
 from limbeck.data.image_set import ImageSet
+from limbeck.data.multi_formation import part_boxes, split_images
 from limbeck.data.soft_targets import Kind, SoftTargets
 from limbeck.data.storage import in_levels
 from limbeck.data.tables import ImageTable, open_parquet, read_table
@@ -56,7 +57,8 @@ class TransferSet:
         soft_label_temperature: T > 0; 1 for answers as a classifier gives them.
         use: all that a student needs to be taught on it rightly, where that is not for the user to choose: `student`,
             `training` and `objective`, as recipes have them; see `limbeck.data.use`. Tensors in it are kept beside.
-        per_image: how many images each one holds, as a square of parts that are enlarged when they are used: 1, 4, 9.
+        per_image: how many images each one holds, 1, 4 or 9: a square of parts that are enlarged when they are used,
+            see `decoded`.
 
     Images that have floats (see `ImageSet.of_floats`) are saved with these.
 
@@ -91,7 +93,7 @@ class TransferSet:
             shape = list(values.shape) if isinstance(values, Tensor) else [len(values)]
             if shape != [len(self.images)]:
                 raise UserError(f"`provenance[{name!r}]` must be [{len(self.images)}], one per image, got {shape}.")
-        check_per_image(self.per_image, self.images.shape)
+        part_boxes(self.images.shape[1:], self.per_image)  # checks it
         if self.use is not None:
             object.__setattr__(self, "use", plain_use(self.use))
 
@@ -110,6 +112,34 @@ class TransferSet:
         if self.soft_labels is None:
             return None
         return SoftTargets(self.soft_labels, self.soft_label_kind, self.soft_label_temperature)
+
+    def decoded(self) -> "TransferSet":
+        """The set that students are taught on: with an image for each of the `per_image` that these hold.
+
+        They are floats, as enlarging makes them, with labels, soft labels and provenance of the image that held them.
+
+        Example:
+            >>> held = TransferSet(images, per_image=4)
+            >>> len(held), len(held.decoded()), held.decoded().images.shape
+            (200, 800, (1, 8, 8))
+        """
+        if self.per_image == 1:
+            return self
+        images = self.images
+        rows = torch.arange(len(images)).repeat_interleave(self.per_image)
+        whole = ImageSet.of_floats(
+            split_images(images.floats().float(), self.per_image),
+            None if images.labels is None else images.labels[rows],
+            classes=images.classes,
+            name=images.name,
+        )
+        return replace(
+            self,
+            images=whole,
+            soft_labels=None if self.soft_labels is None else self.soft_labels[rows],
+            provenance={name: _taken(values, rows) for name, values in self.provenance.items()},
+            per_image=1,
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write Parquet, a dataset card and a small configuration into a new `folder`, all or nothing.
@@ -236,15 +266,6 @@ class TransferSet:
         }
 
 
-def check_per_image(per_image: int, shape: tuple[int, int, int]) -> None:
-    """Raises a UserError for what no image of a shape (C, H, W) holds as a square of equal parts."""
-    sides = {1: 1, 4: 2, 9: 3}
-    if per_image is True or per_image not in sides:
-        raise UserError(f"`per_image` must be 1, 4 or 9, got {per_image!r}.")
-    if min(shape[1:]) < sides[per_image]:
-        raise UserError(f"`per_image` must leave each part a pixel, got {per_image} for images of {list(shape)}.")
-
-
 def _check_shape(soft_labels: Tensor, images: ImageSet) -> None:
     expected = f"[{len(images)}, {images.num_classes or 'K'}]"
     shape = list(soft_labels.shape)
@@ -324,6 +345,10 @@ def _arrow_column(name: str, values: Column, kind: pa.DataType | None = None) ->
     if pa.types.is_nested(array.type):
         raise UserError(f"`provenance[{name!r}]` must be strings or numbers of one kind, got {array.type}.")
     return array.cast(pa.string()) if pa.types.is_null(array.type) else array
+
+
+def _taken(values: Column, rows: Tensor) -> Column:
+    return values[rows] if isinstance(values, Tensor) else [values[row] for row in rows.tolist()]
 
 
 def _restored(column: pa.ChunkedArray, kind: str) -> Column:

@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     """What the student is shown in one step.
 
     Attributes:
-        images: uint8 [B, C, H, W], augmented.
+        images: uint8 [B, C, H, W], augmented; of a set that has floats these, float32 in units of [0, 1].
         labels: int64 [B], or None; of mixtures float32 [B, K], the one-hot labels of what they are mixed from by share.
         ids: int64 [B]; of mixtures those of the images that others are mixed into.
         teacher_logits: float32 [B, K] where soft labels stand in for a teacher, else None.
@@ -52,7 +52,7 @@ class BatchStream:
     Images that views mix in are read as the others are: one more for each image, or as many as are mixed in.
 
     Args:
-        images: the transfer set, N images.
+        images: the transfer set, N images; one that has floats is shown by these, of which there are no views.
         augmentation: applied to whole batches on `device`.
         batch_size: images a step over all processes; must divide by `processes`.
         seed: of order and views.
@@ -93,12 +93,13 @@ class BatchStream:
         self.labels = None if images.labels is None else images.labels.to(device)
         self.teacher_logits = None if soft_labels is None else soft_labels.teacher_logits().to(device)
         # Pixels in [N, H, W, C] order: whole rows of memory move, and batches come out channels-last.
-        fits = len(images) * math.prod(images.shape) <= RESIDENT_BYTES
+        self._gather = _float_pixels(images) if images.has_floats else images.gather
+        size = math.prod(images.shape) * (4 if images.has_floats else 1)  # bytes
+        fits = len(images) * size <= RESIDENT_BYTES
         short = fits and self._is_short(steps)
-        self.pixels = images.tensor().to(device).permute(0, 2, 3, 1).contiguous() if fits and not short else None
-        self._reader = (
-            None if fits else ReadAhead(images.gather, lambda step: self._read(step).flatten(), device, steps)
-        )
+        whole = images.tensor if not images.has_floats else lambda: self._gather(torch.arange(len(images)))
+        self.pixels = whole().to(device).permute(0, 2, 3, 1).contiguous() if fits and not short else None
+        self._reader = None if fits else ReadAhead(self._gather, lambda step: self._read(step).flatten(), device, steps)
         mixed_with = images.ids if augmentation.others else images.ids[:0]
         self._everyone, self._places = mixed_with.sort()  # int64 [N] each, or [0]
         self._orders: dict[int, Tensor] = {}
@@ -110,19 +111,19 @@ class BatchStream:
         view, positions = moved[0], moved[1:]
         if self.pixels is not None:
             rows = self.pixels.index_select(0, positions.flatten())
-            raw = rows.permute(0, 3, 1, 2)  # [B, C, H, W] uint8, channels-last
+            raw = rows.permute(0, 3, 1, 2)  # [B, C, H, W] uint8 or float32, channels-last
         elif self._reader is None:
-            rows = self.images.gather(positions.flatten()).permute(0, 2, 3, 1)
+            rows = self._gather(positions.flatten()).permute(0, 2, 3, 1)
             raw = rows.clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)  # in memory as above
         else:
-            raw = self._reader(step).to(self.device, non_blocking=True)  # [B, C, H, W] uint8
+            raw = self._reader(step).to(self.device, non_blocking=True)  # [B, C, H, W] uint8 or float32
         here = positions[0]
         ids = self.ids[here]
         labels = None if self.labels is None else self.labels[here]
         if self.augmentation.others:
             images, labels = self._mixed(raw, ids, view, positions)
         else:
-            images = self.augmentation(raw, ids, seed=self.view_seed, view=view)  # [B, C, H, W] uint8
+            images = self.augmentation(raw, ids, seed=self.view_seed, view=view)  # [B, C, H, W] as they were
         return Batch(
             images=images.contiguous(memory_format=self.memory_format),
             labels=labels,
@@ -206,6 +207,11 @@ class BatchStream:
             order = torch.randperm(count, generator=generator(self.seed, "order", number))
             self._orders[number] = order if shown is None else shown[order]
         return self._orders[number]
+
+
+def _float_pixels(images: ImageSet) -> Callable[[Tensor], Tensor]:
+    """Positions int64 [B] -> float32 [B, C, H, W] in units of [0, 1], neither rounded nor clamped."""
+    return lambda positions: images.floats(positions).float()
 
 
 class ReadAhead:

@@ -10,7 +10,7 @@ from limbeck.data.classes import classes_of, few
 from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import TransferSource
-from limbeck.data.views import augmentation
+from limbeck.data.views import Identity, augmentation
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import is_finite, unready
@@ -67,6 +67,7 @@ def check_parts(
         *(_classes(student, transfer_set, teacher) or _names(student, teacher, images, validation)),
         *_needs(objective, transfer_set, teacher),
         *unmixable(objective, settings, teacher=teacher is not None or transfer_set.soft_labels is None),
+        *_rounding(images, settings),
         *_weights("teacher", teacher),
         *_weights("student", student),
     ]
@@ -83,6 +84,16 @@ def unmixable(objective: WeightedSum, settings: TrainingSettings, *, teacher: bo
         return []
     reasons = objective.unmixable(teacher=teacher)
     return [f"`training.views` mix images, and {one}; drop that term, or the mixing view" for one in reasons]
+
+
+def _rounding(images: ImageSet, settings: TrainingSettings) -> list[str]:
+    """Whether views of 8-bit images would round and clamp what is finer or wider."""
+    if not images.has_floats or isinstance(augmentation(settings.views), Identity):
+        return []
+    return [
+        f"`training.views` are of 8-bit images, got {settings.views!r}, and the images ({images.name}) are floats, "
+        "which they would round; set `training.views: none`, and augment by `training.normalised_views`"
+    ]
 
 
 def check_length(source: TransferSource, begun: int | None) -> None:
@@ -126,6 +137,7 @@ def _kind(transfer_set: TransferSet) -> dict[str, object]:
         "their classes": images.classes,
         "their labels": "none" if images.labels is None else "there",
         "their soft labels": "none" if transfer_set.soft_labels is None else "there",
+        "their floats": "there" if images.has_floats else "none",
     }
 
 

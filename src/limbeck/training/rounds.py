@@ -70,7 +70,7 @@ class Rounds:
         check_length(self.source, notes.get("steps", self.source.steps_per_round))
         self.source.load_state_dict(saved.take("source"))
         self.number, self.cost = notes["number"], Cost.from_dict(notes["cost"])
-        self.transfer_set = self.source.images(self.number)
+        self.transfer_set = self.source.images(self.number).decoded()
 
     def refresh(self, number: int, student: Classifier) -> None:
         """Has the source make the images of a round, and goes over to them.
@@ -93,7 +93,7 @@ class Rounds:
         cost, state = broadcast_object_list(made)
         if not first:
             self.source.load_state_dict(state)
-        found = self.source.images(number)
+        found = self.source.images(number).decoded()
         if self.number >= 0:
             check_round(found, self.transfer_set, number)
         self.number, self.transfer_set, self.cost = number, found, self.cost + cost
