@@ -1,0 +1,217 @@
+"""DD-Ranking of a set: its label-robust and its augmentation-robust score, measured."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.data.classes import class_places, classes_of, match_classes
+from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.evaluation.dd_ranking import (
+    AugmentationRobustScore,
+    LabelRobustScore,
+    augmentation_robust_score,
+    label_robust_score,
+)
+from limbeck.evaluation.prediction import predict
+from limbeck.models.classifier import Classifier
+from limbeck.objectives.sums import weighted_sum
+from limbeck.progress import Progress, Silent
+from limbeck.randomness import generator
+from limbeck.transfer.set_evaluation.accuracies import SEARCH, NetworkAccuracy, evaluate_set
+from limbeck.transfer.set_evaluation.protocols import RATES
+from limbeck.transfer.set_evaluation.teaching import NetworkSpec, teaching_on
+
+HELD_OUT = 0.1
+"""Share of the training images that choose learning rates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """Both scores of a set, and the accuracies that they are made of.
+
+    Attributes:
+        network: that all of them are of.
+        label_robust, augmentation_robust: scores with their parts.
+        full: accuracy after all the real images, 0 to 1.
+        accuracies: "set", "set, hard labels", "random images", and the first and the last "without augmentation".
+    """
+
+    network: str
+    label_robust: LabelRobustScore
+    augmentation_robust: AugmentationRobustScore
+    full: float
+    accuracies: Mapping[str, NetworkAccuracy]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Json-able."""
+        return {**asdict(self), "accuracies": {name: one.to_dict() for name, one in self.accuracies.items()}}
+
+
+def rank_set(
+    transfer_set: TransferSet,
+    test: ImageSet,
+    train: ImageSet,
+    *,
+    full: float | Mapping[str, Any],
+    network: NetworkSpec = None,
+    seeds: int = 3,
+    teacher: Classifier | None = None,
+    rates: Sequence[float] = RATES,
+    validation: int | float | ImageSet = HELD_OUT,
+    training: Mapping[str, Any] | None = None,
+    folder: str | Path | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Ranking:
+    """Teaches a network on the set and on as many random real images, in several ways, and scores the differences.
+
+    The rates of random images, and of the set with hard labels, are chosen by images held out of the training images;
+    the published package lets test images choose them. What is reported is the last step, not the best one.
+
+    Args:
+        transfer_set: taught on as it says.
+        test: labelled images, which choose nothing.
+        train: the real images; each seed draws its own random ones, as many of each class as the set has.
+        full: accuracy of the network after all the real images with hard labels, 0 to 1, or the settings of training
+            by which to find it, as {"epochs": 50}.
+        network: see `evaluate_set`.
+        seeds: how many, from 0.
+        teacher: gives random images their labels where the set has soft ones.
+        rates: that are searched.
+        validation: a share or count of `train` to hold out, or images of their own.
+        training: on top of what the set says.
+        folder, workers, progress: see `evaluate_set`.
+
+    Raises:
+        UserError: what does not fit together, before any training.
+
+    Source: see `limbeck.evaluation.dd_ranking`.
+    """
+    _check_full(full)
+    train = _matched(train, transfer_set)
+    held_out = validation
+    if not isinstance(validation, ImageSet):
+        train, held_out = train.split(validation, seed=0)
+    assert isinstance(held_out, ImageSet)
+    draws = [_random(transfer_set, train, seed, teacher) for seed in range(seeds)]
+    place = None if folder is None else Path(folder)
+    common: dict[str, Any] = {"networks": [network], "workers": workers, "progress": progress or Silent()}
+    searched: dict[str, Any] = {"rate": SEARCH, "rates": rates, "validation": held_out}
+    plain = {**(training or {}), **_unaugmented(transfer_set, training)}
+
+    def judged(name: str, chosen: TransferSet, **how: Any) -> NetworkAccuracy:
+        where = None if place is None else place / name.replace(", ", "-").replace(" ", "-")
+        (found,) = evaluate_set(chosen, test, folder=where, **{"seeds": seeds, "training": training, **common, **how})
+        return found
+
+    def of_random(name: str, **how: Any) -> NetworkAccuracy:
+        first, *others = draws
+        found = [judged(f"{name} 0", first, seeds=[0], **searched, **how)]
+        for seed, draw in enumerate(others, start=1):
+            found.append(judged(f"{name} {seed}", draw, seeds=[seed], rate=found[0].learning_rate, **how))
+        return _joined(found)
+
+    accuracies = {
+        "set": judged("set", transfer_set),
+        "set, hard labels": judged("set, hard labels", transfer_set, labels="hard", **searched),
+        "random images": of_random("random images"),
+        "set without augmentation": judged("set without augmentation", transfer_set, training=plain),
+        "random images without augmentation": of_random("random images without augmentation", training=plain),
+    }
+    own = (transfer_set.use or {}).get("student", {})
+    whole = TransferSet(train, use={"student": own})
+    at = full if isinstance(full, int | float) else judged("full", whole, labels="hard", training=full).mean
+    means = {name: one.mean for name, one in accuracies.items()}
+    return Ranking(
+        network=accuracies["set"].network,
+        label_robust=label_robust_score(
+            full_hard=at,
+            synthetic_hard=means["set, hard labels"],
+            synthetic=means["set"],
+            random=means["random images"],
+        ),
+        augmentation_robust=augmentation_robust_score(
+            synthetic=means["set"],
+            random=means["random images"],
+            synthetic_plain=means["set without augmentation"],
+            random_plain=means["random images without augmentation"],
+        ),
+        full=at,
+        accuracies=accuracies,
+    )
+
+
+def _joined(found: Sequence[NetworkAccuracy]) -> NetworkAccuracy:
+    """Accuracies of one seed each as one of many."""
+    return replace(
+        found[0],
+        seeds=[seed for one in found for seed in one.seeds],
+        top1=[top1 for one in found for top1 in one.top1],
+        seconds=sum(one.seconds for one in found),
+    )
+
+
+def _random(transfer_set: TransferSet, train: ImageSet, seed: int, teacher: Classifier | None) -> TransferSet:
+    """As many real images of each class as the set has, labelled and used as it is."""
+    counts = _counts(transfer_set)
+    assert train.labels is not None
+    rows: list[Tensor] = []
+    for label, count in enumerate(counts):
+        own = (train.labels == label).nonzero().flatten()
+        if len(own) < count:
+            raise UserError(
+                f"`train` must have {count} images of {train.classes[label]!r} to draw at random, as the set has, got "
+                f"{len(own)}."
+            )
+        rows.append(own[torch.randperm(len(own), generator=generator(seed, "random images", label))[:count]])
+    images = train.subset(train.ids[torch.cat(rows)])
+    bare = TransferSet(images, use=transfer_set.use)
+    objective = weighted_sum(teaching_on(transfer_set, training={"steps": 1})[1].objective)
+    if not objective.outputs_needed("teacher"):
+        return bare
+    if teacher is None:
+        raise UserError(
+            "`teacher` must give random images soft labels, as the set has them, got None; only with labels of one "
+            "kind does a difference tell what the images are worth."
+        )
+    places, _ = class_places(classes_of(images), classes_of(teacher, f"the teacher {teacher.name}"))
+    answers = predict(teacher, images)[:, list(places)]
+    return replace(bare, soft_labels=answers, soft_label_kind="logits")
+
+
+def _counts(transfer_set: TransferSet) -> list[int]:
+    """Images of each class; evenly many where the set does not tell."""
+    images, soft = transfer_set.images, transfer_set.soft_targets
+    if images.labels is not None:
+        return images.class_counts().tolist()
+    if soft is None:
+        raise UserError(f"the set {images.name!r} must have labels to be ranked, got none at all.")
+    return torch.bincount(soft.values.argmax(1), minlength=soft.values.shape[1]).tolist()
+
+
+def _matched(train: ImageSet, transfer_set: TransferSet) -> ImageSet:
+    if train.labels is None:
+        raise UserError(f"`train` must be labelled real images, got {train.name!r} without labels.")
+    if not transfer_set.images.classes:
+        return train
+    return match_classes(train, classes_of(transfer_set.images, "the transfer set"), stacklevel=4)
+
+
+def _unaugmented(transfer_set: TransferSet, training: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The settings that show images as they are."""
+    settled = teaching_on(transfer_set, training=training)[1].training
+    return {"views": "none"} | ({"normalised_views": None} if "normalised_views" in settled else {})
+
+
+def _check_full(full: Any) -> None:
+    if not isinstance(full, Mapping) and not (isinstance(full, int | float) and 0 <= full <= 1):
+        raise UserError(
+            "`full` must be the accuracy after all the real images, 0 to 1, or settings of training by which to find "
+            f"it, as {{'epochs': 50}}, got {full!r}."
+        )
