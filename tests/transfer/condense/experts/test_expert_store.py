@@ -4,13 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.transfer.condense.experts.tiny_experts import make
+from tests.training.tiny import same, weights
+from tests.transfer.condense.experts.tiny_experts import IMAGES, make
 
 from limbeck.errors import UserError
+from limbeck.models.whitening import Whitening
 from limbeck.transfer.condense.experts import ExpertStore
 from limbeck.transfer.condense.experts.formats import decode, encode
 from limbeck.transfer.condense.experts.intervals import Intervals
 from limbeck.transfer.condense.experts.store import StraightStore, listed
+from limbeck.transfer.condense.network import FreshNetworks
+from limbeck.transfer.condense.settings import Network
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +97,31 @@ def test_what_is_not_there_is_said(store: ExpertStore, tmp_path: Path) -> None:
 def test_damage_is_said(tmp_path: Path) -> None:
     store = make(tmp_path / "experts", count=1)
     (store.folder / "expert-0000" / "snapshots" / "0001.safetensors").write_bytes(b"nothing")
-    with pytest.raises(UserError, match=r"0001.safetensors' cannot be read \(.*\); remove the folder 'expert-0000'"):
+    with pytest.raises(UserError, match=r"0001.safetensors' cannot be read \(.*\); remove the folder of its expert"):
         store.theta(0, 1)
     (store.folder / "experts.json").write_text("[")
     with pytest.raises(UserError, match=r"experts.json' is damaged \(.*\); make the experts again with the same"):
         ExpertStore.open(store.folder)
+
+
+def test_whitening_is_kept_once_and_shared(tmp_path: Path) -> None:
+    networks = FreshNetworks.of(Network(options={"width": 4}, whitening=True), IMAGES)
+    store = make(tmp_path / "experts", networks=networks, count=1, judges=2)
+    assert store.network.whitening is not None
+    assert all(judge.whitening is store.network.whitening for judge in store.judges)
+    assert torch.equal(store.network.whitening.matrix, Whitening.fit(IMAGES).matrix)
+    assert len([*(tmp_path / "experts").rglob("whitening.safetensors")]) == 1
+
+
+def test_networks_are_normalised_by_their_images() -> None:
+    pixels = IMAGES.tensor().double() / 255
+    std = pytest.approx([float(pixels.std(correction=0))])
+    networks = FreshNetworks("convnet_d3", IMAGES, {"width": 4})
+    assert networks(0).normalisation == (pytest.approx([float(pixels.mean())]), std)
+    other = FreshNetworks.of(Network(options={"width": 4}, mean=(0.5,)), IMAGES)(0)
+    assert other.normalisation == ((0.5,), std)
+    assert same(weights(networks(5)), weights(networks(5)))
+    assert not same(weights(networks(5)), weights(networks(6)))
 
 
 def test_what_is_read_is_a_copy(store: ExpertStore) -> None:

@@ -29,6 +29,12 @@ def snapshot_path(folder: Path, number: int) -> Path:
     return folder / "snapshots" / f"{number:04d}.safetensors"
 
 
+def save_parameters(network: Classifier, path: Path) -> None:
+    """Writes all of a network's parameters, float32 `[P]`."""
+    with atomic_path(path) as temporary:
+        save_file({PARAMETERS: parameters_to_vector(network.network.parameters()).detach().float().cpu()}, temporary)
+
+
 class Snapshots:
     """Keeps all parameters, in the order in which the network lists them, after some steps of its training.
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.nn.utils import vector_to_parameters
 
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
@@ -16,7 +18,6 @@ from limbeck.models.weights.folder import load as load_model
 from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.condense.experts.formats import DIFFERENCE, Precision, decode
 from limbeck.transfer.condense.experts.observer import PARAMETERS, snapshot_path
-from limbeck.transfer.condense.flat import FlatNetwork
 
 EXPERTS_FILE, NETWORK = "experts.json", "network"
 """What is complete in the folder, written when it is; and an untaught network of the kind."""
@@ -33,8 +34,9 @@ def expert_folder(folder: Path, number: int) -> Path:
     return folder / f"expert-{number:04d}"
 
 
-def judge_folder(folder: Path, number: int) -> Path:
-    return folder / f"judge-{number:04d}"
+def judge_path(folder: Path, number: int) -> Path:
+    """The file of a judge's parameters, in its own folder."""
+    return folder / f"judge-{number:04d}" / "judge.safetensors"
 
 
 class ExpertStore:
@@ -119,7 +121,7 @@ class ExpertStore:
                     "with the same folder makes more experts or snapshots, and finds the others."
                 )
         for number in range(self.about["judges"]):
-            if not (judge_folder(self.folder, number) / NETWORK).is_dir():
+            if not judge_path(self.folder, number).exists():
                 raise UserError(
                     f"{str(self.folder)!r} lacks judge {number}; `limbeck experts` with the same folder and more "
                     "`judges` makes it."
@@ -168,7 +170,7 @@ class ExpertStore:
         # Backwards to the last whole snapshot, then forwards over the differences.
         found, before = [], snapshot
         while before is not None:
-            kept, before = self._read(expert, before)
+            kept, before = _read(snapshot_path(expert_folder(self.folder, expert), before))
             found.append(kept)
         theta = None
         for kept in reversed(found):
@@ -181,12 +183,15 @@ class ExpertStore:
         """Networks that were taught to the end, each anew, in evaluation mode."""
         count = int(self.about["judges"])
         if count:
-            return [load_model(judge_folder(self.folder, number) / NETWORK) for number in range(count)]
+            return [self.load(_read(judge_path(self.folder, number))[0]) for number in range(count)]
         return [self.load(self._theta(number, self.about["epochs"])) for number in range(self.count)]
 
     def load(self, theta: Tensor) -> Classifier:
         """A classifier of its own with these parameters `[P]`, in evaluation mode."""
-        return FlatNetwork(self.network).load(theta)
+        whitening = self.network.whitening  # megabytes, of which one copy does for all
+        classifier = deepcopy(self.network, {} if whitening is None else {id(whitening): whitening})
+        vector_to_parameters(theta.detach().clone(), classifier.network.parameters())
+        return classifier
 
     def precision(self, expert: int, snapshot: int) -> Precision:
         """What keeping a snapshot lost, and how far it is from the one before."""
@@ -200,18 +205,18 @@ class ExpertStore:
         lines = RunFolder(expert_folder(self.folder, expert)).metrics()
         return [Loss(line["step"], line["loss"]) for line in lines if line["kind"] == "train"]
 
-    def _read(self, expert: int, number: int) -> tuple[Tensor, int | None]:
-        """What was kept of a snapshot, and the number of the one that it is a difference to, if it is one."""
-        path = snapshot_path(expert_folder(self.folder, expert), number)
-        try:
-            with safe_open(path, framework="pt") as file:
-                kept, about = file.get_tensor(PARAMETERS), file.metadata()
-            return kept, int(about["before"]) if kept.dtype == DIFFERENCE else None
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-            raise UserError(
-                f"{str(path)!r} cannot be read ({error}); remove the folder {path.parents[1].name!r}, and make the "
-                "experts again, which finds the others."
-            ) from error
+
+def _read(path: Path) -> tuple[Tensor, int | None]:
+    """What was kept of a snapshot, and the number of the one that it is a difference to, if it is one."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            kept, about = file.get_tensor(PARAMETERS), file.metadata()
+        return kept, int(about["before"]) if kept.dtype == DIFFERENCE else None
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{str(path)!r} cannot be read ({error}); remove the folder of its expert or judge, and make the experts "
+            "again, which finds the others."
+        ) from error
 
 
 class StraightStore:

@@ -11,7 +11,6 @@ from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.shared_memory import private_copy
-from limbeck.models.weights.folder import save as save_model
 from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress
 from limbeck.randomness import derive_seed
@@ -21,8 +20,8 @@ from limbeck.training.loop import fit
 from limbeck.training.run_folder import FINISHED, RunFolder, wait_until_free
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.condense.experts.intervals import Intervals
-from limbeck.transfer.condense.experts.observer import Snapshots, snapshot_path
-from limbeck.transfer.condense.experts.store import NETWORK, expert_folder, judge_folder
+from limbeck.transfer.condense.experts.observer import Snapshots, save_parameters, snapshot_path
+from limbeck.transfer.condense.experts.store import expert_folder, judge_path
 from limbeck.transfer.condense.settings import Experts
 
 Networks = Callable[[int], Classifier]
@@ -79,6 +78,8 @@ class Teaching:
         with RunFolder.open(folder, recipe, resume=True, may_change=("steps",)) as run_folder:
             student = private_copy(self.networks(seed), "network")
             observers = [self._snapshots(student, run_folder)] if pupil.kind == "expert" else []
+            if not run_folder.checkpoint.exists():  # of one that was killed before there was one
+                (folder / "metrics.jsonl").unlink(missing_ok=True)
             result = fit(
                 student,
                 self.images,
@@ -91,13 +92,13 @@ class Teaching:
                 progress=progress,
             )
             if pupil.kind == "judge":
-                save_model(result.student.eval(), folder / NETWORK)
+                save_parameters(result.student, judge_path(self.folder, pupil.number))
             run_folder.write(COST_FILE, result.cost.to_dict())
             run_folder.set_state(FINISHED)
 
     def place(self, pupil: Pupil) -> Path:
-        where = expert_folder if pupil.kind == "expert" else judge_folder
-        return where(self.folder, pupil.number)
+        number = pupil.number
+        return expert_folder(self.folder, number) if pupil.kind == "expert" else judge_path(self.folder, number).parent
 
     def steps(self, pupil: Pupil) -> int:
         """Of all of its training."""
@@ -133,7 +134,6 @@ class Teaching:
         done = checkpoint_step(run_folder)
         if any(self.intervals.step(number) <= done for number in missing(folder, self.kept)):
             run_folder.checkpoint.unlink()
-            (folder / "metrics.jsonl").unlink(missing_ok=True)
         known = [int(path.stem) for path in snapshot_path(folder, 0).parent.glob("[0-9]*.safetensors")]
         numbers = {self.intervals.step(number): number for number in sorted({*known, *self.kept})}
         return Snapshots(student, numbers, folder, self.settings.format)
