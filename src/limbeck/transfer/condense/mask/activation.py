@@ -45,7 +45,9 @@ def maps(
         inputs: float `[N, C, H, W]`, normalised already, see `Classifier.prepare`.
         classes: int64 `[N]`, whose map is wanted, among the network's own.
         kind: "grad-cam" weighs channels by their mean gradient, "grad-cam++" by gradients that are positive, and
-            "smooth-grad-cam++" by those of four noisy copies (standard deviation 0.3).
+            "smooth-grad-cam++" by those of four noisy copies (standard deviation 0.3), of which the last one's map is
+            weighed. All are torchcam's formulas, which has sum(A * g^3) for sum(A) * g^3 in Grad-CAM++'s denominator:
+            the same where a mean over the map follows.
         seed: of the noise.
         size: height and width that maps are brought to, bilinearly; None for those of the inputs.
         first: row of the first input, where these are some of many.
