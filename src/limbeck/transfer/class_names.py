@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from limbeck.data.classes import few
 
@@ -93,6 +93,7 @@ def alike(name: str, classes: Sequence[str]) -> list[int]:
     return [number for number, one in enumerate(classes) if not wanted.isdisjoint(wordings(one))]
 
 
+@lru_cache(maxsize=4096)
 def wordings(name: str) -> frozenset[Words]:
     """All ways of writing a class's name that make no difference, synonyms among them; some are no words at all.
 

@@ -1,6 +1,7 @@
 """Which class of a network is meant by another's classes."""
 
 import pytest
+from torchvision.models import ResNet18_Weights
 
 from limbeck.data.catalogue import DATASETS
 from limbeck.errors import UserError
@@ -55,6 +56,24 @@ def test_names_are_found_as_they_are_before_their_words() -> None:
     assert class_map(["cardigan", "Cardigan"], network).tolist() == [1, 2]
     assert class_map(["cardigans"], knowing(("cardigan, Cardigan Welsh corgi", "cardigan"))).tolist() == [1]
     assert class_map(["Cat", "auto"], knowing(("truck", "automobile", "cat"))).tolist() == [2, 1]
+
+
+def test_one_synonym_each_does_for_imagenets_thousand_in_their_order() -> None:
+    """Some of them are names of others: "crane" is 517 there, and 134 at the hub."""
+    short = tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+    network, names = knowing(short), list(_imagenet_names().values())
+    assert short.index("crane") == names.index("crane2")
+    for subset in SUBSETS:
+        keep = DATASETS[subset].keep
+        assert keep is not None
+        assert tuple(class_map([names[k] for k in keep], network).tolist()) == keep, subset
+    assert class_map(IMAGENETTE, network).tolist() == class_map(IMAGENETTE, THOUSAND).tolist()
+    assert class_map(short, THOUSAND).tolist() == list(range(1000))
+
+
+def test_a_name_that_two_classes_have_is_none() -> None:
+    with pytest.raises(UserError, match=r"may be 'crane' \(0\), 'crane' \(1\) of lenet5"):
+        class_map(["crane"], knowing(("crane", "crane", "cat")))
 
 
 def test_as_many_classes_of_which_one_side_has_no_names_are_taken_by_number() -> None:

@@ -107,7 +107,7 @@ def test_correct_images_are_such_as_the_first_judge_is_right_about_then_the_next
 def test_a_judge_is_shown_a_class_by_parts_until_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     images = pool()
     whole = start_of(images, judge(images.ids.tolist()[::2]), initialise="correct", count=6)
-    monkeypatch.setattr("limbeck.transfer.condense.start_images._BATCH", 2)
+    monkeypatch.setattr("limbeck.transfer.condense.start_images._FEWEST", 2)
     parts = start_of(images, judge(images.ids.tolist()[::2]), initialise="correct", count=6)
     assert torch.equal(parts.rows, whole.rows)
     assert parts.cost.teacher_passes < whole.cost.teacher_passes

@@ -21,7 +21,7 @@ from limbeck.transfer.maker import MakerContext
 
 INITIAL = "initial"
 """In the maker's folder: that of the maker which chooses what images begin as."""
-_BATCH = 256  # images of a class that a judge is shown at a time
+_FEWEST, _MOST = 32, 256  # images of a class that a judge is shown at a time
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,9 @@ def correct_images(pool: ImageSet, quotas: Tensor, seed: int, judges: Sequence[C
     for label, (order, quota) in enumerate(zip(_orders(pool, seed), quotas.tolist(), strict=True)):
         right = torch.zeros(len(order), dtype=torch.bool)
         taken: list[Tensor] = []
+        batch = min(max(_FEWEST, 2 * quota), _MOST)
         for judge in judges:
-            for places in (~right).nonzero().flatten().split(_BATCH):
+            for places in (~right).nonzero().flatten().split(batch):
                 missing = quota - sum(map(len, taken))
                 if missing <= 0:
                     break

@@ -17,8 +17,9 @@ from limbeck.randomness import check_seed, derive_seed, generator, own_randomnes
 
 Kind = Literal["smooth-grad-cam++", "grad-cam++", "grad-cam"]
 KINDS = ("smooth-grad-cam++", "grad-cam++", "grad-cam")
-_COPIES, _NOISE = 4, 0.3
-"""Noisy copies of an image, and the deviation of their noise in the network's normalised space: torchcam's own."""
+_COPIES: dict[Kind, int] = {"smooth-grad-cam++": 4, "grad-cam++": 1}
+_NOISE = 0.3
+"""Deviation of the noise in the network's normalised space; copies and noise are torchcam's own."""
 
 
 def maps(
@@ -44,7 +45,9 @@ def maps(
         inputs: float `[N, C, H, W]`, normalised already, see `Classifier.prepare`.
         classes: int64 `[N]`, whose map is wanted, among the network's own.
         kind: "grad-cam" weighs channels by their mean gradient, "grad-cam++" by gradients that are positive, and
-            "smooth-grad-cam++" by those of four noisy copies (standard deviation 0.3).
+            "smooth-grad-cam++" by those of four noisy copies (standard deviation 0.3), of which the last one's map is
+            weighed. All are torchcam's formulas, which has sum(A * g^3) for sum(A) * g^3 in Grad-CAM++'s denominator:
+            the same where a mean over the map follows.
         seed: of the noise.
         size: height and width that maps are brought to, bilinearly; None for those of the inputs.
         first: row of the first input, where these are some of many.
@@ -78,6 +81,16 @@ def maps(
             one = extractor.of(shown, classes[rows.to(classes.device)].tolist(), (first + rows).tolist())  # [B, h, w]
             found.append(functional.interpolate(one.float()[:, None], (height, width), mode="bilinear")[:, 0])
     return torch.cat(found).clamp_(0, 1)  # the last bit of an interpolation may be above 1
+
+
+def passes_of(kind: Kind) -> int:
+    """How often a network is shown an image for one map of it: as it is, and its copies.
+
+    Example:
+        >>> passes_of("smooth-grad-cam++"), passes_of("grad-cam")
+        (5, 1)
+    """
+    return 1 + _COPIES.get(kind, 0)
 
 
 def layer_of(classifier: Classifier, layer: str | None = None) -> str:
@@ -124,7 +137,7 @@ def _check(classifier: Classifier, inputs: Tensor, classes: Tensor, kind: str) -
 
 
 @contextmanager
-def _extracting(classifier: Classifier, layer: str, kind: str, seed: int) -> Iterator["_Extractor"]:
+def _extracting(classifier: Classifier, layer: str, kind: Kind, seed: int) -> Iterator["_Extractor"]:
     # Whatever else draws in a network, does so from generators of our own, too.
     with (
         torch.inference_mode(False),
@@ -140,7 +153,7 @@ def _extracting(classifier: Classifier, layer: str, kind: str, seed: int) -> Ite
 class _Extractor:
     """torchcam's extractor, with noise of our own and every layout of stages."""
 
-    def __init__(self, classifier: Classifier, layer: str, kind: str, seed: int) -> None:
+    def __init__(self, classifier: Classifier, layer: str, kind: Kind, seed: int) -> None:
         try:
             from torchcam.methods import GradCAM, SmoothGradCAMpp
         except ImportError as error:
@@ -156,7 +169,7 @@ class _Extractor:
             return
         # torchcam's own class of "grad-cam++" leaves out alpha's denominator (0.5), its smooth one does not: with one
         # copy and no noise they are the same otherwise.
-        copies = _COPIES if kind == "smooth-grad-cam++" else 1
+        copies = _COPIES[kind]
         self.cam = SmoothGradCAMpp(classifier.network, layer, num_samples=copies, reshape_transform=self._as_map)
         self.cam._distrib = self.noise  # in place of torch's global generator
 

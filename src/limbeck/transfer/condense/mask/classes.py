@@ -1,5 +1,6 @@
 """Which class of one network is meant by the classes of other images."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
@@ -22,7 +23,7 @@ def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = Tr
 
     Names are found as they are, else by their words: case, hyphens, a plural's s and further synonyms make no
     difference. A network of 1000 classes without names, or with numbers for names, knows ImageNet's in their usual
-    order, and WordNet ids ("n01440764") stand for the names that ImageNet has for them.
+    order, also by one synonym each, and WordNet ids ("n01440764") stand for the names that ImageNet has for them.
 
     Args:
         classes: the K names.
@@ -48,7 +49,8 @@ def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = Tr
                 f"{len(classes)}; set `class_map` true, or name another network."
             )
         return torch.arange(len(classes))
-    ours, theirs = _known(tuple(classes)), _known(_names_of(network, classes))
+    ours = _in_full(tuple(classes))
+    theirs = _in_full(_names_of(network)) if _told(classes) else network.classes
     if ours == theirs or (len(ours) == network.num_classes and not (_told(ours) and _told(theirs))):
         return torch.arange(len(ours))
     if not (_told(ours) and _told(theirs)):
@@ -58,7 +60,8 @@ def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = Tr
             f"{network.num_classes} of {network.name}; give `classes`, or set `class_map` false to have class i asked "
             "for as number i."
         )
-    exact = {composed(name): place for place, name in enumerate(theirs)}
+    counts = Counter(theirs)
+    exact = {composed(name): place for place, name in enumerate(theirs) if counts[name] == 1}
     places = [exact.get(composed(name)) for name in ours]
     if None in places:
         there = [wordings(name) for name in theirs]
@@ -88,12 +91,10 @@ def _by_words(name: str, names: Sequence[str], there: Sequence[frozenset[Words]]
     )
 
 
-def _names_of(network: Classifier, classes: Sequence[str]) -> tuple[str, ...]:
-    names = network.classes
-    numbered = Classes(network.name, network.num_classes, names).numbers == tuple(range(network.num_classes))
-    if numbered and network.num_classes == _IMAGENET and _told(tuple(classes)):
-        return tuple(_imagenet_names())
-    return names
+def _names_of(network: Classifier) -> tuple[str, ...]:
+    names, count = network.classes, network.num_classes
+    nameless = Classes(network.name, count, names).numbers == tuple(range(count))
+    return tuple(_imagenet_names().values()) if nameless and count == _IMAGENET else names
 
 
 def _told(names: Sequence[str]) -> bool:
@@ -101,9 +102,16 @@ def _told(names: Sequence[str]) -> bool:
     return bool(names) and Classes("", len(names), tuple(names)).numbers is None
 
 
-def _known(names: tuple[str, ...]) -> tuple[str, ...]:
-    """WordNet ids of ImageNet's classes in words; other names as they are."""
-    if not any(name.startswith("n0") or name.startswith("n1") for name in names):
+def _in_full(names: tuple[str, ...]) -> tuple[str, ...]:
+    """ImageNet's names in full, where some or all of its thousand go by WordNet ids or by one synonym each.
+
+    One synonym alone is not enough: that of 134, "crane", is that of another class for some, and "gong" one of 494.
+    """
+    full = tuple(_imagenet_names().values()) if len(names) == _IMAGENET else ()
+    same = sum(not wordings(one).isdisjoint(wordings(other)) for one, other in zip(names, full, strict=False))
+    if full and same > 0.95 * _IMAGENET:
+        return full
+    if not any(name.startswith(("n0", "n1")) for name in names):
         return names
     return tuple(_imagenet_names().get(name, name) for name in names)
 

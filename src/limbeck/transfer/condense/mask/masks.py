@@ -12,7 +12,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of
 from limbeck.models.weights.folder import load
 from limbeck.randomness import derive_seed
-from limbeck.transfer.condense.mask.activation import layer_of, maps
+from limbeck.transfer.condense.mask.activation import layer_of, maps, passes_of
 from limbeck.transfer.condense.mask.classes import class_map
 from limbeck.transfer.condense.mask.discriminative import discriminative_mask
 from limbeck.transfer.condense.settings import Mask
@@ -85,7 +85,7 @@ class Masks:
             raise UserError(
                 f"`classes` must lie in 0..{len(self.places) - 1}, got {int(classes.min())}..{int(classes.max())}."
             )
-        self.passes += len(images) * (5 if self.settings.map == "smooth-grad-cam++" else 1)
+        self.passes += len(images) * passes_of(self.settings.map)
         parts = [
             self._maps_of(images[rows], classes[rows], iteration, int(rows[0]))
             for rows in torch.arange(len(images), device=images.device).split(self.batch_size)
@@ -109,11 +109,13 @@ class Masks:
         )
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The maps that are in force, which a resumed run goes on with."""
-        return {} if self.maps is None else {"maps": self.maps}
+        """The maps that are in force, which a resumed run goes on with, and how many passes they have taken so far."""
+        return {} if self.maps is None else {"maps": self.maps, "passes": torch.tensor(self.passes)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Takes over what `state_dict` gave."""
         self.maps, self._factors = state["maps"].clone() if "maps" in state else None, None
+        self.passes = int(state["passes"]) if "passes" in state else 0
 
 
 def _taking(network: Classifier, size: int) -> Classifier:
