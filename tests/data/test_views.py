@@ -1,10 +1,13 @@
 """Augmentations: pure in (seed, view, id), right pixels, finite views counted."""
 
+from itertools import permutations
+
 import pytest
 import torch
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.own_views import FunctionView
+from limbeck.data.shuffled_patches import ShuffledPatches
 from limbeck.data.view_catalogue import VIEWS
 from limbeck.data.views import Augmentation, Chain, ColourJitter, Identity, PadCrop, ResizedCrop, augmentation
 from limbeck.errors import UserError
@@ -110,6 +113,7 @@ def test_identity_is_the_image_itself(images: torch.Tensor) -> None:
         ({"resized-crop": {"ratio": [2, 1]}}, "`ratio` must be"),
         ({"colour-jitter": {"hue": 0.7}}, "`hue` must be between 0 and 0.5, got 0.7"),
         ({"colour-jitter": {"contrast": -1}}, "`contrast` must be >= 0"),
+        ({"shuffled-patches": {"factor": 7}}, "`factor` must be from 1 to 6, got 7"),
         ({"pad-crop": 3}, "options of view 'pad-crop' must be a mapping, got 3"),
         ([], "at least one augmentation"),
         (7, "`views` must be a name, a mapping .* got 7"),
@@ -136,6 +140,24 @@ def test_smooth_views_are_those_that_are_rendered_before_rounding_and_have_gradi
     assert levels.grad is not None
     assert levels.grad.abs().sum() > 0
     assert torch.equal(levels, images.float())
+
+
+@pytest.mark.parametrize(("factor", "height", "width"), [(1, 4, 4), (2, 4, 6), (2, 5, 7), (3, 6, 8)])
+def test_shuffled_patches_are_all_orders_of_rows_and_columns(factor: int, height: int, width: int) -> None:
+    views = ShuffledPatches(factor=factor)
+    image = torch.arange(height * width).view(1, 1, height, width).to(torch.uint8)
+    sizes = [[len(part) for part in torch.arange(side).tensor_split(factor)] for side in (height, width)]
+    wanted = set()
+    for down in permutations(image.split(sizes[0], 2)):
+        for along in permutations(torch.cat(down, 2).split(sizes[1], 3)):
+            wanted.add(torch.cat(along, 3).numpy().tobytes())
+    assert views.distinct == len(wanted)
+    assert {views.render(image, torch.tensor([n])).numpy().tobytes() for n in range(len(wanted))} == wanted
+
+
+def test_patches_need_room(images: torch.Tensor) -> None:
+    with pytest.raises(UserError, match="`factor` 3 needs images of at least 3x3, got 2x16"):
+        ShuffledPatches(factor=3)(images[:, :, :2], torch.arange(12), seed=0, view=0)
 
 
 def test_views_that_only_move_pixels_say_so() -> None:

@@ -14,7 +14,7 @@ from limbeck.training.batches import BatchStream
 
 pytestmark = pytest.mark.gpu
 
-EXACT: list[Any] = ["none", "pad-crop", "pad-crop-flip", {"pad-crop-flip": {"padding": 2}}]
+EXACT: list[Any] = ["none", "pad-crop", "pad-crop-flip", {"pad-crop-flip": {"padding": 2}}, "shuffled-patches"]
 EXACT += ["mixup", ["pad-crop-flip", "cutmix"], {"mixup-or-cutmix": {"alpha": 0.4, "share": 0.7}}]
 TO_A_GREY_LEVEL: list[Any] = ["resized-crop-flip", "colour-jitter", ["pad-crop-flip", "colour-jitter"]]
 

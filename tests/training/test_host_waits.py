@@ -32,6 +32,7 @@ VIEWS: list[Any] = [
     "none",
     "pad-crop-flip",
     "resized-crop-flip",
+    "shuffled-patches",
     "colour-jitter",
     "mixup",
     ["pad-crop-flip", "cutmix", "colour-jitter"],

@@ -90,7 +90,7 @@ def part_boxes(size: tuple[int, int], per_image: int) -> list[tuple[int, int, in
         raise UserError(f"`per_image` must be a square, as 1, 4 or 9, got {per_image}.")
     if min(size) < factor:
         raise UserError(f"`per_image` {per_image} needs images of at least {factor}x{factor}, got {size[0]}x{size[1]}.")
-    rows, columns = _edges(size[0], factor), _edges(size[1], factor)
+    rows, columns = edges(size[0], factor), edges(size[1], factor)
     return [
         (rows[i], rows[i + 1], columns[j], columns[j + 1])  # by rows
         for i in range(factor)
@@ -98,7 +98,13 @@ def part_boxes(size: tuple[int, int], per_image: int) -> list[tuple[int, int, in
     ]
 
 
-def _edges(side: int, factor: int) -> list[int]:
+def edges(side: int, factor: int) -> list[int]:
+    """Where `factor` parts of a side begin, and the end of the last; the first ones are a pixel longer.
+
+    Example:
+        >>> edges(8, 3)
+        [0, 3, 6, 8]
+    """
     length, more = divmod(side, factor)
     return [index * length + min(index, more) for index in range(factor + 1)]
 

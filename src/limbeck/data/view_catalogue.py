@@ -35,6 +35,9 @@ _OWN = {
     "colour-jitter": ViewEntry(
         "random brightness, contrast, saturation and hue", ("brightness", "contrast", "saturation", "hue")
     ),
+    "shuffled-patches": ViewEntry(
+        "rows and columns of patches in another order, for images of several crops", ("factor",), "4 at factor 2"
+    ),
     "mixup": ViewEntry("mixed with another image of the set, pixel by pixel", ("alpha", "share")),
     "cutmix": ViewEntry("a box replaced by that of another image of the set", ("alpha", "share")),
     "mixup-or-cutmix": ViewEntry("of each image one of the two", ("alpha", "cutmix_alpha", "cutmix_share", "share")),

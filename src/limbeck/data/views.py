@@ -17,6 +17,7 @@ from torch import Tensor
 
 from limbeck.data.augmentation import Augmentation, key_of
 from limbeck.data.mixing import CutMix, Mixed, Mixing, Mixup, MixupOrCutMix
+from limbeck.data.shuffled_patches import ShuffledPatches
 from limbeck.data.view_catalogue import VIEWS, check_views
 from limbeck.errors import UserError
 from limbeck.randomness import below, uniform, words
@@ -29,6 +30,7 @@ __all__ = [
     "Identity",
     "PadCrop",
     "ResizedCrop",
+    "ShuffledPatches",
     "augmentation",
 ]
 
@@ -304,6 +306,7 @@ def _build(name: str, options: Mapping[str, Any]) -> Augmentation | Mixing:
         "resized-crop": lambda **o: ResizedCrop(flip=False, **o),
         "resized-crop-flip": ResizedCrop,
         "colour-jitter": ColourJitter,
+        "shuffled-patches": ShuffledPatches,
         "mixup": Mixup,
         "cutmix": CutMix,
         "mixup-or-cutmix": MixupOrCutMix,

@@ -146,13 +146,11 @@ class DistributionEngine:
         return entropies
 
     def _finish(self, distances: list[Tensor], entropies: list[Tensor], iteration: int) -> dict[str, float]:
-        loss = float(torch.stack(distances).mean())
-        told = {"loss": loss}
-        if entropies:
-            told["calibration"] = float(torch.stack(entropies).mean())
+        means = torch.stack([torch.stack(one).mean() for one in (distances, entropies) if one])
+        told = dict(zip(("loss", "calibration"), means.tolist(), strict=False))  # one wait for the device
         if not isfinite(sum(told.values())):
             raise UserError(
-                f"the loss is {loss} after {iteration + 1} iterations: pixels went too far; lower "
+                f"the loss is {told['loss']} after {iteration + 1} iterations: pixels went too far; lower "
                 f"`distribution.image_rate` ({self._of.image_rate:g}), or set `distribution.clamp: true`."
             )
         self.synthetic.inputs = self._pixels.finish(sum(told.values()))
