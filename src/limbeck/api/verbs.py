@@ -90,7 +90,8 @@ def distill(
         pool, soft_labels = images.images, images.soft_targets
     elif isinstance(images, str | Path):
         source = DatasetSettings.model_construct(name=path_text(images))
-        (pool, soft_labels), is_whole = load_taught(source), is_transfer_set(source)
+        taught, is_whole = load_taught(source), is_transfer_set(source)
+        pool, soft_labels = taught.images, taught.soft_targets
     else:
         pool, soft_labels = image_set(images, "train", "images"), None
     held_out = _held_out(validation, 0 if is_whole or pool.labels is None else VALIDATION_SHARE)

@@ -1,5 +1,6 @@
 """A network together with what it needs to be used rightly: input size, its own normalisation, classes, taps."""
 
+import copy
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -96,7 +97,7 @@ class Classifier(nn.Module):
             # Not persistent: a state dict stays that of the bare network, and the config carries the numbers.
             self.register_buffer(key, torch.tensor(values).view(1, channels, 1, 1), persistent=False)
         if whitening is not None:  # no attribute of others, whose fingerprints it would change
-            self.add_module(_WHITENING, whitening)
+            self.add_module(_WHITENING, copy.deepcopy(whitening))  # networks share nothing
 
     @property
     def whitening(self) -> Whitening | None:

@@ -5,9 +5,11 @@ from typing import Any
 
 import torch
 
+from limbeck.caching import cache_key
 from limbeck.catalogue import FAMILIES
 from limbeck.data.image_set import ImageSet
 from limbeck.data.soft_targets import SoftTargets
+from limbeck.data.use import packed_use
 from limbeck.environment import describe_environment
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
@@ -25,6 +27,7 @@ _WHAT = {
     "student": "the student's first weights",
     "train": "the training images",
     "soft_labels": "the soft labels",
+    "use": "what the transfer set carries for its use",
     "validation": "the validation images",
     "test": "the test images",
     "transfer_set": "the transfer set",
@@ -43,6 +46,7 @@ def fingerprints_of(recipe: Recipe, inputs: Inputs) -> Fingerprints:
         "student": _network(starts),
         "train": describe_images(inputs.train),
         "soft_labels": _soft_labels(inputs.soft_labels),
+        **({} if inputs.use is None else {"use": {"fingerprint": cache_key(packed_use(inputs.use)[0])}}),
         "validation": describe_images(inputs.validation),
         "test": describe_images(inputs.test),
         **plugins_of(recipe, teacher),

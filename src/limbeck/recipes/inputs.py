@@ -1,7 +1,7 @@
 """What a run works with: images, teacher, a fresh student; loaded once, shared by all runs of a comparison."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import check_ready
 from limbeck.models.shared_memory import private_copy
 from limbeck.models.weights.folder import load as load_model
+from limbeck.models.whitening import Whitening
 from limbeck.models.zoo import create
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.inheritance import made_by
@@ -40,6 +41,7 @@ class PythonObjects:
         validation: images of their own, in place of a data set that the recipe names.
         teacher: with its weights.
         soft_labels: of `train`.
+        use: what `train` carries as a transfer set; see `TransferSet.use`.
         make_student: seed -> a fresh student.
         shape: (C, H, W) of images to make, where no images tell.
     """
@@ -51,6 +53,7 @@ class PythonObjects:
     make_student: Callable[[int], Classifier] | None = None
     validation: ImageSet | None = None
     shape: tuple[int, int, int] | None = None
+    use: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Inputs:
         soft_labels: of `train`, where a transfer set brought them.
         make_student: seed -> a fresh student, where Python gives one instead of a recipe's name.
         made_shape: (C, H, W) of images to make, where that was said.
+        use: what `train` carries, where it is a transfer set that says how it is to be used; see `TransferSet.use`.
     """
 
     train: ImageSet | None
@@ -77,6 +81,7 @@ class Inputs:
     soft_labels: SoftTargets | None = None
     make_student: Callable[[int], Classifier] | None = None
     made_shape: tuple[int, int, int] | None = None
+    use: Mapping[str, Any] | None = None
 
     @cached_property
     def teacher_test_logits(self) -> Tensor | None:
@@ -135,9 +140,10 @@ def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
     Raises:
         UserError: see `limbeck.load`; a split that cannot be held out; test images without labels.
     """
-    train, soft_labels = objects.train, objects.soft_labels
+    train, soft_labels, use = objects.train, objects.soft_labels, objects.use
     if train is None and recipe.data.train is not None:
-        train, soft_labels = load_taught(recipe.data.train)
+        taught = load_taught(recipe.data.train)
+        train, soft_labels, use = taught.images, taught.soft_targets, taught.use
     test = objects.test
     if test is None and recipe.data.test is not None:
         test = _load(recipe.data.test, "test")
@@ -150,7 +156,7 @@ def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
     if isinstance(held_out, DatasetSettings):
         validation = objects.validation if objects.validation is not None else _load(held_out, "validation")
         made = {"soft_labels": soft_labels, "make_student": objects.make_student, "made_shape": objects.shape}
-        return Inputs(train, validation, test, **made)
+        return Inputs(train, validation, test, use=use, **made)
     if train is None:
         return Inputs(None, None, test, make_student=objects.make_student, made_shape=objects.shape)
     if held_out is None:
@@ -160,7 +166,7 @@ def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
     if held_out:
         pool, validation = train.split(held_out, seed=recipe.data.split_seed)
         soft_labels = None if soft_labels is None else soft_labels.rows(train.positions(pool.ids))
-    return Inputs(pool, validation, test, soft_labels=soft_labels, make_student=objects.make_student)
+    return Inputs(pool, validation, test, soft_labels=soft_labels, make_student=objects.make_student, use=use)
 
 
 def is_transfer_set(source: DatasetSettings) -> bool:
@@ -168,21 +174,28 @@ def is_transfer_set(source: DatasetSettings) -> bool:
     return not in_catalogue(source.name) and (Path(source.name).expanduser() / CONFIG_NAME).is_file()
 
 
-def load_taught(source: DatasetSettings) -> tuple[ImageSet, SoftTargets | None]:
-    """Images to teach on, and their soft labels where `source` is the folder of a transfer set that has some."""
+def load_taught(source: DatasetSettings) -> TransferSet:
+    """Images to teach on, with all that they carry where `source` is the folder of a transfer set."""
     if not is_transfer_set(source):
-        return _load(source, "train"), None
+        return TransferSet(_load(source, "train"))
     changes = source.model_dump(exclude={"name", "split", "in_memory", "labels"}, exclude_defaults=True)
     found = TransferSet.load(Path(source.name).expanduser())
     if not changes:
         images = found.images if source.labels else found.images.with_labels(None, found.images.classes)
-        return images, found.soft_targets
-    if found.soft_labels is not None:
+        return replace(found, images=images).decoded()
+    carried = {
+        "soft labels are": found.soft_labels is not None,
+        "use is": found.use is not None,
+        "floats are": found.floats is not None,
+        "parts are": found.per_image > 1,
+    }
+    if any(carried.values()):
+        what = next(name for name, there in carried.items() if there)
         raise UserError(
-            f"`data.train` is the transfer set {source.name!r}, whose soft labels are of its images as they are; drop "
+            f"`data.train` is the transfer set {source.name!r}, whose {what} of its images as they are; drop "
             f"{', '.join(f'`{key}`' for key in changes)}."
         )
-    return _load(source, "train"), None
+    return TransferSet(_load(source, "train"))
 
 
 def build_student(settings: StudentSettings, inputs: Inputs, *, seed: int) -> Classifier:
@@ -198,6 +211,7 @@ def build_student(settings: StudentSettings, inputs: Inputs, *, seed: int) -> Cl
     classes, shape = inputs.classes, inputs.shape
     count = settings.num_classes or (len(settings.classes) if settings.classes else classes.count)
     built_for_one_size = entry(settings.model).input_size is not None
+    whitening = {"whitening": whitening_for(settings, inputs)} if settings.whitening else {}
     return create(
         settings.model,
         num_classes=count,
@@ -206,8 +220,31 @@ def build_student(settings: StudentSettings, inputs: Inputs, *, seed: int) -> Cl
         input_size=settings.input_size or (shape[1:] if built_for_one_size else None),
         classes=settings.classes or (classes.names if count == classes.count else ()),
         **_given(settings, "mean", "std"),
+        **whitening,
         **settings.options,
     )
+
+
+def whitening_for(settings: NetworkSettings, inputs: Inputs) -> Whitening:
+    """What the transfer set carries that is learned from, or else that of the training images.
+
+    Raises:
+        UserError: neither; the set says that it is of whitened images, and lacks the whitening.
+    """
+    carried = (inputs.use or {}).get("student", {}).get("whitening")
+    if carried is True:
+        raise UserError(
+            f"the use of {inputs.classes.owner} is for whitened images and lacks the whitening, a mapping of `mean` "
+            "and `matrix`, which cannot be fitted on so few; save the transfer set again with it."
+        )
+    if carried:
+        return Whitening.of_tensors(carried)
+    if inputs.train is None:
+        raise UserError(
+            "`student.whitening` is that of the training images, and there are none; give `data.train`, or `mean` and "
+            "`std`."
+        )
+    return Whitening.fit(inputs.train, settings.whitening_epsilon)
 
 
 def load_weights(settings: NetworkSettings) -> Classifier:

@@ -99,7 +99,7 @@ def make_source(
     settings = recipe.transfer
     if settings is None:
         assert inputs.train is not None, "recipes without a maker have training images"
-        return _with_soft_labels(FixedSource(inputs.train), inputs), Cost()
+        return _with_carried(FixedSource(inputs.train), inputs), Cost()
     context = context_for(recipe, inputs, run_folder.path, progress, shared)
     made = (run_folder.path / MADE_FILE).exists() and context.folder.is_dir()
     if not made and run_folder.writes:
@@ -108,7 +108,7 @@ def make_source(
         PartialState().wait_for_everyone()
         cost = _read_cost(settings, run_folder)
         source = find_maker(settings.maker).load(settings, context)
-    return _with_soft_labels(source, inputs), cost
+    return _with_carried(source, inputs), cost
 
 
 def _read_cost(settings: MakerSettings, run_folder: RunFolder) -> Cost:
@@ -163,16 +163,18 @@ def keep_last_evidence(
         evidence.save(run_folder.path / EVIDENCE)
 
 
-def _with_soft_labels(source: TransferSource, inputs: Inputs) -> TransferSource:
-    """The source, its images with the soft labels that they had in the pool, where no teacher is asked."""
-    soft_labels, pool = inputs.soft_labels, inputs.train
-    if soft_labels is None or pool is None or inputs.teacher is not None or not isinstance(source, FixedSource):
+def _with_carried(source: TransferSource, inputs: Inputs) -> TransferSource:
+    """The source, its images with what they had in the pool: its use, and, where no teacher is asked, soft labels."""
+    pool = inputs.train
+    soft_labels = None if inputs.teacher is not None else inputs.soft_labels
+    if pool is None or not isinstance(source, FixedSource) or (soft_labels is None and inputs.use is None):
         return source
     made = source.transfer_set
     if made.soft_labels is not None or not _taken_from(pool, made.images):
         return source
-    with_rows = transfer_set_of(made.images, soft_labels.rows(pool.positions(made.images.ids)))
-    return FixedSource(replace(with_rows, provenance=made.provenance, about=made.about))
+    rows = None if soft_labels is None else soft_labels.rows(pool.positions(made.images.ids))
+    with_rows = transfer_set_of(made.images, rows)
+    return FixedSource(replace(with_rows, provenance=made.provenance, about=made.about, use=inputs.use))
 
 
 def _taken_from(pool: ImageSet, images: ImageSet) -> bool:

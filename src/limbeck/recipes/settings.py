@@ -107,6 +107,8 @@ class NetworkSettings(Strict):
 
     `classes` are the names of its classes, in its own order, where the weights know none or call them otherwise.
     `weights_key` names one of several sets of weights in a file, as `model_ema` or `teacher`.
+    `whitening` shows it whitened images (ZCA) in place of normalised ones: by what the transfer set carries that it
+    learns from, or else as the training images are whitened. Weights from a folder bring theirs.
     """
 
     model: ModelName | None = None
@@ -119,6 +121,17 @@ class NetworkSettings(Strict):
     mean: Normalisation | None = None
     std: Normalisation | None = None
     classes: Annotated[list[str], Field(min_length=1)] | None = None
+    whitening: bool = False
+    whitening_epsilon: Annotated[float, Field(gt=0)] = 0.1
+    """Added to the variances that whitening divides by, in units of [0, 1] images squared."""
+
+    @model_validator(mode="after")
+    def _whitened(self) -> Self:
+        if self.whitening and (self.mean is not None or self.std is not None):
+            raise ValueError("`whitening` stands in place of `mean` and `std`; give one of the two")
+        if self.whitening and (self.weights is not None or self.options.get("pretrained") is True):
+            raise ValueError("`whitening` is of networks that are taught from the start; weights bring their own")
+        return self
 
     @model_validator(mode="after")
     def _has_options(self) -> Self:
