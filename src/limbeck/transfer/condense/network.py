@@ -8,6 +8,7 @@ import torch
 from limbeck.data.image_set import ImageSet
 from limbeck.models.catalogue import canonical, entry
 from limbeck.models.classifier import Classifier
+from limbeck.models.whitening import Whitening
 from limbeck.models.zoo import create
 from limbeck.transfer.condense.settings import Network
 
@@ -20,6 +21,7 @@ class FreshNetworks:
         images: whose classes, shape and, where it is not given, normalisation it has.
         options: of the model.
         mean, std: of its normalisation, per channel.
+        whitening: in their place; it is one for all networks.
 
     Example:
         >>> networks = FreshNetworks("convnet_d3", images, {"width": 4})
@@ -35,24 +37,29 @@ class FreshNetworks:
         *,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        whitening: Whitening | None = None,
     ) -> None:
         self.model = model
         self.options = dict(options or {})
         channels, height, width = images.shape
-        measured = mean_and_std(images) if mean is None or std is None else ((), ())
         self.built: dict[str, Any] = {
             "num_classes": images.num_classes,
             "classes": images.classes,
             "channels": channels,
             "input_size": (height, width) if entry(canonical(model)).input_size is not None else None,
-            "mean": tuple(mean) if mean is not None else measured[0],
-            "std": tuple(std) if std is not None else measured[1],
         }
+        if whitening is not None:
+            self.built["whitening"] = whitening
+            return
+        measured = mean_and_std(images) if mean is None or std is None else ((), ())
+        self.built["mean"] = tuple(mean) if mean is not None else measured[0]
+        self.built["std"] = tuple(std) if std is not None else measured[1]
 
     @classmethod
     def of(cls, settings: Network, images: ImageSet) -> "FreshNetworks":
-        """As a recipe describes them."""
-        return cls(settings.model, images, settings.options, mean=settings.mean, std=settings.std)
+        """As a recipe describes them; whitening is that of the images."""
+        whitening = Whitening.fit(images, settings.whitening_epsilon) if settings.whitening else None
+        return cls(settings.model, images, settings.options, mean=settings.mean, std=settings.std, whitening=whitening)
 
     def __call__(self, seed: int) -> Classifier:
         return create(self.model, seed=seed, **self.built, **self.options)
