@@ -1,8 +1,8 @@
 """limbeck teaches a small image classifier from a big one with as little data as you have.
 
 Everything is a transfer set: `select` makes one out of your data, `borrow` one out of other people's, `generate` one
-out of a teacher alone, `distill` teaches a student on it, `evaluate` judges the student, `compare` puts runs beside
-their honest controls.
+out of a teacher alone, `condense` one of a handful of learned images; `distill` teaches a student on it, `evaluate`
+judges the student, `compare` puts runs beside their honest controls.
 """
 
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from limbeck import report as report
     from limbeck import training as training
     from limbeck import transfer as transfer
+    from limbeck.api.condensing import condense
     from limbeck.api.generating import export_statistics, generate
     from limbeck.api.verbs import borrow, compare, distill, probe
     from limbeck.data.comp_dd import comp_dd
@@ -58,6 +59,7 @@ __all__ = [
     "borrow",
     "comp_dd",
     "compare",
+    "condense",
     "create",
     "distill",
     "evaluate",
@@ -89,6 +91,7 @@ _EXPORTS = {
     "borrow": "limbeck.api.verbs",
     "comp_dd": "limbeck.data.comp_dd",
     "compare": "limbeck.api.verbs",
+    "condense": "limbeck.api.condensing",
     "create": "limbeck.models.zoo",
     "distill": "limbeck.api.verbs",
     "evaluate": "limbeck.evaluation.evaluation",

@@ -323,10 +323,10 @@ def test_made_images_do_not_get_the_soft_labels_of_those_whose_ids_they_have(
     ("change", "message"),
     [
         ({"transfer": {**SOLID, "maker": "sold"}}, "transfer: unknown maker 'sold'; did you mean 'solid'"),
-        ({"transfer": {"budget": 3}}, "transfer: `maker` must be given, one of select, borrow, generate, solid"),
+        ({"transfer": {"budget": 3}}, "transfer: `maker` must be given, one of select, borrow, generate, condense, solid"),
         (
             {"transfer": {**SOLID, "maker": 3}},
-            "transfer: `maker` must be one of select, borrow, generate, solid, got 3",
+            "transfer: `maker` must be one of select, borrow, generate, condense, solid, got 3",
         ),
         ({"transfer": {**SOLID, "fist": 3}}, "transfer.fist: unknown key; did you mean 'first'"),
         ({"transfer": {**SOLID, "first": 0}}, "transfer.first: must be >= 1, got 0"),

@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING
 from limbeck.lazy import lazy_dir, lazy_exports
 
 if TYPE_CHECKING:
+    from limbeck.api.condensing import condense
     from limbeck.api.generating import export_statistics, generate
     from limbeck.api.verbs import borrow, compare, distill, probe
 
-__all__ = ["borrow", "compare", "distill", "export_statistics", "generate", "probe"]
+__all__ = ["borrow", "compare", "condense", "distill", "export_statistics", "generate", "probe"]
 
 _VERBS = "limbeck.api.verbs"
 _EXPORTS = {
     "borrow": _VERBS,
     "compare": _VERBS,
+    "condense": "limbeck.api.condensing",
     "distill": _VERBS,
     "export_statistics": "limbeck.api.generating",
     "generate": "limbeck.api.generating",

@@ -188,10 +188,13 @@ def list_makers() -> None:
 
 
 def list_methods() -> None:
-    from limbeck.transfer.generate.methods import METHODS
+    from limbeck.transfer.condense.methods import METHODS as OF_CONDENSE
+    from limbeck.transfer.generate.methods import METHODS as OF_GENERATE
 
-    rows = [[name, one.summary] for name, one in METHODS.items()]
-    show_table("methods of `maker: generate`", ["name", ""], rows)
+    for maker, methods in {"generate": OF_GENERATE, "condense": OF_CONDENSE}.items():
+        rows = [[name, one.summary] for name, one in methods.items()]
+        show_table(f"methods of `maker: {maker}`", ["name", ""], rows)
+        console.print()
 
 
 def list_generators() -> None:

@@ -9,6 +9,7 @@ import warnings
 from limbeck.cli.app import app, verb
 from limbeck.cli.borrow import borrow
 from limbeck.cli.cache import cache
+from limbeck.cli.condense import condense
 from limbeck.cli.display import in_plain_letters, show_warning
 from limbeck.cli.evaluate import evaluate, probe, report
 from limbeck.cli.generate import generate
@@ -30,6 +31,7 @@ VERBS = (
     score,
     borrow,
     generate,
+    condense,
     make,
     evaluate,
     probe,

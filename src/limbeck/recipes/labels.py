@@ -1,7 +1,12 @@
 """What a run needs of labels and soft labels, asked before anything is loaded or trained for hours."""
 
 import warnings
+from typing import Any
 
+import torch
+
+from limbeck.data.soft_targets import SoftTargets
+from limbeck.data.transfer_set import TransferSet
 from limbeck.models.classifier import Classifier
 from limbeck.objectives.sums import weighted_sum
 from limbeck.recipes.inputs import Inputs
@@ -28,6 +33,27 @@ def unlabelled(recipe: Recipe, inputs: Inputs, where: str = "") -> dict[str, Non
     return {
         f"{where}the objective {', '.join(needing)} needs labels, and {images.name} has none; drop that term.": None
     }
+
+
+def asked(recipe: Recipe, inputs: Inputs) -> Classifier | None:
+    """The teacher that a student learns from, if it does not learn from labels that its images bring."""
+    own = recipe.transfer is not None and recipe.transfer.own_labels
+    return inputs.teacher if recipe.teacher is not None and not own else None
+
+
+def objective_on(recipe: Recipe, made: TransferSet) -> dict[str, Any]:
+    """The objective on a fixed transfer set, or the usual one: of labels that the set brings, what it says itself."""
+    guessed = recipe.transfer is not None and recipe.transfer.guesses_labels
+    labelled, soft = made.images.labels is not None and not guessed, made.soft_labels is not None
+    if recipe.objective is None and recipe.transfer is not None and recipe.transfer.own_labels:
+        usual = {"kd": 1.0} if soft else {"cross_entropy": 1.0}
+        return dict((made.use or {}).get("objective") or usual)
+    return recipe.resolved_objective(labelled=labelled, soft_labels=soft)
+
+
+def any_answer(classes: int) -> SoftTargets:
+    """A soft label for one image, in place of those that are still to be made."""
+    return SoftTargets(torch.zeros(1, classes), "logits")
 
 
 def untaught_teacher(recipe: Recipe, inputs: Inputs) -> dict[str, None]:

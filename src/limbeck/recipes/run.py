@@ -26,7 +26,15 @@ from limbeck.recipes.inputs import (
     load_weights,
 )
 from limbeck.recipes.judging import by_labels, judge_student, look_inside, validation_of, validation_scores
-from limbeck.recipes.labels import unlabelled, unmixed, untaught_teacher, warn_of_unread_soft_labels
+from limbeck.recipes.labels import (
+    any_answer,
+    asked,
+    objective_on,
+    unlabelled,
+    unmixed,
+    untaught_teacher,
+    warn_of_unread_soft_labels,
+)
 from limbeck.recipes.making import WithoutSoftLabels, keep_last_evidence, make_source, transfer_set_of, unmakeable
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.metering import TEACHING, metered, metering
@@ -223,10 +231,14 @@ def _check_with_pool(recipe: Recipe, inputs: Inputs, student: Classifier) -> Non
     """What does not fit together shows here, before anything is made that may take hours."""
     if recipe.transfer is None:
         return  # the loop looks at once at what it teaches on
-    teacher = inputs.teacher if recipe.teacher is not None else None
+    teacher = asked(recipe, inputs)
     soft_labels = inputs.soft_labels if teacher is None else None
     pool = transfer_set_of(inputs.train or _stand_in(inputs), soft_labels)
     objective = recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None)
+    if recipe.transfer.own_labels:
+        # Which labels come, hard or soft, is seen once they are made: here is an image with both.
+        pool = transfer_set_of(pool.images.subset(pool.images.ids[:1]), any_answer(pool.images.num_classes))
+        objective = recipe.objective or {"cross_entropy": 1.0}
     check_parts(student, pool, weighted_sum(objective), recipe.training, teacher, validation_of(recipe, inputs))
 
 
@@ -246,14 +258,12 @@ def _teach(
     progress: Progress,
     until: Fraction | None,
 ) -> TrainingResult:
-    teacher = inputs.teacher if recipe.teacher is not None else None
+    teacher = asked(recipe, inputs)
     warn_of_unread_soft_labels(inputs, teacher)
     objective = recipe.resolved_objective(labelled=False)
     if source.steps_per_round is None:
         made = source.images(0)
-        guessed = recipe.transfer is not None and recipe.transfer.guesses_labels
-        labelled, soft = made.images.labels is not None and not guessed, made.soft_labels is not None
-        objective = recipe.resolved_objective(labelled=labelled, soft_labels=soft)
+        objective = objective_on(recipe, made)
         if recipe.transfer is not None and run_folder.writes:
             check_fingerprints(run_folder, {"transfer_set": describe_images(made.images)}, progress, begun=False)
     with metering(run_folder, TEACHING):

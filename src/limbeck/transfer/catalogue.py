@@ -32,6 +32,7 @@ MAKERS: Catalogue[MakerEntry] = Catalogue(
         "generate": MakerEntry(
             "images made from nothing but the teacher, by inverting it", "limbeck.transfer.generate"
         ),
+        "condense": MakerEntry("a handful of learned images that teach what all would", "limbeck.transfer.condense"),
     },
     "limbeck.transfer.own_makers:describe",
 )

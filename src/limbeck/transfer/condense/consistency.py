@@ -62,11 +62,6 @@ def _labels(settings: "CondenseSettings") -> Iterator[str]:
         )
     if settings.labels == "soft" and settings.by == "crops":
         yield "`labels` of `by: crops` must be 'teacher', who rated the crops, or 'hard', got 'soft'"
-    if settings.labels == "soft" and settings.initialise == "noise":
-        yield (
-            "`initialise: noise` makes images that no expert is right about, whose `labels` cannot be 'soft'; begin "
-            "with 'correct' or 'real' images, or with `labels: hard`"
-        )
 
 
 def _of_other_ways(settings: "CondenseSettings") -> Iterator[str]:

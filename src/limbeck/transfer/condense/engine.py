@@ -230,7 +230,7 @@ class MatchingEngine:
         if self._mask is None:
             return None
         # Also where the iteration is skipped in the end: maps are made anew by the clock.
-        return self._mask(_images_of(self._network, self._live.inputs), self._live.classes(), iteration)
+        return self._mask(self._network.classifier.images_of(self._live.inputs), self._live.classes(), iteration)
 
     def _skips(self, iteration: int, loss: float, finite: bool) -> bool:
         limit = self._matching.skip_above
@@ -269,9 +269,8 @@ class MatchingEngine:
         live.rate.copy_(torch.where(live.rate > 0, live.rate, before / 2).clamp_min(torch.finfo(before.dtype).tiny))
         if matching.clamp:
             rows = live.learned
-            live.inputs[rows] = self._network.classifier.prepare(
-                _images_of(self._network, live.inputs[rows]).clamp(0, 1)
-            )
+            classifier = self._network.classifier
+            live.inputs[rows] = classifier.prepare(classifier.images_of(live.inputs[rows]).clamp(0, 1))
         if self._average is not None:
             decay = self._settings.average
             assert decay is not None
@@ -292,10 +291,6 @@ class MatchingEngine:
 def _learned_parts(synthetic: SyntheticSet) -> dict[str, Tensor]:
     parts = {"inputs": synthetic.inputs, "rate": synthetic.rate}
     return {**parts, "labels": synthetic.labels} if synthetic.soft else parts
-
-
-def _images_of(network: FlatNetwork, inputs: Tensor) -> Tensor:
-    return inputs * network.classifier.std + network.classifier.mean
 
 
 def _finite(found: Gradients) -> bool:

@@ -21,7 +21,7 @@ class FreshNetworks:
         images: whose classes, shape and, where it is not given, normalisation it has.
         options: of the model.
         mean, std: of its normalisation, per channel.
-        whitening: in place of mean and std.
+        whitening: in their place; it is one for all networks.
 
     Example:
         >>> networks = FreshNetworks("convnet_d3", images, {"width": 4})
@@ -42,19 +42,18 @@ class FreshNetworks:
         self.model = model
         self.options = dict(options or {})
         channels, height, width = images.shape
-        given = {"mean": mean, "std": std}
-        if whitening is not None:
-            given = {"whitening": whitening}
-        elif mean is None or std is None:
-            measured = dict(zip(given, mean_and_std(images), strict=True))
-            given = {name: measured[name] if value is None else value for name, value in given.items()}
         self.built: dict[str, Any] = {
             "num_classes": images.num_classes,
             "classes": images.classes,
             "channels": channels,
             "input_size": (height, width) if entry(canonical(model)).input_size is not None else None,
-            **given,
         }
+        if whitening is not None:
+            self.built["whitening"] = whitening
+            return
+        measured = mean_and_std(images) if mean is None or std is None else ((), ())
+        self.built["mean"] = tuple(mean) if mean is not None else measured[0]
+        self.built["std"] = tuple(std) if std is not None else measured[1]
 
     @classmethod
     def of(cls, settings: Network, images: ImageSet) -> "FreshNetworks":

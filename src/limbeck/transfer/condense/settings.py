@@ -335,7 +335,8 @@ class CondenseSettings(MakerSettings):
             1, 4 or 9.
         average: decay of a moving average of the pixels, which is then what is kept; None for none (FTD).
         views: of floats after normalisation while images are learned, see `normalised_views` under `training`.
-        keep: in which form images are stored: "uint8", "float16", or "auto", which is float16 where they are whitened.
+        keep: in which form images are stored: "uint8", "float16", or "auto", which is float16 where they are whitened,
+            or 8 bits would change values by a twentieth of their range on average.
         choose: which iteration's images are kept: the "last", or the best on images held out for that, a share of the
             training images ("validation").
         evaluate_every: iterations after which `choose: validation` looks, and the report has pictures.
@@ -413,10 +414,11 @@ class CondenseSettings(MakerSettings):
 
     @property
     def reads_judges(self) -> bool:
-        """Whether fully taught networks choose images or give labels."""
+        """Whether fully taught networks choose images, give labels, or look at images for a mask."""
         if self.by == "crops":
             return False
-        return self.labels == "soft" or self.initialise == "correct"
+        looks = self.mask is not None and self.mask.network == "expert" and self.iterations > 0
+        return self.labels == "soft" or self.initialise == "correct" or looks
 
     @property
     def own_labels(self) -> bool:

@@ -1,0 +1,139 @@
+"""The verb `condense`: a handful of learned images, saved as a transfer set that says how it is taught on."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+from limbeck.data.class_names import printable
+from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.models.weights.folder import load as load_model
+from limbeck.progress import Progress, Silent
+from limbeck.randomness import check_seed
+from limbeck.recipes.inputs import network_folder
+from limbeck.recipes.loading import load as load_images
+from limbeck.recipes.making import evaluating
+from limbeck.recipes.making_alone import check_new, make_and_save, making_folder, summary
+from limbeck.recipes.reading import parse_transfer
+from limbeck.recipes.yaml_files import name_or_mapping
+from limbeck.transfer.catalogue import find_maker
+from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.maker import MakerContext
+
+CONDENSE = "condense"
+
+
+def settings_to_condense(said: Mapping[str, Any], overrides: Sequence[str] = ()) -> CondenseSettings:
+    """Those that a recipe has under `transfer: {maker: condense, ...}`; None is what nobody said.
+
+    Raises:
+        UserError: all that is wrong with them.
+    """
+    known = {name: value for name, value in said.items() if value is not None}
+    settings = parse_transfer({"maker": CONDENSE, **known}, overrides, alone=True)
+    assert isinstance(settings, CondenseSettings)
+    return settings
+
+
+def condense_images(
+    settings: CondenseSettings,
+    images: ImageSet,
+    teacher: Classifier | None = None,
+    *,
+    seed: int = 0,
+    workers: int = 1,
+    target: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[TransferSet, str]:
+    """Condenses images, and saves the transfer set where there is a `target`; returns it, and what happened in words.
+
+    Args:
+        settings: of the maker.
+        images: labelled.
+        teacher: with its weights, for settings that ask one.
+        seed: of all that is drawn, but for the experts.
+        workers: processes that teach experts side by side.
+        target: a new folder. What is needed to go on lies in `<target>.making` until all is saved.
+        progress: who watches.
+
+    Raises:
+        UserError: see `limbeck.condense`.
+        Interrupted: stopped by Ctrl-C or SIGTERM; with a `target`, calling it again goes on.
+    """
+    check_seed(seed)
+    if settings.needs_teacher and teacher is None:
+        raise UserError(f"{settings.title} asks a teacher, and none is given; {_without_teacher(settings)}.")
+    if target is not None:
+        check_new(target)
+    given: dict[str, Any] = {
+        "pool": images,
+        "classes": images.classes,
+        "shape": images.shape,
+        "teacher": None if teacher is None else evaluating(teacher),
+        "seed": seed,
+        "workers": workers,
+        "device": PartialState().device or torch.device("cpu"),
+        "progress": progress or Silent(),
+    }
+    if target is not None:
+        made, report = make_and_save(settings, MakerContext(folder=making_folder(target) / "maker", **given), target)
+        return TransferSet.load(target), summary(made, report, target)
+    with TemporaryDirectory() as folder:
+        context = MakerContext(folder=Path(folder, "maker"), **given)
+        maker = find_maker(settings.maker)
+        maker.count(settings, context)
+        made = maker.make(settings, context)
+        return made.source.images(0), made.evidence.headline
+
+
+def save_condensed(
+    said: Mapping[str, Any],
+    target: Path | None,
+    *,
+    data: str,
+    split: str = "train",
+    overrides: Sequence[str] = (),
+    experts: Path | None = None,
+    teacher: str | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+    **options: Any,
+) -> str:
+    """Condenses as a command line asks for it, and saves the transfer set; returns what happened, in words.
+
+    Args:
+        said: `method`, `budget`, `network` (a model's name, or a mapping in YAML) and `iterations`.
+        target: a new folder; by default in runs/.
+        data, split, options: see `limbeck.load`.
+        overrides: more settings as "key=value".
+        experts: a folder of experts that are there already.
+        teacher: a network's name or folder.
+        seed, workers, progress: see `condense_images`.
+
+    Raises:
+        UserError: see `limbeck.condense`.
+    """
+    known = {**said, **({} if experts is None else {"experts": {"folder": str(experts)}})}
+    if isinstance(known.get("network"), str):
+        known["network"] = name_or_mapping(known["network"], "--network", "model", "{model: convnet_d3}")
+    settings = settings_to_condense(known, overrides)
+    target = Path("runs") / f"condensed-{printable(Path(data).name)}-{settings.method}" if target is None else target
+    target = target.with_name(target.name.replace(":", "-"))
+    check_new(target)
+    network = None if teacher is None else load_model(network_folder(teacher))
+    images = load_images(data, split, **options)
+    how = {"seed": seed, "workers": workers, "target": target, "progress": progress}
+    return condense_images(settings, images, network, **how)[1]
+
+
+def _without_teacher(settings: CondenseSettings) -> str:
+    if settings.mask is not None and settings.mask.network == "teacher":
+        return "give one, or set `mask.network: expert`, or to weights by name"
+    return "give one that tells the classes of the images apart"

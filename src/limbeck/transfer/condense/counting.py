@@ -1,0 +1,71 @@
+"""How many images are condensed, and whether there are images, labels and a teacher to do it with."""
+
+from typing import TYPE_CHECKING
+
+from limbeck.errors import UserError
+from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.condense.settings import CondenseSettings
+
+if TYPE_CHECKING:
+    from limbeck.data.image_set import ImageSet
+    from limbeck.models import Classifier
+
+
+def images_per_class(settings: CondenseSettings, pool: "ImageSet") -> int:
+    """How many images of every class that has any are condensed.
+
+    Raises:
+        UserError: no labels; a count that is no multiple of the classes; or more images than some class has, where they
+            begin as these.
+
+    Example:
+        >>> images_per_class(CondenseSettings(budget=20), images)
+        2
+    """
+    if pool.labels is None:
+        raise UserError(
+            f"{settings.title} needs labels, and {pool.name!r} has none; give labelled images, or `borrow` or "
+            "`generate` a transfer set."
+        )
+    sizes = {name: n for name, n in zip(pool.classes, pool.class_counts().tolist(), strict=True) if n}
+    budget, classes = parse_budget(settings.budget), len(sizes)
+    count = int(budget.amount)
+    if budget.kind == "count":
+        if count % classes:
+            below, above = count // classes * classes, -(-count // classes) * classes
+            either = f"{below} or {above}" if below else str(above)
+            raise UserError(
+                f"`budget` must be a multiple of the {classes} classes of {pool.name!r}, each of which gets as many "
+                f"images, got {budget.label}; give {either}, or images per class as '1/class'."
+            )
+        count //= classes
+    smallest = min(sizes, key=lambda name: sizes[name])
+    most = sizes[smallest] // settings.per_image
+    if settings.by != "crops" and settings.initialise in ("real", "correct") and count > most:
+        parts = f" of {settings.per_image}" if settings.per_image > 1 else ""
+        raise UserError(
+            f"`budget` {count}/class is more than class {smallest!r} of {pool.name!r} has, whose {sizes[smallest]} "
+            f"images are what as many{parts} begin as; give at most {most}/class, or `initialise: noise`."
+        )
+    return count
+
+
+def check_teacher(settings: CondenseSettings, pool: "ImageSet", teacher: "Classifier | None") -> None:
+    """Whether a teacher can do what it is there for; one that is still to be trained is looked at later.
+
+    Raises:
+        UserError: other classes than the images', or images of channels that it does not take.
+    """
+    if teacher is None or not settings.needs_teacher:
+        return
+    if pool.shape[0] not in (1, teacher.channels) and teacher.channels != 1:
+        raise UserError(
+            f"the teacher {teacher.name} takes images of {teacher.channels} channel(s), and those of {pool.name!r} "
+            f"have {pool.shape[0]}; load them with `channels` set, or take another teacher."
+        )
+    gives_labels = settings.labels == "teacher" or settings.by == "crops"
+    if gives_labels and teacher.num_classes != pool.num_classes:
+        raise UserError(
+            f"the teacher {teacher.name} tells {teacher.num_classes} classes apart, and {pool.name!r} has "
+            f"{pool.num_classes}, which it is to give labels of; take a teacher of these classes, or `labels: hard`."
+        )

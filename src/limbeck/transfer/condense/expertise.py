@@ -1,0 +1,117 @@
+"""The experts of a run: those that are there, or those that are made for it."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from limbeck.cost import Cost
+from limbeck.errors import UserError
+from limbeck.models.fingerprint import fingerprint
+from limbeck.transfer.condense.experts import ExpertStore, make_experts
+from limbeck.transfer.condense.network import FreshNetworks
+from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.maker import MakerContext
+
+if TYPE_CHECKING:
+    from limbeck.data.image_set import ImageSet
+
+EXPERTS = "experts"
+"""In the maker's folder, or in that which the runs of a comparison share."""
+_GROWING = {"count", "epochs", "judges", "folder"}
+
+
+def snapshots_read(settings: CondenseSettings) -> tuple[int, ...]:
+    """Numbers of the snapshots that learning reads of every expert, rising; number 0 is before the first step.
+
+    Example:
+        >>> snapshots_read(CondenseSettings(budget="1/class", method="mtt"))
+        (0, 1, 2, 3)
+    """
+    if not settings.reads_trajectories:
+        return ()
+    if settings.by == "distribution":
+        return settings.distribution.snapshots(settings.experts.epochs)
+    if settings.matching.straight:
+        return (0, settings.experts.epochs)
+    return tuple(range(settings.matching.snapshots))
+
+
+def open_experts(settings: CondenseSettings, images: "ImageSet", networks: FreshNetworks) -> ExpertStore | None:
+    """Experts in the folder that settings name, if they name one and read any.
+
+    Raises:
+        UserError: there are none, too few snapshots, or they are of another network or of other images.
+    """
+    folder = settings.experts.folder
+    if folder is None or not (settings.reads_trajectories or settings.reads_judges):
+        return None
+    store = ExpertStore.open(Path(folder).expanduser())
+    lacking = sorted({*snapshots_read(settings)} - {*store.kept})
+    if lacking:
+        raise UserError(
+            f"`experts.folder` {folder!r} must hold snapshots up to number {snapshots_read(settings)[-1]}, got up to "
+            f"{store.kept[-1]}; `limbeck experts` with the same folder makes more, or lower `matching.start_to`, "
+            "`grow_to` or `expert_epochs`."
+        )
+    if store.about["network"] != fingerprint(networks(0)):
+        raise UserError(
+            f"`experts.folder` {folder!r} holds experts of another {store.network.name} than `network` "
+            f"({settings.network.model}), in options, classes or normalisation; give the `network` that they were made "
+            "with, or other experts."
+        )
+    if store.about["images"] != images.fingerprint:
+        raise UserError(
+            f"`experts.folder` {folder!r} holds experts of other images than {images.name!r}; give these, or make "
+            "experts of yours by `limbeck experts`."
+        )
+    return store
+
+
+def experts_for(
+    settings: CondenseSettings, images: "ImageSet", networks: FreshNetworks, context: MakerContext
+) -> tuple[ExpertStore | None, Cost]:
+    """Experts as settings need them, made now as far as they are not there, and what they took; None for none.
+
+    Args:
+        settings: of the maker.
+        images: that they are taught on.
+        networks: fresh ones.
+        context: whose shared folder, if there is one, holds those of all runs of a comparison.
+
+    Raises:
+        UserError: see `open_experts` and `make_experts`.
+        Interrupted: stopped; calling it again goes on.
+    """
+    if not (settings.reads_trajectories or settings.reads_judges):
+        return None, Cost()
+    if (found := open_experts(settings, images, networks)) is not None:
+        return found, Cost()
+    wanted = settings.experts
+    read = snapshots_read(settings)
+    if not read and wanted.judges:
+        # Judges alone: experts are made as few and short as they can be.
+        wanted, read = wanted.model_copy(update={"count": 1}), (0, 1)
+    read = read or (wanted.epochs,)
+    folder = (context.shared or context.folder) / EXPERTS / _key(settings, images, networks)
+    cost = make_experts(
+        wanted,
+        networks,
+        images,
+        folder,
+        snapshots=read,
+        seed=settings.experts.seed,
+        workers=context.workers,
+        progress=context.progress,
+    )
+    return ExpertStore.open(folder, count=wanted.count, snapshots=read, judges=wanted.judges), cost
+
+
+def _key(settings: CondenseSettings, images: "ImageSet", networks: FreshNetworks) -> str:
+    """A name for all that experts hang on, but how many there are and how far they go."""
+    about = {
+        "experts": settings.experts.model_dump(mode="json", exclude=_GROWING),
+        "network": fingerprint(networks(0)),
+        "images": images.fingerprint,
+    }
+    return hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,154 @@
+"""Iterations of an engine, kept on disk as they go, so that what was stopped goes on to the same images."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.interruption import Interrupted, listening_for_stop
+from limbeck.progress import Progress
+from limbeck.training.checkpoint import Checkpoint
+from limbeck.transfer.condense.engine import Engine
+from limbeck.transfer.condense.history import HistoryFile
+from limbeck.transfer.condense.synthetic import SyntheticSet
+
+CHECKPOINT = "learning.safetensors"
+"""In the maker's folder: all that the next iteration hangs on."""
+CHECKPOINT_SECONDS, SHARE = 30.0, 0.05
+"""Least time between two checkpoints, and the share of the whole that they take at most."""
+_ENGINE, _BEST = "engine", "best"
+
+
+Judge = Callable[[SyntheticSet], float]
+"""Images -> how good they are on validation images, the share that a fresh network gets right."""
+Look = Callable[[SyntheticSet, int, float | None], None]
+"""(images, iterations done, accuracy) -> keeps a picture of them."""
+
+
+class Learning:
+    """The state of a run: iterations done, the engine's, and of the best images so far.
+
+    Args:
+        engine: that learns.
+        folder: of the maker.
+        every: iterations between two looks.
+        look: is shown the images now and then, and at both ends.
+        judge: tells how good images are; None to keep the last.
+        progress: who watches.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        folder: Path,
+        *,
+        every: int,
+        look: Look,
+        judge: Judge | None,
+        progress: Progress,
+    ) -> None:
+        self.engine = engine
+        self.history = HistoryFile(folder)
+        self.done = 0
+        self.seconds = 0.0
+        self._path = folder / CHECKPOINT
+        self._every, self._look, self._judge, self._progress = every, look, judge, progress
+        self._best: dict[str, Tensor] = {}
+        self._best_score: float | None = None
+        self._chosen_after: int | None = None
+        self._restore()
+
+    @property
+    def chosen_after(self) -> int:
+        """Iterations after which the images that are kept were as they are."""
+        return self.done if self._chosen_after is None else self._chosen_after
+
+    @property
+    def kept(self) -> SyntheticSet:
+        """The images to keep: the last, or the best on validation images."""
+        if self._judge is None or not self._best:
+            return self.engine.synthetic
+        return SyntheticSet(**self._best)
+
+    def run(self) -> None:
+        """All iterations that are left.
+
+        Raises:
+            Interrupted: stopped by Ctrl-C or SIGTERM; what was done is kept.
+        """
+        engine, progress, saved_at = self.engine, self._progress, time.perf_counter()
+        began, before, saving = saved_at, self.seconds, 0.0
+        if self.done == engine.iterations and self._path.exists():
+            return
+        if self.done == 0:
+            self._watch()
+        progress.begin("condensing", engine.iterations, self.done)
+        with listening_for_stop() as stop:
+            while self.done < engine.iterations:
+                numbers = engine.step(self.done)
+                self.done += 1
+                self.history.append(numbers)
+                if self.done % self._every == 0 or self.done == engine.iterations:
+                    self._watch()
+                now = time.perf_counter()
+                self.seconds = before + now - began
+                progress.update(self.done, _note(numbers))
+                due = now - saved_at >= max(CHECKPOINT_SECONDS, saving / SHARE)
+                if due or stop or self.done == engine.iterations:
+                    self._save()
+                    saved_at = time.perf_counter()
+                    saving = saved_at - now
+                if stop and self.done < engine.iterations:
+                    raise Interrupted
+        if not engine.iterations:
+            self._save()
+        progress.end()
+
+    def _watch(self) -> None:
+        """Looks at the images, and keeps them if they are the best so far; of equals the first."""
+        images = self.engine.synthetic
+        score = None if self._judge is None else self._judge(images)
+        self._look(images, self.done, score)
+        if score is not None and (self._best_score is None or score > self._best_score):
+            self._best_score, self._chosen_after = score, self.done
+            self._best = {name: tensor.detach().clone() for name, tensor in images.state_dict().items()}
+
+    def _save(self) -> None:
+        self.history.flush()
+        notes: dict[str, Any] = {
+            "seconds": self.seconds,
+            "best_score": self._best_score,
+            "chosen_after": self._chosen_after,
+        }
+        checkpoint = Checkpoint(self.done, notes=notes)
+        checkpoint.put(_ENGINE, _on_cpu(self.engine.state_dict()))
+        checkpoint.put(_BEST, _on_cpu(self._best))
+        checkpoint.save(self._path)
+
+    def _restore(self) -> None:
+        if not self._path.exists():
+            self.history.go_back(0)
+            return
+        saved = Checkpoint.load(self._path)
+        if saved.step > self.engine.iterations:
+            raise UserError(
+                f"{str(self._path)!r} is of a run of more than {self.engine.iterations:,} iterations; remove its "
+                "folder to begin anew."
+            )
+        self.history.go_back(saved.step)
+        self.engine.load_state_dict(saved.take(_ENGINE))
+        self.done, self._best = saved.step, saved.take(_BEST)
+        self.seconds = float(saved.notes["seconds"])
+        self._best_score, self._chosen_after = saved.notes["best_score"], saved.notes["chosen_after"]
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: torch.as_tensor(tensor).detach().cpu() for name, tensor in tensors.items()}
+
+
+def _note(numbers: Mapping[str, float]) -> str:
+    return f"loss {numbers['loss']:.3g}" if "loss" in numbers else ""

@@ -1,0 +1,201 @@
+"""Learned images as a transfer set that says itself how students are to be taught on it."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.joined import content_ids
+from limbeck.data.transfer_set import TransferSet
+from limbeck.models.forward import FrozenTeacher, whole_outputs
+from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.condense.crops import CropImages
+from limbeck.transfer.condense.network import FreshNetworks
+from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.start import Start
+from limbeck.transfer.condense.synthetic import SyntheticSet
+
+if TYPE_CHECKING:
+    from limbeck.models.classifier import Classifier
+
+
+_MUCH = 0.05
+"""Mean change of a value by 8 bits, in units of [0, 1], above which images are kept as floats."""
+
+
+def transfer_set_of(
+    synthetic: SyntheticSet,
+    settings: CondenseSettings,
+    networks: FreshNetworks,
+    network: "Classifier",
+    pool: ImageSet,
+    start: Start,
+    *,
+    seed: int,
+) -> TransferSet:
+    """The images in units of [0, 1] with their labels, and how students are taught on them.
+
+    Args:
+        synthetic: what was learned.
+        settings: of the maker.
+        networks: of the network that it was learned on.
+        network: one of these, which knows normalised images from others.
+        pool: that it stands for.
+        start: what the images began as.
+        seed: of the set.
+    """
+    floats = network.images_of(synthetic.inputs.cpu()).detach().float()
+    lost = rounding(floats)
+    much = settings.network.whitening or lost["change"] > _MUCH
+    exact = settings.keep == "float16" or (settings.keep == "auto" and much)
+    levels = (floats * 255).round().clamp(0, 255).to(torch.uint8)
+    floats = floats.half() if exact else floats
+    digests = ImageSet.of_floats(floats).digests() if exact else ImageSet(levels).digests()
+    about = {"classes": pool.classes, "name": f"condensed {pool.name}", "ids": _distinct(content_ids(digests))}
+    labels = start.classes
+    images = ImageSet.of_floats(floats, labels, **about) if exact else ImageSet(levels, labels, **about)
+    soft = synthetic.labels.cpu() if synthetic.soft else None
+    return TransferSet(
+        images,
+        soft_labels=soft,
+        soft_label_kind="logits",
+        provenance={
+            **start.provenance,
+            "maker": [settings.maker] * len(images),
+            "learned": synthetic.learned.cpu().long(),
+        },
+        about={
+            "maker": settings.maker,
+            "method": settings.method,
+            "budget": parse_budget(settings.budget).label,
+            "pool": pool.name,
+            "seed": seed,
+            **({} if exact else {"rounding": dict(lost)}),
+        },
+        use=use_of(settings, networks, pool.shape, rate=_rate(settings, synthetic), soft=soft is not None),
+        per_image=settings.per_image,
+    )
+
+
+def set_of_crops(
+    crops: CropImages,
+    settings: CondenseSettings,
+    networks: FreshNetworks,
+    pool: ImageSet,
+    teacher: FrozenTeacher,
+    *,
+    seed: int,
+) -> TransferSet:
+    """Images of crops as a transfer set, with a teacher's logits where it gives the labels.
+
+    Args:
+        crops: the images.
+        settings: of the maker.
+        networks: of the student's kind.
+        pool: that they are of.
+        teacher: that rated them.
+        seed: of the set.
+    """
+    ids = _distinct(content_ids(ImageSet(crops.images).digests()))
+    images = ImageSet(crops.images, crops.labels, classes=pool.classes, name=f"condensed {pool.name}", ids=ids)
+    soft = whole_outputs(teacher, images).logits if settings.labels == "teacher" else None
+    count = len(images)
+    provenance = {
+        "source": [pool.name] * count,
+        "source_id": crops.sources[:, 0],
+        "sources": [" ".join(map(str, row)) for row in crops.sources.tolist()],
+        "score": crops.scores.mean(1).double(),
+        "maker": ["condense"] * count,
+    }
+    about = {
+        "maker": settings.maker,
+        "method": settings.method,
+        "budget": parse_budget(settings.budget).label,
+        "pool": pool.name,
+        "teacher": teacher.classifier.name,
+        "seed": seed,
+    }
+    use = use_of(settings, networks, pool.shape, rate=settings.use.learning_rate, soft=soft is not None)
+    return TransferSet(images, soft, provenance, about, "logits" if soft is not None else "probabilities", use=use)
+
+
+def use_of(
+    settings: CondenseSettings, networks: FreshNetworks, shape: tuple[int, int, int], *, rate: float, soft: bool
+) -> dict[str, Any]:
+    """How a student is taught on the set, as recipes say it; see `TransferSet.use`.
+
+    Args:
+        settings: of the maker.
+        networks: of the network that images were made on, and the student's.
+        shape: (C, H, W) of the images.
+        rate: of the student's training.
+        soft: whether there are soft labels.
+    """
+    use = settings.use
+    return {
+        "student": student_of(networks, shape),
+        "training": {
+            "epochs": use.epochs,
+            "batch_size": use.batch_size,
+            "learning_rate": rate,
+            "momentum": use.momentum,
+            "weight_decay": use.weight_decay,
+            "schedule": use.schedule,
+            **({"milestones": list(use.milestones)} if use.schedule == "multi-step" else {}),
+            "views": "none",
+            "normalised_views": use.views,
+        },
+        "objective": {"kd": {"weight": 1.0, "temperature": 1.0}} if soft else {"cross_entropy": 1.0},
+    }
+
+
+def student_of(networks: FreshNetworks, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """A network of this kind for images (C, H, W), as recipes have it under `student`."""
+    built = networks.built
+    whitening = built.get("whitening")
+    normalisation = {"whitening": whitening.tensors()} if whitening else {k: list(built[k]) for k in ("mean", "std")}
+    return {
+        "model": networks.model,
+        "options": networks.options,
+        "input_size": list(shape[1:]),
+        "channels": shape[0],
+        **normalisation,
+    }
+
+
+def rounding(floats: Tensor) -> Mapping[str, float]:
+    """What storing images in 8 bits changes: the share of values that are clipped, and the mean change of a value.
+
+    Args:
+        floats: `[N, C, H, W]` in units of [0, 1].
+
+    Returns:
+        `clipped`, a share, and `change`, in units of [0, 1].
+
+    Example:
+        >>> rounding(torch.tensor([[[[0.0, 2.0]]]]))
+        {'clipped': 0.5, 'change': 0.5}
+    """
+    stored = (floats * 255).round().clamp(0, 255) / 255
+    clipped = ((floats < 0) | (floats > 1)).double().mean()
+    return {"clipped": round(float(clipped), 6), "change": round(float((stored - floats).abs().double().mean()), 8)}
+
+
+def _rate(settings: CondenseSettings, synthetic: SyntheticSet) -> float:
+    """The learned one, or that of `use` where none was learned."""
+    learned = settings.by == "trajectories" and settings.iterations > 0
+    return float(synthetic.rate) if learned else settings.use.learning_rate
+
+
+def _distinct(ids: Tensor) -> Tensor:
+    """Ids as they are, but of equal images the second and later ones get others."""
+    taken: set[int] = set()
+    found = []
+    for one in ids.tolist():
+        while one in taken:
+            one += 1
+        taken.add(one)
+        found.append(one)
+    return torch.tensor(found)

@@ -1,0 +1,92 @@
+"""`condense` as a maker: a handful of images that teach what all would."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.normalised_views import normalised_views
+from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_source import FixedSource, TransferSource
+from limbeck.errors import UserError
+from limbeck.files import disk_errors
+from limbeck.transfer.condense.counting import check_teacher, images_per_class
+from limbeck.transfer.condense.expertise import experts_for, open_experts
+from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.frames import read_frames
+from limbeck.transfer.condense.network import FreshNetworks
+from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.work import MADE, Work, split_for
+from limbeck.transfer.evidence import Evidence
+from limbeck.transfer.maker import Made, MakerContext
+
+
+class CondenseMaker:
+    """Makes experts, begins with images of each class, learns them, and says how students are taught on them.
+
+    Experts lie in the shared folder of a comparison, where every run that needs such finds them; each counts what they
+    cost.
+
+    Example:
+        >>> context = MakerContext(folder=Path("made"), pool=images, classes=images.classes, shape=images.shape)
+        >>> settings = CondenseSettings(budget="2/class", method="mtt", iterations=0)
+        >>> len(CondenseMaker().make(settings, context).source.images(0))
+        20
+    """
+
+    def count(self, settings: CondenseSettings, context: MakerContext) -> int:
+        pool, count = _pool(context), 0
+        wrong: list[str] = []
+        with _noting(wrong):
+            rest = split_for(settings, pool)[0]
+            with _noting(wrong):
+                count = images_per_class(settings, rest) * int((rest.class_counts() > 0).sum())
+            with _noting(wrong):
+                _check_network(settings, rest)
+        with _noting(wrong):
+            check_teacher(settings, pool, context.teacher)
+        if wrong:
+            raise UserError("\n".join(wrong))
+        return count
+
+    def make(self, settings: CondenseSettings, context: MakerContext) -> Made:
+        self.count(settings, context)
+        with disk_errors(context.folder):
+            context.folder.mkdir(parents=True, exist_ok=True)
+        work = Work(settings, context, _pool(context))
+        if settings.by == "crops":
+            return work.crops()
+        store, cost = experts_for(settings, work.pool, work.networks, context)
+        start = work.start(store)
+        kept, more = work.learn(start, store)
+        return work.finished(work.transfer_set(kept, start), cost + start.cost + more, read_frames(context.folder))
+
+    def load(self, settings: CondenseSettings, context: MakerContext) -> TransferSource:
+        try:
+            return FixedSource(TransferSet.load(context.folder / MADE))
+        except UserError as error:
+            raise UserError(f"{error} Remove the folder {str(context.folder)!r}, so that it is made again.") from error
+
+    def evidence(self, settings: CondenseSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
+        """None: there are no rounds, so nothing comes after the evidence of `make`."""
+
+
+def _pool(context: MakerContext) -> ImageSet:
+    assert context.pool is not None, "makers that need a pool are refused without one before"
+    return context.pool
+
+
+def _check_network(settings: CondenseSettings, pool: ImageSet) -> None:
+    """Whether images can be learned on the network, views are known, and experts that are there are those read."""
+    networks = FreshNetworks.of(settings.network, pool)
+    FlatNetwork(networks(0))
+    for views in (settings.views, settings.use.views, settings.experts.views):
+        normalised_views(views)
+    open_experts(settings, pool, networks)
+
+
+@contextmanager
+def _noting(wrong: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        wrong.append(str(error))

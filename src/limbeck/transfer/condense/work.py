@@ -1,0 +1,197 @@
+"""What a run of condensing works with, and what it does with that, each part made once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from limbeck.cost import Cost
+from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_source import FixedSource
+from limbeck.models.classifier import Classifier
+from limbeck.models.forward import FrozenTeacher
+from limbeck.transfer.condense.counting import images_per_class
+from limbeck.transfer.condense.crops import images_of_crops
+from limbeck.transfer.condense.distribution import DistributionEngine
+from limbeck.transfer.condense.engine import Engine, MatchingEngine
+from limbeck.transfer.condense.estimate import Estimate
+from limbeck.transfer.condense.evidence import evidence_of
+from limbeck.transfer.condense.experts import ExpertStore
+from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.frames import Frame, frame_of, save_frame
+from limbeck.transfer.condense.history import History, HistoryFile
+from limbeck.transfer.condense.judging import SHARE, accuracy_of
+from limbeck.transfer.condense.learning import Learning
+from limbeck.transfer.condense.made import set_of_crops, transfer_set_of
+from limbeck.transfer.condense.mask.masks import Masks, mask_network
+from limbeck.transfer.condense.network import FreshNetworks
+from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.start import Start, initial_set
+from limbeck.transfer.condense.synthetic import SyntheticSet
+from limbeck.transfer.maker import Made, MakerContext
+
+MADE = "made"
+"""In the maker's folder: the transfer set."""
+
+
+def split_for(settings: CondenseSettings, pool: ImageSet) -> tuple[ImageSet, ImageSet | None]:
+    """Images that are stood for, and those that choose among iterations, which nothing else sees."""
+    if settings.choose == "last":
+        return pool, None
+    return pool.split(SHARE, seed=settings.experts.seed)  # whatever the seed of the set, as experts are shared
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run works with.
+
+    Args:
+        settings: of the maker.
+        context: of it.
+        whole: the pool, with the images to choose by.
+    """
+
+    settings: CondenseSettings
+    context: MakerContext
+    whole: ImageSet
+
+    @cached_property
+    def pool(self) -> ImageSet:
+        return split_for(self.settings, self.whole)[0]
+
+    @cached_property
+    def validation(self) -> ImageSet | None:
+        return split_for(self.settings, self.whole)[1]
+
+    @cached_property
+    def each(self) -> int:
+        """Images of a class."""
+        return images_per_class(self.settings, self.pool)
+
+    @cached_property
+    def networks(self) -> FreshNetworks:
+        return FreshNetworks.of(self.settings.network, self.pool)
+
+    @cached_property
+    def network(self) -> Classifier:
+        """Which knows images from what it takes."""
+        return self.networks(0)
+
+    def transfer_set(self, synthetic: SyntheticSet, start: Start) -> TransferSet:
+        return transfer_set_of(
+            synthetic, self.settings, self.networks, self.network, self.pool, start, seed=self.context.seed
+        )
+
+    def crops(self) -> Made:
+        """Images of crops, which a teacher rates; nothing is learned."""
+        context = self.context
+        assert context.teacher is not None, "makers that ask a teacher are refused without one before"
+        rater = FrozenTeacher(context.teacher, device=context.device)
+        counts = (self.pool.class_counts() > 0).long() * self.each
+        found = images_of_crops(
+            self.pool, rater, self.settings.crops, counts, seed=context.seed, progress=context.progress
+        )
+        made = set_of_crops(found, self.settings, self.networks, self.pool, rater, seed=context.seed)
+        cost = Cost(images_read=rater.passes // self.settings.crops.crops, teacher_passes=rater.passes)
+        frame = frame_of(0, found.images, found.labels)
+        return self.finished(made, cost, [frame])
+
+    def start(self, store: ExpertStore | None) -> Start:
+        """What images begin as."""
+        return initial_set(
+            self.settings,
+            self.pool,
+            self.network,
+            store.judges if store is not None and self.settings.reads_judges else (),
+            count=self.each * int((self.pool.class_counts() > 0).sum()),
+            seed=self.context.seed,
+            teacher=self.context.teacher,
+            context=self.context,
+        )
+
+    def learn(self, start: Start, store: ExpertStore | None) -> tuple[SyntheticSet, Cost]:
+        """The images to keep, and what learning them took, interruptions left out."""
+        if not self.settings.iterations:
+            self._look(start.synthetic, 0, start, None, None)
+            return start.synthetic, Cost()
+        masks = self._masks(store)
+        engine = self._engine(start, store, masks)
+        learning = Learning(
+            engine,
+            self.context.folder,
+            every=self.settings.evaluate_every,
+            look=lambda images, iteration, score: self._look(images, iteration, start, score, masks),
+            judge=None if self.validation is None else lambda images: self._judge(images, start),
+            progress=self.context.progress,
+        )
+        if not learning.done:
+            self.context.progress.say(_ahead(engine.estimate()))
+        learning.run()
+        return learning.kept, Cost(steps=self.settings.iterations, seconds=learning.seconds)
+
+    def finished(self, made: TransferSet, cost: Cost, frames: Sequence[Frame]) -> Made:
+        """The set on disk, with what the report knows of it."""
+        made.save(self.context.folder / MADE)
+        history = HistoryFile(self.context.folder).read() if self.settings.iterations else History([])
+        evidence = evidence_of(
+            self.settings, made.images, history, frames, pool=len(self.pool), cost=cost, facts=_facts(made)
+        )
+        return Made(source=FixedSource(made), cost=cost, evidence=evidence)
+
+    def _masks(self, store: ExpertStore | None) -> Masks | None:
+        settings = self.settings.mask
+        if settings is None:
+            return None
+        expert = store.judges[0] if settings.network == "expert" and store is not None else None
+        looking = mask_network(settings, teacher=self.context.teacher, expert=expert).to(self.context.device)
+        return Masks(settings, looking, self.pool.classes, seed=self.context.seed)
+
+    def _engine(self, start: Start, store: ExpertStore | None, masks: Masks | None) -> Engine:
+        settings, context = self.settings, self.context
+        network = FlatNetwork(self.network)
+        if settings.by == "distribution":
+            return DistributionEngine(
+                settings,
+                network,
+                store if settings.reads_trajectories else None,
+                start.synthetic,
+                self.pool,
+                fresh=self.networks,
+                classes=start.classes,
+                seed=context.seed,
+                device=context.device,
+            )
+        assert store is not None, "trajectories are of experts"
+        return MatchingEngine(
+            settings, network, store, start.synthetic, mask=masks, seed=context.seed, device=context.device
+        )
+
+    def _judge(self, images: SyntheticSet, start: Start) -> float:
+        assert self.validation is not None
+        made = self.transfer_set(images, start)
+        return accuracy_of(made, self.validation, self.networks, seed=self.context.seed)
+
+    def _look(
+        self, images: SyntheticSet, iteration: int, start: Start, score: float | None, masks: Masks | None
+    ) -> None:
+        shown = self.network.images_of(images.inputs.cpu()).detach()
+        maps = None if masks is None or masks.maps is None else masks.maps.cpu()
+        save_frame(self.context.folder, frame_of(iteration, shown, start.classes, maps=maps, accuracy=score))
+
+
+def _ahead(estimate: Estimate) -> str:
+    hours = estimate.seconds / 3600
+    time = f"{hours:.1f} h" if hours >= 1 else f"{estimate.seconds / 60:.0f} min" if hours > 0.05 else "minutes"
+    return (
+        f"learning takes about {time} on a machine as idle as now, {estimate.memory / 2**20:,.0f} MiB of memory, and "
+        f"{estimate.disk / 2**20:,.0f} MiB on disk"
+    )
+
+
+def _facts(made: TransferSet) -> dict[str, str]:
+    lost = made.about.get("rounding")
+    if lost is None:
+        return {}
+    return {
+        "stored in 8 bits": f"{100 * lost['clipped']:.2g} % of values clipped, {255 * lost['change']:.2g} levels off"
+    }

@@ -1,0 +1,297 @@
+"""Condensing from pool to transfer set: what is counted, made, kept and gone on with."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.transfer.condense.small import context, pool, small
+
+import limbeck as lb
+from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.interruption import Interrupted
+from limbeck.transfer.condense import Maker, learning
+from limbeck.transfer.condense.engine import MatchingEngine
+from limbeck.transfer.condense.history import HistoryFile
+from limbeck.transfer.condense.made import rounding
+from limbeck.transfer.maker import MakerContext
+
+pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
+"""Experts of a few steps."""
+
+
+def made_by(settings: Any, there: MakerContext) -> TransferSet:
+    return Maker().make(settings, there).source.images(0)
+
+
+def same(one: TransferSet, other: TransferSet) -> bool:
+    a, b = one.soft_labels, other.soft_labels
+    alike = a is None and b is None if a is None or b is None else torch.equal(a, b)
+    return alike and one.images.fingerprint == other.images.fingerprint and str(one.use) == str(other.use)
+
+
+@pytest.mark.parametrize("method", ["mtt", "ftd", "datm", "pad", "edf", "dm", "ncfm", "tgdd"])
+def test_every_method_makes_a_set_that_says_how_it_is_taught_on(method: str, tmp_path: Path) -> None:
+    said: dict[str, Any] = {"mask": {"network": "expert"}} if method == "edf" else {}
+    said |= {"distribution": {"real_batch": 4, "frequencies": 8}} if method in ("dm", "ncfm", "tgdd") else {}
+    settings = small(method=method, budget="2/class", **said)
+    assert Maker().count(settings, context(tmp_path / "one")) == 6
+    made = Maker().make(settings, context(tmp_path / "one"))
+    images = made.source.images(0)
+    assert len(images) == 6
+    assert images.images.labels is not None
+    assert images.images.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert (images.soft_labels is not None) == (settings.labels == "soft")
+    assert images.use is not None
+    assert images.use["objective"] == (
+        {"kd": {"weight": 1, "temperature": 1}} if settings.labels == "soft" else {"cross_entropy": 1}
+    )
+    assert images.use["student"]["model"] == "convnet_d3"
+    assert images.use["student"]["input_size"] == [8, 8]
+    assert images.use["training"]["learning_rate"] > 0
+    assert images.per_image == settings.per_image
+    assert made.cost.steps >= settings.iterations
+    assert made.evidence.headline.startswith("6 images of 3 classes in place of 30")
+    assert same(Maker().load(settings, context(tmp_path / "one")).images(0), images)
+    assert same(made_by(settings, context(tmp_path / "two")), images), "one seed, one set"
+
+
+def test_another_seed_is_another_set_of_the_same_experts(tmp_path: Path) -> None:
+    settings, shared = small(method="mtt"), tmp_path / "shared"
+    one, other = (made_by(settings, context(tmp_path / str(seed), seed=seed, shared=shared)) for seed in (0, 1))
+    assert not same(one, other)
+    assert len(list((shared / "experts").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("images", "said", "message"),
+    [
+        (
+            pool(),
+            {"budget": 4},
+            "`budget` must be a multiple of the 3 classes of 'coloured', .* give 3 or 6, or images",
+        ),
+        (pool(), {"budget": 2}, "got 2 images; give 3, or images per class as '1/class'"),
+        (
+            pool(),
+            {"budget": "11/class"},
+            "`budget` 11/class is more than class 'class 0' .* at most 10/class, or `init",
+        ),
+        (
+            pool(),
+            {"method": "ncfm", "budget": "3/class"},
+            "whose 10 images are what as many of 4 begin as; give at most 2/class",
+        ),
+        (pool().with_labels(None, ["a", "b", "c"]), {}, "needs labels, and 'coloured' has none"),
+        (pool(), {"network": {"model": "resnet8", "options": {}}}, "without batch norm"),
+        (pool(), {"views": "nope"}, "'nope'"),
+        (pool(), {"experts": {"folder": "nowhere"}}, "there are no experts in 'nowhere'; `limbeck experts` makes some"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_work(
+    images: ImageSet, said: Mapping[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        Maker().count(small(**said), context(tmp_path / "made", images))
+    assert not (tmp_path / "made").exists()
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        Maker().count(small(budget=4, network={"model": "resnet8", "options": {}}), context(tmp_path))
+    assert "multiple of the 3 classes" in str(caught.value)
+    assert "batch norm" in str(caught.value)
+
+
+def test_a_teacher_must_know_the_classes_that_it_labels(tmp_path: Path) -> None:
+    other = lb.create("convnet_d3", num_classes=4, channels=1, input_size=8, width=4).eval()
+    with pytest.raises(UserError, match="tells 4 classes apart, and 'coloured' has 3"):
+        Maker().count(small(labels="teacher", method="mtt"), context(tmp_path, teacher=other))
+    colour = lb.create("convnet_d3", num_classes=3, channels=3, input_size=8, width=4).eval()
+    pair = lb.create("convnet_d3", num_classes=3, channels=2, input_size=8, width=4).eval()
+    with pytest.raises(UserError, match=r"takes images of 2 channel\(s\), and those of 'coloured' have 3; load them"):
+        Maker().count(small(labels="teacher", method="mtt"), context(tmp_path, pool(channels=3), teacher=pair))
+    assert Maker().count(small(labels="teacher", method="mtt"), context(tmp_path, teacher=colour)) == 3
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_what_is_stopped_goes_on_to_the_same_bits(stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = small(method="datm", choose="validation", iterations=4, average=0.9)
+    whole = made_by(settings, context(tmp_path / "whole"))
+    step = MatchingEngine.step
+
+    def stopping(engine: MatchingEngine, iteration: int) -> Mapping[str, float]:
+        if iteration == stop:
+            raise Interrupted
+        return step(engine, iteration)
+
+    monkeypatch.setattr(learning, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(learning, "SHARE", 1e9)
+    monkeypatch.setattr(MatchingEngine, "step", stopping)
+    with pytest.raises(Interrupted):
+        Maker().make(settings, context(tmp_path / "stopped"))
+    monkeypatch.setattr(MatchingEngine, "step", step)
+    assert same(made_by(settings, context(tmp_path / "stopped")), whole)
+    for folder in ("whole", "stopped"):
+        assert HistoryFile(tmp_path / folder).count == 4
+    files = [
+        f.relative_to(tmp_path / "whole" / "made") for f in (tmp_path / "whole" / "made").rglob("*") if f.is_file()
+    ]
+    assert files
+    for file in files:
+        assert (tmp_path / "whole" / "made" / file).read_bytes() == (tmp_path / "stopped" / "made" / file).read_bytes()
+
+
+def test_a_signal_keeps_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import signal
+
+    settings, step = small(iterations=3), MatchingEngine.step
+
+    def asking(engine: MatchingEngine, iteration: int) -> Mapping[str, float]:
+        if iteration == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(engine, iteration)
+
+    monkeypatch.setattr(MatchingEngine, "step", asking)
+    with pytest.raises(Interrupted):
+        Maker().make(settings, context(tmp_path / "made"))
+    done: list[int] = []
+
+    def counting(engine: MatchingEngine, iteration: int) -> Mapping[str, float]:
+        done.append(iteration)
+        return step(engine, iteration)
+
+    monkeypatch.setattr(MatchingEngine, "step", counting)
+    Maker().make(settings, context(tmp_path / "made"))
+    assert done == [2]
+
+
+def test_validation_chooses_among_iterations_and_is_seen_by_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.1, 0.9, 0.5])
+    shown: list[int] = []
+
+    def judged(made: TransferSet, validation: ImageSet, *_: object, **__: object) -> float:
+        shown.append(len(validation))
+        return next(scores)
+
+    monkeypatch.setattr("limbeck.transfer.condense.work.accuracy_of", judged)
+    settings = small(choose="validation", iterations=4)
+    made = Maker().make(settings, context(tmp_path / "made"))
+    assert shown == [3, 3, 3], "a tenth of 30"
+    assert "27" in made.evidence.headline
+    last = made_by(small(iterations=4), context(tmp_path / "last", made_pool(settings)))
+    two = made_by(small(iterations=2), context(tmp_path / "two", made_pool(settings)))
+    images = made.source.images(0).images
+    assert images.fingerprint == two.images.fingerprint
+    assert images.fingerprint != last.images.fingerprint
+
+
+def made_pool(settings: Any) -> ImageSet:
+    from limbeck.transfer.condense.work import split_for
+
+    return split_for(settings, pool())[0]
+
+
+def test_runs_of_a_comparison_share_experts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = tmp_path / "shared"
+    Maker().make(small(method="mtt"), context(tmp_path / "one", shared=shared))
+    taught: list[str] = []
+    from limbeck.transfer.condense.experts import make
+
+    def noted(pupils: Any, *rest: Any) -> None:
+        taught.extend(map(str, pupils))
+
+    monkeypatch.setattr(make, "_teach", noted)
+    Maker().make(small(method="mtt", budget="2/class", iterations=2), context(tmp_path / "two", shared=shared, seed=3))
+    assert not taught
+    assert not (tmp_path / "two" / "experts").exists()
+
+
+def test_images_that_nothing_is_learned_of_need_no_experts(tmp_path: Path) -> None:
+    made = Maker().make(small(method="mtt", iterations=0), context(tmp_path))
+    assert not (tmp_path / "experts").exists()
+    images = made.source.images(0)
+    ids = torch.tensor(list(images.provenance["source_id"]))
+    assert torch.equal(pool().subset(ids).tensor(), images.images.tensor())
+    assert made.cost.steps == 0
+
+
+def test_random_images_have_the_same_soft_labels_as_learned_ones_begin_with(tmp_path: Path) -> None:
+    settings = small(method="datm")
+    control = settings.controls_beside(settings.model_dump(mode="json", exclude={"budget"}))["condense-random-soft"]
+    random = type(settings).model_validate({"budget": settings.budget, **control.changes})
+    made = made_by(random, context(tmp_path / "random", shared=tmp_path / "shared"))
+    assert made.soft_labels is not None
+    assert made.use is not None
+    assert made.use["training"]["learning_rate"] == settings.use.learning_rate
+    made_by(settings, context(tmp_path / "learned", shared=tmp_path / "shared"))
+    assert len(list((tmp_path / "shared" / "experts").iterdir())) == 1
+
+
+def test_crops_are_put_together_of_what_a_teacher_is_sure_of(tmp_path: Path) -> None:
+    teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()
+    settings = small(method="rded", iterations=0, crops={"candidates": 5, "crops": 2}, budget=6)
+    made = Maker().make(settings, context(tmp_path, teacher=teacher))
+    images = made.source.images(0)
+    assert len(images) == 6
+    assert images.soft_labels is not None
+    assert made.cost.teacher_passes == 3 * 5 * 2 + 6
+    assert not settings.own_labels
+    assert same(Maker().load(settings, context(tmp_path, teacher=teacher)).images(0), images)
+
+
+@pytest.mark.parametrize(
+    ("keep", "whitening", "floats"),
+    [("auto", False, False), ("auto", True, True), ("uint8", True, False), ("float16", False, True)],
+)
+def test_what_8_bits_change_is_said_and_whitened_images_are_kept_as_floats(
+    keep: str, whitening: bool, floats: bool, tmp_path: Path
+) -> None:
+    settings = small(keep=keep, network={"whitening": whitening}, method="mtt", matching={"image_rate": 1e-3})
+    made = Maker().make(settings, context(tmp_path))
+    images = made.source.images(0)
+    assert (images.floats is not None) == floats
+    assert ("rounding" in images.about) == (not floats)
+    assert ("stored in 8 bits" in made.evidence.facts) == (not floats)
+    assert images.use is not None
+    assert ("whitening" in images.use["student"]) == whitening
+
+
+def test_images_far_out_of_range_are_kept_as_floats() -> None:
+    assert rounding(torch.tensor([[[[0.5, -1.0]]]]))["clipped"] == 0.5
+
+
+def test_a_damaged_set_is_said_with_what_to_do(tmp_path: Path) -> None:
+    settings = small(method="mtt", iterations=0)
+    made_by(settings, context(tmp_path / "made"))
+    (tmp_path / "made" / "made" / "transfer_set.json").write_text("{")
+    with pytest.raises(UserError, match=r"damaged.* Remove the folder .*made', so that it is made again"):
+        Maker().load(settings, context(tmp_path / "made"))
+
+
+def test_a_standstill_from_the_first_iteration_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"`matching\.skip_above` must be above the first loss"):
+        Maker().make(small(matching={"skip_above": 1e-6}), context(tmp_path))
+
+
+def test_experts_that_are_there_are_used_if_they_fit(tmp_path: Path) -> None:
+    settings = small(method="mtt")
+    first = made_by(settings, context(tmp_path / "one"))
+    (folder,) = (tmp_path / "one" / "experts").iterdir()
+    there = settings.model_copy(update={"experts": settings.experts.model_copy(update={"folder": str(folder)})})
+    made = Maker().make(there, context(tmp_path / "two"))
+    assert same(made.source.images(0), first)
+    assert made.cost.images_read < 30
+    longer = there.model_copy(update={"matching": there.matching.model_copy(update={"start_to": 5})})
+    with pytest.raises(UserError, match=r"must hold snapshots up to number 6, got up to 2; `limbeck experts`"):
+        Maker().count(longer, context(tmp_path / "three"))
+    wider = replace(context(tmp_path / "three"), pool=pool(each=12))
+    with pytest.raises(UserError, match=r"holds experts of another convnet_d3 than `network`"):
+        Maker().count(there, wider)

@@ -1,0 +1,107 @@
+"""What a recipe may say of `condense`, and what it may not."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from limbeck.errors import UserError
+from limbeck.recipes.controls import controls_beside
+from limbeck.recipes.reading import parse_transfer
+from limbeck.transfer.condense import Settings
+from limbeck.transfer.condense.methods import METHODS
+
+
+def settings(**said: Any) -> Settings:
+    return Settings.model_validate({"budget": "1/class", **said})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_published_methods_fit_together(method: str) -> None:
+    made = settings(method=method)
+    assert Settings.model_validate(made.model_dump(mode="json")) == made
+    assert settings(method=method, iterations=made.iterations) == made
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"method": "nope"}, "unknown method 'nope'"),
+        ({"budget": "10%"}, "must be images per class"),
+        ({"network": {"model": "convnet_d9"}}, "unknown model 'convnet_d9'"),
+        ({"network": {"options": {"norm": "batch"}}}, "`network.options.norm` must not be 'batch'"),
+        ({"network": {"options": {"wide": 3}}}, "unknown model option 'wide'"),
+        (
+            {"network": {"whitening": True, "mean": [0.5], "std": [0.5]}},
+            "`network.whitening` stands in place of `network.mean`",
+        ),
+        ({"network": {"mean": [0.5]}}, "`network.mean` and `network.std` go together"),
+        (
+            {"method": "datm", "experts": {"epochs": 4}},
+            "`experts.epochs` must be at least 5, .* read 6 snapshots, and 4 epochs leave 5; raise it, or lower",
+        ),
+        ({"method": "datm", "labels": "hard"}, "`labels` are 'hard', which are not learned"),
+        ({"method": "rded", "labels": "soft"}, "`labels` of `by: crops` must be 'teacher'"),
+        ({"method": "dm", "mask": {}}, "`mask` scales the gradients of `by: trajectories`, got `by: distribution`"),
+        ({"per_image": 4}, "`per_image` must be 1 but for `by: distribution`"),
+        (
+            {"method": "rded", "iterations": 3},
+            "`iterations` is about learning, and `by: crops` learns nothing; set it to 0",
+        ),
+        ({"method": "rded", "average": 0.9}, "`average` is about learning, .* set it to null"),
+        ({"method": "rded", "learned": 0.5}, "`learned` is about learning, .* set it to 1"),
+        ({"method": "dm", "average": 0.9}, "`average` is of `by: trajectories`"),
+        (
+            {"iterations": 0, "choose": "validation"},
+            "`choose: validation` chooses among iterations, and `iterations` is 0",
+        ),
+        ({"iterations": 20, "choose": "validation"}, "`evaluate_every` must be at most the 20 `iterations`"),
+        ({"initialise": {"maker": "condense"}}, "`initialise` names `maker: condense` itself"),
+        ({"initialise": {"criterion": "herding", "budget": 3}}, "`initialise` has the budget of the set itself"),
+        ({"initialise": {"criterion": "hurding"}}, "unknown criterion 'hurding'"),
+        ({"matching": {"start_from": 2, "start_to": 2}}, "`start_to` must be greater than `start_from`"),
+        ({"matching": {"grow_to": 9}}, "`grow_to` and `grow_until` go together"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_to_do(said: dict[str, Any], message: str) -> None:
+    with pytest.raises((UserError, ValidationError), match=message):
+        settings(**said)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(UserError) as caught:
+        parse_transfer({"maker": "condense", "budget": 10, "method": "dm", "mask": {}, "average": 0.9})
+    assert "`mask` scales" in str(caught.value)
+    assert "`average` is of" in str(caught.value)
+
+
+def test_experts_that_are_there_tell_their_epochs_themselves() -> None:
+    assert settings(experts={"epochs": 1, "folder": "experts"}).matching.snapshots == 6
+
+
+def test_what_is_asked_of_experts() -> None:
+    assert settings(method="mtt").reads_trajectories
+    assert not settings(method="mtt").reads_judges
+    assert settings(method="datm", iterations=0).reads_judges
+    assert not settings(method="datm", iterations=0).reads_trajectories
+    assert not settings(method="dm").reads_trajectories
+    assert settings(method="ncfm").reads_trajectories
+    assert not settings(method="rded").reads_judges
+
+
+def test_arms_of_one_network_share_their_controls() -> None:
+    arms = {name: settings(method=name).model_dump(mode="json", exclude={"budget"}) for name in ("mtt", "datm", "dm")}
+    found = controls_beside(arms)
+    assert [one.name for one in found] == ["condense-random", "condense-rded", "condense-random-soft"]
+    assert [one.arms for one in found] == [("mtt", "datm", "dm"), ("mtt", "datm", "dm"), ("datm",)]
+    strict = {one.name: one.control.strict for one in found}
+    assert strict == {"condense-random": 1, "condense-rded": 0, "condense-random-soft": 2}
+    for one in found:
+        Settings.model_validate({"budget": "1/class", **one.transfer})
+
+
+def test_crops_stand_beside_images_that_the_teacher_is_asked_about() -> None:
+    crops = settings(method="rded").model_dump(mode="json", exclude={"budget"})
+    found = {one.name: one for one in controls_beside({"rded": crops})}
+    assert list(found) == ["condense-random", "condense-random-soft"]
+    assert found["condense-random-soft"].transfer["maker"] == "select"
