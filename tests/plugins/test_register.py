@@ -376,9 +376,7 @@ def test_keys_of_normalised_views_tell_options_and_code_apart() -> None:
     assert not normalised_views(["dsa", "crop-scale-rotate"]).own
     register("normalised_views", "gray", lambda images, draw: images[:, :1])
     gray = normalised_views("gray")
-    with pytest.raises(
-        UserError, match=r"must return images torch.float32 \[2, 3, 4, 4\], got torch.float32 \[2"
-    ):
+    with pytest.raises(UserError, match=r"must return images torch.float32 \[2, 3, 4, 4\], got torch.float32 \[2"):
         gray.apply(torch.zeros(2, 3, 4, 4), gray.draw(2, seed=0, step=0))
     with pytest.raises(UserError, match="`strength` of normalised view 'brighter' must be a finite number, got 'far'"):
         normalised_views({"brighter": {"strength": "far"}})
