@@ -48,7 +48,19 @@ def done(*arguments: str) -> str:
 
 @pytest.mark.parametrize(
     "family",
-    ["datasets", "models", "objectives", "views", "criteria", "methods", "generators", "plugins", "recipes", "runs"],
+    [
+        "datasets",
+        "models",
+        "objectives",
+        "views",
+        "normalised_views",
+        "criteria",
+        "methods",
+        "generators",
+        "plugins",
+        "recipes",
+        "runs",
+    ],
 )
 def test_lists(family: str) -> None:
     shown = done("ls", family)
@@ -57,6 +69,7 @@ def test_lists(family: str) -> None:
         "models": "convnet_d3",
         "objectives": "cross_entropy",
         "views": "pad-crop-flip",
+        "normalised_views": "normalised views, of floats",
         "criteria": "balanced-random",
         "methods": "fast-meta",
         "generators": "published",
@@ -65,6 +78,7 @@ def test_lists(family: str) -> None:
         "runs": "no runs here or below runs/ yet",
     }
     assert expected[family] in shown
+    assert expected["normalised_views"] in done("ls", "views")
     assert f"limbeck ls {family}" in done("ls")
 
 

@@ -20,6 +20,7 @@ import limbeck as lb
 from limbeck import testing
 from limbeck.data.catalogue import DATASETS
 from limbeck.data.mixing import Mixing
+from limbeck.data.normalised_views import Draw, normalised_views
 from limbeck.data.views import Augmentation, augmentation
 from limbeck.errors import UserError
 from limbeck.models.forward import FrozenTeacher
@@ -77,6 +78,11 @@ class Upside(Augmentation):
         return torch.where(draw[:, None, None, None] == 1, images.flip(2), images)
 
 
+def brighter(images: Tensor, draw: Draw, *, strength: float = 0.1) -> Tensor:
+    """All of a batch, or none."""
+    return images + strength * draw.choice(2)
+
+
 def colour(pixels: Tensor) -> Tensor:
     return pixels.flatten(2).float().mean(2)
 
@@ -119,6 +125,10 @@ IN_RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "views": (
         lambda: register("views", "upside", Upside),
         {"training": {**one_run()["training"], "views": ["upside", "pad-crop"]}},
+    ),
+    "normalised_views": (
+        lambda: register("normalised_views", "brighter", brighter),
+        {"training": {**one_run()["training"], "normalised_views": ["dsa", {"brighter": {"strength": 0.5}}]}},
     ),
     "models": (lambda: register("models", "net", net), {"student": {"model": "Net", "options": {"width": 3}}}),
     "datasets": (
@@ -273,6 +283,9 @@ def test_running_a_cell_again_is_fine_and_another_part_is_not() -> None:
             {"distinct": 0},
             "`distinct` of view 'x' must be a number of views",
         ),
+        ("normalised_views", "dsa", brighter, {}, "a normalised view cannot be called 'dsa', which is limbeck's own"),
+        ("normalised_views", "x", 3, {}, "must be a subclass of `limbeck.data.normalised_views.NormalisedViews`, or a"),
+        ("normalised_views", "x", lambda draw: 0, {}, "must be a function of `images` and `draw`, got draw"),
         ("models", "cifar10-resnet20", net, {}, "which is the name of published weights"),
         ("models", "x", net(3), {}, "must be a class of modules or a function that makes one"),
         ("models", "x", lambda width=3: 0, {}, "model 'x' must take `num_classes`"),
@@ -354,6 +367,21 @@ def test_keys_of_views_tell_options_and_code_apart() -> None:
     check_view("upside")
 
 
+def test_keys_of_normalised_views_tell_options_and_code_apart() -> None:
+    register("normalised_views", "brighter", brighter)
+    one, other = normalised_views({"brighter": {"strength": 0.2}}), normalised_views({"brighter": {"strength": 0.3}})
+    assert one.key != other.key
+    assert one.own
+    assert normalised_views(["dsa", "brighter"]).own
+    assert not normalised_views(["dsa", "crop-scale-rotate"]).own
+    register("normalised_views", "gray", lambda images, draw: images[:, :1])
+    gray = normalised_views("gray")
+    with pytest.raises(UserError, match=r"must return images torch.float32 \[2, 3, 4, 4\], got torch.float32 \[2"):
+        gray.apply(torch.zeros(2, 3, 4, 4), gray.draw(2, seed=0, step=0))
+    with pytest.raises(UserError, match="`strength` of normalised view 'brighter' must be a finite number, got 'far'"):
+        normalised_views({"brighter": {"strength": "far"}})
+
+
 def test_answers_to_views_are_kept_by_what_these_run() -> None:
     def shown(level: int) -> Callable[..., Tensor]:
         return lambda images, draw: images + level
@@ -421,6 +449,19 @@ WRONG: dict[str, tuple[str, Any, dict[str, Any], str]] = {
         lambda images, draw: images[:, [2, 1, 0]],
         {},
         "fails where 'gives images of the same shape' is checked: IndexError",
+    ),
+    "step": (
+        "normalised_views",
+        lambda images, draw: images + torch.rand(()),
+        {},
+        "must give the same views twice; use `draw`",
+    ),
+    "batch": ("normalised_views", lambda images, draw: images - images.mean(0), {}, "the other images of a batch"),
+    "gradient": (
+        "normalised_views",
+        lambda images, draw: images.detach() + draw.numbers(1)[:, :, None, None],
+        {},
+        "no gradient reaches the images",
     ),
     "size": ("datasets", three, {"size": (32, 32)}, r"has images of \(8, 8\), told are \(32, 32\)"),
     "split": ("datasets", lambda split: three("test"), {}, "x/test holds the same images as x/train; use `split`"),

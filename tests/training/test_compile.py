@@ -19,10 +19,14 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("how", [True, "graphs"])
-def test_compiled_run_equals_plain_run_and_its_student_is_saved(teach: Run, tmp_path: Path, how: Any) -> None:
-    plain = teach("plain", settings=settings(precision="fp32"))
-    compiled = teach("compiled", settings=settings(precision="fp32", compile=how))
+@pytest.mark.parametrize(
+    ("how", "more"), [(True, {}), ("graphs", {"normalised_views": "dsa"}), (True, {"sharpness": {"rho": 0.3}})]
+)
+def test_compiled_run_equals_plain_run_and_its_student_is_saved(
+    teach: Run, tmp_path: Path, how: Any, more: dict[str, Any]
+) -> None:
+    plain = teach("plain", settings=settings(precision="fp32", **more))
+    compiled = teach("compiled", settings=settings(precision="fp32", compile=how, **more))
     for name, value in plain.student.state_dict().items():
         torch.testing.assert_close(compiled.student.state_dict()[name], value, rtol=1e-3, atol=1e-4)
     save(compiled.student, tmp_path / "student")

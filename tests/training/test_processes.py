@@ -80,6 +80,10 @@ spec = {"ce": 1, "rrd": {"negatives_count": 12}, "ft": {"weight": 1, "preparing"
 with RunFolder.open(sys.argv[1], {"name": "tiny"}, writes=accelerator.is_main_process) as run_folder:
     fit(network(norm="instance"), stripes(40), weighted_sum(spec), settings=settings(steps=8, learning_rate=0.01),
         run_folder=run_folder, seed=0, teacher=network(9), accelerator=accelerator)
+changed = settings(steps=4, sharpness={"rho": 0.3}, normalised_views={"dsa": {"mode": "all"}}, views="none")
+with RunFolder.open(sys.argv[1] + "-sharp", {"name": "tiny"}, writes=accelerator.is_main_process) as run_folder:
+    fit(network(norm="instance"), stripes(40), weighted_sum({"ce": 0.5, "rrd": {"negatives_count": 12}, "kd": 1}),
+        settings=changed, run_folder=run_folder, seed=0, teacher=network(9), accelerator=accelerator)
 accelerator.end_training()
 """
 
@@ -123,14 +127,14 @@ def test_two_processes_equal_one_for_every_objective() -> None:
 
 
 def test_a_run_of_two_processes_makes_the_student_of_one(tmp_path: Path) -> None:
-    found = []
     for processes in (1, 2):
         start(RUN, str(tmp_path / str(processes)), processes=processes)
-        found.append(Checkpoint.load(tmp_path / str(processes) / "checkpoint.safetensors").tensors)
-    assert found[0].keys() == found[1].keys()
-    for name, value in found[0].items():
-        if name.startswith(("student", "objective")):
-            assert (value.double() - found[1][name].double()).abs().max() < 1e-3, name
+    for run in ("", "-sharp"):
+        alone, shared = (Checkpoint.load(tmp_path / f"{one}{run}" / "checkpoint.safetensors").tensors for one in (1, 2))
+        assert alone.keys() == shared.keys()
+        for name, value in alone.items():
+            if name.startswith(("student", "objective")):
+                assert (value.double() - shared[name].double()).abs().max() < 1e-3, name
 
 
 @pytest.mark.parametrize(("fills", "reads"), [(1, 2), (2, 1)])

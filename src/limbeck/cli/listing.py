@@ -129,6 +129,17 @@ def list_views() -> None:
     rows = [[name, entry.distinct, ", ".join(entry.options), entry.summary] for name, entry in VIEWS.items()]
     show_table("views", ["name", "distinct views", "options", ""], [*rows, *unusable(VIEWS, 4)])
     tell_sources(VIEWS)
+    console.print()
+    list_normalised_views()
+
+
+def list_normalised_views() -> None:
+    from limbeck.data.normalised_views.catalogue import NORMALISED_VIEWS
+
+    rows = [[name, ", ".join(entry.options), entry.summary] for name, entry in NORMALISED_VIEWS.items()]
+    title = "normalised views, of floats between normalisation and network"
+    show_table(title, ["name", "options", ""], [*rows, *unusable(NORMALISED_VIEWS, 3)])
+    tell_sources(NORMALISED_VIEWS)
 
 
 def list_criteria() -> None:
@@ -258,6 +269,7 @@ LISTS: dict[str, Callable[[], None]] = {
     "models": list_models,
     "objectives": list_objectives,
     "views": list_views,
+    "normalised_views": list_normalised_views,
     "criteria": list_criteria,
     "representations": list_representations,
     "scores": list_scores,
@@ -275,8 +287,8 @@ def ls(
     family: Annotated[
         str | None,
         typer.Argument(
-            help="datasets, models, objectives, views, criteria, representations, scores, allocations, makers, "
-            "methods, generators, plugins, recipes or runs."
+            help="datasets, models, objectives, views, normalised_views, criteria, representations, scores, "
+            "allocations, makers, methods, generators, plugins, recipes or runs."
         ),
     ] = None,
     name: Annotated[str | None, typer.Argument(help="One of the objectives, to tell more of it.")] = None,

@@ -1,7 +1,7 @@
 """A network together with what it needs to be used rightly: input size, its own normalisation, classes, taps."""
 
 import copy
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from math import isfinite
@@ -18,6 +18,7 @@ from limbeck.models.whitening import Whitening
 
 __all__ = ["Classifier", "Outputs", "Taps", "as_size"]
 
+Change = Callable[[Tensor], Tensor]
 Size = int | Sequence[int]
 
 # Luma weights of ITU-R BT.601, as PIL and OpenCV use them.
@@ -105,33 +106,36 @@ class Classifier(nn.Module):
         found = self._modules.get(_WHITENING)
         return found if isinstance(found, Whitening) else None
 
-    def forward(self, images: Tensor, want: Collection[str] = _LOGITS_ONLY) -> Outputs:
-        """Outputs for images `[B, C, H, W]`, floating in [0, 1] or uint8; `want` names the parts to hand out."""
+    def forward(self, images: Tensor, want: Collection[str] = _LOGITS_ONLY, *, change: Change | None = None) -> Outputs:
+        """Outputs for images `[B, C, H, W]`, floating in [0, 1] or uint8; `want` names the parts to hand out.
+
+        `change` is what inputs go through between normalisation and network, as normalised views.
+        """
         if want is not _LOGITS_ONLY:
             check_want(want)
         if self._recorder is not None:
             # A pass that failed half-way leaves something behind.
             self._recorder.forget()
         if not set(want) - {"logits"}:
-            logits = self._logits(self.prepare(images))
+            logits = self._logits(self._inputs(images, change))
             if self._recorder is not None:
                 self._recorder.forget()
             return Outputs(logits)
         if self._recorder is not None and self._recorder.want.issuperset(set(want) - {"logits"}):
-            return self._tapped(images, want, self._recorder)
-        return self._tapped_once(images, want)
+            return self._tapped(images, want, self._recorder, change)
+        return self._tapped_once(images, want, change)
 
     # Compiled code is bound to the hooks that it was traced with; new ones in every pass would compile every pass.
     @uncompiled
-    def _tapped_once(self, images: Tensor, want: Collection[str]) -> Outputs:
+    def _tapped_once(self, images: Tensor, want: Collection[str], change: Change | None) -> Outputs:
         with self.tapping(want) as recorder:
-            return self._tapped(images, want, recorder)
+            return self._tapped(images, want, recorder, change)
 
-    def _tapped(self, images: Tensor, want: Collection[str], recorder: Recorder) -> Outputs:
+    def _tapped(self, images: Tensor, want: Collection[str], recorder: Recorder, change: Change | None) -> Outputs:
         if torch.compiler.is_compiling():
-            return recorder.take(self._logits(self.prepare(images)), want)
+            return recorder.take(self._logits(self._inputs(images, change)), want)
         with tracking_versions():
-            return recorder.take(self._logits(self.prepare(images)), want)
+            return recorder.take(self._logits(self._inputs(images, change)), want)
 
     @contextmanager
     def tapping(self, want: Collection[str]) -> Iterator[Recorder]:
@@ -183,6 +187,10 @@ class Classifier(nn.Module):
         if self.whitening is not None:
             return self.whitening.inverted(inputs)
         return inputs * self.std + self.mean
+
+    def _inputs(self, images: Tensor, change: Change | None) -> Tensor:
+        inputs = self.prepare(images)
+        return inputs if change is None else change(inputs)
 
     def _right_channels(self, images: Tensor) -> Tensor:
         got = images.shape[1]

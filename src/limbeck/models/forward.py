@@ -14,7 +14,7 @@ from limbeck.copies import arrival, copies_alone, to_cpu
 from limbeck.device import Device, resolve_device
 from limbeck.errors import UserError
 from limbeck.look_ahead import look_ahead
-from limbeck.models.classifier import Classifier, Outputs
+from limbeck.models.classifier import Change, Classifier, Outputs
 from limbeck.models.shared_memory import private_copy
 from limbeck.precision import autocast, check_precision, resolve_channels_last, resolve_precision
 
@@ -117,11 +117,11 @@ class FrozenTeacher(nn.Module):
         """Stays in eval mode: a teacher whose batch statistics drift is another teacher."""
         return super().train(False)
 
-    def forward(self, images: Tensor, want: Collection[str] = LOGITS) -> Outputs:
-        """Outputs for images uint8 or in [0, 1], [B, C, H, W]."""
+    def forward(self, images: Tensor, want: Collection[str] = LOGITS, *, change: Change | None = None) -> Outputs:
+        """Outputs for images uint8 or in [0, 1], [B, C, H, W]; for `change`, see `Classifier.forward`."""
         self.passes += len(images)
         with torch.inference_mode(), autocast(self.device, self.dtype):
-            outputs = self.classifier(images, want=want)
+            outputs = self.classifier(images, want=want, change=change)
         # Losses must save them for their own backward pass, which inference tensors do not allow.
         return outputs.map(lambda tensor: tensor.to(torch.float32, copy=self._graphs or tensor.is_inference()))
 

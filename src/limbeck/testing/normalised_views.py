@@ -10,7 +10,7 @@ from limbeck.data.normalised_views import NormalisedViews, normalised_views
 from limbeck.testing.assertions import ensure, ensure_equal, ensure_finite
 
 Options = dict[str, Any]
-_STEPS = range(20)
+_STEPS = range(12)
 """So many draws that each of a few operations is among them."""
 
 

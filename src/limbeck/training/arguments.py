@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any, Literal, TypedDict, TypeVar
 
-from limbeck.training.settings import TrainingSettings
+from limbeck.training.settings import Sharpness, TrainingSettings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -16,16 +16,18 @@ class TrainingArguments(TypedDict, total=False):
     epochs: float | None
     batch_size: int
     optimizer: Literal["sgd", "adamw"]
-    learning_rate: float
+    learning_rate: float | Literal["learned"]
     momentum: float
     nesterov: bool
     weight_decay: float
     clip_norm: float | None
+    sharpness: Sharpness | Mapping[str, Any] | None
     schedule: Literal["cosine", "multi-step", "constant"]
     warmup: float
     milestones: Sequence[float]
     decay: float
     views: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
+    normalised_views: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None
     views_per_image: int | None
     cache: bool | Mapping[str, Any]
     validations: int

@@ -8,6 +8,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from limbeck.copies import copies_alone, to_device
 from limbeck.data.augmentation import Augmentation
 from limbeck.data.image_set import ImageSet
 from limbeck.data.mixing import mixed_labels
+from limbeck.data.normalised_views import NormalisedViews
 from limbeck.data.soft_targets import SoftTargets
 from limbeck.randomness import derive_seed, generator
 
@@ -36,12 +38,14 @@ class Batch(NamedTuple):
         labels: int64 [B], or None; of mixtures float32 [B, K], the one-hot labels of what they are mixed from by share.
         ids: int64 [B]; of mixtures those of the images that others are mixed into.
         teacher_logits: float32 [B, K] where soft labels stand in for a teacher, else None.
+        change: what each network's inputs go through after its own normalisation, normalised views; or None.
     """
 
     images: Tensor
     labels: Tensor | None
     ids: Tensor
     teacher_logits: Tensor | None
+    change: Callable[[Tensor], Tensor] | None = None
 
 
 class BatchStream:
@@ -59,6 +63,7 @@ class BatchStream:
         device: where batches are made and, up to `RESIDENT_BYTES`, where the images live.
         soft_labels: of the N images, in place of a teacher, or None.
         channels_last: memory order of the batches' images, which networks keep.
+        normalised_views: drawn here, and applied where each network has its normalisation.
         process, processes: which equal share of each batch this process gets.
         steps: how many there will be, after which nothing is read ahead; None where nobody knows.
         passes: which images a pass shows, in an order that is random all the same; None for all of them.
@@ -74,6 +79,7 @@ class BatchStream:
         device: torch.device,
         soft_labels: SoftTargets | None = None,
         channels_last: bool = True,
+        normalised_views: NormalisedViews | None = None,
         process: int = 0,
         processes: int = 1,
         steps: int | None = None,
@@ -88,6 +94,7 @@ class BatchStream:
         self.view_seed = derive_seed(seed, "views")
         self.device = device
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.normalised_views = normalised_views
         self.share = slice(process * batch_size // processes, (process + 1) * batch_size // processes)
         self.ids = images.ids.to(device)
         self.labels = None if images.labels is None else images.labels.to(device)
@@ -129,7 +136,16 @@ class BatchStream:
             labels=labels,
             ids=ids,
             teacher_logits=None if self.teacher_logits is None else self.teacher_logits[here],
+            change=self._change(step),
         )
+
+    def _change(self, step: int) -> Callable[[Tensor], Tensor] | None:
+        """The normalised views of a step, or None: each network is shown them by the same draw."""
+        if self.normalised_views is None or not self.normalised_views.changes:
+            return None
+        first, stop = self.share.start, self.share.stop
+        draw = self.normalised_views.draw(stop - first, seed=self.seed, step=step, first=first, device=self.device)
+        return partial(self.normalised_views.apply, draw=draw)
 
     def _is_short(self, steps: int | None) -> bool:
         """Whether fewer images are shown than there are to bring into order, as in a round of few steps."""

@@ -27,7 +27,7 @@ from limbeck.precision import resolve_channels_last, resolve_precision
 from limbeck.progress import Progress, Silent
 from limbeck.training.batches import Batch, Passes
 from limbeck.training.checkpoint import Checkpoint
-from limbeck.training.checks import check_learns, check_networks, check_parts, check_processes, check_source
+from limbeck.training.checks import check_networks, check_parts, check_processes, check_source
 from limbeck.training.distributed import leave_at_exit
 from limbeck.training.launcher import check_accelerator, check_torch, make_accelerator
 from limbeck.training.log import TrainingLog
@@ -35,9 +35,10 @@ from limbeck.training.observers import Observer
 from limbeck.training.random_state import own_generators, renew_dropout
 from limbeck.training.rounds import Rounds, RoundStream
 from limbeck.training.run_folder import RunFolder
-from limbeck.training.schedule import Phases, make_optimizer
+from limbeck.training.schedule import Phases, make_optimizer, with_rate
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.setup import setup_for
+from limbeck.training.sharpness import gradient_of
 from limbeck.training.state import Best, LoopState
 from limbeck.training.step import DistillationStep
 from limbeck.training.threads import threads_for, work_of_step
@@ -143,6 +144,7 @@ def fit(
     rounds.begin(saved, student)
     images = rounds.transfer_set.images
     check_parts(student, rounds.transfer_set, objective, settings, teacher, validation)
+    settings = with_rate(settings, rounds.transfer_set)
     objective.build(setup_for(student, teacher, objective, images, settings.batch_size), seed=seed)
     phases = Phases.of(objective, settings, settings.total_steps(len(images)))
 
@@ -193,6 +195,7 @@ def _teach(
     _allow_idle_parameters(accelerator, objective)
     model, _ = accelerator.prepare(model_step, state.optimizer)
     optimizer = state.optimizer  # its wrapper would look for a package that is not there twice a step, 0.3 ms
+    gradient = gradient_of(model_step, optimizer, phases.settings)
     model.train()
     renew_dropout(rounds.seed, accelerator.process_index, state.step)
     with listening_for_stop() as stop:
@@ -209,14 +212,12 @@ def _teach(
             batch = stream.batch(step_in_round)  # images [B, C, H, W] uint8, labels and ids [B] int64
             want = objective.outputs_needed("teacher", preparing=preparing)
             outputs, known = stream.teacher_outputs(batch, step_in_round, want)  # logits [B, K] float32, ...
-            loss, terms = model(batch, outputs, preparing=preparing, elapsed=phases.elapsed(step))  # scalars
-            check_learns(loss, step, list(terms))
+            forward = partial(model, batch, outputs, preparing=preparing, elapsed=phases.elapsed(step))
+            loss, terms = gradient(forward, accelerator.backward, step)  # scalars
 
             rate = phases.learning_rate(step)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            optimizer.zero_grad()
-            accelerator.backward(loss)
             if phases.settings.clip_norm is not None:
                 accelerator.clip_grad_norm_(model.parameters(), phases.settings.clip_norm)
             optimizer.step()

@@ -29,5 +29,10 @@ def _numbers_alone(annotation: Any) -> bool:
         return _numbers_alone(get_args(annotation)[0])
     if get_origin(annotation) is Literal:
         return all(type(one) in (int, float) for one in get_args(annotation))
-    parts = [one for one in get_args(annotation) if one is not ...]
+    # Beside numbers there may be words, as "learned" for a rate.
+    parts = [one for one in get_args(annotation) if one is not ... and not _words(one)]
     return all(map(_numbers_alone, parts)) if parts else annotation in (int, float, NoneType)
+
+
+def _words(annotation: Any) -> bool:
+    return get_origin(annotation) is Literal and all(isinstance(one, str) for one in get_args(annotation))

@@ -9,6 +9,7 @@ from accelerate.utils import broadcast_object_list
 
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
+from limbeck.data.normalised_views import normalised_views
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import TransferSource
 from limbeck.data.views import Augmentation
@@ -134,6 +135,7 @@ class RoundStream:
         self.passes = passes
         self.rounds = rounds
         self.views = views
+        self.normalised_views = normalised_views(phases.settings.normalised_views)
         self.phases = phases
         self.teacher = teacher
         self.channels_last = channels_last
@@ -155,7 +157,7 @@ class RoundStream:
         if self.teacher is None or not want:
             return None, 0
         if self._cache is None:
-            return self.teacher(batch.images, want={*want, "logits"}), 0
+            return self.teacher(batch.images, want={*want, "logits"}, change=batch.change), 0
         return self._cache(batch.images, self._cache.entries(*self._batches.draws(step)), want)
 
     def close(self) -> None:
@@ -176,6 +178,7 @@ class RoundStream:
             device=rounds.accelerator.device,
             soft_labels=rounds.transfer_set.soft_targets,
             channels_last=self.channels_last,
+            normalised_views=self.normalised_views,
             process=rounds.accelerator.process_index,
             processes=rounds.accelerator.num_processes,
             steps=total if length is None else min(length, total - rounds.number * length),
@@ -185,6 +188,6 @@ class RoundStream:
 
     def _open_cache(self, images: ImageSet) -> ViewCache | None:
         settings = self.phases.settings.cache
-        if self.teacher is None or not settings:
+        if self.teacher is None or not settings or self.normalised_views.changes:
             return None
         return open_view_cache(self.teacher, images, self.views, settings, say=self.say)

@@ -7,22 +7,45 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
 from limbeck.models.shared_memory import is_dense
 from limbeck.objectives.sums import WeightedSum
 from limbeck.training.settings import TrainingSettings
+
+UNLEARNED_RATE = 0.01
+"""Of `learning_rate: learned` where a transfer set carries none."""
 
 
 def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
     """Rate of step 0, 1, ... `total` - 1: linear warm-up, then cosine to 0, multi-step or constant."""
     warmup = round(settings.warmup * total)
     if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
+        return settings.rate * (step + 1) / warmup
     if settings.schedule == "cosine":
-        return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+        return settings.rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
     if settings.schedule == "multi-step":
         passed = sum(step >= round(milestone * total) for milestone in settings.milestones)
-        return settings.learning_rate * settings.decay**passed
-    return settings.learning_rate
+        return settings.rate * settings.decay**passed
+    return settings.rate
+
+
+def with_rate(settings: TrainingSettings, transfer_set: TransferSet) -> TrainingSettings:
+    """Settings with the rate that a transfer set carries in place of "learned".
+
+    Raises:
+        UserError: what it carries is no rate.
+    """
+    if settings.learning_rate != "learned":
+        return settings
+    training = (transfer_set.use or {}).get("training", {})
+    rate = training.get("learning_rate", UNLEARNED_RATE)
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
+        raise UserError(
+            "the learning rate that the transfer set carries, `learning_rate` under `training` of its `use`, must be a "
+            f"number > 0, got {rate!r}; set `training.learning_rate` to a number."
+        )
+    return settings.model_copy(update={"learning_rate": float(rate)})
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
@@ -33,10 +56,10 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSetting
     whole = all(one.is_floating_point() and is_dense(one) for one in parameters)
     fused = whole and len(storages) == len(parameters)
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fused)
+        return torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.weight_decay, fused=fused)
     return torch.optim.SGD(
         parameters,
-        lr=settings.learning_rate,
+        lr=settings.rate,
         momentum=settings.momentum,
         nesterov=settings.nesterov,
         weight_decay=settings.weight_decay,
@@ -76,5 +99,5 @@ class Phases:
 
     def learning_rate(self, step: int) -> float:
         if self.is_preparing(step):
-            return self.rate * self.settings.learning_rate
+            return self.rate * self.settings.rate
         return learning_rate(step - self.preparing, self.total - self.preparing, self.settings)

@@ -4,11 +4,29 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from limbeck.data.normalised_views.catalogue import NormalisedViewsSpec
 from limbeck.data.view_catalogue import check_views
 from limbeck.training.numeric_fields import refuse_truth
 from limbeck.training.view_cache.settings import Cache, CacheSettings
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Sharpness(BaseModel):
+    """Sharpness-aware minimisation in two passes a step: SAM, ASAM if `adaptive`, with `alpha` GSAM as FTD has it.
+
+    Attributes:
+        rho: how far from the weights the gradient is taken, in units of the weights if `adaptive`; > 0.
+        alpha: share of the part of the gradient at the weights orthogonal to that one which is taken away, >= 0.
+        adaptive: whether each weight is moved in proportion to its size, as in all releases of trajectory matching.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    _numbers = field_validator("*", mode="before")(refuse_truth)
+
+    rho: Annotated[float, Field(gt=0)] = 0.01
+    alpha: Annotated[float, Field(ge=0)] = 0.3
+    adaptive: bool = True
 
 
 class TrainingSettings(BaseModel):
@@ -32,11 +50,14 @@ class TrainingSettings(BaseModel):
     batch_size: Annotated[int, Field(ge=1)] = 64
 
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    learning_rate: Annotated[float, Field(gt=0)] | Literal["learned"] = 0.05
+    """`learned` is that which the transfer set carries, as condensed ones do, and 0.01 where it has none."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     clip_norm: Annotated[float, Field(gt=0)] | None = None
+    sharpness: Sharpness | None = None
+    """Sharpness-aware minimisation, which takes twice the time; `{}` for that of trajectory matching's experts."""
 
     schedule: Literal["cosine", "multi-step", "constant"] = "cosine"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -47,6 +68,9 @@ class TrainingSettings(BaseModel):
 
     views: Annotated[Any, BeforeValidator(check_views)] = "pad-crop-flip"
     """One augmentation by name, `{name: {option: value}}`, or a list of these, applied in order."""
+    normalised_views: NormalisedViewsSpec = None
+    """Views of floats between a network's normalisation and the network, as `dsa` or `{dsa: {shift: 0.25}}`, on top of
+    `views`, which condensed sets leave out. A teacher is asked about the same views in its own space, every time."""
     views_per_image: Annotated[int, Field(ge=1)] | None = None
     """Show only so many views of each image, its own ones; then even a short run meets views that were seen before."""
     cache: Cache = CacheSettings()
@@ -75,7 +99,18 @@ class TrainingSettings(BaseModel):
             raise ValueError(f"`milestones` must rise, got {self.milestones}")
         if self.nesterov and not self.momentum:
             raise ValueError("`nesterov` needs `momentum` > 0, got 0")
+        if self.sharpness is not None and self.compile == "graphs":
+            raise ValueError(
+                "`sharpness` passes a batch twice through a network whose weights it moves, which `compile: graphs` is "
+                "not known to replay rightly; choose `compile: true` or `false`"
+            )
         return self
+
+    @property
+    def rate(self) -> float:
+        """The learning rate as a number, see `limbeck.training.schedule.with_rate`."""
+        assert self.learning_rate != "learned", "the loop looks it up"
+        return self.learning_rate
 
     def total_steps(self, images: int) -> int:
         """Steps of the whole run on a transfer set of `images` images."""

@@ -84,5 +84,5 @@ def named(spec: Any) -> list[tuple[str, Any]]:
     )
 
 
-Spec = Annotated[Any, BeforeValidator(check_normalised_views)]
+NormalisedViewsSpec = Annotated[Any, BeforeValidator(check_normalised_views)]
 """A field of settings: a name, a name with options, a list of these, or None."""

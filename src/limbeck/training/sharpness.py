@@ -1,0 +1,207 @@
+"""Sharpness-aware minimisation: the gradient of a step is that at the worst place near the weights.
+
+Foret, Kleiner, Mobahi and Neyshabur, "Sharpness-aware minimization for efficiently improving generalization", ICLR
+2021; adaptive: Kwon, Kim, Park and Choi, "ASAM: Adaptive sharpness-aware minimization for scale-invariant learning of
+deep neural networks", ICML 2021; with `alpha`: Zhuang, Gong, Yuan, Cui, Adam, Dvornek, Tatikonda, Duncan and Liu,
+"Surrogate gap minimization improves sharpness-aware training", ICLR 2022, in the form of Du, Jiang, Tan, Zhou and Li,
+"Minimizing the accumulated trajectory error to improve dataset distillation", CVPR 2023.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.training.checks import check_learns
+from limbeck.training.random_state import random_state, set_random_state
+from limbeck.training.settings import Sharpness, TrainingSettings
+from limbeck.training.step import DistillationStep
+
+_TINY = 1e-12
+Losses = tuple[Tensor, dict[str, Tensor]]
+"""What a pass gives: the loss and its terms."""
+Forward = Callable[[], Losses]
+Backward = Callable[[Tensor], object]
+
+
+@torch.no_grad()
+def perturbation(
+    weights: Sequence[Tensor], gradients: Sequence[Tensor], *, rho: float, adaptive: bool = False
+) -> list[Tensor]:
+    """From the weights w to the worst place near them: rho g / |g|, or rho w^2 g / | |w| g | element by element.
+
+    Args:
+        weights: of any shapes.
+        gradients: g, of the same shapes; its length is that of all together.
+        rho: length of the way, in units of the weights if `adaptive`; > 0.
+        adaptive: whether each weight moves in proportion to its size.
+
+    Example:
+        >>> perturbation([torch.tensor([2.0, 0.0])], [torch.tensor([3.0, 4.0])], rho=0.5)
+        [tensor([0.3000, 0.4000])]
+        >>> perturbation([torch.tensor([2.0, 0.0])], [torch.tensor([3.0, 4.0])], rho=0.5, adaptive=True)
+        [tensor([1., 0.])]
+    """
+    if adaptive:
+        scale = rho / (_length([weight * one for weight, one in zip(weights, gradients, strict=True)]) + _TINY)
+        return [weight.square() * one * scale for weight, one in zip(weights, gradients, strict=True)]
+    scale = rho / (_length(gradients) + _TINY)
+    return [one * scale for one in gradients]
+
+
+@torch.no_grad()
+def surrogate_gradient(here: Sequence[Tensor], there: Sequence[Tensor], *, alpha: float) -> list[Tensor]:
+    """The gradient g' over there, less `alpha` of the part of that here, g, which is orthogonal to it.
+
+    g' - alpha (g - (g g' / |g'|^2) g'), which lowers the gap between the losses here and there, too.
+
+    Args:
+        here: g, at the weights.
+        there: g', at the perturbed ones.
+        alpha: 0 for g' alone.
+
+    Example:
+        >>> surrogate_gradient([torch.tensor([1.0, 1.0])], [torch.tensor([2.0, 0.0])], alpha=0.5)
+        [tensor([ 2.0000, -0.5000])]
+    """
+    along = torch.stack([(one * other).sum() for one, other in zip(here, there, strict=True)]).sum()
+    share = along / (_length(there).square() + _TINY)
+    return [other - alpha * (one - share * other) for one, other in zip(here, there, strict=True)]
+
+
+class PlainGradient:
+    """One pass, forwards and backwards.
+
+    Args:
+        optimizer: whose parameters get the gradients.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def __call__(self, forward: Forward, backward: Backward, step: int) -> Losses:
+        """See `SharpGradient`."""
+        losses = _checked(forward(), step)
+        self.optimizer.zero_grad()
+        backward(losses[0])
+        return losses
+
+
+class SharpGradient:
+    """Two passes over one batch in place of one, whose gradient takes the place of that of the first.
+
+    Both see the same views and dropout, and start from the same statistics and memories, which then are those after the
+    first pass alone.
+
+    Args:
+        step: of the loop, whose outputs stay those of the first pass.
+        optimizer: whose parameters are perturbed.
+        settings: how far, and which form.
+    """
+
+    def __init__(self, step: DistillationStep, optimizer: torch.optim.Optimizer, settings: Sharpness) -> None:
+        self.step = step
+        self.optimizer = optimizer
+        self.settings = settings
+
+    def __call__(self, forward: Forward, backward: Backward, step: int) -> Losses:
+        """Leaves the gradients in the parameters, and gives the losses at the weights as they are.
+
+        Args:
+            forward: a pass; its losses.
+            backward: puts the gradients of a loss, of all processes' shares, into the parameters.
+            step: from 0 on, for messages.
+
+        Raises:
+            UserError: nothing that learns shapes the loss.
+        """
+        before = _State.of(self.step)
+        losses = _checked(forward(), step)
+        self.optimizer.zero_grad()
+        backward(losses[0])
+        outputs, after = self.step.student_outputs, _State.of(self.step)
+        learning = [one for group in self.optimizer.param_groups for one in group["params"] if one.grad is not None]
+        here = [one.grad for one in learning]
+        weights = [one.detach().clone() for one in learning]
+        self.optimizer.zero_grad()  # which lets go of the gradients, kept here
+        before.restore()
+        try:
+            _move(learning, perturbation(weights, here, rho=self.settings.rho, adaptive=self.settings.adaptive))
+            backward(forward()[0])
+        finally:
+            _put(learning, weights)  # to the bit, as subtracting would not
+            after.restore()
+            self.step.student_outputs = outputs
+        if self.settings.alpha:
+            there = [one.grad for one in learning]
+            _put(there, surrogate_gradient(here, there, alpha=self.settings.alpha))
+        return losses
+
+
+def gradient_of(
+    step: DistillationStep, optimizer: torch.optim.Optimizer, settings: TrainingSettings
+) -> PlainGradient | SharpGradient:
+    """How a step gets its gradient."""
+    if settings.sharpness is None:
+        return PlainGradient(optimizer)
+    return SharpGradient(step, optimizer, settings.sharpness)
+
+
+@dataclass(frozen=True)
+class _State:
+    """All but weights that a pass changes: torch's generators, buffers, and what an objective remembers beside them."""
+
+    random: Mapping[str, Tensor]
+    buffers: Sequence[tuple[nn.Module, str, Tensor, Tensor]]
+    remembered: Sequence[tuple[nn.Module, Mapping[str, Any]]]
+
+    @classmethod
+    def of(cls, step: DistillationStep) -> "_State":
+        # Not those of the classifier itself, which are constants, and large ones where it whitens images.
+        modules = [*step.student.network.modules(), *step.objective.modules()]
+        buffers = [
+            (module, name, buffer, buffer.clone())
+            for module in modules
+            for name, buffer in module.named_buffers(recurse=False)
+        ]
+        remembered = [
+            (module, {name: value for name, value in vars(module).items() if name not in _OF_TORCH})
+            for module in step.objective.modules()
+        ]
+        return cls(random_state(), buffers, remembered)
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        set_random_state(self.random)
+        for module, name, buffer, content in self.buffers:
+            # The very tensors, as compiled code and distributed training know them; some passes put others there.
+            setattr(module, name, buffer.copy_(content))
+        for module, values in self.remembered:
+            vars(module).update(values)
+
+
+_OF_TORCH = frozenset(vars(nn.Module()))
+
+
+def _checked(losses: Losses, step: int) -> Losses:
+    check_learns(losses[0], step, list(losses[1]))
+    return losses
+
+
+@torch.no_grad()
+def _move(weights: Sequence[Tensor], ways: Sequence[Tensor]) -> None:
+    for weight, way in zip(weights, ways, strict=True):
+        weight.add_(way)
+
+
+@torch.no_grad()
+def _put(places: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for place, value in zip(places, values, strict=True):
+        place.copy_(value)
+
+
+def _length(tensors: Sequence[Tensor]) -> Tensor:
+    """Of all of them as one vector, a scalar."""
+    return torch.stack([one.norm() for one in tensors]).norm()
