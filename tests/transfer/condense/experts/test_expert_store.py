@@ -133,6 +133,8 @@ def test_losses_fall(store: ExpertStore) -> None:
     losses = store.losses(0)
     assert [line.step for line in losses] == list(range(1, 11))
     assert sum(line.loss for line in losses[5:]) < sum(line.loss for line in losses[:5])
+    all_losses = torch.tensor([[line.loss for line in store.losses(expert)] for expert in range(2)])
+    assert store.mean_losses() == pytest.approx(all_losses.view(2, 2, 5).mean((0, 2)).tolist())
 
 
 def test_numbers_in_words() -> None:
