@@ -6,15 +6,17 @@ from limbeck.lazy import lazy_dir, lazy_exports
 
 if TYPE_CHECKING:
     from limbeck.api.generating import export_statistics, generate
+    from limbeck.api.making_experts import experts
     from limbeck.api.verbs import borrow, compare, distill, probe
 
-__all__ = ["borrow", "compare", "distill", "export_statistics", "generate", "probe"]
+__all__ = ["borrow", "compare", "distill", "experts", "export_statistics", "generate", "probe"]
 
 _VERBS = "limbeck.api.verbs"
 _EXPORTS = {
     "borrow": _VERBS,
     "compare": _VERBS,
     "distill": _VERBS,
+    "experts": "limbeck.api.making_experts",
     "export_statistics": "limbeck.api.generating",
     "generate": "limbeck.api.generating",
     "probe": _VERBS,
