@@ -30,22 +30,12 @@ def test_experts_are_made_and_more_of_them(tmp_path: Path) -> None:
     assert re.search(r"training loss between them: \d\.\d{3} \d\.\d{3} \d\.\d{3}\n", said)
     assert re.search(r"0\.\d MiB, \d\.\d s of training", said)
     first = ExpertStore.open(folder).theta(0, 3)
-    said = run(folder, "--count", "2", "--epochs", "5", "--judges", "2", "--snapshots", "5")
-    assert "2 experts of convnet_d3 (410 parameters), snapshots 0 to 4, 2 judges ->" in said.replace("\n", " ")
-    store = ExpertStore.open(folder)
+    how = {"method": "mtt", "network": {"options": {"width": 4}}, "experts": {**EXPERTS, "count": 2, "epochs": 4}}
+    store = lb.experts("digits", out=folder, snapshots=5, **how)
+    assert (store.count, store.kept, len(store.judges)) == (2, (0, 1, 2, 3, 4), 1)
     assert torch.equal(store.theta(0, 3), first)
-    assert (store.count, len(store.judges)) == (2, 2)
-
-
-def test_from_python_as_from_the_command_line(tmp_path: Path) -> None:
-    run(tmp_path / "cli", "--count", "1", "--epochs", "3", "--seed", "7")
-    network = {"options": {"width": 4}}
-    how = {"method": "mtt", "network": network, "experts": {**EXPERTS, "seed": 7}}
-    store = lb.experts(lb.load("digits"), out=tmp_path / "objects", **how)
-    named = lb.experts("digits", out=tmp_path / "names", **how)
-    expected = ExpertStore.open(tmp_path / "cli").theta(0, 3)
-    assert torch.equal(store.theta(0, 3), expected)
-    assert torch.equal(named.theta(0, 3), expected)
+    again = lb.experts(lb.load("digits"), out=folder, **how)
+    assert again.kept == (0, 1, 2, 3), "as the method reads them, and found"
 
 
 def test_what_a_method_reads_is_made(tmp_path: Path) -> None:
