@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from limbeck import transfer as transfer
     from limbeck.api.condensing import condense
     from limbeck.api.generating import export_statistics, generate
+    from limbeck.api.making_experts import experts
     from limbeck.api.verbs import borrow, compare, distill, probe
     from limbeck.data.comp_dd import comp_dd
     from limbeck.data.image_set import ImageSet
@@ -63,6 +64,7 @@ __all__ = [
     "create",
     "distill",
     "evaluate",
+    "experts",
     "export_statistics",
     "generate",
     "load",
@@ -95,6 +97,7 @@ _EXPORTS = {
     "create": "limbeck.models.zoo",
     "distill": "limbeck.api.verbs",
     "evaluate": "limbeck.evaluation.evaluation",
+    "experts": "limbeck.api.making_experts",
     "export_statistics": "limbeck.api.generating",
     "generate": "limbeck.api.generating",
     "load": "limbeck.data.loading",

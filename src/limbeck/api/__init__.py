@@ -7,9 +7,10 @@ from limbeck.lazy import lazy_dir, lazy_exports
 if TYPE_CHECKING:
     from limbeck.api.condensing import condense
     from limbeck.api.generating import export_statistics, generate
+    from limbeck.api.making_experts import experts
     from limbeck.api.verbs import borrow, compare, distill, probe
 
-__all__ = ["borrow", "compare", "condense", "distill", "export_statistics", "generate", "probe"]
+__all__ = ["borrow", "compare", "condense", "distill", "experts", "export_statistics", "generate", "probe"]
 
 _VERBS = "limbeck.api.verbs"
 _EXPORTS = {
@@ -17,6 +18,7 @@ _EXPORTS = {
     "compare": _VERBS,
     "condense": "limbeck.api.condensing",
     "distill": _VERBS,
+    "experts": "limbeck.api.making_experts",
     "export_statistics": "limbeck.api.generating",
     "generate": "limbeck.api.generating",
     "probe": _VERBS,

@@ -12,6 +12,7 @@ from limbeck.cli.cache import cache
 from limbeck.cli.condense import condense
 from limbeck.cli.display import in_plain_letters, show_warning
 from limbeck.cli.evaluate import evaluate, probe, report
+from limbeck.cli.experts import experts
 from limbeck.cli.generate import generate
 from limbeck.cli.listing import ls
 from limbeck.cli.make import make
@@ -31,6 +32,7 @@ VERBS = (
     score,
     borrow,
     generate,
+    experts,
     condense,
     make,
     evaluate,

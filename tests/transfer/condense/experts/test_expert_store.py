@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.training.tiny import same, weights
-from tests.transfer.condense.experts.tiny_experts import IMAGES, make
+from tests.transfer.condense.experts.tiny_experts import IMAGES, make, whole
 
 from limbeck.errors import UserError
 from limbeck.models.whitening import Whitening
@@ -17,15 +17,16 @@ from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import Network
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> ExpertStore:
-    return make(tmp_path_factory.mktemp("experts") / "experts", format="float32")
+@pytest.fixture
+def store() -> ExpertStore:
+    """Of two experts, three snapshots each, one judge."""
+    return ExpertStore.open(whole("float32").folder, snapshots=3, judges=1)
 
 
 @pytest.mark.parametrize(("form", "bound"), [("float16", 2e-4), ("differences", 1e-5), ("float32", 0)])
-def test_formats_lose_little(form: str, bound: float, tmp_path: Path, store: ExpertStore) -> None:
+def test_formats_lose_little(form: str, bound: float, store: ExpertStore) -> None:
     """As a share of the squared distance between snapshots."""
-    kept = make(tmp_path / "kept", format=form)
+    kept = whole(form)
     for number in (1, 2):
         exact, moved = store.theta(0, number), (store.theta(0, number) - store.theta(0, number - 1)).square().sum()
         error = (kept.theta(0, number) - exact).square().sum()
@@ -53,8 +54,8 @@ def test_differences_do_not_add_up_errors() -> None:
     assert (last.theta - theta).square().mean() < 1e-5 * step
 
 
-def test_sizes_of_files(tmp_path: Path) -> None:
-    size = {form: _bytes(make(tmp_path / form, format=form, count=1)) for form in ("float32", "float16", "differences")}
+def test_sizes_of_files() -> None:
+    size = {form: _bytes(whole(form)) for form in ("float32", "float16", "differences")}
     assert size["float32"] - size["float16"] == pytest.approx(2 * 362, abs=20)
     assert size["differences"] == pytest.approx(size["float16"], abs=20)
 
@@ -63,8 +64,8 @@ def _bytes(store: ExpertStore) -> int:
     return (store.folder / "expert-0000" / "snapshots" / "0002.safetensors").stat().st_size
 
 
-def test_straight_lines(store: ExpertStore, tmp_path: Path) -> None:
-    straight = StraightStore(make(tmp_path / "two", snapshots=[0, 2], format="float32"))
+def test_straight_lines(store: ExpertStore) -> None:
+    straight = StraightStore(ExpertStore.open(store.folder, snapshots=[0, 2], judges=1))
     first, last = store.theta(0, 0), store.theta(0, 2)
     assert (straight.count, straight.snapshots, len(straight.judges)) == (2, 3, 1)
     assert torch.equal(straight.theta(0, 0), first)
@@ -80,11 +81,10 @@ def test_what_is_not_there_is_said(store: ExpertStore, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there are no experts in .*; `limbeck experts` makes some"):
         ExpertStore.open(tmp_path)
     for wanted, message in [
-        ({"count": 3}, "lacks snapshots 0 to 2 of expert 2; `limbeck experts` with the same folder makes more"),
-        ({"snapshots": 4}, "lacks snapshots 3 of expert 0"),
-        ({"judges": 2}, "lacks judge 1; `limbeck experts` with the same folder and more `judges` makes it"),
-        ({"judges": 0}, "lacks snapshots 3 of expert 0"),
-        ({"count": 0}, r"`count` and `snapshots` must be at least 1, got 0 and \[0, 1, 2\]"),
+        ({"count": 3}, "lacks snapshots 0 to 5 of expert 2; `limbeck experts` with the same folder makes more"),
+        ({"snapshots": 8}, "lacks snapshots 6 to 7 of expert 0"),
+        ({"judges": 3}, "lacks judge 2; `limbeck experts` with the same folder and more `judges` makes it"),
+        ({"count": 0}, r"`count` and `snapshots` must be at least 1, got 0 and \[0, 1, 2"),
     ]:
         with pytest.raises(UserError, match=message):
             ExpertStore.open(store.folder, **wanted)
@@ -95,7 +95,7 @@ def test_what_is_not_there_is_said(store: ExpertStore, tmp_path: Path) -> None:
 
 
 def test_damage_is_said(tmp_path: Path) -> None:
-    store = make(tmp_path / "experts", count=1)
+    store = make(tmp_path / "experts", snapshots=2, judges=0, epochs=1)
     (store.folder / "expert-0000" / "snapshots" / "0001.safetensors").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"0001.safetensors' cannot be read \(.*\); remove the folder of its expert"):
         store.theta(0, 1)
@@ -106,7 +106,7 @@ def test_damage_is_said(tmp_path: Path) -> None:
 
 def test_whitening_is_kept_once_and_shared(tmp_path: Path) -> None:
     networks = FreshNetworks.of(Network(options={"width": 4}, whitening=True), IMAGES)
-    store = make(tmp_path / "experts", networks=networks, count=1, judges=2)
+    store = make(tmp_path / "experts", networks=networks, judges=2, epochs=1, snapshots=2)
     assert store.network.whitening is not None
     assert all(judge.whitening is store.network.whitening for judge in store.judges)
     assert torch.equal(store.network.whitening.matrix, Whitening.fit(IMAGES).matrix)
@@ -131,8 +131,10 @@ def test_what_is_read_is_a_copy(store: ExpertStore) -> None:
 
 def test_losses_fall(store: ExpertStore) -> None:
     losses = store.losses(0)
-    assert [line.step for line in losses] == list(range(1, 11))
-    assert sum(line.loss for line in losses[5:]) < sum(line.loss for line in losses[:5])
+    assert [line.step for line in losses] == list(range(1, 26))
+    assert sum(line.loss for line in losses[20:]) < sum(line.loss for line in losses[:5])
+    all_losses = torch.tensor([[line.loss for line in store.losses(expert)[:10]] for expert in range(2)])
+    assert store.mean_losses() == pytest.approx(all_losses.view(2, 2, 5).mean((0, 2)).tolist())
 
 
 def test_numbers_in_words() -> None:

@@ -1,5 +1,9 @@
 """Experts of a tiny problem, made in a fraction of a second."""
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ NETWORKS = FreshNetworks("convnet_d3", IMAGES, {"width": 4})
 
 def settings(**changes: Any) -> Experts:
     """Five steps an epoch."""
-    quick = {"count": 2, "epochs": 3, "views": None, "learning_rate": 0.1, "batch_size": 8, "judges": 1}
+    quick = {"count": 1, "epochs": 3, "views": None, "learning_rate": 0.1, "batch_size": 8, "judges": 1}
     return Experts(**{**quick, **changes})
 
 
@@ -26,6 +30,14 @@ def make(folder: Path, snapshots: Any = 3, **changes: Any) -> ExpertStore:
     images, networks = changes.pop("images", IMAGES), changes.pop("networks", NETWORKS)
     make_experts(settings(**changes), networks, images, folder, snapshots=snapshots, **how)
     return ExpertStore.open(folder)
+
+
+@cache
+def whole(form: str) -> ExpertStore:
+    """Two experts with six snapshots and two judges of five epochs, which others are a part of; not to be changed."""
+    folder = Path(tempfile.mkdtemp(prefix="experts-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return make(folder / "whole", snapshots=6, count=2, judges=2, epochs=5, format=form)
 
 
 def all_of(store: ExpertStore) -> Tensor:

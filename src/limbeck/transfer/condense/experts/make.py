@@ -21,7 +21,7 @@ from limbeck.training.threads import ONE_THREAD, work_of_step
 from limbeck.transfer.condense.experts.check import check_experts, check_room
 from limbeck.transfer.condense.experts.curriculum import CurriculumPasses, curriculum_for
 from limbeck.transfer.condense.experts.intervals import Intervals
-from limbeck.transfer.condense.experts.store import EXPERTS_FILE, NETWORK
+from limbeck.transfer.condense.experts.store import EXPERTS_FILE, NETWORK, cost_of
 from limbeck.transfer.condense.experts.teach import MakeTeaching, Networks, Pupil, Teaching
 from limbeck.transfer.condense.experts.together import Together
 from limbeck.transfer.condense.settings import Experts
@@ -112,7 +112,7 @@ def make_experts(
             make = MakeTeaching(images, here.fingerprint, rest)
             _teach(todo, teaching, make, min(workers, len(todo)), int(plan["threads"]), watch)
         _complete(folder, plan, settings, kept)
-    return sum((teaching.cost(one) for one in pupils), scoring)
+    return sum((cost_of(teaching.place(one)) for one in pupils), scoring)
 
 
 def intervals_of(settings: Experts, images: ImageSet, passes: CurriculumPasses | None) -> Intervals:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import save_file
@@ -35,6 +36,16 @@ def save_parameters(network: Classifier, path: Path) -> None:
         save_file({PARAMETERS: parameters_to_vector(network.network.parameters()).detach().float().cpu()}, temporary)
 
 
+class _Waiting(NamedTuple):
+    """A snapshot that is not on disk yet."""
+
+    number: int
+    step: int
+    before: int | None
+    kept: Tensor
+    measured: Tensor
+
+
 class Snapshots:
     """Keeps all parameters, in the order in which the network lists them, after some steps of its training.
 
@@ -63,7 +74,7 @@ class Snapshots:
         self.folder = folder
         self.form = form
         self._before: tuple[int, Tensor] | None = None
-        self._waiting: list[tuple[int, int | None, Tensor, Tensor]] = []
+        self._waiting: list[_Waiting] = []
         self._take(0)
 
     def after_step(self, step: int, batch: Batch, outputs: Outputs) -> None:
@@ -93,17 +104,18 @@ class Snapshots:
         last, before = (None, None) if self._before is None else self._before
         before = None if before is None else before.to(theta.device)
         encoded = encode(theta, before, self.form)
-        self._waiting.append((number, last, encoded.kept, measure(theta, encoded, before)))
+        self._waiting.append(_Waiting(number, step, last, encoded.kept, measure(theta, encoded, before)))
         self._before = number, encoded.theta
 
     def write(self) -> None:
         """Writes those that are not on disk yet."""
-        for number, before, kept, measured in self._waiting:
-            precision = Precision(*measured.tolist())
-            self._check(number, precision)
-            about = {"version": _VERSION, "snapshot": number, "before": before, **precision._asdict()}
-            with atomic_path(snapshot_path(self.folder, number)) as temporary:
-                save_file({PARAMETERS: kept.cpu()}, temporary, metadata={key: str(one) for key, one in about.items()})
+        for one in self._waiting:
+            precision = Precision(*one.measured.tolist())
+            self._check(one.number, precision)
+            about = {"version": _VERSION, "snapshot": one.number, "step": one.step, "before": one.before}
+            metadata = {key: str(value) for key, value in {**about, **precision._asdict()}.items()}
+            with atomic_path(snapshot_path(self.folder, one.number)) as temporary:
+                save_file({PARAMETERS: one.kept.cpu()}, temporary, metadata=metadata)
         self._waiting.clear()
 
     def _check(self, number: int, precision: Precision) -> None:

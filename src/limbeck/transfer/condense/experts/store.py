@@ -1,6 +1,7 @@
 """Experts on disk: their snapshots by number, the network that they are of, and those that judge."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import cached_property
@@ -12,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
+from limbeck.cost import Cost
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.weights.folder import load as load_model
@@ -21,6 +23,8 @@ from limbeck.transfer.condense.experts.observer import PARAMETERS, snapshot_path
 
 EXPERTS_FILE, NETWORK = "experts.json", "network"
 """What is complete in the folder, written when it is; and an untaught network of the kind."""
+COST_FILE = "cost.json"
+"""In the folder of an expert or judge."""
 
 
 class Loss(NamedTuple):
@@ -32,6 +36,11 @@ class Loss(NamedTuple):
 
 def expert_folder(folder: Path, number: int) -> Path:
     return folder / f"expert-{number:04d}"
+
+
+def cost_of(folder: Path) -> Cost:
+    """What teaching the expert or judge in its own folder took."""
+    return Cost.from_dict(RunFolder(folder).read(COST_FILE, {}))
 
 
 def judge_path(folder: Path, number: int) -> Path:
@@ -195,15 +204,37 @@ class ExpertStore:
 
     def precision(self, expert: int, snapshot: int) -> Precision:
         """What keeping a snapshot lost, and how far it is from the one before."""
-        path = snapshot_path(expert_folder(self.folder, expert), snapshot)
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata()
+        about = self._about(expert, snapshot)
         return Precision(float(about["error"]), float(about["moved"]))
 
     def losses(self, expert: int) -> list[Loss]:
         """How the training loss of an expert fell."""
         lines = RunFolder(expert_folder(self.folder, expert)).metrics()
         return [Loss(line["step"], line["loss"]) for line in lines if line["kind"] == "train"]
+
+    def mean_losses(self) -> list[float]:
+        """Training loss between each two neighbours in `kept`, the mean over all experts; NaN where none was noted.
+
+        Start epochs are worth matching as long as it falls.
+        """
+        between: list[list[float]] = [[] for _ in self.kept[1:]]
+        for expert in range(self.count):
+            steps = [int(self._about(expert, number)["step"]) for number in self.kept]
+            for line in self.losses(expert):
+                place = bisect_left(steps, line.step)
+                if 0 < place < len(steps):
+                    between[place - 1].append(line.loss)
+        return [sum(losses) / len(losses) if losses else float("nan") for losses in between]
+
+    def cost(self) -> Cost:
+        """Of teaching these experts and judges, whenever that was."""
+        folders = [expert_folder(self.folder, number) for number in range(self.count)]
+        folders += [judge_path(self.folder, number).parent for number in range(self.about["judges"])]
+        return sum((cost_of(folder) for folder in folders), Cost())
+
+    def _about(self, expert: int, snapshot: int) -> dict[str, str]:
+        with safe_open(snapshot_path(expert_folder(self.folder, expert), snapshot), framework="pt") as file:
+            return dict(file.metadata())
 
 
 def _read(path: Path) -> tuple[Tensor, int | None]:

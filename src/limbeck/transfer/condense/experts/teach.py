@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
@@ -21,11 +20,10 @@ from limbeck.training.run_folder import FINISHED, RunFolder, wait_until_free
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.condense.experts.intervals import Intervals
 from limbeck.transfer.condense.experts.observer import Snapshots, save_parameters, snapshot_path
-from limbeck.transfer.condense.experts.store import expert_folder, judge_path
+from limbeck.transfer.condense.experts.store import COST_FILE, expert_folder, judge_path
 from limbeck.transfer.condense.settings import Experts
 
 Networks = Callable[[int], Classifier]
-COST_FILE = "cost.json"
 
 
 class Pupil(NamedTuple):
@@ -123,10 +121,6 @@ class Teaching:
                 "make others in another folder."
             )
         return done == wanted
-
-    def cost(self, pupil: Pupil) -> Cost:
-        """Of teaching one that is done, whenever that was."""
-        return Cost.from_dict(RunFolder(self.place(pupil)).read(COST_FILE, {}))
 
     def _snapshots(self, student: Classifier, run_folder: RunFolder) -> Snapshots:
         """Takes those that are missing; where training has gone beyond one, all begins again, to the same bits."""

@@ -1,0 +1,152 @@
+"""The verb `experts`: networks taught on all the images, whose snapshots `condense` reads."""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from limbeck.data.class_names import printable
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.progress import Progress
+from limbeck.recipes.loading import load as load_images
+from limbeck.recipes.reading import parse_transfer
+from limbeck.recipes.yaml_files import name_or_mapping
+from limbeck.report.formats import duration, plural
+from limbeck.transfer.condense.expertise import snapshots_read
+from limbeck.transfer.condense.experts import ExpertStore, make_experts
+from limbeck.transfer.condense.experts.check import parameters
+from limbeck.transfer.condense.experts.store import listed
+from limbeck.transfer.condense.network import FreshNetworks
+from limbeck.transfer.condense.settings import CondenseSettings
+
+_SENT = 2**28
+"""Bytes of decoded images that are sent to workers; of more, each loads its own."""
+
+
+class NamedImages:
+    """Gives a data set's images: here those that are open, in another process those that the name leads to.
+
+    Args:
+        name, split, options: see `limbeck.load`.
+
+    Example:
+        >>> import pickle
+        >>> named = NamedImages("digits", "test")
+        >>> pickle.loads(pickle.dumps(named))().fingerprint == named().fingerprint
+        True
+    """
+
+    def __init__(self, name: str | Path, split: str, **options: Any) -> None:
+        self._how: tuple[str | Path, str, dict[str, Any]] = name, split, options
+        self._open: ImageSet | None = load_images(name, split, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_open": None}
+
+    def __call__(self) -> ImageSet:
+        if self._open is None:
+            name, split, options = self._how
+            self._open = load_images(name, split, **options)
+        return self._open
+
+
+def settings_for_experts(said: Mapping[str, Any], overrides: Sequence[str] = ()) -> CondenseSettings:
+    """Those that a recipe has under `transfer: {maker: condense, ...}`, as far as experts hang on them.
+
+    Raises:
+        UserError: all that is wrong with them; a method that reads no experts.
+    """
+    known = {name: value for name, value in said.items() if value is not None}
+    settings = parse_transfer({"maker": "condense", "budget": "1/class", **known}, overrides, alone=True)
+    assert isinstance(settings, CondenseSettings)
+    return settings
+
+
+def experts_of(
+    settings: CondenseSettings,
+    images: ImageSet | NamedImages,
+    folder: Path,
+    *,
+    snapshots: int | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> ExpertStore:
+    """Makes experts as `condense` with these settings reads them, as far as they are not in `folder` already.
+
+    Args:
+        settings: of the maker.
+        images: labelled.
+        folder: of the experts, also one that holds some.
+        snapshots: how many of each are kept; by default those that are read.
+        workers, progress: see `make_experts`.
+
+    Raises:
+        UserError: see `make_experts`; settings that read no snapshots, or name a folder of their own.
+    """
+    experts = settings.experts
+    last = () if experts.judges else (experts.epochs,)  # which is then read of each
+    read = range(snapshots) if snapshots is not None else snapshots_read(settings) or last
+    if not read:
+        raise UserError(
+            f"{settings.title} reads no snapshots of experts; give `snapshots`, or a method that reads some, as 'datm'."
+        )
+    if experts.folder is not None:
+        raise UserError(
+            f"`experts.folder` names experts that are there, got {experts.folder!r}; leave it out, and give the folder "
+            "to make them in (`--out`)."
+        )
+    here = images if isinstance(images, ImageSet) else images()
+    networks = FreshNetworks.of(settings.network, here)
+    sent = here if here.is_decoded and len(here) * prod(here.shape) <= _SENT else images
+    make_experts(experts, networks, sent, folder, snapshots=read, workers=workers, progress=progress)
+    return ExpertStore.open(folder, count=experts.count, snapshots=read, judges=experts.judges)
+
+
+def save_experts(
+    said: Mapping[str, Any],
+    folder: Path | None,
+    *,
+    data: str,
+    split: str = "train",
+    overrides: Sequence[str] = (),
+    snapshots: int | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+    **options: Any,
+) -> str:
+    """Makes experts as a command line asks for them; returns what there is now, in words.
+
+    Args:
+        said: `method`, `network` (a model's name, or a mapping in YAML) and `experts`.
+        folder: of the experts; by default in runs/.
+        data, split, options: see `limbeck.load`.
+        overrides: more settings as "key=value".
+        snapshots, workers, progress: see `experts_of`.
+
+    Raises:
+        UserError: see `experts_of`.
+    """
+    known = dict(said)
+    if isinstance(known.get("network"), str):
+        known["network"] = name_or_mapping(known["network"], "--network", "model", "{model: convnet_d3}")
+    settings = settings_for_experts(known, overrides)
+    if folder is None:
+        name = f"experts-{printable(Path(data).name)}-{settings.network.model}"
+        folder = Path("runs") / name.replace(":", "-")
+    images = NamedImages(data, split, **options)
+    return summary(experts_of(settings, images, folder, snapshots=snapshots, workers=workers, progress=progress))
+
+
+def summary(store: ExpertStore) -> str:
+    """What experts there are, how their loss fell, and what they took."""
+    size = sum(file.stat().st_size for file in store.folder.rglob("*") if file.is_file())
+    judges = plural(int(store.about["judges"]), "judge")
+    losses = " ".join(f"{loss:.3f}" for loss in store.mean_losses())
+    lines = [
+        f"{plural(store.count, 'expert')} of {store.network.name} ({parameters(store.network):,} parameters), "
+        f"snapshots {listed(store.kept)}, {judges} -> {store.folder}",
+        f"training loss between them: {losses}",
+        f"{size / 2**20:,.1f} MiB, {duration(store.cost().seconds)} of training",
+    ]
+    return "\n".join(lines)
