@@ -35,13 +35,14 @@ from limbeck.recipes.reading import parse_recipe, read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.run_result import RunResult
 from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings
+from limbeck.recipes.use import recipe_of_set
 from limbeck.training.arguments import TrainingArguments, showing_settings
 
 
 @showing_settings
 def distill(
     teacher: Classifier | str | Path | None,
-    student: Student,
+    student: Student | Mapping[str, Any] | None,
     images: ImageSet | TransferSet | str | Path,
     *,
     out: str | Path,
@@ -57,10 +58,12 @@ def distill(
 
     Args:
         teacher: a classifier, weights by name or path, or a run folder; None learns from labels or soft labels alone.
-        student: a model's name, a classifier to go on from, or a function from a seed to a fresh classifier; what is
-            handed over stays as it is, and a copy is taught.
+        student: a model's name, the mapping that recipes have under `student`, a classifier to go on from, or a
+            function from a seed to a fresh classifier; what is handed over stays as it is, and a copy is taught. None
+            takes the one that a transfer set says it is for.
         images: an image set, a transfer set or its folder (whose soft labels stand in for a teacher), or a data set's
-            name. With a teacher or soft labels they need no labels.
+            name. With a teacher or soft labels they need no labels. A transfer set that carries a `use` says student,
+            objective and training, as far as they are not given; another model keeps the normalisation.
         out: the run folder, new unless `resume` is given.
         test: labelled images to evaluate on at the end.
         validation: images that choose among the states of the run: images of their own, or a count or share to hold out
@@ -71,13 +74,15 @@ def distill(
         seed: of weights, order and views.
         resume: go on with the run in `out`.
         progress: who watches.
-        training: the settings of `TrainingSettings` by name, and its defaults; one of `steps` and `epochs` is a must.
+        training: the settings of `TrainingSettings` by name, and its defaults; one of `steps` and `epochs` is a must
+            where no transfer set says them.
 
     Classes are found by name: images, teacher and student may number them differently. The student comes out with
     their names.
 
     Raises:
-        UserError: whatever does not fit together, all at once where it can be known.
+        UserError: whatever does not fit together, all at once where it can be known; what a transfer set lacks to be
+            used rightly.
 
     Example:
         >>> images, test = lb.load("digits"), lb.load("digits", "test")
@@ -87,34 +92,39 @@ def distill(
     """
     is_whole = isinstance(images, TransferSet)  # nothing is held out of a transfer set unless asked for
     if isinstance(images, TransferSet):
-        pool, soft_labels = images.images, images.soft_targets
+        taught = images.decoded()
     elif isinstance(images, str | Path):
         source = DatasetSettings.model_construct(name=path_text(images))
         taught, is_whole = load_taught(source), is_transfer_set(source)
-        pool, soft_labels = taught.images, taught.soft_targets
     else:
-        pool, soft_labels = image_set(images, "train", "images"), None
+        taught = TransferSet(image_set(images, "train", "images"))
+    pool, soft_labels = taught.images, taught.soft_targets
     held_out = _held_out(validation, 0 if is_whole or pool.labels is None else VALIDATION_SHARE)
     validation_images = held_out if isinstance(held_out, ImageSet) else None
     test_images = None if test is None else image_set(test, "test", "test")
     teacher_network = _teacher(teacher)
-    recipe = parse_recipe(
+    described = taught.use is not None or student is None
+    default = None if described else _default_objective(teacher_network, soft_labels, pool)
+    named = isinstance(student, str | Mapping | None)
+    recipe = recipe_of_set(
+        taught,
         {
-            "name": "distill" if teacher_network is not None else "train",
-            "seed": seed,
-            "data": {
-                "train": name_of_images(pool),
-                "test": None if test_images is None else name_of_images(test_images),
-                "validation": held_out if validation_images is None else {"name": name_of_images(validation_images)},
-            },
-            "teacher": None if teacher_network is None else {"weights": name_of_network(teacher_network)},
-            "student": {"model": student if isinstance(student, str) else name_of_student(student)},
-            "objective": objective or _default_objective(teacher_network, soft_labels, pool),
-            "training": {"views": "pad-crop-flip", **training},
-        }
+            "train": name_of_images(pool),
+            "test": None if test_images is None else name_of_images(test_images),
+            "validation": held_out if validation_images is None else {"name": name_of_images(validation_images)},
+        },
+        owner=f"the transfer set {pool.name!r}" if is_whole else f"the images {pool.name!r}",
+        name="distill" if teacher_network is not None else "train",
+        student=student if named else name_of_student(student),
+        own_student=not named,
+        teacher=None if teacher_network is None else name_of_network(teacher_network),
+        objective=objective or default,
+        training={**({} if described else {"views": "pad-crop-flip"}), **training},
+        seed=seed,
     )
+    make_student = None if named else student_factory(student)
     objects = PythonObjects(
-        pool, test_images, teacher_network, soft_labels, student_factory(student), validation_images
+        pool, test_images, teacher_network, soft_labels, make_student, validation_images, use=taught.use
     )
     return run(recipe, out, resume=resume, objects=objects, progress=progress)
 

@@ -1,6 +1,5 @@
 """The verbs that take a recipe, and `demo`, which brings its own."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,9 +48,39 @@ def train(recipe: RecipeName, overrides: Overrides = None, out: Out = None, resu
     _run(recipe, overrides, out, resume=resume, verbs=("train",))
 
 
-def distill(recipe: RecipeName, overrides: Overrides = None, out: Out = None, resume: Resume = False) -> None:
-    """Teach a student by a teacher."""
-    _run(recipe, overrides, out, resume=resume, verbs=("distill",))
+def distill(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE|FOLDER",
+            help="A packaged recipe (`limbeck ls recipes`), a YAML file, or the folder of a transfer set.",
+        ),
+    ],
+    overrides: Overrides = None,
+    test: Annotated[str | None, typer.Option(help="With a FOLDER: labelled data set to judge on at the end.")] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="With a FOLDER: run folder, weights folder or file, or named weights.")
+    ] = None,
+    student: Annotated[
+        str | None, typer.Option(help="With a FOLDER: a model, in place of the one that the transfer set is for.")
+    ] = None,
+    out: Out = None,
+    resume: Resume = False,
+) -> None:
+    """Teach a student by a teacher; or on a transfer set, as that says itself."""
+    if not _is_transfer_set(source):
+        given = [f"--{name}" for name, one in (("test", test), ("teacher", teacher), ("student", student)) if one]
+        if given:
+            raise UserError(
+                f"{', '.join(given)} must go with the folder of a transfer set, got {source!r}; change a recipe by -s, "
+                "as -s data.test=NAME, -s teacher=WEIGHTS or -s student=MODEL."
+            )
+        _run(source, overrides, out, resume=resume, verbs=("distill",))
+        return
+    from limbeck.recipes.verbs import recipe_for_folder
+
+    recipe = recipe_for_folder(Path(source), overrides or [], test=test, teacher=teacher, student=student)
+    _run_one(recipe, out, resume=resume, again="the same command with --resume")
 
 
 def compare(
@@ -90,27 +119,41 @@ def _run(
         from limbeck.workers.local import LocalPlace
 
         LocalPlace().prepare()  # imports what workers need while this process does
+    if recipe.verb != "compare":
+        _run_one(recipe, out, resume=resume, again=again)
+        return
     from limbeck.cli.progress import showing_progress
     from limbeck.cli.summary import show_summary
+    from limbeck.recipes.compare import compare as compare_runs
 
     folder = out or Path("runs") / recipe.name
     with telling_how_to_resume(folder, again), showing_progress() as progress:
-        if recipe.verb == "compare":
-            from limbeck.recipes.compare import compare as compare_runs
-
-            results = compare_runs(recipe, folder, resume=resume, progress=progress, workers=workers)
-            failed = any(row["state"] not in ("finished", "dropped") for row in results["runs"])
-            show = partial(show_summary, results, folder)
-        else:
-            from limbeck.recipes.verbs import run_and_report
-
-            result = run_and_report(recipe, folder, resume=resume, progress=progress)
-            if result is None:
-                return
-            show, failed = partial(_show_run, result, folder), False
-    show()
+        results = compare_runs(recipe, folder, resume=resume, progress=progress, workers=workers)
+    failed = any(row["state"] not in ("finished", "dropped") for row in results["runs"])
+    show_summary(results, folder)
     if failed:
         raise typer.Exit(1)
+
+
+def _run_one(recipe: Any, out: Path | None, *, resume: bool, again: str) -> None:
+    from limbeck.cli.progress import showing_progress
+    from limbeck.recipes.verbs import run_and_report
+
+    folder = out or Path("runs") / recipe.name
+    with telling_how_to_resume(folder, again), showing_progress() as progress:
+        result = run_and_report(recipe, folder, resume=resume, progress=progress)
+    if result is not None:
+        _show_run(result, folder)
+
+
+def _is_transfer_set(source: str) -> bool:
+    """Whether it is the folder of one; a packaged recipe is none, even where a folder is called so."""
+    if not Path(source).is_dir():
+        return False
+    from limbeck.data.transfer_set import CONFIG_NAME
+    from limbeck.recipes.packaged import packaged_recipes
+
+    return source not in packaged_recipes() and (Path(source) / CONFIG_NAME).is_file()
 
 
 def _show_run(result: Any, folder: Path) -> None:

@@ -67,6 +67,19 @@ def parse_recipe(content: Mapping[str, Any], origin: str = "the recipe") -> Reci
     return recipe
 
 
+def overridden(content: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """`content` of a recipe with `path.to.key=value` each laid over it.
+
+    Example:
+        >>> overridden({"training": {"steps": 5}}, ["training.epochs=2", "seed=1"])
+        {'training': {'epochs': 2}, 'seed': 1}
+    """
+    made = copy.deepcopy(dict(content))
+    for override in overrides:
+        _apply(made, override)
+    return made
+
+
 def parse_transfer(content: Mapping[str, Any], overrides: Sequence[str] = (), *, alone: bool = False) -> MakerSettings:
     """The settings of a maker, as a recipe has them under `transfer`; raises one UserError for all that is wrong.
 

@@ -1,5 +1,6 @@
 """One run of a recipe: make the transfer set, teach the student on it, judge it, write everything down."""
 
+import warnings
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -45,6 +46,7 @@ from limbeck.recipes.rungs import unraceable
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import StudentSettings
 from limbeck.recipes.students import best_student, save_student
+from limbeck.recipes.use import unlike_student, unlike_training
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process
 from limbeck.training.launcher import check_launcher, make_accelerator
@@ -206,6 +208,8 @@ def _execute(
         check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=begun)
     student = build_student(recipe.student, inputs, seed=recipe.seed)
     inputs = match_student(inputs, student)
+    for line in unlike_student(inputs.use or {}, student):
+        warnings.warn(f"{line}; taught so, it learns little.", stacklevel=4)
     _check_with_pool(recipe, inputs, student)
     source, making = make_source(recipe, inputs, run_folder, progress, shared)
     result = _teach(recipe, run_folder, inputs, student, source, progress, until)
@@ -264,6 +268,10 @@ def _teach(
     if source.steps_per_round is None:
         made = source.images(0)
         objective = objective_on(recipe, made)
+        use = made.use or {}
+        unlike = unlike_student(use, student) if inputs.use is None else []
+        for line in [*unlike, *unlike_training(use, recipe.training)]:
+            progress.say(line)
         if recipe.transfer is not None and run_folder.writes:
             check_fingerprints(run_folder, {"transfer_set": describe_images(made.images)}, progress, begun=False)
     with metering(run_folder, TEACHING):

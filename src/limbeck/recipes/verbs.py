@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.transfer_set import CONFIG_NAME
+from limbeck.data.place import path_text
+from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import Evaluation, evaluate
 from limbeck.files import atomic_write_text
@@ -19,6 +20,7 @@ from limbeck.recipes.results import collect
 from limbeck.recipes.run import run
 from limbeck.recipes.run_result import RunResult
 from limbeck.recipes.schema import Recipe
+from limbeck.recipes.use import name_for, recipe_of_set
 from limbeck.recipes.yaml_files import load_mapping
 from limbeck.report import (
     write_comparison_report,
@@ -38,6 +40,42 @@ def run_and_report(recipe: Recipe, folder: Path, *, resume: bool, progress: Prog
         return None
     write_run_report(folder)
     return result
+
+
+def recipe_for_folder(
+    folder: Path,
+    overrides: Sequence[str],
+    *,
+    test: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Recipe:
+    """The recipe that teaches on the transfer set in a folder as it says itself; see `recipe_of_set`.
+
+    Args:
+        folder: of the set.
+        overrides: changes to the recipe, `training.epochs=5` each.
+        test: labelled images to judge on at the end, by name.
+        teacher: weights by name, or a folder.
+        student: a model's name, in place of the one that the set is for.
+    """
+    transfer_set = TransferSet.load(folder)
+    recipe = recipe_of_set(
+        transfer_set,
+        {"train": path_text(folder), "test": test},
+        owner=f"the transfer set {str(folder)!r}",
+        name=name_for(folder, student),
+        student=student,
+        teacher=teacher,
+        overrides=overrides,
+    )
+    if transfer_set.use is None:
+        warnings.warn(
+            f"the transfer set {str(folder)!r} carries no `use`, and so does not say how students are to be taught on "
+            "it: normalisation, learning rate and augmentation are limbeck's for any images, unless -s sets them.",
+            stacklevel=2,
+        )
+    return recipe
 
 
 def evaluate_saved(

@@ -1,0 +1,271 @@
+"""Teaching on sets that say how; what a set lacks is said."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.training.tiny import same, weights
+from typer.testing import CliRunner
+
+import limbeck as lb
+from limbeck.cli.main import app
+from limbeck.cost import RunCost
+from limbeck.data import ImageSet, TransferSet
+from limbeck.data.soft_targets import SoftTargets
+from limbeck.errors import UserError
+from limbeck.models.whitening import Whitening
+from limbeck.objectives import weighted_sum
+from limbeck.recipes import verbs
+from limbeck.recipes.use import unlike_student, unlike_training
+from limbeck.recipes.verbs import recipe_for_folder
+from limbeck.training import RunFolder, TrainingSettings, fit
+
+TRAINING: dict[str, Any] = {
+    "epochs": 1,
+    "batch_size": 8,
+    "learning_rate": 0.0123,
+    "momentum": 0.5,
+    "weight_decay": 0.0,
+    "schedule": "constant",
+    "views": "none",
+    "normalised_views": "none",
+}
+OBJECTIVE = {"kd": {"weight": 1.0, "temperature": 1.0}}
+
+
+def digits(count: int) -> ImageSet:
+    whole = lb.load("digits")
+    return whole.subset(whole.ids[:count])
+
+
+@pytest.fixture(scope="module")
+def whitening() -> Whitening:
+    return Whitening.fit(digits(300))
+
+
+def use_of(whitening: Whitening | None = None, **changes: Any) -> dict[str, Any]:
+    """Complete; `changes` are of the training, None for what it lacks."""
+    inputs = {"mean": [0.3], "std": [0.4]} if whitening is None else {"whitening": whitening.tensors()}
+    training = {key: value for key, value in {**TRAINING, **changes}.items() if value is not None}
+    student = {"model": "convnet_d3", "options": {"width": 4}, "input_size": [8, 8], "channels": 1, **inputs}
+    return {"student": student, "training": training, "objective": OBJECTIVE}
+
+
+def condensed(use: dict[str, Any] | None, per_image: int = 1) -> TransferSet:
+    """Twenty images far outside of [0, 1] with learned logits."""
+    generator = torch.Generator().manual_seed(0)
+    classes = lb.load("digits").classes
+    floats = torch.randn(20, 1, 8, 8, generator=generator).half() * 2
+    images = ImageSet.of_floats(floats, torch.arange(20) % 10, classes=classes, name="condensed")
+    logits = torch.randn(20, 10, generator=generator)
+    return TransferSet(images, logits, soft_label_kind="logits", use=use, per_image=per_image)
+
+
+def spelt_out(whitening: Whitening, folder: Path, per_image: int = 1) -> dict[str, torch.Tensor]:
+    """The weights that the same settings come to, every one by hand."""
+    floats, logits = condensed(None).floats, condensed(None).soft_labels
+    assert floats is not None
+    assert logits is not None
+    rows = torch.arange(20).repeat_interleave(per_image)
+    whole = TransferSet(condensed(None).images, per_image=per_image).decoded().images
+    taught = TransferSet(whole.with_labels(rows % 10, whole.classes), logits[rows], soft_label_kind="logits")
+    student = lb.create(
+        "convnet_d3", num_classes=10, channels=1, width=4, classes=whole.classes, whitening=whitening, seed=0
+    )
+    with RunFolder.open(folder, {"name": "by hand"}) as run_folder:
+        settings = TrainingSettings(**TRAINING)
+        fit(student, taught, weighted_sum(OBJECTIVE), settings=settings, run_folder=run_folder, seed=0)
+    return weights(student)
+
+
+def command(*arguments: object) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.mark.parametrize("per_image", [1, 4])
+def test_it_teaches_as_the_same_settings_spelt_out_do(
+    per_image: int, whitening: Whitening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit, in Python from the set and from its folder, and on the command line."""
+    expected = spelt_out(whitening, tmp_path / "by hand", per_image)
+    carried = condensed(use_of(whitening), per_image)
+    carried.save(tmp_path / "set")
+    for number, images in enumerate((carried, tmp_path / "set")):
+        result = lb.distill(None, None, images, out=tmp_path / f"run-{number}")
+        assert same(weights(result.student), expected)
+        assert result.student.whitening is not None
+        assert result.student.whitening.fingerprint == whitening.fingerprint
+    if per_image > 1:
+        return
+    monkeypatch.setattr(verbs, "write_run_report", lambda folder: None)
+    done = command("distill", tmp_path / "set", "--test", "digits", "-s", "latency=false", "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    assert same(weights(lb.load_model(tmp_path / "run" / "student")), {k: v.contiguous() for k, v in expected.items()})
+    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert evaluation["last"]["n"] == 360
+
+
+def test_everything_is_needed_for_that(whitening: Whitening, tmp_path: Path) -> None:
+    expected = spelt_out(whitening, tmp_path / "by hand")
+    whole = condensed(use_of(whitening))
+    without_floats = ImageSet(whole.images.tensor(), whole.images.labels, classes=whole.images.classes)
+    others = {
+        "rate": condensed(use_of(whitening, learning_rate=0.05)),
+        "whitening": condensed(use_of(Whitening.fit(digits(300), epsilon=0.3))),
+        "pixels": TransferSet(without_floats, whole.soft_labels, soft_label_kind="logits", use=whole.use),
+    }
+    for name, other in others.items():
+        assert not same(weights(lb.distill(None, None, other, out=tmp_path / name).student), expected), name
+
+
+def test_what_is_said_may_be_said_otherwise(whitening: Whitening, tmp_path: Path) -> None:
+    condensed(use_of(whitening)).save(tmp_path / "set")
+    result = lb.distill(
+        None,
+        "resnet8",
+        tmp_path / "set",
+        out=tmp_path / "python",
+        steps=2,
+        learning_rate=0.1,
+        objective="cross_entropy",
+    )
+    assert result.student.name == "resnet8"
+    assert result.student.whitening is not None, "another network sees the images as they were made"
+    written = (tmp_path / "python" / "recipe.yaml").read_text()
+    assert all(said in written for said in ("steps: 2", "learning_rate: 0.1", "momentum: 0.5", "cross_entropy"))
+    for how in ({"student": "resnet8"}, {"overrides": ["student=resnet8"]}):
+        recipe = recipe_for_folder(tmp_path / "set", **{"overrides": [], **how})
+        assert (recipe.student.model, recipe.student.options, recipe.student.whitening) == ("resnet8", {}, True)
+    overrides = ["student.options={width: 6}", "training.steps=2", "objective={kd: 1}", "seed=3", "teacher=resnet8.pth"]
+    recipe = recipe_for_folder(tmp_path / "set", overrides, test="digits")
+    assert (recipe.student.options, recipe.training.steps, recipe.training.epochs) == ({"width": 6}, 2, None)
+    assert recipe.data.test is not None
+    assert recipe.teacher is not None
+    assert (recipe.objective, recipe.seed, recipe.data.test.name) == ({"kd": 1}, 3, "digits")
+    assert (recipe.teacher.weights, recipe.training.momentum) == ("resnet8.pth", 0.5)
+    mapping = {"model": "convnet_d3", "options": {"width": 6}, "mean": [0.3], "std": [0.2]}
+    with pytest.warns(UserWarning, match="normalised in place of whitened; taught so, it learns little"):
+        other = lb.distill(None, mapping, tmp_path / "set", out=tmp_path / "mapping", steps=2)
+    assert (other.student.whitening, other.student.normalisation) == (None, ((0.3,), (0.2,)))
+
+
+def test_a_teacher_may_be_asked_instead(whitening: Whitening, tmp_path: Path) -> None:
+    carried = condensed(use_of(whitening))
+    teacher = lb.create("convnet_d3", num_classes=10, channels=1, input_size=8, width=4, classes=carried.images.classes)
+    with pytest.warns(UserWarning, match="the soft labels of .* are not read, because the teacher"):
+        result = lb.distill(teacher.eval(), None, carried, out=tmp_path / "run")
+    assert RunCost.from_dict(result.cost).teaching.teacher_passes > 0
+    assert "temperature: 1.0" in (tmp_path / "run" / "recipe.yaml").read_text()
+    hard = TransferSet(carried.images, use={**use_of(whitening), "objective": {"cross_entropy": 1.0}})
+    result = lb.distill(teacher.eval(), None, hard, out=tmp_path / "hard")
+    recipe = (tmp_path / "hard" / "recipe.yaml").read_text()
+    assert "objective: null" in recipe, "an objective that asks no teacher is not the one to learn from it by"
+
+
+LACKING = {
+    "learning_rate": r"it lacks the learning rate \(`training.learning_rate`\)\. Give each with -s KEY=VALUE",
+    "normalised_views": r"it lacks the augmentation \(`training.normalised_views`, none if there is to be none\)",
+    "epochs": r"it lacks for how long \(`training.epochs`\)",
+}
+
+
+@pytest.mark.parametrize("piece", LACKING)
+def test_what_is_missing_is_said(piece: str, whitening: Whitening, tmp_path: Path) -> None:
+    carried = condensed(use_of(whitening, **{piece: None}))
+    with pytest.raises(UserError, match=rf"the transfer set 'condensed' does not say all .*{LACKING[piece]}"):
+        lb.distill(None, None, carried, out=tmp_path / "run")
+    given = {piece: {"learning_rate": 0.0123, "normalised_views": "none", "epochs": 1}[piece]}
+    expected = spelt_out(whitening, tmp_path / "by hand")
+    assert same(weights(lb.distill(None, None, carried, out=tmp_path / "run", **given).student), expected)
+
+
+def test_all_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
+    condensed({"student": {"model": "convnet_d3"}, "training": {"epochs": 2}}).save(tmp_path / "set")
+    done = command("distill", tmp_path / "set", "--out", tmp_path / "run")
+    assert done.exit_code == 2
+    words = " ".join(done.output.split())
+    for piece in ("student.mean", "training.learning_rate", "training.normalised_views", "objective"):
+        assert f"`{piece}`" in words
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(UserError, match=r"'condensed' carries no `use`, .* it lacks the student .*, for how long"):
+        lb.distill(None, None, condensed(None), out=tmp_path / "run")
+
+
+def test_a_whitening_that_was_left_behind_is_missed(tmp_path: Path) -> None:
+    use = use_of()
+    use["student"] = {"model": "convnet_d3", "options": {"width": 4}, "whitening": True}
+    with pytest.raises(UserError, match="is for whitened images and lacks the whitening"):
+        lb.distill(None, None, condensed(use), out=tmp_path / "run")
+
+
+def test_what_little_is_left_to_defaults_is_said(tmp_path: Path) -> None:
+    carried = condensed(use_of(batch_size=None, momentum=None))
+    with pytest.warns(UserWarning, match=r"does not say all of `training`; .* hold: batch_size 64, momentum 0.9"):
+        lb.distill(None, None, carried, out=tmp_path / "run")
+
+
+def test_sets_that_say_nothing_are_taught_on_as_ever(tmp_path: Path) -> None:
+    digits_set = TransferSet(digits(40))
+    digits_set.save(tmp_path / "set")
+    lb.distill(None, "resnet8", digits_set, out=tmp_path / "python", steps=2)
+    with pytest.warns(UserWarning, match="carries no `use`, and so does not say how students are to be taught on it"):
+        recipe = recipe_for_folder(tmp_path / "set", ["training.steps=2"], student="resnet8")
+    assert recipe.name == "set-resnet8"
+
+
+def test_a_use_that_is_no_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the use of the transfer set 'condensed' has 1 error:\n  training.scedule"):
+        lb.distill(None, None, condensed(use_of(scedule="cosine")), out=tmp_path / "run")
+
+
+def test_other_networks_are_warned_of(whitening: Whitening, tmp_path: Path) -> None:
+    plain = lb.create("convnet_d3", num_classes=10, channels=1, input_size=8, width=4)
+    with pytest.warns(UserWarning, match="whitened as it carries, and the student convnet_d3 sees them normalised"):
+        lb.distill(None, plain, condensed(use_of(whitening)), out=tmp_path / "run")
+    with pytest.warns(UserWarning, match=r"is for images of mean \[0.3\], and the student convnet_d3 has \[0.5\]"):
+        lb.distill(None, plain, condensed(use_of()), out=tmp_path / "other")
+
+
+def test_what_is_otherwise_is_found(whitening: Whitening) -> None:
+    options: dict[str, Any] = {"num_classes": 10, "channels": 1, "width": 4}
+    whitened = lb.create("convnet_d3", whitening=whitening, **options)
+    another = lb.create("convnet_d3", whitening=Whitening.fit(digits(300), epsilon=1.0), **options)
+    plain = lb.create("convnet_d3", mean=(0.3,), std=(0.4,), input_size=8, **options)
+    use, normalised = use_of(whitening), use_of()
+    assert unlike_student(use, whitened) == unlike_student(normalised, plain) == unlike_student({}, plain) == []
+    assert "by another whitening" in unlike_student(use, another)[0]
+    assert "has whitened images" in unlike_student(normalised, whitened)[0]
+    training = TrainingSettings(**TRAINING)
+    assert unlike_training(use, training) == []
+    assert unlike_training(use, training.model_copy(update={"learning_rate": 0.5})) == [
+        "the transfer set is for learning_rate 0.0123, and the training has 0.5"
+    ]
+
+
+def test_recipes_keep_options_of_folders_apart(tmp_path: Path) -> None:
+    done = command("distill", "digits-demo", "--test", "digits")
+    assert done.exit_code == 2
+    assert "--test must go with the folder of a transfer set, got 'digits-demo'" in " ".join(done.output.split())
+
+
+def test_soft_labels_are_of_images_as_they_are(tmp_path: Path) -> None:
+    """What is resized is not what was learned."""
+    from limbeck.recipes.inputs import load_taught
+    from limbeck.recipes.settings import DatasetSettings
+
+    pixels = digits(10)
+    for name, carried, what in (
+        ("use", TransferSet(pixels, use=use_of()), "use is"),
+        ("floats", TransferSet(condensed(None).images), "floats are"),
+        ("parts", TransferSet(pixels, per_image=4), "parts are"),
+        ("soft", TransferSet(pixels, torch.zeros(10, 10), soft_label_kind="logits"), "soft labels are"),
+    ):
+        carried.save(tmp_path / name)
+        with pytest.raises(UserError, match=rf"whose {what} of its images as they are; drop `size`"):
+            load_taught(DatasetSettings(name=str(tmp_path / name), size=16))
+    assert isinstance(load_taught(DatasetSettings(name=str(tmp_path / "soft"))).soft_targets, SoftTargets)
