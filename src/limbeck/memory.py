@@ -1,8 +1,12 @@
 """How much memory there is to work in."""
 
+import sys
 from pathlib import Path
 
 import psutil
+
+if sys.platform != "win32":
+    import resource
 
 _CGROUP = Path("/sys/fs/cgroup")
 _LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
@@ -16,6 +20,19 @@ def free_memory() -> int:
     One of several workers may take its part of them.
     """
     return min([psutil.virtual_memory().available, *_left_by_limits()]) // _sharers
+
+
+def most_memory() -> int:
+    """Bytes that this process has held at most, as far as the system tells; else those that it holds now.
+
+    Example:
+        >>> most_memory() > 2**20
+        True
+    """
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().rss
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def share_memory(processes: int) -> None:

@@ -323,7 +323,10 @@ def test_made_images_do_not_get_the_soft_labels_of_those_whose_ids_they_have(
     ("change", "message"),
     [
         ({"transfer": {**SOLID, "maker": "sold"}}, "transfer: unknown maker 'sold'; did you mean 'solid'"),
-        ({"transfer": {"budget": 3}}, "transfer: `maker` must be given, one of select, borrow, generate, condense, solid"),
+        (
+            {"transfer": {"budget": 3}},
+            "transfer: `maker` must be given, one of select, borrow, generate, condense, solid",
+        ),
         (
             {"transfer": {**SOLID, "maker": 3}},
             "transfer: `maker` must be one of select, borrow, generate, condense, solid, got 3",

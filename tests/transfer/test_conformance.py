@@ -22,6 +22,13 @@ SEEN = [name for name, entry in REPRESENTATIONS.items() if entry.kind != "nothin
 BY_CHANCE = {"ties are broken by id": "within a stratum chance decides"}
 OF_MAKERS: dict[str, dict[str, Any]] = {
     "borrow": {"pools": [OTHERS]},
+    "condense": {
+        "method": "mtt",
+        "iterations": 2,
+        "network": {"options": {"width": 4}},
+        "experts": {"count": 1, "epochs": 2, "steps_per_snapshot": 1, "learning_rate": 0.1},
+        "matching": {"synthetic_steps": 2, "start_to": 1},
+    },
     "generate": {"batch_size": 4, "inner_steps": 2, "warmup_rounds": 1, "generator": {"width": 4, "latents": 8}},
 }
 BUT = {"coverage": BY_CHANCE, "coverage-per-class": BY_CHANCE}

@@ -30,13 +30,12 @@ CONDENSE = "condense"
 
 
 def settings_to_condense(said: Mapping[str, Any], overrides: Sequence[str] = ()) -> CondenseSettings:
-    """Those that a recipe has under `transfer: {maker: condense, ...}`; None is what nobody said.
+    """Those that a recipe has under `transfer: {maker: condense, ...}`, of which some may be None, as `views`.
 
     Raises:
         UserError: all that is wrong with them.
     """
-    known = {name: value for name, value in said.items() if value is not None}
-    settings = parse_transfer({"maker": CONDENSE, **known}, overrides, alone=True)
+    settings = parse_transfer({"maker": CONDENSE, **said}, overrides, alone=True)
     assert isinstance(settings, CondenseSettings)
     return settings
 
@@ -109,7 +108,8 @@ def save_condensed(
     """Condenses as a command line asks for it, and saves the transfer set; returns what happened, in words.
 
     Args:
-        said: `method`, `budget`, `network` (a model's name, or a mapping in YAML) and `iterations`.
+        said: `method`, `budget`, `network` (a model's name, or a mapping in YAML) and `iterations`; None is what nobody
+            said.
         target: a new folder; by default in runs/.
         data, split, options: see `limbeck.load`.
         overrides: more settings as "key=value".
@@ -120,7 +120,8 @@ def save_condensed(
     Raises:
         UserError: see `limbeck.condense`.
     """
-    known = {**said, **({} if experts is None else {"experts": {"folder": str(experts)}})}
+    known = {name: value for name, value in said.items() if value is not None}
+    known |= {} if experts is None else {"experts": {"folder": str(experts)}}
     if isinstance(known.get("network"), str):
         known["network"] = name_or_mapping(known["network"], "--network", "model", "{model: convnet_d3}")
     settings = settings_to_condense(known, overrides)

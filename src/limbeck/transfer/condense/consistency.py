@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from limbeck.models.catalogue import canonical, entry
 from limbeck.models.options import check_options
+from limbeck.transfer.catalogue import settings_of
 
 if TYPE_CHECKING:
     from limbeck.transfer.condense.settings import CondenseSettings
@@ -103,8 +104,6 @@ def _choice(settings: "CondenseSettings") -> Iterator[str]:
 
 
 def _initial(settings: "CondenseSettings") -> Iterator[str]:
-    from limbeck.transfer.catalogue import settings_of
-
     chosen = settings.initialise
     if not isinstance(chosen, dict):
         return

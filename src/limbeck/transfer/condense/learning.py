@@ -38,6 +38,7 @@ class Learning:
         every: iterations between two looks.
         look: is shown the images now and then, and at both ends.
         judge: tells how good images are; None to keep the last.
+        memory: tells how many bytes were held at most so far.
         progress: who watches.
     """
 
@@ -49,6 +50,7 @@ class Learning:
         every: int,
         look: Look,
         judge: Judge | None,
+        memory: Callable[[], int],
         progress: Progress,
     ) -> None:
         self.engine = engine
@@ -56,7 +58,8 @@ class Learning:
         self.done = 0
         self.seconds = 0.0
         self._path = folder / CHECKPOINT
-        self._every, self._look, self._judge, self._progress = every, look, judge, progress
+        self._every, self._look, self._judge = every, look, judge
+        self._memory, self._progress = memory, progress
         self._best: dict[str, Tensor] = {}
         self._best_score: float | None = None
         self._chosen_after: int | None = None
@@ -89,9 +92,11 @@ class Learning:
         progress.begin("condensing", engine.iterations, self.done)
         with listening_for_stop() as stop:
             while self.done < engine.iterations:
+                started = time.perf_counter()
                 numbers = engine.step(self.done)
                 self.done += 1
-                self.history.append(numbers)
+                took = time.perf_counter() - started
+                self.history.append({**numbers, "seconds": took, "memory": self._memory()})
                 if self.done % self._every == 0 or self.done == engine.iterations:
                     self._watch()
                 now = time.perf_counter()

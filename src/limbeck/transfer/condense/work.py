@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
+
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource
+from limbeck.memory import most_memory
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import FrozenTeacher
 from limbeck.transfer.condense.counting import images_per_class
@@ -122,6 +125,7 @@ class Work:
             every=self.settings.evaluate_every,
             look=lambda images, iteration, score: self._look(images, iteration, start, score, masks),
             judge=None if self.validation is None else lambda images: self._judge(images, start),
+            memory=lambda: _held(self.context.device),
             progress=self.context.progress,
         )
         if not learning.done:
@@ -177,6 +181,10 @@ class Work:
         shown = self.network.images_of(images.inputs.cpu()).detach()
         maps = None if masks is None or masks.maps is None else masks.maps.cpu()
         save_frame(self.context.folder, frame_of(iteration, shown, start.classes, maps=maps, accuracy=score))
+
+
+def _held(device: torch.device) -> int:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else most_memory()
 
 
 def _ahead(estimate: Estimate) -> str:

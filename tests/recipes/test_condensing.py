@@ -1,0 +1,209 @@
+"""The verb `condense`, from Python and the command line, in runs and in comparisons."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.recipes.tiny_recipes import comparison, one_run
+from tests.transfer.condense.small import SMALL, pool, small
+from typer.testing import CliRunner
+
+import limbeck as lb
+from limbeck.cli.main import app
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.interruption import Interrupted
+from limbeck.models.weights.folder import save as save_model
+from limbeck.recipes.compare import compare
+from limbeck.recipes.plan import plan
+from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.run import run
+from limbeck.transfer.condense.engine import MatchingEngine
+
+pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
+"""Experts of a few steps."""
+
+QUICK = {name: value for name, value in SMALL.items() if name != "budget"}
+SETTINGS = [
+    "network.options.width=4",
+    "experts.count=1",
+    "experts.epochs=2",
+    "experts.steps_per_snapshot=1",
+    "experts.views=null",
+    "experts.learning_rate=0.1",
+    "experts.batch_size=8",
+    "matching.start_to=1",
+    "matching.synthetic_steps=2",
+    "views=null",
+    "use.views=null",
+    "use.epochs=2",
+]
+
+
+@pytest.fixture(autouse=True)
+def _pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages take seconds each, and have tests of their own."""
+
+    def write(folder: Path) -> Path:
+        (folder / "report.html").write_text("")
+        return folder / "report.html"
+
+    monkeypatch.setattr("limbeck.recipes.making_alone.write_selection_report", write)
+
+
+def invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(app, [*arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def command(out: Path, *more: str, method: str = "mtt") -> list[str]:
+    settings = [part for one in SETTINGS for part in ("-s", one)]
+    data = ["--data", "digits", "--classes", "0", "--classes", "1", "--classes", "2"]
+    return ["condense", *data, "--budget", "1/class", "--method", method, "--out", str(out), *settings, *more]
+
+
+def test_from_python(tmp_path: Path) -> None:
+    made = lb.condense(pool(), budget="1/class", method="mtt", out=tmp_path / "set", **QUICK)
+    assert len(made) == 3
+    assert made.images.classes == pool().classes
+    assert made.images.fingerprint == TransferSet.load(tmp_path / "set").images.fingerprint
+    assert not (tmp_path / "set.making").exists()
+    cost = json.loads((tmp_path / "set" / "cost.json").read_text())
+    assert cost["steps"] >= 3
+    with pytest.raises(UserError, match="exists already"):
+        lb.condense(pool(), budget="1/class", method="mtt", out=tmp_path / "set", **QUICK)
+
+
+def test_python_and_the_command_line_make_one_set(tmp_path: Path) -> None:
+    said = invoke(*command(tmp_path / "set", "--iterations", "2"))
+    assert "3 images of 3 classes in place of" in said
+    found = TransferSet.load(tmp_path / "set")
+    digits = lb.load("digits", "train", classes=["0", "1", "2"])
+    matching = {"start_to": 1, "synthetic_steps": 2}
+    changes = {**QUICK, "iterations": 2, "evaluate_every": 500, "matching": matching}
+    made = lb.condense(digits, budget="1/class", method="mtt", **changes)
+    assert made.images.fingerprint == found.images.fingerprint
+
+
+def test_experts_of_another_run_and_networks_by_mapping(tmp_path: Path) -> None:
+    invoke(*command(tmp_path / "one", "--iterations", "1", "-s", "choose=last"))
+    network = "{model: convnet_d3, options: {width: 2}}"
+    absent = CliRunner().invoke(app, command(tmp_path / "two", "--experts", str(tmp_path)))
+    assert "there are no experts in" in absent.output
+    invoke(*command(tmp_path / "three", "--network", network, "-s", "network.options.width=2", "--iterations", "0"))
+    use = TransferSet.load(tmp_path / "three").use
+    assert use is not None
+    assert use["student"]["options"] == {"width": 2}
+
+
+def test_what_was_stopped_goes_on_with_the_same_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = command(tmp_path / "set", "--iterations", "3")
+    step = MatchingEngine.step
+
+    def stopping(engine: MatchingEngine, iteration: int) -> Any:
+        if iteration == 2:
+            raise Interrupted
+        return step(engine, iteration)
+
+    monkeypatch.setattr("limbeck.transfer.condense.learning.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("limbeck.transfer.condense.learning.SHARE", 1e9)
+    monkeypatch.setattr(MatchingEngine, "step", stopping)
+    stopped = CliRunner().invoke(app, arguments)
+    assert stopped.exit_code != 0
+    monkeypatch.setattr(MatchingEngine, "step", step)
+    other = CliRunner().invoke(app, command(tmp_path / "set", "--iterations", "4"))
+    assert "was begun with other settings" in other.output
+    invoke(*arguments)
+    invoke(*command(tmp_path / "whole", "--iterations", "3"))
+    one, other = (TransferSet.load(tmp_path / name) for name in ("set", "whole"))
+    assert one.images.fingerprint == other.images.fingerprint
+    config = "transfer_set.json"
+    assert (tmp_path / "set" / config).read_bytes() == (tmp_path / "whole" / config).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"method": "rded"}, "condensing by 'rded' asks a teacher, and none is given; give one that tells the classes"),
+        ({"method": "edf"}, "asks a teacher, and none is given; give one, or set `mask.network: expert`"),
+        ({"method": "nope"}, "unknown method 'nope'"),
+        ({"budget": "10%"}, "must be images per class"),
+        ({"seed": "a"}, "`seed` must be a whole number"),
+    ],
+)
+def test_wrong_calls(said: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        lb.condense(pool(), **{"budget": "1/class", **said})
+
+
+def test_make_condenses_too_and_lists_name_it(tmp_path: Path) -> None:
+    arguments = [part for one in [*SETTINGS, "method=mtt", "iterations=0"] for part in ("-s", one)]
+    invoke("make", "condense", "digits", "--budget", "1/class", "--out", str(tmp_path / "set"), *arguments)
+    assert len(TransferSet.load(tmp_path / "set")) == 10
+    assert "rded" in invoke("ls", "methods")
+    assert "condense-random-soft" in re.sub(r"\s", "", invoke("ls", "makers")) or "condense" in invoke("ls", "makers")
+
+
+def teaching(**changes: Any) -> dict[str, Any]:
+    transfer = {**small(**changes).model_dump(mode="json"), "budget": 3}
+    training = {"steps": 4, "batch_size": 3, "learning_rate": "learned", "views": "none", "validations": 0}
+    return {"transfer": transfer, "training": training, "student": {"model": "convnet_d3", "options": {"width": 4}}}
+
+
+@pytest.mark.parametrize("method", ["mtt", "datm"])
+def test_a_run_teaches_on_the_labels_that_the_set_brings(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = one_run()
+    del content["select"]
+    recipe = read_recipe({**content, **teaching(method=method)})
+    objectives: list[Any] = []
+    from limbeck.recipes import run as module
+
+    fit = module.fit
+
+    def noting(student: Any, source: Any, objective: Any, **how: Any) -> Any:
+        objectives.append((list(objective.objectives()), how["teacher"], source.images(0).soft_labels))
+        return fit(student, source, objective, **how)
+
+    monkeypatch.setattr(module, "fit", noting)
+    result = run(recipe, tmp_path / "run")
+    assert result.cost["teaching"]["teacher_passes"] == 0
+    ((terms, teacher, soft),) = objectives[-1:]
+    assert teacher is None
+    assert terms == (["kd"] if method == "datm" else ["cross_entropy"])
+    assert (soft is not None) == (method == "datm")
+
+
+def test_arms_stand_beside_random_images_and_crops(tmp_path: Path) -> None:
+    arm = {name: value for name, value in teaching(method="datm")["transfer"].items() if name != "budget"}
+    content = comparison(arms={"datm": {"transfer": arm}}, budgets=["1/class"], seeds=[0])
+    content |= {name: value for name, value in teaching().items() if name != "transfer"}
+    recipe = read_recipe(content)
+    planned = [one.arm for one in plan(recipe)]
+    assert planned == ["datm", "condense-random", "condense-random-soft", "condense-rded", "full", "full-no-teacher"]
+    results = compare(recipe, tmp_path / "comparison")
+    rows = {row["arm"]: row for row in json.loads((tmp_path / "comparison" / "results.json").read_text())["table"]}
+    assert {*planned} <= {*rows}
+    assert results
+    assert len(list((tmp_path / "comparison").rglob("experts/*/experts.json"))) == 1, "experts are shared"
+
+
+def test_crops_are_taught_on_with_the_teacher(tmp_path: Path) -> None:
+    content = one_run()
+    del content["select"]
+    changes = teaching(method="rded", iterations=0, crops={"candidates": 4, "crops": 2}, views=None)
+    result = run(read_recipe({**content, **changes}), tmp_path / "run")
+    assert result.cost["teaching"]["teacher_passes"] > 0
+
+
+def test_a_teacher_gives_labels(tmp_path: Path) -> None:
+    teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()
+    save_model(teacher, tmp_path / "teacher")
+    made = lb.condense(pool(), budget=3, method="mtt", labels="teacher", teacher=tmp_path / "teacher", **QUICK)
+    assert made.soft_labels is not None
+    assert torch.isfinite(made.soft_labels).all()
