@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from limbeck import training as training
     from limbeck import transfer as transfer
     from limbeck.api.generating import export_statistics, generate
+    from limbeck.api.sets import evaluate_set, rank_set
     from limbeck.api.verbs import borrow, compare, distill, probe
     from limbeck.data.comp_dd import comp_dd
     from limbeck.data.image_set import ImageSet
@@ -61,11 +62,13 @@ __all__ = [
     "create",
     "distill",
     "evaluate",
+    "evaluate_set",
     "export_statistics",
     "generate",
     "load",
     "load_model",
     "probe",
+    "rank_set",
     "register",
     "save_model",
     "score_table",
@@ -92,11 +95,13 @@ _EXPORTS = {
     "create": "limbeck.models.zoo",
     "distill": "limbeck.api.verbs",
     "evaluate": "limbeck.evaluation.evaluation",
+    "evaluate_set": "limbeck.api.sets",
     "export_statistics": "limbeck.api.generating",
     "generate": "limbeck.api.generating",
     "load": "limbeck.data.loading",
     "load_model": "limbeck.models.weights.folder:load",
     "probe": "limbeck.api.verbs",
+    "rank_set": "limbeck.api.sets",
     "register": "limbeck.plugins",
     "save_model": "limbeck.models.weights.folder:save",
     "score_table": "limbeck.transfer.score_table.write",

@@ -6,18 +6,21 @@ from limbeck.lazy import lazy_dir, lazy_exports
 
 if TYPE_CHECKING:
     from limbeck.api.generating import export_statistics, generate
+    from limbeck.api.sets import evaluate_set, rank_set
     from limbeck.api.verbs import borrow, compare, distill, probe
 
-__all__ = ["borrow", "compare", "distill", "export_statistics", "generate", "probe"]
+__all__ = ["borrow", "compare", "distill", "evaluate_set", "export_statistics", "generate", "probe", "rank_set"]
 
 _VERBS = "limbeck.api.verbs"
 _EXPORTS = {
     "borrow": _VERBS,
     "compare": _VERBS,
     "distill": _VERBS,
+    "evaluate_set": "limbeck.api.sets",
     "export_statistics": "limbeck.api.generating",
     "generate": "limbeck.api.generating",
     "probe": _VERBS,
+    "rank_set": "limbeck.api.sets",
 }
 __getattr__ = lazy_exports(__name__, _EXPORTS)
 __dir__ = lazy_dir(__name__, _EXPORTS)
