@@ -9,7 +9,9 @@ import torch
 from torch.nn import functional as F
 
 import limbeck as lb
+from limbeck.data.views import augmentation
 from limbeck.errors import UserError
+from limbeck.models.whitening import Whitening
 from limbeck.objectives.sums import weighted_sum
 from limbeck.transfer.set_evaluation import accuracies, runs
 from limbeck.transfer.set_evaluation.accuracies import NetworkAccuracy, evaluate_set
@@ -89,6 +91,19 @@ def test_a_batch_never_holds_an_image_twice(plain: lb.TransferSet, asked: int | 
     assert teaching_on(chosen)[1].settings.batch_size == got
 
 
+def test_the_learned_rate_is_the_one_that_the_set_carries(plain: lb.TransferSet) -> None:
+    assert teaching_on(plain, training={"learning_rate": "learned"})[1].settings.learning_rate == 0.05
+    bare = lb.TransferSet(plain.images)
+    assert teaching_on(bare, training={"epochs": 1, "learning_rate": "learned"})[1].settings.learning_rate == 0.01
+
+
+def test_networks_are_named_by_what_is_unusual_about_them(plain: lb.TransferSet) -> None:
+    spec = {"model": "convnet_d3", "options": {"width": 128, "pooling": "max", "norm": "none"}}
+    assert network_on(plain, spec).name == "convnet_d3 (norm none, pooling max)"
+    assert network_on(plain, "convnet_d3").name == "convnet_d3 (width 4)", "the set's own has its options"
+    assert network_on(plain, {"model": "convnet_d3"}).name == "convnet_d3"
+
+
 def test_a_set_that_says_nothing_needs_to_be_told_how_long_and_on_what(plain: lb.TransferSet) -> None:
     bare = lb.TransferSet(plain.images)
     with pytest.raises(UserError, match=r"does not say how a student is taught on it; say for how long, as `training="):
@@ -151,7 +166,9 @@ def test_protocols_are_settings_of_training(plain: lb.TransferSet, protocol: str
 def test_batches_and_crops_of_rded(images: int, classes: int, side: int, batch: int, area: float) -> None:
     found = PROTOCOLS["rded"].training(images, classes, side)
     assert found["batch_size"] == batch
-    assert found["views"][0]["resized-crop-flip"]["area"][0] == area
+    assert found["views"][-2]["resized-crop-flip"]["area"][0] == area
+    assert (found["views"][0] == {"shuffled-patches": {"factor": 2}}) == (side >= 128)
+    assert augmentation(found["views"]).others
 
 
 def test_every_way_of_labels_teaches(soft: lb.TransferSet, teacher: lb.Classifier, test: lb.ImageSet) -> None:
@@ -189,12 +206,12 @@ def test_validation_images_choose_the_rate_and_test_images_do_not(
 
     monkeypatch.setattr(runs, "evaluate", watched)
     (found,) = evaluate_set(
-        plain, test, seeds=2, rate="search", rates=(1e-9, 0.1), validation=held_out, training={"steps": 30}
+        plain, test, seeds=2, rate="search", rates=(1e-9, 1e-8, 0.1), validation=held_out, training={"steps": 30}
     )
     assert found.learning_rate == 0.1 == max(found.tried, key=lambda rate: found.tried[rate])
-    assert list(found.tried) == [1e-9, 0.1]
+    assert list(found.tried) == [1e-9, 1e-8, 0.1]
     assert found.at_an_end
-    assert [one for one, _ in seen] == [held_out.fingerprint] * 2 + [test.fingerprint] * 2
+    assert [one for one, _ in seen] == [held_out.fingerprint] * 3 + [test.fingerprint] * 2
     (fixed,) = evaluate_set(plain, test, seeds=2, rate=0.1, training={"steps": 30})
     assert fixed.top1 == found.top1
     assert not fixed.at_an_end
@@ -226,6 +243,14 @@ def test_networks_are_built_for_the_size_and_space_of_the_set(plain: lb.Transfer
     assert classifier.normalisation == ((0.25,), (2.0,))
     assert classifier(torch.rand(1, 1, 24, 17)).logits.shape == (1, 10)
     assert classifier.classes == plain.images.classes
+
+
+def test_whitened_sets_are_used_whitened(plain: lb.TransferSet, test: lb.ImageSet) -> None:
+    whitening = Whitening.fit(test)
+    chosen = replace(plain, use={**USE, "student": {**OWN, "whitening": whitening.tensors()}})
+    classifier = fresh(network_on(chosen, "alexnet"), chosen, seed=0)
+    assert torch.equal(classifier.prepare(test.tensor()), whitening(test.floats()))
+    assert evaluate_set(chosen, test, seeds=1, training={"steps": 2})[0].steps == 2
 
 
 def test_runs_are_kept_and_gone_on_with(
@@ -278,7 +303,10 @@ def test_what_cannot_be_is_refused_before_any_training(
         ({"networks": [{"name": "lenet5"}]}, r"must be a name or a mapping of model and options, got"),
         ({"networks": [3]}, r"must be a name, a mapping or a function from a seed to a classifier, got int"),
         ({"rate": "search"}, r"`rate` 'search' needs `validation` images \(--validation\); test images choose nothing"),
-        ({"rate": "search", "validation": test}, r"`validation` images must be others than `test`"),
+        (
+            {"rate": "search", "validation": test.subset(test.ids[:50])},
+            r"must be others than `test`, .* got 100 % that",
+        ),
         ({"rate": "search", "validation": held_out, "rates": []}, r"`rates` must be distinct and > 0, at least one"),
         ({"rate": "search", "validation": held_out, "rates": [0.1, 0]}, r"`rates` must be distinct and > 0"),
         ({"validation": held_out}, r"`validation` images choose a rate, and none is chosen; add `rate='search'`"),
