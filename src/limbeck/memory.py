@@ -5,8 +5,10 @@ from pathlib import Path
 
 import psutil
 
-if sys.platform != "win32":
+try:
     import resource
+except ImportError:  # as on Windows
+    resource = None  # pyright: ignore[reportAssignmentType]
 
 _CGROUP = Path("/sys/fs/cgroup")
 _LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
@@ -29,7 +31,7 @@ def most_memory() -> int:
         >>> most_memory() > 2**20
         True
     """
-    if sys.platform == "win32":
+    if resource is None:
         return psutil.Process().memory_info().rss
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
