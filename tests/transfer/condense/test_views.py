@@ -26,3 +26,9 @@ def test_the_sharpness_of_experts_is_that_of_training() -> None:
     assert sharpness == Sharpness(rho=0.1)
     with pytest.raises(ValidationError, match="greater than 0"):
         CondenseSettings(budget="1/class", experts={"sharpness": {"rho": 0}})  # pyright: ignore
+
+
+def test_views_of_a_method_are_replaced() -> None:
+    settings = CondenseSettings(budget="1/class", method="ncfm", views={"crop-scale-rotate": {"shift": 0.25}})
+    assert settings.views == {"crop-scale-rotate": {"shift": 0.25}}
+    assert "dsa" in CondenseSettings(budget="1/class", method="ncfm").views

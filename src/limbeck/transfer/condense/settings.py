@@ -421,10 +421,10 @@ class CondenseSettings(MakerSettings):
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged key by key, but where one side is none."""
+    """Mappings are merged key by key, but where one side is none; views, whose keys are a choice, are replaced."""
     found = dict(below)
     for key, value in above.items():
-        old = found.get(key)
+        old = found.get(key) if key != "views" else None
         if isinstance(value, BaseModel):
             value = value.model_dump()
         found[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
