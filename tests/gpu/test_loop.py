@@ -25,19 +25,22 @@ from limbeck.training.view_cache.cache import ViewCache
 pytestmark = pytest.mark.gpu
 
 
-def test_it_teaches_what_the_cpu_teaches(teach: Run, device: torch.device) -> None:
-    found = teach("here", settings=settings(steps=6, precision="fp32", cache=False))
+@pytest.mark.parametrize("more", [{}, {"normalised_views": {"dsa": {"mode": "all"}}}, {"sharpness": {}}], ids=str)
+def test_it_teaches_what_the_cpu_teaches(teach: Run, device: torch.device, more: dict[str, Any]) -> None:
+    changed = settings(steps=6, precision="fp32", cache=False, **more)
+    found = teach("here", settings=changed)
     assert device_of(found.student).type == device.type
     with settled_on(CPU):
-        expected = teach("cpu", settings=settings(steps=6, precision="fp32", cache=False))
+        expected = teach("cpu", settings=changed)
     for name, value in expected.student.state_dict().items():
         torch.testing.assert_close(found.student.state_dict()[name].cpu(), value, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("views", ["pad-crop", "resized-crop", "colour-jitter"])
+@pytest.mark.parametrize("views", ["pad-crop", "resized-crop", "colour-jitter", "none"])
 def test_same_seed_same_student(teach: Run, views: str, precision: str) -> None:
-    changed = settings(views=views, precision=precision)
+    more: dict[str, Any] = {"normalised_views": "dsa", "sharpness": {}} if views == "none" else {}
+    changed = settings(views=views, precision=precision, **more)
     first, again = (teach(folder, settings=changed) for folder in ("a", "b"))
     assert same(weights(first.student), weights(again.student))
 

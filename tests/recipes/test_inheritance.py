@@ -43,6 +43,16 @@ def test_lists_strings_and_null_replace() -> None:
     assert merge(below, above) == {"a": {"x": [3], "y": 1}, "b": None, "teacher": {"weights": "w", "mean": [1]}}
 
 
+def test_what_is_a_choice_of_keys_is_replaced() -> None:
+    below = {
+        "training": {"views": {"pad-crop": {}}, "normalised_views": {"dsa": {"shift": 0.25}}, "sharpness": {"rho": 1}}
+    }
+    above = {
+        "training": {"views": {"cutmix": {}}, "normalised_views": {"crop-scale-rotate": {}}, "sharpness": {"alpha": 0}}
+    }
+    assert merge(below, above) == {"training": {**above["training"], "sharpness": {"rho": 1, "alpha": 0}}}
+
+
 def test_bases_that_cannot_be(tmp_path: Path) -> None:
     one = write(tmp_path / "one.yaml", base="two.yaml", name="one")
     write(tmp_path / "two.yaml", base="one.yaml", name="two")

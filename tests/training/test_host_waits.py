@@ -14,6 +14,7 @@ from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.mixing import weights
+from limbeck.data.normalised_views import normalised_views
 from limbeck.data.views import _yiq, augmentation
 from limbeck.models import Outputs, create
 from limbeck.models.classifier import _luma
@@ -118,6 +119,16 @@ def test_no_batch_waits(views: Any, per_image: int | None) -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("views", [{"dsa": {"mode": "all"}}, ["dsa", "crop-scale-rotate"]], ids=str)
+def test_no_normalised_views_wait(views: Any) -> None:
+    made, images = normalised_views(views), torch.zeros(8, 3, 16, 16, device=META, requires_grad=True)
+    with host_waits() as found:
+        for step in range(8):
+            shown = made.apply(images, made.draw(8, seed=0, step=step, device=META))
+            shown.square().sum().backward()
+    assert found == []
+
+
 @pytest.mark.usefixtures("meta_copies_alone")
 def test_no_read_ahead_batch_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("limbeck.training.batches.RESIDENT_BYTES", 0)
@@ -188,7 +199,16 @@ class Ended(Exception):
     """Enough was seen."""
 
 
-@pytest.mark.parametrize("changes", [{}, {"clip_norm": 1.0, "optimizer": "adamw"}, {"cache": False}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"clip_norm": 1.0, "optimizer": "adamw"},
+        {"cache": False},
+        {"normalised_views": {"dsa": {"mode": "all"}}, "sharpness": {}},
+    ],
+    ids=str,
+)
 def test_the_loop_reads_nothing_but_what_is_due(teach: Run, changes: dict[str, Any]) -> None:
     """Of 1,200 steps every 12th is written down."""
     mode = HostWaits()

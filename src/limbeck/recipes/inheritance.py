@@ -29,7 +29,7 @@ SHORT = {"teacher": "weights", "student": "model", "train": "name", "test": "nam
 """What a lone string is short for."""
 
 _OWN = ("name", "summary")  # of each recipe, whatever it extends
-_WHOLE = ("objective", "views", "criterion")  # replaced, for their keys are a choice, not settings
+_WHOLE = ("objective", "views", "normalised_views", "criterion")  # replaced, for their keys are a choice, not settings
 
 
 def load_recipe(path: Path) -> dict[str, Any]:

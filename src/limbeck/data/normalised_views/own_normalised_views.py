@@ -48,7 +48,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> NormalisedViewEnt
         return made
 
     make()
-    return NormalisedViewEntry(str(said.get("summary", summary_of(part))), options, made_by=make)
+    return NormalisedViewEntry(str(said.get("summary", summary_of(part))), options, check=make, made_by=make)
 
 
 class FunctionViews(NormalisedViews):

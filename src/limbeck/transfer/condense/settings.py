@@ -5,8 +5,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from limbeck.data.normalised_views.catalogue import NormalisedViewsSpec
 from limbeck.errors import unknown_name
 from limbeck.training.numeric_fields import refuse_truth
+from limbeck.training.settings import Sharpness
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.condense.consistency import contradictions
 from limbeck.transfer.condense.controls import CONTROLS, controls_of
@@ -47,21 +49,6 @@ class Network(Part):
     whitening_epsilon: Positive = 0.1
 
 
-class Sharpness(Part):
-    """Sharpness-aware minimisation of the experts (SAM, ASAM; with `alpha` GSAM as FTD has it).
-
-    Attributes:
-        rho: how far the gradient is looked at away from the weights.
-        alpha: share of the part of the gradient orthogonal to the one over there that is taken away again (GSAM); 0 for
-            SAM.
-        adaptive: whether steps are in units of the weights, as in all releases.
-    """
-
-    rho: Positive = 0.01
-    alpha: NotNegative = 0.3
-    adaptive: bool = True
-
-
 class Curriculum(Part):
     """PAD's order of the training images: easy ones first, and the easiest not to the end.
 
@@ -89,7 +76,7 @@ class Experts(Part):
             images need the networks at their end.
         steps_per_snapshot: between two snapshots; None for an epoch, and then "epochs" are such intervals everywhere.
         batch_size, learning_rate, momentum, weight_decay: of SGD at a constant rate.
-        sharpness: None for plain SGD.
+        sharpness: see `sharpness` under `training`; None for plain SGD.
         curriculum: None for all images all the time.
         views: of floats after normalisation, see `normalised_views` under `training`; None for the images as they are.
         format: in which snapshots are kept: "float16", "float32", or "differences" (sums of bfloat16).
@@ -109,7 +96,7 @@ class Experts(Part):
     weight_decay: NotNegative = 0.0
     sharpness: Sharpness | None = None
     curriculum: Curriculum | None = None
-    views: Any = "dsa"
+    views: NormalisedViewsSpec = "dsa"
     format: Literal["float16", "float32", "differences"] = "float16"
     judges: Natural = 1
     seed: Natural = 0
@@ -308,7 +295,7 @@ class Use(Part):
     weight_decay: NotNegative = 5e-4
     schedule: Literal["cosine", "multi-step", "constant"] = "multi-step"
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5,)
-    views: Any = "dsa"
+    views: NormalisedViewsSpec = "dsa"
 
 
 class CondenseSettings(MakerSettings):
@@ -362,7 +349,7 @@ class CondenseSettings(MakerSettings):
     learned: Share = 1.0
     per_image: Literal[1, 4, 9] = 1
     average: Annotated[float, Field(gt=0, lt=1)] | None = None
-    views: Any = "dsa"
+    views: NormalisedViewsSpec = "dsa"
     keep: Literal["auto", "uint8", "float16"] = "auto"
     choose: Literal["last", "validation"] = "last"
     evaluate_every: Count = 500
@@ -436,10 +423,10 @@ class CondenseSettings(MakerSettings):
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged key by key, but where one side is none."""
+    """Mappings are merged key by key, but where one side is none; views, whose keys are a choice, are replaced."""
     found = dict(below)
     for key, value in above.items():
-        old = found.get(key)
+        old = found.get(key) if key != "views" else None
         if isinstance(value, BaseModel):
             value = value.model_dump()
         found[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
