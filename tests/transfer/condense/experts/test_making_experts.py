@@ -124,6 +124,19 @@ def test_snapshots_after_steps(tmp_path: Path) -> None:
     assert torch.equal(steps.theta(0, 5), whole("float32").theta(0, 1)), "an epoch has five steps"
 
 
+def test_views_and_sharpness_are_those_of_the_ordinary_loop(tmp_path: Path) -> None:
+    taught = {"views": "dsa", "sharpness": {"rho": 0.05}, "format": "float32", "judges": 0, "epochs": 1}
+    how = training_settings(settings(**taught), 5, 8)
+    assert (how.normalised_views, how.sharpness and how.sharpness.rho) == ("dsa", 0.05)
+    store = make(tmp_path / "experts", snapshots=2, **taught)
+    student = NETWORKS(derive_seed(0, "expert", 0))
+    with RunFolder.open(tmp_path / "run", {}) as run_folder:
+        seed = derive_seed(0, "expert", 0)
+        fit(student, IMAGES, weighted_sum("cross_entropy"), settings=how, run_folder=run_folder, seed=seed)
+    assert torch.equal(store.theta(0, 1), torch.cat([one.detach().flatten() for one in student.network.parameters()]))
+    assert not torch.equal(store.theta(0, 1), whole("float32").theta(0, 1))
+
+
 def test_a_batch_larger_than_the_set_is_the_set(tmp_path: Path) -> None:
     """Or a step would end several epochs, between whose snapshots nothing moves."""
     store = make(tmp_path, batch_size=256)
@@ -185,7 +198,7 @@ def test_what_a_form_cannot_hold_is_said(tmp_path: Path) -> None:
     with torch.no_grad():
         network.network.head.bias += 1e5
     with pytest.raises(
-        UserError, match="snapshot 0 of 'expert' is not finite in float16; .* where weights are above 65,5"
+        UserError, match=r"snapshot 0 of 'expert' is not finite in float16; .* weights are above 65,504"
     ):
         Snapshots(network, {0: 0}, tmp_path / "expert", "float16").write()
     Snapshots(network, {0: 0}, tmp_path / "expert", "float32").write()
