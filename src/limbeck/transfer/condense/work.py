@@ -19,7 +19,7 @@ from limbeck.transfer.condense.distribution import DistributionEngine
 from limbeck.transfer.condense.engine import Engine, MatchingEngine
 from limbeck.transfer.condense.estimate import Estimate
 from limbeck.transfer.condense.evidence import evidence_of
-from limbeck.transfer.condense.experts import ExpertStore
+from limbeck.transfer.condense.experts import ExpertStore, StraightStore
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.frames import Frame, frame_of, save_frame
 from limbeck.transfer.condense.history import History, HistoryFile
@@ -166,8 +166,9 @@ class Work:
                 device=context.device,
             )
         assert store is not None, "trajectories are of experts"
+        ways = StraightStore(store) if settings.matching.straight else store
         return MatchingEngine(
-            settings, network, store, start.synthetic, mask=masks, seed=context.seed, device=context.device
+            settings, network, ways, start.synthetic, mask=masks, seed=context.seed, device=context.device
         )
 
     def _judge(self, images: SyntheticSet, start: Start) -> float:

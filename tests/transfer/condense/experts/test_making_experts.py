@@ -17,6 +17,7 @@ from limbeck.progress import Silent
 from limbeck.randomness import derive_seed
 from limbeck.training import Interrupted, RunFolder, WeightTrajectory, fit
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
+from limbeck.transfer.condense.experts.observer import Snapshots
 from limbeck.transfer.condense.experts.teach import training_settings
 
 OUTSIDE = wrap(torch.nn.Linear(8, 2), num_classes=2, input_size=8, mean=[0, 0, 0], std=[1, 1, 1])
@@ -123,6 +124,19 @@ def test_snapshots_after_steps(tmp_path: Path) -> None:
     assert torch.equal(steps.theta(0, 5), whole("float32").theta(0, 1)), "an epoch has five steps"
 
 
+def test_views_and_sharpness_are_those_of_the_ordinary_loop(tmp_path: Path) -> None:
+    taught = {"views": "dsa", "sharpness": {"rho": 0.05}, "format": "float32", "judges": 0, "epochs": 1}
+    how = training_settings(settings(**taught), 5, 8)
+    assert (how.normalised_views, how.sharpness and how.sharpness.rho) == ("dsa", 0.05)
+    store = make(tmp_path / "experts", snapshots=2, **taught)
+    student = NETWORKS(derive_seed(0, "expert", 0))
+    with RunFolder.open(tmp_path / "run", {}) as run_folder:
+        seed = derive_seed(0, "expert", 0)
+        fit(student, IMAGES, weighted_sum("cross_entropy"), settings=how, run_folder=run_folder, seed=seed)
+    assert torch.equal(store.theta(0, 1), torch.cat([one.detach().flatten() for one in student.network.parameters()]))
+    assert not torch.equal(store.theta(0, 1), whole("float32").theta(0, 1))
+
+
 def test_a_batch_larger_than_the_set_is_the_set(tmp_path: Path) -> None:
     """Or a step would end several epochs, between whose snapshots nothing moves."""
     store = make(tmp_path, batch_size=256)
@@ -135,6 +149,11 @@ def test_progress_is_one_stage_of_all_steps(tmp_path: Path) -> None:
         stages: ClassVar[list[tuple[str, int]]] = []
         done: ClassVar[list[int]] = []
 
+        said: ClassVar[list[str]] = []
+
+        def say(self, message: str) -> None:
+            self.said.append(message)
+
         def begin(self, title: str, total: int, done: int = 0) -> None:
             self.stages.append((title, total))
 
@@ -143,6 +162,7 @@ def test_progress_is_one_stage_of_all_steps(tmp_path: Path) -> None:
 
     make(tmp_path, progress=Heard())
     assert Heard.stages == [("teaching experts", 25)]
+    assert Heard.said == ["1 experts of 3 snapshots to teach, and 1 judges: 25 steps, 0 MiB"]
     assert Heard.done == sorted(Heard.done)
     assert Heard.done[-1] == 25
 
@@ -162,6 +182,8 @@ def test_progress_is_one_stage_of_all_steps(tmp_path: Path) -> None:
         ({"snapshots": [-1, 2]}, r"`snapshots` must be at least 2, .*, got \[-1, 2\]"),
         ({"seed": 0.5}, "`seed` must be a whole number, got 0.5"),
         ({"workers": 0}, "`workers` must be at least 1, got 0"),
+        ({"learning_rate": 1e30, "format": "float32"},
+         r"expert 0, whose `training` is `experts`: the (loss is not finite at step|student's weights are not finite)"),
         ({"learning_rate": 1e-9}, "equals the one before, .* higher `experts.learning_rate`, .* `experts.format: diff"),
         ({"learning_rate": 1e-30, "format": "float32"}, "equals the one before, .*, more `experts.steps_per_sna"),
     ],
@@ -169,6 +191,17 @@ def test_progress_is_one_stage_of_all_steps(tmp_path: Path) -> None:
 def test_what_cannot_be_is_said(changes: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         make(tmp_path / "experts", **changes)
+
+
+def test_what_a_form_cannot_hold_is_said(tmp_path: Path) -> None:
+    network = NETWORKS(0)
+    with torch.no_grad():
+        network.network.head.bias += 1e5
+    with pytest.raises(
+        UserError, match=r"snapshot 0 of 'expert' is not finite in float16; .* weights are above 65,504"
+    ):
+        Snapshots(network, {0: 0}, tmp_path / "expert", "float16").write()
+    Snapshots(network, {0: 0}, tmp_path / "expert", "float32").write()
 
 
 def test_steps_that_rounding_swallows_are_warned_of(tmp_path: Path) -> None:

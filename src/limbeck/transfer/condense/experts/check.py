@@ -84,8 +84,8 @@ def bytes_of(settings: Experts, size: int, snapshots: int) -> int:
     return snapshots * BYTES[settings.format] * size + first + resuming + _BESIDE
 
 
-def check_room(folder: Path, settings: Experts, network: Classifier, snapshots: int, experts: int) -> None:
-    """Raises a UserError where so many experts would not fit on the disk."""
+def check_room(folder: Path, settings: Experts, network: Classifier, snapshots: int, experts: int) -> int:
+    """Bytes that so many experts will take; raises a UserError where they would not fit on the disk."""
     needed, free = experts * bytes_of(settings, parameters(network), snapshots), free_bytes(folder)
     if needed > free:
         raise UserError(
@@ -93,3 +93,4 @@ def check_room(folder: Path, settings: Experts, network: Classifier, snapshots: 
             f"{str(folder)!r} has {free / 2**20:,.0f} MiB free; make room, or choose another disk, fewer experts or "
             "snapshots, or `experts.format: float16`."
         )
+    return needed

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
+from limbeck.data.tensor_files import write_tensors
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
 from limbeck.progress import Progress
@@ -110,7 +110,7 @@ def curriculum_for(
         seconds = time.perf_counter() - began + context.meter.earlier
         cost = context.cost + Cost(seconds=seconds)
         with atomic_path(path) as temporary:
-            save_file({"scores": scores}, temporary, metadata={"cost": json.dumps(cost.to_dict())})
+            write_tensors(temporary, {"scores": scores}, {"cost": json.dumps(cost.to_dict())})
     with safe_open(path, framework="pt") as file:
         scores, about = file.get_tensor("scores"), file.metadata()
     return CurriculumPasses(settings, scores, images, interval=interval), Cost.from_dict(json.loads(about["cost"]))

@@ -108,7 +108,12 @@ def make_experts(
         ]
         todo = [one for one in pupils if not teaching.is_done(one)]
         if todo:
-            check_room(folder, settings, network, len(kept), sum(one.kind == "expert" for one in todo))
+            experts = sum(one.kind == "expert" for one in todo)
+            needed = check_room(folder, settings, network, len(kept), experts)
+            watch.say(
+                f"{experts} experts of {len(kept)} snapshots to teach, and {len(todo) - experts} judges: "
+                f"{sum(map(teaching.steps, todo)):,} steps, {needed / 2**20:,.0f} MiB"
+            )
             make = MakeTeaching(images, here.fingerprint, rest)
             _teach(todo, teaching, make, min(workers, len(todo)), int(plan["threads"]), watch)
         _complete(folder, plan, settings, kept)
@@ -186,7 +191,7 @@ def _same(path: Path, plan: dict[str, Any]) -> dict[str, Any]:
         raise UserError(f"{str(path)!r} is damaged ({error}); choose another folder.") from error
     differing = [name for name in plan if name != "settings" and before.get(name) != plan[name]]
     then, now = before.get("settings", {}), plan["settings"]
-    changed = [name for name in now if then.get(name) != now[name]]
+    changed = [name for name in now if name in then and then[name] != now[name]]  # others came with later versions
     differing += [f"`experts.{name}` ({then.get(name)!r} then, {now[name]!r} now)" for name in changed]
     if differing:
         raise UserError(

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
+from limbeck.data.tensor_files import write_tensors
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
 from limbeck.models.classifier import Classifier, Outputs
@@ -33,7 +33,8 @@ def snapshot_path(folder: Path, number: int) -> Path:
 def save_parameters(network: Classifier, path: Path) -> None:
     """Writes all of a network's parameters, float32 `[P]`."""
     with atomic_path(path) as temporary:
-        save_file({PARAMETERS: parameters_to_vector(network.network.parameters()).detach().float().cpu()}, temporary)
+        theta = parameters_to_vector(network.network.parameters()).detach().float()
+        write_tensors(temporary, {PARAMETERS: theta.cpu()})
 
 
 class _Waiting(NamedTuple):
@@ -115,7 +116,7 @@ class Snapshots:
             about = {"version": _VERSION, "snapshot": one.number, "step": one.step, "before": one.before}
             metadata = {key: str(value) for key, value in {**about, **precision._asdict()}.items()}
             with atomic_path(snapshot_path(self.folder, one.number)) as temporary:
-                save_file({PARAMETERS: one.kept.cpu()}, temporary, metadata=metadata)
+                write_tensors(temporary, {PARAMETERS: one.kept.cpu()}, metadata)
         self._waiting.clear()
 
     def _check(self, number: int, precision: Precision) -> None:

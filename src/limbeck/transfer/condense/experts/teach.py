@@ -49,7 +49,7 @@ class Teaching:
         folder: of all experts.
         kept: numbers of the snapshots.
         seed: of all experts; each has its own.
-        about: what a run folder writes down, to be found again.
+        about: what is written down in the folder of each, as a note.
     """
 
     settings: Experts
@@ -73,22 +73,25 @@ class Teaching:
         wait_until_free(folder)  # of a worker whose master was killed, and which saves its run
         steps, seed = self.steps(pupil), derive_seed(self.seed, pupil.kind, pupil.number)
         recipe = {pupil.kind: pupil.number, **self.about, "steps": steps}
-        with RunFolder.open(folder, recipe, resume=True, may_change=("steps",)) as run_folder:
+        with RunFolder.open(folder, recipe, resume=True, may_change=("steps", *self.about)) as run_folder:
             student = private_copy(self.networks(seed), "network")
             observers = [self._snapshots(student, run_folder)] if pupil.kind == "expert" else []
             if not run_folder.checkpoint.exists():  # of one that was killed before there was one
                 (folder / "metrics.jsonl").unlink(missing_ok=True)
-            result = fit(
-                student,
-                self.images,
-                weighted_sum("cross_entropy"),
-                settings=training_settings(self.settings, steps, self.intervals.batch_size),
-                run_folder=run_folder,
-                seed=seed,
-                observers=observers,
-                passes=self.passes,
-                progress=progress,
-            )
+            try:
+                result = fit(
+                    student,
+                    self.images,
+                    weighted_sum("cross_entropy"),
+                    settings=training_settings(self.settings, steps, self.intervals.batch_size),
+                    run_folder=run_folder,
+                    seed=seed,
+                    observers=observers,
+                    passes=self.passes,
+                    progress=progress,
+                )
+            except UserError as error:
+                raise UserError(f"{pupil}, whose `training` is `experts`: {error}") from error
             if pupil.kind == "judge":
                 save_parameters(result.student, judge_path(self.folder, pupil.number))
             run_folder.write(COST_FILE, result.cost.to_dict())
