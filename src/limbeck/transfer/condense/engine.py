@@ -16,6 +16,7 @@ from limbeck.data.normalised_views import normalised_views
 from limbeck.errors import UserError
 from limbeck.randomness import derive_seed
 from limbeck.transfer.condense.estimate import Estimate, bytes_of, measured, memory_left
+from limbeck.transfer.condense.experts import ExpertStore, StraightStore
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.matching import Gradients, Step, matching_gradients
 from limbeck.transfer.condense.matching_fit import Experts, check_fit
@@ -71,7 +72,8 @@ class MatchingEngine:
     Args:
         settings: of `condense`; of them `matching`, `views`, `average` and `iterations`.
         network: of the experts.
-        store: the experts; each is matched once before any is matched again.
+        store: the experts; each is matched once before any is matched again. A store on disk is read as straight lines
+            where settings say so.
         synthetic: what learning begins with; it is learned in place.
         mask: of the pixels' gradients; None where settings have none.
         seed: of experts, starts, orders and views.
@@ -112,7 +114,10 @@ class MatchingEngine:
         assert mask is not None or settings.mask is None, "a mask that settings have is to be handed over"
         self.iterations = settings.iterations
         self._settings, self._matching = settings, settings.matching
-        self._network, self._store, self._mask = network.to(device), store, mask
+        self._network, self._mask = network.to(device), mask
+        if settings.matching.straight and isinstance(store, ExpertStore):
+            store = StraightStore(store)
+        self._store = store
         self._views = normalised_views(settings.views)
         self._seed, self._device = seed, device
         self._live = synthetic.to(device)
