@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load, save
 from tests.transfer.condense.matching_problems import (
     CLASSES,
+    SIZE,
     Mask,
     Store,
     engine_for,
@@ -21,6 +22,7 @@ from torch.optim import SGD
 import limbeck as lb
 from limbeck.data.normalised_views import normalised_views
 from limbeck.errors import UserError
+from limbeck.models.whitening import Whitening
 from limbeck.randomness import derive_seed
 from limbeck.transfer.condense import engine as engine_module
 from limbeck.transfer.condense.engine import MatchingEngine
@@ -237,6 +239,31 @@ def test_pixels_are_held_in_their_range() -> None:
     free = engine_for(settings_for(matching={"image_rate": 100.0}))
     free.step(0)
     assert free.synthetic.inputs.abs().max() > 2.1
+
+
+def test_pixels_of_whitened_images_are_held_in_the_range_of_the_images() -> None:
+    images = torch.rand(300, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    classifier = lb.create("convnet_d3", num_classes=CLASSES, input_size=SIZE, width=4, whitening=Whitening.fit(images))
+    network, mask = FlatNetwork(classifier), Mask()
+    settings = settings_for(matching={"clamp": True, "image_rate": 100.0})
+    start = synthetic_set()
+    begun = classifier.images_of(start.inputs)
+    engine = MatchingEngine(settings, network, Store(network), start, mask=mask, seed=0, device=torch.device("cpu"))
+    engine.step(0)
+    assert mask.maps is not None
+    torch.testing.assert_close(mask.maps, begun.mean(1, keepdim=True).clamp(0, 1))
+    held = classifier.images_of(engine.synthetic.inputs)
+    assert held.min() > -1e-4
+    assert held.max() < 1 + 1e-4
+
+
+def test_an_average_that_is_mostly_its_beginning_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match=r"`average` 0\.9999 over 1000 iterations leaves 90 % of what images began as"):
+        engine_for(settings_for("ftd", iterations=1000))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for iterations in (2, 5000):
+            engine_for(settings_for("ftd", iterations=iterations))
 
 
 def test_labels_stay_with_a_rate_of_zero() -> None:

@@ -19,7 +19,7 @@ from limbeck.transfer.condense.estimate import Estimate, bytes_of, measured, mem
 from limbeck.transfer.condense.experts import ExpertStore, StraightStore
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.matching import Gradients, Step, matching_gradients
-from limbeck.transfer.condense.matching_fit import Experts, check_fit
+from limbeck.transfer.condense.matching_fit import Experts, check_fit, fitting, part_of, warn_of_average
 from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet
@@ -124,6 +124,7 @@ class MatchingEngine:
         self._velocity = {name: torch.zeros_like(one) for name, one in _learned_parts(synthetic).items()}
         self._average = None if settings.average is None else synthetic.inputs.clone()
         self._skipped = 0
+        warn_of_average(settings)
 
     @property
     def synthetic(self) -> SyntheticSet:
@@ -170,13 +171,13 @@ class MatchingEngine:
         Raises:
             UserError: they are of another run.
         """
-        self._live.load_state_dict(_of(state, "synthetic."))
+        self._live.load_state_dict(part_of(state, "synthetic."))
         for name, one in self._velocity.items():
-            one.copy_(_fitting(state, f"velocity.{name}", one))
+            one.copy_(fitting(state, f"velocity.{name}", one))
         if self._average is not None:
-            self._average.copy_(_fitting(state, "average", self._average))
+            self._average.copy_(fitting(state, "average", self._average))
         if self._mask is not None:
-            self._mask.load_state_dict(_of(state, "mask."))
+            self._mask.load_state_dict(part_of(state, "mask."))
         self._skipped = int(state["skipped"])
 
     def estimate(self) -> Estimate:
@@ -302,17 +303,6 @@ def _finite(found: Gradients) -> bool:
     parts = [found.loss, found.inputs, found.rate] + ([] if found.labels is None else [found.labels])
     # Of a sum of absolute values, so that one number is waited for.
     return math.isfinite(float(sum(one.abs().sum() for one in parts)))
-
-
-def _of(state: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
-    return {name.removeprefix(start): one for name, one in state.items() if name.startswith(start)}
-
-
-def _fitting(state: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
-    if name not in state or state[name].shape != like.shape:
-        found = list(state[name].shape) if name in state else "none"
-        raise UserError(f"`{name}` of the state must be {list(like.shape)}, got {found}: it is that of another run.")
-    return state[name]
 
 
 _STANDSTILL = 100

@@ -33,8 +33,15 @@ class FlatNetwork:
 
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = deepcopy(classifier).eval()
-        self._computing = deepcopy(self.classifier)
-        self._network = self._computing.network
+        self._network = deepcopy(self.classifier.network)
+        # Without the matrices of a whitening, which what is computed here does not need.
+        self._computing = Classifier(
+            self._network,
+            num_classes=classifier.num_classes,
+            channels=classifier.channels,
+            taps=classifier.taps,
+            config=classifier.config,
+        )
         for name, module in self._network.named_modules():
             if getattr(module, "running_mean", None) is not None:
                 raise UserError(
