@@ -1,5 +1,6 @@
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from safetensors.torch import load, save
 from tests.transfer.condense.matching_problems import (
     CLASSES,
+    SIZE,
     Mask,
     Store,
     engine_for,
@@ -17,15 +19,20 @@ from tests.transfer.condense.matching_problems import (
 from torch import Tensor
 from torch.optim import SGD
 
+import limbeck as lb
 from limbeck.data.normalised_views import normalised_views
 from limbeck.errors import UserError
+from limbeck.models.whitening import Whitening
 from limbeck.randomness import derive_seed
 from limbeck.transfer.condense import engine as engine_module
 from limbeck.transfer.condense.engine import MatchingEngine
+from limbeck.transfer.condense.experts import ExpertStore, make_experts
+from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.matching import matching_loss, soft_cross_entropy
 from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of
 from limbeck.transfer.condense.methods import METHODS
-from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.network import FreshNetworks
+from limbeck.transfer.condense.settings import CondenseSettings, Experts
 from limbeck.transfer.condense.synthetic import SyntheticSet
 
 PRESETS = [name for name, method in METHODS.items() if method.values["by"] == "trajectories"]
@@ -234,6 +241,31 @@ def test_pixels_are_held_in_their_range() -> None:
     assert free.synthetic.inputs.abs().max() > 2.1
 
 
+def test_pixels_of_whitened_images_are_held_in_the_range_of_the_images() -> None:
+    images = torch.rand(300, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    classifier = lb.create("convnet_d3", num_classes=CLASSES, input_size=SIZE, width=4, whitening=Whitening.fit(images))
+    network, mask = FlatNetwork(classifier), Mask()
+    settings = settings_for(matching={"clamp": True, "image_rate": 100.0})
+    start = synthetic_set()
+    begun = classifier.images_of(start.inputs)
+    engine = MatchingEngine(settings, network, Store(network), start, mask=mask, seed=0, device=torch.device("cpu"))
+    engine.step(0)
+    assert mask.maps is not None
+    torch.testing.assert_close(mask.maps, begun.mean(1, keepdim=True).clamp(0, 1))
+    held = classifier.images_of(engine.synthetic.inputs)
+    assert held.min() > -1e-4
+    assert held.max() < 1 + 1e-4
+
+
+def test_an_average_that_is_mostly_its_beginning_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match=r"`average` 0\.9999 over 1000 iterations leaves 90 % of what images began as"):
+        engine_for(settings_for("ftd", iterations=1000))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for iterations in (2, 5000):
+            engine_for(settings_for("ftd", iterations=iterations))
+
+
 def test_labels_stay_with_a_rate_of_zero() -> None:
     engine = engine_for(settings_for("datm", matching={"label_rate": 0.0}))
     engine.step(0)
@@ -319,3 +351,28 @@ def test_states_of_other_runs_are_refused() -> None:
         engine.load_state_dict(state)
     with pytest.raises(UserError, match="`inputs` of the synthetic set must be"):
         engine.load_state_dict({**state, "synthetic.inputs": torch.zeros(1)})
+
+
+def test_experts_on_disk_are_straight_lines_where_settings_say_so(tmp_path: Path) -> None:
+    digits = lb.load("digits")
+    images = digits.subset(digits.ids[:60])
+    experts = Experts(count=1, epochs=4, views=None, learning_rate=0.1, batch_size=60, judges=0)
+    networks = FreshNetworks("convnet_d3", images, {"width": 4})
+    make_experts(experts, networks, images, tmp_path / "experts", snapshots=(0, 4))
+    store = ExpertStore.open(tmp_path / "experts", snapshots=(0, 4))
+    start = SyntheticSet(torch.zeros(10, 1, 8, 8), torch.arange(10), 0.01)
+    device = torch.device("cpu")
+    engines = {
+        straight: MatchingEngine(
+            settings_for(views=None, matching={"straight": straight, "start_from": 1, "expert_epochs": 1}),
+            FlatNetwork(networks(0)),
+            store,
+            start,
+            seed=0,
+            device=device,
+        )
+        for straight in (True, False)
+    }
+    assert engines[True].step(0)["loss"] > 0
+    with pytest.raises(UserError, match="snapshot"):
+        engines[False].step(0)

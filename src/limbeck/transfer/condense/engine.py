@@ -16,9 +16,10 @@ from limbeck.data.normalised_views import normalised_views
 from limbeck.errors import UserError
 from limbeck.randomness import derive_seed
 from limbeck.transfer.condense.estimate import Estimate, bytes_of, measured, memory_left
+from limbeck.transfer.condense.experts import ExpertStore, StraightStore
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.matching import Gradients, Step, matching_gradients
-from limbeck.transfer.condense.matching_fit import Experts, check_fit
+from limbeck.transfer.condense.matching_fit import Experts, check_fit, fitting, part_of, warn_of_average
 from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet
@@ -71,7 +72,8 @@ class MatchingEngine:
     Args:
         settings: of `condense`; of them `matching`, `views`, `average` and `iterations`.
         network: of the experts.
-        store: the experts; each is matched once before any is matched again.
+        store: the experts; each is matched once before any is matched again. A store on disk is read as straight lines
+            where settings say so.
         synthetic: what learning begins with; it is learned in place.
         mask: of the pixels' gradients; None where settings have none.
         seed: of experts, starts, orders and views.
@@ -112,13 +114,17 @@ class MatchingEngine:
         assert mask is not None or settings.mask is None, "a mask that settings have is to be handed over"
         self.iterations = settings.iterations
         self._settings, self._matching = settings, settings.matching
-        self._network, self._store, self._mask = network.to(device), store, mask
+        self._network, self._mask = network.to(device), mask
+        if settings.matching.straight and isinstance(store, ExpertStore):
+            store = StraightStore(store)
+        self._store = store
         self._views = normalised_views(settings.views)
         self._seed, self._device = seed, device
         self._live = synthetic.to(device)
         self._velocity = {name: torch.zeros_like(one) for name, one in _learned_parts(synthetic).items()}
         self._average = None if settings.average is None else synthetic.inputs.clone()
         self._skipped = 0
+        warn_of_average(settings)
 
     @property
     def synthetic(self) -> SyntheticSet:
@@ -165,13 +171,13 @@ class MatchingEngine:
         Raises:
             UserError: they are of another run.
         """
-        self._live.load_state_dict(_of(state, "synthetic."))
+        self._live.load_state_dict(part_of(state, "synthetic."))
         for name, one in self._velocity.items():
-            one.copy_(_fitting(state, f"velocity.{name}", one))
+            one.copy_(fitting(state, f"velocity.{name}", one))
         if self._average is not None:
-            self._average.copy_(_fitting(state, "average", self._average))
+            self._average.copy_(fitting(state, "average", self._average))
         if self._mask is not None:
-            self._mask.load_state_dict(_of(state, "mask."))
+            self._mask.load_state_dict(part_of(state, "mask."))
         self._skipped = int(state["skipped"])
 
     def estimate(self) -> Estimate:
@@ -297,17 +303,6 @@ def _finite(found: Gradients) -> bool:
     parts = [found.loss, found.inputs, found.rate] + ([] if found.labels is None else [found.labels])
     # Of a sum of absolute values, so that one number is waited for.
     return math.isfinite(float(sum(one.abs().sum() for one in parts)))
-
-
-def _of(state: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
-    return {name.removeprefix(start): one for name, one in state.items() if name.startswith(start)}
-
-
-def _fitting(state: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
-    if name not in state or state[name].shape != like.shape:
-        found = list(state[name].shape) if name in state else "none"
-        raise UserError(f"`{name}` of the state must be {list(like.shape)}, got {found}: it is that of another run.")
-    return state[name]
 
 
 _STANDSTILL = 100

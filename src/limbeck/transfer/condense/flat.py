@@ -9,6 +9,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
+from limbeck.transfer.condense.twice import for_two_gradients
 
 
 class FlatNetwork:
@@ -32,7 +33,15 @@ class FlatNetwork:
 
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = deepcopy(classifier).eval()
-        self._network = self.classifier.network
+        self._network = deepcopy(self.classifier.network)
+        # Without the matrices of a whitening, which what is computed here does not need.
+        self._computing = Classifier(
+            self._network,
+            num_classes=classifier.num_classes,
+            channels=classifier.channels,
+            taps=classifier.taps,
+            config=classifier.config,
+        )
         for name, module in self._network.named_modules():
             if getattr(module, "running_mean", None) is not None:
                 raise UserError(
@@ -40,6 +49,7 @@ class FlatNetwork:
                     f"({type(module).__name__}) also remembers statistics of what it saw; take a network without batch "
                     "norm, as convnet_d3 with `norm` instance, group or none."
                 )
+        for_two_gradients(self._network)
         self._shapes = {name: one.shape for name, one in self._network.named_parameters()}
         self._sizes = [shape.numel() for shape in self._shapes.values()]
         self.size = sum(self._sizes)
@@ -53,6 +63,7 @@ class FlatNetwork:
     def to(self, device: torch.device) -> "FlatNetwork":
         """Itself, its buffers now on `device`; vectors and inputs are to be there, too."""
         self.classifier.to(device)
+        self._computing.to(device)
         return self
 
     def vector(self, module: nn.Module) -> Tensor:
@@ -76,7 +87,7 @@ class FlatNetwork:
 
     def features(self, theta: Tensor, inputs: Tensor) -> Tensor:
         """What goes into the classifier head `[B, D]`: of a ConvNet all of its last map."""
-        with self.classifier.tapping(("embedding",)) as recorder:
+        with self._computing.tapping(("embedding",)) as recorder:
             embedding = recorder.take(self.logits(theta, inputs), ("embedding",)).embedding
         assert embedding is not None
         return embedding

@@ -1,12 +1,14 @@
-"""Whether experts, their network and the images that are to be learned belong together."""
+"""Whether experts, their network, the images that are to be learned, and what was kept of them belong together."""
 
+import warnings
+from collections.abc import Mapping
 from typing import Protocol
 
 from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.transfer.condense.flat import FlatNetwork
-from limbeck.transfer.condense.settings import Matching
+from limbeck.transfer.condense.settings import CondenseSettings, Matching
 from limbeck.transfer.condense.synthetic import SyntheticSet
 
 
@@ -43,3 +45,31 @@ def check_fit(matching: Matching, network: FlatNetwork, store: Experts, syntheti
     classes = synthetic.labels.shape[1] if synthetic.soft else int(synthetic.labels.max()) + 1
     if classes > network.num_classes or (synthetic.soft and classes < network.num_classes):
         raise UserError(f"`synthetic` must have labels of {network.num_classes} classes, got {classes}.")
+
+
+def warn_of_average(settings: CondenseSettings) -> None:
+    """Warns where an average is still mostly what it began with at the end."""
+    if settings.average is None or settings.iterations < _TRIAL:
+        return
+    if (begun := settings.average**settings.iterations) > _MOSTLY:
+        warnings.warn(
+            f"`average` {settings.average} over {settings.iterations} iterations leaves {100 * begun:.0f} % of what "
+            "images began as in those that are kept; lower it, or set it to null.",
+            stacklevel=4,
+        )
+
+
+def part_of(state: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
+    """Those of a state whose names begin so, by the rest of their names."""
+    return {name.removeprefix(start): one for name, one in state.items() if name.startswith(start)}
+
+
+def fitting(state: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
+    """One tensor of a state, of the shape of another; a UserError where there is none such."""
+    if name not in state or state[name].shape != like.shape:
+        found = list(state[name].shape) if name in state else "none"
+        raise UserError(f"`{name}` of the state must be {list(like.shape)}, got {found}: it is that of another run.")
+    return state[name]
+
+
+_TRIAL, _MOSTLY = 100, 0.75
