@@ -187,5 +187,9 @@ def test_what_cannot_be() -> None:
         UserError, match="21 images of class 'class 1' take 21 crops, and 'images' has 4 such images of 5"
     ):
         images_of_crops(images, teacher, Crops(), [0, 21], seed=0)
+    broken = rater((8, 8))
+    broken.classifier.network.head.bias.fill_(torch.nan)  # type: ignore[union-attr, operator]
+    with pytest.raises(UserError, match="teacher convnet_d3 must rate crops by finite numbers, got 20 that are not"):
+        images_of_crops(images, broken, Crops(), [1, 1], seed=0)
     with pytest.raises(ValidationError, match="`area` must be a smallest and a largest share"):
         Crops(area=(0.5, 0.1))

@@ -206,7 +206,13 @@ def _scores(teacher: FrozenTeacher, crops: Tensor, shape: tuple[int, int, int], 
         logits = teacher(shown).logits
         labels = torch.full((len(batch),), label, device=logits.device)
         scores.append(cross_entropy(logits, labels, reduction="none").cpu())
-    return torch.cat(scores)
+    found = torch.cat(scores)
+    if wrong := int((~found.isfinite()).sum()):
+        raise UserError(
+            f"the teacher {teacher.classifier.name} must rate crops by finite numbers, got {wrong} that are not; are "
+            "its weights whole?"
+        )
+    return found
 
 
 def _mean_image(classifier: Classifier, shape: tuple[int, int, int]) -> Tensor:
