@@ -1,6 +1,7 @@
 """Small problems of distribution matching: images of noise, random experts, and engines for them."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -31,10 +32,15 @@ class Experts:
 
     def theta(self, expert: int, snapshot: int) -> Tensor:
         assert snapshot in self.kept
-        return NETWORK.vector(fresh(100 * expert + snapshot))
+        return _vector(100 * expert + snapshot)
 
 
 NETWORK = FlatNetwork(fresh(0))
+
+
+@cache
+def _vector(seed: int) -> Tensor:
+    return NETWORK.vector(fresh(seed))
 
 
 def pool() -> ImageSet:
@@ -49,7 +55,7 @@ def start(per_class: int = 2, **options: Any) -> SyntheticSet:
 
 
 def recipe(method: str, distribution: Mapping[str, Any] | None = None, **more: Any) -> CondenseSettings:
-    small = {"real_batch": 5, "frequencies": 16, **(distribution or {})}
+    small = {"real_batch": 4, "frequencies": 8, **(distribution or {})}
     said = {"budget": "2/class", "method": method, "iterations": 4, "distribution": small, **more}
     return CondenseSettings.model_validate(said)
 

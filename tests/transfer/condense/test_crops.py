@@ -116,6 +116,17 @@ def test_no_image_hangs_on_the_order_of_the_pool() -> None:
     assert first.labels.tolist() == [0, 0, 1]
 
 
+def test_a_teacher_may_number_its_classes_otherwise() -> None:
+    images, teacher = pool(20, (8, 8)), rater((8, 8), classes=3)
+    teacher.classifier.classes = ("class 1", "another", "class 0")
+    made = images_of_crops(images, teacher, Crops(candidates=6), [2, 0], seed=0)
+    assert images.labels is not None
+    as_numbered = images.with_labels(2 - 2 * images.labels, ("class 1", "another", "class 0"))
+    assert torch.equal(
+        made.images, images_of_crops(as_numbered, teacher, Crops(candidates=6), [0, 0, 2], seed=0).images
+    )
+
+
 def test_spread_crops_are_harder_than_the_easiest() -> None:
     images, teacher = pool(40, (8, 8)), rater((8, 8))
     easiest, spread = (
@@ -164,9 +175,11 @@ def test_what_cannot_be() -> None:
     images, teacher = pool(8, (8, 8)), rater((8, 8))
     with pytest.raises(UserError, match="'images' has no labels; give labelled images"):
         images_of_crops(images.with_labels(None, ()), teacher, Crops(), [1, 1], seed=0)
-    with pytest.raises(UserError, match="must have the 2 classes of 'images', got 3 and 2"):
+    with pytest.raises(UserError, match="`counts` must be of the 2 classes of 'images', a number each, got 3"):
         images_of_crops(images, teacher, Crops(), [1, 1, 1], seed=0)
-    with pytest.raises(UserError, match="must have the 2 classes of 'images', got 2 and 5"):
+    with pytest.raises(
+        UserError, match="convnet_d3 must know the 2 classes of 'images' by name, or have as many, got 5"
+    ):
         images_of_crops(images, rater((8, 8), classes=5), Crops(), [1, 1], seed=0)
     with pytest.raises(UserError, match=r"`counts` must be whole numbers from 0, one above it, got \[0, 0\]"):
         images_of_crops(images, teacher, Crops(), [0, 0], seed=0)
@@ -174,5 +187,9 @@ def test_what_cannot_be() -> None:
         UserError, match="21 images of class 'class 1' take 21 crops, and 'images' has 4 such images of 5"
     ):
         images_of_crops(images, teacher, Crops(), [0, 21], seed=0)
+    broken = rater((8, 8))
+    broken.classifier.network.head.bias.fill_(torch.nan)  # type: ignore[union-attr, operator]
+    with pytest.raises(UserError, match="teacher convnet_d3 must rate crops by finite numbers, got 20 that are not"):
+        images_of_crops(images, broken, Crops(), [1, 1], seed=0)
     with pytest.raises(ValidationError, match="`area` must be a smallest and a largest share"):
         Crops(area=(0.5, 0.1))

@@ -80,7 +80,7 @@ def images_of_crops(
 
     Args:
         pool: images with labels.
-        teacher: whose classes are those of the pool.
+        teacher: that knows the pool's classes, by name in any order, else by number.
         settings: how crops are drawn and picked.
         counts: images of each class, `[K]`.
         seed: any whole number.
@@ -99,13 +99,14 @@ def images_of_crops(
     wanted = [int(count) for count in counts]
     _, height, width = pool.shape
     parts = crops_per_image(height, width)
-    classes = _checked(pool, teacher, settings, wanted, parts)
+    rows = _checked(pool, settings, wanted, parts)
+    places = _places(pool, teacher.classifier)
     progress = progress or Silent()
     made: list[CropImages] = []
     progress.begin("crops", len(wanted))
-    for label, (count, rows) in enumerate(zip(wanted, classes, strict=True)):
+    for label, count in enumerate(wanted):
         if count:
-            candidates = _candidates(pool, rows, teacher, settings, label, count * parts, seed)
+            candidates = _candidates(pool, rows[label], teacher, settings, places[label], count * parts, seed)
             made.append(_merged(_picked(candidates, settings, count * parts), label, count, pool.shape))
         progress.update(label + 1)
     progress.end()
@@ -113,19 +114,17 @@ def images_of_crops(
     return CropImages(*(torch.cat([getattr(one, name) for one in made]) for name in names))
 
 
-def _checked(pool: ImageSet, teacher: FrozenTeacher, settings: Crops, wanted: list[int], parts: int) -> list[Tensor]:
+def _checked(pool: ImageSet, settings: Crops, wanted: list[int], parts: int) -> list[Tensor]:
     """Rows of each class, or what is amiss with them."""
     if pool.labels is None:
         raise UserError(f"crops are rated by their class, and {pool.name!r} has no labels; give labelled images.")
-    classes = pool.num_classes
-    if teacher.classifier.num_classes != classes or len(wanted) != classes:
+    if len(wanted) != pool.num_classes:
         raise UserError(
-            f"`counts` and the teacher must have the {classes} classes of {pool.name!r}, got {len(wanted)} and "
-            f"{teacher.classifier.num_classes}."
+            f"`counts` must be of the {pool.num_classes} classes of {pool.name!r}, a number each, got {len(wanted)}."
         )
     if min(wanted) < 0 or not any(wanted):
         raise UserError(f"`counts` must be whole numbers from 0, one above it, got {wanted}.")
-    rows = [(pool.labels == label).nonzero().flatten() for label in range(classes)]
+    rows = [(pool.labels == label).nonzero().flatten() for label in range(pool.num_classes)]
     for name, count, ones in zip(pool.classes, wanted, rows, strict=True):
         if count * parts > len(ones) * settings.crops:
             raise UserError(
@@ -133,6 +132,19 @@ def _checked(pool: ImageSet, teacher: FrozenTeacher, settings: Crops, wanted: li
                 f"images of {settings.crops} crops each; lower the budget, or raise `crops.crops`."
             )
     return rows
+
+
+def _places(pool: ImageSet, classifier: Classifier) -> list[int]:
+    """The teacher's number of each class."""
+    known = classifier.classes
+    if set(pool.classes) <= set(known):
+        return [known.index(name) for name in pool.classes]
+    if classifier.num_classes != pool.num_classes:
+        raise UserError(
+            f"the teacher {classifier.name} must know the {pool.num_classes} classes of {pool.name!r} by name, or have "
+            f"as many, got {classifier.num_classes}."
+        )
+    return list(range(pool.num_classes))
 
 
 def _candidates(
@@ -194,7 +206,13 @@ def _scores(teacher: FrozenTeacher, crops: Tensor, shape: tuple[int, int, int], 
         logits = teacher(shown).logits
         labels = torch.full((len(batch),), label, device=logits.device)
         scores.append(cross_entropy(logits, labels, reduction="none").cpu())
-    return torch.cat(scores)
+    found = torch.cat(scores)
+    if wrong := int((~found.isfinite()).sum()):
+        raise UserError(
+            f"the teacher {teacher.classifier.name} must rate crops by finite numbers, got {wrong} that are not; are "
+            "its weights whole?"
+        )
+    return found
 
 
 def _mean_image(classifier: Classifier, shape: tuple[int, int, int]) -> Tensor:
