@@ -12,6 +12,7 @@ import yaml
 from safetensors.torch import load, save_file
 
 from limbeck.data import ImageSet, TransferSet
+from limbeck.data import load as load_images
 from limbeck.data.joined import join
 from limbeck.errors import UserError
 
@@ -209,3 +210,11 @@ def test_what_images_hold_is_taught_as_images(floating: bool) -> None:
     assert whole.floats is not None
     assert torch.allclose(whole.floats[1::4, :, ::3, ::3], corner)
     assert torch.equal(TransferSet(images).decoded().images.tensor(), images.tensor())
+
+
+def test_loading_the_images_alone_says_what_is_left(tmp_path: Path) -> None:
+    TransferSet(learned(), use=use(), per_image=4).save(tmp_path / "set")
+    told = "carries floats and several images in each and how students are taught on it, and only its 8-bit images"
+    with pytest.warns(UserWarning, match=told):
+        images = load_images(tmp_path / "set")
+    assert torch.equal(images.tensor(), learned().tensor())

@@ -11,6 +11,7 @@ import limbeck.models.whitening as module
 from limbeck.caching import cache_entries
 from limbeck.data import ImageSet
 from limbeck.errors import UserError
+from limbeck.evaluation.model_size import footprint
 from limbeck.models import Classifier, create, load, save, untrained
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.reused_head import Projector, with_reused_head
@@ -163,6 +164,13 @@ def test_it_is_saved_and_loaded_with_the_weights(whitening: Whitening, tmp_path:
     (tmp_path / "kept" / "whitening.safetensors").unlink()
     with pytest.raises(UserError, match=r"lacks whitening.safetensors; copy the whole folder"):
         load(tmp_path / "kept")
+
+
+def test_what_is_shipped_is_counted(whitening: Whitening) -> None:
+    plain = create("convnet_d3", num_classes=3, width=4, input_size=8)
+    of_plain, of_whitened = (footprint(one, (3, 8, 8), latency=False) for one in (plain, network(whitening)))
+    assert of_whitened["macs"] - of_plain["macs"] == 192**2
+    assert of_whitened["size_bytes"] - of_plain["size_bytes"] >= 4 * (192**2 + 192)
 
 
 def test_bare_weights_are_loaded_with_it(whitening: Whitening, tmp_path: Path) -> None:

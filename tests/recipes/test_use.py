@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.recipes.tiny_recipes import training
 from tests.training.tiny import same, weights
 from typer.testing import CliRunner
 
@@ -19,7 +20,9 @@ from limbeck.errors import UserError
 from limbeck.models.whitening import Whitening
 from limbeck.objectives import weighted_sum
 from limbeck.recipes import verbs
-from limbeck.recipes.use import unlike_student, unlike_training
+from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.run import run
+from limbeck.recipes.use import rounded, unlike_student, unlike_training
 from limbeck.recipes.verbs import recipe_for_folder
 from limbeck.training import RunFolder, TrainingSettings, fit
 
@@ -240,11 +243,22 @@ def test_what_is_otherwise_is_found(whitening: Whitening) -> None:
     assert unlike_student(use, whitened) == unlike_student(normalised, plain) == unlike_student({}, plain) == []
     assert "by another whitening" in unlike_student(use, another)[0]
     assert "has whitened images" in unlike_student(normalised, whitened)[0]
-    training = TrainingSettings(**TRAINING)
-    assert unlike_training(use, training) == []
-    assert unlike_training(use, training.model_copy(update={"learning_rate": 0.5})) == [
+    settings = TrainingSettings(**TRAINING)
+    assert unlike_training(use, settings) == []
+    assert unlike_training(use, settings.model_copy(update={"learning_rate": 0.5})) == [
         "the transfer set is for learning_rate 0.0123, and the training has 0.5"
     ]
+
+
+def test_views_that_would_round_what_is_made_are_refused_before_it_is_made(tmp_path: Path) -> None:
+    condense = {"maker": "condense", "budget": "1/class", "keep": "float16"}
+    content = training(student="convnet_d3", training={"steps": 1}, transfer=condense)
+    with pytest.raises(
+        UserError, match=r"`training.views` are of 8-bit images, got 'pad-crop-flip', and images that are"
+    ):
+        run(read_recipe(content), tmp_path / "run")
+    assert rounded(read_recipe({**content, "transfer": {**condense, "keep": "uint8"}})) == {}
+    assert rounded(read_recipe({**content, "training": {"steps": 1, "views": "none"}})) == {}
 
 
 def test_recipes_keep_options_of_folders_apart(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from limbeck.data.pixel_range import checked_scale
 from limbeck.data.place import other_reading
 from limbeck.data.procedural.arguments import check_number, is_procedural
 from limbeck.data.procedural.loading import load_procedural
+from limbeck.data.use import carried_beside
 from limbeck.errors import UserError
 
 
@@ -92,6 +93,12 @@ def load(
     found = find_encoded(name, split, reading, labels_needed=labels or classes is not None)
     for remark in found.remarks:
         warnings.warn(remark, stacklevel=2)
+    if lost := ([] if in_catalogue(str(name)) else carried_beside(name)):
+        warnings.warn(
+            f"{str(name)!r} is a transfer set that carries {' and '.join(lost)}, and only its 8-bit images are loaded; "
+            "`lb.TransferSet.load`, `lb.distill` and `data.train` of recipes take all of it.",
+            stacklevel=2,
+        )
     keep = classes if found.info is None or found.info.keep is None else _within(classes, found.info)
     made = build_image_set(found.encoded_set, options, name=found.name, keep=keep)
     return made if labels else made.with_labels(None, ())

@@ -1,8 +1,10 @@
 """`use`: what a student needs to be taught rightly on a transfer set, which the set carries."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -66,6 +68,16 @@ def use_in_words(use: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping):
             words[key] = use_in_words(value)
     return words
+
+
+def carried_beside(folder: str | Path) -> list[str]:
+    """What the transfer set in a folder carries besides its 8-bit images, in words; nothing of any other folder."""
+    try:
+        config = json.loads((Path(folder) / "transfer_set.json").read_text())
+    except (OSError, ValueError):
+        return []
+    words = {"floats": "floats", "per_image": "several images in each", "use": "how students are taught on it"}
+    return [what for key, what in words.items() if isinstance(config, dict) and config.get(key)]
 
 
 def _plain(value: Any, path: str) -> Any:

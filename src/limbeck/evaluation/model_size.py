@@ -38,7 +38,7 @@ def footprint(
         device: where it is measured; by default where it is, and there it is afterwards.
 
     Returns:
-        {"parameters": count, "macs": see `multiply_adds`, "size_bytes": of the weights as safetensors,
+        {"parameters": count, "macs": see `multiply_adds`, "size_bytes": of the weights and of whitening as safetensors,
         "device": "cpu" or the name of the GPU that latency was measured on,
         "latency_ms": None or {"1": {"median", "p95", "n"}, "256": {...}}, milliseconds per batch of float32 images}.
 
@@ -51,7 +51,7 @@ def footprint(
             "device": _name(device_of(classifier)),
             "parameters": sum(parameter.numel() for parameter in classifier.parameters()),
             "macs": multiply_adds(classifier, shape),
-            "size_bytes": size_on_disk(classifier.network),
+            "size_bytes": size_on_disk(classifier.network) + _size_of_whitening(classifier),
             "latency_ms": {str(n): time_batch(classifier, shape, n) for n in LATENCY_BATCHES} if latency else None,
         }
 
@@ -105,6 +105,10 @@ def size_on_disk(network: nn.Module) -> int:
     """Bytes of the network's state dict as `limbeck.models.save` writes it; tensors that share memory count once."""
     state = {(one.data_ptr(), one.shape, one.stride()): (name, one) for name, one in network.state_dict().items()}
     return len(save(own_memory(dict(state.values())), metadata={"format": "pt"}))
+
+
+def _size_of_whitening(classifier: "Classifier") -> int:
+    return 0 if classifier.whitening is None else len(save(classifier.whitening.tensors()))
 
 
 def time_batch(classifier: nn.Module, shape: tuple[int, int, int], batch: int) -> dict[str, float | int]:

@@ -46,7 +46,7 @@ from limbeck.recipes.rungs import unraceable
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import StudentSettings
 from limbeck.recipes.students import best_student, save_student
-from limbeck.recipes.use import unlike_student, unlike_training
+from limbeck.recipes.use import rounded, unlike_student, unlike_training
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process
 from limbeck.training.launcher import check_launcher, make_accelerator
@@ -149,9 +149,10 @@ def _check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool
     for one in plan(recipe, *size, labelled=inputs.labelled) if recipe.compare is not None else ():
         where = f"arm {one.arm!r}: "
         wrong |= unmakeable(one.recipe, inputs, folder, Silent()) | unlabelled(one.recipe, inputs, where)
-        wrong |= unmixed(one.recipe, inputs, where)
+        wrong |= unmixed(one.recipe, inputs, where) | rounded(one.recipe, where)
     if recipe.compare is None:
-        wrong |= unmakeable(recipe, inputs, folder, Silent()) | unlabelled(recipe, inputs) | unmixed(recipe, inputs)
+        wrong |= unmakeable(recipe, inputs, folder, Silent()) | unlabelled(recipe, inputs)
+        wrong |= unmixed(recipe, inputs) | rounded(recipe)
     wrong |= untaught_teacher(recipe, inputs) if trains else {}
     wrong |= unraceable(recipe, inputs)
     if wrong:

@@ -14,6 +14,7 @@ from limbeck.objectives.sums import weighted_sum
 from limbeck.recipes.inheritance import merge
 from limbeck.recipes.reading import overridden, parse_recipe
 from limbeck.recipes.schema import Recipe
+from limbeck.training.checks import rounding_views
 from limbeck.training.settings import TrainingSettings
 
 _BESIDE = ("batch_size", "momentum", "weight_decay", "schedule")
@@ -124,6 +125,19 @@ def unlike_training(use: Mapping[str, Any], training: TrainingSettings) -> list[
         if here not in (there, "learned"):
             wrong.append(f"the transfer set is for {name} {said[name]}, and the training has {here}")
     return wrong
+
+
+def rounded(recipe: Recipe, where: str = "") -> dict[str, None]:
+    """Why a recipe's views would spoil what its maker makes, if they would.
+
+    Args:
+        recipe: of one run.
+        where: begins each sentence.
+    """
+    if recipe.transfer is None or not recipe.transfer.may_keep_floats:
+        return {}
+    keep = "; or keep images in 8 bits, where the maker does"
+    return {f"{where}{one}{keep}.": None for one in rounding_views(recipe.training, "images that are made may be")}
 
 
 def name_for(folder: str | Path, student: str | None) -> str:

@@ -87,12 +87,21 @@ def unmixable(objective: WeightedSum, settings: TrainingSettings, *, teacher: bo
 
 
 def _rounding(images: ImageSet, settings: TrainingSettings) -> list[str]:
-    """Whether views of 8-bit images would round and clamp what is finer or wider."""
-    if not images.has_floats or isinstance(augmentation(settings.views), Identity):
+    return rounding_views(settings, f"the images ({images.name}) are") if images.has_floats else []
+
+
+def rounding_views(settings: TrainingSettings, who: str) -> list[str]:
+    """Whether views of 8-bit images would round and clamp what is finer or wider.
+
+    Args:
+        settings: with the views.
+        who: are floats, in words, as "the images are".
+    """
+    if isinstance(augmentation(settings.views), Identity):
         return []
     return [
-        f"`training.views` are of 8-bit images, got {settings.views!r}, and the images ({images.name}) are floats, "
-        "which they would round; set `training.views: none`, and augment by `training.normalised_views`"
+        f"`training.views` are of 8-bit images, got {settings.views!r}, and {who} floats, which they would round; set "
+        "`training.views: none`, and augment by `training.normalised_views`"
     ]
 
 

@@ -93,6 +93,11 @@ class MakerSettings(BaseModel):
         return False
 
     @property
+    def may_keep_floats(self) -> bool:
+        """Whether its images may be floats, of which there are no views in 8 bits."""
+        return False
+
+    @property
     def needs_labels(self) -> bool:
         """Whether it cannot do without labels of the training images."""
         return False

@@ -419,6 +419,10 @@ class CondenseSettings(MakerSettings):
         return of_mask or self.labels == "teacher" or self.by == "crops"
 
     @property
+    def may_keep_floats(self) -> bool:
+        return self.by != "crops" and self.keep != "uint8"
+
+    @property
     def needs_labels(self) -> bool:
         return True
 
