@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from limbeck.api.condensing import condense
     from limbeck.api.generating import export_statistics, generate
     from limbeck.api.making_experts import experts
+    from limbeck.api.sets import evaluate_set, rank_set
     from limbeck.api.verbs import borrow, compare, distill, probe
     from limbeck.data.comp_dd import comp_dd
     from limbeck.data.image_set import ImageSet
@@ -64,12 +65,14 @@ __all__ = [
     "create",
     "distill",
     "evaluate",
+    "evaluate_set",
     "experts",
     "export_statistics",
     "generate",
     "load",
     "load_model",
     "probe",
+    "rank_set",
     "register",
     "save_model",
     "score_table",
@@ -97,12 +100,14 @@ _EXPORTS = {
     "create": "limbeck.models.zoo",
     "distill": "limbeck.api.verbs",
     "evaluate": "limbeck.evaluation.evaluation",
+    "evaluate_set": "limbeck.api.sets",
     "experts": "limbeck.api.making_experts",
     "export_statistics": "limbeck.api.generating",
     "generate": "limbeck.api.generating",
     "load": "limbeck.data.loading",
     "load_model": "limbeck.models.weights.folder:load",
     "probe": "limbeck.api.verbs",
+    "rank_set": "limbeck.api.sets",
     "register": "limbeck.plugins",
     "save_model": "limbeck.models.weights.folder:save",
     "score_table": "limbeck.transfer.score_table.write",

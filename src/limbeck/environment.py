@@ -2,6 +2,7 @@
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,9 @@ def _torch_settings() -> dict[str, Any]:
     }
 
 
+@cache
 def _version(package: str) -> str | None:
+    """Looked up once, as a comparison of many short runs notes it for each of them."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -8,9 +8,21 @@ if TYPE_CHECKING:
     from limbeck.api.condensing import condense
     from limbeck.api.generating import export_statistics, generate
     from limbeck.api.making_experts import experts
+    from limbeck.api.sets import evaluate_set, rank_set
     from limbeck.api.verbs import borrow, compare, distill, probe
 
-__all__ = ["borrow", "compare", "condense", "distill", "experts", "export_statistics", "generate", "probe"]
+__all__ = [
+    "borrow",
+    "compare",
+    "condense",
+    "distill",
+    "evaluate_set",
+    "experts",
+    "export_statistics",
+    "generate",
+    "probe",
+    "rank_set",
+]
 
 _VERBS = "limbeck.api.verbs"
 _EXPORTS = {
@@ -18,10 +30,12 @@ _EXPORTS = {
     "compare": _VERBS,
     "condense": "limbeck.api.condensing",
     "distill": _VERBS,
+    "evaluate_set": "limbeck.api.sets",
     "experts": "limbeck.api.making_experts",
     "export_statistics": "limbeck.api.generating",
     "generate": "limbeck.api.generating",
     "probe": _VERBS,
+    "rank_set": "limbeck.api.sets",
 }
 __getattr__ = lazy_exports(__name__, _EXPORTS)
 __dir__ = lazy_dir(__name__, _EXPORTS)

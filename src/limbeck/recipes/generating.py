@@ -30,7 +30,7 @@ from limbeck.recipes.reading import parse_recipe, parse_transfer
 from limbeck.recipes.run import gather_inputs, run
 from limbeck.recipes.run_result import RunResult
 from limbeck.recipes.schema import Recipe
-from limbeck.recipes.yaml_files import load_value, name_or_mapping
+from limbeck.recipes.yaml_files import load_value, name_or_mapping, named_value
 from limbeck.report import write_run_report, write_selection_report
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.evidence import EVIDENCE
@@ -179,7 +179,7 @@ def save_generated(
     learner = None
     if student is not None:
         wanted = None if objective is None else load_value(objective, f"`--objective` {objective!r}")
-        changes = dict(_named(one) for one in training)
+        changes = dict(named_value(one, "--training") for one in training)
         learner = Learner(
             student=name_or_mapping(student, "--student", "model", "{model: resnet8}"),
             objective=wanted,
@@ -213,13 +213,6 @@ def check_to_generate(
     network = evaluating(load_model(network_folder(teacher)))
     size = size or trained_size(teacher)
     return check_teacher(network, settings, shape=None if size is None else shape_for(network, size, GENERATE))
-
-
-def _named(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise UserError(f"`--training` must look like learning_rate=0.1, got {text!r}.")
-    return name.strip(), load_value(value, f"the value of {text!r}")
 
 
 def student_folder(target: Path) -> Path:

@@ -28,7 +28,9 @@ from limbeck.report import (
     write_run_report,
     write_selection_report,
     write_selections_report,
+    write_set_report,
 )
+from limbeck.report.set_accuracy import ACCURACIES
 from limbeck.training.distributed import is_main_process
 from limbeck.training.run_folder import RunFolder
 
@@ -125,12 +127,14 @@ def write_report(folder: Path) -> Path:
     """The report of whatever `folder` holds; of a comparison, its results as far as they are there.
 
     Raises:
-        UserError: it holds none of a run, a comparison, a probe and a selection.
+        UserError: it holds none of a run, a comparison, a probe, judged sets and a selection.
     """
     if (folder / CONFIG_NAME).exists():
         return write_selection_report(folder)
     if (folder / "probe.json").exists():
         return write_probe_report(folder)
+    if (folder / ACCURACIES).exists():
+        return write_set_report(folder)
     run_folder = RunFolder(folder)
     if run_folder.state == "missing" or not (folder / "recipe.yaml").exists():
         raise UserError(

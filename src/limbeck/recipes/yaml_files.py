@@ -83,6 +83,22 @@ def name_or_mapping(text: str, option: str, key: str, example: str) -> dict[str,
     return found
 
 
+def named_value(text: str, option: str) -> tuple[str, Any]:
+    """What an option says as KEY=VALUE, the value in YAML.
+
+    Raises:
+        UserError: it does not look so.
+
+    Example:
+        >>> named_value("learning_rate=0.1", "--training")
+        ('learning_rate', 0.1)
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UserError(f"`{option}` must look like learning_rate=0.1, got {text!r}.")
+    return name.strip(), load_value(value, f"the value of {text!r}")
+
+
 def load_text(text: str, what: str) -> Any:
     """The same with every value as the text that stands there: `on` and `010` are what they look like."""
     try:

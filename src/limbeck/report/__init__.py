@@ -11,6 +11,7 @@ from limbeck.report.figures.frontier import frontier_chart, frontier_svg
 from limbeck.report.probe import write_probe_report
 from limbeck.report.run import write_run_report
 from limbeck.report.sentences import headline
+from limbeck.report.set_accuracy import write_set_report
 from limbeck.report.transfer_set.compare_page import write_selections_report
 from limbeck.report.transfer_set.page import write_selection_report
 from limbeck.report.vega import prepare_pages
@@ -25,4 +26,5 @@ __all__ = [
     "write_run_report",
     "write_selection_report",
     "write_selections_report",
+    "write_set_report",
 ]

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 import limbeck as lb
 from limbeck.errors import UserError
+from limbeck.models.whitening import Whitening
 from limbeck.objectives.sums import weighted_sum
 from limbeck.transfer.set_evaluation import accuracies, runs
 from limbeck.transfer.set_evaluation.accuracies import NetworkAccuracy, evaluate_set
@@ -226,6 +227,14 @@ def test_networks_are_built_for_the_size_and_space_of_the_set(plain: lb.Transfer
     assert classifier.normalisation == ((0.25,), (2.0,))
     assert classifier(torch.rand(1, 1, 24, 17)).logits.shape == (1, 10)
     assert classifier.classes == plain.images.classes
+
+
+def test_whitened_sets_are_used_whitened(plain: lb.TransferSet, test: lb.ImageSet) -> None:
+    whitening = Whitening.fit(test)
+    chosen = replace(plain, use={**USE, "student": {**OWN, "whitening": whitening.tensors()}})
+    classifier = fresh(network_on(chosen, "alexnet"), chosen, seed=0)
+    assert torch.equal(classifier.prepare(test.tensor()), whitening(test.floats()))
+    assert evaluate_set(chosen, test, seeds=1, training={"steps": 2})[0].steps == 2
 
 
 def test_runs_are_kept_and_gone_on_with(

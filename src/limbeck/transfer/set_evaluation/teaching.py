@@ -10,6 +10,7 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError, unknown_name
 from limbeck.models.catalogue import canonical, entry
 from limbeck.models.classifier import Classifier
+from limbeck.models.whitening import Whitening
 from limbeck.models.zoo import create
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.set_evaluation.protocols import LABELS, PROTOCOLS, TEMPERATURE, Labels
@@ -17,7 +18,6 @@ from limbeck.transfer.set_evaluation.protocols import LABELS, PROTOCOLS, TEMPERA
 NetworkSpec = str | Mapping[str, Any] | Callable[[int], Classifier] | None
 """A model's name, {"model": name, "options": {...}}, a function from a seed to a fresh classifier, or None for the one
 that the set is made for."""
-_SPACE = ("mean", "std", "whitening")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,9 +200,16 @@ def fresh(network: Network, transfer_set: TransferSet, seed: int, classes: Seque
         channels=own.get("channels", images.shape[0]),
         input_size=own.get("input_size") or images.shape[1:],
         classes=classes,
-        **{name: own[name] for name in _SPACE if own.get(name) is not None},
+        **_space(own),
         **network.options,
     )
+
+
+def _space(own: Mapping[str, Any]) -> dict[str, Any]:
+    """How a set's student sees images: whitened, or at mean and deviation."""
+    if own.get("whitening") is not None:
+        return {"whitening": Whitening.of_tensors(own["whitening"])}
+    return {name: own[name] for name in ("mean", "std") if own.get(name) is not None}
 
 
 def _named(name: str, options: Mapping[str, Any]) -> Network:

@@ -1,0 +1,179 @@
+"""`evaluate` of transfer sets."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from limbeck.cli.display import console, percent, show_paragraph, show_table
+from limbeck.errors import UserError
+
+_CONFIG = "transfer_set.json"
+_OPTIONS = {"networks": "--network", "labels": "--targets", "training": "-s"}
+_DEFAULTS: Mapping[str, Any] = {"seeds": 3, "labels": "kept", "protocol": "kept", "workers": 1}
+
+
+def are_sets(what: Sequence[str], test: str | None) -> bool:
+    """Whether folders are transfer sets; a network's is told by the lack of their file."""
+    found = [(Path(one).expanduser() / _CONFIG).is_file() for one in what]
+    return all(found) or any(found) or test is not None
+
+
+def refuse_set_options(given: Mapping[str, Any], *, ranking: bool) -> None:
+    """Raises a UserError for options of sets beside a network."""
+    used = [_option(name) for name, value in given.items() if value and value != _DEFAULTS.get(name)]
+    used += ["--dd-ranking"] if ranking else []
+    if used:
+        raise UserError(
+            f"{', '.join(used)} {'is' if len(used) == 1 else 'are'} for transfer sets, on which networks are taught "
+            "first; a trained network is judged on --data."
+        )
+
+
+def evaluate_sets(
+    folders: Sequence[str],
+    split: str,
+    teacher: str | None,
+    json_file: Path | None,
+    given: Mapping[str, Any],
+    *,
+    ranking: bool,
+    unused: Mapping[str, Any],
+    loading: Mapping[str, Any],
+) -> None:
+    """Judges sets and shows what came out."""
+    wrong = [name for name, value in unused.items() if value is not None]
+    if wrong:
+        raise UserError(f"{', '.join(wrong)} is for networks; what is taught on a transfer set is judged on --test.")
+    if given["test"] is None:
+        raise UserError("a transfer set is judged on `--test`; name a data set, folder, file or hub id.")
+    if json_file is not None and json_file.is_dir():
+        raise UserError(f"`--json` must be a file, got the folder {str(json_file)!r}.")
+    from limbeck.cli.app import telling_how_to_resume
+    from limbeck.cli.progress import showing_progress
+    from limbeck.recipes.yaml_files import named_value
+
+    common: dict[str, Any] = {
+        "split": split,
+        "seeds": given["seeds"],
+        "teacher": teacher,
+        "validation": given["validation"],
+        "training": dict(named_value(one.removeprefix("training."), "-s") for one in given["training"] or ()),
+        "out": given["out"],
+        "workers": given["workers"],
+        "loading": loading,
+    }
+    with telling_how_to_resume(given["out"] or Path("nothing"), "the same command"), showing_progress() as progress:
+        found = _ranked(folders, given, common, progress) if ranking else _judged(folders, given, common, progress)
+    if json_file is not None:
+        from limbeck.files import atomic_write_text
+
+        atomic_write_text(json_file, json.dumps(found, indent=1) + "\n")
+    if isinstance(found, dict):
+        _show_ranking(found)
+    else:
+        _show_rows(found)
+    if given["out"] is not None:
+        console.print(f"report: {given['out'] / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def _judged(
+    folders: Sequence[str], given: Mapping[str, Any], common: Mapping[str, Any], progress: Any
+) -> list[dict[str, Any]]:
+    from limbeck.recipes.judging_sets import evaluate_saved_sets
+
+    wrong = [_option(name) for name in ("train", "full") if given[name] is not None]
+    if wrong:
+        raise UserError(f"{', '.join(wrong)} belongs to --dd-ranking; add it.")
+    how = {name: given[name] for name in ("labels", "protocol", "rate")}
+    networks = given["networks"] or ()
+    return evaluate_saved_sets(folders, given["test"], networks=networks, progress=progress, **how, **common)
+
+
+def _ranked(
+    folders: Sequence[str], given: Mapping[str, Any], common: Mapping[str, Any], progress: Any
+) -> dict[str, Any]:
+    from limbeck.recipes.judging_sets import rank_saved_set
+
+    networks = given["networks"] or [None]
+    if len(folders) > 1 or len(networks) > 1:
+        raise UserError("`--dd-ranking` is of one set and one network; call it again for another.")
+    missing = [_option(name) for name in ("train", "full") if given[name] is None]
+    if missing:
+        raise UserError(
+            f"`--dd-ranking` needs {' and '.join(missing)}: the real images that random ones are drawn from (--train), "
+            "and the accuracy after all of them (--full 0.848), or '{epochs: 50}' to find it."
+        )
+    fixed = [_option(name) for name in ("labels", "protocol") if given[name] != "kept"]
+    if fixed:
+        raise UserError(f"`--dd-ranking` compares ways of teaching itself; leave {', '.join(fixed)} out.")
+    return rank_saved_set(
+        folders[0],
+        given["test"],
+        given["train"],
+        full=given["full"],
+        network=networks[0],
+        rate=given["rate"],
+        progress=progress,
+        **common,
+    )
+
+
+def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    from limbeck.evaluation.statistics import mean_interval
+    from limbeck.report.set_accuracy import set_means
+
+    several = len({row["set"] for row in rows}) > 1
+    cells = [
+        [
+            *([row["set"]] if several else []),
+            row["network"],
+            percent(*mean_interval(row["top1"])),
+            str(len(row["top1"])),
+            f"{row['learning_rate']:.4g}",
+            f"{row['steps']:,}",
+            f"{row['seconds']:.0f}",
+        ]
+        for row in rows
+    ]
+    header = [*(["set"] if several else []), "network", "top-1 %", "n", "rate", "steps", "s"]
+    title = f"{rows[0]['set']}: " if not several else ""
+    first = 2 if several else 1
+    show_table(f"{title}fresh networks, after the last step", header, cells, numbers=range(first, len(header)))
+    if several:
+        over = [[name, percent(mean, half), str(n)] for name, mean, half, n in set_means(rows)]
+        console.print()
+        show_table("over sets, each of them its mean", ["network", "top-1 %", "sets"], over, numbers=(1, 2))
+    edges = [row["network"] for row in rows if _at_an_end(row)]
+    if edges:
+        show_paragraph(f"the rate of {', '.join(dict.fromkeys(edges))} is at an end of those tried", "yellow")
+
+
+def _show_ranking(found: Mapping[str, Any]) -> None:
+    from limbeck.evaluation.statistics import mean_interval
+
+    cells = [
+        [name, percent(*mean_interval(one["top1"])), str(len(one["top1"])), f"{one['learning_rate']:.4g}"]
+        for name, one in found["accuracies"].items()
+    ]
+    cells.append(["all real images, hard labels", percent(found["full"]), "", ""])
+    show_table(f"{found['set']}: {found['network']}", ["", "top-1 %", "n", "rate"], cells, numbers=range(1, 4))
+    label, augmented = found["label_robust"], found["augmentation_robust"]
+    show_paragraph(
+        f"label-robust score {label['score']:.3f} (improvement over random "
+        f"{100 * label['improvement_over_random']:+.2f} points, hard label recovery "
+        f"{100 * label['hard_label_recovery']:+.2f})"
+    )
+    show_paragraph(
+        f"augmentation-robust score {augmented['score']:.3f} (over random {100 * augmented['with_augmentation']:+.2f} "
+        f"points augmented, {100 * augmented['without_augmentation']:+.2f} as they are); 0.269 is neutral"
+    )
+
+
+def _at_an_end(row: Mapping[str, Any]) -> bool:
+    rates = [one["learning_rate"] for one in row["tried"]]
+    return len(rates) > 1 and row["learning_rate"] in (min(rates), max(rates))
+
+
+def _option(name: str) -> str:
+    return _OPTIONS.get(name, f"--{name}")

@@ -1,0 +1,277 @@
+"""`limbeck evaluate SET`: transfer sets by folder, judged by what fresh networks learn from them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limbeck.data.encoded.build import SizesDiffer
+from limbeck.data.image_set import ImageSet
+from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
+from limbeck.environment import describe_environment
+from limbeck.errors import UserError
+from limbeck.files import atomic_write_text
+from limbeck.models.classifier import Classifier
+from limbeck.models.weights.folder import load as load_model
+from limbeck.progress import Progress, Silent
+from limbeck.recipes.inputs import network_folder
+from limbeck.recipes.loading import load as load_images
+from limbeck.recipes.yaml_files import load_value, name_or_mapping
+from limbeck.report.set_accuracy import ACCURACIES, write_set_report
+from limbeck.transfer.set_evaluation.accuracies import SEARCH, evaluate_set
+from limbeck.transfer.set_evaluation.protocols import RATES
+from limbeck.transfer.set_evaluation.ranking import rank_set
+
+MOST_VALIDATION = 5000
+"""Images that choose a rate, where more are at hand."""
+Row = dict[str, Any]
+
+
+def is_set(folder: str | Path) -> bool:
+    """Whether it is the folder of a transfer set."""
+    return (Path(folder).expanduser() / CONFIG_NAME).is_file()
+
+
+def load_sets(folders: Sequence[str]) -> dict[str, TransferSet]:
+    """Transfer sets by the shortest ends of their paths that tell them apart.
+
+    Raises:
+        UserError: a folder twice, or one that holds none, or sets of different classes.
+    """
+    paths = [Path(one).expanduser().resolve() for one in folders]
+    for place, path in enumerate(paths):
+        if path in paths[:place]:
+            raise UserError(f"sets must be distinct, got {folders[place]!r} twice.")
+        if not is_set(path):
+            raise UserError(f"{folders[place]!r} must be the folder of a transfer set, and holds no {CONFIG_NAME}.")
+    parts = 1
+    while len({path.parts[-parts:] for path in paths}) < len(paths):
+        parts += 1
+    sets = {"/".join(path.parts[-parts:]): TransferSet.load(path) for path in paths}
+    classes = {frozenset(one.images.classes) for one in sets.values()}
+    if len(classes) > 1:
+        raise UserError(f"sets must be of the same classes to be judged together, got {len(classes)} kinds.")
+    return sets
+
+
+def load_judges(name: str, split: str, shape: tuple[int, int, int], **options: Any) -> ImageSet:
+    """Images to judge on in their own size, which networks resize; those of several sizes in that of the set."""
+    try:
+        return load_images(name, split, **options)
+    except SizesDiffer:
+        if options.get("size"):
+            raise
+        return load_images(name, split, **{**options, "size": shape[1:]})
+
+
+def load_validation(text: str, shape: tuple[int, int, int], **options: Any) -> ImageSet:
+    """Images that choose: a name, whose training images they are, or {name: ..., split: ..., count: ...}.
+
+    Raises:
+        UserError: other keys, or a count that there are not.
+    """
+    given = name_or_mapping(text, "--validation", "name", "{name: cifar10, split: train, count: 5000}")
+    unknown = sorted(set(given) - {"name", "split", "count"})
+    if unknown or "name" not in given:
+        raise UserError(f"`--validation` must be a name, or a mapping of name, split and count, got {text!r}.")
+    images = load_judges(given["name"], given.get("split", "train"), shape, **options)
+    return limited(images, given.get("count"))
+
+
+def limited(images: ImageSet, count: int | None = None) -> ImageSet:
+    """So many images, of each class its share; by default `MOST_VALIDATION` at most.
+
+    Raises:
+        UserError: not a number of images that there are.
+    """
+    if count is None:
+        count = min(MOST_VALIDATION, len(images))
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= len(images):
+        raise UserError(f"`count` of validation images must be 1 to {len(images):,}, got {count!r}.")
+    return images if count == len(images) else images.split(count, seed=0)[1]
+
+
+def evaluate_saved_sets(
+    folders: Sequence[str],
+    test: str,
+    *,
+    split: str = "test",
+    networks: Sequence[str] = (),
+    seeds: int = 3,
+    teacher: str | None = None,
+    rate: str | None = None,
+    validation: str | None = None,
+    training: Mapping[str, Any] | None = None,
+    out: Path | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+    loading: Mapping[str, Any] | None = None,
+    **how: Any,
+) -> list[Row]:
+    """Judges sets, each by itself, and writes `accuracies.json` and `report.html` into `out`.
+
+    Args:
+        folders: of sets of the same classes, as those of several seeds.
+        test: a data set's name, folder, file or hub id.
+        split: of it.
+        networks: names, or mappings as "{model: convnet_d3, options: {width: 64}}".
+        seeds: of networks, from 0.
+        teacher: run folder, weights folder or file, or named weights.
+        rate: a number, "search", or several, as "0.01,0.1", to search among.
+        validation: see `load_validation`.
+        training: settings on top of the sets' own.
+        out: of results and runs; the same call goes on there. None keeps nothing.
+        workers: see `evaluate_set`.
+        progress: who watches.
+        loading: options of `limbeck.load`, of test and validation images.
+        how: see `evaluate_set`.
+
+    Returns:
+        one row for each set and network: a `NetworkAccuracy` as a dict, with "set".
+    """
+    progress, options = progress or Silent(), dict(loading or {})
+    sets = load_sets(folders)
+    shape = next(iter(sets.values())).images.shape
+    progress.say("loading images")
+    judged = load_judges(test, split, shape, **options)
+    held_out = None if validation is None else load_validation(validation, shape, **options)
+    specs = [_network(one) for one in networks] or [None]
+    asked = _teacher(teacher)
+    rows: list[Row] = []
+    for name, one in sets.items():
+        found = evaluate_set(
+            one,
+            judged,
+            networks=specs,
+            seeds=seeds,
+            teacher=asked,
+            **_rates(rate),
+            validation=held_out,
+            training=training,
+            folder=None if out is None else out / "runs" / name.replace("/", "-"),
+            workers=workers,
+            progress=progress,
+            **how,
+        )
+        rows += [{"set": name, **row.to_dict()} for row in found]
+    if out is not None:
+        settings = {"sets": list(folders), "test": test, "split": split, "networks": list(networks), "seeds": seeds}
+        settings |= {
+            "rate": rate,
+            "validation": validation,
+            "training": dict(training or {}),
+            "teacher": teacher,
+            **how,
+        }
+        _write(out, settings, {"sets": _described(sets), "test": _images(judged), "rows": rows})
+    return rows
+
+
+def rank_saved_set(
+    folder: str,
+    test: str,
+    train: str,
+    *,
+    split: str = "test",
+    full: str,
+    network: str | None = None,
+    seeds: int = 3,
+    teacher: str | None = None,
+    rate: str | None = None,
+    validation: str | None = None,
+    training: Mapping[str, Any] | None = None,
+    out: Path | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+    loading: Mapping[str, Any] | None = None,
+) -> Row:
+    """DD-Ranking of a set by folder, see `rank_set`; `ranking` and `report.html` go into `out`.
+
+    Args:
+        folder: of the set.
+        test, split: see `evaluate_saved_sets`.
+        train: the real images that the set stands for.
+        full: a number, or settings of training as "{epochs: 50}".
+        rate: those to search among, as "0.01,0.1"; None for the published five.
+        network, seeds, teacher, validation, training, out, workers, progress, loading: see `evaluate_saved_sets`.
+    """
+    progress, options = progress or Silent(), dict(loading or {})
+    sets = load_sets([folder])
+    ((name, one),) = sets.items()
+    shape = one.images.shape
+    progress.say("loading images")
+    judged, real = load_judges(test, split, shape, **options), load_judges(train, "train", shape, **options)
+    held_out = {} if validation is None else {"validation": load_validation(validation, shape, **options)}
+    found = rank_set(
+        one,
+        judged,
+        real,
+        full=load_value(full, f"`--full` {full!r}"),
+        network=None if network is None else _network(network),
+        seeds=seeds,
+        teacher=_teacher(teacher),
+        training=training,
+        folder=None if out is None else out / "runs",
+        workers=workers,
+        progress=progress,
+        rates=_rates(rate).get("rates", RATES),
+        **held_out,
+    ).to_dict()
+    if out is not None:
+        settings = {"set": folder, "test": test, "split": split, "train": train, "full": full, "network": network}
+        settings |= {"seeds": seeds, "teacher": teacher, "validation": validation, "training": dict(training or {})}
+        _write(out, settings, {"sets": _described(sets), "test": _images(judged), "rows": [], "ranking": found})
+    return {"set": name, **found}
+
+
+def _write(out: Path, settings: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    created = datetime.now(UTC).isoformat("T", "seconds")
+    atomic_write_text(out / "settings.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
+    atomic_write_text(out / "environment.json", json.dumps(describe_environment(), indent=1) + "\n")
+    whole = {"created": created, "settings": settings, **content}
+    atomic_write_text(out / ACCURACIES, json.dumps(whole, indent=1) + "\n")
+    write_set_report(out)
+
+
+def _described(sets: Mapping[str, TransferSet]) -> list[Row]:
+    return [
+        {
+            "name": name,
+            "images": len(one),
+            "per_image": one.per_image,
+            "classes": one.images.num_classes or (0 if one.soft_labels is None else one.soft_labels.shape[1]),
+            "shape": list(one.images.shape),
+            "soft_labels": one.soft_labels is not None,
+            "maker": str(one.about.get("maker", "")),
+            "method": str(one.about.get("method", "")),
+        }
+        for name, one in sets.items()
+    ]
+
+
+def _images(images: ImageSet) -> Row:
+    return {"name": images.name, "images": len(images)}
+
+
+def _network(text: str) -> Mapping[str, Any]:
+    return name_or_mapping(text, "--network", "model", "{model: convnet_d3, options: {width: 64}}")
+
+
+def _teacher(name: str | None) -> Classifier | None:
+    return None if name is None else load_model(network_folder(name))
+
+
+def _rates(text: str | None) -> dict[str, Any]:
+    """A rate, or several among which validation images choose."""
+    if text is None or text == SEARCH:
+        return {"rate": text}
+    try:
+        several = [float(one) for one in text.split(",")]
+    except ValueError:
+        raise UserError(
+            f"`--rate` must be a number, 'search', or numbers to search among, as 0.01,0.1, got {text!r}."
+        ) from None
+    return {"rate": several[0]} if len(several) == 1 else {"rate": SEARCH, "rates": several}
