@@ -107,9 +107,11 @@ def test_no_curve_says_that_nothing_was_skipped() -> None:
 
 
 def test_what_another_engine_notes_is_shown_by_its_name() -> None:
-    rows = [{"loss": 3.0, "class_distance": float(place)} for place in range(3)]
-    found = iteration_figures(History(rows))
-    assert "Class distance" in [one.title for one in found]
+    rows = [{"loss": 3.0, "class_distance": float(place), "rate": 1.0, "expert": 2.0} for place in range(3)]
+    found = iteration_figures(History(rows), by="distribution")
+    titles = [one.title for one in found]
+    assert titles == ["Loss", "Rate of the pixels", "Class distance", "Every iteration"]
+    assert "learned rate" not in told(History(rows), [], method="dm").facts
     assert "Class distance" in next(one for one in found if isinstance(one, TableFigure)).columns
 
 

@@ -12,45 +12,49 @@ MOST_POINTS = 160  # of a curve
 MOST_ROWS = 25  # of the table
 GIB = 2**30
 _X = "iteration"
-_NO_CURVES = ("loss", "skipped", "start", "rate", "seconds", "memory")
-"""Names that have a curve of their own here."""
+_KNOWN = ("loss", "skipped", "start", "rate", "seconds", "memory", "expert")
+"""Names that have a title of their own here, and one that numbers experts, of which no mean tells anything."""
 
 
-def iteration_figures(history: History, frames: Sequence[Frame] = ()) -> list[EvidenceFigure]:
+def iteration_figures(
+    history: History, frames: Sequence[Frame] = (), *, by: str = "trajectories"
+) -> list[EvidenceFigure]:
     """Curves of all that is known, each point the mean of neighbouring iterations, and a table of some of them.
 
     Args:
         history: of the iterations.
         frames: of which some may have been judged.
+        by: what images are learned by, see `CondenseSettings`.
     """
+    learned = by == "trajectories"
     found = [
-        _curve(history, "Matching loss", "loss", note=_LOSS),
+        _curve(history, "Matching loss", "loss", note=_LOSS) if learned else _curve(history, "Loss", "loss"),
         _curve(history, "Skipped iterations", "skipped", share=True, note=_SKIPPED),
         _judged(frames),
-        _curve(history, "Learned rate", "rate", note=_RATE),
+        _curve(history, LEARNED, "rate", note=_RATE) if learned else _curve(history, OF_PIXELS, "rate"),
         _curve(history, "Start epoch", "start", mean=max, note=_START),
         _curve(history, "Seconds an iteration", "seconds"),
         _curve(history, "Memory in GiB", "memory", mean=_gibibytes, note=_MEMORY),
-        *(_curve(history, _title(name), name) for name in history.names if name not in _NO_CURVES),
+        *(_curve(history, _title(name), name) for name in history.names if name not in _KNOWN),
     ]
     curves: list[EvidenceFigure] = [one for one in found if any(len(points[0]) > 1 for points in one.lines.values())]
     if not any(history.column("skipped")):
         curves = [one for one in curves if one.title != "Skipped iterations"]
-    return [*curves, *([iteration_table(history)] if len(history) else [])]
+    return [*curves, *([iteration_table(history, by=by)] if len(history) else [])]
 
 
-def iteration_table(history: History) -> TableFigure:
-    """A row for some iterations that follow one another."""
+def iteration_table(history: History, *, by: str = "trajectories") -> TableFigure:
+    """A row for some iterations that follow one another; see `iteration_figures`."""
     windows = _windows(len(history), MOST_ROWS)
     columns: dict[str, list[Value]] = {"Iterations": [_ends(window) for window in windows]}
     kinds: dict[str, tuple[str, Callable[[Sequence[float]], float]]] = {
         "Loss": ("loss", _mean),
         "Skipped": ("skipped", _mean),
         "Latest start epoch": ("start", max),
-        "Learned rate": ("rate", _last),
+        LEARNED if by == "trajectories" else OF_PIXELS: ("rate", _last),
         "Seconds each": ("seconds", _mean),
         "Memory in GiB": ("memory", _gibibytes),
-        **{_title(name): (name, _mean) for name in history.names if name not in _NO_CURVES},
+        **{_title(name): (name, _mean) for name in history.names if name not in _KNOWN},
     }
     for title, (name, mean) in kinds.items():
         values = history.column(name)
@@ -95,7 +99,7 @@ def _judged(frames: Sequence[Frame]) -> LineFigure:
     )
 
 
-ACCURACY = "Accuracy of fresh networks"
+ACCURACY, LEARNED, OF_PIXELS = "Accuracy of fresh networks", "Learned rate", "Rate of the pixels"
 _LOSS = "Distance from where the expert came to, as a share of its way; 1 is no step towards it at all."
 _SKIPPED = "Share of the iterations whose loss was above the threshold, so that they changed nothing."
 _RATE = "Of the steps on the synthetic images; a student is taught at the last one."

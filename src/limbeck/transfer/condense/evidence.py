@@ -56,7 +56,7 @@ def evidence_of(
         facts={**_facts(settings, images, history, chosen), **(facts or {})},
         notes=[*_notes(settings), *notes],
         findings=_findings(settings, history, frames, chosen),
-        figures=iteration_figures(history, frames),
+        figures=iteration_figures(history, frames, by=settings.by),
     )
 
 
@@ -84,7 +84,7 @@ def _facts(settings: CondenseSettings, images: "ImageSet", history: History, cho
         facts["loss"] = f"{losses[0]:.3g} at first, {losses[-1]:.3g} at last"
     if any(history.column("skipped")):
         facts["skipped iterations"] = percent(sum(history.known("skipped")), len(history))
-    if rates:
+    if rates and settings.by == "trajectories":
         facts["learned rate"] = f"{rates[-1]:.3g}"
     if chosen is not None:
         assert chosen.accuracy is not None

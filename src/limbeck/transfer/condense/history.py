@@ -16,8 +16,8 @@ HISTORY = "iterations.jsonl"
 class History:
     """Numbers by name of each iteration, in order.
 
-    Reports know `loss`, `skipped` (0 or 1), `start` (epoch of the experts), `rate` (the learned one), `seconds` and
-    `memory` (bytes, at most so far); others are shown by their names.
+    Reports know `loss`, `skipped` (0 or 1), `start` (epoch of the experts), `expert`, `rate` (the learned one, or of
+    the pixels where none is learned), `seconds` and `memory` (bytes, at most so far); others are shown by their names.
 
     Args:
         rows: of iterations 0, 1, ...
