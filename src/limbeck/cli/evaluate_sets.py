@@ -172,7 +172,7 @@ def _show_ranking(found: Mapping[str, Any]) -> None:
 
 def _at_an_end(row: Mapping[str, Any]) -> bool:
     rates = [one["learning_rate"] for one in row["tried"]]
-    return len(rates) > 1 and row["learning_rate"] in (min(rates), max(rates))
+    return len(rates) > 2 and row["learning_rate"] in (min(rates), max(rates))
 
 
 def _option(name: str) -> str:

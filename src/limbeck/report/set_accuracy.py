@@ -203,7 +203,7 @@ def _settings(folder: Path) -> Section | None:
 
 
 def _warning(rows: Sequence[Row]) -> str:
-    edges = [row["network"] for row in rows if len(row["tried"]) > 1 and row["learning_rate"] in _ends(row)]
+    edges = [row["network"] for row in rows if len(row["tried"]) > 2 and row["learning_rate"] in _ends(row)]
     if not edges:
         return ""
     return f"The rate chosen for {formats.listing(list(dict.fromkeys(edges)))} is at an end of those tried."

@@ -38,7 +38,7 @@ def history_of(count: int, *, skipped: int = 0) -> History:
             "start": float(place % 4),
             "rate": 0.01 + place / 1e5,
             "seconds": 0.5,
-            "memory": 3e9 + place,
+            "memory": 3e9 + place * 1e6,
         }
         for place in range(count)
     ]
@@ -74,7 +74,7 @@ def test_head_and_facts() -> None:
     assert found.facts["skipped iterations"] == "10.0 %"
     assert found.facts["learned rate"] == "0.02"
     assert found.facts["best on validation images"] == "30.0 % after 500 iterations"
-    assert found.facts["memory"] == "2.8 GiB"
+    assert found.facts["memory"] == "3.7 GiB"
     assert found.findings == [
         "The images after 500 iterations were better on validation images than the last (30.0 % against 25.0 %); "
         "choose: validation keeps the best"
@@ -89,7 +89,7 @@ def test_curves_are_thin_and_keep_their_means() -> None:
     assert len(x) == len(y) == MOST_POINTS
     assert x[-1] == 1001
     assert math.isclose(y[0], 1.0, abs_tol=0.005)
-    assert titled(found, "Memory in GiB").lines["Memory in GiB"][1][-1] == (3e9 + 1000) / 2**30
+    assert titled(found, "Memory in GiB").lines["Memory in GiB"][1][-1] == 4e9 / 2**30
     assert titled(found, ACCURACY).lines[ACCURACY] == ([0.0, 1000.0], [0.1, 0.25])
     assert max(titled(found, "Start epoch").lines["Start epoch"][1]) == 3
     table = titled(found, "1,001 iterations")
@@ -99,9 +99,11 @@ def test_curves_are_thin_and_keep_their_means() -> None:
     assert "Skipped" in table.percent
 
 
-def test_no_curve_says_that_nothing_was_skipped() -> None:
+def test_no_curve_says_that_nothing_was_skipped_or_that_memory_stayed() -> None:
     titles = [one.title for one in iteration_figures(history_of(10))]
     assert "Skipped iterations" not in titles
+    assert "Memory in GiB" not in titles
+    assert "Skipped iterations" in [one.title for one in iteration_figures(history_of(10, skipped=1))]
     assert "Matching loss" in titles
     assert titles[-1] == "Every iteration"
 

@@ -190,12 +190,12 @@ def test_validation_images_choose_the_rate_and_test_images_do_not(
 
     monkeypatch.setattr(runs, "evaluate", watched)
     (found,) = evaluate_set(
-        plain, test, seeds=2, rate="search", rates=(1e-9, 0.1), validation=held_out, training={"steps": 30}
+        plain, test, seeds=2, rate="search", rates=(1e-9, 1e-8, 0.1), validation=held_out, training={"steps": 30}
     )
     assert found.learning_rate == 0.1 == max(found.tried, key=lambda rate: found.tried[rate])
-    assert list(found.tried) == [1e-9, 0.1]
+    assert list(found.tried) == [1e-9, 1e-8, 0.1]
     assert found.at_an_end
-    assert [one for one, _ in seen] == [held_out.fingerprint] * 2 + [test.fingerprint] * 2
+    assert [one for one, _ in seen] == [held_out.fingerprint] * 3 + [test.fingerprint] * 2
     (fixed,) = evaluate_set(plain, test, seeds=2, rate=0.1, training={"steps": 30})
     assert fixed.top1 == found.top1
     assert not fixed.at_an_end

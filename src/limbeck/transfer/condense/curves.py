@@ -29,17 +29,15 @@ def iteration_figures(
     learned = by == "trajectories"
     found = [
         _curve(history, "Matching loss", "loss", note=_LOSS) if learned else _curve(history, "Loss", "loss"),
-        _curve(history, "Skipped iterations", "skipped", share=True, note=_SKIPPED),
+        _curve(history, SKIPPED, "skipped", share=True, note=_SKIPPED),
         _judged(frames),
         _curve(history, LEARNED, "rate", note=_RATE) if learned else _curve(history, OF_PIXELS, "rate"),
         _curve(history, "Start epoch", "start", mean=max, note=_START),
         _curve(history, "Seconds an iteration", "seconds"),
-        _curve(history, "Memory in GiB", "memory", mean=_gibibytes, note=_MEMORY),
+        _curve(history, MEMORY, "memory", mean=_gibibytes, note=_MEMORY),
         *(_curve(history, _title(name), name) for name in history.names if name not in _KNOWN),
     ]
-    curves: list[EvidenceFigure] = [one for one in found if any(len(points[0]) > 1 for points in one.lines.values())]
-    if not any(history.column("skipped")):
-        curves = [one for one in curves if one.title != "Skipped iterations"]
+    curves: list[EvidenceFigure] = [one for one in found if _tells(one)]
     return [*curves, *([iteration_table(history, by=by)] if len(history) else [])]
 
 
@@ -53,7 +51,7 @@ def iteration_table(history: History, *, by: str = "trajectories") -> TableFigur
         "Latest start epoch": ("start", max),
         LEARNED if by == "trajectories" else OF_PIXELS: ("rate", _last),
         "Seconds each": ("seconds", _mean),
-        "Memory in GiB": ("memory", _gibibytes),
+        MEMORY: ("memory", _gibibytes),
         **{_title(name): (name, _mean) for name in history.names if name not in _KNOWN},
     }
     for title, (name, mean) in kinds.items():
@@ -91,6 +89,14 @@ def _curve(
     )
 
 
+def _tells(figure: LineFigure) -> bool:
+    """Whether there is a curve to see: none where nothing was skipped, or of memory that stays as it is."""
+    (points,) = figure.lines.values()
+    if figure.title in (SKIPPED, MEMORY) and points[1]:
+        return max(points[1]) - min(points[1]) > 0.01 * max(points[1])
+    return len(points[0]) > 1
+
+
 def _judged(frames: Sequence[Frame]) -> LineFigure:
     known = [(float(one.iteration), one.accuracy) for one in frames if one.accuracy is not None]
     points: Points = [x for x, _ in known], [y for _, y in known]
@@ -100,6 +106,7 @@ def _judged(frames: Sequence[Frame]) -> LineFigure:
 
 
 ACCURACY, LEARNED, OF_PIXELS = "Accuracy of fresh networks", "Learned rate", "Rate of the pixels"
+SKIPPED, MEMORY = "Skipped iterations", "Memory in GiB"
 _LOSS = "Distance from where the expert came to, as a share of its way; 1 is no step towards it at all."
 _SKIPPED = "Share of the iterations whose loss was above the threshold, so that they changed nothing."
 _RATE = "Of the steps on the synthetic images; a student is taught at the last one."

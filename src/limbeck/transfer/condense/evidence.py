@@ -76,7 +76,7 @@ def _headline(settings: CondenseSettings, images: "ImageSet", history: History, 
 
 
 def _facts(settings: CondenseSettings, images: "ImageSet", history: History, chosen: Frame | None) -> dict[str, str]:
-    facts = {"method": settings.method, "labels": settings.labels, "images": f"{len(images):,}"}
+    facts = {"method": settings.method, "labels": settings.labels}
     if settings.per_image > 1:
         facts["images when used"] = f"{len(images) * settings.per_image:,}, {settings.per_image} cut from each"
     losses, rates, memory = (history.known(name) for name in ("loss", "rate", "memory"))

@@ -8,8 +8,8 @@ from torch import Tensor
 from limbeck.transfer.condense.frames import Frame, at_most
 from limbeck.transfer.evidence import Pictures
 
-MOST_FRAMES = 8
-"""Of a class, side by side."""
+MOST_FRAMES = 6
+"""Of a class, side by side on a page."""
 MOST_CLASSES = 20
 """That are shown over the iterations."""
 _COLD, _WARM = (0.10, 0.15, 0.55), (1.0, 0.85, 0.1)

@@ -64,7 +64,7 @@ class NetworkAccuracy:
     @property
     def at_an_end(self) -> bool:
         """Whether the rate that was chosen is the lowest or highest of those tried, beyond which may lie a better."""
-        return len(self.tried) > 1 and self.learning_rate in (min(self.tried), max(self.tried))
+        return len(self.tried) > 2 and self.learning_rate in (min(self.tried), max(self.tried))
 
     def to_dict(self) -> dict[str, Any]:
         """Json-able."""
