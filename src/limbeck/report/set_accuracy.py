@@ -106,7 +106,8 @@ def _accuracies(rows: Sequence[Row], test: Mapping[str, Any]) -> Section:
         ]
         for row in rows
     ]
-    numeric = range(2 if several else 1, len(columns))
+    labels = columns.index("Labels")
+    numeric = {*range(2 if several else 1, len(columns))} - {labels}
     caption = f"{formats.number(test['images'])} images of {test['name']}, after the last step; mean ± half the 95 %"
     blocks: list[Block] = [Table(f"{caption} interval over n seeds", columns, cells, numeric=numeric)]
     if several:

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 import limbeck as lb
+from limbeck.data.views import augmentation
 from limbeck.errors import UserError
 from limbeck.models.whitening import Whitening
 from limbeck.objectives.sums import weighted_sum
@@ -152,7 +153,9 @@ def test_protocols_are_settings_of_training(plain: lb.TransferSet, protocol: str
 def test_batches_and_crops_of_rded(images: int, classes: int, side: int, batch: int, area: float) -> None:
     found = PROTOCOLS["rded"].training(images, classes, side)
     assert found["batch_size"] == batch
-    assert found["views"][0]["resized-crop-flip"]["area"][0] == area
+    assert found["views"][-2]["resized-crop-flip"]["area"][0] == area
+    assert (found["views"][0] == {"shuffled-patches": {"factor": 2}}) == (side >= 128)
+    assert augmentation(found["views"]).others
 
 
 def test_every_way_of_labels_teaches(soft: lb.TransferSet, teacher: lb.Classifier, test: lb.ImageSet) -> None:
