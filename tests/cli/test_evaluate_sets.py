@@ -52,6 +52,19 @@ def test_a_table_of_networks_and_the_same_again_from_its_folder() -> None:
     assert found.top1 == rows[0]["top1"]
 
 
+def test_a_folder_takes_more_networks_and_no_other_evaluation() -> None:
+    command = ["evaluate", "made/seed-0", "--test", "digits", "--out", "judged", "-s", "epochs=1", "--network"]
+    done(*command, "lenet5", "--seeds", "1")
+    before = Path("judged/runs/seed-0/lenet5-seed-0/accuracy.json").stat().st_mtime_ns
+    done(*command, "lenet5", "--network", "convnet_d3", "--seeds", "2")
+    rows = json.loads(Path("judged/accuracies.json").read_text())["rows"]
+    assert [(row["network"], len(row["top1"])) for row in rows] == [("lenet5", 2), ("convnet_d3 (width 4)", 2)]
+    assert Path("judged/runs/seed-0/lenet5-seed-0/accuracy.json").stat().st_mtime_ns == before
+    message = refused(*command[:4], "--out", "judged", "-s", "epochs=2", "--seeds", "1")
+    assert "holds an evaluation with another `training` ({'epochs': 1} then, {'epochs': 2} now)" in message
+    assert "holds files that are no evaluation (seed-0, seed-1)" in refused(*command[:4], "--out", "made")
+
+
 def test_sets_of_several_seeds_have_a_mean_over_sets() -> None:
     shown = done("evaluate", "made/seed-0", "made/seed-1", "--test", "digits", "--seeds", "1", "--out", "judged")
     assert "over sets, each of them its mean" in shown

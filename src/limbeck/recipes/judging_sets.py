@@ -19,12 +19,14 @@ from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.inputs import network_folder
 from limbeck.recipes.loading import load as load_images
-from limbeck.recipes.yaml_files import load_value, name_or_mapping
+from limbeck.recipes.yaml_files import load_mapping, load_value, name_or_mapping
 from limbeck.report.set_accuracy import ACCURACIES, write_set_report
 from limbeck.transfer.set_evaluation.accuracies import SEARCH, evaluate_set
 from limbeck.transfer.set_evaluation.protocols import RATES
 from limbeck.transfer.set_evaluation.ranking import rank_set
+from limbeck.transfer.set_evaluation.teaching import NetworkSpec
 
+_MAY_GROW = ("networks", "seeds")
 MOST_VALIDATION = 5000
 """Images that choose a rate, where more are at hand."""
 Row = dict[str, Any]
@@ -138,8 +140,12 @@ def evaluate_saved_sets(
     progress.say("loading images")
     judged = load_judges(test, split, shape, **options)
     held_out = None if validation is None else load_validation(validation, shape, **options)
-    specs = [_network(one) for one in networks] or [None]
+    specs: list[NetworkSpec] = [_network(one) for one in networks] or [None]
     asked = _teacher(teacher)
+    settings = {"sets": list(folders), "test": test, "split": split, "networks": list(networks), "seeds": seeds}
+    settings |= {"rate": rate, "validation": validation, "training": dict(training or {}), "teacher": teacher, **how}
+    if out is not None:
+        _claim(out, settings)
     rows: list[Row] = []
     for name, one in sets.items():
         found = evaluate_set(
@@ -204,6 +210,11 @@ def rank_saved_set(
     shape = one.images.shape
     progress.say("loading images")
     judged, real = load_judges(test, split, shape, **options), load_judges(train, "train", shape, **options)
+    settings = {"sets": [folder], "test": test, "split": split, "networks": [network], "seeds": seeds}
+    settings |= {"train": train, "full": full, "teacher": teacher, "rate": rate, "validation": validation}
+    settings |= {"training": dict(training or {})}
+    if out is not None:
+        _claim(out, settings)
     held_out = {} if validation is None else {"validation": load_validation(validation, shape, **options)}
     found = rank_set(
         one,
@@ -221,15 +232,38 @@ def rank_saved_set(
         **held_out,
     ).to_dict()
     if out is not None:
-        settings = {"set": folder, "test": test, "split": split, "train": train, "full": full, "network": network}
-        settings |= {"seeds": seeds, "teacher": teacher, "validation": validation, "training": dict(training or {})}
         _write(out, settings, {"sets": _described(sets), "test": _images(judged), "rows": [], "ranking": found})
     return {"set": name, **found}
 
 
+def _claim(out: Path, settings: Mapping[str, Any]) -> None:
+    """Writes down what is judged how, or compares it with what is written there; more networks and seeds may come.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    path = out / "settings.yaml"
+    visible = [one.name for one in out.iterdir() if not one.name.startswith(".")] if out.is_dir() else []
+    if visible and not (path.is_file() and (out / "runs").is_dir()):
+        raise UserError(
+            f"the folder {str(out)!r} holds files that are no evaluation ({', '.join(sorted(visible)[:3])}); nothing "
+            "is ever overwritten, choose another --out."
+        )
+    before = load_mapping(path) if visible else {}
+    fixed = {name: value for name, value in settings.items() if name not in _MAY_GROW}
+    changed = [name for name, value in fixed.items() if visible and before.get(name) != value]
+    if changed:
+        then, now = before.get(changed[0]), settings[changed[0]]
+        raise UserError(
+            f"the folder {str(out)!r} holds an evaluation with another `{changed[0]}` ({then!r} then, {now!r} now); "
+            "choose another --out."
+        )
+    (out / "runs").mkdir(parents=True, exist_ok=True)
+    atomic_write_text(path, yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False))
+
+
 def _write(out: Path, settings: Mapping[str, Any], content: Mapping[str, Any]) -> None:
     created = datetime.now(UTC).isoformat("T", "seconds")
-    atomic_write_text(out / "settings.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
     atomic_write_text(out / "environment.json", json.dumps(describe_environment(), indent=1) + "\n")
     whole = {"created": created, "settings": settings, **content}
     atomic_write_text(out / ACCURACIES, json.dumps(whole, indent=1) + "\n")
@@ -256,8 +290,10 @@ def _images(images: ImageSet) -> Row:
     return {"name": images.name, "images": len(images)}
 
 
-def _network(text: str) -> Mapping[str, Any]:
-    return name_or_mapping(text, "--network", "model", "{model: convnet_d3, options: {width: 64}}")
+def _network(text: str) -> str | Mapping[str, Any]:
+    """A name stands for the set's own network where it is that one."""
+    found = name_or_mapping(text, "--network", "model", "{model: convnet_d3, options: {width: 64}}")
+    return found if text.lstrip().startswith("{") else text
 
 
 def _teacher(name: str | None) -> Classifier | None:

@@ -91,6 +91,19 @@ def test_a_batch_never_holds_an_image_twice(plain: lb.TransferSet, asked: int | 
     assert teaching_on(chosen)[1].settings.batch_size == got
 
 
+def test_the_learned_rate_is_the_one_that_the_set_carries(plain: lb.TransferSet) -> None:
+    assert teaching_on(plain, training={"learning_rate": "learned"})[1].settings.learning_rate == 0.05
+    bare = lb.TransferSet(plain.images)
+    assert teaching_on(bare, training={"epochs": 1, "learning_rate": "learned"})[1].settings.learning_rate == 0.01
+
+
+def test_networks_are_named_by_what_is_unusual_about_them(plain: lb.TransferSet) -> None:
+    spec = {"model": "convnet_d3", "options": {"width": 128, "pooling": "max", "norm": "none"}}
+    assert network_on(plain, spec).name == "convnet_d3 (norm none, pooling max)"
+    assert network_on(plain, "convnet_d3").name == "convnet_d3 (width 4)", "the set's own has its options"
+    assert network_on(plain, {"model": "convnet_d3"}).name == "convnet_d3"
+
+
 def test_a_set_that_says_nothing_needs_to_be_told_how_long_and_on_what(plain: lb.TransferSet) -> None:
     bare = lb.TransferSet(plain.images)
     with pytest.raises(UserError, match=r"does not say how a student is taught on it; say for how long, as `training="):
@@ -290,7 +303,10 @@ def test_what_cannot_be_is_refused_before_any_training(
         ({"networks": [{"name": "lenet5"}]}, r"must be a name or a mapping of model and options, got"),
         ({"networks": [3]}, r"must be a name, a mapping or a function from a seed to a classifier, got int"),
         ({"rate": "search"}, r"`rate` 'search' needs `validation` images \(--validation\); test images choose nothing"),
-        ({"rate": "search", "validation": test}, r"`validation` images must be others than `test`"),
+        (
+            {"rate": "search", "validation": test.subset(test.ids[:50])},
+            r"must be others than `test`, .* got 100 % that",
+        ),
         ({"rate": "search", "validation": held_out, "rates": []}, r"`rates` must be distinct and > 0, at least one"),
         ({"rate": "search", "validation": held_out, "rates": [0.1, 0]}, r"`rates` must be distinct and > 0"),
         ({"validation": held_out}, r"`validation` images choose a rate, and none is chosen; add `rate='search'`"),

@@ -22,6 +22,8 @@ from limbeck.workers import run_shards
 from limbeck.workers.shares import check_workers
 
 SEARCH = "search"
+_SHARED = 0.1
+"""Share of validation images that may be test images, as some data sets hold duplicates across their splits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,14 +243,24 @@ def _judging(
             raise UserError("`rate` 'search' needs `validation` images (--validation); test images choose nothing.")
         if not rates or len(set(rates)) < len(rates) or not all(value > 0 for value in rates):
             raise UserError(f"`rates` must be distinct and > 0, at least one, got {list(rates)}.")
-        if validation.fingerprint == test.fingerprint:
-            raise UserError("`validation` images must be others than `test`, whose images choose nothing; give others.")
+        shared = _shared(validation, test)
+        if shared > _SHARED:
+            raise UserError(
+                f"`validation` images must be others than `test`, whose images choose nothing, got "
+                f"{100 * shared:.0f} % that are among these; give others."
+            )
         return _labelled(validation, taught, "validation")
     if validation is not None:
         raise UserError("`validation` images choose a rate, and none is chosen; add `rate='search'` (--rate search).")
     if rate is not None and (isinstance(rate, bool | str) or not rate > 0):
         raise UserError(f"`rate` must be > 0, 'search', or left out for the set's own, got {rate!r}.")
     return None
+
+
+def _shared(validation: ImageSet, test: ImageSet) -> float:
+    """The share of validation images whose pixels are those of a test image."""
+    own, others = ({bytes(row) for row in images.digests().numpy()} for images in (validation, test))
+    return len(own & others) / max(1, len(own))
 
 
 def _labelled(images: ImageSet, taught: TransferSet, argument: str) -> ImageSet:

@@ -15,6 +15,8 @@ from limbeck.models.zoo import create
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.set_evaluation.protocols import LABELS, PROTOCOLS, TEMPERATURE, Labels
 
+USUAL_RATE = 0.01
+"""Of sets that carry none."""
 NetworkSpec = str | Mapping[str, Any] | Callable[[int], Classifier] | None
 """A model's name, {"model": name, "options": {...}}, a function from a seed to a fresh classifier, or None for the one
 that the set is made for."""
@@ -25,7 +27,7 @@ class Network:
     """A network that is taught from fresh weights.
 
     Attributes:
-        name: of it and its options, for tables.
+        name: of it and those of its options that are not the usual ones, for tables.
         model: see `limbeck ls models`; "" for one from Python.
         options: of it.
         make: seed -> classifier; None for one by name.
@@ -118,6 +120,8 @@ def teaching_on(
             "long, as `training={'epochs': 100}` (-s epochs=100)."
         )
     count = len(transfer_set) * transfer_set.per_image
+    if settled.get("learning_rate") == "learned":
+        settled["learning_rate"] = _learned(use)
     asked = settled.get("batch_size", TrainingSettings.model_fields["batch_size"].default)
     settled["batch_size"] = min(asked, count) if isinstance(asked, int) else asked
     taught, objective = _labelled(transfer_set, labels if protocol == "kept" else "teacher", protocol, temperature)
@@ -213,8 +217,9 @@ def _space(own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _named(name: str, options: Mapping[str, Any]) -> Network:
-    entry(name)
-    words = ", ".join(f"{key} {value}" for key, value in options.items())
+    known = entry(name).options
+    told = {key: value for key, value in options.items() if key not in known or value != known[key].default}
+    words = ", ".join(f"{key} {value}" for key, value in sorted(told.items()))
     return Network(name=f"{name} ({words})" if words else name, model=name, options=dict(options))
 
 
@@ -228,6 +233,12 @@ def _over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     other = {"steps": "epochs", "epochs": "steps"}
     dropped = {other[key] for key in changes if key in other}
     return {**{key: value for key, value in base.items() if key not in dropped}, **changes}
+
+
+def _learned(use: Mapping[str, Any]) -> float:
+    """The rate that a set carries."""
+    rate = use.get("training", {}).get("learning_rate")
+    return float(rate) if isinstance(rate, int | float) else USUAL_RATE
 
 
 def _labelled(
