@@ -36,6 +36,7 @@ def test_no_block_is_left_out() -> None:
     assert len(LINES) == 7
 
 
+@pytest.mark.filterwarnings("ignore:no judge is right")  # experts of so few epochs are not
 def test_the_python_runs_on_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     code = "".join(blocks("python"))
