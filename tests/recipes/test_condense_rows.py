@@ -180,7 +180,8 @@ def test_averages_and_rates_of_ftd() -> None:
 
 
 def test_images_of_cifar100_at_50_a_class_begin_as_any_real_ones() -> None:
-    assert {settings_of(recipe_of(method, "cifar100", 50)).initialise for method in ("datm", "pad", "edf")} == {"real"}
+    for method in ("datm", "pad", "edf"):
+        assert settings_of(recipe_of(method, "cifar100", 50)).initialise == "real"
 
 
 def test_masks_of_edf() -> None:
