@@ -264,8 +264,14 @@ def test_what_8_bits_change_is_said_and_whitened_images_are_kept_as_floats(
     assert ("whitening" in images.use["student"]) == whitening
 
 
-def test_images_far_out_of_range_are_kept_as_floats() -> None:
+def test_images_far_out_of_range_are_kept_as_floats(tmp_path: Path) -> None:
     assert rounding(torch.tensor([[[[0.5, -1.0]]]]))["clipped"] == 0.5
+    images = made_by(small(method="mtt", matching={"image_rate": 100}), context(tmp_path / "far"))
+    assert images.floats is not None
+    with pytest.warns(UserWarning, match=r"beyond 65,504 times white, .* Lower the rate of pixels"):
+        images = made_by(small(method="mtt", matching={"image_rate": 1e9}, iterations=1), context(tmp_path / "away"))
+    assert images.floats is not None
+    assert images.floats.isfinite().all()
 
 
 def test_a_damaged_set_is_said_with_what_to_do(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EXPERTS = "experts"
 """In the maker's folder, or in that which the runs of a comparison share."""
-_GROWING = {"count", "epochs", "judges", "folder"}
+_GROWING = {"count", "judges", "folder"}
 
 
 def snapshots_read(settings: CondenseSettings) -> tuple[int, ...]:
@@ -93,6 +93,9 @@ def experts_for(
         # Judges alone: experts are made as few and short as they can be.
         wanted, read = wanted.model_copy(update={"count": 1}), (0, 1)
     read = read or (wanted.epochs,)
+    if not settings.reads_judges:
+        # Nobody is taught beyond what is read: the experts at their end are what nobody asks.
+        wanted = wanted.model_copy(update={"judges": 0, "epochs": read[-1]})
     folder = (context.shared or context.folder) / EXPERTS / _key(settings, images, networks)
     cost = make_experts(
         wanted,
@@ -108,9 +111,10 @@ def experts_for(
 
 
 def _key(settings: CondenseSettings, images: "ImageSet", networks: FreshNetworks) -> str:
-    """A name for all that experts hang on, but how many there are and how far they go."""
+    """A name for all that experts and judges hang on, but how many there are."""
+    growing = _GROWING if settings.reads_judges else {*_GROWING, "epochs"}
     about = {
-        "experts": settings.experts.model_dump(mode="json", exclude=_GROWING),
+        "experts": settings.experts.model_dump(mode="json", exclude=growing),
         "network": fingerprint(networks(0)),
         "images": images.fingerprint,
     }

@@ -1,5 +1,6 @@
 """Learned images as a transfer set that says itself how students are to be taught on it."""
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def transfer_set_of(
     much = settings.network.whitening or lost["change"] > _MUCH
     exact = settings.keep == "float16" or (settings.keep == "auto" and much)
     levels = (floats * 255).round().clamp(0, 255).to(torch.uint8)
-    floats = floats.half() if exact else floats
+    floats = _halved(floats) if exact else floats
     digests = ImageSet.of_floats(floats).digests() if exact else ImageSet(levels).digests()
     about = {"classes": pool.classes, "name": f"condensed {pool.name}", "ids": _distinct(content_ids(digests))}
     labels = start.classes
@@ -181,6 +182,18 @@ def rounding(floats: Tensor) -> Mapping[str, float]:
     stored = (floats * 255).round().clamp(0, 255) / 255
     clipped = ((floats < 0) | (floats > 1)).double().mean()
     return {"clipped": round(float(clipped), 6), "change": round(float((stored - floats).abs().double().mean()), 8)}
+
+
+def _halved(floats: Tensor) -> Tensor:
+    """In half precision, as far as that goes."""
+    limit = torch.finfo(torch.float16).max
+    if beyond := int((floats.abs() > limit).sum()):
+        warnings.warn(
+            f"{beyond:,} of {floats.numel():,} values of the images are beyond {limit:,.0f} times white, and are kept "
+            "as that: pixels ran away. Lower the rate of pixels (`image_rate`), or set `clamp: true`.",
+            stacklevel=4,
+        )
+    return floats.clamp(-limit, limit).half()
 
 
 def _rate(settings: CondenseSettings, synthetic: SyntheticSet) -> float:
