@@ -20,7 +20,8 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(
-    ("how", "more"), [(True, {}), ("graphs", {"normalised_views": "dsa"}), (True, {"sharpness": {"rho": 0.3}})]
+    ("how", "more"),
+    [(True, {}), ("graphs", {"normalised_views": "dsa", "learning_rate": 0.01}), (True, {"sharpness": {"rho": 0.3}})],
 )
 def test_compiled_run_equals_plain_run_and_its_student_is_saved(
     teach: Run, tmp_path: Path, how: Any, more: dict[str, Any]

@@ -23,15 +23,11 @@ from limbeck.training import Interrupted, RunFolder
 from limbeck.training.batches import BatchStream
 from limbeck.training.schedule import with_rate
 
-DSA = settings(steps=6, views="none", normalised_views="dsa", precision="fp32")
-BRIEF = settings(steps=4, validations=0)
+DSA = settings(steps=6, views="none", normalised_views="dsa", precision="fp32", channels_last=False)
+BRIEF = settings(steps=4, validations=0, precision="fp32", channels_last=False)
+PLAIN = settings(precision="fp32", validations=0)
 CE = weighted_sum("ce")
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
 
 
 def stream(images: ImageSet, **changes: Any) -> BatchStream:
@@ -123,8 +119,10 @@ def test_an_interrupted_run_resumes_to_the_same_bits(teach: Run, monkeypatch: py
 
 def test_without_them_all_is_as_it_was(teach: Run) -> None:
     """The teacher's outputs are kept, too."""
-    plain = teach("plain", student=linear(), teacher=linear(), settings=settings())
-    again = teach("again", student=linear(), teacher=linear(), settings=settings(normalised_views="none"))
+    plain = teach("plain", student=linear(), teacher=linear(), settings=PLAIN)
+    again = teach(
+        "again", student=linear(), teacher=linear(), settings=PLAIN.model_copy(update={"normalised_views": "none"})
+    )
     assert same(weights(plain.student), weights(again.student))
     assert again.view_cache is not None
     assert again.teacher_passes_saved == 12 * 8
@@ -136,7 +134,9 @@ def test_they_go_with_soft_labels_views_mixtures_and_half_precision(teach: Run) 
     soft = TransferSet(stripes(40), torch.full((40, 2), 0.5))
     objective = weighted_sum({"kd": 1.0})
     teach("soft", student=linear(), source=soft, teacher=None, settings=DSA, objective=objective, validation=None)
-    mixed = settings(steps=4, views=["pad-crop", "mixup"], normalised_views="dsa", precision="bf16")
+    mixed = settings(
+        steps=4, views=["pad-crop", "mixup"], normalised_views="dsa", precision="bf16", channels_last=False
+    )
     student = teach("mixed", student=linear(), teacher=linear(), settings=mixed).student
     assert all(one.isfinite().all() for one in student.parameters())
 

@@ -26,7 +26,7 @@ from limbeck.training.sharpness import SharpGradient, perturbation, surrogate_gr
 from limbeck.training.step import DistillationStep
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "condense"
-BRIEF = settings(steps=6, validations=0, precision="fp32")
+BRIEF = settings(steps=6, validations=0, precision="fp32", channels_last=False)
 SHARP = BRIEF.model_copy(update={"sharpness": Sharpness(rho=0.5)})
 
 

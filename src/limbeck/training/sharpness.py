@@ -66,7 +66,8 @@ def surrogate_gradient(here: Sequence[Tensor], there: Sequence[Tensor], *, alpha
         >>> surrogate_gradient([torch.tensor([1.0, 1.0])], [torch.tensor([2.0, 0.0])], alpha=0.5)
         [tensor([ 2.0000, -0.5000])]
     """
-    along = torch.stack([(one * other).sum() for one, other in zip(here, there, strict=True)]).sum()
+    kind = _exact(here)
+    along = torch.stack([(one * other).sum(dtype=kind) for one, other in zip(here, there, strict=True)]).sum()
     share = along / (_length(there).square() + _TINY)
     return [other - alpha * (one - share * other) for one, other in zip(here, there, strict=True)]
 
@@ -204,4 +205,10 @@ def _put(places: Sequence[Tensor], values: Sequence[Tensor]) -> None:
 
 def _length(tensors: Sequence[Tensor]) -> Tensor:
     """Of all of them as one vector, a scalar."""
-    return torch.stack([one.norm() for one in tensors]).norm()
+    kind = _exact(tensors)
+    return torch.stack([torch.linalg.vector_norm(one, dtype=kind) for one in tensors]).norm()
+
+
+def _exact(tensors: Sequence[Tensor]) -> torch.dtype:
+    """The type to add up in, of tensors that may be of several."""
+    return torch.float64 if any(one.dtype == torch.float64 for one in tensors) else torch.float32
