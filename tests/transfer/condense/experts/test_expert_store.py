@@ -12,7 +12,8 @@ from limbeck.models.whitening import Whitening
 from limbeck.transfer.condense.experts import ExpertStore
 from limbeck.transfer.condense.experts.formats import decode, encode
 from limbeck.transfer.condense.experts.intervals import Intervals
-from limbeck.transfer.condense.experts.store import StraightStore, listed
+from limbeck.transfer.condense.experts.store import listed
+from limbeck.transfer.condense.experts.straight import StraightStore
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import Network
 

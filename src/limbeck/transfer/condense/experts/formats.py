@@ -1,8 +1,9 @@
 """In which form the parameters of a snapshot are kept, and what that loses.
 
 Between two snapshots weights move by a few per cent of themselves. To round them to the 8 bits of bfloat16 would cost a
-thousandth of the squared distance; to the 11 bits of float16 it costs a hundred-thousandth, and so does rounding the
-*differences* to bfloat16. Each difference is taken to what those before add up to, so that errors do not.
+few thousandths of the squared distance; to the 11 bits of float16 it costs less than a ten-thousandth; to round the
+*differences* to bfloat16, three millionths (a ConvNet of width 32 on CIFAR-10, a snapshot every half epoch). Each
+difference is taken to what those before add up to, so that errors do not.
 """
 
 from typing import NamedTuple

@@ -108,12 +108,7 @@ def make_experts(
         ]
         todo = [one for one in pupils if not teaching.is_done(one)]
         if todo:
-            experts = sum(one.kind == "expert" for one in todo)
-            needed = check_room(folder, settings, network, len(kept), experts)
-            watch.say(
-                f"{experts} experts of {len(kept)} snapshots to teach, and {len(todo) - experts} judges: "
-                f"{sum(map(teaching.steps, todo)):,} steps, {needed / 2**20:,.0f} MiB"
-            )
+            _announce(todo, teaching, network, watch)
             make = MakeTeaching(images, here.fingerprint, rest)
             _teach(todo, teaching, make, min(workers, len(todo)), int(plan["threads"]), watch)
         _complete(folder, plan, settings, kept)
@@ -134,6 +129,16 @@ def _passes(
     steps = settings.steps_per_snapshot
     interval = None if steps is None else steps * min(settings.batch_size, len(images))
     return curriculum_for(settings.curriculum, images, folder, seed=seed, interval=interval, progress=progress)
+
+
+def _announce(pupils: Sequence[Pupil], teaching: Teaching, network: Classifier, progress: Progress) -> None:
+    """Tells what will be done and how much room it takes; raises a UserError where there is not so much."""
+    experts, snapshots = sum(one.kind == "expert" for one in pupils), len(teaching.kept)
+    needed = check_room(teaching.folder, teaching.settings, network, snapshots, experts)
+    progress.say(
+        f"{experts} experts of {snapshots} snapshots to teach, and {len(pupils) - experts} judges: "
+        f"{sum(map(teaching.steps, pupils)):,} steps, {needed / 2**20:,.0f} MiB"
+    )
 
 
 def _teach(

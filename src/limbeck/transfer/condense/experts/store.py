@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn.utils import vector_to_parameters
@@ -248,48 +247,6 @@ def _read(path: Path) -> tuple[Tensor, int | None]:
             f"{str(path)!r} cannot be read ({error}); remove the folder of its expert or judge, and make the experts "
             "again, which finds the others."
         ) from error
-
-
-class StraightStore:
-    """Experts taken for straight lines from their first to their last snapshot, evenly divided.
-
-    Only two snapshots of each are read, and any number between them, whole or not, is a point of the line. Source:
-    Zhong et al., "Dataset distillation by matching convexified trajectory", 2024, https://arxiv.org/abs/2406.19827.
-
-    Args:
-        store: of the experts.
-    """
-
-    def __init__(self, store: ExpertStore) -> None:
-        self.store = store
-        self.first, self.last = store.kept[0], store.kept[-1]
-
-    @property
-    def count(self) -> int:
-        return self.store.count
-
-    @property
-    def snapshots(self) -> int:
-        return self.store.snapshots
-
-    @property
-    def network(self) -> Classifier:
-        return self.store.network
-
-    @property
-    def judges(self) -> list[Classifier]:
-        return self.store.judges
-
-    def theta(self, expert: int, snapshot: float) -> Tensor:
-        """Parameters float32 `[P]` of an expert at a point of its line.
-
-        Raises:
-            UserError: the point is beyond either end.
-        """
-        if not self.first <= snapshot <= self.last:
-            raise UserError(f"`snapshot` must be from {self.first} to {self.last}, got {snapshot}.")
-        share = (snapshot - self.first) / (self.last - self.first)
-        return torch.lerp(self.store.theta(expert, self.first), self.store.theta(expert, self.last), share)
 
 
 def listed(numbers: Sequence[int]) -> str:
