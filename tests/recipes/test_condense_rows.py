@@ -153,7 +153,9 @@ def test_what_rows_of_a_method_have_in_common() -> None:
         assert recipe.data.validation == 0, "all images are condensed"
         assert recipe.data.train.name in DATASETS
         assert (training.epochs, training.momentum, training.weight_decay) == (1000, 0.9, 5e-4)
-        assert training.batch_size == settings.use.batch_size == (256 if method in ("mtt", "ftd") else 128)
+        most = 256 if method in ("mtt", "ftd") else 128
+        assert settings.use.batch_size == most
+        assert training.batch_size == min(most, images * classes_of(dataset)), "an epoch has a step at least"
         assert training.learning_rate == "learned"
         assert training.views == "none"
         assert training.normalised_views == settings.use.views
@@ -164,6 +166,10 @@ def test_what_rows_of_a_method_have_in_common() -> None:
         assert (settings.mask is None) == (method != "edf")
         assert settings.labels == ("hard" if method in ("mtt", "ftd") else "soft")
         assert (settings.average is None) == (method != "ftd")
+
+
+def classes_of(dataset: str) -> int:
+    return {"cifar100": 100, "tiny-imagenet": 200}.get(dataset, 10)
 
 
 def depth_for(dataset: str) -> str:

@@ -75,7 +75,14 @@ def transfer_set_of(
             "seed": seed,
             **({} if exact else {"rounding": dict(lost)}),
         },
-        use=use_of(settings, networks, pool.shape, rate=_rate(settings, synthetic), soft=soft is not None),
+        use=use_of(
+            settings,
+            networks,
+            pool.shape,
+            len(images) * settings.per_image,
+            rate=_rate(settings, synthetic),
+            soft=soft is not None,
+        ),
         per_image=settings.per_image,
     )
 
@@ -118,12 +125,18 @@ def set_of_crops(
         "teacher": teacher.classifier.name,
         "seed": seed,
     }
-    use = use_of(settings, networks, pool.shape, rate=settings.use.learning_rate, soft=soft is not None)
+    use = use_of(settings, networks, pool.shape, count, rate=settings.use.learning_rate, soft=soft is not None)
     return TransferSet(images, soft, provenance, about, "logits" if soft is not None else "probabilities", use=use)
 
 
 def use_of(
-    settings: CondenseSettings, networks: FreshNetworks, shape: tuple[int, int, int], *, rate: float, soft: bool
+    settings: CondenseSettings,
+    networks: FreshNetworks,
+    shape: tuple[int, int, int],
+    count: int,
+    *,
+    rate: float,
+    soft: bool,
 ) -> dict[str, Any]:
     """How a student is taught on the set, as recipes say it; see `TransferSet.use`.
 
@@ -131,6 +144,7 @@ def use_of(
         settings: of the maker.
         networks: of the network that images were made on, and the student's.
         shape: (C, H, W) of the images.
+        count: how many there are when they are used.
         rate: of the student's training.
         soft: whether there are soft labels.
     """
@@ -139,7 +153,7 @@ def use_of(
         "student": student_of(networks, shape),
         "training": {
             "epochs": use.epochs,
-            "batch_size": use.batch_size,
+            "batch_size": min(use.batch_size, count),  # so that an epoch has a step at least
             "learning_rate": rate,
             "momentum": use.momentum,
             "weight_decay": use.weight_decay,

@@ -282,7 +282,8 @@ class Use(Part):
 
     Attributes:
         epochs: passes over the set.
-        batch_size, momentum, weight_decay, schedule, milestones: see `training`. The rate is the learned one, or
+        batch_size: of one step; all the images, where they are fewer.
+        momentum, weight_decay, schedule, milestones: see `training`. The rate is the learned one, or
             `learning_rate` where none was.
         learning_rate: for sets that learn none.
         views: of floats after normalisation, see `normalised_views` under `training`.

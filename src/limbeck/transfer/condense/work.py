@@ -190,7 +190,7 @@ def _held(device: torch.device) -> int:
 
 def _ahead(estimate: Estimate) -> str:
     hours = estimate.seconds / 3600
-    time = f"{hours:.1f} h" if hours >= 1 else f"{estimate.seconds / 60:.0f} min" if hours > 0.05 else "minutes"
+    time = f"{hours:.1f} h" if hours >= 1 else f"{max(1.0, estimate.seconds / 60):.0f} min"
     return (
         f"learning takes about {time} on a machine as idle as now, {estimate.memory / 2**20:,.0f} MiB of memory, and "
         f"{estimate.disk / 2**20:,.0f} MiB on disk"
