@@ -34,7 +34,7 @@ TRAINING: dict[str, Any] = {
     "weight_decay": 0.0,
     "schedule": "constant",
     "views": "none",
-    "normalised_views": "none",
+    "normalised_views": "dsa",
 }
 OBJECTIVE = {"kd": {"weight": 1.0, "temperature": 1.0}}
 
@@ -182,9 +182,13 @@ def test_what_is_missing_is_said(piece: str, whitening: Whitening, tmp_path: Pat
     carried = condensed(use_of(whitening, **{piece: None}))
     with pytest.raises(UserError, match=rf"the transfer set 'condensed' does not say all .*{LACKING[piece]}"):
         lb.distill(None, None, carried, out=tmp_path / "run")
-    given = {piece: {"learning_rate": 0.0123, "normalised_views": "none", "epochs": 1}[piece]}
-    expected = spelt_out(whitening, tmp_path / "by hand")
-    assert same(weights(lb.distill(None, None, carried, out=tmp_path / "run", **given).student), expected)
+
+
+def test_what_is_missing_may_be_given(whitening: Whitening, tmp_path: Path) -> None:
+    carried = condensed(use_of(whitening, **dict.fromkeys(LACKING)))
+    given = {name: TRAINING[name] for name in LACKING}
+    taught = lb.distill(None, None, carried, out=tmp_path / "run", **given).student
+    assert same(weights(taught), spelt_out(whitening, tmp_path / "by hand"))
 
 
 def test_all_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
@@ -197,6 +201,8 @@ def test_all_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
     with pytest.raises(UserError, match=r"'condensed' carries no `use`, .* it lacks the student .*, for how long"):
         lb.distill(None, None, condensed(None), out=tmp_path / "run")
+    with pytest.raises(UserError, match=r"'digits/train' carries no `use`, .* it lacks the student"):
+        lb.distill(None, None, "digits", out=tmp_path / "run", epochs=1)
 
 
 def test_a_whitening_that_was_left_behind_is_missed(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def distill(
             "test": None if test_images is None else name_of_images(test_images),
             "validation": held_out if validation_images is None else {"name": name_of_images(validation_images)},
         },
-        owner=f"the transfer set {pool.name!r}" if is_whole else f"the images {pool.name!r}",
+        owner=f"the transfer set {pool.name!r}" if is_whole else repr(pool.name),
         name="distill" if teacher_network is not None else "train",
         student=student if named else name_of_student(student),
         own_student=not named,
