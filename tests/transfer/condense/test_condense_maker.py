@@ -88,7 +88,6 @@ def test_another_seed_is_another_set_of_the_same_experts(tmp_path: Path) -> None
         ),
         (pool().with_labels(None, ["a", "b", "c"]), {}, "needs labels, and 'coloured' has none"),
         (pool(), {"network": {"model": "resnet8", "options": {}}}, "without batch norm"),
-        (pool(), {"views": "nope"}, "'nope'"),
         (pool(), {"experts": {"folder": "nowhere"}}, "there are no experts in 'nowhere'; `limbeck experts` makes some"),
     ],
 )

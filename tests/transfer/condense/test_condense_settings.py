@@ -27,6 +27,7 @@ def test_published_methods_fit_together(method: str) -> None:
     ("said", "message"),
     [
         ({"method": "nope"}, "unknown method 'nope'"),
+        ({"views": "nope"}, "unknown normalised view 'nope'"),
         ({"budget": "10%"}, "must be images per class"),
         ({"network": {"model": "convnet_d9"}}, "unknown model 'convnet_d9'"),
         ({"network": {"options": {"norm": "batch"}}}, "`network.options.norm` must not be 'batch'"),

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from limbeck.data.image_set import ImageSet
-from limbeck.data.normalised_views import normalised_views
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError
@@ -76,11 +75,9 @@ def _pool(context: MakerContext) -> ImageSet:
 
 
 def _check_network(settings: CondenseSettings, pool: ImageSet) -> None:
-    """Whether images can be learned on the network, views are known, and experts that are there are those read."""
+    """Whether images can be learned on the network, and experts that are there are those that are read."""
     networks = FreshNetworks.of(settings.network, pool)
     FlatNetwork(networks(0))
-    for views in (settings.views, settings.use.views, settings.experts.views):
-        normalised_views(views)
     open_experts(settings, pool, networks)
 
 
