@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from limbeck.data.normalised_views import normalised_views
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
@@ -118,13 +119,18 @@ def unlike_training(use: Mapping[str, Any], training: TrainingSettings) -> list[
     said = use.get("training", {})
     wrong = []
     for name in ("learning_rate", "normalised_views"):
-        if name not in said or not hasattr(training, name):
+        if name not in said:
             continue
         there = getattr(TrainingSettings(steps=1, **{name: said[name]}), name)
         here = getattr(training, name)
-        if here not in (there, "learned"):
+        if here != "learned" and _comparable(name, here) != _comparable(name, there):
             wrong.append(f"the transfer set is for {name} {said[name]}, and the training has {here}")
     return wrong
+
+
+def _comparable(name: str, value: Any) -> Any:
+    """Views by what they do, however they are written."""
+    return normalised_views(value).key or value if name == "normalised_views" else value
 
 
 def rounded(recipe: Recipe, where: str = "") -> dict[str, None]:
