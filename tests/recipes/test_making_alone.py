@@ -76,8 +76,8 @@ def test_killed_while_it_is_saved_nothing_is_there_by_half(tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("overrides", "changes", "message"),
     [
-        (["maker=3"], {}, "`maker` must be one of select, borrow, generate, got 3"),
-        (["maker=sold"], {}, "unknown maker 'sold'; known are borrow, generate, select"),
+        (["maker=3"], {}, "`maker` must be one of select, borrow, generate, condense, got 3"),
+        (["maker=sold"], {}, "unknown maker 'sold'; known are borrow, condense, generate, select"),
         (["criterion=margin"], {}, "criterion 'margin' asks a teacher, and none is given; give --teacher"),
         ([], {"data": None}, "criterion 'entropy' takes its images from DATA, and none is given; name a data set"),
         (["budget=9999"], {}, "`budget` must be at most the 1437 images of 'digits/train', got 9999"),

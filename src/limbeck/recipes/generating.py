@@ -122,15 +122,15 @@ def generate_images(
         "device": PartialState().device or torch.device("cpu"),
         "progress": progress,
     }
-    images_wanted(settings, teacher.num_classes)  # refuses a budget before anything is said
-    progress.say("there is no student, so nothing is made against one (`losses.adversarial` is left out)")
-    if target is not None:
-        made, report = make_and_save(settings, MakerContext(folder=making_folder(target) / "maker", **given), target)
-        return made.source.images(0), summary(made, report, target)
     with TemporaryDirectory() as folder:
-        context = MakerContext(folder=Path(folder, "maker"), **given)
+        making = Path(folder) if target is None else making_folder(target)
+        context = MakerContext(folder=making / "maker", **given)
         maker = find_maker(settings.maker)
-        maker.count(settings, context)
+        maker.count(settings, context)  # refuses what cannot be before anything is said
+        progress.say("there is no student, so nothing is made against one (`losses.adversarial` is left out)")
+        if target is not None:
+            made, report = make_and_save(settings, context, target)
+            return made.source.images(0), summary(made, report, target)
         made = maker.make(settings, context)
         return _in_memory(made.source.images(0)), made.evidence.headline
 
