@@ -7,15 +7,8 @@ the packaged recipes have the others.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
-
-class Method(NamedTuple):
-    """A line for listings, and settings."""
-
-    summary: str
-    values: Mapping[str, Any]
-
+from limbeck.transfer.methods import Method
 
 _MTT = {
     "by": "trajectories",

@@ -6,13 +6,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from limbeck.data.normalised_views.catalogue import NormalisedViewsSpec
-from limbeck.errors import unknown_name
 from limbeck.training.numeric_fields import refuse_truth
 from limbeck.training.settings import Sharpness
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.condense.consistency import contradictions
 from limbeck.transfer.condense.controls import CONTROLS, controls_of
 from limbeck.transfer.condense.methods import METHODS
+from limbeck.transfer.methods import with_published
 from limbeck.transfer.settings import Control, MakerSettings
 
 Positive = Annotated[float, Field(gt=0)]
@@ -374,13 +374,7 @@ class CondenseSettings(MakerSettings):
     @model_validator(mode="before")
     @classmethod
     def _with_published(cls, values: Any) -> Any:
-        """What was said, over what the method's paper says."""
-        if not isinstance(values, Mapping):
-            return values
-        name = values.get("method", cls.model_fields["method"].default)
-        if name not in METHODS:
-            raise unknown_name("method", str(name), METHODS, "`limbeck ls methods` lists them all")
-        return _over(METHODS[name].values, values)
+        return with_published(values, METHODS, cls.model_fields["method"].default)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -426,14 +420,3 @@ class CondenseSettings(MakerSettings):
     @property
     def needs_labels(self) -> bool:
         return True
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged key by key, but where one side is none; views, whose keys are a choice, are replaced."""
-    found = dict(below)
-    for key, value in above.items():
-        old = found.get(key) if key != "views" else None
-        if isinstance(value, BaseModel):
-            value = value.model_dump()
-        found[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return found

@@ -6,15 +6,8 @@ DAFL, ZSKT, DFAD and DFQ are as CMI and Fast implement them.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
-
-class Method(NamedTuple):
-    """A line for listings, and settings."""
-
-    summary: str
-    values: Mapping[str, Any]
-
+from limbeck.transfer.methods import Method
 
 _INVERSION = {"batch_size": 256, "inner_steps": 1, "steps_per_round": 5, "fresh": 5, "learning_rate": 1e-3}
 _FAST = {

@@ -7,10 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from limbeck.data.view_catalogue import check_views
-from limbeck.errors import UserError, unknown_name
+from limbeck.errors import UserError
 from limbeck.training.numeric_fields import refuse_truth
 from limbeck.transfer.generate.methods import METHODS
 from limbeck.transfer.generate.networks.catalogue import find_generator
+from limbeck.transfer.methods import with_published
 from limbeck.transfer.settings import Control, MakerSettings
 
 Weight = Annotated[float, Field(ge=0)]
@@ -286,13 +287,7 @@ class GenerateSettings(MakerSettings):
     @model_validator(mode="before")
     @classmethod
     def _with_published(cls, values: Any) -> Any:
-        """What was said, over what the method's paper says."""
-        if not isinstance(values, Mapping):
-            return values
-        name = values.get("method", cls.model_fields["method"].default)
-        if name not in METHODS:
-            raise unknown_name("method", str(name), METHODS, "`limbeck ls methods` lists them all")
-        return _over(METHODS[name].values, values)
+        return with_published(values, METHODS, cls.model_fields["method"].default)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -360,14 +355,3 @@ class GenerateSettings(MakerSettings):
     @property
     def needs_teacher(self) -> bool:
         return True
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged key by key, but where one side is none."""
-    found = dict(below)
-    for key, value in above.items():
-        old = found.get(key)
-        if isinstance(value, BaseModel):
-            value = value.model_dump()
-        found[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return found

@@ -1,0 +1,49 @@
+"""Published methods as settings of a maker, over which recipes lay their own; without importing torch."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from limbeck.errors import unknown_name
+
+
+class Method(NamedTuple):
+    """A line for listings, and settings."""
+
+    summary: str
+    values: Mapping[str, Any]
+
+
+def with_published(values: Any, methods: Mapping[str, Method], default: str) -> Any:
+    """What a recipe says, laid over what the paper of its `method` says; what is no mapping, as it is.
+
+    Args:
+        values: of a recipe.
+        methods: by name.
+        default: method where the recipe names none.
+
+    Raises:
+        UserError: there is no such method.
+
+    Example:
+        >>> with_published({"rate": 2}, {"plain": Method("", {"rate": 1, "steps": 5})}, "plain")
+        {'rate': 2, 'steps': 5}
+    """
+    if not isinstance(values, Mapping):
+        return values
+    name = values.get("method", default)
+    if name not in methods:
+        raise unknown_name("method", str(name), methods, "`limbeck ls methods` lists them all")
+    return _over(methods[name].values, values)
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings are merged key by key, but where one side is none; views, whose keys are a choice, are replaced."""
+    found = dict(below)
+    for key, value in above.items():
+        old = found.get(key) if key != "views" else None
+        if isinstance(value, BaseModel):
+            value = value.model_dump()
+        found[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return found
