@@ -126,6 +126,15 @@ def test_a_run_that_stood_still_says_so(skipped: int, which: str) -> None:
     )
 
 
+def test_a_run_that_led_nowhere_says_so() -> None:
+    rows = [{"loss": 0.996 + 0.001 * (place % 5), "rate": 0.1 / 2**place} for place in range(12)]
+    (finding,) = told(History(rows), []).findings
+    assert finding.startswith("At the end the loss was 0.997, and 1 is that of no step at all")
+    assert "(the rate went from 0.1 to 4.88e-05)" in finding
+    assert told(History([*rows, {"loss": 0.9, "rate": 0.01}]), []).findings == []
+    assert told(History([{"loss": 5.0}]), [], method="dm").findings == [], "another distance"
+
+
 def test_a_set_of_crops_has_no_iterations() -> None:
     found = told(History(), frames_of(condensed(), [None]), method="rded")
     assert found.headline == "10 images of 10 classes in place of 50,000, by 'rded', put together in 1,234 s"

@@ -94,6 +94,10 @@ def _facts(settings: CondenseSettings, images: "ImageSet", history: History, cho
     return facts
 
 
+_LATEST, _NO_STEP = 10, 0.95
+"""So many iterations tell how a run ended; trajectory matching whose loss stays above has moved (nearly) nowhere."""
+
+
 def _findings(settings: CondenseSettings, history: History, frames: Sequence[Frame], chosen: Frame | None) -> list[str]:
     found = []
     skipped, count, threshold = sum(history.known("skipped")), len(history), settings.matching.skip_above
@@ -103,6 +107,14 @@ def _findings(settings: CondenseSettings, history: History, frames: Sequence[Fra
         found.append(
             f"{which} iterations changed nothing, as their loss was above skip_above ({threshold:g}); the least was "
             f"{least:.3g}: a lower rate or a higher threshold lets more of them count"
+        )
+    losses, rates = history.known("loss")[-_LATEST:], history.known("rate")
+    if settings.by == "trajectories" and losses and min(losses) > _NO_STEP:
+        rate = f" (the rate went from {rates[0]:.3g} to {rates[-1]:.3g})" if rates else ""
+        found.append(
+            f"At the end the loss was {losses[-1]:.3g}, and 1 is that of no step at all: the images lead nowhere{rate}"
+            ". A lower image_rate or rate keeps pixels from running away; more synthetic_steps or experts with closer "
+            "snapshots make the way possible"
         )
     judged = [one for one in frames if one.accuracy is not None]
     if chosen is not None and settings.choose == "last" and judged[-1].iteration != chosen.iteration:
