@@ -125,11 +125,3 @@ def export_statistics(
     found = measure(network, pool, batch_size=batch_size, device=device, progress=progress)
     found.save(path)
     return found
-
-
-def _student(student: Student | Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[int], Classifier] | None]:
-    """What a recipe calls it, and what makes it, unless a name does."""
-    if isinstance(student, Mapping):
-        return dict(student), None
-    make = student_factory(student)
-    return {"model": student if isinstance(student, str) else name_of_student(student)}, make

@@ -164,14 +164,6 @@ def evaluate_saved_sets(
         )
         rows += [{"set": name, **row.to_dict()} for row in found]
     if out is not None:
-        settings = {"sets": list(folders), "test": test, "split": split, "networks": list(networks), "seeds": seeds}
-        settings |= {
-            "rate": rate,
-            "validation": validation,
-            "training": dict(training or {}),
-            "teacher": teacher,
-            **how,
-        }
         _write(out, settings, {"sets": _described(sets), "test": _images(judged), "rows": rows})
     return rows
 

@@ -209,7 +209,7 @@ def _teach(
             if step == phases.preparing:
                 state.optimizer.state.clear()  # momenta of the preparing phase
 
-            batch = stream.batch(step_in_round)  # images [B, C, H, W] uint8, labels and ids [B] int64
+            batch = stream.batch(step_in_round)  # images [B, C, H, W], labels and ids [B] int64
             want = objective.outputs_needed("teacher", preparing=preparing)
             outputs, known = stream.teacher_outputs(batch, step_in_round, want)  # logits [B, K] float32, ...
             forward = partial(model, batch, outputs, preparing=preparing, elapsed=phases.elapsed(step))
