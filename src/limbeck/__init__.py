@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from limbeck.transfer.select.choose import select
     from limbeck.transfer.selection import Selection
 
-__version__ = "0.1.0"
+    __version__: str
 
 __all__ = [
     "Budget",
@@ -82,6 +82,7 @@ __all__ = [
 ]
 
 _EXPORTS = {
+    "__version__": "limbeck.version:VERSION",
     "Budget": "limbeck.transfer.budget",
     "Classifier": "limbeck.models.classifier",
     "Criterion": "limbeck.transfer.criteria",
