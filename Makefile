@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --dist worksteal
 ARGS ?=
 
-.PHONY: demo test check gpu clean
+.PHONY: demo test check docs gpu clean
 
 demo: $(VENV)/installed
 	$(BIN)/limbeck demo
@@ -18,6 +18,11 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
+
+# The documentation's site, in docs/_build; a warning is an error. The second line looks for links that lead nowhere.
+docs: $(VENV)/installed-dev
+	$(BIN)/python -m sphinx -q -W --keep-going -b dirhtml docs docs/_build/html
+	$(BIN)/python -m sphinx -q -W --keep-going -b linkcheck docs docs/_build/links
 
 # Where there is a GPU: its tests, and how fast it distils; see the script.
 gpu: $(VENV)/installed-test

@@ -1,0 +1,24 @@
+"""Pages that are made from the code, each time that the site is built."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from site_pages.methods import method_pages
+from site_pages.recipes import recipe_pages
+from site_pages.reference import reference_pages
+
+
+def write_pages(folder: Path) -> None:
+    """Writes all of them below `folder`, and takes away what an earlier build left there."""
+    pages: Mapping[str, str] = {**method_pages(), **recipe_pages(), **reference_pages()}
+    for path, text in pages.items():
+        file = folder / f"{path}.md"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.is_file() or file.read_text(encoding="utf-8") != text:  # else Sphinx would read it again
+            file.write_text(text, encoding="utf-8")
+    for file in folder.rglob("*.md"):
+        if str(file.relative_to(folder).with_suffix("")) not in pages:
+            file.unlink()
+    for empty in [one for one in folder.iterdir() if one.is_dir() and not any(one.rglob("*.md"))]:
+        shutil.rmtree(empty)

@@ -1,0 +1,37 @@
+"""Markdown from values."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    cells = [[" ".join(cell.split()).replace("|", r"\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def as_yaml(value: Mapping[str, Any]) -> str:
+    """A fenced block."""
+    text = yaml.safe_dump(value, sort_keys=False, width=100)
+    return f"```yaml\n{text.rstrip()}\n```"
+
+
+def code(value: object) -> str:
+    return f"`{value}`"
+
+
+def toctree(paths: Iterable[str], *, titles: bool = True, depth: int = 1) -> str:
+    """Links to pages, relative to the page that holds it."""
+    options = f":maxdepth: {depth}\n" + (":titlesonly:\n" if titles else "")
+    return "\n".join(["```{toctree}", options, *paths, "```"])
+
+
+def autodoc(directive: str, name: str, *options: str) -> str:
+    lines = [f".. {directive}:: {name}", *(f"   :{option}:" for option in options)]
+    return "\n".join(["```{eval-rst}", *lines, "```"])
+
+
+def page(title: str, *parts: str) -> str:
+    return "\n\n".join([f"# {title}", *(part for part in parts if part)]) + "\n"

@@ -1,0 +1,222 @@
+"""A page for every method: objectives, parts of criteria, criteria, and the methods of makers."""
+
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+from limbeck.cli.listing import needs, written_sum
+from limbeck.data.view_catalogue import VIEWS
+from limbeck.objectives.catalogue import OBJECTIVES, ObjectiveEntry
+from limbeck.recipes.packaged import packaged_recipes
+from limbeck.recipes.published import PAIRS, TABLE
+from limbeck.transfer.condense.methods import METHODS as CONDENSE
+from limbeck.transfer.criteria import CRITERIA, find_criterion
+from limbeck.transfer.generate.methods import METHODS as GENERATE
+from limbeck.transfer.methods import Method
+from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
+from site_pages.markdown import as_yaml, autodoc, code, page, table, toctree
+
+Pages = dict[str, str]
+
+
+def method_pages() -> Pages:
+    """Path below the folder of generated pages -> Markdown."""
+    families: dict[str, tuple[str, str, Pages]] = {
+        "objectives": (
+            "Objectives",
+            "What a student may learn from: one by name (`objective: kd`), or a weighted sum.",
+            {name: _objective(name, entry) for name, entry in OBJECTIVES.built_in.items()},
+        ),
+        "criteria": (
+            "Criteria",
+            "How `select` chooses images: a representation, a score of it and an allocation of the budget. These "
+            "combinations have a name.",
+            {name: _criterion(name) for name in CRITERIA.built_in},
+        ),
+        "representations": (
+            "Representations",
+            "What is seen of an image before it is scored.",
+            {name: _representation(name) for name in REPRESENTATIONS.built_in},
+        ),
+        "scores": (
+            "Scores",
+            "How an image is judged by what is seen of it.",
+            {name: _score(name) for name in SCORES.built_in},
+        ),
+        "allocations": (
+            "Allocations",
+            "How a budget is spread over the scores.",
+            {name: _allocation(name) for name in ALLOCATIONS.built_in},
+        ),
+        "generate": (
+            "Methods of generate",
+            "Published methods of data-free distillation, as settings of one engine "
+            "([how it works](../../generate.md)).",
+            {name: _preset("generate", name, one) for name, one in GENERATE.items()},
+        ),
+        "condense": (
+            "Methods of condense",
+            "Published methods of dataset distillation, as settings of one maker ([how it works](../../condense.md)).",
+            {name: _preset("condense", name, one) for name, one in CONDENSE.items()},
+        ),
+    }
+    pages: Pages = {}
+    for family, (title, summary, members) in families.items():
+        pages |= {f"{family}/{name}": text for name, text in members.items()}
+        pages[f"{family}/index"] = page(title, summary, toctree(members))
+    pages["views/index"] = _views()
+    return pages
+
+
+def _objective(name: str, entry: ObjectiveEntry) -> str:
+    names = ", ".join(map(code, (name, *entry.aliases)))
+    facts = [
+        ("paper", f"{entry.paper} ({entry.year})"),
+        ("name in recipes", names),
+        ("needs", ", ".join(needs(entry))),
+        ("weight where none is given", f"{entry.weight:g}"),
+        ("published in", code(written_sum(entry.typical))),
+    ]
+    recipe = f"cifar100-{name}"
+    return page(
+        entry.class_name,
+        _sentence(entry.summary),
+        table(("", ""), facts),
+        "## In a recipe",
+        as_yaml({"objective": {**entry.typical, name: _with_options(name, entry)}}),
+        f"`limbeck run {recipe}` is its published setting, for thirteen pairs of networks."
+        if recipe in packaged_recipes()
+        else "",
+        "## The loss",
+        *(_function("limbeck.objectives.functional", one) for one in entry.functions or (name,)),
+        autodoc("autoclass", f"limbeck.objectives.{entry.class_name}", "no-index"),
+        _reported(name),
+    )
+
+
+def _with_options(name: str, entry: ObjectiveEntry) -> dict[str, Any]:
+    rounded = {key: round(one, 4) if isinstance(one, float) else one for key, one in entry.options.items()}
+    return {"weight": entry.typical.get(name, entry.weight), **rounded}
+
+
+def _function(module: str, name: str) -> str:
+    """Of an objective that is a class alone there is no function."""
+    found = name in getattr(import_module(module), "__all__", ())
+    return autodoc("autofunction", f"{module}.{name}", "no-index") if found else ""
+
+
+def _reported(name: str) -> str:
+    """What others report on CIFAR-100."""
+    found = {key: one for key, one in TABLE.items() if key.partition(",")[0] == name}
+    if not found:
+        return ""
+    header = ("pair", *found)
+    values = [values.split() for _, values in found.values()]
+    rows = [
+        (pair.replace("-", " -> "), *(one[place] if place < len(one) else "-" for one in values))
+        for place, pair in enumerate(PAIRS)
+    ]
+    sources = "; ".join(f"{key}: {source}" for key, (source, _) in found.items())
+    return f"## Reported by others\n\nTop-1 on CIFAR-100, in %, not measured here ({sources}).\n\n" + table(
+        header, rows
+    )
+
+
+def _criterion(name: str) -> str:
+    one = find_criterion(name)
+    parts = [
+        ("representation", f"[{one.representation}](../representations/{one.representation}.md)"),
+        ("score", f"[{one.score}](../scores/{one.score}.md), the {one.order} first"),
+        ("allocation", f"[{one.allocation}](../allocations/{one.allocation}.md)"),
+        *([("distances in", f"[{one.space}](../representations/{one.space}.md)")] if one.space else []),
+    ]
+    return page(
+        name,
+        _sentence(one.summary),
+        table(("", ""), parts),
+        "## In a recipe",
+        as_yaml({"select": {"criterion": name, "budget": "10%", **one.options}}),
+        f"At the command line: `limbeck select cifar10 --criterion {name} --budget 10%`.",
+    )
+
+
+def _representation(name: str) -> str:
+    entry = REPRESENTATIONS[name]
+    facts = [
+        ("reads", {"set": "all images first", "function": "a function of one's own"}.get(entry.reads, entry.reads)),
+        ("its numbers are", entry.kind),
+        ("score that reads it", _link("scores", entry.score)),
+        *([("trains a network", "yes")] if entry.trains else []),
+    ]
+    return page(name, _sentence(entry.summary), _part(entry, facts), _documented([entry.function]))
+
+
+def _score(name: str) -> str:
+    entry = SCORES[name]
+    facts = [
+        ("reads representations of", ", ".join(entry.kinds) or "nothing"),
+        ("representation", _link("representations", entry.representation)),
+        *([("compares with labels", "yes")] if entry.labels else []),
+        *([("reads the teacher's last layer", "yes")] if entry.head else []),
+        *([("trains a network", "yes")] if entry.trains else []),
+    ]
+    return page(name, _sentence(entry.summary), _part(entry, facts), _documented(entry.functions.values()))
+
+
+def _allocation(name: str) -> str:
+    entry = ALLOCATIONS[name]
+    facts = [
+        *([("equal shares", "for every class")] if entry.per_class else []),
+        *([("every image", "for what those before it lack")] if entry.greedy else []),
+        *(
+            [("distances in", code(entry.space or "the criterion's own representation"))]
+            if entry.space is not None
+            else []
+        ),
+    ]
+    return page(name, _sentence(entry.summary), _part(entry, facts), _documented([entry.function]))
+
+
+def _part(entry: Any, facts: list[tuple[str, str]]) -> str:
+    short = [("short name", code(entry.short))] if getattr(entry, "short", "") else []
+    options = [(f"option `{name}`", f"{code(value)} by default") for name, value in entry.options.items()]
+    return table(("", ""), [*facts, *short, *options]) if facts or short or options else ""
+
+
+def _documented(references: Iterable[str | Callable[..., Any]]) -> str:
+    """The functions behind a part, as far as they say what they do."""
+    names = dict.fromkeys(one.replace(":", ".") for one in references if isinstance(one, str) and one)
+    return "\n\n".join(autodoc("autofunction", one, "no-index") for one in names)
+
+
+def _preset(maker: str, name: str, method: Method) -> str:
+    budget = "10/class" if maker == "condense" else 2560
+    return page(
+        name,
+        _sentence(method.summary),
+        "## In a recipe",
+        as_yaml({"transfer": {"maker": maker, "method": name, "budget": budget}}),
+        "## The settings that it stands for",
+        "Whatever a recipe says under `transfer` is laid over these; "
+        f"[all settings of {maker}](../settings/{maker}.md) have a default.",
+        as_yaml(_plain(method.values)),
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _views() -> str:
+    rows = [(code(name), entry.summary) for name, entry in VIEWS.items()]
+    return page("Views", "Augmentations ([how they are written](../../views.md)).", table(("name", ""), rows))
+
+
+def _link(family: str, name: str) -> str:
+    return f"[{name}](../{family}/{name}.md)" if name else ""
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""

@@ -1,0 +1,63 @@
+"""What the pages of the documentation show: commands are ones that limbeck has, recipes are valid, Python runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.test_readme import parsed
+
+from limbeck.recipes.packaged import packaged_recipes
+from limbeck.recipes.reading import read_recipe
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted(path.stem for path in DOCS.glob("*.md"))
+SHORT = ("start", "select", "distill", "compare")
+"""Pages of the verbs that no test of its own runs with less."""
+FEWER = {"epochs=15": "epochs=1", "steps=300": "steps=4"}
+
+
+def text_of(page: str) -> str:
+    return (DOCS / f"{page}.md").read_text(encoding="utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text_of(page), re.DOTALL)
+
+
+def commands(page: str) -> list[str]:
+    return [line.strip() for line in re.findall(r"^    (limbeck .*)$", text_of(page), re.MULTILINE)]
+
+
+@pytest.mark.parametrize(("page", "line"), [(page, line) for page in (*SHORT, "machines") for line in commands(page)])
+def test_commands_are_valid(page: str, line: str) -> None:
+    told = parsed(line)
+    if told.get("recipe") in packaged_recipes():
+        read_recipe(told["recipe"], told.get("overrides") or [])
+
+
+@pytest.mark.parametrize("page", SHORT)
+def test_the_python_runs_with_fewer_steps(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "".join(blocks(page, "python"))
+    for long, short in FEWER.items():
+        code = code.replace(long, short)
+    exec(compile(code, f"{page}.md", "exec"), {})
+
+
+@pytest.mark.parametrize("page", SHORT)
+def test_recipes_are_valid(page: str) -> None:
+    for text in blocks(page, "yaml"):
+        read_recipe(yaml.safe_load(text))
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    """Headings are checked where the site is built; what is generated then is not there before."""
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?://|#|generated/)([^)#]+)", text_of(page)):
+            assert (DOCS / target).exists(), f"{page}.md links to {target}"
+
+
+def test_every_page_is_in_the_index() -> None:
+    listed = set(re.findall(r"^[\w-]+$", text_of("index"), re.MULTILINE))
+    assert {*PAGES} - {"index"} <= listed
