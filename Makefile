@@ -21,8 +21,8 @@ check: $(VENV)/installed-dev
 
 # The documentation's site, in docs/_build; a warning is an error. The second line looks for links that lead nowhere.
 docs: $(VENV)/installed-dev
-	$(BIN)/python -m sphinx -q -W --keep-going -b dirhtml docs docs/_build/html
-	$(BIN)/python -m sphinx -q -W --keep-going -b linkcheck docs docs/_build/links
+	$(BIN)/python -m sphinx -q -W --keep-going -d docs/_build/read -b dirhtml docs docs/_build/html
+	$(BIN)/python -m sphinx -q -W --keep-going -d docs/_build/read -b linkcheck docs docs/_build/links
 
 # Where there is a GPU: its tests, and how fast it distils; see the script.
 gpu: $(VENV)/installed-test
