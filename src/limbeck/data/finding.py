@@ -10,6 +10,7 @@ from limbeck.data.digits import read_digits
 from limbeck.data.encoded.encoded_set import EncodedSet
 from limbeck.data.folders import read_folder
 from limbeck.data.hub import open_hub
+from limbeck.data.idx import idx_files, read_idx
 from limbeck.data.labels import UnusableLabels
 from limbeck.data.place import hub_id, is_path
 from limbeck.data.table_files import SUFFIX
@@ -93,6 +94,8 @@ def _own(name: str | Path, split: str, reading: Reading) -> EncodedSet:
     place = place_of_path(path, split, where)
     if place is None and path.is_dir():
         _check_columns(name, reading)
+        if idx_files(path):
+            return read_idx(path, split, labelled=reading.labelled)
         return read_folder(path, split, labelled=reading.labelled)
     if place is None and path.is_file() and path.suffix == ".npz":
         return read_npz(
