@@ -139,6 +139,19 @@ def test_bad_values(option: dict, message: str) -> None:
         create("convnet_d3", **({"num_classes": 10} | option))
 
 
+def test_lenet_of_half_its_width_and_with_batch_norm() -> None:
+    sizes = {
+        (width, norm): sum(
+            one.numel() for one in create("lenet5", num_classes=10, channels=1, width=width, norm=norm).parameters()
+        )
+        for width in (3, 6)
+        for norm in ("none", "batch")
+    }
+    assert sizes[6, "none"] == 61_706  # LeCun et al., with all connections between the maps
+    assert sizes[6, "batch"] == 61_706 + 2 * (6 + 16 + 120)
+    assert sizes[3, "batch"] == 15_738 + 2 * (3 + 8 + 60)
+
+
 @pytest.mark.parametrize("norm", ["instance", "batch", "group", "none"])
 @pytest.mark.parametrize("pooling", ["average", "max", "none"])
 def test_convnet_choices(norm: str, pooling: str) -> None:

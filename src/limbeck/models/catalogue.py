@@ -113,7 +113,15 @@ _OWN = {
     "convnet_d4": _convnet(4, 498_660),
     "convnet_d5": _convnet(5, 608_100),
     "convnet_d6": _convnet(6, 755_940),
-    "lenet5": ModelEntry("LeNet", 69_656, "LeNet-5 with ReLU and max pooling, made for gray digits"),
+    "lenet5": ModelEntry(
+        "LeNet",
+        69_656,
+        "LeNet-5 with ReLU and max pooling, made for gray digits",
+        {
+            "width": Option("count", 6, "channels of the first convolution, others in proportion"),
+            "norm": Option("choice", "none", "after every convolution", ("none", "batch")),
+        },
+    ),
     "alexnet": ModelEntry("AlexNet", 2_150_692, "AlexNet for small images, with instance norm", ALEXNET_OPTIONS),
 }
 MODELS: Catalogue[ModelEntry] = Catalogue(
