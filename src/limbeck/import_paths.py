@@ -16,8 +16,10 @@ from typing import Any
 from limbeck.errors import UserError, closest
 
 _PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+FROM_PYTHON = "python:"
+"""Starts the name of what was handed over in Python, where a recipe has a name."""
 _OTHERS = ("python", "timm")
-"""What stands before the colon of names that are no import paths: of what is handed over in Python, and of timm's."""
+"""What stands before the colon of names that are no import paths."""
 
 _folders: list[Path] = []
 _added: list[str] = []
@@ -105,6 +107,7 @@ def look_in(folder: str | Path, *, only: bool = False) -> None:
         _folders.clear()
     _forget([name for name, home in _taken.items() if home != folder and _lies_in(name, folder)])
     _folders[:] = [folder, *(one for one in _folders if one != folder)]
+    _extend_path()  # what was pickled elsewhere may name its modules
 
 
 def folders() -> tuple[Path, ...]:
@@ -114,7 +117,7 @@ def folders() -> tuple[Path, ...]:
 
 def _module(module: str, what: str) -> Any:
     before = set(sys.modules)
-    _extend_path()
+    importlib.invalidate_caches()  # what is named may have been written a moment ago
     try:
         return importlib.import_module(module)
     except KeyboardInterrupt:
@@ -134,7 +137,6 @@ def _extend_path() -> None:
     sys.path[:] = [one for one in sys.path if one not in _added]
     _added[:] = [str(one) for one in _folders if str(one) not in sys.path]
     sys.path.extend(_added)
-    importlib.invalidate_caches()  # what is named may have been written a moment ago
 
 
 def _home(name: str) -> Path | None:
