@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from limbeck.entry_points import Offer, offers
 from limbeck.errors import UserError, unknown_name
+from limbeck.import_paths import FROM_PYTHON, import_object, import_path_of, is_import_path
 from limbeck.source_code import source_digest
 
 Entry = TypeVar("Entry")
@@ -20,6 +21,8 @@ FAMILIES = {
     "scores": ("score", "limbeck.transfer.parts:SCORES"),
     "allocations": ("allocation", "limbeck.transfer.parts:ALLOCATIONS"),
     "criteria": ("criterion", "limbeck.transfer.criteria:CRITERIA"),
+    "optimizers": ("optimizer", "limbeck.training.optimizer_catalogue:OPTIMIZERS"),
+    "schedules": ("schedule", "limbeck.training.schedule_catalogue:SCHEDULES"),
     "views": ("view", "limbeck.data.view_catalogue:VIEWS"),
     "normalised_views": ("normalised view", "limbeck.data.normalised_views.catalogue:NORMALISED_VIEWS"),
     "models": ("model", "limbeck.models.catalogue:MODELS"),
@@ -31,6 +34,10 @@ FAMILIES = {
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 IN_PYTHON = "registered in Python"
+HANDED_OVER = "handed over in Python"
+BY_PATH = "imported by its path"
+CODE_OF = "limbeck.models.description:describe"
+"""What tells one function from another by what Python runs; it needs torch, which lists do without."""
 SAID = "__limbeck__"
 """Attribute that holds what is said of a part, see `limbeck.plugins.about`."""
 USED: ContextVar[dict[str, "Foreign[Any]"]] = ContextVar("used")
@@ -43,7 +50,7 @@ class Foreign(Generic[Entry]):
 
     Attributes:
         family, name: where it is found.
-        source: "brier-kd 0.1", or `IN_PYTHON`.
+        source: "brier-kd 0.1", `IN_PYTHON`, `HANDED_OVER` or `BY_PATH`.
         where: the module and the name in it, "brier_kd:Brier"; "" where that is not known.
         load: gives the part itself.
         said: what was said of it, over what it says itself.
@@ -70,12 +77,16 @@ class Catalogue(Mapping[str, Entry]):
     Names are known without importing anything; what is behind the name of a package's part is imported when it is
     looked up. `items` and `values` leave out what cannot be loaded.
 
+    Parts that have no name are called by their import path, "my_pkg:name", or, if none leads to them, by the name that
+    `name_of` gives to what was handed over in Python. They are looked up as the others are, and listed nowhere.
+
     Args:
         family: one of `FAMILIES`.
         built_in: limbeck's own entries.
         describe: "module:function" of the function from name, part and what is said of it to an entry; it raises a
             UserError for what is no such part.
         taken: names that no other part may have, and what they are.
+        by_path: whether import paths are names of parts.
     """
 
     def __init__(
@@ -84,13 +95,18 @@ class Catalogue(Mapping[str, Entry]):
         built_in: Mapping[str, Entry],
         describe: str,
         taken: Callable[[], Mapping[str, str]] = dict,
+        *,
+        by_path: bool = True,
     ) -> None:
         self.family = family
         self.word = FAMILIES[family][0]
         self.built_in = built_in
         self.describe = describe
         self.taken = taken
+        self.by_path = by_path
         self.registered: dict[str, Foreign[Entry]] = {}
+        self.handed_over: dict[str, Foreign[Entry]] = {}
+        self._imported: dict[str, Foreign[Entry]] = {}
         self._offered: tuple[object, dict[str, Foreign[Entry]]] = (None, {})
 
     def __getitem__(self, name: str) -> Entry:
@@ -98,14 +114,17 @@ class Catalogue(Mapping[str, Entry]):
 
         Raises:
             KeyError: there is none.
-            UserError: it is a part of a package's that cannot be used.
+            UserError: it is a part of a package's, or behind an import path, that cannot be used; it was handed over in
+                another process.
         """
         used = USED.get(None)
         if name in self.built_in:
             if used is not None and name in self.offered:  # looked at once a run, for what it takes
                 warnings.warn(self.problem(name), stacklevel=2)
             return self.built_in[name]
-        found = self.foreign[name]
+        found = self.find(name)
+        if found is None:
+            raise KeyError(name)
         if used is not None:
             used[f"{self.family}/{name}"] = found
         return self._entry(found)
@@ -117,7 +136,101 @@ class Catalogue(Mapping[str, Entry]):
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.built_in or name in self.foreign
+        return name in self.built_in or name in self.foreign or self.is_unlisted(name)
+
+    def is_unlisted(self, name: object) -> bool:
+        """Whether it can only be an import path, or the name of what was handed over, which no list holds."""
+        return self.by_path and isinstance(name, str) and (is_import_path(name) or name.startswith(FROM_PYTHON))
+
+    def find(self, name: str) -> Foreign[Entry] | None:
+        """What is not limbeck's own; imports what is named by its path.
+
+        Raises:
+            UserError: it cannot be imported, or was handed over in another process.
+        """
+        if name in self.foreign:
+            return self.foreign[name]
+        if not self.is_unlisted(name):
+            return None
+        if name in self.handed_over:
+            return self.handed_over[name]
+        if name.startswith(FROM_PYTHON):
+            raise UserError(
+                f"the {self.word} {name!r} was handed over in Python, and only that process knows it; hand it over "
+                "again there, or put it into a module and name it 'module:name', which is found everywhere."
+            )
+        part = import_object(name, self.word)
+        known = self._imported.get(name)
+        if known is None or known.load() is not part:  # its module may be another's by now
+            known = self._imported[name] = Foreign(self.family, name, BY_PATH, name, lambda: part)
+        return known
+
+    def name_of(self, part: Any) -> str:
+        """What recipes call a part that is handed over in Python, which is known by that name from then on.
+
+        The name it was registered by, its import path, or a name made from its code, which only this process knows.
+
+        Args:
+            part: whatever `register` takes; a name stays as it is.
+
+        Raises:
+            UserError: it is no such part.
+
+        Example:
+            >>> from limbeck.objectives.catalogue import OBJECTIVES
+            >>> OBJECTIVES.name_of(lb.objectives.functional.kd)
+            'limbeck.objectives.kd:kd'
+        """
+        if isinstance(part, str):
+            return part
+        for name, one in self.registered.items():
+            if one.load() is part:
+                return name
+        path = import_path_of(part)
+        if path is not None:
+            self[path]  # which refuses what is no such part
+            return path
+        module, _, function = CODE_OF.partition(":")
+        digest = getattr(import_module(module), function)(part)[0]
+        called = re.sub(r"\W", "", str(getattr(part, "__name__", type(part).__name__)))
+        name = f"{FROM_PYTHON}{called}#{digest[:12]}"
+        if name not in self.handed_over:
+            self.take(name, part)
+        return name
+
+    def take(self, name: str, part: Any) -> None:
+        """Makes a part known by the name that `name_of` gave it, here or in another process.
+
+        Raises:
+            UserError: it is no such part.
+        """
+        made = self.handed_over[name] = Foreign(self.family, name, HANDED_OVER, where_is(part), lambda: part)
+        try:
+            made.entry = self._described(made)  # which may look it up
+        except UserError:
+            del self.handed_over[name]
+            raise
+
+    def named(self, spec: Any) -> Any:
+        """What a recipe may hold, with names in place of parts that are handed over in Python, see `name_of`.
+
+        Args:
+            spec: a part, a mapping from parts to their options, or a list of these; names among them stay.
+
+        Raises:
+            UserError: a part that is none, or one that is there twice.
+        """
+        if isinstance(spec, Mapping):
+            made = {}
+            for part, options in spec.items():
+                name = self.name_of(part) if callable(part) else part
+                if name in made:
+                    raise UserError(f"the {self.word} {name!r} is named twice; give it once.")
+                made[name] = options
+            return made
+        if isinstance(spec, list | tuple):
+            return [self.named(one) for one in spec]
+        return self.name_of(spec) if callable(spec) else spec
 
     def items(self) -> Any:
         return self.entries().items()
@@ -206,6 +319,8 @@ class Catalogue(Mapping[str, Entry]):
         return made
 
     def _entry(self, one: Foreign[Entry]) -> Entry:
+        if one.entry is None and one.source == BY_PATH:
+            one.entry = self._described(one)
         if one.entry is None and not one.problem:
             try:
                 self._check_name(one.name)

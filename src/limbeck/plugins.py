@@ -7,7 +7,7 @@ family looks like.
 import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -16,6 +16,7 @@ from typing import Any, TypeVar, overload
 from limbeck.catalogue import FAMILIES, SAID, USED, Catalogue, Foreign, said_of
 from limbeck.entry_points import offers
 from limbeck.errors import UserError, closest, unknown_name
+from limbeck.import_paths import FROM_PYTHON
 
 __all__ = [
     "FAMILIES",
@@ -62,8 +63,8 @@ def register(family: str, name: str, part: Any = None, *, replace: bool = False,
     What is registered once more, as in a notebook cell that is run again, replaces what it was.
 
     Args:
-        family: one of `FAMILIES`: "objectives", "representations", "scores", "allocations", "criteria", "views",
-            "normalised_views", "models", "datasets", "makers" or "generators".
+        family: one of `FAMILIES`: "objectives", "representations", "scores", "allocations", "criteria", "optimizers",
+            "schedules", "views", "normalised_views", "models", "datasets", "makers" or "generators".
         name: letters, digits, "-" and "_".
         part: a function, a class or whatever else the family takes, see `docs/plugins.md`; without one, `register`
             decorates it.
@@ -133,19 +134,24 @@ class Registered:
 
 
 def registered() -> list[Registered]:
-    """All that was registered in Python, for `restore` in another process.
+    """All that was registered or handed over in Python, for `restore` in another process.
+
+    What was handed over and cannot be sent is left out.
 
     Raises:
-        UserError: a part that cannot be sent.
+        UserError: a registered part that cannot be sent.
 
     Example:
         >>> restore(registered())
     """
-    return [
-        Registered(family, name, _packed(one), one.code)
-        for family in FAMILIES
-        for name, one in (catalogue_of(family).registered.items() if _is_loaded(family) else ())
-    ]
+    found = []
+    for family in (one for one in FAMILIES if _is_loaded(one)):
+        catalogue = catalogue_of(family)
+        found += [Registered(family, name, packed(one), one.code) for name, one in catalogue.registered.items()]
+        for name, one in catalogue.handed_over.items():
+            with suppress(UserError):  # of those that a comparison names, `check_sendable` tells
+                found.append(Registered(family, name, packed(one), one.code))
+    return found
 
 
 def restore(parts: Sequence[Registered]) -> None:
@@ -162,7 +168,10 @@ def restore(parts: Sequence[Registered]) -> None:
                 f"{one.name!r} of the {one.family} cannot be made again in another process "
                 f"({type(error).__name__}: {error}); {_IMPORTABLE}."
             ) from error
-        catalogue_of(one.family).add(one.name, part, said, replace=True, code=one.code)
+        if one.name.startswith(FROM_PYTHON):
+            catalogue_of(one.family).take(one.name, part)
+        else:
+            catalogue_of(one.family).add(one.name, part, said, replace=True, code=one.code)
 
 
 def misspelt() -> list[str]:
@@ -186,7 +195,9 @@ def noting() -> Iterator[dict[str, Foreign[Any]]]:
         USED.reset(token)
 
 
-_IMPORTABLE = "put it into a module that can be imported, or let your package offer it as an entry point"
+_IMPORTABLE = (
+    "put it into a module that can be imported, or let your package offer it as an entry point; or work without workers"
+)
 
 
 def _is_loaded(family: str) -> bool:
@@ -194,7 +205,12 @@ def _is_loaded(family: str) -> bool:
     return FAMILIES[family][1].partition(":")[0] in sys.modules
 
 
-def _packed(one: Foreign[Any]) -> bytes:
+def packed(one: Foreign[Any]) -> bytes:
+    """A part as bytes.
+
+    Raises:
+        UserError: it cannot be sent to other processes.
+    """
     from limbeck.workers.packing import pack
 
     try:

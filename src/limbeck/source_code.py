@@ -8,6 +8,8 @@ from types import ModuleType
 from typing import Any
 
 _COMPILED = (".so", ".pyd")
+_BY_VERSION = ("numpy", "timm", "torch", "torchvision")
+"""Packages whose version stands for their files, of which there are many."""
 
 
 def source_digest(part: Any, module: str) -> str | None:
@@ -25,6 +27,9 @@ def source_digest(part: Any, module: str) -> str | None:
     found = sys.modules.get(module)
     if found is None or not _holds(found, part):
         return None
+    if (name := module.partition(".")[0]) in _BY_VERSION or name in sys.stdlib_module_names:
+        version = str(getattr(sys.modules.get(name), "__version__", sys.version))
+        return hashlib.blake2b(f"{name} {version}".encode(), digest_size=8).hexdigest()
     top = _top(module)
     if top is None:
         return None

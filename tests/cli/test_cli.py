@@ -52,6 +52,8 @@ def done(*arguments: str) -> str:
         "datasets",
         "models",
         "objectives",
+        "optimizers",
+        "schedules",
         "views",
         "normalised_views",
         "criteria",
@@ -68,6 +70,8 @@ def test_lists(family: str) -> None:
         "datasets": "cifar10",
         "models": "convnet_d3",
         "objectives": "cross_entropy",
+        "optimizers": "any class of torch.optim",
+        "schedules": "multi-step",
         "views": "pad-crop-flip",
         "normalised_views": "normalised views, of floats",
         "criteria": "balanced-random",
@@ -82,7 +86,7 @@ def test_lists(family: str) -> None:
     assert f"limbeck ls {family}" in done("ls")
 
 
-QUICK = (["ls", "objectives"], ["ls", "objectives", "kd"], ["ls", "recipes"])
+QUICK = (["ls", "optimizers"], ["ls", "objectives"], ["ls", "objectives", "kd"], ["ls", "recipes"])
 
 
 def test_without_torch() -> None:

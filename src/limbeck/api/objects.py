@@ -10,6 +10,7 @@ from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load
 from limbeck.data.place import path_text
 from limbeck.errors import UserError
+from limbeck.models.catalogue import MODELS
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.readiness import check_ready
@@ -46,6 +47,15 @@ def network_of(network: Classifier | str | Path, argument: str) -> Classifier:
             f"`{argument}` must be a Classifier, or weights by name or path, got a {type(network).__name__}."
         )
     return load_model(network_folder(network))
+
+
+def as_settings(
+    student: Student | type[nn.Module] | Mapping[str, Any] | None,
+) -> Student | Mapping[str, Any] | None:
+    """A class of modules as recipes name it; whatever else a student may be stays as it is."""
+    if isinstance(student, type):
+        return {"model": MODELS.name_of(student)}
+    return student
 
 
 def student_factory(student: Student) -> Callable[[int], Classifier] | None:

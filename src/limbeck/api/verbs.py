@@ -1,12 +1,15 @@
 """`distill`, `compare`, `borrow` and `probe` from Python, on objects or on names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
+
+from torch import nn
 
 from limbeck.api.objects import (
     Pool,
     Student,
+    as_settings,
     handed_over,
     image_set,
     name_of_images,
@@ -42,13 +45,13 @@ from limbeck.training.arguments import TrainingArguments, showing_settings
 @showing_settings
 def distill(
     teacher: Classifier | str | Path | None,
-    student: Student | Mapping[str, Any] | None,
+    student: Student | type[nn.Module] | Mapping[str, Any] | None,
     images: ImageSet | TransferSet | str | Path,
     *,
     out: str | Path,
     test: ImageSet | str | Path | None = None,
     validation: int | float | ImageSet | str | Path | None = None,
-    objective: str | Mapping[str, Any] | None = None,
+    objective: str | Callable[..., Any] | Mapping[Any, Any] | None = None,
     seed: int = 0,
     resume: bool = False,
     progress: Progress | None = None,
@@ -58,9 +61,10 @@ def distill(
 
     Args:
         teacher: a classifier, weights by name or path, or a run folder; None learns from labels or soft labels alone.
-        student: a model's name, the mapping that recipes have under `student`, a classifier to go on from, or a
-            function from a seed to a fresh classifier; what is handed over stays as it is, and a copy is taught. None
-            takes the one that a transfer set says it is for.
+        student: a model's name, an import path or a class of modules of one's own ("my_parts:Net"), the mapping that
+            recipes have under `student`, a classifier to go on from, or a function from a seed to a fresh classifier;
+            what is handed over stays as it is, and a copy is taught. None takes the one that a transfer set says it is
+            for.
         images: an image set, a transfer set or its folder (whose soft labels stand in for a teacher), or a data set's
             name. With a teacher or soft labels they need no labels. A transfer set that carries a `use` says student,
             objective and training, as far as they are not given; another model keeps the normalisation.
@@ -69,13 +73,15 @@ def distill(
         validation: images that choose among the states of the run: images of their own, or a count or share to hold out
             of `images`, or 0. By default a tenth of labelled images; a transfer set is taught whole. Without labels, a
             student is judged there by its agreement with the teacher.
-        objective: a name, or name -> weight; by default Hinton's with a teacher or soft labels (without its
-            cross-entropy if `images` have no labels), else cross-entropy.
+        objective: a name, a function of signals as `lambda student_logits, teacher_logits: ...`, its import path
+            ("my_parts:loss"), or a mapping from these to weights; by default Hinton's with a teacher or soft labels
+            (without its cross-entropy if `images` have no labels), else cross-entropy.
         seed: of weights, order and views.
         resume: go on with the run in `out`.
         progress: who watches.
         training: the settings of `TrainingSettings` by name, and its defaults; one of `steps` and `epochs` is a must
-            where no transfer set says them.
+            where no transfer set says them. `optimizer`, `schedule` and `views` may be of one's own, see
+            docs/plugins.md.
 
     Classes are found by name: images, teacher and student may number them differently. The student comes out with
     their names.
@@ -90,6 +96,7 @@ def distill(
         >>> result.evaluation.n, result.cost["teacher_passes"]
         (360, 1280)
     """
+    learner = as_settings(student)
     is_whole = isinstance(images, TransferSet)  # nothing is held out of a transfer set unless asked for
     if isinstance(images, TransferSet):
         taught = images.decoded()
@@ -103,9 +110,9 @@ def distill(
     validation_images = held_out if isinstance(held_out, ImageSet) else None
     test_images = None if test is None else image_set(test, "test", "test")
     teacher_network = _teacher(teacher)
-    described = taught.use is not None or student is None
+    described = taught.use is not None or learner is None
     default = None if described else _default_objective(teacher_network, soft_labels, pool)
-    named = isinstance(student, str | Mapping | None)
+    named = isinstance(learner, str | Mapping | None)
     recipe = recipe_of_set(
         taught,
         {
@@ -115,14 +122,14 @@ def distill(
         },
         owner=f"the transfer set {pool.name!r}" if is_whole else repr(pool.name),
         name="distill" if teacher_network is not None else "train",
-        student=student if named else name_of_student(student),
+        student=learner if named else name_of_student(learner),
         own_student=not named,
         teacher=None if teacher_network is None else name_of_network(teacher_network),
         objective=objective or default,
         training={**({} if described else {"views": "pad-crop-flip"}), **training},
         seed=seed,
     )
-    make_student = None if named else student_factory(student)
+    make_student = None if named else student_factory(learner)
     objects = PythonObjects(
         pool, test_images, teacher_network, soft_labels, make_student, validation_images, use=taught.use
     )
@@ -135,7 +142,7 @@ def compare(
     out: str | Path,
     overrides: Sequence[str] = (),
     teacher: Classifier | str | Path | None = None,
-    student: Student | None = None,
+    student: Student | type[nn.Module] | None = None,
     train: ImageSet | str | Path | None = None,
     test: ImageSet | str | Path | None = None,
     resume: bool = False,
@@ -149,7 +156,8 @@ def compare(
         out: folder of the comparison, new unless `resume` is given.
         overrides: changes to the recipe, "training.steps=100" each.
         teacher, student, train, test: take the place of what the recipe names, each alone or together. Training images
-            without labels do; the controls that need labels are then left out.
+            without labels do; the controls that need labels are then left out. In a mapping, functions and classes of
+            one's own stand where a recipe has their import paths.
         resume: go on with the comparison in `out`; finished runs are not repeated.
         progress: who watches.
         workers: runs that go on side by side, each in a process of its own, with the same results as one by one; what
@@ -175,9 +183,11 @@ def compare(
         content["data"]["test"] = name_of_images(test)
     if teacher_network is not None:
         content["teacher"] = {"weights": name_of_network(teacher_network)}
-    if student is not None:
-        content["student"] = {"model": student if isinstance(student, str) else name_of_student(student)}
-    factory = None if student is None else student_factory(student)
+    learner = as_settings(student)
+    named = isinstance(learner, str | Mapping | None)
+    if learner is not None:
+        content["student"] = learner if named else {"model": name_of_student(learner)}
+    factory = None if named else student_factory(learner)
     objects = PythonObjects(train, test, teacher_network, None, factory)
     how = {"resume": resume, "objects": objects, "progress": progress, "workers": workers}
     return compare_recipe(parse_recipe(content), out, **how)

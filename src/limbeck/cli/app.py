@@ -11,6 +11,7 @@ import typer
 from limbeck import __version__
 from limbeck.cli.display import console, errors
 from limbeck.errors import UserError
+from limbeck.import_paths import look_in
 
 app = typer.Typer(
     help="Teach a small image classifier from a big one with as little data as you have.",
@@ -40,6 +41,7 @@ def about(version: Annotated[bool, typer.Option("--version", help="Show the vers
     if version:
         console.print(f"limbeck {__version__}")
         raise typer.Exit
+    look_in(Path.cwd(), only=True)  # for parts of the user's own, "my_parts:loss"
 
 
 @contextmanager

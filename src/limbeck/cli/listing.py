@@ -90,6 +90,7 @@ def show_objective(name: str) -> None:
     if name not in NAMES:
         raise unknown_name("objective", name, NAMES, "`limbeck ls objectives` lists them all")
     entry = OBJECTIVES[NAMES[name]]
+    foreign = None if NAMES[name] in OBJECTIVES.built_in else OBJECTIVES.find(NAMES[name])
     recipe = f"cifar100-{NAMES[name]}"
     rows = [
         ["also", ", ".join(entry.aliases)],
@@ -100,7 +101,7 @@ def show_objective(name: str) -> None:
         ["published in", written_sum(entry.typical) if entry.typical else ""],
         ["paper", f"{entry.paper} ({entry.year})" if entry.year else entry.paper],
         ["recipe", recipe if recipe in packaged_recipes() else ""],
-        ["from", "" if NAMES[name] in OBJECTIVES.built_in else OBJECTIVES.foreign[NAMES[name]].source],
+        ["from", "" if foreign is None else foreign.source],
     ]
     show_table(NAMES[name], ["", ""], [row for row in rows if row[1]])
 
@@ -121,6 +122,27 @@ def shown(value: float | bool | str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def list_optimizers() -> None:
+    from limbeck.training.optimizer_catalogue import OPTIMIZERS
+
+    rows = [[name, ", ".join((*one.settings, *one.options)), one.summary] for name, one in OPTIMIZERS.items()]
+    rows += [*unusable(OPTIMIZERS, 3), ["RAdam, ...", "learning_rate, ...", "any class of torch.optim by its name"]]
+    show_table("optimizers", ["name", "goes by", ""], rows)
+    tell_sources(OPTIMIZERS)
+
+
+def list_schedules() -> None:
+    from limbeck.training.schedule_catalogue import SCHEDULES
+
+    rows = [[name, ", ".join(one.options), one.summary] for name, one in SCHEDULES.items()]
+    rows += [
+        *unusable(SCHEDULES, 3),
+        ["StepLR, ...", "step_size, ...", "any class of torch.optim.lr_scheduler by its name"],
+    ]
+    show_table("schedules", ["name", "options", ""], rows)
+    tell_sources(SCHEDULES)
 
 
 def list_views() -> None:
@@ -268,6 +290,8 @@ LISTS: dict[str, Callable[[], None]] = {
     "datasets": list_datasets,
     "models": list_models,
     "objectives": list_objectives,
+    "optimizers": list_optimizers,
+    "schedules": list_schedules,
     "views": list_views,
     "normalised_views": list_normalised_views,
     "criteria": list_criteria,
@@ -287,8 +311,8 @@ def ls(
     family: Annotated[
         str | None,
         typer.Argument(
-            help="datasets, models, objectives, views, normalised_views, criteria, representations, scores, "
-            "allocations, makers, methods, generators, plugins, recipes or runs."
+            help="datasets, models, objectives, optimizers, schedules, views, normalised_views, criteria, "
+            "representations, scores, allocations, makers, methods, generators, plugins, recipes or runs."
         ),
     ] = None,
     name: Annotated[str | None, typer.Argument(help="One of the objectives, to tell more of it.")] = None,

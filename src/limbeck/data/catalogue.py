@@ -339,7 +339,7 @@ def _procedural(name: str, kind: Kind) -> DatasetInfo:
 _OWN: dict[str, DatasetInfo] = {entry.name: entry for entry in _ENTRIES}
 _OWN |= {entry.name: entry for entry in _imagenet_subsets(_OWN["imagenet-1k"])}
 _OWN |= {name: _procedural(name, kind) for name, kind in KINDS.items()}
-DATASETS: Catalogue[DatasetInfo] = Catalogue("datasets", _OWN, "limbeck.data.own_datasets:describe")
+DATASETS: Catalogue[DatasetInfo] = Catalogue("datasets", _OWN, "limbeck.data.own_datasets:describe", by_path=False)
 
 
 def in_catalogue(name: object) -> bool:

@@ -50,7 +50,8 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
         if not isinstance(made, Mixing) and not hasattr(made, "distinct"):
             raise UserError(f"{what} must say `distinct`, the number of views an image has, or None.")
         # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
-        code = VIEWS.foreign[name].code if name in VIEWS else None
+        found = VIEWS.find(name)  # None while it is registered
+        code = None if found is None else found.code
         made.key = None if code is None else f"{name}({made.key or settled})@{code}"
         made.own = True
         return made

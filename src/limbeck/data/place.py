@@ -6,9 +6,9 @@ from pathlib import Path
 
 from limbeck.data.catalogue import DATASETS, in_catalogue
 from limbeck.data.local import ROOT_VARIABLE
+from limbeck.import_paths import FROM_PYTHON
 
-FROM_PYTHON = "python:"
-"""Starts the name of what was handed over in Python, where a recipe has a name."""
+__all__ = ["FROM_PYTHON", "hub_id", "is_path", "other_reading", "path_text"]
 
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 

@@ -46,7 +46,8 @@ VIEWS: Catalogue[ViewEntry] = Catalogue("views", _OWN, "limbeck.data.own_views:d
 
 
 def check_views(spec: Any) -> Any:
-    """Raises a UserError for a name or an option that no view has; gives `spec` back."""
+    """Raises a UserError for a name or an option that no view has; gives `spec` back, of names alone."""
+    spec = VIEWS.named(spec)
     if isinstance(spec, str):
         spec_of = {spec: {}}
     elif isinstance(spec, Mapping):

@@ -279,6 +279,8 @@ def _augmentation(spec: Spec) -> Augmentation:
         return spec
     if isinstance(spec, Mixing):
         return Mixed([spec])
+    if callable(spec):
+        spec = VIEWS.name_of(spec)
     if isinstance(spec, str):
         spec = {spec: {}}
     parts: list[Augmentation | Mixing]

@@ -147,6 +147,8 @@ def canonical(name: str) -> str:
     """
     if name.casefold().startswith(TIMM_PREFIX):
         return TIMM_PREFIX + name[len(TIMM_PREFIX) :]
+    if MODELS.is_unlisted(name):
+        return name
     by_fold = {one.casefold(): one for one in MODELS}
     if name.casefold() not in by_fold:
         raise unknown_name("model", name, MODELS, "`limbeck ls models` lists them all")

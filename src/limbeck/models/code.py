@@ -58,7 +58,7 @@ def named_globals(function: types.FunctionType) -> Iterator[tuple[str, object]]:
 
     Packages that are installed call too much to follow; of these, nothing.
     """
-    if _is_installed(home(function)):
+    if is_installed(home(function)):
         return
     for code in _nested(function.__code__):
         looked_up = {one.argval for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
@@ -77,6 +77,7 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
             yield from _nested(constant)
 
 
-def _is_installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
+    """Whether a module is of an installed package; it has been imported."""
     file = getattr(sys.modules.get(module.partition(".")[0]), "__file__", None) or ""
     return "site-packages" in file or "dist-packages" in file

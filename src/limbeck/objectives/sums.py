@@ -25,8 +25,10 @@ class WeightedSum(nn.Module):
 
     def __init__(self, terms: Mapping[str, Objective], weights: Mapping[str, float]) -> None:
         super().__init__()
-        self.terms = nn.ModuleDict(terms)
+        # Names of modules have no dots, and import paths do.
+        self.terms = nn.ModuleDict({_key(name): term for name, term in terms.items()})
         self.weights = dict(weights)
+        self._names = {_key(name): name for name in terms}
 
     @property
     def needs(self) -> frozenset[str]:
@@ -115,7 +117,7 @@ class WeightedSum(nn.Module):
         return student
 
     def objectives(self) -> dict[str, Objective]:
-        return {name: term for name, term in self.terms.items() if isinstance(term, Objective)}
+        return {self._names[key]: term for key, term in self.terms.items() if isinstance(term, Objective)}
 
     def _preparations(self) -> dict[str, Preparation]:
         found = {name: term.preparation for name, term in self.objectives().items() if self.weights[name] > 0}
@@ -132,17 +134,22 @@ class WeightedSum(nn.Module):
         return tuple(need for loss in self._losses(preparing=preparing).values() for need in arguments(loss))
 
 
+def _key(name: str) -> str:
+    return name.replace(".", "/")
+
+
 def _given(loss: Callable[..., Tensor], signals: Signals) -> dict[str, Any]:
     """What a loss takes, less what has a default and is not there."""
     return {name: signals[name] for name, required in arguments(loss).items() if required or name in signals}
 
 
-def weighted_sum(spec: str | Mapping[str, Any] | WeightedSum) -> WeightedSum:
+def weighted_sum(spec: str | Callable[..., Any] | Mapping[Any, Any] | WeightedSum) -> WeightedSum:
     """Builds objectives from a recipe's `objective`.
 
     Args:
         spec: a name, or a mapping from name to weight, or from name to `{weight: ..., option: ...}`; without a weight
-            the published one is used.
+            the published one is used. A function of signals, a class of objectives, or the import path of one
+            ("my_parts:loss") stands where a name does.
 
     Raises:
         UserError: for unknown names and options, and for weights that are negative, not finite or all zero.
@@ -153,7 +160,8 @@ def weighted_sum(spec: str | Mapping[str, Any] | WeightedSum) -> WeightedSum:
     """
     if isinstance(spec, WeightedSum):
         return spec
-    entries: dict[str, Any] = {spec: {}} if isinstance(spec, str) else dict(spec)
+    named: Any = OBJECTIVES.named(spec)
+    entries: dict[str, Any] = {named: {}} if isinstance(named, str) else dict(named)
     terms: dict[str, Objective] = {}
     weights: dict[str, float] = {}
     for given, value in entries.items():

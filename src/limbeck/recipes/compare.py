@@ -25,6 +25,7 @@ from limbeck.recipes.handing_over import HandedOver, keep_teacher_logits, pack_o
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student
 from limbeck.recipes.matching import match_student
 from limbeck.recipes.plan import PlannedRun, plan
+from limbeck.recipes.plugged import check_sendable
 from limbeck.recipes.racing import Race
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.results import collect, left_out
@@ -80,6 +81,8 @@ def compare(
     is_main_process(cpu=recipe.device == "cpu")  # settles where this process computes, the teacher's test pass too
     if resume:
         _check_unchanged(planned, Path(folder))
+    if workers > 1:
+        check_sendable(recipe)
     handed = pack_objects(objects) if workers > 1 else {}
     with (
         RunFolder.open(

@@ -6,13 +6,18 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
+from limbeck.catalogue import Catalogue
 from limbeck.data.catalogue import DATASETS, in_catalogue
+from limbeck.data.normalised_views.catalogue import NORMALISED_VIEWS
 from limbeck.data.place import FROM_PYTHON, path_text
+from limbeck.data.view_catalogue import VIEWS
 from limbeck.errors import UserError, unknown_name
 from limbeck.models.catalogue import MODELS, TIMM_PREFIX, canonical, entry
 from limbeck.models.options import check_options
 from limbeck.models.published import NAMED
 from limbeck.objectives.catalogue import NAMES, OBJECTIVES
+from limbeck.training.optimizer_catalogue import OPTIMIZERS
+from limbeck.training.schedule_catalogue import SCHEDULES
 from limbeck.training.settings import TrainingSettings
 
 
@@ -30,7 +35,11 @@ def _dataset(value: Any) -> Any:
 
 def _model(value: Any) -> Any:
     folded = {name.casefold() for name in MODELS}
+    value = MODELS.named(value)
     if not isinstance(value, str) or value.startswith((TIMM_PREFIX, FROM_PYTHON)) or value.casefold() in folded:
+        return value
+    if value in MODELS:  # by its import path
+        MODELS.get(value)
         return value
     if value.casefold() in NAMED:
         raise UserError(f"{value!r} names weights, not a model; give it as `weights`.")
@@ -54,12 +63,13 @@ def _weights(value: Any) -> Any:
 
 def check_model_options(model: str | None, options: Mapping[str, Any]) -> None:
     """Raises a UserError for options that `model` does not have; without a name, the weights will tell."""
-    if model is not None and not model.startswith(FROM_PYTHON):
+    if model is not None and (not model.startswith(FROM_PYTHON) or model in MODELS.handed_over):
         name = canonical(model)
         check_options(name, entry(name).options, options)
 
 
 def _objective(value: Any) -> Any:
+    value = OBJECTIVES.named(value)
     spec = {value: OBJECTIVES[NAMES[value]].weight} if isinstance(value, str) and value in NAMES else value
     for name in [spec] if isinstance(spec, str) else spec if isinstance(spec, Mapping) else []:
         if name not in NAMES:
@@ -71,10 +81,30 @@ def _objective(value: Any) -> Any:
     return spec
 
 
+def _changed_training(changes: Any) -> Any:
+    """Changed settings of training, with names in place of what was handed over in Python."""
+    if not isinstance(changes, Mapping):
+        return changes
+    return {key: _HANDED[key].named(value) if key in _HANDED else value for key, value in changes.items()}
+
+
+_HANDED: Mapping[str, Catalogue[Any]] = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "views": VIEWS,
+    "normalised_views": NORMALISED_VIEWS,
+}
+"""Settings that name parts."""
+
+
 def _training(settings: TrainingSettings) -> TrainingSettings:
     from limbeck.data.views import augmentation  # needs torch
+    from limbeck.training.schedule import UNLEARNED_RATE, schedule_of
 
     augmentation(settings.views, per_image=settings.views_per_image)
+    learned = settings.learning_rate == "learned"
+    # One of the user's own may not go with the optimiser, or fail at this number of steps.
+    schedule_of(settings.steps or 100, settings.model_copy(update={"learning_rate": UNLEARNED_RATE} if learned else {}))
     return settings
 
 
@@ -83,3 +113,4 @@ ModelName = Annotated[str, BeforeValidator(_model)]
 WeightsName = Annotated[str, BeforeValidator(_weights)]
 ObjectiveSpec = Annotated[dict[str, Any], BeforeValidator(_objective)]
 Training = Annotated[TrainingSettings, AfterValidator(_training)]
+ChangedTraining = Annotated[dict[str, Any], BeforeValidator(_changed_training)]

@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from limbeck.errors import UserError, closest, unknown_name
+from limbeck.import_paths import look_in
 from limbeck.recipes.packaged import find_recipe, packaged_recipes
 from limbeck.recipes.yaml_files import load_mapping
 
@@ -29,16 +30,20 @@ SHORT = {"teacher": "weights", "student": "model", "train": "name", "test": "nam
 """What a lone string is short for."""
 
 _OWN = ("name", "summary")  # of each recipe, whatever it extends
-_WHOLE = ("objective", "views", "normalised_views", "criterion")  # replaced, for their keys are a choice, not settings
+# Replaced, for their keys are a choice, not settings.
+_WHOLE = ("objective", "views", "normalised_views", "criterion", "optimizer", "schedule")
 
 
 def load_recipe(path: Path) -> dict[str, Any]:
-    """What a file says, over what its bases say.
+    """What a file says, over what its bases say; modules beside it are found from now on.
 
     Raises:
         UserError: a file that cannot be read, bases that lead back to it.
     """
-    return with_bases(load_mapping(path), path)
+    content = with_bases(load_mapping(path), path)
+    if path not in packaged_recipes().values():
+        look_in(path.parent)  # for parts of the user's own, "my_parts:loss"
+    return content
 
 
 def with_bases(content: dict[str, Any], path: Path | None = None, above: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
-from limbeck.models.catalogue import entry
+from limbeck.models.catalogue import MODELS, entry
 from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import check_ready
 from limbeck.models.shared_memory import private_copy
@@ -206,7 +206,7 @@ def build_student(settings: StudentSettings, inputs: Inputs, *, seed: int) -> Cl
     if settings.weights is not None:
         return load_weights(settings)
     assert settings.model is not None
-    if settings.model.startswith(FROM_PYTHON):
+    if settings.model.startswith(FROM_PYTHON) and settings.model not in MODELS.handed_over:
         return _made_in_python(settings.model, inputs.make_student, seed)
     classes, shape = inputs.classes, inputs.shape
     count = settings.num_classes or (len(settings.classes) if settings.classes else classes.count)

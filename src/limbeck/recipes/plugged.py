@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from limbeck.catalogue import FAMILIES, IN_PYTHON
+from limbeck.catalogue import BY_PATH, FAMILIES, HANDED_OVER, IN_PYTHON, Foreign
 from limbeck.errors import UserError
 from limbeck.models.catalogue import MODELS
 from limbeck.models.classifier import Classifier
+from limbeck.models.code import is_installed
 from limbeck.models.description import describe
-from limbeck.plugins import catalogue_of, noting
+from limbeck.plugins import catalogue_of, noting, packed
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.schema import Recipe
 from limbeck.training.run_folder import INPUTS_FILE
@@ -25,6 +26,32 @@ def plugins_of(recipe: Recipe, teacher: Classifier | None) -> dict[str, dict[str
     Of each where it is `from`, and its `code`: digests of a package's source, and of what Python runs where it was
     registered in Python.
     """
+    used = _used(recipe, teacher)
+    found: dict[str, dict[str, Any] | None] = {}
+    for name, one in used.items():
+        code = _code(one)
+        found[name] = {"from": one.source, **({} if code is None else {"code": code})}
+    return found
+
+
+def known_here_alone(recipe: Recipe) -> list[str]:
+    """What cannot be done with a recipe that names what was handed over in Python, in a sentence for each part."""
+    return [
+        f"the {FAMILIES[one.family][0]} {one.name!r} is known to this process alone: go on with the run from Python, "
+        "handing it over again; the command line cannot. What stands in a module can be named 'module:name' everywhere"
+        for one in _used(recipe).values()
+        if one.source == HANDED_OVER
+    ]
+
+
+def check_sendable(recipe: Recipe) -> None:
+    """Raises a UserError where workers could not be told of a part that was handed over in Python."""
+    for one in _used(recipe).values():
+        if one.source == HANDED_OVER:
+            packed(one)
+
+
+def _used(recipe: Recipe, teacher: Classifier | None = None) -> dict[str, Foreign[Any]]:
     with noting() as used:
         parse_recipe(recipe.model_dump(mode="json", exclude_none=True))  # looks up every name
         if teacher is not None and teacher.config is not None:
@@ -38,11 +65,14 @@ def plugins_of(recipe: Recipe, teacher: Classifier | None) -> dict[str, dict[str
                 (ALLOCATIONS, criterion.allocation),
             ):
                 family.get(name)
-    found: dict[str, dict[str, Any] | None] = {}
-    for name, one in used.items():
-        code = describe(one.load())[0] if one.source == IN_PYTHON else one.code
-        found[name] = {"from": one.source, **({} if code is None else {"code": code})}
-    return found
+    return used
+
+
+def _code(one: Foreign[Any]) -> str | None:
+    """What tells a part from what it was: of what is one's own what Python runs, of what is installed its files."""
+    if one.source == BY_PATH and is_installed(one.where.partition(":")[0]):
+        return one.code
+    return describe(one.load())[0] if one.source in (IN_PYTHON, HANDED_OVER, BY_PATH) else one.code
 
 
 @contextmanager

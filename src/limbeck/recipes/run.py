@@ -40,6 +40,7 @@ from limbeck.recipes.making import WithoutSoftLabels, keep_last_evidence, make_s
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.metering import TEACHING, metered, metering
 from limbeck.recipes.plan import plan
+from limbeck.recipes.plugged import known_here_alone
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.run_result import RunResult, read_run, run_result
 from limbeck.recipes.rungs import unraceable
@@ -101,6 +102,8 @@ def run(
 def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: PythonObjects | None = None) -> Inputs:
     """Loads the images, and loads the teacher or trains it in `folder`/teacher."""
     objects = objects or PythonObjects()
+    for sentence in known_here_alone(recipe):
+        progress.say(sentence)
     progress.say("loading images")
     inputs = load_images_of(recipe, objects)
     if inputs.train is not None and recipe.data.validation is None and inputs.validation is None:

@@ -18,6 +18,7 @@ from pydantic import (
 from limbeck.errors import unknown_name
 from limbeck.recipes.controls import controls_beside, reserved_names
 from limbeck.recipes.fields import (
+    ChangedTraining,
     ObjectiveSpec,
     Training,
 )
@@ -95,7 +96,7 @@ class Arm(Strict):
     transfer: dict[str, Any] | None = None
     objective: ObjectiveSpec | None = None
     student: Annotated[StudentSettings, short_for("model")] | None = None
-    training: dict[str, Any] = Field(default_factory=dict)
+    training: ChangedTraining = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -138,7 +139,7 @@ class CompareSettings(Strict):
     seeds: Annotated[list[Natural], Field(min_length=1)] = Field(default_factory=lambda: [0, 1, 2])
     baseline: str | None = None
     margin: float = 0.01
-    without_teacher: dict[str, Any] = Field(default_factory=dict)
+    without_teacher: ChangedTraining = Field(default_factory=dict)
     racing: Racing = None
 
     @field_validator("margin")

@@ -26,8 +26,8 @@ class Strict(BaseModel):
 
 
 def short_for(key: str) -> BeforeValidator:
-    """Lets a lone string stand for a mapping that has only `key`."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str | Path) else value)
+    """Lets a lone string, or what is handed over in Python, stand for a mapping that has only `key`."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str | Path) or callable(value) else value)
 
 
 def _class_name(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def recipe_of_set(
     student: str | Mapping[str, Any] | None = None,
     own_student: bool = False,
     teacher: str | None = None,
-    objective: str | Mapping[str, Any] | None = None,
+    objective: str | Callable[..., Any] | Mapping[Any, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     seed: int = 0,
     overrides: Sequence[str] = (),

@@ -9,7 +9,19 @@ from limbeck.errors import UserError, unknown_name
 from limbeck.models.catalogue import canonical
 from limbeck.objectives.sums import canonical_name
 from limbeck.plugins import FAMILIES, catalogue_of, register, unregister
-from limbeck.testing import criteria, datasets, generators, makers, models, normalised_views, objectives, parts, views
+from limbeck.testing import (
+    criteria,
+    datasets,
+    generators,
+    makers,
+    models,
+    normalised_views,
+    objectives,
+    optimizers,
+    parts,
+    schedules,
+    views,
+)
 from limbeck.transfer.parts import full_name
 
 Options = Mapping[str, Any]
@@ -22,6 +34,8 @@ CHECKS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "scores": parts.SCORE_CHECKS,
     "allocations": parts.ALLOCATION_CHECKS,
     "criteria": criteria.CHECKS,
+    "optimizers": optimizers.CHECKS,
+    "schedules": schedules.CHECKS,
     "views": views.CHECKS,
     "normalised_views": normalised_views.CHECKS,
     "models": models.CHECKS,

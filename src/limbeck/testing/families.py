@@ -76,6 +76,34 @@ def check_criterion(part: Any, options: Mapping[str, Any] | None = None, *, but:
     check("criteria", part, options, but=but)
 
 
+def check_optimizer(part: Any, options: Mapping[str, Any] | None = None, *, but: Mapping[str, str] = {}) -> None:
+    """Whether it is an optimiser that limbeck can work with; see `check`.
+
+    Args:
+        part: a name, a subclass of `torch.optim.Optimizer` or a function that makes one.
+        options: with which it is made.
+        but: titles of checks that do not hold for it, and why.
+
+    Example:
+        >>> check_optimizer("torch.optim:RAdam", {"eps": 1e-6})
+    """
+    check("optimizers", part, options, but=but)
+
+
+def check_schedule(part: Any, options: Mapping[str, Any] | None = None, *, but: Mapping[str, str] = {}) -> None:
+    """Whether it is a schedule that limbeck can work with; see `check`.
+
+    Args:
+        part: a name, a function of the share done or a subclass of torch's `LRScheduler`.
+        options: with which it is made.
+        but: titles of checks that do not hold for it, and why.
+
+    Example:
+        >>> check_schedule(lambda elapsed: 1 - elapsed)
+    """
+    check("schedules", part, options, but=but)
+
+
 def check_view(part: Any, options: Mapping[str, Any] | None = None, *, but: Mapping[str, str] = {}) -> None:
     """Whether it is a view that limbeck can work with; see `check`.
 

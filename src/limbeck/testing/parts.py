@@ -82,17 +82,19 @@ def saturated_numbers_are_finite(name: str, options: Options) -> None:
         return
     ids, labels = torch.arange(6), torch.tensor([0, 1, 2, 0, 1, 2])
     for kind in entry.functions:
-        low, high = NUMBERS.get(kind, (0.0, 1.0))
-        features = torch.full((6, 3), low)
+        of_images = entry.representation == "pixels"
+        low, high = (0.0, 1.0) if of_images else NUMBERS.get(kind, (0.0, 1.0))
+        features = torch.full((6, 3 * 4 * 4 if of_images else 3), low)
         features[1:3] = high
         features[3:, 0] = high
         seen = next((one for one, other in REPRESENTATIONS.items() if other.kind == kind), "none")
+        seen, shape = ("pixels", (3, 4, 4)) if of_images else (seen, None)
         score = score_function(Criterion(score=name, representation=seen, options=options))
-        scores = score(features, ScoreInputs(ids, labels, 0, torch.eye(3)))
+        scores = score(features, ScoreInputs(ids, labels, 0, torch.eye(3), shape=shape))
         ensure(scores.shape == (6,), f"{name} must give one number for each of 6 images, got {list(scores.shape)}")
         ensure(scores.dtype == torch.float64, f"scores must be float64, got {scores.dtype}")
         ensure_finite(scores, f"{name} of {kind}")
-        last = score(features[4:], ScoreInputs(ids[4:], labels[4:], 0, torch.eye(3)))
+        last = score(features[4:], ScoreInputs(ids[4:], labels[4:], 0, torch.eye(3), shape=shape))
         ensure_close(last, scores[4:], f"{name} of an image must not depend on the others of a batch")
 
 

@@ -15,19 +15,21 @@ class TrainingArguments(TypedDict, total=False):
     steps: int | None
     epochs: float | None
     batch_size: int
-    optimizer: Literal["sgd", "adamw"]
+    optimizer: str | Callable[..., Any] | Mapping[Any, Any]
     learning_rate: float | Literal["learned"]
     momentum: float
     nesterov: bool
     weight_decay: float
     clip_norm: float | None
     sharpness: Sharpness | Mapping[str, Any] | None
-    schedule: Literal["cosine", "multi-step", "constant"]
+    schedule: str | Callable[..., Any] | Mapping[Any, Any]
     warmup: float
     milestones: Sequence[float]
     decay: float
-    views: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
-    normalised_views: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None
+    views: str | Callable[..., Any] | Mapping[Any, Any] | Sequence[str | Callable[..., Any] | Mapping[Any, Any]]
+    normalised_views: (
+        str | Callable[..., Any] | Mapping[Any, Any] | Sequence[str | Callable[..., Any] | Mapping[Any, Any]] | None
+    )
     views_per_image: int | None
     cache: bool | Mapping[str, Any]
     validations: int

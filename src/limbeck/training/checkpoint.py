@@ -59,11 +59,18 @@ class Checkpoint:
             index, key = name.split(".", 1)
             state[int(index)][key] = tensor
         optimizer.load_state_dict({"state": state, "param_groups": notes["groups"]})
+        # Loading turns all numbers into those of the weights, and what was counted or halved must stay so.
+        order = [one for group in optimizer.param_groups for one in group["params"]]
+        for index, entries in state.items():
+            now = optimizer.state[order[index]]
+            for key, value in entries.items():
+                if isinstance(value, Tensor) and value.dtype != now[key].dtype and key != "step":
+                    now[key] = value.to(now[key].device)
         # Fused optimisers read weights and their momenta in one sweep of memory: both must lie in the same order.
         for parameter, entries in optimizer.state.items():
             for key, value in entries.items():
                 if isinstance(value, Tensor) and value.shape == parameter.shape and key != "step":
-                    entries[key] = torch.empty_like(parameter).copy_(value)
+                    entries[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
     def save(self, path: Path) -> None:
         """Replaces `path`; on a full disk the old checkpoint stays intact.

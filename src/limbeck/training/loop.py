@@ -207,7 +207,7 @@ def _teach(
                     stream.next_round()
             preparing = phases.is_preparing(step)
             if step == phases.preparing:
-                state.optimizer.state.clear()  # momenta of the preparing phase
+                state.forget_momenta()  # of the preparing phase
 
             batch = stream.batch(step_in_round)  # images [B, C, H, W], labels and ids [B] int64
             want = objective.outputs_needed("teacher", preparing=preparing)
@@ -215,9 +215,7 @@ def _teach(
             forward = partial(model, batch, outputs, preparing=preparing, elapsed=phases.elapsed(step))
             loss, terms = gradient(forward, accelerator.backward, step)  # scalars
 
-            rate = phases.learning_rate(step)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            rate = phases.set_rate(optimizer, step)
             if phases.settings.clip_norm is not None:
                 accelerator.clip_grad_norm_(model.parameters(), phases.settings.clip_norm)
             optimizer.step()

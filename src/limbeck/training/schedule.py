@@ -1,8 +1,10 @@
 """The learning rate as a pure function of the step, and the optimiser that it drives."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +13,10 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.shared_memory import is_dense
 from limbeck.objectives.sums import WeightedSum
+from limbeck.training.optimizer_catalogue import OPTIMIZERS
+from limbeck.training.own_schedules import Rate
+from limbeck.training.parts import name_and_options
+from limbeck.training.schedule_catalogue import SCHEDULES
 from limbeck.training.settings import TrainingSettings
 
 UNLEARNED_RATE = 0.01
@@ -18,16 +24,37 @@ UNLEARNED_RATE = 0.01
 
 
 def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
-    """Rate of step 0, 1, ... `total` - 1: linear warm-up, then cosine to 0, multi-step or constant."""
-    warmup = round(settings.warmup * total)
-    if step < warmup:
-        return settings.rate * (step + 1) / warmup
-    if settings.schedule == "cosine":
-        return settings.rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
-    if settings.schedule == "multi-step":
-        passed = sum(step >= round(milestone * total) for milestone in settings.milestones)
-        return settings.rate * settings.decay**passed
-    return settings.rate
+    """Rate of step 0, 1, ... `total` - 1: linear warm-up, then cosine to 0, multi-step, constant or one's own."""
+    return schedule_of(total, settings)(step).rate
+
+
+def schedule_of(total: int, settings: TrainingSettings) -> Callable[[int], Rate]:
+    """From step 0, 1, ... `total` - 1 to the rate that holds in it, and what else its schedule changes.
+
+    Raises:
+        UserError: a schedule of the user's own that fails, or gives no rate.
+    """
+    warmup, rate = round(settings.warmup * total), settings.rate
+    name, options = name_and_options(settings.schedule, "schedule")
+    make, own = SCHEDULES[name].made_by, None
+    if make is not None:
+        # An optimiser of its own, for those of torch's schedules that change momenta, too.
+        spare = make_optimizer([nn.Parameter(torch.zeros(1, 1))], settings)
+        own = make(max(1, total - warmup), spare, **options)
+
+    def at(step: int) -> Rate:
+        if step < warmup:
+            return Rate(rate * (step + 1) / warmup)
+        if own is not None:
+            return own(step - warmup)
+        if name == "cosine":
+            return Rate(rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup))))
+        if name == "multi-step":
+            passed = sum(step >= round(milestone * total) for milestone in settings.milestones)
+            return Rate(rate * settings.decay**passed)
+        return Rate(rate)
+
+    return at
 
 
 def with_rate(settings: TrainingSettings, transfer_set: TransferSet) -> TrainingSettings:
@@ -49,21 +76,33 @@ def with_rate(settings: TrainingSettings, transfer_set: TransferSet) -> Training
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
-    """SGD or AdamW over `parameters`, fused into one pass over memory where each of them is one piece of its own."""
+    """The optimiser over `parameters`: SGD or AdamW, fused into one pass over memory where each of them is one piece of
+    its own; one of torch's others, or one of the user's own.
+
+    Raises:
+        UserError: it makes none.
+    """
     parameters = list(parameters)
+    name, options = name_and_options(settings.optimizer, "optimizer")
+    make = OPTIMIZERS[name].made_by
+    if make is not None:
+        return make(parameters, lr=settings.rate, weight_decay=settings.weight_decay, **options)
     storages = {one.untyped_storage().data_ptr() for one in parameters}
     # The fused ones take every parameter for a row of numbers, and would write between those of a strided one.
     whole = all(one.is_floating_point() and is_dense(one) for one in parameters)
     fused = whole and len(storages) == len(parameters)
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.weight_decay, fused=fused)
+    how: dict[str, Any] = (
+        options if {"foreach", "fused", "differentiable"} & options.keys() else {"fused": fused, **options}
+    )
+    if name == "adamw":
+        return torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.weight_decay, **how)
     return torch.optim.SGD(
         parameters,
         lr=settings.rate,
         momentum=settings.momentum,
         nesterov=settings.nesterov,
         weight_decay=settings.weight_decay,
-        fused=fused,
+        **how,
     )
 
 
@@ -85,10 +124,13 @@ class Phases:
 
     @classmethod
     def of(cls, objective: WeightedSum, settings: TrainingSettings, total: int) -> "Phases":
+        """Those of a run; raises a UserError for a schedule that fails."""
         share = objective.preparing_share
         # At least a step of either phase, if there are two.
         steps = min(total - 1, max(1, round(share * total))) if share else 0
-        return cls(steps, total, objective.preparing_rate, settings)
+        made = cls(steps, total, objective.preparing_rate, settings)
+        made.learning_rate(steps)  # a schedule of the user's own may fail here, before the first step
+        return made
 
     def is_preparing(self, step: int) -> bool:
         return step < self.preparing
@@ -98,6 +140,21 @@ class Phases:
         return max(0, step - self.preparing) / (self.total - self.preparing)
 
     def learning_rate(self, step: int) -> float:
-        if self.is_preparing(step):
-            return self.rate * self.settings.rate
-        return learning_rate(step - self.preparing, self.total - self.preparing, self.settings)
+        return self._at(step).rate
+
+    def set_rate(self, optimizer: torch.optim.Optimizer, step: int) -> float:
+        """Gives an optimiser what holds in a step; the learning rate."""
+        now = self._at(step)
+        for group in optimizer.param_groups:
+            group["lr"] = now.rate * group.get("lr_scale", 1.0)
+            group.update(now.beside)
+        return now.rate
+
+    def _at(self, step: int) -> Rate:
+        return (
+            Rate(self.rate * self.settings.rate) if self.is_preparing(step) else self._schedule(step - self.preparing)
+        )
+
+    @cached_property
+    def _schedule(self) -> Callable[[int], Rate]:
+        return schedule_of(self.total - self.preparing, self.settings)

@@ -7,8 +7,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from limbeck.data.normalised_views.catalogue import NormalisedViewsSpec
 from limbeck.data.view_catalogue import check_views
 from limbeck.training.numeric_fields import refuse_truth
+from limbeck.training.optimizer_catalogue import check_optimizer
+from limbeck.training.schedule_catalogue import check_schedule
 from limbeck.training.view_cache.settings import Cache, CacheSettings
 
+OptimizerSpec = Annotated[Any, BeforeValidator(check_optimizer)]
+ScheduleSpec = Annotated[Any, BeforeValidator(check_schedule)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -49,7 +53,10 @@ class TrainingSettings(BaseModel):
     epochs: Annotated[float, Field(gt=0)] | None = None
     batch_size: Annotated[int, Field(ge=1)] = 64
 
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: OptimizerSpec = "sgd"
+    """`sgd`, `adamw`, any class of `torch.optim` by its name, one's own by its import path, "my_parts:Lion", or
+    `{name: {option: value}}`. Its rate is `learning_rate`; `weight_decay` holds for all that have one, `momentum` and
+    `nesterov` for `sgd`."""
     learning_rate: Annotated[float, Field(gt=0)] | Literal["learned"] = 0.05
     """`learned` is that which the transfer set carries, as condensed ones do, and 0.01 where it has none."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -59,7 +66,10 @@ class TrainingSettings(BaseModel):
     sharpness: Sharpness | None = None
     """Sharpness-aware minimisation, which takes twice the time; `{}` for that of trajectory matching's experts."""
 
-    schedule: Literal["cosine", "multi-step", "constant"] = "cosine"
+    schedule: ScheduleSpec = "cosine"
+    """`cosine`, `multi-step`, `constant`, any class of `torch.optim.lr_scheduler` by its name, one's own by its import
+    path, or `{name: {option: value}}`. Torch's take a step with every step after the warm-up; `T_max`, `total_iters`
+    and `total_steps` are how many these are, and `max_lr` is the learning rate, unless they are given."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the budget over which the rate rises linearly from near 0."""
     milestones: list[Share] = [0.625, 0.75, 0.875]

@@ -1,5 +1,6 @@
 """What a run is made of between two steps, and how it becomes a checkpoint and back."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -69,6 +70,15 @@ class LoopState:
     teacher_passes_saved: int = 0
     best: Best | None = None
     saved_step: int | None = None
+
+    def __post_init__(self) -> None:
+        # Some optimisers begin with a state, as Adagrad.
+        self._first_state = {one: copy.deepcopy(content) for one, content in self.optimizer.state.items()}
+
+    def forget_momenta(self) -> None:
+        """Has the optimiser begin anew."""
+        self.optimizer.state.clear()
+        self.optimizer.state.update({one: copy.deepcopy(content) for one, content in self._first_state.items()})
 
     @property
     def cost(self) -> Cost:

@@ -35,6 +35,7 @@ MAKERS: Catalogue[MakerEntry] = Catalogue(
         "condense": MakerEntry("a handful of learned images that teach what all would", "limbeck.transfer.condense"),
     },
     "limbeck.transfer.own_makers:describe",
+    by_path=False,  # a maker's settings say its name
 )
 
 

@@ -1,12 +1,13 @@
 """Selection criteria: what they are made of, and those that have a name; without importing torch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from limbeck.catalogue import Catalogue
 from limbeck.errors import UserError, unknown_name
+from limbeck.import_paths import import_object, is_import_path
 from limbeck.signatures import check_option
 from limbeck.transfer.parts import (
     ALIASES,
@@ -35,7 +36,8 @@ class Criterion:
     classes. The short and long names of the published code's command line are understood (`aliases`).
 
     Args:
-        score: one of `SCORES`; by default that of the representation, and without one "entropy".
+        score: one of `SCORES`, a function of one's own or its import path, which may stand for every part; by default
+            that of the representation, and without one "entropy".
         representation: one of `REPRESENTATIONS`; by default that of the score.
         allocation: one of `ALLOCATIONS`.
         order: whether the "highest" or the "lowest" scores are preferred, or "random" ones; equal scores go by
@@ -68,7 +70,7 @@ class Criterion:
 
     def __post_init__(self) -> None:
         for part, known in _FAMILIES.items():
-            name = full_name(getattr(self, part))
+            name = _part_name(known, getattr(self, part))
             object.__setattr__(self, part, name)
             if name and name not in known:
                 raise unknown_name(part, name, [*known, *(short for short in ALIASES if ALIASES[short] in known)])
@@ -324,12 +326,14 @@ CONTROLS = ("random", "balanced-random")
 """What every other criterion has to beat at the same budget."""
 
 
-def find_criterion(criterion: "str | Mapping[str, Any] | Criterion") -> Criterion:
+def find_criterion(criterion: "str | Mapping[str, Any] | Callable[..., Any] | Criterion") -> Criterion:
     """The criterion of that name, or made of parts.
 
     Args:
         criterion: one of `CRITERIA`; a part, or some joined by slashes, as "hrgb/kmpc/ls"; a mapping from part to
-            name, in which whatever is no part is an option; or a criterion, which passes through.
+            name, in which whatever is no part is an option; or a criterion, which passes through. A function of one's
+            own, and an import path, is a score, or in a mapping the part that it stands for; the import path of a
+            criterion, a mapping or text is that criterion.
 
     Raises:
         UserError: nothing of that name, or parts that do not fit together.
@@ -343,11 +347,41 @@ def find_criterion(criterion: "str | Mapping[str, Any] | Criterion") -> Criterio
         return criterion
     if isinstance(criterion, Mapping):
         return _from_mapping(criterion)
+    if callable(criterion):
+        criterion = SCORES.name_of(criterion)
+    if not isinstance(criterion, str):
+        raise UserError(
+            f"`criterion` must be a name, a mapping of parts, a function or a `Criterion`, got {criterion!r}."
+        )
+    if SCORES.is_unlisted(criterion):
+        return CRITERIA[criterion] if _is_whole(criterion) else Criterion(name=criterion, score=criterion)
     if criterion in CRITERIA:
         return CRITERIA[criterion]
     if "/" in criterion or any(full_name(criterion) in family for family in _FAMILIES.values()):
         return _from_text(criterion)
     raise unknown_name("criterion", criterion, CRITERIA, _LISTING)
+
+
+def _part_name(family: Mapping[str, Any] | Catalogue[Any], part: Any) -> str:
+    """Our name of a part, which may be handed over in Python."""
+    handed_over = isinstance(family, Catalogue) and callable(part)
+    return full_name(family.name_of(part) if handed_over else part)
+
+
+def named_criterion(criterion: Any) -> Any:
+    """A criterion as a recipe may hold it, with names in place of functions that are handed over in Python."""
+    if isinstance(criterion, Mapping):
+        families = {part: known for part, known in _FAMILIES.items() if isinstance(known, Catalogue)}
+        return {
+            part: families[part].name_of(value) if part in families and callable(value) else value
+            for part, value in criterion.items()
+        }
+    return SCORES.name_of(criterion) if callable(criterion) else criterion
+
+
+def _is_whole(path: str) -> bool:
+    """Whether what an import path leads to is a criterion, and not a part of one."""
+    return is_import_path(path) and isinstance(import_object(path, "criterion"), Criterion | Mapping | str)
 
 
 def _from_mapping(spec: Mapping[str, Any]) -> Criterion:
@@ -356,8 +390,9 @@ def _from_mapping(spec: Mapping[str, Any]) -> Criterion:
     options |= {key: value for key, value in spec.items() if key not in parts | {"options"}}
     given = {key: value for key, value in spec.items() if key in parts}
     for part, value in given.items():
-        if not isinstance(value, str):
-            raise UserError(f"`{part}` of a criterion must be a name, got {value!r}.")
+        if not isinstance(value, str) and not (callable(value) and isinstance(_FAMILIES.get(part), Catalogue)):
+            function = " or a function" if isinstance(_FAMILIES.get(part), Catalogue) else ""
+            raise UserError(f"`{part}` of a criterion must be a name{function}, got {value!r}.")
     plain = Criterion(**given)
     for option in options:
         if option not in plain.default_options:
@@ -370,7 +405,8 @@ def _from_text(text: str) -> Criterion:
     for piece in text.split("/"):
         name = full_name(piece)
         # "random" is a score, too; as an order it is "rng".
-        found = [part for part in ("representation", "allocation", "score", "order") if name in _FAMILIES[part]]
+        families = ("representation", "allocation", "score", "order")
+        found = ["score"] if SCORES.is_unlisted(name) else [part for part in families if name in _FAMILIES[part]]
         if not found or piece == "":
             known = [one for family in _FAMILIES.values() for one in family] + list(ALIASES)
             raise unknown_name("part of a criterion:", piece, dict.fromkeys(known), _LISTING)

@@ -9,6 +9,7 @@ def own_code(score: str = "", representation: str = "") -> dict[str, str]:
     found = {}
     for catalogue, name in ((SCORES, score), (REPRESENTATIONS, representation)):
         if name and name not in catalogue.built_in:
-            one = catalogue.foreign[name]
+            one = catalogue.find(name)
+            assert one is not None, "its score was looked up"
             found[f"{catalogue.family}/{name}"] = f"{one.code or ''}{describe(one.load())[0]}"
     return found

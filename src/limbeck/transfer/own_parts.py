@@ -1,5 +1,6 @@
 """Representations, scores and allocations that are not limbeck's own: entries made from functions."""
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import isclass, isroutine
@@ -24,8 +25,13 @@ _SEEN_BY: Mapping[str, str] = {
     "shares": "grayscale-histogram",
     "entropies": "patch-entropies",
     "logits": "teacher-logits",
+    "pixels": "pixels",
 }
 _NUMBERS: tuple[Kind, ...] = ("values", "shares", "logits", "entropies")
+_READ = ("features", *_NUMBERS, "pixels")
+"""What a score may read of an image, one of them."""
+_BESIDE = tuple(one for one in ScoreInputs._fields if one != "shape")
+"""What else it may know."""
 
 
 def describe_representation(name: str, part: Any, said: Mapping[str, Any]) -> RepresentationEntry:
@@ -75,9 +81,9 @@ def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
     Args:
         name: its name.
         part: a function to one number per image, `[B]`. Its parameters say what it reads: features `[B, D]` as
-            `values`, `shares`, `entropies` or `logits`, or `features` of any kind; `ids`, `labels`, `seed`, `head` and
-            `stream` as in `ScoreInputs`. One of all `images` (and `context`) trains something, and scores them all.
-            Further parameters are options.
+            `values`, `shares`, `entropies` or `logits`, or `features` of any kind, or the images themselves as `pixels`
+            uint8 `[B, C, H, W]`; `ids`, `labels`, `seed`, `head` and `stream` as in `ScoreInputs`. One of all `images`
+            (and `context`) trains something, and scores them all. Further parameters are options.
         said: `summary`, and the `representation` that it reads where none is named.
 
     Raises:
@@ -85,26 +91,26 @@ def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
     """
     what = f"score {name!r}"
     check_said(said, ("summary", "representation"), what)
-    known = ("features", *_NUMBERS, *ScoreInputs._fields, "images", "context")
+    known = (*_READ, *_BESIDE, "images", "context")
     inputs, options = _signature(part, known, what)
-    read = [one for one in inputs if one in ("features", *_NUMBERS)]
+    read = [one for one in inputs if one in _READ]
     trains = "images" in inputs
     rest = [one for one in inputs if one not in (*read, "images", "context")]
     if len(read) > 1 or (trains and (read or rest)) or not inputs or ("context" in inputs and not trains):
         raise UserError(
-            f"{what} must be a function of one kind of features ({', '.join(known[:5])}), of what else is known of the "
-            f"images ({', '.join(ScoreInputs._fields)}), or of all `images`, got parameters "
+            f"{what} must be a function of one kind of features ({', '.join(_READ)}), of what else is known of the "
+            f"images ({', '.join(_BESIDE)}), or of all `images`, got parameters "
             f"{', '.join(inputs) or '(none)'}."
         )
-    kinds: tuple[Kind, ...] = (
-        ("nothing",) if not read else _NUMBERS if read == ["features"] else (_kind(read[0], what),)
-    )
+    kinds = _kinds_read(read[0] if read else "", what)
     if trains:
         function: Callable[..., Any] = partial(_of_all, part, what, "context" in inputs)
     else:
         function = partial(_scores, part, what, read[0] if read else "", tuple(rest))
     required = {one.name for one in parameters(part) if one.default is one.empty}
     representation = "none" if not read else _SEEN_BY.get(read[0], "grayscale")
+    if "pixels" in read and said.get("representation", representation) != representation:
+        raise UserError(f"{what} reads `pixels`, so its `representation` is that, got {said['representation']!r}.")
     return ScoreEntry(
         _summary(part, said),
         dict.fromkeys(kinds, function),
@@ -167,6 +173,13 @@ def _signature(part: Any, known: tuple[str, ...], what: str) -> tuple[list[str],
     return inputs, options
 
 
+def _kinds_read(read: str, what: str) -> tuple[Kind, ...]:
+    """The kinds of representations that a score can read."""
+    if read in ("", "features"):
+        return _NUMBERS if read else ("nothing",)
+    return ("values",) if read == "pixels" else (_kind(read, what),)
+
+
 def _kind(kind: Any, what: str) -> Any:
     if kind not in get_args(Kind) or kind in ("nothing", "any"):
         raise unknown_name(f"`kind` of {what}:", str(kind), _NUMBERS, f"It is one of {', '.join(_NUMBERS)}.")
@@ -213,8 +226,18 @@ def _scores(
 ) -> Tensor:
     """Scores of a batch, checked, float64; gray levels are whole numbers, of which torch takes no mean."""
     given = {name: getattr(inputs, name) for name in known}
-    features = features.clone() if features.is_floating_point() else features.float()  # others look at them, too
+    if read == "pixels":
+        features = _as_pixels(features, inputs, what)
+    else:
+        features = features.clone() if features.is_floating_point() else features.float()  # others look at them, too
     return _checked(function(**({read: features} if read else {}), **given, **options), len(inputs.ids), what)
+
+
+def _as_pixels(features: Tensor, inputs: ScoreInputs, what: str) -> Tensor:
+    """uint8 `[B, C, H, W]` of images in [0, 1] `[B, C H W]`."""
+    if inputs.shape is None or features.shape[1:] != (math.prod(inputs.shape),):
+        raise UserError(f"{what} reads `pixels`; leave `representation` out, or name that one.")
+    return features.mul(255).round().to(torch.uint8).view(-1, *inputs.shape)
 
 
 def _of_all(

@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+from limbeck.import_paths import folders, look_in
 from limbeck.plugins import registered, restore
 from limbeck.workers.packing import pack
 
@@ -19,9 +20,12 @@ class Beginning:
     """
 
     def __init__(self, make: Callable[[], Any]) -> None:
+        self.folders = folders()
         self.parts = registered()
         self.make = pack(make)  # apart, as it may need these parts to be unpacked
 
     def __call__(self) -> Any:
+        for folder in reversed(self.folders):
+            look_in(folder)
         restore(self.parts)
         return pickle.loads(self.make)()

@@ -44,12 +44,13 @@ NORMALISED_VIEWS: Catalogue[NormalisedViewEntry] = Catalogue(
 
 
 def check_normalised_views(spec: Any) -> Any:
-    """Raises a UserError for a name or an option that no normalised views have; gives `spec` back.
+    """Raises a UserError for a name or an option that no normalised views have; gives `spec` back, of names alone.
 
     Example:
         >>> check_normalised_views({"dsa": {"shift": 0.25}})
         {'dsa': {'shift': 0.25}}
     """
+    spec = NORMALISED_VIEWS.named(spec)
     for name, options in named(spec):
         if name not in NORMALISED_VIEWS:
             raise unknown_name("normalised view", str(name), NORMALISED_VIEWS, "`limbeck ls views` lists them all")

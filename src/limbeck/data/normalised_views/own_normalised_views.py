@@ -42,7 +42,8 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> NormalisedViewEnt
         settled = {**options, **given}
         made: Any = part(**given) if is_class else FunctionViews(part, what, settled)
         # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
-        code = NORMALISED_VIEWS.foreign[name].code if name in NORMALISED_VIEWS else None
+        found = NORMALISED_VIEWS.find(name)  # None while it is registered
+        code = None if found is None else found.code
         made.key = None if code is None else f"{name}({made.key or settled})@{code}"
         made.own = True
         return made

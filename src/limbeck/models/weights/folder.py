@@ -61,7 +61,7 @@ def save(classifier: Classifier, folder: str | Path) -> None:
     }
     check_finite(state, classifier.name)
     name = classifier.config["name"]
-    own = None if name in MODELS.built_in else MODELS.foreign.get(name)
+    own = None if name in MODELS.built_in else MODELS.find(name)
     config = {
         "format": FORMAT,
         "version": VERSION if classifier.whitening is None else VERSION_WITH_WHITENING,

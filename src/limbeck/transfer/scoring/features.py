@@ -210,5 +210,8 @@ def _checked(function: Represent, pixels: Tensor) -> Tensor:
     features = function(pixels.clone())  # which it may write into, and others look at, too
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(pixels):
         got = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
-        raise UserError(f"`function` must return one row for each of {len(pixels)} images, [B, D], got {got}.")
+        raise UserError(
+            f"`function` must return one row for each of {len(pixels)} images, [B, D], got {got}; one that gives a "
+            "number per image is a `score`."
+        )
     return features.detach().cpu()

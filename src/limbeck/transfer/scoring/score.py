@@ -175,17 +175,26 @@ def _filled(
     return found
 
 
+_OF_SEVERAL = ("entropy", "variance")
+"""Scores that compare numbers of one image with each other."""
+
+
 def _scoring(
     criterion: Criterion, images: "ImageSet", context: ScoringContext, seed: int
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Scores float64 `[B]` from positions and features."""
     score, needs_head = score_function(criterion), SCORES[criterion.score].head
     head = head_weights(context.teacher) if needs_head and context.teacher is not None else None
-    labels, stream = labels_for(criterion, images, context.teacher), criterion.stream("random")
+    labels, stream, shape = labels_for(criterion, images, context.teacher), criterion.stream("random"), images.shape
 
     def scored(positions: Tensor, features: Tensor) -> Tensor:
+        if features.shape[1:] == (1,) and criterion.score in _OF_SEVERAL:
+            raise UserError(
+                f"score {criterion.score!r} of {criterion.representation!r}, which is one number per image, is 0 for "
+                "all; what gives one number is a score itself: name it as `score`."
+            )
         here = None if labels is None else labels[positions]
-        return score(features, ScoreInputs(images.ids[positions], here, seed, head, stream)).double()
+        return score(features, ScoreInputs(images.ids[positions], here, seed, head, stream, shape)).double()
 
     return scored
 

@@ -19,6 +19,7 @@ class ScoreInputs(NamedTuple):
         seed: of random scores.
         head: weights `[K, D]` of the teacher's last layer, or None.
         stream: of random scores, see `Criterion.stream`.
+        shape: (C, H, W) of the images, or None.
     """
 
     ids: Tensor
@@ -26,6 +27,7 @@ class ScoreInputs(NamedTuple):
     seed: int
     head: Tensor | None = None
     stream: str = "random"
+    shape: tuple[int, int, int] | None = None
 
 
 def entropy(features: Tensor, about: ScoreInputs | None = None) -> Tensor:

@@ -1,6 +1,6 @@
 """`select`: the images of a set that are worth teaching on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from limbeck.randomness import check_seed
 from limbeck.transfer.budget import Budget, parse_budget
 from limbeck.transfer.choice import allocate
 from limbeck.transfer.criteria import Criterion, find_criterion
-from limbeck.transfer.parts import ALLOCATIONS
+from limbeck.transfer.parts import ALLOCATIONS, SCORES
 from limbeck.transfer.score_table.memory import PoolScores
 from limbeck.transfer.scoring.context import Represent, check_criterion, make_context
 from limbeck.transfer.select.duplicates import distinct
@@ -21,16 +21,19 @@ if TYPE_CHECKING:
     from limbeck.data import ImageSet
     from limbeck.models import Classifier
 
+DEFAULT_CRITERION = "entropy"
+
 
 def select(
     images: "ImageSet",
     *,
-    criterion: str | Mapping[str, Any] | Criterion = "entropy",
+    criterion: str | Mapping[str, Any] | Callable[..., Any] | Criterion = DEFAULT_CRITERION,
     budget: str | int | float | Budget,
     seed: int = 0,
     teacher: "Classifier | None" = None,
     dedupe: bool = False,
     function: Represent | None = None,
+    score: str | Callable[..., Any] | None = None,
     folder: str | Path | None = None,
     precision: Precision = "auto",
     progress: Progress | None = None,
@@ -42,33 +45,55 @@ def select(
 
     Args:
         images: what to choose from; N images, labelled if the criterion or the budget goes by class.
-        criterion: a name of `CRITERIA`, parts joined by slashes ("hrgb/kmpc/ls"), a mapping of parts, or one's own.
+        criterion: a name of `CRITERIA`, parts joined by slashes ("hrgb/kmpc/ls"), a mapping of parts, or one's own. A
+            function of one's own, or its import path ("my_parts:busy"), is a score, see `score`.
         budget: a count (500), a share (0.1, "10%") or images per class ("50/class": so many for every class that has
             images, and exactly that of each where the criterion goes by class).
         seed: of random scores and orders, of clusterings and of what is trained; nothing else depends on it.
         teacher: for criteria that ask one.
         dedupe: choose among images of distinct content, see `distinct`; the budget counts those.
         function: from pixels uint8 `[B, C, H, W]` to features `[B, D]`, for the representation "function".
+        score: how images are judged: a name, a function of one's own to one number per image `[B]`, or its import
+            path; the highest are preferred. Its parameters say what it reads: `pixels` uint8 `[B, C, H, W]`, the
+            teacher's `logits` `[B, K]`, `values` (the gray image) `[B, D]`, `labels`, `ids` and so on, see
+            docs/plugins.md. Beside it, `criterion` is a mapping of the other parts, as {"order": "lowest"}.
         folder: where networks that a criterion trains are kept; by default in limbeck's cache.
         precision: in which the teacher is asked: "fp32", "bf16" (near ties may fall otherwise), or "auto" for what the
             machine is fastest in. The transfer set says which it was.
         progress: who watches scoring and training on the way.
 
     Raises:
-        UserError: unknown criterion; a budget that cannot be met exactly (see `Budget.resolve`); labels or teacher
-            missing.
+        UserError: unknown criterion; a function that is no score, or whose numbers are not finite; a budget that cannot
+            be met exactly (see `Budget.resolve`); labels or teacher missing.
 
     Example:
         >>> transfer_set = select(images, criterion="entropy", budget="10%").transfer_set(images)
         >>> len(transfer_set.images)
         20
     """
-    criterion, budget = find_criterion(criterion), parse_budget(budget)
+    criterion, budget = find_criterion(_with_score(criterion, score)), parse_budget(budget)
+    if function is not None and "function" not in criterion.represented:
+        raise UserError(
+            f"criterion {criterion.name!r} does not read the `function`; give {{'representation': 'function', ...}} as "
+            "`criterion`, or the function as `score` if it gives one number per image."
+        )
     check_seed(seed)
     context = make_context(teacher, folder, seed, progress, function, precision=precision)
     check_criterion(criterion, images, context)
     images = checked_pool(images, criterion, budget, dedupe=dedupe)
     return choose(PoolScores(images, context, progress=progress), criterion, budget)
+
+
+def _with_score(criterion: Any, score: str | Callable[..., Any] | None) -> Any:
+    """`criterion` with `score` as its part."""
+    if score is None or (isinstance(criterion, str) and criterion == DEFAULT_CRITERION):
+        return criterion if score is None else {"score": score, "name": SCORES.named(score)}
+    if not isinstance(criterion, Mapping) or "score" in criterion:
+        raise UserError(
+            "beside `score`, `criterion` must be a mapping of the other parts, as {'allocation': 'top-n', 'order': "
+            f"'lowest'}}, got {criterion!r}."
+        )
+    return {**criterion, "score": score}
 
 
 def checked_pool(images: "ImageSet", criterion: Criterion, budget: Budget, *, dedupe: bool) -> "ImageSet":

@@ -5,11 +5,12 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
 
-from limbeck.transfer.criteria import find_criterion
+from limbeck.transfer.criteria import find_criterion, named_criterion
 from limbeck.transfer.settings import Control, MakerSettings
 
 
 def _criterion(value: Any) -> Any:
+    value = named_criterion(value)
     if isinstance(value, str | Mapping):
         find_criterion(value)
     return value

@@ -1,0 +1,168 @@
+"""Schedules that are not limbeck's own: entries made from a class, or from a function of the share done."""
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from inspect import Parameter
+from typing import Any, NamedTuple
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from limbeck.catalogue import check_said
+from limbeck.errors import UserError
+from limbeck.signatures import default_of, inputs_and_options, parameters, summary_of
+from limbeck.training.schedule_catalogue import ScheduleEntry
+
+SIGNALS = ("elapsed", "step", "steps")
+"""What a function may read: the share of the steps that is done, in [0, 1), the number of the step, and of all."""
+_OF_RUN = ("T_max", "total_iters", "total_steps")
+"""Options of torch's schedules that count the steps of a run."""
+_INTERNAL = ("optimizer", "last_epoch", "verbose")
+_CYCLED = ("momentum", "betas")
+"""What some schedules change beside the rate."""
+_TRIED = (0.0, 0.25, 0.5, 0.75)
+
+
+class Rate(NamedTuple):
+    """What holds in a step.
+
+    Attributes:
+        rate: the learning rate.
+        beside: other entries of the optimiser's groups.
+    """
+
+    rate: float
+    beside: Mapping[str, Any] = {}
+
+
+def describe(name: str, part: Any, said: Mapping[str, Any]) -> ScheduleEntry:
+    """The catalogue's entry of a schedule of the user's own, or of torch's.
+
+    Args:
+        name: its name.
+        part: a function of `SIGNALS` to a factor of the learning rate, a finite number >= 0; or a subclass of torch's
+            `LRScheduler`, which takes a step with every step of the run. Further parameters are options. Of a class
+            those that count a run's steps, `T_max`, `total_iters` and `total_steps`, are these unless they are given,
+            and `max_lr` is the learning rate.
+        said: `summary`.
+
+    Raises:
+        UserError: it is neither, or changes the rate by what the run measures.
+    """
+    what = f"schedule {name!r}"
+    is_class = isinstance(part, type) and issubclass(part, LRScheduler)
+    if isinstance(part, type) is not is_class or not callable(part):
+        raise UserError(
+            f"{what} must be a function of {', '.join(SIGNALS)} to a factor of the learning rate, or a subclass of "
+            f"`torch.optim.lr_scheduler.LRScheduler`, got {part!r}."
+        )
+    check_said(said, ("summary",), what)
+    summary = str(said.get("summary", summary_of(part)))
+    if isinstance(part, type):
+        return _of_class(part, what, summary)
+    signals, options = inputs_and_options(part, SIGNALS, what)
+    if not signals:
+        raise UserError(f"{what} must be a function of {', '.join(SIGNALS)}, one of them at least, got none.")
+
+    def make(steps: int, optimizer: Optimizer, **given: Any) -> Callable[[int], Rate]:
+        rate = optimizer.param_groups[0]["lr"]
+        return lambda step: Rate(rate * _factor(part, what, signals, step, steps, given))
+
+    def check(**given: Any) -> None:
+        for share in _TRIED:
+            _factor(part, what, signals, round(share * 100), 100, given)
+
+    return ScheduleEntry(summary, options, check, make)
+
+
+def _of_class(part: type[Any], what: str, summary: str) -> ScheduleEntry:
+    if issubclass(part, ReduceLROnPlateau):
+        raise UserError(
+            f"{what} goes by what a run measures, and limbeck's schedules by the step alone, so that a resumed run and "
+            "a whole one are the same; choose another, or a function of `elapsed`."
+        )
+    known = {
+        one.name: one.default if one.default is one.empty else default_of(one)
+        for one in parameters(part)
+        if one.name not in _INTERNAL and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    }
+    if not any(one.name == "optimizer" for one in parameters(part)):
+        raise UserError(f"{what} must take an `optimizer`, as torch's schedules do.")
+
+    def settled(steps: int, rate: float, given: Mapping[str, Any]) -> dict[str, Any]:
+        usual = {**dict.fromkeys(_OF_RUN, steps), "max_lr": rate}
+        options = {key: value for key, value in usual.items() if key in known} | dict(given)
+        missing = [key for key, default in known.items() if default is Parameter.empty and key not in options]
+        if missing:
+            others = "; a function of `elapsed` can do the same" if {*missing} & {"lr_lambda", "schedulers"} else ""
+            raise UserError(f"{what} needs its options {', '.join(f'`{one}`' for one in missing)}{others}.")
+        return options
+
+    def make(steps: int, optimizer: Optimizer, **given: Any) -> Callable[[int], Rate]:
+        return Stepped(partial(part, **settled(steps, optimizer.param_groups[0]["lr"], given)), optimizer, what).at
+
+    # Those that change momenta are tried with the optimiser that has them.
+    return ScheduleEntry(summary, known, lambda **given: settled(100, 0.1, given), make)
+
+
+class Stepped:
+    """What one of torch's schedules makes of an optimiser, step after step, remembered.
+
+    Args:
+        make: the schedule, of an optimiser.
+        optimizer: one of its own, whose parameters nobody uses.
+        what: the schedule, in messages.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+
+    def __init__(self, make: Callable[[Optimizer], LRScheduler], optimizer: Optimizer, what: str) -> None:
+        self.optimizer = optimizer
+        self.what = what
+        self._known: list[Rate] = []
+        try:
+            self._schedule = make(optimizer)
+        except UserError:
+            raise
+        except Exception as error:  # whatever somebody else's code raises
+            raise UserError(f"{what} cannot be made: {type(error).__name__}: {str(error).rstrip('.')}.") from error
+        self._note()
+
+    def at(self, step: int) -> Rate:
+        """What holds in a step, from 0 on."""
+        while len(self._known) <= step:
+            try:
+                with warnings.catch_warnings(action="ignore"):  # that its optimiser takes no steps
+                    self._schedule.step()
+            except Exception as error:
+                raise UserError(
+                    f"{self.what} fails at step {len(self._known)}: {type(error).__name__}: {str(error).rstrip('.')}."
+                ) from error
+            self._note()
+        return self._known[step]
+
+    def _note(self) -> None:
+        group = self.optimizer.param_groups[0]
+        rate = _checked(group["lr"], f"{self.what} must give a finite rate >= 0", len(self._known))
+        self._known.append(Rate(rate, {key: group[key] for key in _CYCLED if key in group}))
+
+
+def _factor(
+    part: Callable[..., Any], what: str, signals: list[str], step: int, steps: int, options: Mapping[str, Any]
+) -> float:
+    known = {"elapsed": step / steps, "step": step, "steps": steps}
+    factor = part(**{name: known[name] for name in signals}, **options)
+    return _checked(factor, f"{what} must give a factor of the learning rate, a finite number >= 0", step)
+
+
+def _checked(value: Any, what: str, step: int) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool | str) or not (math.isfinite(number) and number >= 0):
+        raise UserError(f"{what}, got {value!r} at step {step}.")
+    return number
