@@ -1,0 +1,205 @@
+"""Objects of the user's own that are named by import path, "my_pkg:name", and the folders in which they are looked for.
+
+Modules come from Python's own path. One that is not there is taken from the folders that were added here: where the
+command line runs, and where the recipe lies. These never hide what is installed.
+"""
+
+import importlib
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from limbeck.errors import UserError, closest
+
+_PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_OTHERS = ("python", "timm")
+"""What stands before the colon of names that are no import paths: of what is handed over in Python, and of timm's."""
+
+_folders: list[Path] = []
+_added: list[str] = []
+"""Those of them that stand on Python's path because of us."""
+_taken: dict[str, Path] = {}
+"""Module -> the folder among these that it was imported from, as far as it was imported here."""
+
+
+def is_import_path(name: object) -> bool:
+    """Whether a name can be an import path.
+
+    Example:
+        >>> is_import_path("my_pkg.losses:brier"), is_import_path("brier"), is_import_path("timm:resnet18")
+        (True, False, False)
+    """
+    return isinstance(name, str) and _PATH.fullmatch(name) is not None and name.partition(":")[0] not in _OTHERS
+
+
+def import_object(path: str, argument: str, *, fits: Callable[[Any], bool] | None = None, allowed: str = "") -> Any:
+    """What "module:name" names; imports the module.
+
+    Args:
+        path: "module:name", both with dots if need be.
+        argument: what the user named it as, for messages: "objective", or "student.model".
+        fits: whether the object is of the right kind.
+        allowed: the right kind, in words.
+
+    Raises:
+        UserError: it is no import path, there is no such module, the module fails when it is imported, it has nothing
+            of that name, or that is of another kind.
+
+    Example:
+        >>> import_object("math:pi", "objective")
+        3.141592653589793
+    """
+    if not is_import_path(path):
+        raise UserError(f"`{argument}` must be a name, or 'module:name' of what is to be imported, got {path!r}.")
+    module, _, name = path.partition(":")
+    found = _module(module, f"`{argument}` {path!r}")
+    whole = found
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise _no_attribute(whole, found, part, f"`{argument}` {path!r}") from None
+    if fits is not None and not fits(found):
+        raise UserError(f"`{argument}` must be {allowed}, got {path!r}, which is {_kind(found)}.")
+    return found
+
+
+def import_path_of(part: object) -> str | None:
+    """The import path that leads back to a function or class in any process; None where none does.
+
+    None leads to a lambda, to what is defined inside a function, in a notebook or in the script itself, nor to what
+    was replaced in its module since.
+
+    Example:
+        >>> import_path_of(is_import_path), import_path_of(lambda: 0)
+        ('limbeck.import_paths:is_import_path', None)
+    """
+    module, name = getattr(part, "__module__", None), getattr(part, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or module == "__main__" or module not in sys.modules:
+        return None
+    found: Any = sys.modules[module]
+    if getattr(found, "__spec__", None) is None:  # made on the fly, as doctests and notebooks do
+        return None
+    for one in name.split("."):
+        found = getattr(found, one, None)
+    path = f"{module}:{name}"
+    return path if found is part and is_import_path(path) else None
+
+
+def look_in(folder: str | Path, *, only: bool = False) -> None:
+    """Adds a folder in which modules are looked for that are not on Python's path; the last one comes first.
+
+    A module of the same name that came from another of these folders is forgotten, and imported anew when it is named.
+
+    Args:
+        folder: that of a recipe, or where the command line runs.
+        only: drop all folders that were added before.
+    """
+    folder = Path(folder).resolve()
+    if only:
+        _forget([*_taken])
+        _folders.clear()
+    _forget([name for name, home in _taken.items() if home != folder and _lies_in(name, folder)])
+    _folders[:] = [folder, *(one for one in _folders if one != folder)]
+
+
+def folders() -> tuple[Path, ...]:
+    """Those that were added, for other processes; first the one that is looked in first."""
+    return tuple(_folders)
+
+
+def _module(module: str, what: str) -> Any:
+    before = set(sys.modules)
+    _extend_path()
+    try:
+        return importlib.import_module(module)
+    except KeyboardInterrupt:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise _fails(module, what, error) from error
+        raise _no_module(module, error.name, what) from None
+    except BaseException as error:  # somebody else's module may raise anything, an exit among it
+        raise _fails(module, what, error) from error
+    finally:
+        _taken.update({name: home for name in set(sys.modules) - before if (home := _home(name)) is not None})
+
+
+def _extend_path() -> None:
+    """Puts the folders behind all that Python has on its path, in their order."""
+    sys.path[:] = [one for one in sys.path if one not in _added]
+    _added[:] = [str(one) for one in _folders if str(one) not in sys.path]
+    sys.path.extend(_added)
+    importlib.invalidate_caches()  # what is named may have been written a moment ago
+
+
+def _home(name: str) -> Path | None:
+    """The folder among those added that a module was imported from; what is installed below one does not count."""
+    top = name.partition(".")[0]
+    module = sys.modules.get(top)
+    places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+    found = {Path(one).resolve() for one in places if one}
+    return next((one for one in map(Path, _added) if found & {one / f"{top}.py", one / top}), None)
+
+
+def _forget(names: Iterable[str]) -> None:
+    for name in names:
+        sys.modules.pop(name, None)
+        _taken.pop(name, None)
+
+
+def _lies_in(name: str, folder: Path) -> bool:
+    top = folder / name.partition(".")[0]
+    return top.with_suffix(".py").is_file() or top.is_dir()
+
+
+def _no_module(module: str, missing: str, what: str) -> UserError:
+    if "." in missing:
+        return UserError(f"{what}: there is no module {missing!r} in {missing.rpartition('.')[0]!r}.")
+    there = dict.fromkeys(one.stem for folder in _folders for one in sorted(folder.glob("*.py")))
+    near = "".join(f"; did you mean {one!r}?" for one in closest(missing, there, 1)) or "."
+    places = "".join(f" nor in {str(one)!r}" for one in _folders)
+    return UserError(
+        f"{what}: there is no module {missing!r} on Python's path{places}{near} Put {missing}.py beside the "
+        "recipe or where the command line runs, set PYTHONPATH, or install its package."
+    )
+
+
+def _fails(module: str, what: str, error: BaseException) -> UserError:
+    """With the line of somebody else's code that raised it."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if not _of_imports(one.filename)]
+    if isinstance(error, SyntaxError) and error.filename:
+        where = f", {error.filename}, line {error.lineno}"
+    else:
+        where = f", {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    return UserError(
+        f"{what}: the module {module!r} fails when it is imported ({type(error).__name__}: {message}{where})."
+    )
+
+
+def _of_imports(file: str) -> bool:
+    return file == __file__ or file.startswith("<frozen") or file == importlib.__file__
+
+
+def _no_attribute(whole: Any, found: Any, name: str, what: str) -> UserError:
+    module = getattr(whole, "__name__", "")
+    owner = f"the module {module!r}" if found is whole else f"{_kind(found)} in {module!r}"
+    known = [one for one in vars(found) if not one.startswith("_")] if hasattr(found, "__dict__") else []
+    near = closest(name, known)
+    if near:
+        return UserError(f"{what}: {owner} has no {name!r}; did you mean {' or '.join(map(repr, near))}?")
+    own = [one for one in known if getattr(vars(found)[one], "__module__", None) == module]
+    return UserError(f"{what}: {owner} has no {name!r}{'; it has ' + ', '.join(own[:12]) if own else ''}.")
+
+
+def _kind(found: Any) -> str:
+    if isinstance(found, type):
+        return f"the class {found.__qualname__}"
+    if isinstance(found, FunctionType):
+        return f"the function {found.__qualname__}"
+    return f"a {type(found).__name__}"
