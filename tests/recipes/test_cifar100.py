@@ -17,7 +17,8 @@ from limbeck.objectives.setup import Setup
 from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Silent
 from limbeck.recipes.inheritance import load_recipe, made_by
-from limbeck.recipes.inputs import Inputs, network_folder
+from limbeck.recipes.inputs import Inputs
+from limbeck.recipes.networks import load_network
 from limbeck.recipes.packaged import find_recipe, packaged_recipes
 from limbeck.recipes.published import OTHER_PAIRS, OTHER_TABLE, TABLE, published
 from limbeck.recipes.published import PAIRS as PUBLISHED_PAIRS
@@ -80,7 +81,7 @@ def test_every_objective_has_its_recipe_and_every_pair_its_networks() -> None:
         small = recipe.student.model in ("MobileNetV2", "ShuffleV1", "ShuffleV2")
         assert recipe.training.learning_rate == (0.01 if small else 0.05)
         with pytest.raises(UserError, match=rf"there is no run in '{teacher}' yet; `limbeck run cifar100-teacher -s"):
-            network_folder(teacher)
+            load_network(teacher)
 
 
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "cross_entropy"])

@@ -111,7 +111,10 @@ def test_run_that_failed_before_it_began_leaves_its_folder_to_the_next(tmp_path:
         (["teacher=nowhere/at-all"], "no classifier at 'nowhere/at-all'"),
     ],
 )
-def test_what_does_not_fit_is_said_before_training(overrides: list[str], message: str, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_said_before_training(
+    overrides: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=message):
         go(tmp_path / "run", one_run(), *overrides)
     assert not (tmp_path / "run" / "metrics.jsonl").exists()

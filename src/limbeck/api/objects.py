@@ -14,9 +14,8 @@ from limbeck.models.catalogue import MODELS
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.readiness import check_ready
-from limbeck.models.weights.folder import load as load_model
 from limbeck.recipes.fields import FROM_PYTHON
-from limbeck.recipes.inputs import network_folder
+from limbeck.recipes.networks import load_network
 
 Student = str | Classifier | Callable[[int], Classifier]
 Pool = ImageSet | str | Path | Mapping[str, Any]
@@ -46,7 +45,7 @@ def network_of(network: Classifier | str | Path, argument: str) -> Classifier:
         raise UserError(
             f"`{argument}` must be a Classifier, or weights by name or path, got a {type(network).__name__}."
         )
-    return load_model(network_folder(network))
+    return load_network(network)
 
 
 def as_settings(

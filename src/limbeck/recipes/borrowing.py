@@ -13,11 +13,9 @@ from limbeck.data.loading import load as load_images
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
-from limbeck.models.weights.folder import load as load_model
 from limbeck.precision import Precision, check_precision
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
-from limbeck.recipes.inputs import network_folder
 from limbeck.recipes.making import evaluating
 from limbeck.recipes.making_alone import (
     check_new,
@@ -27,6 +25,7 @@ from limbeck.recipes.making_alone import (
     summary,
     trained_size,
 )
+from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_transfer
 from limbeck.recipes.yaml_files import name_or_mapping
 from limbeck.transfer.borrow.settings import KNOWN
@@ -139,7 +138,7 @@ def save_borrowed(
     settings = settings_to_borrow(settings_from_options(options, of_every_pool or {}), overrides)
     target = default_folder(settings) if target is None else target
     check_new(target)
-    network = load_model(network_folder(teacher))
+    network = load_network(teacher)
     judged = None if test is None else load_images(test, "test")
     if judged is None and how.get("size") is None:
         how["size"] = trained_size(teacher)

@@ -13,13 +13,12 @@ from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
-from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
-from limbeck.recipes.inputs import network_folder
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.making import evaluating
 from limbeck.recipes.making_alone import check_new, make_and_save, making_folder, summary
+from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_transfer
 from limbeck.recipes.yaml_files import name_or_mapping
 from limbeck.transfer.catalogue import find_maker
@@ -128,7 +127,7 @@ def save_condensed(
     target = Path("runs") / f"condensed-{printable(Path(data).name)}-{settings.method}" if target is None else target
     target = target.with_name(target.name.replace(":", "-"))
     check_new(target)
-    network = None if teacher is None else load_model(network_folder(teacher))
+    network = None if teacher is None else load_network(teacher)
     images = load_images(data, split, **options)
     how = {"seed": seed, "workers": workers, "target": target, "progress": progress}
     return condense_images(settings, images, network, **how)[1]

@@ -19,13 +19,13 @@ from limbeck.errors import UserError
 from limbeck.files import atomic_write_text
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
-from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
 from limbeck.recipes.fields import FROM_PYTHON
-from limbeck.recipes.inputs import Inputs, PythonObjects, network_folder
+from limbeck.recipes.inputs import Inputs, PythonObjects
 from limbeck.recipes.making import context_for, evaluating, last_source
 from limbeck.recipes.making_alone import check_new, make_and_save, making_folder, shape_for, summary, trained_size
+from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_recipe, parse_transfer
 from limbeck.recipes.run import gather_inputs, run
 from limbeck.recipes.run_result import RunResult
@@ -172,7 +172,7 @@ def save_generated(
     settings = settings_to_generate(said, overrides, alone=student is None)
     target = Path("runs") / f"generated-{settings.method}" if target is None else target
     check_new(target)
-    network = load_model(network_folder(teacher))
+    network = load_network(teacher)
     judged = None if test is None else load_images(test, "test", size=size)
     if judged is None and size is None:
         size = trained_size(teacher)
@@ -210,7 +210,7 @@ def check_to_generate(
     """
     known = {"budget": _ANY, **{name: value for name, value in said.items() if value is not None}}
     settings = settings_to_generate(known, overrides, alone=False)
-    network = evaluating(load_model(network_folder(teacher)))
+    network = evaluating(load_network(teacher))
     size = size or trained_size(teacher)
     return check_teacher(network, settings, shape=None if size is None else shape_for(network, size, GENERATE))
 

@@ -22,11 +22,10 @@ from limbeck.models.catalogue import MODELS, entry
 from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import check_ready
 from limbeck.models.shared_memory import private_copy
-from limbeck.models.weights.folder import load as load_model
 from limbeck.models.whitening import Whitening
 from limbeck.models.zoo import create
 from limbeck.recipes.fields import FROM_PYTHON
-from limbeck.recipes.inheritance import made_by
+from limbeck.recipes.networks import load_network
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings, NetworkSettings, StudentSettings
 from limbeck.training.validation import answers_to
@@ -253,8 +252,8 @@ def load_weights(settings: NetworkSettings) -> Classifier:
     assert source is not None
     if source.startswith(FROM_PYTHON):
         raise UserError(f"the network {source!r} was handed over in Python; hand it over again to resume there.")
-    return load_model(
-        network_folder(source),
+    return load_network(
+        source,
         **_given(settings, "model", "weights_key", "num_classes", "input_size", "channels", "mean", "std", "classes"),
         **settings.options,
     )
@@ -269,26 +268,6 @@ def known_teacher_cost(settings: NetworkSettings | None) -> Cost | None:
         return RunCost.from_dict(json.loads(path.read_text())).total
     except (OSError, ValueError, KeyError, TypeError):
         return None  # no run folder, or one that tells no cost
-
-
-def network_folder(where: str | Path) -> str | Path:
-    """The student in a run folder; whatever else names a network stays as it is.
-
-    Raises:
-        UserError: a comparison, which holds many networks, or a run that has not finished.
-    """
-    folder = Path(where)
-    if not folder.exists() and (command := made_by(folder)):
-        raise UserError(f"there is no run in {str(where)!r} yet; `{command}` makes it, or name another run folder.")
-    if not (folder / "recipe.yaml").exists():
-        return where
-    student = folder / "student"
-    if student.is_dir():
-        return student
-    runs = sorted(str(one.parent) for one in folder.glob("runs/*/*/student"))
-    if runs:
-        raise UserError(f"{str(where)!r} is a comparison of many networks; name one of its runs, as {runs[0]!r}.")
-    raise UserError(f"the run in {str(where)!r} has no student yet; finish it with --resume.")
 
 
 def _made_in_python(name: str, make: Callable[[int], Classifier] | None, seed: int) -> Classifier:

@@ -15,10 +15,9 @@ from limbeck.environment import describe_environment
 from limbeck.errors import UserError
 from limbeck.files import atomic_write_text
 from limbeck.models.classifier import Classifier
-from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress, Silent
-from limbeck.recipes.inputs import network_folder
 from limbeck.recipes.loading import load as load_images
+from limbeck.recipes.networks import load_network
 from limbeck.recipes.yaml_files import load_mapping, load_value, name_or_mapping
 from limbeck.report.set_accuracy import ACCURACIES, write_set_report
 from limbeck.transfer.set_evaluation.accuracies import SEARCH, evaluate_set
@@ -289,7 +288,7 @@ def _network(text: str) -> str | Mapping[str, Any]:
 
 
 def _teacher(name: str | None) -> Classifier | None:
-    return None if name is None else load_model(network_folder(name))
+    return None if name is None else load_network(name)
 
 
 def _rates(text: str | None) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from limbeck.files import atomic_write_text, check_path, disk_errors
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.published import NAMED
-from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress, Silent
-from limbeck.recipes.inputs import Inputs, network_folder
+from limbeck.recipes.inputs import Inputs
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.metering import MAKING, at_least, metered, metering
+from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_transfer
 from limbeck.report import write_selection_report
 from limbeck.report.formats import plural
@@ -67,7 +67,7 @@ def save_made(
         raise UserError(f"{found.title} takes its images from DATA, and none is given; name a data set.")
     if found.needs_teacher and teacher is None:
         raise UserError(f"{found.title} asks a teacher, and none is given; give --teacher.")
-    network = None if teacher is None else load_model(network_folder(teacher))
+    network = None if teacher is None else load_network(teacher)
     size = options.pop("size", None) or trained_size(teacher) if data is None else None
     inputs = Inputs(None if data is None else load_images(data, split, **options), None, None, teacher=network)
     if inputs.train is None and network is None:

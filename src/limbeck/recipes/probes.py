@@ -18,11 +18,10 @@ from limbeck.errors import UserError
 from limbeck.evaluation.probing import Probe, probe
 from limbeck.files import atomic_folder
 from limbeck.models.classifier import Classifier
-from limbeck.models.weights.folder import load as load_model
 from limbeck.models.zoo import untrained
 from limbeck.progress import Progress, Silent
-from limbeck.recipes.inputs import network_folder
 from limbeck.recipes.loading import load as load_images
+from limbeck.recipes.networks import load_network
 from limbeck.report import write_probe_report
 
 Row = dict[str, Any]
@@ -89,7 +88,7 @@ def probe_saved(
         "untrained": control,
         **({"loading": options} if options else {}),
     }
-    networks = {one: load_model(network_folder(one), model=model) for one in dict.fromkeys([network, *against])}
+    networks = {one: load_network(one, model=model) for one in dict.fromkeys([network, *against])}
     progress.say("loading images")
     splits = {"test_split": test_split, "hold_out": hold_out, "size": size}
     images = {one: train_and_test(one, **splits, **options) for one in dict.fromkeys(datasets)}

@@ -15,6 +15,7 @@ from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
 from limbeck.models.classifier import Classifier
 from limbeck.models.shared_memory import shared_with
+from limbeck.models.weights.folder import save as save_model
 from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.fingerprints import check_fingerprints, describe_images, fingerprints_of
@@ -46,7 +47,7 @@ from limbeck.recipes.run_result import RunResult, read_run, run_result
 from limbeck.recipes.rungs import unraceable
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import StudentSettings
-from limbeck.recipes.students import best_student, save_student
+from limbeck.recipes.students import best_student
 from limbeck.recipes.use import rounded, unlike_student, unlike_training
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process
@@ -224,9 +225,9 @@ def _execute(
     if run_folder.writes:
         if inside:
             look_inside(recipe, run_folder, result.student, inputs, test_logits)
-        save_student(result.student, run_folder.path / "student")
+        save_model(result.student, run_folder.path / "student")
         if chosen is not None:
-            save_student(chosen, run_folder.path / "student-chosen")
+            save_model(chosen, run_folder.path / "student-chosen")
         keep_last_evidence(recipe, inputs, run_folder, source, shared)
     cost = _cost(recipe, inputs, run_folder, source, making, result)
     run_folder.write("cost.json", cost)

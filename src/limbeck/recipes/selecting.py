@@ -8,10 +8,9 @@ from typing import Any
 from limbeck.data.class_names import printable
 from limbeck.errors import UserError
 from limbeck.files import check_path
-from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress
-from limbeck.recipes.inputs import network_folder
 from limbeck.recipes.loading import load as load_images
+from limbeck.recipes.networks import load_network
 from limbeck.report import (
     write_selection_report,
 )
@@ -67,7 +66,7 @@ def save_selection(
         selection = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed)
         choice = len(images)
     else:
-        asked = None if teacher is None else load_model(network_folder(teacher))
+        asked = None if teacher is None else load_network(teacher)
         chosen_by = {"criterion": criterion, "budget": budget, "seed": seed, "dedupe": dedupe}
         selection = select(images, teacher=asked, precision=precision, progress=progress, **chosen_by)
         choice = selection.considered
@@ -148,7 +147,7 @@ def save_scores(
     check_path(target)
     for name in criteria:
         find_criterion(name)
-    asked = None if teacher is None else load_model(network_folder(teacher))
+    asked = None if teacher is None else load_network(teacher)
     load = partial(load_images, data, split, **options)
     how = {"seed": seed, "workers": workers, "precision": precision, "progress": progress}
     score_table(load, target, criteria=criteria, teacher=asked, **how)

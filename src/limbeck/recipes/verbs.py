@@ -11,10 +11,9 @@ from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import Evaluation, evaluate
 from limbeck.files import atomic_write_text
-from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress
-from limbeck.recipes.inputs import network_folder
 from limbeck.recipes.loading import load as load_images
+from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.results import collect
 from limbeck.recipes.run import run
@@ -94,8 +93,8 @@ def evaluate_saved(
     """Judges a saved network on a data set, which is loaded with the `options` of `limbeck.load`."""
     if json_file is not None and json_file.is_dir():
         raise UserError(f"`--json` must be a file, got the folder {str(json_file)!r}.")
-    network = load_model(network_folder(student), model=model)
-    asked = None if teacher is None else load_model(network_folder(teacher))
+    network = load_network(student, model=model)
+    asked = None if teacher is None else load_network(teacher)
     images = load_images(data, split, **options)
     if images.skipped:
         warnings.warn(f"left out {images.skipped:,} unreadable images of {images.name!r}.", stacklevel=2)

@@ -1,4 +1,4 @@
-"""Classifiers in and out: folders of ours, files of others, published weights by name."""
+"""Classifiers in and out: folders of ours, files of others, published weights by name, repositories on the hub."""
 
 import json
 import warnings
@@ -12,20 +12,36 @@ import torch
 from limbeck.data.tensor_files import read_tensors, write_tensors
 from limbeck.errors import UserError, unknown_name
 from limbeck.files import atomic_folder
+from limbeck.import_paths import is_import_path
 from limbeck.models.catalogue import MODELS, TIMM_PREFIX, canonical
 from limbeck.models.classifier import Classifier, Size
 from limbeck.models.published import NAMED, named_state
 from limbeck.models.reused_head import with_fresh_reused_head
 from limbeck.models.weights.adapt import check_finite, load_state
 from limbeck.models.weights.read import SUFFIXES
+from limbeck.models.weights.record import (
+    CLASSES_FILE,
+    CONFIG_FILE,
+    MODULE,
+    RECORDED,
+    SAVED_FILES,
+    VERSION_WITH_WHITENING,
+    WEIGHTS_FILE,
+    WHITENING_FILE,
+    read_record,
+    record_of,
+)
+from limbeck.models.weights.sources import ALLOWED, HUB, download, no_network, repository, student_folder
+from limbeck.models.weights.wrapped import (
+    Module,
+    check_known,
+    describe_wrapped,
+    first_made,
+    how_to_give,
+    make_again,
+)
 from limbeck.models.whitening import Whitening
 from limbeck.models.zoo import create, create_timm
-
-CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE = "config.json", "model.safetensors", "whitening.safetensors"
-FORMAT = "limbeck-classifier"
-VERSION, VERSION_WITH_WHITENING = 1, 2
-"""A version that knows of no whitening must not show such a network images as they are."""
-_RECORDED = ("num_classes", "classes", "channels", "input_size", "mean", "std")
 
 
 def save(classifier: Classifier, folder: str | Path) -> None:
@@ -34,9 +50,11 @@ def save(classifier: Classifier, folder: str | Path) -> None:
 
     An older classifier in `folder` is replaced and stays intact should anything go wrong.
 
+    A module that was made outside limbeck is saved with the import path of its class, where that makes the same module
+    again; else `load` needs its class, a function or a module, and says so. Nothing is pickled.
+
     Raises:
-        UserError: a wrapped module, which no name could rebuild; NaN or infinity in the weights; `folder` holds
-            something else; the disk is full or forbidden.
+        UserError: NaN or infinity in the weights; `folder` holds something else; the disk is full or forbidden.
 
     Example:
         >>> save(student, "students/small")
@@ -44,15 +62,7 @@ def save(classifier: Classifier, folder: str | Path) -> None:
         ['config.json', 'model.safetensors']
     """
     folder = Path(folder)
-    if classifier.config is None:
-        raise UserError(
-            f"{classifier.name} was made outside limbeck, so no name rebuilds it; save its weights by "
-            "`safetensors.torch.save_model(classifier.network, path)` and, later, put them into a fresh module by "
-            "`load_state`."
-        )
-    if folder.exists() and not (
-        folder.is_dir() and {one.name for one in folder.iterdir()} <= {CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE}
-    ):
+    if folder.exists() and not (folder.is_dir() and {one.name for one in folder.iterdir()} <= SAVED_FILES):
         raise UserError(f"{str(folder)!r} holds something else than a saved classifier and is not overwritten.")
     # Copies, because safetensors refuses tensors that share memory, as tied weights do.
     state = {
@@ -60,20 +70,7 @@ def save(classifier: Classifier, folder: str | Path) -> None:
         for key, value in classifier.network.state_dict().items()
     }
     check_finite(state, classifier.name)
-    name = classifier.config["name"]
-    own = None if name in MODELS.built_in else MODELS.find(name)
-    config = {
-        "format": FORMAT,
-        "version": VERSION if classifier.whitening is None else VERSION_WITH_WHITENING,
-        **classifier.config,
-        **({} if own is None else {"from": own.source}),
-        "num_classes": classifier.num_classes,
-        "classes": list(classifier.classes),
-        "channels": classifier.channels,
-        "input_size": classifier.input_size and list(classifier.input_size),
-        "mean": classifier.normalisation[0],
-        "std": classifier.normalisation[1],
-    }
+    config = record_of(classifier, _making(classifier))
     with atomic_folder(folder, replace=True) as temporary:
         (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         # `save_file` would report a full disk as an error of its own kind.
@@ -82,10 +79,19 @@ def save(classifier: Classifier, folder: str | Path) -> None:
             write_tensors(temporary / WHITENING_FILE, classifier.whitening.tensors())
 
 
+def _making(classifier: Classifier) -> dict[str, Any]:
+    """How a network is made again: by a model's name, or as a module from outside limbeck."""
+    if classifier.config is None:
+        return describe_wrapped(classifier)
+    name = classifier.config["name"]
+    own = None if name in MODELS.built_in else MODELS.find(name)
+    return {**classifier.config, **({} if own is None else {"from": own.source})}
+
+
 def load(
     source: str | Path,
     *,
-    model: str | None = None,
+    model: str | Module | None = None,
     weights_key: str | None = None,
     num_classes: int | None = None,
     channels: int | None = None,
@@ -95,13 +101,18 @@ def load(
     classes: Sequence[str] = (),
     **options: Any,
 ) -> Classifier:
-    """A classifier with trained weights, in eval mode.
+    """A classifier with trained weights, in eval mode; the verbs and recipes take the same.
 
     Args:
-        source: a folder that `save` wrote; a folder in the hub's format of timm; a weights file, with `model`; as a
-            string also the name of published weights, as in `cifar10-resnet56`, or `timm:<name>` for pretrained weights
-            of timm.
-        model: name of the model that the weights of a file are for; elsewhere it is only checked.
+        source: a run folder, whose student after the last step it is (`<run>/student-chosen` is the validation-chosen
+            one); a folder that `save` wrote; a folder in the hub's format of timm; a weights file, with `model`; as a
+            string also the name of published weights, as in `cifar10-resnet56`, `timm:<name>` for pretrained weights
+            of timm, or `owner/name` of a repository on the hub that `limbeck push` or timm filled (downloaded once;
+            `hub:owner/name` where there is a folder `owner`).
+        model: name of the model that the weights of a file are for; elsewhere it is only checked. Of a module that was
+            made outside limbeck its class, a function that makes it, a module, or the import path of one of these,
+            "my_package:Net", where its folder does not say it: `num_classes`, `channels` and `size` are passed to
+            parameters of these names, and `options`. What is handed over stays as it is.
         weights_key: which of several sets of weights in a file to take, as "model_ema" or "teacher"; see `load_state`.
         num_classes: what the weights of a file were trained for; elsewhere it is only checked, but for timm, where
             another number starts a fresh head.
@@ -110,15 +121,20 @@ def load(
             record.
 
     Raises:
-        UserError: nothing of that name, weights that do not fit, and whatever `create` and `load_state` raise.
+        UserError: nothing of that name, weights that do not fit, a module that nothing says how to make again, and
+            whatever `create` and `load_state` raise.
 
     Example:
-        >>> save(student, "students/other")
-        >>> load("students/other").name
+        >>> load("runs/teacher").name
         'convnet_d3'
         >>> torch.save(lb.create("resnet8", num_classes=100).network.state_dict(), "resnet8.pth")
         >>> load("resnet8.pth", model="resnet8", num_classes=100, mean=(0.5,) * 3, std=(0.25,) * 3).num_classes
         100
+        >>> layers = lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> mine = lb.wrap(layers(), num_classes=10, input_size=8, channels=1, mean=(0.5,), std=(0.25,))
+        >>> save(mine, "students/mine")
+        >>> load("students/mine", model=layers).normalisation
+        ((0.5,), (0.25,))
     """
     overrides: dict[str, Any] = {
         "num_classes": num_classes,
@@ -129,7 +145,7 @@ def load(
         "classes": tuple(classes) or None,
     }
     overrides = {key: value for key, value in overrides.items() if value is not None} | options
-    path = Path(source)
+    path = Path(source).expanduser()
     name = source.casefold() if isinstance(source, str) else ""  # a `Path` is a path
     if name in NAMED and path.exists():
         warnings.warn(
@@ -144,51 +160,95 @@ def load(
     elif name.startswith(TIMM_PREFIX):
         classifier = _load_timm(canonical(str(source)), model, overrides)
     elif path.is_dir():
-        classifier = _load_folder(path, model, overrides)
-    elif path.is_file() or path.suffix in SUFFIXES:
+        classifier = _load_folder(student_folder(path), model, overrides)
+    elif path.is_file() or (path.suffix in SUFFIXES and not name.startswith(HUB)):
         classifier = _load_file(path, model, overrides, weights_key)
-    elif path.parent == Path() and name and not name.startswith("."):
-        hint = "A folder that `limbeck` saved, a weights file, or `timm:<name>` will do, too."
-        raise unknown_name("weights", str(source), NAMED, hint)
+    elif found := repository(source):
+        classifier = _load_folder(download(found), model, overrides, repository=found)
     else:
-        raise UserError(f"no classifier at {str(source)!r}: no such folder or file.")
+        raise _nothing_there(source)
     return classifier.eval()
 
 
-def _load_named(name: str, model: str | None, overrides: dict[str, Any]) -> Classifier:
+def _nothing_there(source: str | Path) -> UserError:
+    name = str(source)
+    if isinstance(source, Path) or Path(name).parent != Path() or not name or name.startswith("."):
+        return UserError(f"no classifier at {name!r}: no such folder or file. {ALLOWED}")
+    if name.casefold() in {one.casefold() for one in MODELS}:
+        return UserError(
+            f"{name!r} names a model, which has no weights of its own; give a file of them with `model={name!r}`, or "
+            f"make a fresh one by `lb.create`. {ALLOWED}"
+        )
+    return unknown_name("weights", name, NAMED, ALLOWED)
+
+
+def _load_named(name: str, model: str | Module | None, overrides: dict[str, Any]) -> Classifier:
     weights = NAMED[name]
-    _check_record(name, weights.model, len(weights.classes), model, overrides)
+    _check_model(name, weights.model, model)
+    _check_classes(name, len(weights.classes), overrides)
     record = {"mean": weights.mean, "std": weights.std, "classes": weights.classes, "num_classes": len(weights.classes)}
     classifier = create(weights.model, **(record | overrides))
     load_state(classifier, named_state(weights), source=weights.file)
     return classifier
 
 
-def _load_timm(name: str, model: str | None, overrides: dict[str, Any]) -> Classifier:
+def _load_timm(name: str, model: str | Module | None, overrides: dict[str, Any]) -> Classifier:
     if model is not None and model != name:
         raise UserError(f"{name!r} holds a {name}, so `model` must be that or left out, got {model!r}.")
     return create_timm(name, **({"num_classes": None, "pretrained": True} | overrides))
 
 
-def _load_folder(folder: Path, model: str | None, overrides: dict[str, Any]) -> Classifier:
-    config = _read_config(folder)
+def _load_folder(
+    folder: Path, model: str | Module | None, overrides: dict[str, Any], *, repository: str = ""
+) -> Classifier:
+    """A classifier from a folder; `repository` is where it was downloaded from."""
+    if not (folder / CONFIG_FILE).is_file():
+        return _load_undescribed(folder, model, overrides)
+    config = read_record(folder)
     if "architecture" in config:
         return _load_hub_folder(folder, config, model, overrides)
-    record = {key: config[key] for key in _RECORDED}
-    if config["version"] == VERSION_WITH_WHITENING:
+    where = repository or str(folder)
+    record = {key: config[key] for key in RECORDED}
+    _check_classes(where, config["num_classes"], overrides)
+    if config["version"] == VERSION_WITH_WHITENING or config.get("whitening"):
         _check_whitened(folder, overrides)
         record |= {"mean": None, "std": None, "whitening": Whitening.of_tensors(read_tensors(folder / WHITENING_FILE))}
-    if "from" in config and config["name"] not in MODELS:
-        raise UserError(
-            f"{str(folder)!r} holds a {config['name']}, which limbeck does not know: it was that of {config['from']}. "
-            "Install the package, or register the model again."
-        )
-    _check_record(str(folder), config["name"], config["num_classes"], model, overrides)
-    classifier = create(config["name"], **(record | config["options"] | overrides))
-    if "reused_head" in config:
-        classifier = with_fresh_reused_head(classifier, config["reused_head"])
+    if MODULE in config or not isinstance(model, str | None):
+        classifier = make_again(config, record, model, overrides, where, downloaded=bool(repository))
+    else:
+        classifier = _created(config, record, model, overrides, where)
     load_state(classifier, folder / WEIGHTS_FILE)
     return classifier
+
+
+def _created(
+    config: dict[str, Any], record: dict[str, Any], model: str | None, overrides: dict[str, Any], where: str
+) -> Classifier:
+    """The network that a name rebuilds, with fresh weights."""
+    if "from" in config and config["name"] not in MODELS:
+        raise UserError(
+            f"{where!r} holds a {config['name']}, which limbeck does not know: it was that of {config['from']}. "
+            "Install the package, or register the model again."
+        )
+    _check_model(where, config["name"], model)
+    classifier = create(config["name"], **(record | config["options"] | overrides))
+    return with_fresh_reused_head(classifier, config["reused_head"]) if "reused_head" in config else classifier
+
+
+def _load_undescribed(folder: Path, model: str | Module | None, overrides: dict[str, Any]) -> Classifier:
+    """What earlier versions left of a module that was made outside limbeck: weights, and names of its classes."""
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise no_network(folder)
+    if model is None:
+        raise UserError(
+            f"{str(folder)!r} holds no {CONFIG_FILE}: its weights are of a module that was made outside limbeck, saved "
+            f"by an earlier version, or copied without it. As `model`, {how_to_give('Net', str(folder))}, and `mean`, "
+            "`std` and `input_size` as in the training; or a `Classifier` of `lb.wrap`."
+        )
+    classes = folder / CLASSES_FILE
+    known = json.loads(classes.read_text(encoding="utf-8")) if classes.is_file() else ()
+    beside = {"classes": tuple(known), "num_classes": len(known)} if known else {}
+    return _load_file(folder / WEIGHTS_FILE, model, beside | overrides, None)
 
 
 def _check_whitened(folder: Path, overrides: dict[str, Any]) -> None:
@@ -201,8 +261,10 @@ def _check_whitened(folder: Path, overrides: dict[str, Any]) -> None:
         )
 
 
-def _load_hub_folder(folder: Path, config: dict[str, Any], model: str | None, overrides: dict[str, Any]) -> Classifier:
-    _check_record(str(folder), f"{TIMM_PREFIX}{config['architecture']}", None, model, overrides)
+def _load_hub_folder(
+    folder: Path, config: dict[str, Any], model: str | Module | None, overrides: dict[str, Any]
+) -> Classifier:
+    _check_model(str(folder), f"{TIMM_PREFIX}{config['architecture']}", model)
     arguments = dict(config.get("model_args") or {})
     # Said by `channels` and by the size of the head.
     channels = arguments.pop("in_chans", 3)
@@ -211,57 +273,30 @@ def _load_hub_folder(folder: Path, config: dict[str, Any], model: str | None, ov
     return create_timm(f"{TIMM_PREFIX}local-dir:{folder}", **(record | overrides))
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG_FILE
-    if not path.is_file():
-        raise UserError(f"{str(folder)!r} holds no {CONFIG_FILE}; give a folder that limbeck saved, or a weights file.")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{str(path)!r} is no JSON ({error}).") from error
-    if isinstance(config, dict) and "architecture" in config:
-        return config
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise UserError(
-            f"{str(path)!r} was written neither by limbeck nor by timm; give the weights file in it with `model`, or "
-            "wrap the module in Python."
-        )
-    if config.get("version") not in (VERSION, VERSION_WITH_WHITENING):
-        raise UserError(
-            f"{str(path)!r} has format version {config.get('version')}, this limbeck reads {VERSION} and "
-            f"{VERSION_WITH_WHITENING}; update limbeck."
-        )
-    absent = [key for key in ("name", "options", *_RECORDED) if key not in config]
-    if absent:
-        raise UserError(f"{str(path)!r} lacks {', '.join(absent)}; save the classifier again.")
-    return config
-
-
-def _load_file(path: Path, model: str | None, overrides: dict[str, Any], weights_key: str | None) -> Classifier:
+def _load_file(
+    path: Path, model: str | Module | None, overrides: dict[str, Any], weights_key: str | None
+) -> Classifier:
     if path.name == WEIGHTS_FILE and model is None and (path.parent / CONFIG_FILE).is_file():
         return _load_folder(path.parent, model, overrides)
     if model is None:
         raise UserError(f"a weights file needs `model`, the name of the network that {str(path)!r} is for.")
-    model = canonical(model)
-    normalised = not model.startswith(TIMM_PREFIX) and "whitening" not in overrides
-    needed = ("num_classes", "mean", "std") if normalised else ("num_classes",)
-    absent = [key for key in needed if key not in overrides]
-    if absent:
-        raise UserError(
-            f"a weights file needs {' and '.join(f'`{key}`' for key in absent)} as in the training of {str(path)!r}: "
-            "a wrong normalisation ruins the outputs without any error. Give mean 0 and std 1 in every channel if the "
-            "network took images in [0, 1]."
-        )
-    classifier = create(model, **overrides)
+    if is_import_path(model) or not isinstance(model, str):
+        classifier = first_made(model, overrides, str(path))
+    else:
+        model = canonical(model)
+        check_known(overrides, str(path), normalised=not model.startswith(TIMM_PREFIX))
+        classifier = create(model, **overrides)
     load_state(classifier, path, weights_key=weights_key)
     return classifier
 
 
-def _check_record(
-    source: str, name: str, num_classes: int | None, model: str | None, overrides: dict[str, Any]
-) -> None:
-    if model is not None and canonical(model) != canonical(name):
+def _check_model(source: str, name: str, model: str | Module | None) -> None:
+    same = model is None or (isinstance(model, str) and canonical(model) == canonical(name))
+    if not same:
         raise UserError(f"{source!r} holds a {name}, so `model` must be that or left out, got {model!r}.")
+
+
+def _check_classes(source: str, num_classes: int, overrides: dict[str, Any]) -> None:
     got = overrides.get("num_classes", num_classes)
-    if num_classes is not None and got != num_classes:
+    if got != num_classes:
         raise UserError(f"{source!r} has {num_classes} classes, so `num_classes` must be that or left out, got {got}.")

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -137,8 +136,7 @@ def mask_network(settings: Mask, *, teacher: Classifier | None, expert: Classifi
     """
     there = {"teacher": teacher, "expert": expert}
     if settings.network not in there:
-        run = Path(settings.network).expanduser() / "student"
-        return load(run if run.is_dir() else settings.network)
+        return load(settings.network)
     found = there[settings.network]
     if found is None:
         other = "'expert'" if settings.network == "teacher" else "'teacher'"

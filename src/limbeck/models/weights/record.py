@@ -1,0 +1,74 @@
+"""What the `config.json` of a saved classifier says, and how versions of it are told apart."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+
+CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE = "config.json", "model.safetensors", "whitening.safetensors"
+CLASSES_FILE = "classes.json"
+"""Names of the classes, which earlier versions left beside the weights of a module that was made outside limbeck."""
+SAVED_FILES = frozenset([CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE, CLASSES_FILE])
+FORMAT = "limbeck-classifier"
+VERSION, VERSION_WITH_WHITENING, VERSION_WITH_MODULE = 1, 2, 3
+"""A version that knows of no whitening must not show such a network images as they are; nor can one that looks for a
+model's name make a module that has none."""
+MODULE = "module"
+"""Key of the description of a module that was made outside limbeck."""
+RECORDED = ("num_classes", "classes", "channels", "input_size", "mean", "std")
+
+
+def record_of(classifier: Classifier, named: Mapping[str, Any]) -> dict[str, Any]:
+    """What `config.json` holds; `named` says how the network is made."""
+    version = VERSION if classifier.whitening is None else VERSION_WITH_WHITENING
+    outside = MODULE in named
+    return {
+        "format": FORMAT,
+        "version": VERSION_WITH_MODULE if outside else version,
+        **named,
+        **({"whitening": classifier.whitening is not None} if outside else {}),
+        "num_classes": classifier.num_classes,
+        "classes": list(classifier.classes),
+        "channels": classifier.channels,
+        "input_size": classifier.input_size and list(classifier.input_size),
+        "mean": classifier.normalisation[0],
+        "std": classifier.normalisation[1],
+    }
+
+
+def is_named(folder: Path) -> bool:
+    """Whether a name makes the network in `folder` again; False also where nothing is said of it."""
+    return (folder / CONFIG_FILE).is_file() and MODULE not in read_record(folder)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The content of `config.json`, of limbeck's own format or of timm's, which has an `architecture`.
+
+    Raises:
+        UserError: there is none, it is broken, or of another kind.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{str(path)!r} is no JSON ({error}).") from error
+    if isinstance(config, dict) and "architecture" in config:
+        return config
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise UserError(
+            f"{str(path)!r} was written neither by limbeck nor by timm; give the weights file in it with `model`, or "
+            "wrap the module in Python."
+        )
+    if config.get("version") not in (VERSION, VERSION_WITH_WHITENING, VERSION_WITH_MODULE):
+        raise UserError(
+            f"{str(path)!r} has format version {config.get('version')}, this limbeck reads {VERSION} to "
+            f"{VERSION_WITH_MODULE}; update limbeck."
+        )
+    how = ("name", MODULE) if config["version"] == VERSION_WITH_MODULE else ("name", "options")
+    absent = [key for key in (*how, *RECORDED) if key not in config]
+    if absent:
+        raise UserError(f"{str(path)!r} lacks {', '.join(absent)}; save the classifier again.")
+    return config

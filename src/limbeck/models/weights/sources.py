@@ -1,0 +1,87 @@
+"""What stands for a network: the student of a run folder, a repository on the hub, and what else may."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import UserError
+from limbeck.models.weights.record import CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE
+
+ALLOWED = (
+    "A network is a run folder, a folder of weights (limbeck's, or timm's on the hub), a weights file with `model`, "
+    "published weights by name (`limbeck ls models`), 'timm:<name>', or 'owner/name' on the hub."
+)
+HUB = "hub:"
+"""Begins the name of a repository on the hub where a folder here has the same one."""
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_RUNS = "runs"
+_OTHER = {
+    "transfer_set.json": "is a transfer set; a student that was taught on it is in a run folder",
+    "probe.json": "holds a probe of networks, not one of them",
+}
+
+
+def student_folder(folder: Path) -> Path:
+    """The student in a run folder, after its last step; any other folder stays as it is.
+
+    Raises:
+        UserError: a comparison, which holds many networks, or a run that has not finished.
+    """
+    if not (folder / "recipe.yaml").exists():
+        return folder
+    student = folder / "student"
+    if student.is_dir():
+        return student
+    runs = sorted(str(one.parent) for one in folder.glob("runs/*/*/student"))
+    if runs:
+        raise UserError(f"{str(folder)!r} is a comparison of many networks; name one of its runs, as {runs[0]!r}.")
+    raise UserError(f"the run in {str(folder)!r} has no student yet; finish it with --resume.")
+
+
+def no_network(folder: Path) -> UserError:
+    """The error for a folder that holds none."""
+    other = next((words for name, words in _OTHER.items() if (folder / name).exists()), f"holds no {CONFIG_FILE}")
+    return UserError(f"{str(folder)!r} {other}. {ALLOWED}")
+
+
+def repository(source: str | Path) -> str | None:
+    """ "owner/name" where `source` can only be a repository on the hub, and no missing folder or file.
+
+    Nothing is looked for on the network that a mistyped path might mean: neither in runs/ nor in a folder that is here.
+
+    Example:
+        >>> repository("somebody/digits"), repository("runs/digits"), repository("hub:runs/digits")
+        ('somebody/digits', None, 'runs/digits')
+    """
+    if not isinstance(source, str):
+        return None
+    name = source.removeprefix(HUB)
+    if not _REPOSITORY.fullmatch(name):
+        return None
+    owner = name.partition("/")[0]
+    return name if source.startswith(HUB) or not (owner == _RUNS or Path(owner).exists()) else None
+
+
+def download(repository: str) -> Path:
+    """A folder with the weights and the description of a repository on the hub, downloaded the first time.
+
+    Raises:
+        UserError: there is no such repository, it may not be read, or the hub cannot be reached.
+    """
+    import huggingface_hub  # which takes a while, and is of use for this alone
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # Its errors of connections are those of another library, which one depends on its version.
+    errors: Any = (OSError, ValueError, *HfHubHTTPError.__bases__)
+    try:
+        wanted = [CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE]  # no pickle is ever fetched
+        folder = Path(huggingface_hub.snapshot_download(repository, allow_patterns=wanted))
+    except errors as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UserError(
+            f"no classifier at {repository!r}: no such folder or file, and as a repository on the hub it cannot be "
+            f"had ({reason}). Check the name and the connection; a private one needs `hf auth login`. {ALLOWED}"
+        ) from error
+    if not (folder / CONFIG_FILE).is_file():
+        raise UserError(f"the repository {repository!r} on the hub holds no {CONFIG_FILE}. {ALLOWED}")
+    return folder

@@ -1,0 +1,232 @@
+"""Modules made outside limbeck: what their folder says of them, and how they are made again without pickle.
+
+Of such a module the weights are saved, what `limbeck.wrap` was told of it, and, where that makes the same module again,
+the path by which its class is imported. Else whoever loads it gives the class, a function or a module.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from torch import nn
+
+from limbeck.errors import UserError
+from limbeck.import_paths import import_object, import_path_of
+from limbeck.models.classifier import Classifier, as_size
+from limbeck.models.description import describe
+from limbeck.models.shared_memory import load_tensors, private_copy
+from limbeck.models.taps import Taps
+from limbeck.models.weights.record import MODULE, RECORDED
+from limbeck.randomness import own_randomness
+from limbeck.signatures import parameters
+
+Module = nn.Module | Callable[..., Any]
+_INPUTS = ("num_classes", "channels", "size")
+_PLAIN = (bool, int, float, str)
+
+
+def describe_wrapped(classifier: Classifier) -> dict[str, Any]:
+    """What `config.json` holds of a module that was made outside limbeck, beside what it holds of all networks.
+
+    Returns:
+        `name` of its class, and `module`: its `path`, "package.module:Class", and `options`, or None where these do not
+        make the same module again; its `taps`.
+    """
+    found = _import_path(classifier.network, _inputs(vars(classifier)))
+    path, options = found or (None, {})
+    return {"name": classifier.name, MODULE: {"path": path, "options": options, "taps": asdict(classifier.taps)}}
+
+
+def make_again(
+    config: Mapping[str, Any],
+    record: Mapping[str, Any],
+    model: str | Module | None,
+    overrides: Mapping[str, Any],
+    where: str,
+    *,
+    downloaded: bool,
+) -> Classifier:
+    """The network of a description, with any weights: by what was handed over, or else by the path it has.
+
+    Args:
+        config: the description.
+        record: what is known of the network.
+        model: class, function, module or import path; None takes the path of the description.
+        overrides: what is said otherwise, and options.
+        where: the description is, in messages.
+        downloaded: whether its path may not choose what is imported.
+
+    Raises:
+        UserError: nothing says how to make it, or it cannot be made so.
+    """
+    name, about = config["name"], config.get(MODULE) or {"path": None, "options": config.get("options", {})}
+    what = f"the {name} in {where!r}"
+    if model is None and about["path"] is None:
+        raise UserError(
+            f"{where!r} holds a {name}, a module that was made outside limbeck, and no import path makes it again; "
+            f"{how_to_give(name, where)}."
+        )
+    if model is None and downloaded:
+        raise UserError(
+            f"{what} is made by code on this machine, {about['path']!r}, and what was downloaded does not choose what "
+            f"runs here. If that is right, say so: `lb.load_model({where!r}, model={about['path']!r})`, or `--model`."
+        )
+    module = _class_at(about["path"], name, where) if model is None else _module(model)
+    given = {key: value for key, value in {**record, **overrides}.items() if key in (*RECORDED, "whitening")}
+    options = {key: value for key, value in overrides.items() if key not in given}
+    made = _make(module, what, _inputs(given), _known_options(module, about["options"]) | options)
+    return _classifier(made, _taps(about) if MODULE in config else None, given)
+
+
+def first_made(model: str | Module, overrides: Mapping[str, Any], where: str) -> Classifier:
+    """A network for weights in a file, of which nothing is on record.
+
+    Raises:
+        UserError: it cannot be made; `num_classes`, `mean` or `std` is not said.
+    """
+    module, what = _module(model), f"the network of {where!r}"
+    given = {key: value for key, value in overrides.items() if key in (*RECORDED, "whitening")}
+    options = {key: value for key, value in overrides.items() if key not in given}
+    made = _make(module, what, _inputs(given), options)
+    if not isinstance(made, Classifier):
+        check_known(given, where)
+    return _classifier(made, None, given)
+
+
+def check_known(given: Mapping[str, Any], where: str, *, normalised: bool = True) -> None:
+    """Raises a UserError where it is not said what the weights in a file were trained with."""
+    needed = ("num_classes", "mean", "std") if normalised and "whitening" not in given else ("num_classes",)
+    absent = [key for key in needed if key not in given]
+    if absent:
+        raise UserError(
+            f"a weights file needs {' and '.join(f'`{key}`' for key in absent)} as in the training of {where!r}: "
+            "a wrong normalisation ruins the outputs without any error. Give mean 0 and std 1 in every channel if the "
+            "network took images in [0, 1]."
+        )
+
+
+def how_to_give(name: str, where: str = "...") -> str:
+    """What to do where nothing says how to make a module again."""
+    return (
+        f"give `lb.load_model({where!r}, model=make)`, where `make` is its class ({name}), a function that makes it "
+        f"or a module like it, with options as in `width=16`; where there is only text, an import path, as `--model "
+        f"my_package:{name}` (`model:` in recipes)"
+    )
+
+
+def _module(model: str | Module) -> Module:
+    """What was handed over, or what is at an import path that was."""
+    return import_object(model, "model") if isinstance(model, str) else model
+
+
+def _class_at(path: str, name: str, where: str) -> type[nn.Module]:
+    """The class at the path of a description; what is something else is not called."""
+    try:
+        return import_object(path, "path", fits=_is_class, allowed="the import path of a class of modules")
+    except UserError as error:
+        raise UserError(
+            f"{where!r} says how its {name} is made again: {error} Or {how_to_give(name, where)}."
+        ) from error
+
+
+def _is_class(found: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, nn.Module)
+
+
+def _make(model: Module, what: str, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> nn.Module:
+    """A module, or a `Classifier`, out of a class, a function or a module, which stays as it is."""
+    if isinstance(model, nn.Module):
+        if options:
+            raise UserError(f"{', '.join(f'`{one}`' for one in options)} of {what} cannot be set: it is made already.")
+        return private_copy(model, "model")
+    if not callable(model):
+        raise UserError(
+            f"`model` must be a name, a class of modules, a function that makes one, or a module, got {model!r}."
+        )
+    name = getattr(model, "__name__", type(model).__name__)
+    try:
+        known = {one.name for one in parameters(model)}
+        given = {key: value for key, value in inputs.items() if key in known and value is not None} | dict(options)
+        with own_randomness(0, "weights"):
+            made = model(**given)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's code does
+        told = ", ".join(f"{key}={value!r}" for key, value in {**inputs, **options}.items() if value is not None)
+        raise UserError(
+            f"{name} does not make {what} ({type(error).__name__}: {error}); known are {told or 'no options'}. Give "
+            "what it lacks by name, or a function or module that needs nothing more."
+        ) from error
+    if not isinstance(made, nn.Module):
+        raise UserError(f"`model` must make a module, got {type(made).__name__} from {name}.")
+    return made
+
+
+def _known_options(model: Module, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a description, as far as what is to make the module has them."""
+    if isinstance(model, nn.Module) or not callable(model):
+        return {}
+    try:
+        known = {one.name for one in parameters(model)}
+    except (ValueError, TypeError):
+        return {}
+    return {key: value for key, value in recorded.items() if key in known}
+
+
+def _inputs(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a function or class that makes a module may take, where it is known."""
+    size = given.get("input_size")
+    known = {"num_classes": given.get("num_classes"), "channels": given.get("channels")}
+    return {**known, "size": None if size is None else as_size(size)}
+
+
+def _classifier(made: nn.Module, taps: Taps | None, given: Mapping[str, Any]) -> Classifier:
+    """A classifier of a module, or of a `Classifier` with `given` in place of what it has itself."""
+    if not isinstance(made, Classifier):
+        own = getattr(made, "taps", None)
+        return Classifier(made, **given, taps=taps or (own if isinstance(own, Taps) else None))
+    own = {key: getattr(made, key) for key in ("num_classes", "channels", "input_size", "classes")}
+    whitening = given.get("whitening", None if given.keys() & {"mean", "std"} else made.whitening)
+    normalisation = zip(("mean", "std"), made.normalisation, strict=True) if whitening is None else ()
+    return Classifier(
+        made.network, **{**own, **dict(normalisation), **given, "whitening": whitening}, taps=taps or made.taps
+    )
+
+
+def _taps(about: Mapping[str, Any]) -> Taps:
+    """Those in a description, which has lists for tuples."""
+    known = {one.name for one in fields(Taps)}
+    arguments: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in about["taps"].items() if key in known
+    }
+    return Taps(**arguments)
+
+
+def _import_path(network: nn.Module, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The path of a module's class and its options, where they make the same module but for its weights."""
+    kind, options = type(network), _options(network)
+    path = import_path_of(kind)
+    if path is None or options is None:
+        return None
+    try:
+        with warnings.catch_warnings(action="ignore"):  # they were given when the user made one
+            made = _make(kind, "it", inputs, options)
+        load_tensors(made, network.state_dict())
+        # Attributes count, too: a network with another activation has weights of the same shapes.
+        same = describe(made)[0] == describe(network)[0]
+    except Exception:  # of whatever a class does that is not made for this; a run must not end so
+        return None
+    return (path, options) if same else None
+
+
+def _options(network: nn.Module) -> dict[str, Any] | None:
+    """Options that a module remembers under their names; None where one that it needs is not among them."""
+    try:
+        known = [one for one in parameters(type(network)) if one.name not in _INPUTS]
+    except (ValueError, TypeError):
+        return None
+    named = [one for one in known if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    options = {one.name: value for one in named if type(value := getattr(network, one.name, None)) in _PLAIN}
+    needed = [one.name for one in named if one.default is one.empty]
+    return None if set(needed) - options.keys() else options
