@@ -51,6 +51,7 @@ def distill(
     objective: str | Mapping[str, Any] | None = None,
     seed: int = 0,
     resume: bool = False,
+    tracker: str | Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     **training: Unpack[TrainingArguments],
 ) -> RunResult:
@@ -72,7 +73,9 @@ def distill(
         objective: a name, or name -> weight; by default Hinton's with a teacher or soft labels (without its
             cross-entropy if `images` have no labels), else cross-entropy.
         seed: of weights, order and views.
-        resume: go on with the run in `out`.
+        resume: go on with the run in `out`; beyond its end, where more `steps` or `epochs` fit its schedule.
+        tracker: "tensorboard", "wandb", "mlflow" or "trackio", which shows the run while it goes on, or a mapping of
+            `name`, `project` and its `options`; by default none. A tracker that fails is left out with a warning.
         progress: who watches.
         training: the settings of `TrainingSettings` by name, and its defaults; one of `steps` and `epochs` is a must
             where no transfer set says them.
@@ -121,6 +124,7 @@ def distill(
         objective=objective or default,
         training={**({} if described else {"views": "pad-crop-flip"}), **training},
         seed=seed,
+        tracker=tracker,
     )
     make_student = None if named else student_factory(student)
     objects = PythonObjects(

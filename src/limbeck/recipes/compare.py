@@ -36,6 +36,7 @@ from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process, process_token
 from limbeck.training.launcher import check_launcher
 from limbeck.training.run_folder import PAUSED, Difference, RunFolder, as_begun
+from limbeck.training.tracker_settings import check_tracker
 from limbeck.training.validation import measure_on
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.workers import Crew, open_crew
@@ -74,6 +75,7 @@ def compare(
     """
     progress = progress or Silent()
     _check_workers(workers)
+    check_tracker(recipe.tracker)
     planned = plan(recipe)
     described = recipe.model_dump(mode="json")
     check_launcher(*(one for one in planned for one in trainings(one.recipe)), cpu=recipe.device == "cpu")

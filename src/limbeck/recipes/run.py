@@ -46,6 +46,7 @@ from limbeck.recipes.rungs import unraceable
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import StudentSettings
 from limbeck.recipes.students import best_student, save_student
+from limbeck.recipes.tracked import last_numbers, tracking
 from limbeck.recipes.use import rounded, unlike_student, unlike_training
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process
@@ -53,6 +54,8 @@ from limbeck.training.launcher import check_launcher, make_accelerator
 from limbeck.training.loop import TrainingResult, fit
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.settings import TrainingSettings
+from limbeck.training.tracker_settings import check_tracker
+from limbeck.training.tracking import RunTracker
 
 
 def run(
@@ -88,6 +91,7 @@ def run(
     progress = progress or Silent()
     folder = Path(folder)
     described = recipe.model_dump(mode="json", exclude={"compare"})
+    check_tracker(recipe.tracker)
     check_launcher(*trainings(recipe), cpu=recipe.device == "cpu")
     writes = is_main_process(cpu=recipe.device == "cpu")
     with RunFolder.open(folder, described, resume=resume, writes=writes, renew=renewed) as run_folder:
@@ -95,7 +99,8 @@ def run(
             return read_run(folder, None if objects is None else objects.make_student)
         if inputs is None:
             inputs = gather_inputs(recipe, folder, progress, objects)
-        return _execute(recipe, run_folder, inputs, progress, shared, inside, until)
+        with tracking(recipe, run_folder, of_comparison=shared is not None) as tracker:
+            return _execute(recipe, run_folder, inputs, progress, shared, inside, until, tracker)
 
 
 def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: PythonObjects | None = None) -> Inputs:
@@ -202,6 +207,7 @@ def _execute(
     shared: Path | None,
     inside: bool,
     until: Fraction | None,
+    tracker: RunTracker | None,
 ) -> RunResult:
     """Make, teach, judge; what each leaves is on disk before the next begins."""
     if run_folder.writes:
@@ -213,7 +219,7 @@ def _execute(
         warnings.warn(f"{line}; taught so, it learns little.", stacklevel=4)
     _check_with_pool(recipe, inputs, student)
     source, making = make_source(recipe, inputs, run_folder, progress, shared)
-    result = _teach(recipe, run_folder, inputs, student, source, progress, until)
+    result = _teach(recipe, run_folder, inputs, student, source, progress, until, tracker)
     chosen = best_student(result)
     test_logits = None if inputs.test is None else predict(result.student, inputs.test)
     evaluations = judge_student(recipe, result, chosen, inputs, test_logits)
@@ -229,6 +235,8 @@ def _execute(
     run_folder.write("cost.json", cost)
     run_folder.write("evaluation.json", evaluations)
     run_folder.set_state("finished")
+    if tracker is not None:
+        tracker.finish(last_numbers(evaluations, cost), result.steps)
     return run_result(run_folder.path, result.student, chosen, evaluations, cost)
 
 
@@ -262,6 +270,7 @@ def _teach(
     source: TransferSource,
     progress: Progress,
     until: Fraction | None,
+    tracker: RunTracker | None,
 ) -> TrainingResult:
     teacher = asked(recipe, inputs)
     warn_of_unread_soft_labels(inputs, teacher)
@@ -289,6 +298,7 @@ def _teach(
             accelerator=make_accelerator(recipe.training, cpu=recipe.device == "cpu"),
             progress=progress,
             until=until,
+            tracker=tracker,
         )
 
 

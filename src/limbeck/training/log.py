@@ -14,6 +14,7 @@ from limbeck.training.checks import check_weights
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.schedule import Phases
 from limbeck.training.state import LoopState
+from limbeck.training.tracking import RunTracker
 from limbeck.training.validation import measure_of
 
 WRITING_SHARE = 0.05
@@ -32,6 +33,7 @@ class TrainingLog:
         processes: how many these are.
         validate: scores of the present student on the validation images, or None without any.
         progress: who watches.
+        tracker: is shown every row of the metrics, too.
         clock: seconds from any beginning.
     """
 
@@ -45,6 +47,7 @@ class TrainingLog:
         processes: int = 1,
         validate: Callable[[], dict[str, Any]] | None,
         progress: Progress,
+        tracker: RunTracker | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.run_folder = run_folder
@@ -54,6 +57,7 @@ class TrainingLog:
         self.total = phases.total
         self.validate = validate
         self.progress = progress
+        self.tracker = tracker
         self.clock = clock
         self.interval = max(1, min(50, self.total // _LINES))
         count = self.settings.validations if validate else 0
@@ -136,7 +140,7 @@ class TrainingLog:
         now = self.clock()
         self.state.seconds = now - self.started
         speed = steps * self.settings.batch_size / (now - self.lap)
-        self.run_folder.append_metrics(
+        self._note(
             kind="train",
             **self._where(),
             loss=loss,
@@ -155,9 +159,14 @@ class TrainingLog:
     def _validate(self) -> None:
         assert self.validate is not None
         scores = self.validate()
-        self.run_folder.append_metrics(kind="validation", **self._where(), **scores)
+        self._note(kind="validation", **self._where(), **scores)
         measure = measure_of(scores)
         self.state.keep_if_best(scores[measure], measure)
+
+    def _note(self, **row: Any) -> None:
+        self.run_folder.append_metrics(**row)
+        if self.tracker is not None:
+            self.tracker.log(row)
 
     def _where(self) -> dict[str, float]:
         size = len(self.state.rounds.transfer_set)

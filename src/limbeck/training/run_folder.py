@@ -21,6 +21,7 @@ FINISHED, PAUSED = "finished", "paused"
 _PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 INPUTS_FILE = "inputs.json"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times as fast, for what a race opens often
+_WATCHING = ("tracker",)  # of a recipe: who watches a run shapes nothing of it
 _PREAMBLE = frozenset(["recipe.yaml", "environment.json", INPUTS_FILE, "status.json", "energy.json"])
 
 
@@ -265,7 +266,8 @@ def _changed(
     if written == recipe:
         return []
     before = written if renew is None else renew(written)
-    fixed = [{key: value for key, value in one.items() if key not in may_change} for one in (before, recipe)]
+    free = {*may_change, *_WATCHING}
+    fixed = [{key: value for key, value in one.items() if key not in free} for one in (before, recipe)]
     return _differences(fixed[0], fixed[1])
 
 
