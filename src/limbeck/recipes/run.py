@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.state import PartialState
 
 from limbeck.cost import Cost, RunCost
 from limbeck.data.image_set import ImageSet
@@ -17,6 +18,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.shared_memory import shared_with
 from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress, Silent
+from limbeck.recipes.extending import extending
 from limbeck.recipes.fingerprints import check_fingerprints, describe_images, fingerprints_of
 from limbeck.recipes.inputs import (
     Inputs,
@@ -75,7 +77,8 @@ def run(
     Args:
         recipe: without `compare`.
         folder: the run folder; made if need be, never overwritten.
-        resume: go on with the run in `folder`; a finished one is only read.
+        resume: go on with the run in `folder`; a finished one is only read, unless `recipe` is for more steps and its
+            schedule allows it.
         inputs: images and teacher, where they are loaded already.
         objects: those handed over in Python, in place of what the recipe names.
         progress: who watches.
@@ -94,7 +97,10 @@ def run(
     check_tracker(recipe.tracker)
     check_launcher(*trainings(recipe), cpu=recipe.device == "cpu")
     writes = is_main_process(cpu=recipe.device == "cpu")
-    with RunFolder.open(folder, described, resume=resume, writes=writes, renew=renewed) as run_folder:
+    with RunFolder.open(
+        folder, described, resume=resume, writes=writes, renew=renewed, extend=extending(recipe, progress.say)
+    ) as run_folder:
+        PartialState().wait_for_everyone()  # what the first process finds here may make a longer run of it
         if run_folder.finished:
             return read_run(folder, None if objects is None else objects.make_student)
         if inputs is None:

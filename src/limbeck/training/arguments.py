@@ -22,10 +22,11 @@ class TrainingArguments(TypedDict, total=False):
     weight_decay: float
     clip_norm: float | None
     sharpness: Sharpness | Mapping[str, Any] | None
-    schedule: Literal["cosine", "multi-step", "constant"]
+    schedule: Literal["cosine", "multi-step", "constant", "warmup-stable-decay"]
     warmup: float
     milestones: Sequence[float]
     decay: float
+    cooldown: float
     views: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
     normalised_views: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None
     views_per_image: int | None

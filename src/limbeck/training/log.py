@@ -12,7 +12,7 @@ from limbeck.errors import UserError
 from limbeck.progress import TRAINING, Progress
 from limbeck.training.checks import check_weights
 from limbeck.training.run_folder import RunFolder
-from limbeck.training.schedule import Phases
+from limbeck.training.schedule import Phases, validation_steps
 from limbeck.training.state import LoopState
 from limbeck.training.tracking import RunTracker
 from limbeck.training.validation import measure_of
@@ -61,7 +61,7 @@ class TrainingLog:
         self.clock = clock
         self.interval = max(1, min(50, self.total // _LINES))
         count = self.settings.validations if validate else 0
-        self.validation_steps = {round(self.total * k / count) for k in range(1, count + 1)} - {0}
+        self.validation_steps = validation_steps(self.total, count)
         self.average = average
         self.processes = processes
         self.losses = LossLog(average)
@@ -79,7 +79,7 @@ class TrainingLog:
         return (
             step % self.interval == 0
             or step in self.validation_steps
-            or step in (self.phases.preparing, self.total)
+            or step in (self.phases.preparing, self.phases.stable, self.total)
             or self.state.rounds.at(step) == (self.state.rounds.number + 1, 0)
         )
 
@@ -94,8 +94,11 @@ class TrainingLog:
         validating = self.validate is not None and self.state.step in self.validation_steps
         if validating:
             self._validate()
-        if stopping or self.state.step == self.total or self._may_save(at_once=validating):
+        stable = self.state.step == self.phases.stable
+        if stopping or stable or self.state.step == self.total or self._may_save(at_once=validating):
             self.save()
+        if stable:
+            self.run_folder.keep_stable()
         self.lap = self.clock()
 
     def save(self) -> None:

@@ -18,8 +18,13 @@ UNLEARNED_RATE = 0.01
 
 
 def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
-    """Rate of step 0, 1, ... `total` - 1: linear warm-up, then cosine to 0, multi-step or constant."""
-    warmup = round(settings.warmup * total)
+    """Rate of step 0, 1, ... `total` - 1: linear warm-up, then cosine to 0, multi-step, constant, or constant up to a
+    linear fall to 0 (warmup-stable-decay).
+
+    Source: of the last, Hägele et al., "Scaling laws and compute-optimal training beyond fixed training durations",
+    NeurIPS 2024, https://arxiv.org/abs/2405.18392.
+    """
+    warmup = settings.warmup_steps(total)
     if step < warmup:
         return settings.rate * (step + 1) / warmup
     if settings.schedule == "cosine":
@@ -27,7 +32,14 @@ def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
     if settings.schedule == "multi-step":
         passed = sum(step >= round(milestone * total) for milestone in settings.milestones)
         return settings.rate * settings.decay**passed
+    if settings.schedule == "warmup-stable-decay":
+        return settings.rate * min(1.0, (total - step) / settings.cooldown_steps(total))
     return settings.rate
+
+
+def validation_steps(total: int, count: int) -> set[int]:
+    """After which steps a run validates, `count` times evenly spaced and at its end."""
+    return {round(total * k / count) for k in range(1, count + 1)} - {0}
 
 
 def with_rate(settings: TrainingSettings, transfer_set: TransferSet) -> TrainingSettings:
@@ -89,6 +101,13 @@ class Phases:
         # At least a step of either phase, if there are two.
         steps = min(total - 1, max(1, round(share * total))) if share else 0
         return cls(steps, total, objective.preparing_rate, settings)
+
+    @property
+    def stable(self) -> int | None:
+        """Steps before the rate falls at the end of warmup-stable-decay; None of other schedules."""
+        if self.settings.schedule != "warmup-stable-decay":
+            return None
+        return max(self.preparing, self.total - self.settings.cooldown_steps(self.total - self.preparing))
 
     def is_preparing(self, step: int) -> bool:
         return step < self.preparing

@@ -139,6 +139,13 @@ class RunTracker:
             )
 
 
+def forget_later_steps(run_folder: RunFolder) -> None:
+    """Has a run whose last steps are undone begin anew in trackers that keep all, where it is shown what is left."""
+    known = run_folder.read(TRACKER_FILE)
+    if known is not None and known["name"] != "tensorboard":
+        (run_folder.path / TRACKER_FILE).unlink()
+
+
 def _show_parameters(writer: Any, config: dict[str, Any]) -> None:
     """Hyper-parameters beside the numbers of a run; accelerate's own way would show them as a run by themselves."""
     from torch.utils.tensorboard.summary import hparams  # whose package may be missing
