@@ -1,4 +1,4 @@
-"""Runs that go on for longer than they were begun for equal, to the bit, those that were begun longer, or are refused."""
+"""Runs that go on for longer than they were begun for equal those begun longer, to the bit, or are refused."""
 
 import json
 from collections.abc import Callable
@@ -29,8 +29,8 @@ class Listening(Silent):
     def __init__(self) -> None:
         self.heard: list[str] = []
 
-    def say(self, sentence: str) -> None:
-        self.heard.append(sentence)
+    def say(self, message: str) -> None:
+        self.heard.append(message)
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -70,9 +70,7 @@ def test_a_finished_run_at_a_constant_rate_goes_on_to_the_same_student(tmp_path:
     assert before.cost["student_steps"] == 12
     assert yaml.safe_load((kept / "recipe.yaml").read_text())["training"]["steps"] == 12
     assert yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())["training"]["steps"] == 24
-    with pytest.raises(
-        UserError, match=r"begun for 24 steps and can go on for more, got 12; set `training.steps` above"
-    ):
+    with pytest.raises(UserError, match=r"begun for 24 steps and can go on for more, got 12; set `training"):
         go(tmp_path / "run", recipe, resume=True)
 
 
