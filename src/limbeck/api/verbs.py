@@ -54,6 +54,7 @@ def distill(
     objective: str | Callable[..., Any] | Mapping[Any, Any] | None = None,
     seed: int = 0,
     resume: bool = False,
+    tracker: str | Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     **training: Unpack[TrainingArguments],
 ) -> RunResult:
@@ -77,7 +78,9 @@ def distill(
             ("my_parts:loss"), or a mapping from these to weights; by default Hinton's with a teacher or soft labels
             (without its cross-entropy if `images` have no labels), else cross-entropy.
         seed: of weights, order and views.
-        resume: go on with the run in `out`.
+        resume: go on with the run in `out`; beyond its end, where more `steps` or `epochs` fit its schedule.
+        tracker: "tensorboard", "wandb", "mlflow" or "trackio", which shows the run while it goes on, or a mapping of
+            `name`, `project` and its `options`; by default none. A tracker that fails is left out with a warning.
         progress: who watches.
         training: the settings of `TrainingSettings` by name, and its defaults; one of `steps` and `epochs` is a must
             where no transfer set says them. `optimizer`, `schedule` and `views` may be of one's own, see
@@ -128,6 +131,7 @@ def distill(
         objective=objective or default,
         training={**({} if described else {"views": "pad-crop-flip"}), **training},
         seed=seed,
+        tracker=tracker,
     )
     make_student = None if named else student_factory(learner)
     objects = PythonObjects(

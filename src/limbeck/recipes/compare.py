@@ -1,6 +1,5 @@
 """A comparison: all planned runs, one after the other or side by side, each at most once."""
 
-import itertools
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -29,14 +28,17 @@ from limbeck.recipes.plugged import check_sendable
 from limbeck.recipes.racing import Race
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.results import collect, left_out
+from limbeck.recipes.resuming import check_unchanged, go_on_longer, make_room
 from limbeck.recipes.run import gather_inputs, trainings
 from limbeck.recipes.run_tasks import Runs, RunTask, run_tasks
 from limbeck.recipes.schema import Recipe
 from limbeck.report import prepare_pages, write_comparison_report
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process, process_token
+from limbeck.training.extension import is_longer
 from limbeck.training.launcher import check_launcher
-from limbeck.training.run_folder import PAUSED, Difference, RunFolder, as_begun
+from limbeck.training.run_folder import PAUSED, RunFolder
+from limbeck.training.tracker_settings import check_tracker
 from limbeck.training.validation import measure_on
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.workers import Crew, open_crew
@@ -75,18 +77,23 @@ def compare(
     """
     progress = progress or Silent()
     _check_workers(workers)
+    check_tracker(recipe.tracker)
     planned = plan(recipe)
     described = recipe.model_dump(mode="json")
     check_launcher(*(one for one in planned for one in trainings(one.recipe)), cpu=recipe.device == "cpu")
     is_main_process(cpu=recipe.device == "cpu")  # settles where this process computes, the teacher's test pass too
-    if resume:
-        _check_unchanged(planned, Path(folder))
+    longer = check_unchanged(recipe, planned, Path(folder)) if resume else []
     if workers > 1:
         check_sendable(recipe)
     handed = pack_objects(objects) if workers > 1 else {}
     with (
         RunFolder.open(
-            folder, described, resume=resume, may_change=("compare", "summary"), renew=renewed
+            folder,
+            described,
+            resume=resume,
+            may_change=("compare", "summary"),
+            renew=renewed,
+            extend=lambda _, changed: [] if is_longer(changed) else changed,
         ) as run_folder,
         _crew(planned, run_folder, workers) as crew,  # which imports while this process loads and trains
     ):
@@ -100,6 +107,7 @@ def compare(
             progress.say(sentence)
         _check(recipe, inputs)
         _describe(recipe, run_folder, inputs)
+        go_on_longer(longer, run_folder, progress)
         train = inputs.train
         count = None if train is None else len(train)
         planned = plan(recipe, count, _filled_classes(train), labelled=inputs.labelled)
@@ -140,7 +148,7 @@ def _crew(planned: Sequence[PlannedRun], run_folder: RunFolder, workers: int) ->
 def _run_all(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolder, runs: Runs) -> None:
     pending = [one for one in planned if not RunFolder(run_folder.path / one.folder).finished]
     for one in pending:
-        _make_room(one, RunFolder(run_folder.path / one.folder))
+        make_room(one, RunFolder(run_folder.path / one.folder))
     done = len(planned) - len(pending)
     race = _race(recipe, planned, runs)
     runs.progress.begin("comparison", len(planned), done)
@@ -162,37 +170,6 @@ def _race(recipe: Recipe, planned: Sequence[PlannedRun], runs: Runs) -> Race | N
         return None
     assert runs.inputs.validation is not None, "checked before the teacher was trained"
     return Race(planned, recipe.compare.racing, runs.folder, len(runs.inputs.validation), say=runs.progress.say)
-
-
-def _check_unchanged(planned: Sequence[PlannedRun], folder: Path) -> None:
-    """A comparison may grow, but what it holds already was made by these very recipes; failed runs may be mended."""
-    wrong, differences = [], {}
-    for one in planned:
-        changed = _changed(one, RunFolder(folder / one.folder), but="failed")
-        differences |= {one.path: one for one in changed}
-        if changed:
-            wrong.append(f"{one.folder} differs in {'; '.join(map(str, changed[:3]))}")
-    if wrong:
-        raise UserError(
-            f"{str(folder)!r} holds runs of another recipe: {'. '.join(wrong[:3])}. Arms, budgets and seeds may be "
-            "added, but not changed; give a changed arm another name, or choose another --out. "
-            f"{as_begun(list(differences.values()))}."
-        )
-
-
-def _changed(planned: PlannedRun, run_folder: RunFolder, *, but: str = "") -> list[Difference]:
-    """Where a run's recipe differs from the one in its folder, which is not looked at in the state `but`."""
-    if not run_folder.begun or run_folder.state == but:
-        return []
-    return run_folder.differences(planned.recipe.model_dump(mode="json", exclude={"compare"}), renewed)
-
-
-def _make_room(planned: PlannedRun, run_folder: RunFolder) -> None:
-    """Puts a failed run aside whose recipe was mended since."""
-    if run_folder.state == "failed" and _changed(planned, run_folder):
-        numbers = itertools.count(1)
-        names = (run_folder.path.with_name(f"{run_folder.path.name}-failed-{number}") for number in numbers)
-        run_folder.path.rename(next(name for name in names if not name.exists()))
 
 
 def _check(recipe: Recipe, inputs: Inputs) -> None:

@@ -26,7 +26,7 @@ from limbeck.import_paths import look_in
 from limbeck.recipes.packaged import find_recipe, packaged_recipes
 from limbeck.recipes.yaml_files import load_mapping
 
-SHORT = {"teacher": "weights", "student": "model", "train": "name", "test": "name", "racing": "by"}
+SHORT = {"teacher": "weights", "student": "model", "train": "name", "test": "name", "racing": "by", "tracker": "name"}
 """What a lone string is short for."""
 
 _OWN = ("name", "summary")  # of each recipe, whatever it extends

@@ -106,9 +106,13 @@ def _enough(
 def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) -> dict[str, Any]:
     run_folder = RunFolder(folder / planned.folder)
     status = run_folder.read("status.json", {"state": "missing", "error": None})
-    judged = run_folder.read("evaluation.json", {}) if run_folder.finished else {}
-    last, chosen = judged.get("last"), judged.get("chosen")
     cost = run_folder.read("cost.json") if run_folder.finished else None
+    if cost is not None and RunCost.from_dict(cost).teaching.steps < planned.recipe.training.total_steps(
+        cost["images"]
+    ):
+        status, cost = {"state": "interrupted", "error": None}, None  # it has yet to go on for longer
+    judged = run_folder.read("evaluation.json", {}) if cost is not None else {}
+    last, chosen = judged.get("last"), judged.get("chosen")
     return {
         "arm": planned.arm,
         "control": planned.control,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.state import PartialState
 
 from limbeck.cost import Cost, RunCost
 from limbeck.data.image_set import ImageSet
@@ -18,6 +19,7 @@ from limbeck.models.shared_memory import shared_with
 from limbeck.models.weights.folder import save as save_model
 from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress, Silent
+from limbeck.recipes.extending import extending
 from limbeck.recipes.fingerprints import check_fingerprints, describe_images, fingerprints_of
 from limbeck.recipes.inputs import (
     Inputs,
@@ -48,6 +50,7 @@ from limbeck.recipes.rungs import unraceable
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import StudentSettings
 from limbeck.recipes.students import best_student
+from limbeck.recipes.tracked import last_numbers, tracking
 from limbeck.recipes.use import rounded, unlike_student, unlike_training
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process
@@ -55,6 +58,8 @@ from limbeck.training.launcher import check_launcher, make_accelerator
 from limbeck.training.loop import TrainingResult, fit
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.settings import TrainingSettings
+from limbeck.training.tracker_settings import check_tracker
+from limbeck.training.tracking import RunTracker
 
 
 def run(
@@ -74,7 +79,8 @@ def run(
     Args:
         recipe: without `compare`.
         folder: the run folder; made if need be, never overwritten.
-        resume: go on with the run in `folder`; a finished one is only read.
+        resume: go on with the run in `folder`; a finished one is only read, unless `recipe` is for more steps and its
+            schedule allows it.
         inputs: images and teacher, where they are loaded already.
         objects: those handed over in Python, in place of what the recipe names.
         progress: who watches.
@@ -90,14 +96,19 @@ def run(
     progress = progress or Silent()
     folder = Path(folder)
     described = recipe.model_dump(mode="json", exclude={"compare"})
+    check_tracker(recipe.tracker)
     check_launcher(*trainings(recipe), cpu=recipe.device == "cpu")
     writes = is_main_process(cpu=recipe.device == "cpu")
-    with RunFolder.open(folder, described, resume=resume, writes=writes, renew=renewed) as run_folder:
+    with RunFolder.open(
+        folder, described, resume=resume, writes=writes, renew=renewed, extend=extending(recipe, progress.say)
+    ) as run_folder:
+        PartialState().wait_for_everyone()  # what the first process finds here may make a longer run of it
         if run_folder.finished:
             return read_run(folder, None if objects is None else objects.make_student)
         if inputs is None:
             inputs = gather_inputs(recipe, folder, progress, objects)
-        return _execute(recipe, run_folder, inputs, progress, shared, inside, until)
+        with tracking(recipe, run_folder, of_comparison=shared is not None) as tracker:
+            return _execute(recipe, run_folder, inputs, progress, shared, inside, until, tracker)
 
 
 def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: PythonObjects | None = None) -> Inputs:
@@ -206,6 +217,7 @@ def _execute(
     shared: Path | None,
     inside: bool,
     until: Fraction | None,
+    tracker: RunTracker | None,
 ) -> RunResult:
     """Make, teach, judge; what each leaves is on disk before the next begins."""
     if run_folder.writes:
@@ -217,7 +229,7 @@ def _execute(
         warnings.warn(f"{line}; taught so, it learns little.", stacklevel=4)
     _check_with_pool(recipe, inputs, student)
     source, making = make_source(recipe, inputs, run_folder, progress, shared)
-    result = _teach(recipe, run_folder, inputs, student, source, progress, until)
+    result = _teach(recipe, run_folder, inputs, student, source, progress, until, tracker)
     chosen = best_student(result)
     test_logits = None if inputs.test is None else predict(result.student, inputs.test)
     evaluations = judge_student(recipe, result, chosen, inputs, test_logits)
@@ -233,6 +245,8 @@ def _execute(
     run_folder.write("cost.json", cost)
     run_folder.write("evaluation.json", evaluations)
     run_folder.set_state("finished")
+    if tracker is not None:
+        tracker.finish(last_numbers(evaluations, cost), result.steps)
     return run_result(run_folder.path, result.student, chosen, evaluations, cost)
 
 
@@ -266,6 +280,7 @@ def _teach(
     source: TransferSource,
     progress: Progress,
     until: Fraction | None,
+    tracker: RunTracker | None,
 ) -> TrainingResult:
     teacher = asked(recipe, inputs)
     warn_of_unread_soft_labels(inputs, teacher)
@@ -293,6 +308,7 @@ def _teach(
             accelerator=make_accelerator(recipe.training, cpu=recipe.device == "cpu"),
             progress=progress,
             until=until,
+            tracker=tracker,
         )
 
 

@@ -74,9 +74,18 @@ def unraceable(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
 
 
 def _settled(training: TrainingSettings) -> Fraction:
-    """Share of the steps that a warm-up takes, or all up to the first drop of a multi-step schedule."""
+    """Share of the steps that a warm-up takes, or all up to the first drop of a multi-step schedule or the fall of
+    warmup-stable-decay."""
     drops = training.milestones[:1] if training.schedule == "multi-step" else []
-    return max(map(_exact, [training.warmup, *drops]))
+    falls = [1 - _share(training.cooldown, training)] if training.schedule == "warmup-stable-decay" else []
+    return max(map(_exact, [_share(training.warmup, training), *drops, *falls]))
+
+
+def _share(share_or_steps: float, training: TrainingSettings) -> float:
+    """Of the steps; all of them where it is not known here how many there are."""
+    if share_or_steps < 1:
+        return share_or_steps
+    return min(1.0, share_or_steps / (training.steps or share_or_steps))
 
 
 def _exact(rung: float) -> Fraction:

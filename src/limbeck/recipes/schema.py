@@ -33,6 +33,7 @@ from limbeck.recipes.settings import (
     TeacherSettings,
     short_for,
 )
+from limbeck.training.tracker_settings import TrackerSettings
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.catalogue import MAKERS, settings_of
 from limbeck.transfer.settings import BudgetSpec, MakerSettings
@@ -245,6 +246,8 @@ class Recipe(Strict):
     latency: bool = True
     inside: Natural = 1000
     """Test images at most whose embeddings a run with a teacher keeps for its report; 0 keeps nothing of the kind."""
+    tracker: Annotated[TrackerSettings, short_for("name")] | None = None
+    """Where runs are shown while they go on: tensorboard, wandb, mlflow or trackio; it may change on resuming."""
 
     @model_validator(mode="before")
     @classmethod

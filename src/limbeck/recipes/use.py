@@ -35,6 +35,7 @@ def recipe_of_set(
     objective: str | Callable[..., Any] | Mapping[Any, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     seed: int = 0,
+    tracker: str | Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
 ) -> Recipe:
     """The recipe of a run on a transfer set: what that says of its use, and over it what is given here.
@@ -49,6 +50,7 @@ def recipe_of_set(
         teacher: weights by name, or a folder.
         objective, training: as recipes have them.
         seed: of weights, order and views.
+        tracker: as recipes have it.
         overrides: `path.to.key=value` each, over all of this.
 
     Raises:
@@ -61,6 +63,7 @@ def recipe_of_set(
         "data": dict(data),
         "student": {} if own_student else _student(use.get("student", {})),
         "training": {**({} if transfer_set.use is None else {"views": "none"}), **use.get("training", {})},
+        **({} if tracker is None else {"tracker": tracker}),
     }
     if student is not None:
         content["student"] = _over(content["student"], student)

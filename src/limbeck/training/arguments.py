@@ -26,6 +26,7 @@ class TrainingArguments(TypedDict, total=False):
     warmup: float
     milestones: Sequence[float]
     decay: float
+    cooldown: float
     views: str | Callable[..., Any] | Mapping[Any, Any] | Sequence[str | Callable[..., Any] | Mapping[Any, Any]]
     normalised_views: (
         str | Callable[..., Any] | Mapping[Any, Any] | Sequence[str | Callable[..., Any] | Mapping[Any, Any]] | None

@@ -91,8 +91,12 @@ class Checkpoint:
                 raise
 
     @classmethod
-    def load(cls, path: Path) -> "Checkpoint":
+    def load(cls, path: Path, *, tensors: bool = True) -> "Checkpoint":
         """Reads a checkpoint.
+
+        Args:
+            path: the file.
+            tensors: false for its step and notes alone.
 
         Raises:
             UserError: the file is damaged.
@@ -100,8 +104,9 @@ class Checkpoint:
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-            return cls(int(metadata["step"]), tensors, json.loads(metadata["notes"]))
+                names = file.keys() if tensors else ()
+                found = {name: file.get_tensor(name) for name in names}
+            return cls(int(metadata["step"]), found, json.loads(metadata["notes"]))
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"the checkpoint {str(path)!r} cannot be read ({error}); remove it to start the run from its beginning."

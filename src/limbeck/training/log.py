@@ -12,8 +12,9 @@ from limbeck.errors import UserError
 from limbeck.progress import TRAINING, Progress
 from limbeck.training.checks import check_weights
 from limbeck.training.run_folder import RunFolder
-from limbeck.training.schedule import Phases
+from limbeck.training.schedule import Phases, validation_steps
 from limbeck.training.state import LoopState
+from limbeck.training.tracking import RunTracker
 from limbeck.training.validation import measure_of
 
 WRITING_SHARE = 0.05
@@ -32,6 +33,7 @@ class TrainingLog:
         processes: how many these are.
         validate: scores of the present student on the validation images, or None without any.
         progress: who watches.
+        tracker: is shown every row of the metrics, too.
         clock: seconds from any beginning.
     """
 
@@ -45,6 +47,7 @@ class TrainingLog:
         processes: int = 1,
         validate: Callable[[], dict[str, Any]] | None,
         progress: Progress,
+        tracker: RunTracker | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.run_folder = run_folder
@@ -54,10 +57,11 @@ class TrainingLog:
         self.total = phases.total
         self.validate = validate
         self.progress = progress
+        self.tracker = tracker
         self.clock = clock
         self.interval = max(1, min(50, self.total // _LINES))
         count = self.settings.validations if validate else 0
-        self.validation_steps = {round(self.total * k / count) for k in range(1, count + 1)} - {0}
+        self.validation_steps = validation_steps(self.total, count)
         self.average = average
         self.processes = processes
         self.losses = LossLog(average)
@@ -75,7 +79,7 @@ class TrainingLog:
         return (
             step % self.interval == 0
             or step in self.validation_steps
-            or step in (self.phases.preparing, self.total)
+            or step in (self.phases.preparing, self.phases.stable, self.total)
             or self.state.rounds.at(step) == (self.state.rounds.number + 1, 0)
         )
 
@@ -90,8 +94,11 @@ class TrainingLog:
         validating = self.validate is not None and self.state.step in self.validation_steps
         if validating:
             self._validate()
-        if stopping or self.state.step == self.total or self._may_save(at_once=validating):
+        stable = self.state.step == self.phases.stable
+        if stopping or stable or self.state.step == self.total or self._may_save(at_once=validating):
             self.save()
+        if stable:
+            self.run_folder.keep_stable()
         self.lap = self.clock()
 
     def save(self) -> None:
@@ -136,7 +143,7 @@ class TrainingLog:
         now = self.clock()
         self.state.seconds = now - self.started
         speed = steps * self.settings.batch_size / (now - self.lap)
-        self.run_folder.append_metrics(
+        self._note(
             kind="train",
             **self._where(),
             loss=loss,
@@ -155,9 +162,14 @@ class TrainingLog:
     def _validate(self) -> None:
         assert self.validate is not None
         scores = self.validate()
-        self.run_folder.append_metrics(kind="validation", **self._where(), **scores)
+        self._note(kind="validation", **self._where(), **scores)
         measure = measure_of(scores)
         self.state.keep_if_best(scores[measure], measure)
+
+    def _note(self, **row: Any) -> None:
+        self.run_folder.append_metrics(**row)
+        if self.tracker is not None:
+            self.tracker.log(row)
 
     def _where(self) -> dict[str, float]:
         size = len(self.state.rounds.transfer_set)

@@ -42,6 +42,7 @@ from limbeck.training.sharpness import gradient_of
 from limbeck.training.state import Best, LoopState
 from limbeck.training.step import DistillationStep
 from limbeck.training.threads import threads_for, work_of_step
+from limbeck.training.tracking import RunTracker
 from limbeck.training.validation import Judge
 
 AGREE_EVERY = 10
@@ -99,6 +100,7 @@ def fit(
     accelerator: Accelerator | None = None,
     progress: Progress | None = None,
     until: Fraction | float | None = None,
+    tracker: RunTracker | None = None,
 ) -> TrainingResult:
     """Teaches `student` on what `source` gives, in place; goes on where `run_folder` holds a checkpoint.
 
@@ -123,6 +125,7 @@ def fit(
             or the CPU.
         progress: who watches.
         until: share of the steps, between 0 and 1, after which to pause; a later call goes on as if without a pause.
+        tracker: is shown the metrics, in the process that writes.
 
     Raises:
         UserError: parts that do not fit together and variables of the environment that contradict `settings`, before
@@ -166,11 +169,22 @@ def fit(
         run_folder.note_computing(dtype, channels_last, torch.get_num_threads())
         if saved is not None:
             state.restore(saved)
+        logged = run_folder.metrics()
+        if logged:
             run_folder.rewind_metrics(state.step)
+        if tracker is not None:
+            tracker.begin(state.step, logged)
         judge = None if validation is None else Judge(evaluated, validation, teacher, dtype, device, validation_answers)
         average = partial(_average, accelerator)
         log = TrainingLog(
-            run_folder, state, phases, average=average, processes=processes, validate=judge, progress=progress
+            run_folder,
+            state,
+            phases,
+            average=average,
+            processes=processes,
+            validate=judge,
+            progress=progress,
+            tracker=tracker,
         )
         with closing(log):
             if saved is None and source.steps_per_round is not None:

@@ -1,6 +1,7 @@
 """The run folder: who owns it, what happened in it, and how to go on."""
 
 import json
+import shutil
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,13 +15,14 @@ from filelock import FileLock, Timeout
 
 from limbeck.environment import describe_environment
 from limbeck.errors import UserError
-from limbeck.files import atomic_write_text, disk_errors
+from limbeck.files import atomic_path, atomic_write_text, disk_errors
 from limbeck.interruption import Paused
 
 FINISHED, PAUSED = "finished", "paused"
 _PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 INPUTS_FILE = "inputs.json"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times as fast, for what a race opens often
+_WATCHING = ("tracker",)  # of a recipe: who watches a run shapes nothing of it
 _PREAMBLE = frozenset(["recipe.yaml", "environment.json", INPUTS_FILE, "status.json", "energy.json"])
 
 
@@ -35,6 +37,9 @@ class Difference(NamedTuple):
         return f"`{self.path}` ({self.then!r} then, {self.now!r} now)"
 
 
+Extend = Callable[["RunFolder", list[Difference]], list[Difference]]
+
+
 def as_begun(changed: Sequence[Difference]) -> str:
     """How to ask for what a run was begun with; its recipe may be the same, and defaults of limbeck others."""
     given = " ".join(f"{one.path}={json.dumps(one.then)}" for one in changed)
@@ -46,7 +51,7 @@ class RunFolder:
 
     Files: `recipe.yaml` (resolved), `environment.json`, `inputs.json` (what the recipe's names stood for),
     `status.json`, `metrics.jsonl`, `checkpoint.safetensors`, `student/`, `student-chosen/`, `evaluation.json`,
-    `cost.json`, and what the report adds.
+    `cost.json`, and what the report adds. Of a run that went on beyond its end, `after-<n>-steps/` is what it was.
     """
 
     def __init__(self, path: Path, *, writes: bool = True) -> None:
@@ -64,6 +69,7 @@ class RunFolder:
         writes: bool = True,
         may_change: Collection[str] = (),
         renew: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        extend: Extend | None = None,
     ) -> Iterator["RunFolder"]:
         """The run in `folder`, locked for this process; how it failed or was interrupted is noted on the way out.
 
@@ -73,6 +79,7 @@ class RunFolder:
             resume: go on with the run that `folder` holds, if it holds one.
             may_change: keys of the recipe that may differ on resuming; the new ones are then written down.
             renew: brings a recipe that an older version wrote down up to date, before it is compared.
+            extend: is shown how the recipe differs, takes in what makes a longer run of this one, and leaves the rest.
             writes: false in all processes of a distributed run but the first, which alone writes.
 
         A run that failed before it had anything to show leaves its folder to the next.
@@ -95,7 +102,7 @@ class RunFolder:
                 f"the run folder {str(folder)!r} is in use by another process; wait for it, or choose another --out."
             ) from None
         try:
-            run_folder._claim(recipe, resume, may_change, renew)
+            run_folder._claim(recipe, resume, may_change, renew, extend)
             with run_folder._noting_how_it_ended():
                 yield run_folder
         finally:
@@ -112,6 +119,17 @@ class RunFolder:
     @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoint.safetensors"
+
+    @property
+    def stable_checkpoint(self) -> Path:
+        """Of a warmup-stable-decay schedule, the state before the rate fell, from which a longer run goes on."""
+        return self.path / "checkpoint-stable.safetensors"
+
+    def keep_stable(self) -> None:
+        """Keeps a copy of the checkpoint as the stable one."""
+        if self.writes:
+            with atomic_path(self.stable_checkpoint) as temporary:
+                shutil.copyfile(self.checkpoint, temporary)
 
     def read(self, name: str, default: Any = None) -> Any:
         """The JSON file `name`, or `default` where there is none."""
@@ -160,6 +178,7 @@ class RunFolder:
         resume: bool,
         may_change: Collection[str],
         renew: Callable[[dict[str, Any]], dict[str, Any]] | None,
+        extend: Extend | None,
     ) -> None:
         written = self.path / "recipe.yaml"
         if not self.begun:
@@ -183,6 +202,8 @@ class RunFolder:
             )
         before = self._written()
         changed = _changed(before, recipe, renew, may_change)
+        if changed and extend is not None:
+            changed = extend(self, changed)
         if changed:
             raise UserError(
                 f"the run in {str(self.path)!r} was started from another recipe; it differs in "
@@ -265,7 +286,8 @@ def _changed(
     if written == recipe:
         return []
     before = written if renew is None else renew(written)
-    fixed = [{key: value for key, value in one.items() if key not in may_change} for one in (before, recipe)]
+    free = {*may_change, *_WATCHING}
+    fixed = [{key: value for key, value in one.items() if key not in free} for one in (before, recipe)]
     return _differences(fixed[0], fixed[1])
 
 

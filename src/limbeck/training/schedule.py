@@ -24,7 +24,12 @@ UNLEARNED_RATE = 0.01
 
 
 def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
-    """Rate of step 0, 1, ... `total` - 1: linear warm-up, then cosine to 0, multi-step, constant or one's own."""
+    """Rate of step 0, 1, ... `total` - 1: linear warm-up, then cosine to 0, multi-step, constant, constant up to a
+    linear fall to 0 (warmup-stable-decay), or one's own.
+
+    Source: of the fall, Hägele et al., "Scaling laws and compute-optimal training beyond fixed training durations",
+    NeurIPS 2024, https://arxiv.org/abs/2405.18392.
+    """
     return schedule_of(total, settings)(step).rate
 
 
@@ -34,7 +39,7 @@ def schedule_of(total: int, settings: TrainingSettings) -> Callable[[int], Rate]
     Raises:
         UserError: a schedule of the user's own that fails, or gives no rate.
     """
-    warmup, rate = round(settings.warmup * total), settings.rate
+    warmup, rate = settings.warmup_steps(total), settings.rate
     name, options = name_and_options(settings.schedule, "schedule")
     make, own = SCHEDULES[name].made_by, None
     if make is not None:
@@ -52,9 +57,16 @@ def schedule_of(total: int, settings: TrainingSettings) -> Callable[[int], Rate]
         if name == "multi-step":
             passed = sum(step >= round(milestone * total) for milestone in settings.milestones)
             return Rate(rate * settings.decay**passed)
+        if name == "warmup-stable-decay":
+            return Rate(rate * min(1.0, (total - step) / settings.cooldown_steps(total)))
         return Rate(rate)
 
     return at
+
+
+def validation_steps(total: int, count: int) -> set[int]:
+    """After which steps a run validates, `count` times evenly spaced and at its end."""
+    return {round(total * k / count) for k in range(1, count + 1)} - {0}
 
 
 def with_rate(settings: TrainingSettings, transfer_set: TransferSet) -> TrainingSettings:
@@ -131,6 +143,13 @@ class Phases:
         made = cls(steps, total, objective.preparing_rate, settings)
         made.learning_rate(steps)  # a schedule of the user's own may fail here, before the first step
         return made
+
+    @property
+    def stable(self) -> int | None:
+        """Steps before the rate falls at the end of warmup-stable-decay; None of other schedules."""
+        if self.settings.schedule != "warmup-stable-decay":
+            return None
+        return max(self.preparing, self.total - self.settings.cooldown_steps(self.total - self.preparing))
 
     def is_preparing(self, step: int) -> bool:
         return step < self.preparing

@@ -34,6 +34,7 @@ _OWN = {
     "cosine": ScheduleEntry("half a cosine, down to 0"),
     "multi-step": ScheduleEntry("times `decay` at each of the `milestones`"),
     "constant": ScheduleEntry("the rate as it is"),
+    "warmup-stable-decay": ScheduleEntry("the rate as it is, and over the `cooldown` linearly down to 0"),
 }
 SCHEDULES: Catalogue[ScheduleEntry] = Catalogue("schedules", _OWN, "limbeck.training.own_schedules:describe")
 

@@ -16,6 +16,12 @@ ScheduleSpec = Annotated[Any, BeforeValidator(check_schedule)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
+def _share_or_steps(value: Any) -> Any:
+    if isinstance(value, int | float) and value >= 1 and value != int(value):
+        raise ValueError(f"must be a share below 1 or a whole number of steps, got {value}")
+    return value
+
+
 class Sharpness(BaseModel):
     """Sharpness-aware minimisation in two passes a step: SAM, ASAM if `adaptive`, with `alpha` GSAM as FTD has it.
 
@@ -67,14 +73,19 @@ class TrainingSettings(BaseModel):
     """Sharpness-aware minimisation, which takes twice the time; `{}` for that of trajectory matching's experts."""
 
     schedule: ScheduleSpec = "cosine"
-    """`cosine`, `multi-step`, `constant`, any class of `torch.optim.lr_scheduler` by its name, one's own by its import
-    path, or `{name: {option: value}}`. Torch's take a step with every step after the warm-up; `T_max`, `total_iters`
-    and `total_steps` are how many these are, and `max_lr` is the learning rate, unless they are given."""
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the budget over which the rate rises linearly from near 0."""
+    """`cosine`, `multi-step`, `constant`, `warmup-stable-decay`, any class of `torch.optim.lr_scheduler` by its name,
+    one's own by its import path, or `{name: {option: value}}`. Torch's take a step with every step after the warm-up;
+    `T_max`, `total_iters` and `total_steps` are how many these are, and `max_lr` is the learning rate, unless they are
+    given. A run whose rate has not hung on the number of steps so far may be resumed with more of them: one at a
+    constant rate, or before the last part of warmup-stable-decay, where the rate falls to 0."""
+    warmup: Annotated[float, BeforeValidator(_share_or_steps), Field(ge=0)] = 0.0
+    """Share of the budget over which the rate rises linearly from near 0; from 1 on a number of steps."""
     milestones: list[Share] = [0.625, 0.75, 0.875]
     """Shares of the budget at which a multi-step schedule multiplies the rate by `decay`; 150/180/210 of 240."""
     decay: Share = 0.1
+    cooldown: Annotated[float, BeforeValidator(_share_or_steps), Field(gt=0)] = 0.2
+    """Share of the budget, at its end, over which warmup-stable-decay lets the rate fall linearly to 0; from 1 on a
+    number of steps. The state before it is kept beside the checkpoint."""
 
     views: Annotated[Any, BeforeValidator(check_views)] = "pad-crop-flip"
     """One augmentation by name, `{name: {option: value}}`, or a list of these, applied in order."""
@@ -128,3 +139,15 @@ class TrainingSettings(BaseModel):
             return self.steps
         assert self.epochs is not None
         return max(1, -int(-self.epochs * images // self.batch_size))
+
+    def warmup_steps(self, total: int) -> int:
+        """Steps of warm-up of a run of `total`."""
+        return _steps(self.warmup, total)
+
+    def cooldown_steps(self, total: int) -> int:
+        """Steps of a run of `total` over which warmup-stable-decay lets the rate fall."""
+        return max(1, _steps(self.cooldown, total))
+
+
+def _steps(share_or_steps: float, total: int) -> int:
+    return int(share_or_steps) if share_or_steps >= 1 else round(share_or_steps * total)

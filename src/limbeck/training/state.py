@@ -112,6 +112,7 @@ class LoopState:
         saved.put_optimizer("optimizer", self.optimizer)
         saved.put("random", random_state())
         saved.notes |= {name: getattr(self, name) for name in (*_COUNTERS, "epochs", "shown")}
+        saved.notes["images"] = len(self.rounds.transfer_set)
         self.rounds.save(saved)
         saved.notes["observers"] = len(self.observers)
         for number, observer in enumerate(self.observers):

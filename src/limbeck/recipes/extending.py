@@ -1,0 +1,40 @@
+"""Recipes of runs that go on for longer than they were begun for."""
+
+from collections.abc import Callable, Sequence
+
+from limbeck.objectives.sums import weighted_sum
+from limbeck.recipes.schema import Recipe
+from limbeck.training.extension import Extension, extension, is_longer
+from limbeck.training.run_folder import Difference, Extend, RunFolder
+from limbeck.training.settings import TrainingSettings
+
+
+def extending(recipe: Recipe, say: Callable[[str], None]) -> Extend:
+    """For `RunFolder.open`: makes the run that is there the beginning of that of `recipe`, where it only is longer."""
+
+    def extend(run_folder: RunFolder, differences: list[Difference]) -> list[Difference]:
+        if not is_longer(differences):
+            return differences
+        found = extension_of(recipe, run_folder, differences)
+        if found.remark:
+            say(found.remark)
+        found.carry_out()
+        return []
+
+    return extend
+
+
+def extension_of(recipe: Recipe, run_folder: RunFolder, differences: Sequence[Difference]) -> Extension:
+    """How the run that is there becomes the longer one of `recipe`.
+
+    Args:
+        recipe: of one run.
+        run_folder: of the run that is there.
+        differences: of its recipe, which make it longer and nothing else.
+
+    Raises:
+        UserError: see `limbeck.training.extension.extension`.
+    """
+    then = {one.path.removeprefix("training."): one.then for one in differences}
+    before = TrainingSettings.model_validate({**recipe.training.model_dump(), **then})
+    return extension(run_folder, before, recipe.training, weighted_sum(recipe.resolved_objective()))

@@ -1,0 +1,101 @@
+"""What a comparison that is resumed holds already: runs that stay, go on for longer, or are put aside."""
+
+import itertools
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from limbeck.errors import UserError
+from limbeck.files import atomic_folder
+from limbeck.progress import Progress
+from limbeck.recipes.extending import extending, extension_of
+from limbeck.recipes.plan import PlannedRun
+from limbeck.recipes.reading import renewed
+from limbeck.recipes.schema import Recipe
+from limbeck.training.extension import is_longer
+from limbeck.training.run_folder import Difference, RunFolder, as_begun
+
+_FOUND = ("results.json", "report.html", "frontier.svg", "arms.svg")
+
+
+def check_unchanged(recipe: Recipe, planned: Sequence[PlannedRun], folder: Path) -> list[PlannedRun]:
+    """A comparison may grow, but what it holds already was made by these very recipes; failed runs may be mended.
+
+    Returns:
+        The runs that are to go on for longer than they were begun for. Either all can that the recipe says, or none is.
+    """
+    wrong, differences, longer, short = [], {}, [], []
+    for one in planned:
+        run_folder = RunFolder(folder / one.folder)
+        changed = _changed(one, run_folder, but="failed")
+        if changed and is_longer(changed):
+            longer.append(one)
+            try:
+                extension_of(one.recipe, run_folder, changed)
+            except UserError as error:
+                short.append(str(error))
+            continue
+        differences |= {one.path: one for one in changed}
+        if changed:
+            wrong.append(f"{one.folder} differs in {'; '.join(map(str, changed[:3]))}")
+    if wrong:
+        raise UserError(
+            f"{str(folder)!r} holds runs of another recipe: {'. '.join(wrong[:3])}. Arms, budgets and seeds may be "
+            "added, but not changed; give a changed arm another name, or choose another --out. "
+            f"{as_begun(list(differences.values()))}."
+        )
+    if short:
+        raise UserError(
+            f"{len(short)} of {len(longer)} runs in {str(folder)!r} cannot go on for longer, and as runs of several "
+            f"lengths would not compare, none does: {' '.join(short[:3])}"
+        )
+    if longer and recipe.compare is not None and recipe.compare.racing is not None:
+        raise UserError(
+            f"the runs in {str(folder)!r} cannot go on for longer while they race: arms were stopped at shares of the "
+            "steps that they had. Switch it off (-s compare.racing=null), or choose another --out."
+        )
+    return longer
+
+
+def go_on_longer(longer: Sequence[PlannedRun], run_folder: RunFolder, progress: Progress) -> None:
+    """Makes all of these runs beginnings of longer ones, before any goes on; what was found so far is kept."""
+    if not longer:
+        return
+    _keep_results(run_folder)
+    progress.say(f"{len(longer)} runs go on for longer than they were begun for")
+    remarks: list[str] = []
+    for one in longer:
+        described = one.recipe.model_dump(mode="json", exclude={"compare"})
+        extend = extending(one.recipe, remarks.append)
+        with RunFolder.open(
+            run_folder.path / one.folder, described, resume=True, renew=renewed, extend=extend
+        ) as opened:
+            opened.set_state("interrupted")
+    for remark in remarks[:1]:  # which are of one kind
+        progress.say(remark)
+
+
+def _keep_results(run_folder: RunFolder) -> None:
+    """Results and pages of a comparison whose runs go on for longer, beside those to come."""
+    numbers = itertools.count(1)
+    places = (run_folder.path / f"before-extension-{number}" for number in numbers)
+    there = [one for name in _FOUND if (one := run_folder.path / name).exists()]
+    if (run_folder.path / "results.json").exists():
+        with atomic_folder(next(one for one in places if not one.exists())) as kept:
+            for one in there:
+                shutil.move(one, kept / one.name)
+
+
+def _changed(planned: PlannedRun, run_folder: RunFolder, *, but: str = "") -> list[Difference]:
+    """Where a run's recipe differs from the one in its folder, which is not looked at in the state `but`."""
+    if not run_folder.begun or run_folder.state == but:
+        return []
+    return run_folder.differences(planned.recipe.model_dump(mode="json", exclude={"compare"}), renewed)
+
+
+def make_room(planned: PlannedRun, run_folder: RunFolder) -> None:
+    """Puts a failed run aside whose recipe was mended since."""
+    if run_folder.state == "failed" and _changed(planned, run_folder):
+        numbers = itertools.count(1)
+        names = (run_folder.path.with_name(f"{run_folder.path.name}-failed-{number}") for number in numbers)
+        run_folder.path.rename(next(name for name in names if not name.exists()))
