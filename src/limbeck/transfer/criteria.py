@@ -28,6 +28,11 @@ CLUSTERS = "clusters"
 """What the columns of tables that hold clusters begin with."""
 
 
+def _part_name(family: Any, part: Any) -> str:
+    """Our name of a part, which may be handed over in Python."""
+    return full_name(family.name_of(part) if isinstance(family, Catalogue) and callable(part) else part)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Criterion:
     """How images are chosen: what is seen of them, how that is scored, and how the budget is spread over the scores.
@@ -360,12 +365,6 @@ def find_criterion(criterion: "str | Mapping[str, Any] | Callable[..., Any] | Cr
     if "/" in criterion or any(full_name(criterion) in family for family in _FAMILIES.values()):
         return _from_text(criterion)
     raise unknown_name("criterion", criterion, CRITERIA, _LISTING)
-
-
-def _part_name(family: Mapping[str, Any] | Catalogue[Any], part: Any) -> str:
-    """Our name of a part, which may be handed over in Python."""
-    handed_over = isinstance(family, Catalogue) and callable(part)
-    return full_name(family.name_of(part) if handed_over else part)
 
 
 def named_criterion(criterion: Any) -> Any:
