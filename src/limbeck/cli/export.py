@@ -81,6 +81,6 @@ def _show(exported: Any) -> None:
     console.print(f"input {taken['name']}: {taken['dtype']} [{shape}], {taken['values']}", markup=False)
     header, rows = rows_of(about)
     on = "" if "measured_on" not in about else f", {about['measured_on']['threads']} thread(s)"
-    title = f"{about['network']} on {check['n']:,} images of {check['images']}{on}"
+    title = f"beside the student, on {check['n']:,} images of {check['images']}{on}"
     show_table(title, header, rows, numbers=range(1, len(header)))
     console.print(f"wrote {exported.folder}: {', '.join(about['files'])}, README.md, export.json", markup=False)

@@ -59,9 +59,14 @@ class Checked:
             the file, a share, or None without labels.
         """
         logits = self.answers(answering)
-        difference = (logits - self.logits).abs().max().item() if logits.shape == self.logits.shape else float("inf")
-        same = agreement(logits, self.logits) if difference < float("inf") else 0.0
-        return {"agreement": same, "max_difference": difference, "top1": self._accuracy(logits)}
+        if logits.shape != self.logits.shape:
+            return {"agreement": 0.0, "max_difference": float("inf"), "top1": None}
+        difference = (logits - self.logits).abs().max().item()
+        return {
+            "agreement": agreement(logits, self.logits),
+            "max_difference": difference,
+            "top1": self._accuracy(logits),
+        }
 
     def allowed(self, tolerance: float) -> float:
         """The largest difference of a logit that is rounding, in units of logits."""

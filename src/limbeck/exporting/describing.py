@@ -59,7 +59,8 @@ def readme(description: dict[str, Any], settings: ExportSettings) -> str:
         f"- output `{OUTPUT_NAME}`: float32 {_shape(description['output']['shape'])}; the largest is the class",
         f"- classes, in this order: {', '.join(description['classes']) or 'without names'}",
         "",
-        f"Checked on {description['check']['n']:,} images of {images}:",
+        f"Checked on {description['check']['n']:,} images of {images}: the share to which a file gives the student's "
+        "class, and the largest difference of a logit from the student's.",
         "",
         *table(description),
         "",
@@ -72,15 +73,17 @@ def readme(description: dict[str, Any], settings: ExportSettings) -> str:
 def table(description: dict[str, Any]) -> list[str]:
     """Rows of Markdown, a file each."""
     header, rows = rows_of(description)
-    return [f"| {' | '.join(one)} |" for one in (header, ["---"] * len(header), *rows)]
+    lines = ([one.replace("\n", " ") for one in header], ["---"] * len(header), *rows)
+    return [f"| {' | '.join(one)} |" for one in lines]
 
 
 def rows_of(description: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a table of the files: size, accuracy, agreement with the student, latency."""
+    """Header and rows of a table of the files: size, accuracy, the share of images to which they give the student's
+    class, the largest difference of a logit from the student's, latency."""
     files = description["files"]
     batches = list(next(iter(files.values())).get("latency_ms") or {})
-    header = ["file", "size", "top-1 in %", "same class as the student", "largest difference of a logit"]
-    header += [f"ms, batch {batch} (5 to 95 %)" for batch in batches]
+    header = ["file", "size", "top-1\nin %", "same class\nin %", "largest\ndifference"]
+    header += [f"ms, batch {batch}\n(5 to 95 %)" for batch in batches]
     rows = [["student in PyTorch", "", _percent(description["check"]["student_top1"]), "", "", *[""] * len(batches)]]
     for name, about in files.items():
         times = (about.get("latency_ms") or {}).values()
@@ -89,7 +92,7 @@ def rows_of(description: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
                 name,
                 _bytes(about["size_bytes"]),
                 _percent(about["top1"]),
-                f"{100 * about['agreement']:.2f} %",
+                f"{100 * about['agreement']:.2f}",
                 f"{about['max_difference']:.2g}",
                 *[f"{one['median']:.3g} ({one['p5']:.3g} to {one['p95']:.3g})" for one in times],
             ]

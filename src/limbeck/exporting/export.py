@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,7 @@ def export_classifier(
     settings: ExportSettings,
     *,
     images: ImageSet,
-    calibration: Callable[[], ImageSet] | None = None,
+    calibration: ImageSet | None = None,
     progress: Progress | None = None,
 ) -> Exported:
     """Writes a student into a new folder.
@@ -69,7 +68,7 @@ def export_classifier(
         folder: new.
         settings: what is written.
         images: that it is checked on; labelled, also judged on.
-        calibration: gives the images that int8 is calibrated on; asked where that is wanted.
+        calibration: images that int8 is calibrated on, where that is wanted.
         progress: who watches.
 
     Raises:
@@ -92,7 +91,7 @@ def export_classifier(
         if settings.int8:
             assert calibration is not None, "refused before"
             progress.say("calibrating int8")
-            files[INT8_FILE] = _write_int8(path, checked, calibration(), description)
+            files[INT8_FILE] = _write_int8(path, checked, calibration, description)
         if settings.format == "onnx" and settings.latency:
             description["measured_on"] = _measure(temporary, files, inputs)
         description["files"] = files

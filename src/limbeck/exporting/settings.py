@@ -1,6 +1,5 @@
 """What may be said of an export, and the extra that it needs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import isfinite
@@ -52,7 +51,8 @@ class ExportSettings:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        _check_choice("format", self.format, get_args(Format), "formats are")
+        if self.format not in get_args(Format):
+            raise unknown_name("format", str(self.format), get_args(Format))
         wrong = [*self._wrong_values(), *self._unfit()]
         if wrong:
             raise UserError("\n".join(wrong))
@@ -133,11 +133,6 @@ def _check_newest(opset: int) -> None:
             f"`opset` must lie in {LOWEST_OPSET}..{newest}, the newest of onnx {onnx.__version__}, got {opset}; "
             f"{DEFAULT_OPSET} is the default."
         )
-
-
-def _check_choice(name: str, got: Any, known: Sequence[str], hint: str) -> None:
-    if got not in known:
-        raise unknown_name(name, str(got), known, f"{hint} {', '.join(known)}.")
 
 
 def _is_number(value: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from limbeck.cost import RunCost
 from limbeck.data.image_set import ImageSet
+from limbeck.data.place import FROM_PYTHON
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.exporting.export import Exported, check_folder, export_classifier
@@ -91,11 +92,9 @@ def export_network(
         said["size"] = size
     images = _images_to_check(network, settings, run, test, split, said)
 
-    def of_calibration() -> ImageSet:
-        shape = input_shape(network, settings, images)
-        return _calibration(network, shape, run, calibration, said)
-
-    return export_classifier(network, out, settings, images=images, calibration=of_calibration, progress=progress)
+    shape = input_shape(network, settings, images)
+    calibrating = _calibration(network, shape, run, calibration, said) if settings.int8 else None
+    return export_classifier(network, out, settings, images=images, calibration=calibrating, progress=progress)
 
 
 def run_of(what: str | Path) -> Path | None:
@@ -136,9 +135,11 @@ def _images_to_check(
 def _judged_on(recipe: Recipe) -> ImageSet:
     """Test images of a run, else validation images, else those it was taught on."""
     if recipe.data.test is not None:
+        _check_named(recipe.data.test)
         alone = recipe.data.model_copy(update={"train": None, "validation": 0})
         inputs = load_images_of(recipe.model_copy(update={"data": alone}), PythonObjects())
     else:
+        _check_named(recipe.data.train)
         inputs = load_images_of(recipe, PythonObjects())
     images = inputs.test or inputs.validation or inputs.train
     if images is None:
@@ -187,6 +188,11 @@ def _named(images: Images, argument: str, load: Callable[[str | Path], ImageSet]
     return load(images)
 
 
+def _check_named(source: DatasetSettings | None) -> None:
+    if source is not None and source.name.startswith(FROM_PYTHON):
+        raise UserError("they were handed over in Python")
+
+
 def _recipe(run: Path) -> Recipe:
     return parse_recipe(load_mapping(run / "recipe.yaml"), str(run / "recipe.yaml"))
 
@@ -194,6 +200,7 @@ def _recipe(run: Path) -> Recipe:
 def _taught_on(run: Path) -> ImageSet:
     """The transfer set of a run, of one that grew as it was after the last round."""
     recipe = _recipe(run)
+    _check_named(recipe.data.train)
     if recipe.transfer is None:
         inputs = load_images_of(recipe, PythonObjects())
         assert inputs.train is not None, "recipes without a maker have training images"
