@@ -134,12 +134,12 @@ class Drawing(Plain):
     [
         (
             Branching,
-            r"hangs on the values that it computes \(`if maps.mean\(\) > 0:`, test_export.py:\d+\), and a file",
+            r"hangs on the values that it computes \(`if maps.mean\(\) > 0:`, test_export.py:\d+\), and",
         ),
         (Counted, r"its code fixes the number of images in a batch, as `view\(32, -1\)` does; take that of its input"),
         (
             Failing,
-            r"`torch.export` ends in KeyError \(`raise KeyError\(\"this one\"\)`, test_export.py:\d+\): 'this one",
+            r"`torch.export` ends in KeyError \(`raise KeyError\(\"this one\"\)`, test_export.py:\d+\): 'th",
         ),
     ],
 )
@@ -150,9 +150,7 @@ def test_why_a_network_cannot_go_out(kind: type[Plain], words: str, tmp_path: Pa
 
 
 def test_what_answers_otherwise_is_not_kept(tmp_path: Path, test_images: lb.ImageSet) -> None:
-    words = (
-        r"the pt2 file and the student disagree: of 50 images of 'digits/test', logits differ by up to .* nothing was"
-    )
+    words = r"the pt2 file and the student disagree: of 50 images of 'digits/test', logits differ by up to .* nothing"
     with pytest.raises(lb.UserError, match=words):
         lb.export(wrapped(Drawing()), tmp_path / "out", format="pt2", test=test_images)
     assert not [*tmp_path.iterdir()]
@@ -169,7 +167,7 @@ def test_classes_of_the_images_must_be_the_students(
     tmp_path: Path, student: lb.Classifier, test_images: lb.ImageSet
 ) -> None:
     other = test_images.with_labels(test_images.labels, [f"class {digit}" for digit in range(10)])
-    with pytest.raises(lb.UserError, match="none of the 10 of `student`"):
+    with pytest.raises(lb.UserError, match="other classes"):
         lb.export(student, tmp_path / "out", format="pt2", test=other)
 
 
@@ -181,13 +179,13 @@ def test_classes_of_the_images_must_be_the_students(
         ({"opset": 999}, r"`opset` must lie in 15\.\.\d\d, the newest of onnx .*, got 999; 18 is the default"),
         (
             {"threads": 0, "tolerance": 0},
-            "(?s)`tolerance` must be a number > 0, got 0.*`threads` must be .* >= 1, got 0",
+            "(?s)`tolerance` must be a number > 0, got 0.*`threads` must be .* >= 1, got",
         ),
         ({"normalisation": "both"}, "`normalisation` must be 'inside' or 'outside', got 'both'"),
         ({"input_type": "uint8", "normalisation": "outside"}, "what was normalised is float32"),
         ({"format": "pt2", "opset": 18, "int8": True}, "(?s)`opset` is of format 'onnx', got it with 'pt2'.*`int8` is"),
         ({"format": "safetensors", "size": 8}, "`size` is of formats 'onnx' and 'pt2'"),
-        ({"size": 0}, "`input_size` must be one or two whole numbers >= 1, got 0"),
+        ({"size": 0}, "`input_size` must be one or two whole numbers >= 1, got"),
         ({"calibration": "digits"}, "`calibration` images are of int8; say `int8`, too"),
         ({"int8": True}, "`int8` needs images such as the network will see: `calibration`"),
         ({"test": 5}, "`test` must be images as `lb.load` gives them, a transfer set, or the name of one, got int"),
@@ -217,14 +215,14 @@ def test_a_missing_package_names_the_extra(
 
 @pytest.mark.parametrize("name", ["student.onnx", "student.pt2", "student.safetensors"])
 def test_out_is_a_folder(name: str, tmp_path: Path, student: lb.Classifier) -> None:
-    with pytest.raises(lb.UserError, match="`out` is a new folder, for the file and what describes it, got .*; say"):
+    with pytest.raises(lb.UserError, match=r"`out` is a new folder, for the file and what describes it, got .*; say"):
         lb.export(student, tmp_path / name)
 
 
 def test_what_is_no_run_and_no_network(tmp_path: Path) -> None:
     with pytest.raises(lb.UserError, match=r"holds no config.json"):
         lb.export(tmp_path, tmp_path / "out")
-    with pytest.raises(lb.UserError, match="got a bare Plain; `lb.wrap"):
+    with pytest.raises(lb.UserError, match=r"got a bare Plain; `lb\.wrap"):
         lb.export(Plain(), tmp_path / "out")  # pyright: ignore[reportArgumentType]
 
 

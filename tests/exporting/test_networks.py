@@ -1,4 +1,4 @@
-"""Every network of the zoo, some of timm's and an engineer's own leave as ONNX and as int8, in every version of operators."""
+"""Every network of the zoo, some of timm's and an engineer's own leave as ONNX and as int8, in every opset."""
 
 from pathlib import Path
 from typing import Any

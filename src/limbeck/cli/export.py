@@ -78,7 +78,8 @@ def _show(exported: Any) -> None:
     about = exported.description
     taken, check = about["input"], about["check"]
     shape = ", ".join(map(str, taken["shape"]))
-    console.print(f"input {taken['name']}: {taken['dtype']} [{shape}], {taken['values']}", markup=False)
+    opset = f"; ONNX operators of version {about['opset']}" if "opset" in about else ""
+    console.print(f"input {taken['name']}: {taken['dtype']} [{shape}], {taken['values']}{opset}", markup=False)
     header, rows = rows_of(about)
     on = "" if "measured_on" not in about else f", {about['measured_on']['threads']} thread(s)"
     title = f"beside the student, on {check['n']:,} images of {check['images']}{on}"

@@ -64,10 +64,16 @@ def readme(description: dict[str, Any], settings: ExportSettings) -> str:
         "",
         *table(description),
         "",
+        *_timed(description),
         f"All numbers, with what they were measured on: `{DESCRIPTION}`.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _timed(description: dict[str, Any]) -> list[str]:
+    on = description.get("measured_on")
+    return [] if on is None else [f"Median times on {on['processor']}, {on['threads']} thread(s).", ""]
 
 
 def table(description: dict[str, Any]) -> list[str]:

@@ -60,7 +60,9 @@ class FileInputs:
 
     def batches(self, images: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
         """(what the student is shown, `[B, C, H, W]` in [0, 1] or uint8; what the file is), in order."""
-        for positions in torch.arange(len(images)).split(_BATCH):
+        first, rest = torch.arange(len(images)).split([1, len(images) - 1])
+        # One alone: what was traced with two may have settled on several.
+        for positions in (first, *(part for part in rest.split(_BATCH) if len(part))):
             pixels = images.floats(positions) if images.has_floats else images.gather(positions)
             yield self.both(pixels)
 

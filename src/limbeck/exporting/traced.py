@@ -2,6 +2,7 @@
 
 import re
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,13 @@ def traced(module: Exportable, example: Tensor) -> ExportedProgram:
     arguments: dict[str, Any] = {"dynamic_shapes": ({0: Dim("batch")},)}
     try:
         return torch.export.export(module, (example,), strict=False, **arguments)
+    except GuardOnDataDependentSymNode as error:
+        first: Exception = error
     except Exception as error:  # whatever a network of somebody else's raises
         first = error
-    try:  # reads the code in place of running it, and so sees what `len(images)` hides
-        return torch.export.export(module, (example,), strict=True, **arguments)
-    except Exception:
-        raise UserError(f"{module.classifier.name} cannot be exported: {_reason(first)}.") from first
+        with suppress(Exception):  # reading the code in place of running it sees what `len(images)` hides
+            return torch.export.export(module, (example,), strict=True, **arguments)
+    raise UserError(f"{module.classifier.name} cannot be exported: {_reason(first)}.") from first
 
 
 def _reason(error: Exception) -> str:

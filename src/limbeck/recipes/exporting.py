@@ -128,8 +128,8 @@ def _images_to_check(
         "real ones.",
         stacklevel=4,
     )
-    channels = {"channels": shape[0]} if shape[0] in (1, 3) else {}
-    return load_images(_STAND_IN, "train", images=_STAND_INS, size=shape[1:], **channels)
+    channels = 3 if shape[0] == 3 else 1  # gray becomes any
+    return load_images(_STAND_IN, "train", images=_STAND_INS, size=shape[1:], channels=channels)
 
 
 def _judged_on(recipe: Recipe) -> ImageSet:
@@ -161,7 +161,7 @@ def _calibration(
             ) from error
     options = {"size": shape[1:], "labels": False, **loading}
     found = _named(calibration, "calibration", lambda name: _load_calibration(name, options))
-    if found.shape[0] != network.channels:
+    if found.shape[0] != network.channels and network.channels in (1, 3):
         raise UserError(
             f"`calibration` images must have the {network.channels} channel(s) that {network.name} takes, got "
             f"{found.shape[0]} of {found.name!r}; load them with `channels={network.channels}` if they are such as the "
