@@ -43,4 +43,4 @@ def imported() -> set[str]:
 
 def test_every_requirement_is_imported_and_every_import_required() -> None:
     assert requirements() <= imported()
-    assert imported() <= requirements("cams", "energy", "maps", "scale") | BROUGHT
+    assert imported() <= requirements("cams", "energy", "export", "maps", "scale") | BROUGHT

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from limbeck import training as training
     from limbeck import transfer as transfer
     from limbeck.api.condensing import condense
+    from limbeck.api.exporting import export
     from limbeck.api.generating import export_statistics, generate
     from limbeck.api.making_experts import experts
     from limbeck.api.sets import evaluate_set, rank_set
@@ -67,6 +68,7 @@ __all__ = [
     "evaluate",
     "evaluate_set",
     "experts",
+    "export",
     "export_statistics",
     "generate",
     "load",
@@ -103,6 +105,7 @@ _EXPORTS = {
     "evaluate": "limbeck.evaluation.evaluation",
     "evaluate_set": "limbeck.api.sets",
     "experts": "limbeck.api.making_experts",
+    "export": "limbeck.api.exporting",
     "export_statistics": "limbeck.api.generating",
     "generate": "limbeck.api.generating",
     "load": "limbeck.data.loading",

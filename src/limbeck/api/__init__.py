@@ -6,6 +6,7 @@ from limbeck.lazy import lazy_dir, lazy_exports
 
 if TYPE_CHECKING:
     from limbeck.api.condensing import condense
+    from limbeck.api.exporting import export
     from limbeck.api.generating import export_statistics, generate
     from limbeck.api.making_experts import experts
     from limbeck.api.sets import evaluate_set, rank_set
@@ -18,6 +19,7 @@ __all__ = [
     "distill",
     "evaluate_set",
     "experts",
+    "export",
     "export_statistics",
     "generate",
     "probe",
@@ -32,6 +34,7 @@ _EXPORTS = {
     "distill": _VERBS,
     "evaluate_set": "limbeck.api.sets",
     "experts": "limbeck.api.making_experts",
+    "export": "limbeck.api.exporting",
     "export_statistics": "limbeck.api.generating",
     "generate": "limbeck.api.generating",
     "probe": _VERBS,

@@ -13,6 +13,7 @@ from limbeck.cli.condense import condense
 from limbeck.cli.display import in_plain_letters, show_warning
 from limbeck.cli.evaluate import evaluate, probe, report
 from limbeck.cli.experts import experts
+from limbeck.cli.export import export
 from limbeck.cli.generate import generate
 from limbeck.cli.listing import ls
 from limbeck.cli.make import make
@@ -37,6 +38,7 @@ VERBS = (
     make,
     evaluate,
     probe,
+    export,
     report,
 )
 """What `limbeck` can do, in the order of its help; a new verb is a function in a file of its own and its name here."""

@@ -1,0 +1,87 @@
+"""The verb `export`."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limbeck.cli.display import console, show_table
+from limbeck.cli.loading import loads_images, parse_size
+from limbeck.cli.options import BareModel
+
+
+@partial(loads_images, but=["size", "labels"])
+def export(
+    student: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="A run folder, or another network: weights folder or file, named weights."),
+    ],
+    format: Annotated[
+        str, typer.Option(help="onnx, pt2 (a program of torch.export) or safetensors (weights for lb.load_model).")
+    ] = "onnx",
+    out: Annotated[Path | None, typer.Option(help="A new folder; by default runs/<name>-<format>.")] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(help="Images to check the file on, and to judge it on if labelled; by default those of the run."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Of --test.")] = "test",
+    int8: Annotated[bool, typer.Option("--int8", help="A quantised network beside it, too.")] = False,
+    calibration: Annotated[
+        str | None,
+        typer.Option(help="Images for --int8 (of a data set, the train split); by default those of the run."),
+    ] = None,
+    normalisation: Annotated[
+        str, typer.Option(help="inside: the file takes images in [0, 1]; outside: you normalise, as its README says.")
+    ] = "inside",
+    input_type: Annotated[str, typer.Option(help="float32, or uint8 for pixels 0..255.")] = "float32",
+    size: Annotated[
+        str | None, typer.Option(help="Of the images that the file takes, PIXELS or HEIGHTxWIDTH; else the network's.")
+    ] = None,
+    opset: Annotated[
+        int | None, typer.Option(help="Version of ONNX's operators, 15 or newer; 18 unless you say another.")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="By how much logits may differ from the student's, in units of the largest.")
+    ] = 1e-4,
+    latency: Annotated[bool, typer.Option(help="Time the file on this machine.")] = True,
+    threads: Annotated[int | None, typer.Option(help="To time it with; by default as many as torch uses.")] = None,
+    model: BareModel = None,
+    *,
+    loading: dict[str, Any],
+) -> None:
+    """Write a student as a file for another runtime (ONNX), checked against itself, with int8 and latency if wanted."""
+    from limbeck.cli.progress import showing_progress
+    from limbeck.exporting.settings import ExportSettings
+    from limbeck.recipes.exporting import export_saved
+
+    settings = ExportSettings(
+        format=format,  # pyright: ignore[reportArgumentType]
+        normalisation=normalisation,  # pyright: ignore[reportArgumentType]
+        input_type=input_type,  # pyright: ignore[reportArgumentType]
+        size=None if size is None else parse_size(size),
+        opset=opset,
+        int8=int8,
+        tolerance=tolerance,
+        latency=latency,
+        threads=threads,
+    )
+    images = {"test": test, "split": split, "calibration": calibration, "loading": loading}
+    with showing_progress() as progress:
+        exported = export_saved(student, out, settings, model=model, progress=progress, **images)
+    _show(exported)
+
+
+def _show(exported: Any) -> None:
+    from limbeck.exporting.describing import rows_of
+
+    about = exported.description
+    taken, check = about["input"], about["check"]
+    shape = ", ".join(map(str, taken["shape"]))
+    opset = f"; ONNX operators of version {about['opset']}" if "opset" in about else ""
+    console.print(f"input {taken['name']}: {taken['dtype']} [{shape}], {taken['values']}{opset}", markup=False)
+    header, rows = rows_of(about)
+    on = "" if "measured_on" not in about else f", {about['measured_on']['threads']} thread(s)"
+    title = f"beside the student, on {check['n']:,} images of {check['images']}{on}"
+    show_table(title, header, rows, numbers=range(1, len(header)))
+    console.print(f"wrote {exported.folder}: {', '.join(about['files'])}, README.md, export.json", markup=False)

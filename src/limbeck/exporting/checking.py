@@ -1,0 +1,98 @@
+"""Whether a file answers as the student does, image by image."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.data.classes import classes_of, match_classes
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.evaluation.fidelity import agreement
+from limbeck.evaluation.metrics import top_k_accuracy
+from limbeck.exporting.inputs import FileInputs
+from limbeck.models.classifier import Classifier
+
+Answering = Callable[[Tensor], Tensor]
+"""Logits `[B, K]` for what a file takes, `[B, C, H, W]`."""
+
+
+class Checked:
+    """Images, and what the student says of each.
+
+    Args:
+        student: in evaluation mode.
+        images: with labels or without.
+        inputs: brings them to what student and file take.
+
+    Raises:
+        UserError: logits that are not finite, or no logits `[B, K]`; labels of classes that the student does not know.
+    """
+
+    def __init__(self, student: Classifier, images: ImageSet, inputs: FileInputs) -> None:
+        self.images = images
+        self.inputs = inputs
+        self.labels: Tensor | None = None
+        if images.labels is not None:
+            self.labels = match_classes(images, classes_of(student, "`student`"), stacklevel=5).labels
+        with torch.inference_mode():
+            self.logits = torch.cat([student(shown).logits for shown, _ in inputs.batches(images)]).float()
+        if not self.logits.isfinite().all():
+            raise UserError(
+                f"the student's logits are not finite on images of {images.name!r}; look for NaN in its weights."
+            )
+
+    @property
+    def accuracy(self) -> float | None:
+        """Of the student, 0..1; None without labels."""
+        return self._accuracy(self.logits)
+
+    def answers(self, answering: Answering) -> Tensor:
+        return torch.cat([answering(taken) for _, taken in self.inputs.batches(self.images)]).float()
+
+    def compare(self, answering: Answering) -> dict[str, Any]:
+        """How a file answers beside the student.
+
+        Returns:
+            `agreement`: share of the images of which both give the same class; `max_difference` of a logit; `top1` of
+            the file, a share, or None without labels.
+        """
+        logits = self.answers(answering)
+        if logits.shape != self.logits.shape:
+            return {"agreement": 0.0, "max_difference": float("inf"), "top1": None}
+        difference = (logits - self.logits).abs().max().item()
+        return {
+            "agreement": agreement(logits, self.logits),
+            "max_difference": difference,
+            "top1": self._accuracy(logits),
+        }
+
+    def allowed(self, tolerance: float) -> float:
+        """The largest difference of a logit that is rounding, in units of logits."""
+        return tolerance * max(1.0, self.logits.abs().max().item())
+
+    def check(self, answering: Answering, tolerance: float, what: str) -> dict[str, Any]:
+        """What `compare` says, and the tolerance.
+
+        Args:
+            answering: of the file.
+            tolerance: see `ExportSettings`.
+            what: the file is called.
+
+        Raises:
+            UserError: it disagrees with the student.
+        """
+        found, allowed = self.compare(answering), self.allowed(tolerance)
+        if not found["max_difference"] <= allowed:  # nor NaN
+            raise UserError(
+                f"{what} and the student disagree: of {len(self.images):,} images of {self.images.name!r}, logits "
+                f"differ by up to {found['max_difference']:.3g} ({allowed:.3g} allowed, `tolerance` {tolerance:g} of "
+                f"the largest logit) and {found['agreement']:.2%} have the same class; nothing was written. A network "
+                "that draws random numbers, or keeps something from image to image, cannot be exported; rounding alone "
+                "may need a larger `tolerance`."
+            )
+        return {**found, "allowed": allowed, "tolerance": tolerance}
+
+    def _accuracy(self, logits: Tensor) -> float | None:
+        return None if self.labels is None else top_k_accuracy(logits, self.labels, 1)

@@ -1,0 +1,129 @@
+"""What stands beside an exported file: everything about it as JSON, and how to run it as a README."""
+
+import json
+from typing import Any
+
+from limbeck.exporting.inputs import Shape
+from limbeck.exporting.settings import FILES, ExportSettings
+from limbeck.models.classifier import Classifier
+
+DESCRIPTION, README, WHITENING = "export.json", "README.md", "whitening.npz"
+OUTPUT_NAME = "logits"
+
+
+def about_input(classifier: Classifier, shape: Shape, settings: ExportSettings) -> dict[str, Any]:
+    """What the file takes.
+
+    Returns:
+        name, dtype, shape (`["batch", C, H, W]`), colours ("RGB" or "gray"), what its numbers are, and `normalisation`:
+        "inside", or what is to be done outside: {"mean", "std"} per channel, or {"whitening": file}.
+    """
+    outside: dict[str, Any] = (
+        {"mean": list(classifier.normalisation[0]), "std": list(classifier.normalisation[1])}
+        if classifier.whitening is None
+        else {"whitening": WHITENING}
+    )
+    values = {True: "pixels in 0..255" if settings.input_type == "uint8" else "pixels / 255, in [0, 1]"}
+    normalised = "((pixels / 255).reshape(batch, -1) - mean) @ matrix" if classifier.whitening is not None else ""
+    values[False] = normalised or "(pixels / 255 - mean) / std, per channel"
+    return {
+        "name": settings.input_name,
+        "dtype": settings.input_type,
+        "shape": ["batch", *shape],
+        "colours": {1: "gray", 3: "RGB"}.get(shape[0], f"{shape[0]} channels"),
+        "values": values[settings.inside],
+        "normalisation": "inside" if settings.inside else outside,
+    }
+
+
+def metadata(description: dict[str, Any]) -> dict[str, str]:
+    """What the file itself says: texts, those of `input`, `output` and `classes` in JSON."""
+    kept = ("limbeck", "network", "classes", "input", "output", "precision")
+    return {
+        name: value if isinstance(value := description[name], str) else json.dumps(value, ensure_ascii=False)
+        for name in kept
+        if name in description
+    }
+
+
+def readme(description: dict[str, Any], settings: ExportSettings) -> str:
+    """Markdown: what is here, how to run it, how it was checked."""
+    taken, images = description["input"], description["check"]["images"]
+    lines = [
+        f"# {description['network']}, exported by limbeck",
+        "",
+        _runs(description, settings),
+        "",
+        f"- input `{taken['name']}`: {taken['dtype']} {_shape(taken['shape'])}, {taken['colours']}, "
+        f"{taken['values']}; `batch` is any number",
+        f"- output `{OUTPUT_NAME}`: float32 {_shape(description['output']['shape'])}; the largest is the class",
+        f"- classes, in this order: {', '.join(description['classes']) or 'without names'}",
+        "",
+        f"Checked on {description['check']['n']:,} images of {images}: the share to which a file gives the student's "
+        "class, and the largest difference of a logit from the student's.",
+        "",
+        *table(description),
+        "",
+        *_timed(description),
+        f"All numbers, with what they were measured on: `{DESCRIPTION}`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _timed(description: dict[str, Any]) -> list[str]:
+    on = description.get("measured_on")
+    return [] if on is None else [f"Median times on {on['processor']}, {on['threads']} thread(s).", ""]
+
+
+def table(description: dict[str, Any]) -> list[str]:
+    """Rows of Markdown, a file each."""
+    header, rows = rows_of(description)
+    lines = ([one.replace("\n", " ") for one in header], ["---"] * len(header), *rows)
+    return [f"| {' | '.join(one)} |" for one in lines]
+
+
+def rows_of(description: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a table of the files: size, accuracy, the share of images to which they give the student's
+    class, the largest difference of a logit from the student's, latency."""
+    files = description["files"]
+    batches = list(next(iter(files.values())).get("latency_ms") or {})
+    header = ["file", "size", "top-1\nin %", "same class\nin %", "largest\ndifference"]
+    header += [f"ms, batch {batch}\n(5 to 95 %)" for batch in batches]
+    rows = [["student in PyTorch", "", _percent(description["check"]["student_top1"]), "", "", *[""] * len(batches)]]
+    for name, about in files.items():
+        times = (about.get("latency_ms") or {}).values()
+        rows.append(
+            [
+                name,
+                _bytes(about["size_bytes"]),
+                _percent(about["top1"]),
+                f"{100 * about['agreement']:.2f}",
+                f"{about['max_difference']:.2g}",
+                *[f"{one['median']:.3g} ({one['p5']:.3g} to {one['p95']:.3g})" for one in times],
+            ]
+        )
+    return header, rows
+
+
+def _runs(description: dict[str, Any], settings: ExportSettings) -> str:
+    file = FILES[settings.format]
+    if settings.format == "safetensors":
+        return 'Weights and their description: `lb.load_model("this folder")`.'
+    if settings.format == "pt2":
+        run = f'    logits = torch.export.load("{file}").module()({settings.input_name})'
+        return f"A program of torch {description['versions']['torch']}, for that release and later ones:\n\n{run}"
+    run = f'    logits = onnxruntime.InferenceSession("{file}").run(None, {{"{settings.input_name}": array}})[0]'
+    return f"ONNX, operators of version {description['opset']}:\n\n{run}"
+
+
+def _shape(shape: list[Any]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f}"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:.2f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"

@@ -1,0 +1,90 @@
+"""A quantised network beside the float one: ONNX Runtime's static quantisation, calibrated on images.
+
+Weights are int8, a scale for each output channel where the operator knows such, activations int8 with a scale for each
+tensor (QDQ: pairs of QuantizeLinear and DequantizeLinear around each operator). Scales of activations come from the
+smallest and largest value that calibration images lead to. https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.exporting.inputs import FileInputs
+from limbeck.exporting.onnx_file import set_metadata
+
+MOST_IMAGES = 1024
+"""Calibration images that are looked at, evenly spread over more."""
+_WHITENING = "_whitening.matrix"
+
+
+def quantise(source: Path, target: Path, images: ImageSet, inputs: FileInputs, metadata: dict[str, str]) -> int:
+    """Writes `target`, the network of `source` in int8; returns how many images it was calibrated on.
+
+    Args:
+        source: an ONNX file.
+        target: a new file.
+        images: such as the network will see.
+        inputs: brings them to what the file takes.
+        metadata: of the new file.
+
+    Raises:
+        UserError: ONNX Runtime cannot quantise the network.
+    """
+    import onnx
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    images = _spread(images)
+    with TemporaryDirectory(prefix="limbeck-") as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        try:
+            # Batch norms go into the convolutions before them, and every tensor gets a shape.
+            quant_pre_process(source, prepared, skip_symbolic_shape=True)
+            quantize_static(
+                prepared,
+                target,
+                _Reader(inputs, images),  # pyright: ignore[reportArgumentType]
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                nodes_to_exclude=_kept_in_float(onnx.load(prepared)),
+            )
+        except Exception as error:  # whatever ONNX Runtime's tools raise
+            words = next(iter(str(error).strip().splitlines()), "")
+            raise UserError(
+                f"ONNX Runtime cannot quantise {inputs.classifier.name} ({type(error).__name__}: {words}); export it "
+                "without int8."
+            ) from error
+    made = onnx.load(target)
+    set_metadata(made, metadata)
+    onnx.save(made, target)
+    return len(images)
+
+
+def _spread(images: ImageSet) -> ImageSet:
+    if len(images) <= MOST_IMAGES:
+        return images
+    return images.subset(images.ids[torch.linspace(0, len(images) - 1, MOST_IMAGES).round().long()])
+
+
+class _Reader:
+    """What ONNX Runtime asks for calibration: batches by the name of the file's input, then None."""
+
+    def __init__(self, inputs: FileInputs, images: ImageSet) -> None:
+        self.name = inputs.settings.input_name
+        self.batches = inputs.batches(images)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        found = next(self.batches, None)
+        return None if found is None else {self.name: found[1].numpy()}
+
+
+def _kept_in_float(model: Any) -> list[str]:
+    """What whitens: a matrix of values of all sizes, of which 8 bits would leave little."""
+    return [one.name for one in model.graph.node if any(name.endswith(_WHITENING) for name in one.input)]

@@ -1,0 +1,85 @@
+"""A classifier as one program from images to logits: no dictionary, no Python, any number of images."""
+
+import re
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+import limbeck
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+
+_LIBRARIES = (str(Path(torch.__file__).parent), str(Path(limbeck.__file__).parent), "<")
+_MEANS_FIXED_BATCH = re.compile(r"specialized it to be a constant|Constraints violated|specialized due to guard", re.I)
+
+
+class Exportable(nn.Module):
+    """Logits `[B, K]` alone, for images `[B, C, H, W]`; or, where they are normalised outside, for what that makes.
+
+    Args:
+        classifier: in evaluation mode, on the CPU.
+        inside: whether it normalises.
+    """
+
+    def __init__(self, classifier: Classifier, *, inside: bool) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.inside = inside
+
+    def forward(self, images: Tensor) -> Tensor:
+        # Not the classifier itself, whose checks of the logits would settle the number of images.
+        return self.classifier.network(self.classifier.prepare(images) if self.inside else images)
+
+
+def traced(module: Exportable, example: Tensor) -> ExportedProgram:
+    """The program of `torch.export`, for any number of images.
+
+    Args:
+        module: what to trace.
+        example: two images or more.
+
+    Raises:
+        UserError: it cannot be traced, with the reason.
+    """
+    arguments: dict[str, Any] = {"dynamic_shapes": ({0: Dim("batch")},)}
+    try:
+        return torch.export.export(module, (example,), strict=False, **arguments)
+    except GuardOnDataDependentSymNode as error:
+        first: Exception = error
+    except Exception as error:  # whatever a network of somebody else's raises
+        first = error
+        with suppress(Exception):  # reading the code in place of running it sees what `len(images)` hides
+            return torch.export.export(module, (example,), strict=True, **arguments)
+    raise UserError(f"{module.classifier.name} cannot be exported: {_reason(first)}.") from first
+
+
+def _reason(error: Exception) -> str:
+    """Why tracing failed, in one sentence."""
+    where = _where(error)
+    if isinstance(error, GuardOnDataDependentSymNode):
+        return (
+            f"what it does next hangs on the values that it computes{where}, and a file does the same for every image; "
+            "write it with `torch.where`, or as a fixed number of steps"
+        )
+    if _MEANS_FIXED_BATCH.search(str(error)):
+        return (
+            "its code fixes the number of images in a batch, as `view(32, -1)` does; take that of its input, as "
+            "`view(images.shape[0], -1)`"
+        )
+    first = next(iter(str(error).strip().splitlines()), "").rstrip(".")
+    return f"`torch.export` ends in {type(error).__name__}{where}{f': {first}' if first else ''}"
+
+
+def _where(error: Exception) -> str:
+    """The last line of the network's own code that ran."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith(_LIBRARIES)]
+    if not frames or not frames[-1].line:
+        return ""
+    last = frames[-1]
+    return f" (`{last.line}`, {Path(last.filename).name}:{last.lineno})"

@@ -1,0 +1,217 @@
+"""The verb `export`: a student by name or as it is, checked and calibrated on images by name or on those of its run."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from limbeck.cost import RunCost
+from limbeck.data.image_set import ImageSet
+from limbeck.data.place import FROM_PYTHON
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.exporting.export import Exported, check_folder, export_classifier
+from limbeck.exporting.inputs import Shape, input_shape
+from limbeck.exporting.settings import ExportSettings
+from limbeck.models.classifier import Classifier
+from limbeck.models.weights.folder import load as load_model
+from limbeck.progress import Progress, Silent
+from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_images_of, load_taught, network_folder
+from limbeck.recipes.loading import load as load_images
+from limbeck.recipes.making import last_source
+from limbeck.recipes.reading import parse_recipe
+from limbeck.recipes.run import find_inputs
+from limbeck.recipes.schema import Recipe
+from limbeck.recipes.settings import DatasetSettings
+from limbeck.recipes.yaml_files import load_mapping
+from limbeck.training.run_folder import RunFolder
+
+Images = ImageSet | TransferSet | str | Path
+_STAND_IN, _STAND_INS = "dead-leaves", 64
+
+
+def export_saved(
+    what: str | Path,
+    out: Path | None,
+    settings: ExportSettings,
+    *,
+    model: str | None = None,
+    test: str | None = None,
+    split: str = "test",
+    calibration: str | None = None,
+    progress: Progress | None = None,
+    loading: Mapping[str, Any] | None = None,
+) -> Exported:
+    """Exports a network by name; `out` is by default runs/<name>-<format>. The rest as in `export_network`."""
+    out = Path("runs") / f"{Path(what).name}-{settings.format}" if out is None else out
+    check_folder(out)
+    network = load_model(network_folder(what), model=model)
+    images = {"test": test, "split": split, "calibration": calibration, "loading": loading or {}}
+    return export_network(network, out, settings, run=run_of(what), progress=progress, **images)
+
+
+def export_network(
+    network: Classifier,
+    out: Path,
+    settings: ExportSettings,
+    *,
+    run: Path | None = None,
+    test: Images | None = None,
+    split: str = "test",
+    calibration: Images | None = None,
+    loading: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Exported:
+    """Exports a network; see `limbeck.export`.
+
+    Args:
+        network: the student.
+        out: a new folder.
+        settings: what is written.
+        run: the folder of its run, whose images are those that nothing else is said of.
+        test: to check and judge it on.
+        split: of `test`, where that is a name.
+        calibration: of int8.
+        loading: options of `limbeck.load`, for images by name.
+        progress: who watches.
+
+    Raises:
+        UserError: see `limbeck.export`.
+    """
+    check_folder(out)
+    if calibration is not None and not settings.int8:
+        raise UserError("`calibration` images are of int8; say `int8`, too, or leave them out.")
+    if settings.int8 and calibration is None and run is None:
+        raise UserError(
+            "`int8` needs images such as the network will see: `calibration`, a data set, folder or transfer set. The "
+            "folder of a run brings those that it was taught on."
+        )
+    said = {} if loading is None else dict(loading)
+    size = settings.size or network.input_size
+    if size is not None and "size" not in said:
+        said["size"] = size
+    images = _images_to_check(network, settings, run, test, split, said)
+
+    shape = input_shape(network, settings, images)
+    calibrating = _calibration(network, shape, run, calibration, said) if settings.int8 else None
+    return export_classifier(network, out, settings, images=images, calibration=calibrating, progress=progress)
+
+
+def run_of(what: str | Path) -> Path | None:
+    """The folder of the run whose student is meant, by itself or by the weights in it."""
+    path = Path(what)
+    return next((one for one in (path, path.parent) if (one / "recipe.yaml").is_file() and path.exists()), None)
+
+
+def _images_to_check(
+    network: Classifier,
+    settings: ExportSettings,
+    run: Path | None,
+    test: Images | None,
+    split: str,
+    loading: Mapping[str, Any],
+) -> ImageSet:
+    if test is not None:
+        found = _named(test, "test", lambda name: load_images(name, split, **loading))
+        if found.skipped:
+            warnings.warn(f"left out {found.skipped:,} unreadable images of {found.name!r}.", stacklevel=4)
+        return found
+    why = "nothing says on what to check the file"
+    if run is not None:
+        try:
+            return _judged_on(_recipe(run))
+        except UserError as error:
+            why = f"the images of the run {str(run)!r} cannot be read ({error})"
+    shape = input_shape(network, settings, None)
+    warnings.warn(
+        f"{why}; it is checked on {_STAND_INS} procedural images, {_STAND_IN}. Give `test` to check and judge it on "
+        "real ones.",
+        stacklevel=4,
+    )
+    channels = 3 if shape[0] == 3 else 1  # gray becomes any
+    return load_images(_STAND_IN, "train", images=_STAND_INS, size=shape[1:], channels=channels)
+
+
+def _judged_on(recipe: Recipe) -> ImageSet:
+    """Test images of a run, else validation images, else those it was taught on."""
+    if recipe.data.test is not None:
+        _check_named(recipe.data.test)
+        alone = recipe.data.model_copy(update={"train": None, "validation": 0})
+        inputs = load_images_of(recipe.model_copy(update={"data": alone}), PythonObjects())
+    else:
+        _check_named(recipe.data.train)
+        inputs = load_images_of(recipe, PythonObjects())
+    images = inputs.test or inputs.validation or inputs.train
+    if images is None:
+        raise UserError("it has none")
+    return images
+
+
+def _calibration(
+    network: Classifier, shape: Shape, run: Path | None, calibration: Images | None, loading: Mapping[str, Any]
+) -> ImageSet:
+    if calibration is None:
+        assert run is not None
+        try:
+            return _taught_on(run)
+        except UserError as error:
+            raise UserError(
+                f"`int8` needs calibration images, and those that {str(run)!r} was taught on cannot be read ({error}); "
+                "give others as `calibration`."
+            ) from error
+    options = {"size": shape[1:], "labels": False, **loading}
+    found = _named(calibration, "calibration", lambda name: _load_calibration(name, options))
+    if found.shape[0] != network.channels and network.channels in (1, 3):
+        raise UserError(
+            f"`calibration` images must have the {network.channels} channel(s) that {network.name} takes, got "
+            f"{found.shape[0]} of {found.name!r}; load them with `channels={network.channels}` if they are such as the "
+            "network will see."
+        )
+    return found
+
+
+def _load_calibration(name: str | Path, options: Mapping[str, Any]) -> ImageSet:
+    source = DatasetSettings.model_construct(name=str(name))
+    return load_taught(source).images if is_transfer_set(source) else load_images(name, "train", **options)
+
+
+def _named(images: Images, argument: str, load: Callable[[str | Path], ImageSet]) -> ImageSet:
+    if isinstance(images, TransferSet):
+        return images.decoded().images
+    if isinstance(images, ImageSet):
+        return images
+    if not isinstance(images, str | Path):
+        raise UserError(
+            f"`{argument}` must be images as `lb.load` gives them, a transfer set, or the name of one, got "
+            f"{type(images).__name__}."
+        )
+    return load(images)
+
+
+def _check_named(source: DatasetSettings | None) -> None:
+    if source is not None and source.name.startswith(FROM_PYTHON):
+        raise UserError("they were handed over in Python")
+
+
+def _recipe(run: Path) -> Recipe:
+    return parse_recipe(load_mapping(run / "recipe.yaml"), str(run / "recipe.yaml"))
+
+
+def _taught_on(run: Path) -> ImageSet:
+    """The transfer set of a run, of one that grew as it was after the last round."""
+    recipe = _recipe(run)
+    _check_named(recipe.data.train)
+    if recipe.transfer is None:
+        inputs = load_images_of(recipe, PythonObjects())
+        assert inputs.train is not None, "recipes without a maker have training images"
+        return inputs.train
+    source, _ = last_source(recipe, find_inputs(recipe, _home(run), PythonObjects()), run, Silent())
+    steps = RunCost.from_dict(RunFolder(run).read("cost.json", {})).teaching.steps
+    last = 0 if source.steps_per_round is None else max(steps - 1, 0) // source.steps_per_round
+    return source.images(last).decoded().images
+
+
+def _home(run: Path) -> Path:
+    """Where the teacher of a run is: in its folder, or in that of the comparison that it belongs to."""
+    comparison = run.absolute().parents[2:3]
+    return next((one for one in (run, *comparison) if (one / "teacher").is_dir()), run)
