@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from limbeck import transfer as transfer
     from limbeck.api.condensing import condense
     from limbeck.api.generating import export_statistics, generate
+    from limbeck.api.loaders import distillation_loader
     from limbeck.api.making_experts import experts
     from limbeck.api.sets import evaluate_set, rank_set
     from limbeck.api.verbs import borrow, compare, distill, probe
@@ -64,6 +65,7 @@ __all__ = [
     "condense",
     "create",
     "distill",
+    "distillation_loader",
     "evaluate",
     "evaluate_set",
     "experts",
@@ -100,6 +102,7 @@ _EXPORTS = {
     "condense": "limbeck.api.condensing",
     "create": "limbeck.models.zoo",
     "distill": "limbeck.api.verbs",
+    "distillation_loader": "limbeck.api.loaders",
     "evaluate": "limbeck.evaluation.evaluation",
     "evaluate_set": "limbeck.api.sets",
     "experts": "limbeck.api.making_experts",

@@ -1,22 +1,35 @@
 """Transfer sets for a training loop of one's own: a torch `Dataset` of augmented images, and its DataLoader."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, Unpack, get_args
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from limbeck.data.mixing import mixed_labels
-from limbeck.data.transfer_set import TransferSet
 from limbeck.data.views import Identity, Spec, augmentation
 from limbeck.errors import UserError, unknown_name
 from limbeck.randomness import check_seed, derive_seed, generator
+
+if TYPE_CHECKING:
+    from limbeck.data.image_set import ImageSet
+    from limbeck.data.soft_targets import SoftTargets
 
 Target = Literal["label", "probabilities", "logits"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 Normalisation = tuple[Sequence[float], Sequence[float]]
 """Mean and deviation of each channel, in units of [0, 1] images, as `Classifier.normalisation` has them."""
+
+
+class Shown(TypedDict, total=False):
+    """How images are shown; see `TorchDataset`."""
+
+    views: Spec
+    seed: int
+    targets: Target | Sequence[Target] | None
+    dtype: torch.dtype
+    normalise: Normalisation | None
 
 
 class Item(NamedTuple):
@@ -34,13 +47,14 @@ class Item(NamedTuple):
 
 
 class TorchDataset(Dataset[Item]):
-    """The images of a transfer set in views of an epoch, as items (image, target, id).
+    """Images of a set in views of an epoch, as items (image, target, id).
 
     A view is a function of seed, epoch and id alone, whichever process renders it and in whatever order: those of
     `limbeck.distill` with that seed, whose pass over the images is the epoch.
 
     Args:
-        transfer_set: of N images; several that are held in one are taken apart, and floats stay as they are.
+        images: N of them; floats stay as they are.
+        soft_labels: of these images, or None.
         views: as of recipes, a name, a mapping from name to options, or a list of these; "none" for plain images.
         seed: of the views and, with `dataloader`, of the order.
         targets: "label", int64 or of mixed images float32 [K]; "probabilities" or "logits", a teacher's by the soft
@@ -58,16 +72,17 @@ class TorchDataset(Dataset[Item]):
             beside views that mix images.
 
     Example:
-        >>> shown = TorchDataset(lb.TransferSet(images), views="pad-crop-flip", seed=1)
+        >>> shown = images.torch_dataset(views="pad-crop-flip", seed=1)
         >>> shown.set_epoch(3)
         >>> image, target, id = shown[0]
-        >>> image.shape, image.dtype, target == images.labels[0], id
-        (torch.Size([1, 8, 8]), torch.float32, tensor(True), 0)
+        >>> image.shape, image.dtype, bool(target == images.labels[0]), id
+        (torch.Size([1, 8, 8]), torch.float32, True, 0)
     """
 
     def __init__(
         self,
-        transfer_set: TransferSet,
+        images: "ImageSet",
+        soft_labels: "SoftTargets | None" = None,
         *,
         views: Spec = "none",
         seed: int = 0,
@@ -78,17 +93,17 @@ class TorchDataset(Dataset[Item]):
         check_seed(seed)
         if dtype not in (torch.float32, torch.uint8):
             raise UserError(f"`dtype` must be torch.float32, for [0, 1], or torch.uint8, got {dtype}.")
-        self._set = transfer_set.decoded()
-        self.images = self._set.images
+        self.images = images
+        self._teacher = soft_labels
         self.seed = seed
-        self.classes = self.images.classes
+        self.classes = images.classes
         self.views = augmentation(views)
-        self._view_seed = derive_seed(seed, "views")
+        self.view_seed = derive_seed(seed, "views")
         self._dtype = dtype
         self._single = targets is None or isinstance(targets, str)
         self._targets = self._checked_targets(targets)
         self._soft = {name: self._soft_labels(name) for name in self._targets if name != "label"}
-        self._scale = None if normalise is None else _scale(normalise, self.images.shape[0])
+        self._scale = None if normalise is None else channel_scale(normalise, self.images.shape[0])
         self._check()
         # In shared memory: workers that live on from epoch to epoch see it change.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
@@ -118,7 +133,7 @@ class TorchDataset(Dataset[Item]):
         ids = self.images.ids[where]
         images, labels = self._shown(where, ids)
         columns = [labels if name == "label" else self._soft[name][where] for name in self._targets]
-        rows = [one[0] for one in zip(*columns, strict=True)] if self._single else list(zip(*columns, strict=True))
+        rows = columns[0] if self._single else list(zip(*columns, strict=True)) or [()] * len(where)
         return [Item(*row) for row in zip(self._numbers(images), rows, ids.tolist(), strict=True)]
 
     def _shown(self, where: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,7 +141,7 @@ class TorchDataset(Dataset[Item]):
         images, views = self.images, self.views
         labels = torch.zeros_like(where) if images.labels is None else images.labels[where]
         raw = images.floats(where).float() if images.has_floats else images.gather(where)
-        draw = views.draw(ids, seed=self._view_seed, view=self.epoch)
+        draw = views.draw(ids, seed=self.view_seed, view=self.epoch)
         if not views.others:
             return views.show(raw, ids, draw), labels
         partners = [images.positions(one) for one in views.partners(ids, draw, images.ids.sort().values)]
@@ -145,7 +160,7 @@ class TorchDataset(Dataset[Item]):
         return (floats - mean) / deviation
 
     def _checked_targets(self, targets: Target | Sequence[Target] | None) -> tuple[Target, ...]:
-        soft = self._set.soft_label_kind if self._set.soft_labels is not None else None
+        soft = None if self._teacher is None else self._teacher.kind
         if targets is None:
             if soft is None and self.images.labels is None:
                 raise UserError(
@@ -161,25 +176,25 @@ class TorchDataset(Dataset[Item]):
                 raise UserError(f"`targets` 'label' needs labels, {self.images.name!r} has none.")
             if name != "label" and soft is None:
                 raise UserError(
-                    f"`targets` {name!r} needs soft labels, {self.images.name!r} has none; `lb.distillation_loader` asks "
-                    "a teacher."
+                    f"`targets` {name!r} needs soft labels, {self.images.name!r} has none; `lb.distillation_loader` "
+                    "asks a teacher."
                 )
         return found
 
     def _soft_labels(self, kind: Target) -> Tensor:
         """A teacher's float32 [N, K], at temperature 1."""
-        soft = self._set.soft_targets
+        soft = self._teacher
         assert soft is not None
         if kind == soft.kind and soft.temperature == 1:
-            return soft.values.float()
-        logits = soft.teacher_logits()
+            return soft.values.float().cpu()
+        logits = soft.teacher_logits().cpu()
         return logits if kind == "logits" else logits.softmax(dim=1)
 
     def _check(self) -> None:
         if self.views.others and self._soft:
             raise UserError(
-                "views that mix images have no soft labels: a teacher must see the mixture. Leave such views out, or have "
-                "`lb.distillation_loader` ask it."
+                "views that mix images have no soft labels: a teacher must see the mixture. Leave such views out, or "
+                "have `lb.distillation_loader` ask it."
             )
         if not self.images.has_floats:
             return
@@ -187,8 +202,8 @@ class TorchDataset(Dataset[Item]):
             raise UserError(f"`dtype` must be torch.float32, since {self.images.name!r} holds floats, got torch.uint8.")
         if not isinstance(self.views, Identity) and not (self.views.moves and not self.views.others):
             raise UserError(
-                f"`views` must move pixels alone, as 'pad-crop-flip', since {self.images.name!r} holds floats; its 8-bit "
-                "form has all views: `lb.load(transfer_set.images.tensor())`."
+                f"`views` must move pixels alone, as 'pad-crop-flip', since {self.images.name!r} holds floats; its "
+                "8-bit form has all views: `lb.load((images.tensor(), images.labels))`."
             )
 
 
@@ -215,39 +230,42 @@ class EpochSampler(Sampler[int]):
 
 
 def dataloader(
-    transfer_set: TransferSet, *, batch_size: int, shuffle: bool = True, workers: int = 0, **options: Any
+    images: "ImageSet",
+    soft_labels: "SoftTargets | None" = None,
+    *,
+    batch_size: int,
+    shuffle: bool = True,
+    workers: int = 0,
+    **shown: Unpack[Shown],
 ) -> DataLoader[Item]:
     """Batches (images [B, C, H, W], targets [B, ...], ids [B]) of an epoch, all images of it once.
 
     Args:
-        transfer_set: see `TorchDataset`.
+        images, soft_labels, shown: see `TorchDataset`.
         batch_size: images of a batch; the last may be smaller.
         shuffle: an order of the epoch's own, of seed and epoch; else that of the set.
         workers: processes that read and render ahead; the batches are the same.
-        options: see `TorchDataset`.
 
     Raises:
         UserError: see `TorchDataset`.
 
     Example:
-        >>> loader = dataloader(lb.TransferSet(images), batch_size=64, views="pad-crop-flip")
+        >>> loader = dataloader(images, batch_size=64, views="pad-crop-flip")
         >>> for epoch in range(2):
         ...     loader.dataset.set_epoch(epoch)
-        ...     shapes = [shown.shape for shown, labels, ids in loader]
+        ...     shapes = [batch.shape for batch, labels, ids in loader]
         >>> shapes[-1]
         torch.Size([8, 1, 8, 8])
     """
     for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise UserError(f"`{name}` must be a whole number, at least {least}, got {value!r}.")
-    dataset = TorchDataset(transfer_set, **options)
+    dataset = TorchDataset(images, soft_labels, **shown)
     sampler = EpochSampler(dataset) if shuffle else None
-    return DataLoader(
-        dataset, batch_size, sampler=sampler, num_workers=workers, persistent_workers=workers > 0
-    )
+    return DataLoader(dataset, batch_size, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
 
 
-def _scale(normalise: Normalisation, channels: int) -> tuple[Tensor, Tensor]:
+def channel_scale(normalise: Normalisation, channels: int) -> tuple[Tensor, Tensor]:
     """float32 [C, 1, 1] each."""
     try:
         mean, deviation = (torch.tensor(one, dtype=torch.float32).view(-1) for one in normalise)

@@ -159,11 +159,11 @@ def check_range_of(low: float, high: float, kind: np.dtype[Any], scale: float | 
         floats = "floats in [0, 1]" if kind.kind == "f" else "numbers from 0"
         raise UserError(f"{what} must be {floats}, got {low:g}..{high:g}{why}.")
     if kind.kind == "f" and high > 1:
-        likely = (
-            "divide them by 255, or say which value is white, as `scale=255`" if 1 < high <= 255 else "say `scale=`"
+        white = "255" if high <= 255 else f"{high:g}"
+        raise UserError(
+            f"{what} must be floats in [0, 1], got {low:g}..{high:g}; if they are normalised, leave `Normalize` out of "
+            f"the transform, else divide them by {white} or say that it is white, as `scale={white}`."
         )
-        likely = f"if they are normalised, leave `Normalize` out; else {likely}"
-        raise UserError(f"{what} must be floats in [0, 1], got {low:g}..{high:g}; {likely}.")
 
 
 def _range(pixels: np.ndarray) -> tuple[float, float]:

@@ -178,7 +178,9 @@ def _open(images: Any, how: How) -> Opened:
         return _open_pair(images, how)
     if isinstance(images, MapStyle) and not isinstance(images, str | bytes | Image.Image | Mapping | set | ImageSet):
         return open_map_style(images, how)
-    what = f"a {type(images).__name__} without `__len__`" if isinstance(images, Dataset) else type(images).__name__
+    what = type(images).__name__
+    if isinstance(images, Dataset) and not isinstance(images, MapStyle):
+        what = f"{what}, which lacks `__len__`"
     raise not_images("images", what)
 
 
