@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from limbeck.api.condensing import condense
     from limbeck.api.exporting import export
     from limbeck.api.generating import export_statistics, generate
+    from limbeck.api.loaders import distillation_loader
     from limbeck.api.making_experts import experts
     from limbeck.api.sets import evaluate_set, rank_set
     from limbeck.api.verbs import borrow, compare, distill, probe
@@ -65,6 +66,7 @@ __all__ = [
     "condense",
     "create",
     "distill",
+    "distillation_loader",
     "evaluate",
     "evaluate_set",
     "experts",
@@ -102,6 +104,7 @@ _EXPORTS = {
     "condense": "limbeck.api.condensing",
     "create": "limbeck.models.zoo",
     "distill": "limbeck.api.verbs",
+    "distillation_loader": "limbeck.api.loaders",
     "evaluate": "limbeck.evaluation.evaluation",
     "evaluate_set": "limbeck.api.sets",
     "experts": "limbeck.api.making_experts",

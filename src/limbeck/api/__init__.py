@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from limbeck.api.condensing import condense
     from limbeck.api.exporting import export
     from limbeck.api.generating import export_statistics, generate
+    from limbeck.api.loaders import distillation_loader
     from limbeck.api.making_experts import experts
     from limbeck.api.sets import evaluate_set, rank_set
     from limbeck.api.verbs import borrow, compare, distill, probe
@@ -17,6 +18,7 @@ __all__ = [
     "compare",
     "condense",
     "distill",
+    "distillation_loader",
     "evaluate_set",
     "experts",
     "export",
@@ -32,6 +34,7 @@ _EXPORTS = {
     "compare": _VERBS,
     "condense": "limbeck.api.condensing",
     "distill": _VERBS,
+    "distillation_loader": "limbeck.api.loaders",
     "evaluate_set": "limbeck.api.sets",
     "experts": "limbeck.api.making_experts",
     "export": "limbeck.api.exporting",

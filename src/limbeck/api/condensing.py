@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from limbeck.api.objects import image_set, network_of
-from limbeck.data.image_set import ImageSet
+from limbeck.api.objects import network_of
+from limbeck.data.loading import as_image_set
+from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.transfer_set import TransferSet
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress
@@ -12,7 +13,7 @@ from limbeck.recipes.condensing import condense_images, settings_to_condense
 
 
 def condense(
-    images: ImageSet | str | Path,
+    images: ImagesLike,
     *,
     budget: int | str,
     method: str = "datm",
@@ -55,7 +56,7 @@ def condense(
     known = {"method": method, "budget": budget, **settings}
     return condense_images(
         settings_to_condense(known),
-        image_set(images, "train", "images"),
+        as_image_set(images, "train", "images"),
         None if teacher is None else network_of(teacher, "teacher"),
         seed=seed,
         workers=workers,

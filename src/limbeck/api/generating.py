@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from limbeck.api.objects import Student, image_set, name_of_student, network_of, student_factory
-from limbeck.data.image_set import ImageSet
+from limbeck.api.objects import Student, name_of_student, network_of, student_factory
+from limbeck.data.loading import as_image_set
+from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.transfer_set import TransferSet
 from limbeck.device import Device
 from limbeck.models.classifier import Classifier
@@ -24,7 +25,7 @@ def generate(
     student: Student | Mapping[str, Any] | None = None,
     objective: str | Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
-    test: ImageSet | str | Path | None = None,
+    test: ImagesLike | None = None,
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -65,7 +66,7 @@ def generate(
     """
     network = network_of(teacher, "teacher")
     said = {"method": method, "budget": budget, **settings}
-    judged = None if test is None else image_set(test, "test", "test")
+    judged = None if test is None else as_image_set(test, "test", "test")
     learner = None
     if student is not None:
         named = (
@@ -91,7 +92,7 @@ def generate(
 
 def export_statistics(
     teacher: Classifier | str | Path,
-    images: ImageSet | str | Path,
+    images: ImagesLike,
     path: str | Path,
     *,
     batch_size: int = 256,
@@ -120,7 +121,7 @@ def export_statistics(
         >>> statistics.images
         200
     """
-    network, pool = network_of(teacher, "teacher"), image_set(images, "train", "images")
+    network, pool = network_of(teacher, "teacher"), as_image_set(images, "train", "images")
     check_ready(network, "teacher")
     found = measure(network, pool, batch_size=batch_size, device=device, progress=progress)
     found.save(path)

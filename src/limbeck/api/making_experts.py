@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from limbeck.api.objects import image_set
-from limbeck.data.image_set import ImageSet
+from limbeck.data.loading import as_image_set
+from limbeck.data.objects.reading import ImagesLike
 from limbeck.progress import Progress
 from limbeck.recipes.experts import NamedImages, experts_of, settings_for_experts
 from limbeck.transfer.condense.experts import ExpertStore
 
 
 def experts(
-    images: ImageSet | str | Path,
+    images: ImagesLike,
     *,
     out: str | Path,
     method: str = "datm",
@@ -46,6 +46,6 @@ def experts(
         >>> store.count, store.kept, len(store.judges)
         (2, (0, 1, 2), 1)
     """
-    taken = NamedImages(images, "train") if isinstance(images, str | Path) else image_set(images, "train", "images")
+    taken = NamedImages(images, "train") if isinstance(images, str | Path) else as_image_set(images, "train", "images")
     how = {"snapshots": snapshots, "workers": workers, "progress": progress}
     return experts_of(settings_for_experts({"method": method, **settings}), taken, Path(out), **how)

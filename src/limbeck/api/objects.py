@@ -7,7 +7,9 @@ from typing import Any
 from torch import nn
 
 from limbeck.data.image_set import ImageSet
-from limbeck.data.loading import load
+from limbeck.data.loading import load_first
+from limbeck.data.objects.reading import ImagesLike, is_object, not_images
+from limbeck.data.objects.tables import is_of_datasets
 from limbeck.data.place import path_text
 from limbeck.errors import UserError
 from limbeck.models.catalogue import MODELS
@@ -18,18 +20,10 @@ from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.networks import load_network
 
 Student = str | Classifier | Callable[[int], Classifier]
-Pool = ImageSet | str | Path | Mapping[str, Any]
-
-
-def image_set(images: ImageSet | str | Path, split: str, argument: str) -> ImageSet:
-    """Images as they are, or by name."""
-    if isinstance(images, str | Path):
-        return load(images, split)
-    if not isinstance(images, ImageSet):
-        raise UserError(
-            f"`{argument}` must be images as `lb.load` gives them, or a data set's name, got {type(images).__name__}."
-        )
-    return images
+Pool = ImagesLike | Mapping[str, Any]
+Shape = Callable[[], tuple[int, int, int]]
+_OF_READING = ("split", "image_column", "label_column", "skip_unreadable", "scale")
+"""Settings of a pool that say how an object is read."""
 
 
 def network_of(network: Classifier | str | Path, argument: str) -> Classifier:
@@ -86,19 +80,38 @@ class _Always:
         return self.student
 
 
-def handed_over(images: Pool, argument: str, handed: dict[str, ImageSet]) -> Any:
-    """What settings call images, which are kept in `handed` where they were handed over."""
-    if isinstance(images, ImageSet):
-        name = name_of_images(images)
-        handed[name] = images
-        return name
-    if not isinstance(images, str | Path | Mapping):
-        raise UserError(
-            f"`{argument}` must be images as `lb.load` gives them, or a data set's name, got {type(images).__name__}."
-        )
+def handed_over(images: Pool, argument: str, handed: dict[str, ImageSet], shape: Shape) -> Any:
+    """What settings call images, which are kept in `handed` where they were handed over.
+
+    Args:
+        images: a pool's, or a mapping of its settings with these as `name`.
+        argument: what to call it in messages.
+        handed: by the names that settings have for them.
+        shape: (C, H, W) that objects are read in.
+    """
     if isinstance(images, str | Path):
         return path_text(images)
-    return {**images, **({"name": handed_over(images["name"], argument, handed)} if "name" in images else {})}
+    if isinstance(images, Mapping) and not is_of_datasets(images, "DatasetDict", "IterableDatasetDict"):
+        return _settings_of_pool(images, argument, handed, shape) if "name" in images else dict(images)
+    if not is_object(images):
+        raise not_images(argument, type(images).__name__)
+    found = images if isinstance(images, ImageSet) else load_first(images, count=None, shape=shape())
+    name = name_of_images(found)
+    handed[name] = found
+    return name
+
+
+def _settings_of_pool(
+    settings: Mapping[str, Any], argument: str, handed: dict[str, ImageSet], shape: Shape
+) -> dict[str, Any]:
+    """The same with a name in the place of an object, which is read as they say."""
+    images = settings["name"]
+    if isinstance(images, ImageSet | str | Path) or not is_object(images):
+        return {**settings, "name": handed_over(images, argument, handed, shape)}
+    reading = {key: settings[key] for key in _OF_READING if key in settings}
+    found = load_first(images, reading.pop("split", "train"), count=settings.get("images"), shape=shape(), **reading)
+    rest = {key: value for key, value in settings.items() if key not in _OF_READING}
+    return {**rest, "name": handed_over(found, argument, handed, shape)}
 
 
 def name_of_images(images: ImageSet) -> str:

@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.api.objects import network_of
+from limbeck.data.encoded.build import SizesDiffer
 from limbeck.data.image_set import ImageSet
+from limbeck.data.loading import as_image_set, load_first
+from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
@@ -22,7 +25,7 @@ Network = str | Mapping[str, Any] | Callable[[int], Classifier]
 
 def evaluate_set(
     transfer_set: TransferSet | str | Path,
-    test: ImageSet | str,
+    test: ImagesLike,
     *,
     networks: Network | Sequence[Network] | None = None,
     seeds: int | Sequence[int] = 3,
@@ -32,7 +35,7 @@ def evaluate_set(
     temperature: float | None = None,
     rate: float | str | None = None,
     rates: Sequence[float] = RATES,
-    validation: ImageSet | str | None = None,
+    validation: ImagesLike | None = None,
     training: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     workers: int = 1,
@@ -95,15 +98,15 @@ def evaluate_set(
 
 def rank_set(
     transfer_set: TransferSet | str | Path,
-    test: ImageSet | str,
-    train: ImageSet | str,
+    test: ImagesLike,
+    train: ImagesLike,
     *,
     full: float | Mapping[str, Any],
     network: Network | None = None,
     seeds: int = 3,
     teacher: Classifier | str | Path | None = None,
     rates: Sequence[float] = RATES,
-    validation: int | float | ImageSet | str = HELD_OUT,
+    validation: int | float | ImagesLike = HELD_OUT,
     training: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     workers: int = 1,
@@ -162,20 +165,22 @@ def _set(given: TransferSet | str | Path) -> TransferSet:
     return given
 
 
-def _images(given: ImageSet | str, split: str, shape: tuple[int, int, int], argument: str) -> ImageSet:
+def _images(given: ImagesLike, split: str, shape: tuple[int, int, int], argument: str) -> ImageSet:
+    """In their own size, which networks resize, or of several sizes in that of the set."""
+    if isinstance(given, ImageSet):
+        return given
     if isinstance(given, str):
         return load_judges(given, split, shape)
-    if not isinstance(given, ImageSet):
-        raise UserError(
-            f"`{argument}` must be images as `lb.load` gives them, or a data set's name, got {type(given).__name__}."
-        )
-    return given
+    try:
+        return as_image_set(given, split, argument)
+    except SizesDiffer:
+        return load_first(given, split, count=None, shape=shape)
 
 
-def _validation(given: ImageSet | str | None, shape: tuple[int, int, int]) -> ImageSet | None:
+def _validation(given: ImagesLike | None, shape: tuple[int, int, int]) -> ImageSet | None:
     return None if given is None else _required(given, shape)
 
 
-def _required(given: ImageSet | str, shape: tuple[int, int, int]) -> ImageSet:
+def _required(given: ImagesLike, shape: tuple[int, int, int]) -> ImageSet:
     images = _images(given, "train", shape, "validation")
     return limited(images) if isinstance(given, str) else images

@@ -11,7 +11,6 @@ from limbeck.api.objects import (
     Student,
     as_settings,
     handed_over,
-    image_set,
     name_of_images,
     name_of_network,
     name_of_student,
@@ -19,6 +18,8 @@ from limbeck.api.objects import (
     student_factory,
 )
 from limbeck.data.image_set import ImageSet
+from limbeck.data.loading import as_image_set
+from limbeck.data.objects.reading import ImagesLike, has_splits
 from limbeck.data.place import path_text
 from limbeck.data.soft_targets import SoftTargets
 from limbeck.data.transfer_set import TransferSet
@@ -31,7 +32,7 @@ from limbeck.progress import Progress
 from limbeck.recipes.borrowing import borrow_images, settings_to_borrow
 from limbeck.recipes.compare import compare as compare_recipe
 from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_taught
-from limbeck.recipes.making_alone import trained_size
+from limbeck.recipes.making_alone import shape_for, trained_size
 from limbeck.recipes.plugged import telling_lost_plugins
 from limbeck.recipes.probes import train_and_test
 from limbeck.recipes.reading import parse_recipe, read_recipe
@@ -46,11 +47,11 @@ from limbeck.training.arguments import TrainingArguments, showing_settings
 def distill(
     teacher: Classifier | str | Path | None,
     student: Student | type[nn.Module] | Mapping[str, Any] | None,
-    images: ImageSet | TransferSet | str | Path,
+    images: ImagesLike | TransferSet,
     *,
     out: str | Path,
-    test: ImageSet | str | Path | None = None,
-    validation: int | float | ImageSet | str | Path | None = None,
+    test: ImagesLike | None = None,
+    validation: int | float | ImagesLike | None = None,
     objective: str | Callable[..., Any] | Mapping[Any, Any] | None = None,
     seed: int = 0,
     resume: bool = False,
@@ -66,9 +67,10 @@ def distill(
             recipes have under `student`, a classifier to go on from, or a function from a seed to a fresh classifier;
             what is handed over stays as it is, and a copy is taught. None takes the one that a transfer set says it is
             for.
-        images: an image set, a transfer set or its folder (whose soft labels stand in for a teacher), or a data set's
-            name. With a teacher or soft labels they need no labels. A transfer set that carries a `use` says student,
-            objective and training, as far as they are not given; another model keeps the normalisation.
+        images: an image set, a transfer set or its folder (whose soft labels stand in for a teacher), a data set's
+            name, or what else `limbeck.load` takes, as below. With a teacher or soft labels they need no labels. A
+            transfer set that carries a `use` says student, objective and training, as far as they are not given;
+            another model keeps the normalisation.
         out: the run folder, new unless `resume` is given.
         test: labelled images to evaluate on at the end.
         validation: images that choose among the states of the run: images of their own, or a count or share to hold out
@@ -107,11 +109,11 @@ def distill(
         source = DatasetSettings.model_construct(name=path_text(images))
         taught, is_whole = load_taught(source), is_transfer_set(source)
     else:
-        taught = TransferSet(image_set(images, "train", "images"))
+        taught = TransferSet(as_image_set(images, "train", "images"))
     pool, soft_labels = taught.images, taught.soft_targets
     held_out = _held_out(validation, 0 if is_whole or pool.labels is None else VALIDATION_SHARE)
     validation_images = held_out if isinstance(held_out, ImageSet) else None
-    test_images = None if test is None else image_set(test, "test", "test")
+    test_images = None if test is None else as_image_set(test, "test", "test")
     teacher_network = _teacher(teacher)
     described = taught.use is not None or learner is None
     default = None if described else _default_objective(teacher_network, soft_labels, pool)
@@ -147,8 +149,8 @@ def compare(
     overrides: Sequence[str] = (),
     teacher: Classifier | str | Path | None = None,
     student: Student | type[nn.Module] | None = None,
-    train: ImageSet | str | Path | None = None,
-    test: ImageSet | str | Path | None = None,
+    train: ImagesLike | None = None,
+    test: ImagesLike | None = None,
     resume: bool = False,
     progress: Progress | None = None,
     workers: int = 1,
@@ -179,8 +181,8 @@ def compare(
     teacher_network = _teacher(teacher)
     with telling_lost_plugins(out):
         content = read_recipe(recipe, overrides).model_dump(mode="json", exclude_none=True)
-    train = None if train is None else image_set(train, "train", "train")
-    test = None if test is None else image_set(test, "test", "test")
+    train = None if train is None else as_image_set(train, "train", "train")
+    test = None if test is None else as_image_set(test, "test", "test")
     if train is not None:
         content["data"]["train"] = name_of_images(train)
     if test is not None:
@@ -207,7 +209,7 @@ def borrow(
     fill: Literal["best", "first-come"] = "best",
     short: Literal["spread", "repeat", "leave"] = "spread",
     exclude: Sequence[str] | str | None = (),
-    test: ImageSet | str | Path | None = None,
+    test: ImagesLike | None = None,
     overlap: Literal["refuse", "leave-out"] = "refuse",
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
@@ -221,8 +223,9 @@ def borrow(
 
     Args:
         teacher: a classifier, weights by name or path, or a run folder.
-        pools: what to borrow from: image sets, data sets by name, or mappings of the settings of a pool, as
-            `{"name": "cifar100", "exclude": ["dog"]}`. Pictures that are equal count once.
+        pools: what to borrow from: data sets by name, image sets, what else `limbeck.load` takes, streams, too, or
+            mappings of the settings of a pool, as `{"name": "cifar100", "exclude": ["dog"]}`. Pictures that are equal
+            count once.
         budget: a count, a share of all images of the pools (0.1, "10%"), or "50/class", 50 times the teacher's classes.
         by: what is preferred: "minimal-margin", "margin", "entropy", "confidence" or "energy", by which the teacher is
             the surest; "boundary", by which it is torn; "k-centre"; "balanced-random"; "random"; or name -> share.
@@ -254,10 +257,16 @@ def borrow(
         (20, None, 'digits')
     """
     network = network_of(teacher, "teacher")
+    judged = None if test is None else as_image_set(test, "test", "test")
+    size = trained_size(teacher) if size is None and judged is None else size
     handed: dict[str, ImageSet] = {}
     several = pools if isinstance(pools, Sequence) and not isinstance(pools, str) else [pools]
+
+    def shape() -> tuple[int, int, int]:
+        return judged.shape if judged is not None and size is None else shape_for(network, size)
+
     settings: dict[str, Any] = {
-        "pools": [handed_over(one, "pools", handed) for one in several],
+        "pools": [handed_over(one, "pools", handed, shape) for one in several],
         "budget": budget,
         "by": by,
         "threshold": threshold,
@@ -267,14 +276,14 @@ def borrow(
         "overlap": overlap,
     }
     if isinstance(threshold, Mapping) and threshold.get("calibration") is not None:
-        calibration = handed_over(threshold["calibration"], "calibration", handed)
+        calibration = handed_over(threshold["calibration"], "calibration", handed, shape)
         settings["threshold"] = {**threshold, "calibration": calibration}
     return borrow_images(
         settings_to_borrow(settings),
         network,
         handed=handed,
-        test=None if test is None else image_set(test, "test", "test"),
-        size=trained_size(teacher) if size is None and test is None else size,
+        test=judged,
+        size=size,
         seed=seed,
         workers=workers,
         precision=precision,
@@ -286,8 +295,8 @@ def borrow(
 
 def probe(
     network: Classifier | str | Path,
-    train: ImageSet | str | Path,
-    test: ImageSet | str | Path | None = None,
+    train: ImagesLike,
+    test: ImagesLike | None = None,
     *,
     hold_out: int | float | None = None,
     schedule: Literal["l2", "published"] = "l2",
@@ -318,20 +327,25 @@ def probe(
         >>> 0 < alone.mean_top1 <= 1
         True
     """
-    for argument, given in (("train", train), ("test", test)):
-        if given is not None and not isinstance(given, str | Path):
-            image_set(given, "", argument)
-    both = train_and_test(train, test, hold_out=hold_out, size=size)
+    if test is None and hold_out is None and has_splits(train):
+        test = train
+    judged = None if test is None else _unless_named(test, "test")
+    both = train_and_test(_unless_named(train, "train"), judged, hold_out=hold_out, size=size)
     shape = (size, size) if isinstance(size, int) else size
     options = {"schedule": schedule, "seeds": seeds, "size": shape, "precision": precision}
     return probe_classifier(network_of(network, "network"), *both, **options)
 
 
-def _held_out(validation: int | float | ImageSet | str | Path | None, default: float) -> int | float | ImageSet:
+def _held_out(validation: int | float | ImagesLike | None, default: float) -> int | float | ImageSet:
     """Images of their own, or how many to hold out."""
     if validation is None:
         return default
-    return validation if isinstance(validation, int | float) else image_set(validation, "validation", "validation")
+    return validation if isinstance(validation, int | float) else as_image_set(validation, "validation", "validation")
+
+
+def _unless_named(images: ImagesLike, argument: str) -> ImageSet | str | Path:
+    """Images of a name are loaded later, in their own size."""
+    return images if isinstance(images, str | Path) else as_image_set(images, argument, argument)
 
 
 def _path(folder: str | Path, argument: str) -> Path:

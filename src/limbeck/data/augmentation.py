@@ -2,13 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.randomness import below, words
+
+if TYPE_CHECKING:
+    from limbeck.data.image_set import ImageSet
 
 
 class Augmentation(ABC):
@@ -86,7 +89,7 @@ class Augmentation(ABC):
         return self.show(images, ids, draw), torch.ones(len(ids), 1, device=images.device)
 
     def __call__(
-        self, images: Tensor, ids: Tensor, *, seed: int, view: Tensor | int, among: ImageSet | None = None
+        self, images: Tensor, ids: Tensor, *, seed: int, view: Tensor | int, among: "ImageSet | None" = None
     ) -> Tensor:
         """The view of each image for (seed, view, id), uint8 [B, C, H, W].
 

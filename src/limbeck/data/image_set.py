@@ -4,13 +4,16 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from limbeck.data.class_names import check_class_names
 from limbeck.data.storage import FloatStorage, Storage, SubsetStorage, TensorStorage
+from limbeck.data.torch_dataset import Item, Shown, TorchDataset, dataloader
 from limbeck.errors import UserError
 from limbeck.randomness import derive_seed, words
 
@@ -216,6 +219,27 @@ class ImageSet:
             UserError: see `ImageSet`.
         """
         return ImageSet(self._storage, labels, ids=self.ids, classes=classes, name=self.name, skipped=self.skipped)
+
+    def torch_dataset(self, **shown: Unpack[Shown]) -> TorchDataset:
+        """The images as a torch `Dataset` of items (image, target, id), in views of limbeck's; see `TorchDataset`.
+
+        Example:
+            >>> image, label, id = images.torch_dataset(views="pad-crop")[5]
+            >>> image.shape, int(label) == int(images.labels[5]), id
+            (torch.Size([1, 8, 8]), True, 5)
+        """
+        return TorchDataset(self, **shown)
+
+    def dataloader(
+        self, *, batch_size: int, shuffle: bool = True, workers: int = 0, **shown: Unpack[Shown]
+    ) -> DataLoader[Item]:
+        """Batches of `torch_dataset` in an order of the epoch's own; see `limbeck.data.torch_dataset.dataloader`.
+
+        Example:
+            >>> [len(ids) for shown, labels, ids in images.dataloader(batch_size=150)]
+            [150, 50]
+        """
+        return dataloader(self, batch_size=batch_size, shuffle=shuffle, workers=workers, **shown)
 
     def class_counts(self) -> Tensor:
         """Images of each class, int64 [K].

@@ -1,4 +1,4 @@
-"""`load`: a name, a folder, a file or a hub id to an `ImageSet`."""
+"""`load`: a name, a folder, a file, a hub id or an object of Python to an `ImageSet`."""
 
 import warnings
 from collections.abc import Sequence
@@ -9,6 +9,9 @@ from limbeck.data.encoded.build import LoadOptions, both_sides, build_image_set
 from limbeck.data.encoded.from_set import encoded_from
 from limbeck.data.finding import Reading, find_encoded
 from limbeck.data.image_set import ImageSet
+from limbeck.data.objects.loading import check_of_names, load_first_object, load_object
+from limbeck.data.objects.opened import How, Layout
+from limbeck.data.objects.reading import OBJECTS, ImagesLike, check_split, is_object, not_images
 from limbeck.data.own_datasets import load_own
 from limbeck.data.pixel_range import checked_scale
 from limbeck.data.place import other_reading
@@ -19,7 +22,7 @@ from limbeck.errors import UserError
 
 
 def load(
-    name: str | Path,
+    name: ImagesLike,
     split: str = "train",
     *,
     size: int | tuple[int, int] | None = None,
@@ -34,8 +37,9 @@ def load(
     labels: bool = True,
     images: int | None = None,
     seed: int | None = None,
+    layout: Layout | None = None,
 ) -> ImageSet:
-    """Images and labels of a named dataset, of the user's own files, or of any dataset on the hub.
+    """Images and labels of a named dataset, of the user's own files, of any dataset on the hub, or of an object.
 
     Ids are row numbers: of the split, of the sorted list of files, of the array. They stay when `classes` or
     `skip_unreadable` leave images out. Decoded pixels are kept in the cache folder (`LIMBECK_CACHE`) when decoding took
@@ -46,12 +50,14 @@ def load(
             under the local root first and then on the hub; a folder of class folders, also with `train/` and `test/` or
             `val/` above them; a Parquet file or a folder of them; a `.npz`; a hub id "owner/name" or
             "owner/name:config". A `Path`, and a string that starts as one ("./cifar10"), is never anything else;
-            `docs/data.md` shows how folders and files are read.
+            `docs/data.md` shows how folders and files are read. Or an object: a `datasets.Dataset`, several by the
+            names of their splits, a torch `Dataset`, an array or tensor, (images, labels), a data frame, an `ImageSet`.
         split: "train", "test", "validation"; what else the dataset has.
         size: pixels, one number or (height, width): every image is scaled until it covers that and cropped to its
             centre. Default: their own size when all have the same, else the catalogue's, else an error.
         channels: 1 or 3. Default: the catalogue's, else 1 if all images are gray, else 3.
-        image_column, label_column: columns of a table or arrays of a `.npz`, where they are none of the usual.
+        image_column, label_column: columns of a table, arrays of a `.npz` or keys of the items of a torch `Dataset`,
+            where they are none of the usual.
         skip_unreadable: leave out images that cannot be decoded, counted in `ImageSet.skipped`, instead of stopping.
         scale: the stored value that becomes white, > 0, in arrays and in files of more than 8 bits: 4095 for 12-bit
             data in 16-bit files, 255 for floats in 0..255. Larger values are refused. Files of 8 bits stay as they are.
@@ -63,8 +69,9 @@ def load(
         classes: names or numbers of the classes to keep, renumbered from 0 in this order. Default: all.
         labels: False leaves the labels and the names of the classes aside, as of images of other things than those to
             be told apart. `classes` still chooses among the images.
-        images: of procedural images ("dead-leaves", "noise:pink"), how many there are; they have no end.
+        images: of procedural images ("dead-leaves", "noise:pink") and of streams, how many there are; they have no end.
         seed: of procedural images, any whole number. Default: 0.
+        layout: of an array or tensor whose shape can be read in two ways, "NCHW", "NHWC" or "NHW".
 
     Raises:
         UserError: nothing of that name, no such split, column or class, no images, unreadable ones, images of several
@@ -76,9 +83,18 @@ def load(
         ((1, 8, 8), 10)
         >>> load("dead-leaves", images=500, size=16, seed=1).shape
         (3, 16, 16)
+        >>> load((torch.rand(6, 3, 32, 32), [0, 1, 0, 1, 0, 1]))
+        ImageSet('tensor', 6 images 3x32x32, 2 classes)
     """
-    _check_name(name)
     options = _load_options(size, channels, skip_unreadable, in_memory, scale)
+    if is_object(name):
+        check_of_names(root=root, seed=seed)
+        check_split(name, split)
+        how = How(image_column, label_column, layout, images, options)
+        return load_object(name, split, how, classes=classes, labels=labels)
+    name = _checked_name(name)
+    if layout is not None:
+        raise UserError(f"`layout` is for arrays and tensors, and {str(name)!r} is none; leave it out, got {layout!r}.")
     check_number(name, images, seed)
     if remark := other_reading(name, root):
         warnings.warn(remark, stacklevel=2)
@@ -104,8 +120,32 @@ def load(
     return made if labels else made.with_labels(None, ())
 
 
+def as_image_set(images: ImagesLike, split: str, argument: str) -> ImageSet:
+    """Images for an argument that takes whatever `load` does: as they are, or loaded.
+
+    Args:
+        images: see `load`.
+        split: of a name, and of an object that has several; an object without splits is taken as it is.
+        argument: what to call it in messages.
+
+    Raises:
+        UserError: see `load`.
+
+    Example:
+        >>> as_image_set(torch.zeros(5, 28, 28), "test", "test")
+        ImageSet('tensor', 5 images 1x28x28, unlabelled)
+    """
+    if isinstance(images, ImageSet):
+        return images
+    if isinstance(images, str | Path):
+        return load(images, split)
+    if not is_object(images):
+        raise not_images(argument, repr(images) if images is None else type(images).__name__)
+    return load_object(images, split, How())
+
+
 def load_first(
-    name: str | Path,
+    name: ImagesLike,
     split: str = "train",
     *,
     count: int | None,
@@ -132,9 +172,14 @@ def load_first(
         >>> load_first("digits", count=100, shape=(3, 16, 16))
         ImageSet('digits/train', 100 images 3x16x16, 10 classes)
     """
-    _check_name(name)
     channels, *size = shape
     options = _load_options((size[0], size[1]), channels, skip_unreadable, None, scale)
+    if isinstance(name, ImageSet):
+        return first_of(name, count=count, shape=shape)
+    if is_object(name):
+        check_of_names(seed=seed or None)
+        return load_first_object(name, split, How(image_column, label_column, None, count, options))
+    name = _checked_name(name)
     if remark := other_reading(name, None):
         warnings.warn(remark, stacklevel=2)
     if is_procedural(name):
@@ -168,12 +213,13 @@ def first_of(images: ImageSet, *, count: int | None, shape: tuple[int, int, int]
     return build_image_set(encoded_from(images), options, name=images.name, first=count)
 
 
-def _check_name(name: object) -> None:
+def _checked_name(name: object) -> str | Path:
     if not isinstance(name, str | Path) or name == "":
         raise UserError(
             "`name` must be a data set of the catalogue, a folder, a file or a hub id, as a string or `Path`, got "
-            f"{name!r}; the folder at hand is '.'."
+            f"{name!r}; the folder at hand is '.', and {OBJECTS} are taken, too."
         )
+    return name
 
 
 def _registered(name: str | Path) -> DatasetInfo | None:

@@ -2,7 +2,7 @@
 
 import glob
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,37 @@ def open_stream(
         raise UserError(f"`split` of {name} must be {' or '.join(map(repr, found))}, got {split!r}.")
     if schema is None:
         raise UserError(f"{where} holds no images.")
+    stream = _stream_of(rows, schema, where, named, usual)
+    folder = place.files[0].absolute().parent if isinstance(place, FilePlace) else Path()
+    about = {**stream.about, "commit": _commit(place, builder)}
+    return replace(stream, count=count, about=about, folder=folder)
+
+
+def stream_of(rows: Any, where: str, named: tuple[str | None, str | None]) -> Stream | None:
+    """The rows of a `datasets.IterableDataset`; None where it has none.
+
+    Args:
+        rows: as `datasets` streams them.
+        where: what to call it in messages.
+        named: columns of images and labels that the user named.
+
+    Raises:
+        UserError: it breaks off at once, or has no such columns.
+    """
+    try:
+        schema = _schema(rows)
+    except Exception as error:  # of a dozen libraries that read and connect
+        raise UserError(f"{where} cannot be read: {error}.") from error
+    return None if schema is None else _stream_of(rows, schema, where, named, (None, None))
+
+
+def _stream_of(
+    rows: Any,
+    schema: pa.Schema,
+    where: str,
+    named: tuple[str | None, str | None],
+    usual: tuple[str | None, str | None],
+) -> Stream:
     features = dict(rows.features.to_dict()) if rows.features else {}
     table = ImageTable(schema, features, 0, _nothing, _nothing, _nothing, where)
     images = find_images(table, named[0] or if_there(usual[0], table))
@@ -87,9 +118,8 @@ def open_stream(
         where=where,
         images=images,
         labels=labels,
-        count=count,
-        about={"where": where, "label": labels, "names": names, "commit": _commit(place, builder)},
-        folder=place.files[0].absolute().parent if isinstance(place, FilePlace) else Path(),
+        count=None,
+        about={"where": where, "label": labels, "names": names},
     )
 
 
@@ -157,7 +187,7 @@ class BatchImages(EncodedImages):
     """Images of one batch of a stream, called by their rows of the whole."""
 
     def __init__(self, stream: Stream, batch: pa.Table, start: int) -> None:
-        column = _with_bytes(batch[stream.images])
+        column = with_bytes(batch[stream.images])
         self._images = ColumnImages(len(column), lambda: column, where=stream.where, stamp=None, folder=stream.folder)
         self._start = start
 
@@ -174,7 +204,7 @@ class BatchImages(EncodedImages):
         return None
 
 
-def _with_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def with_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """With the bytes of images that the repository holds as files of their own, beside tables of their addresses."""
     if not pa.types.is_struct(column.type) or column.type.get_field_index("path") < 0:
         return column

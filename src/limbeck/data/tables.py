@@ -17,7 +17,7 @@ from limbeck.data.labels import LabelColumn, encode_labels
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
 
-_IMAGE_NAMES = ("image", "img", "images", "pixels", "jpg", "png")
+_IMAGE_NAMES = ("image", "img", "images", "pixels", "jpg", "png", "pixel_values")
 _LABEL_NAMES = ("label", "labels", "fine_label", "class", "target", "y")
 _MAP_FROM = 2**30
 """Bytes of Parquet from which its images are first copied to an uncompressed Arrow file and memory-mapped."""
@@ -87,7 +87,7 @@ def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped
 
     return ImageTable(
         schema=schema,
-        features=_features(schema, where),
+        features=features_of(schema, where),
         count=sum(part.metadata.num_rows for part in parts),
         read=read,
         labels=lambda column: [_label_column(path, part, column) for path, part in filled],
@@ -193,7 +193,7 @@ def _feature(features: Mapping[str, Any], column: str) -> Mapping[str, Any]:
     return feature if isinstance(feature, Mapping) else {}
 
 
-def _features(schema: pa.Schema, where: str) -> Mapping[str, Any]:
+def features_of(schema: pa.Schema, where: str) -> Mapping[str, Any]:
     stored = (schema.metadata or {}).get(b"huggingface")
     if not stored:
         return {}
@@ -223,7 +223,7 @@ def _open(path: Path) -> pq.ParquetFile:
 
 
 def _label_column(path: str, part: pq.ParquetFile, column: str) -> LabelColumn:
-    names = stated_names(_features(part.schema_arrow, repr(path)), column)
+    names = stated_names(features_of(part.schema_arrow, repr(path)), column)
     with _arrow_errors(repr(path)):
         return LabelColumn(part.read([column])[column], f"labels in column {column!r} of {path!r}", names)
 

@@ -3,10 +3,11 @@
 import hashlib
 import io
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from limbeck.data.card import dataset_card, features
 from limbeck.data.encoded.build import LoadOptions, build_image_set
@@ -24,9 +26,13 @@ from limbeck.data.soft_targets import Kind, SoftTargets
 from limbeck.data.storage import in_levels
 from limbeck.data.tables import ImageTable, open_parquet, read_table
 from limbeck.data.tensor_files import read_tensors, write_tensors
+from limbeck.data.torch_dataset import Item, Shown, TorchDataset, dataloader
 from limbeck.data.use import packed_use, plain_use, unpacked_use, use_in_words
 from limbeck.errors import UserError
 from limbeck.files import atomic_folder
+
+if TYPE_CHECKING:
+    import datasets
 
 PARQUET_NAME = "data/train-00000-of-00001.parquet"
 CONFIG_NAME = "transfer_set.json"
@@ -140,6 +146,65 @@ class TransferSet:
             provenance={name: _taken(values, rows) for name, values in self.provenance.items()},
             per_image=1,
         )
+
+    def torch_dataset(self, **shown: Unpack[Shown]) -> TorchDataset:
+        """The set as a torch `Dataset` of items (image, target, id), for a training loop of one's own.
+
+        Several images that are held in one are taken apart. What else the set says of its use is for the loop to heed.
+
+        Args:
+            shown: views, seed, targets, dtype and normalisation, see `TorchDataset`.
+
+        Example:
+            >>> soft = torch.full((len(images), 10), 0.1)
+            >>> image, probabilities, id = TransferSet(images, soft).torch_dataset(views="pad-crop")[0]
+            >>> image.shape, probabilities.shape, id
+            (torch.Size([1, 8, 8]), torch.Size([10]), 0)
+        """
+        decoded = self.decoded()
+        return TorchDataset(decoded.images, decoded.soft_targets, **shown)
+
+    def dataloader(
+        self, *, batch_size: int, shuffle: bool = True, workers: int = 0, **shown: Unpack[Shown]
+    ) -> DataLoader[Item]:
+        """Batches of `torch_dataset` in an order of the epoch's own; `loader.dataset.set_epoch(epoch)` goes on.
+
+        Args:
+            batch_size: images of a batch; the last may be smaller.
+            shuffle: or else in the order of the set.
+            workers: processes that read and render ahead; the batches are the same.
+            shown: see `torch_dataset`.
+
+        Example:
+            >>> loader = TransferSet(images).dataloader(batch_size=150, views="pad-crop", seed=1)
+            >>> [(len(shown), len(labels), len(ids)) for shown, labels, ids in loader]
+            [(150, 150, 150), (50, 50, 50)]
+        """
+        decoded = self.decoded()
+        how: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "workers": workers}
+        return dataloader(decoded.images, decoded.soft_targets, **how, **shown)
+
+    def to_datasets(self) -> "datasets.Dataset":
+        """The set as a `datasets.Dataset` in memory: the columns of the Parquet file that `save` writes.
+
+        Warns where images are more than the 8 bits of its pictures, or hold several, which only `save` keeps.
+
+        Example:
+            >>> TransferSet(images).to_datasets().features["label"].names[:3]
+            ['0', '1', '2']
+        """
+        import datasets  # late: it takes a second, and few need it
+        from datasets.table import InMemoryTable
+
+        if self.floats is not None or self.per_image > 1:
+            what = "floats, which become whole gray levels" if self.floats is not None else "several images in each"
+            warnings.warn(
+                f"{self.images.name!r} holds {what}; a `datasets.Dataset` has its pictures alone, `save` keeps all.",
+                stacklevel=2,
+            )
+        schema = self._schema()
+        parts = [self._rows(positions, images, schema) for positions, images in self.images.batches(_ROWS)]
+        return datasets.Dataset(InMemoryTable(pa.concat_tables(parts)))
 
     def save(self, folder: str | Path) -> None:
         """Write Parquet, a dataset card and a small configuration into a new `folder`, all or nothing.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from limbeck.data.classes import class_places, classes_of, match_classes
+from limbeck.data.loading import as_image_set
+from limbeck.data.objects.reading import ImagesLike
 from limbeck.device import Device
 from limbeck.errors import UserError
 from limbeck.evaluation import fidelity, metrics
@@ -63,7 +65,7 @@ class Evaluation:
 
 def evaluate(
     student: "Classifier",
-    images: "ImageSet",
+    images: ImagesLike,
     *,
     teacher: "Classifier | None" = None,
     teacher_logits: Tensor | None = None,
@@ -78,7 +80,7 @@ def evaluate(
 
     Args:
         student: classifier that knows the classes of `images`, and may know more.
-        images: labelled image set.
+        images: labelled, or a data set's name, whose test images they are; see `limbeck.load`.
         teacher: classifier with the student's classes, to measure fidelity against.
         teacher_logits: instead of `teacher`, its logits on these very images, float `[N, K]`, in the student's order of
             classes.
@@ -93,7 +95,7 @@ def evaluate(
         >>> evaluation.n, sorted(evaluation.fidelity)
         (360, ['agreement', 'divergence', 'per_class', 'teacher_top1'])
     """
-    images, labels = _matched(student, images)
+    images, labels = _matched(student, as_image_set(images, "test", "images"))
     places = _check_teacher(student, images, teacher, teacher_logits)
     logits = predict(student, images, batch_size=batch_size, precision=precision, device=device)
     if teacher is not None:

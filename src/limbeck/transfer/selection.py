@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from limbeck.data.loading import as_image_set
+from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
@@ -151,13 +153,14 @@ class Selection:
             "maker": [f"{self.maker}/{self.criterion.name}"] * self.count,
         }
 
-    def transfer_set(self, images: "ImageSet") -> TransferSet:
+    def transfer_set(self, images: ImagesLike) -> TransferSet:
         """The chosen images with their provenance; `images` is the set they were chosen from (or holds it).
 
         Raises:
             UserError: it is another one, by its name, by the size of its images or by ids; or the table has several
                 sources.
         """
+        images = as_image_set(images, "train", "images")
         self._check_source(images)
         about = {
             "maker": f"{self.maker}/{self.criterion.name}",

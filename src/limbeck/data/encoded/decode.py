@@ -14,7 +14,7 @@ import io
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -24,8 +24,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from limbeck.data.pixel_range import Largest
 
-Encoded = bytes | Path | np.ndarray
-"""An image as it is stored: the bytes of a file, the path of a file, or an array [H, W] or [H, W, C]."""
+Encoded = bytes | Path | np.ndarray | Image.Image
+"""An image as it is stored: the bytes of a file, the path of a file, an array [H, W] or [H, W, C], or what Pillow
+made of one of these."""
 
 _T = TypeVar("_T")
 _FILTERS = threading.Lock()
@@ -94,7 +95,7 @@ def header(encoded: Encoded) -> tuple[tuple[int, int], bool]:
         return _despite_warnings(lambda: _file_header(encoded))
 
 
-def _file_header(encoded: bytes | Path) -> tuple[tuple[int, int], bool]:
+def _file_header(encoded: bytes | Path | Image.Image) -> tuple[tuple[int, int], bool]:
     with _open(encoded) as image:
         width, height = image.size
         # Of TIFF, Pillow has turned the size already.
@@ -121,7 +122,7 @@ def decode(encoded: Encoded, target: Target, seen: list[Largest] | None = None) 
         return _despite_warnings(lambda: _decode_file(encoded, target, seen))
 
 
-def _decode_file(encoded: bytes | Path, target: Target, seen: list[Largest] | None) -> np.ndarray:
+def _decode_file(encoded: bytes | Path | Image.Image, target: Target, seen: list[Largest] | None) -> np.ndarray:
     with _open(encoded) as image:
         return _finish(_upright(image, target, seen), target, seen)
 
@@ -186,7 +187,9 @@ def _reading() -> Iterator[None]:
         raise Unreadable(str(error) or type(error).__name__) from error
 
 
-def _open(encoded: bytes | Path) -> Image.Image:
+def _open(encoded: bytes | Path | Image.Image) -> AbstractContextManager[Image.Image]:
+    if isinstance(encoded, Image.Image):
+        return nullcontext(encoded)  # which its owner may need again
     if encoded == b"":
         raise ValueError("cannot identify an image of no bytes")
     return Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)

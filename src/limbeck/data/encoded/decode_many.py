@@ -1,7 +1,7 @@
 """Decoding many images: in order, in threads where that pays, broken ones named or counted."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -61,9 +61,10 @@ def unreadable(where: str, error: Exception) -> UserError:
     )
 
 
-def _run(work: Callable[[int, Encoded], None], start: int, encoded: list[Encoded]) -> None:
+def _run(work: Callable[[int, Encoded], None], start: int, encoded: Sequence[Encoded]) -> None:
     workers = min(os.cpu_count() or 1, 16)
-    if workers == 1 or len(encoded) < 2 * workers or _mean_bytes(encoded) < _LARGE:
+    one_by_one = not isinstance(encoded, list)
+    if one_by_one or workers == 1 or len(encoded) < 2 * workers or _mean_bytes(encoded) < _LARGE:
         for offset, one in enumerate(encoded):
             work(start + offset, one)
         return
@@ -72,7 +73,7 @@ def _run(work: Callable[[int, Encoded], None], start: int, encoded: list[Encoded
             pass
 
 
-def _mean_bytes(encoded: list[Encoded]) -> float:
+def _mean_bytes(encoded: Sequence[Encoded]) -> float:
     few = encoded[:8]
     return sum(_size(one) for one in few) / len(few)
 
@@ -83,4 +84,6 @@ def _size(encoded: Encoded) -> int:
             return encoded.stat().st_size
         except (OSError, ValueError):  # a missing file, or no path at all: the decoder says so
             return 0
-    return len(encoded) if isinstance(encoded, bytes) else encoded.nbytes
+    if isinstance(encoded, bytes):
+        return len(encoded)
+    return encoded.nbytes if isinstance(encoded, np.ndarray) else 0  # an image of Pillow's is decoded already

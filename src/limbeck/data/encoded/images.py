@@ -22,8 +22,8 @@ class EncodedImages(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def encoded(self, rows: np.ndarray) -> list[Encoded]:
-        """The images `rows` (int64 [B]) as they are stored."""
+    def encoded(self, rows: np.ndarray) -> Sequence[Encoded]:
+        """The images `rows` (int64 [B]) as they are stored; of a list they are in memory, else read one by one."""
 
     @abstractmethod
     def where(self, row: int) -> str:

@@ -4,12 +4,14 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from limbeck.data.loading import as_image_set
+from limbeck.data.objects.reading import ImagesLike
 from limbeck.errors import UserError, unknown_name
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
 from limbeck.models.fingerprint import identify
@@ -38,7 +40,7 @@ _SHARDS = 16
 
 
 def score_table(
-    images: "ImageSet | Callable[[], ImageSet]",
+    images: "ImagesLike | Callable[[], ImageSet]",
     path: str | Path,
     *,
     criteria: Sequence[str | Mapping[str, Any] | Criterion] = ("entropy",),
@@ -59,7 +61,8 @@ def score_table(
     with them; neither that nor the number of workers changes the table.
 
     Args:
-        images: what to score, or a function that loads them, which every worker calls for itself.
+        images: what to score, or a data set's name, see `limbeck.load`; or a function that loads them, which every
+            worker calls for itself.
         path: the Parquet file to make; never overwritten.
         criteria: whose scores to compute, as for `select`; those that share one make one column. Random scores need
             no column. Criteria that go by clusters (k-means, manifold) get a column of these, too, found here once in
@@ -93,7 +96,9 @@ def score_table(
     watching = progress if workers == 1 else None  # who watches cannot move to a worker
     context = make_context(teacher, folder, seed, watching, precision=precision)
     how: dict[str, Any] = {"workers": workers, "shard": shard, "trust_teacher": trust_teacher, "progress": progress}
-    return write_table(images, Path(path), list(map(find_criterion, criteria)), context, beside=beside, **how)
+    loads = callable(images)
+    found = cast("Callable[[], ImageSet]", images) if loads else as_image_set(images, "train", "images")
+    return write_table(found, Path(path), list(map(find_criterion, criteria)), context, beside=beside, **how)
 
 
 def write_table(

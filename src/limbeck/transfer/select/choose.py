@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from limbeck.data.loading import as_image_set
+from limbeck.data.objects.reading import ImagesLike
 from limbeck.errors import UserError
 from limbeck.precision import Precision
 from limbeck.progress import Progress
@@ -25,7 +27,7 @@ DEFAULT_CRITERION = "entropy"
 
 
 def select(
-    images: "ImageSet",
+    images: ImagesLike,
     *,
     criterion: str | Mapping[str, Any] | Callable[..., Any] | Criterion = DEFAULT_CRITERION,
     budget: str | int | float | Budget,
@@ -44,7 +46,8 @@ def select(
     images (over the whole set) are among a larger one's of the same seed.
 
     Args:
-        images: what to choose from; N images, labelled if the criterion or the budget goes by class.
+        images: what to choose from, or a data set's name, see `limbeck.load`; N images, labelled if the criterion or
+            the budget goes by class.
         criterion: a name of `CRITERIA`, parts joined by slashes ("hrgb/kmpc/ls"), a mapping of parts, or one's own. A
             function of one's own, or its import path ("my_parts:busy"), is a score, see `score`.
         budget: a count (500), a share (0.1, "10%") or images per class ("50/class": so many for every class that has
@@ -78,6 +81,7 @@ def select(
             "`criterion`, or the function as `score` if it gives one number per image."
         )
     check_seed(seed)
+    images = as_image_set(images, "train", "images")
     context = make_context(teacher, folder, seed, progress, function, precision=precision)
     check_criterion(criterion, images, context)
     images = checked_pool(images, criterion, budget, dedupe=dedupe)

@@ -1,0 +1,91 @@
+"""What torch's own data sets tell of themselves: labels without reading images, names of classes, their title."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
+
+from limbeck.errors import UserError
+
+
+def known_labels(dataset: Any) -> Sequence[Any] | None:
+    """Labels of all items where a class of torch or torchvision itself keeps them; None of all others, whose items may
+    say something else.
+
+    Example:
+        >>> from torch.utils.data import Subset, TensorDataset
+        >>> known_labels(Subset(TensorDataset(torch.zeros(3, 1, 8, 8), torch.tensor([5, 6, 7])), [2, 0]))
+        [7, 5]
+    """
+    if type(dataset) is Subset:
+        base = known_labels(dataset.dataset)
+        return None if base is None else [base[int(index)] for index in dataset.indices]
+    if type(dataset) is ConcatDataset:
+        parts = [known_labels(one) for one in dataset.datasets]
+        found = [part for part in parts if part is not None]
+        return [label for part in found for label in part] if len(found) == len(parts) else None
+    if type(dataset) is TensorDataset:
+        return _numbers(dataset.tensors[1]) if len(dataset.tensors) == 2 else None
+    if not _is_torchvision(dataset) or getattr(dataset, "target_transform", None) is not None:
+        return None
+    for name in ("targets", "labels"):
+        found = getattr(dataset, name, None)
+        if isinstance(found, list | Tensor | np.ndarray) and len(found) == len(dataset):
+            return _numbers(found)
+    return None
+
+
+def class_names(dataset: Any) -> tuple[str, ...] | None:
+    """Names of the classes that a data set, or those that it is of, has as `classes`; None where it has none.
+
+    Raises:
+        UserError: parts of other names, or what are no names.
+    """
+    stated = getattr(dataset, "classes", None)
+    if isinstance(stated, list | tuple) and stated:
+        names = tuple(", ".join(one) if isinstance(one, tuple) else one for one in stated)  # ImageNet's have synonyms
+        if not all(isinstance(one, str) for one in names):
+            raise UserError(f"`classes` of the {title_of(dataset)} must be names of classes, got {list(stated)[:3]!r}.")
+        return names
+    if isinstance(dataset, Subset):
+        return class_names(dataset.dataset)
+    if isinstance(dataset, ConcatDataset):
+        names = [class_names(one) for one in dataset.datasets]
+        for one in names:
+            if one != names[0]:
+                raise UserError(
+                    "the parts of a `ConcatDataset` must have the same `classes` in one order, got "
+                    f"{_few(names[0])} and {_few(one)}; bring their labels to one numbering first, and set `classes`."
+                )
+        return names[0]
+    return None
+
+
+def has_target_transform(dataset: Any) -> bool:
+    """Whether labels of a data set, or of those that it is of, are transformed when they are read."""
+    if isinstance(dataset, Subset):
+        return has_target_transform(dataset.dataset)
+    if isinstance(dataset, ConcatDataset):
+        return any(map(has_target_transform, dataset.datasets))
+    return getattr(dataset, "target_transform", None) is not None
+
+
+def title_of(dataset: Any) -> str:
+    """What reports call it: the class of the data set, without what it is wrapped in."""
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    return type(dataset).__name__
+
+
+def _is_torchvision(dataset: Any) -> bool:
+    return type(dataset).__module__.partition(".")[0] == "torchvision"
+
+
+def _numbers(values: Any) -> list[Any]:
+    return values.tolist() if isinstance(values, Tensor | np.ndarray) else values
+
+
+def _few(names: Sequence[str] | None) -> str:
+    return "none" if names is None else ", ".join(map(repr, names[:5]))

@@ -1,0 +1,67 @@
+"""Transforms of torchvision in a data set that limbeck does itself: normalisation, and views drawn at random."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+from torch.utils.data import ConcatDataset, Subset
+
+from limbeck.errors import UserError
+
+_RANDOM = {
+    "AugMix",
+    "AutoAugment",
+    "ColorJitter",
+    "CutMix",
+    "ElasticTransform",
+    "GaussianNoise",
+    "MixUp",
+    "RandAugment",
+    "ScaleJitter",
+    "TrivialAugmentWide",
+}
+"""Besides those whose names begin with "Random"."""
+
+
+def check_transforms(dataset: Any) -> None:
+    """Raises a UserError for transforms of torchvision that normalise, or draw at random."""
+    for one in _transforms(dataset):
+        name = type(one).__name__
+        if type(one).__module__.partition(".")[0] != "torchvision":
+            continue
+        if name == "Normalize":
+            raise UserError(
+                "`images` have `Normalize` in their transform; leave it out: networks normalise images themselves, "
+                "each by its own mean and deviation."
+            )
+        if name.startswith("Random") or name in _RANDOM:
+            raise UserError(random_advice(f"`images` have the random transform `{name}`"))
+
+
+def random_advice(what: str) -> str:
+    """The message about images that are drawn at random."""
+    return (
+        f"{what}; leave random transforms out, so that an image is the same whenever it is read: limbeck draws views "
+        "itself, of seed, epoch and id (`views=`, `limbeck ls views`)."
+    )
+
+
+def _transforms(dataset: Any) -> Iterator[Any]:
+    """All transforms of images that a data set, or those that it is of, have, the inner ones, too."""
+    if isinstance(dataset, Subset):
+        yield from _transforms(dataset.dataset)
+    if isinstance(dataset, ConcatDataset):
+        for one in dataset.datasets:
+            yield from _transforms(one)
+    waiting = [getattr(dataset, name, None) for name in ("transform", "transforms")]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += [getattr(one, "transform", None)]
+        inner = getattr(one, "transforms", None)
+        waiting += list(inner) if isinstance(inner, list | tuple) else []
+        waiting += list(one.children()) if isinstance(one, nn.Module) else []
