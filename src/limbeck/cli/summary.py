@@ -31,7 +31,8 @@ def show_summary(results: Mapping[str, Any], folder: Path) -> None:
     show_race(results)
     _show_failed(results["runs"])
     tables = f"`limbeck report {shlex.quote(str(folder))} --tables`"
-    console.print(f"report: {folder / 'report.html'}; all tables: {tables}", markup=False, soft_wrap=True)
+    console.print(f"report: {folder / 'report.html'}; results.csv, results.tex beside it", markup=False, soft_wrap=True)
+    console.print(f"all tables: {tables}", markup=False, soft_wrap=True)
 
 
 def _show_headlines(results: Mapping[str, Any]) -> None:
