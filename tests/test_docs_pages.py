@@ -29,7 +29,9 @@ def commands(page: str) -> list[str]:
     return [line.strip() for line in re.findall(r"^    (limbeck .*)$", text_of(page), re.MULTILINE)]
 
 
-@pytest.mark.parametrize(("page", "line"), [(page, line) for page in (*SHORT, "machines") for line in commands(page)])
+@pytest.mark.parametrize(
+    ("page", "line"), [(page, line) for page in (*SHORT, "machines", "reports") for line in commands(page)]
+)
 def test_commands_are_valid(page: str, line: str) -> None:
     told = parsed(line)
     if told.get("recipe") in packaged_recipes():

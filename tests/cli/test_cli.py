@@ -236,7 +236,10 @@ def test_compare_fits_a_terminal_and_tells_of_broken_arms() -> None:
     assert "hot at 12 images, seed 0: failed: the loss is not finite at step" in result.stderr
     shown = done("compare", "compare.yaml", "--out", "out", "--resume")
     assert "entropy is " in shown
-    assert "report: out/report.html; all tables: `limbeck report out --tables`" in shown
+    assert (
+        "report: out/report.html; results.csv, results.tex beside it\nall tables: `limbeck report out --tables`"
+        in shown
+    )
     assert "Choose" not in shown
     shown = done("report", "out", "--tables")
     assert "wrote out/report.html" in shown

@@ -9,6 +9,7 @@ from rich.console import Console
 from tests.report import report_factory as factory
 
 from limbeck.cli import display, summary
+from limbeck.report.controls import arm_order
 
 Row = dict[str, Any]
 
@@ -42,12 +43,15 @@ def test_a_comparison_is_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     header, *rows = table_of(words)
     assert " ".join(header.split()) == "5 % = 2,250 10 % = 4,500 25 % = 11,250 100 % = 45,000"
     assert [row.split("  ")[0] for row in rows] == [
-        f"{arm}{'' if arm == 'entropy' else ' *'}" for arm in dict.fromkeys(arm for arm, _ in means)
+        f"{arm}{'' if arm == 'entropy' else ' *'}" for arm in arm_order(results)
     ]
     assert all(means["random", budget] in rows[1] for budget in ("5 %", "10 %", "25 %"))
     assert "no-teacher at 25 %, seed 2: failed: loss is not finite at step 340" in words
     assert "All 41 runs together took 1 h 51 min" in words
-    assert words.endswith("report: runs/x/report.html; all tables: `limbeck report runs/x --tables`\n")
+    last = (
+        "report: runs/x/report.html; results.csv, results.tex beside it\nall tables: `limbeck report runs/x --tables`\n"
+    )
+    assert words.endswith(last)
 
 
 def test_signs_say_what_is_beyond_seed_noise_of_the_strictest_control(monkeypatch: pytest.MonkeyPatch) -> None:

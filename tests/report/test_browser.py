@@ -1,7 +1,10 @@
 """The pages in a real browser: quiet console, live charts, and everything to see with scripts off."""
 
+import base64
+import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,11 +12,12 @@ from tests.report import report_factory as factory
 from tests.report.test_enough import with_answer
 from tests.report.transfer_set.test_own_figures import bars, curve, lines, matrix, points, table
 
-from limbeck.report import write_comparison_report, write_run_report, write_selection_report
+from limbeck.report import write_comparison_report, write_merged_report, write_run_report, write_selection_report
 
 pytest.importorskip("selenium", reason="needs the extra `browser`")
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -57,7 +61,7 @@ def still() -> Iterator[webdriver.Chrome]:
     yield from browser(scripts=False)
 
 
-@pytest.fixture(scope="module", params=["comparison", "run", "selection"])
+@pytest.fixture(scope="module", params=["comparison", "run", "selection", "several"])
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "run":
@@ -68,6 +72,10 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         return write_selection_report(factory.write_transfer_set(folder, groups=20, words={"figures": FIGURES}))
     factory.write_selections(factory.write_comparison(folder))
     factory.write_json(folder / "results.json", with_answer(factory.results()))
+    if request.param == "several":
+        (folder / "again").mkdir()
+        both = [(one, factory.results()) for one in (folder, folder / "again")]
+        return write_merged_report(both, folder / "merged")
     return write_comparison_report(folder)
 
 
@@ -85,13 +93,55 @@ def test_charts_come_alive_and_the_console_is_quiet(live: webdriver.Chrome, page
     assert live.save_screenshot(str(tmp_path / "page.png"))
 
 
-def test_nothing_sticks_out_of_a_narrow_window(live: webdriver.Chrome, page: Path) -> None:
-    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
-    live.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    live.get(page.as_uri())
-    width = live.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]["width"]
-    live.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert width <= 390
+@contextmanager
+def width(driver: webdriver.Chrome, pixels: int, *, media: str = "screen", scheme: str = "light") -> Iterator[None]:
+    """Inside, pages are as wide as a telephone or as paper."""
+    metrics = {"width": pixels, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+    yield
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out_of_a_narrow_window(live: webdriver.Chrome, page: Path, scheme: str) -> None:
+    with width(live, 360, scheme=scheme):
+        live.get(page.as_uri())
+        assert live.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]["width"] <= 360
+        wide = [one for one in live.find_elements("css selector", ".scroll") if scrolls(live, one)]
+        assert wide, "tables scroll within themselves"
+        assert all("gradient" in one.value_of_css_property("background-image") for one in wide)
+
+
+def scrolls(driver: webdriver.Chrome, element: WebElement) -> bool:
+    return driver.execute_script("return arguments[0].scrollWidth > arguments[0].clientWidth", element)
+
+
+CUT = """
+return [...document.querySelectorAll("main table, main svg, main canvas, main pre, main img, main p")]
+  .filter(one => one.getClientRects().length && one.getBoundingClientRect().right > innerWidth + 1)
+  .map(one => one.outerHTML.slice(0, 200))
+"""
+
+
+def test_nothing_is_cut_on_paper(live: webdriver.Chrome, still: webdriver.Chrome, page: Path) -> None:
+    for driver in (live, still):
+        with width(driver, 688, media="print", scheme="dark"):  # A4 less its margins
+            driver.get(page.as_uri())
+            if driver is live:
+                charts = count(driver, "[data-chart]")
+                WebDriverWait(driver, 30).until(lambda one: count(one, "[data-chart].ready") == charts)  # noqa: B023
+            assert driver.execute_script(CUT) == []
+            body = driver.find_element("css selector", "body")
+            assert body.value_of_css_property("background-color") == "rgb(255, 255, 255)"
+            assert not any(one.is_displayed() for one in driver.find_elements("css selector", ".toc"))
+            assert all(one.is_displayed() for one in driver.find_elements("css selector", "details table")), (
+                "folded tables are open"
+            )
+    printed = base64.b64decode(live.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"])
+    assert re.search(rb"/MediaBox \[0 0 594\.9\d* 841\.9\d*\]", printed)
 
 
 def test_still_charts_show_without_scripts(still: webdriver.Chrome, page: Path, tmp_path: Path) -> None:

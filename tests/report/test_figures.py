@@ -113,18 +113,18 @@ def on_all_images() -> dict[str, Any]:
     return factory.objectives({"kd": 0.85, "dkd": 0.86, "full-no-teacher": 0.84})
 
 
-def test_ranking_is_best_first_with_labels_alone_among_the_arms() -> None:
+def test_arms_below_one_another_are_in_the_order_of_the_recipe() -> None:
     drawn = ranking.ranking_svg(on_all_images())
     ElementTree.fromstring(drawn)
     assert 'fill="white"' in drawn
-    assert drawn.index(">dkd<") < drawn.index(">kd<") < drawn.index(">full data without teacher<")
+    assert drawn.index(">kd<") < drawn.index(">dkd<") < drawn.index(">full data without teacher<")
     assert "NaN" not in ranking.ranking_svg(factory.objectives({"kd": 0.85}, seeds=1))
 
 
-def test_costs_are_in_the_order_of_the_ranking() -> None:
+def test_costs_are_in_the_order_of_the_arms() -> None:
     for cost in ranking.COSTS:
-        drawn = json.dumps(ranking.cost_bars(on_all_images(), cost).to_dict())
-        assert '"sort": ["dkd", "kd", "full-no-teacher"]' in drawn
+        drawn = json.dumps(ranking.cost_bars(on_all_images(), cost, style.arms(on_all_images())).to_dict())
+        assert '"sort": ["kd", "dkd", "full-no-teacher"]' in drawn
 
 
 def test_bundle_is_put_together_once_for_all_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

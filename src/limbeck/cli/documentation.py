@@ -54,7 +54,7 @@ def reported_page() -> str:
             "",
             "Top-1 in %, from elsewhere and not measured here. Accuracies after the last epoch and at the best test",
             "epoch are not comparable: the best test epoch was chosen by the test images. The recipes",
-            "`cifar100-<objective>` run these pairs as published and report the last epoch; variants are chosen by",
+            "`cifar100-<objective>` run these pairs as published and report the last step; variants are chosen by",
             "`-s variant=...`.",
             "",
             *_reported(PAIRS, TABLE),

@@ -172,19 +172,33 @@ def probe(
 
 def report(
     folders: Annotated[
-        list[Path], typer.Argument(help="Folder of a run, a comparison, a probe or a selection; or several selections.")
+        list[Path],
+        typer.Argument(
+            help="Folder of a run, a comparison, a probe or a selection; or several comparisons or selections."
+        ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Where the page of several selections goes, a new file.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the report of several goes: of selections a new file FILE.html; of comparisons a folder, by "
+            "default one beside the first."
+        ),
+    ] = None,
     tables: Annotated[bool, typer.Option("--tables", help="Of a comparison: show all its tables here, too.")] = False,
 ) -> None:
-    """Write the report of a run, a comparison, a probe or a selection anew; or one of what several selections share."""
+    """Write the report of a run, a comparison, a probe or a selection anew, or one of several of them.
+
+    Several comparisons on the same test images are merged into one report and one table; of several selections it is
+    which images they share. Beside the report of comparisons lie results.csv, summary.csv and results.tex.
+    """
     from limbeck.recipes.verbs import write_reports
 
-    console.print(f"wrote {write_reports(folders, out)}", markup=False, soft_wrap=True)
+    path = write_reports(folders, out)
+    console.print(f"wrote {path}", markup=False, soft_wrap=True)
     if tables:
         from limbeck.cli.results import show_tables
         from limbeck.report.reading import results
 
-        if len(folders) > 1 or not (folders[0] / "results.json").exists():
+        if not (path.parent / "results.json").exists():
             raise UserError("`--tables` shows those of a comparison, and there is none here; leave it out.")
-        show_tables(results(folders[0]))
+        show_tables(results(path.parent))

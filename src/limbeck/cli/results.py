@@ -9,8 +9,9 @@ from limbeck.cli.display import console, percent, show_race, show_table
 
 def show_tables(results: Mapping[str, Any]) -> None:
     """All that a comparison's summary leaves out: both accuracies, what every arm cost, and all differences."""
+    table, differences = (_in_order(results, part) for part in ("table", "differences"))
     rows = _under_budgets(
-        results["table"],
+        table,
         lambda row: [
             _arm(row),
             f"{row['images']:,}",
@@ -27,10 +28,10 @@ def show_tables(results: Mapping[str, Any]) -> None:
     show_table(
         "cost of making and teaching, means per run",
         ["arm", "teacher\npasses", "of these\nsaved", "seconds", "of these\nmaking", "Wh"],
-        _under_budgets(results["table"], lambda row: [_arm(row), *_costs(row)]),
+        _under_budgets(table, lambda row: [_arm(row), *_costs(row)]),
         numbers=range(1, 6),
     )
-    if results["differences"]:
+    if differences:
         console.print()
         show_table(
             "differences in top-1 after the last step, in points, paired over seeds",
@@ -40,10 +41,19 @@ def show_tables(results: Mapping[str, Any]) -> None:
                 "95 % interval",
                 "beyond seed noise?",
             ],
-            _under_budgets(results["differences"], _difference),
+            _under_budgets(differences, _difference),
             numbers=(1, 2),
         )
     show_race(results)
+
+
+def _in_order(results: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
+    """Rows from few images to many, and by arm as everywhere."""
+    from limbeck.report.controls import arm_order
+
+    order = arm_order(dict(results))
+    budgets = list(dict.fromkeys(row["budget"] for row in sorted(results["table"], key=lambda row: row["images"])))
+    return sorted(results[part], key=lambda row: (budgets.index(row["budget"]), order[row["arm"]]))
 
 
 def _arm(row: Mapping[str, Any]) -> str:

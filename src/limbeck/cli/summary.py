@@ -31,7 +31,8 @@ def show_summary(results: Mapping[str, Any], folder: Path) -> None:
     show_race(results)
     _show_failed(results["runs"])
     tables = f"`limbeck report {shlex.quote(str(folder))} --tables`"
-    console.print(f"report: {folder / 'report.html'}; all tables: {tables}", markup=False, soft_wrap=True)
+    console.print(f"report: {folder / 'report.html'}; results.csv, results.tex beside it", markup=False, soft_wrap=True)
+    console.print(f"all tables: {tables}", markup=False, soft_wrap=True)
 
 
 def _show_headlines(results: Mapping[str, Any]) -> None:
@@ -47,13 +48,17 @@ def _show_headlines(results: Mapping[str, Any]) -> None:
 
 def _show_table(results: Mapping[str, Any]) -> None:
     """Arms by budgets, in as many parts as the terminal's width asks for."""
+    from limbeck.report.controls import arm_order
+
     rows = results["table"]
     if not rows:
         return
     signs, legend = _signs(results)
+    order = arm_order(dict(results))
+    rows = sorted(rows, key=lambda row: order[row["arm"]])
     arms = {row["arm"]: f"{row['arm']}{' *' if row['control'] else ''}" for row in rows}
     cells = {(row["arm"], row["budget"]): _cell(row, signs) for row in rows}
-    headings = {row["budget"]: _heading(row) for row in rows}
+    headings = {row["budget"]: _heading(row) for row in sorted(rows, key=lambda row: row["images"])}
     widths = {
         budget: max(cell_len(text) for text in (heading, *(cells.get((arm, budget), "") for arm in arms)))
         for budget, heading in headings.items()
@@ -107,15 +112,9 @@ def _parts(widths: Mapping[str, int], room: int) -> list[list[str]]:
 def _signs(results: Mapping[str, Any]) -> tuple[dict[tuple[str, str], str], list[str]]:
     """Signs by arm and budget, of those that are better or worse than the strictest control, and what they mean."""
     from limbeck.report.controls import Controls
-    from limbeck.report.sentences import verdict
+    from limbeck.report.sentences import deciding, verdict
 
-    controls = Controls.of(dict(results))
-    strictest = controls.strictest(results.get("baseline"))
-    found: dict[tuple[str, str], Row] = {}
-    for control in strictest:
-        for row in results["differences"]:
-            if row["against"] == control:
-                found.setdefault((row["arm"], row["budget"]), row)
+    controls, found = Controls.of(dict(results)), deciding(dict(results))
     if not found:
         return {}, []
     names = {controls.label(row["against"]) for row in found.values()}

@@ -32,7 +32,7 @@ from limbeck.recipes.resuming import check_unchanged, go_on_longer, make_room
 from limbeck.recipes.run import gather_inputs, trainings
 from limbeck.recipes.run_tasks import Runs, RunTask, run_tasks
 from limbeck.recipes.schema import Recipe
-from limbeck.report import prepare_pages, write_comparison_report
+from limbeck.report import prepare_pages, write_comparison_report, write_tables
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process, process_token
 from limbeck.training.extension import is_longer
@@ -158,6 +158,7 @@ def _run_all(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolde
         for task in run_tasks(tasks, runs) if tasks else ():
             done += RunFolder(run_folder.path / task.planned.folder).state != PAUSED
             runs.progress.update(done + dropped)
+            write_tables(run_folder.path, collect(run_folder.path, recipe))
     runs.progress.end()
     for one in planned:
         _keep_evidence(one, run_folder)

@@ -42,7 +42,7 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
 
     Returns:
         `runs`: one row per planned run; `table`: per arm and budget n, mean, 95 % half-width and standard deviation
-        of the last epoch's accuracy, the same of the validation-chosen one, mean costs; `differences`: every arm
+        of the accuracy after the last step, the same of the validation-chosen one, mean costs; `differences`: every arm
         against the baseline, the controls of its budget and all the data, paired over seeds and corrected for as many
         arms as are set against the same at the same budget; `enough`: how little data is enough (see `enough`);
         `racing`: which arms stopped early (see `race_results`); and what they were made of. An arm that stopped before

@@ -13,6 +13,7 @@ from limbeck.evaluation.evaluation import Evaluation, evaluate
 from limbeck.files import atomic_write_text
 from limbeck.progress import Progress
 from limbeck.recipes.loading import load as load_images
+from limbeck.recipes.merging import merged_folders, write_report_of_several
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.results import collect
@@ -26,7 +27,6 @@ from limbeck.report import (
     write_probe_report,
     write_run_report,
     write_selection_report,
-    write_selections_report,
     write_set_report,
 )
 from limbeck.report.set_accuracy import ACCURACIES
@@ -105,29 +105,26 @@ def evaluate_saved(
 
 
 def write_reports(folders: Sequence[Path], path: Path | None = None) -> Path:
-    """The report of one folder in it, or of several selections in the new file `path`.
+    """The report of one folder in it, or one of several; see `write_report` and `write_report_of_several`.
 
     Raises:
-        UserError: see `write_report` and `write_selections_report`; no `path` for several, one for a single folder, or
-            it exists.
+        UserError: see there; `path` for a single folder.
     """
     if len(folders) == 1:
         if path is not None:
-            raise UserError("`--out` is where a page of several selections goes; that of one folder goes into it.")
+            raise UserError("`--out` is where the report of several folders goes; that of one folder goes into it.")
         return write_report(folders[0])
-    if path is None:
-        raise UserError("several folders make one page, of the selections in them; say where as --out FILE.html.")
-    if path.exists():
-        raise UserError(f"{str(path)!r} exists already and is never overwritten; choose another --out.")
-    return write_selections_report(folders, path)
+    return write_report_of_several(folders, path)
 
 
 def write_report(folder: Path) -> Path:
     """The report of whatever `folder` holds; of a comparison, its results as far as they are there.
 
     Raises:
-        UserError: it holds none of a run, a comparison, a probe, judged sets and a selection.
+        UserError: it holds none of a run, a comparison, the report of several, a probe, judged sets and a selection.
     """
+    if merged := merged_folders(folder):
+        return write_report_of_several(merged, folder)
     if (folder / CONFIG_NAME).exists():
         return write_selection_report(folder)
     if (folder / "probe.json").exists():

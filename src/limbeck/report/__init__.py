@@ -6,8 +6,9 @@ Example:
     'runs/teacher/report.html'
 """
 
-from limbeck.report.comparison import write_comparison_report
+from limbeck.report.comparison import write_comparison_report, write_tables
 from limbeck.report.figures.frontier import frontier_chart, frontier_svg
+from limbeck.report.merged import write_merged_report
 from limbeck.report.probe import write_probe_report
 from limbeck.report.run import write_run_report
 from limbeck.report.sentences import headline
@@ -22,9 +23,11 @@ __all__ = [
     "headline",
     "prepare_pages",
     "write_comparison_report",
+    "write_merged_report",
     "write_probe_report",
     "write_run_report",
     "write_selection_report",
     "write_selections_report",
     "write_set_report",
+    "write_tables",
 ]

@@ -110,11 +110,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Fact:
-    """A number that the top of a page shows large."""
+    """A number that the top of a page shows large, with a note below it in a tone ('good', 'bad')."""
 
     label: str
     value: str
     note: str = ""
+    tone: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,14 @@ from limbeck.files import atomic_write_text
 from limbeck.report import comparison_charts as charts
 from limbeck.report import comparison_tables as tables
 from limbeck.report import formats, page, reading, sentences, shared_sections
-from limbeck.report.blocks import Fact, Page, Section
+from limbeck.report.blocks import Page, Section
+from limbeck.report.comparison_cards import comparison_cards
 from limbeck.report.controls import Controls
 from limbeck.report.enough_section import enough_section
 from limbeck.report.figures import frontier, ranking, style
 from limbeck.report.racing import racing_section
+from limbeck.report.results_csv import Comparison, write_csv
+from limbeck.report.results_tex import write_tex
 from limbeck.report.settings_section import settings_section
 from limbeck.report.transfer_set.of_arms import findings, made_by_arms, made_section
 from limbeck.report.transfer_set.overlap import overlap_section
@@ -20,7 +23,8 @@ Row = dict[str, Any]
 
 
 def write_comparison_report(folder: Path) -> Path:
-    """Write report.html of a comparison folder, and frontier.svg beside it, or arms.svg where arms are ranked.
+    """Write report.html of a comparison folder, beside it its tables (see `write_tables`) and frontier.svg, or arms.svg
+    where arms are ranked.
 
     Args:
         folder: a comparison folder with results.json; everything else in it is shown if it is there.
@@ -37,11 +41,28 @@ def write_comparison_report(folder: Path) -> Path:
     """
     folder = Path(folder)
     results = reading.results(folder)
+    write_tables(folder, results)
     if results["table"] and _ranked(results):
         atomic_write_text(folder / "arms.svg", ranking.ranking_svg(results))
     elif results["table"]:
         atomic_write_text(folder / "frontier.svg", frontier.frontier_svg(results))
     return page.write(comparison_page(folder, results), folder / "report.html")
+
+
+def write_tables(folder: Path, results: Row) -> None:
+    """Write results.csv, summary.csv and results.tex into a comparison folder, as far as its runs have finished.
+
+    Args:
+        folder: of the comparison.
+        results: what is known of it, the content of results.json.
+
+    Example:
+        >>> from limbeck.report.reading import results
+        >>> write_tables(Path("runs/quick"), results(Path("runs/quick")))
+    """
+    comparison = Comparison(str(results.get("name") or folder.name), folder, results)
+    write_csv([comparison], folder)
+    write_tex([comparison], folder)
 
 
 def comparison_page(folder: Path, results: Row) -> Page:
@@ -51,7 +72,7 @@ def comparison_page(folder: Path, results: Row) -> Page:
     controls, made = Controls.of(results), made_by_arms(folder, results)
     sections = [
         enough_section(results, styles),
-        charts.ranking_section(results) if _ranked(results) else charts.frontier_section(results, styles),
+        charts.ranking_section(results, styles) if _ranked(results) else charts.frontier_section(results, styles),
         settings_section(folder, results),
         tables.arms_section(results),
         tables.differences_section(results),
@@ -70,8 +91,8 @@ def comparison_page(folder: Path, results: Row) -> Page:
     return Page(
         kind="comparison",
         title=str(results.get("name") or folder.name),
-        lead=[*sentences.headlines(results), *findings(made, controls)],
-        facts=_facts(results),
+        lead=[*sentences.lead(results), *findings(made, controls)],
+        facts=comparison_cards(results),
         sections=[one for one in sections if one],
         warning=_warning(results["runs"]),
         footer=str(results.get("created") or "")[:16].replace("T", " "),
@@ -89,32 +110,6 @@ def _warning(runs: list[Row]) -> str:
     return f"{unfinished} of {formats.plural(len(runs), 'run')} did not finish; see Runs." if unfinished else ""
 
 
-def _facts(results: Row) -> list[Fact]:
-    """The figures to measure against, and the first arm at its smallest and its largest budget, or the highest mean."""
-    facts = []
-    teacher = results.get("teacher") or {}
-    if top1 := (teacher.get("evaluation") or {}).get("top1"):
-        facts.append(Fact("teacher", formats.percent(top1), str(teacher.get("name", ""))))
-    rows, controls = sorted(results["table"], key=lambda row: row["images"]), Controls.of(results)
-    facts += [
-        Fact(controls.label(row["arm"]), formats.percent(row["mean"]), formats.plural(row["images"], "image"))
-        for row in rows
-        if row["arm"] in controls.full
-    ]
-    users = [row for row in rows if not row["control"]]
-    if _ranked(results):
-        best = sorted(users, key=lambda row: -row["mean"])[:1]
-        return facts + [Fact(f"{row['arm']}, the highest mean", formats.percent(row["mean"])) for row in best]
-    own = [row for row in users if row["arm"] == users[0]["arm"]]
-    for row in own[:1] + own[1:][-1:]:
-        facts.append(
-            Fact(
-                f"{row['arm']} at {row['budget']}", formats.percent(row["mean"]), formats.plural(row["images"], "image")
-            )
-        )
-    return facts
-
-
 def _environment(folder: Path, results: Row) -> Path:
     """The folder whose environment.json speaks for the comparison: its own, else the first run's."""
     folders = [folder, *(folder / run["folder"] for run in results["runs"] if run.get("folder"))]
@@ -126,8 +121,7 @@ def _definitions(results: Row) -> Section:
         (run["arm"] for run in results["runs"]), budgets=not reading.without_budgets(results)
     )
     notes = [
-        "Over n seeds the mean is shown with its 95 % interval from Student's t with n - 1 degrees of freedom; with "
-        "one seed there is no interval. Differences are paired: each seed of an arm with the same seed of the control.",
+        tables.INTERVALS,
         *([controls] if controls else []),
         *map(str, results.get("notes") or []),
     ]

@@ -5,7 +5,7 @@ from typing import Any
 
 from limbeck.report import formats, reading, shared_sections
 from limbeck.report.blocks import Block, Chart, Gallery, Grid, Legend, Note, Section
-from limbeck.report.controls import Controls
+from limbeck.report.controls import Controls, arm_order
 from limbeck.report.figures import curves, frontier, ranking, style
 from limbeck.report.transfer_set import old_layouts
 from limbeck.report.transfer_set.page import GALLERY_BYTES, light, weight
@@ -17,12 +17,15 @@ Row = dict[str, Any]
 Records = dict[tuple[str, str], list[list[Row]]]
 
 
-def frontier_section(results: Row, styles: dict[str, style.Arm]) -> Section:
+def frontier_section(results: Row, styles: dict[str, style.Arm], key: str = "frontier") -> Section:
+    """Accuracy against images, and smaller against what else it cost; charts have keys that begin with `key`."""
     if not results["table"]:
         return Section("frontier", "Frontier", [Note("No run has finished, so there is no frontier to draw.")])
     full = Controls.of(results).full
     drawn = [arm for name, arm in styles.items() if name not in full]
-    main = figure(frontier.frontier(results), "frontier", "Test accuracy against images taught on, for every arm")
+    main = figure(
+        frontier.frontier(results, styles=styles), key, "Test accuracy against images taught on, for every arm"
+    )
     caption = (
         "Lines and large dots are means over seeds, bars their 95 % interval, small dots single seeds. Arms with the "
         "same budget are drawn a few pixels apart."
@@ -30,17 +33,18 @@ def frontier_section(results: Row, styles: dict[str, style.Arm]) -> Section:
     others = []
     for cost, words in frontier.COSTS.items():
         if cost != "images" and frontier.has_cost(results, cost):
-            chart = frontier.frontier(results, cost, height=210)
-            small = figure(chart, f"frontier-{cost}", f"Test accuracy against {words}", width=290)
+            chart = frontier.frontier(results, cost, styles=styles, height=210)
+            small = figure(chart, f"{key}-{cost}", f"Test accuracy against {words}", width=290)
             others.append(Chart(small, f"Against {words}"))
     blocks: list[Block] = [Legend(drawn), Chart(main, "", caption)]
     return Section("frontier", "Frontier", [*blocks, Grid(others, columns=3)] if others else blocks)
 
 
-def ranking_section(results: Row) -> Section:
+def ranking_section(results: Row, styles: dict[str, style.Arm], key: str = "arms") -> Section:
+    """Arms of equally many images below one another; charts have keys that begin with `key`."""
     if not results["table"]:
         return Section("arms", "Arms", [Note("No run has finished, so there is nothing to draw.")])
-    main = figure(ranking.ranking(results), "arms", "Test accuracy of every arm, best first")
+    main = figure(ranking.ranking(results, styles), key, "Test accuracy of every arm")
     caption = "All arms learn from the same images."
     if not reading.without_budgets(results):
         caption = f"All arms learn from {formats.plural(_fewest(results), 'image')}, but for those on the full data."
@@ -48,7 +52,7 @@ def ranking_section(results: Row) -> Section:
     if top1 := ((results.get("teacher") or {}).get("evaluation") or {}).get("top1"):
         caption += f" The teacher has {formats.percent(top1)}."
     others = [
-        Chart(figure(ranking.cost_bars(results, cost), f"arms-{cost}", f"{words} of every arm", width=450))
+        Chart(figure(ranking.cost_bars(results, cost, styles), f"{key}-{cost}", f"{words} of every arm", width=450))
         for cost, words in ranking.COSTS.items()
         if frontier.has_cost(results, cost)
     ]
@@ -103,7 +107,8 @@ def _curves(records: Records, styles: dict[str, style.Arm], kind: str, key: str)
     rows: dict[str, list[Row]] = {}
     for (budget, arm), runs in records.items():
         rows.setdefault(budget, []).extend({"arm": arm, **row} for row in curves.mean_over_seeds(runs, kind, key))
-    domain = style.padded((row["value"] for all_ in rows.values() for row in all_), share=0.04)
+    padded = style.padded if key == "loss" else style.padded_share
+    domain = padded((row["value"] for all_ in rows.values() for row in all_), share=0.04)
     title = _TITLES[key]
     charts = []
     for place, (budget, all_) in enumerate(rows.items()):
@@ -122,8 +127,8 @@ def pictures_section(folder: Path, results: Row) -> Section | None:
         if run.get("folder"):
             first.setdefault(Path(run["folder"]).parent.name, run)
     blocks: list[Block] = []
-    spent, left_out = 0, 0
-    for group, run in sorted(first.items(), key=lambda one: (one[1]["control"], one[1]["images"])):
+    spent, left_out, order = 0, 0, arm_order(results)
+    for group, run in sorted(first.items(), key=lambda one: _place(one[1], order)):
         shown = _shown(folder, group)
         groups, _ = light(picture_groups(shown))
         spent += weight(groups)
@@ -136,6 +141,10 @@ def pictures_section(folder: Path, results: Row) -> Section | None:
     if left_out:
         blocks.append(Note(f"{left_out} more lie in {EVIDENCE}/ and were left out to keep this page light."))
     return Section("pictures", "Chosen and left out", blocks) if blocks else None
+
+
+def _place(run: Row, order: dict[str, int]) -> tuple[bool, int, int]:
+    return bool(run["control"]), run["images"], order[run["arm"]]
 
 
 def _shown(folder: Path, group: str) -> Evidence:

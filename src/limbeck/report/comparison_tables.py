@@ -8,15 +8,19 @@ from urllib.parse import quote
 from limbeck.cost import RunCost
 from limbeck.report import cost_tables, enough, formats, reading, sentences, shared_sections
 from limbeck.report.blocks import Block, Cell, Code, Note, Section, Table
-from limbeck.report.controls import Controls
+from limbeck.report.controls import Controls, arm_order
 
 Row = dict[str, Any]
+INTERVALS = (
+    "Over n seeds the mean is shown with its 95 % interval from Student's t with n - 1 degrees of freedom; with one "
+    "seed there is no interval. Differences are paired: each seed of an arm with the same seed of the control."
+)
 _TONES = {"finished": "", "dropped": "quiet"}
 
 
 def arms_section(results: Row) -> Section | None:
-    columns = ("Arm", "Budget", "Images", "n", "Last epoch", "Validation-chosen", "Teacher passes", "Time", "Energy")
-    controls = Controls.of(results)
+    columns = ("Arm", "Budget", "Images", "n", "Last step", "Validation-chosen", "Teacher passes", "Time", "Energy")
+    controls, order = Controls.of(results), arm_order(results)
     rows = [
         (
             Cell(controls.label(row["arm"]), tone="quiet" if row["control"] else "strong"),
@@ -27,7 +31,7 @@ def arms_section(results: Row) -> Section | None:
             formats.spread(row.get("chosen_mean"), row.get("chosen_half_width")),
             *cost_tables.totals(RunCost.from_dict(row)),
         )
-        for row in sorted(results["table"], key=lambda row: (row["images"], row["control"]))
+        for row in sorted(results["table"], key=lambda row: (row["images"], order[row["arm"]]))
     ]
     energies = [cost for row in results["table"] if (cost := RunCost.from_dict(row).total).kwh]
     how = f", energy {formats.listing(sorted(set(map(cost_tables.known_by, energies))))}" if energies else ""
@@ -39,9 +43,9 @@ def arms_section(results: Row) -> Section | None:
 
 
 def differences_section(results: Row) -> Section | None:
-    tones, controls = {"better": "good", "worse": "bad"}, Controls.of(results)
+    tones, controls, order = {"better": "good", "worse": "bad"}, Controls.of(results), arm_order(results)
     rows = []
-    for row in sorted(results["differences"], key=lambda row: (row["arm"], row["images"])):
+    for row in sorted(results["differences"], key=lambda row: (order[row["arm"]], row["images"])):
         found = sentences.verdict(row)
         words = f"{found}, beyond seed noise" if found in tones else found
         seeds = enough.would_tell(row.get("seeds_needed"), row["n"])
@@ -61,7 +65,7 @@ def differences_section(results: Row) -> Section | None:
     if not rows:
         return None
     columns = ("Arm", "Against", "Budget", "Images", "n", "Difference", "95 % interval", "p", "Verdict")
-    caption = "Differences of last-epoch accuracy in percentage points, paired over n seeds"
+    caption = "Differences of accuracy after the last step in percentage points, paired over n seeds"
     table = _lean(Table(caption, columns, rows, numeric=range(3, 8)), results)
     if not any("p_adjusted" in row for row in results["differences"]):  # results of earlier versions
         table = _without(table, "p")
@@ -108,8 +112,9 @@ def _energy(run: Row) -> Row:
 def _by_arm(results: Row) -> Table:
     """A row for making, teaching and, where it was made here, the teacher, of every arm and budget; means per run."""
     controls, rows = Controls.of(results), []
+    order = arm_order(results)
     arms = dict.fromkeys((run["arm"], str(run["budget"])) for run in results["runs"])
-    for arm, budget in arms:
+    for arm, budget in sorted(arms, key=lambda one: order[one[0]]):
         runs = [run for run in results["runs"] if (run["arm"], str(run["budget"])) == (arm, budget)]
         costs = [found for run in runs if (found := RunCost.from_dict(run.get("cost"))).known]
         who = Cell(controls.label(arm), tone="quiet" if runs[0]["control"] else "strong")
@@ -126,7 +131,7 @@ def _by_arm(results: Row) -> Table:
 
 def runs_section(folder: Path, results: Row) -> Section | None:
     """All runs with a way to each report; what went wrong stands first."""
-    controls = Controls.of(results)
+    controls, order = Controls.of(results), arm_order(results)
     blocks: list[Block] = [
         Code(
             f"{controls.label(run['arm'])}{formats.at(run['budget'])}, seed {run['seed']}: {run['state']}",
@@ -146,9 +151,9 @@ def runs_section(folder: Path, results: Row) -> Section | None:
             formats.percent(run.get("chosen"), 2),
             cost_tables.totals(RunCost.from_dict(run.get("cost")))[1],
         )
-        for run in sorted(results["runs"], key=lambda run: (run["images"], run["control"], run["arm"], run["seed"]))
+        for run in sorted(results["runs"], key=lambda run: (run["images"], order[run["arm"]], run["seed"]))
     ]
-    columns = ("Arm", "Budget", "Seed", "State", "Last epoch", "Validation-chosen", "Time")
+    columns = ("Arm", "Budget", "Seed", "State", "Last step", "Validation-chosen", "Time")
     table = _lean(Table(f"All {len(rows)} runs", columns, rows, numeric=range(4, 7), folded=len(rows) > 12), results)
     return Section("runs", "Runs", [*blocks, table]) if rows else None
 

@@ -108,3 +108,20 @@ class Controls:
 
 def _control(row: Mapping[str, Any]) -> Control:
     return Control(**{key: row[key] for key in CONTROL_KEYS}, arms=tuple(row.get("arms", ())))
+
+
+def arm_order(results: Row) -> dict[str, int]:
+    """The place of every arm in all tables, charts and legends: the user's as in the recipe, then the controls.
+
+    Example:
+        >>> noise = {"name": "noise", "label": "pure noise", "kind": "budget", "teacher": True, "strict": 1}
+        >>> runs = [{"arm": arm, "control": arm == "noise"} for arm in ("noise", "second", "first", "second")]
+        >>> arm_order({"runs": runs, "controls": [noise]})
+        {'second': 0, 'first': 1, 'noise': 2}
+    """
+    control = {run["arm"]: bool(run["control"]) for run in results["runs"]}
+    controls = Controls.of(results)
+    known = [arm for arm in (*controls.of_budget, *controls.full) if control.get(arm)]
+    users = [arm for arm, is_control in control.items() if not is_control]
+    others = [arm for arm, is_control in control.items() if is_control and arm not in known]
+    return {arm: place for place, arm in enumerate([*users, *known, *others])}

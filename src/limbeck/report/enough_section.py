@@ -4,7 +4,7 @@ from typing import Any
 
 from limbeck.report import enough, formats
 from limbeck.report.blocks import Block, Cell, Chart, Legend, Note, Section, Table
-from limbeck.report.controls import Controls
+from limbeck.report.controls import Controls, arm_order
 from limbeck.report.figures.enough import enough_chart, margins_chart
 from limbeck.report.figures.style import Arm
 from limbeck.report.vega import figure
@@ -26,16 +26,16 @@ def enough_section(results: Row, styles: dict[str, Arm]) -> Section | None:
         "these images, bars their 95 % interval, pale bars the budgets that were tried; a triangle says that the "
         "images, or an end of the interval, may lie beyond these."
     )
-    blocks: list[Block] = [Chart(chart, "", caption), _table(found, controls)]
+    blocks: list[Block] = [Chart(chart, "", caption), _table(found, controls, arm_order(results))]
     if any(row["images"] is not None for row in found["by_margin"]):
         other = figure(margins_chart(results), "enough-margins", "Images needed against the margin allowed")
         words = "For other margins. Bands are the 95 % intervals of the arms that are no controls, three at most."
         drawn = [styles[row["arm"]] for row in found["arms"]]
-        blocks[1:1] = [Legend(sorted(drawn, key=lambda arm: arm.control)), Chart(other, "", words)]
+        blocks[1:1] = [Legend(sorted(drawn, key=lambda arm: list(styles).index(arm.name))), Chart(other, "", words)]
     return Section("enough", "How little is enough", [*blocks, Note(_how(found))])
 
 
-def _table(found: Row, controls: Controls) -> Table:
+def _table(found: Row, controls: Controls, order: dict[str, int]) -> Table:
     columns = ("Arm", "n", "Images", "95 % interval", "Teacher passes", "Time", "Energy", "Seeds to tell")
     full = found["reference"]["images"]
     rows = [
@@ -49,7 +49,7 @@ def _table(found: Row, controls: Controls) -> Table:
             _cost(row, "energy_kwh", formats.energy),
             enough.more_seeds(row["seeds_needed"], row["n"]) or formats.ABSENT,
         )
-        for row in enough.in_order(found)
+        for row in sorted(found["arms"], key=lambda row: order[row["arm"]])
     ]
     caption = "Images needed, and what a run with so many costs, with the costs at the ends of the interval below it"
     return Table(caption, columns, rows)

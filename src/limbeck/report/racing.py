@@ -7,6 +7,7 @@ import altair as alt
 
 from limbeck.report import formats, reading
 from limbeck.report.blocks import Block, Cell, Chart, Grid, Legend, Note, Section, Table
+from limbeck.report.controls import arm_order
 from limbeck.report.figures import curves, style
 from limbeck.report.vega import figure
 
@@ -53,6 +54,7 @@ def sentence(race: Row) -> str:
 
 
 def _table(results: Row, dropped: list[Row]) -> Table:
+    order = arm_order(results)
     columns = ("Arm", "Budget", "Stopped at", "n", "Validation", "Best arm", "Difference", "Interval", "Runs left")
     rows = [
         (
@@ -66,7 +68,7 @@ def _table(results: Row, dropped: list[Row]) -> Table:
             f"{formats.points(row['low'], signed=False)} to {formats.points(row['high'], signed=False)}",
             str(row["runs"]),
         )
-        for row in dropped
+        for row in sorted(dropped, key=lambda row: order[row["arm"]])
     ]
     by = "agreement with the teacher" if _measure(dropped) == "agreement" else "accuracy"
     caption = f"Arms that stopped: validation {by} over n seeds, and the difference to the best arm in points"
@@ -90,7 +92,7 @@ def _charts(folder: Path, results: Row, styles: dict[str, style.Arm]) -> list[Ch
             records = [_records(folder, run) for run in runs if run["state"] == state]
             means = curves.mean_over_seeds([one for one in records if one], "validation", measure)
             rows.extend({"arm": arm, **row} for row in means)
-    domain = style.padded((row["value"] for rows in found.values() for row in rows), share=0.04)
+    domain = style.padded_share((row["value"] for rows in found.values() for row in rows), share=0.04)
     charts = []
     for place, (budget, rows) in enumerate(found.items()):
         at = {_steps(run) for run in results["runs"] if run["budget"] == budget}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import UserError
+from limbeck.files import atomic_write_text
 from limbeck.report import formats
 from limbeck.report.controls import CONTROL_KEYS, Controls
 
@@ -69,16 +70,18 @@ def results(folder: Path) -> dict[str, Any]:
     listed = found.get("controls") or []
     if not all(isinstance(row, dict) and row.keys() >= set(CONTROL_KEYS) for row in listed):
         raise UserError(f"{path}: every entry of `controls` must have {', '.join(CONTROL_KEYS)}. {mend}")
-    _fill_images(found["runs"])
-    return found
+    return {**found, "runs": with_images(found["runs"])}
 
 
-def _fill_images(runs: list[dict[str, Any]]) -> None:
+def write_results(folder: Path, content: dict[str, Any]) -> None:
+    """Write results.json."""
+    atomic_write_text(folder / "results.json", json.dumps(content, indent=1) + "\n")
+
+
+def with_images(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A run that never finished does not know its number of images; others of its budget do."""
     known = {run["budget"]: run["images"] for run in runs if run["images"] is not None}
-    for run in runs:
-        if run["images"] is None:
-            run["images"] = known.get(run["budget"], 0)
+    return [run if run["images"] is not None else {**run, "images": known.get(run["budget"], 0)} for run in runs]
 
 
 def metrics(path: Path) -> list[dict[str, Any]]:

@@ -103,7 +103,7 @@ def _facts(evaluations: Row, cost: Row) -> list[Fact]:
     last, chosen, footprint = (evaluations.get(key) or {} for key in ("last", "chosen", "footprint"))
     facts = []
     if last:
-        facts.append(Fact("last epoch", formats.percent(last["top1"], 2), "top-1 on the test set"))
+        facts.append(Fact("last step", formats.percent(last["top1"], 2), "top-1 on the test set"))
     if chosen:
         step = f"step {formats.number(evaluations.get('chosen_step'))}"
         facts.append(Fact("validation-chosen", formats.percent(chosen["top1"], 2), step))
@@ -126,7 +126,7 @@ def _status(status: Row) -> Section | None:
 
 
 def _evaluation(evaluations: Row) -> Section:
-    columns = {"Last epoch": evaluations.get("last"), "Validation-chosen": evaluations.get("chosen")}
+    columns = {"Last step": evaluations.get("last"), "Validation-chosen": evaluations.get("chosen")}
     known = {title: found for title, found in columns.items() if found}
     if not known:
         words = "The run had no labelled test images." if evaluations else "This run has no evaluation.json yet."

@@ -10,6 +10,8 @@ from limbeck.report.reading import many_arms
 
 Row = dict[str, Any]
 _BEYOND = ("better", "worse")
+MOST_IN_LEAD = 3  # arms that have a sentence each
+MOST_NAMED = 6
 
 
 def verdict(row: Row) -> str:
@@ -54,6 +56,16 @@ def _more_seeds(row: Row) -> str:
     return f", {words}" if words else ""
 
 
+def deciding(results: Row) -> dict[tuple[str, str], Row]:
+    """By arm and budget, the difference that its verdict goes by: to the strictest control that it is set against."""
+    found: dict[tuple[str, str], Row] = {}
+    for control in Controls.of(results).strictest(results.get("baseline")):
+        for row in results["differences"]:
+            if row["against"] == control:
+                found.setdefault((row["arm"], row["budget"]), row)
+    return found
+
+
 def interval(row: Row) -> str:
     """Both ends of the interval in points, or a dash."""
     if row["low"] is None or row["high"] is None:
@@ -75,6 +87,44 @@ def differences(results: Row) -> list[str]:
         return _ends(arms, strictest, controls, results["differences"]) or [_nothing(results)]
     sentences = [_arm(arm, strictest, controls, results["differences"]) for arm in arms]
     return [one for one in sentences if one] or [_nothing(results)]
+
+
+def lead(results: Row) -> list[str]:
+    """`headlines` for the top of a page that has a card for every arm: of more than a few arms one sentence for all."""
+    users = {run["arm"] for run in results["runs"] if not run["control"]}
+    found = deciding(results)
+    if len(users) <= MOST_IN_LEAD or not found:
+        return headlines(results)
+    return [*enough_sentences(results), _together(found, Controls.of(results))]
+
+
+def _together(found: dict[tuple[str, str], Row], controls: Controls) -> str:
+    """Which arms are above and below their control, and at which budgets, and how many are at none."""
+    names = {controls.label(row["against"]) for row in found.values()}
+    against = names.pop() if len(names) == 1 else "the strictest control of each"
+    rows = sorted(found.values(), key=lambda row: row["images"])
+    arms = list(dict.fromkeys(arm for arm, _ in found))
+    clauses, told = [], set()
+    for kind, words in (("better", "above"), ("worse", "below")):
+        of = {arm: [row for row in rows if row["arm"] == arm and verdict(row) == kind] for arm in arms}
+        some = [f"{arm}{_at_budgets(own)}" for arm, own in of.items() if own]
+        told |= {arm for arm, own in of.items() if own}
+        left = f" and {len(some) - MOST_NAMED} more" if len(some) > MOST_NAMED else ""
+        listed = f"{', '.join(some[:MOST_NAMED])}{left}" if left else formats.listing(some)
+        clauses += [f"{words} {against} beyond seed noise: {listed}"] if some else []
+    rest = len(arms) - len(told)
+    one_seed = all(verdict(row) == "one seed only" for row in rows)
+    noise = "compared with it on one seed only" if one_seed else "within seed noise"
+    if not told:
+        return f"All {len(arms)} arms are {noise}{'' if one_seed else f' of {against}'}"
+    others = [f"{formats.plural(rest, 'other arm')} {'is' if rest == 1 else 'are'} {noise}"] if rest else []
+    said = "; ".join([*clauses, *others])
+    return f"{said[0].upper()}{said[1:]}{_corrected(rows)}"
+
+
+def _at_budgets(rows: list[Row]) -> str:
+    budgets = [row["budget"] for row in rows if formats.at(row["budget"])]
+    return f" at {formats.listing(budgets)}" if budgets else ""
 
 
 def headline(results: Row) -> str:

@@ -27,14 +27,16 @@ def class_section(evaluation: Row, whose: str, beside: dict[str, list[Row]] | No
     shown = min(len(names), class_figures.MOST_BARS)
     which = "All classes" if shown == len(names) else f"The {shown} worst of {len(names)} classes"
     dots = figure(class_figures.class_dots(series), "per-class", f"Accuracy of each class, {whose}")
-    blocks: list[Block] = [Chart(dots, "Accuracy by class", f"{which}, worst first; last epoch, test set.")]
+    blocks: list[Block] = [
+        Chart(dots, "Accuracy by class", f"{which}, worst first; after the last step, on the test set.")
+    ]
     return Section("classes", "Classes and confusion", blocks + (_confusion(counts, names, whose) if counts else []))
 
 
 def _confusion(counts: list[list[int]], names: list[str], whose: str) -> list[Block]:
     caption = (
-        f"{whose}, last epoch, test set. Each row is a true class and sums to 100 %; blue is right, orange is an "
-        "error, shaded relative to the commonest error."
+        f"{whose}, after the last step, on the test set. Each row is a true class and sums to 100 %; blue is right, "
+        "orange is an error, shaded relative to the commonest error."
     )
     label = f"Confusion matrix of {whose}"
     if len(names) > class_figures.MOST_CELLS:

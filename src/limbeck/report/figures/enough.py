@@ -8,7 +8,7 @@ import altair as alt
 
 from limbeck.report import formats
 from limbeck.report.controls import Controls
-from limbeck.report.enough import images, in_order, interval, points
+from limbeck.report.enough import images, interval, points
 from limbeck.report.figures import style
 
 Row = dict[str, Any]
@@ -17,7 +17,7 @@ _BANDS = 3
 
 
 def enough_chart(results: Row) -> alt.LayerChart:
-    """A row per arm, the fewest first, unstyled: its budgets as a pale bar, the interval and the images needed.
+    """A row per arm, unstyled: its budgets as a pale bar, the interval and the images needed.
 
     A triangle at an end of the budgets says that what is sought may lie beyond it.
 
@@ -25,7 +25,7 @@ def enough_chart(results: Row) -> alt.LayerChart:
         results: the content of results.json, with `enough`.
     """
     found, styles = results["enough"], style.arms(results)
-    rows = [_marks(row) for row in in_order(found)]
+    rows = [_marks(row) for row in sorted(found["arms"], key=lambda row: list(styles).index(row["arm"]))]
     scale = alt.Scale(domain=[row["arm"] for row in rows])
     found_words = {row["arm"]: row["words"] for row in rows}
     left = _words_axis("left", style.label_words(styles), (styles[row["arm"]].label for row in rows))

@@ -38,26 +38,41 @@ def frontier_svg(results: Row) -> str:
 
 
 def frontier(
-    results: Row, cost: str = "images", *, ink: str = style.PAGE_INK, legend: bool = False, height: int = 340
+    results: Row,
+    cost: str = "images",
+    *,
+    styles: dict[str, style.Arm] | None = None,
+    ink: str = style.PAGE_INK,
+    legend: bool = False,
+    height: int = 340,
 ) -> alt.LayerChart:
-    """The frontier against one of `COSTS`, unstyled; only the one against images names its rules."""
+    """The frontier against one of `COSTS`, unstyled; only the one against images names its rules.
+
+    Args:
+        results: the content of results.json.
+        cost: one of `COSTS`.
+        styles: how each arm is drawn; by default as `style.arms` says.
+        ink: colour of text.
+        legend: whether the chart has one.
+        height: in pixels.
+    """
     main = cost == "images"
     means, seeds, rules = _means(results, cost), _seeds(results, cost), _rules(results)
     full = Controls.of(results).full
-    styles = {arm: one for arm, one in style.arms(results).items() if arm not in full}
+    styles = {arm: one for arm, one in (styles or style.arms(results)).items() if arm not in full}
     heights = [row[key] for row in means for key in ("mean", "low", "high")] + [row["top1"] for row in seeds + rules]
-    domain = style.padded(heights)
+    domain = style.padded_share(heights)
     labels = _labels(rules, height / (domain[1] - domain[0])) if main else []
     if labels:
         room = (labels[0]["lines"] * _LINE + 4) / height
-        domain[1] = max(domain[1], (rules[0]["top1"] - room * domain[0]) / (1 - room))
+        domain[1] = min(max(domain[1], (rules[0]["top1"] - room * domain[0]) / (1 - room)), 1.0)
     scale = style.cost_scale(row["x"] for row in means + seeds)
     x = alt.X("x:Q", scale=scale, title=COSTS[cost], axis=_axis(means, cost))
     y = alt.Y(
         "mean:Q",
         scale=alt.Scale(domain=domain, nice=False, zero=False),
         title="top-1 accuracy on the test set" if main else None,
-        axis=alt.Axis(tickCount=6, labelExpr="datum.value > 1 ? '' : format(datum.value, '~%')"),
+        axis=alt.Axis(tickCount=6, format="~%"),
     )
     layers = _rule_layers(rules, labels, ink)
     for place, arm in enumerate(styles):
@@ -82,8 +97,8 @@ def _means(results: Row, cost: str) -> list[Row]:
                 "arm": row["arm"],
                 "x": spent(row, row["images"], cost),
                 "mean": row["mean"],
-                "low": None if half is None else row["mean"] - half,
-                "high": None if half is None else row["mean"] + half,
+                "low": None if half is None else style.within(row["mean"] - half),
+                "high": None if half is None else style.within(row["mean"] + half),
                 "budget": str(row["budget"]),
                 "accuracy": formats.spread(row["mean"], half),
                 "n": row["n"],

@@ -5,6 +5,7 @@ from typing import Any
 import altair as alt
 
 from limbeck.report import formats
+from limbeck.report.controls import arm_order
 from limbeck.report.figures import frontier, style
 
 Row = dict[str, Any]
@@ -16,15 +17,18 @@ def ranking_svg(results: Row) -> str:
     """`ranking` as SVG with a white background, for a README or a paper."""
     from limbeck.report.vega import specification, svg
 
-    chart = style.styled(ranking(results).properties(width=520), ink=style.PAPER_INK, background="white")
+    chart = style.styled(
+        ranking(results, style.arms(results)).properties(width=520), ink=style.PAPER_INK, background="white"
+    )
     return svg(specification(chart), "arms")
 
 
-def ranking(results: Row) -> alt.LayerChart:
-    """Top-1 accuracy of every arm, best first: mean, 95 % interval and single seeds, unstyled.
+def ranking(results: Row, styles: dict[str, style.Arm]) -> alt.LayerChart:
+    """Top-1 accuracy of every arm, in the order of the recipe: mean, 95 % interval and single seeds, unstyled.
 
     Args:
         results: the content of results.json of a comparison without budgets, or with one.
+        styles: how each arm is drawn.
     """
     means = _means(results)
     seeds = [
@@ -32,14 +36,15 @@ def ranking(results: Row) -> alt.LayerChart:
         for run in results["runs"]
         if formats.is_number(run.get("last")) and run["arm"] in {row["arm"] for row in means}
     ]
-    domain = style.padded([row[key] for row in means for key in ("mean", "low", "high")] + [s["top1"] for s in seeds])
+    domain = style.padded_share(
+        [row[key] for row in means for key in ("mean", "low", "high")] + [s["top1"] for s in seeds]
+    )
     x = alt.X(
         "mean:Q",
         title="top-1 accuracy on the test set",
         scale=alt.Scale(domain=domain, nice=False, zero=False),
-        axis=alt.Axis(tickCount=6, labelExpr="datum.value > 1 ? '' : format(datum.value, '~%')"),
+        axis=alt.Axis(tickCount=6, format="~%"),
     )
-    styles = style.arms(results)
     colour = style.colours(styles)
     mean = alt.Chart(style.values(means)).encode(y=_arms(means, styles), color=colour)
     dots = alt.Chart(style.values(seeds)).mark_point(filled=True, size=20, opacity=0.45, yOffset=6)
@@ -53,9 +58,9 @@ def ranking(results: Row) -> alt.LayerChart:
     return alt.LayerChart(layer=layers).properties(height=_ROW * len(means))
 
 
-def cost_bars(results: Row, cost: str) -> alt.LayerChart:
+def cost_bars(results: Row, cost: str, styles: dict[str, style.Arm]) -> alt.LayerChart:
     """One of `COSTS` per run, in the order of `ranking`."""
-    order, styles = _means(results), style.arms(results)
+    order = _means(results)
     spent = {row["arm"]: frontier.spent(row, row["images"], cost) for row in results["table"]}
     rows = [{"arm": row["arm"], "x": spent[row["arm"]]} for row in order]
     words = "format(datum.value, datum.value < 10000 ? ',~f' : '~s')"
@@ -74,11 +79,11 @@ def cost_bars(results: Row, cost: str) -> alt.LayerChart:
 
 
 def _means(results: Row) -> list[Row]:
-    """One row per arm, best first."""
-    rows = []
-    for row in sorted(results["table"], key=lambda row: -row["mean"]):
+    """One row per arm, in order."""
+    rows, order = [], arm_order(results)
+    for row in sorted(results["table"], key=lambda row: order[row["arm"]]):
         half = row["half_width"] if formats.is_number(row["half_width"]) else None
-        interval = (None, None) if half is None else (row["mean"] - half, row["mean"] + half)
+        interval = (None, None) if half is None else tuple(style.within(row["mean"] + end) for end in (-half, half))
         known = {"arm": row["arm"], "n": row["n"], "mean": row["mean"], "low": interval[0], "high": interval[1]}
         rows.append({**known, "accuracy": formats.spread(row["mean"], half)})
     return rows

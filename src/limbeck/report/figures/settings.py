@@ -26,7 +26,7 @@ def setting_curves(means: list[Row], seeds: list[Row], name: str) -> alt.LayerCh
     axis = alt.Axis(grid=False, values=values, labelExpr="format(datum.value, '~g')", labelOverlap=True)
     x = alt.X("x:Q", title=name, scale=scale, axis=axis)
     heights = [row[key] for row in means for key in ("mean", "low", "high")] + [row["top1"] for row in seeds]
-    domain = style.padded(heights)
+    domain = style.padded_share(heights)
     y_scale = alt.Scale(domain=domain, nice=False, zero=False)
     y = alt.Y("mean:Q", scale=y_scale, title="top-1 accuracy on the test set", axis=alt.Axis(tickCount=6, format="~%"))
     palette = alt.Scale(

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import altair as alt
 
-from limbeck.report.controls import Controls
+from limbeck.report.controls import Controls, arm_order
 from limbeck.report.formats import is_number
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.HConcatChart)
@@ -17,6 +17,7 @@ PAGE_INK = "currentColor"
 PAPER_INK = "#24292f"
 RULE = "#7d8590"
 USER_COLOURS = ("#2f81f7", "#e8710a", "#1a9e6b", "#b658c4", "#d1433f", "#a07d00", "#0e9aa7", "#8a63d2")
+USER_DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (8, 3), (3, 3), (9, 3, 3, 3))
 Stroke = tuple[str, tuple[int, ...]]
 CONTROL_STROKES: tuple[Stroke, ...] = (
     ("#6e7681", (7, 3)),
@@ -40,15 +41,22 @@ class Arm:
 
 
 def arms(results: dict[str, Any]) -> dict[str, Arm]:
-    """Styles by arm: the user's arms first and in colour, then the controls in greys, by their place in the results."""
-    control = {row["arm"]: bool(row["control"]) for row in results["runs"]}
+    """Styles by arm, in the order of `arm_order`: the user's arms in colour, the controls in greys."""
     controls = Controls.of(results)
-    strokes = [*zip(controls.of_budget, cycle(CONTROL_STROKES)), *zip(controls.full, cycle(FULL_STROKES))]
-    users = [arm for arm, is_control in control.items() if not is_control]
-    styles = {arm: Arm(arm, arm, USER_COLOURS[i % len(USER_COLOURS)], (1, 0), False) for i, arm in enumerate(users)}
-    styles |= {arm: Arm(arm, controls.label(arm), *stroke, True) for arm, stroke in strokes if control.get(arm)}
-    others = [arm for arm, is_control in control.items() if is_control and arm not in styles]
-    return styles | {arm: Arm(arm, arm, RULE, (4, 2), True) for arm in others}
+    strokes = dict([*zip(controls.of_budget, cycle(CONTROL_STROKES)), *zip(controls.full, cycle(FULL_STROKES))])
+    control = {run["arm"]: bool(run["control"]) for run in results["runs"]}
+    return {
+        arm: Arm(arm, controls.label(arm), *strokes.get(arm, (RULE, (4, 2))), True)
+        if control[arm]
+        else Arm(arm, arm, *_user_stroke(place), False)
+        for arm, place in arm_order(results).items()
+    }
+
+
+def _user_stroke(place: int) -> Stroke:
+    """Of more arms than colours, those that share one differ in their dashes."""
+    again, colour = divmod(place, len(USER_COLOURS))
+    return USER_COLOURS[colour], USER_DASHES[again % len(USER_DASHES)]
 
 
 def label_words(styles: dict[str, Arm]) -> str:
@@ -73,6 +81,22 @@ def padded(numbers: Iterable[float | None], share: float = 0.08) -> list[float]:
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     room = (high - low) * share or 0.01
     return [low - room, high + room]
+
+
+def padded_share(numbers: Iterable[float | None], share: float = 0.08) -> list[float]:
+    """`padded` of fractions shown as percent, never below 0 nor above 1.
+
+    Example:
+        >>> padded_share([0.5, 1.02]), padded_share([1.0])
+        ([0.4584, 1.0], [0.99, 1.0])
+    """
+    low, high = padded(numbers, share)
+    return [min(max(low, 0.0), 0.99), max(min(high, 1.0), 0.01)]
+
+
+def within(value: float) -> float:
+    """The nearest fraction in 0..1, of an end of an interval that accuracy cannot have."""
+    return min(max(value, 0.0), 1.0)
 
 
 def cost_scale(numbers: Iterable[float]) -> alt.Scale:

@@ -6,7 +6,7 @@ from typing import Any
 
 from limbeck.report import formats
 from limbeck.report.blocks import Block, Cell, Note, Section, Table
-from limbeck.report.controls import Controls
+from limbeck.report.controls import Controls, arm_order
 from limbeck.report.figures.style import Arm
 from limbeck.report.transfer_set.own_figures import figure_blocks, weight
 from limbeck.report.transfer_set.together import together_blocks
@@ -26,7 +26,8 @@ def made_by_arms(folder: Path, results: Row) -> list[Made]:
     for run in results["runs"]:
         if run.get("folder"):
             first.setdefault(Path(run["folder"]).parent.name, run)
-    ordered = sorted(first.items(), key=lambda one: (one[1]["control"], one[1]["images"]))
+    order = arm_order(results)
+    ordered = sorted(first.items(), key=lambda one: (one[1]["control"], one[1]["images"], order[one[1]["arm"]]))
     found = ((run, read_evidence(folder / EVIDENCE / group, pictures=False)) for group, run in ordered)
     return [(run, evidence) for run, evidence in found if evidence is not None]
 

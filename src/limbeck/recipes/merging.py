@@ -1,0 +1,81 @@
+"""Reports of several folders: what they hold decides which one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from limbeck.data.transfer_set import CONFIG_NAME
+from limbeck.errors import UserError
+from limbeck.recipes.reading import parse_recipe
+from limbeck.recipes.results import collect
+from limbeck.recipes.yaml_files import load_mapping
+from limbeck.report import formats, write_merged_report, write_selections_report
+from limbeck.report.reading import json_file
+
+_LONGEST = 80  # letters of a folder that nobody named
+
+
+def write_report_of_several(folders: Sequence[Path], path: Path | None = None) -> Path:
+    """One report of several selections in the new file `path`, or of several comparisons in the folder `path`.
+
+    A folder that holds the report of the very same comparisons is written anew; else nothing is overwritten.
+
+    Args:
+        folders: of selections, or of comparisons.
+        path: for comparisons by default a folder beside the first, called after all.
+
+    Raises:
+        UserError: the folders hold different things, or neither; `path` lacks, is there already or is of another kind;
+            see `write_selections_report` and `write_merged_report`.
+    """
+    kinds = {folder: kind_of(folder) for folder in folders}
+    if set(kinds.values()) == {"a comparison"}:
+        return _merge(folders, path)
+    if set(kinds.values()) != {"a selection"}:
+        found = formats.listing(f"{kind} in {str(folder)!r}" for folder, kind in kinds.items())
+        raise UserError(f"several folders make one report where all hold comparisons, or all selections; got {found}.")
+    if path is None:
+        raise UserError("several selections make one page, a file; say where as --out FILE.html.")
+    if path.exists():
+        raise UserError(f"{str(path)!r} exists already and is never overwritten; choose another --out.")
+    return write_selections_report(folders, path)
+
+
+def kind_of(folder: Path) -> str:
+    """What a folder holds, in words."""
+    if (folder / CONFIG_NAME).is_file():
+        return "a selection"
+    if (folder / "recipe.yaml").is_file() and (folder / "status.json").is_file():
+        return "a comparison" if "compare" in load_mapping(folder / "recipe.yaml") else "a run"
+    return "the report of several comparisons" if merged_folders(folder) else "neither"
+
+
+def merged_folders(folder: Path) -> list[Path]:
+    """The comparisons whose common report `folder` holds; none where it holds something else."""
+    found = json_file(folder / "results.json", "Remove it, and name the comparisons.")
+    listed = found.get("merged") if isinstance(found, dict) else None
+    return [folder / one["folder"] for one in listed or ()]
+
+
+def _merge(folders: Sequence[Path], path: Path | None) -> Path:
+    out = _beside(folders) if path is None else path
+    if out.suffix == ".html" or out.is_file():
+        raise UserError(
+            f"`--out` must be a folder for the report of several comparisons and its tables, got {str(out)!r}; leave "
+            "out the ending, or leave out --out."
+        )
+    ours = {one.resolve() for one in merged_folders(out)} == {one.resolve() for one in folders}
+    if out.is_dir() and any(out.iterdir()) and not ours:
+        raise UserError(f"{str(out)!r} exists already and is never overwritten; choose another --out.")
+    results = []
+    for folder in folders:
+        if not (folder / "networks.json").exists():
+            raise UserError(f"the comparison in {str(folder)!r} has not begun its first run yet; go on with --resume.")
+        recipe = parse_recipe(load_mapping(folder / "recipe.yaml"), f"{folder / 'recipe.yaml'}")
+        results.append((folder, collect(folder, recipe)))
+    return write_merged_report(results, out)
+
+
+def _beside(folders: Sequence[Path]) -> Path:
+    names = [folder.resolve().name for folder in folders]
+    name = "+".join(names)
+    return folders[0].parent / (name if len(name) <= _LONGEST else f"{names[0][:_LONGEST]}+{len(names) - 1}")

@@ -1,0 +1,157 @@
+"""Several comparisons side by side: whether they may be, and their arms under names that tell them apart."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limbeck.errors import UserError
+from limbeck.report import formats, reading
+from limbeck.report.controls import Controls
+from limbeck.report.results_csv import Comparison
+from limbeck.report.results_tex import networks
+
+Row = dict[str, Any]
+
+
+def comparisons_of(found: Sequence[tuple[Path, Row]]) -> list[Comparison]:
+    """Comparisons under the names of their folders, or their paths where two have the same.
+
+    Args:
+        found: folder and results of each.
+
+    Raises:
+        UserError: one is there twice, there are fewer than two, or they were judged on different test images.
+    """
+    folders = [folder for folder, _ in found]
+    if len({folder.resolve() for folder in folders}) < max(len(folders), 2):
+        raise UserError(f"comparisons must be two or more, each once, got {formats.listing(map(str, folders))}.")
+    names = [folder.resolve().name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    comparisons = [Comparison(name, *one) for name, one in zip(names, found, strict=True)]
+    first = _test_images(comparisons[0])
+    for one in comparisons[1:]:
+        if (other := _test_images(one)) != first:
+            raise UserError(
+                "comparisons can be merged that are judged on the same test images, got "
+                f"{_words(first)} in {str(comparisons[0].folder)!r} and {_words(other)} in {str(one.folder)!r}; make a "
+                "report of each, or leave out those of other test images."
+            )
+    return comparisons
+
+
+def _test_images(comparison: Comparison) -> Row:
+    """What tells the test images from others; comparisons of early versions know their number and name alone."""
+    mend = "Copy the whole folder of the comparison, or merge the others."
+    known = (reading.json_file(comparison.folder / "inputs.json", mend) or {}).get("test")
+    if known:
+        return {key: known[key] for key in ("name", "images", "fingerprint")}
+    named = (recipe_of(comparison).get("data") or {}).get("test")
+    return {"name": str(named), "images": comparison.results.get("test_images"), "fingerprint": ""}
+
+
+def _words(test: Row) -> str:
+    fingerprint = f", fingerprint {test['fingerprint'][:12]}" if test["fingerprint"] else ""
+    return f"{test['name']} ({formats.number(test['images'])} images{fingerprint})"
+
+
+def recipe_of(comparison: Comparison) -> Row:
+    """The resolved recipe; empty where there is none to read."""
+    try:
+        found = yaml.safe_load(reading.text_file(comparison.folder / "recipe.yaml") or "")
+    except yaml.YAMLError:
+        found = None
+    return found if isinstance(found, dict) else {}
+
+
+def told_apart(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The same with arms, controls too, called after their comparison where another has one of that name."""
+    counts = Counter(arm for one in comparisons for arm in {run["arm"] for run in one.results["runs"]})
+    return [_renamed(one, {arm for arm, count in counts.items() if count > 1}) for one in comparisons]
+
+
+def _renamed(comparison: Comparison, shared: set[str]) -> Comparison:
+    results = comparison.results
+
+    def named(arm: str) -> str:
+        return f"{arm} ({comparison.name})" if arm in shared else arm
+
+    users = list(dict.fromkeys(named(run["arm"]) for run in results["runs"] if not run["control"]))
+    controls = Controls.of(results)
+    listed = [
+        {
+            "name": named(one.name),
+            "label": f"{one.label} ({comparison.name})" if one.name in shared else one.label,
+            "kind": one.kind,
+            "teacher": one.teacher,
+            "strict": one.strict,
+            "arms": [*map(named, one.arms)] or users,
+        }
+        for name in (*controls.of_budget, *controls.full)
+        if (one := controls.get(name)) is not None
+    ]
+    rows = {
+        part: [{**row, **{key: named(row[key]) for key in ("arm", "against") if key in row}} for row in results[part]]
+        for part in ("runs", "table", "differences")
+    }
+    baseline = results.get("baseline")
+    return Comparison(
+        comparison.name,
+        comparison.folder,
+        {**results, **rows, "controls": listed, "baseline": None if baseline is None else named(baseline)},
+    )
+
+
+def together(comparisons: Sequence[Comparison], folder: Path, name: str) -> Row:
+    """One results.json of several whose arms are told apart; what one comparison alone can say is left out.
+
+    Args:
+        comparisons: those of `told_apart`.
+        folder: from which the folders of runs are given.
+        name: of all.
+    """
+    first = comparisons[0].results
+    same = {key: first.get(key) for key in ("teacher", "student") if _alike(comparisons, key)}
+    return {
+        "name": name,
+        "created": max(str(one.results.get("created") or "") for one in comparisons),
+        "metric": "top1",
+        "baseline": None,
+        "test_images": first.get("test_images"),
+        **same,
+        "controls": [row for one in comparisons for row in one.results["controls"]],
+        "runs": [
+            {**run, "folder": _from(one.folder / run["folder"], folder) if run.get("folder") else None}
+            for one in comparisons
+            for run in one.results["runs"]
+        ],
+        **{part: [row for one in comparisons for row in one.results[part]] for part in ("table", "differences")},
+        "merged": [{"name": one.name, "folder": _from(one.folder, folder)} for one in comparisons],
+    }
+
+
+def panels(comparisons: Iterable[Comparison]) -> dict[str, list[Comparison]]:
+    """Comparisons of one teacher and one student, by these in words: what a chart may show together."""
+    found: dict[tuple[str, str], list[Comparison]] = {}
+    for one in comparisons:
+        mend = "Copy the whole folder of the comparison, or merge the others."
+        inputs = reading.json_file(one.folder / "inputs.json", mend) or {}
+        teacher = (inputs.get("teacher") or {}).get("fingerprint", "")
+        found.setdefault((networks(one.results), teacher), []).append(one)
+    several = len({words for words, _ in found}) < len(found)
+    return {
+        f"{words}, weights {teacher[:12]}" if several and teacher else words: same
+        for (words, teacher), same in found.items()
+    }
+
+
+def _alike(comparisons: Sequence[Comparison], key: str) -> bool:
+    return all(one.results.get(key) == comparisons[0].results.get(key) for one in comparisons)
+
+
+def _from(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

@@ -1,0 +1,162 @@
+"""The page of several comparisons: which they are, all their arms together, and what tells them apart."""
+
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from limbeck.files import atomic_write_text
+from limbeck.report import comparison_charts as charts
+from limbeck.report import comparison_tables as tables
+from limbeck.report import formats, page, reading, sentences, shared_sections
+from limbeck.report.blocks import Cell, Fact, Note, Page, Section, Table
+from limbeck.report.comparison_cards import comparison_cards
+from limbeck.report.figures import frontier, style
+from limbeck.report.merge import comparisons_of, panels, recipe_of, together, told_apart
+from limbeck.report.results_csv import Comparison, write_csv
+from limbeck.report.results_tex import write_tex
+
+Row = dict[str, Any]
+_OWN = ("name", "summary", "compare.arms")  # settings that tell comparisons apart by themselves
+_HOW = (
+    "Every arm is set against the controls of its own comparison, and every verdict is the one that its own report "
+    "gives. Between arms of different comparisons nothing was tested: what else differs stands below, and charts show "
+    "arms of one teacher and one student together. Learning curves, images and what the arms chose are in the reports "
+    "of the comparisons."
+)
+
+
+def write_merged_report(found: Sequence[tuple[Path, Row]], folder: Path) -> Path:
+    """Write report.html, results.json, results.csv, summary.csv and results.tex of several comparisons into `folder`.
+
+    Args:
+        found: folder and results of two comparisons or more.
+        folder: where to.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        UserError: one is there twice, or they were judged on different test images.
+    """
+    comparisons = comparisons_of([(one, {**all_, "runs": reading.with_images(all_["runs"])}) for one, all_ in found])
+    apart = told_apart(comparisons)
+    results = together(apart, folder, " + ".join(one.name for one in comparisons))
+    write_csv(comparisons, folder)
+    write_tex(comparisons, folder)
+    reading.write_results(folder, results)
+    if len(panels(apart)) == 1 and results["table"] and not reading.without_budgets(results):
+        atomic_write_text(folder / "frontier.svg", frontier.frontier_svg(results))
+    return page.write(merged_page(comparisons, apart, results, folder), folder / "report.html")
+
+
+def merged_page(comparisons: Sequence[Comparison], apart: Sequence[Comparison], results: Row, folder: Path) -> Page:
+    """Everything the page says, before it is HTML.
+
+    Args:
+        comparisons: with arms under their own names.
+        apart: the same, told apart.
+        results: of all together.
+        folder: in which the page will be.
+    """
+    sections = [
+        _which(comparisons, results),
+        *_panels(apart, results, folder),
+        tables.arms_section(results),
+        tables.differences_section(results),
+        _settings(comparisons),
+        tables.cost_section(results),
+        tables.runs_section(folder, results),
+        _definitions(comparisons),
+    ]
+    unfinished = sum(run["state"] not in ("finished", "dropped") for run in results["runs"])
+    runs = formats.plural(len(results["runs"]), "run")
+    return Page(
+        kind="comparisons",
+        title=str(results["name"]),
+        lead=[f"{one.name}: {'. '.join(sentences.lead(one.results)[-1:])}" for one in comparisons],
+        facts=_cards(apart),
+        sections=[one for one in sections if one],
+        warning=f"{unfinished} of {runs} did not finish; see Runs." if unfinished else "",
+        footer=str(results["created"])[:16].replace("T", " "),
+    )
+
+
+def _cards(apart: Sequence[Comparison]) -> list[Fact]:
+    """Those of every comparison; of one teacher for all, its card once."""
+    return list(dict.fromkeys(chain.from_iterable(comparison_cards(one.results) for one in apart)))
+
+
+def _which(comparisons: Sequence[Comparison], results: Row) -> Section:
+    columns = ("Comparison", "Teacher", "Student", "Training images", "Budgets", "Arms", "Seeds", "Runs finished")
+    rows = []
+    for one, place in zip(comparisons, results["merged"], strict=True):
+        runs = one.results["runs"]
+        report = f"{place['folder']}/report.html" if (one.folder / "report.html").is_file() else ""
+        finished = sum(run["state"] == "finished" for run in runs)
+        rows.append(
+            (
+                Cell(one.name, quote(report), "strong"),
+                *(str((one.results.get(role) or {}).get("name", formats.ABSENT)) for role in ("teacher", "student")),
+                _training_images(one),
+                formats.listing(dict.fromkeys(str(run["budget"]) for run in runs if not run["control"])),
+                str(len({run["arm"] for run in runs if not run["control"]})),
+                str(len({run["seed"] for run in runs})),
+                f"{finished} of {len(runs)}",
+            )
+        )
+    tested = formats.number(results.get("test_images"))
+    table = Table(f"All are judged on the same {tested} test images", columns, rows, numeric=range(5, 8))
+    return Section("comparisons", "Comparisons", [table, Note(_HOW)])
+
+
+def _training_images(comparison: Comparison) -> str:
+    found = reading.json_file(comparison.folder / "inputs.json", "Merge the others.") or {}
+    train = found.get("train")
+    count = comparison.results.get("train_images")
+    if train:
+        return f"{train['name']} ({formats.number(train['images'])})"
+    return formats.number(count) if count else "none"
+
+
+def _panels(apart: Sequence[Comparison], results: Row, folder: Path) -> list[Section]:
+    """A frontier, or arms below one another, of the comparisons of each teacher and student; colours are the same."""
+    styles, found = style.arms(results), panels(apart)
+    sections = []
+    for place, (words, some) in enumerate(found.items()):
+        own = together(some, folder, words)
+        shown = {arm: one for arm, one in styles.items() if arm in {run["arm"] for run in own["runs"]}}
+        if reading.without_budgets(own):
+            section = charts.ranking_section(own, shown, f"arms-{place}")
+        else:
+            section = charts.frontier_section(own, shown, f"frontier-{place}")
+        title = f"{section.title}: {words}" if len(found) > 1 else section.title
+        sections.append(Section(f"{section.key}-{place}", title, section.blocks))
+    return sections
+
+
+def _settings(comparisons: Sequence[Comparison]) -> Section | None:
+    """The settings of the recipes that are not the same."""
+    flat = [dict(reading.flat(recipe_of(one))) for one in comparisons]
+    names = dict.fromkeys(name for one in flat for name in one)
+    other = [
+        name
+        for name in names
+        if len({one.get(name, "None") for one in flat}) > 1
+        and not any(name == own or name.startswith(f"{own}.") for own in _OWN)
+    ]
+    if not other:
+        return None
+    rows = [(name, *(one.get(name, formats.ABSENT) for one in flat)) for name in other]
+    columns = ("Setting", *(one.name for one in comparisons))
+    table = Table("What the recipes say, but for their arms", columns, rows, numeric=range(0), folded=len(rows) > 20)
+    return Section("differing", "What differs", [table])
+
+
+def _definitions(comparisons: Sequence[Comparison]) -> Section:
+    notes: list[str] = []
+    for one in comparisons:
+        notes += [f"{one.name}: {note}" for note in map(str, one.results.get("notes") or [])]
+    counts = {"test": comparisons[0].results.get("test_images")}
+    return shared_sections.definitions([tables.INTERVALS, *notes], counts)

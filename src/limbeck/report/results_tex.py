@@ -1,0 +1,162 @@
+"""The results of comparisons as a table for a paper: LaTeX that needs the package booktabs and nothing else."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from limbeck.files import atomic_write_text
+from limbeck.report import formats, reading
+from limbeck.report.controls import Controls, arm_order
+from limbeck.report.latex import escape
+from limbeck.report.results_csv import Comparison
+from limbeck.report.sentences import verdict
+
+Row = dict[str, Any]
+TABLE = "results.tex"
+_HEAD = (
+    "% Made by limbeck, and made anew by `limbeck report`. Needs \\usepackage{booktabs};",
+    "% \\input{results.tex} where the table is to stand.",
+)
+
+
+def write_tex(comparisons: Sequence[Comparison], folder: Path) -> None:
+    """Write results.tex: arms down, budgets across, mean and half the 95 % interval, bold where beyond seed noise.
+
+    Bold is what is above every control of its own comparison that has the same budget, beyond seed noise.
+
+    Args:
+        comparisons: one or more; several make groups of rows.
+        folder: where to.
+
+    Example:
+        >>> from limbeck.report.reading import results
+        >>> write_tex([Comparison("quick", Path("runs/quick"), results(Path("runs/quick")))], Path("runs/quick"))
+    """
+    atomic_write_text(folder / TABLE, "\n".join(_lines(comparisons)) + "\n")
+
+
+def above_controls(results: Row) -> set[tuple[str, str]]:
+    """Arms and budgets that are better, beyond seed noise, than every control of the same budget that has finished."""
+    at = {(run["arm"], run["budget"]) for run in results["runs"] if run["control"]}
+    verdicts: dict[tuple[str, str], set[str]] = {}
+    for row in results["differences"]:
+        if (row["against"], row["budget"]) in at:
+            verdicts.setdefault((row["arm"], row["budget"]), set()).add(verdict(row))
+    return {place for place, found in verdicts.items() if found == {"better"}}
+
+
+def _lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    budgets = _budgets(comparisons)
+    columns = max(len(budgets), 1)
+    label = "-".join("".join(one if one.isascii() and one.isalnum() else "-" for one in c.name) for c in comparisons)
+    yield from _HEAD
+    yield r"\begin{table}"
+    yield r"  \centering"
+    yield rf"  \caption{{{_caption(comparisons)}}}"
+    yield rf"  \label{{tab:{label}}}"
+    yield rf"  \begin{{tabular}}{{l{'r' * columns}}}"
+    yield r"    \toprule"
+    yield from _header(comparisons, budgets)
+    for comparison in comparisons:
+        yield r"    \midrule"
+        if len(comparisons) > 1:
+            words = escape(f"{comparison.name}: {networks(comparison.results)}")
+            yield rf"    \multicolumn{{{columns + 1}}}{{l}}{{\emph{{{words}}}}} \\"
+            yield r"    \addlinespace"
+        yield from _arms(comparison, budgets)
+    if not budgets:
+        yield r"    no run has finished & -- \\"
+    yield r"    \bottomrule"
+    yield r"  \end{tabular}"
+    yield r"\end{table}"
+
+
+def _budgets(comparisons: Iterable[Comparison]) -> dict[str, list[int]]:
+    """The images that each budget comes to, from few to many; those of one share may differ between comparisons."""
+    found: dict[str, set[int]] = {}
+    for comparison in comparisons:
+        for row in comparison.results["table"]:
+            found.setdefault(row["budget"], set()).add(row["images"])
+    return {budget: sorted(images) for budget, images in sorted(found.items(), key=lambda one: min(one[1]))}
+
+
+def _header(comparisons: Sequence[Comparison], budgets: dict[str, list[int]]) -> Iterator[str]:
+    if not budgets or all(reading.without_budgets(one.results) for one in comparisons):
+        yield r"    Arm & Top-1 (\%) \\"
+        return
+    yield _row("Arm", map(escape, budgets))
+    yield _row("images", (" / ".join(map(formats.number, images)) for images in budgets.values()))
+
+
+def _arms(comparison: Comparison, budgets: dict[str, list[int]]) -> Iterator[str]:
+    """The user's arms, and below a line the controls."""
+    results = comparison.results
+    controls, bold, most = Controls.of(results), above_controls(results), _most_seeds([comparison])
+    rows = {(row["arm"], row["budget"]): row for row in results["table"]}
+    user, known = {row["arm"]: not row["control"] for row in results["table"]}, None
+    for arm in (arm for arm in arm_order(results) if arm in user):
+        if known is not None and known != user[arm]:
+            yield r"    \addlinespace"
+        known = user[arm]
+        yield _row(
+            escape(controls.label(arm)),
+            (_cell(rows.get((arm, budget)), (arm, budget) in bold, most) for budget in budgets),
+        )
+
+
+def _row(first: str, cells: Iterable[str]) -> str:
+    return rf"    {' & '.join([first, *cells])} \\"
+
+
+def _cell(row: Row | None, bold: bool, most: int) -> str:
+    if row is None or not formats.is_number(row["mean"]):
+        return "--"
+    words = f"{100 * row['mean']:.2f}"
+    if formats.is_number(row["half_width"]):
+        words += rf" $\pm$ {100 * row['half_width']:.2f}"
+    words = rf"\textbf{{{words}}}" if bold else words
+    return words if row["n"] == most else rf"{words} ($n = {row['n']}$)"
+
+
+def _caption(comparisons: Sequence[Comparison]) -> str:
+    """What the numbers are, and what is bold."""
+    first = comparisons[0].results
+    tested = first.get("test_images")
+    on = f"the {formats.number(tested)} test images" if tested else "the test set"
+    most = _most_seeds(comparisons)
+    words = [f"Top-1 accuracy in % on {on} after the last step{_spread(most)}."]
+    if most > 1:
+        words.append(
+            "Bold: above every control of the same number of images beyond seed noise (paired t test over seeds, "
+            "p < 0.05 after Holm's correction for the arms that are set against the same control)."
+        )
+    if len(comparisons) > 1:
+        words.append("Every arm is set against the controls of its own comparison.")
+    else:
+        words += [f"{one[0].upper()}{one[1:]}." for one in [networks(first)] if one]
+    lacking = [run for one in comparisons for run in one.results["runs"] if run["state"] not in ("finished", "dropped")]
+    if lacking:
+        words.append(f"{formats.plural(len(lacking), 'run')} did not finish.")
+    return re.sub(r"(?<=\d) (?=\\%)", r"\\,", escape(" ".join(words)))
+
+
+def _spread(most: int) -> str:
+    if most < 2:
+        return "; one seed, so that nothing is known of seed noise, and nothing is bold"
+    return f": mean ± half its 95 % interval over n = {most} seeds, or as many as a cell says"
+
+
+def networks(results: Row) -> str:
+    """'teacher resnet56 (93.40 %), student resnet8', as far as they are known."""
+    found = []
+    for role in ("teacher", "student"):
+        network = results.get(role) or {}
+        if network.get("name"):
+            top1 = (network.get("evaluation") or {}).get("top1")
+            found.append(f"{role} {network['name']}" + (f" ({formats.percent(top1, 2)})" if top1 else ""))
+    return ", ".join(found)
+
+
+def _most_seeds(comparisons: Iterable[Comparison]) -> int:
+    return max((row["n"] for one in comparisons for row in one.results["table"]), default=1)
