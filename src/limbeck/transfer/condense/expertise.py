@@ -9,8 +9,10 @@ from limbeck.cost import Cost
 from limbeck.errors import UserError
 from limbeck.models.fingerprint import fingerprint
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
+from limbeck.transfer.condense.experts.store import listed
+from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.network import FreshNetworks
-from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.settings import CondenseSettings, Experts
 from limbeck.transfer.maker import MakerContext
 
 if TYPE_CHECKING:
@@ -21,8 +23,12 @@ EXPERTS = "experts"
 _GROWING = {"count", "judges", "folder"}
 
 
-def snapshots_read(settings: CondenseSettings) -> tuple[int, ...]:
+def snapshots_read(settings: CondenseSettings, epochs: int | None = None) -> tuple[int, ...]:
     """Numbers of the snapshots that learning reads of every expert, rising; number 0 is before the first step.
+
+    Args:
+        settings: of the maker.
+        epochs: that experts are taught for; by default as settings have it.
 
     Example:
         >>> snapshots_read(CondenseSettings(budget="1/class", method="mtt"))
@@ -30,15 +36,19 @@ def snapshots_read(settings: CondenseSettings) -> tuple[int, ...]:
     """
     if not settings.reads_trajectories:
         return ()
+    epochs = settings.experts.epochs if epochs is None else epochs
     if settings.by == "distribution":
-        return settings.distribution.snapshots(settings.experts.epochs)
+        return settings.distribution.snapshots(epochs)
     if settings.matching.straight:
-        return (0, settings.experts.epochs)
-    return tuple(range(settings.matching.snapshots))
+        return (0, epochs)
+    return tuple(range(settings.matching.start_from, settings.matching.snapshots))
 
 
 def open_experts(settings: CondenseSettings, images: "ImageSet", networks: FreshNetworks) -> ExpertStore | None:
     """Experts in the folder that settings name, if they name one and read any.
+
+    All of them, or the first so many where settings have another number than the method's own, and judges likewise.
+    Where ways are read from end to end, these may be the folder's own ends, whatever `experts.epochs` is.
 
     Raises:
         UserError: there are none, too few snapshots, or they are of another network or of other images.
@@ -46,14 +56,8 @@ def open_experts(settings: CondenseSettings, images: "ImageSet", networks: Fresh
     folder = settings.experts.folder
     if folder is None or not (settings.reads_trajectories or settings.reads_judges):
         return None
-    store = ExpertStore.open(Path(folder).expanduser())
-    lacking = sorted({*snapshots_read(settings)} - {*store.kept})
-    if lacking:
-        raise UserError(
-            f"`experts.folder` {folder!r} must hold snapshots up to number {snapshots_read(settings)[-1]}, got up to "
-            f"{store.kept[-1]}; `limbeck experts` with the same folder makes more, or lower `matching.start_to`, "
-            "`grow_to` or `expert_epochs`."
-        )
+    store = ExpertStore.open(Path(folder).expanduser(), **_said(settings))
+    _check_snapshots(settings, store, folder)
     if store.about["network"] != fingerprint(networks(0)):
         raise UserError(
             f"`experts.folder` {folder!r} holds experts of another {store.network.name} than `network` "
@@ -66,6 +70,36 @@ def open_experts(settings: CondenseSettings, images: "ImageSet", networks: Fresh
             "experts of yours by `limbeck experts`."
         )
     return store
+
+
+def _said(settings: CondenseSettings) -> dict[str, int]:
+    """How many experts and judges are wanted, as far as that is not the method's own choice."""
+    published = METHODS[settings.method].values.get("experts", {})
+    numbers = {name: getattr(settings.experts, name) for name in ("count", "judges")}
+    usual = {name: published.get(name, Experts.model_fields[name].default) for name in numbers}
+    return {name: number for name, number in numbers.items() if number != usual[name]}
+
+
+def _check_snapshots(settings: CondenseSettings, store: ExpertStore, folder: str) -> None:
+    read, kept = snapshots_read(settings), {*store.kept}
+    if {*read} <= kept:
+        return
+    if settings.by == "trajectories" and not settings.matching.straight:
+        raise UserError(
+            f"`experts.folder` {folder!r} must hold snapshots up to number {read[-1]}, got up to {store.kept[-1]}; "
+            "`limbeck experts` with the same folder makes more, or lower `matching.start_to`, `grow_to` or "
+            "`expert_epochs`."
+            if max(read) > store.kept[-1]
+            else f"`experts.folder` {folder!r} must hold snapshots {listed(read)}, got {listed(store.kept)}; `limbeck "
+            "experts` with the same folder makes the others, or raise `matching.start_from`."
+        )
+    whole = snapshots_read(settings, int(store.about["epochs"]))
+    if not {*whole} <= kept:
+        raise UserError(
+            f"`experts.folder` {folder!r} must hold snapshots {listed(whole)}, as its experts have {whole[-1]} epochs, "
+            f"got {listed(store.kept)}; `limbeck experts` with the same folder, method and `--epochs {whole[-1]}` "
+            "makes the others."
+        )
 
 
 def experts_for(

@@ -33,7 +33,7 @@ def check_fit(matching: Matching, network: FlatNetwork, store: Experts, syntheti
             f"and `expert_epochs` {matching.expert_epochs} read, got {store.snapshots}; `limbeck experts` makes more, "
             "or lower `matching.start_to`, `grow_to` or `expert_epochs`."
         )
-    if (found := store.theta(0, 0).numel()) != network.size:
+    if (found := store.theta(0, matching.start_from).numel()) != network.size:
         raise UserError(
             f"`store` must hold experts of {classifier.name!r}, {network.size:,} parameters, got {found:,}; take the "
             "network that they were made with."

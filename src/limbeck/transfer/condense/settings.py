@@ -71,7 +71,8 @@ class Experts(Part):
     Attributes:
         folder: of experts that are there already (`limbeck experts`); None makes them, or finds them where the runs of
             a comparison share theirs.
-        count: how many.
+        count: how many. Of those in `folder` all are read, or the first so many where this is not the method's own
+            number.
         epochs: that a whole training has. Only the snapshots that are read are made, unless labels or the choice of
             images need the networks at their end.
         steps_per_snapshot: between two snapshots; None for an epoch, and then "epochs" are such intervals everywhere.
@@ -81,7 +82,7 @@ class Experts(Part):
         views: of floats after normalisation, see `normalised_views` under `training`; None for the images as they are.
         format: in which snapshots are kept: "float16", "float32", or "differences" (sums of bfloat16).
         judges: fully taught networks that give labels and choose images; 0 for the experts' own last snapshots, all of
-            which are then taught to the end.
+            which are then taught to the end. Of those in `folder` as with `count`.
         seed: of their weights, their images' order and views; whatever the seed of the set, so that sets of several
             seeds share their experts.
     """

@@ -162,7 +162,7 @@ def test_progress_is_one_stage_of_all_steps(tmp_path: Path) -> None:
 
     make(tmp_path, progress=Heard())
     assert Heard.stages == [("teaching experts", 25)]
-    assert Heard.said == ["1 experts of 3 snapshots to teach, and 1 judges: 25 steps, 0 MiB"]
+    assert Heard.said == ["1 expert of 3 snapshots to teach, and 1 judge: 25 steps, 0 MiB"]
     assert Heard.done == sorted(Heard.done)
     assert Heard.done[-1] == 25
 

@@ -136,9 +136,14 @@ def _announce(pupils: Sequence[Pupil], teaching: Teaching, network: Classifier, 
     experts, snapshots = sum(one.kind == "expert" for one in pupils), len(teaching.kept)
     needed = check_room(teaching.folder, teaching.settings, network, snapshots, experts)
     progress.say(
-        f"{experts} experts of {snapshots} snapshots to teach, and {len(pupils) - experts} judges: "
-        f"{sum(map(teaching.steps, pupils)):,} steps, {needed / 2**20:,.0f} MiB"
+        f"{_counted(experts, 'expert')} of {_counted(snapshots, 'snapshot')} to teach, and "
+        f"{_counted(len(pupils) - experts, 'judge')}: {sum(map(teaching.steps, pupils)):,} steps, "
+        f"{needed / 2**20:,.0f} MiB"
     )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _teach(
@@ -170,9 +175,10 @@ def _claim(
         "network": fingerprint(network),
         "seed": seed,
     }
+    for name in (PLAN_FILE, EXPERTS_FILE):  # the second of which says it all again, once there are experts
+        if (folder / name).exists():
+            return _same(folder / name, plan)
     path = folder / PLAN_FILE
-    if path.exists():
-        return _same(path, plan)
     strangers = sorted(one.name for one in folder.iterdir() if not one.name.startswith(".") and one.name != NETWORK)
     if strangers:
         raise UserError(

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn.utils import vector_to_parameters
@@ -24,6 +25,8 @@ EXPERTS_FILE, NETWORK = "experts.json", "network"
 """What is complete in the folder, written when it is; and an untaught network of the kind."""
 COST_FILE = "cost.json"
 """In the folder of an expert or judge."""
+_ABOUT = ("count", "kept", "judges", "epochs", "network", "images")
+_REMADE = "remove the folder of its expert or judge, and make the experts again, which finds the others."
 
 
 class Loss(NamedTuple):
@@ -103,12 +106,7 @@ class ExpertStore:
                 if begun
                 else f"there are no experts in {str(folder)!r}; `limbeck experts` makes some."
             )
-        try:
-            about = dict(json.loads(path.read_text()))
-        except (ValueError, TypeError) as error:
-            raise UserError(
-                f"{str(path)!r} is damaged ({error}); make the experts again with the same folder, which finds them."
-            ) from error
+        about = _read_about(path)
         kept = range(snapshots) if isinstance(snapshots, int) else snapshots
         asked = {"count": count, "kept": None if kept is None else sorted(kept), "judges": judges}
         store = cls(folder, {**about, **{name: value for name, value in asked.items() if value is not None}})
@@ -128,6 +126,8 @@ class ExpertStore:
                     f"{str(self.folder)!r} lacks snapshots {listed(lacking)} of expert {expert}; `limbeck experts` "
                     "with the same folder makes more experts or snapshots, and finds the others."
                 )
+            for number in sorted(needed):
+                _open_header(snapshot_path(folder, number))
         for number in range(self.about["judges"]):
             if not judge_path(self.folder, number).exists():
                 raise UserError(
@@ -184,6 +184,11 @@ class ExpertStore:
         for kept in reversed(found):
             theta = decode(kept, theta)
         assert theta is not None
+        if not torch.isfinite(theta).all():
+            raise UserError(
+                f"snapshot {snapshot} of expert {expert} in {str(self.folder)!r} holds values that are not finite; "
+                f"{_REMADE}"
+            )
         return theta
 
     @property
@@ -243,10 +248,29 @@ def _read(path: Path) -> tuple[Tensor, int | None]:
             kept, about = file.get_tensor(PARAMETERS), file.metadata()
         return kept, int(about["before"]) if kept.dtype == DIFFERENCE else None
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{str(path)!r} cannot be read ({error}); {_REMADE}") from error
+
+
+def _open_header(path: Path) -> None:
+    """Raises a UserError for a file that is cut off, or none of a snapshot; now, not in the middle of learning."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            file.get_slice(PARAMETERS)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{str(path)!r} cannot be read ({error}); {_REMADE}") from error
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    """What is complete in a folder of experts."""
+    try:
+        about = dict(json.loads(path.read_text()))
+        if absent := [name for name in _ABOUT if name not in about]:
+            raise ValueError(f"it lacks {', '.join(absent)}")
+    except (ValueError, TypeError) as error:
         raise UserError(
-            f"{str(path)!r} cannot be read ({error}); remove the folder of its expert or judge, and make the experts "
-            "again, which finds the others."
+            f"{str(path)!r} is damaged ({error}); make the experts again with the same folder, which finds them."
         ) from error
+    return about
 
 
 def listed(numbers: Sequence[int]) -> str:

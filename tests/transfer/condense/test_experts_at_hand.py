@@ -1,0 +1,123 @@
+"""Experts in a folder: which of them are read, and what is said of those that cannot be."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tests.transfer.condense.small import context, pool, small
+
+from limbeck.errors import UserError
+from limbeck.transfer.condense import Maker
+from limbeck.transfer.condense.expertise import open_experts, snapshots_read
+from limbeck.transfer.condense.experts import ExpertStore, make_experts
+from limbeck.transfer.condense.experts.observer import snapshot_path
+from limbeck.transfer.condense.experts.store import expert_folder
+from limbeck.transfer.condense.network import FreshNetworks
+from limbeck.transfer.condense.settings import CondenseSettings
+
+pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
+
+
+def made(folder: Path, *, snapshots: int = 3, **said: int) -> Path:
+    settings = small(method="mtt", experts=said)
+    networks = FreshNetworks.of(settings.network, pool())
+    make_experts(settings.experts, networks, pool(), folder, snapshots=snapshots)
+    return folder
+
+
+def opened(
+    folder: Path, *, method: str = "mtt", experts: dict[str, object] | None = None, **said: object
+) -> ExpertStore:
+    settings = small(method=method, experts={"folder": str(folder), "count": 100, **(experts or {})}, **said)
+    store = open_experts(settings, pool(), FreshNetworks.of(settings.network, pool()))
+    assert store is not None
+    return store
+
+
+def test_all_are_read_or_as_many_as_are_wanted(tmp_path: Path) -> None:
+    folder = made(tmp_path / "experts", count=3, judges=2)
+    assert (opened(folder).count, opened(folder).about["judges"]) == (3, 2), "the method's own numbers"
+    fewer = opened(folder, experts={"count": 2, "judges": 0})
+    assert (fewer.count, fewer.about["judges"], len(fewer.judges)) == (2, 0, 2)
+    with pytest.raises(UserError, match=r"lacks snapshots 0 to 2 of expert 3; `limbeck experts` with the same folder"):
+        opened(folder, experts={"count": 5})
+    with pytest.raises(UserError, match=r"lacks judge 2; `limbeck experts` with the same folder and more `judges`"):
+        opened(folder, experts={"judges": 3})
+
+
+def test_ways_from_end_to_end_are_the_folders(tmp_path: Path) -> None:
+    folder = made(tmp_path / "experts")
+    assert opened(folder, experts={"epochs": 50}, matching={"straight": True}).kept == (0, 1, 2)
+    assert opened(folder, method="ncfm", experts={"epochs": 50, "count": 20}).kept == (0, 1, 2)
+    with pytest.raises(UserError, match=r"must hold snapshots up to number 3, got up to 2; `limbeck experts`"):
+        opened(folder, matching={"start_to": 2})
+    short = made(tmp_path / "short", epochs=4)
+    with pytest.raises(
+        UserError, match=r"hold snapshots 0, 4, as its experts have 4 epochs, got 0 to 2; .*--epochs 4`"
+    ):
+        opened(short, experts={"epochs": 50}, matching={"straight": True})
+
+
+def test_straight_lines_are_learned_on_whatever_epochs_are_said(tmp_path: Path) -> None:
+    folder = made(tmp_path / "experts")
+    settings = small(method="mtt", experts={"folder": str(folder), "epochs": 9}, matching={"straight": True})
+    assert len(Maker().make(settings, context(tmp_path / "set")).source.images(0)) == 3
+
+
+def test_snapshots_before_the_first_start_are_not_made(tmp_path: Path) -> None:
+    late = {"start_from": 1, "start_to": 2, "expert_epochs": 1}
+    settings = small(method="mtt", matching=late)
+    assert snapshots_read(settings) == (1, 2)
+    Maker().make(settings, context(tmp_path / "late"))
+    (folder,) = (tmp_path / "late" / "experts").iterdir()
+    store = ExpertStore.open(folder)
+    assert store.kept == (1, 2)
+    whole = ExpertStore.open(made(tmp_path / "whole"))
+    assert torch.equal(store.theta(0, 2), whole.theta(0, 2))
+    early = small(method="mtt", experts={"folder": str(folder)}, matching={**late, "start_from": 0})
+    with pytest.raises(UserError, match=r"must hold snapshots 0 to 2, got 1 to 2; .* or raise `matching.start_from`"):
+        Maker().count(early, context(tmp_path / "early"))
+
+
+def test_what_is_cut_off_or_no_number_is_said_before_it_is_needed(tmp_path: Path) -> None:
+    folder = made(tmp_path / "experts", count=2)
+    file = snapshot_path(expert_folder(folder, 1), 2)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-40])
+    with pytest.raises(
+        UserError, match=r"0002.safetensors' cannot be read .* remove the folder of its expert or judge"
+    ):
+        opened(folder)
+    file.write_bytes(whole)
+    save_file({name: one * float("nan") for name, one in load_file(file).items()}, file)
+    with pytest.raises(UserError, match=r"snapshot 2 of expert 1 in .* holds values that are not finite; remove"):
+        opened(folder).theta(1, 2)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "3", '{"count": 1}'])
+def test_a_damaged_list_of_experts_is_said(content: str, tmp_path: Path) -> None:
+    folder = made(tmp_path / "experts")
+    (folder / "experts.json").write_text(content)
+    with pytest.raises(
+        UserError, match=r"experts.json' is damaged \(.*\); make the experts again with the same folder"
+    ):
+        opened(folder)
+
+
+def test_a_folder_without_its_plan_is_gone_on_with(tmp_path: Path) -> None:
+    folder = made(tmp_path / "experts")
+    (folder / "plan.json").unlink()
+    assert ExpertStore.open(made(folder, count=2)).count == 2
+    about = json.loads((folder / "experts.json").read_text())
+    about["seed"] = 7
+    (folder / "experts.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match=r"the experts in .* are others: they differ in seed"):
+        made(folder)
+
+
+def test_the_method_that_reads_snapshots_names_them() -> None:
+    settings = CondenseSettings(budget="1/class", method="ncfm")
+    assert snapshots_read(settings) == (0, 60)
+    assert snapshots_read(settings, 20) == (0, 20)
