@@ -14,11 +14,11 @@ from limbeck.exporting.export import Exported, check_folder, export_classifier
 from limbeck.exporting.inputs import Shape, input_shape
 from limbeck.exporting.settings import ExportSettings
 from limbeck.models.classifier import Classifier
-from limbeck.models.weights.folder import load as load_model
 from limbeck.progress import Progress, Silent
-from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_images_of, load_taught, network_folder
+from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_images_of, load_taught
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.making import last_source
+from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.run import find_inputs
 from limbeck.recipes.schema import Recipe
@@ -45,7 +45,7 @@ def export_saved(
     """Exports a network by name; `out` is by default runs/<name>-<format>. The rest as in `export_network`."""
     out = Path("runs") / f"{Path(what).name}-{settings.format}" if out is None else out
     check_folder(out)
-    network = load_model(network_folder(what), model=model)
+    network = load_network(what, model=model)
     images = {"test": test, "split": split, "calibration": calibration, "loading": loading or {}}
     return export_network(network, out, settings, run=run_of(what), progress=progress, **images)
 
