@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.api.objects import network_of
-from limbeck.data.image_set import ImageSet
+from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.transfer_set import TransferSet
 from limbeck.exporting.export import Exported
 from limbeck.exporting.settings import ExportSettings, Format
@@ -18,8 +18,8 @@ def export(
     out: str | Path,
     *,
     format: Format = "onnx",
-    test: ImageSet | TransferSet | str | Path | None = None,
-    calibration: ImageSet | TransferSet | str | Path | None = None,
+    test: ImagesLike | TransferSet | None = None,
+    calibration: ImagesLike | TransferSet | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Exported:
