@@ -1,13 +1,12 @@
 """`export`: a student as a file for another runtime."""
 
 from pathlib import Path
-from typing import Any
 
 from limbeck.api.objects import network_of
-from limbeck.data.image_set import ImageSet
+from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.transfer_set import TransferSet
 from limbeck.exporting.export import Exported
-from limbeck.exporting.settings import ExportSettings, Format
+from limbeck.exporting.settings import ExportSettings, Format, InputType, Normalisation
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress
 from limbeck.recipes.exporting import export_network, run_of
@@ -18,10 +17,17 @@ def export(
     out: str | Path,
     *,
     format: Format = "onnx",
-    test: ImageSet | TransferSet | str | Path | None = None,
-    calibration: ImageSet | TransferSet | str | Path | None = None,
+    test: ImagesLike | TransferSet | None = None,
+    calibration: ImagesLike | TransferSet | None = None,
+    normalisation: Normalisation = "inside",
+    input_type: InputType = "float32",
+    size: int | tuple[int, int] | None = None,
+    opset: int | None = None,
+    int8: bool = False,
+    tolerance: float = 1e-4,
+    latency: bool = True,
+    threads: int | None = None,
     progress: Progress | None = None,
-    **settings: Any,
 ) -> Exported:
     """Writes a student as a file for another runtime, checked against itself on images, with a README beside it.
 
@@ -36,12 +42,15 @@ def export(
             else procedural ones, with a warning.
         calibration: images that int8 is calibrated on, at most 1,024 of them; by default those that the run was taught
             on. They need no labels.
+        normalisation: "inside": the file takes images in [0, 1]; "outside": what its description makes of them.
+        input_type: "float32", or "uint8" for pixels 0..255.
+        size: pixels of the images that the file takes, one number or (height, width); by default the network's own.
+        opset: version of ONNX's operators, 15 or newer; by default 18.
+        int8: whether to write a quantised ONNX network beside it, judged on the same images.
+        tolerance: by how much logits may differ from the student's, in units of its largest (of 1 if that is smaller).
+        latency: whether to time ONNX files, in batches of 1 and 32 images.
+        threads: that are timed with; by default as many as torch uses.
         progress: who watches.
-        settings: by name. For ONNX: `opset`, by default 18; `int8=True` for a quantised network beside it; `latency`
-            and the `threads` that are timed with. For ONNX and pt2: `normalisation` "inside" (the file takes images in
-            [0, 1]) or "outside"; `input_type` "float32" or "uint8"; `size` of the images, by default the network's own.
-            For all: `tolerance`, by how much logits may differ from the student's, in units of the largest, by default
-            1e-4.
 
     Raises:
         UserError: settings that do not fit, or are out of range; packages that are missing; `out` exists; images that
@@ -54,14 +63,17 @@ def export(
         >>> program(test.floats()).shape, exported.description["files"]["model.pt2"]["agreement"]
         (torch.Size([100, 10]), 1.0)
     """
+    settings = ExportSettings(
+        format=format,
+        normalisation=normalisation,
+        input_type=input_type,
+        size=size,
+        opset=opset,
+        int8=int8,
+        tolerance=tolerance,
+        latency=latency,
+        threads=threads,
+    )
     network = network_of(student, "student")
     run = run_of(student) if isinstance(student, str | Path) else None
-    return export_network(
-        network,
-        Path(out),
-        ExportSettings(format=format, **settings),
-        run=run,
-        test=test,
-        calibration=calibration,
-        progress=progress,
-    )
+    return export_network(network, Path(out), settings, run=run, test=test, calibration=calibration, progress=progress)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from limbeck.cli.display import console, show_table
+from limbeck.cli.display import console, show_paragraph, show_table
 from limbeck.cli.loading import loads_images, parse_size
 from limbeck.cli.options import BareModel
 
@@ -73,15 +73,19 @@ def export(
 
 
 def _show(exported: Any) -> None:
-    from limbeck.exporting.describing import rows_of
+    from limbeck.exporting.describing import rows_of, times_of, title_of_times
 
     about = exported.description
     taken, check = about["input"], about["check"]
     shape = ", ".join(map(str, taken["shape"]))
     opset = f"; ONNX operators of version {about['opset']}" if "opset" in about else ""
-    console.print(f"input {taken['name']}: {taken['dtype']} [{shape}], {taken['values']}{opset}", markup=False)
+    show_paragraph(f"input {taken['name']}: {taken['dtype']} [{shape}], {taken['values']}{opset}")
     header, rows = rows_of(about)
-    on = "" if "measured_on" not in about else f", {about['measured_on']['threads']} thread(s)"
-    title = f"beside the student, on {check['n']:,} images of {check['images']}{on}"
+    title = f"beside the student, on {check['n']:,} images of {check['images']}"
     show_table(title, header, rows, numbers=range(1, len(header)))
-    console.print(f"wrote {exported.folder}: {', '.join(about['files'])}, README.md, export.json", markup=False)
+    if "measured_on" in about:
+        header, rows = times_of(about)
+        show_table(title_of_times(about), header, rows, numbers=range(1, len(header)))
+    console.print(
+        f"wrote {exported.folder}: {', '.join(about['files'])}, README.md, export.json", markup=False, soft_wrap=True
+    )

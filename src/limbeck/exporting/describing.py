@@ -56,54 +56,69 @@ def readme(description: dict[str, Any], settings: ExportSettings) -> str:
         "",
         f"- input `{taken['name']}`: {taken['dtype']} {_shape(taken['shape'])}, {taken['colours']}, "
         f"{taken['values']}; `batch` is any number",
+        *_outside(taken["normalisation"]),
         f"- output `{OUTPUT_NAME}`: float32 {_shape(description['output']['shape'])}; the largest is the class",
         f"- classes, in this order: {', '.join(description['classes']) or 'without names'}",
         "",
         f"Checked on {description['check']['n']:,} images of {images}: the share to which a file gives the student's "
         "class, and the largest difference of a logit from the student's.",
         "",
-        *table(description),
+        *_table(*rows_of(description)),
         "",
-        *_timed(description),
+        *_times(description),
         f"All numbers, with what they were measured on: `{DESCRIPTION}`.",
         "",
     ]
     return "\n".join(lines)
 
 
-def _timed(description: dict[str, Any]) -> list[str]:
-    on = description.get("measured_on")
-    return [] if on is None else [f"Median times on {on['processor']}, {on['threads']} thread(s).", ""]
-
-
-def table(description: dict[str, Any]) -> list[str]:
-    """Rows of Markdown, a file each."""
-    header, rows = rows_of(description)
-    lines = ([one.replace("\n", " ") for one in header], ["---"] * len(header), *rows)
-    return [f"| {' | '.join(one)} |" for one in lines]
+def _outside(normalisation: Any) -> list[str]:
+    """What is to be done before the file sees an image."""
+    if normalisation == "inside":
+        return []
+    if "whitening" in normalisation:
+        return [f"- `mean` [C * H * W] and `matrix` are arrays of `{normalisation['whitening']}` (`numpy.load`)"]
+    return [f"- `mean` is {normalisation['mean']} and `std` is {normalisation['std']}"]
 
 
 def rows_of(description: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a table of the files: size, accuracy, the share of images to which they give the student's
-    class, the largest difference of a logit from the student's, latency."""
-    files = description["files"]
-    batches = list(next(iter(files.values())).get("latency_ms") or {})
+    class, the largest difference of a logit from the student's."""
     header = ["file", "size", "top-1\nin %", "same class\nin %", "largest\ndifference"]
-    header += [f"ms, batch {batch}\n(5 to 95 %)" for batch in batches]
-    rows = [["student in PyTorch", "", _percent(description["check"]["student_top1"]), "", "", *[""] * len(batches)]]
-    for name, about in files.items():
-        times = (about.get("latency_ms") or {}).values()
-        rows.append(
-            [
-                name,
-                _bytes(about["size_bytes"]),
-                _percent(about["top1"]),
-                f"{100 * about['agreement']:.2f}",
-                f"{about['max_difference']:.2g}",
-                *[f"{one['median']:.3g} ({one['p5']:.3g} to {one['p95']:.3g})" for one in times],
-            ]
-        )
+    rows = [["student in PyTorch", "", _percent(description["check"]["student_top1"]), "", ""]]
+    for name, about in description["files"].items():
+        found = [_percent(about["top1"]), _percent(about["agreement"]), f"{about['max_difference']:.2g}"]
+        rows.append([name, _bytes(about["size_bytes"]), *found])
     return header, rows
+
+
+def times_of(description: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a table of latencies in milliseconds: median, 5th to 95th percentile."""
+    files = {name: about["latency_ms"] for name, about in description["files"].items() if "latency_ms" in about}
+    header = ["file", *(f"batch of {batch}" for batch in next(iter(files.values()), {}))]
+    rows = [
+        [name, *(f"{one['median']:.3g} ({one['p5']:.3g} to {one['p95']:.3g})" for one in times.values())]
+        for name, times in files.items()
+    ]
+    return header, rows
+
+
+def title_of_times(description: dict[str, Any]) -> str:
+    on = description["measured_on"]
+    return f"median milliseconds (5th to 95th percentile), {on['threads']} thread(s), {on['processor']}"
+
+
+def _times(description: dict[str, Any]) -> list[str]:
+    if "measured_on" not in description:
+        return []
+    words = title_of_times(description)
+    return [f"{words[0].upper()}{words[1:]}:", "", *_table(*times_of(description)), ""]
+
+
+def _table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Markdown."""
+    lines = ([one.replace("\n", " ") for one in header], ["---"] * len(header), *rows)
+    return [f"| {' | '.join(one)} |" for one in lines]
 
 
 def _runs(description: dict[str, Any], settings: ExportSettings) -> str:

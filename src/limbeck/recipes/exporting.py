@@ -7,6 +7,8 @@ from typing import Any
 
 from limbeck.cost import RunCost
 from limbeck.data.image_set import ImageSet
+from limbeck.data.loading import as_image_set
+from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.place import FROM_PYTHON
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
@@ -26,7 +28,7 @@ from limbeck.recipes.settings import DatasetSettings
 from limbeck.recipes.yaml_files import load_mapping
 from limbeck.training.run_folder import RunFolder
 
-Images = ImageSet | TransferSet | str | Path
+Images = ImagesLike | TransferSet
 _STAND_IN, _STAND_INS = "dead-leaves", 64
 
 
@@ -112,7 +114,7 @@ def _images_to_check(
     loading: Mapping[str, Any],
 ) -> ImageSet:
     if test is not None:
-        found = _named(test, "test", lambda name: load_images(name, split, **loading))
+        found = _read(test, split, "test", lambda name: load_images(name, split, **loading))
         if found.skipped:
             warnings.warn(f"left out {found.skipped:,} unreadable images of {found.name!r}.", stacklevel=4)
         return found
@@ -160,7 +162,7 @@ def _calibration(
                 "give others as `calibration`."
             ) from error
     options = {"size": shape[1:], "labels": False, **loading}
-    found = _named(calibration, "calibration", lambda name: _load_calibration(name, options))
+    found = _read(calibration, "train", "calibration", lambda name: _load_calibration(name, options))
     if found.shape[0] != network.channels and network.channels in (1, 3):
         raise UserError(
             f"`calibration` images must have the {network.channels} channel(s) that {network.name} takes, got "
@@ -175,17 +177,10 @@ def _load_calibration(name: str | Path, options: Mapping[str, Any]) -> ImageSet:
     return load_taught(source).images if is_transfer_set(source) else load_images(name, "train", **options)
 
 
-def _named(images: Images, argument: str, load: Callable[[str | Path], ImageSet]) -> ImageSet:
+def _read(images: Images, split: str, argument: str, load: Callable[[str | Path], ImageSet]) -> ImageSet:
     if isinstance(images, TransferSet):
         return images.decoded().images
-    if isinstance(images, ImageSet):
-        return images
-    if not isinstance(images, str | Path):
-        raise UserError(
-            f"`{argument}` must be images as `lb.load` gives them, a transfer set, or the name of one, got "
-            f"{type(images).__name__}."
-        )
-    return load(images)
+    return load(images) if isinstance(images, str | Path) else as_image_set(images, split, argument)
 
 
 def _check_named(source: DatasetSettings | None) -> None:
