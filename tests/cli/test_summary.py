@@ -45,7 +45,7 @@ def test_a_comparison_is_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row.split("  ")[0] for row in rows] == [
         f"{arm}{'' if arm == 'entropy' else ' *'}" for arm in arm_order(results)
     ]
-    assert all(means["random", budget] in rows[1] for budget in ("5 %", "10 %", "25 %"))
+    assert all(means["balanced-random", budget] in rows[1] for budget in ("5 %", "10 %", "25 %"))
     assert "no-teacher at 25 %, seed 2: failed: loss is not finite at step 340" in words
     assert "All 41 runs together took 1 h 51 min" in words
     last = (

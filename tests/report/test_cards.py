@@ -44,7 +44,7 @@ def test_the_lead_has_one_sentence_for_more_than_a_few_arms() -> None:
     assert len(sentences.headlines(of_users())) == 4
     assert sentences.lead(factory.results()) == sentences.headlines(factory.results())
     nothing = of_users(seeds=1)
-    assert sentences.lead(nothing) == ["All 4 arms are compared with it on one seed only"]
+    assert sentences.lead(nothing) == ["All 4 arms are compared with balanced random on one seed only"]
 
 
 @pytest.mark.parametrize("key", ["table", "differences", "cost", "runs"])

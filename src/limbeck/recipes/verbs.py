@@ -123,7 +123,7 @@ def write_report(folder: Path) -> Path:
     Raises:
         UserError: it holds none of a run, a comparison, the report of several, a probe, judged sets and a selection.
     """
-    if merged := merged_folders(folder):
+    if not (folder / "recipe.yaml").exists() and (merged := merged_folders(folder)):
         return write_report_of_several(merged, folder)
     if (folder / CONFIG_NAME).exists():
         return write_selection_report(folder)

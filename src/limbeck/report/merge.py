@@ -50,8 +50,10 @@ def _test_images(comparison: Comparison) -> Row:
     known = (reading.json_file(comparison.folder / "inputs.json", mend) or {}).get("test")
     if known:
         return {key: known[key] for key in ("name", "images", "fingerprint")}
-    named = (recipe_of(comparison).get("data") or {}).get("test")
-    return {"name": str(named), "images": comparison.results.get("test_images"), "fingerprint": ""}
+    data = recipe_of(comparison).get("data")
+    test = data.get("test") if isinstance(data, dict) else data
+    name = test.get("name") if isinstance(test, dict) else test
+    return {"name": name, "images": comparison.results.get("test_images"), "fingerprint": "", "settings": test}
 
 
 def _words(test: Row) -> str:

@@ -40,7 +40,7 @@ def write_csv(comparisons: Sequence[Comparison], folder: Path) -> None:
 
     Example:
         >>> from limbeck.report.reading import results
-        >>> write_csv([Comparison("quick", "runs/quick", results(Path("runs/quick")))], Path("runs/quick"))
+        >>> write_csv([Comparison("quick", Path("runs/quick"), results(Path("runs/quick")))], Path("runs/quick"))
     """
     runs = [row for one in comparisons for row in _runs(one)]
     arms = [row for one in comparisons for row in _arms(one)]

@@ -114,10 +114,13 @@ def _together(found: dict[tuple[str, str], Row], controls: Controls) -> str:
         clauses += [f"{words} {against} beyond seed noise: {listed}"] if some else []
     rest = len(arms) - len(told)
     one_seed = all(verdict(row) == "one seed only" for row in rows)
-    noise = "compared with it on one seed only" if one_seed else "within seed noise"
+    if one_seed:
+        return f"All {len(arms)} arms are compared with {against} on one seed only"
     if not told:
-        return f"All {len(arms)} arms are {noise}{'' if one_seed else f' of {against}'}"
-    others = [f"{formats.plural(rest, 'other arm')} {'is' if rest == 1 else 'are'} {noise}"] if rest else []
+        return f"All {len(arms)} arms are within seed noise of {against}"
+    where = " at every budget" if len({row["budget"] for row in rows}) > 1 else ""
+    are = "is" if rest == 1 else "are"
+    others = [f"{formats.plural(rest, 'other arm')} {are} within seed noise{where}"] if rest else []
     said = "; ".join([*clauses, *others])
     return f"{said[0].upper()}{said[1:]}{_corrected(rows)}"
 
