@@ -80,7 +80,7 @@ def test_every_run_takes_the_same_steps_and_its_own_images() -> None:
         "entropy": "entropy",
         "random": "random",
         "balanced-random": "balanced-random",
-        "no-teacher": "random",
+        "no-teacher": "balanced-random",  # as the control that the arm is set against
         "full": None,
         "full-no-teacher": None,
     }

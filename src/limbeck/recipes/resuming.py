@@ -3,6 +3,7 @@
 import itertools
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from limbeck.errors import UserError
@@ -26,7 +27,8 @@ def check_unchanged(recipe: Recipe, planned: Sequence[PlannedRun], folder: Path)
     """
     wrong, differences, longer, short = [], {}, [], []
     for one in planned:
-        run_folder = RunFolder(folder / one.folder)
+        own = replace(one, repeats=None)  # an arm that had a run of its own cannot become a control
+        run_folder = RunFolder(folder / own.folder)
         changed = _changed(one, run_folder, but="failed")
         if changed and is_longer(changed):
             longer.append(one)
