@@ -119,7 +119,7 @@ def test_objectives_on_all_the_data_and_a_later_arm(tmp_path: Path, monkeypatch:
 def test_what_holds_runs_already_may_not_change(copied: Copied) -> None:
     folder = copied()
     recipe = (folder / "recipe.yaml").read_text()
-    for change in ("training.steps=13", "compare.without_teacher.learning_rate=0.1", "compare.arms.entropy=random"):
+    for change in ("training.momentum=0.8", "compare.without_teacher.learning_rate=0.1", "compare.arms.entropy=random"):
         with pytest.raises(UserError, match=r"holds runs of another recipe: runs/.*give a changed arm another name"):
             go(folder, change)
     with pytest.raises(

@@ -49,7 +49,7 @@ def check_unchanged(recipe: Recipe, planned: Sequence[PlannedRun], folder: Path)
     if short:
         raise UserError(
             f"{len(short)} of {len(longer)} runs in {str(folder)!r} cannot go on for longer, and as runs of several "
-            f"lengths would not compare, none does: {' '.join(short[:3])}"
+            f"lengths would not compare, none does: {short[0]}"
         )
     if longer and recipe.compare is not None and recipe.compare.racing is not None:
         raise UserError(
