@@ -128,9 +128,7 @@ def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) 
     run_folder = RunFolder(folder / planned.folder)
     status = run_folder.read("status.json", {"state": "missing", "error": None})
     cost = run_folder.read("cost.json") if run_folder.finished else None
-    if cost is not None and RunCost.from_dict(cost).teaching.steps < planned.recipe.training.total_steps(
-        cost["images"]
-    ):
+    if cost is not None and _is_short(cost, planned):
         status, cost = {"state": "interrupted", "error": None}, None  # it has yet to go on for longer
     judged = run_folder.read("evaluation.json", {}) if cost is not None else {}
     last, chosen = judged.get("last"), judged.get("chosen")
@@ -149,6 +147,12 @@ def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) 
         "chosen": chosen["top1"] if chosen else None,
         "cost": cost,
     }
+
+
+def _is_short(cost: Mapping[str, Any], planned: PlannedRun) -> bool:
+    """Whether a finished run took less steps than it is to take; earlier versions may not have counted them."""
+    steps = RunCost.from_dict(cost).teaching.steps
+    return 0 < steps < planned.recipe.training.total_steps(cost["images"])
 
 
 def _grouped(runs: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
