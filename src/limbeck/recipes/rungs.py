@@ -25,6 +25,8 @@ def common_shares(planned: Sequence[PlannedRun]) -> list[Fraction]:
     They begin where the schedules of all have settled: an arm that warms up for longer lags behind until then, and one
     whose learning rate has yet to drop will leap.
     """
+    if not planned:
+        return []
     counts = [one.recipe.training.validations for one in planned]
     count = math.gcd(*counts) if all(counts) else 0
     settled = max(_settled(one.recipe.training) for one in planned)
