@@ -80,7 +80,7 @@ def test_finished_runs_are_not_repeated_and_new_ones_are_added(copied: Copied, m
         compare(read_recipe(comparison(seeds=[0])), folder)
     assert scores(go(folder)) == before
     assert made == []
-    after = scores(go(folder, budgets=[12, 24], arms={"entropy": {}, "mine": "random"}))
+    after = scores(go(folder, budgets=[12, 24], arms={"entropy": {}, "mine": "variance"}))
     assert {name: after[name] for name in before} == before
     new = ["mine@12-images", *(f"{arm}@24-images" for arm in ("entropy", "mine", *CONTROLS, "no-teacher"))]
     assert sorted(made) == sorted(new)
@@ -119,7 +119,7 @@ def test_objectives_on_all_the_data_and_a_later_arm(tmp_path: Path, monkeypatch:
 def test_what_holds_runs_already_may_not_change(copied: Copied) -> None:
     folder = copied()
     recipe = (folder / "recipe.yaml").read_text()
-    for change in ("training.steps=13", "compare.without_teacher.learning_rate=0.1", "compare.arms.entropy=random"):
+    for change in ("training.momentum=0.8", "compare.without_teacher.learning_rate=0.1", "compare.arms.entropy=random"):
         with pytest.raises(UserError, match=r"holds runs of another recipe: runs/.*give a changed arm another name"):
             go(folder, change)
     with pytest.raises(
@@ -170,7 +170,7 @@ def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypat
             heard.append(f"{self.title}: {outcome}")
 
     folder = copied()
-    recipe = read_recipe(comparison(seeds=[0], arms={**BROKEN, "entropy": {}, "crashing": {}, "last": "random"}))
+    recipe = read_recipe(comparison(seeds=[0], arms={**BROKEN, "entropy": {}, "crashing": {}, "last": "variance"}))
     results = compare(recipe, folder, resume=True, progress=Listening())
     runs = {row["arm"]: row for row in results["runs"]}
     assert "the loss is not finite at step" in runs["too-fast"]["error"]

@@ -80,7 +80,7 @@ def test_every_run_takes_the_same_steps_and_its_own_images() -> None:
         "entropy": "entropy",
         "random": "random",
         "balanced-random": "balanced-random",
-        "no-teacher": "random",
+        "no-teacher": "balanced-random",  # as the control that the arm is set against
         "full": None,
         "full-no-teacher": None,
     }
@@ -97,7 +97,7 @@ def test_arm_changes_what_it_says_and_nothing_else() -> None:
     assert (mine.student.model, mine.objective) == ("lenet5", {"kd": 1.0})
     assert (mine.training.epochs, mine.training.steps) == (3, None)
     assert mine.training.learning_rate == control.training.learning_rate == 0.05
-    rates = [by_arm[name].training.learning_rate for name in ("no-teacher", "full-no-teacher", "full")]
+    rates = [by_arm[name].training.learning_rate for name in ("no-teacher-random", "full-no-teacher", "full")]
     assert rates == [0.5, 0.5, 0.05]
 
 

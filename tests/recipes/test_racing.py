@@ -34,7 +34,7 @@ LEVELS = {"good": 0.9, "fair": 0.89, "poor": 0.5, "late": 0.9}
 
 
 def recipe(arms: Iterable[str] = ("good", "fair", "poor"), **changes: Any) -> Recipe:
-    content = comparison(arms=dict.fromkeys(arms, "random"), **{"seeds": [0, 1, 2], "racing": True, **changes})
+    content = comparison(arms=dict.fromkeys(arms, "variance"), **{"seeds": [0, 1, 2], "racing": True, **changes})
     content["training"] = {**content["training"], "steps": STEPS, "validations": 8}
     return read_recipe(content)
 
@@ -272,7 +272,7 @@ def test_rungs_are_where_all_arms_validate_and_did_before() -> None:
     def shares(validations: list[int], **racing: Any) -> list[str]:
         first = racing.pop("training", {})  # of one arm, which all wait for
         arms: dict[str, Any]
-        arms = {f"arm{k}": {"select": "random", "training": {"validations": n}} for k, n in enumerate(validations)}
+        arms = {f"arm{k}": {"select": "variance", "training": {"validations": n}} for k, n in enumerate(validations)}
         arms["arm0"]["training"] |= first
         content = read_recipe(comparison(arms=arms, seeds=[0, 1], racing=racing))
         assert content.compare is not None
@@ -297,7 +297,7 @@ def test_rungs_are_where_all_arms_validate_and_did_before() -> None:
 
 def test_arms_of_other_lengths_are_compared_at_their_own_shares(tmp_path: Path) -> None:
     content = comparison(
-        arms={"good": "random", "fair": {"select": "random", "training": {"steps": 60}}, "poor": "random"},
+        arms={"good": "variance", "fair": {"select": "variance", "training": {"steps": 60}}, "poor": "variance"},
         seeds=[0, 1],
         racing={"rungs": [0.25]},
     )

@@ -25,7 +25,8 @@ def show_summary(results: Mapping[str, Any], folder: Path) -> None:
     console.print()
     _show_headlines(results)
     _show_table(results)
-    costs = [cost for row in results["runs"] if (cost := RunCost.from_dict(row["cost"])).known]
+    own = [row for row in results["runs"] if not row.get("repeats")]
+    costs = [cost for row in own if (cost := RunCost.from_dict(row["cost"])).known]
     if costs:
         show_paragraph(together(costs, []))
     show_race(results)
@@ -110,7 +111,7 @@ def _parts(widths: Mapping[str, int], room: int) -> list[list[str]]:
 
 
 def _signs(results: Mapping[str, Any]) -> tuple[dict[tuple[str, str], str], list[str]]:
-    """Signs by arm and budget, of those that are better or worse than the strictest control, and what they mean."""
+    """Signs by arm and budget, of those that are better or worse than their control, and what they mean."""
     from limbeck.report.controls import Controls
     from limbeck.report.sentences import deciding, verdict
 
@@ -118,7 +119,7 @@ def _signs(results: Mapping[str, Any]) -> tuple[dict[tuple[str, str], str], list
     if not found:
         return {}, []
     names = {controls.label(row["against"]) for row in found.values()}
-    against = names.pop() if len(names) == 1 else "the strictest control"
+    against = names.pop() if len(names) == 1 else controls.theirs.replace("their strictest", "the strictest")
     verdicts = {place: verdict(dict(row)) for place, row in found.items()}
     if set(verdicts.values()) == {"one seed only"}:
         return {}, ["one seed cannot tell what is beyond seed noise"]

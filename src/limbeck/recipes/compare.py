@@ -23,11 +23,11 @@ from limbeck.recipes.fingerprints import check_fingerprints, fingerprints_of
 from limbeck.recipes.handing_over import HandedOver, keep_teacher_logits, pack_objects
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student
 from limbeck.recipes.matching import match_student
-from limbeck.recipes.plan import PlannedRun, plan
+from limbeck.recipes.plan import PlannedRun, plan, repeated
 from limbeck.recipes.plugged import check_sendable
 from limbeck.recipes.racing import Race
 from limbeck.recipes.reading import renewed
-from limbeck.recipes.results import collect, left_out
+from limbeck.recipes.results import SUITED, collect, left_out
 from limbeck.recipes.resuming import check_unchanged, go_on_longer, make_room
 from limbeck.recipes.run import gather_inputs, trainings
 from limbeck.recipes.run_tasks import Runs, RunTask, run_tasks
@@ -78,7 +78,8 @@ def compare(
     progress = progress or Silent()
     _check_workers(workers)
     check_tracker(recipe.tracker)
-    planned = plan(recipe)
+    suited = _is_suited(Path(folder))
+    planned = plan(recipe, suited=suited)
     described = recipe.model_dump(mode="json")
     check_launcher(*(one for one in planned for one in trainings(one.recipe)), cpu=recipe.device == "cpu")
     is_main_process(cpu=recipe.device == "cpu")  # settles where this process computes, the teacher's test pass too
@@ -95,7 +96,7 @@ def compare(
             renew=renewed,
             extend=lambda _, changed: [] if is_longer(changed) else changed,
         ) as run_folder,
-        _crew(planned, run_folder, workers) as crew,  # which imports while this process loads and trains
+        _crew(planned, longer, run_folder, workers) as crew,  # which imports while this process loads and trains
     ):
         if crew is not None:
             crew.place.have_done(prepare_pages)
@@ -110,7 +111,9 @@ def compare(
         go_on_longer(longer, run_folder, progress)
         train = inputs.train
         count = None if train is None else len(train)
-        planned = plan(recipe, count, _filled_classes(train), labelled=inputs.labelled)
+        planned = plan(recipe, count, _filled_classes(train), labelled=inputs.labelled, suited=suited)
+        for sentence in repeated(planned):
+            progress.say(sentence)
         runs = Runs(run_folder.path, inputs, progress, settle_threads(planned, run_folder, inputs, workers, progress))
         if crew is not None:
             keep_teacher_logits(run_folder.path, fingerprints, inputs)
@@ -124,6 +127,12 @@ def compare(
     return results
 
 
+def _is_suited(folder: Path) -> bool:
+    """False for a comparison that was begun by a version which did not know the controls that suit an arm."""
+    networks = RunFolder(folder).read("networks.json")
+    return networks is None or networks.get(SUITED, False)
+
+
 def _check_workers(workers: int) -> None:
     """Raises a UserError for no number of workers, and for several where this process is one of several already."""
     check_workers(workers)
@@ -135,9 +144,13 @@ def _check_workers(workers: int) -> None:
 
 
 @contextmanager
-def _crew(planned: Sequence[PlannedRun], run_folder: RunFolder, workers: int) -> Iterator[Crew | None]:
+def _crew(
+    planned: Sequence[PlannedRun], longer: Sequence[PlannedRun], run_folder: RunFolder, workers: int
+) -> Iterator[Crew | None]:
     """As many workers as there are runs to do, at most; none where that is one."""
-    pending = sum(not RunFolder(run_folder.path / one.folder).finished for one in planned)
+    again = {one.folder for one in longer}
+    own = {one.folder for one in planned if one.repeats is None}
+    pending = sum(one in again or not RunFolder(run_folder.path / one).finished for one in own)
     if min(workers, pending) < 2:
         yield None
         return
@@ -146,6 +159,7 @@ def _crew(planned: Sequence[PlannedRun], run_folder: RunFolder, workers: int) ->
 
 
 def _run_all(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolder, runs: Runs) -> None:
+    every, planned = planned, [one for one in planned if one.repeats is None]
     pending = [one for one in planned if not RunFolder(run_folder.path / one.folder).finished]
     for one in pending:
         make_room(one, RunFolder(run_folder.path / one.folder))
@@ -160,7 +174,7 @@ def _run_all(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolde
             runs.progress.update(done + dropped)
             write_tables(run_folder.path, collect(run_folder.path, recipe))
     runs.progress.end()
-    for one in planned:
+    for one in every:
         _keep_evidence(one, run_folder)
 
 
@@ -211,6 +225,7 @@ def _describe(recipe: Recipe, run_folder: RunFolder, inputs: Inputs) -> None:
             },
             "student": {"name": student.name, "footprint": footprint(student, shape, **measured)},
             "labelled": inputs.labelled,
+            SUITED: True,
             "train_images": None if inputs.train is None else len(inputs.train),
             "train_classes": _filled_classes(inputs.train),
             "validation_images": 0 if inputs.validation is None else len(inputs.validation),

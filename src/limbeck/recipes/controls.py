@@ -4,7 +4,7 @@ They travel in the results, so that reports and tables need no list of their own
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ class ControlArm(NamedTuple):
         transfer: its settings, without a budget.
         arms: beside which it stands.
         alone: whether arms of the comparison have no other control of this kind.
+        known_as: its name among the controls of its maker.
     """
 
     name: str
@@ -36,12 +37,48 @@ class ControlArm(NamedTuple):
     transfer: dict[str, Any]
     arms: tuple[str, ...]
     alone: bool = True
+    known_as: str = ""
+
+
+class StudentArm(NamedTuple):
+    """A student without a teacher, on the images of a control.
+
+    Attributes:
+        name: in tables.
+        on: the control.
+        arms: that are set against it.
+        alone: whether there is no other.
+    """
+
+    name: str
+    on: ControlArm
+    arms: tuple[str, ...]
+    alone: bool
+
+
+class Against(NamedTuple):
+    """What the verdicts on an arm go by.
+
+    Attributes:
+        arm: its name.
+        control: name of the control.
+        why: in words.
+        student: name of the student without a teacher that it is set against, None where there is none.
+        same_images: whether arm and control have the same images.
+    """
+
+    arm: str
+    control: str
+    why: str
+    student: str | None
+    same_images: bool
 
 
 def reserved_names(makers: Iterable[str]) -> set[str]:
     """What no arm may be called, beside arms of these makers: names of controls, of theirs and of limbeck's own."""
     known = dict.fromkeys([*MAKERS.built_in, *makers])
-    return {*_STUDENTS, *(name for maker in known for name in settings_of(maker).controls)}
+    controls = {name for maker in known for name in settings_of(maker).controls}
+    return {*_STUDENTS, *controls, *(f"{NO_TEACHER}-{name}" for name in controls)}
 
 
 def controls_beside(arms: Mapping[str, Mapping[str, Any]]) -> list[ControlArm]:
@@ -78,12 +115,71 @@ def controls_beside(arms: Mapping[str, Mapping[str, Any]]) -> list[ControlArm]:
             settings,
             tuple(beside),
             alone=name not in several,
+            known_as=name,
         )
         for name, control, settings, beside in found
     ]
 
 
-def described(controls: Iterable[ControlArm], *, budgets: bool) -> list[dict[str, Any]]:
+def opponents(arms: Mapping[str, Mapping[str, Any]], controls: Sequence[ControlArm]) -> dict[str, ControlArm]:
+    """The control that each arm is set against, see `MakerSettings.opponent`; of those that there are.
+
+    Args:
+        arms: name -> settings under `transfer`.
+        controls: of these arms; there may be less of them, as where images have no labels.
+    """
+    found = {}
+    for arm, transfer in arms.items():
+        beside = {one.known_as: one for one in controls if arm in one.arms and one.control.strict}
+        wanted = settings_of(str(transfer["maker"])).opponent(transfer)
+        if beside:
+            strictest = max(beside.values(), key=lambda one: one.control.strict)
+            found[arm] = strictest if wanted is None else beside.get(wanted.control, strictest)
+    return found
+
+
+def students_beside(arms: Mapping[str, Mapping[str, Any]], controls: Sequence[ControlArm]) -> list[StudentArm]:
+    """The students without a teacher: one for each control with labels that an arm is set against, on its images.
+
+    Arms that are set against others share the first. The student on the strictest control has the usual name, and the
+    others are called after theirs, so that arms which are added change none.
+    """
+    labelled = [one for one in controls if one.control.from_labels]
+    against = {arm: one for arm, one in opponents(arms, controls).items() if one.control.from_labels}
+    used = list({one.name: one for one in against.values()}.values()) or labelled[:1]
+    found = []
+    for place, one in enumerate(used):
+        beside = [arm for arm in arms if (against[arm].name == one.name if arm in against else place == 0)]
+        strictest = max((other.control.strict for other in labelled if {*other.arms} & {*one.arms}), default=0)
+        name = NO_TEACHER if one.control.strict == strictest else f"{NO_TEACHER}-{one.name}"
+        found.append(StudentArm(name, one, tuple(beside), alone=len(used) == 1))
+    return found
+
+
+def set_against(
+    arms: Mapping[str, Mapping[str, Any]], controls: Sequence[ControlArm], changes: Mapping[str, Sequence[str]]
+) -> list[Against]:
+    """What verdicts on each arm go by, and why.
+
+    Args:
+        arms: name -> settings under `transfer`.
+        controls: of these arms.
+        changes: name of an arm -> what else it changes, as its "objective".
+    """
+    rows, students = [], students_beside(arms, controls)
+    for arm, one in opponents(arms, controls).items():
+        wanted = settings_of(str(arms[arm]["maker"])).opponent(arms[arm])
+        fits = wanted is not None and wanted.control == one.known_as
+        why = wanted.why if wanted is not None and fits else "it is the strictest of those that there are"
+        same = wanted is not None and fits and wanted.same_images
+        if changed := " and ".join(changes.get(arm, ())):
+            why += f", and another {changed}" if same else f"; it has another {changed}, too"
+        student = next((student.name for student in students if arm in student.arms), None)
+        rows.append(Against(arm, one.name, why, student, same))
+    return rows
+
+
+def described(controls: Iterable[ControlArm], students: Sequence[StudentArm], *, budgets: bool) -> list[dict[str, Any]]:
     """What results say of the controls, the strictest of each kind first.
 
     Returns:
@@ -96,8 +192,12 @@ def described(controls: Iterable[ControlArm], *, budgets: bool) -> list[dict[str
         kind = {"kind": "budget", "teacher": True, "strict": one.control.strict}
         some = {} if one.alone else {"arms": list(one.arms)}
         rows.append({"name": one.name, "label": one.control.label, **kind, **some})
-    students = (NO_TEACHER, FULL, FULL_NO_TEACHER) if budgets else (FULL_NO_TEACHER,)
-    for name in students:
-        row = {"name": name, "label": _STUDENTS[name], "kind": "budget" if name == NO_TEACHER else "full"}
+    for one in students:
+        label = _STUDENTS[NO_TEACHER] if one.alone else f"{_STUDENTS[NO_TEACHER]}, {one.on.control.label}"
+        some = {} if one.alone else {"arms": list(one.arms)}
+        kind = {"kind": "budget", "teacher": False, "strict": None, "images": one.on.name}
+        rows.append({"name": one.name, "label": label, **kind, **some})
+    for name in (FULL, FULL_NO_TEACHER) if budgets else (FULL_NO_TEACHER,):
+        row = {"name": name, "label": _STUDENTS[name], "kind": "full"}
         rows.append({**row, "teacher": name == FULL, "strict": 0 if name == FULL_NO_TEACHER else None})
     return rows

@@ -7,7 +7,7 @@ import yaml
 
 from limbeck.recipes.inheritance import load_recipe, made_by
 from limbeck.recipes.packaged import find_recipe
-from limbeck.recipes.plan import plan
+from limbeck.recipes.plan import plan, repeated
 from limbeck.recipes.published import published
 from limbeck.recipes.schema import Recipe
 
@@ -22,8 +22,10 @@ def describe(recipe: Recipe) -> str:
     lines = [yaml.safe_dump(content, sort_keys=False).rstrip(), "", f"valid: a recipe to {recipe.verb}"]
     if recipe.compare is not None:
         planned = plan(recipe)
-        groups = dict.fromkeys(one.group for one in planned)
-        lines.append(f"{len(planned)} runs, {len(recipe.compare.seeds)} seeds of each of: {', '.join(groups)}")
+        groups = dict.fromkeys(one.group for one in planned if one.repeats is None)
+        runs = sum(one.repeats is None for one in planned)
+        lines.append(f"{runs} runs, {len(recipe.compare.seeds)} seeds of each of: {', '.join(groups)}")
+        lines += repeated(planned)
     teacher = None if recipe.teacher is None else recipe.teacher.weights
     if teacher is not None and not Path(teacher).exists() and (command := made_by(teacher)):
         lines.append(f"its teacher is not there yet: `{command}` makes {teacher}")

@@ -1,14 +1,23 @@
 """The runs of a comparison: arms x budgets x seeds, and the controls that nobody has to ask for."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from limbeck.data.catalogue import DATASETS
 from limbeck.errors import UserError
-from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, ControlArm, controls_beside
+from limbeck.recipes.controls import (
+    FULL,
+    FULL_NO_TEACHER,
+    NO_TEACHER,
+    ControlArm,
+    StudentArm,
+    controls_beside,
+    students_beside,
+)
 from limbeck.recipes.inheritance import merge
 from limbeck.recipes.reading import parse_recipe
+from limbeck.recipes.repeated import same_run
 from limbeck.recipes.schema import Arm, CompareSettings, Recipe
 from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings
 from limbeck.transfer.budget import Budget, parse_budget
@@ -26,12 +35,14 @@ class PlannedRun:
         control: whether it was added by itself.
         budget: None for all the data.
         recipe: the run, with its seed.
+        repeats: the control whose run an arm's would be, and is; None where it has its own.
     """
 
     arm: str
     control: bool
     budget: Budget | None
     recipe: Recipe
+    repeats: str | None = None
 
     @property
     def budget_label(self) -> str:
@@ -40,13 +51,16 @@ class PlannedRun:
     @property
     def group(self) -> str:
         """Arm and budget as one word, the folder of all seeds."""
+        return self._group(self.arm)
+
+    def _group(self, arm: str) -> str:
         if self.budget is None:
-            return self.arm
-        return f"{self.arm}@{self.budget_label.replace(' %', '%').replace('/', '-per-').replace(' ', '-')}"
+            return arm
+        return f"{arm}@{self.budget_label.replace(' %', '%').replace('/', '-per-').replace(' ', '-')}"
 
     @property
     def folder(self) -> str:
-        return f"runs/{self.group}/seed-{self.recipe.seed}"
+        return f"runs/{self._group(self.repeats or self.arm)}/seed-{self.recipe.seed}"
 
     @property
     def title(self) -> str:
@@ -54,7 +68,12 @@ class PlannedRun:
 
 
 def plan(
-    recipe: Recipe, images: int | None = None, classes: int | None = None, *, labelled: bool = True
+    recipe: Recipe,
+    images: int | None = None,
+    classes: int | None = None,
+    *,
+    labelled: bool = True,
+    suited: bool = True,
 ) -> list[PlannedRun]:
     """All runs, seed by seed and from the smallest budget, so that an unfinished comparison already has every arm.
 
@@ -68,6 +87,8 @@ def plan(
         classes: how many of them have images, likewise.
         labelled: whether the training images have labels. Without, the controls that need them are left out: images
             chosen at random within every class, and the students without a teacher.
+        suited: false for a comparison that an earlier version began: its students without a teacher learn from random
+            images, whatever its arms are, and arms that repeat a control have runs of their own.
 
     Raises:
         UserError: the recipe has no `compare`, teacher or test images, or an arm's changes do not make a valid recipe.
@@ -76,12 +97,54 @@ def plan(
     if images is None or classes is None:
         images, classes = _published_size(recipe)
     budgets = _in_order([parse_budget(one) for one in compare.budgets or ()], images, classes)
-    runs = [run for seed in compare.seeds for run in _runs(_base(recipe, seed), compare, budgets)]
+    runs = [run for seed in compare.seeds for run in _runs(_base(recipe, seed), compare, budgets, suited=suited)]
     runs = [run for run in runs if labelled or not (run.control and _needs_labels(run.recipe))]
+    if suited:
+        runs = _needed(repeating(runs, labelled=labelled), compare)
     taking = [arm for arm in compare.arms.values() if arm.transfer and settings_of(arm.transfer["maker"]).needs_pool]
     if images is None or taking:
         return runs
     return [run for run in runs if not (run.control and _asks_too_much(run, images, classes or 0))]
+
+
+def repeated(planned: Sequence[PlannedRun]) -> list[str]:
+    """Which arms repeat a control, in sentences.
+
+    Example:
+        >>> repeated([])
+        []
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in planned:
+        if one.repeats is not None:
+            found.setdefault((one.arm, one.repeats), []).append(one.budget_label)
+    return [
+        f"the arm {arm!r} repeats the control {control!r} at {', '.join(dict.fromkeys(budgets))}: it is not run, and "
+        "its numbers are those of the control"
+        for (arm, control), budgets in found.items()
+    ]
+
+
+def repeating(runs: Sequence[PlannedRun], *, labelled: bool) -> list[PlannedRun]:
+    """`runs`, of which arms name the control that they repeat."""
+    controls = {
+        (one.budget_label, one.recipe.seed, same_run(one.recipe, labelled=labelled)): one.arm
+        for one in reversed(runs)
+        if one.control
+    }
+    found = [controls.get((one.budget_label, one.recipe.seed, same_run(one.recipe, labelled=labelled))) for one in runs]
+    return [
+        replace(one, repeats=name) if name is not None and not one.control else one
+        for one, name in zip(runs, found, strict=True)
+    ]
+
+
+def _needed(runs: Sequence[PlannedRun], compare: CompareSettings) -> list[PlannedRun]:
+    """Less the students without a teacher that only arms which repeat a control would be set against."""
+    judged = {one.arm for one in runs if not one.control and one.repeats is None}
+    students = students_of(compare, controls_of(compare), suited=True)
+    idle = {one.name for one in students if not judged & {*one.arms}} if judged else set[str]()
+    return [one for one in runs if one.arm not in idle]
 
 
 def _asks_too_much(run: PlannedRun, images: int, classes: int) -> bool:
@@ -99,7 +162,20 @@ def _needs_labels(recipe: Recipe) -> bool:
 
 def controls_of(compare: CompareSettings) -> list[ControlArm]:
     """The controls that the makers of its arms bring."""
-    return controls_beside({name: arm.transfer for name, arm in compare.arms.items() if arm.transfer is not None})
+    return controls_beside(transfers_of(compare))
+
+
+def transfers_of(compare: CompareSettings) -> dict[str, dict[str, Any]]:
+    """What arms say under `transfer`, by name; those that say something."""
+    return {name: arm.transfer for name, arm in compare.arms.items() if arm.transfer is not None}
+
+
+def students_of(compare: CompareSettings, controls: Sequence[ControlArm], *, suited: bool) -> list[StudentArm]:
+    """The students without a teacher; `suited` as in `plan`."""
+    if suited:
+        return students_beside(transfers_of(compare), controls)
+    first = [one for one in controls if one.control.from_labels][:1]
+    return [StudentArm(NO_TEACHER, one, tuple(compare.arms), alone=True) for one in first]
 
 
 def _in_order(budgets: list[Budget], images: int | None, classes: int | None) -> list[Budget]:
@@ -128,7 +204,7 @@ def _published_size(recipe: Recipe) -> tuple[int | None, int | None]:
     return images - (round(held_out * images) if isinstance(held_out, float) else held_out), classes
 
 
-def _runs(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget]) -> list[PlannedRun]:
+def _runs(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget], *, suited: bool) -> list[PlannedRun]:
     runs = []
     without_teacher = {
         **base,
@@ -143,8 +219,8 @@ def _runs(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget])
         if budget is None:
             continue
         runs += [_run(one.name, budget, _made(_taught(base, one, compare), one.transfer, budget)) for one in controls]
-        from_labels = [one.transfer for one in controls if one.control.from_labels][:1]
-        runs += [_run(NO_TEACHER, budget, _made(without_teacher, one, budget)) for one in from_labels]
+        students = students_of(compare, controls, suited=suited)
+        runs += [_run(one.name, budget, _made(without_teacher, one.on.transfer, budget)) for one in students]
     if has_images:
         runs += [_run(FULL, None, base)] if budgets else []
         runs.append(_run(FULL_NO_TEACHER, None, without_teacher))

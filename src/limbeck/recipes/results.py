@@ -16,13 +16,15 @@ from limbeck.evaluation.statistics import (
     seeds_needed,
     standard_deviation,
 )
-from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, described
+from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, described, set_against
 from limbeck.recipes.enough import enough
-from limbeck.recipes.plan import FULL_LABEL, PlannedRun, controls_of, plan
+from limbeck.recipes.plan import FULL_LABEL, PlannedRun, controls_of, plan, students_of, transfers_of
 from limbeck.recipes.racing_results import DROPPED, dropped_runs, race_results, read_race
 from limbeck.recipes.schema import CompareSettings, Recipe
 from limbeck.training.run_folder import RunFolder
 
+SUITED = "suited"
+"""Key of networks.json: whether arms are set against the controls that suit them, as no earlier version knew."""
 UNLABELLED = (
     "The training images have no labels, so the controls that need them are left out: balanced random images, and "
     "students without a teacher."
@@ -45,31 +47,36 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         of the accuracy after the last step, the same of the validation-chosen one, mean costs; `differences`: every arm
         against the baseline, the controls of its budget and all the data, paired over seeds and corrected for as many
         arms as are set against the same at the same budget; `enough`: how little data is enough (see `enough`);
+        `against`: which control the verdicts on each arm go by, and why (see `Against`);
         `racing`: which arms stopped early (see `race_results`); and what they were made of. An arm that stopped before
         all its seeds were run is in none but `runs` and `racing`.
     """
     folder = Path(folder)
     networks = json.loads((folder / "networks.json").read_text())
     labelled = networks.get("labelled", True)
-    planned = plan(recipe, networks["train_images"], networks.get("train_classes"), labelled=labelled)
+    suited = networks.get(SUITED, False)
+    planned = plan(recipe, networks["train_images"], networks.get("train_classes"), labelled=labelled, suited=suited)
     race = read_race(folder, recipe)
-    dropped = dropped_runs(folder, planned, race)
+    own = [one for one in planned if one.repeats is None]
+    dropped = dropped_runs(folder, own, race)
     runs = [_run_row(folder, one, dropped.get(one.folder)) for one in planned]
     stopped = {(row["arm"], row["budget"]) for row in runs if row["state"] == DROPPED}
     whole = [row for row in runs if (row["arm"], row["budget"]) not in stopped]
     table = [_table_row(rows) for rows in _grouped(whole)]
+    against = _against(recipe.compare, runs) if suited else []
     return {
         "name": recipe.name,
         "created": datetime.now(UTC).isoformat("T", "seconds"),
         "metric": "top1",
         "baseline": None if recipe.compare is None else recipe.compare.baseline,
-        "controls": _controls(recipe.compare, runs),
+        "controls": _controls(recipe.compare, runs, suited=suited),
+        **({"against": against} if suited else {}),
         **networks,
         "runs": runs,
         "table": table,
-        "differences": _differences(whole, recipe),
+        "differences": _differences(whole, recipe, against),
         "enough": _enough(whole, table, recipe.compare, networks),
-        "racing": race_results(folder, recipe, planned, race, dropped),
+        "racing": race_results(folder, recipe, own, race, dropped),
         "notes": [
             *_notes(recipe, labelled),
             *left_out(given=networks["train_images"] is not None, labelled=labelled),
@@ -83,12 +90,26 @@ def left_out(*, given: bool, labelled: bool) -> list[str]:
     return [WITHOUT_IMAGES] if not given else [] if labelled else [UNLABELLED]
 
 
-def _controls(compare: CompareSettings | None, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _controls(compare: CompareSettings | None, runs: Sequence[dict[str, Any]], *, suited: bool) -> list[dict[str, Any]]:
     """Those that this comparison has; see `described`."""
     assert compare is not None, "results are of comparisons"
     there = {row["arm"] for row in runs if row["control"]}
-    rows = described(controls_of(compare), budgets=compare.budgets is not None)
-    return [row for row in rows if row["name"] in there]
+    controls, budgets = controls_of(compare), compare.budgets is not None
+    students = students_of(compare, controls, suited=suited) if budgets else []
+    return [row for row in described(controls, students, budgets=budgets) if row["name"] in there]
+
+
+def _against(compare: CompareSettings | None, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the verdicts on each arm go by, see `Against`; of the controls that there are."""
+    assert compare is not None, "results are of comparisons"
+    there = {row["arm"] for row in runs if row["control"]}
+    controls = [one for one in controls_of(compare) if one.name in there]
+    repeating = {row["arm"] for row in runs if row["repeats"] is not None}
+    arms = {name: one for name, one in transfers_of(compare).items() if name not in repeating}
+    parts = ("objective", "student", "training")
+    changes = {name: [one for one in parts if getattr(arm, one)] for name, arm in compare.arms.items()}
+    rows = [one._asdict() for one in set_against(arms, controls, changes)]
+    return [row if row["student"] in there else {**row, "student": None} for row in rows]
 
 
 def _enough(
@@ -107,15 +128,14 @@ def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) 
     run_folder = RunFolder(folder / planned.folder)
     status = run_folder.read("status.json", {"state": "missing", "error": None})
     cost = run_folder.read("cost.json") if run_folder.finished else None
-    if cost is not None and RunCost.from_dict(cost).teaching.steps < planned.recipe.training.total_steps(
-        cost["images"]
-    ):
+    if cost is not None and _is_short(cost, planned):
         status, cost = {"state": "interrupted", "error": None}, None  # it has yet to go on for longer
     judged = run_folder.read("evaluation.json", {}) if cost is not None else {}
     last, chosen = judged.get("last"), judged.get("chosen")
     return {
         "arm": planned.arm,
         "control": planned.control,
+        "repeats": planned.repeats,
         "budget": planned.budget_label,
         "images": cost["images"] if cost else None,
         "seed": planned.recipe.seed,
@@ -127,6 +147,12 @@ def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) 
         "chosen": chosen["top1"] if chosen else None,
         "cost": cost,
     }
+
+
+def _is_short(cost: Mapping[str, Any], planned: PlannedRun) -> bool:
+    """Whether a finished run took less steps than it is to take; earlier versions may not have counted them."""
+    steps = RunCost.from_dict(cost).teaching.steps
+    return 0 < steps < planned.recipe.training.total_steps(cost["images"])
 
 
 def _grouped(runs: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -151,7 +177,7 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     teaching = mean_cost([one.teaching for one in costs])
     total = teaching if making is None else making + teaching
     return {
-        **{key: first[key] for key in ("arm", "control", "budget", "images")},
+        **{key: first[key] for key in ("arm", "control", "repeats", "budget", "images")},
         "n": len(rows),
         "mean": mean,
         "half_width": half_width,
@@ -168,7 +194,9 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _differences(runs: Sequence[dict[str, Any]], recipe: Recipe) -> list[dict[str, Any]]:
+def _differences(
+    runs: Sequence[dict[str, Any]], recipe: Recipe, against: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
     by_seed: dict[tuple[str, str], dict[int, float]] = {}
     first: dict[tuple[str, str], dict[str, Any]] = {}
     for row in runs:
@@ -177,9 +205,9 @@ def _differences(runs: Sequence[dict[str, Any]], recipe: Recipe) -> list[dict[st
             first.setdefault((row["arm"], row["budget"]), row)
     found: list[tuple[dict[str, Any], list[float]]] = []
     for (arm, budget), values in by_seed.items():
-        if first[arm, budget]["control"]:
+        if first[arm, budget]["control"] or first[arm, budget]["repeats"] is not None:
             continue
-        for other in _opponents(arm, budget, recipe):
+        for other in _opponents(arm, budget, recipe, {row["arm"]: row for row in against}):
             beside = by_seed.get(other, {})
             if values.keys() & beside.keys():
                 place = {"arm": arm, "against": other[0], "budget": budget, "images": first[arm, budget]["images"]}
@@ -201,15 +229,22 @@ def _corrected(differences: Sequence[tuple[dict[str, Any], list[float]]]) -> lis
     return rows
 
 
-def _opponents(arm: str, budget: str, recipe: Recipe) -> list[tuple[str, str]]:
-    """Arm and budget of all that an arm is set against: the baseline, the controls of its maker, and all the data."""
+def _opponents(arm: str, budget: str, recipe: Recipe, against: Mapping[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    """Arm and budget of all that an arm is set against: the baseline, the controls of its maker, and all the data.
+
+    One that has the images of a control is set against no other images.
+    """
     assert recipe.compare is not None
     baseline = recipe.compare.baseline
     named = [(baseline, budget)] if baseline not in (None, arm) else []
     if recipe.compare.budgets is None:
         return [*named, (FULL_NO_TEACHER, FULL_LABEL)]
+    mine = against.get(arm, {"control": None, "student": NO_TEACHER, "same_images": False})
     controls = [one.name for one in controls_of(recipe.compare) if arm in one.arms]
-    return [*named, *((control, budget) for control in (*controls, NO_TEACHER)), (FULL, FULL_LABEL)]
+    if mine["same_images"]:
+        controls = [mine["control"]]
+    students = [] if mine["student"] is None else [mine["student"]]
+    return [*named, *((control, budget) for control in (*controls, *students)), (FULL, FULL_LABEL)]
 
 
 def _notes(recipe: Recipe, labelled: bool) -> list[str]:

@@ -3,6 +3,7 @@
 import itertools
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from limbeck.errors import UserError
@@ -26,7 +27,8 @@ def check_unchanged(recipe: Recipe, planned: Sequence[PlannedRun], folder: Path)
     """
     wrong, differences, longer, short = [], {}, [], []
     for one in planned:
-        run_folder = RunFolder(folder / one.folder)
+        own = replace(one, repeats=None)  # an arm that had a run of its own cannot become a control
+        run_folder = RunFolder(folder / own.folder)
         changed = _changed(one, run_folder, but="failed")
         if changed and is_longer(changed):
             longer.append(one)
@@ -47,7 +49,7 @@ def check_unchanged(recipe: Recipe, planned: Sequence[PlannedRun], folder: Path)
     if short:
         raise UserError(
             f"{len(short)} of {len(longer)} runs in {str(folder)!r} cannot go on for longer, and as runs of several "
-            f"lengths would not compare, none does: {' '.join(short[:3])}"
+            f"lengths would not compare, none does: {short[0]}"
         )
     if longer and recipe.compare is not None and recipe.compare.racing is not None:
         raise UserError(

@@ -15,8 +15,8 @@ DOUBLING_FROM = 3
 
 
 def raced(planned: Iterable[PlannedRun]) -> list[PlannedRun]:
-    """The runs whose arms may stop: no controls."""
-    return [one for one in planned if not one.control]
+    """The runs whose arms may stop: no controls, nor arms that repeat one."""
+    return [one for one in planned if not one.control and one.repeats is None]
 
 
 def common_shares(planned: Sequence[PlannedRun]) -> list[Fraction]:
@@ -25,6 +25,8 @@ def common_shares(planned: Sequence[PlannedRun]) -> list[Fraction]:
     They begin where the schedules of all have settled: an arm that warms up for longer lags behind until then, and one
     whose learning rate has yet to drop will leap.
     """
+    if not planned:
+        return []
     counts = [one.recipe.training.validations for one in planned]
     count = math.gcd(*counts) if all(counts) else 0
     settled = max(_settled(one.recipe.training) for one in planned)
@@ -56,7 +58,9 @@ def unraceable(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
         return {}
     settings, wrong = compare.racing, []
     planned = raced(plan(recipe, labelled=inputs.labelled))
-    if inputs.validation is None:
+    if len({one.arm for one in planned}) < 2:
+        wrong.append("`compare.racing` needs two arms or more that repeat no control; leave it out.")
+    elif inputs.validation is None:
         wrong.append(
             "`compare.racing` needs validation images, for test images decide nothing; set `data.validation`, or "
             "leave out `racing`."

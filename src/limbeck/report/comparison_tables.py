@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from limbeck.cost import RunCost
 from limbeck.report import cost_tables, enough, formats, reading, sentences, shared_sections
+from limbeck.report.against import against_table
 from limbeck.report.blocks import Block, Cell, Code, Note, Section, Table
 from limbeck.report.controls import Controls, arm_order
 
@@ -23,7 +24,11 @@ def arms_section(results: Row) -> Section | None:
     controls, order = Controls.of(results), arm_order(results)
     rows = [
         (
-            Cell(controls.label(row["arm"]), tone="quiet" if row["control"] else "strong"),
+            Cell(
+                controls.label(row["arm"]),
+                tone="quiet" if row["control"] else "strong",
+                note=f"repeats {controls.label(row['repeats'])}" if row.get("repeats") else "",
+            ),
             str(row["budget"]),
             formats.number(row["images"]),
             str(row["n"]),
@@ -69,7 +74,8 @@ def differences_section(results: Row) -> Section | None:
     table = _lean(Table(caption, columns, rows, numeric=range(3, 8)), results)
     if not any("p_adjusted" in row for row in results["differences"]):  # results of earlier versions
         table = _without(table, "p")
-    return Section("differences", "Differences", [table, Note(_beyond_noise(results["differences"]))])
+    blocks = [table, Note(_beyond_noise(results["differences"]))]
+    return Section("differences", "Differences", [*against_table(results), *blocks])
 
 
 def _beyond_noise(rows: list[Row]) -> str:
@@ -91,7 +97,8 @@ def _beyond_noise(rows: list[Row]) -> str:
 
 def cost_section(results: Row) -> Section | None:
     """All runs together, then making, teaching and the teacher itself by arm and budget, then size and speed."""
-    costs = [found for run in results["runs"] if (found := RunCost.from_dict(run.get("cost"))).known]
+    own = [run for run in results["runs"] if not run.get("repeats")]
+    costs = [found for run in own if (found := RunCost.from_dict(run.get("cost"))).known]
     teacher, student = results.get("teacher") or {}, results.get("student") or {}
     names = {
         f"teacher {teacher.get('name', '')}".strip(): teacher.get("footprint"),

@@ -49,14 +49,20 @@ class Controls:
         ('pure noise', 'mine', ['noise'])
     """
 
-    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, rows: Iterable[Mapping[str, Any]], against: Iterable[Mapping[str, Any]] = ()) -> None:
         self._known = {row["name"]: _control(row) for row in rows}
+        self._against = {row["arm"]: row["control"] for row in against}
+
+    @property
+    def theirs(self) -> str:
+        """What arms are set against that have different ones, in words."""
+        return "their control" if self._against else "their strictest control"
 
     @classmethod
     def of(cls, results: Row) -> "Controls":
         """Those that results list; of results of before, those that all comparisons had."""
         found = results.get("controls")
-        return cls(_OF_BEFORE if found is None else found)
+        return cls(_OF_BEFORE if found is None else found, results.get("against") or ())
 
     def get(self, arm: str) -> Control | None:
         """None for an arm of the user's."""
@@ -82,11 +88,12 @@ class Controls:
 
         Args:
             baseline: of the comparison.
-            arm: leaves out what stands beside other arms than this.
+            arm: puts the control first that suits this arm, and leaves out what stands beside others.
         """
         ranked = [one for one in self._known.values() if one.strict is not None]
         ranked = [one for one in ranked if arm is None or not one.arms or arm in one.arms]
-        ranked.sort(key=lambda one: -(one.strict or 0))
+        suited = None if arm is None else self._against.get(arm)
+        ranked.sort(key=lambda one: (one.name != suited, -(one.strict or 0)))
         own, full = ([one.name for one in ranked if (one.kind == "full") == full] for full in (False, True))
         return [*own, *([] if baseline is None else [baseline]), *full]
 

@@ -57,12 +57,14 @@ def _more_seeds(row: Row) -> str:
 
 
 def deciding(results: Row) -> dict[tuple[str, str], Row]:
-    """By arm and budget, the difference that its verdict goes by: to the strictest control that it is set against."""
+    """By arm and budget, the difference that its verdict goes by: to the control that suits it, or the strictest."""
     found: dict[tuple[str, str], Row] = {}
-    for control in Controls.of(results).strictest(results.get("baseline")):
-        for row in results["differences"]:
-            if row["against"] == control:
-                found.setdefault((row["arm"], row["budget"]), row)
+    controls = Controls.of(results)
+    for arm in dict.fromkeys(row["arm"] for row in results["differences"]):
+        for control in controls.strictest(results.get("baseline"), arm=arm):
+            for row in results["differences"]:
+                if (row["arm"], row["against"]) == (arm, control):
+                    found.setdefault((arm, row["budget"]), row)
     return found
 
 
@@ -74,19 +76,26 @@ def interval(row: Row) -> str:
 
 
 def headlines(results: Row) -> list[str]:
-    """How little data is enough, then the user's arms against the strictest control there is."""
+    """How little data is enough, then the user's arms against the control that suits each."""
     return [*enough_sentences(results), *differences(results)]
 
 
 def differences(results: Row) -> list[str]:
-    """The user's arms against the strictest control: a sentence for each, of many arms for both ends."""
+    """The user's arms against the control that suits each: a sentence for each, of many arms for both ends."""
     arms = list(dict.fromkeys(run["arm"] for run in results["runs"] if not run["control"]))
-    controls = Controls.of(results)
-    strictest = controls.strictest(results.get("baseline"))
+    controls, baseline = Controls.of(results), results.get("baseline")
+    strictest = {arm: controls.strictest(baseline, arm=arm) for arm in arms}
+    repeats = _repeats(results, controls)
     if many_arms(results):
-        return _ends(arms, strictest, controls, results["differences"]) or [_nothing(results)]
-    sentences = [_arm(arm, strictest, controls, results["differences"]) for arm in arms]
-    return [one for one in sentences if one] or [_nothing(results)]
+        return [*(_ends(strictest, controls, results["differences"]) or [_nothing(results)]), *repeats]
+    sentences = [_arm(arm, strictest[arm], controls, results["differences"]) for arm in arms]
+    return [*([one for one in sentences if one] or [_nothing(results)]), *repeats]
+
+
+def _repeats(results: Row, controls: Controls) -> list[str]:
+    """Which arms are a control under another name."""
+    found = dict.fromkeys((run["arm"], run["repeats"]) for run in results["runs"] if run.get("repeats"))
+    return [f"{arm} repeats {controls.label(control)}, and its numbers are those" for arm, control in found]
 
 
 def lead(results: Row) -> list[str]:
@@ -95,13 +104,14 @@ def lead(results: Row) -> list[str]:
     found = deciding(results)
     if len(users) <= MOST_IN_LEAD or not found:
         return headlines(results)
-    return [*enough_sentences(results), _together(found, Controls.of(results))]
+    controls = Controls.of(results)
+    return [*enough_sentences(results), _together(found, controls), *_repeats(results, controls)]
 
 
 def _together(found: dict[tuple[str, str], Row], controls: Controls) -> str:
     """Which arms are above and below their control, and at which budgets, and how many are at none."""
     names = {controls.label(row["against"]) for row in found.values()}
-    against = names.pop() if len(names) == 1 else "the strictest control of each"
+    against = names.pop() if len(names) == 1 else f"the {controls.theirs.removeprefix('their ')} of each"
     rows = sorted(found.values(), key=lambda row: row["images"])
     arms = list(dict.fromkeys(arm for arm, _ in found))
     clauses, told = [], set()
@@ -142,9 +152,9 @@ def _distance(row: Row) -> str:
     return f"{formats.points(abs(row['mean']), signed=False)} points {side}"
 
 
-def _ends(arms: list[str], strictest: list[str], controls: Controls, differences: list[Row]) -> list[str]:
+def _ends(strictest: dict[str, list[str]], controls: Controls, differences: list[Row]) -> list[str]:
     """How many arms are above and below their control at each budget, and the best and the worst of them."""
-    own = {arm: _strictest(arm, strictest, differences) for arm in arms}
+    own = {arm: _strictest(arm, ranked, differences) for arm, ranked in strictest.items()}
     rows = [row for row in differences if row["arm"] in own and row["against"] == own[row["arm"]]]
     sentences = []
     for budget in dict.fromkeys(row["budget"] for row in sorted(rows, key=lambda row: row["images"])):
@@ -152,7 +162,7 @@ def _ends(arms: list[str], strictest: list[str], controls: Controls, differences
         counts = Counter(map(verdict, some))
         above, below = (f"{counts[kind] or 'none'} {'is' if counts[kind] < 2 else 'are'}" for kind in _BEYOND)
         names = {controls.label(row["against"]) for row in some}
-        against = names.pop() if len(names) == 1 else "their strictest control"
+        against = names.pop() if len(names) == 1 else controls.theirs
         sentences += [
             f"Of {formats.plural(len(some), 'arm')}{formats.at(budget)}, {above} above {against} beyond seed noise "
             f"and {below} below it",

@@ -207,6 +207,12 @@ class Criterion:
         """
         return kind if self.allocation == "top-n" else f"{kind}/{self.allocation}"
 
+    @property
+    def parts(self) -> dict[str, Any]:
+        """All that decides what is chosen, whatever it is called and however it was written."""
+        options = {name: self.option(name) for name in self.default_options}
+        return asdict(self) | {"name": "", "summary": "", "options": options}
+
     def described(self) -> dict[str, Any]:
         """Its parts, for provenance, and whose implementation it is where there are several, given or not."""
         options = {name: self.option(name) for name in self.default_options if name == "implementation"}

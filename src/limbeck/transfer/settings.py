@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator
 
@@ -40,6 +40,20 @@ class Control:
     from_labels: bool = False
 
 
+class Opponent(NamedTuple):
+    """The control that an arm is set against.
+
+    Attributes:
+        control: its name.
+        why: what both have in common, after "as".
+        same_images: whether the arm has the very images of the control, so that it is set against no other.
+    """
+
+    control: str
+    why: str
+    same_images: bool = False
+
+
 class MakerSettings(BaseModel):
     """What every maker is told. Each adds its own, and gives `maker` the default that is its name in the catalogue.
 
@@ -71,6 +85,18 @@ class MakerSettings(BaseModel):
             said: what the arm says, without a budget.
         """
         return cls.controls
+
+    @classmethod
+    def opponent(cls, said: Mapping[str, Any]) -> Opponent | None:
+        """The control that verdicts on an arm with these settings go by; None where it has none.
+
+        It should differ from the arm in what the arm is about, and in nothing else. By default the strictest.
+
+        Args:
+            said: what the arm says, without a budget.
+        """
+        ranked = [(one.strict, name) for name, one in cls.controls_beside(said).items() if one.strict]
+        return Opponent(max(ranked)[1], "it is the strictest of those beside it") if ranked else None
 
     @classmethod
     def alone(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:

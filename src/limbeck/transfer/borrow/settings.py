@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from limbeck.errors import unknown_name
 from limbeck.training.numeric_fields import refuse_truth
-from limbeck.transfer.settings import Control, MakerSettings
+from limbeck.transfer.settings import Control, MakerSettings, Opponent
 
 SURENESS = {
     "minimal-margin": "farthest from the boundary between the teacher's two likeliest classes",
@@ -197,6 +197,13 @@ class BorrowSettings(MakerSettings):
             strict=2,
         ),
     }
+
+    @classmethod
+    def opponent(cls, said: Mapping[str, Any]) -> Opponent:
+        """The control whose images are spread over the teacher's classes as those of the arm are."""
+        if said.get("by") in ("random", {"random": 1.0}):
+            return Opponent("borrowed-random", "both take any images of the pools")
+        return Opponent("borrowed-balanced-random", "both take as many images of every class that the teacher gives")
 
     @property
     def shares(self) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator
 
 from limbeck.transfer.criteria import find_criterion, named_criterion
-from limbeck.transfer.settings import Control, MakerSettings
+from limbeck.transfer.settings import Control, MakerSettings, Opponent
 
 
 def _criterion(value: Any) -> Any:
@@ -38,8 +38,20 @@ class SelectSettings(MakerSettings):
 
     controls: ClassVar[Mapping[str, Control]] = {
         "random": Control(label="random", changes={"criterion": "random"}, strict=1, from_labels=True),
-        "balanced-random": Control(label="balanced random", changes={"criterion": "balanced-random"}, strict=2),
+        "balanced-random": Control(
+            label="balanced random", changes={"criterion": "balanced-random"}, strict=2, from_labels=True
+        ),
     }
+
+    @classmethod
+    def opponent(cls, said: Mapping[str, Any]) -> Opponent:
+        """The control whose images are spread over the classes as those of the arm are."""
+        criterion = find_criterion(said.get("criterion", cls.model_fields["criterion"].default))
+        name = "balanced-random" if criterion.per_class else "random"
+        if criterion.parts == find_criterion(name).parts:
+            return Opponent(name, "it has the same images", same_images=True)
+        where = "within every class" if criterion.per_class else "over the whole set"
+        return Opponent(name, f"both take their images {where}")
 
     @property
     def title(self) -> str:
