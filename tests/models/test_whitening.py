@@ -210,7 +210,7 @@ def test_images_of_normalised_inputs() -> None:
 
 def test_a_network_of_the_users_own_may_take_whitened_images(whitening: Whitening, tmp_path: Path) -> None:
     whole = network(whitening)
-    layers = {"num_classes": 3, "input_size": 8}
+    layers: Any = {"num_classes": 3, "input_size": 8}
     wrapped = wrap(whole.network, **layers, whitening=whitening).eval()
     assert torch.equal(wrapped(images(4)).logits, whole(images(4)).logits)
     with pytest.raises(UserError, match=r"`mean` and `std`, or `whitening`, must say how the network sees images"):
