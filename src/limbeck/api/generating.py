@@ -29,7 +29,7 @@ def generate(
     test: ImagesLike | None = None,
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
-    validation: ImageSet | str | int = 0,
+    validation: ImagesLike | int = 0,
     out: str | Path | None = None,
     progress: Progress | None = None,
     **settings: Any,
@@ -84,7 +84,7 @@ def generate(
             objective=objective,
             training=training or {},
             test=judged,
-            validation=validation if isinstance(validation, int) else image_set(validation, "train", "validation"),
+            validation=validation if isinstance(validation, int) else as_image_set(validation, "train", "validation"),
         )
     elif validation:
         raise UserError("`validation` chooses among the states of a `student`, and there is none; name one.")
