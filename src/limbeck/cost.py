@@ -52,7 +52,8 @@ class RunCost:
     """What a run took, as `cost.json` has it, or the means over some runs.
 
     Attributes:
-        images: distinct images in the transfer set; of one that grew, at its end.
+        images: distinct images in the transfer set; of one that grew, at its end. Where a stored image holds several
+            (`per_image`), all that it is cut into when it is used.
         teaching: the student on it.
         making: the transfer set; None where it was not counted, as in runs of earlier versions.
         teacher: the training that made the teacher, where it is known; it serves every run, so no total holds it.

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from tests.cli.test_cli import done, refused
 from tests.training.tiny import network, stripes
 
 import limbeck as lb
+from limbeck.errors import UserError
+from limbeck.models.weights.reordered import reordered
 from limbeck.report.set_accuracy import write_set_report
 
 USE = {
@@ -157,3 +160,41 @@ def test_from_python() -> None:
         lb.evaluate_set("made/seed-0", 3)  # pyright: ignore[reportArgumentType]
     found = lb.rank_set("made/seed-0", "digits", "digits", full=0.9, seeds=1, rates=[0.05], training={"steps": 1})
     assert 0 <= found.augmentation_robust.score <= 1
+
+
+def test_floats_of_which_the_set_does_not_say_enough_are_refused() -> None:
+    made = lb.TransferSet.load("made/seed-0")
+    floats = lb.TransferSet(
+        lb.ImageSet.of_floats(made.images.floats().float() + 0.1, made.images.labels, classes=made.images.classes),
+        use={**USE, "training": {"epochs": 1, "views": "none"}},
+    )
+    floats.save("made/floats")
+    message = refused("evaluate", "made/floats", "--test", "digits", "--seeds", "1")
+    assert "are floats, as they were learned, and its `use` does not say all that is needed" in message
+    assert (
+        "it lacks its normalisation (`student.mean` and `student.std`, or `student.whitening`), the learning" in message
+    )
+    with pytest.raises(UserError, match=r"`protocol` 'rded' augments 8-bit images, and those of .* are floats"):
+        lb.evaluate_set(floats, "digits", protocol="rded", networks="lenet5", rate=0.1)
+
+
+def test_what_a_set_does_not_say_is_said() -> None:
+    shown = done("evaluate", "made/seed-0", "--test", "digits", "--seeds", "1", "-s", "epochs=1")
+    assert "seed-0 does not say its normalisation" in " ".join(shown.split())
+
+
+def test_a_file_is_no_folder_of_results() -> None:
+    Path("taken").write_text("")
+    message = refused("evaluate", "made/seed-0", "--test", "digits", "--out", "taken")
+    assert "`--out` must be a folder, got the file 'taken'" in message
+
+
+def test_a_teacher_is_asked_by_the_names_of_classes() -> None:
+    images, teacher = stripes(12), network(1).eval()
+    first = images.gather(torch.zeros(1, dtype=torch.int64))
+    other = reordered(teacher, [1, 0], images.classes[::-1], first)
+    settings: dict[str, Any] = {"networks": "lenet5", "seeds": 1, "labels": "teacher", "rate": 0.1}
+    settings |= {"training": {"steps": 4, "views": "none"}}
+    (straight,) = lb.evaluate_set(lb.TransferSet(images), images, teacher=teacher, **settings)
+    (turned,) = lb.evaluate_set(lb.TransferSet(images), images, teacher=other, **settings)
+    assert straight.top1 == turned.top1

@@ -16,6 +16,7 @@ from limbeck.models import Classifier, create, load, save, untrained
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.reused_head import Projector, with_reused_head
 from limbeck.models.whitening import Whitening
+from limbeck.models.zoo import wrap
 from limbeck.precision import autocast
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "condense" / "whitening.npz"
@@ -205,3 +206,16 @@ def test_images_of_normalised_inputs() -> None:
     plain = create("convnet_d3", num_classes=3, width=4, input_size=8, mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3))
     inputs = torch.randn(2, 3, 8, 8) * 4
     assert torch.allclose(plain.prepare(plain.images_of(inputs)), inputs, atol=1e-5)
+
+
+def test_a_network_of_the_users_own_may_take_whitened_images(whitening: Whitening, tmp_path: Path) -> None:
+    whole = network(whitening)
+    layers: Any = {"num_classes": 3, "input_size": 8}
+    wrapped = wrap(whole.network, **layers, whitening=whitening).eval()
+    assert torch.equal(wrapped(images(4)).logits, whole(images(4)).logits)
+    with pytest.raises(UserError, match=r"`mean` and `std`, or `whitening`, must say how the network sees images"):
+        wrap(whole.network, **layers)
+    with pytest.raises(UserError, match=r"`mean` and `std`, or `whitening`, must say how the network sees images"):
+        wrap(whole.network, **layers, mean=(0.5,) * 3)
+    with pytest.raises(UserError, match=r"`whitening` stands in place of `mean` and `std`; give one of the two"):
+        wrap(whole.network, **layers, mean=(0.5,) * 3, std=(0.5,) * 3, whitening=whitening)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,8 @@ from tests.transfer.condense.small import context, pool
 from torch import Tensor
 
 from limbeck.data.catalogue import DATASETS
-from limbeck.recipes.inheritance import load_recipe
+from limbeck.errors import UserError
+from limbeck.recipes.inheritance import chosen, load_recipe
 from limbeck.recipes.packaged import find_recipe
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.schema import Recipe
@@ -261,3 +263,18 @@ def test_a_row_of_every_method_runs_from_experts_to_a_set(method: str, tmp_path:
     quick = {"epochs": 21, "steps_per_snapshot": 1, "batch_size": 6, "format": "float32"}
     settings = stand_in(settings_of(recipe_of(method, "cifar10", 10)), **quick)
     assert len(Maker().make(settings, context(tmp_path, pool())).source.images(0)) == 3
+
+
+def test_pairs_without_a_published_row_are_refused() -> None:
+    for method in METHODS:
+        content = load_recipe(find_recipe(f"condense-{method}"))
+        options = content["choices"]
+        for dataset, images in product(options["dataset"], options["images"]):
+            found = {**content, "dataset": dataset, "images": images}
+            if images in PUBLISHED[method].get(dataset, ()):
+                chosen(found, "it", Recipe.model_fields)
+                continue
+            with pytest.raises(
+                UserError, match=rf"it does not go with dataset {dataset}, images {images}: there is no"
+            ):
+                chosen(found, "it", Recipe.model_fields)

@@ -8,6 +8,7 @@ from tests.recipes.tiny_recipes import comparison
 from limbeck.errors import UserError
 from limbeck.recipes.plan import PlannedRun, plan
 from limbeck.recipes.reading import read_recipe
+from limbeck.transfer.generate.settings import GenerateSettings
 
 GENERATE = {"maker": "generate", "method": "fast", "batch_size": 12, "steps_per_round": 4, "warmup_rounds": 0}
 
@@ -82,3 +83,45 @@ def test_their_names_are_taken() -> None:
     for name in ("noise", "procedural", "borrowed"):
         with pytest.raises(UserError, match=f"the control '{name}' is added by itself"):
             planned({name: {"transfer": GENERATE}})
+
+
+def test_the_teacher_may_be_asked_as_often_about_other_images() -> None:
+    asking = {**GENERATE, "inner_steps": 5, "asked_as_often": True}
+    runs = planned({"made": {"transfer": asking}, "more": {"transfer": {**asking, "inner_steps": 7}}})
+    names = ["made", "more", "noise", "procedural", "random", "procedural-asked", "random-asked"]
+    assert list(runs)[:7] == names
+    steps, batch = runs["procedural"].recipe.training.steps, runs["procedural"].recipe.training.batch_size
+    assert steps is not None
+    wanted = steps + -(-12 * 7 // batch)  # a call of 12 images, as the arm has that asks most
+    assert runs["procedural-asked"].recipe.training.steps == wanted
+    assert runs["random-asked"].recipe.training.steps == wanted
+    assert transfer(runs["procedural-asked"]) == transfer(runs["procedural"])
+    assert "procedural-asked" not in planned(), "only where it is wanted"
+    assert list(planned({"made": {"transfer": asking}}, train=False)) == [
+        "made",
+        "noise",
+        "procedural",
+        "procedural-asked",
+    ]
+    with pytest.raises(UserError, match="procedural-asked"):
+        planned({"procedural-asked": {"transfer": asking}})
+
+
+def test_passes_that_are_known_before_are_those_that_are_counted() -> None:
+    settings = read_recipe(
+        {
+            "name": "x",
+            "data": {"test": "digits"},
+            "teacher": "cifar10-resnet20",
+            "student": "resnet8",
+            "objective": {"kd": 1.0},
+            "training": {"steps": 8, "batch_size": 4},
+            "transfer": {**GENERATE, "budget": 24, "inner_steps": 3},
+        }
+    ).transfer
+    assert isinstance(settings, GenerateSettings)
+    assert settings.passes(10, 8) == 2 * 12 * 3
+    contrast = settings.model_copy(update={"losses": settings.losses.model_copy(update={"contrast": 1.0})})
+    assert contrast.passes(10, 8) == 2 * settings.passes(10, 8)
+    fresh = settings.model_copy(update={"fresh": 2})
+    assert fresh.passes(10, 8) == 2 * 12 * (3 + 2), "in every round of the student's steps"

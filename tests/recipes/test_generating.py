@@ -1,5 +1,6 @@
 """The verb `generate`, from Python and the command line, with a student and without."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,12 @@ from limbeck.cli.main import app
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
+from limbeck.models.fingerprint import fingerprint
 from limbeck.models.weights.folder import load as load_model
 from limbeck.models.weights.folder import save as save_model
+from limbeck.recipes.fields import FROM_PYTHON
+from limbeck.recipes.generating import settings_to_generate
+from limbeck.training.run_folder import RunFolder
 
 QUICK: dict[str, Any] = {
     "method": "fast",
@@ -92,6 +97,39 @@ def test_a_student_of_another_seed_gets_other_images_and_the_same_seed_the_same(
     ]
     assert torch.equal(sets[0], sets[1])
     assert not torch.equal(sets[0], sets[2])
+
+
+def test_images_that_are_not_taught_on_may_choose_among_the_states_of_the_student(tmp_path: Path) -> None:
+    teacher = network()
+    settings = {**QUICK, "steps_per_round": 3, "student": STUDENT}
+    plain = lb.generate(teacher, **settings, out=tmp_path / "plain")
+    made = lb.generate(teacher, **settings, validation=12, out=tmp_path / "chosen")
+    assert torch.equal(made.images.tensor(), plain.images.tensor())
+    assert not (tmp_path / "plain-student" / "student-chosen").exists()
+    folder = tmp_path / "chosen-student"
+    assert (folder / "student-chosen").is_dir()
+    rows = [row for row in RunFolder(folder).metrics() if row["kind"] == "validation"]
+    assert rows
+    assert all(0 <= row["agreement"] <= 1 for row in rows), "by agreement with the teacher"
+    assert f"{FROM_PYTHON}generated" in (folder / "recipe.yaml").read_text()
+    last, other = (load_model(tmp_path / f"{name}-student" / "student") for name in ("plain", "chosen"))
+    assert fingerprint(last) == fingerprint(other), "what counts is the last state"
+    costs = [json.loads((tmp_path / name / "cost.json").read_text()) for name in ("plain", "chosen")]
+    assert costs[1]["teacher_passes"] > costs[0]["teacher_passes"], "those images are paid for"
+    counted = settings_to_generate({**QUICK, "steps_per_round": 3}, alone=False).passes(3, None)
+    assert costs[0]["teacher_passes"] == counted + 20, "and those of the soft labels"
+    own = lb.generate(teacher, **settings, validation=made.images, out=tmp_path / "own")
+    assert torch.equal(own.images.tensor(), plain.images.tensor())
+
+
+def test_choosing_wants_a_student_and_images(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"`validation` chooses among the states of a `student`, and there is none"):
+        lb.generate(network(), **QUICK, validation=8)
+    settings = {**QUICK, "steps_per_round": 3, "student": STUDENT, "out": tmp_path / "set"}
+    with pytest.raises(UserError, match=r"`validation` must be images, or how many are to be made, at least 1, got -3"):
+        lb.generate(network(), **settings, validation=-3)
+    with pytest.raises(UserError, match="seeks nothing but what a student gets wrong"):
+        lb.generate(network(), **{**settings, "method": "zskt"}, validation=8)
 
 
 def test_what_pruning_left_short_is_made_up_for_after_the_last_step(tmp_path: Path) -> None:

@@ -81,6 +81,16 @@ def test_killed_run_resumes_to_the_same_student(number: signal.Signals, optimize
         assert stopped.step >= 15
 
 
+def test_a_run_killed_before_its_first_checkpoint_logs_nothing_twice(teach: Run, tmp_path: Path) -> None:
+    slow = settings(checkpoint_seconds=1000, validations=0)
+    teach(settings=slow)
+    run_folder = RunFolder(tmp_path / "run")
+    whole = [row["step"] for row in run_folder.metrics()]
+    run_folder.checkpoint.unlink()  # as a kill leaves it, with lines of steps that it went
+    teach(resume=True, settings=slow)
+    assert [row["step"] for row in run_folder.metrics()] == whole
+
+
 def test_interruption_saves_the_step_at_hand(teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     whole = teach("whole")
     slow = settings(checkpoint_seconds=1000, validations=0)

@@ -9,6 +9,7 @@ from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.transfer_set import TransferSet
 from limbeck.device import Device
+from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import check_ready
 from limbeck.progress import Progress
@@ -28,6 +29,7 @@ def generate(
     test: ImagesLike | None = None,
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
+    validation: ImagesLike | int = 0,
     out: str | Path | None = None,
     progress: Progress | None = None,
     **settings: Any,
@@ -50,6 +52,10 @@ def generate(
         size: pixels a side, or (height, width), of the images; by default that of `test`, or else what the teacher
             takes or is known to have been trained with.
         seed: of all that is drawn.
+        validation: what chooses among the student's states, by agreement with the teacher: so many images that are made
+            beforehand, without a student and by a seed of their own, and that nobody is taught on; or images of
+            anything. The last state is what counts and what is reported, and the one chosen stands beside it. 0
+            chooses none.
         out: a new folder to save the transfer set in, with evidence, cost and a report; a must with a student, whose
             run folder becomes `<out>-student`. What was stopped on the way goes on when it is called again.
         progress: who watches.
@@ -78,7 +84,10 @@ def generate(
             objective=objective,
             training=training or {},
             test=judged,
+            validation=validation if isinstance(validation, int) else as_image_set(validation, "train", "validation"),
         )
+    elif validation:
+        raise UserError("`validation` chooses among the states of a `student`, and there is none; name one.")
     return generate_images(
         settings_to_generate(said, alone=student is None),
         network,

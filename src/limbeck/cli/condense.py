@@ -1,4 +1,4 @@
-"""The verb `condense`."""
+"""The verbs `condense` and `experts`, whose ways it follows."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,21 +10,34 @@ from limbeck.cli.display import console
 from limbeck.cli.loading import loads_images
 from limbeck.cli.options import Split
 
+_AGAIN = Path("what was begun"), "the same command"
+Labelled = Annotated[str, typer.Option(help="Labelled images: data set, folder, file or hub id.")]
+NetworkName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="That images are learned on, which is the experts', or '{model: convnet_d3, options: {width: 32}, "
+        "whitening: true}'. By default convnet_d3.",
+    ),
+]
+MethodSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-s",
+        "--set",
+        metavar="KEY=VALUE",
+        help="Of the method, as experts.learning_rate=0.02 or matching.synthetic_steps=20.",
+    ),
+]
+
 
 @loads_images
 def condense(
-    data: Annotated[str, typer.Option(help="Labelled images: data set, folder, file or hub id.")],
+    data: Labelled,
     budget: Annotated[str, typer.Option(help="Images of each class (1/class), or a multiple of the classes (50).")],
     *,
     method: Annotated[str | None, typer.Option(help="See `limbeck ls methods`. By default datm.")] = None,
-    network: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="That images are learned on, or '{model: convnet_d3, options: {width: 32}, whitening: true}'. By "
-            "default convnet_d3.",
-        ),
-    ] = None,
+    network: NetworkName = None,
     experts: Annotated[
         Path | None, typer.Option(help="Folder of `limbeck experts`. By default experts are made beside the set.")
     ] = None,
@@ -35,15 +48,7 @@ def condense(
             help="For methods that ask one (rded, edf): run folder, weights folder or file, or named weights."
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-s",
-            "--set",
-            metavar="KEY=VALUE",
-            help="Of the method, as experts.count=10 or matching.synthetic_steps=20.",
-        ),
-    ] = None,
+    settings: MethodSettings = None,
     split: Split = "train",
     seed: Annotated[int, typer.Option(help="Of all that is drawn, but for the experts (experts.seed).")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that teach experts side by side.")] = 1,
@@ -56,19 +61,52 @@ def condense(
     from limbeck.cli.progress import showing_progress
     from limbeck.recipes.condensing import save_condensed
 
-    said: dict[str, Any] = {"method": method, "budget": budget, "network": network, "iterations": iterations}
-    with telling_how_to_resume(out or Path("what was begun"), "the same command"), showing_progress() as progress:
-        summary = save_condensed(
-            said,
+    known = {"method": method, "budget": budget, "network": network, "iterations": iterations}
+    how = {"data": data, "split": split, "overrides": settings or [], "workers": workers, **loading}
+    with telling_how_to_resume(out or _AGAIN[0], _AGAIN[1]), showing_progress() as progress:
+        summary = save_condensed(known, out, experts=experts, teacher=teacher, seed=seed, progress=progress, **how)
+    console.print(summary, markup=False, soft_wrap=True)
+
+
+@loads_images
+def experts(
+    data: Labelled,
+    *,
+    method: Annotated[
+        str | None, typer.Option(help="That will read them, see `limbeck ls methods`. By default datm.")
+    ] = None,
+    network: NetworkName = None,
+    count: Annotated[int | None, typer.Option(help="How many. By default as published, 100 or 20.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Of a whole training. By default as published.")] = None,
+    snapshots: Annotated[
+        int | None, typer.Option(help="Kept of each, from before the first step on. By default those that are read.")
+    ] = None,
+    judges: Annotated[int | None, typer.Option(help="Networks taught to the end. By default 1.")] = None,
+    settings: MethodSettings = None,
+    split: Split = "train",
+    seed: Annotated[int | None, typer.Option(help="Of weights, order and views. By default 0.")] = None,
+    workers: Annotated[
+        int, typer.Option(help="Processes that teach side by side, here or on the Ray cluster of RAY_ADDRESS.")
+    ] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the experts, also one that holds some; by default runs/experts-<data>-<model>."),
+    ] = None,
+    loading: dict[str, Any],
+) -> None:
+    """Teach the experts whose ways `condense` follows, or more of them; what the folder holds is found."""
+    from limbeck.cli.progress import showing_progress
+    from limbeck.recipes.experts import save_experts
+
+    numbers = {"count": count, "epochs": epochs, "judges": judges, "seed": seed}
+    known = {name: value for name, value in numbers.items() if value is not None}
+    how = {"data": data, "split": split, "overrides": settings or [], "workers": workers, **loading}
+    with telling_how_to_resume(out or _AGAIN[0], _AGAIN[1]), showing_progress() as progress:
+        summary = save_experts(
+            {"method": method, "network": network, "experts": known or None},
             out,
-            data=data,
-            split=split,
-            overrides=settings or [],
-            experts=experts,
-            teacher=teacher,
-            seed=seed,
-            workers=workers,
+            snapshots=snapshots,
             progress=progress,
-            **loading,
+            **how,
         )
     console.print(summary, markup=False, soft_wrap=True)

@@ -7,7 +7,27 @@ from typing import Annotated, Any
 import typer
 
 from limbeck.cli.display import console
-from limbeck.cli.evaluate_sets import are_sets, evaluate_sets, refuse_set_options
+from limbeck.cli.evaluate_options import (
+    Data,
+    Full,
+    JsonFile,
+    JudgedSplit,
+    Networks,
+    ProtocolName,
+    Ranks,
+    Rate,
+    Seeds,
+    SetsOut,
+    SideBySide,
+    Targets,
+    Teacher,
+    Test,
+    Train,
+    Training,
+    Validation,
+    What,
+)
+from limbeck.cli.evaluate_sets import SetOptions, are_sets, evaluate_sets, refuse_network_options, refuse_set_options
 from limbeck.cli.loading import loads_images
 from limbeck.cli.options import BareModel, ComputesIn
 from limbeck.errors import UserError
@@ -15,89 +35,51 @@ from limbeck.errors import UserError
 
 @loads_images
 def evaluate(
-    what: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="STUDENT|SETS",
-            help="A network: run folder, weights folder or file, or named weights. Or transfer sets of the same "
-            "classes, on each of which fresh networks are taught.",
-        ),
-    ],
-    data: Annotated[
-        str | None, typer.Option(help="Data set, folder, file or hub id that a network is judged on.")
-    ] = None,
-    split: Annotated[str, typer.Option(help="Split to judge on.")] = "test",
+    what: What,
+    data: Data = None,
+    split: JudgedSplit = "test",
     model: BareModel = None,
-    teacher: Annotated[
-        str | None,
-        typer.Option(help="To measure a network's agreement with, or to ask while one is taught; as STUDENT."),
-    ] = None,
+    teacher: Teacher = None,
     precision: ComputesIn = "fp32",
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers there, too.")] = None,
-    test: Annotated[str | None, typer.Option(help="Of sets: what networks taught on them are judged on.")] = None,
-    network: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Of sets: a network to teach, or '{model: convnet_d3, options: {width: 64}}'; repeatable. By default "
-            "the one that the set is made for.",
-        ),
-    ] = None,
-    seeds: Annotated[int, typer.Option(help="Of sets: how many networks of each kind, of seeds from 0.")] = 3,
-    targets: Annotated[
-        str,
-        typer.Option(help="Of sets: labels as they are (kept), hard, soft, or a teacher's to every view (teacher)."),
-    ] = "kept",
-    protocol: Annotated[
-        str, typer.Option(help="Of sets: teach as they say (kept), or as sre2l, sre2l-small or rded with a teacher.")
-    ] = "kept",
-    rate: Annotated[
-        str | None,
-        typer.Option(
-            help="Of sets: learning rate, or search for the best of five, or several (0.01,0.1), among which "
-            "--validation chooses; by default theirs."
-        ),
-    ] = None,
-    validation: Annotated[
-        str | None, typer.Option(help="Of sets: images that choose rates, or '{name: cifar10, count: 5000}'.")
-    ] = None,
-    training: Annotated[
-        list[str] | None,
-        typer.Option("-s", "--set", metavar="KEY=VALUE", help="Of sets: change their training, as epochs=300."),
-    ] = None,
-    workers: Annotated[int, typer.Option(help="Of sets: runs that go on side by side.")] = 1,
-    ranking: Annotated[
-        bool, typer.Option("--dd-ranking", help="Of a set: DD-Ranking's scores; needs --train and --full.")
-    ] = False,
-    train: Annotated[str | None, typer.Option(help="Of --dd-ranking: the real images that the set stands for.")] = None,
-    full: Annotated[
-        str | None,
-        typer.Option(help="Of --dd-ranking: accuracy after all of them, as 0.848, or '{epochs: 50}' to find it."),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Of sets: folder of runs, numbers and report; go on there.")] = None,
+    json_file: JsonFile = None,
+    test: Test = None,
+    networks: Networks = None,
+    seeds: Seeds = 3,
+    targets: Targets = "kept",
+    protocol: ProtocolName = "kept",
+    rate: Rate = None,
+    validation: Validation = None,
+    training: Training = None,
+    workers: SideBySide = 1,
+    ranking: Ranks = False,
+    train: Train = None,
+    full: Full = None,
+    out: SetsOut = None,
     *,
     loading: dict[str, Any],
 ) -> None:
     """Judge a network on labelled images, or transfer sets by what fresh networks learn from them."""
-    of_sets: dict[str, Any] = {
-        "test": test,
-        "networks": network,
-        "seeds": seeds,
-        "labels": targets,
-        "protocol": protocol,
-        "rate": rate,
-        "validation": validation,
-        "training": training,
-        "workers": workers,
-        "train": train,
-        "full": full,
-        "out": out,
-    }
+    of_sets = SetOptions(
+        test=test,
+        networks=networks or (),
+        seeds=seeds,
+        labels=targets,
+        protocol=protocol,
+        rate=rate,
+        validation=validation,
+        training=training or (),
+        workers=workers,
+        train=train,
+        full=full,
+        out=out,
+        ranking=ranking,
+    )
     if are_sets(what, test):
         of_networks = {"--data": data, "--model": model, "--precision": None if precision == "fp32" else precision}
-        evaluate_sets(what, split, teacher, json_file, of_sets, ranking=ranking, unused=of_networks, loading=loading)
+        refuse_network_options(of_networks)
+        evaluate_sets(what, split, teacher, json_file, of_sets, loading=loading)
         return
-    refuse_set_options(of_sets, ranking=ranking)
+    refuse_set_options(of_sets)
     if len(what) > 1:
         raise UserError(f"one network is judged at a time, got {len(what)}; several folders are transfer sets.")
     if data is None:
@@ -105,18 +87,8 @@ def evaluate(
     from limbeck.cli.results import show_evaluation
     from limbeck.recipes.verbs import evaluate_saved
 
-    show_evaluation(
-        evaluate_saved(
-            what[0],
-            data,
-            split=split,
-            model=model,
-            teacher=teacher,
-            precision=precision,
-            json_file=json_file,
-            **loading,
-        )
-    )
+    how = {"split": split, "model": model, "teacher": teacher, "precision": precision, "json_file": json_file}
+    show_evaluation(evaluate_saved(what[0], data, **how, **loading))
 
 
 @partial(loads_images, but=["size"])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +10,51 @@ from limbeck.cli.display import console, percent, show_paragraph, show_table
 from limbeck.errors import UserError
 
 _CONFIG = "transfer_set.json"
-_OPTIONS = {"networks": "--network", "labels": "--targets", "training": "-s"}
-_DEFAULTS: Mapping[str, Any] = {"seeds": 3, "labels": "kept", "protocol": "kept", "workers": 1}
+_NAMES = {"networks": "--network", "labels": "--targets", "training": "-s", "ranking": "--dd-ranking"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetOptions:
+    """The options of `limbeck evaluate` that are of transfer sets."""
+
+    test: str | None = None
+    networks: Sequence[str] = ()
+    seeds: int = 3
+    labels: str = "kept"
+    protocol: str = "kept"
+    rate: str | None = None
+    validation: str | None = None
+    training: Sequence[str] = ()
+    workers: int = 1
+    train: str | None = None
+    full: str | None = None
+    out: Path | None = None
+    ranking: bool = False
+
+    def set(self, *names: str) -> list[str]:
+        """Those of these options, as they are typed, that are not at their defaults; of all where none is named."""
+        changed = [one.name for one in fields(self) if getattr(self, one.name) != one.default]
+        return [_NAMES.get(name, f"--{name}") for name in changed if not names or name in names]
 
 
 def are_sets(what: Sequence[str], test: str | None) -> bool:
     """Whether folders are transfer sets; a network's is told by the lack of their file."""
-    found = [(Path(one).expanduser() / _CONFIG).is_file() for one in what]
-    return all(found) or any(found) or test is not None
+    return test is not None or any((Path(one).expanduser() / _CONFIG).is_file() for one in what)
 
 
-def refuse_set_options(given: Mapping[str, Any], *, ranking: bool) -> None:
+def refuse_set_options(options: SetOptions) -> None:
     """Raises a UserError for options of sets beside a network."""
-    used = [_option(name) for name, value in given.items() if value and value != _DEFAULTS.get(name)]
-    used += ["--dd-ranking"] if ranking else []
-    if used:
+    if used := options.set():
         raise UserError(
             f"{', '.join(used)} {'is' if len(used) == 1 else 'are'} for transfer sets, on which networks are taught "
             "first; a trained network is judged on --data."
         )
+
+
+def refuse_network_options(options: Mapping[str, Any]) -> None:
+    """Raises a UserError for options of networks, as they are typed, beside a set."""
+    if used := [name for name, value in options.items() if value is not None]:
+        raise UserError(f"{', '.join(used)} is for networks; what is taught on a transfer set is judged on --test.")
 
 
 def evaluate_sets(
@@ -35,17 +62,12 @@ def evaluate_sets(
     split: str,
     teacher: str | None,
     json_file: Path | None,
-    given: Mapping[str, Any],
+    options: SetOptions,
     *,
-    ranking: bool,
-    unused: Mapping[str, Any],
     loading: Mapping[str, Any],
 ) -> None:
     """Judges sets and shows what came out."""
-    wrong = [name for name, value in unused.items() if value is not None]
-    if wrong:
-        raise UserError(f"{', '.join(wrong)} is for networks; what is taught on a transfer set is judged on --test.")
-    if given["test"] is None:
+    if options.test is None:
         raise UserError("a transfer set is judged on `--test`; name a data set, folder, file or hub id.")
     if json_file is not None and json_file.is_dir():
         raise UserError(f"`--json` must be a file, got the folder {str(json_file)!r}.")
@@ -53,18 +75,21 @@ def evaluate_sets(
     from limbeck.cli.progress import showing_progress
     from limbeck.recipes.yaml_files import named_value
 
-    common: dict[str, Any] = {
-        "split": split,
-        "seeds": given["seeds"],
-        "teacher": teacher,
-        "validation": given["validation"],
-        "training": dict(named_value(one.removeprefix("training."), "-s") for one in given["training"] or ()),
-        "out": given["out"],
-        "workers": given["workers"],
-        "loading": loading,
-    }
-    with telling_how_to_resume(given["out"] or Path("nothing"), "the same command"), showing_progress() as progress:
-        found = _ranked(folders, given, common, progress) if ranking else _judged(folders, given, common, progress)
+    training = dict(named_value(one.removeprefix("training."), "-s") for one in options.training)
+    with telling_how_to_resume(options.out or Path("nothing"), "the same command"), showing_progress() as progress:
+        common: dict[str, Any] = {
+            "split": split,
+            "seeds": options.seeds,
+            "teacher": teacher,
+            "rate": options.rate,
+            "validation": options.validation,
+            "training": training,
+            "out": options.out,
+            "workers": options.workers,
+            "loading": loading,
+            "progress": progress,
+        }
+        found = (_ranked if options.ranking else _judged)(folders, options.test, options, common)
     if json_file is not None:
         from limbeck.files import atomic_write_text
 
@@ -73,50 +98,34 @@ def evaluate_sets(
         _show_ranking(found)
     else:
         _show_rows(found)
-    if given["out"] is not None:
-        console.print(f"report: {given['out'] / 'report.html'}", markup=False, soft_wrap=True)
+    if options.out is not None:
+        console.print(f"report: {options.out / 'report.html'}", markup=False, soft_wrap=True)
 
 
-def _judged(
-    folders: Sequence[str], given: Mapping[str, Any], common: Mapping[str, Any], progress: Any
-) -> list[dict[str, Any]]:
+def _judged(folders: Sequence[str], test: str, options: SetOptions, common: Mapping[str, Any]) -> list[dict[str, Any]]:
     from limbeck.recipes.judging_sets import evaluate_saved_sets
 
-    wrong = [_option(name) for name in ("train", "full") if given[name] is not None]
-    if wrong:
+    if wrong := options.set("train", "full"):
         raise UserError(f"{', '.join(wrong)} belongs to --dd-ranking; add it.")
-    how = {name: given[name] for name in ("labels", "protocol", "rate")}
-    networks = given["networks"] or ()
-    return evaluate_saved_sets(folders, given["test"], networks=networks, progress=progress, **how, **common)
+    how = {"networks": options.networks, "labels": options.labels, "protocol": options.protocol}
+    return evaluate_saved_sets(folders, test, **how, **common)
 
 
-def _ranked(
-    folders: Sequence[str], given: Mapping[str, Any], common: Mapping[str, Any], progress: Any
-) -> dict[str, Any]:
+def _ranked(folders: Sequence[str], test: str, options: SetOptions, common: Mapping[str, Any]) -> dict[str, Any]:
     from limbeck.recipes.judging_sets import rank_saved_set
 
-    networks = given["networks"] or [None]
-    if len(folders) > 1 or len(networks) > 1:
+    if len(folders) > 1 or len(options.networks) > 1:
         raise UserError("`--dd-ranking` is of one set and one network; call it again for another.")
-    missing = [_option(name) for name in ("train", "full") if given[name] is None]
-    if missing:
+    if options.train is None or options.full is None:
+        missing = [f"--{name}" for name in ("train", "full") if getattr(options, name) is None]
         raise UserError(
             f"`--dd-ranking` needs {' and '.join(missing)}: the real images that random ones are drawn from (--train), "
             "and the accuracy after all of them (--full 0.848), or '{epochs: 50}' to find it."
         )
-    fixed = [_option(name) for name in ("labels", "protocol") if given[name] != "kept"]
-    if fixed:
+    if fixed := options.set("labels", "protocol"):
         raise UserError(f"`--dd-ranking` compares ways of teaching itself; leave {', '.join(fixed)} out.")
-    return rank_saved_set(
-        folders[0],
-        given["test"],
-        given["train"],
-        full=given["full"],
-        network=networks[0],
-        rate=given["rate"],
-        progress=progress,
-        **common,
-    )
+    network = next(iter(options.networks), None)
+    return rank_saved_set(folders[0], test, options.train, full=options.full, network=network, **common)
 
 
 def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -173,7 +182,3 @@ def _show_ranking(found: Mapping[str, Any]) -> None:
 def _at_an_end(row: Mapping[str, Any]) -> bool:
     rates = [one["learning_rate"] for one in row["tried"]]
     return len(rates) > 2 and row["learning_rate"] in (min(rates), max(rates))
-
-
-def _option(name: str) -> str:
-    return _OPTIONS.get(name, f"--{name}")

@@ -34,6 +34,13 @@ def generate(
         str | None, typer.Option(help="That the student learns by, as '{kd: {temperature: 20}}'. By default kd.")
     ] = None,
     test: Annotated[str | None, typer.Option(help="Labelled images to evaluate the student on at the end.")] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(
+            help="What chooses among the student's states by agreement with the teacher: so many images (500), made "
+            "beforehand and not taught on, or images by name or folder. By default nothing does, and the last counts."
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("-s", "--set", metavar="KEY=VALUE", help="Of the method, as inner_steps=5 or generator.width=32."),
@@ -69,6 +76,7 @@ def generate(
             training=[*(training or []), *([] if steps is None else [f"steps={steps}"])],
             objective=objective,
             test=test,
+            validation=validation,
             size=pixels,
             seed=seed,
             progress=progress,

@@ -9,10 +9,9 @@ import warnings
 from limbeck.cli.app import app, verb
 from limbeck.cli.borrow import borrow
 from limbeck.cli.cache import cache
-from limbeck.cli.condense import condense
+from limbeck.cli.condense import condense, experts
 from limbeck.cli.display import in_plain_letters, show_warning
 from limbeck.cli.evaluate import evaluate, probe, report
-from limbeck.cli.experts import experts
 from limbeck.cli.export import export
 from limbeck.cli.generate import generate
 from limbeck.cli.listing import ls

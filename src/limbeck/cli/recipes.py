@@ -72,8 +72,8 @@ def distill(
         given = [f"--{name}" for name, one in (("test", test), ("teacher", teacher), ("student", student)) if one]
         if given:
             raise UserError(
-                f"{', '.join(given)} must go with the folder of a transfer set, got {source!r}; change a recipe by -s, "
-                "as -s data.test=NAME, -s teacher=WEIGHTS or -s student=MODEL."
+                f"{', '.join(given)} must go with the folder of a transfer set, got {source!r}{_what_it_is(source)}; "
+                "change a recipe by -s, as -s data.test=NAME, -s teacher=WEIGHTS or -s student=MODEL."
             )
         _run(source, overrides, out, resume=resume, verbs=("distill",))
         return
@@ -154,6 +154,12 @@ def _is_transfer_set(source: str) -> bool:
     from limbeck.recipes.packaged import packaged_recipes
 
     return source not in packaged_recipes() and (Path(source) / CONFIG_NAME).is_file()
+
+
+def _what_it_is(source: str) -> str:
+    if Path(source).is_dir():
+        return ", a folder without transfer_set.json"
+    return "" if Path(source).exists() else ", where there is no folder"
 
 
 def _show_run(result: Any, folder: Path) -> None:

@@ -41,6 +41,7 @@ USE_NAME = "use.safetensors"
 RESERVED = ("image", "label", "id", "soft_label")
 _FORMAT, _FORMAT_WITH_USE = 1, 2
 """A set that needs more than its images to be used rightly must not be read by a version that would overlook that."""
+_EXAMPLE_OF_KIND = '{"kind": "logits", "temperature": 1}'
 _KEPT = ("name", "images", "shape", "classes", "labelled", "fingerprint", "provenance", "about")
 _ROWS = 1000
 
@@ -269,10 +270,8 @@ class TransferSet:
         try:
             return cls(images, soft_labels, provenance, config["about"], kind, temperature, use, per_image)
         except UserError as error:
-            raise UserError(
-                f"{str(folder)!r}: {error} The kind of saved ones is said in its {CONFIG_NAME}, as "
-                '"soft_labels": {"kind": "logits", "temperature": 1}.'
-            ) from None
+            kind_of = f' The kind of saved ones is said in its {CONFIG_NAME}, as "soft_labels": {_EXAMPLE_OF_KIND}.'
+            raise UserError(f"{str(folder)!r}: {error}{kind_of if 'soft' in str(error) else ''}") from None
 
     def _schema(self) -> pa.Schema:
         image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

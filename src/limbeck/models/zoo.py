@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from limbeck.errors import UserError
 from limbeck.models import alexnet, convnet, lenet, mobilenet, resnet, shufflenet_v1, shufflenet_v2, vgg, wide_resnet
 from limbeck.models.catalogue import TIMM, TIMM_PREFIX, canonical, entry
 from limbeck.models.classifier import Classifier, Size, as_size, check_counts
@@ -155,8 +156,9 @@ def wrap(
     *,
     num_classes: int,
     input_size: Size | None,
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    whitening: Whitening | None = None,
     channels: int = 3,
     classes: Sequence[str] = (),
     embedding: str | None = None,
@@ -168,12 +170,14 @@ def wrap(
         module: takes normalised images `[B, C, H, W]`, returns logits `[B, K]`.
         input_size: what images are resized to; `None` to leave them.
         mean, std: what the network was trained with; 0 and 1 if it takes images in [0, 1].
+        whitening: in their place, of a network that takes whitened images; see `Whitening`.
         embedding: path of the classifier head, whose input is the embedding.
         stages: paths of modules whose output is a stage, shallow to deep; name activation modules if
             pre-activations will be wanted.
 
     Raises:
-        UserError: a path that the module does not have, lengths that do not match.
+        UserError: a path that the module does not have, lengths that do not match, neither or both of `mean` with `std`
+            and `whitening`.
 
     Example:
         >>> layers = [torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(7200, 10)]
@@ -182,6 +186,11 @@ def wrap(
         >>> teacher(torch.rand(2, 3, 32, 32), want=("embedding",)).embedding.shape
         torch.Size([2, 7200])
     """
+    if whitening is None and (mean is None or std is None):
+        raise UserError(
+            "`mean` and `std`, or `whitening`, must say how the network sees images, got neither in full; give what it "
+            "was trained with, 0 and 1 of each channel if it takes images in [0, 1]."
+        )
     taps = Taps(embedding, tuple(stages))
     check_taps(module, taps)
     return Classifier(
@@ -191,6 +200,7 @@ def wrap(
         channels=channels,
         mean=mean,
         std=std,
+        whitening=whitening,
         classes=classes,
         taps=taps,
     )

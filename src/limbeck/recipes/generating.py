@@ -20,7 +20,7 @@ from limbeck.files import atomic_write_text
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.progress import Progress, Silent
-from limbeck.randomness import check_seed
+from limbeck.randomness import check_seed, derive_seed
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.inputs import Inputs, PythonObjects
 from limbeck.recipes.making import context_for, evaluating, last_source
@@ -43,6 +43,8 @@ from limbeck.transfer.maker import MakerContext
 
 GENERATE = "generate"
 _STUDENT = "student"
+HELD_OUT = "held-out"
+"""Beside what is being made: images that choose among the student's states."""
 _ANY = 10**6  # images, where nobody asks how many
 
 
@@ -56,6 +58,8 @@ class Learner:
         objective: as a recipe has it.
         training: settings of `TrainingSettings` that are not the usual ones here.
         test: images to evaluate it on at the end.
+        validation: images that choose among its states by agreement with the teacher, or how many are made for that
+            beforehand, which nobody is taught on; 0 for none.
     """
 
     student: Mapping[str, Any]
@@ -63,6 +67,7 @@ class Learner:
     objective: Any = None
     training: Mapping[str, Any] = field(default_factory=dict)
     test: ImageSet | None = None
+    validation: ImageSet | int = 0
 
 
 def settings_to_generate(said: Mapping[str, Any], overrides: Sequence[str] = (), *, alone: bool) -> GenerateSettings:
@@ -145,6 +150,7 @@ def save_generated(
     training: Sequence[str] = (),
     objective: str | None = None,
     test: str | None = None,
+    validation: str | None = None,
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -160,12 +166,18 @@ def save_generated(
         training: settings of its training as "key=value".
         objective: a name, or what a recipe has under `objective`, in YAML.
         test: labelled images to evaluate the student on.
+        validation: a count of images to be made for choosing, or the name, folder or file of others.
         size, seed, progress: see `generate_images`.
 
     Raises:
         UserError: see `limbeck.generate`.
     """
-    beside = {"--training or --steps": training, "--objective": objective, "--test": test}
+    beside = {
+        "--training or --steps": training,
+        "--objective": objective,
+        "--test": test,
+        "--validation": validation,
+    }
     idle = [name for name, value in beside.items() if value]
     if student is None and idle:
         raise UserError(f"`{idle[0]}` is of a student that learns meanwhile, and there is none; name a --student.")
@@ -185,9 +197,17 @@ def save_generated(
             objective=wanted,
             training=changes,
             test=judged,
+            validation=_choosing(validation, size if judged is None else judged.shape[1:]),
         )
     how = {"size": size, "seed": seed, "target": target, "progress": progress}
     return generate_images(settings, network, learner=learner, **how)[1]
+
+
+def _choosing(validation: str | None, size: int | tuple[int, int] | None) -> ImageSet | int:
+    """Images that choose, by name, or how many are to be made."""
+    if validation is None or validation.isdecimal():
+        return int(validation or 0)
+    return load_images(validation, "train", size=size, labels=False)
 
 
 def check_to_generate(
@@ -231,11 +251,16 @@ def _with_student(
 ) -> tuple[TransferSet, str]:
     check_new(student_folder(target))
     folder = making_folder(target) / "run"
+    held_out, spent = _held_out(settings, teacher, learner.validation, shape, seed, target, progress)
+    learner = replace(learner, validation=held_out or 0)
     recipe = recipe_with(settings, teacher, learner, seed)
-    objects = PythonObjects(test=learner.test, teacher=teacher, make_student=learner.make, shape=shape)
+    objects = PythonObjects(
+        test=learner.test, validation=held_out, teacher=teacher, make_student=learner.make, shape=shape
+    )
     inputs = gather_inputs(recipe, folder, progress, objects)
     result = run(recipe, folder, resume=True, inputs=inputs, progress=progress)
     images, cost, headline = _finished(recipe, inputs, folder, result, progress)
+    cost += spent
     images.save(target)
     shutil.copytree(folder / EVIDENCE, target / EVIDENCE)
     atomic_write_text(target / "cost.json", json.dumps(cost.to_dict(), indent=1) + "\n")
@@ -254,25 +279,78 @@ def _with_student(
     return TransferSet.load(target), "\n".join(lines)
 
 
+def _held_out(
+    settings: GenerateSettings,
+    teacher: Classifier,
+    validation: ImageSet | int,
+    shape: tuple[int, int, int],
+    seed: int,
+    target: Path,
+    progress: Progress,
+) -> tuple[ImageSet | None, Cost]:
+    """Images that choose by agreement with the teacher, made by the same method without a student, and their cost.
+
+    They are made with a seed of their own before all others, and nobody is taught on them.
+    """
+    if isinstance(validation, ImageSet):
+        return validation.with_labels(None, validation.classes), Cost()
+    if not validation:
+        return None, Cost()
+    if isinstance(validation, bool) or validation < 1:
+        raise UserError(f"`validation` must be images, or how many are to be made, at least 1, got {validation!r}.")
+    folder = making_folder(target) / HELD_OUT
+    if not (folder / "cost.json").is_file():
+        said = settings.model_dump(mode="json", exclude_unset=True, exclude={"steps_per_round", "fresh", "replay"})
+        said |= {"budget": validation, "batch_size": min(settings.batch_size, validation), "fresh": 0}
+        said |= {"losses": {**said.get("losses", {}), "adversarial": 0.0}}
+        alone = settings_to_generate(said, alone=True)
+        context = MakerContext(
+            folder=making_folder(target) / f"{HELD_OUT}-maker",
+            pool=None,
+            classes=teacher.classes,
+            shape=shape,
+            teacher=teacher,
+            seed=derive_seed(seed, HELD_OUT),
+            device=PartialState().device or torch.device("cpu"),
+            progress=progress,
+        )
+        made = find_maker(alone.maker).make(alone, context)
+        shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
+        made.source.images(0).save(folder)
+        atomic_write_text(folder / "cost.json", json.dumps(made.cost.to_dict()) + "\n")
+    images = TransferSet.load(folder).images
+    cost = Cost.from_dict(json.loads((folder / "cost.json").read_text()))
+    return images.with_labels(None, images.classes), cost
+
+
 def recipe_with(settings: GenerateSettings, teacher: Classifier, learner: Learner, seed: int) -> Recipe:
     """A run in which a student is taught while images are made: by SGD with a cosine schedule, as the methods' papers
     do, on views as those of inversion, for as many steps as fill the budget."""
     steps = learner.training.get("steps") or steps_to_fill(settings, images_wanted(settings, teacher.num_classes))
-    test = learner.test
+    test, chooses = learner.test, learner.validation if isinstance(learner.validation, ImageSet) else None
     usual = {"batch_size": settings.batch_size, "learning_rate": 0.1, "weight_decay": 1e-4, "views": settings.views}
+    usual |= {"validations": 0} if chooses is None else {}
     return parse_recipe(
         {
             "name": GENERATE,
             "seed": seed,
-            "data": {"test": None if test is None else f"{FROM_PYTHON}{test.name}#{test.fingerprint[:12]}"},
+            "data": {
+                "test": None if test is None else _handed(test),
+                **({} if chooses is None else {"validation": {"name": _handed(chooses), "labels": False}}),
+            },
             "teacher": {"weights": f"{FROM_PYTHON}{teacher.name}#{fingerprint(teacher)[:12]}"},
             "student": dict(learner.student),
             "objective": learner.objective or {"kd": 1.0},
             "transfer": settings.model_dump(mode="json"),
-            "training": {**usual, "validations": 0, **learner.training, "steps": steps},
+            "training": {**usual, **learner.training, "steps": steps},
             "latency": False,
         }
     )
+
+
+def _handed(images: ImageSet) -> str:
+    """What a recipe calls images that were handed over."""
+    return f"{FROM_PYTHON}{images.name}#{images.fingerprint[:12]}"
 
 
 def _finished(

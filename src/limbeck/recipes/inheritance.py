@@ -10,7 +10,9 @@ Example:
       speed:
         quick:
           training: {epochs: 10}
-          pair: {large: {training: {epochs: 20}}}     # laid over everything where both are chosen
+          pair:
+            large: {training: {epochs: 20}}           # laid over everything where both are chosen
+            tiny: {refuse: "nobody published that"}   # an error where both are chosen
     pair: small
     speed: quick
 """
@@ -30,6 +32,7 @@ SHORT = {"teacher": "weights", "student": "model", "train": "name", "test": "nam
 """What a lone string is short for."""
 
 _OWN = ("name", "summary")  # of each recipe, whatever it extends
+_REFUSE = "refuse"  # why an option, or two together, are not to be had
 # Replaced, for their keys are a choice, not settings.
 _WHOLE = ("objective", "views", "normalised_views", "criterion", "optimizer", "schedule")
 
@@ -190,6 +193,9 @@ def chosen(content: dict[str, Any], origin: str, keys: Collection[str]) -> dict[
             content["name"] += f"-{value}"
     for name, options in together:
         content = merge(content, _of_both(name, options, made, choices, origin))
+    if reason := content.pop(_REFUSE, ""):
+        pairs = ", ".join(f"{name} {value}" for name, value in made.items())
+        raise UserError(f"{origin} does not go with {pairs}: {reason}.")
     return content
 
 

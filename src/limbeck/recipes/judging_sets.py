@@ -13,7 +13,7 @@ from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
 from limbeck.environment import describe_environment
 from limbeck.errors import UserError
-from limbeck.files import atomic_write_text
+from limbeck.files import atomic_write_text, check_path
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.loading import load as load_images
@@ -23,7 +23,7 @@ from limbeck.report.set_accuracy import ACCURACIES, write_set_report
 from limbeck.transfer.set_evaluation.accuracies import SEARCH, evaluate_set
 from limbeck.transfer.set_evaluation.protocols import RATES
 from limbeck.transfer.set_evaluation.ranking import rank_set
-from limbeck.transfer.set_evaluation.teaching import NetworkSpec
+from limbeck.transfer.set_evaluation.teaching import NetworkSpec, lacking
 
 _MAY_GROW = ("networks", "seeds")
 MOST_VALIDATION = 5000
@@ -147,6 +147,8 @@ def evaluate_saved_sets(
         _claim(out, settings)
     rows: list[Row] = []
     for name, one in sets.items():
+        if one.use is not None and (absent := lacking(one, settings["training"])) and rate is None:
+            progress.say(f"{name} does not say {' and '.join(absent)}; limbeck's defaults hold")
         found = evaluate_set(
             one,
             judged,
@@ -233,7 +235,10 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
     Raises:
         UserError: the folder holds something else.
     """
+    check_path(out)
     path = out / "settings.yaml"
+    if out.is_file():
+        raise UserError(f"`--out` must be a folder, got the file {str(out)!r}.")
     visible = [one.name for one in out.iterdir() if not one.name.startswith(".")] if out.is_dir() else []
     if visible and not (path.is_file() and (out / "runs").is_dir()):
         raise UserError(

@@ -190,6 +190,7 @@ def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -
             before = dict(json.loads(path.read_text()))
         except (ValueError, TypeError):
             before = {}
+        before |= {"settings": _as_now(before.get("settings"), settings)}
         compared = [name for name in now if name in before or name not in _CALLED]  # which earlier versions lack
         other = [_CALLED.get(name, name) for name in compared if before.get(name) != now[name]]
         if other:
@@ -201,6 +202,14 @@ def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     atomic_write_text(path, json.dumps(now, indent=1) + "\n")
+
+
+def _as_now(before: Any, settings: MakerSettings) -> Any:
+    """Settings as an earlier version wrote them down, with what came since at its default; or as they are."""
+    try:
+        return type(settings).model_validate(before).model_dump(mode="json")
+    except ValueError:
+        return before
 
 
 _CALLED = {"shape": "size of the images", "judged": "images to be judged on"}

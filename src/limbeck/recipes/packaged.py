@@ -24,10 +24,24 @@ def find_recipe(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    if path.suffix in (".yaml", ".yml") or "/" in name:
+    if path.is_dir():
+        raise UserError(
+            f"{name!r} is a folder, neither a recipe file nor that of a transfer set, which `limbeck distill` takes "
+            "and which holds transfer_set.json."
+        )
+    if path.suffix in (".yaml", ".yml"):
         raise UserError(f"there is no recipe file {name!r}; `limbeck cp cifar10-distill {name}` would make one.")
+    if "/" in name:
+        raise UserError(
+            f"there is no recipe file {name!r}, and no folder of a transfer set; `limbeck cp cifar10-distill {name}` "
+            "would make a recipe."
+        )
     raise unknown_name(
-        "recipe", name, packaged, "`limbeck ls recipes` lists them all; a file of your own ends in .yaml"
+        "recipe",
+        name,
+        packaged,
+        "`limbeck ls recipes` lists them all; a file of your own ends in .yaml, and `limbeck distill` takes the folder "
+        "of a transfer set, too, which there is none of this name",
     )
 
 

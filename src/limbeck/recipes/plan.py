@@ -97,7 +97,9 @@ def plan(
     if images is None or classes is None:
         images, classes = _published_size(recipe)
     budgets = _in_order([parse_budget(one) for one in compare.budgets or ()], images, classes)
-    runs = [run for seed in compare.seeds for run in _runs(_base(recipe, seed), compare, budgets, suited=suited)]
+    runs = [
+        run for seed in compare.seeds for run in _runs(_base(recipe, seed), compare, budgets, classes, suited=suited)
+    ]
     runs = [run for run in runs if labelled or not (run.control and _needs_labels(run.recipe))]
     if suited:
         runs = _needed(repeating(runs, labelled=labelled), compare)
@@ -204,8 +206,10 @@ def _published_size(recipe: Recipe) -> tuple[int | None, int | None]:
     return images - (round(held_out * images) if isinstance(held_out, float) else held_out), classes
 
 
-def _runs(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget], *, suited: bool) -> list[PlannedRun]:
-    runs = []
+def _runs(
+    base: dict[str, Any], compare: CompareSettings, budgets: list[Budget], classes: int | None, *, suited: bool
+) -> list[PlannedRun]:
+    runs: list[PlannedRun] = []
     without_teacher = {
         **base,
         "teacher": None,
@@ -218,7 +222,9 @@ def _runs(base: dict[str, Any], compare: CompareSettings, budgets: list[Budget],
         runs += [_run(name, budget, _changed(base, arm, budget), control=False) for name, arm in compare.arms.items()]
         if budget is None:
             continue
-        runs += [_run(one.name, budget, _made(_taught(base, one, compare), one.transfer, budget)) for one in controls]
+        for one in controls:
+            content = _asked_as_often(_taught(base, one, compare), one, compare, budget, classes)
+            runs += [] if content is None else [_run(one.name, budget, _made(content, one.transfer, budget))]
         students = students_of(compare, controls, suited=suited)
         runs += [_run(one.name, budget, _made(without_teacher, one.on.transfer, budget)) for one in students]
     if has_images:
@@ -243,6 +249,25 @@ def _taught(base: dict[str, Any], one: ControlArm, compare: CompareSettings) -> 
         return base
     alike = [_teaching(base, compare.arms[name]) for name in one.arms]
     return alike[0] if all(other == alike[0] for other in alike) else base
+
+
+def _asked_as_often(
+    content: dict[str, Any], one: ControlArm, compare: CompareSettings, budget: Budget, classes: int | None
+) -> dict[str, Any] | None:
+    """The same with as many steps more as a control's teacher is to be asked more often; None where nobody can tell."""
+    if not one.control.asked_as_often:
+        return content
+    training = content["training"]
+    if not training.get("steps") or (classes is None and budget.kind == "per-class"):
+        return None
+    most = 0
+    for name in one.arms:
+        transfer = compare.arms[name].transfer
+        assert transfer is not None, "a control stands beside arms with makers"
+        made = settings_of(transfer["maker"]).model_validate({**transfer, "budget": _written(budget)})
+        most = max(most, made.passes(classes or 0, training["steps"]))
+    more = -(-most // training["batch_size"])
+    return {**content, "training": {**training, "steps": training["steps"] + more}}
 
 
 def _changed(base: dict[str, Any], arm: Arm, budget: Budget | None) -> dict[str, Any]:

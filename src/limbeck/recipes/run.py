@@ -325,8 +325,9 @@ def _cost(
     energy = metered(run_folder, TEACHING)
     whole = result.cost.seconds + result.rounds_cost.seconds
     share = result.rounds_cost.seconds / whole if whole else 0.0
+    taught = source.images(last)
     cost = RunCost(
-        images=len(source.images(last)),
+        images=len(taught) * taught.per_image,
         making=making + replace(result.rounds_cost, kwh=share * energy.kwh, measured=energy.measured),
         teaching=replace(result.cost, kwh=(1 - share) * energy.kwh, measured=energy.measured),
         teacher=inputs.teacher_cost if recipe.teacher is not None else None,

@@ -167,7 +167,9 @@ def fit(
     work = work_of_step(student, None if frozen is None else teacher, images.shape, settings.batch_size)
     with closing(stream), own_generators(device, seed, "dropout"), threads_for(work, device):
         run_folder.note_computing(dtype, channels_last, torch.get_num_threads())
-        if saved is not None:
+        if saved is None:
+            run_folder.forget_metrics()
+        else:
             state.restore(saved)
         logged = run_folder.metrics()
         if logged:

@@ -163,6 +163,11 @@ class RunFolder:
         # A line that a kill cut short lies after the checkpoint, and resuming writes it again.
         return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
 
+    def forget_metrics(self) -> None:
+        """Drops all that was logged by a run that was killed before its first checkpoint, which begins anew."""
+        if self.writes:
+            (self.path / "metrics.jsonl").unlink(missing_ok=True)
+
     def rewind_metrics(self, step: int) -> None:
         """Drops what was logged after `step`, which a resumed run will log again."""
         if not self.writes:

@@ -30,6 +30,8 @@ class Control:
         strict: the highest of a maker's controls is the one that a verdict is about.
         taught_alike: whether its student is taught as the arm is that it stands beside, where that changes objective,
             student or training; else as the recipe says.
+        asked_as_often: whether its student takes so many more steps that the teacher is asked as often as for the arm,
+            making its images and teaching on them together; of several arms for the one that asks most.
         from_labels: whether a student without a teacher is taught on these images' labels, as one more control.
     """
 
@@ -37,6 +39,7 @@ class Control:
     changes: Mapping[str, Any]
     strict: int = 0
     taught_alike: bool = False
+    asked_as_often: bool = False
     from_labels: bool = False
 
 
@@ -112,6 +115,15 @@ class MakerSettings(BaseModel):
     def needs_teacher(self) -> bool:
         """Whether it asks the teacher."""
         return False
+
+    def passes(self, classes: int, steps: int | None) -> int:
+        """How often it asks the teacher while it makes images, as far as that is known before.
+
+        Args:
+            classes: of the images.
+            steps: of the student.
+        """
+        return 0
 
     @property
     def own_labels(self) -> bool:

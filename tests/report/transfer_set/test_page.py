@@ -212,3 +212,17 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     )
     assert outline(page).scripts == 1
     assert EVIL not in page.read_text("utf-8")
+
+
+def test_how_students_are_taught_on_a_set_is_on_its_page(tmp_path: Path) -> None:
+    assert "How students are taught on it" not in markup(page_of(tmp_path / "plain"))
+    folder = tmp_path / "set"
+    mean = {"tensor": "student.whitening.mean", "hash": "0"}
+    use = {"student": {"model": "convnet_d3", "whitening": {"mean": mean}}, "training": {"learning_rate": 0.043}}
+    page_of(folder)
+    config = {"name": "set", "classes": [], "use": use}
+    factory.write_json(folder / "transfer_set.json", config)
+    words = markup(write_selection_report(folder))
+    assert "How students are taught on it" in words
+    for part in ("model: convnet_d3", "mean: in use.safetensors", "learning_rate: 0.043"):
+        assert part in words, part

@@ -123,35 +123,6 @@ def test_hits_are_what_the_teacher_says(images: ImageSet, seed: int, kind: str) 
         assert torch.equal(outputs.logits, rounded(teacher, batches[step].images))
 
 
-def test_answers_from_elsewhere_are_found_and_those_that_are_known_stay(images: ImageSet) -> None:
-    batches, teacher = stream(images, 0), FrozenTeacher(network(9), device=CPU)
-    first, second = batches[0].images, batches[1].images
-    cache = opened(images)
-    ask(cache, batches, 0)
-    assert cache is not None
-    entries = torch.cat([cache.entries(*batches.draws(step)) for step in (0, 1)])
-    answers = torch.cat([rounded(teacher, shown) for shown in (first, second)])
-    answers[:8] += 1  # which are known already
-    assert cache.add(entries, {"embedding": answers}) == 0
-    assert cache.add(entries, {"logits": answers, "embedding": answers}) == 8
-    assert cache.add(entries, {"logits": answers}) == 0
-    for step, shown in enumerate((first, second)):
-        outputs, known = ask(cache, batches, step)
-        assert known == 8
-        assert torch.equal(outputs.logits, rounded(teacher, shown))
-
-
-def test_answers_from_elsewhere_that_are_not_the_teachers_are_thrown_away(images: ImageSet) -> None:
-    batches, told = stream(images, 0), Told()
-    cache = opened(images, say=told)
-    assert cache is not None
-    assert cache.add(cache.entries(*batches.draws(0)), {"logits": torch.zeros(8, 2)}) == 8
-    outputs, known = ask(cache, batches, 0)
-    assert known == 0
-    assert torch.equal(outputs.logits, rounded(FrozenTeacher(network(9), device=CPU), batches[0].images))
-    assert told.lines[-1].endswith("are not this teacher's; they are thrown away.")
-
-
 @pytest.mark.usefixtures("filled")
 def test_another_teacher_other_pixels_views_or_precision_know_nothing(images: ImageSet) -> None:
     batches = stream(images, 0)

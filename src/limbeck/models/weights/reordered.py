@@ -1,12 +1,14 @@
 """A classifier whose classes stand in another order."""
 
 import copy
+import warnings
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from limbeck.data.classes import few
+from limbeck.data.classes import class_places, classes_of, few
+from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 
@@ -43,6 +45,29 @@ def reordered(classifier: Classifier, places: Sequence[int], classes: Sequence[s
         "layers is the last is not known, so they cannot be moved. Give the path of that layer as `embedding` of "
         "`lb.wrap`, or a student that numbers the classes likewise."
     )
+
+
+def numbered_as(classifier: Classifier, images: ImageSet, owner: str) -> Classifier:
+    """The classifier with its classes numbered as those of the images, found by name; itself where they are.
+
+    What has to be assumed, as the names of one are mere numbers, is a warning. One without names is taken as it is.
+
+    Args:
+        classifier: of as many classes.
+        images: at least one.
+        owner: what messages call the classifier.
+
+    Raises:
+        UserError: classes of other names; see `reordered`.
+    """
+    if not images.classes or not classifier.classes:
+        return classifier
+    places, assumed = class_places(classes_of(classifier, owner), classes_of(images))
+    if assumed:
+        warnings.warn(assumed, stacklevel=3)
+    if places == tuple(range(len(places))):
+        return classifier
+    return reordered(classifier, places, images.classes, images.gather(torch.zeros(1, dtype=torch.int64)))
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from limbeck.data.transfer_set import CONFIG_NAME
+from limbeck.data.transfer_set import CONFIG_NAME, USE_NAME
 from limbeck.errors import UserError
 from limbeck.report import formats, page, reading
 from limbeck.report.blocks import Block, Code, Fact, Gallery, Note, Page, Section
@@ -23,6 +23,11 @@ GALLERY_BYTES = 1_200_000  # of pictures on a page
 _FOLDER = (
     "The transfer set is what lies in data/, with README.md and transfer_set.json: recipes, limbeck.load and "
     f"datasets.load_dataset read that alone. What lies in {EVIDENCE}/ is for this page."
+)
+
+_USE = (
+    "The set carries this: `limbeck distill` on its folder and `limbeck evaluate` teach so unless something else is "
+    "set. Without it, students come to far less."
 )
 
 
@@ -118,6 +123,7 @@ def _page(folder: Path, config: Row, evidence: Evidence) -> Page:
     sections = [
         transfer_set_section(evidence, opening=False),
         Section("made", "How it was made", [Code("Maker and settings", made, open=True)]),
+        _use_section(config),
         Section("folder", "What lies here", [Note(_FOLDER)]),
     ]
     return Page(
@@ -127,6 +133,25 @@ def _page(folder: Path, config: Row, evidence: Evidence) -> Page:
         facts=_facts(evidence),
         sections=[one for one in sections if one],
     )
+
+
+def _use_section(config: Row) -> Section | None:
+    """How students are taught on the set, where it says so."""
+    use = config.get("use")
+    if not isinstance(use, dict) or not use:
+        return None
+    said = yaml.safe_dump(_without_tensors(use), sort_keys=False, allow_unicode=True)
+    blocks = [Note(_USE), Code("Student, training and objective", said, open=True)]
+    return Section("use", "How students are taught on it", blocks)
+
+
+def _without_tensors(use: Row) -> Row:
+    """The same with words for what lies beside it in a file of its own."""
+    plain = {}
+    for name, value in use.items():
+        inner = _without_tensors(value) if isinstance(value, dict) else value
+        plain[name] = f"in {USE_NAME}" if isinstance(value, dict) and set(value) == {"tensor", "hash"} else inner
+    return plain
 
 
 def _facts(evidence: Evidence) -> list[Fact]:

@@ -125,29 +125,6 @@ class ViewCache:
             self._written[local[places]] = True
         return joined_outputs(outputs, self.teacher.device), int(known.sum())
 
-    def add(self, entries: Tensor, outputs: Mapping[str, Tensor]) -> int:
-        """Keeps what the teacher said of views elsewhere, in the arithmetic in which it is asked here.
-
-        They count as found: some are asked for once more when they are first read, see `verify`.
-
-        Args:
-            entries: int64 [n], see `entries`.
-            outputs: name -> float32 [n, ...]; where something that is kept is not among them, none of it is.
-
-        Returns:
-            How many were not known.
-        """
-        self._finish()
-        if not self.files.keys() <= outputs.keys():
-            return 0
-        numbers = entries.cpu().numpy()
-        _, owners = self._owners(numbers)
-        known = np.logical_and.reduce([file.read(numbers, owners)[1] for file in self.files.values()])  # bool [n]
-        places = np.flatnonzero(~known)
-        rows = torch.from_numpy(places)
-        self._keep({name: outputs[name].cpu()[rows] for name in self.files}, numbers[places], owners[places])
-        return len(places)
-
     def verify(self, images: Tensor, entries: Tensor) -> bool:
         """Asks again for some of what is known, and forgets everything where the teacher now says something else.
 

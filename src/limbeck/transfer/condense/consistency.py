@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from limbeck.models.catalogue import canonical, entry
 from limbeck.models.options import check_options
 from limbeck.transfer.catalogue import settings_of
+from limbeck.transfer.condense.methods import METHODS
 
 if TYPE_CHECKING:
     from limbeck.transfer.condense.settings import CondenseSettings
@@ -114,9 +117,33 @@ def _initial(settings: "CondenseSettings") -> Iterator[str]:
     if "budget" in chosen:
         yield "`initialise` has the budget of the set itself; leave `budget` out"
         return
-    settings_of(name).model_validate({**chosen, "maker": name, "budget": settings.budget})
+    try:
+        settings_of(name).model_validate({**chosen, "maker": name, "budget": settings.budget})
+    except ValidationError as error:
+        for one in error.errors():
+            path = ".".join(map(str, ("initialise", *one["loc"])))
+            yield f"`{path}`: {one['msg'].removeprefix('Value error, ').removesuffix('.')}, got {one['input']!r}"
 
 
+def idle_groups(settings: "CondenseSettings") -> str:
+    """What is said of another way of learning than `by`, which nothing reads, as a sentence without full stop; or "".
+
+    Example:
+        >>> from limbeck.transfer.condense import Settings
+        >>> idle_groups(Settings(budget="1/class", method="dm", matching={"drop": 0.5}))
+        '`matching` is of `by: trajectories`, and nothing of it is read by `by: distribution`'
+    """
+    published = METHODS[settings.method].values
+    idle = []
+    for name, way in _GROUPS.items():
+        found = getattr(settings, name)
+        kind = type(found)
+        if settings.by != way and found not in (kind(), kind.model_validate(published.get(name, {}))):
+            idle.append(f"`{name}` is of `by: {way}`")
+    return f"{', '.join(idle)}, and nothing of it is read by `by: {settings.by}`" if idle else ""
+
+
+_GROUPS = {"matching": "trajectories", "distribution": "distribution", "crops": "crops"}
 _CHECKS: tuple[Callable[["CondenseSettings"], Iterator[str]], ...] = (
     _network,
     _snapshots,

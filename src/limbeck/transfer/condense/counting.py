@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from limbeck.data.classes import class_places, classes_of
 from limbeck.errors import UserError
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.condense.settings import CondenseSettings
@@ -29,6 +30,11 @@ def images_per_class(settings: CondenseSettings, pool: "ImageSet") -> int:
         )
     sizes = {name: n for name, n in zip(pool.classes, pool.class_counts().tolist(), strict=True) if n}
     budget, classes = parse_budget(settings.budget), len(sizes)
+    if classes < 2:
+        raise UserError(
+            f"{settings.title} needs images of two classes at least, which are told apart, and {pool.name!r} has "
+            f"{'those of one alone' if classes else 'none'}; give more classes."
+        )
     count = int(budget.amount)
     if budget.kind == "count":
         if count % classes:
@@ -63,9 +69,11 @@ def check_teacher(settings: CondenseSettings, pool: "ImageSet", teacher: "Classi
             f"the teacher {teacher.name} takes images of {teacher.channels} channel(s), and those of {pool.name!r} "
             f"have {pool.shape[0]}; load them with `channels` set, or take another teacher."
         )
-    gives_labels = settings.labels == "teacher" or settings.by == "crops"
-    if gives_labels and teacher.num_classes != pool.num_classes:
+    if not settings.labelled_by_teacher:
+        return
+    if teacher.num_classes != pool.num_classes:
         raise UserError(
             f"the teacher {teacher.name} tells {teacher.num_classes} classes apart, and {pool.name!r} has "
             f"{pool.num_classes}, which it is to give labels of; take a teacher of these classes, or `labels: hard`."
         )
+    class_places(classes_of(teacher, f"the teacher {teacher.name}"), classes_of(pool))  # which finds each by name

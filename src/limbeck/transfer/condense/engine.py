@@ -124,6 +124,7 @@ class MatchingEngine:
         self._velocity = {name: torch.zeros_like(one) for name, one in _learned_parts(synthetic).items()}
         self._average = None if settings.average is None else synthetic.inputs.clone()
         self._skipped = 0
+        self._chunk = settings.matching.chunk
         warn_of_average(settings)
 
     @property
@@ -163,6 +164,8 @@ class MatchingEngine:
             state["average"] = self._average
         if self._mask is not None:
             state |= {f"mask.{name}": one for name, one in self._mask.state_dict().items()}
+        if self._chunk != self._matching.chunk:
+            state["chunk"] = torch.tensor(self._chunk)  # as memory was at the beginning, whatever it is later
         return state | {"skipped": torch.tensor(self._skipped)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -179,19 +182,28 @@ class MatchingEngine:
         if self._mask is not None:
             self._mask.load_state_dict(part_of(state, "mask."))
         self._skipped = int(state["skipped"])
+        self._chunk = int(state["chunk"]) if "chunk" in state else self._matching.chunk
 
     def estimate(self) -> Estimate:
         """Seconds of all iterations (without maps for a mask), memory of one, and a checkpoint's size.
 
-        One of the steps is measured.
+        One of the steps is measured, of some images first: where all would not fit into memory, as many as fit are seen
+        at a time from now on.
 
         Raises:
             UserError: there is not so much memory.
         """
         matching, steps = self._matching, self._matching.synthetic_steps
         batch = min(matching.batch or self._live.count, self._live.count)
-        step = Step(torch.arange(batch, device=self._device), self._draw(batch, 0))
-        seconds, memory = measured(lambda: self._gradients(0, matching.start_from, [step]), self._device)
+        seconds, memory = self._measured(some := min(batch, _SOME))
+        room = _ROOM * memory_left(self._device)
+        if self._chunk is None and matching.gradient != "unrolled" and memory / some * batch > room:
+            self._chunk = max(1, min(batch - 1, int(room * some / memory)))
+        if some < batch or self._chunk is not None:
+            seconds, memory = self._measured(batch)
+        while memory > room and self._chunk is not None and self._chunk > 1 and matching.chunk is None:
+            self._chunk //= 2
+            seconds, memory = self._measured(batch)
         # Of every further step its parameters are kept, or all of its graph.
         memory += (steps - 1) * (memory if matching.gradient == "unrolled" else 4 * self._network.size)
         if memory > (left := memory_left(self._device)):
@@ -203,7 +215,13 @@ class MatchingEngine:
                     else f"lower `matching.batch` ({batch}), or choose a smaller network."
                 )
             )
-        return Estimate(seconds * steps * self.iterations, memory, bytes_of(self.state_dict()))
+        chunk = self._chunk if self._chunk is not None and self._chunk < batch else None
+        return Estimate(seconds * steps * self.iterations, memory, bytes_of(self.state_dict()), chunk)
+
+    def _measured(self, images: int) -> tuple[float, int]:
+        """Seconds and bytes of a step on so many."""
+        step = Step(torch.arange(images, device=self._device), self._draw(images, 0))
+        return measured(lambda: self._gradients(0, self._matching.start_from, [step]), self._device)
 
     def _steps(self, iteration: int) -> list[Step]:
         count = self._matching.synthetic_steps
@@ -230,6 +248,7 @@ class MatchingEngine:
             views=self._views if self._views.changes else None,
             drop=self._matching.drop,
             gradient=self._matching.gradient,
+            chunk=self._chunk,
         )
 
     def _factors(self, iteration: int) -> Tensor | None:
@@ -307,3 +326,5 @@ def _finite(found: Gradients) -> bool:
 
 _STANDSTILL = 100
 """Iterations in a row that change nothing, after which it is said."""
+_SOME, _ROOM = 32, 0.8
+"""Images of which memory is measured first, and the share of what is free that a step may take."""

@@ -23,11 +23,13 @@ class Estimate:
         seconds: of all iterations.
         memory: bytes at most, beyond what is held already.
         disk: bytes of a checkpoint.
+        chunk: images of a step that are seen at a time; None for all of them.
     """
 
     seconds: float
     memory: int
     disk: int
+    chunk: int | None = None
 
 
 class PeakMemory(TorchDispatchMode):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from limbeck.transfer.condense.consistency import idle_groups
 from limbeck.transfer.condense.curves import GIB, iteration_figures
 from limbeck.transfer.condense.frames import Frame
 from limbeck.transfer.condense.history import History
@@ -99,7 +100,7 @@ _LATEST, _NO_STEP = 10, 0.95
 
 
 def _findings(settings: CondenseSettings, history: History, frames: Sequence[Frame], chosen: Frame | None) -> list[str]:
-    found = []
+    found = [idle] if (idle := idle_groups(settings)) else []
     skipped, count, threshold = sum(history.known("skipped")), len(history), settings.matching.skip_above
     if threshold is not None and skipped > _OFTEN * count:
         least = min(history.known("loss"), default=float("nan"))

@@ -8,6 +8,8 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError
 from limbeck.files import disk_errors
+from limbeck.transfer.condense.checks import check_initial, check_mask
+from limbeck.transfer.condense.consistency import idle_groups
 from limbeck.transfer.condense.counting import check_teacher, images_per_class
 from limbeck.transfer.condense.expertise import experts_for, open_experts
 from limbeck.transfer.condense.flat import FlatNetwork
@@ -39,8 +41,9 @@ class CondenseMaker:
             rest = split_for(settings, pool)[0]
             with _noting(wrong):
                 count = images_per_class(settings, rest) * int((rest.class_counts() > 0).sum())
+                check_initial(settings, rest, context)
             with _noting(wrong):
-                _check_network(settings, rest)
+                _check_network(settings, rest, context)
         with _noting(wrong):
             check_teacher(settings, pool, context.teacher)
         if wrong:
@@ -51,11 +54,14 @@ class CondenseMaker:
         self.count(settings, context)
         with disk_errors(context.folder):
             context.folder.mkdir(parents=True, exist_ok=True)
+        if idle := idle_groups(settings):
+            context.progress.say(idle)
         work = Work(settings, context, _pool(context))
         if settings.by == "crops":
             return work.crops()
+        chosen = work.chosen()
         store, cost = experts_for(settings, work.pool, work.networks, context)
-        start = work.start(store)
+        start = work.start(store, chosen)
         kept, more = work.learn(start, store)
         return work.finished(work.transfer_set(kept, start), cost + start.cost + more, read_frames(context.folder))
 
@@ -74,11 +80,12 @@ def _pool(context: MakerContext) -> ImageSet:
     return context.pool
 
 
-def _check_network(settings: CondenseSettings, pool: ImageSet) -> None:
+def _check_network(settings: CondenseSettings, pool: ImageSet, context: MakerContext) -> None:
     """Whether images can be learned on the network, and experts that are there are those that are read."""
     networks = FreshNetworks.of(settings.network, pool)
     FlatNetwork(networks(0))
     open_experts(settings, pool, networks)
+    check_mask(settings, networks, pool, context)
 
 
 @contextmanager

@@ -106,6 +106,7 @@ def matching_gradients(
     views: Views | None = None,
     drop: float = 0.0,
     gradient: GradientKind = "exact",
+    chunk: int | None = None,
 ) -> Gradients:
     r"""`matching_loss` after steps of gradient descent from `start` on the images, and its gradients.
 
@@ -134,6 +135,8 @@ def matching_gradients(
         gradient: "exact"; "unrolled", the same by keeping the graph of all steps, whose memory grows with their number;
             or "tesla" (Cui et al., ICML 2023), which leaves $\lambda$ as it is: an approximation, the less like the
             gradient the more steps there are.
+        chunk: images of a step that the network sees at a time, in memory that grows with these; the gradients are the
+            same but for rounding, as no image changes what becomes of another. None for all; "unrolled" has none.
 
     Raises:
         UserError: `start` and `target` are equal, or `gradient` is none of these.
@@ -155,7 +158,7 @@ def matching_gradients(
     if gradient not in kinds:
         raise unknown_name("gradient", gradient, kinds)
     tensors = start.detach(), target.detach(), inputs.detach(), labels.detach(), rate.detach()
-    return kinds[gradient](_Way(network, *tensors, steps, views, drop))
+    return kinds[gradient](_Way(network, *tensors, steps, views, drop, chunk))
 
 
 class _Way(NamedTuple):
@@ -168,10 +171,18 @@ class _Way(NamedTuple):
     steps: Sequence[Step]
     views: Views | None
     drop: float
+    chunk: int | None
 
-    def descent(self, theta: Tensor, inputs: Tensor, labels: Tensor, draw: object, *, graph: bool) -> Tensor:
-        """The gradient at `theta` of the cross entropy on images and labels of one step."""
-        seen = inputs if self.views is None else self.views.apply(inputs, draw)
+    def chunks(self, images: int) -> int | None:
+        """So many of a step's images at a time; None where all are."""
+        return self.chunk if self.chunk is not None and self.chunk < images else None
+
+    def seen(self, inputs: Tensor, draw: object) -> Tensor:
+        """Images of a step `[b, C, H, W]` in their views."""
+        return inputs if self.views is None else self.views.apply(inputs, draw)
+
+    def descent(self, theta: Tensor, seen: Tensor, labels: Tensor, *, graph: bool) -> Tensor:
+        """The gradient at `theta` of the cross entropy on images, as they are seen, and labels of one step."""
         logits = self.network.logits(theta, seen)
         loss = soft_cross_entropy(logits, labels) if labels.is_floating_point() else F.cross_entropy(logits, labels)
         return grad(loss, theta, create_graph=graph)[0]
@@ -196,23 +207,58 @@ def _backwards(way: _Way, *, through_parameters: bool) -> Gradients:
     of_inputs, of_rate = torch.zeros_like(way.inputs), torch.zeros_like(way.rate)
     of_labels = torch.zeros_like(way.labels) if way.labels.is_floating_point() else None
     for step in reversed(way.steps):
-        theta = _leaf(thetas.pop())
-        inputs, labels = _leaf(way.inputs[step.rows]), way.labels[step.rows]
-        wanted = [inputs]
+        pull = _pull if way.chunks(len(step.rows)) is None else _pull_chunks
+        found = pull(way, step, thetas.pop(), pulled, through_parameters=through_parameters)
+        of_rate -= pulled @ found.descent
+        of_inputs.index_add_(0, step.rows, way.rate * found.inputs, alpha=-1)
         if of_labels is not None:
-            wanted.append(_leaf(labels))
-            labels = wanted[-1]
+            of_labels.index_add_(0, step.rows, way.rate * found.labels, alpha=-1)
         if through_parameters:
-            wanted.append(theta)
-        descent = way.descent(theta, inputs, labels, step.draw, graph=True)
-        found = grad(descent, wanted, pulled, materialize_grads=True)
-        of_rate -= pulled @ descent.detach()
-        of_inputs.index_add_(0, step.rows, way.rate * found[0], alpha=-1)
-        if of_labels is not None:
-            of_labels.index_add_(0, step.rows, way.rate * found[1], alpha=-1)
-        if through_parameters:
-            pulled = pulled - way.rate * found[-1]
+            pulled = pulled - way.rate * found.theta
     return Gradients(loss.detach(), of_inputs, of_labels, of_rate, final.detach())
+
+
+class _Pulled(NamedTuple):
+    """The gradient of a step, and that of its product with a vector: by images, soft labels and parameters."""
+
+    descent: Tensor
+    inputs: Tensor
+    labels: Tensor
+    theta: Tensor
+
+
+def _pull(way: _Way, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> _Pulled:
+    theta, inputs, labels = _leaf(theta), _leaf(way.inputs[step.rows]), way.labels[step.rows]
+    wanted = [inputs]
+    if labels.is_floating_point():
+        labels = _leaf(labels)
+        wanted.append(labels)
+    if through_parameters:
+        wanted.append(theta)
+    descent = way.descent(theta, way.seen(inputs, step.draw), labels, graph=True)
+    found = grad(descent, wanted, pulled, materialize_grads=True)
+    return _Pulled(descent.detach(), found[0], found[min(1, len(found) - 1)], found[-1])
+
+
+def _pull_chunks(way: _Way, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> _Pulled:
+    """The same, some images after others: the mean over all is that of the chunks' means by their sizes."""
+    inputs, labels = _leaf(way.inputs[step.rows]), way.labels[step.rows]
+    seen, count = way.seen(inputs, step.draw), len(inputs)  # [b, C, H, W]
+    shown, of_seen = seen.detach(), torch.empty_like(seen)
+    of_labels = torch.empty_like(labels, dtype=theta.dtype)  # of hard ones without meaning
+    descent, of_theta = torch.zeros_like(theta), torch.zeros_like(theta)
+    for rows in torch.arange(count, device=inputs.device).split(way.chunks(count) or count):
+        share = len(rows) / count
+        alone = way._replace(inputs=shown, labels=labels, views=None)
+        found = _pull(alone, Step(rows), theta, pulled, through_parameters=through_parameters)
+        of_seen[rows] = share * found.inputs
+        if labels.is_floating_point():
+            of_labels[rows] = share * found.labels
+        descent.add_(found.descent, alpha=share)
+        if through_parameters:
+            of_theta.add_(found.theta, alpha=share)
+    (of_inputs,) = grad(seen, inputs, of_seen) if seen is not inputs else (of_seen,)
+    return _Pulled(descent, of_inputs, of_labels, of_theta)
 
 
 def _walk(way: _Way) -> Iterator[Tensor]:
@@ -220,16 +266,27 @@ def _walk(way: _Way) -> Iterator[Tensor]:
     theta = way.start
     yield theta
     for step in way.steps:
-        descent = way.descent(_leaf(theta), way.inputs[step.rows], way.labels[step.rows], step.draw, graph=False)
-        theta = theta - way.rate * descent
+        theta = theta - way.rate * _descent(way, step, _leaf(theta))
         yield theta
+
+
+def _descent(way: _Way, step: Step, theta: Tensor) -> Tensor:
+    """The gradient of a step at `theta`, a leaf, of some images after others where they come in chunks."""
+    seen, labels = way.seen(way.inputs[step.rows], step.draw), way.labels[step.rows]
+    if (chunk := way.chunks(len(seen))) is None:
+        return way.descent(theta, seen, labels, graph=False)
+    descent = torch.zeros_like(theta)
+    for some, own in zip(seen.split(chunk), labels.split(chunk), strict=True):
+        descent.add_(way.descent(theta, some, own, graph=False), alpha=len(some) / len(seen))
+    return descent
 
 
 def _unrolled(way: _Way) -> Gradients:
     theta, inputs, rate = _leaf(way.start), _leaf(way.inputs), _leaf(way.rate)
     labels = _leaf(way.labels) if way.labels.is_floating_point() else way.labels
     for step in way.steps:
-        theta = theta - rate * way.descent(theta, inputs[step.rows], labels[step.rows], step.draw, graph=True)
+        seen = way.seen(inputs[step.rows], step.draw)
+        theta = theta - rate * way.descent(theta, seen, labels[step.rows], graph=True)
     loss = way.loss(theta)
     wanted = [inputs, rate, labels] if labels.requires_grad else [inputs, rate]
     of_inputs, of_rate, *of_labels = grad(loss, wanted, materialize_grads=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 from torch import Tensor
 
 from limbeck.errors import UserError
+from limbeck.transfer.condense.experts import ExpertStore
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.settings import CondenseSettings, Matching
 from limbeck.transfer.condense.synthetic import SyntheticSet
@@ -33,7 +34,8 @@ def check_fit(matching: Matching, network: FlatNetwork, store: Experts, syntheti
             f"and `expert_epochs` {matching.expert_epochs} read, got {store.snapshots}; `limbeck experts` makes more, "
             "or lower `matching.start_to`, `grow_to` or `expert_epochs`."
         )
-    if (found := store.theta(0, matching.start_from).numel()) != network.size:
+    first = store.kept[0] if isinstance(store, ExpertStore) else 0
+    if (found := store.theta(0, first).numel()) != network.size:
         raise UserError(
             f"`store` must hold experts of {classifier.name!r}, {network.size:,} parameters, got {found:,}; take the "
             "network that they were made with."

@@ -9,6 +9,7 @@ from limbeck.data.normalised_views.catalogue import NormalisedViewsSpec
 from limbeck.training.numeric_fields import refuse_truth
 from limbeck.training.settings import Sharpness
 from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.catalogue import settings_of
 from limbeck.transfer.condense.consistency import contradictions
 from limbeck.transfer.condense.controls import CONTROLS, controls_of
 from limbeck.transfer.condense.methods import METHODS
@@ -114,6 +115,8 @@ class Matching(Part):
         grow_to: its end after `grow_until` iterations, between which it grows steadily; None for no growth.
         grow_until: see `grow_to`.
         batch: images of one of the T steps; None for all of them.
+        chunk: of these, so many at a time are seen by the network, whose memory grows with them, to the same gradients
+            but for rounding; None for all of them, or, where memory is short at the beginning, as many as it holds.
         image_rate, image_momentum: of the pixels' SGD.
         label_rate, label_momentum: of the soft labels' SGD; rate 0 keeps them as they are.
         rate: the T steps' learning rate at the beginning; it is learned, too.
@@ -134,6 +137,7 @@ class Matching(Part):
     grow_to: Count | None = None
     grow_until: Count | None = None
     batch: Count | None = None
+    chunk: Count | None = None
     image_rate: Positive = 100.0
     image_momentum: Decay = 0.5
     label_rate: NotNegative = 0.0
@@ -365,6 +369,11 @@ class CondenseSettings(MakerSettings):
         """Random images with hard labels and with those that the arm begins with, and the crops of RDED."""
         return controls_of(said)
 
+    @field_validator("network", mode="before")
+    @classmethod
+    def _by_name(cls, network: Any) -> Any:
+        return {"model": network} if isinstance(network, str) else network
+
     @field_validator("budget")
     @classmethod
     def _of_each_class(cls, budget: Any) -> Any:
@@ -410,9 +419,27 @@ class CondenseSettings(MakerSettings):
         return self.by != "crops" or self.labels != "teacher"
 
     @property
+    def initial(self) -> MakerSettings | None:
+        """Of the maker that chooses what images begin as, if one does."""
+        if not isinstance(self.initialise, dict) or self.by == "crops":
+            return None
+        budget = parse_budget(self.budget)
+        amount = int(budget.amount) * self.per_image  # images that are put together
+        name = str(self.initialise.get("maker", "select"))
+        return settings_of(name).model_validate(
+            {**self.initialise, "maker": name, "budget": f"{amount}/class" if budget.kind == "per-class" else amount}
+        )
+
+    @property
+    def labelled_by_teacher(self) -> bool:
+        """Whether a teacher gives labels, or rates images by theirs, so that it must know these classes."""
+        return self.labels == "teacher" or self.by == "crops"
+
+    @property
     def needs_teacher(self) -> bool:
         of_mask = self.mask is not None and self.mask.network == "teacher"
-        return of_mask or self.labels == "teacher" or self.by == "crops"
+        of_initial = self.initial is not None and self.initial.needs_teacher
+        return of_mask or of_initial or self.labelled_by_teacher
 
     @property
     def may_keep_floats(self) -> bool:

@@ -59,6 +59,7 @@ def initial_set(
     seed: int,
     teacher: Classifier | None = None,
     context: MakerContext | None = None,
+    chosen: Chosen | None = None,
 ) -> Start:
     """Images of all classes that the pool has, as many of each, and their labels.
 
@@ -76,6 +77,7 @@ def initial_set(
         seed: any whole number.
         teacher: that gives labels.
         context: what another maker may use that chooses the images.
+        chosen: what `chosen_for` gave, where another maker has chosen already.
 
     Raises:
         UserError: a pool without labels, more images than it has, or fewer than it has classes; judges or teacher
@@ -90,16 +92,15 @@ def initial_set(
     Source: Guo et al., "Towards lossless dataset distillation via difficulty-aligned trajectory matching", ICLR 2024;
     Lee and Chung, "SelMatch", ICML 2024, for the share that is learned.
     """
-    began = time.perf_counter()
+    began = time.perf_counter() - (0 if chosen is None else chosen.cost.seconds)
     _check(settings, pool, classifier, judges, teacher)
     parts = settings.per_image
     quotas = _quotas(settings, pool, count)
     if settings.initialise == "noise":
-        chosen = None
         classes = torch.arange(len(quotas)).repeat_interleave(quotas)
         inputs = _noise(classifier, pool, count, seed)
     else:
-        chosen = _chosen(settings, pool, judges, quotas * parts, seed, context)
+        chosen = chosen or _chosen(settings, pool, judges, quotas * parts, seed, context)
         classes = chosen.labels[::parts]
         inputs = _inputs(classifier, chosen.images, parts)
     labels = _labels(settings, judges, teacher, classifier, chosen, classes, inputs)
@@ -114,6 +115,19 @@ def initial_set(
         judges=len(judges) if labels.right is not None else 0,
         cost=replace(cost, seconds=time.perf_counter() - began),
     )
+
+
+def chosen_for(settings: CondenseSettings, pool: ImageSet, *, count: int, context: MakerContext) -> Chosen:
+    """Images that another maker chooses, which no judge is asked about.
+
+    Args:
+        settings: of `condense`, which name that maker.
+        pool, count, context: see `initial_set`.
+
+    Raises:
+        UserError: see `initial_set`.
+    """
+    return chosen_by_maker(settings, pool, _quotas(settings, pool, count) * settings.per_image, context)
 
 
 def _check(

@@ -14,8 +14,7 @@ from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import whole_outputs
 from limbeck.randomness import derive_seed, words
-from limbeck.transfer.budget import parse_budget
-from limbeck.transfer.catalogue import find_maker, settings_of
+from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.maker import MakerContext
 
@@ -87,11 +86,9 @@ def chosen_by_maker(settings: CondenseSettings, pool: ImageSet, quotas: Tensor, 
     Raises:
         UserError: what the maker raises; it makes images round by round, gives no labels, or other numbers of images.
     """
-    assert isinstance(settings.initialise, dict)
-    name = str(settings.initialise.get("maker", "select"))
-    budget = _budget(settings)
-    wanted = settings_of(name).model_validate({**settings.initialise, "maker": name, "budget": budget})
-    made = find_maker(name).make(wanted, replace(context, folder=context.folder / INITIAL, pool=pool))
+    wanted = settings.initial
+    assert wanted is not None, "settings name a maker"
+    made = find_maker(wanted.maker).make(wanted, replace(context, folder=context.folder / INITIAL, pool=pool))
     if made.source.steps_per_round is not None:
         raise UserError(
             f"`initialise` must name a maker whose images are there from the beginning, and {wanted.title} makes them "
@@ -142,13 +139,6 @@ def _of_set(transfer_set: TransferSet, images: ImageSet, order: Tensor, pool: Im
         for one, source in zip(ids, sources, strict=True)
     ]
     return Chosen(images.subset(images.ids[order]), torch.tensor(rows), sources, ids, cost)
-
-
-def _budget(settings: CondenseSettings) -> str | int:
-    """That of the set, in images that are put together."""
-    budget = parse_budget(settings.budget)
-    amount = int(budget.amount) * settings.per_image
-    return f"{amount}/class" if budget.kind == "per-class" else amount
 
 
 def _too_few(short: Sequence[str]) -> tuple[str, ...]:

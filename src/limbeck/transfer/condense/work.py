@@ -10,9 +10,11 @@ from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource
+from limbeck.errors import UserError
 from limbeck.memory import most_memory
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import FrozenTeacher
+from limbeck.models.weights.reordered import numbered_as
 from limbeck.transfer.condense.counting import images_per_class
 from limbeck.transfer.condense.crops import images_of_crops
 from limbeck.transfer.condense.distribution import DistributionEngine
@@ -29,18 +31,26 @@ from limbeck.transfer.condense.made import set_of_crops, transfer_set_of
 from limbeck.transfer.condense.mask.masks import Masks, mask_network
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
-from limbeck.transfer.condense.start import Start, initial_set
+from limbeck.transfer.condense.start import Start, chosen_for, initial_set
+from limbeck.transfer.condense.start_images import Chosen
 from limbeck.transfer.condense.synthetic import SyntheticSet
 from limbeck.transfer.maker import Made, MakerContext
 
 MADE = "made"
 """In the maker's folder: the transfer set."""
+_FEWEST = round(1 / SHARE)
+"""Images of which a share is one."""
 
 
 def split_for(settings: CondenseSettings, pool: ImageSet) -> tuple[ImageSet, ImageSet | None]:
     """Images that are stood for, and those that choose among iterations, which nothing else sees."""
     if settings.choose == "last":
         return pool, None
+    if len(pool) < _FEWEST:
+        raise UserError(
+            f"`choose: validation` chooses by {SHARE:.0%} of the training images, and {pool.name!r} has {len(pool)}, "
+            f"at least {_FEWEST} being needed; set `choose: last`."
+        )
     return pool.split(SHARE, seed=settings.experts.seed)  # whatever the seed of the set, as experts are shared
 
 
@@ -80,6 +90,14 @@ class Work:
         """Which knows images from what it takes."""
         return self.networks(0)
 
+    @cached_property
+    def teacher(self) -> Classifier | None:
+        """The teacher; one that gives labels with its classes numbered as those of the pool."""
+        teacher = self.context.teacher
+        if teacher is None or not self.settings.labelled_by_teacher:
+            return teacher
+        return numbered_as(teacher, self.pool, f"the teacher {teacher.name}")
+
     def transfer_set(self, synthetic: SyntheticSet, start: Start) -> TransferSet:
         return transfer_set_of(
             synthetic, self.settings, self.networks, self.network, self.pool, start, seed=self.context.seed
@@ -88,8 +106,8 @@ class Work:
     def crops(self) -> Made:
         """Images of crops, which a teacher rates; nothing is learned."""
         context = self.context
-        assert context.teacher is not None, "makers that ask a teacher are refused without one before"
-        rater = FrozenTeacher(context.teacher, device=context.device)
+        assert self.teacher is not None, "makers that ask a teacher are refused without one before"
+        rater = FrozenTeacher(self.teacher, device=context.device)
         counts = (self.pool.class_counts() > 0).long() * self.each
         found = images_of_crops(
             self.pool, rater, self.settings.crops, counts, seed=context.seed, progress=context.progress
@@ -99,18 +117,29 @@ class Work:
         frame = frame_of(0, found.images, found.labels)
         return self.finished(made, cost, [frame])
 
-    def start(self, store: ExpertStore | None) -> Start:
+    def chosen(self) -> Chosen | None:
+        """Images that another maker chooses to begin with, before anything that takes long; None without one."""
+        if self.settings.initial is None:
+            return None
+        return chosen_for(self.settings, self.pool, count=self._count, context=self.context)
+
+    def start(self, store: ExpertStore | None, chosen: Chosen | None = None) -> Start:
         """What images begin as."""
         return initial_set(
             self.settings,
             self.pool,
             self.network,
             store.judges if store is not None and self.settings.reads_judges else (),
-            count=self.each * int((self.pool.class_counts() > 0).sum()),
+            count=self._count,
             seed=self.context.seed,
-            teacher=self.context.teacher,
+            teacher=self.teacher,
+            chosen=chosen,
             context=self.context,
         )
+
+    @property
+    def _count(self) -> int:
+        return self.each * int((self.pool.class_counts() > 0).sum())
 
     def learn(self, start: Start, store: ExpertStore | None) -> tuple[SyntheticSet, Cost]:
         """The images to keep, and what learning them took, interruptions left out."""
@@ -194,6 +223,7 @@ def _ahead(estimate: Estimate) -> str:
     return (
         f"learning takes about {time} on a machine as idle as now, {estimate.memory / 2**20:,.0f} MiB of memory, and "
         f"{estimate.disk / 2**20:,.0f} MiB on disk"
+        + ("" if estimate.chunk is None else f"; a step sees {estimate.chunk} images at a time")
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from limbeck.data.view_catalogue import check_views
 from limbeck.errors import UserError
 from limbeck.training.numeric_fields import refuse_truth
+from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.generate.methods import METHODS
 from limbeck.transfer.generate.networks.catalogue import find_generator
 from limbeck.transfer.methods import with_published
@@ -196,6 +197,9 @@ class GenerateSettings(MakerSettings):
         replay: None for all images.
         pool: images of other data, a name or what `maker: borrow` has among its `pools`, that a comparison sets beside
             these as one more control; nothing is made of them.
+        asked_as_often: whether a comparison also sets procedural images beside these, and random real ones where there
+            are some, whose student takes so many more steps that the teacher is asked as often, making these images
+            among it.
         views: of the images while they are optimised, see `limbeck ls views`.
         generator: see `Generator`.
         adversary_early: whether the adversary starts in the last warm-up round, as in Fast and BSR.
@@ -236,6 +240,7 @@ class GenerateSettings(MakerSettings):
     homogenise: Homogenise | None = None
     replay: Replay | None = None
     pool: str | dict[str, Any] | None = None
+    asked_as_often: bool = False
     views: Annotated[Any, BeforeValidator(check_views)] = "pad-crop-flip"
     generator: Generator = Generator()
     adversary_early: bool = False
@@ -272,13 +277,32 @@ class GenerateSettings(MakerSettings):
             changes={"maker": "select", "criterion": "random", "dedupe": False},
             from_labels=True,
         ),
+        "procedural-asked": Control(
+            label="procedural images, the teacher asked as often",
+            changes={
+                "maker": "borrow",
+                "pools": [{"name": "dead-leaves"}, {"name": "fractals"}, {"name": "shaders"}],
+                "by": "random",
+            },
+            strict=1,
+            taught_alike=True,
+            asked_as_often=True,
+        ),
+        "random-asked": Control(
+            label="random, the teacher asked as often",
+            changes={"maker": "select", "criterion": "random", "dedupe": False},
+            taught_alike=True,
+            asked_as_often=True,
+        ),
     }
 
     @classmethod
     def controls_beside(cls, said: Mapping[str, Any]) -> Mapping[str, Control]:
-        """Images of other data are among them where a `pool` is named."""
-        pool = said.get("pool")
-        known = {name: one for name, one in cls.controls.items() if name != "borrowed"}
+        """Images of other data are among them where a `pool` is named, and longer trainings where that is wanted."""
+        pool, often = said.get("pool"), bool(said.get("asked_as_often"))
+        known = {
+            name: one for name, one in cls.controls.items() if name != "borrowed" and (often or not one.asked_as_often)
+        }
         if pool is None:
             return known
         borrowed = cls.controls["borrowed"]
@@ -347,6 +371,23 @@ class GenerateSettings(MakerSettings):
                 "student, or give other `losses` a weight."
             )
         return {**said, "steps_per_round": None, "losses": {"adversarial": 0.0, **losses}}
+
+    def passes(self, classes: int, steps: int | None) -> int:
+        """Teacher passes of making all images; where some leave as outliers, the fewest that there can be.
+
+        Example:
+            >>> settings = GenerateSettings(budget=1000, method="fast", batch_size=100, inner_steps=5)
+            >>> settings.passes(classes=10, steps=None)  # 10 calls of 5 steps of 100 images
+            5000
+        """
+        budget, call = parse_budget(self.budget), self.calls_per_round * self.batch_size
+        held = int(budget.amount) * (classes if budget.kind == "per-class" else 1)
+        rounds = -(-held // (call * max(1, self.fresh)))
+        if self.fresh or self.replay is not None:  # which go on as long as the student does
+            rounds = self.rounds or self.warmup_rounds + -(-(steps or 0) // (self.steps_per_round or 1)) or rounds
+        after = self.fresh or (not self.exact) + (self.generator.average is not None)
+        views = 2 if self.losses.contrast else 1  # a whole one and a local one
+        return rounds * call * views * (self.inner_steps + after)
 
     @property
     def title(self) -> str:

@@ -14,10 +14,11 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.statistics import mean_interval
 from limbeck.models.classifier import Classifier
+from limbeck.models.weights.reordered import numbered_as
 from limbeck.progress import Progress, Silent
 from limbeck.transfer.set_evaluation.protocols import RATES, Labels
 from limbeck.transfer.set_evaluation.runs import Run, Runs, read_result
-from limbeck.transfer.set_evaluation.teaching import Network, NetworkSpec, Teaching, network_on, teaching_on
+from limbeck.transfer.set_evaluation.teaching import Network, NetworkSpec, Teaching, lacking, network_on, teaching_on
 from limbeck.workers import run_shards
 from limbeck.workers.shares import check_workers
 
@@ -137,7 +138,10 @@ def evaluate_set(
     )
     found = [network_on(transfer_set, spec) for spec in networks]
     _check_names(found)
+    _check_use(transfer_set, found, {**teaching.training, **({} if rate is None else {"learning_rate": rate})})
     _check_teacher(teaching, teacher)
+    if teacher is not None and len(teacher.classes) == taught.images.num_classes:
+        teacher = numbered_as(teacher, taught.images, f"the teacher {teacher.name}")
     test = _labelled(test, taught, "test")
     judging = _judging(rate, rates, validation, test, taught)
     if isinstance(rate, int | float):
@@ -224,6 +228,18 @@ def _check_names(networks: Sequence[Network]) -> None:
     twice = [name for place, name in enumerate(names) if name in names[:place]]
     if twice:
         raise UserError(f"`networks` must be distinct, got {twice[0]} twice; seeds are what repeats a network.")
+
+
+def _check_use(transfer_set: TransferSet, networks: Sequence[Network], training: Mapping[str, Any]) -> None:
+    """Floats are of a space of their own, which no default hits; a network from Python brings its own."""
+    absent = lacking(transfer_set, training)
+    if transfer_set.floats is None or not absent or all(one.make is not None for one in networks):
+        return
+    raise UserError(
+        f"the images of the transfer set {transfer_set.images.name!r} are floats, as they were learned, and its `use` "
+        f"does not say all that is needed to teach on them; it lacks {', '.join(absent)}. Save it again with that, or "
+        "give networks as functions, which bring their normalisation, and the rate (--rate)."
+    )
 
 
 def _check_teacher(teaching: Teaching, teacher: Classifier | None) -> None:

@@ -100,33 +100,18 @@ def rank_set(
         train, held_out = train.split(validation, seed=0)
     assert isinstance(held_out, ImageSet)
     draws = [_random(transfer_set, train, seed, teacher) for seed in range(seeds)]
-    place = None if folder is None else Path(folder)
-    common: dict[str, Any] = {"networks": [network], "workers": workers, "progress": progress or Silent()}
-    searched: dict[str, Any] = {"rate": SEARCH, "rates": rates, "validation": held_out}
-    plain = {**(training or {}), **_unaugmented(transfer_set, training)}
-
-    def judged(name: str, chosen: TransferSet, **how: Any) -> NetworkAccuracy:
-        where = None if place is None else place / name.replace(", ", "-").replace(" ", "-")
-        (found,) = evaluate_set(chosen, test, folder=where, **{"seeds": seeds, "training": training, **common, **how})
-        return found
-
-    def of_random(name: str, **how: Any) -> NetworkAccuracy:
-        first, *others = draws
-        found = [judged(f"{name} 0", first, seeds=[0], **searched, **how)]
-        for seed, draw in enumerate(others, start=1):
-            found.append(judged(f"{name} {seed}", draw, seeds=[seed], rate=found[0].learning_rate, **how))
-        return _joined(found)
-
-    accuracies = {
-        "set": judged("set", transfer_set),
-        "set, hard labels": judged("set, hard labels", transfer_set, labels="hard", **searched),
-        "random images": of_random("random images"),
-        "set without augmentation": judged("set without augmentation", transfer_set, training=plain),
-        "random images without augmentation": of_random("random images without augmentation", training=plain),
-    }
+    measuring = _Measuring(
+        test=test,
+        seeds=seeds,
+        training=training,
+        folder=None if folder is None else Path(folder),
+        common={"networks": [network], "workers": workers, "progress": progress or Silent()},
+        searched={"rate": SEARCH, "rates": rates, "validation": held_out},
+    )
+    accuracies = _accuracies(measuring, transfer_set, draws)
     own = (transfer_set.use or {}).get("student", {})
     whole = TransferSet(train, use={"student": own})
-    at = full if isinstance(full, int | float) else judged("full", whole, labels="hard", training=full).mean
+    at = full if isinstance(full, int | float) else measuring.of("full", whole, labels="hard", training=full).mean
     means = {name: one.mean for name, one in accuracies.items()}
     return Ranking(
         network=accuracies["set"].network,
@@ -145,6 +130,53 @@ def rank_set(
         full=at,
         accuracies=accuracies,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measuring:
+    """What networks come to on one set after another.
+
+    Attributes:
+        test, seeds, training, folder: see `rank_set`.
+        common: further arguments of `evaluate_set`.
+        searched: those by which a learning rate is chosen.
+    """
+
+    test: ImageSet
+    seeds: int
+    training: Mapping[str, Any] | None
+    folder: Path | None
+    common: Mapping[str, Any]
+    searched: Mapping[str, Any]
+
+    def of(self, name: str, chosen: TransferSet, **how: Any) -> NetworkAccuracy:
+        """Of a set, taught on in some way."""
+        where = None if self.folder is None else self.folder / name.replace(", ", "-").replace(" ", "-")
+        usual = {"seeds": self.seeds, "training": self.training, **self.common}
+        (found,) = evaluate_set(chosen, self.test, folder=where, **{**usual, **how})
+        return found
+
+    def of_random(self, name: str, draws: Sequence[TransferSet], **how: Any) -> NetworkAccuracy:
+        """Of random images, others for each seed, at the rate that is best for the first."""
+        first, *others = draws
+        found = [self.of(f"{name} 0", first, seeds=[0], **self.searched, **how)]
+        for seed, draw in enumerate(others, start=1):
+            found.append(self.of(f"{name} {seed}", draw, seeds=[seed], rate=found[0].learning_rate, **how))
+        return _joined(found)
+
+
+def _accuracies(
+    measuring: _Measuring, transfer_set: TransferSet, draws: Sequence[TransferSet]
+) -> dict[str, NetworkAccuracy]:
+    plain = {**(measuring.training or {}), **_unaugmented(transfer_set, measuring.training)}
+    hard, bare = {"labels": "hard", **measuring.searched}, "without augmentation"
+    return {
+        "set": measuring.of("set", transfer_set),
+        "set, hard labels": measuring.of("set, hard labels", transfer_set, **hard),
+        "random images": measuring.of_random("random images", draws),
+        f"set {bare}": measuring.of(f"set {bare}", transfer_set, training=plain),
+        f"random images {bare}": measuring.of_random(f"random images {bare}", draws, training=plain),
+    }
 
 
 def _joined(found: Sequence[NetworkAccuracy]) -> NetworkAccuracy:

@@ -111,6 +111,11 @@ def teaching_on(
         raise unknown_name("protocol", protocol, PROTOCOLS, f"There are kept, {', '.join(PROTOCOLS)}.")
     if protocol != "kept" and labels not in ("kept", "teacher"):
         raise UserError(f"`protocol` {protocol!r} asks a teacher about every view; leave `labels` out, got {labels!r}.")
+    if protocol != "kept" and transfer_set.floats is not None:
+        raise UserError(
+            f"`protocol` {protocol!r} augments 8-bit images, and those of {transfer_set.images.name!r} are floats; "
+            "condense with `keep: uint8`, or teach as the set says, which asks a teacher with `labels` 'teacher'."
+        )
     use = transfer_set.use or {}
     base = use.get("training", {}) if protocol == "kept" else _published(protocol, transfer_set)
     settled = _over(base, training or {})
@@ -129,6 +134,27 @@ def teaching_on(
     found = Teaching(training=settled, objective=objective, labels=labels, protocol=protocol, asks_teacher=asks)
     _ = found.settings  # checks them
     return taught, found
+
+
+def lacking(transfer_set: TransferSet, training: Mapping[str, Any]) -> list[str]:
+    """What neither a set's `use` nor settings of training say, so that limbeck's defaults would hold.
+
+    Args:
+        transfer_set: see `teaching_on`.
+        training: settings beside its own.
+
+    Example:
+        >>> lacking(TransferSet(images, use={"student": {"mean": [0.5], "std": [0.2]}}), {})
+        ['the learning rate (`training.learning_rate`)']
+    """
+    use = transfer_set.use or {}
+    own, said = use.get("student", {}), {**use.get("training", {}), **training}
+    absent = {
+        "its normalisation (`student.mean` and `student.std`, or `student.whitening`)": not own.get("whitening")
+        and not {"mean", "std"} <= own.keys(),
+        "the learning rate (`training.learning_rate`)": "learning_rate" not in said,
+    }
+    return [what for what, absence in absent.items() if absence]
 
 
 def network_on(transfer_set: TransferSet, spec: NetworkSpec) -> Network:
@@ -285,7 +311,7 @@ def _settings(training: Mapping[str, Any]) -> TrainingSettings:
         return TrainingSettings(**training)
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, ('training', *one['loc'])))}: {_message(one)}" for one in error.errors()]
-        raise UserError(f"{'; '.join(lines)}.") from error
+        raise UserError(f"{'; '.join(lines).removesuffix('?')}{'?' if lines[-1].endswith('?') else '.'}") from error
 
 
 def _message(error: Any) -> str:

@@ -76,8 +76,6 @@ class Teaching:
         with RunFolder.open(folder, recipe, resume=True, may_change=("steps", *self.about)) as run_folder:
             student = private_copy(self.networks(seed), "network")
             observers = [self._snapshots(student, run_folder)] if pupil.kind == "expert" else []
-            if not run_folder.checkpoint.exists():  # of one that was killed before there was one
-                (folder / "metrics.jsonl").unlink(missing_ok=True)
             try:
                 result = fit(
                     student,

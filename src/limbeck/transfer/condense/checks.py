@@ -1,0 +1,47 @@
+"""What would fail after experts were taught, found before: the choice of first images, and masks."""
+
+from dataclasses import replace
+
+from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
+from limbeck.transfer.catalogue import find_maker
+from limbeck.transfer.condense.mask.masks import Masks, mask_network
+from limbeck.transfer.condense.network import FreshNetworks
+from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.start_images import INITIAL
+from limbeck.transfer.maker import MakerContext
+
+
+def check_initial(settings: CondenseSettings, pool: ImageSet, context: MakerContext) -> None:
+    """Raises a UserError where the maker that chooses what images begin as cannot do so.
+
+    Args:
+        settings: of `condense`.
+        pool: that it chooses from.
+        context: of `condense`.
+    """
+    wanted = settings.initial
+    if wanted is None:
+        return
+    try:
+        if wanted.needs_teacher and context.teacher is None:
+            return  # one that is still to be trained; that there is none at all is said elsewhere
+        find_maker(wanted.maker).count(wanted, replace(context, folder=context.folder / INITIAL, pool=pool))
+    except UserError as error:
+        raise UserError(f"`initialise`: {error}") from error
+
+
+def check_mask(settings: CondenseSettings, networks: FreshNetworks, pool: ImageSet, context: MakerContext) -> None:
+    """Raises a UserError where a mask's network, its layer, or a class at it cannot be found.
+
+    Args:
+        settings: of `condense`.
+        networks: of the kind of the experts.
+        pool: whose classes the network is to know.
+        context: with the teacher, if that is there already.
+    """
+    mask = settings.mask
+    if mask is None or not settings.iterations or (mask.network == "teacher" and context.teacher is None):
+        return
+    expert = networks(0).eval() if mask.network == "expert" else None
+    Masks(mask, mask_network(mask, teacher=context.teacher, expert=expert), pool.classes, seed=context.seed)

@@ -1,0 +1,131 @@
+"""What would fail, or do nothing, after experts were taught for hours is found before, or said."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.transfer.condense.small import context, pool, small
+
+import limbeck as lb
+from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
+from limbeck.progress import Silent
+from limbeck.transfer.condense import Maker
+from limbeck.transfer.condense.consistency import idle_groups
+
+pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
+
+
+def teacher(*classes: str) -> Classifier:
+    size: Any = {"channels": 1, "input_size": 8, "width": 4}
+    return lb.create("convnet_d3", num_classes=len(classes), classes=classes, **size).eval()
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (
+            {"method": "edf", "mask": {"network": "expert", "layer": "nowhere"}},
+            r"unknown module path 'nowhere'",
+        ),
+        ({"method": "edf", "mask": {"network": "nobody"}}, r"unknown weights 'nobody'"),
+        (
+            {"method": "mtt", "initialise": {"maker": "generate", "method": "fast"}},
+            r"`initialise`: .*`batch_size`",
+        ),
+        ({"method": "mtt", "choose": "validation", "budget": "1/class"}, r"by 10% .* has 9, at least 10 being needed"),
+    ],
+)
+def test_what_comes_late_is_refused_early(said: dict[str, Any], message: str, tmp_path: Path) -> None:
+    images = pool(each=3) if "choose" in said else pool()
+    known = teacher("class 0", "class 1", "class 2") if "initialise" in said else None
+    with pytest.raises(UserError, match=message):
+        Maker().count(small(**said), context(tmp_path / "made", images, teacher=known))
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_mask_is_looked_at_with_the_teacher_that_is_there(tmp_path: Path) -> None:
+    settings = small(method="edf", mask={"network": "teacher"})
+    Maker().count(settings, context(tmp_path))  # of a recipe, whose teacher is taught later
+    Maker().count(settings, context(tmp_path, teacher=teacher("class 2", "class 1", "class 0")))
+    with pytest.raises(UserError, match=r"class 'class 2' of the images is none of the 3"):
+        Maker().count(settings, context(tmp_path, teacher=teacher("class 0", "class 1", "cat")))
+
+
+def test_images_that_another_maker_chooses_are_chosen_before_experts_are_taught(tmp_path: Path) -> None:
+    uneven = small(method="mtt", initialise={"maker": "select", "criterion": "random"})
+
+    def outcome(seed: int) -> str:
+        try:
+            Maker().make(uneven, context(tmp_path / str(seed), seed=seed))
+        except UserError as error:
+            return str(error)
+        return ""
+
+    seed, message = next((seed, found) for seed in range(20) if (found := outcome(seed)))
+    assert "`initialise` must give 3 images, some of each class, got 3 of" in message
+    assert not (tmp_path / str(seed) / "experts").exists()
+
+
+def test_one_class_teaches_nothing(tmp_path: Path) -> None:
+    whole = pool()
+    assert whole.labels is not None
+    with pytest.raises(UserError, match=r"needs images of two classes at least, .* has those of one alone"):
+        Maker().count(small(), context(tmp_path, whole.subset(whole.ids[whole.labels == 1])))
+
+
+def test_settings_that_nothing_reads_are_said(tmp_path: Path) -> None:
+    class Heard(Silent):
+        def __init__(self) -> None:
+            self.said: list[str] = []
+
+        def say(self, message: str) -> None:
+            self.said.append(message)
+
+    heard = Heard()
+
+    sentence = "`matching` is of `by: trajectories`, and nothing of it is read by `by: distribution`"
+    settings = small(method="dm", matching={"drop": 0.5}, iterations=1, distribution={"real_batch": 4})
+    made = Maker().make(settings, context(tmp_path / "one", progress=heard))
+    assert heard.said[0] == sentence
+    assert made.evidence.findings[0] == sentence
+    assert idle_groups(small(method="datm", by="distribution", matching={})) != ""
+    for method in ("mtt", "datm", "edf", "dm", "ncfm", "tgdd", "rded"):
+        said = {"budget": "1/class", "method": method, "network": "convnet_d3"}
+        assert idle_groups(type(settings).model_validate(said)) == "", method
+
+
+def test_a_maker_that_chooses_wants_its_teacher_at_once() -> None:
+    settings = small(method="mtt", initialise={"maker": "select", "criterion": "herding"})
+    assert settings.needs_teacher
+    assert settings.initial is not None
+    assert settings.initial.budget == "1/class"
+    with pytest.raises(UserError, match=r"`initialise.criterion`: unknown criterion 'nosuch'.*, got 'nosuch'"):
+        lb.condense(pool(), budget="1/class", initialise={"maker": "select", "criterion": "nosuch"})
+    with pytest.raises(UserError, match=r"none is given; give one, or let images begin otherwise \(`initialise`\)"):
+        lb.condense(pool(), budget="1/class", method="mtt", initialise={"maker": "select", "criterion": "herding"})
+
+
+def test_a_teacher_gives_labels_by_the_names_of_classes(tmp_path: Path) -> None:
+    images, known = pool(), teacher("class 2", "class 0", "class 1")
+    settings = small(method="rded", iterations=0)
+    made = Maker().make(settings, context(tmp_path / "other", images, teacher=known)).source.images(0)
+    straight = teacher("class 0", "class 1", "class 2")
+    straight.load_state_dict(known.state_dict())
+    head, moved = (dict(one.network.named_modules())["head"] for one in (straight, known))
+    assert isinstance(head, torch.nn.Linear)
+    assert isinstance(moved, torch.nn.Linear)
+    with torch.no_grad():
+        head.weight.copy_(moved.weight[[1, 2, 0]])
+        head.bias.copy_(moved.bias[[1, 2, 0]])
+    same = Maker().make(settings, context(tmp_path / "same", images, teacher=straight)).source.images(0)
+    assert made.soft_labels is not None
+    assert same.soft_labels is not None
+    assert torch.allclose(made.soft_labels, same.soft_labels)
+    assert made.images.fingerprint == same.images.fingerprint
+    with pytest.raises(UserError, match=r"'cat'"):
+        Maker().count(settings, context(tmp_path, images, teacher=teacher("class 0", "class 1", "cat")))
+    numbered = teacher("0", "1", "2")
+    with pytest.warns(UserWarning, match=r"the teacher convnet_d3 has no names for the 3 classes"):
+        Maker().make(settings, context(tmp_path / "numbers", images, teacher=numbered))
