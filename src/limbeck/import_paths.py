@@ -116,6 +116,8 @@ def folders() -> tuple[Path, ...]:
 
 
 def _module(module: str, what: str) -> Any:
+    if module in sys.modules:
+        return sys.modules[module]
     before = set(sys.modules)
     importlib.invalidate_caches()  # what is named may have been written a moment ago
     try:

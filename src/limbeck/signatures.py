@@ -53,7 +53,11 @@ def parameters(part: Callable[..., Any]) -> list[inspect.Parameter]:
     try:
         return [*inspect.signature(part, eval_str=True).parameters.values()]
     except Exception:  # an annotation may be any code, also one that names what is there for type checkers alone
+        pass
+    try:
         return [*inspect.signature(part).parameters.values()]
+    except (TypeError, ValueError):  # compiled code
+        raise UserError(f"{part!r} does not say what its parameters are; write a function around it.") from None
 
 
 def default_of(one: inspect.Parameter) -> Any:

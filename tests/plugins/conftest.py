@@ -1,9 +1,12 @@
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.plugins.packages import importable, of_project, unpack, wheel
 
+from limbeck.import_paths import look_in
 from limbeck.plugins import FAMILIES, catalogue_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
@@ -14,14 +17,22 @@ def blocks(language: str) -> list[str]:
     return [one.split("```")[0] for one in PAGE.split(f"```{language}\n")[1:]]
 
 
+def parts_of_page() -> list[str]:
+    """What the page puts into my_parts.py, section by section."""
+    return re.findall(r"`my_parts\.py`:\n\n```python\n(.*?)```", PAGE, re.DOTALL)
+
+
 @pytest.fixture(autouse=True)
 def _forgetful() -> Iterator[None]:
     """What a test registers is gone after it."""
     before = {family: dict(catalogue_of(family).registered) for family in FAMILIES}
+    path = [*sys.path]
     yield
     for family, known in before.items():
         catalogue_of(family).registered.clear()
         catalogue_of(family).registered.update(known)
+    look_in(Path.cwd(), only=True)
+    sys.path[:] = path
 
 
 @pytest.fixture(scope="session")

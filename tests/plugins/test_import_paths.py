@@ -1,7 +1,6 @@
 """What users name as "module:name": where modules are looked for, and what is wrong with what is not there."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -10,14 +9,6 @@ import pytest
 from limbeck.errors import UserError
 from limbeck.import_paths import import_object, import_path_of, is_import_path, look_in
 from limbeck.objectives.kd import KD
-
-
-@pytest.fixture(autouse=True)
-def _clean(tmp_path: Path) -> Iterator[None]:
-    before = [*sys.path]
-    yield
-    look_in(tmp_path, only=True)
-    sys.path[:] = before
 
 
 def write(folder: Path, **modules: str) -> Path:

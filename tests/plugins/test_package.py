@@ -48,6 +48,10 @@ def shown(*arguments: str) -> str:
     return result.output
 
 
+def comparison_of_page() -> str:
+    return next(one for one in blocks("yaml") if "name: mine" in one)
+
+
 def test_installed_by_pip_it_is_listed_and_named(frugal_wheel: Path, tmp_path: Path) -> None:
     install(frugal_wheel, tmp_path / "site")
     listed = cli(tmp_path / "site", "ls", "plugins")
@@ -55,7 +59,7 @@ def test_installed_by_pip_it_is_listed_and_named(frugal_wheel: Path, tmp_path: P
     for one in ("objective", "brier", "model", "tiny", "criterion", "plainest", "frugal-parts 0.1", "fine"):
         assert one in listed.stdout
     assert not listed.stderr
-    (tmp_path / "mine.yaml").write_text(blocks("yaml")[0])
+    (tmp_path / "mine.yaml").write_text(comparison_of_page())
     with importable(tmp_path / "site"):
         assert "9 runs" in shown("validate", str(tmp_path / "mine.yaml"))
 
@@ -82,7 +86,7 @@ def test_nothing_is_imported_before_it_is_named(frugal: Path) -> None:
 
 def mine() -> dict[str, Any]:
     """The page's comparison, smaller."""
-    content = yaml.safe_load(blocks("yaml")[0])
+    content = yaml.safe_load(comparison_of_page())
     small = comparison()
     arms = content["compare"]["arms"]
     return {

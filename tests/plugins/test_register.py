@@ -562,8 +562,9 @@ def test_checks_take_parts_without_a_name_and_say_what_is_wrong() -> None:
         check_objective("kd", but={"gradients": ""})
 
 
-def test_the_page_runs() -> None:
+def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every block in Python, in their order, but for what is a file of a package."""
+    monkeypatch.chdir(tmp_path)
     code = "\n".join(one for one in blocks("python") if "plain = " not in one).replace(
         'check("objectives", "brier")', ""
     )

@@ -7,7 +7,7 @@ finitely many views, the same index is the same view for good.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -250,7 +250,7 @@ class Few(Augmentation):
         return self.base.draw(ids, seed=self._SEED, view=draw)
 
 
-Spec = str | Mapping[str, Any] | Sequence[Any] | Augmentation | Mixing
+Spec = str | Callable[..., Any] | Mapping[Any, Any] | Sequence[Any] | Augmentation | Mixing
 
 
 def augmentation(spec: Spec, *, per_image: int | None = None) -> Augmentation:
@@ -285,8 +285,8 @@ def _augmentation(spec: Spec) -> Augmentation:
         spec = {spec: {}}
     parts: list[Augmentation | Mixing]
     if isinstance(spec, Mapping):
-        check_views(spec)
-        parts = [_build(name, options or {}) for name, options in spec.items()]
+        checked: Any = check_views(spec)
+        parts = [_build(name, options or {}) for name, options in checked.items()]
     elif not isinstance(spec, Sequence):
         raise UserError(f"`views` must be a name, a mapping from name to options, or a list of these, got {spec!r}.")
     else:

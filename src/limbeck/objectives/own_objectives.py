@@ -32,6 +32,11 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ObjectiveEntry:
     if hasattr(nn.ModuleDict, name):  # which holds the terms of a sum
         raise UserError(f"an objective cannot be called {name!r}, which is a method of torch's modules.")
     is_class = isinstance(part, type) and issubclass(part, Objective)
+    if isinstance(part, nn.Module):
+        raise UserError(
+            f"{what} must be a class or a function, got a {type(part).__name__} that is made already; give its class, "
+            "with its options beside the weight."
+        )
     if isinstance(part, type) is not is_class or not callable(part):
         raise UserError(
             f"{what} must be a subclass of `limbeck.objectives.Objective` or a function of signals, got {part!r}."
@@ -71,7 +76,8 @@ def objective_of(function: Callable[..., Any], what: str, per_image: bool = Fals
     def forward(self: Any, **given: Any) -> Tensor:
         untaught = {name: _detached(one) if name.startswith("teacher_") else one for name, one in given.items()}
         value = function(**untaught, **self.options)
-        if not isinstance(value, Tensor) or value.ndim > 1:
+        counts = {len(one) for one in given.values() if isinstance(one, Tensor) and one.ndim}
+        if not isinstance(value, Tensor) or value.ndim > 1 or (value.ndim and counts and len(value) not in counts):
             got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise UserError(f"{what} must return a loss [], or one for each image [B], got {got}.")
         return value.mean()

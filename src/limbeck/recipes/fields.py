@@ -12,6 +12,7 @@ from limbeck.data.normalised_views.catalogue import NORMALISED_VIEWS
 from limbeck.data.place import FROM_PYTHON, path_text
 from limbeck.data.view_catalogue import VIEWS
 from limbeck.errors import UserError, unknown_name
+from limbeck.import_paths import is_import_path
 from limbeck.models.catalogue import MODELS, TIMM_PREFIX, canonical, entry
 from limbeck.models.options import check_options
 from limbeck.models.published import NAMED
@@ -53,6 +54,8 @@ def _weights(value: Any) -> Any:
         return value
     if value.casefold() in NAMED or "/" in value or Path(value).suffix or Path(value).exists():
         return value
+    if is_import_path(value):
+        raise UserError(f"{value!r} names a model of your own, not weights; give it as `model`.")
     raise unknown_name(
         "weights",
         value,

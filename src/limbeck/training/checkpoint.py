@@ -1,6 +1,8 @@
 """The whole state of a run in one safetensors file, without pickle, replaced in one atomic step."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,18 @@ from torch import Tensor, nn
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
 from limbeck.models.shared_memory import own_memory
+
+
+@contextmanager
+def keeping_state(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Inside, an optimiser may load its own state anew, as accelerate has it do, and its numbers stay what they were.
+
+    Loading turns them into those of the weights, whole and double ones among it.
+    """
+    before = {one: dict(entries) for one, entries in optimizer.state.items()}
+    yield
+    for one, entries in before.items():
+        optimizer.state[one].update(entries)
 
 
 @dataclass

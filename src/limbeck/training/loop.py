@@ -26,7 +26,7 @@ from limbeck.objectives.sums import WeightedSum
 from limbeck.precision import resolve_channels_last, resolve_precision
 from limbeck.progress import Progress, Silent
 from limbeck.training.batches import Batch, Passes
-from limbeck.training.checkpoint import Checkpoint
+from limbeck.training.checkpoint import Checkpoint, keeping_state
 from limbeck.training.checks import check_networks, check_parts, check_processes, check_source
 from limbeck.training.distributed import leave_at_exit
 from limbeck.training.launcher import check_accelerator, check_torch, make_accelerator
@@ -209,7 +209,8 @@ def _teach(
         raise Paused(state.step, log.total, (state.cost + state.rounds.cost).to_dict())
     rounds, objective, several = state.rounds, state.objective, accelerator.num_processes > 1
     _allow_idle_parameters(accelerator, objective)
-    model, _ = accelerator.prepare(model_step, state.optimizer)
+    with keeping_state(state.optimizer):
+        model, _ = accelerator.prepare(model_step, state.optimizer)
     optimizer = state.optimizer  # its wrapper would look for a package that is not there twice a step, 0.3 ms
     gradient = gradient_of(model_step, optimizer, phases.settings)
     model.train()

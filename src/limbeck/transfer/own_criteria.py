@@ -30,6 +30,8 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> Criterion:
     made = find_criterion(part)
     parts = {made.representation, made.score, made.allocation, made.order, made.space}
     family = next((one for one in (REPRESENTATIONS, SCORES, ALLOCATIONS) if full_name(name) in one), None)
+    if SCORES.is_unlisted(name):
+        family = None  # an import path is no name of a part's
     if (family is not None or full_name(name) in ORDERS) and name not in parts:
         raise UserError(f"{what} would hide the part {name!r}, which it does not use; give it another name.")
     return replace(made, name=name, summary=str(said.get("summary", made.summary)))

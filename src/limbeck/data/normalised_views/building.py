@@ -1,6 +1,6 @@
 """Normalised views from what a recipe says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -37,7 +37,7 @@ class Chain(NormalisedViews):
         return images
 
 
-Spec = str | Mapping[str, Any] | Sequence[Any] | NormalisedViews | None
+Spec = str | Callable[..., Any] | Mapping[Any, Any] | Sequence[Any] | NormalisedViews | None
 
 
 def normalised_views(spec: Spec) -> NormalisedViews:
@@ -60,7 +60,7 @@ def normalised_views(spec: Spec) -> NormalisedViews:
     if isinstance(spec, Sequence) and not isinstance(spec, str):
         made = [normalised_views(one) for one in spec]
     else:
-        check_normalised_views(spec)
+        spec = check_normalised_views(spec)
         made = [_build(name, options) for name, options in named(spec)]
     made = [one for one in made if one.changes]
     if not made:

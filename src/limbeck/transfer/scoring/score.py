@@ -188,10 +188,10 @@ def _scoring(
     labels, stream, shape = labels_for(criterion, images, context.teacher), criterion.stream("random"), images.shape
 
     def scored(positions: Tensor, features: Tensor) -> Tensor:
-        if features.shape[1:] == (1,) and criterion.score in _OF_SEVERAL:
+        if criterion.representation == "function" and features.shape[1] == 1 and criterion.score in _OF_SEVERAL:
             raise UserError(
-                f"score {criterion.score!r} of {criterion.representation!r}, which is one number per image, is 0 for "
-                "all; what gives one number is a score itself: name it as `score`."
+                f"score {criterion.score!r} is 0 for all images where `function` gives one number for each; hand such "
+                "a function over as `score`, or name a score that reads it."
             )
         here = None if labels is None else labels[positions]
         return score(features, ScoreInputs(images.ids[positions], here, seed, head, stream, shape)).double()

@@ -1,0 +1,239 @@
+"""Parts that are named by their import path: the page's afternoon and its sections, through the command line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from tests.plugins.conftest import PAGE, blocks, parts_of_page
+from tests.plugins.stopping import stop
+from tests.recipes.tiny_recipes import one_run
+from typer.testing import CliRunner
+
+import limbeck as lb
+from limbeck.cli.main import app
+from limbeck.errors import UserError
+from limbeck.import_paths import look_in
+from limbeck.interruption import Paused
+from limbeck.recipes import run as run_module
+from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.run import run
+
+
+def typed(*arguments: str) -> str:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def recipe_of_page() -> dict[str, Any]:
+    return yaml.safe_load(next(one for one in blocks("yaml") if "name: afternoon" in one))
+
+
+@pytest.fixture
+def afternoon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the page puts there, word for word."""
+    monkeypatch.chdir(tmp_path)
+    Path("my_parts.py").write_text(parts_of_page()[0])
+    Path("my.yaml").write_text(next(one for one in blocks("yaml") if "name: afternoon" in one))
+    return tmp_path
+
+
+def test_an_afternoon_by_the_page_alone(afternoon: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.recipes.compare.write_comparison_report", Path)  # which takes longer than all the rest
+    commands = [line.removeprefix("$ limbeck ") for line in blocks("console")[0].splitlines() if line]
+    shown = [typed(*line.split()) for line in commands]
+    assert "valid: a recipe to compare" in shown[0]
+    results = json.loads((afternoon / "runs/afternoon/results.json").read_text())
+    states = {row["arm"]: row["state"] for row in results["runs"]}
+    assert {"entropy", "ink", "least-ink", "kd", "brier", "random", "full"} <= states.keys()
+    assert set(states.values()) == {"finished"}
+    known = json.loads((afternoon / "runs/afternoon/inputs.json").read_text())
+    assert {name for name in known if "/" in name} == {"scores/my_parts:ink", "objectives/my_parts:brier"}
+    assert known["scores/my_parts:ink"]["from"] == "imported by its path"
+    runs = afternoon / "runs/afternoon/runs"
+    ink = {
+        arm: pq.read_table(runs / f"{arm}@50-images/seed-0/making/chosen.parquet")["score"].to_numpy()
+        for arm in ("ink", "least-ink")
+    }
+    assert ink["ink"].min() > ink["least-ink"].max() > 0
+
+
+def test_every_section_of_the_page_is_an_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sections = PAGE[PAGE.index("### An objective") : PAGE.index("## In Python")]
+    arms = {
+        name: arm
+        for one in sections.split("```yaml\n")[1:]
+        for name, arm in yaml.safe_load(one.split("```")[0]).items()
+    }
+    assert len(arms) == 9
+    content = recipe_of_page()
+    content["compare"]["arms"] = arms
+    content["training"]["steps"] = content["teacher"]["training"]["steps"] = 3
+    content["inside"] = 0
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "my_parts.py").write_text("\n\n".join(parts_of_page()))
+    (tmp_path / "below" / "all.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.setattr("limbeck.recipes.compare.write_comparison_report", Path)
+    typed("compare", "below/all.yaml", "--out", "out")
+    results = json.loads(Path("out/results.json").read_text())
+    assert {row["state"] for row in results["runs"]} == {"finished"}
+    known = {one for one in json.loads(Path("out/inputs.json").read_text()) if "/" in one}
+    assert {one.partition("/")[0] for one in known} == {
+        "objectives", "scores", "views", "optimizers", "schedules", "models",
+    }  # fmt: skip
+    student = lb.load_model(Path("out/runs/tiny@50-images/seed-0/student"))
+    assert student.name == "my_parts:Tiny"
+    assert student.taps.stages == ("body.1",)
+
+
+OWN = """
+import torch
+
+
+def loss(student_logits, teacher_logits):
+    return gap(student_logits, teacher_logits).mean(1)
+
+
+def gap(one, other):
+    return (one - other).square()
+
+
+class Heavy(torch.optim.Optimizer):
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for one in group["params"]:
+                state = self.state[one]
+                state["steps"] = state.get("steps", torch.zeros((), dtype=torch.int64)) + 1
+                state["mean"] = state.get("mean", torch.zeros_like(one, dtype=torch.float64)) * 0.9 + one.grad
+                one.sub_(group["lr"] * state["mean"] / state["steps"])
+
+
+def ramp(elapsed):
+    return 1 - elapsed
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    look_in(tmp_path, only=True)
+    (tmp_path / "own_parts_here.py").write_text(OWN)
+    return tmp_path
+
+
+def test_what_it_calls_is_part_of_it_and_other_functions_are_not(own: Path, tmp_path: Path) -> None:
+    content = one_run(objective={"own_parts_here:loss": 1.0})
+    stop(content, tmp_path / "run")
+    (own / "own_parts_here.py").write_text(f"# A remark.\n{OWN}\n\ndef another(values):\n    return values.sum(1)\n")
+    look_in(own, only=True)
+    assert run(read_recipe(content), tmp_path / "run", resume=True).evaluation is not None
+    stop(content, tmp_path / "other")
+    (own / "own_parts_here.py").write_text(OWN.replace("square()", "abs()"))
+    look_in(own, only=True)
+    with pytest.raises(
+        UserError, match=r"the objective 'own_parts_here:loss' \(imported by its path, code \w+ then, .* now\)"
+    ):
+        run(read_recipe(content), tmp_path / "other", resume=True)
+    (own / "own_parts_here.py").unlink()
+    look_in(own, only=True)
+    with pytest.raises(UserError, match="objective: `objective` 'own_parts_here:loss': there is no module 'own_parts"):
+        read_recipe(content)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "own_parts_here:Heavy", "schedule": "own_parts_here:ramp"},
+        {"optimizer": {"Adagrad": {"lr_decay": 0.01}}, "schedule": {"OneCycleLR": {"cycle_momentum": False}}},
+        {"optimizer": "RAdam", "schedule": {"CyclicLR": {"base_lr": 0.001, "step_size_up": 3}}, "warmup": 0.2},
+    ],
+    ids=["own", "adagrad", "radam"],
+)
+def test_a_resumed_run_is_the_same_to_the_bit(
+    changes: dict[str, Any], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = one_run(objective={"kd": 1.0})
+    content["training"] |= {"learning_rate": 0.01, "checkpoint_seconds": 0, **changes}
+    whole = run(read_recipe(content), tmp_path / "whole")
+    cut_off_at(7, content, tmp_path / "cut", monkeypatch)
+    resumed = run(read_recipe(content), tmp_path / "cut", resume=True)
+    assert resumed.student.state_dict().keys() == whole.student.state_dict().keys()
+    for name, weight in whole.student.state_dict().items():
+        assert weight.equal(resumed.student.state_dict()[name]), name
+
+
+def cut_off_at(step: int, content: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = run_module.fit
+
+    def fit(*given: Any, **options: Any) -> Any:
+        if options["run_folder"].path == folder / "teacher":
+            return real(*given, **options)
+        return real(*given, **{**options, "until": step / 12})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "fit", fit)
+        with pytest.raises(Paused):
+            run(read_recipe(content), folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"objective": "own_parts_here:lost"},
+            "`objective` 'own_parts_here:lost': the module 'own_parts_here' has no 'lo",
+        ),
+        (
+            {"objective": "own_parts_here:ramp"},
+            r"parameter `elapsed` of objective .* is none of its inputs \(ids, labels",
+        ),
+        (
+            {"objective": {"own_parts_here:Heavy": 1}},
+            "must be a subclass of `limbeck.objectives.Objective` or a function",
+        ),
+        (
+            {"objective": {"own_parts_here:loss": {"power": 1}}},
+            "unknown option of objective 'own_parts_here:loss': 'power",
+        ),
+        (
+            {"student": "own_parts_here:loss"},
+            "parameter `student_logits` of model 'own_parts_here:loss' is none of its",
+        ),
+        ({"student": "own_parts_here:Nett"}, "the module 'own_parts_here' has no 'Nett'"),
+        (
+            {"select": {"budget": 9, "criterion": "own_parts_here:loss"}},
+            r"none of its inputs \(context, entropies, feat",
+        ),
+        (
+            {"select": {"budget": 9, "criterion": "nowhere_here:x"}},
+            "there is no module 'nowhere_here' on Python's path",
+        ),
+        ({"training": {"steps": 2, "views": "own_parts_here:loss"}}, "`student_logits` of view .* none of its inputs"),
+        (
+            {"training": {"steps": 2, "optimizer": "own_parts_here:loss"}},
+            r"`student_logits` of optimizer .* \(lr, params,",
+        ),
+        (
+            {"training": {"steps": 2, "optimizer": "RAdamm"}},
+            "training.optimizer: unknown optimizer 'RAdamm'; did you mean",
+        ),
+        (
+            {"training": {"steps": 2, "schedule": "own_parts_here:loss"}},
+            r"`student_logits` of schedule .* \(elapsed, step",
+        ),
+        (
+            {"training": {"steps": 2, "schedule": "own_parts_here:Heavy"}},
+            "must be a function of elapsed, step, steps to a",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_when_the_recipe_is_read(changes: dict[str, Any], message: str, own: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        read_recipe(one_run(**changes))
