@@ -198,3 +198,8 @@ def test_a_teacher_is_asked_by_the_names_of_classes() -> None:
     (straight,) = lb.evaluate_set(lb.TransferSet(images), images, teacher=teacher, **settings)
     (turned,) = lb.evaluate_set(lb.TransferSet(images), images, teacher=other, **settings)
     assert straight.top1 == turned.top1
+
+
+def test_a_setting_that_there_is_not_is_told_in_one_sentence() -> None:
+    message = refused("evaluate", "made/seed-0", "--test", "digits", "-s", "epoch=3")
+    assert message.rstrip().endswith("did you mean 'epochs'?")
