@@ -166,8 +166,9 @@ def test_to_datasets_and_back(images: lb.ImageSet) -> None:
     ],
 )
 def test_what_cannot_be_shown(images: lb.ImageSet, options: dict[str, Any], why: str) -> None:
+    how: dict[str, Any] = {"batch_size": 4, **options}
     with pytest.raises(UserError, match=why):
-        images.dataloader(**{"batch_size": 4, **options})  # pyright: ignore[reportArgumentType]
+        images.dataloader(**how)
 
 
 def test_what_sets_lack(images: lb.ImageSet) -> None:

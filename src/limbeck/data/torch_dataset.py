@@ -239,7 +239,7 @@ class EpochLoader(DataLoader[Item]):
         2
     """
 
-    dataset: TorchDataset
+    dataset: TorchDataset  # pyright: ignore[reportIncompatibleVariableOverride] (it is set once, when this is made)
 
     def set_epoch(self, epoch: int) -> None:
         """Goes over to the views and the order of another epoch, 0, 1, ..."""
