@@ -72,6 +72,12 @@ def test_borrow_from_whatever_is_at_hand() -> None:
         lb.borrow(teacher, {**stream, "streaming": True}, budget=4, size=8)
 
 
+def test_exports_are_checked_on_them(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"format": "safetensors"}
+    exported = lb.export(network().eval(), tmp_path / "file", test={"test": pair(8, 1)}, **how)
+    assert exported.file.is_file()
+
+
 def test_probe_takes_splits() -> None:
     splits = {"train": pair(24), "test": pair(12, 1)}
     found = lb.probe(network().eval(), splits, seeds=[0])

@@ -21,7 +21,7 @@ def test_the_python_runs_and_the_loop_learns(tmp_path: Path, monkeypatch: pytest
     assert (len(known["few"].ids), known["gray"].shape) == (30, (1, 16, 16))
     run(loop, known)
     test = lb.load("digits", "test")
-    assert float((known["network"](test.floats()).argmax(1) == test.labels).float().mean()) > 0.7
+    assert float((known["network"](test.floats()).argmax(1) == test.labels).float().mean()) > 0.6
     run(with_a_teacher.replace("range(20)", "range(2)").replace('"runs/teacher"', "a_network"), known)
     assert known["teacher_logits"].shape == (50, 10)
 
