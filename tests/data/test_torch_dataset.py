@@ -32,7 +32,7 @@ def test_batches_are_those_of_limbecks_own_loop(images: lb.ImageSet, views: Any)
     )
     loader = images.dataloader(batch_size=4, views=views, seed=3)
     for epoch in range(2):
-        loader.dataset.set_epoch(epoch)  # pyright: ignore[reportAttributeAccessIssue]
+        loader.set_epoch(epoch)
         for step, (shown, labels, ids) in enumerate(loader):
             own = stream[3 * epoch + step]
             assert torch.equal(ids, own.ids)
@@ -112,7 +112,7 @@ def test_workers_show_the_same_and_see_the_epoch(images: lb.ImageSet) -> None:
     elsewhere = images.dataloader(batch_size=5, views="pad-crop-flip", workers=1)
     for epoch in (0, 1):
         for loader in (here, elsewhere):
-            loader.dataset.set_epoch(epoch)  # pyright: ignore[reportAttributeAccessIssue]
+            loader.set_epoch(epoch)
         for one, other in zip(here, elsewhere, strict=True):
             assert torch.equal(one[0], other[0])
             assert torch.equal(one[2], other[2])
@@ -122,7 +122,7 @@ def test_samplers_can_be_told_the_epoch(images: lb.ImageSet) -> None:
     loader = images.dataloader(batch_size=12)
     first = next(iter(loader))[2]
     loader.sampler.set_epoch(1)  # pyright: ignore[reportAttributeAccessIssue]
-    assert loader.dataset.epoch == 1  # pyright: ignore[reportAttributeAccessIssue]
+    assert loader.dataset.epoch == 1
     assert not torch.equal(next(iter(loader))[2], first)
     assert torch.equal(next(iter(images.dataloader(batch_size=12, shuffle=False)))[2], images.ids)
     assert len(loader) == 1
@@ -166,11 +166,14 @@ def test_to_datasets_and_back(images: lb.ImageSet) -> None:
     ],
 )
 def test_what_cannot_be_shown(images: lb.ImageSet, options: dict[str, Any], why: str) -> None:
+    how: dict[str, Any] = {"batch_size": 4, **options}
     with pytest.raises(UserError, match=why):
-        images.dataloader(**{"batch_size": 4, **options})
+        images.dataloader(**how)
 
 
 def test_what_sets_lack(images: lb.ImageSet) -> None:
+    with pytest.raises(UserError, match=r"`images` of a transfer set must be an `ImageSet`, got Tensor; `lb\.load`"):
+        lb.TransferSet(images.tensor())  # pyright: ignore[reportArgumentType]
     with pytest.raises(UserError, match=r"`epoch` must be a whole number, at least 0, got -1"):
         images.torch_dataset().set_epoch(-1)
     with pytest.raises(UserError, match=r"'small' has neither labels nor soft labels to learn from"):

@@ -9,11 +9,10 @@ from typing import Unpack
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from limbeck.data.class_names import check_class_names
 from limbeck.data.storage import FloatStorage, Storage, SubsetStorage, TensorStorage
-from limbeck.data.torch_dataset import Item, Shown, TorchDataset, dataloader
+from limbeck.data.torch_dataset import EpochLoader, Shown, TorchDataset, dataloader
 from limbeck.errors import UserError
 from limbeck.randomness import derive_seed, words
 
@@ -232,7 +231,7 @@ class ImageSet:
 
     def dataloader(
         self, *, batch_size: int, shuffle: bool = True, workers: int = 0, **shown: Unpack[Shown]
-    ) -> DataLoader[Item]:
+    ) -> EpochLoader:
         """Batches of `torch_dataset` in an order of the epoch's own; see `limbeck.data.torch_dataset.dataloader`.
 
         Example:

@@ -229,6 +229,23 @@ class EpochSampler(Sampler[int]):
         self._dataset.set_epoch(epoch)
 
 
+class EpochLoader(DataLoader[Item]):
+    """Batches (images [B, C, H, W], targets [B, ...], ids [B]) of a `TorchDataset`, an epoch at a time.
+
+    Example:
+        >>> loader = images.dataloader(batch_size=64)
+        >>> loader.set_epoch(2)
+        >>> loader.dataset.epoch
+        2
+    """
+
+    dataset: TorchDataset  # pyright: ignore[reportIncompatibleVariableOverride] (it is set once, when this is made)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Goes over to the views and the order of another epoch, 0, 1, ..."""
+        self.dataset.set_epoch(epoch)
+
+
 def dataloader(
     images: "ImageSet",
     soft_labels: "SoftTargets | None" = None,
@@ -237,8 +254,8 @@ def dataloader(
     shuffle: bool = True,
     workers: int = 0,
     **shown: Unpack[Shown],
-) -> DataLoader[Item]:
-    """Batches (images [B, C, H, W], targets [B, ...], ids [B]) of an epoch, all images of it once.
+) -> EpochLoader:
+    """Batches of an epoch, which shows every image once.
 
     Args:
         images, soft_labels, shown: see `TorchDataset`.
@@ -252,7 +269,7 @@ def dataloader(
     Example:
         >>> loader = dataloader(images, batch_size=64, views="pad-crop-flip")
         >>> for epoch in range(2):
-        ...     loader.dataset.set_epoch(epoch)
+        ...     loader.set_epoch(epoch)
         ...     shapes = [batch.shape for batch, labels, ids in loader]
         >>> shapes[-1]
         torch.Size([8, 1, 8, 8])
@@ -262,7 +279,7 @@ def dataloader(
             raise UserError(f"`{name}` must be a whole number, at least {least}, got {value!r}.")
     dataset = TorchDataset(images, soft_labels, **shown)
     sampler = EpochSampler(dataset) if shuffle else None
-    return DataLoader(dataset, batch_size, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
+    return EpochLoader(dataset, batch_size, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
 
 
 def channel_scale(normalise: Normalisation, channels: int) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from limbeck.data.card import dataset_card, features
 from limbeck.data.encoded.build import LoadOptions, build_image_set
@@ -26,7 +25,7 @@ from limbeck.data.soft_targets import Kind, SoftTargets
 from limbeck.data.storage import in_levels
 from limbeck.data.tables import ImageTable, open_parquet, read_table
 from limbeck.data.tensor_files import read_tensors, write_tensors
-from limbeck.data.torch_dataset import Item, Shown, TorchDataset, dataloader
+from limbeck.data.torch_dataset import EpochLoader, Shown, TorchDataset, dataloader
 from limbeck.data.use import packed_use, plain_use, unpacked_use, use_in_words
 from limbeck.errors import UserError
 from limbeck.files import atomic_folder
@@ -91,6 +90,9 @@ class TransferSet:
     per_image: int = 1
 
     def __post_init__(self) -> None:
+        if not isinstance(self.images, ImageSet):
+            got = type(self.images).__name__
+            raise UserError(f"`images` of a transfer set must be an `ImageSet`, got {got}; `lb.load` makes one of it.")
         if isinstance(self.soft_labels, Tensor):
             _check_shape(self.soft_labels, self.images)
         _ = self.soft_targets  # checks them
@@ -167,8 +169,8 @@ class TransferSet:
 
     def dataloader(
         self, *, batch_size: int, shuffle: bool = True, workers: int = 0, **shown: Unpack[Shown]
-    ) -> DataLoader[Item]:
-        """Batches of `torch_dataset` in an order of the epoch's own; `loader.dataset.set_epoch(epoch)` goes on.
+    ) -> EpochLoader:
+        """Batches of `torch_dataset` in an order of the epoch's own; `loader.set_epoch(epoch)` goes on.
 
         Args:
             batch_size: images of a batch; the last may be smaller.

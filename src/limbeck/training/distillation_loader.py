@@ -6,11 +6,10 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from limbeck.data.classes import class_places, classes_of
 from limbeck.data.image_set import ImageSet
-from limbeck.data.torch_dataset import Item, Normalisation, Shown, TorchDataset, channel_scale, dataloader
+from limbeck.data.torch_dataset import Normalisation, Shown, TorchDataset, channel_scale, dataloader
 from limbeck.data.views import Spec, augmentation
 from limbeck.device import Device
 from limbeck.errors import UserError
@@ -93,7 +92,7 @@ class DistillationLoader:
         shown: Shown = {"views": views, "seed": seed, "dtype": torch.float32 if images.has_floats else torch.uint8}
         shown["targets"] = () if images.labels is None else "label"
         how: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "workers": workers}
-        self._loader: DataLoader[Item] = dataloader(images, **how, **shown)
+        self._loader = dataloader(images, **how, **shown)
         self._scale = None if normalise is None else channel_scale(normalise, images.shape[0])
         self.images, self.views, self.classes = images, augmentation(views), images.classes
         computing = resolve_computing(device, precision)
@@ -110,9 +109,7 @@ class DistillationLoader:
     @property
     def dataset(self) -> TorchDataset:
         """The views without the teacher's logits."""
-        found = self._loader.dataset
-        assert isinstance(found, TorchDataset)
-        return found
+        return self._loader.dataset
 
     @property
     def passes(self) -> int:

@@ -38,7 +38,7 @@ def test_streams_of_datasets(pictures: list[Image.Image], images: Tensor) -> Non
     assert torch.equal(found.tensor(), images[:5])
     assert found.classes == ("ant", "bee", "cat", "dog")
     assert lb.load(stream, images=50, size=4, channels=1).tensor().shape == (12, 1, 4, 4)
-    assert lb.load(datasets.IterableDatasetDict(train=stream), images=3).name == "dataset/train"
+    assert lb.load(datasets.IterableDatasetDict({"train": stream}), images=3).name == "dataset/train"
     mapped = stream.map(lambda row: {"image": row["image"].rotate(180), "label": row["label"]})
     assert torch.equal(lb.load(mapped, images=2).tensor(), images[:2].flip(2, 3))
     with pytest.raises(UserError, match=r"the stream 'dataset' holds no images"):

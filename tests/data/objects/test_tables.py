@@ -64,11 +64,12 @@ def test_formats_do_not_matter_but_transforms_do(dataset: Any) -> None:
 
 
 def test_splits(dataset: Any) -> None:
-    splits = datasets.DatasetDict(train=dataset, test=dataset.select(range(4)))
+    splits = datasets.DatasetDict({"train": dataset, "test": dataset.select(range(4))})
     assert (len(lb.load(splits)), len(lb.load(splits, "test")), len(lb.load(splits, "eval"))) == (12, 4, 4)
     with pytest.raises(UserError, match=r"`split` of the DatasetDict must be 'train' or 'test', got 'val'"):
         lb.load(splits, "val")
-    named = datasets.Dataset.from_dict({"image": [], "label": []}, features=FEATURES, split=datasets.Split.TEST)
+    test: Any = datasets.Split.TEST
+    named = datasets.Dataset.from_dict({"image": [], "label": []}, features=FEATURES, split=test)
     with pytest.raises(UserError, match=r"holds no images"):
         lb.load(named, "test")
     with pytest.raises(
@@ -78,7 +79,7 @@ def test_splits(dataset: Any) -> None:
 
 
 def test_text_labels_are_numbered_over_all_splits(pictures: list[Image.Image]) -> None:
-    parts = {
+    parts: Any = {
         name: datasets.Dataset.from_dict({"image": pictures[:2], "class": labels})
         for name, labels in (("train", ["dog", "ant"]), ("test", ["dog", "dog"]))
     }

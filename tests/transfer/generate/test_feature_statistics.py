@@ -132,4 +132,6 @@ def test_from_python(owned: ImageSet, tmp_path: Path) -> None:
     found = lb.export_statistics(teacher, owned, tmp_path / "one", batch_size=40, device="cpu")
     torch.testing.assert_close(FeatureStatistics.read(tmp_path / "one").floor, found.floor)
     with pytest.raises(UserError, match=r"`images` must be images as `lb.load` gives them, or a data set's name"):
-        lb.export_statistics(teacher, owned.tensor(), tmp_path / "one")  # type: ignore[arg-type]
+        lb.export_statistics(teacher, 3, tmp_path / "one")  # type: ignore[arg-type]
+    of_a_tensor = lb.export_statistics(teacher, owned.tensor(), tmp_path / "two", batch_size=40, device="cpu")
+    torch.testing.assert_close(of_a_tensor.floor, found.floor)
