@@ -130,7 +130,7 @@ def test_validate_tells_of_choices_and_of_what_is_missing() -> None:
 
 
 def test_unknown_names() -> None:
-    assert "unknown list 'modles'; did you mean 'models' or 'methods' or 'scores'?" in refused("ls", "modles")
+    assert "unknown list 'modles'; did you mean 'models' or 'methods' or 'schedules'?" in refused("ls", "modles")
     assert "unknown recipe 'digit-demo'; did you mean 'digits-demo'" in refused("run", "digit-demo")
     assert "there is no recipe file 'nowhere/my.yaml'" in refused("run", "nowhere/my.yaml")
     assert "No such command 'compair'" in refused("compair")

@@ -53,7 +53,7 @@ def test_a_short_recipe_is_filled_in() -> None:
         (["training.views=pad-crpo"], "training.views: unknown view 'pad-crpo'; did you mean 'pad-crop'"),
         (["training.views={pad-crop: {paddin: 1}}"], "training.views: unknown option of view 'pad-crop': 'paddin'"),
         (["training.views={pad-crop: {padding: -1}}"], "training: `padding` must be >= 0, got -1"),
-        (["training.optimizer=adam"], "training.optimizer: must be 'sgd' or 'adamw', got 'adam'"),
+        (["training.optimizer=adamm"], "training.optimizer: unknown optimizer 'adamm'; did you mean 'Adam'"),
         (["training.compile=fast"], "training.compile: must be true or false or 'graphs', got 'fast'"),
         (["training.channels_last=2"], "training.channels_last: must be true or false or 'auto', got 2"),
         (["training.learning_rate=-1"], "training.learning_rate: must be > 0 or 'learned', got -1"),

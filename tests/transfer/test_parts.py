@@ -116,7 +116,7 @@ def test_mappings_hold_parts_and_options():
         ({"score": "random", "allocation": "km"}, "allocation 'k-means' measures distances in a `space`; give one of"),
         ({"score": "random", "representation": "hg"}, "score 'random' reads no `representation`, got 'grayscale-h"),
         ({"score": "margin", "representation": "hg"}, "score 'margin' reads a `representation`, got 'grayscale-h"),
-        ({"score": 3}, "`score` of a criterion must be a name, got 3"),
+        ({"score": 3}, "`score` of a criterion must be a name or a function, got 3"),
     ],
 )
 def test_refusals(spec, message):
