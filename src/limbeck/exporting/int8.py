@@ -103,8 +103,8 @@ class _Reader:
 
 
 def _kept_in_float(model: Any) -> list[str]:
-    """What whitens: a matrix of values of all sizes, of which 8 bits would leave little. What normalises: ONNX Runtime's
-    tools confuse the constants of several instance norms, and it is cheap."""
+    """What whitens: a matrix of values of all sizes, of which 8 bits would leave little. What normalises: cheap, and
+    ONNX Runtime's tools confuse the constants of several instance norms."""
     return [
         one.name
         for one in model.graph.node
