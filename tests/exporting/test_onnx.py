@@ -96,6 +96,13 @@ def test_a_file_that_the_runtime_cannot_run(tmp_path: Path) -> None:
         OnnxNetwork(tmp_path / "model.onnx", 1)
 
 
+def test_a_file_that_fails_on_the_way(door: Door) -> None:
+    with pytest.raises(
+        lb.UserError, match=r"cannot run what was exported on 3 image\(s\) \(.*; take another"
+    ):
+        OnnxNetwork(door.folder / "model.onnx", 1)(torch.zeros(3, 1, 9, 9))
+
+
 def test_older_operators_by_onnx_and_a_reason_where_there_are_none(door: Door) -> None:
     model = onnx.load(door.folder / "model.onnx")
     older = onnx_file._in_version(model, 15, "it")

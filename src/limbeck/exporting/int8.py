@@ -5,6 +5,9 @@ tensor (QDQ: pairs of QuantizeLinear and DequantizeLinear around each operator).
 smallest and largest value that calibration images lead to. https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,7 +43,7 @@ def quantise(source: Path, target: Path, images: ImageSet, inputs: FileInputs, m
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     images = _spread(images)
-    with TemporaryDirectory(prefix="limbeck-") as folder:
+    with TemporaryDirectory(prefix="limbeck-") as folder, _without_remarks():
         prepared = Path(folder) / "prepared.onnx"
         try:
             # Batch norms go into the convolutions before them, and every tensor gets a shape.
@@ -67,6 +70,20 @@ def quantise(source: Path, target: Path, images: ImageSet, inputs: FileInputs, m
     return len(images)
 
 
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Nothing of what the tools log below errors: advice that was followed, scales that are for a whole tensor."""
+    root = logging.getLogger()
+    level, handler = root.level, logging.NullHandler()
+    root.setLevel(logging.ERROR)
+    root.addHandler(handler)  # or they would have Python add one for good
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+
+
 def _spread(images: ImageSet) -> ImageSet:
     if len(images) <= MOST_IMAGES:
         return images
@@ -86,5 +103,10 @@ class _Reader:
 
 
 def _kept_in_float(model: Any) -> list[str]:
-    """What whitens: a matrix of values of all sizes, of which 8 bits would leave little."""
-    return [one.name for one in model.graph.node if any(name.endswith(_WHITENING) for name in one.input)]
+    """What whitens: a matrix of values of all sizes, of which 8 bits would leave little. What normalises: cheap, and
+    ONNX Runtime's tools confuse the constants of several instance norms."""
+    return [
+        one.name
+        for one in model.graph.node
+        if one.op_type.endswith("Normalization") or any(name.endswith(_WHITENING) for name in one.input)
+    ]

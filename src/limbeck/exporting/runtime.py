@@ -46,7 +46,13 @@ class OnnxNetwork:
         return torch.from_numpy(self._run(inputs.numpy()))
 
     def _run(self, inputs: np.ndarray) -> np.ndarray:
-        return np.asarray(self.session.run(None, {self.input.name: inputs})[0])
+        try:
+            return np.asarray(self.session.run(None, {self.input.name: inputs})[0])
+        except Exception as error:  # its errors have no class in common
+            raise UserError(
+                f"onnxruntime cannot run what was exported on {len(inputs)} image(s) ({_first_line(error)}); take "
+                "another `opset`, or leave out int8 if this is of int8."
+            ) from error
 
     def latency(self, shape: Shape, batch: int) -> dict[str, float | int]:
         """Milliseconds of `n` answers to a batch, after one that warms up: median, 5th and 95th percentile."""
