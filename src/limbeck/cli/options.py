@@ -13,7 +13,7 @@ Overrides = Annotated[
     typer.Option("-s", "--set", metavar="KEY=VALUE", help="Change the recipe, e.g. training.epochs=5."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="The run folder; by default runs/<recipe's name>.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds, for more steps if need be.")]
 Split = Annotated[str, typer.Option(help="Split to choose from.")]
 TeacherName = Annotated[
     str | None, typer.Option(help="For criteria that ask one: run folder, weights folder or file, or named weights.")

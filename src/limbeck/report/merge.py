@@ -96,9 +96,13 @@ def _renamed(comparison: Comparison, shared: set[str]) -> Comparison:
         for name in (*controls.of_budget, *controls.full)
         if (one := controls.get(name)) is not None
     ]
+    of_arms = ("arm", "against", "control", "student", "repeats")
     rows = {
-        part: [{**row, **{key: named(row[key]) for key in ("arm", "against") if key in row}} for row in results[part]]
-        for part in ("runs", "table", "differences")
+        part: [
+            {**row, **{key: named(row[key]) for key in of_arms if isinstance(row.get(key), str)}}
+            for row in results.get(part) or []
+        ]
+        for part in ("runs", "table", "differences", "against")
     }
     baseline = results.get("baseline")
     return Comparison(
@@ -131,7 +135,10 @@ def together(comparisons: Sequence[Comparison], folder: Path, name: str) -> Row:
             for one in comparisons
             for run in one.results["runs"]
         ],
-        **{part: [row for one in comparisons for row in one.results[part]] for part in ("table", "differences")},
+        **{
+            part: [row for one in comparisons for row in one.results.get(part) or []]
+            for part in ("table", "differences", "against")
+        },
         "merged": [{"name": one.name, "folder": _from(one.folder, folder)} for one in comparisons],
     }
 
