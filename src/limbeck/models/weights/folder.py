@@ -35,6 +35,7 @@ from limbeck.models.weights.sources import ALLOWED, HUB, download, no_network, r
 from limbeck.models.weights.wrapped import (
     Module,
     check_known,
+    chosen_elsewhere,
     describe_wrapped,
     first_made,
     how_to_give,
@@ -216,15 +217,23 @@ def _load_folder(
     if MODULE in config or not isinstance(model, str | None):
         classifier = make_again(config, record, model, overrides, where, downloaded=bool(repository))
     else:
-        classifier = _created(config, record, model, overrides, where)
+        classifier = _created(config, record, model, overrides, where, downloaded=bool(repository))
     load_state(classifier, folder / WEIGHTS_FILE)
     return classifier
 
 
 def _created(
-    config: dict[str, Any], record: dict[str, Any], model: str | None, overrides: dict[str, Any], where: str
+    config: dict[str, Any],
+    record: dict[str, Any],
+    model: str | None,
+    overrides: dict[str, Any],
+    where: str,
+    *,
+    downloaded: bool,
 ) -> Classifier:
     """The network that a name rebuilds, with fresh weights."""
+    if downloaded and model is None and is_import_path(config["name"]):
+        raise chosen_elsewhere(config["name"], config["name"], where)
     if "from" in config and config["name"] not in MODELS:
         raise UserError(
             f"{where!r} holds a {config['name']}, which limbeck does not know: it was that of {config['from']}. "
