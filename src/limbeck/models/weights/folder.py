@@ -289,7 +289,7 @@ def _load_file(
         return _load_folder(path.parent, model, overrides)
     if model is None:
         raise UserError(f"a weights file needs `model`, the name of the network that {str(path)!r} is for.")
-    if is_import_path(model) or not isinstance(model, str):
+    if not isinstance(model, str):
         classifier = first_made(model, overrides, str(path))
     else:
         model = canonical(model)
