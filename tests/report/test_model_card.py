@@ -190,6 +190,7 @@ def test_teachers(run: Path, teacher: Any, words: str) -> None:
             "a/b",
             ['load_model("a/b", model="my_pkg:Net")', "--model"],
         ),
+        ({"name": "python:Net#12"}, "a/b", [", model=make)", "It is a `Net` that"]),
         ({"name": "my_pkg:net"}, "a/b", ['load_model("a/b", model="my_pkg:net")']),
         (
             {"name": "Net", "module": {"path": None}},

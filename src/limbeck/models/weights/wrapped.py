@@ -76,6 +76,16 @@ def make_again(
     return _classifier(made, _taps(about) if MODULE in config else None, given)
 
 
+def class_name(name: str) -> str:
+    """What "my_pkg.networks:Net" or "python:Net#12ab", the name of what was handed over, is called itself.
+
+    Example:
+        >>> class_name("my_pkg.networks:Net"), class_name("python:Net#12ab"), class_name("Net")
+        ('Net', 'Net', 'Net')
+    """
+    return name.rpartition(":")[2].partition("#")[0].rpartition(".")[2]
+
+
 def chosen_elsewhere(path: str, name: str, where: str) -> UserError:
     """The error for a description that was downloaded and names code of this machine."""
     return UserError(

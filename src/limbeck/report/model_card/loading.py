@@ -2,7 +2,8 @@
 
 import json
 
-from limbeck.import_paths import is_import_path
+from limbeck.import_paths import FROM_PYTHON, is_import_path
+from limbeck.models.weights.wrapped import class_name
 from limbeck.report.model_card.facts import RunFacts
 from limbeck.report.model_card.text import code
 
@@ -20,8 +21,10 @@ def loading(facts: RunFacts, source: str, *, downloaded: bool) -> list[str]:
     student = facts.student
     name, module = student.get("name", "Net"), student.get("module")
     path = name if is_import_path(name) else (module or {}).get("path")
+    handed_over = name.startswith(FROM_PYTHON)
+    name = class_name(name)
     argument, setup, words = "", [], []
-    if module is not None and path is None:
+    if (module is not None or handed_over) and path is None:
         argument, words = (
             ", model=make",
             [
