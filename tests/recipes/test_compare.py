@@ -22,6 +22,7 @@ from limbeck.recipes.compare import compare
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.verbs import write_report
 from limbeck.report import write_comparison_report
+from limbeck.report.model_card import is_own
 from limbeck.training import Silent
 from limbeck.transfer.criteria import CONTROLS
 from limbeck.transfer.evidence import read_evidence
@@ -146,6 +147,19 @@ BROKEN = {
     "four-classes": {"student": {"model": "lenet5", "num_classes": 4}},
     "other-weights": {"student": {"weights": "nowhere/at-all"}},
 }
+
+
+def test_all_finished_runs_have_model_cards(copied: Copied) -> None:
+    folder = copied()
+    runs = [one for one in json.loads((folder / "results.json").read_text())["runs"] if one["state"] == "finished"]
+    cards = [folder / one["folder"] / "README.md" for one in runs]
+    assert all(is_own(card.read_text()) for card in [*cards, folder / "teacher" / "README.md"])
+    mine, other = cards[:2]
+    mine.write_text("# Mine")
+    other.unlink()
+    write_report(folder)
+    assert mine.read_text() == "# Mine"
+    assert is_own(other.read_text())
 
 
 def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:

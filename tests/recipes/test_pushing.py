@@ -39,9 +39,9 @@ class Hub:
     def place(self, repository: str) -> Path:
         return self.folder / f"models--{repository.replace('/', '--')}" / "snapshots" / "c0ffee"
 
-    def create_repo(self, repository: str, *, private: bool | None, exist_ok: bool) -> None:
+    def create_repo(self, repository: str, *, exist_ok: bool, private: bool = False) -> None:
         assert exist_ok
-        self.private.setdefault(repository, bool(private))
+        self.private.setdefault(repository, private)
         self.place(repository).mkdir(parents=True, exist_ok=True)
         refs = self.place(repository).parent.parent / "refs"
         refs.mkdir(exist_ok=True)

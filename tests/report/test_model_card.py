@@ -228,6 +228,16 @@ def test_a_comparison_tells_the_interval_over_seeds(tmp_path: Path) -> None:
     assert model_card(folder / first["folder"]) == text, "found beside it, too"
 
 
+def test_any_name_of_a_folder(run: Path) -> None:
+    odd = run.with_name("a 'b\udce9 <i>")
+    run.rename(odd)
+    path = write_model_card(odd)
+    assert path is not None
+    text = path.read_text()
+    assert is_own(text)
+    assert "# a 'b\\udce9 &lt;i>" in text
+
+
 def test_text_means_nothing_to_markdown() -> None:
     assert code("a`b\nc") == "`a'b c`"
     assert table(["a|b"], [["c"]]) == ["| a\\|b |", "| --- |", "| c |"]

@@ -90,7 +90,7 @@ def send(push: Push, *, token: str | None = None) -> str:
             asked for.
     """
     import huggingface_hub  # which takes a while, and is of use for this alone
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import HfHubHTTPError
 
     if token is None and huggingface_hub.get_token() is None:
         raise UserError(
@@ -100,7 +100,8 @@ def send(push: Push, *, token: str | None = None) -> str:
     api = huggingface_hub.HfApi(token=token)
     errors: Any = (OSError, ValueError, *HfHubHTTPError.__bases__)  # of connections, those of another library
     try:
-        api.create_repo(push.repository, private=push.private or None, exist_ok=True)
+        hidden = {"private": True} if push.private else {}  # else as the owner has it by default
+        api.create_repo(push.repository, exist_ok=True, **hidden)
         there = api.model_info(push.repository)
         _check_private(push, there.private)
         added = push.files
@@ -128,8 +129,7 @@ def send(push: Push, *, token: str | None = None) -> str:
 
 
 def _check_name(repository: str) -> None:
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
 
     try:
         if not isinstance(repository, str) or repository.count("/") != 1:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from limbeck.data.class_names import printable
 from limbeck.errors import UserError
 from limbeck.files import atomic_write_text
 from limbeck.report.model_card import text
@@ -112,14 +113,14 @@ def _lines(facts: RunFacts, licence: str | None, source: str, *, downloaded: boo
         "Limits": text.limits(facts),
         "Licence": text.licence(licence),
     }
-    lines = [f"# {' '.join(facts.title.split())}", "", *text.lead(facts), ""]
+    lines = ["# " + " ".join(facts.title.replace("<", "&lt;").split()), "", *text.lead(facts), ""]
     for title, content in sections.items():
         lines += [f"## {title}", "", *content, ""] if content else []
     return [*lines, *text.made_with(facts)]
 
 
 def _marked(card: str) -> str:
-    card = f"{card}\n"
+    card = printable(f"{card}\n")  # names of files need not be text
     return card + _MARK.format(digest=_digest(card))
 
 

@@ -1,6 +1,7 @@
 """How the student of a model card is loaded: code that runs, and what has to be there for it."""
 
 import json
+import shlex
 
 from limbeck.import_paths import FROM_PYTHON, is_import_path
 from limbeck.models.weights.wrapped import class_name
@@ -47,6 +48,8 @@ def loading(facts: RunFacts, source: str, *, downloaded: bool) -> list[str]:
         if student.get("classes")
         else "logits.argmax(1).tolist()"
     )
+    command = f"limbeck evaluate {shlex.quote(source)} --data YOUR_IMAGES"
+    command += f" --model {path or f'my_package:{name}'}" if argument else ""
     return [
         *words,
         "```python",
@@ -62,7 +65,6 @@ def loading(facts: RunFacts, source: str, *, downloaded: bool) -> list[str]:
         f"print({answers})",
         "```",
         "",
-        f"On labelled images: `limbeck evaluate {source} --data YOUR_IMAGES"
-        f"{f' --model {path}' if argument and path else ''}`. No pickle is read: the weights are safetensors, and "
-        "`config.json` says the rest.",
+        f"On labelled images: {code(command)}. No pickle is read: the weights are safetensors, and `config.json` says "
+        "the rest.",
     ]
