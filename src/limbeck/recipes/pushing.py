@@ -100,7 +100,7 @@ def send(push: Push, *, token: str | None = None) -> str:
     api = huggingface_hub.HfApi(token=token)
     errors: Any = (OSError, ValueError, *HfHubHTTPError.__bases__)  # of connections, those of another library
     try:
-        hidden = {"private": True} if push.private else {}  # else as the owner has it by default
+        hidden: dict[str, Any] = {"private": True} if push.private else {}  # else as the owner has it by default
         api.create_repo(push.repository, exist_ok=True, **hidden)
         there = api.model_info(push.repository)
         _check_private(push, there.private)
