@@ -16,6 +16,7 @@ from limbeck.report.transfer_set.page import evidence_of_run
 
 Row = dict[str, Any]
 STUDENT = "student"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times as fast, for comparisons of many runs
 _MEND = "Resume the run with --resume, which writes it again."
 
 
@@ -128,7 +129,7 @@ def _mapping(value: Any, key: str) -> Row:
 def _recipe(path: Path) -> Row:
     text = reading.text_file(path)
     try:
-        found = yaml.safe_load(text) if text else {}
+        found = yaml.load(text, _LOADER) if text else {}
     except yaml.YAMLError as error:
         what = " ".join(str(error).split())
         raise UserError(f"{str(path)!r} is no YAML ({what}); bring back the one of the run.") from error
