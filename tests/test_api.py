@@ -82,13 +82,15 @@ def test_wrapped_modules_teach_and_learn(images: lb.ImageSet, test: lb.ImageSet,
     before = weights(teacher)
     result = teach(teacher, wrapped, images, tmp_path / "run", test=test)
     assert same(weights(teacher), before)
-    assert not (tmp_path / "run" / "student" / "config.json").exists()
     resumed = teach(teacher, wrapped, images, tmp_path / "run", test=test, resume=True)
     assert same(weights(resumed.student), weights(result.student))
     assert resumed.evaluation == result.evaluation
     fresh = wrapped(5)
     load_state(fresh, tmp_path / "run" / "student" / "model.safetensors")
     assert same(weights(fresh), weights(result.student))
+    with pytest.raises(UserError, match=r"holds a Sequential, a module that was made outside .* and no import path"):
+        lb.load_model(tmp_path / "run")
+    assert same(weights(lb.load_model(tmp_path / "run", model=module)), weights(result.student))
 
 
 def test_soft_labels_stand_in_for_the_teacher(images: lb.ImageSet, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from limbeck.recipes.reading import read_recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path.stem for path in DOCS.glob("*.md"))
-SHORT = ("start", "select", "distill", "compare")
+SHORT = ("start", "select", "distill", "compare", "students")
 """Pages of the verbs that no test of its own runs with less."""
 FEWER = {"epochs=15": "epochs=1", "steps=300": "steps=4"}
 

@@ -19,6 +19,7 @@ IMPORTED_AS = {
 }
 BROUGHT = {
     "fsspec",  # by datasets, whose addresses it opens
+    "huggingface_hub",  # by datasets, from whose hub models come, too
     "markupsafe",  # by jinja2, whose text it is
     "threadpoolctl",  # by scikit-learn, whose threads it counts
 }

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from limbeck.api.generating import export_statistics, generate
     from limbeck.api.loaders import distillation_loader
     from limbeck.api.making_experts import experts
+    from limbeck.api.pushing import push
     from limbeck.api.sets import evaluate_set, rank_set
     from limbeck.api.verbs import borrow, compare, distill, probe
     from limbeck.data.comp_dd import comp_dd
@@ -76,6 +77,7 @@ __all__ = [
     "load",
     "load_model",
     "probe",
+    "push",
     "rank_set",
     "register",
     "save_model",
@@ -114,6 +116,7 @@ _EXPORTS = {
     "load": "limbeck.data.loading",
     "load_model": "limbeck.models.weights.folder:load",
     "probe": "limbeck.api.verbs",
+    "push": "limbeck.api.pushing",
     "rank_set": "limbeck.api.sets",
     "register": "limbeck.plugins",
     "save_model": "limbeck.models.weights.folder:save",

@@ -18,10 +18,12 @@ from tests.recipes.tiny_recipes import comparison, objectives
 from limbeck.errors import UserError
 from limbeck.recipes import compare as compare_module
 from limbeck.recipes import run_tasks as run_tasks_module
+from limbeck.recipes import verbs as verbs_module
 from limbeck.recipes.compare import compare
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.verbs import write_report
 from limbeck.report import write_comparison_report
+from limbeck.report.model_card import is_own
 from limbeck.training import Silent
 from limbeck.transfer.criteria import CONTROLS
 from limbeck.transfer.evidence import read_evidence
@@ -148,6 +150,24 @@ BROKEN = {
 }
 
 
+def test_all_finished_runs_have_model_cards(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
+    for one in ("write_comparison_report", "write_run_report"):  # which take their time
+        monkeypatch.setattr(verbs_module, one, lambda folder: folder / "report.html")
+    folder = copied()
+    runs = [one for one in json.loads((folder / "results.json").read_text())["runs"] if one["state"] == "finished"]
+    cards = [folder / one["folder"] / "README.md" for one in runs]
+    assert all(is_own(card.read_text()) for card in [*cards, folder / "teacher" / "README.md"])
+    mine, other = cards[:2]
+    mine.write_text("# Mine")
+    other.unlink()
+    write_report(folder)
+    assert mine.read_text() == "# Mine"
+    assert is_own(other.read_text())
+    other.unlink()
+    write_report(other.parent)
+    assert is_own(other.read_text())
+
+
 def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
     real = run_tasks_module.run
 
@@ -157,6 +177,7 @@ def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypat
         return real(recipe, folder, **rest)
 
     monkeypatch.setattr(run_tasks_module, "run", run)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     heard: list[str] = []
 
     class Listening(Silent):
@@ -175,7 +196,7 @@ def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypat
     runs = {row["arm"]: row for row in results["runs"]}
     assert "the loss is not finite at step" in runs["too-fast"]["error"]
     assert "got 3 of convnet_d3 and 4 of lenet5" in runs["four-classes"]["error"]
-    assert runs["other-weights"]["error"] == "no classifier at 'nowhere/at-all': no such folder or file."
+    assert runs["other-weights"]["error"].startswith("no classifier at 'nowhere/at-all': no such folder or file, and")
     assert {arm for arm, row in runs.items() if row["state"] == "failed"} == set(BROKEN)
     assert runs["crashing"]["state"] == "missing"
     assert runs["last"]["state"] == "finished"

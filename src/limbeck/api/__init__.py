@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from limbeck.api.generating import export_statistics, generate
     from limbeck.api.loaders import distillation_loader
     from limbeck.api.making_experts import experts
+    from limbeck.api.pushing import push
     from limbeck.api.sets import evaluate_set, rank_set
     from limbeck.api.verbs import borrow, compare, distill, probe
 
@@ -25,6 +26,7 @@ __all__ = [
     "export_statistics",
     "generate",
     "probe",
+    "push",
     "rank_set",
 ]
 
@@ -41,6 +43,7 @@ _EXPORTS = {
     "export_statistics": "limbeck.api.generating",
     "generate": "limbeck.api.generating",
     "probe": _VERBS,
+    "push": "limbeck.api.pushing",
     "rank_set": "limbeck.api.sets",
 }
 __getattr__ = lazy_exports(__name__, _EXPORTS)

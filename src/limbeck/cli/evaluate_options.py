@@ -9,8 +9,8 @@ What = Annotated[
     list[str],
     typer.Argument(
         metavar="STUDENT|SETS",
-        help="A network: run folder, weights folder or file, or named weights. Or transfer sets of the same "
-        "classes, on each of which fresh networks are taught.",
+        help="A network: run folder, weights folder or file, named weights, or owner/name on the Hugging Face hub. Or "
+        "transfer sets of the same classes, on each of which fresh networks are taught.",
     ),
 ]
 Data = Annotated[str | None, typer.Option(help="Data set, folder, file or hub id that a network is judged on.")]

@@ -16,6 +16,7 @@ from limbeck.cli.export import export
 from limbeck.cli.generate import generate
 from limbeck.cli.listing import ls
 from limbeck.cli.make import make
+from limbeck.cli.push import push
 from limbeck.cli.recipes import compare, cp, demo, distill, run, train, validate
 from limbeck.cli.select import score, select
 
@@ -39,6 +40,7 @@ VERBS = (
     probe,
     export,
     report,
+    push,
 )
 """What `limbeck` can do, in the order of its help; a new verb is a function in a file of its own and its name here."""
 

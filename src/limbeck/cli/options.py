@@ -22,7 +22,9 @@ Part = Annotated[str | None, typer.Option(help="Put a criterion together: `limbe
 Options = Annotated[
     list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="Of the criterion's parts, e.g. clusters=20.")
 ]
-BareModel = Annotated[str | None, typer.Option(help="Network of a bare weights file.")]
+BareModel = Annotated[
+    str | None, typer.Option(help="Network of a bare weights file, or my_pkg:Net of a module of your own.")
+]
 ComputesIn = Annotated[str, typer.Option(help="fp32, bf16, or auto for the fastest here.")]
 Workers = Annotated[
     int,

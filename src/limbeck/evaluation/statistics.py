@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 from limbeck.errors import UserError
 
@@ -61,6 +61,30 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float | None]:
         return mean, None
     quantile = float(stdtrit(len(values) - 1, 0.5 + CONFIDENCE / 2))
     return mean, quantile * deviation / math.sqrt(len(values))
+
+
+def wilson_interval(right: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share of which `right` of `n` were seen, as of right answers to test images.
+
+    (r + z^2/2 -+ z sqrt(r (n - r) / n + z^2/4)) / (n + z^2), z = 1.96; within [0, 1], also for shares of 0 and 1
+    (Wilson, Journal of the American Statistical Association 22, 1927).
+
+    Args:
+        right: in 0..n.
+        n: at least 1.
+
+    Raises:
+        UserError: they are not.
+
+    Example:
+        >>> wilson_interval(81, 90)
+        (0.8207..., 0.9464...)
+    """
+    if n < 1 or not 0 <= right <= n:
+        raise UserError(f"`right` must be in 0..`n` and `n` at least 1, got {right} of {n}.")
+    z = float(ndtri(0.5 + CONFIDENCE / 2))
+    middle, half = right + z * z / 2, z * math.sqrt(right * (n - right) / n + z * z / 4)
+    return max(0.0, (middle - half) / (n + z * z)), min(1.0, (middle + half) / (n + z * z))
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> PairedDifference:

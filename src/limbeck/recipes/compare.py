@@ -33,6 +33,7 @@ from limbeck.recipes.run import gather_inputs, trainings
 from limbeck.recipes.run_tasks import Runs, RunTask, run_tasks
 from limbeck.recipes.schema import Recipe
 from limbeck.report import prepare_pages, write_comparison_report, write_tables
+from limbeck.report.model_card import write_model_cards
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process, process_token
 from limbeck.training.extension import is_longer
@@ -123,6 +124,7 @@ def compare(
         run_folder.write("results.json", results)
         progress.say("writing the report")
         write_comparison_report(run_folder.path)
+        write_model_cards(run_folder.path, results)
         run_folder.set_state("finished")
     return results
 

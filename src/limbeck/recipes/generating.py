@@ -32,6 +32,7 @@ from limbeck.recipes.run_result import RunResult
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.yaml_files import load_value, name_or_mapping, named_value
 from limbeck.report import write_run_report, write_selection_report
+from limbeck.report.model_card import write_model_card
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.transfer.generate.answers import with_answers
@@ -268,6 +269,7 @@ def _with_student(
     folder.rename(student_folder(target))
     shutil.rmtree(making_folder(target), ignore_errors=True)
     write_run_report(student_folder(target))
+    write_model_card(student_folder(target))
     report = write_selection_report(target)
     accuracy = "" if result.evaluation is None else f", {100 * result.evaluation.top1:.2f} % on the test images"
     lines = [

@@ -52,6 +52,7 @@ from limbeck.recipes.settings import StudentSettings
 from limbeck.recipes.students import best_student
 from limbeck.recipes.tracked import last_numbers, tracking
 from limbeck.recipes.use import rounded, unlike_student, unlike_training
+from limbeck.report.model_card import write_model_card
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process
 from limbeck.training.launcher import check_launcher, make_accelerator
@@ -244,6 +245,8 @@ def _execute(
     cost = _cost(recipe, inputs, run_folder, source, making, result)
     run_folder.write("cost.json", cost)
     run_folder.write("evaluation.json", evaluations)
+    if run_folder.writes:
+        write_model_card(run_folder.path)
     run_folder.set_state("finished")
     if tracker is not None:
         tracker.finish(last_numbers(evaluations, cost), result.steps)

@@ -232,6 +232,8 @@ class Recipe(Strict):
 
     name: Annotated[str, Field(pattern=NAME)]
     summary: str = ""
+    license: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\S[^\r\n]*$")] | None = None
+    """Of the student, for its model card: an identifier of the hub as `apache-2.0`, or a name; none is none stated."""
     seed: Natural = 0
     device: Literal["auto", "cpu"] = "auto"
     data: Annotated[DataSettings, BeforeValidator(_both_splits)]

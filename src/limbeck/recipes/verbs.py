@@ -29,6 +29,7 @@ from limbeck.report import (
     write_selection_report,
     write_set_report,
 )
+from limbeck.report.model_card import write_model_card, write_model_cards
 from limbeck.report.set_accuracy import ACCURACIES
 from limbeck.training.distributed import is_main_process
 from limbeck.training.run_folder import RunFolder
@@ -138,9 +139,13 @@ def write_report(folder: Path) -> Path:
         )
     content = load_mapping(folder / "recipe.yaml")
     if "compare" not in content:
+        if run_folder.finished:
+            write_model_card(folder)
         return write_run_report(folder)
     if not (folder / "networks.json").exists():
         raise UserError(f"the comparison in {str(folder)!r} has not begun its first run yet; go on with --resume.")
     recipe = parse_recipe(content, f"{folder / 'recipe.yaml'}")
-    run_folder.write("results.json", collect(folder, recipe))
+    results = collect(folder, recipe)
+    run_folder.write("results.json", results)
+    write_model_cards(folder, results)
     return write_comparison_report(folder)

@@ -35,6 +35,8 @@ from limbeck.models.weights.sources import ALLOWED, HUB, download, no_network, r
 from limbeck.models.weights.wrapped import (
     Module,
     check_known,
+    chosen_elsewhere,
+    class_name,
     describe_wrapped,
     first_made,
     how_to_give,
@@ -160,7 +162,7 @@ def load(
     elif name.startswith(TIMM_PREFIX):
         classifier = _load_timm(canonical(str(source)), model, overrides)
     elif path.is_dir():
-        classifier = _load_folder(student_folder(path), model, overrides)
+        classifier = _load_folder(student_folder(path), model, overrides, called=str(source))
     elif path.is_file() or (path.suffix in SUFFIXES and not name.startswith(HUB)):
         classifier = _load_file(path, model, overrides, weights_key)
     elif found := repository(source):
@@ -199,15 +201,15 @@ def _load_timm(name: str, model: str | Module | None, overrides: dict[str, Any])
 
 
 def _load_folder(
-    folder: Path, model: str | Module | None, overrides: dict[str, Any], *, repository: str = ""
+    folder: Path, model: str | Module | None, overrides: dict[str, Any], *, called: str = "", repository: str = ""
 ) -> Classifier:
-    """A classifier from a folder; `repository` is where it was downloaded from."""
+    """A classifier from a folder that is `called` so in messages; `repository` is where it was downloaded from."""
     if not (folder / CONFIG_FILE).is_file():
         return _load_undescribed(folder, model, overrides)
     config = read_record(folder)
     if "architecture" in config:
         return _load_hub_folder(folder, config, model, overrides)
-    where = repository or str(folder)
+    where = repository or called or str(folder)
     record = {key: config[key] for key in RECORDED}
     _check_classes(where, config["num_classes"], overrides)
     if config["version"] == VERSION_WITH_WHITENING or config.get("whitening"):
@@ -216,20 +218,35 @@ def _load_folder(
     if MODULE in config or not isinstance(model, str | None):
         classifier = make_again(config, record, model, overrides, where, downloaded=bool(repository))
     else:
-        classifier = _created(config, record, model, overrides, where)
+        classifier = _created(config, record, model, overrides, where, downloaded=bool(repository))
     load_state(classifier, folder / WEIGHTS_FILE)
     return classifier
 
 
 def _created(
-    config: dict[str, Any], record: dict[str, Any], model: str | None, overrides: dict[str, Any], where: str
+    config: dict[str, Any],
+    record: dict[str, Any],
+    model: str | None,
+    overrides: dict[str, Any],
+    where: str,
+    *,
+    downloaded: bool,
 ) -> Classifier:
     """The network that a name rebuilds, with fresh weights."""
+    if downloaded and model is None and is_import_path(config["name"]):
+        raise chosen_elsewhere(config["name"], config["name"], where)
     if "from" in config and config["name"] not in MODELS:
         raise UserError(
             f"{where!r} holds a {config['name']}, which limbeck does not know: it was that of {config['from']}. "
             "Install the package, or register the model again."
         )
+    if MODELS.is_unlisted(config["name"]):
+        try:
+            MODELS[config["name"]]
+        except UserError as error:
+            raise UserError(
+                f"{where!r} says how its network is made: {error} Or {how_to_give(class_name(config['name']), where)}."
+            ) from error
     _check_model(where, config["name"], model)
     classifier = create(config["name"], **(record | config["options"] | overrides))
     return with_fresh_reused_head(classifier, config["reused_head"]) if "reused_head" in config else classifier
@@ -280,7 +297,7 @@ def _load_file(
         return _load_folder(path.parent, model, overrides)
     if model is None:
         raise UserError(f"a weights file needs `model`, the name of the network that {str(path)!r} is for.")
-    if is_import_path(model) or not isinstance(model, str):
+    if not isinstance(model, str):
         classifier = first_made(model, overrides, str(path))
     else:
         model = canonical(model)

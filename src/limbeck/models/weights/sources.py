@@ -69,7 +69,7 @@ def download(repository: str) -> Path:
         UserError: there is no such repository, it may not be read, or the hub cannot be reached.
     """
     import huggingface_hub  # which takes a while, and is of use for this alone
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import HfHubHTTPError
 
     # Its errors of connections are those of another library, which one depends on its version.
     errors: Any = (OSError, ValueError, *HfHubHTTPError.__bases__)

@@ -68,15 +68,30 @@ def make_again(
             f"{how_to_give(name, where)}."
         )
     if model is None and downloaded:
-        raise UserError(
-            f"{what} is made by code on this machine, {about['path']!r}, and what was downloaded does not choose what "
-            f"runs here. If that is right, say so: `lb.load_model({where!r}, model={about['path']!r})`, or `--model`."
-        )
+        raise chosen_elsewhere(about["path"], name, where)
     module = _class_at(about["path"], name, where) if model is None else _module(model)
     given = {key: value for key, value in {**record, **overrides}.items() if key in (*RECORDED, "whitening")}
     options = {key: value for key, value in overrides.items() if key not in given}
     made = _make(module, what, _inputs(given), _known_options(module, about["options"]) | options)
     return _classifier(made, _taps(about) if MODULE in config else None, given)
+
+
+def class_name(name: str) -> str:
+    """What "my_pkg.networks:Net" or "python:Net#12ab", the name of what was handed over, is called itself.
+
+    Example:
+        >>> class_name("my_pkg.networks:Net"), class_name("python:Net#12ab"), class_name("Net")
+        ('Net', 'Net', 'Net')
+    """
+    return name.rpartition(":")[2].partition("#")[0].rpartition(".")[2]
+
+
+def chosen_elsewhere(path: str, name: str, where: str) -> UserError:
+    """The error for a description that was downloaded and names code of this machine."""
+    return UserError(
+        f"the {name} in {where!r} is made by code on this machine, {path!r}, and what was downloaded does not choose "
+        f"what runs here. If that is right, say so: `lb.load_model({where!r}, model={path!r})`, or `--model`."
+    )
 
 
 def first_made(model: str | Module, overrides: Mapping[str, Any], where: str) -> Classifier:

@@ -1,0 +1,102 @@
+"""Students of the user's own modules, taught by recipes and in Python, load again by their run folders."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.recipes.tiny_recipes import training
+from tests.training.tiny import same, stripes, weights
+from torch import nn
+from typer.testing import CliRunner
+
+import limbeck as lb
+from limbeck.cli.main import app
+from limbeck.errors import UserError
+from limbeck.models.catalogue import MODELS
+from limbeck.recipes.inputs import PythonObjects
+from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.run import run
+
+SOURCE = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, num_classes, channels=1, *, width=2):
+        super().__init__()
+        self.width = width
+        self.body, self.fc = nn.Conv2d(channels, width, 3), nn.Linear(width, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.body(x).mean((2, 3)))
+"""
+IMAGES = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+QUICK: dict[str, Any] = {"steps": 2, "batch_size": 8, "views": "none", "validation": 0}
+
+
+@pytest.fixture
+def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    (tmp_path / "own_nets.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_nets", raising=False)
+    yield __import__("own_nets").Net
+    sys.modules.pop("own_nets", None)
+
+
+def test_named_in_a_recipe(net: Any) -> None:
+    content = training(student={"model": "own_nets:Net", "options": {"width": 3}})
+    images = stripes(40)
+    taught = run(read_recipe(content), "runs/one", objects=PythonObjects(train=images, test=stripes(20, seed=1)))
+    again = lb.load_model("runs/one")
+    assert same(weights(again), weights(taught.student))
+    assert same(weights(lb.load_model("runs/one", model="own_nets:Net")), weights(taught.student))
+    assert "It is made by `own_nets:Net`, which has to be importable." in Path("runs/one/README.md").read_text()
+    Path("own_nets.py").unlink()
+    del sys.modules["own_nets"]
+    with pytest.raises(UserError, match=r"'runs/one' says how its network is made: .*own_nets.* Or give `lb"):
+        lb.load_model("runs/one")
+    assert same(weights(lb.load_model("runs/one", model=net)), weights(taught.student))
+
+
+def test_wrapped_in_python(net: Any, tmp_path: Path) -> None:
+    images, test = stripes(40), stripes(20, seed=1)
+    made = lb.wrap(net(2, width=3), num_classes=2, input_size=8, channels=1, mean=[0.5], std=[0.25], embedding="fc")
+    taught = lb.distill(None, made, images, test=test, out="runs/one", **QUICK)
+    again = lb.load_model("runs/one")
+    assert same(weights(again), weights(taught.student))
+    assert (again.classes, again.taps) == (taught.student.classes, taught.student.taps)
+    resumed = lb.distill(None, made, images, test=test, out="runs/one", resume=True, **QUICK)
+    assert same(weights(resumed.student), weights(taught.student))
+    assert not same(weights(made), weights(taught.student)), "what was handed over stays as it is"
+    as_teacher = lb.distill("runs/one", made, images, test=test, out="runs/two", **QUICK)
+    assert as_teacher.evaluation is not None
+    assert as_teacher.evaluation.fidelity is not None
+
+
+def test_a_module_that_no_path_makes(net: Any) -> None:
+    images, test = stripes(40), stripes(20, seed=1)
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    made = lb.wrap(layers, num_classes=2, input_size=8, channels=1, mean=[0.5], std=[0.25])
+    taught = lb.distill(None, made, images, test=test, out="runs/one", **QUICK)
+    wrong = CliRunner().invoke(app, ["evaluate", "runs/one", "--data", "digits"])
+    assert wrong.exit_code == 2
+    assert "lb.load_model('runs/one', model=make)" in " ".join(wrong.output.split())
+    assert same(weights(lb.load_model("runs/one", model=layers)), weights(taught.student))
+
+
+def test_handed_over_in_python(net: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Local(net):
+        pass
+
+    name = MODELS.name_of(Local)
+    assert name.startswith("python:Local#")
+    before = lb.create(name, num_classes=2, channels=1, width=3).eval()
+    lb.save_model(before, "saved")
+    assert torch.equal(lb.load_model("saved")(IMAGES).logits, before(IMAGES).logits)
+    monkeypatch.delitem(MODELS.handed_over, name)  # as in another process
+    with pytest.raises(UserError, match=r"only that process knows it.* Or give `lb.load_model\('saved', model=make"):
+        lb.load_model("saved")
+    assert torch.equal(lb.load_model("saved", model=Local)(IMAGES).logits, before(IMAGES).logits)
