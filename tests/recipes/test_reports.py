@@ -79,13 +79,17 @@ def test_every_file_is_described(finished: Path, heading: str, where: str) -> No
     assert own - inner <= told
 
 
+def states(folder: Path) -> list[str]:
+    return list(pd.read_csv(folder / "results.csv")["state"])
+
+
 def test_tables_are_written_while_runs_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finished: list[int] = []
     real = compare_module.write_tables
 
     def write(folder: Path, results: dict[str, Any]) -> None:
         real(folder, results)
-        finished.append(int((pd.read_csv(folder / "results.csv")["state"] == "finished").sum()))
+        finished.append(states(folder).count("finished"))
         assert (folder / "results.tex").is_file()
 
     monkeypatch.setattr(compare_module, "write_tables", write)
@@ -132,7 +136,7 @@ def test_comparisons_are_merged_beside_the_first_and_again(two: list[Path], tmp_
     shutil.rmtree(two[1] / "runs" / "full")
     assert write_report(out) == out / "report.html"
     (two[0] / "results.json").write_text("{")  # which the runs make again
-    assert (pd.read_csv(out / "results.csv")["state"] == "finished").sum() == 11
+    assert states(out).count("finished") == 11
     assert write_reports(two, tmp_path / "other") == tmp_path / "other" / "report.html"
     shown = CliRunner().invoke(app, ["report", *map(str, two), "--tables"])
     assert shown.exit_code == 0, shown.output
