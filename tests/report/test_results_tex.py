@@ -121,3 +121,10 @@ def test_before_a_run_has_finished_the_table_says_so(tmp_path: Path) -> None:
     tex = written(tmp_path, results | {"table": [], "differences": []})
     assert checked(tex)[-1] == ["no run has finished", "--"]
     assert "42 runs did not finish." in tex
+
+
+def test_an_arm_that_repeats_a_control_says_so(tmp_path: Path) -> None:
+    results = factory.results()
+    for row in results["table"]:
+        row["repeats"] = "random" if row["arm"] == "entropy" else None
+    assert checked(written(tmp_path, results))[2][0] == "entropy (repeats random)"

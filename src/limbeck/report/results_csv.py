@@ -100,7 +100,7 @@ def _difference(name: str) -> Callable[[Row], Any]:
     return lambda row: row["difference"].get(name)
 
 
-_WHERE = {name: _key(name) for name in ("comparison", "arm", "control", "budget", "images")}
+_WHERE = {name: _key(name) for name in ("comparison", "arm", "control", "repeats", "budget", "images")}
 _COSTS = {
     "images_read": _total("images_read"),
     "teacher_passes": _total("teacher_passes"),

@@ -94,13 +94,14 @@ def _arms(comparison: Comparison, budgets: dict[str, list[int]]) -> Iterator[str
     results = comparison.results
     controls, bold, most = Controls.of(results), above_controls(results), _most_seeds([comparison])
     rows = {(row["arm"], row["budget"]): row for row in results["table"]}
+    repeats = {row["arm"]: row.get("repeats") for row in results["table"]}
     user, known = {row["arm"]: not row["control"] for row in results["table"]}, None
     for arm in (arm for arm in arm_order(results) if arm in user):
         if known is not None and known != user[arm]:
             yield r"    \addlinespace"
         known = user[arm]
         yield _row(
-            escape(controls.label(arm)),
+            escape(controls.label(arm) + (f" (repeats {controls.label(repeats[arm])})" if repeats.get(arm) else "")),
             (_cell(rows.get((arm, budget)), (arm, budget) in bold, most) for budget in budgets),
         )
 
