@@ -97,9 +97,7 @@ def test_a_file_that_the_runtime_cannot_run(tmp_path: Path) -> None:
 
 
 def test_a_file_that_fails_on_the_way(door: Door) -> None:
-    with pytest.raises(
-        lb.UserError, match=r"cannot run what was exported on 3 image\(s\) \(.*; take another"
-    ):
+    with pytest.raises(lb.UserError, match=r"cannot run what was exported on 3 image\(s\) \(.*; take another"):
         OnnxNetwork(door.folder / "model.onnx", 1)(torch.zeros(3, 1, 9, 9))
 
 
