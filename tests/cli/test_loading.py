@@ -51,8 +51,22 @@ def test_recipes_and_verbs_have_the_options_of_load() -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_images_of_several_sizes(verb: str) -> None:
     data = write(stripes(20), "mixed", (8, 12, 10))
-    assert "`size` must be given for 'mixed/train', whose images differ in size" in refused(verb, *VERBS[verb], data)
+    if verb in ("evaluate", "probe"):  # of a network that takes one size
+        done(verb, *VERBS[verb], data)
+        return
+    message = "`size` must be given for './mixed' (train), whose images differ in size (3 sizes; 12x12 is the commonest"
+    found = refused(verb, *VERBS[verb], data)
+    assert message in found
+    assert "--size 12 on a command line" in found
     done(verb, *VERBS[verb], data, "--size", "32")
+
+
+@pytest.mark.parametrize("verb", ["select", "score"])
+def test_images_of_several_sizes_are_brought_to_that_of_the_teacher(verb: str) -> None:
+    data = write(stripes(20), "mixed", (8, 12, 10))
+    done(verb, *VERBS[verb], data, "--teacher", "net")
+    if verb == "select":
+        assert lb.TransferSet.load("chosen").images.shape[1:] == network().input_size
 
 
 @pytest.mark.parametrize("verb", VERBS)

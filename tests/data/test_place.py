@@ -11,9 +11,9 @@ from limbeck.data import TransferSet, load
 from limbeck.data.catalogue import in_catalogue
 from limbeck.data.place import hub_id, is_path, path_text
 from limbeck.errors import UserError
-from limbeck.recipes.inputs import load_taught
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.settings import DatasetSettings
+from limbeck.recipes.sources import load_taught
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from limbeck.objectives import weighted_sum
 from limbeck.recipes import verbs
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
+from limbeck.recipes.settings import DatasetSettings
 from limbeck.recipes.use import rounded, unlike_student, unlike_training
 from limbeck.recipes.verbs import recipe_for_folder
 from limbeck.training import RunFolder, TrainingSettings, fit
@@ -147,7 +148,7 @@ def test_what_is_said_may_be_said_otherwise(whitening: Whitening, tmp_path: Path
     overrides = ["student.options={width: 6}", "training.steps=2", "objective={kd: 1}", "seed=3", "teacher=resnet8.pth"]
     recipe = recipe_for_folder(tmp_path / "set", overrides, test="digits")
     assert (recipe.student.options, recipe.training.steps, recipe.training.epochs) == ({"width": 6}, 2, None)
-    assert recipe.data.test is not None
+    assert isinstance(recipe.data.test, DatasetSettings)
     assert recipe.teacher is not None
     assert (recipe.objective, recipe.seed, recipe.data.test.name) == ({"kd": 1}, 3, "digits")
     assert (recipe.teacher.weights, recipe.training.momentum) == ("resnet8.pth", 0.5)
@@ -275,8 +276,8 @@ def test_recipes_keep_options_of_folders_apart(tmp_path: Path) -> None:
 
 def test_soft_labels_are_of_images_as_they_are(tmp_path: Path) -> None:
     """What is resized is not what was learned."""
-    from limbeck.recipes.inputs import load_taught
     from limbeck.recipes.settings import DatasetSettings
+    from limbeck.recipes.sources import load_taught
 
     pixels = digits(10)
     for name, carried, what in (

@@ -6,6 +6,7 @@ from typing import Any, Literal, Unpack
 
 from torch import nn
 
+from limbeck.api.named_images import all_in_one, judged_images, size_for_objects, sized_images, taught_images
 from limbeck.api.objects import (
     Pool,
     Student,
@@ -29,9 +30,11 @@ from limbeck.evaluation.probing import probe as probe_classifier
 from limbeck.models.classifier import Classifier
 from limbeck.precision import Precision
 from limbeck.progress import Progress
+from limbeck.recipes.all_of import TEST_SHARE
 from limbeck.recipes.borrowing import borrow_images, settings_to_borrow
 from limbeck.recipes.compare import compare as compare_recipe
-from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_taught
+from limbeck.recipes.image_sizes import KnownSize
+from limbeck.recipes.inputs import PythonObjects
 from limbeck.recipes.making_alone import shape_for, trained_size
 from limbeck.recipes.plugged import telling_lost_plugins
 from limbeck.recipes.probes import train_and_test
@@ -39,6 +42,7 @@ from limbeck.recipes.reading import parse_recipe, read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.run_result import RunResult
 from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings
+from limbeck.recipes.sources import is_transfer_set
 from limbeck.recipes.use import recipe_of_set
 from limbeck.training.arguments import TrainingArguments, showing_settings
 
@@ -72,7 +76,8 @@ def distill(
             transfer set that carries a `use` says student, objective and training, as far as they are not given;
             another model keeps the normalisation.
         out: the run folder, new unless `resume` is given.
-        test: labelled images to evaluate on at the end.
+        test: labelled images to evaluate on at the end; by name, those for testing, else for validation; a fifth is
+            held out where it names the same folder without splits as `images`.
         validation: images that choose among the states of the run: images of their own, or a count or share to hold out
             of `images`, or 0. By default a tenth of labelled images; a transfer set is taught whole. Without labels, a
             student is judged there by its agreement with the teacher.
@@ -102,18 +107,22 @@ def distill(
         (360, 1280)
     """
     learner = as_settings(student)
+    known = size_for_objects(learner, teacher)
     is_whole = isinstance(images, TransferSet)  # nothing is held out of a transfer set unless asked for
     if isinstance(images, TransferSet):
         taught = images.decoded()
     elif isinstance(images, str | Path):
         source = DatasetSettings.model_construct(name=path_text(images))
-        taught, is_whole = load_taught(source), is_transfer_set(source)
+        taught, is_whole = taught_images(source, known), is_transfer_set(source)
     else:
         taught = TransferSet(as_image_set(images, "train", "images"))
+    if all_in_one(images, test):
+        rest, test = taught.images.split(TEST_SHARE, seed=0)
+        taught = TransferSet(rest)
     pool, soft_labels = taught.images, taught.soft_targets
-    held_out = _held_out(validation, 0 if is_whole or pool.labels is None else VALIDATION_SHARE)
+    held_out = _held_out(validation, 0 if is_whole or pool.labels is None else VALIDATION_SHARE, known)
     validation_images = held_out if isinstance(held_out, ImageSet) else None
-    test_images = None if test is None else as_image_set(test, "test", "test")
+    test_images = None if test is None else judged_images(test, known)
     teacher_network = _teacher(teacher)
     described = taught.use is not None or learner is None
     default = None if described else _default_objective(teacher_network, soft_labels, pool)
@@ -181,8 +190,9 @@ def compare(
     teacher_network = _teacher(teacher)
     with telling_lost_plugins(out):
         content = read_recipe(recipe, overrides).model_dump(mode="json", exclude_none=True)
-    train = None if train is None else as_image_set(train, "train", "train")
-    test = None if test is None else as_image_set(test, "test", "test")
+    known = size_for_objects(student or content["student"], teacher or (content.get("teacher") or {}).get("weights"))
+    train = None if train is None else sized_images(train, "train", "train", known)
+    test = None if test is None else judged_images(test, known)
     if train is not None:
         content["data"]["train"] = name_of_images(train)
     if test is not None:
@@ -190,6 +200,7 @@ def compare(
     if teacher_network is not None:
         content["teacher"] = {"weights": name_of_network(teacher_network)}
     learner = as_settings(student)
+    known = size_for_objects(learner, teacher)
     named = isinstance(learner, str | Mapping | None)
     if learner is not None:
         content["student"] = learner if named else {"model": name_of_student(learner)}
@@ -257,7 +268,7 @@ def borrow(
         (20, None, 'digits')
     """
     network = network_of(teacher, "teacher")
-    judged = None if test is None else as_image_set(test, "test", "test")
+    judged = None if test is None else judged_images(test, size_for_objects(None, teacher))
     size = trained_size(teacher) if size is None and judged is None else size
     handed: dict[str, ImageSet] = {}
     several = pools if isinstance(pools, Sequence) and not isinstance(pools, str) else [pools]
@@ -336,11 +347,15 @@ def probe(
     return probe_classifier(network_of(network, "network"), *both, **options)
 
 
-def _held_out(validation: int | float | ImagesLike | None, default: float) -> int | float | ImageSet:
+def _held_out(
+    validation: int | float | ImagesLike | None, default: float, known: KnownSize | None
+) -> int | float | ImageSet:
     """Images of their own, or how many to hold out."""
     if validation is None:
         return default
-    return validation if isinstance(validation, int | float) else as_image_set(validation, "validation", "validation")
+    if isinstance(validation, int | float):
+        return validation
+    return sized_images(validation, "validation", "validation", known)
 
 
 def _unless_named(images: ImagesLike, argument: str) -> ImageSet | str | Path:

@@ -37,7 +37,7 @@ from limbeck.errors import UserError
 def evaluate(
     what: What,
     data: Data = None,
-    split: JudgedSplit = "test",
+    split: JudgedSplit = None,
     model: BareModel = None,
     teacher: Teacher = None,
     precision: ComputesIn = "fp32",
@@ -88,7 +88,8 @@ def evaluate(
     from limbeck.recipes.verbs import evaluate_saved
 
     how = {"split": split, "model": model, "teacher": teacher, "precision": precision, "json_file": json_file}
-    show_evaluation(evaluate_saved(what[0], data, **how, **loading))
+    say = partial(console.print, markup=False, soft_wrap=True)
+    show_evaluation(evaluate_saved(what[0], data, say=say, **how, **loading))
 
 
 @partial(loads_images, but=["size"])

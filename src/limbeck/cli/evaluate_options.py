@@ -14,7 +14,9 @@ What = Annotated[
     ),
 ]
 Data = Annotated[str | None, typer.Option(help="Data set, folder, file or hub id that a network is judged on.")]
-JudgedSplit = Annotated[str, typer.Option(help="Split to judge on.")]
+JudgedSplit = Annotated[
+    str | None, typer.Option(help="Split to judge on; by default test, else validation, else all there is.")
+]
 Teacher = Annotated[
     str | None,
     typer.Option(help="To measure a network's agreement with, or to ask while one is taught; as STUDENT."),

@@ -59,7 +59,7 @@ def refuse_network_options(options: Mapping[str, Any]) -> None:
 
 def evaluate_sets(
     folders: Sequence[str],
-    split: str,
+    split: str | None,
     teacher: str | None,
     json_file: Path | None,
     options: SetOptions,
@@ -73,8 +73,13 @@ def evaluate_sets(
         raise UserError(f"`--json` must be a file, got the folder {str(json_file)!r}.")
     from limbeck.cli.app import telling_how_to_resume
     from limbeck.cli.progress import showing_progress
+    from limbeck.data.own_splits import split_to_judge_on
     from limbeck.recipes.yaml_files import named_value
 
+    if split is None:
+        split, why = split_to_judge_on(options.test)
+        if why:
+            console.print(why, markup=False, soft_wrap=True)
     training = dict(named_value(one.removeprefix("training."), "-s") for one in options.training)
     with telling_how_to_resume(options.out or Path("nothing"), "the same command"), showing_progress() as progress:
         common: dict[str, Any] = {

@@ -116,7 +116,8 @@ def load(
             stacklevel=2,
         )
     keep = classes if found.info is None or found.info.keep is None else _within(classes, found.info)
-    made = build_image_set(found.encoded_set, options, name=found.name, keep=keep)
+    where = f"{str(name)!r} ({split})"
+    made = build_image_set(found.encoded_set, options, name=found.name, keep=keep, where=where)
     return made if labels else made.with_labels(None, ())
 
 

@@ -85,21 +85,32 @@ def canonical_split(split: str) -> str:
     return next((names[0] for names in SPLIT_ALIASES if split in names), split)
 
 
+class NoSuchSplit(UserError):
+    """A split that is not there, beside those that are (`available`)."""
+
+    available: tuple[str, ...] = ()
+
+
 def choose_split(available: dict[str, list[Path]], split: str, where: str) -> list[Path]:
     """The files of `split`, or of the one other name for it that there is.
 
     Raises:
-        UserError: there is no such split; lists those there are.
+        NoSuchSplit: lists those there are.
     """
     others = next((names for names in SPLIT_ALIASES if split in names), ())
     found = [split] if split in available else [name for name in others if name in available]
     if len(found) != 1:
         alone = " Images of whatever split, if they are all there is, are asked for as 'train'."
-        raise UserError(
-            f"`split` of {where} must be {' or '.join(map(repr, available))}, got {split!r}. To hold images out of a "
-            "set with one split, use `ImageSet.split` (in a recipe, `data.validation`)."
-            f"{alone if list(available) == ['train'] else ''}"
+        hold_out = (
+            " To hold images out of a set with one split, use `ImageSet.split`; in a recipe, `data.test: 0.2` and "
+            f"`data.validation: 0.1`.{alone}"
         )
+        error = NoSuchSplit(
+            f"`split` of {where} must be {' or '.join(map(repr, available))}, got {split!r}."
+            f"{hold_out if list(available) == ['train'] else ''}"
+        )
+        error.available = tuple(available)
+        raise error
     return available[found[0]]
 
 

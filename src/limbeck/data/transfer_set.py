@@ -21,6 +21,7 @@ from limbeck.data.encoded.build import LoadOptions, build_image_set
 from limbeck.data.encoded.encoded_set import EncodedSet
 from limbeck.data.image_set import ImageSet
 from limbeck.data.multi_formation import part_boxes, split_images
+from limbeck.data.own_splits import TRANSFER_SET
 from limbeck.data.soft_targets import Kind, SoftTargets
 from limbeck.data.storage import in_levels
 from limbeck.data.tables import ImageTable, open_parquet, read_table
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import datasets
 
 PARQUET_NAME = "data/train-00000-of-00001.parquet"
-CONFIG_NAME = "transfer_set.json"
+CONFIG_NAME = TRANSFER_SET
 FLOATS_NAME = "pixels.safetensors"
 USE_NAME = "use.safetensors"
 RESERVED = ("image", "label", "id", "soft_label")

@@ -4,6 +4,7 @@ Wightman, "PyTorch image models", https://github.com/huggingface/pytorch-image-m
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import timm
@@ -65,6 +66,21 @@ def timm_classifier(
         taps=taps,
         config={"name": name, "options": {"stages": list(stages), "arguments": arguments, **rates}},
     )
+
+
+def published_size(name: str) -> tuple[int, int] | None:
+    """(H, W) of the images that timm's weights of a name, without "timm:", were trained with; nothing is downloaded.
+
+    Example:
+        >>> published_size("deit_tiny_patch16_224")
+        (224, 224)
+    """
+    if name.startswith(_ELSEWHERE):
+        return None
+    with suppress(UserError):  # a name that timm does not know is told of where it is built
+        published = _published(name)
+        return None if published is None else tuple(published.input_size[-2:])
+    return None
 
 
 def _build(

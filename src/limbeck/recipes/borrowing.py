@@ -9,13 +9,15 @@ import torch
 from accelerate import PartialState
 
 from limbeck.data.image_set import ImageSet
-from limbeck.data.loading import load as load_images
+from limbeck.data.own_splits import split_to_judge_on
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.precision import Precision, check_precision
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
+from limbeck.recipes.image_sizes import size_for_network
+from limbeck.recipes.judged_images import load_sized
 from limbeck.recipes.making import evaluating
 from limbeck.recipes.making_alone import (
     check_new,
@@ -139,7 +141,10 @@ def save_borrowed(
     target = default_folder(settings) if target is None else target
     check_new(target)
     network = load_network(teacher)
-    judged = None if test is None else load_images(test, "test")
+    judged = None
+    if test is not None:
+        known = size_for_network(network, teacher)
+        judged = load_sized(test, split_to_judge_on(test)[0], known, None if progress is None else progress.say)
     if judged is None and how.get("size") is None:
         how["size"] = trained_size(teacher)
     return borrow_images(settings, network, test=judged, target=target, progress=progress, **how)[1]

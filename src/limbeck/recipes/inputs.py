@@ -5,17 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
 from limbeck.cost import Cost, RunCost
-from limbeck.data.catalogue import in_catalogue
 from limbeck.data.classes import Classes, classes_of
 from limbeck.data.image_set import ImageSet
-from limbeck.data.loading import load as load_images
 from limbeck.data.soft_targets import SoftTargets
-from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
 from limbeck.models.catalogue import MODELS, entry
@@ -25,9 +22,11 @@ from limbeck.models.shared_memory import private_copy
 from limbeck.models.whitening import Whitening
 from limbeck.models.zoo import create
 from limbeck.recipes.fields import FROM_PYTHON
+from limbeck.recipes.image_sizes import KnownSize, size_for_network, size_for_settings
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings, NetworkSettings, StudentSettings
+from limbeck.recipes.sources import is_transfer_set, load_sources, sources_of
 from limbeck.training.validation import answers_to
 
 
@@ -70,6 +69,7 @@ class Inputs:
         make_student: seed -> a fresh student, where Python gives one instead of a recipe's name.
         made_shape: (C, H, W) of images to make, where that was said.
         use: what `train` carries, where it is a transfer set that says how it is to be used; see `TransferSet.use`.
+        known_size: what images of several sizes were brought to.
     """
 
     train: ImageSet | None
@@ -80,6 +80,7 @@ class Inputs:
     soft_labels: SoftTargets | None = None
     make_student: Callable[[int], Classifier] | None = None
     made_shape: tuple[int, int, int] | None = None
+    known_size: KnownSize | None = None
     use: Mapping[str, Any] | None = None
 
     @cached_property
@@ -134,67 +135,70 @@ class Inputs:
 
 
 def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
-    """The images that a recipe names, or those given, with the validation images held out.
+    """The images that a recipe names, or those given, with the validation and test images held out.
 
     Raises:
         UserError: see `limbeck.load`; a split that cannot be held out; test images without labels.
     """
+    handed = {"train": objects.train, "test": objects.test, "validation": objects.validation}
+    named = {part: one for part, one in sources_of(recipe.data).items() if handed[part] is None}
+    loaded = load_sources(named, lambda: size_for_images(recipe, objects))
     train, soft_labels, use = objects.train, objects.soft_labels, objects.use
     if train is None and recipe.data.train is not None:
-        taught = load_taught(recipe.data.train)
+        taught = loaded.parts["train"]
         train, soft_labels, use = taught.images, taught.soft_targets, taught.use
-    test = objects.test
-    if test is None and recipe.data.test is not None:
-        test = _load(recipe.data.test, "test")
+    test = objects.test if objects.test is not None else loaded.images("test")
+    held_out = recipe.data.validation
+    own_validation = isinstance(held_out, DatasetSettings)
+    validation = None
+    if own_validation:
+        validation = objects.validation if objects.validation is not None else loaded.images("validation")
+    made: dict[str, Any] = {"make_student": objects.make_student, "known_size": loaded.size, "use": use}
+    made["made_shape"] = objects.shape if train is None or own_validation else None
+    if train is None:
+        return Inputs(None, validation, _labelled(test), **made)
+    pool = train
+    if test is None and isinstance(recipe.data.test, int | float) and recipe.data.test:
+        pool, test = _hold_out(pool, "test", recipe)
+    test = _labelled(test)
+    if not isinstance(held_out, DatasetSettings):
+        whole = train.labels is None or (recipe.data.train is not None and is_transfer_set(recipe.data.train))
+        share = (0 if whole else VALIDATION_SHARE) if held_out is None else held_out
+        pool, validation = _hold_out(pool, "validation", recipe, share) if share else (pool, None)
+    if soft_labels is not None and pool is not train:
+        soft_labels = soft_labels.rows(train.positions(pool.ids))
+    return Inputs(pool, validation, test, soft_labels=soft_labels, **made)
+
+
+def size_for_images(recipe: Recipe, objects: PythonObjects) -> KnownSize | None:
+    """What images of several sizes are brought to: what the student takes, or else the teacher."""
+    student, teacher = None, None
+    if objects.make_student is not None:
+        student = size_for_network(_made_in_python(recipe.student.model or "", objects.make_student, recipe.seed))
+    if objects.teacher is not None:
+        teacher = size_for_network(objects.teacher)
+    elif recipe.teacher is not None:
+        teacher = size_for_settings(recipe.teacher, "teacher")
+    return student or size_for_settings(recipe.student, "student") or teacher
+
+
+def _hold_out(
+    train: ImageSet, part: Literal["test", "validation"], recipe: Recipe, share: int | float | None = None
+) -> tuple[ImageSet, ImageSet]:
+    """(rest, held out): a share, by default that of the recipe, of each class."""
+    try:
+        return train.split(getattr(recipe.data, part) if share is None else share, seed=recipe.data.split_seed)
+    except UserError as error:
+        raise UserError(f"`data.{part}`: {error}") from None
+
+
+def _labelled(test: ImageSet | None) -> ImageSet | None:
     if test is not None and test.labels is None:
         raise UserError(
             f"`data.test` must be labelled to judge on, got {test.name!r} without labels; choose others, "
             "or another `split`."
         )
-    held_out = recipe.data.validation
-    if isinstance(held_out, DatasetSettings):
-        validation = objects.validation if objects.validation is not None else _load(held_out, "validation")
-        made = {"soft_labels": soft_labels, "make_student": objects.make_student, "made_shape": objects.shape}
-        return Inputs(train, validation, test, use=use, **made)
-    if train is None:
-        return Inputs(None, None, test, make_student=objects.make_student, made_shape=objects.shape)
-    if held_out is None:
-        whole = train.labels is None or (recipe.data.train is not None and is_transfer_set(recipe.data.train))
-        held_out = 0 if whole else VALIDATION_SHARE
-    pool, validation = train, None
-    if held_out:
-        pool, validation = train.split(held_out, seed=recipe.data.split_seed)
-        soft_labels = None if soft_labels is None else soft_labels.rows(train.positions(pool.ids))
-    return Inputs(pool, validation, test, soft_labels=soft_labels, make_student=objects.make_student, use=use)
-
-
-def is_transfer_set(source: DatasetSettings) -> bool:
-    """Whether it is the folder of one; what the catalogue names is none, even where a folder is called so."""
-    return not in_catalogue(source.name) and (Path(source.name).expanduser() / CONFIG_NAME).is_file()
-
-
-def load_taught(source: DatasetSettings) -> TransferSet:
-    """Images to teach on, with all that they carry where `source` is the folder of a transfer set."""
-    if not is_transfer_set(source):
-        return TransferSet(_load(source, "train"))
-    changes = source.model_dump(exclude={"name", "split", "in_memory", "labels"}, exclude_defaults=True)
-    found = TransferSet.load(Path(source.name).expanduser())
-    if not changes:
-        images = found.images if source.labels else found.images.with_labels(None, found.images.classes)
-        return replace(found, images=images).decoded()
-    carried = {
-        "soft labels are": found.soft_labels is not None,
-        "use is": found.use is not None,
-        "floats are": found.floats is not None,
-        "parts are": found.per_image > 1,
-    }
-    if any(carried.values()):
-        what = next(name for name, there in carried.items() if there)
-        raise UserError(
-            f"`data.train` is the transfer set {source.name!r}, whose {what} of its images as they are; drop "
-            f"{', '.join(f'`{key}`' for key in changes)}."
-        )
-    return TransferSet(_load(source, "train"))
+    return test
 
 
 def build_student(settings: StudentSettings, inputs: Inputs, *, seed: int) -> Classifier:
@@ -286,10 +290,3 @@ def _made_in_python(name: str, make: Callable[[int], Classifier] | None, seed: i
 def _given(settings: NetworkSettings, *names: str) -> dict[str, Any]:
     """Those of the settings that the recipe gives."""
     return {name: value for name in names if (value := getattr(settings, name)) is not None}
-
-
-def _load(source: DatasetSettings, split: str) -> ImageSet:
-    if source.name.startswith(FROM_PYTHON):
-        raise UserError(f"the images {source.name!r} were handed over in Python; hand them over again to resume there.")
-    options = source.model_dump(exclude={"name", "split"}, exclude_none=True)
-    return load_images(source.name, source.split or split, **options)

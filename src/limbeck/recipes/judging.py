@@ -32,6 +32,7 @@ def judge_student(
         test_logits: of the last student on them.
     """
     evaluations: dict[str, Any] = {
+        "image_shape": list(inputs.shape),
         "footprint": footprint(result.student, inputs.shape, latency=recipe.latency),
         "last": None,
         "chosen": None,

@@ -17,8 +17,9 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.published import NAMED
 from limbeck.progress import Progress, Silent
+from limbeck.recipes.image_sizes import size_for_network
 from limbeck.recipes.inputs import Inputs
-from limbeck.recipes.loading import load as load_images
+from limbeck.recipes.judged_images import load_sized
 from limbeck.recipes.metering import MAKING, at_least, metered, metering
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_transfer
@@ -69,7 +70,10 @@ def save_made(
         raise UserError(f"{found.title} asks a teacher, and none is given; give --teacher.")
     network = None if teacher is None else load_network(teacher)
     size = options.pop("size", None) or trained_size(teacher) if data is None else None
-    inputs = Inputs(None if data is None else load_images(data, split, **options), None, None, teacher=network)
+    known = None if network is None or data is None else size_for_network(network, teacher)
+    say = None if progress is None else progress.say
+    images = None if data is None else load_sized(data, split, known, say, **options)
+    inputs = Inputs(images, None, None, teacher=network)
     if inputs.train is None and network is None:
         raise UserError(f"{found.title} needs DATA or --teacher to tell classes and size of the images; give one.")
     context = MakerContext(

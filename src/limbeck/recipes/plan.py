@@ -202,8 +202,10 @@ def _published_size(recipe: Recipe) -> tuple[int | None, int | None]:
         return None, None
     classes = len(source.classes or ()) or info.num_classes
     images = split.images * classes // info.num_classes
-    held_out = VALIDATION_SHARE if held_out is None else 0 if isinstance(held_out, DatasetSettings) else held_out
-    return images - (round(held_out * images) if isinstance(held_out, float) else held_out), classes
+    for share in (recipe.data.test or 0, VALIDATION_SHARE if held_out is None else held_out):
+        if not isinstance(share, DatasetSettings):
+            images -= round(share * images) if isinstance(share, float) else share
+    return images, classes
 
 
 def _runs(
@@ -306,6 +308,9 @@ def _comparison(recipe: Recipe) -> CompareSettings:
             f"the recipe {recipe.name!r} has no `teacher`, and a comparison needs one; name its `weights`, or a "
             "`model` and the `training` that makes it."
         )
-    if recipe.data.test is None:
-        raise UserError(f"the recipe {recipe.name!r} has no `data.test`, and a comparison needs images to judge on.")
+    if not recipe.data.test:
+        raise UserError(
+            f"the recipe {recipe.name!r} has no `data.test`, and a comparison needs images to judge on; name "
+            "some, or hold a share out of `data.train`, as `data.test: 0.2`."
+        )
     return recipe.compare

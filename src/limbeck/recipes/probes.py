@@ -20,6 +20,7 @@ from limbeck.files import atomic_folder
 from limbeck.models.classifier import Classifier
 from limbeck.models.zoo import untrained
 from limbeck.progress import Progress, Silent
+from limbeck.recipes.image_sizes import size_for_network
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.networks import load_network
 from limbeck.report import write_probe_report
@@ -90,7 +91,9 @@ def probe_saved(
     }
     networks = {one: load_network(one, model=model) for one in dict.fromkeys([network, *against])}
     progress.say("loading images")
-    splits = {"test_split": test_split, "hold_out": hold_out, "size": size}
+    known = size_for_network(networks[network], network)
+    loaded_at = known.size if size is None and known is not None else size
+    splits = {"test_split": test_split, "hold_out": hold_out, "size": loaded_at}
     images = {one: train_and_test(one, **splits, **options) for one in dict.fromkeys(datasets)}
     how = {"schedule": schedule, "size": None if size is None else (size, size), "precision": precision}
     rows = probe_all(networks, images, seeds=range(seeds), control=control, progress=progress, **how)

@@ -198,7 +198,7 @@ def _spelt_out(keys: Sequence[str], short: Any, override: str) -> dict[str, Any]
     if short is None or (isinstance(short, bool) and keys[-1] == "racing"):
         return {}
     if isinstance(short, str) and list(keys) == ["data"]:
-        return {"train": short, "test": short}
+        return {"name": short}
     key = "select" if list(keys[:-1]) == ["compare", "arms"] else SHORT.get(keys[-1])
     if isinstance(short, str) and key is not None:
         return {key: short}

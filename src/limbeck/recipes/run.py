@@ -21,6 +21,7 @@ from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.extending import extending
 from limbeck.recipes.fingerprints import check_fingerprints, describe_images, fingerprints_of
+from limbeck.recipes.found_images import found_images
 from limbeck.recipes.inputs import (
     Inputs,
     PythonObjects,
@@ -119,6 +120,8 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
         progress.say(sentence)
     progress.say("loading images")
     inputs = load_images_of(recipe, objects)
+    for line in found_images(recipe, inputs):
+        progress.say(line)
     if inputs.train is not None and recipe.data.validation is None and inputs.validation is None:
         why = "they are a transfer set" if inputs.labelled else "they have no labels"
         progress.say(f"no images are held out of {inputs.train.name} for validation: {why}")

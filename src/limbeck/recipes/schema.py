@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SerializeAsAny,
@@ -37,10 +37,6 @@ from limbeck.training.tracker_settings import TrackerSettings
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.catalogue import MAKERS, settings_of
 from limbeck.transfer.settings import BudgetSpec, MakerSettings
-
-
-def _both_splits(value: Any) -> Any:
-    return {"train": value, "test": value} if isinstance(value, str | Path) else value
 
 
 class SettingsError(ValueError):
@@ -236,7 +232,7 @@ class Recipe(Strict):
     """Of the student, for its model card: an identifier of the hub as `apache-2.0`, or a name; none is none stated."""
     seed: Natural = 0
     device: Literal["auto", "cpu"] = "auto"
-    data: Annotated[DataSettings, BeforeValidator(_both_splits)]
+    data: Annotated[DataSettings, short_for("name"), AfterValidator(DataSettings.each)]
     teacher: Annotated[TeacherSettings, short_for("weights")] | None = None
     student: Annotated[StudentSettings, short_for("model")]
     objective: ObjectiveSpec | None = None
@@ -275,10 +271,11 @@ class Recipe(Strict):
         needing = [one for one in makers if issubclass(one, MakerSettings) and one.needs_pool]
         if needing or (self.compare is not None and not all(compared)):
             raise ValueError("`data.train` must be given, from which images are taken")
-        if isinstance(self.data.validation, int | float) and self.data.validation:
-            raise ValueError(
-                "`data.validation` must be images of their own (`{name: ...}`), with no `data.train` to hold out of"
-            )
+        for part in ("validation", "test"):
+            if isinstance(held_out := getattr(self.data, part), int | float) and held_out:
+                raise ValueError(
+                    f"`data.{part}` must be images of their own (`{{name: ...}}`), with no `data.train` to hold out of"
+                )
         if self.teacher is None:
             raise ValueError("`teacher` must be given, which knows the classes where there is no `data.train`")
         return self

@@ -9,7 +9,8 @@ from limbeck.data.class_names import printable
 from limbeck.errors import UserError
 from limbeck.files import check_path
 from limbeck.progress import Progress
-from limbeck.recipes.loading import load as load_images
+from limbeck.recipes.image_sizes import size_of_saved
+from limbeck.recipes.judged_images import load_sized
 from limbeck.recipes.networks import load_network
 from limbeck.report import (
     write_selection_report,
@@ -61,7 +62,8 @@ def save_selection(
         raise UserError(_NO_DEDUPE)
     if scores is None and criterion.needs_teacher and teacher is None:
         raise UserError(f"criterion {criterion.name!r} asks a teacher, and none is given; give --teacher.")
-    images = load_images(data, split, **options)
+    known = None if teacher is None else size_of_saved(teacher)
+    images = load_sized(data, split, known, None if progress is None else progress.say, **options)
     if scores is not None:
         selection = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed)
         choice = len(images)
@@ -148,7 +150,7 @@ def save_scores(
     for name in criteria:
         find_criterion(name)
     asked = None if teacher is None else load_network(teacher)
-    load = partial(load_images, data, split, **options)
+    load = partial(load_sized, data, split, None if teacher is None else size_of_saved(teacher), **options)
     how = {"seed": seed, "workers": workers, "precision": precision, "progress": progress}
     score_table(load, target, criteria=criteria, teacher=asked, **how)
     table = ScoreTable(target)

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from limbeck.data.procedural.arguments import check_number
+from limbeck.recipes.all_of import all_of
 from limbeck.recipes.fields import DatasetName, ModelName, ObjectiveSpec, Training, WeightsName, check_model_options
 from limbeck.recipes.yaml_files import misread
 from limbeck.training.numeric_fields import refuse_truth
@@ -14,6 +15,8 @@ from limbeck.training.numeric_fields import refuse_truth
 NAME = r"^\w[\w.-]*$"
 NAME_ALLOWED = "letters, digits, '_', '-' and '.', because it names a folder"
 Natural = Annotated[int, Field(ge=0)]
+Size = Annotated[int, Field(ge=1)] | tuple[int, int]
+Scale = Annotated[float, Field(gt=0, strict=True)]
 Normalisation = Annotated[list[float], Field(min_length=1)]
 
 
@@ -48,13 +51,13 @@ class DatasetSettings(Strict):
 
     name: DatasetName
     split: str | None = None
-    size: Annotated[int, Field(ge=1)] | tuple[int, int] | None = None
+    size: Size | None = None
     channels: Literal[1, 3] | None = None
     image_column: str | None = None
     label_column: str | None = None
     classes: list[ClassName] | None = None
     skip_unreadable: bool = False
-    scale: Annotated[float, Field(gt=0, strict=True)] | None = None
+    scale: Scale | None = None
     in_memory: bool | None = None
     labels: bool = True
     images: Annotated[int, Field(ge=1)] | None = None
@@ -73,7 +76,7 @@ def _count_or_share(value: Any) -> Any:
     return value
 
 
-Validation = Annotated[
+HeldOut = Annotated[
     Annotated[DatasetSettings, Tag("union-images")]
     | Annotated[int | float, BeforeValidator(_count_or_share), Tag("union-count")],
     Discriminator(lambda value: "union-images" if isinstance(value, DatasetSettings | Mapping) else "union-count"),
@@ -81,25 +84,62 @@ Validation = Annotated[
 """Images of their own, or how many to hold out."""
 VALIDATION_SHARE = 0.1
 """What is held out of labelled training images where a recipe says nothing of validation."""
+_FOR_ALL = ("size", "channels", "image_column", "label_column", "classes", "skip_unreadable", "scale", "in_memory")
+
+
+def _for_all() -> Any:
+    """How all images of a recipe are loaded, unless one of them says otherwise; not written down but with each."""
+    return Field(default=None, exclude=True)
 
 
 class DataSettings(Strict):
     """Images to learn from and to be judged on.
 
+    `data: NAME` and `data: {name: NAME, ...}` name a data set of which everything is taken. Of a folder or file of
+    one's own, `validation` and `test` are what it has: where it has no test images, its validation images are judged
+    on, and where it has neither, a fifth is held out.
+
     `validation` images may choose among the states of a run; the test images choose nothing. They are images of their
     own (`{name: ...}`), or a count or share (below 1) that is held out of `train` before anything else sees them, so
-    that a share in a `budget` is one of what is left. Where nothing is said, a tenth is held out, but nothing of
-    unlabelled images nor of a transfer set, which are taught whole. Makers that need no images of one's own do without
-    `train`.
+    that a share in a `budget` is one of what is left. Where nothing is said, a tenth is held out for validation, but
+    nothing of unlabelled images nor of a transfer set, which are taught whole. Makers that need no images of one's own
+    do without `train`.
+
+    `size`, `channels` and whatever else says how images are loaded hold for all that do not say otherwise.
 
     Labelled validation images are judged on by accuracy. On others (`{name: ..., labels: false}`), which may be of
     anything, a student is judged by its agreement with the teacher: the share to which both give the same class.
     """
 
+    short_forms: ClassVar = ("name",)
+
     train: Annotated[DatasetSettings, short_for("name")] | None = None
-    test: Annotated[DatasetSettings, short_for("name")] | None = None
-    validation: Validation | None = None
+    test: Annotated[HeldOut, short_for("name")] | None = None
+    validation: HeldOut | None = None
     split_seed: Natural = 0
+    size: Size | None = _for_all()
+    channels: Literal[1, 3] | None = _for_all()
+    image_column: str | None = _for_all()
+    label_column: str | None = _for_all()
+    classes: list[ClassName] | None = _for_all()
+    skip_unreadable: bool | None = _for_all()
+    scale: Scale | None = _for_all()
+    in_memory: bool | None = _for_all()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_name(cls, content: Any) -> Any:
+        return all_of(content) if isinstance(content, Mapping) and "name" in content else content
+
+    def each(self) -> Self:
+        """The same with what holds for all images written to each, where that does not say otherwise."""
+        common = {name: value for name in _FOR_ALL if (value := getattr(self, name)) is not None}
+        changed = {}
+        for part in ("train", "test", "validation") if common else ():
+            if isinstance(one := getattr(self, part), DatasetSettings):
+                more = {name: value for name, value in common.items() if name not in one.model_fields_set}
+                changed[part] = one.model_copy(update=more)
+        return self.model_copy(update=changed | dict.fromkeys(common))
 
 
 class NetworkSettings(Strict):

@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import Evaluation, evaluate
 from limbeck.files import atomic_write_text
 from limbeck.progress import Progress
-from limbeck.recipes.loading import load as load_images
+from limbeck.recipes.image_sizes import size_for_network
+from limbeck.recipes.judged_images import images_to_judge_on
 from limbeck.recipes.merging import merged_folders, write_report_of_several
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_recipe
@@ -84,19 +85,21 @@ def evaluate_saved(
     student: str,
     data: str,
     *,
-    split: str,
+    split: str | None,
     model: str | None = None,
     teacher: str | None = None,
     precision: Any = "fp32",
     json_file: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
     **options: Any,
 ) -> Evaluation:
-    """Judges a saved network on a data set, which is loaded with the `options` of `limbeck.load`."""
+    """Judges a saved network on a data set, which is loaded with the `options` of `limbeck.load`; see
+    `images_to_judge_on`."""
     if json_file is not None and json_file.is_dir():
         raise UserError(f"`--json` must be a file, got the folder {str(json_file)!r}.")
     network = load_network(student, model=model)
     asked = None if teacher is None else load_network(teacher)
-    images = load_images(data, split, **options)
+    images = images_to_judge_on(student, data, split, size_for_network(network, student), say, **options)
     if images.skipped:
         warnings.warn(f"left out {images.skipped:,} unreadable images of {images.name!r}.", stacklevel=2)
     metrics = evaluate(network, images, teacher=asked, precision=precision)

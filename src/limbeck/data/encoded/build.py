@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -33,8 +34,34 @@ _LOOK_AT_VALUES = 32
 """Images of a set that stays encoded of which the values are looked at."""
 
 
+COVERED = "each image is scaled until it covers that square and cropped to its centre"
+_USUAL_SIZES = (224, 128, 96, 64, 32)
+
+
 class SizesDiffer(UserError):
-    """Images of several sizes, and no size to bring them to."""
+    """Images of several sizes, and no size to bring them to.
+
+    Attributes:
+        found: the sizes, in a few words.
+        example: pixels a side that would do.
+    """
+
+    found = ""
+    example = 0
+
+    @classmethod
+    def of(cls, where: str, sizes: Counter[tuple[int, int]]) -> Self:
+        """The error for images called `where` of such (H, W), and how often each was seen."""
+        (height, width), count = sizes.most_common(1)[0]
+        shorter = min(height, width)
+        example = next((one for one in _USUAL_SIZES if one <= shorter), shorter)
+        found = f"{len(sizes)} sizes; {height}x{width} is the commonest, {count} of {sizes.total()} looked at"
+        error = cls(
+            f"`size` must be given for {where}, whose images differ in size ({found}). For instance `size={example}`, "
+            f"as --size {example} on a command line and `size: {example}` in a recipe: {COVERED}."
+        )
+        error.found, error.example = found, example
+        return error
 
 
 @dataclass(frozen=True)
@@ -71,9 +98,10 @@ def build_image_set(
     name: str,
     keep: Sequence[str | int] | None = None,
     first: int | None = None,
+    where: str | None = None,
 ) -> ImageSet:
     """The `ImageSet` of `encoded_set`, only its classes `keep` where given, renumbered in that order, and of these
-    images at most the `first`.
+    images at most the `first`; messages about their size call them `where`, by default as `name`.
 
     Raises:
         UserError: no images, an unreadable one, images of different sizes and no size, an unknown class, class names
@@ -84,7 +112,8 @@ def build_image_set(
     rows, labels = rows[:first], None if labels is None else labels[:first]
     if len(rows) == 0:
         raise UserError(f"{name!r} holds no images{'' if keep is None else ' of the `classes` asked for'}.")
-    pixels = _pixels(encoded_set, replace(options, scale=None) if encoded_set.scaled else options, rows, name)
+    decoding = replace(options, scale=None) if encoded_set.scaled else options
+    pixels = _pixels(encoded_set, decoding, rows, name, where or repr(name))
     check_range(encoded_set.seen if encoded_set.scaled else pixels.seen, options.scale, name, all_seen=pixels.all_seen)
     readable = pixels.readable
     return ImageSet(
@@ -145,13 +174,13 @@ class _Pixels:
     all_seen: bool = True
 
 
-def _pixels(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, name: str) -> _Pixels:
+def _pixels(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, name: str, where: str) -> _Pixels:
     key = _key(encoded_set, options, rows)
     if key is not None and options.in_memory is not False:
         cached = read_decoded(key)
         if cached is not None:
             return _Pixels(cached.storage, cached.readable, cached.seen)
-    target = _target(encoded_set, options, rows, name)
+    target = _target(encoded_set, options, rows, where)
     size = len(rows) * int(np.prod(target.shape))
     in_memory = size <= IN_MEMORY_LIMIT if options.in_memory is None else options.in_memory
     if not in_memory:
@@ -210,7 +239,7 @@ def _key(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray) -> str
     return cache_key(stamp, which, choices)
 
 
-def _target(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, name: str) -> Target:
+def _target(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, where: str) -> Target:
     channels, scale = options.channels or encoded_set.channels, options.scale
     if options.size is not None and channels is not None:
         return Target(channels, *options.size, resize=True, scale=scale)
@@ -223,12 +252,7 @@ def _target(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, nam
         return Target(channels, *next(iter(sizes)), to_gray=to_gray, scale=scale)
     if encoded_set.size is not None:
         return Target(channels, *encoded_set.size, resize=True, to_gray=to_gray, scale=scale)
-    (height, width), count = sizes.most_common(1)[0]
-    raise SizesDiffer(
-        f"`size` must be given for {name!r}, whose images differ in size ({len(sizes)} sizes; {height}x{width} is the "
-        f"commonest, {count} of {sizes.total()} looked at). For instance `size={min(height, width)}`: each image is "
-        "scaled until it covers that square and cropped to its centre."
-    )
+    raise SizesDiffer.of(where, sizes)
 
 
 def _look(images: EncodedImages, rows: np.ndarray, skip_unreadable: bool) -> tuple[Counter[tuple[int, int]], bool]:

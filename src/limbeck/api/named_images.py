@@ -1,0 +1,69 @@
+"""Images by name, for functions that know the networks: in the size of these where theirs differ."""
+
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from limbeck.data.encoded.build import SizesDiffer
+from limbeck.data.image_set import ImageSet
+from limbeck.data.loading import as_image_set
+from limbeck.data.objects.reading import ImagesLike
+from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, own_path, own_splits, split_to_judge_on
+from limbeck.data.transfer_set import TransferSet
+from limbeck.models.classifier import Classifier
+from limbeck.recipes.image_sizes import KnownSize, size_for_network, size_for_settings, size_of_saved
+from limbeck.recipes.judged_images import load_sized
+from limbeck.recipes.settings import DatasetSettings, StudentSettings
+from limbeck.recipes.sources import load_taught
+
+
+def sized_images(images: ImagesLike, split: str, argument: str, known: KnownSize | None) -> ImageSet:
+    """What `as_image_set` gives, by name in the size that is known where theirs differ."""
+    if isinstance(images, str | Path):
+        return load_sized(images, split, known)
+    return as_image_set(images, split, argument)
+
+
+def judged_images(images: ImagesLike, known: KnownSize | None) -> ImageSet:
+    """Images to judge on as they are, or by name; where there are no test images, the validation images, with a
+    warning, or all of a folder without splits."""
+    if not isinstance(images, str | Path):
+        return as_image_set(images, TEST, TEST)
+    split, why = split_to_judge_on(images)
+    if split == VALIDATION:
+        warnings.warn(f"{why}; `lb.load(..., {VALIDATION!r})` says so without this warning.", stacklevel=3)
+    return load_sized(images, split, known)
+
+
+def taught_images(source: DatasetSettings, known: KnownSize | None) -> TransferSet:
+    """Images to teach on, those of several sizes in the one that is known."""
+    try:
+        return load_taught(source)
+    except SizesDiffer:
+        if known is None:
+            raise
+        return load_taught(source.model_copy(update={"size": known.size}))
+
+
+def all_in_one(images: object, test: object) -> bool:
+    """Whether what is learned from and what is judged on are one folder or file without splits."""
+    if not isinstance(images, str | Path) or not isinstance(test, str | Path):
+        return False
+    one, other = own_path(images), own_path(test)
+    if one is None or other is None or one.resolve() != other.resolve():
+        return False
+    return own_splits(images) == (TRAIN,)
+
+
+def size_for_objects(student: Any, teacher: Any) -> KnownSize | None:
+    """What images of several sizes are brought to: what the student takes, or else the teacher, where one is known."""
+    known = size_for_network(student) if isinstance(student, Classifier) else None
+    if isinstance(student, str | Mapping):
+        stated = {"model": student} if isinstance(student, str) else dict(student)
+        with suppress(ValueError):  # which is told where the recipe is read
+            known = size_for_settings(StudentSettings.model_validate(stated), "student")
+    if known is None and isinstance(teacher, str | Path):
+        return size_of_saved(teacher)
+    return known or (size_for_network(teacher) if isinstance(teacher, Classifier) else None)

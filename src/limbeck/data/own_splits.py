@@ -1,0 +1,77 @@
+"""Which splits a folder or file of the user's own has, and which of them students are judged on; no torch."""
+
+import zipfile
+from pathlib import Path
+
+from limbeck.data.catalogue import in_catalogue
+from limbeck.data.layout import split_folders
+from limbeck.data.local import SPLIT_ALIASES
+from limbeck.data.place import FROM_PYTHON
+from limbeck.data.table_files import SUFFIX, splits_by_file
+
+TRANSFER_SET = "transfer_set.json"
+"""File that makes a folder a transfer set."""
+TRAIN, VALIDATION, TEST = (names[0] for names in SPLIT_ALIASES)
+
+
+def own_path(name: str | Path) -> Path | None:
+    """The folder or file that `name` stands for, or None: of the catalogue, of the hub, handed over, or not there."""
+    text = str(name)
+    if text.startswith(FROM_PYTHON) or in_catalogue(name):
+        return None
+    path = Path(name).expanduser()
+    return path if path.exists() else None
+
+
+def own_splits(name: str | Path) -> tuple[str, ...]:
+    """The splits of a folder or file, nothing of it decoded; none of what is neither, nor of transfer sets.
+
+    A folder without folders of splits, and a table, have the one split "train".
+
+    Raises:
+        UserError: a layout that can be read in two ways.
+
+    Example:
+        >>> own_splits("digits")  # of the catalogue
+        ()
+    """
+    path = own_path(name)
+    if path is None or (path / TRANSFER_SET).is_file():
+        return ()
+    if path.is_dir():
+        return tuple(splits_by_file(path) or split_folders(path)) or (TRAIN,)
+    if path.suffix.lower() == SUFFIX:
+        return (TRAIN,)
+    return _splits_of_arrays(path) if path.suffix == ".npz" else ()
+
+
+def split_to_judge_on(name: str | Path) -> tuple[str, str]:
+    """Which split students are judged on where nobody says, and a few words on why it is another than "test".
+
+    The test images if there are some, else the validation images, else all that a folder without splits holds.
+
+    Raises:
+        UserError: see `own_splits`.
+
+    Example:
+        >>> split_to_judge_on("digits")
+        ('test', '')
+    """
+    splits = own_splits(name)
+    if not splits or TEST in splits:
+        return TEST, ""
+    if VALIDATION in splits:
+        return VALIDATION, f"the validation images of {str(name)!r} are judged on, for it has no test images"
+    if splits == (TRAIN,):
+        return TRAIN, f"all images of {str(name)!r} are judged on, for it has no splits"
+    return TEST, ""  # which is refused, and it is said which splits there are
+
+
+def _splits_of_arrays(path: Path) -> tuple[str, ...]:
+    """Those that names of arrays tell, as "x_test"; "train" where none does."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            words = {word for name in archive.namelist() for word in name.removesuffix(".npy").split("_")}
+    except (OSError, zipfile.BadZipFile):
+        return (TRAIN,)  # what is wrong with it is said where it is read
+    return tuple(names[0] for names in SPLIT_ALIASES if words & set(names)) or (TRAIN,)

@@ -1,0 +1,49 @@
+"""What was found behind the names of a recipe's own images, in words."""
+
+from limbeck.data.image_set import ImageSet
+from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, own_path
+from limbeck.recipes.inputs import Inputs
+from limbeck.recipes.schema import Recipe
+from limbeck.recipes.settings import DatasetSettings
+from limbeck.recipes.sources import sources_of
+
+_USES = {TRAIN: "to learn from", VALIDATION: "for validation", TEST: "to judge on"}
+LARGE = 256
+"""Pixels a side above which images that nobody gave a size are worth a word."""
+
+
+def found_images(recipe: Recipe, inputs: Inputs) -> list[str]:
+    """One line on the splits and one on the size, where images are a folder or file of the user's own; else nothing."""
+    sources = sources_of(recipe.data)
+    own = {part: one for part, one in sources.items() if own_path(one.name) is not None}
+    if not own:
+        return []
+    sets = {TRAIN: inputs.train, VALIDATION: inputs.validation, TEST: inputs.test}
+    said = [_images(part, one, sources) for part, one in sets.items() if one is not None]
+    names = " and ".join(dict.fromkeys(repr(one.name) for one in own.values()))
+    classes = f" of {inputs.train.num_classes} classes" if inputs.labelled and inputs.train is not None else ""
+    lines = [f"found in {names}: {', '.join(said)}{classes}"]
+    first = next((sets[part] for part in (TRAIN, TEST, VALIDATION) if part in own and sets[part] is not None), None)
+    if first is not None:
+        lines.append(_size(first, next(iter(own.values())), inputs))
+    return lines
+
+
+def _images(part: str, images: ImageSet, sources: dict[str, DatasetSettings]) -> str:
+    count = f"{len(images):,} images {_USES[part]}"
+    source = sources.get(part)
+    if source is None:
+        return f"{count} (held out of those to learn from)"
+    if part == TEST and source.split == VALIDATION:
+        return f"{count} (its validation images, for want of test images)"
+    return f"{count} ({source.split or part})"
+
+
+def _size(images: ImageSet, source: DatasetSettings, inputs: Inputs) -> str:
+    _, height, width = images.shape
+    known = inputs.known_size
+    if known is not None:
+        return f"images are brought to {height}x{width}: {known.source} (`data.size` says another)"
+    if source.size is not None:
+        return f"images are brought to {height}x{width}, as `size` says"
+    return f"images are {height}x{width}, as all of them are stored"

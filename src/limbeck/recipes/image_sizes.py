@@ -1,0 +1,102 @@
+"""The size that images of several sizes are brought to: what networks take, or were trained with."""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck.data.encoded.build import both_sides
+from limbeck.data.place import FROM_PYTHON
+from limbeck.errors import UserError
+from limbeck.models.catalogue import TIMM_PREFIX, entry
+from limbeck.models.classifier import Classifier
+from limbeck.models.published import NAMED
+from limbeck.models.timm_models import published_size
+from limbeck.models.weights.folder import CONFIG_FILE
+from limbeck.recipes.settings import NetworkSettings
+
+
+@dataclass(frozen=True)
+class KnownSize:
+    """(H, W) in pixels, and in words what it is known from."""
+
+    size: tuple[int, int]
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.size[0]}x{self.size[1]}"
+
+
+def size_for_settings(settings: NetworkSettings, who: str) -> KnownSize | None:
+    """What a network of a recipe takes, nothing of it built or downloaded; None where that is any size or unknown.
+
+    Args:
+        settings: of `student` or `teacher`.
+        who: which of them.
+    """
+    if settings.input_size is not None:
+        return KnownSize(both_sides(settings.input_size), f"`{who}.input_size`")
+    name = settings.weights or settings.model
+    if name is None or name.startswith(FROM_PYTHON):
+        return None
+    if settings.weights is not None and (known := size_of_saved(name)) is not None:
+        return KnownSize(known.size, f"the {who}, {known.source}")
+    size = _size_of_model(settings.model or name)
+    return None if size is None else KnownSize(size, f"the {who}, a {settings.model or name}")
+
+
+def size_for_network(network: Classifier, name: str | Path | None = None) -> KnownSize | None:
+    """What a network takes, or else what the weights or the run `name` that it came from are known to be trained with.
+
+    Example:
+        >>> size_for_network(student).size
+        (8, 8)
+    """
+    if network.input_size is not None:
+        height, width = network.input_size
+        return KnownSize((height, width), f"what {network.name} takes")
+    return None if name is None else size_of_saved(name)
+
+
+def size_of_saved(name: str | Path) -> KnownSize | None:
+    """The size of images that named weights, a saved network or the student of a run take or were trained with."""
+    text = str(name).casefold() if isinstance(name, str) else ""
+    if text in NAMED:
+        return KnownSize(both_sides(NAMED[text].size), f"what {name} was trained with")
+    if text.startswith(TIMM_PREFIX):
+        size = _size_of_model(str(name))
+        return None if size is None else KnownSize(size, f"what {name} was trained with")
+    folder = Path(name).expanduser()
+    for one in (folder, folder / "student"):
+        if (size := _stated_size(one)) is not None:
+            return KnownSize(size, f"what the network in {str(name)!r} takes")
+    for one in (folder, folder.parent):
+        shape = _read(one / "evaluation.json").get("image_shape")
+        if isinstance(shape, list) and len(shape) == 3:
+            return KnownSize((shape[1], shape[2]), f"what the student in {str(name)!r} was taught with")
+    return None
+
+
+def _size_of_model(name: str) -> tuple[int, int] | None:
+    if name.casefold().startswith(TIMM_PREFIX):
+        return published_size(name[len(TIMM_PREFIX) :])
+    with suppress(UserError):  # a name that nobody knows is told of elsewhere
+        size = entry(name).input_size
+        return None if size is None else (size, size)
+    return None
+
+
+def _stated_size(folder: Path) -> tuple[int, int] | None:
+    """What the description of a saved network says, limbeck's or timm's."""
+    config = _read(folder / CONFIG_FILE)
+    stated = config.get("input_size") or list((config.get("pretrained_cfg") or {}).get("input_size") or ())[-2:]
+    return (stated[0], stated[1]) if isinstance(stated, list) and len(stated) == 2 else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

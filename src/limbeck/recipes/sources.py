@@ -1,0 +1,169 @@
+"""The images that a recipe names, loaded together, in one size where theirs differ."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from limbeck.data.catalogue import in_catalogue
+from limbeck.data.encoded.build import COVERED, SizesDiffer
+from limbeck.data.image_set import ImageSet
+from limbeck.data.loading import load as load_images
+from limbeck.data.local import NoSuchSplit
+from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, own_path, own_splits
+from limbeck.data.place import FROM_PYTHON
+from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
+from limbeck.errors import UserError
+from limbeck.recipes.image_sizes import KnownSize
+from limbeck.recipes.settings import DatasetSettings, DataSettings
+
+PARTS = (TRAIN, TEST, VALIDATION)
+Sources = Mapping[str, DatasetSettings]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Images of a recipe by what they are for, and the size that they were brought to, where theirs differed."""
+
+    parts: Mapping[str, TransferSet]
+    size: KnownSize | None = None
+
+    def images(self, part: str) -> ImageSet | None:
+        """Those for "train", "test" or "validation", if the recipe names some."""
+        return self.parts[part].images if part in self.parts else None
+
+
+def sources_of(data: DataSettings) -> dict[str, DatasetSettings]:
+    """What is to be loaded for "train", "test" and "validation"; not what is held out."""
+    found = {part: getattr(data, part) for part in PARTS}
+    return {part: one for part, one in found.items() if isinstance(one, DatasetSettings)}
+
+
+def load_sources(sources: Sources, size: Callable[[], KnownSize | None]) -> Loaded:
+    """Loads images, those of several sizes in the one that `size` gives.
+
+    Images of one size stay as they are, but where others of the user's own beside them are brought to a size.
+
+    Raises:
+        UserError: see `limbeck.load`; a split that is not there, or no size, and which key of the recipe says it.
+    """
+    loaded: dict[str, TransferSet] = {}
+    differing: dict[str, SizesDiffer] = {}
+    for part in sources:
+        try:
+            loaded[part] = load_part(part, sources)
+        except SizesDiffer as error:
+            differing[part] = error
+    if not differing:
+        return Loaded(loaded)
+    known = size() or _size_of(loaded.get(TRAIN), sources)
+    if known is None:
+        raise UserError(_no_size(differing, sources))
+    for part, source in sources.items():
+        own = own_path(source.name) is not None and not is_transfer_set(source)
+        if part in differing or (own and source.size is None):
+            resized = source.model_copy(update={"size": known.size})
+            loaded[part] = load_part(part, {**sources, part: resized})
+    return Loaded({part: loaded[part] for part in sources}, known)
+
+
+def load_part(part: str, sources: Sources) -> TransferSet:
+    """The images for `part`; a folder without splits is all for it, unless it is what is learned from.
+
+    Raises:
+        SizesDiffer: its images have several sizes.
+        UserError: see `limbeck.load`; the split is not there.
+    """
+    source = sources[part]
+    try:
+        return load_taught(source) if part == TRAIN else TransferSet(load_named(source, part))
+    except NoSuchSplit as error:
+        train = sources.get(TRAIN)
+        learned = part != TRAIN and train is not None and _same_place(train, source)
+        if source.split is None and part != TRAIN and not learned and own_splits(source.name) == (TRAIN,):
+            return TransferSet(load_named(source.model_copy(update={"split": TRAIN}), part))
+        raise UserError(_no_split(part, source, error, learned=learned)) from None
+
+
+def load_named(source: DatasetSettings, split: str) -> ImageSet:
+    """The images that settings name, of `split` where they name none.
+
+    Raises:
+        UserError: see `limbeck.load`; images that were handed over in Python.
+    """
+    if source.name.startswith(FROM_PYTHON):
+        raise UserError(f"the images {source.name!r} were handed over in Python; hand them over again to resume there.")
+    options = source.model_dump(exclude={"name", "split"}, exclude_none=True)
+    return load_images(source.name, source.split or split, **options)
+
+
+def is_transfer_set(source: DatasetSettings) -> bool:
+    """Whether it is the folder of one; what the catalogue names is none, even where a folder is called so."""
+    return not in_catalogue(source.name) and (Path(source.name).expanduser() / CONFIG_NAME).is_file()
+
+
+def load_taught(source: DatasetSettings) -> TransferSet:
+    """Images to teach on, with all that they carry where `source` is the folder of a transfer set."""
+    if not is_transfer_set(source):
+        return TransferSet(load_named(source, TRAIN))
+    changes = source.model_dump(exclude={"name", "split", "in_memory", "labels"}, exclude_defaults=True)
+    found = TransferSet.load(Path(source.name).expanduser())
+    if not changes:
+        images = found.images if source.labels else found.images.with_labels(None, found.images.classes)
+        return replace(found, images=images).decoded()
+    carried = {
+        "soft labels are": found.soft_labels is not None,
+        "use is": found.use is not None,
+        "floats are": found.floats is not None,
+        "parts are": found.per_image > 1,
+    }
+    if any(carried.values()):
+        what = next(name for name, there in carried.items() if there)
+        raise UserError(
+            f"`data.train` is the transfer set {source.name!r}, whose {what} of its images as they are; drop "
+            f"{', '.join(f'`{key}`' for key in changes)}."
+        )
+    return TransferSet(load_named(source, TRAIN))
+
+
+def _same_place(one: DatasetSettings, other: DatasetSettings) -> bool:
+    paths = [own_path(source.name) for source in (one, other)]
+    return None not in paths and paths[0].resolve() == paths[1].resolve()  # pyright: ignore
+
+
+def _size_of(train: TransferSet | None, sources: Sources) -> KnownSize | None:
+    """That of the images to learn from, where all of them have one."""
+    if train is None:
+        return None
+    _, height, width = train.images.shape
+    return KnownSize((height, width), f"what all images of {sources[TRAIN].name!r} to learn from have")
+
+
+def _no_size(differing: Mapping[str, SizesDiffer], sources: Sources) -> str:
+    """Which key of the recipe says the size, and an example."""
+    names = dict.fromkeys(sources[part].name for part in differing)
+    first = next(iter(differing.values()))
+    all_names = {source.name for source in sources.values()}
+    name = f"name: {next(iter(names))}, " if len(all_names) == 1 else "..., "
+    return (
+        f"`data.size` must be given: the images of {' and '.join(map(repr, names))} differ in size ({first.found}), "
+        f"and neither student nor teacher is of one. For instance `data: {{{name}size: {first.example}}}` in the "
+        f"recipe, or -s data.size={first.example}: {COVERED}."
+    )
+
+
+def _no_split(part: str, source: DatasetSettings, error: NoSuchSplit, *, learned: bool) -> str:
+    """Which key of the recipe says the split, or holds images out."""
+    have = " and ".join(map(repr, error.available))
+    wanted = f"{source.name!r} has no split {source.split or part!r}, but {have}"
+    if learned and error.available == (TRAIN,):
+        share = {TEST: 0.2, VALIDATION: 0.1}[part]
+        return (
+            f"`data.{part}`: {wanted}, which is learned from. `data.{part}: {share}` holds a share of it out, and "
+            f"`data: {source.name}` does so by itself."
+        )
+    if part == TEST and source.split is None and VALIDATION in error.available:
+        return (
+            f"`data.test`: {wanted}. `data.test.split: validation` judges on its validation images, and "
+            f"`data: {source.name}` does so by itself."
+        )
+    return f"`data.{part}.split` must be one of those there are: {wanted}."

@@ -1,0 +1,305 @@
+"""A folder of photos at the first try: its splits, its size, and the key of the recipe where one of them is missing."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.photos import write_photos
+
+import limbeck as lb
+from limbeck.errors import UserError
+from limbeck.recipes.found_images import found_images
+from limbeck.recipes.inputs import Inputs, PythonObjects, load_images_of
+from limbeck.recipes.reading import parse_recipe, read_recipe
+from limbeck.recipes.schema import Recipe
+from limbeck.recipes.settings import DatasetSettings
+from limbeck.recipes.sources import load_part, sources_of
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
+
+
+def photos(*splits: str, folder: str = "photos", **options: Any) -> str:
+    for number, split in enumerate(splits):
+        write_photos(Path(folder) / split, 12 if split.lower().startswith("train") else 4, seed=number, **options)
+    return f"./{folder}"
+
+
+def flat(folder: str = "photos") -> str:
+    write_photos(Path(folder), 10)
+    return f"./{folder}"
+
+
+def recipe(data: Any, *overrides: str, **changes: Any) -> Recipe:
+    content = {
+        "name": "mine",
+        "data": data,
+        "student": {"model": "convnet_d3", "input_size": 8, "options": {"width": 4}},
+        "training": {"steps": 1},
+        **changes,
+    }
+    return read_recipe(content, overrides)
+
+
+def loaded(*what: Any, **changes: Any) -> tuple[Inputs, list[str]]:
+    read = recipe(*what, **changes)
+    inputs = load_images_of(read, PythonObjects())
+    return inputs, found_images(read, inputs)
+
+
+def counts(inputs: Inputs) -> list[int | None]:
+    return [None if one is None else len(one) for one in (inputs.train, inputs.validation, inputs.test)]
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected", "said"),
+    [
+        (
+            ("train", "val"),
+            [22, 2, 8],
+            "22 images to learn from (train), 2 images for validation (held out of those to learn from), "
+            "8 images to judge on (its validation images, for want of test images) of 2 classes",
+        ),
+        (
+            ("train", "test"),
+            [22, 2, 8],
+            "22 images to learn from (train), 2 images for validation (held out of those to learn from), "
+            "8 images to judge on (test) of 2 classes",
+        ),
+        (
+            ("Training", "VALID", "Test"),
+            [24, 8, 8],
+            "24 images to learn from (train), 8 images for validation (validation), 8 images to judge on (test) of 2 "
+            "classes",
+        ),
+        (
+            ("train",),
+            [17, 2, 5],
+            "17 images to learn from (train), 2 images for validation (held out of those to learn from), "
+            "5 images to judge on (held out of those to learn from) of 2 classes",
+        ),
+    ],
+)
+def test_what_is_in_a_folder_is_found_and_said(splits: tuple[str, ...], expected: list[int], said: str) -> None:
+    inputs, (found, size) = loaded(photos(*splits))
+    assert counts(inputs) == expected
+    assert found == f"found in './photos': {said}"
+    assert size == "images are brought to 8x8: `student.input_size` (`data.size` says another)"
+    for images in (inputs.train, inputs.validation, inputs.test):
+        assert images is not None
+        assert images.shape == (3, 8, 8)
+
+
+def test_class_folders_alone_are_split_by_the_seed() -> None:
+    name = flat()
+    inputs, (found, _) = loaded(name)
+    assert counts(inputs) == [14, 2, 4]
+    assert "4 images to judge on (held out of those to learn from)" in found
+    assert inputs.train is not None
+    assert inputs.validation is not None
+    assert inputs.test is not None
+    assert inputs.test.class_counts().tolist() == [2, 2]
+    sets = [set(one.ids.tolist()) for one in (inputs.train, inputs.validation, inputs.test)]
+    assert sum(map(len, sets)) == len(set.union(*sets)) == 20
+    again, _ = loaded(name)
+    assert again.test is not None
+    assert again.test.fingerprint == inputs.test.fingerprint
+    other, _ = loaded({"name": name, "split_seed": 1})
+    assert other.test is not None
+    assert other.test.fingerprint != inputs.test.fingerprint
+
+
+def test_what_was_found_is_written_down_and_not_looked_for_again() -> None:
+    read = recipe(photos("train", "val"))
+    assert read.data.validation is None
+    assert isinstance(read.data.test, DatasetSettings)
+    assert read.data.test.split == "validation"
+    written = read.model_dump(mode="json")
+    assert written["data"].keys() == {"train", "test", "validation", "split_seed"}
+    photos("test")
+    assert parse_recipe(written).model_dump(mode="json") == written
+    assert (
+        recipe("digits").model_dump(mode="json")["data"]
+        == recipe({"train": "digits", "test": "digits"}).model_dump(mode="json")["data"]
+    )
+
+
+def test_what_stands_beside_a_name_is_laid_over_what_it_stands_for() -> None:
+    name = photos("train", "val", "test")
+    data = recipe({"name": name, "validation": 0.25, "test": {"size": 4}, "skip_unreadable": True}).data
+    assert data.validation == 0.25
+    assert isinstance(data.test, DatasetSettings)
+    assert data.train is not None
+    assert (data.test.name, data.test.size, data.test.skip_unreadable) == (name, 4, True)
+    assert (data.train.name, data.train.size, data.train.skip_unreadable) == (name, None, True)
+    data = recipe(name, "data.size=6", "data.train.size=[4, 5]", "data.test=digits", "data.validation=null").data
+    assert [one.size for one in sources_of(data).values()] == [(4, 5), 6]
+    assert data.validation is None
+    assert recipe(name, "data.test=0.5").data.test == 0.5
+    assert recipe(name, "data.test=null").data.test is None
+    explicit = recipe({"train": name, "test": name, "size": 4, "channels": 1}).data
+    assert [(one.size, one.channels) for one in sources_of(explicit).values()] == [(4, 1), (4, 1)]
+
+
+def test_sets_of_the_catalogue_that_have_no_test_images() -> None:
+    assert recipe("caltech101").data.test == 0.2
+    assert recipe("imagenette").data.test == DatasetSettings(name="imagenette")
+    assert recipe("imagenette").data.validation is None
+
+
+def test_the_size_comes_from_the_student_else_the_teacher() -> None:
+    name = photos("train", "test")
+    teacher = lb.create("convnet_d3", num_classes=2, classes=("cat", "dog"), input_size=16, width=4)
+    lb.save_model(teacher, "teacher")
+    any_size = {"model": "resnet8"}
+    for student, more, expected, words in [
+        ({"model": "convnet_d3", "input_size": 8}, {}, 8, "`student.input_size`"),
+        ({"model": "convnet_d3"}, {}, 32, "the student, a convnet_d3"),
+        ({"weights": "teacher"}, {}, 16, "the student, what the network in 'teacher' takes"),
+        ({"model": "timm:resnet18"}, {}, 224, "the student, a timm:resnet18"),
+        (any_size, {"teacher": "teacher"}, 16, "the teacher, what the network in 'teacher' takes"),
+        (any_size, {"teacher": "cifar10-resnet20"}, 32, "the teacher, what cifar10-resnet20 was trained with"),
+    ]:
+        inputs, (_, size) = loaded(name, student=student, **more)
+        assert inputs.shape == (3, expected, expected)
+        assert f"images are brought to {expected}x{expected}: {words}" in size
+
+
+def test_images_of_one_size_stay_as_they_are() -> None:
+    name = photos("train", "test")
+    inputs, (_, size) = loaded({"name": name, "size": 10}, student={"model": "resnet8"})
+    assert inputs.shape == (3, 10, 10)
+    assert size == "images are brought to 10x10, as `size` says"
+    images = lb.load(name, size=10)
+    assert images.labels is not None
+    np.savez("own.npz", images=images.tensor().numpy(), labels=images.labels.numpy())
+    inputs, (found, size) = loaded("own.npz")
+    assert counts(inputs) == [17, 2, 5]
+    assert size == "images are 10x10, as all of them are stored"
+    assert found.startswith("found in 'own.npz': 17 images to learn from (train)")
+    mixed = {"train": "own.npz", "test": f"{name}/test"}
+    inputs, (_, size) = loaded(mixed, student={"model": "resnet8"})
+    assert inputs.test is not None
+    assert inputs.test.shape == (3, 10, 10)
+    assert "what all images of 'own.npz' to learn from have" in size
+
+
+def test_a_folder_of_one_split_is_what_it_is_named_for() -> None:
+    name = photos("train", "val")
+    inputs, (found, _) = loaded({"train": f"{name}/train", "test": f"{name}/val"})
+    assert counts(inputs) == [22, 2, 8]
+    assert "8 images to judge on (test)" in found
+
+
+@pytest.mark.parametrize(
+    ("data", "splits", "message"),
+    [
+        (
+            {"train": "./photos", "test": "./photos"},
+            ("train", "val"),
+            r"`data.test`: './photos' has no split 'test', but 'train' and 'validation'. `data.test.split: validation` "
+            r"judges on its validation images, and `data: ./photos` does so by itself.",
+        ),
+        (
+            {"train": "./photos/train", "test": "./photos/train"},
+            ("train", "val"),
+            r"`data.test`: './photos/train' has no split 'test', but 'train', which is learned from. `data.test: 0.2` "
+            r"holds a share of it out, and `data: ./photos/train` does so by itself.",
+        ),
+        (
+            {"train": "./photos", "test": {"name": "./photos", "split": "tset"}},
+            ("train", "test"),
+            r"`data.test.split` must be one of those there are: './photos' has no split 'tset', but 'test' ",
+        ),
+        (
+            {"train": "./photos/train", "test": 24},
+            ("train", "val"),
+            r"`data.test`: `held_out` must be a count in 1..23",
+        ),
+    ],
+)
+def test_a_split_that_is_not_there_names_the_key_of_the_recipe(data: Any, splits: Any, message: str) -> None:
+    photos(*splits)
+    with pytest.raises(UserError, match=message):
+        loaded(data)
+
+
+def test_a_size_that_nobody_knows_names_the_key_of_the_recipe() -> None:
+    name = photos("train", "test")
+    with pytest.raises(
+        UserError,
+        match=r"`data.size` must be given: the images of './photos' differ in size \(3 sizes; .*\), and neither "
+        r"student nor teacher is of one. For instance `data: {name: ./photos, size: 12}` in the recipe, or "
+        "-s data.size=12: each image is scaled until it covers that square and cropped to its centre",
+    ):
+        loaded(name, student="resnet8")
+    assert loaded({"name": name, "size": 12}, student="resnet8")[0].shape == (3, 12, 12)
+    with pytest.raises(UserError, match=r"For instance `data: {..., size: 12}` in the recipe"):
+        loaded({"train": f"{name}/train", "test": f"{name}/test"}, student="resnet8")
+    with pytest.raises(UserError, match=r"`size` must be given for './photos/train' \(train\), whose images differ"):
+        lb.load(f"{name}/train")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"name": "./photos", "size": "abc"}, r"1 error:\n  data.size: must be a whole number or a list of two"),
+        ({"name": "./photos", "sise": 8}, r"1 error:\n  data.sise: unknown key; did you mean 'size'\?"),
+        ({"name": 3}, r"data: `name` must be a data set, folder, file or hub id, as text, got 3"),
+        ("./only", r"data: './only' holds 'validation' and nothing to learn from, which would be in a folder `train`"),
+        ({"train": "digits", "test": 1.5}, r"data.test: must be a count of images >= 0 or a share below 1, got 1.5"),
+    ],
+)
+def test_what_is_wrong_with_the_data_of_a_recipe(data: Any, message: str) -> None:
+    photos("train")
+    photos("val", folder="only")
+    with pytest.raises(UserError, match=message):
+        recipe(data)
+
+
+def test_broken_files_empty_classes_and_names_of_them() -> None:
+    name = photos("train", "test")
+    broken = Path(name, "train", "cat", "99.jpg")
+    broken.write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"99\.jpg"):
+        loaded(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        inputs, _ = loaded(name, "data.skip_unreadable=true")
+    assert inputs.train is not None
+    assert len(inputs.train) + len(inputs.validation or ()) == 24
+    broken.unlink()
+    Path(name, "train", "emu").mkdir()
+    with pytest.raises(UserError, match=r"class folder '.*emu' holds no images; add some or remove it"):
+        loaded(name)
+
+
+def test_parts_are_loaded_in_their_own_size_when_all_have_one() -> None:
+    read = recipe({"train": {"name": photos("train"), "size": 9}})
+    assert load_part("train", sources_of(read.data)).images.shape == (3, 9, 9)
+
+
+def test_python_takes_names_of_folders_likewise() -> None:
+    name, alone = photos("train", "val"), flat("alone")
+    student = {"model": "convnet_d3", "input_size": 8, "options": {"width": 4}}
+    how: Any = {"steps": 1, "batch_size": 4, "views": "none"}
+    with pytest.warns(UserWarning, match="the validation images of './photos' are judged on, for it has no test imag"):
+        result = lb.distill(None, student, name, test=name, out="one", **how)
+    assert result.evaluation is not None
+    assert result.evaluation.n == 8
+    held_out = lb.distill(None, student, alone, test=alone, out="two", **how)
+    assert held_out.evaluation is not None
+    assert held_out.evaluation.n == 4
+    fresh = lb.create("convnet_d3", num_classes=2, input_size=8, classes=("cat", "dog"), width=4)
+    judged = lb.distill(fresh, fresh, Path(name, "train"), test=Path(name, "val"), out="three", **how)
+    assert judged.evaluation is not None
+    assert judged.evaluation.n == 8
+    with pytest.raises(UserError, match=r"`size` must be given for './photos' \(train\), whose images differ in size"):
+        lb.distill(None, "resnet8", name, out="four", **how)
+    chosen = lb.borrow(fresh, name, budget=4, by="random", test=Path(name, "val"))
+    assert chosen.images.shape == (3, 8, 8)
