@@ -99,7 +99,7 @@ def assert_valid(recipe: str, overrides: list[str]) -> None:
         assert "limbeck cp digits-demo my.yaml" in " ".join(LINES)
         CliRunner().invoke(app, ["cp", "digits-demo", "my.yaml"])
     changes = [word for one in overrides for word in ("-s", one)]
-    result = CliRunner().invoke(app, ["validate", recipe, *changes])
+    result = CliRunner().invoke(app, ["validate", recipe, "--no-open", *changes])
     assert result.exit_code == 0, result.output
     assert "valid: a recipe to" in result.output
 

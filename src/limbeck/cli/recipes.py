@@ -27,13 +27,35 @@ def cp(
     console.print(f"wrote {target}; edit it, then `limbeck run {target}`", markup=False)
 
 
-def validate(recipe: RecipeName, overrides: Overrides = None) -> None:
-    """Check a recipe, show it resolved, and say what running it would do."""
+def validate(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    out: Out = None,
+    opened: Annotated[
+        bool,
+        typer.Option(
+            "--open/--no-open",
+            help="Open data, weights and teachers, too, or only read the recipe.",
+        ),
+    ] = True,
+) -> None:
+    """Check a recipe and what it names, show it resolved, and say what running it would do; downloads nothing."""
     from limbeck.recipes.describe import describe, describe_choices
     from limbeck.recipes.reading import read_recipe
 
-    parts = describe(read_recipe(recipe, overrides or [])), describe_choices(recipe, overrides or [])
+    read = read_recipe(recipe, overrides or [])
+    parts = describe(read), describe_choices(recipe, overrides or [])
     console.print("\n".join(part for part in parts if part), markup=False, soft_wrap=True)
+    if not opened:
+        return
+    from limbeck.recipes.opening import open_recipe
+
+    found = open_recipe(read, out or Path("runs") / read.name)
+    for remark in found.remarks:
+        console.print(remark, markup=False, soft_wrap=True)
+    if found.problems:
+        count = f"{len(found.problems)} problem{'s' if len(found.problems) > 1 else ''}"
+        raise UserError(f"{count} would stop this recipe:\n  " + "\n  ".join(found.problems))
 
 
 def run(

@@ -67,8 +67,9 @@ def find_encoded(name: str | Path, split: str, reading: Reading, *, labels_neede
 def _find(name: str | Path, split: str, reading: Reading) -> Found:
     if in_catalogue(name):
         info = find(str(name))
-        remarks = (info.warning,) if info.warning else ()
-        return Found(_named(info, split, reading), f"{name}/{split}", remarks, info)
+        encoded_set = _named(info, split, reading)
+        remarks = [info.warning, _fewer(info, split, len(encoded_set.images))]
+        return Found(encoded_set, f"{name}/{split}", tuple(one for one in remarks if one), info)
     encoded_set = _own(name, split, reading)
     return Found(encoded_set, f"{printable(Path(name).name)}/{split}", encoded_set.remarks)
 
@@ -85,6 +86,17 @@ def _named(info: DatasetInfo, split: str, reading: Reading) -> EncodedSet:
         size=info.size if info.varies else None,
         channels=info.channels,
         labelled=reading.labelled,
+    )
+
+
+def _fewer(info: DatasetInfo, split: str, count: int) -> str:
+    """What to say of a data set that is smaller here than the catalogue says; "" of others."""
+    published = find_split(info, split).images
+    if published is None or count >= published:
+        return ""
+    return (
+        f"{info.name!r} holds {count:,} images of the split {split!r} here, of the {published:,} that there are: "
+        "accuracies are not those that others report. Fetch it again, or load a part by the path of its folder."
     )
 
 

@@ -19,6 +19,7 @@ from limbeck.files import atomic_folder
 from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.computing import settle_threads
+from limbeck.recipes.doubts import doubt_teacher
 from limbeck.recipes.fingerprints import check_fingerprints, fingerprints_of
 from limbeck.recipes.handing_over import HandedOver, keep_teacher_logits, pack_objects
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student
@@ -216,6 +217,7 @@ def _describe(recipe: Recipe, run_folder: RunFolder, inputs: Inputs) -> None:
     assert logits is not None
     student = build_student(recipe.student, inputs, seed=0)
     shape = inputs.shape
+    doubt_teacher(inputs, stacklevel=4)
     measured = {"latency": recipe.latency, "device": PartialState(cpu=recipe.device == "cpu").device}  # as runs do
     run_folder.write(
         "networks.json",

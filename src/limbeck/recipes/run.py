@@ -19,6 +19,7 @@ from limbeck.models.shared_memory import shared_with
 from limbeck.models.weights.folder import save as save_model
 from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress, Silent
+from limbeck.recipes.doubts import doubt_teacher, warn_of_strangers
 from limbeck.recipes.extending import extending
 from limbeck.recipes.fingerprints import check_fingerprints, describe_images, fingerprints_of
 from limbeck.recipes.found_images import found_images
@@ -127,14 +128,16 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
         progress.say(f"no images are held out of {inputs.train.name} for validation: {why}")
     teacher = objects.teacher
     if inputs.train is not None:  # before a teacher is loaded; without images it is the teacher that tells their shape
-        _check_choices(recipe, inputs, folder, trains=teacher is None)
+        check_choices(recipe, inputs, folder, trains=teacher is None)
     if teacher is None and recipe.teacher is not None and recipe.teacher.training is None:
         teacher = load_weights(recipe.teacher)
     cost = None if objects.teacher is not None else known_teacher_cost(recipe.teacher)
     inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost)
     if inputs.train is None:
-        _check_choices(recipe, inputs, folder, trains=teacher is None)
-    _rehearse(recipe, inputs)
+        check_choices(recipe, inputs, folder, trains=teacher is None)
+    if teacher is not None:
+        warn_of_strangers(inputs.train or inputs.test, teacher, stacklevel=4)
+    rehearse(recipe, inputs)
     made = objects.make_student
     if objects.teacher is not None and made is not None and shared_with(made(recipe.seed), objects.teacher):
         progress.say("student and teacher have modules in common; a copy is taught, and the teacher stays as it is")
@@ -161,7 +164,7 @@ def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
     return replace(inputs, teacher=taught.student, teacher_cost=RunCost.from_dict(taught.cost).total)
 
 
-def _check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool) -> None:
+def check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool) -> None:
     """What is wrong with budgets and objectives shows here, before a teacher is loaded or trained for hours."""
     wrong: dict[str, None] = {}
     size = (None, None) if inputs.train is None else (len(inputs.train), inputs.train.num_classes)
@@ -178,7 +181,7 @@ def _check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool
         raise UserError("\n".join(wrong))
 
 
-def _rehearse(recipe: Recipe, inputs: Inputs) -> None:
+def rehearse(recipe: Recipe, inputs: Inputs) -> None:
     """What is wrong with the student shows here, before a teacher is trained for hours."""
     student = build_student(recipe.student, inputs, seed=recipe.seed)
     match_student(inputs, student)
@@ -237,6 +240,8 @@ def _execute(
     chosen = best_student(result)
     test_logits = None if inputs.test is None else predict(result.student, inputs.test)
     evaluations = judge_student(recipe, result, chosen, inputs, test_logits)
+    if shared is None and recipe.teacher is not None:  # of a comparison, it is said once
+        doubt_teacher(inputs, stacklevel=5)
     evaluations["validation"] = validation_scores(result, run_folder, validation_of(recipe, inputs))
     if run_folder.writes:
         if inside:

@@ -1,11 +1,13 @@
 """The images that a recipe names, loaded together, in one size where theirs differ."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from limbeck.data.catalogue import in_catalogue
+from limbeck.data.catalogue import find, in_catalogue
 from limbeck.data.encoded.build import COVERED, SizesDiffer
+from limbeck.data.encoded.images import EncodedImages
+from limbeck.data.finding import Reading, find_encoded
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load as load_images
 from limbeck.data.local import NoSuchSplit
@@ -32,38 +34,55 @@ class Loaded:
         return self.parts[part].images if part in self.parts else None
 
 
+class NoSize(UserError):
+    """Images of several sizes, and neither networks nor recipe say which they are brought to."""
+
+
 def sources_of(data: DataSettings) -> dict[str, DatasetSettings]:
     """What is to be loaded for "train", "test" and "validation"; not what is held out."""
     found = {part: getattr(data, part) for part in PARTS}
     return {part: one for part, one in found.items() if isinstance(one, DatasetSettings)}
 
 
-def load_sources(sources: Sources, size: Callable[[], KnownSize | None]) -> Loaded:
+def load_sources(
+    sources: Sources,
+    size: Callable[[], KnownSize | None],
+    *,
+    only: Collection[str] = PARTS,
+    train: ImageSet | None = None,
+) -> Loaded:
     """Loads images, those of several sizes in the one that `size` gives.
 
     Images of one size stay as they are, but where others of the user's own beside them are brought to a size.
+
+    Args:
+        sources: what the recipe names.
+        size: what networks take; asked for where images differ in size.
+        only: parts to load.
+        train: images to learn from that are loaded already.
 
     Raises:
         UserError: see `limbeck.load`; a split that is not there, or no size, and which key of the recipe says it.
     """
     loaded: dict[str, TransferSet] = {}
     differing: dict[str, SizesDiffer] = {}
-    for part in sources:
+    wanted = {part: source for part, source in sources.items() if part in only}
+    for part in wanted:
         try:
             loaded[part] = load_part(part, sources)
         except SizesDiffer as error:
             differing[part] = error
     if not differing:
         return Loaded(loaded)
-    known = size() or _size_of(loaded.get(TRAIN), sources)
+    known = size() or _size_of(train if TRAIN not in loaded else loaded[TRAIN].images, sources)
     if known is None:
-        raise UserError(_no_size(differing, sources))
-    for part, source in sources.items():
+        raise NoSize(_no_size(differing, sources))
+    for part, source in wanted.items():
         own = own_path(source.name) is not None and not is_transfer_set(source)
         if part in differing or (own and source.size is None):
             resized = source.model_copy(update={"size": known.size})
             loaded[part] = load_part(part, {**sources, part: resized})
-    return Loaded({part: loaded[part] for part in sources}, known)
+    return Loaded({part: loaded[part] for part in wanted}, known)
 
 
 def load_part(part: str, sources: Sources) -> TransferSet:
@@ -125,16 +144,29 @@ def load_taught(source: DatasetSettings) -> TransferSet:
     return TransferSet(load_named(source, TRAIN))
 
 
+def encoded_images(source: DatasetSettings, part: str) -> EncodedImages | None:
+    """The images for `part` before anything is decoded; None of those that were never encoded, of a choice of classes,
+    and where `load_part` has something to say first."""
+    info = find(source.name) if in_catalogue(source.name) else None
+    if is_transfer_set(source) or source.classes or (info is not None and info.hub_id is None):
+        return None
+    reading = Reading(source.image_column, source.label_column, True, None, source.scale)
+    try:
+        return find_encoded(source.name, source.split or part, reading, labels_needed=False).encoded_set.images
+    except NoSuchSplit:
+        return None
+
+
 def _same_place(one: DatasetSettings, other: DatasetSettings) -> bool:
     paths = [own_path(source.name) for source in (one, other)]
     return None not in paths and paths[0].resolve() == paths[1].resolve()  # pyright: ignore
 
 
-def _size_of(train: TransferSet | None, sources: Sources) -> KnownSize | None:
+def _size_of(train: ImageSet | None, sources: Sources) -> KnownSize | None:
     """That of the images to learn from, where all of them have one."""
     if train is None:
         return None
-    _, height, width = train.images.shape
+    _, height, width = train.shape
     return KnownSize((height, width), f"what all images of {sources[TRAIN].name!r} to learn from have")
 
 

@@ -1,5 +1,6 @@
 """From a table of scores to exactly as many of its images as a budget says."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -74,6 +75,8 @@ def allocate(
         n = budget.resolve(candidates, per_class=criterion.per_class)
         quotas = shares(n, candidates.class_counts()).numpy() if criterion.per_class else np.array([n])
     n = int(quotas.sum())
+    if n < len(table):
+        _warn_of_one_score(table, criterion)
     if entry.greedy:
         assert features is not None, "greedy allocations without features are refused before"
         options = {name: criterion.option(name) for name in entry.options}
@@ -131,6 +134,24 @@ def select_from_scores(
     """
     table = table if isinstance(table, ScoreTable) else ScoreTable(table)
     return allocate(table, criterion, budget, seed=seed)
+
+
+def _warn_of_one_score(table: ScoreTable, criterion: Criterion) -> None:
+    """Says that a score tells no image from another; the first rows that differ are enough to know."""
+    if criterion.score == "random" or not table.has(criterion.column):
+        return
+    first: float | None = None
+    for batch in table.batches(criterion.column):
+        values = batch[criterion.column]
+        first = float(values[0]) if first is None and len(values) else first
+        if len(values) and (values != first).any():
+            return
+    if first is not None and len(table) > 1:
+        warnings.warn(
+            f"criterion {criterion.name!r} gives all {len(table):,} images of {table.title} the same score, {first:g}: "
+            "what it chooses is as good as drawn. Look at score, teacher and images, or choose by 'random'.",
+            stacklevel=4,
+        )
 
 
 def _check_groups(candidates: Candidates) -> None:

@@ -1,0 +1,93 @@
+"""What makes it doubtful that a teacher fits its images, told by what is at hand anyway."""
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from limbeck.data.image_set import ImageSet
+from limbeck.models.classifier import Classifier
+from limbeck.recipes.inputs import Inputs
+
+FROM_CHANCE = 0.1
+"""Of the way from chance to all right: a teacher below that knows as good as nothing of these images."""
+_LOOKED_AT = 128
+_FARTHEST_MEAN, _SMALLEST_STD, _LARGEST_STD = 2.0, 0.2, 4.0
+
+
+def doubt_teacher(inputs: Inputs, *, stacklevel: int = 3) -> None:
+    """Warns of a teacher that is near chance on the test images, as its answers to them, which are known, tell."""
+    logits, test, teacher = inputs.teacher_test_logits, inputs.test, inputs.teacher
+    if logits is None or test is None or test.labels is None or teacher is None:
+        return
+    top1 = float((logits.argmax(1) == test.labels).double().mean())
+    if (doubt := near_chance(top1, test)) is not None:
+        warnings.warn(f"the teacher {teacher.name} {doubt}", stacklevel=stacklevel)
+
+
+def near_chance(top1: float, test: ImageSet) -> str | None:
+    """What is doubtful about an accuracy, or None.
+
+    Example:
+        >>> near_chance(0.9, test) is None, near_chance(0.11, test) is None
+        (True, False)
+    """
+    counts = test.class_counts()
+    chance = float(counts.max()) / len(test)
+    if int((counts > 0).sum()) < 2 or top1 > chance + FROM_CHANCE * (1 - chance):
+        return None
+    return (
+        f"is right about {top1:.1%} of the {len(test):,} test images, near the {chance:.1%} of always naming one "
+        "class: it was taught other classes, another order of them or another normalisation, or too little. Students "
+        "learn what it says; check its `classes`, `mean` and `std`, or give another."
+    )
+
+
+def warn_of_strangers(images: ImageSet | None, teacher: Classifier, *, stacklevel: int = 3) -> None:
+    """Warns of images with other channels than a teacher takes, or far from what it normalises.
+
+    Args:
+        images: that it will be asked about, or None.
+        teacher: with weights that were made elsewhere.
+        stacklevel: of the warnings, as seen from here.
+    """
+    for doubt in [] if images is None else strangers(images, teacher):
+        warnings.warn(doubt, stacklevel=stacklevel)
+
+
+def strangers(images: ImageSet, teacher: Classifier) -> list[str]:
+    """What is strange about images for a teacher; a few of them are read.
+
+    Example:
+        >>> strangers(images, teacher)
+        []
+    """
+    found = []
+    channels = images.shape[0]
+    if channels != teacher.channels and 1 in (channels, teacher.channels):
+        here, there, done = ("gray images", "colour", "repeated") if channels == 1 else ("colour", "gray ones", "lost")
+        found.append(
+            f"{images.name!r} holds {here}, and the teacher {teacher.name} was made for {there}: what it is shown is "
+            f"{done}. Choose a teacher of such images, or say by `channels: {teacher.channels}` that this is meant."
+        )
+    mean, std = _normalised(images, teacher)
+    wrong = (mean.abs() > _FARTHEST_MEAN) | (std < _SMALLEST_STD) | (std > _LARGEST_STD)
+    plain = all(one == 0 for one in teacher.normalisation[0]) and all(one == 1 for one in teacher.normalisation[1])
+    if wrong.any() and teacher.whitening is None and not plain:
+        worst = int(torch.where(wrong)[0][0])
+        found.append(
+            f"pixels of {images.name!r} come to mean {mean[worst]:.2f} and deviation {std[worst]:.2f} after the "
+            f"normalisation of the teacher {teacher.name}, where 0 and 1 are usual: images of another kind, inverted, "
+            "darker or of another `scale` than those that it was taught, or a wrong `mean` and `std` of it."
+        )
+    return found
+
+
+def _normalised(images: ImageSet, teacher: Classifier) -> tuple[Tensor, Tensor]:
+    """Mean and deviation [C] of some images, spread evenly, once the teacher has normalised them."""
+    rows = torch.linspace(0, len(images) - 1, min(_LOOKED_AT, len(images))).round().to(torch.int64).unique()
+    pixels = images.gather(rows).transpose(0, 1).flatten(1).float() / 255  # [C, B * H * W]
+    mean, std = (torch.tensor(one) for one in teacher.normalisation)
+    if len(pixels) != len(mean):
+        pixels = pixels.mean(0, keepdim=True).expand(len(mean), -1)
+    return (pixels.mean(1) - mean) / std, pixels.std(1) / std

@@ -1,0 +1,81 @@
+"""What a recipe would download, told without a connection."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from limbeck.data.catalogue import find, in_catalogue
+from limbeck.data.own_splits import own_path
+from limbeck.data.place import FROM_PYTHON, hub_id
+from limbeck.data.table_places import HubPlace, place_of_entry, place_of_hub_id
+from limbeck.errors import UserError
+from limbeck.models.catalogue import TIMM_PREFIX
+from limbeck.models.published import NAMED
+from limbeck.recipes.schema import Recipe
+from limbeck.recipes.settings import NetworkSettings
+
+
+def images_to_download(name: str, split: str) -> str:
+    """Where images would come from that are not on this disk; "" for those that are.
+
+    Raises:
+        UserError: the data set has no such split.
+
+    Example:
+        >>> images_to_download("digits", "train")
+        ''
+    """
+    if name.startswith(FROM_PYTHON):
+        return ""
+    place: Any = None
+    if in_catalogue(name):
+        info = find(name)
+        place = None if info.hub_id is None else place_of_entry(info, split, None)
+    elif own_path(name) is None and (at_hub := hub_id(name)) is not None:
+        place = place_of_hub_id(*at_hub, split, None, exactly=True)
+    return f"https://huggingface.co/datasets/{place.hub_id}" if isinstance(place, HubPlace) else ""
+
+
+def weights_to_download(settings: NetworkSettings) -> str:
+    """Where weights would come from that are not on this disk; "" for those that are, and for none.
+
+    Those of timm count as such also where its cache has them, for timm asks the hub about them.
+    """
+    name = settings.weights or (settings.model if settings.options.get("pretrained") is True else None)
+    if name is None:
+        return ""
+    if name.casefold().startswith(TIMM_PREFIX):
+        return f"timm's weights {name[len(TIMM_PREFIX) :]!r}" if "local-dir:" not in name else ""
+    weights = NAMED.get(name.casefold())
+    if weights is None:
+        return ""
+    import torch  # late, as `published` has it
+
+    root = os.environ.get("LIMBECK_WEIGHTS")
+    kept = [Path(torch.hub.get_dir(), "checkpoints", weights.file), *([Path(root, weights.file)] if root else [])]
+    return "" if any(one.is_file() for one in kept) else weights.url
+
+
+def pools_to_download(recipe: Recipe) -> dict[str, str]:
+    """name -> where from, for the images that the makers of a recipe take from elsewhere."""
+    found: dict[str, str] = {}
+    for name, split in _pools(recipe):
+        try:
+            if where := images_to_download(name, split):
+                found[name] = where
+        except UserError:
+            pass  # which the maker says better
+    return found
+
+
+def _pools(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    transfers = [] if recipe.transfer is None else [recipe.transfer.model_dump(mode="json")]
+    if recipe.compare is not None:
+        transfers += [one.transfer for one in recipe.compare.arms.values() if one.transfer is not None]
+    for transfer in transfers:
+        for one in (*(transfer.get("pools") or ()), (transfer.get("threshold") or {}).get("calibration")):
+            if isinstance(one, Mapping) and isinstance(one.get("name"), str):
+                yield one["name"], one.get("split") or "train"
+            elif isinstance(one, str):
+                yield one, "train"

@@ -1,0 +1,213 @@
+"""`limbeck validate`: opens what a recipe names, puts it together, and says all that would fail, trained nothing."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from limbeck.caching import cache_folder
+from limbeck.data.looking import broken_images
+from limbeck.data.own_splits import TRAIN
+from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
+from limbeck.files import check_path, disk_errors, free_bytes
+from limbeck.models.classifier import Classifier
+from limbeck.models.published import NAMED
+from limbeck.models.zoo import create
+from limbeck.objectives.sums import weighted_sum
+from limbeck.recipes.doubts import strangers
+from limbeck.recipes.downloads import images_to_download, pools_to_download, weights_to_download
+from limbeck.recipes.found_images import found_images
+from limbeck.recipes.image_sizes import KnownSize
+from limbeck.recipes.inheritance import made_by
+from limbeck.recipes.inputs import Inputs, PythonObjects, build_student, load_images_of, load_weights, size_for_images
+from limbeck.recipes.judging import validation_of
+from limbeck.recipes.matching import match_images, match_student
+from limbeck.recipes.plan import plan
+from limbeck.recipes.run import check_choices, rehearse, teacher_recipe, trainings
+from limbeck.recipes.schema import Recipe
+from limbeck.recipes.settings import DatasetSettings
+from limbeck.recipes.sources import NoSize, encoded_images, is_transfer_set, load_sources, sources_of
+from limbeck.training.checks import check_parts
+from limbeck.training.launcher import check_launcher
+from limbeck.training.run_folder import RunFolder
+
+SECONDS = 3.0
+"""For the headers of a data set, and as many again for its pixels."""
+_LITTLE_ROOM = 200 * 2**20
+_SHOWN = 3
+
+
+@dataclass
+class Findings:
+    """What opening a recipe found.
+
+    Attributes:
+        problems: each would stop the run, in the order in which they were found.
+        remarks: what was found, what could not be looked at, what would be downloaded.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Keeps what is raised, one line each, and goes on after it."""
+        try:
+            yield
+        except UserError as error:
+            self.problems += [line for line in str(error).splitlines() if line not in self.problems]
+
+
+def open_recipe(recipe: Recipe, folder: Path) -> Findings:
+    """Opens images, weights and teacher of a recipe, and checks all that a run in `folder` checks before it trains.
+
+    Nothing is downloaded, trained or written but for an empty file that is removed at once.
+    """
+    findings = Findings()
+    with findings.collecting():
+        check_launcher(*trainings(recipe), cpu=recipe.device == "cpu")
+    for place in (folder, cache_folder()):
+        with findings.collecting():
+            _check_writable(place)
+    if RunFolder(folder).begun:
+        findings.remarks.append(f"{str(folder)!r} holds a run already; --resume goes on with it, --out names another")
+    loaded, known = _open_images(recipe, findings)
+    teacher = _open_teacher(recipe, findings)
+    missing = {part for part in sources_of(recipe.data) if part not in loaded}
+    if TRAIN in missing or (recipe.data.train is None and teacher is None):
+        return findings
+    data = recipe.data.model_copy(update=dict.fromkeys(missing))
+    objects = PythonObjects(**{part: one.images for part, one in loaded.items()}, **_carried(loaded))
+    with findings.collecting():
+        inputs = load_images_of(recipe.model_copy(update={"data": data}), objects)
+        inputs = replace(inputs, known_size=known)
+        findings.remarks += found_images(recipe, inputs)
+        _put_together(recipe, inputs, teacher, folder, findings)
+    return findings
+
+
+def _check_writable(folder: Path) -> None:
+    check_path(folder)
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise UserError(f"{str(folder)!r} cannot be a folder, for {str(place)!r} is a file; choose another --out.")
+    with disk_errors(place), tempfile.TemporaryFile(dir=place):
+        pass
+    if (free := free_bytes(place)) < _LITTLE_ROOM:
+        raise UserError(f"the disk of {str(folder)!r} has {free / 2**20:.0f} MB left; make room, or choose another.")
+
+
+def _open_images(recipe: Recipe, findings: Findings) -> tuple[dict[str, TransferSet], KnownSize | None]:
+    """What is there of the images, none of it decoded as a whole, and the size that it will be brought to."""
+    loaded: dict[str, TransferSet] = {}
+    known: KnownSize | None = None
+    no_size = ""
+    for part, source in sources_of(recipe.data).items():
+        with findings.collecting():
+            if where := images_to_download(source.name, source.split or part):
+                findings.remarks.append(f"`data.{part}`: {source.name} would be downloaded from {where}")
+                continue
+            if _look_at(part, source, findings):
+                continue
+            at_hand = source if is_transfer_set(source) else source.model_copy(update={"in_memory": False})
+            sources = {**sources_of(recipe.data), part: at_hand}
+            train = None if TRAIN not in loaded else loaded[TRAIN].images
+            try:
+                found = load_sources(
+                    sources, partial(size_for_images, recipe, PythonObjects()), only=(part,), train=train
+                )
+            except NoSize as error:  # one key mends it for all
+                no_size = no_size or str(error)
+                continue
+            loaded |= found.parts
+            known = known or found.size
+    findings.problems += [no_size] if no_size else []
+    return loaded, known
+
+
+def _look_at(part: str, source: DatasetSettings, findings: Findings) -> bool:
+    """Whether images are broken that are not to be left out; said are the first ones, and how many were looked at."""
+    images = None if source.skip_unreadable else encoded_images(source, part)
+    if images is None:
+        return False
+    broken, decoded = broken_images(images, seconds=SECONDS)
+    if decoded < len(images):
+        findings.remarks.append(f"`data.{part}`: of {len(images):,} images, {decoded:,} were decoded to look at them")
+    if broken:
+        more = f" and {len(broken) - _SHOWN:,} more" if len(broken) > _SHOWN else ""
+        findings.problems.append(
+            f"`data.{part}`: {'; '.join(broken[:_SHOWN])}{more}. Mend or remove them, or leave them out by "
+            "`data.skip_unreadable: true`."
+        )
+    return bool(broken)
+
+
+def _open_teacher(recipe: Recipe, findings: Findings) -> Classifier | None:
+    """The teacher with its weights; where these would be downloaded, its network without, if that is known."""
+    settings = recipe.teacher
+    if settings is None or settings.training is not None:
+        return None
+    if where := weights_to_download(settings):
+        findings.remarks.append(f"`teacher`: {settings.weights or settings.model} would be downloaded from {where}")
+        named = NAMED.get((settings.weights or "").casefold())
+        if named is None:
+            return None
+        shown = {"classes": named.classes, "mean": named.mean, "std": named.std}
+        return create(named.model, num_classes=len(named.classes), **shown)
+    if settings.weights and not Path(settings.weights).exists() and made_by(settings.weights):
+        return None  # `describe` says which command makes it
+    with findings.collecting():
+        return load_weights(settings)
+    return None
+
+
+def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, folder: Path, findings: Findings) -> None:
+    """All that a run checks once images and teacher are there."""
+    trains = recipe.teacher is not None and recipe.teacher.training is not None
+    if pools := pools_to_download(recipe):
+        findings.remarks += [f"{name} would be downloaded from {where}" for name, where in pools.items()]
+    elif recipe.teacher is None or teacher is not None or trains:
+        with findings.collecting():
+            check_choices(recipe, inputs, folder, trains=trains)
+    if recipe.teacher is not None and teacher is None and not trains:
+        return
+    with findings.collecting():
+        inputs = replace(match_images(inputs, teacher), teacher=teacher)
+        if teacher is not None and (images := inputs.train or inputs.test) is not None:
+            findings.remarks += strangers(images, teacher)
+    if trains:
+        with findings.collecting():
+            inputs = replace(inputs, teacher=build_student(teacher_recipe(recipe).student, inputs, seed=recipe.seed))
+    runs = [recipe] if recipe.compare is None else [one.recipe for one in plan(recipe, labelled=inputs.labelled)]
+    seen: set[str] = set()
+    for one in runs:
+        described = repr((one.student, one.objective, one.training, one.teacher is None))
+        if described in seen or weights_to_download(one.student):
+            continue
+        seen.add(described)
+        with findings.collecting():
+            _check_run(one, inputs)
+
+
+def _check_run(recipe: Recipe, inputs: Inputs) -> None:
+    rehearse(recipe, inputs)
+    student = build_student(recipe.student, inputs, seed=recipe.seed)
+    matched = match_student(inputs, student)
+    if matched.train is None:
+        return
+    teacher = matched.teacher if recipe.teacher is not None else None
+    objective = weighted_sum(recipe.resolved_objective(labelled=matched.labelled))
+    check_parts(
+        student, TransferSet(matched.train), objective, recipe.training, teacher, validation_of(recipe, matched)
+    )
+
+
+def _carried(loaded: dict[str, TransferSet]) -> dict[str, Any]:
+    train = loaded.get(TRAIN)
+    return {} if train is None else {"soft_labels": train.soft_targets, "use": train.use}

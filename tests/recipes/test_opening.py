@@ -1,0 +1,136 @@
+"""`limbeck validate`: all that would stop a run, at once and before it, and nothing of what would not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.photos import write_photos
+from tests.recipes.tiny_recipes import comparison, one_run
+from typer.testing import CliRunner
+
+import limbeck as lb
+from limbeck.cli.main import app
+from limbeck.recipes.opening import Findings, open_recipe
+from limbeck.recipes.reading import read_recipe
+
+STUDENT = {"model": "convnet_d3", "input_size": 8, "options": {"width": 4}}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    for variable in ("LIMBECK_DATA", "LIMBECK_WEIGHTS"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+def opened(content: dict[str, Any], *overrides: str, folder: str = "runs/tiny") -> Findings:
+    before = sorted(Path().rglob("*"))
+    findings = open_recipe(read_recipe(content, overrides), Path(folder))
+    assert sorted(Path().rglob("*")) == before
+    return findings
+
+
+def on_photos(**changes: Any) -> dict[str, Any]:
+    write_photos(Path("photos/train"), 8)
+    write_photos(Path("photos/val"), 4, seed=1)
+    return {"name": "tiny", "data": "./photos", "student": STUDENT, "training": {"steps": 1}, **changes}
+
+
+def test_nothing_is_wrong_with_what_runs() -> None:
+    for content in (comparison(), one_run()):
+        assert opened(content) == Findings()
+    found = opened(on_photos())
+    assert found.problems == []
+    assert found.remarks == [
+        "found in './photos': 14 images to learn from (train), 2 images for validation (held out of those to learn "
+        "from), 8 images to judge on (its validation images, for want of test images) of 2 classes",
+        "images are brought to 8x8: `student.input_size` (`data.size` says another)",
+    ]
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    teacher = lb.create("convnet_d3", num_classes=2, classes=("cow", "dog"), input_size=8, width=4)
+    lb.save_model(teacher, "teacher")
+    content = on_photos(teacher="teacher", compare={"budgets": [1000], "seeds": [0]})
+    for number in range(5):
+        Path(f"photos/val/cat/9{number}.jpg").write_bytes(b"no image")
+    half = Path("photos/val/dog/02.jpg").read_bytes()
+    Path("photos/val/dog/02.jpg").write_bytes(half[: len(half) // 2])
+    Path("file").write_text("")
+    found = opened(content, "training.batch_size=4", folder="file/run")
+    for place, message in enumerate(
+        (
+            "'file/run' cannot be a folder, for '",
+            "`data.test`: 'photos/val/cat/90.jpg' cannot be decoded: cannot identify its format; 'photos/val/cat/91",
+            "`budget` must be at most ",
+            "teacher and student must have the same classes, got 2 of the teacher convnet_d3 and 2 of the images",
+        )
+    ):
+        assert message in found.problems[place]
+    assert "and 3 more. Mend or remove them, or leave them out by `data.skip_unreadable: true`." in found.problems[1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["student=resnet8"], "`data.size` must be given: the images of './photos' differ in size"),
+        (["student.channels=1", "objective={semckd: 1}"], "the objective semckd needs a teacher"),
+        (["training.views=mixup"], "mixup"),
+        (["student.num_classes=7"], "the student convnet_d3 tells 7 classes apart, but"),
+        (["data.test.split=tset"], "`data.test.split` must be one of those there are: './photos' has no split 'tset'"),
+        (["data.classes=[cat, cow]"], "unknown class 'cow'"),
+        (["teacher=missing.pth"], "a weights file needs `model`"),
+        (["data.test=0"], ""),
+    ],
+)
+def test_what_would_stop_a_run(overrides: list[str], message: str) -> None:
+    content = on_photos()
+    if message == "mixup":
+        overrides, message = ["objective={kd: 1}"], "the objective kd needs a teacher, and there is none"
+    problems = opened(content, *overrides).problems
+    assert any(message in one for one in problems) if message else problems == []
+
+
+def test_what_is_not_here_is_said_and_not_downloaded() -> None:
+    found = opened(
+        {
+            "name": "tiny",
+            "data": "cifar10",
+            "teacher": "cifar10-resnet20",
+            "student": "timm:resnet18",
+            "training": {"steps": 1},
+        }
+    )
+    assert found.problems == []
+    assert found.remarks[:2] == [
+        "`data.train`: cifar10 would be downloaded from https://huggingface.co/datasets/uoft-cs/cifar10",
+        "`data.test`: cifar10 would be downloaded from https://huggingface.co/datasets/uoft-cs/cifar10",
+    ]
+    assert found.remarks[2].startswith("`teacher`: cifar10-resnet20 would be downloaded from https://github.com/")
+    pools = one_run()
+    pools["select"] = None
+    pools["transfer"] = {"maker": "borrow", "pools": ["cifar100", "digits"], "budget": 12}
+    assert "cifar100 would be downloaded from https://huggingface.co/datasets/uoft-cs/cifar100" in opened(pools).remarks
+
+
+def test_of_large_sets_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.recipes.opening.SECONDS", -1.0)
+    content = on_photos()
+    Path("photos/train/cat/99.jpg").write_bytes(b"no image")
+    found = opened(content, "data.size=8", "data.channels=3")
+    assert "`data.train`: of 17 images, 0 were decoded to look at them" in found.remarks
+
+
+def test_the_command_ends_in_all_problems() -> None:
+    Path("my.yaml").write_text(yaml.safe_dump(on_photos(student="resnet8", objective={"kd": 1})))
+    result = CliRunner().invoke(app, ["validate", "my.yaml"])
+    assert result.exit_code == 2
+    assert "1 problem would stop this recipe: `data.size` must be given" in " ".join(result.output.split())
+    assert CliRunner().invoke(app, ["validate", "my.yaml", "--no-open"]).exit_code == 0
+    result = CliRunner().invoke(
+        app, ["validate", "my.yaml", "-s", "student.input_size=8", "-s", "student.model=lenet5"]
+    )
+    assert "the objective kd needs a teacher" in " ".join(result.output.split())
