@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 
 from limbeck.data.catalogue import in_catalogue
+from limbeck.data.idx import idx_files
 from limbeck.data.layout import split_folders
 from limbeck.data.local import SPLIT_ALIASES
 from limbeck.data.place import FROM_PYTHON
@@ -39,7 +40,8 @@ def own_splits(name: str | Path) -> tuple[str, ...]:
     if path is None or (path / TRANSFER_SET).is_file():
         return ()
     if path.is_dir():
-        return tuple(splits_by_file(path) or split_folders(path)) or (TRAIN,)
+        idx = {split for split, what in idx_files(path) if what == "images"}
+        return tuple(idx or splits_by_file(path) or split_folders(path)) or (TRAIN,)
     if path.suffix.lower() == SUFFIX:
         return (TRAIN,)
     return _splits_of_arrays(path) if path.suffix == ".npz" else ()
