@@ -17,7 +17,9 @@ from limbeck.exporting.inputs import Shape, input_shape
 from limbeck.exporting.settings import ExportSettings
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress, Silent
-from limbeck.recipes.inputs import PythonObjects, is_transfer_set, load_images_of, load_taught
+from limbeck.recipes.image_sizes import size_for_network
+from limbeck.recipes.inputs import PythonObjects, load_images_of
+from limbeck.recipes.judged_images import load_sized
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.making import last_source
 from limbeck.recipes.networks import load_network
@@ -25,6 +27,7 @@ from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.run import find_inputs
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings
+from limbeck.recipes.sources import is_transfer_set, load_taught
 from limbeck.recipes.yaml_files import load_mapping
 from limbeck.training.run_folder import RunFolder
 
@@ -114,7 +117,7 @@ def _images_to_check(
     loading: Mapping[str, Any],
 ) -> ImageSet:
     if test is not None:
-        found = _read(test, split, "test", lambda name: load_images(name, split, **loading))
+        found = _read(test, split, "test", lambda name: load_sized(name, split, size_for_network(network), **loading))
         if found.skipped:
             warnings.warn(f"left out {found.skipped:,} unreadable images of {found.name!r}.", stacklevel=4)
         return found
@@ -136,7 +139,7 @@ def _images_to_check(
 
 def _judged_on(recipe: Recipe) -> ImageSet:
     """Test images of a run, else validation images, else those it was taught on."""
-    if recipe.data.test is not None:
+    if isinstance(recipe.data.test, DatasetSettings):
         _check_named(recipe.data.test)
         alone = recipe.data.model_copy(update={"train": None, "validation": 0})
         inputs = load_images_of(recipe.model_copy(update={"data": alone}), PythonObjects())
