@@ -1,5 +1,6 @@
 """Photos on the command line: a run on a folder of them, and its student judged on what the run held out."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,38 @@ def test_a_run_on_photos_and_its_student_judged_on_what_was_held_out() -> None:
     assert "images of './others' are brought to 12x12: what the student in 'runs/mine' was taught with" in out
     assert "the validation images of './others' are judged on, for it has no test images" in out
     assert "all images of 'others/val' are judged on" in limbeck("evaluate", "runs/mine", "--data", "others/val")
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8").partition("## Names and paths")[0]
+RECIPES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+LINES = [line.strip() for line in re.findall(r"^    (limbeck .*)$", PAGE, re.MULTILINE)]
+FEWER = {
+    "epochs: 60": "epochs: 1, batch_size: 8",
+    "resnet56": "resnet8",
+    "input_size: 64": "input_size: 12",
+    "[25%, 50%]": "[50%]",
+    "[0, 1, 2]": "[0]",
+    "size: 64": "size: 12",
+}
+
+
+def fewer(text: str) -> str:
+    for long, short in FEWER.items():
+        text = text.replace(long, short)
+    return text
+
+
+@pytest.mark.filterwarnings("ignore:the teacher .* is right about")  # after one epoch
+def test_the_worked_example_of_the_page() -> None:
+    example, options = map(fewer, RECIPES)
+    write_photos(Path("photos/train"), 16)
+    write_photos(Path("photos/val"), 4, seed=1)
+    Path("my.yaml").write_text(f"{example}latency: false\ninside: 0\n")
+    assert [line.split()[1] for line in LINES] == ["validate", "compare", "evaluate"]
+    for line in LINES:
+        shown = limbeck(*line.split()[1:])
+        if "evaluate" not in line:
+            assert "8 images to judge on (its validation images, for want of test images) of 2 classes" in shown
+            assert "images are brought to 12x12: `student.input_size` (`data.size` says another)" in shown
+    Path("my.yaml").write_text(options)
+    assert "valid: a recipe to train" in limbeck("validate", "my.yaml")

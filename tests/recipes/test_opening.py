@@ -1,6 +1,7 @@
 """`limbeck validate`: all that would stop a run, at once and before it, and nothing of what would not."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from typer.testing import CliRunner
 
 import limbeck as lb
 from limbeck.cli.main import app
-from limbeck.recipes.opening import Findings, open_recipe
+from limbeck.errors import UserError
+from limbeck.recipes.opening import Findings, check_extras, open_recipe
 from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.schema import Recipe
 
 STUDENT = {"model": "convnet_d3", "input_size": 8, "options": {"width": 4}}
 
@@ -134,3 +137,21 @@ def test_the_command_ends_in_all_problems() -> None:
         app, ["validate", "my.yaml", "-s", "student.input_size=8", "-s", "student.model=lenet5"]
     )
     assert "the objective kd needs a teacher" in " ".join(result.output.split())
+
+
+def test_what_is_not_installed_is_told_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.recipes.opening.find_spec", lambda _: None)
+    recipe = read_recipe({**one_run(), "select": None})
+    assert _needed(recipe) is None
+    masked = recipe.model_copy(
+        update={"transfer": SimpleNamespace(model_dump=lambda mode: {"mask": {"method": "cam"}})}
+    )
+    assert "`mask` needs torchcam, which is not installed; `pip install limbeck[cams]`" in str(_needed(masked))
+
+
+def _needed(recipe: Recipe) -> UserError | None:
+    try:
+        check_extras(recipe)
+    except UserError as error:
+        return error
+    return None

@@ -69,11 +69,18 @@ def pools_to_download(recipe: Recipe) -> dict[str, str]:
     return found
 
 
-def _pools(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    transfers = [] if recipe.transfer is None else [recipe.transfer.model_dump(mode="json")]
+def transfers_of(recipe: Recipe) -> list[Mapping[str, Any]]:
+    """The settings of all makers of a recipe, as it writes them down."""
+    transfers: list[Mapping[str, Any]] = []
+    if recipe.transfer is not None:
+        transfers.append(recipe.transfer.model_dump(mode="json"))
     if recipe.compare is not None:
         transfers += [one.transfer for one in recipe.compare.arms.values() if one.transfer is not None]
-    for transfer in transfers:
+    return transfers
+
+
+def _pools(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    for transfer in transfers_of(recipe):
         for one in (*(transfer.get("pools") or ()), (transfer.get("threshold") or {}).get("calibration")):
             if isinstance(one, Mapping) and isinstance(one.get("name"), str):
                 yield one["name"], one.get("split") or "train"

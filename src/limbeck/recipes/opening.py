@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from limbeck.models.published import NAMED
 from limbeck.models.zoo import create
 from limbeck.objectives.sums import weighted_sum
 from limbeck.recipes.doubts import strangers
-from limbeck.recipes.downloads import images_to_download, pools_to_download, weights_to_download
+from limbeck.recipes.downloads import images_to_download, pools_to_download, transfers_of, weights_to_download
 from limbeck.recipes.found_images import found_images
 from limbeck.recipes.image_sizes import KnownSize
 from limbeck.recipes.inheritance import made_by
@@ -34,6 +35,7 @@ from limbeck.recipes.sources import NoSize, encoded_images, is_transfer_set, loa
 from limbeck.training.checks import check_parts
 from limbeck.training.launcher import check_launcher
 from limbeck.training.run_folder import RunFolder
+from limbeck.training.tracker_settings import check_tracker
 
 SECONDS = 3.0
 """For the headers of a data set, and as many again for its pixels."""
@@ -70,6 +72,10 @@ def open_recipe(recipe: Recipe, folder: Path) -> Findings:
     findings = Findings()
     with findings.collecting():
         check_launcher(*trainings(recipe), cpu=recipe.device == "cpu")
+    with findings.collecting():
+        check_tracker(recipe.tracker)
+    with findings.collecting():
+        check_extras(recipe)
     for place in (folder, cache_folder()):
         with findings.collecting():
             _check_writable(place)
@@ -88,6 +94,15 @@ def open_recipe(recipe: Recipe, folder: Path) -> Findings:
         findings.remarks += found_images(recipe, inputs)
         _put_together(recipe, inputs, teacher, folder, findings)
     return findings
+
+
+def check_extras(recipe: Recipe) -> None:
+    """Raises a UserError for settings whose library is missed in the midst of a run only."""
+    masked = [one for one in transfers_of(recipe) if one.get("mask")]
+    if masked and find_spec("torchcam") is None:
+        raise UserError(
+            "`mask` needs torchcam, which is not installed; `pip install limbeck[cams]`, or leave `mask` out."
+        )
 
 
 def _check_writable(folder: Path) -> None:
