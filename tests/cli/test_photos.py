@@ -68,7 +68,6 @@ def fewer(text: str) -> str:
     return text
 
 
-@pytest.mark.filterwarnings("ignore:the teacher .* is right about")  # after one epoch
 def test_the_worked_example_of_the_page() -> None:
     example, options = map(fewer, RECIPES)
     write_photos(Path("photos/train"), 16)
