@@ -160,7 +160,8 @@ def test_names_on_one_side_alone_are_said(tmp_path: Path) -> None:
     images, test = stripes(20), stripes(20, seed=1)
     with pytest.warns(UserWarning, match=r"the teacher convnet_d3 has no names .* 'rows' for 0") as said:
         result = teach(unnamed(), "convnet_d3", images, tmp_path / "a", test=test)
-    assert (len(said), result.student.classes) == (1, CLASSES)
+    assert sum("no names" in str(one.message) for one in said) == 1
+    assert result.student.classes == CLASSES
     with pytest.warns(UserWarning, match=r"the images \(images\) have no names .* '0' for 'rows', '1' for 'columns'"):
         result = teach(network(), unnamed(), numbered(20), tmp_path / "b", test=test)
     assert result.student.classes == CLASSES

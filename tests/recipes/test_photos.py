@@ -182,6 +182,11 @@ def test_images_of_one_size_stay_as_they_are() -> None:
     assert counts(inputs) == [17, 2, 5]
     assert size == "images are 10x10, as all of them are stored"
     assert found.startswith("found in 'own.npz': 17 images to learn from (train)")
+    np.savez("large.npz", images=np.zeros((10, 300, 4, 3), np.uint8), labels=np.arange(10) % 2)
+    assert (
+        "images are 300x4, as all of them are stored; `data.size` would bring them to fewer"
+        in loaded("large.npz")[1][1]
+    )
     mixed = {"train": "own.npz", "test": f"{name}/test"}
     inputs, (_, size) = loaded(mixed, student={"model": "resnet8"})
     assert inputs.test is not None

@@ -9,7 +9,7 @@ from limbeck.recipes.sources import sources_of
 
 _USES = {TRAIN: "to learn from", VALIDATION: "for validation", TEST: "to judge on"}
 LARGE = 256
-"""Pixels a side above which images that nobody gave a size are worth a word."""
+"""Pixels a side above which images that stay as they are stored are worth a word."""
 
 
 def found_images(recipe: Recipe, inputs: Inputs) -> list[str]:
@@ -46,4 +46,5 @@ def _size(images: ImageSet, source: DatasetSettings, inputs: Inputs) -> str:
         return f"images are brought to {height}x{width}: {known.source} (`data.size` says another)"
     if source.size is not None:
         return f"images are brought to {height}x{width}, as `size` says"
-    return f"images are {height}x{width}, as all of them are stored"
+    large = "; `data.size` would bring them to fewer pixels, which saves time" if max(height, width) > LARGE else ""
+    return f"images are {height}x{width}, as all of them are stored{large}"
