@@ -15,12 +15,13 @@ from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.criteria import find_criterion
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-(PYTHON,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PYTHON = "".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
 LINES = [line.strip() for line in re.findall(r"^    (limbeck .*)$", README, re.MULTILINE)]
 INLINE = [" ".join(one.split()) for one in re.findall(r"`(limbeck [^`]*)`", README)]
 FEWER = {
     "epochs=15": "epochs=1",
     "steps=300": "steps=4",
+    "range(20)": "range(2)",
     '"compare.budgets=[50]"': '"compare.budgets=[50]", "compare.seeds=[0]", "training.steps=2"',
 }
 
