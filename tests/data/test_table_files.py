@@ -172,7 +172,7 @@ def test_split_is_found_by_all_its_names(write_parquet, pixels: np.ndarray, tmp_
 
 def test_a_folder_of_test_images_alone_has_no_training_split(write_parquet, pixels: np.ndarray, tmp_path: Path):
     write_parquet("own/cifar_test.parquet", list(pixels), [0, 1] * 6)
-    with pytest.raises(UserError, match=r"must be 'test', got 'train'. To hold .* `data.validation`\)\.$"):
+    with pytest.raises(UserError, match=r"must be 'test', got 'train'\.$"):
         load(tmp_path / "own")
 
 

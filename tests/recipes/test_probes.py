@@ -71,7 +71,7 @@ def test_python(saved: str) -> None:
     with pytest.raises(UserError, match=r"`network` must be a Classifier or weights .*, got a bare ConvNet"):
         lb.probe(network().network, stripes(60), hold_out=0.5)  # pyright: ignore[reportArgumentType]
     with pytest.raises(UserError, match=r"`test` must be images as `lb\.load` gives them"):
-        lb.probe(network(), stripes(60), stripes(40).tensor())  # pyright: ignore[reportArgumentType]
+        lb.probe(network(), stripes(60), 40)  # pyright: ignore[reportArgumentType]
 
 
 def test_nothing_is_written_where_a_probe_fails(saved: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
+from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.transfer.allocation import shares
 from limbeck.transfer.choice import allocate
@@ -133,7 +134,7 @@ def test_what_a_selection_of_several_sources_tells() -> None:
     assert summary.groups is not None
     assert summary.groups.chosen == (1, 0, 1)
     with pytest.raises(UserError, match="holds scores of 'ants', 'birds'; make one image set of what was chosen"):
-        chosen.transfer_set(object())  # pyright: ignore[reportArgumentType]
+        chosen.transfer_set(ImageSet(torch.zeros(5, 1, 4, 4, dtype=torch.uint8)))
 
 
 def test_chosen_rows_keep_their_sources(tmp_path: Path) -> None:

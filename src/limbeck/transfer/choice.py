@@ -75,7 +75,7 @@ def allocate(
         n = budget.resolve(candidates, per_class=criterion.per_class)
         quotas = shares(n, candidates.class_counts()).numpy() if criterion.per_class else np.array([n])
     n = int(quotas.sum())
-    if n < len(table):
+    if n < len(table) and not entry.greedy:
         _warn_of_one_score(table, criterion)
     if entry.greedy:
         assert features is not None, "greedy allocations without features are refused before"
@@ -136,6 +136,10 @@ def select_from_scores(
     return allocate(table, criterion, budget, seed=seed)
 
 
+_WORTH_A_WORD = 5
+"""A few images may have one score by chance."""
+
+
 def _warn_of_one_score(table: ScoreTable, criterion: Criterion) -> None:
     """Says that a score tells no image from another; the first rows that differ are enough to know."""
     if criterion.score == "random" or not table.has(criterion.column):
@@ -146,7 +150,7 @@ def _warn_of_one_score(table: ScoreTable, criterion: Criterion) -> None:
         first = float(values[0]) if first is None and len(values) else first
         if len(values) and (values != first).any():
             return
-    if first is not None and len(table) > 1:
+    if first is not None and len(table) >= _WORTH_A_WORD:
         warnings.warn(
             f"criterion {criterion.name!r} gives all {len(table):,} images of {table.title} the same score, {first:g}: "
             "what it chooses is as good as drawn. Look at score, teacher and images, or choose by 'random'.",

@@ -27,11 +27,11 @@ def student_folder(folder: Path) -> Path:
     Raises:
         UserError: a comparison, which holds many networks, or a run that has not finished.
     """
-    if not (folder / "recipe.yaml").exists():
-        return folder
     student = folder / "student"
     if student.is_dir():
         return student
+    if not (folder / "recipe.yaml").exists():
+        return folder
     runs = sorted(str(one.parent) for one in folder.glob("runs/*/*/student"))
     if runs:
         raise UserError(f"{str(folder)!r} is a comparison of many networks; name one of its runs, as {runs[0]!r}.")
