@@ -159,7 +159,6 @@ IN_RECIPES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:criterion .* the same score")  # the variance of one number
 @pytest.mark.parametrize("family", IN_RECIPES)
 def test_one_of_each_family_is_named_in_a_recipe(family: str, tmp_path: Path) -> None:
     make, changes = IN_RECIPES[family]

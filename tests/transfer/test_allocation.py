@@ -72,7 +72,6 @@ def test_classes_need_labels(allocation):
         select(image_set(None, 10), criterion=by(allocation), budget=5)
 
 
-@pytest.mark.filterwarnings("ignore:criterion .* the same score")
 @pytest.mark.parametrize("allocation", [*WHOLE, *PER_CLASS])
 def test_images_all_alike(allocation):
     images = ImageSet(torch.full((12, 1, 8, 8), 9, dtype=torch.uint8), torch.arange(12) % 3)

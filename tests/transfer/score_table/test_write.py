@@ -186,7 +186,6 @@ def test_clusters_are_found_once_and_give_every_budget(tmp_path, teacher):
         select_from_scores(table, criterion={"allocation": "km", "clusters": 8}, budget=30, seed=4)
 
 
-@pytest.mark.filterwarnings("ignore:criterion .* the same score")
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 6)), min_size=1, max_size=60),

@@ -42,7 +42,6 @@ def test_exact_distinct_balanced_and_independent_of_storage(images, criterion, s
     assert torch.equal(again.ids, selection.ids)
 
 
-@pytest.mark.filterwarnings("ignore:criterion .* the same score")
 @settings(max_examples=20, deadline=None)
 @given(
     st.integers(1, 60),
@@ -126,7 +125,6 @@ def test_progress_counts_images(toy):
     assert (watching.told[0], watching.told[-1]) == ((40, 0), (40, 40))
 
 
-@pytest.mark.filterwarnings("ignore:criterion .* the same score")
 def test_constant_images_have_no_entropy_and_go_by_id():
     images = ImageSet(torch.full((9, 3, 4, 4), 7, dtype=torch.uint8), ids=torch.arange(9).flip(0))
     selection = select(images, criterion="entropy-whole", budget=3)
