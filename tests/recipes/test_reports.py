@@ -150,6 +150,9 @@ def test_what_cannot_be_one_report_is_refused(two: list[Path], tmp_path: Path) -
         UserError, match=r"all hold comparisons, or all selections; got a comparison in '.*mine' and a run"
     ):
         write_reports([two[0], run], tmp_path / "out")
+    with pytest.raises(UserError, match=r"there is no folder '.*nothing' to report of; `limbeck ls runs` lists"):
+        write_reports([two[0], tmp_path / "nothing"])
+    (tmp_path / "nothing").mkdir()
     with pytest.raises(UserError, match=r"got a comparison in '.*mine' and neither in '.*nothing'"):
         write_reports([two[0], tmp_path / "nothing"])
     with pytest.raises(

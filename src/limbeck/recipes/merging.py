@@ -24,9 +24,11 @@ def write_report_of_several(folders: Sequence[Path], path: Path | None = None) -
         path: for comparisons by default a folder beside the first, called after all.
 
     Raises:
-        UserError: the folders hold different things, or neither; `path` lacks, is there already or is of another kind;
-            see `write_selections_report` and `write_merged_report`.
+        UserError: a folder is not there; they hold different things, or neither; `path` lacks, is there already or is
+            of another kind; see `write_selections_report` and `write_merged_report`.
     """
+    for missing in (folder for folder in folders if not folder.is_dir()):
+        raise UserError(f"there is no folder {str(missing)!r} to report of; `limbeck ls runs` lists those below runs/.")
     kinds = {folder: kind_of(folder) for folder in folders}
     if set(kinds.values()) == {"a comparison"}:
         return _merge(folders, path)
