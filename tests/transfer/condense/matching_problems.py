@@ -110,10 +110,14 @@ def synthetic_set(*, soft: bool = False, per_class: int = 2, rate: float = 0.05)
 
 
 def engine_for(
-    settings: CondenseSettings, synthetic: SyntheticSet | None = None, *, seed: int = 0, mask: Mask | None = None
+    settings: CondenseSettings,
+    synthetic: SyntheticSet | None = None,
+    *,
+    seed: int = 0,
+    mask: Mask | None = None,
+    device: torch.device | None = None,
 ) -> MatchingEngine:
     network = flat_network()
     synthetic = synthetic_set(soft=settings.labels == "soft") if synthetic is None else synthetic
-    return MatchingEngine(
-        settings, network, Store(network), synthetic, mask=mask, seed=seed, device=torch.device("cpu")
-    )
+    device = device or torch.device("cpu")
+    return MatchingEngine(settings, network, Store(network), synthetic, mask=mask, seed=seed, device=device)

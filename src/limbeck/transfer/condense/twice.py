@@ -101,14 +101,6 @@ class _NormBackward(Function):
         pixels, a = x[0, 0].numel(), a.contiguous()
         m, r = (one.repeat_interleave(channels // groups, 1) for one in (mean, inverse))  # [B, C]
 
-        def sums(v: Tensor) -> tuple[Tensor, Tensor]:
-            """Of v and of v z over the pixels of each channel, [B, C]: the kernel's, as if each were a group."""
-            flat = (1, batch * channels, pixels)
-            sizes = (1, batch * channels, pixels, batch * channels)
-            moments = m.reshape(1, -1), r.reshape(1, -1)
-            _, of_z, of_one = _norm_backward(v.view(flat), x.view(flat), *moments, None, *sizes, [False, True, True])
-            return of_one.view(batch, channels), of_z.view(batch, channels)
-
         def average(v: Tensor) -> Tensor:
             """Over the group of each channel, from sums over channels, [B, C]."""
             of_group = v.view(batch, groups, -1).sum(2, keepdim=True) / (channels // groups * pixels)
@@ -117,7 +109,7 @@ class _NormBackward(Function):
         def spread(factor: Tensor) -> Tensor:
             return factor.view(batch, channels, *[1] * (x.ndim - 2))
 
-        (a_1, a_z), (dy_1, dy_z) = sums(a), sums(dy)
+        (a_1, a_z), (dy_1, dy_z) = _sums(a, x, m, r), _sums(dy, x, m, r)
         a_dy = (a * dy).view(batch, channels, pixels).sum(2)
         avg_a, h, k = average(a_1), average(a_z), average(w * dy_z)
         of_w = (r * (a_dy - avg_a * dy_1 - h * dy_z)).sum(0)
@@ -132,6 +124,28 @@ class _NormBackward(Function):
         by_x = r * (b - w * r * h)
         of_dy = torch.addcmul(spread(c - w * r * avg_a - m * by_x), x, spread(by_x)).addcmul_(a, spread(w * r))
         return of_dy, of_x, of_w, None, None
+
+
+def _sums(v: Tensor, x: Tensor, mean: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
+    """Of v and of v z over the pixels of each channel, [B, C], from a channel's mean and inverse deviation, [B, C]."""
+    if v.device.type == "cpu":
+        return _sums_by_kernel(v, x, mean, inverse)
+    return plain_sums(v, x, mean, inverse)  # the kernel for GPUs takes no norm without weights
+
+
+def plain_sums(v: Tensor, x: Tensor, mean: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
+    batch, channels = mean.shape
+    v, x = v.reshape(batch, channels, -1), x.reshape(batch, channels, -1)
+    return v.sum(2), inverse * torch.linalg.vecdot(v, x - mean[..., None])
+
+
+def _sums_by_kernel(v: Tensor, x: Tensor, mean: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
+    """As if each channel were a group: several times as fast on a CPU."""
+    batch, channels = mean.shape
+    flat = (1, batch * channels, x[0, 0].numel())
+    moments, sizes = (mean.reshape(1, -1), inverse.reshape(1, -1)), (*flat, batch * channels)
+    _, of_z, of_one = _norm_backward(v.view(flat), x.view(flat), *moments, None, *sizes, [False, True, True])
+    return of_one.view(batch, channels), of_z.view(batch, channels)
 
 
 class _Halve(Function):

@@ -1,0 +1,61 @@
+"""Images that are learned or made on a GPU are those that the CPU learns, but for rounding."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+from tests.gpu.conftest import CPU
+from tests.transfer.condense.distribution_problems import engine, pool, recipe
+from tests.transfer.condense.matching_problems import Mask, engine_for, settings_for
+from tests.transfer.generate.synthesis.toys import EVERY, labels_of, network, settings_of, synthesiser
+
+from limbeck.transfer.condense.methods import METHODS
+
+pytestmark = pytest.mark.gpu
+
+MATCHED = [name for name, method in METHODS.items() if method.values["by"] == "trajectories"]
+
+
+@pytest.mark.parametrize("gradient", ["exact", "unrolled", "tesla"])
+@pytest.mark.parametrize("name", MATCHED)
+def test_trajectories_are_matched_as_on_the_cpu(device: torch.device, name: str, gradient: str) -> None:
+    changed: dict[str, Any] = {"batch": 3, "drop": 0.25, "rate_rate": 1e-3, "gradient": gradient}
+    settings, found = settings_for(name, views="dsa", matching=changed), []
+    for where in (device, CPU):
+        matching = engine_for(settings, mask=Mask(), device=where)
+        for iteration in range(2):
+            matching.step(iteration)
+        found.append(matching.synthetic.inputs.cpu())
+    torch.testing.assert_close(*found, rtol=1e-2, atol=1e-3)
+
+
+def test_an_estimate_of_matching(device: torch.device) -> None:
+    estimate = engine_for(settings_for("datm"), device=device).estimate()
+    assert estimate.seconds > 0
+    assert estimate.memory > 0
+
+
+@pytest.mark.parametrize("name", ["dm", "tgdd", "ncfm"])
+def test_distributions_are_matched(device: torch.device, name: str) -> None:
+    found = []
+    for where in (device, CPU):
+        matching = engine(recipe(name), pool(), device=where)
+        for iteration in range(2):
+            matching.step(iteration)
+        found.append(matching.synthetic.inputs.cpu())
+    if name == "ncfm":  # frequencies are drawn where they are used
+        assert found[0].isfinite().all()
+    else:
+        torch.testing.assert_close(*found, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_call_makes_the_same_images_twice(device: torch.device, name: str) -> None:
+    settings = settings_of(name)
+    teacher, student = (deepcopy(network(seed)).to(device) for seed in (0, 1))
+    first, again = (
+        synthesiser(settings, teacher, device=device).call(0, labels_of(settings), student=student) for _ in range(2)
+    )
+    assert torch.equal(first.images, again.images)
+    assert first.images.float().std() > 0
