@@ -25,9 +25,8 @@ def test_compiled_runs(teach: Run, monkeypatch: pytest.MonkeyPatch, device: torc
     whole = teach("whole", settings=changed)
     for name, value in plain.student.state_dict().items():
         torch.testing.assert_close(whole.student.state_dict()[name], value, rtol=1e-2, atol=1e-3)
-    stop_at(3, monkeypatch)
-    with pytest.raises(Interrupted):
+    with monkeypatch.context() as until, pytest.raises(Interrupted):
+        stop_at(3, until)
         teach("run", settings=changed)
-    monkeypatch.undo()
     resumed = teach("run", resume=True, settings=changed)
     assert same(weights(resumed.student), weights(whole.student))

@@ -5,7 +5,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import grad, gradcheck, gradgradcheck
 
-from limbeck.transfer.condense import twice
 from limbeck.transfer.condense.estimate import PeakMemory
 from limbeck.transfer.condense.twice import GroupNorm, Halving, for_two_gradients
 
@@ -48,11 +47,6 @@ def test_first_and_second_derivatives_are_differences(name: str) -> None:
 
     assert gradcheck(compute, inputs, fast_mode=True)
     assert gradgradcheck(compute, inputs, fast_mode=True)
-
-
-def test_the_second_derivative_elsewhere_than_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(twice, "_sums_by_kernel", twice.plain_sums)
-    test_first_and_second_derivatives_are_differences("group")
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

@@ -9,6 +9,7 @@ from limbeck.interruption import Interrupted, StopRequest
 from limbeck.models.classifier import Classifier
 from limbeck.models.taps import Taps
 from limbeck.transfer.generate.settings import Losses
+from limbeck.transfer.generate.synthesis.state import make_adam, step_down
 
 TEACHER, STUDENT = network(0), network(1)
 
@@ -145,3 +146,15 @@ def test_gray_pixels_of_a_teacher_for_colours_have_its_average_units() -> None:
     inside = batch.images[(batch.images > 0) & (batch.images < 255)].float() / 255
     assert inside.mean().item() == pytest.approx(0.5, abs=0.02)  # N(0.5, 0.3), cut at 0 and 1
     assert batch.images.float().std().item() / 255 == pytest.approx(0.27, abs=0.02)
+
+
+def test_gradients_may_lie_in_another_order_in_memory() -> None:
+    """As they do where a generator makes its latents a map and a GPU, or bfloat16, goes by channels last."""
+    found = []
+    for order in (torch.contiguous_format, torch.channels_last):
+        weight = torch.zeros(2, 3, 2, 2, requires_grad=True)
+        gradient = torch.randn(2, 3, 2, 2, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=order)
+        adam = make_adam([{"params": [weight], "lr": 1.0}], (0.5, 0.999))
+        step_down(adam, [weight], [gradient])
+        found.append(weight.detach())
+    assert torch.equal(*found)

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from limbeck.transfer.generate.synthesis.state import adam_state, load_adam, make_adam, put, take
+from limbeck.transfer.generate.synthesis.state import adam_state, load_adam, make_adam, put, step_down, take
 
 _REPTILE = 67.0  # times the distance is the gradient, as published; Adam takes no notice of it
 
@@ -52,10 +52,7 @@ class Meta:
         if self.kind == "reptile":
             with torch.no_grad():
                 self.collected = [_REPTILE * (one - other) for one, other in zip(self.parameters, copy, strict=True)]
-        for one, gradient in zip(self.parameters, self.collected, strict=True):
-            one.grad = gradient
-        self.adam.step()
-        self.adam.zero_grad()
+        step_down(self.adam, self.parameters, self.collected)
         self.collected = []
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -14,7 +14,15 @@ from limbeck.randomness import derive_seed
 from limbeck.transfer.generate.networks import ImageNetwork, averaged, build_network, draw_latents, renew_if_due
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.generate.synthesis.meta import Meta
-from limbeck.transfer.generate.synthesis.state import adam_state, load_adam, load_module, make_adam, put, take
+from limbeck.transfer.generate.synthesis.state import (
+    adam_state,
+    load_adam,
+    load_module,
+    make_adam,
+    put,
+    step_down,
+    take,
+)
 from limbeck.transfer.generate.synthesis.units import units_of
 
 
@@ -105,10 +113,7 @@ class Origin:
         """
         if self.meta is not None:
             self.meta.collect(gradients[: len(self.meta.parameters)])
-        for one, gradient in zip(self.parameters, gradients, strict=True):
-            one.grad = gradient
-        self.adam.step()
-        self.adam.zero_grad()
+        step_down(self.adam, self.parameters, gradients)
 
     def end(self) -> None:
         """Ends a call: the network learns from it, and enters its average."""

@@ -1,6 +1,6 @@
 """States of parts as tensors under dotted names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,14 @@ def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def make_adam(groups: list[dict[str, Any]], betas: tuple[float, float]) -> torch.optim.Adam:
     """Adam that reads weights, gradients and averages in one sweep of memory."""
     return torch.optim.Adam(groups, betas=betas, fused=True)
+
+
+def step_down(optimiser: torch.optim.Adam, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+    """A step of Adam by gradients of any order in memory, which the fused one takes for that of the parameters."""
+    for one, gradient in zip(parameters, gradients, strict=True):
+        one.grad = gradient if gradient.stride() == one.stride() else torch.empty_like(one).copy_(gradient)
+    optimiser.step()
+    optimiser.zero_grad()
 
 
 def adam_state(optimiser: torch.optim.Adam) -> dict[str, Tensor]:
