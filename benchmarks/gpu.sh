@@ -32,7 +32,8 @@ END
 [ -s "$OUT/machine.txt" ] && grep -q cores "$OUT/machine.txt" || { echo "nothing was measured"; exit 1; }
 
 # The tier. -x would hide what else is wrong: such a machine is seldom at hand.
-timeout "${SECONDS_OF_TESTS:-270}" "$PYTHON" -m pytest -q -p no:cacheprovider -m gpu --durations=15 \
+# pytest-benchmark, where it is installed, warns beside xdist, which is an error here.
+timeout "${SECONDS_OF_TESTS:-270}" "$PYTHON" -m pytest -q -p no:cacheprovider -p no:benchmark -m gpu --durations=15 \
     tests/gpu tests/test_device.py tests/models/test_forward.py tests/evaluation/test_energy.py \
     tests/objectives/test_momentum_memory.py > "$OUT/tests.txt" 2>&1
 tests=$?
