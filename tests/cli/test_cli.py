@@ -151,7 +151,7 @@ def test_verbs_that_do_not_fit_the_recipe() -> None:
 def test_validate() -> None:
     shown = done("validate", "compare.yaml", "-s", "compare.seeds=[0, 1]")
     assert "valid: a recipe to compare" in shown
-    assert "12 runs, 2 seeds of each of: entropy@12-images, random@12-images" in shown
+    assert "12 runs, 2 seeds of each of:\n  12 images: entropy, random, " in shown
     message = refused("validate", "compare.yaml", "-s", "training.stps=1", "-s", "student.model=lenet")
     assert "recipe 'compare.yaml' has 2 errors:\n" in message
     assert "\n  training.stps: unknown key; did you mean 'steps'?\n" in message

@@ -25,7 +25,8 @@ def test_description_reads_back_and_counts_the_runs() -> None:
     recipe = read_recipe("digits-demo")
     text, said = describe(recipe).split("\nvalid: ")
     assert read_recipe(yaml.safe_load(text)) == recipe
-    assert "69 runs, 3 seeds of each of: entropy@50-images, generated@50-images, random@50-images" in said
+    assert "69 runs, 3 seeds of each of:\n  50 images, 150 images, 450 images: entropy, generated, random, " in said
+    assert "no-teacher\n  full, full-no-teacher" in said
 
 
 def test_copy_is_the_users_own(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_validation_says_which_arms_repeat_a_control() -> None:
     assert "the arm 'mine' repeats the control 'random' at 12 images: it is not run, and its numbers" in said
     assert "the arm 'other' repeats the control 'balanced-random' at 12 images" in said
     assert "'third'" not in said
-    assert "\n12 runs, 2 seeds of each of: third@12-images, random@12-images" in said
+    assert "\n12 runs, 2 seeds of each of:\n  12 images: third, random, " in said
     assert "repeats" not in describe(read_recipe(objectives()))
 
 

@@ -7,7 +7,7 @@ import yaml
 
 from limbeck.recipes.inheritance import load_recipe, made_by
 from limbeck.recipes.packaged import find_recipe
-from limbeck.recipes.plan import plan, repeated
+from limbeck.recipes.plan import PlannedRun, plan, repeated
 from limbeck.recipes.published import published
 from limbeck.recipes.schema import Recipe
 
@@ -22,14 +22,24 @@ def describe(recipe: Recipe) -> str:
     lines = [yaml.safe_dump(content, sort_keys=False).rstrip(), "", f"valid: a recipe to {recipe.verb}"]
     if recipe.compare is not None:
         planned = plan(recipe)
-        groups = dict.fromkeys(one.group for one in planned if one.repeats is None)
-        runs = sum(one.repeats is None for one in planned)
-        lines.append(f"{runs} runs, {len(recipe.compare.seeds)} seeds of each of: {', '.join(groups)}")
+        own = [one for one in planned if one.repeats is None]
+        lines += [f"{len(own)} runs, {len(recipe.compare.seeds)} seeds of each of:", *_arms_by_budget(own)]
         lines += repeated(planned)
     teacher = None if recipe.teacher is None else recipe.teacher.weights
     if teacher is not None and not Path(teacher).exists() and (command := made_by(teacher)):
         lines.append(f"its teacher is not there yet: `{command}` makes {teacher}")
     return "\n".join(lines)
+
+
+def _arms_by_budget(runs: Sequence[PlannedRun]) -> list[str]:
+    """A line for budgets that have the same arms."""
+    arms: dict[str, dict[str, None]] = {}
+    for one in runs:
+        arms.setdefault("" if one.budget is None else one.budget_label, {})[one.arm] = None
+    budgets: dict[tuple[str, ...], list[str]] = {}
+    for label, names in arms.items():
+        budgets.setdefault(tuple(names), []).append(label)
+    return [f"  {', '.join(labels)}{': ' * any(labels)}{', '.join(names)}" for names, labels in budgets.items()]
 
 
 def describe_choices(source: str, overrides: Sequence[str] = ()) -> str:
