@@ -172,7 +172,7 @@ def _is_transfer_set(source: str) -> bool:
     """Whether it is the folder of one; a packaged recipe is none, even where a folder is called so."""
     if not Path(source).is_dir():
         return False
-    from limbeck.data.transfer_set import CONFIG_NAME
+    from limbeck.data.transfer_set_folder import CONFIG_NAME
     from limbeck.recipes.packaged import packaged_recipes
 
     return source not in packaged_recipes() and (Path(source) / CONFIG_NAME).is_file()

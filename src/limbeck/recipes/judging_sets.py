@@ -10,7 +10,8 @@ import yaml
 
 from limbeck.data.encoded.build import SizesDiffer
 from limbeck.data.image_set import ImageSet
-from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_set_folder import CONFIG_NAME
 from limbeck.environment import describe_environment
 from limbeck.errors import UserError
 from limbeck.files import atomic_write_text, check_path

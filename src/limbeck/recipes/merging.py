@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from limbeck.data.transfer_set import CONFIG_NAME
+from limbeck.data.transfer_set_folder import CONFIG_NAME
 from limbeck.errors import UserError
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.results import collect

@@ -13,7 +13,8 @@ from limbeck.data.loading import load as load_images
 from limbeck.data.local import NoSuchSplit
 from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, own_path, own_splits
 from limbeck.data.place import FROM_PYTHON
-from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_set_folder import CONFIG_NAME
 from limbeck.errors import UserError
 from limbeck.recipes.image_sizes import KnownSize
 from limbeck.recipes.settings import DatasetSettings, DataSettings

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data.place import path_text
-from limbeck.data.transfer_set import CONFIG_NAME, TransferSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_set_folder import CONFIG_NAME
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import Evaluation, evaluate
 from limbeck.files import atomic_write_text

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from limbeck.data.transfer_set import PARQUET_NAME
+from limbeck.data.transfer_set_folder import PARQUET_NAME
 from limbeck.errors import UserError
 from limbeck.report import formats, page
 from limbeck.report.blocks import Block, Code, Fact, Gallery, Note, Page, Section

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import yaml
 from safetensors import SafetensorError, safe_open
 
-from limbeck.data.transfer_set import CONFIG_NAME
+from limbeck.data.transfer_set_folder import CONFIG_NAME
 from limbeck.errors import UserError
 from limbeck.report import formats, reading
 from limbeck.transfer.criteria import Criterion, find_criterion

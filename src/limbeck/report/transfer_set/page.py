@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from limbeck.data.transfer_set import CONFIG_NAME, USE_NAME
+from limbeck.data.transfer_set_folder import CONFIG_NAME, USE_NAME
 from limbeck.errors import UserError
 from limbeck.report import formats, page, reading
 from limbeck.report.blocks import Block, Code, Fact, Gallery, Note, Page, Section

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from limbeck.data.transfer_set import Column, TransferSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_set_rows import Column
 from limbeck.errors import UserError
 from limbeck.files import atomic_path, disk_errors
 from limbeck.transfer.borrow.pools import Pool

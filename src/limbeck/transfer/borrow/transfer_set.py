@@ -11,7 +11,8 @@ from torch import Tensor
 from limbeck.data.image_set import ImageSet
 from limbeck.data.joined import content_ids, join
 from limbeck.data.storage import DIGEST_BYTES
-from limbeck.data.transfer_set import Column, TransferSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_set_rows import Column
 from limbeck.transfer.borrow.chosen import Chosen, looked_up
 from limbeck.transfer.borrow.criteria import criterion_by
 from limbeck.transfer.borrow.pools import Pool

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from limbeck.cost import Cost
-from limbeck.data.transfer_set import Column, TransferSet
+from limbeck.data.transfer_set import TransferSet
+from limbeck.data.transfer_set_rows import Column
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError
 from limbeck.files import atomic_path, disk_errors
