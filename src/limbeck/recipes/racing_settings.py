@@ -14,18 +14,20 @@ SHARES = [0.25, 0.5, 0.75]
 class RacingSettings(Strict):
     """Arms that are beyond reach at a rung of the budget stop there (successive halving).
 
-    `by` is what the ladder climbs: `steps`, of which each run pauses at the rungs; `seeds`, after so many of which the
-    arms are compared; `budgets`, of which an arm that stops at one is not run at the larger ones. Controls never stop.
-
     An arm stops where it is outside of the best share `keep` and beyond reach of the best on the validation images;
-    see `standings` of `limbeck.evaluation.racing`. `confidence` is of all decisions about arms of one budget together.
+    see `standings` of `limbeck.evaluation.racing`. Controls never stop.
     """
 
     by: Literal["steps", "seeds", "budgets"] = "steps"
+    """What the ladder climbs: `steps`, of which each run pauses at the rungs; `seeds`, after so many of which the arms
+    are compared; `budgets`, of which an arm that stops at one is not run at the larger ones."""
     rungs: Annotated[list[float], Field(min_length=1)] | None = None
-    """Shares of each run's steps, moved up to where all arms validate; or numbers of seeds, by default 3, 6, 12 ..."""
+    """By steps, shares of each run's steps, moved up to where all arms validate, by default 0.25, 0.5 and 0.75; by
+    seeds, numbers of seeds, by default 3, 6, 12 ...; by budgets none, which are the budgets themselves. They rise."""
     keep: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Share of the arms, rounded up, that goes on from every rung in any case."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Of all decisions to stop arms of one budget together: how sure it is that none of them is wrong."""
 
     @field_validator("rungs")
     @classmethod

@@ -91,9 +91,14 @@ class Arm(Strict):
     short_forms: ClassVar = _SHORT_FORMS
 
     transfer: dict[str, Any] | None = None
+    """What the student is taught on, as `transfer` of the recipe has it without a `budget`. By default images chosen by
+    entropy where `compare` has `budgets`, else all images."""
     objective: ObjectiveSpec | None = None
+    """What it learns from, in place of the recipe's `objective`."""
     student: Annotated[StudentSettings, short_for("model")] | None = None
+    """Another student, in place of the recipe's."""
     training: ChangedTraining = Field(default_factory=dict)
+    """Settings of `training`, laid over those of the recipe."""
 
     @model_validator(mode="before")
     @classmethod
@@ -116,28 +121,33 @@ class CompareSettings(Strict):
     """Arms x budgets x seeds. The controls are added by themselves.
 
     With `budgets`, an arm learns from what its `transfer` makes, by entropy chosen images if it has none; without, all
-    arms learn from all the images. Every arm is also set against `baseline`, the name of one of them.
+    arms learn from all the images.
 
     Where the training images have no labels, the controls that need some are left out, as `balanced-random`,
     `no-teacher` and `full-no-teacher`.
-
-    `margin` is how far below the full data an arm may stay to be enough, in accuracy: 0.01 is one point.
-
-    `without_teacher` are training settings of the controls that learn from labels alone: their loss has another
-    scale, and a control that is denied its own learning rate is no honest one.
-
-    `racing: true`, or a mapping of settings, lets arms that are beyond reach stop early.
     """
 
     budgets: Annotated[list[BudgetSpec], Field(min_length=1)] | None = None
+    """How many images arms are taught on: counts (500), shares of the training images (10%) or images of each class
+    (50/class), each once. Needed where an arm has a `transfer`."""
     arms: dict[str, Annotated[Arm, short_for("select")]] = Field(
         default_factory=lambda: {"entropy": Arm(**_DEFAULT_ARM)}
     )
+    """What is compared: a name of one's choice for what it changes, see `compare.arms` below. A lone criterion is short
+    for `select: CRITERION`. By default one, which chooses images by entropy."""
     seeds: Annotated[list[Natural], Field(min_length=1)] = Field(default_factory=lambda: [0, 1, 2])
+    """Each arm and budget is run once for each of these, in place of the recipe's `seed`; all different."""
     baseline: str | None = None
+    """Name of an arm that all others are set against, too; by default none."""
     margin: float = 0.01
+    """How far below the full data an arm may stay to be enough, in accuracy, at least 0 and below 1: 0.01 is a
+    point."""
     without_teacher: ChangedTraining = Field(default_factory=dict)
+    """Settings of `training` for the controls that learn from labels alone: their loss has another scale, and a control
+    that is denied its own learning rate is no honest one."""
     racing: Racing = None
+    """Lets arms that are beyond reach stop early: `true`, steps, seeds, budgets or a group of keys; by default all runs
+    are finished."""
 
     @field_validator("margin")
     @classmethod
@@ -227,21 +237,35 @@ class Recipe(Strict):
     short_forms: ClassVar = _SHORT_FORMS
 
     name: Annotated[str, Field(pattern=NAME)]
+    """Of the run, whose folder is `runs/NAME` where no other is given: letters, digits, "_", "-" and "."."""
     summary: str = ""
+    """What it does, in a line, for `limbeck ls recipes`."""
     license: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\S[^\r\n]*$")] | None = None
-    """Of the student, for its model card: an identifier of the hub as `apache-2.0`, or a name; none is none stated."""
+    """Of the student, for its model card: an identifier of the hub as `apache-2.0`, or a name, in one
+    line; by default none is stated."""
     seed: Natural = 0
+    """Of fresh weights, the order and views of images, and all that a maker draws. The runs of a comparison have its
+    `seeds`, and this one is of the teacher, where that is trained first."""
     device: Literal["auto", "cpu"] = "auto"
+    """Where networks compute: `auto` is a GPU where there is one, `cpu` the processor in any case."""
     data: Annotated[DataSettings, short_for("name"), AfterValidator(DataSettings.each)]
+    """Images to learn from and to be judged on; a lone name is a data set of which everything is taken."""
     teacher: Annotated[TeacherSettings, short_for("weights")] | None = None
+    """The network that is asked; a lone name is its `weights`. Without one the student learns from labels."""
     student: Annotated[StudentSettings, short_for("model")]
+    """The network that learns; a lone name is its `model`."""
     objective: ObjectiveSpec | None = None
+    """What the student learns from, by name or as a weighted sum, `{cross_entropy: 0.1, kd: {weight: 0.9}}`. By default
+    that sum with a teacher (`kd` alone where the images have no labels), and `cross_entropy` without."""
     transfer: Annotated[SerializeAsAny[MakerSettings], BeforeValidator(_transfer)] | None = None
     """What the student is taught on, as a maker makes it; without, all of `data.train`.
     `select: {criterion, budget}` is short for `transfer: {maker: select, ...}`."""
     training: Training
+    """How the student is trained."""
     compare: CompareSettings | None = None
+    """Makes the recipe a comparison of many runs; goes in place of `transfer`."""
     latency: bool = True
+    """Whether the student is timed at the end, on this machine."""
     inside: Natural = 1000
     """Test images at most whose embeddings a run with a teacher keeps for its report; 0 keeps nothing of the kind."""
     tracker: Annotated[TrackerSettings, short_for("name")] | None = None

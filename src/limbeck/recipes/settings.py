@@ -45,23 +45,38 @@ ClassName = Annotated[str | int, BeforeValidator(_class_name)]
 class DatasetSettings(Strict):
     """Images by name, folder, file or hub id; see `limbeck.load`.
 
-    `labels: false` leaves their labels aside, as of images of other things than those to be told apart. `images` and
-    `seed` are of procedural images.
+    A lone name stands for a mapping that has only `name`.
     """
 
     name: DatasetName
+    """A data set of `limbeck ls datasets`, a folder, a file, or a hub id "owner/name"."""
     split: str | None = None
+    """Which of its splits, as train, validation or test; by default the one called as the key that it stands under."""
     size: Size | None = None
+    """Pixels a side, or [height, width]: images are scaled until they cover it and cropped to its centre. By default
+    their own where all have one, else that of the catalogue, or what the networks take."""
     channels: Literal[1, 3] | None = None
+    """1 for gray images, 3 for RGB; by default the catalogue's, else 1 if all images are gray, else 3."""
     image_column: str | None = None
+    """Column of a table, or array of an `.npz`, that holds the images, where it has none of the usual names."""
     label_column: str | None = None
+    """The same of the labels."""
     classes: list[ClassName] | None = None
+    """Names or numbers of the classes to keep, which are numbered from 0 in this order; by default all."""
     skip_unreadable: bool = False
+    """Leave out images that cannot be decoded, and say how many, in place of stopping."""
     scale: Scale | None = None
+    """The stored value that becomes white, in arrays and in files of more than 8 bits, as 4095 for 12 bits in 16; by
+    default 65535 for 16-bit files and integers, 255 for other integers, 1 for floats."""
     in_memory: bool | None = None
+    """Hold the pixels decoded (`true`), or decode images when they are asked for (`false`); by default decoded if they
+    take at most 4 GiB."""
     labels: bool = True
+    """`false` leaves their labels aside, as of images of other things than those to be told apart."""
     images: Annotated[int, Field(ge=1)] | None = None
+    """How many to make of procedural images, as dead-leaves, which need it; other images have none."""
     seed: Natural | None = None
+    """Of procedural images, 0 by default; other images have none."""
 
     @model_validator(mode="after")
     def _counted(self) -> Self:
@@ -105,7 +120,8 @@ class DataSettings(Strict):
     nothing of unlabelled images nor of a transfer set, which are taught whole. Makers that need no images of one's own
     do without `train`.
 
-    `size`, `channels` and whatever else says how images are loaded hold for all that do not say otherwise.
+    `size`, `channels` and whatever else says how images are loaded hold for all that do not say otherwise: what each
+    means, and takes by default, stands below at `data.train`.
 
     Labelled validation images are judged on by accuracy. On others (`{name: ..., labels: false}`), which may be of
     anything, a student is judged by its agreement with the teacher: the share to which both give the same class.
@@ -114,17 +130,31 @@ class DataSettings(Strict):
     short_forms: ClassVar = ("name",)
 
     train: Annotated[DatasetSettings, short_for("name")] | None = None
+    """Images to learn from, or to choose from; needed but where `transfer` makes images without any."""
     test: Annotated[HeldOut, short_for("name")] | None = None
+    """Labelled images that the student is judged on at the end: images of their own, or a count of images or a share
+    below 1 to hold out of `train`."""
     validation: HeldOut | None = None
+    """Images that may choose among the states of a run: images of their own, a count or a share of `train`, or 0 for
+    none. By default a tenth of labelled training images, and nothing of a transfer set."""
     split_seed: Natural = 0
+    """Of the draw of images that are held out, whatever the `seed` of a run: all runs are judged on the same images."""
     size: Size | None = _for_all()
+    """Of all images here, pixels a side or [height, width]."""
     channels: Literal[1, 3] | None = _for_all()
+    """Of all images here, 1 for gray or 3 for RGB."""
     image_column: str | None = _for_all()
+    """Of all images here, where tables hold them."""
     label_column: str | None = _for_all()
+    """Of all images here, where tables hold their labels."""
     classes: list[ClassName] | None = _for_all()
+    """Of all images here, the classes to keep."""
     skip_unreadable: bool | None = _for_all()
+    """Of all images here, whether those that cannot be decoded are left out."""
     scale: Scale | None = _for_all()
+    """Of all images here, the stored value that becomes white."""
     in_memory: bool | None = _for_all()
+    """Of all images here, whether pixels are held decoded."""
 
     @model_validator(mode="before")
     @classmethod
@@ -145,23 +175,39 @@ class DataSettings(Strict):
 class NetworkSettings(Strict):
     """A network by name, or weights that say which network they are of.
 
-    `classes` are the names of its classes, in its own order, where the weights know none or call them otherwise.
-    `weights_key` names one of several sets of weights in a file, as `model_ema` or `teacher`.
-    `whitening` shows it whitened images (ZCA) in place of normalised ones: by what the transfer set carries that it
-    learns from, or else as the training images are whitened. Weights from a folder bring theirs.
+    Weights from a run, a folder or the hub bring what belongs to them; a bare file of weights needs `model`, and the
+    sizes and numbers that it was trained with.
     """
 
     model: ModelName | None = None
+    """A name of `limbeck ls models`, one of timm as timm:resnet50, or a module of one's own as my_pkg:Net. Beside
+    `weights` only a bare file needs it."""
     weights: WeightsName | None = None
+    """A run folder, a folder or file of weights, published weights by name (`limbeck ls models`), timm:NAME, or
+    owner/name on the Hugging Face hub; none means fresh ones."""
     weights_key: str | None = None
+    """Which of several sets of weights in a file, as model_ema or teacher."""
     options: dict[str, Any] = {}
+    """Of the model, as `{width: 64, norm: batch}`; `limbeck ls models` says what each has."""
     num_classes: Annotated[int, Field(ge=1)] | None = None
+    """Outputs of the network; by default what its weights have, and of fresh ones the classes of the images."""
     input_size: Annotated[int, Field(ge=1)] | tuple[int, int] | None = None
+    """Pixels a side, or [height, width], that images are resized to inside the network. By default what its weights
+    have; fresh networks take the size of the images where they are built for one, or as they come, and timm's the size
+    that they were trained at."""
     channels: Annotated[int, Field(ge=1)] | None = None
+    """That the network takes; by default those of its weights, and of fresh ones those of the images."""
     mean: Normalisation | None = None
+    """What it subtracts from images in [0, 1], a number for each channel; by default what its weights have. Fresh
+    networks have 0.5, and timm's what they were trained with."""
     std: Normalisation | None = None
+    """What it divides by after that, a number for each channel; by default what its weights have. Fresh networks
+    have 0.25, and timm's what they were trained with."""
     classes: Annotated[list[str], Field(min_length=1)] | None = None
+    """Names of its classes in its own order, where its weights know none or call them otherwise."""
     whitening: bool = False
+    """Show it whitened images (ZCA) in place of normalised ones: by what the transfer set carries that it learns from,
+    or else as the training images are whitened. Goes without `weights`, `mean` and `std`."""
     whitening_epsilon: Annotated[float, Field(gt=0)] = 0.1
     """Added to the variances that whitening divides by, in units of [0, 1] images squared."""
 
@@ -195,7 +241,10 @@ class TeacherSettings(NetworkSettings):
     """The network that is asked: published or own `weights`, or a `model` trained first as `training` says."""
 
     training: Training | None = None
+    """How to train it first, on all of `data.train`, as the group of keys `training` below; goes with `model`, without
+    `weights`. By default it has weights and is not trained."""
     objective: ObjectiveSpec = {"cross_entropy": 1.0}
+    """What it learns from while it is trained: by default the labels."""
 
     @model_validator(mode="after")
     def _taught(self) -> Self:

@@ -26,8 +26,8 @@ class Sharpness(BaseModel):
     """Sharpness-aware minimisation in two passes a step: SAM, ASAM if `adaptive`, with `alpha` GSAM as FTD has it.
 
     Attributes:
-        rho: how far from the weights the gradient is taken, in units of the weights if `adaptive`; > 0.
-        alpha: share of the part of the gradient at the weights orthogonal to that one which is taken away, >= 0.
+        rho: how far from the weights the gradient is taken, in units of the weights if `adaptive`.
+        alpha: share of the part of the gradient at the weights orthogonal to that one which is taken away.
         adaptive: whether each weight is moved in proportion to its size, as in all releases of trajectory matching.
     """
 
@@ -56,19 +56,29 @@ class TrainingSettings(BaseModel):
     _numbers = field_validator("*", mode="before")(refuse_truth)
 
     steps: Annotated[int, Field(ge=1)] | None = None
+    """How many steps the run has; in place of `epochs`."""
     epochs: Annotated[float, Field(gt=0)] | None = None
+    """How many passes over the transfer set the run has, rounded up to whole steps; in place of `steps`."""
     batch_size: Annotated[int, Field(ge=1)] = 64
+    """Images of a step, over all processes together."""
 
     optimizer: OptimizerSpec = "sgd"
     """`sgd`, `adamw`, any class of `torch.optim` by its name, one's own by its import path, "my_parts:Lion", or
     `{name: {option: value}}`. Its rate is `learning_rate`; `weight_decay` holds for all that have one, `momentum` and
     `nesterov` for `sgd`."""
     learning_rate: Annotated[float, Field(gt=0)] | Literal["learned"] = 0.05
-    """`learned` is that which the transfer set carries, as condensed ones do, and 0.01 where it has none."""
+    """The rate after `warmup`, with which the `schedule` begins; `learned` is that which the transfer set carries, as
+    condensed ones do, and 0.01 where it has none."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Of `optimizer: sgd`; others have options of their own."""
     nesterov: bool = False
+    """Nesterov's form of momentum, for `optimizer: sgd` with `momentum` above 0."""
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    """Of all weights and biases: added to the gradient by `sgd`, decoupled from it by `adamw`; other optimisers do with
+    it what torch says of them."""
     clip_norm: Annotated[float, Field(gt=0)] | None = None
+    """The largest norm that the gradient of all weights together may have, above which it is scaled down; by default
+    it is never. For runs whose loss becomes infinite."""
     sharpness: Sharpness | None = None
     """Sharpness-aware minimisation, which takes twice the time; `{}` for that of trajectory matching's experts."""
 
@@ -78,12 +88,13 @@ class TrainingSettings(BaseModel):
     `T_max`, `total_iters` and `total_steps` are how many these are, and `max_lr` is the learning rate, unless they are
     given. A run whose rate has not hung on the number of steps so far may be resumed with more of them: one at a
     constant rate, or before the last part of warmup-stable-decay, where the rate falls to 0."""
-    warmup: Annotated[float, BeforeValidator(_share_or_steps), Field(ge=0)] = 0.0
+    warmup: Annotated[float, Field(ge=0), BeforeValidator(_share_or_steps)] = 0.0
     """Share of the budget over which the rate rises linearly from near 0; from 1 on a number of steps."""
     milestones: list[Share] = [0.625, 0.75, 0.875]
     """Shares of the budget at which a multi-step schedule multiplies the rate by `decay`; 150/180/210 of 240."""
     decay: Share = 0.1
-    cooldown: Annotated[float, BeforeValidator(_share_or_steps), Field(gt=0)] = 0.2
+    """What a multi-step schedule multiplies the rate by at each of the `milestones`."""
+    cooldown: Annotated[float, Field(gt=0), BeforeValidator(_share_or_steps)] = 0.2
     """Share of the budget, at its end, over which warmup-stable-decay lets the rate fall linearly to 0; from 1 on a
     number of steps. The state before it is kept beside the checkpoint."""
 

@@ -16,7 +16,7 @@ class TrackerSettings(BaseModel):
     """Where the metrics of a run are shown while it goes on, beside `metrics.jsonl`; it shapes nothing of the run.
 
     Attributes:
-        name: of the tracker. TensorBoard's files lie in `tensorboard/` of the run folder; the others keep theirs
+        name: which tracker. TensorBoard's files lie in `tensorboard/` of the run folder; the others keep theirs
             themselves.
         project: at Weights & Biases and Trackio the project, at MLflow the experiment; "limbeck" by default.
         options: of the tracker itself: of `wandb.init`, `trackio.init`, accelerate's `MLflowTracker`, or torch's

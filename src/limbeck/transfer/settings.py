@@ -61,8 +61,9 @@ class MakerSettings(BaseModel):
     """What every maker is told. Each adds its own, and gives `maker` the default that is its name in the catalogue.
 
     Attributes:
-        maker: its name.
-        budget: how many images the transfer set holds; of one that grows, at its end.
+        maker: which maker, by name.
+        budget: how many images the transfer set holds, of one that grows, at its end: a count (500), a share of the
+            training images or pools (10%, or 0.1), or images of each class (50/class).
         guesses_labels: whether labels of its images are the teacher's guesses, which are learned from where the
             objective says so, and not by default.
         needs_pool: whether it takes its images from the training images, or looks at them.

@@ -51,10 +51,10 @@ class CacheSettings(BaseModel):
     Attributes:
         keep: outputs to keep; what is not kept is asked of the teacher every time.
         dtype: of what is kept; float16 has 11 significant bits.
-        top_k: keep so many of the largest logits only, and what the others sum up to.
-        limit: where all views of the images of the transfer set, or of those of one round, would take more than this,
-            nothing is kept and nothing kept is read. Checksums, 4 bytes for each view and output, are not counted, nor
-            is what other sets have written.
+        top_k: keep so many of the largest logits only, and what the others sum up to; None for all.
+        limit: a size as "500 MB" or "4 GB", in powers of ten: where all views of the images of the transfer set, or of
+            those of one round, would take more than this, nothing is kept and nothing kept is read. Checksums, 4 bytes
+            for each view and output, are not counted, nor is what other sets have written.
         trust_teacher: keep the outputs for other processes even of a teacher with code or attributes that limbeck
             cannot vouch for, as a `forward` of one's own; by default they are kept for the process alone. Whoever
             sets it sees to it that what answers otherwise has other weights, code or attributes.

@@ -39,12 +39,19 @@ class PoolSettings(BaseModel):
 
     Attributes:
         name: of a data set, folder, file or hub id, see `limbeck.load`, or of procedural images.
-        split, image_column, label_column, skip_unreadable, scale: see `limbeck.load`.
-        images: at most so many, the first; of procedural images, how many there are, by default as many as the budget.
-        seed: of procedural images.
+        split: of its images, as train or test.
+        images: at most so many, the first, and by default all; of procedural images, how many there are, by default as
+            many as the budget.
+        seed: of procedural images; others have none.
         streaming: read it from the hub image by image, without a copy of the whole set; what was read is kept in the
             size of the student's images.
         exclude: names or numbers of its classes that are left out.
+        image_column: column of a table, or array of an `.npz`, that holds the images, where it has none of the usual
+            names.
+        label_column: the same of the labels.
+        skip_unreadable: whether images that cannot be decoded are left out, and counted, in place of stopping.
+        scale: the stored value that becomes white, in arrays and in files of more than 8 bits, see `limbeck.load`; None
+            for that of their type.
 
     Example:
         >>> PoolSettings(name="tiny-imagenet").split
@@ -72,9 +79,9 @@ class Threshold(BaseModel):
     Attributes:
         of: "mean" score of the calibration images of the class; "best-share", the mean of the best `share` of them; or
             "quantile", without calibration images: the best `share` of the pool's images of the class pass.
-        share: in (0, 1].
-        calibration: images of the target task, see `limbeck.load`; for "mean" and "best-share".
-        split: of these.
+        share: of the images that count or pass, for "best-share" and "quantile".
+        calibration: images of the target task, a data set, folder, file or hub id; for "mean" and "best-share".
+        split: of the calibration images, as train or test.
         fixed_count: for "best-share", as the reference implementation does: the best so many of every class in place of
             a share, and their sum divided by as many even where a class has fewer.
     """
@@ -145,14 +152,16 @@ class BorrowSettings(MakerSettings):
     filled best first over all pools. Pictures that are equal count once.
 
     Attributes:
-        pools: to borrow from, in any order.
-        by: what is preferred, or the shares of several criteria.
-        threshold: how sure the teacher must be, or the name of its `of` alone; None for any.
+        pools: data sets to borrow from, in any order, each by its name or as a group of keys.
+        by: which images are preferred: minimal-margin, margin, entropy, confidence, energy, boundary, k-centre,
+            balanced-random or random (`limbeck ls criteria` explains them); or the share of several, in (0, 1] and
+            together 1, as {margin: 0.5, boundary: 0.5}.
+        threshold: how sure the teacher must be, a group of keys or the name of its `of` alone; None for any.
         fill: "best" first over all pools; or "first-come", in the order of the pools and of their images, as the
             reference implementation does.
         short: what happens where a class has fewer images than its share. "spread" gives its rest to the others;
             "repeat" shows its images again, in views of their own; "leave" makes a smaller set.
-        exclude: classes of the pools that are left out, by name; or "known", all whose name the teacher knows.
+        exclude: classes of all pools that are left out, by name; or "known", all whose name the teacher knows.
         overlap: where a pool holds pictures that equal those that the student is judged on: "refuse", or "leave-out".
 
     Example:

@@ -36,10 +36,11 @@ class Network(Part):
 
     Attributes:
         model: see `limbeck ls models`; one whose parameters say all (no batch norm, which remembers more).
-        options: of it, as width or norm.
-        mean, std: of its normalisation; None for those of the training images.
+        options: of the model, as {width: 64}; `limbeck ls models` says what each has.
+        mean: what it subtracts from images in [0, 1], a number for each channel; None for that of the training images.
+        std: what it divides by after that, a number for each channel; None for that of the training images.
         whitening: whether it sees whitened images (ZCA of the training images) in place of normalised ones.
-        whitening_epsilon: added to the variances that whitening divides by.
+        whitening_epsilon: added to the variances that whitening divides by, in units of [0, 1] images squared.
     """
 
     model: str = "convnet_d3"
@@ -57,7 +58,7 @@ class Curriculum(Part):
         score: how hard an image is: a criterion of `select` of which low is easy.
         first: share of each class that is shown in the first epoch.
         whole_from: epoch from which all are shown.
-        drops: from which epoch on which share of the easiest is left out.
+        drops: pairs of an epoch and the share of the easiest images that is left out from it on.
     """
 
     score: str = "grand"
@@ -72,18 +73,22 @@ class Experts(Part):
     Attributes:
         folder: of experts that are there already (`limbeck experts`); None makes them, or finds them where the runs of
             a comparison share theirs.
-        count: how many. Of those in `folder` all are read, or the first so many where this is not the method's own
-            number.
-        epochs: that a whole training has. Only the snapshots that are read are made, unless labels or the choice of
-            images need the networks at their end.
-        steps_per_snapshot: between two snapshots; None for an epoch, and then "epochs" are such intervals everywhere.
-        batch_size, learning_rate, momentum, weight_decay: of SGD at a constant rate.
-        sharpness: see `sharpness` under `training`; None for plain SGD.
-        curriculum: None for all images all the time.
+        count: how many experts. Of those in `folder` all are read, or the first so many where this is not the method's
+            own number.
+        epochs: how many epochs a whole training has. Only the snapshots that are read are made, unless labels or the
+            choice of images need the networks at their end.
+        steps_per_snapshot: how many steps lie between two snapshots; None for an epoch, and then "epochs" are such
+            intervals everywhere.
+        batch_size: images of a step of the experts' SGD.
+        learning_rate: of the experts' SGD, constant.
+        momentum: of the experts' SGD.
+        weight_decay: of the experts' SGD.
+        sharpness: sharpness-aware minimisation, as `sharpness` under `training`; None for plain SGD.
+        curriculum: the order in which images are shown; None for all images all the time.
         views: of floats after normalisation, see `normalised_views` under `training`; None for the images as they are.
-        format: in which snapshots are kept: "float16", "float32", or "differences" (sums of bfloat16).
-        judges: fully taught networks that give labels and choose images; 0 for the experts' own last snapshots, all of
-            which are then taught to the end. Of those in `folder` as with `count`.
+        format: of the files in which snapshots are kept: "float16", "float32", or "differences" (sums of bfloat16).
+        judges: how many fully taught networks give labels and choose images; 0 for the experts' own last snapshots, all
+            of which are then taught to the end. Of those in `folder` as with `count`.
         seed: of their weights, their images' order and views; whatever the seed of the set, so that sets of several
             seeds share their experts.
     """
@@ -108,24 +113,30 @@ class Matching(Part):
     """Trajectory matching: `synthetic_steps` on the images are to lead where `expert_epochs` led the expert.
 
     Attributes:
-        synthetic_steps: T, of plain gradient descent at the learned rate.
-        expert_epochs: M, snapshots from start to target.
+        synthetic_steps: how many steps of plain gradient descent at the learned rate (T).
+        expert_epochs: how many snapshots lie between start and target (M).
         start_from: first epoch that may be a start.
-        start_to: the range's end, itself left out, at the beginning.
-        grow_to: its end after `grow_until` iterations, between which it grows steadily; None for no growth.
-        grow_until: see `grow_to`.
-        batch: images of one of the T steps; None for all of them.
-        chunk: of these, so many at a time are seen by the network, whose memory grows with them, to the same gradients
-            but for rounding; None for all of them, or, where memory is short at the beginning, as many as it holds.
-        image_rate, image_momentum: of the pixels' SGD.
-        label_rate, label_momentum: of the soft labels' SGD; rate 0 keeps them as they are.
-        rate: the T steps' learning rate at the beginning; it is learned, too.
-        rate_rate, rate_momentum: of its SGD; it stays > 0.
+        start_to: end of the epochs that may be a start, itself left out, at the beginning; above `start_from`.
+        grow_to: where that end is after `grow_until` iterations, until which it grows steadily; at least `start_to`.
+            None for no growth.
+        grow_until: iteration at which the end has come to `grow_to`; the two go together.
+        batch: images of one of the `synthetic_steps`; None for all of them.
+        chunk: of the images of a step, so many at a time are seen by the network, whose memory grows with them, to the
+            same gradients but for rounding; None for all of them, or, where memory is short at the beginning, as many
+            as it holds.
+        image_rate: learning rate of the pixels' SGD.
+        image_momentum: of the pixels' SGD.
+        label_rate: learning rate of the soft labels' SGD; 0 keeps them as they are.
+        label_momentum: of the soft labels' SGD.
+        rate: learning rate of the `synthetic_steps` at the beginning; it is learned, too, and stays > 0.
+        rate_rate: learning rate of the SGD that learns `rate`; 0 keeps it as it is.
+        rate_momentum: of the SGD that learns `rate`.
         skip_above: iterations with a greater loss change nothing; None for none such.
         drop: share of the parameters, those with the least loss, that is left out of loss and norm (EDF's common
             pattern dropout).
-        gradient: "exact" in memory that does not grow with T, "unrolled" (the same, and it grows), or "tesla", whose
-            approximation takes each step's weights for constants.
+        gradient: how the gradient through the steps is computed: "exact" in memory that does not grow with T,
+            "unrolled" (the same, and it grows), or "tesla", whose approximation takes each step's weights for
+            constants.
         straight: whether experts are taken for straight lines from first to last snapshot (MCT).
         clamp: whether pixels are held in [0, 1] after every iteration.
     """
@@ -179,12 +190,13 @@ class Mask(Part):
     """EDF's discriminative area enhancement: pixels where a network sees the class learn faster.
 
     Attributes:
-        network: that looks: weights by name or folder, or "teacher", or "expert".
-        layer: whose map is read; None for its last stage.
-        size: pixels a side that images are brought to for it; None for its own input size. The reference
-            implementation shows images of 128 to a network of 224 as they are.
-        map: "smooth-grad-cam++", "grad-cam++" or "grad-cam".
-        threshold: "mean" of each map, or a number from 0 to 1.
+        network: which network looks: "teacher", "expert" (a fully taught one), or weights: a run folder, a folder or
+            file of weights, published weights by name, timm:NAME, or owner/name on the Hugging Face hub.
+        layer: module path of the layer whose map is read; None for the last stage.
+        size: pixels a side that images are brought to for the network that looks; None for its own input size. The
+            reference implementation shows images of 128 to a network of 224 as they are.
+        map: how the map of where the class is seen is made.
+        threshold: which pixels learn faster: those where the map reaches its "mean", or a number.
         beta: what is added to the map where it reaches the threshold; elsewhere the gradient stays as it is.
         every: iterations after which maps are made anew.
         class_map: whether a network of other classes (ImageNet's thousand) is asked for the class of that name; False
@@ -205,22 +217,26 @@ class Distribution(Part):
     """Distribution matching: features of the synthetic images are to be distributed as those of the real ones.
 
     Attributes:
-        networks: that give features: "random" ones that were never taught (DM), mixtures "between" first and last
-            snapshot of an expert (NCFM), or snapshots of a "trajectory" (TGDD).
-        distance: of the "mean" features, or of their "characteristic" functions.
-        frequencies: at which characteristic functions are compared.
-        phase: weight of their phase against their amplitude, 0 to 1.
+        networks: which networks give features: "random" ones that were never taught (DM), mixtures "between" first and
+            last snapshot of an expert (NCFM), or snapshots of a "trajectory" (TGDD).
+        distance: what is compared: the "mean" features, or their "characteristic" functions.
+        frequencies: at how many frequencies characteristic functions are compared.
+        phase: weight of the phase of characteristic functions; their amplitude has the rest of 1.
         real_batch: real images of a class in an iteration.
         synthetic_batch: synthetic images of a class in an iteration, as they are stored; None for all of them.
-        optimizer, image_rate, image_momentum, weight_decay: of the pixels; "adamw" has no momentum of its own to set.
+        optimizer: of the pixels.
+        image_rate: learning rate of the pixels.
+        image_momentum: of the pixels' "sgd"; "adamw" has none to set.
+        weight_decay: of the pixels.
         patience: iterations without a lower loss after which the rate is halved; None for a constant one.
-        space: in which pixels are learned, and which rate and decay are about: the network's "inputs", normalised or
+        space: what is learned, and which rate and decay are about: the network's "inputs", normalised or
             whitened (DM), or "images" in [0, 1] (NCFM, TGDD).
-        step: after each "class" (NCFM, TGDD), or one for all of them in an "iteration" (DM).
+        step: when pixels are changed: after each "class" (NCFM, TGDD), or once for all classes in an "iteration" (DM).
         calibration: weight of an expert's cross entropy on the synthetic images.
-        calibrate: in a step with the distance, "together" (TGDD), or in one of its own after it, "apart" (NCFM).
-        calibration_within: the expert calibrates as it was at the snapshot that gives features or one of those after
-            it, so many in all (TGDD); None for the last (NCFM).
+        calibrate: when an expert's cross entropy is brought down: in a step with the distance, "together" (TGDD), or in
+            one of its own after it, "apart" (NCFM).
+        calibration_within: how late the expert that calibrates may be: the expert calibrates as it was at the snapshot
+            that gives features or one of those after it, so many in all (TGDD); None for the last (NCFM).
         clamp: whether pixels are held in [0, 1] after every iteration.
     """
 
@@ -263,11 +279,12 @@ class Crops(Part):
     """RDED: the crops of real images that the teacher is surest of, put together into images.
 
     Attributes:
-        candidates: images of a class that are looked at; more where more crops are needed.
-        crops: of each, of which the one that the teacher is surest of counts, and the next ones where images are few.
+        candidates: how many images of a class are looked at; more where more crops are needed.
+        crops: how many crops of each image are looked at, of which the one that the teacher is surest of counts, and
+            the next ones where images are few.
         area: smallest and largest share of an image that a crop has.
-        pick: of the images' crops the "easiest" by the teacher's cross entropy, or some "spread" evenly over easy and
-            hard ones.
+        pick: which of the images' crops are taken, the "easiest" by the teacher's cross entropy, or some "spread"
+            evenly over easy and hard ones.
     """
 
     candidates: Count = 300
@@ -286,12 +303,14 @@ class Use(Part):
     """How a student is to be taught on the set, which carries this.
 
     Attributes:
-        epochs: passes over the set.
-        batch_size: of one step; all the images, where they are fewer.
-        momentum, weight_decay, schedule, milestones: see `training`. The rate is the learned one, or
-            `learning_rate` where none was.
-        learning_rate: for sets that learn none.
-        views: of floats after normalisation, see `normalised_views` under `training`.
+        epochs: how many passes over the set.
+        batch_size: images of a step; all of them, where they are fewer.
+        learning_rate: of sets that learn none; others are taught at the learned one.
+        momentum: as under `training`.
+        weight_decay: as under `training`.
+        schedule: as under `training`.
+        milestones: shares of the training at which a multi-step schedule lets the rate fall, as under `training`.
+        views: of floats after normalisation, as `normalised_views` under `training`.
     """
 
     epochs: Positive = 1000
@@ -310,22 +329,23 @@ class CondenseSettings(MakerSettings):
     A `method` names published values of all that follows, and whatever is said beside it comes on top.
 
     Attributes:
-        method: see `limbeck ls methods`.
+        method: whose published values hold, see `limbeck ls methods`.
         by: what images are learned by: "trajectories", "distribution", or "crops" (nothing is learned).
-        iterations: of learning.
-        network: that of the experts, and the one that students are made for.
-        experts: see `Experts`.
-        matching: of "trajectories".
-        distribution: of "distribution".
-        crops: of "crops".
-        mask: EDF's; None for none.
-        initialise: "real" images of each class at random, such as an expert gets "correct", "noise", or a maker's
-            settings, as {maker: select, criterion: herding}, that choose them.
-        labels: "hard"; "soft", logits averaged over the experts that are right about an image; or "teacher", its
-            logits.
+        iterations: how many steps images are learned for; 0 leaves them as they are initialised.
+        network: the network on which images are learned, which is that of the experts, and the one that students are
+            made for; a lone name is its `model`.
+        experts: the networks whose snapshots are followed.
+        matching: how trajectories are matched, for `by: trajectories`.
+        distribution: how distributions are matched, for `by: distribution`.
+        crops: how crops are chosen, for `by: crops`.
+        mask: where a network sees the class, so that these pixels learn faster (EDF); None for all alike.
+        initialise: what images begin as: "real" images of each class at random, such as an expert gets "correct",
+            "noise", or a maker's settings, as {maker: select, criterion: herding}, that choose them.
+        labels: of the images: "hard"; "soft", logits averaged over the experts that are right about an image; or
+            "teacher", its logits.
         learned: share of each class's images that are learned; the others stay as they were initialised (SelMatch).
-        per_image: how many images each stored one is cut into and enlarged to when it is used (NCFM's factor squared):
-            1, 4 or 9.
+        per_image: how many images each stored one is cut into and enlarged to when it is used (NCFM's factor
+            squared).
         average: decay of a moving average of the pixels, which is then what is kept; None for none (FTD). Of what they
             begin as, decay^iterations stays in it: at FTD's 0.9999 and 5000 iterations 61 %.
         views: of floats after normalisation while images are learned, see `normalised_views` under `training`.

@@ -36,9 +36,9 @@ class Losses(Part):
         adversarial: disagreement of teacher and student, which is sought; without a student it is left out.
         activation: size of the teacher's embedding, which is sought (DAFL).
         balance: entropy of the mean prediction over a batch, which is sought (DAFL).
-        total_variation, l2: priors of natural images (DeepInversion): the mean absolute difference of neighbouring
-            pixels (CMI), and the norm of an image.
+        total_variation: a prior of natural images: the mean absolute difference of neighbouring pixels (CMI).
         total_variation_l2: the norm of such differences over a whole batch, in its place (DeepInversion's own).
+        l2: a prior of natural images: the norm of an image (DeepInversion).
         contrast: contrastive loss against images made before (CMI).
     """
 
@@ -61,17 +61,17 @@ class Generator(Part):
             px: latents are maps), or "none", where pixels themselves are optimised; any that was registered.
         width: channels of its last hidden layer (`ngf`).
         latents: how many numbers an image is made from.
-        conditional: whether the label stands beside them, as a one-hot code.
+        conditional: whether the label stands beside the latents, as a one-hot code.
         noisy: whether a layer that is drawn anew for every batch turns a code of the label into latents (NAYER).
         average: decay of a moving average of its weights, from which every other image of a round is made (MAD); None
             for none.
-        renew: after how many calls it starts afresh; None for never. CMI: 1.
-        renew_once: the call, from 1, before which its first layers alone start afresh (Fast, BSR); None for never.
-        gain_near_zero: whether the batch norm among these starts with gains of N(0, .02), as in the reference
-            implementation, and not with 1.
+        renew: after how many calls the network starts afresh, as CMI does after each; None for never.
+        renew_once: the call, from 1, before which the first layers alone start afresh (Fast, BSR); None for never.
+        gain_near_zero: whether the batch norm among the layers of `renew_once` starts with gains of N(0, .02), as in
+            the reference implementation, and not with 1.
         codes: of the classes for `noisy`, as embeddings of their names: a file (npy or safetensors) of a row for each.
             None for a fixed random orthogonal code.
-        options: of a network that was registered.
+        options: of a network of one's own that was registered; limbeck's have none.
     """
 
     network: str = "published"
@@ -112,9 +112,9 @@ class Growth(Part):
     """BSR's dynamic weight of the one-hot loss: it grows when batch-norm and adversarial loss are both at their least.
 
     Attributes:
-        step: what it grows by.
-        memory: rounds that the last one is compared with, itself counted.
-        most: it grows no further; None for no limit, as published.
+        step: what the weight grows by each time.
+        memory: how many rounds the last one is compared with, itself counted.
+        most: the weight grows no further; None for no limit, as published.
     """
 
     step: Positive = 0.1
@@ -126,12 +126,13 @@ class Homogenise(Part):
     """BSR's intra-class homogeneity: outliers by their local outlier factor leave the repository after every round.
 
     Attributes:
-        neighbours: of the factor; classes of as many images or fewer are left alone.
+        neighbours: how many neighbours the outlier factor looks at; classes of as many images or fewer are left alone.
         spread: an image is an outlier whose factor is so many interquartile ranges beyond the quartiles.
-        most: of a class in a round; None for batch size / classes, rounded up.
-        order: "worst-first", or "oldest-first" as the reference implementation does.
-        one_more: whether that goes one beyond `most`, as the reference implementation does.
-        until: the last round that removes any, as a share of all rounds.
+        most: how many images of a class leave in a round at most; None for batch size / classes, rounded up.
+        order: in which order outliers leave, until `most` have: "worst-first", or "oldest-first" as the reference
+            implementation does.
+        one_more: whether one more than `most` may leave, as in the reference implementation.
+        until: the last round that removes any images, as a share of all rounds.
     """
 
     neighbours: Count = 10
@@ -146,7 +147,7 @@ class Replay(Part):
     """A small prioritised repository (SSD-KD): when it is full, those on which student and teacher agree best leave.
 
     Attributes:
-        images: it holds.
+        images: how many images it holds.
     """
 
     images: Count
@@ -160,48 +161,51 @@ class GenerateSettings(MakerSettings):
     is said beside it comes on top. `budget` images are held at the end; rounds after that make none.
 
     Attributes:
-        method: see `limbeck ls methods`.
-        steps_per_round: of the student. None makes all images before the student starts, without an adversary.
-        warmup_rounds: the first of them, in which no student is taught and nothing is adversarial.
-        rounds: that make images where there is no student whose steps say how many, and `fresh` or `replay` have them
-            never end; elsewhere None, for as many as the budget takes.
-        calls_per_round: in each.
-        batch_size: images of a call.
-        inner_steps: of the optimiser in a call.
-        optimise: "generator"; "generator-and-latents", afresh in every call; or "pixels".
+        method: whose published values hold, see `limbeck ls methods`.
+        steps_per_round: steps that the student is taught for in a round. None makes all images before the student
+            starts, without an adversary.
+        warmup_rounds: how many of the first rounds only make images: in these no student is taught and nothing is
+            adversarial.
+        rounds: how many rounds make images, where there is no student whose steps say how many, and `fresh` or `replay`
+            have them never end; elsewhere None, for as many as the budget takes.
+        calls_per_round: how many batches of images are made in a round.
+        batch_size: how many images a call makes.
+        inner_steps: how many steps the optimiser takes in a call.
+        optimise: what is optimised: the "generator"; "generator-and-latents", the latents afresh in every call; or
+            "pixels".
         learning_rate: of generator or pixels, by Adam.
-        latent_rate: of the latents; None for that of the generator.
-        betas: of Adam.
+        latent_rate: learning rate of the latents; None for that of the generator.
+        betas: of Adam, the decay of its means of gradients and of their squares.
         meta: how the calls' clones teach the generator: "none" (one generator goes on), "fomaml" (the gradients of all
             inner steps are summed, as in Fast and BSR), "last" (the gradient of the last step, as in the textbook) or
             "reptile".
-        meta_rate: None for learning rate x inner steps.
+        meta_rate: learning rate at which the generator learns from the clones; None for learning rate x inner steps.
         fresh: batches that are drawn from the generator after a call, and shown in place of what was optimised (DAFL,
             ZSKT, DFAD, DFQ); 0 keeps what was optimised.
         keep: which state of an image stays: its "best-image" step, the step of the "best-batch" as published, or the
             "last".
-        losses: weights.
+        losses: weights of what images are optimised for.
         scale_losses: whether weights are pulls: each is divided by how hard its loss pulls at images when they are at
             their start, in units of the one-hot loss, so that 1 is as much for any teacher (`limbeck generate --check`
             says what that comes to).
-        adversarial: "kl-where-equal" (where both give the same class), "kl", "l1", "js", or "js-clamped" as published
-            (DeepInversion, CMI).
-        adversarial_temperature: of all but "l1".
+        adversarial: how disagreement of teacher and student is measured: "kl-where-equal" (where both give the same
+            class), "kl", "l1", "js", or "js-clamped" as published (DeepInversion, CMI).
+        adversarial_temperature: what logits are divided by in the adversarial loss, of all its forms but "l1".
         statistics: a file of feature statistics that whoever holds the teacher's data has exported, for teachers
             without batch norm (`lb.export_statistics`); None for what its batch norms remember.
-        momentum: of the remembered batch statistics that stand in for a larger batch (Fast); 0 for none.
-        labels: "uniform", "sorted", "even" (equally many), "balanced" (BSR: rarer ones rather), or "argmax" (whatever
-            the teacher says, DAFL).
-        growth: of the weight of the one-hot loss; None for none.
-        homogenise: None for never.
-        replay: None for all images.
+        momentum: that of the remembered batch statistics that stand in for a larger batch (Fast); 0 for none.
+        labels: which labels the images of a call are to have: drawn "uniform", the same "sorted", "even" (equally
+            many), "balanced" (BSR: rarer ones rather), or "argmax" (whatever the teacher says, DAFL).
+        growth: how the weight of the one-hot loss grows; None for a constant one.
+        homogenise: how outliers leave the images that were made; None for never.
+        replay: keep a small store of the images that were made, and teach on these; None for all of them.
         pool: images of other data, a name or what `maker: borrow` has among its `pools`, that a comparison sets beside
             these as one more control; nothing is made of them.
         asked_as_often: whether a comparison also sets procedural images beside these, and random real ones where there
             are some, whose student takes so many more steps that the teacher is asked as often, making these images
             among it.
-        views: of the images while they are optimised, see `limbeck ls views`.
-        generator: see `Generator`.
+        views: in which networks see images while they are optimised, as `views` under `training`.
+        generator: the network that makes images.
         adversary_early: whether the adversary starts in the last warm-up round, as in Fast and BSR.
         floor: whether pixels are cut to 8 bits, as published, and not rounded.
         exact: whether networks see images in the 8 bits in which they are kept, with gradients as if nothing had been

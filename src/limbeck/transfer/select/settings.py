@@ -24,7 +24,8 @@ class SelectSettings(MakerSettings):
     """Which images of `data.train` make the transfer set.
 
     Attributes:
-        criterion: what images are chosen by.
+        criterion: what images are chosen by: a name of `limbeck ls criteria`, or its parts, as
+            {representation: teacher-logits, score: margin, allocation: k-means, clusters: 20}.
         dedupe: choose among images of distinct content, which the budget then counts.
 
     Example:
