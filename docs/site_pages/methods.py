@@ -1,20 +1,23 @@
 """A page for every method: objectives, parts of criteria, criteria, and the methods of makers."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
 from limbeck.cli.listing import needs, written_sum
-from limbeck.data.view_catalogue import VIEWS
-from limbeck.objectives.catalogue import OBJECTIVES, ObjectiveEntry
+from limbeck.objectives.catalogue import OBJECTIVES, ObjectiveEntry, objective_class
 from limbeck.recipes.packaged import packaged_recipes
 from limbeck.recipes.published import PAIRS, TABLE
 from limbeck.transfer.condense.methods import METHODS as CONDENSE
 from limbeck.transfer.criteria import CRITERIA, find_criterion
 from limbeck.transfer.generate.methods import METHODS as GENERATE
 from limbeck.transfer.methods import Method
+from limbeck.transfer.part_options import PART_OPTIONS
 from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
+from site_pages.fields import listed, shown, written
 from site_pages.markdown import as_yaml, autodoc, code, page, table, toctree
+from site_pages.options import OPTION_HEADER, models_page, views_page
 
 Pages = dict[str, str]
 
@@ -64,8 +67,7 @@ def method_pages() -> Pages:
     for family, (title, summary, members) in families.items():
         pages |= {f"{family}/{name}": text for name, text in members.items()}
         pages[f"{family}/index"] = page(title, summary, toctree(members))
-    pages["views/index"] = _views()
-    return pages
+    return {**pages, "views/index": views_page(), "models/index": models_page()}
 
 
 def _objective(name: str, entry: ObjectiveEntry) -> str:
@@ -87,6 +89,7 @@ def _objective(name: str, entry: ObjectiveEntry) -> str:
         f"`limbeck run {recipe}` is its published setting, for thirteen pairs of networks."
         if recipe in packaged_recipes()
         else "",
+        *(["## Its options", table(OPTION_HEADER, options_of_objective(name, entry))] if entry.options else []),
         "## The loss",
         *(_function("limbeck.objectives.functional", one) for one in entry.functions or (name,)),
         autodoc("autoclass", f"limbeck.objectives.{entry.class_name}", "no-index"),
@@ -97,6 +100,20 @@ def _objective(name: str, entry: ObjectiveEntry) -> str:
 def _with_options(name: str, entry: ObjectiveEntry) -> dict[str, Any]:
     rounded = {key: round(one, 4) if isinstance(one, float) else one for key, one in entry.options.items()}
     return {"weight": entry.typical.get(name, entry.weight), **rounded}
+
+
+def options_of_objective(name: str, entry: ObjectiveEntry) -> list[tuple[str, str, str]]:
+    """What the class says of each, and where that says "as for" one of its functions, what that says."""
+    said = listed(objective_class(name).__doc__ or "", "Args")
+    module = import_module("limbeck.objectives.functional")
+    rows = []
+    for option, value in entry.options.items():
+        text = said.get(option, "")
+        if function := re.match(r"as for `(\w+)`[;,.]? ?", text):
+            of_function = listed(getattr(module, function[1]).__doc__ or "", "Args").get(option, "").rstrip(".")
+            text = "; ".join(one for one in (of_function, text[function.end() :]) if one)
+        rows.append((code(option), written(round(value, 4) if isinstance(value, float) else value), shown(text)))
+    return rows
 
 
 def _function(module: str, name: str) -> str:
@@ -179,8 +196,9 @@ def _allocation(name: str) -> str:
 
 def _part(entry: Any, facts: list[tuple[str, str]]) -> str:
     short = [("short name", code(entry.short))] if getattr(entry, "short", "") else []
-    options = [(f"option `{name}`", f"{code(value)} by default") for name, value in entry.options.items()]
-    return table(("", ""), [*facts, *short, *options]) if facts or short or options else ""
+    about = table(("", ""), [*facts, *short]) if facts or short else ""
+    rows = [(code(name), written(value), shown(PART_OPTIONS.get(name, ""))) for name, value in entry.options.items()]
+    return "\n\n".join([*([about] if about else []), *(["## Its options", table(OPTION_HEADER, rows)] if rows else [])])
 
 
 def _documented(references: Iterable[str | Callable[..., Any]]) -> str:
@@ -207,11 +225,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def _views() -> str:
-    rows = [(code(name), entry.summary) for name, entry in VIEWS.items()]
-    return page("Views", "Augmentations ([how they are written](../../views.md)).", table(("name", ""), rows))
 
 
 def _link(family: str, name: str) -> str:

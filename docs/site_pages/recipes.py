@@ -2,18 +2,19 @@
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
-from sphinx.pycode import ModuleAnalyzer
 
 from limbeck.recipes.packaged import packaged_recipes
 from limbeck.recipes.schema import Recipe
+from limbeck.training.optimizer_catalogue import OPTIMIZERS
+from limbeck.training.schedule_catalogue import SCHEDULES
 from limbeck.transfer.catalogue import MAKERS, settings_of
+from limbeck.transfer.settings import MakerSettings
+from site_pages.fields import allowed, default, descriptions, shown
 from site_pages.markdown import code, page, table, toctree
 
 Pages = dict[str, str]
@@ -22,17 +23,18 @@ Model = type[BaseModel]
 
 def recipe_pages() -> Pages:
     """Path below the folder of generated pages -> Markdown."""
-    makers = {f"settings/{name}": _settings(f"transfer: {name}", settings_of(name)) for name in MAKERS.built_in}
+    makers = {f"settings/{name}": settings_page(f"transfer: {name}", settings_of(name)) for name in MAKERS.built_in}
     return {
         **makers,
-        "settings/recipe": _settings("Recipes", Recipe),
+        "settings/recipe": settings_page("All keys of a recipe", Recipe),
         "settings/packaged": _packaged(),
+        "settings/optimizers": _optimizers(),
         "settings/index": page(
             "Recipes",
             "A recipe is a YAML file; `limbeck cp digits-demo my.yaml` makes one of your own, `limbeck validate "
             "my.yaml` says all that is wrong with it at once, and `-s training.steps=100` changes a key of it for one "
             "run.",
-            toctree(["packaged", "recipe", *MAKERS.built_in]),
+            toctree(["packaged", "recipe", *MAKERS.built_in, "optimizers"]),
         ),
     }
 
@@ -51,26 +53,62 @@ def _packaged() -> str:
     )
 
 
-def _settings(title: str, model: Model) -> str:
+def _optimizers() -> str:
+    taken = [
+        (code(name), shown(one.summary), ", ".join(map(code, one.settings)))
+        for name, one in OPTIMIZERS.built_in.items()
+    ]
+    schedules = [(code(name), shown(one.summary)) for name, one in SCHEDULES.built_in.items()]
+    return page(
+        "Optimisers and schedules",
+        "What `training.optimizer` and `training.schedule` may name. Torch's own go by the names of their classes, "
+        "with options as torch has them: `optimizer: {RAdam: {eps: 1.0e-6}}`, `schedule: {StepLR: {step_size: 100}}`; "
+        "[those of your own](../../plugins.md) by their import path.",
+        "## Optimisers",
+        table(("`optimizer`", "", "settings of `training` that it takes"), taken),
+        "## Schedules",
+        table(("`schedule`", "the learning rate after the warm-up"), schedules),
+    )
+
+
+def settings_page(title: str, model: Model) -> str:
     """A section for a class of settings and for each that its fields hold."""
     parts: list[str] = []
-    for place, (name, one) in enumerate(_nested(model)):
+    for place, (name, one) in enumerate(nested(model)):
         parts += [f"## {name}"] if place else []
-        parts += [_prose(one), _fields(one)]
+        parts += [_prose(one), *([] if place else [_about_methods(one)]), _fields(one)]
     return page(title, *parts)
 
 
-def _nested(model: Model) -> Iterator[tuple[str, Model]]:
-    """The class, and those of its fields, by the key at which each stands first."""
-    waiting, known = [("", model)], {model}
+def _about_methods(model: Model) -> str:
+    if "method" not in model.model_fields:
+        return ""
+    maker = model.model_fields["maker"].default
+    return (
+        f"Defaults stand here as they are where the method says nothing; each of [the methods](../{maker}/index.md) "
+        "has a page with the settings that it stands for."
+    )
+
+
+def nested(model: Model) -> Iterator[tuple[str, Model]]:
+    """The class, and those of its fields, by the keys at which each stands; makers have pages of their own."""
+    places: dict[Model, list[str]] = {model: [""]}
+    waiting = [model]
     while waiting:
-        name, one = waiting.pop(0)
-        yield name, one
+        one = waiting.pop(0)
         for key, field in one.model_fields.items():
-            for held in _models_in(field.annotation):
-                if held not in known:
-                    known.add(held)
-                    waiting.append((f"{name}.{key}".lstrip("."), held))
+            for held in dict.fromkeys(_models_in(field.annotation)):
+                if held is MakerSettings:
+                    continue
+                if held not in places:
+                    waiting.append(held)
+                name = f"{key}.NAME" if _is_mapping(field.annotation) else key
+                places.setdefault(held, []).append(f"{places[one][0]}.{name}".lstrip("."))
+    yield from ((", ".join(names), one) for one, names in places.items())
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return get_origin(annotation) is dict
 
 
 def _models_in(annotation: Any) -> Iterator[Model]:
@@ -88,72 +126,15 @@ def _prose(model: Model) -> str:
 
 def _fields(model: Model) -> str:
     schema = model.model_json_schema(mode="validation")
-    described = _descriptions(model)
+    described = descriptions(model)
     rows = [
-        (code(name), _allowed(schema["properties"][name], schema), _default(field), described.get(name, ""))
+        (code(name), _takes(name, field.annotation, schema), default(field), shown(described.get(name, "")))
         for name, field in model.model_fields.items()
     ]
     return table(("key", "what it takes", "default", ""), rows)
 
 
-def _descriptions(model: Model) -> dict[str, str]:
-    """Of fields: what stands below each, or among the attributes of the class or of one that it extends."""
-    found: dict[str, str] = {}
-    for one in reversed(model.__mro__):
-        if not (issubclass(one, BaseModel) and one is not BaseModel):
-            continue
-        found |= dict(_listed(inspect.cleandoc(one.__doc__ or "")))
-        comments = ModuleAnalyzer.for_module(one.__module__).find_attr_docs()
-        found |= {name: " ".join(lines) for (owner, name), lines in comments.items() if owner == one.__qualname__}
-    return found
-
-
-def _listed(docstring: str) -> Iterator[tuple[str, str]]:
-    """Names and texts of the section of attributes."""
-    section = re.search(r"^Attributes:\n((?:    .*\n?|\n)*)", docstring, re.MULTILINE)
-    if section is None:
-        return
-    for names, text in re.findall(r"^    (\w[\w, ]*): ((?:.*\n?)(?:^     +.*\n?)*)", section[1], re.MULTILINE):
-        for name in names.split(","):
-            yield name.strip(), " ".join(text.split())
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    value = field.get_default(call_default_factory=True)
-    if value is PydanticUndefined or isinstance(value, BaseModel):
-        return ""
-    return code({None: "null", True: "true", False: "false"}.get(value, value) if _simple(value) else value)
-
-
-def _simple(value: Any) -> bool:
-    return value is None or isinstance(value, bool)
-
-
-def _allowed(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
-    """What JSON's schema says, in words."""
-    if "$ref" in schema:
-        found = whole["$defs"][schema["$ref"].rpartition("/")[2]]
-        return "a group of keys, see below" if "properties" in found else _allowed(found, whole)
-    options = schema.get("anyOf") or schema.get("oneOf")
-    if options:
-        return " or ".join(dict.fromkeys(_allowed(one, whole) for one in options))
-    if "enum" in schema or "const" in schema:
-        return " or ".join(code(one) for one in schema.get("enum", [schema.get("const")]))
-    match schema.get("type"):
-        case "array":
-            several = [_allowed(one, whole) for one in schema.get("prefixItems", ())]
-            return f"[{', '.join(several)}]" if several else f"a list of {_allowed(schema.get('items', {}), whole)}"
-        case "object":
-            return "a mapping"
-        case "integer" | "number" as kind:
-            return {"integer": "a whole number", "number": "a number"}[kind] + _bounds(schema)
-        case kind:
-            words = {"string": "text", "boolean": "`true` or `false`", "null": "`null`"}
-            return words.get(str(kind), "text or a mapping")
-
-
-def _bounds(schema: Mapping[str, Any]) -> str:
-    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    return "".join(f" {sign} {schema[key]:g}," for key, sign in signs.items() if key in schema).rstrip(",")
+def _takes(name: str, annotation: Any, schema: dict[str, Any]) -> str:
+    if MakerSettings in _models_in(annotation):
+        return "the keys of a maker: " + ", ".join(f"[{one}]({one}.md)" for one in MAKERS.built_in)
+    return allowed(schema["properties"][name], schema)

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-Teacher = Annotated[str, typer.Option(help="Run folder, weights folder or file, or named weights.")]
+from limbeck.cli.options import NETWORK
+
+Teacher = Annotated[str, typer.Option(help=f"Who says what images look like: {NETWORK}.")]
 Pools = Annotated[
     list[str],
     typer.Option(
@@ -21,18 +23,32 @@ Budget = Annotated[
 ]
 By = Annotated[
     list[str] | None,
-    typer.Option(help="What is preferred, see `limbeck ls criteria`; CRITERION=SHARE, again for more, for a mixture."),
+    typer.Option(
+        help="What is preferred, see `limbeck ls criteria`; CRITERION=SHARE, repeatable, for a mixture. By default "
+        "minimal-margin."
+    ),
 ]
-Threshold = Annotated[str | None, typer.Option(help="How sure the teacher must be: mean, best-share or quantile.")]
+Threshold = Annotated[
+    str | None, typer.Option(help="How sure the teacher must be: mean, best-share or quantile; by default any.")
+]
 Share = Annotated[float | None, typer.Option(help="Of best-share and quantile, in (0, 1]. By default 0.1.")]
-Calibration = Annotated[str | None, typer.Option(help="Images of the task, for mean and best-share.")]
+Calibration = Annotated[
+    str | None, typer.Option(help="Images of the task, which mean and best-share need; by default none.")
+]
 Fill = Annotated[str | None, typer.Option(help="best over all pools, or first-come. By default best.")]
 Short = Annotated[
     str | None, typer.Option(help="Of classes that cannot be filled: spread, repeat or leave. By default spread.")
 ]
-Exclude = Annotated[list[str] | None, typer.Option(help="Class of the pools to leave out, again for more; or known.")]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Class of the pools to leave out, repeatable; or known, all of them that the teacher "
+        "knows. By default none."
+    ),
+]
 Test = Annotated[
-    str | None, typer.Option(help="Images that students will be judged on, of which none may be borrowed.")
+    str | None,
+    typer.Option(help="Images that students will be judged on, of which none may be borrowed. By default none."),
 ]
 Overlap = Annotated[
     str | None, typer.Option(help="Of pictures that equal test images: refuse or leave-out. By default refuse.")
@@ -42,7 +58,12 @@ SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="Leave o
 Streaming = Annotated[bool, typer.Option("--streaming", help="Read the pools from the hub image by image.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("-s", "--set", metavar="KEY=VALUE", help="Any other, as threshold.fixed_count=100."),
+    typer.Option(
+        "-s",
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any other setting of borrow, as threshold.fixed_count=100; repeatable.",
+    ),
 ]
 ImageSize = Annotated[
     str | None,
@@ -50,7 +71,10 @@ ImageSize = Annotated[
 ]
 ScoringWorkers = Annotated[int, typer.Option(help="Processes that score, here or on the Ray cluster of RAY_ADDRESS.")]
 Scores = Annotated[
-    Path | None, typer.Option(help="Folder that keeps what the teacher says, for other budgets and criteria.")
+    Path | None,
+    typer.Option(
+        help="Folder that keeps what the teacher says, for other budgets and criteria; by default beside the set."
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="Of all that is drawn.")]
 BorrowedOut = Annotated[Path | None, typer.Option(help="Folder of the transfer set; by default runs/borrowed-<by>.")]

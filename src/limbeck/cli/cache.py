@@ -13,7 +13,9 @@ cache = typer.Typer(
 )
 Kind = Annotated[
     str | None,
-    typer.Option(help="views, features, whitening, decoded, arrow, digests, streams, select, autotune or scripts."),
+    typer.Option(
+        help="views, features, whitening, decoded, arrow, digests, streams, select, autotune or scripts; by default all."
+    ),
 ]
 
 
@@ -32,7 +34,9 @@ def cache_ls(kind: Kind = None) -> None:
 
 
 def cache_rm(
-    keys: Annotated[list[str] | None, typer.Argument(help="Keys as `limbeck cache ls` shows them.")] = None,
+    keys: Annotated[
+        list[str] | None, typer.Argument(help="Keys as `limbeck cache ls` shows them; needed but with --all.")
+    ] = None,
     kind: Kind = None,
     everything: Annotated[bool, typer.Option("--all", help="Everything, or everything of --kind.")] = False,
 ) -> None:

@@ -8,7 +8,7 @@ import typer
 from limbeck.cli.app import telling_how_to_resume
 from limbeck.cli.display import console
 from limbeck.cli.loading import loads_images
-from limbeck.cli.options import Split
+from limbeck.cli.options import NETWORK, Split
 
 _AGAIN = Path("what was begun"), "the same command"
 Labelled = Annotated[str, typer.Option(help="Labelled images: data set, folder, file or hub id.")]
@@ -26,7 +26,7 @@ MethodSettings = Annotated[
         "-s",
         "--set",
         metavar="KEY=VALUE",
-        help="Of the method, as experts.learning_rate=0.02 or matching.synthetic_steps=20.",
+        help="Of the method, as experts.learning_rate=0.02 or matching.synthetic_steps=20; repeatable.",
     ),
 ]
 
@@ -44,9 +44,7 @@ def condense(
     iterations: Annotated[int | None, typer.Option(help="Of learning. By default as published.")] = None,
     teacher: Annotated[
         str | None,
-        typer.Option(
-            help="For methods that ask one (rded, edf): run folder, weights folder or file, or named weights."
-        ),
+        typer.Option(help=f"For methods that ask one (rded, edf): {NETWORK}."),
     ] = None,
     settings: MethodSettings = None,
     split: Split = "train",

@@ -29,7 +29,7 @@ from limbeck.cli.evaluate_options import (
 )
 from limbeck.cli.evaluate_sets import SetOptions, are_sets, evaluate_sets, refuse_network_options, refuse_set_options
 from limbeck.cli.loading import loads_images
-from limbeck.cli.options import BareModel, ComputesIn
+from limbeck.cli.options import NETWORK, BareModel, ComputesIn
 from limbeck.errors import UserError
 
 
@@ -94,14 +94,15 @@ def evaluate(
 
 @partial(loads_images, but=["size"])
 def probe(
-    network: Annotated[str, typer.Argument(help="Run folder, weights folder or file, or named weights.")],
+    network: Annotated[str, typer.Argument(help=f"A network: {NETWORK}.")],
     data: Annotated[list[str], typer.Argument(help="Labelled data sets, folders, files or hub ids.")],
     against: Annotated[
-        list[str] | None, typer.Option(help="Another network beside it, as NETWORK; repeatable.")
+        list[str] | None, typer.Option(help="Another network beside it, what NETWORK may be; repeatable.")
     ] = None,
     test_split: Annotated[str, typer.Option(help="Split to judge on.")] = "test",
     hold_out: Annotated[
-        float | None, typer.Option(help="Judge on a share (or count) of the training images instead.")
+        float | None,
+        typer.Option(help="Judge on a share (or count) of the training images; by default on --test-split."),
     ] = None,
     schedule: Annotated[str, typer.Option(help="l2, or published for the published SGD schedule.")] = "l2",
     seeds: Annotated[int, typer.Option(help="How many seeds, from 0.")] = 1,

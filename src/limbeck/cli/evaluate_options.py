@@ -5,23 +5,27 @@ from typing import Annotated
 
 import typer
 
+from limbeck.cli.options import NETWORK
+
 What = Annotated[
     list[str],
     typer.Argument(
         metavar="STUDENT|SETS",
-        help="A network: run folder, weights folder or file, named weights, or owner/name on the Hugging Face hub. Or "
-        "transfer sets of the same classes, on each of which fresh networks are taught.",
+        help=f"A network: {NETWORK}. Or transfer sets of the same classes, on each of which fresh networks are taught.",
     ),
 ]
-Data = Annotated[str | None, typer.Option(help="Data set, folder, file or hub id that a network is judged on.")]
+Data = Annotated[str | None, typer.Option(help="Of networks: data set, folder, file or hub id to judge on.")]
 JudgedSplit = Annotated[
     str | None, typer.Option(help="Split to judge on; by default test, else validation, else all there is.")
 ]
 Teacher = Annotated[
     str | None,
-    typer.Option(help="To measure a network's agreement with, or to ask while one is taught; as STUDENT."),
+    typer.Option(
+        help="To measure a network's agreement with, or to ask while one is taught; what STUDENT "
+        "may be. By default none."
+    ),
 ]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the numbers there, too.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="File to write the numbers to, too; by default none.")]
 
 Test = Annotated[str | None, typer.Option(help="Of sets: what networks taught on them are judged on.")]
 Networks = Annotated[
@@ -53,7 +57,7 @@ Validation = Annotated[
 ]
 Training = Annotated[
     list[str] | None,
-    typer.Option("-s", "--set", metavar="KEY=VALUE", help="Of sets: change their training, as epochs=300."),
+    typer.Option("-s", "--set", metavar="KEY=VALUE", help="Of sets: change their training, as epochs=300; repeatable."),
 ]
 SideBySide = Annotated[int, typer.Option(help="Of sets: runs that go on side by side.")]
 Ranks = Annotated[bool, typer.Option("--dd-ranking", help="Of a set: DD-Ranking's scores; needs --train and --full.")]

@@ -8,14 +8,14 @@ import typer
 
 from limbeck.cli.display import console, show_paragraph, show_table
 from limbeck.cli.loading import loads_images, parse_size
-from limbeck.cli.options import BareModel
+from limbeck.cli.options import NETWORK, BareModel
 
 
 @partial(loads_images, but=["size", "labels"])
 def export(
     student: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A run folder, or another network: weights folder or file, named weights."),
+        typer.Argument(metavar="RUN", help=f"A network: {NETWORK}."),
     ],
     format: Annotated[
         str, typer.Option(help="onnx, pt2 (a program of torch.export) or safetensors (weights for lb.load_model).")
@@ -38,9 +38,7 @@ def export(
     size: Annotated[
         str | None, typer.Option(help="Of the images that the file takes, PIXELS or HEIGHTxWIDTH; else the network's.")
     ] = None,
-    opset: Annotated[
-        int | None, typer.Option(help="Version of ONNX's operators, 15 or newer; 18 unless you say another.")
-    ] = None,
+    opset: Annotated[int | None, typer.Option(help="Version of ONNX's operators, 15 or newer; by default 18.")] = None,
     tolerance: Annotated[
         float, typer.Option(help="By how much logits may differ from the student's, in units of the largest.")
     ] = 1e-4,

@@ -8,13 +8,17 @@ import typer
 from limbeck.cli.app import telling_how_to_resume
 from limbeck.cli.display import console, show_paragraph, show_table
 from limbeck.cli.loading import parse_size
+from limbeck.cli.options import NETWORK
 from limbeck.errors import UserError
 
 
 def generate(
-    teacher: Annotated[str, typer.Option(help="Run folder, weights folder or file, or named weights.")],
+    teacher: Annotated[str, typer.Option(help=f"That is inverted: {NETWORK}.")],
     budget: Annotated[
-        str | None, typer.Option(help="A count (5000), or so many times the teacher's classes (500/class).")
+        str | None,
+        typer.Option(
+            help="A count (5000), or so many times the teacher's classes (500/class); needed but with --check."
+        ),
     ] = None,
     method: Annotated[str | None, typer.Option(help="See `limbeck ls methods`. By default bsr.")] = None,
     student: Annotated[
@@ -28,12 +32,16 @@ def generate(
     steps: Annotated[int | None, typer.Option(help="Of the student. By default as many as fill the budget.")] = None,
     training: Annotated[
         list[str] | None,
-        typer.Option("-t", "--training", metavar="KEY=VALUE", help="Of the student's training, as learning_rate=0.1."),
+        typer.Option(
+            "-t", "--training", metavar="KEY=VALUE", help="Of the student's training, as learning_rate=0.1; repeatable."
+        ),
     ] = None,
     objective: Annotated[
         str | None, typer.Option(help="That the student learns by, as '{kd: {temperature: 20}}'. By default kd.")
     ] = None,
-    test: Annotated[str | None, typer.Option(help="Labelled images to evaluate the student on at the end.")] = None,
+    test: Annotated[
+        str | None, typer.Option(help="Labelled images to evaluate the student on at the end; by default none.")
+    ] = None,
     validation: Annotated[
         str | None,
         typer.Option(
@@ -43,7 +51,12 @@ def generate(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("-s", "--set", metavar="KEY=VALUE", help="Of the method, as inner_steps=5 or generator.width=32."),
+        typer.Option(
+            "-s",
+            "--set",
+            metavar="KEY=VALUE",
+            help="Of the method, as inner_steps=5 or generator.width=32; repeatable.",
+        ),
     ] = None,
     size: Annotated[
         str | None,

@@ -311,11 +311,14 @@ def ls(
     family: Annotated[
         str | None,
         typer.Argument(
-            help="datasets, models, objectives, optimizers, schedules, views, normalised_views, criteria, "
-            "representations, scores, allocations, makers, methods, generators, plugins, recipes or runs."
+            help="What to list, by default what there is to list: datasets, models, objectives, optimizers, schedules, "
+            "views, normalised_views, criteria, representations, scores, allocations, makers, methods, generators, "
+            "plugins, recipes or runs."
         ),
     ] = None,
-    name: Annotated[str | None, typer.Argument(help="One of the objectives, to tell more of it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="One of the objectives, to tell more of it; by default all.")
+    ] = None,
 ) -> None:
     """List what there is."""
     if name is not None and family != "objectives":

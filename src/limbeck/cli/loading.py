@@ -10,21 +10,40 @@ import typer
 from limbeck.errors import UserError
 
 OPTIONS: dict[str, Any] = {
-    "size": Annotated[str | None, typer.Option(help="Resize and crop images to PIXELS a side, or HEIGHTxWIDTH.")],
-    "channels": Annotated[int | None, typer.Option(help="1 for gray images, 3 for colour.")],
-    "image_column": Annotated[str | None, typer.Option(help="Column of the images, where it is not found.")],
-    "label_column": Annotated[str | None, typer.Option(help="Column of the labels, where it is not found.")],
-    "classes": Annotated[list[str] | None, typer.Option(help="Name of a class to keep; again for more.")],
+    "size": Annotated[
+        str | None,
+        typer.Option(help="Resize and crop images to PIXELS a side, or HEIGHTxWIDTH; by default as they are."),
+    ],
+    "channels": Annotated[
+        int | None, typer.Option(help="1 for gray images, 3 for colour; by default what the images have.")
+    ],
+    "image_column": Annotated[
+        str | None, typer.Option(help="Column of the images; by default it is found by its name.")
+    ],
+    "label_column": Annotated[
+        str | None, typer.Option(help="Column of the labels; by default it is found by its name.")
+    ],
+    "classes": Annotated[list[str] | None, typer.Option(help="Name of a class to keep, repeatable; by default all.")],
     "skip_unreadable": Annotated[
         bool | None, typer.Option("--skip-unreadable", help="Leave out broken images, count them.")
     ],
     "scale": Annotated[
-        float | None, typer.Option(help="Stored value that is white, e.g. 4095 for 12-bit data in 16-bit files.")
+        float | None,
+        typer.Option(
+            help="Stored value that is white, e.g. 4095 for 12-bit data in 16-bit files; by default that of their type."
+        ),
     ],
     "in_memory": Annotated[bool | None, typer.Option(help="Hold images decoded; by default if they take up to 4 GiB.")],
-    "labels": Annotated[bool | None, typer.Option("--labels/--no-labels", help="Use the labels, or leave them aside.")],
-    "images": Annotated[int | None, typer.Option(help="Of procedural images, as dead-leaves, how many there are.")],
-    "images_seed": Annotated[int | None, typer.Option(help="Of procedural images; by default 0.")],
+    "labels": Annotated[
+        bool | None,
+        typer.Option(
+            "--labels/--no-labels", help="Use the labels, or leave them aside; by default used where there are some."
+        ),
+    ],
+    "images": Annotated[
+        int | None, typer.Option(help="Of procedural images, as dead-leaves, how many there are; others have none.")
+    ],
+    "images_seed": Annotated[int | None, typer.Option(help="Of the draw of procedural images; by default 0.")],
 }
 """Argument of `limbeck.load` -> its option; a verb is given those that the user gives, as the mapping `loading`.
 `images_seed` is its `seed`, as verbs have a seed of their own."""

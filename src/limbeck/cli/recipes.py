@@ -7,7 +7,7 @@ import typer
 
 from limbeck.cli.app import telling_how_to_resume
 from limbeck.cli.display import console
-from limbeck.cli.options import Out, Overrides, RecipeName, Resume, Workers
+from limbeck.cli.options import NETWORK, Out, Overrides, RecipeName, Resume, Workers
 from limbeck.errors import UserError
 
 
@@ -79,9 +79,11 @@ def distill(
         ),
     ],
     overrides: Overrides = None,
-    test: Annotated[str | None, typer.Option(help="With a FOLDER: labelled data set to judge on at the end.")] = None,
+    test: Annotated[
+        str | None, typer.Option(help="With a FOLDER: labelled data set to judge on at the end; by default none.")
+    ] = None,
     teacher: Annotated[
-        str | None, typer.Option(help="With a FOLDER: run folder, weights folder or file, or named weights.")
+        str | None, typer.Option(help=f"With a FOLDER, who is asked: {NETWORK}. By default none is.")
     ] = None,
     student: Annotated[
         str | None, typer.Option(help="With a FOLDER: a model, in place of the one that the transfer set is for.")

@@ -8,24 +8,53 @@ import typer
 from limbeck.cli.app import telling_how_to_resume
 from limbeck.cli.display import console
 from limbeck.cli.loading import loads_images
-from limbeck.cli.options import ComputesIn, Options, Part, Split, TeacherName
+from limbeck.cli.options import ComputesIn, Options, Split, TeacherName
+
+_MADE_OF = "Of a criterion that you put together:"
 
 
 @loads_images
 def select(
     budget: Annotated[str, typer.Option(help="A count (500), a share (10%) or as many for every class (50/class).")],
-    data: Annotated[str | None, typer.Argument(help="Data set, folder, file or hub id.")] = None,
-    criterion: Annotated[str, typer.Option(help="A name, or parts as hg/kmpc/hs; see `limbeck ls criteria`.")] = "",
-    representation: Part = None,
-    score: Part = None,
-    allocation: Part = None,
-    order: Part = None,
-    space: Part = None,
+    data: Annotated[
+        str | None, typer.Argument(help="Data set, folder, file or hub id; needed but with --from-scores.")
+    ] = None,
+    criterion: Annotated[
+        str, typer.Option(help="A name, or parts as hg/kmpc/hs; see `limbeck ls criteria`. By default entropy.")
+    ] = "",
+    representation: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{_MADE_OF} what is seen of an image (`limbeck ls representations`), by default the score's."
+        ),
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(help=f"{_MADE_OF} how that is judged (`limbeck ls scores`), by default as the representation is."),
+    ] = None,
+    allocation: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{_MADE_OF} how the budget is spread (`limbeck ls allocations`), by default top-n-per-class."
+        ),
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(help=f"{_MADE_OF} which scores come first, highest, lowest or random; by default highest."),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(help=f"{_MADE_OF} the representation that distances are of, by default the allocation's own."),
+    ] = None,
     options: Options = None,
     teacher: TeacherName = None,
     precision: ComputesIn = "auto",
     from_scores: Annotated[
-        Path | None, typer.Option(help="Choose by a table that `limbeck score` made; without DATA, only the ids.")
+        Path | None,
+        typer.Option(
+            help="Choose by a table that `limbeck score` made; without DATA, only the ids. By "
+            "default images are scored."
+        ),
     ] = None,
     dedupe: Annotated[bool, typer.Option("--dedupe", help="Of images with the same pixels, keep one.")] = False,
     split: Split = "train",
@@ -77,7 +106,8 @@ def score(
     data: Annotated[str, typer.Argument(help="Data set, folder, file or hub id.")],
     out: Annotated[Path, typer.Option(help="The Parquet file to make; a scoring that was stopped goes on.")],
     criteria: Annotated[
-        list[str] | None, typer.Option("--criterion", help="Whose scores; give it again for more columns.")
+        list[str] | None,
+        typer.Option("--criterion", help="Whose scores; repeatable, for more columns. By default entropy."),
     ] = None,
     options: Options = None,
     teacher: TeacherName = None,

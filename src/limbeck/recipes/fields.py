@@ -114,6 +114,6 @@ def _training(settings: TrainingSettings) -> TrainingSettings:
 DatasetName = Annotated[str, BeforeValidator(_dataset)]
 ModelName = Annotated[str, BeforeValidator(_model)]
 WeightsName = Annotated[str, BeforeValidator(_weights)]
-ObjectiveSpec = Annotated[dict[str, Any], BeforeValidator(_objective)]
+ObjectiveSpec = Annotated[dict[str, Any], BeforeValidator(_objective, json_schema_input_type=str | dict[str, Any])]
 Training = Annotated[TrainingSettings, AfterValidator(_training)]
 ChangedTraining = Annotated[dict[str, Any], BeforeValidator(_changed_training)]

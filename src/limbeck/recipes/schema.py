@@ -133,15 +133,14 @@ class CompareSettings(Strict):
     arms: dict[str, Annotated[Arm, short_for("select")]] = Field(
         default_factory=lambda: {"entropy": Arm(**_DEFAULT_ARM)}
     )
-    """What is compared: a name of one's choice for what it changes, see `compare.arms` below. A lone criterion is short
-    for `select: CRITERION`. By default one, which chooses images by entropy."""
+    """What is compared: a name of one's choice for what it changes, see `compare.arms.NAME` below. A lone criterion is
+    short for `select: CRITERION`. By default one, which chooses images by entropy."""
     seeds: Annotated[list[Natural], Field(min_length=1)] = Field(default_factory=lambda: [0, 1, 2])
     """Each arm and budget is run once for each of these, in place of the recipe's `seed`; all different."""
     baseline: str | None = None
     """Name of an arm that all others are set against, too; by default none."""
-    margin: float = 0.01
-    """How far below the full data an arm may stay to be enough, in accuracy, at least 0 and below 1: 0.01 is a
-    point."""
+    margin: Annotated[float, Field(json_schema_extra={"minimum": 0, "exclusiveMaximum": 1})] = 0.01
+    """How far below the full data an arm may stay to be enough, in accuracy: 0.01 is a point."""
     without_teacher: ChangedTraining = Field(default_factory=dict)
     """Settings of `training` for the controls that learn from labels alone: their loss has another scale, and a control
     that is denied its own learning rate is no honest one."""

@@ -121,7 +121,7 @@ class DataSettings(Strict):
     do without `train`.
 
     `size`, `channels` and whatever else says how images are loaded hold for all that do not say otherwise: what each
-    means, and takes by default, stands below at `data.train`.
+    means, and takes by default, stands below, where a single data set is described.
 
     Labelled validation images are judged on by accuracy. On others (`{name: ..., labels: false}`), which may be of
     anything, a student is judged by its agreement with the teacher: the share to which both give the same class.

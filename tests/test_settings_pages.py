@@ -1,0 +1,107 @@
+"""The generated reference: all that a recipe may say has a description, its range, its values and its default there."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+DOCS = Path(__file__).parents[1] / "docs"
+sys.path.append(str(DOCS))  # as its conf.py does
+
+from site_pages.fields import allowed, descriptions, listed, shown, written  # noqa: E402
+from site_pages.methods import method_pages, options_of_objective  # noqa: E402
+from site_pages.options import options_of_model, options_of_normalised_view, options_of_view  # noqa: E402
+from site_pages.recipes import nested, recipe_pages  # noqa: E402
+
+from limbeck.data.normalised_views.catalogue import NORMALISED_VIEWS  # noqa: E402
+from limbeck.data.view_catalogue import VIEWS  # noqa: E402
+from limbeck.models.catalogue import MODELS, TIMM  # noqa: E402
+from limbeck.objectives.catalogue import OBJECTIVES  # noqa: E402
+from limbeck.recipes.schema import Recipe  # noqa: E402
+from limbeck.transfer.catalogue import MAKERS, settings_of  # noqa: E402
+from limbeck.transfer.part_options import PART_OPTIONS  # noqa: E402
+from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES  # noqa: E402
+
+MODELS_OF = {"recipe": Recipe, **{name: settings_of(name) for name in MAKERS.built_in}}
+SETTINGS = {one: f"{page}: {name}" for page, root in MODELS_OF.items() for name, one in nested(root)}
+LEAST = 3
+"""Words of a description at least."""
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=SETTINGS.values())
+def test_every_setting_says_what_it_is(settings: type[BaseModel]) -> None:
+    found = descriptions(settings)
+    silent = [name for name in settings.model_fields if len(found.get(name, "").split()) < LEAST]
+    assert not silent, f"no description of {silent} in {settings.__name__}"
+    assert found.keys() <= {*settings.model_fields, *dir(settings)}, "a description of what is not there"
+
+
+def test_all_settings_are_found() -> None:
+    """Those of every part of a recipe that is written as a group of keys."""
+    names = {one.__name__ for one in SETTINGS}
+    assert {"DatasetSettings", "TrainingSettings", "CacheSettings", "Arm", "RacingSettings", "Sharpness"} <= names
+    assert {"PoolSettings", "Threshold", "Losses", "Generator", "Experts", "Curriculum", "Mask", "Use"} <= names
+
+
+def limits(schema: Any, whole: dict[str, Any]) -> Iterator[str]:
+    """Every number and word by which a schema limits a value, but those of groups of keys."""
+    if isinstance(schema, list):
+        for one in schema:
+            yield from limits(one, whole)
+    if not isinstance(schema, dict):
+        return
+    for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "maxLength"):
+        if key in schema:
+            yield f"{schema[key]:g}"
+    yield from (written(one) for one in [*schema.get("enum", []), *([schema["const"]] if "const" in schema else [])])
+    if "$ref" in schema:
+        found = whole["$defs"][schema["$ref"].rpartition("/")[2]]
+        yield from () if "properties" in found else limits(found, whole)
+    for key in ("anyOf", "oneOf", "items", "prefixItems"):
+        yield from limits(schema.get(key), whole)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=SETTINGS.values())
+def test_ranges_and_values_are_on_the_page(settings: type[BaseModel]) -> None:
+    whole = settings.model_json_schema(mode="validation")
+    for name in settings.model_fields:
+        schema = whole["properties"][name]
+        missing = [one for one in limits(schema, whole) if one not in allowed(schema, whole)]
+        assert not missing, f"{missing} of `{name}`"
+
+
+def test_options_of_every_part_say_what_they_are() -> None:
+    rows = {
+        **{f"objective {name}": options_of_objective(name, one) for name, one in OBJECTIVES.built_in.items()},
+        **{f"view {name}": options_of_view(name) for name in VIEWS.built_in},
+        **{f"normalised view {name}": options_of_normalised_view(name) for name in NORMALISED_VIEWS.built_in},
+        **{f"model {name}": options_of_model(one.options) for name, one in {**MODELS.built_in, "timm": TIMM}.items()},
+    }
+    silent = [f"{part}: {row[0]}" for part, found in rows.items() for row in found if len(row[2].split()) < 2]
+    assert not silent
+
+
+def test_options_of_criteria_say_what_they_are() -> None:
+    families = (REPRESENTATIONS, SCORES, ALLOCATIONS)
+    known = {option for family in families for one in family.built_in.values() for option in one.options}
+    assert known == set(PART_OPTIONS)
+
+
+def test_no_page_shows_python_for_a_default() -> None:
+    pages = {**recipe_pages(), **method_pages()}
+    for path, text in pages.items():
+        rows = [line for line in text.splitlines() if line.startswith("|") and "`" in line]
+        assert not [line for line in rows if "=None" in line or "`None`" in line or " see `None" in line], path
+
+
+def test_a_description_becomes_a_sentence_in_yamls_words() -> None:
+    assert shown("share of each; None for all") == "Share of each; `null` for all."
+    assert shown("as `lb.load(labels=False)`") == "As `lb.load(labels=False)`."
+
+
+def test_sections_of_docstrings_are_read() -> None:
+    text = "Sums.\n\nArgs:\n    a, b: of both,\n        a number.\n    c: of one.\n\nRaises:\n    d: never."
+    assert listed(text, "Args") == {"a": "of both, a number.", "b": "of both, a number.", "c": "of one."}
