@@ -22,10 +22,15 @@ def code(value: object) -> str:
     return f"`{value}`"
 
 
-def toctree(paths: Iterable[str], *, titles: bool = True, depth: int = 1) -> str:
-    """Links to pages, relative to the page that holds it."""
-    options = f":maxdepth: {depth}\n" + (":titlesonly:\n" if titles else "")
-    return "\n".join(["```{toctree}", options, *paths, "```"])
+def toctree(paths: Iterable[str]) -> str:
+    """Puts pages below the one that holds it, by paths relative to it; the page itself says what they are."""
+    return "\n".join(["```{toctree}", ":hidden:", ":titlesonly:", "", *paths, "```"])
+
+
+def contents(pages: Mapping[str, str]) -> str:
+    """A table of pages in the same folder, path -> a line about each, which puts them below the one that holds it."""
+    rows = [(f"[{path}]({path}.md)", about) for path, about in pages.items()]
+    return "\n\n".join([table(("", ""), rows), toctree(pages)])
 
 
 def autodoc(directive: str, name: str, *options: str) -> str:

@@ -15,7 +15,7 @@ from limbeck.training.schedule_catalogue import SCHEDULES
 from limbeck.transfer.catalogue import MAKERS, settings_of
 from limbeck.transfer.settings import MakerSettings
 from site_pages.fields import allowed, default, descriptions, shown
-from site_pages.markdown import code, page, table, toctree
+from site_pages.markdown import code, contents, page, table
 
 Pages = dict[str, str]
 Model = type[BaseModel]
@@ -34,9 +34,26 @@ def recipe_pages() -> Pages:
             "A recipe is a YAML file; `limbeck cp digits-demo my.yaml` makes one of your own, `limbeck validate "
             "my.yaml` says all that is wrong with it at once, and `-s training.steps=100` changes a key of it for one "
             "run.",
-            toctree(["packaged", "recipe", *MAKERS.built_in, "optimizers"]),
+            contents(
+                {
+                    "packaged": "The recipes that come with limbeck.",
+                    "recipe": "All keys of a recipe: data, teacher, student, training, compare and the rest.",
+                    **{name: f"Under `transfer`, {one.summary}." for name, one in MAKERS.built_in.items()},
+                    "optimizers": "What `training.optimizer` and `training.schedule` may name.",
+                }
+            ),
+            "`objective` names [an objective](../objectives/index.md), `select.criterion` [a criterion]"
+            "(../criteria/index.md), `training.views` [views](../views/index.md) and `model` [a network]"
+            "(../models/index.md).",
         ),
     }
+
+
+def page_of_settings(settings: type) -> str:
+    """The page that describes their fields, "" where none does."""
+    roots = {"recipe": Recipe, **{name: settings_of(name) for name in MAKERS.built_in}}
+    found = (name for name, root in roots.items() for _, one in nested(root) if one is settings)
+    return next(found, "")
 
 
 def _packaged() -> str:

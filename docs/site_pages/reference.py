@@ -6,7 +6,8 @@ from importlib import import_module
 from pydantic import BaseModel
 
 from limbeck.objectives.catalogue import OBJECTIVES
-from site_pages.markdown import autodoc, page, toctree
+from site_pages.markdown import autodoc, contents, page
+from site_pages.recipes import page_of_settings
 
 PACKAGES = {
     "limbeck": "What `import limbeck as lb` offers.",
@@ -25,9 +26,7 @@ def reference_pages() -> dict[str, str]:
     """Path below the folder of generated pages -> Markdown."""
     documented: dict[object, str] = {}
     pages = {f"python/{name}": _package(name, summary, documented) for name, summary in PACKAGES.items()}
-    pages["python/index"] = page(
-        "Python", "Every example here is run by limbeck's tests.", toctree(PACKAGES, titles=True)
-    )
+    pages["python/index"] = page("Python", "Every example here is run by limbeck's tests.", contents(PACKAGES))
     return pages
 
 
@@ -43,6 +42,8 @@ def _package(name: str, summary: str, documented: dict[object, str]) -> str:
             elsewhere.append(f"- `{export}`: see [{documented[part]}]({documented[part]}.md)")
         elif inspect.isclass(part):
             sections.append(autodoc("autoclass", f"{name}.{export}", *_members(part)))
+            if described := page_of_settings(part):
+                sections.append(f"Its fields stand in [the reference of recipes](../settings/{described}.md).")
         else:
             sections.append(autodoc("autofunction", f"{name}.{export}"))
     return page(name, summary, "\n".join(elsewhere), *sections)

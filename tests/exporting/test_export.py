@@ -9,8 +9,10 @@ import pytest
 import torch
 from tests.exporting.conftest import Plain, digits, wrapped
 from torch import nn
+from typer.testing import CliRunner
 
 import limbeck as lb
+from limbeck.cli.main import app
 from limbeck.data.storage import in_levels
 from limbeck.exporting import checking, export
 from limbeck.exporting.checking import Checked
@@ -207,6 +209,12 @@ def test_a_missing_package_names_the_extra(
     monkeypatch.setattr("limbeck.exporting.settings.find_spec", lambda name: None if name == "onnxruntime" else name)
     with pytest.raises(lb.UserError, match=r"needs onnxruntime: pip install 'limbeck\[export\]'"):
         lb.export(student, tmp_path / "out")
+
+
+def test_what_is_not_there_is_said_before_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.exporting.settings.find_spec", lambda name: None)
+    result = CliRunner().invoke(app, ["export", "nowhere"])
+    assert "unknown weights 'nowhere'" in str(result.exception)
 
 
 @pytest.mark.parametrize("name", ["student.onnx", "student.pt2", "student.safetensors"])

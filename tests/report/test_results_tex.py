@@ -8,6 +8,7 @@ import pytest
 from tests.report import report_factory as factory
 
 from limbeck.report.latex import escape
+from limbeck.report.latex_width import width_of
 from limbeck.report.results_csv import Comparison
 from limbeck.report.results_tex import above_controls, write_tex
 
@@ -112,6 +113,23 @@ def test_several_comparisons_are_groups_of_rows_with_their_own_controls(tmp_path
         [],
     ]
     assert "Every arm is set against the controls of its own comparison." in tex
+
+
+def test_letters_are_as_small_as_a_column_of_a_paper_needs(tmp_path: Path) -> None:
+    few = written(tmp_path, factory.results(budgets={"10 %": 4500}))
+    assert "tabcolsep" not in few
+    four = written(tmp_path, factory.results())
+    assert re.search(r"  \\(small|\w+size)\n  \\setlength{\\tabcolsep}{\dpt}\n  \\begin{tabular}", four)
+    assert "wider than a column" not in four
+    many = written(tmp_path, factory.results(budgets={f"{share} %": 100 * share for share in range(1, 13)}))
+    assert "% It is wider than a column of article" in many
+
+
+def test_the_width_of_four_budgets_is_told_as_latex_has_it() -> None:
+    """As LaTeX set it, 345 points of `article` and 44 more; a twentieth is what an estimate may be wrong by."""
+    row = ["full data without teacher", *["85.12 $\\pm$ 1.20"] * 4]
+    assert sum(map(width_of, row)) + 2 * 6 * len(row) == pytest.approx(389, rel=0.05)
+    assert width_of(r"\textbf{85.12}") > width_of("85.12") == width_of(r"85.12{}")
 
 
 def test_before_a_run_has_finished_the_table_says_so(tmp_path: Path) -> None:

@@ -98,8 +98,8 @@ class Mixup(Mixing):
     """`mixup` with weights from Beta(alpha, alpha), which its 4,096 quantiles stand for.
 
     Args:
-        alpha: > 0; 1 for weights that are uniform in [0, 1], as function matching has them.
-        share: of the images that are mixed at all, in (0, 1].
+        alpha: from 0.001 to 1000; 1 for weights that are uniform in [0, 1], as function matching has them.
+        share: how many of the images are mixed at all, in (0, 1].
     """
 
     def __init__(self, *, alpha: float = 1.0, share: float = 1.0) -> None:
@@ -119,8 +119,8 @@ class CutMix(Mixing):
     is that of its pixels.
 
     Args:
-        alpha: > 0; 1 for areas that are uniform before boxes are cut at the borders.
-        share: of the images that are mixed at all, in (0, 1].
+        alpha: from 0.001 to 1000; 1 for areas that are uniform before boxes are cut at the borders.
+        share: how many of the images are mixed at all, in (0, 1].
     """
 
     def __init__(self, *, alpha: float = 1.0, share: float = 1.0) -> None:
@@ -137,10 +137,10 @@ class MixupOrCutMix(Mixing):
     """Of each image either a mixup or a CutMix, as most recent recipes have both.
 
     Args:
-        alpha: of mixup, > 0.
-        cutmix_alpha: of CutMix, > 0.
+        alpha: of mixup, from 0.001 to 1000.
+        cutmix_alpha: of CutMix, from 0.001 to 1000.
         cutmix_share: how many of the mixtures are CutMix, in [0, 1].
-        share: of the images that are mixed at all, in (0, 1].
+        share: how many of the images are mixed at all, in (0, 1].
     """
 
     def __init__(

@@ -37,7 +37,7 @@ class ExportSettings:
         threads: that are timed with, >= 1; by default as many as torch uses.
 
     Raises:
-        UserError: all that is wrong with them, at once; the packages that ONNX needs are missing.
+        UserError: all that is wrong with them, at once.
     """
 
     format: Format = "onnx"
@@ -56,6 +56,9 @@ class ExportSettings:
         wrong = [*self._wrong_values(), *self._unfit()]
         if wrong:
             raise UserError("\n".join(wrong))
+
+    def check_runtime(self) -> None:
+        """Raises a UserError where the packages that the format needs are missing, or too old for the operators."""
         if self.format == "onnx":
             check_installed()
             _check_newest(self.operators)

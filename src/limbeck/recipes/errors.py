@@ -10,18 +10,7 @@ from limbeck.recipes.inheritance import SHORT
 from limbeck.recipes.schema import SettingsError
 from limbeck.recipes.settings import NAME_ALLOWED
 from limbeck.recipes.yaml_files import misread
-
-_WORDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "finite": "a finite number",
-    "string": "text",
-    "bool": "true or false",
-    "list": "a list",
-    "tuple": "a list of two",
-    "dict": "a mapping of keys to values",
-    "model": "a mapping of keys to values",
-}
+from limbeck.training.setting_errors import WORDS, allowed_in_words
 
 
 def error_lines(errors: Sequence[Any], model: type[BaseModel], prefix: str = "") -> list[str]:
@@ -37,7 +26,7 @@ def error_lines(errors: Sequence[Any], model: type[BaseModel], prefix: str = "")
     for error in errors:
         location = [part for part in error["loc"] if not _is_type_name(part)]
         path = ".".join(str(part) for part in (prefix, *location) if part != "")
-        allowed = _allowed(error)
+        allowed = allowed_in_words(error)
         inner = error.get("ctx", {}).get("error")
         if isinstance(inner, SettingsError):
             lines |= dict.fromkeys(error_lines(inner.errors, inner.model, path), "")
@@ -48,28 +37,11 @@ def error_lines(errors: Sequence[Any], model: type[BaseModel], prefix: str = "")
         else:
             several = kinds.setdefault(path, [])
             several.append(allowed)
-            words = [one for one in dict.fromkeys(several) if one != _WORDS["int"] or _WORDS["float"] not in several]
+            words = [one for one in dict.fromkeys(several) if one != WORDS["int"] or WORDS["float"] not in several]
             lines[path] = f"must be {' or '.join(words)}, got {error['input']!r}"
-            if _WORDS["string"] in words or (location and location[-1] in SHORT):
+            if WORDS["string"] in words or (location and location[-1] in SHORT):
                 lines[path] += misread(error["input"])
     return [f"{path}: {line}" if path and line else path or line for path, line in lines.items()]
-
-
-def _allowed(error: Any) -> str | None:
-    """What the value must be, where pydantic says no more than that."""
-    kind = error["type"].split("_")[0]
-    if kind in _WORDS and error["type"].endswith(("_type", "_parsing", "_from_float", "_number")):
-        return _WORDS[kind]
-    message = error["msg"]
-    if not message.startswith("Input should be "):
-        return None
-    return (
-        message.removeprefix("Input should be ")
-        .replace("greater than or equal to", ">=")
-        .replace("greater than", ">")
-        .replace("less than or equal to", "<=")
-        .replace("less than", "<")
-    )
 
 
 def _message(error: Any) -> str:

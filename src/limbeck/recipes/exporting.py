@@ -84,6 +84,7 @@ def export_network(
         UserError: see `limbeck.export`.
     """
     check_folder(out)
+    settings.check_runtime()  # after the network was found, whose lack is said first
     if calibration is not None and not settings.int8:
         raise UserError("`calibration` images are of int8; say `int8`, too, or leave them out.")
     if settings.int8 and calibration is None and run is None:

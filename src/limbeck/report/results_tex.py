@@ -9,6 +9,7 @@ from limbeck.files import atomic_write_text
 from limbeck.report import formats, reading
 from limbeck.report.controls import Controls, arm_order
 from limbeck.report.latex import escape
+from limbeck.report.latex_width import SETTINGS, setting_for
 from limbeck.report.results_csv import Comparison
 from limbeck.report.sentences import verdict
 
@@ -23,6 +24,7 @@ _HEAD = (
 def write_tex(comparisons: Sequence[Comparison], folder: Path) -> None:
     """Write results.tex: arms down, budgets across, mean and half the 95 % interval, bold where beyond seed noise.
 
+    It is set in the largest letters in which it fits into a column of `article`, as far as that can be told.
     Bold is what is above every control of its own comparison that has the same budget, beyond seed noise.
 
     Args:
@@ -49,13 +51,28 @@ def above_controls(results: Row) -> set[tuple[str, str]]:
 def _lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
     budgets = _budgets(comparisons)
     columns = max(len(budgets), 1)
+    body = list(_body(comparisons, budgets))
+    setting, fits = setting_for([line.removesuffix(r" \\").split(" & ") for line in body if " & " in line])
     label = "-".join("".join(one if one.isascii() and one.isalnum() else "-" for one in c.name) for c in comparisons)
     yield from _HEAD
+    if not fits:
+        yield r"% It is wider than a column of article: let it stand in table*, or on a page that is turned."
     yield r"\begin{table}"
     yield r"  \centering"
     yield rf"  \caption{{{_caption(comparisons)}}}"
     yield rf"  \label{{tab:{label}}}"
+    if setting != SETTINGS[0]:
+        yield f"  {setting.size}"
+        yield rf"  \setlength{{\tabcolsep}}{{{setting.gap:g}pt}}"
     yield rf"  \begin{{tabular}}{{l{'r' * columns}}}"
+    yield from body
+    yield r"  \end{tabular}"
+    yield r"\end{table}"
+
+
+def _body(comparisons: Sequence[Comparison], budgets: dict[str, list[int]]) -> Iterator[str]:
+    """What stands between the beginning and the end of the tabular."""
+    columns = max(len(budgets), 1)
     yield r"    \toprule"
     yield from _header(comparisons, budgets)
     for comparison in comparisons:
@@ -68,8 +85,6 @@ def _lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
     if not budgets:
         yield r"    no run has finished & -- \\"
     yield r"    \bottomrule"
-    yield r"  \end{tabular}"
-    yield r"\end{table}"
 
 
 def _budgets(comparisons: Iterable[Comparison]) -> dict[str, list[int]]:

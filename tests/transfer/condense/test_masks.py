@@ -77,7 +77,8 @@ def test_noise_is_another_at_every_iteration_and_does_not_hang_on_batches() -> N
 def test_the_class_is_that_of_its_name_or_of_its_number() -> None:
     other = network(("owl", "fox", "dog", "cat"))
     by_name = Masks(Mask(map="grad-cam"), other, NAMES, seed=0)
-    by_number = Masks(Mask(map="grad-cam", class_map=False), other, NAMES, seed=0)
+    with pytest.warns(UserWarning, match=r"by number, and 4 of 4 have another name there, as 'cat', its 'owl' \(0\)"):
+        by_number = Masks(Mask(map="grad-cam", class_map=False), other, NAMES, seed=0)
     assert by_name.places.tolist() == [3, 2, 1, 0]
     assert torch.equal(by_name(IMAGES, CLASSES, 0), by_number(IMAGES, 3 - CLASSES, 0))
     assert not torch.equal(by_name(IMAGES, CLASSES, 0), by_number(IMAGES, CLASSES, 3000))

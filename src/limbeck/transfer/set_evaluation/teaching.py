@@ -12,6 +12,7 @@ from limbeck.models.catalogue import canonical, entry
 from limbeck.models.classifier import Classifier
 from limbeck.models.whitening import Whitening
 from limbeck.models.zoo import create
+from limbeck.training.setting_errors import allowed_in_words
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.set_evaluation.protocols import LABELS, PROTOCOLS, TEMPERATURE, Labels
 
@@ -318,4 +319,6 @@ def _message(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         known: Sequence[str] = list(TrainingSettings.model_fields)
         return str(unknown_name("setting", str(error["loc"][-1]), known)).removesuffix(".")
-    return f"{error['msg'].removeprefix('Value error, ')}, got {error['input']!r}"
+    allowed = allowed_in_words(error)
+    words = f"must be {allowed}" if allowed is not None else error["msg"].removeprefix("Value error, ")
+    return f"{words}, got {error['input']!r}"

@@ -1,5 +1,6 @@
 """Which class of one network is meant by the classes of other images."""
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
@@ -29,7 +30,8 @@ def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = Tr
         classes: the K names.
         network: that is asked.
         by_name: False takes the number of a class for its number at the network, whatever that is there, as the
-            reference implementation does when it asks a network of ImageNet's thousand classes about ten.
+            reference implementation does when it asks a network of ImageNet's thousand classes about ten; a warning
+            says where names contradict that.
 
     Returns:
         int64 `[K]` in 0..(classes of the network - 1).
@@ -48,6 +50,7 @@ def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = Tr
                 f"`class_map` false asks {network.name} for classes by number, and it has {network.num_classes} for "
                 f"{len(classes)}; set `class_map` true, or name another network."
             )
+        _doubt_numbers(classes, network)
         return torch.arange(len(classes))
     ours = _in_full(tuple(classes))
     theirs = _in_full(_names_of(network)) if _told(classes) else network.classes
@@ -70,6 +73,21 @@ def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = Tr
             for name, place in zip(ours, places, strict=True)
         ]
     return torch.tensor(places)
+
+
+def _doubt_numbers(classes: Sequence[str], network: Classifier) -> None:
+    """Warns where a class asked for by number is one of another name at the network."""
+    ours, theirs = _in_full(tuple(classes)), _in_full(_names_of(network))
+    if not (_told(ours) and _told(theirs)):
+        return
+    other = [place for place, name in enumerate(ours) if wordings(name).isdisjoint(wordings(theirs[place]))]
+    if other:
+        first = other[0]
+        warnings.warn(
+            f"`class_map` false asks {network.name} for classes by number, and {len(other)} of {len(ours)} have "
+            f"another name there, as {ours[first]!r}, its {theirs[first]!r} ({first}); `class_map` true asks by name.",
+            stacklevel=4,
+        )
 
 
 def _by_words(name: str, names: Sequence[str], there: Sequence[frozenset[Words]], network: Classifier) -> int:
