@@ -1,7 +1,9 @@
 """The generated reference: all that a recipe may say has a description, its range, its values and its default there."""
 
+import re
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from site_pages.fields import allowed, descriptions, listed, shown, written  # n
 from site_pages.methods import method_pages, options_of_objective  # noqa: E402
 from site_pages.options import options_of_model, options_of_normalised_view, options_of_view  # noqa: E402
 from site_pages.recipes import nested, recipe_pages  # noqa: E402
+from site_pages.reference import reference_pages  # noqa: E402
 
 from limbeck.data.normalised_views.catalogue import NORMALISED_VIEWS  # noqa: E402
 from limbeck.data.view_catalogue import VIEWS  # noqa: E402
@@ -105,3 +108,20 @@ def test_a_description_becomes_a_sentence_in_yamls_words() -> None:
 def test_sections_of_docstrings_are_read() -> None:
     text = "Sums.\n\nArgs:\n    a, b: of both,\n        a number.\n    c: of one.\n\nRaises:\n    d: never."
     assert listed(text, "Args") == {"a": "of both, a number.", "b": "of both, a number.", "c": "of one."}
+
+
+def test_headings_go_down_one_level_at_a_time() -> None:
+    """Else the site's builder, for which warnings are errors, does not build it."""
+    for path, text in {**recipe_pages(), **method_pages()}.items():
+        levels = [len(one) for one in re.findall(r"^(#+) ", text, re.MULTILINE)]
+        assert levels[0] == 1, path
+        assert all(after <= before + 1 for before, after in pairwise(levels)), path
+
+
+def test_links_between_generated_pages_lead_somewhere() -> None:
+    pages = {**recipe_pages(), **method_pages(), **reference_pages()}
+    for path, text in pages.items():
+        for target in re.findall(r"\]\(([^)#:]+\.md)\)", text):
+            page = (DOCS / "generated" / path).parent / target
+            found = page.resolve().relative_to(DOCS.resolve())
+            assert (DOCS / found).exists() or str(found.relative_to("generated"))[:-3] in pages, (path, target)

@@ -205,7 +205,8 @@ def _part(entry: Any, facts: list[tuple[str, str]]) -> str:
 def _documented(references: Iterable[str | Callable[..., Any]]) -> str:
     """The functions behind a part, as far as they say what they do."""
     names = dict.fromkeys(one.replace(":", ".") for one in references if isinstance(one, str) and one)
-    return "\n\n".join(autodoc("autofunction", one, "no-index") for one in names)
+    functions = [autodoc("autofunction", one, "no-index") for one in names]
+    return "\n\n".join(["## In Python", *functions]) if functions else ""
 
 
 def _preset(maker: str, name: str, method: Method) -> str:

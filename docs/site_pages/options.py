@@ -26,6 +26,7 @@ def views_page() -> str:
         "Views",
         "Augmentations ([how they are written](../../views.md)).",
         table(("`training.views`", "what it shows", "different views of an image"), views),
+        "## Options of views",
         *_sections({name: options_of_view(name) for name in VIEWS.built_in}),
         "## Normalised views",
         "They work on floats between a network's normalisation and the network.",
@@ -66,7 +67,8 @@ def models_page() -> str:
         "given as `weights`, are listed by `limbeck ls models`; [a module of your own](../../plugins.md) goes by its "
         "import path.",
         table(("`model`", "family", "parameters (100 classes, 3x32x32)", ""), rows),
-        *_sections({f"Options of {family}": options for family, options in with_options.items()}),
+        "## Options of models",
+        *_sections(with_options),
         "## Models of timm",
         f"{shown(TIMM.summary)} Their options:",
         table(OPTION_HEADER, options_of_model(TIMM.options)),

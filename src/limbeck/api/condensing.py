@@ -33,7 +33,7 @@ def condense(
         images: labelled, or a data set's name.
         budget: "10/class", or a count that is a multiple of the classes.
         method: see `limbeck ls methods`; it names published values of all that `settings` may say.
-        teacher: for methods that ask one: a classifier, weights by name or path, or a run folder.
+        teacher: for methods that ask one: a classifier, or whatever `load_model` takes.
         seed: of all that is drawn, but for the experts, which have a seed of their own.
         workers: processes that teach experts side by side.
         out: a new folder to save the transfer set in, with evidence, cost and a report. What was stopped on the way

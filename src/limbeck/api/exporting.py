@@ -34,7 +34,7 @@ def export(
     The file has one input, images `[batch, C, H, W]` for any batch, and one output, logits `[batch, K]`.
 
     Args:
-        student: a classifier (of any module: `lb.wrap`), weights by name or path, or a run folder.
+        student: a classifier (of any module: `lb.wrap`), or whatever `load_model` takes.
         out: a new folder.
         format: "onnx" needs `pip install 'limbeck[export]'`; "pt2" is a program of `torch.export`; "safetensors" are
             weights that `lb.load_model` reads.

@@ -40,7 +40,7 @@ def generate(
     at once, and what seeks a student's mistakes is left out. Labels of the images are the teacher's.
 
     Args:
-        teacher: a classifier, weights by name or path, or a run folder.
+        teacher: a classifier, or whatever `load_model` takes.
         budget: a count, or "500/class", so many times the teacher's classes; exactly so many distinct images come.
         method: see `limbeck ls methods`; it names published values of all that `settings` may say.
         student: a model's name, the mapping that recipes have under `student`, a classifier to go on from, or a
@@ -115,7 +115,7 @@ def export_statistics(
     statistics itself: then the file adds what its batch-norm loss is on real images.
 
     Args:
-        teacher: a classifier, weights by name or path, or a run folder.
+        teacher: a classifier, or whatever `load_model` takes.
         images: those that it was trained on, or a data set's name.
         path: of the file.
         batch_size: images of a batch on which that loss is measured: as many as are generated at a time.

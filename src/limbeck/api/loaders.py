@@ -44,7 +44,7 @@ def distillation_loader(
     of a view is read from limbeck's cache where it is known, from whichever run or loop.
 
     Args:
-        teacher: a classifier, weights by name or path, or a run folder.
+        teacher: a classifier, or whatever `load_model` takes.
         images: a transfer set, whose soft labels are left aside, a data set's name, or what else `limbeck.load` takes.
         batch_size: images of a batch; the last may be smaller.
         how: `views`, `seed`, `shuffle`, `workers`, `normalise`, `precision`, `device`, `cache` and `progress`, see

@@ -55,7 +55,7 @@ def evaluate_set(
         seeds: how many from 0, or which.
         labels: "kept" as the set has them, "hard", "soft", or "teacher" for answers to every view.
         protocol: "kept" for the set's own way of teaching, or "sre2l", "sre2l-small" or "rded", which ask a teacher.
-        teacher: a classifier, or weights by name or folder.
+        teacher: a classifier, or whatever `load_model` takes.
         temperature: of its answers; by default the published one, or 20.
         rate: learning rate; None for the set's own, "search" for the best of `rates` on `validation`, for each network.
         rates: see `rate`.

@@ -66,7 +66,7 @@ def distill(
     """Teaches a student on images, evaluates it, and keeps everything about it in a run folder.
 
     Args:
-        teacher: a classifier, weights by name or path, or a run folder; None learns from labels or soft labels alone.
+        teacher: a classifier, or whatever `load_model` takes; None learns from labels or soft labels alone.
         student: a model's name, an import path or a class of modules of one's own ("my_parts:Net"), the mapping that
             recipes have under `student`, a classifier to go on from, or a function from a seed to a fresh classifier;
             what is handed over stays as it is, and a copy is taught. None takes the one that a transfer set says it is
@@ -233,7 +233,7 @@ def borrow(
     """Images of other data sets that a teacher is sure of, as many of every class that it gives, without labels.
 
     Args:
-        teacher: a classifier, weights by name or path, or a run folder.
+        teacher: a classifier, or whatever `load_model` takes.
         pools: what to borrow from: data sets by name, image sets, what else `limbeck.load` takes, streams, too, or
             mappings of the settings of a pool, as `{"name": "cifar100", "exclude": ["dog"]}`. Pictures that are equal
             count once.
@@ -318,7 +318,7 @@ def probe(
     """Fits a linear head on a frozen network and evaluates it: what do its features tell about other data?
 
     Args:
-        network: a classifier, weights by name or path, or a run folder.
+        network: a classifier, or whatever `load_model` takes.
         train: labelled images, or a data set's name.
         test: images to evaluate on; by default the test images of the data set that `train` names.
         hold_out: instead of `test`, a count or share of the training images, stratified.

@@ -121,7 +121,7 @@ def evaluate_saved_sets(
         split: of it.
         networks: names, or mappings as "{model: convnet_d3, options: {width: 64}}".
         seeds: of networks, from 0.
-        teacher: run folder, weights folder or file, or named weights.
+        teacher: whatever `load_model` takes.
         rate: a number, "search", or several, as "0.01,0.1", to search among.
         validation: see `load_validation`.
         training: settings on top of the sets' own.

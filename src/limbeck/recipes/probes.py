@@ -49,7 +49,7 @@ def probe_saved(
     """Probes saved networks on data sets and writes `probe.json`, `settings.yaml` and `report.html` into `out`.
 
     Args:
-        network: run folder, weights folder or file, or named weights.
+        network: whatever `load_model` takes.
         datasets: names, folders, files or hub ids.
         out: a new folder.
         against: more networks to probe in the same way.
