@@ -67,7 +67,8 @@ def shown(text: str) -> str:
         for one in parts
     ]
     linked = "".join(f"[{one}]({_LINKS[one]})" if one in _LINKS else one for one in words)
-    sentence = linked[:1].upper() + linked[1:]
+    is_name = any(one.isdigit() for one in linked.partition(" ")[0])  # as resnet18
+    sentence = linked if is_name else linked[:1].upper() + linked[1:]
     return sentence if not sentence or sentence.endswith((".", "...")) else f"{sentence}."
 
 
