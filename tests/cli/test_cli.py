@@ -194,7 +194,7 @@ def test_train_evaluate_and_report() -> None:
     Path("runs/train/report.html").unlink()
     assert "wrote runs/train/report.html" in done("report", "runs/train")
     assert "holds neither a run nor a comparison" in refused("report", "runs")
-    assert "holds neither a run nor a comparison" in refused("report", "nowhere")
+    assert "there is no folder 'nowhere' to report of; `limbeck ls runs` lists" in refused("report", "nowhere")
 
 
 def test_probe() -> None:

@@ -20,6 +20,7 @@ from limbeck.exporting.export import Exported
 from limbeck.exporting.inputs import FileInputs
 from limbeck.exporting.onnx_file import _reason
 from limbeck.exporting.settings import ExportSettings
+from limbeck.recipes.exporting import _name_of
 
 
 def program(exported: Exported) -> nn.Module:
@@ -222,6 +223,14 @@ def test_what_is_not_there_is_said_before_what_is_not_installed(monkeypatch: pyt
 def test_out_is_a_folder(name: str, tmp_path: Path, student: lb.Classifier) -> None:
     with pytest.raises(lb.UserError, match=r"`out` is a new folder, for the file and what describes it, got .*; say"):
         lb.export(student, tmp_path / name)
+
+
+def test_runs_of_a_comparison_go_to_folders_of_their_own(tmp_path: Path) -> None:
+    assert _name_of(Path("runs/small")) == "small"
+    assert _name_of(tmp_path / "photos/runs/full/seed-0") == "seed-0"
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/recipe.yaml").touch()
+    assert _name_of(tmp_path / "photos/runs/full/seed-0") == "photos-full-seed-0"
 
 
 def test_what_is_no_run_and_no_network(tmp_path: Path) -> None:

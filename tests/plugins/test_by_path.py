@@ -1,15 +1,19 @@
 """Parts that are named by their import path: the page's afternoon and its sections, through the command line."""
 
+import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from tests.page_steps import follow
 from tests.plugins.conftest import PAGE, blocks, parts_of_page
 from tests.plugins.stopping import stop
 from tests.recipes.tiny_recipes import one_run
+from tests.report.test_results_tex import checked
 from typer.testing import CliRunner
 
 import limbeck as lb
@@ -20,6 +24,8 @@ from limbeck.interruption import Paused
 from limbeck.recipes import run as run_module
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
+from limbeck.report import reading
+from limbeck.report.comparison import write_tables
 
 
 def typed(*arguments: str) -> str:
@@ -32,33 +38,58 @@ def recipe_of_page() -> dict[str, Any]:
     return yaml.safe_load(next(one for one in blocks("yaml") if "name: afternoon" in one))
 
 
-@pytest.fixture
-def afternoon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the page puts there, word for word."""
+QUICK = {"steps: 300": "steps: 30", "steps: 100": "steps: 5", "latency: false": "latency: false\ninside: 0"}
+
+
+def tables_alone(folder: Path) -> Path:
+    """In place of the whole report, whose charts take longer than all the rest."""
+    write_tables(folder, reading.results(folder))
+    (folder / "report.html").touch()
+    return folder / "report.html"
+
+
+def test_an_afternoon_by_the_page_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files and its commands in its order, to a table for a paper, and a comparison that grew."""
     monkeypatch.chdir(tmp_path)
-    Path("my_parts.py").write_text(parts_of_page()[0])
-    Path("my.yaml").write_text(next(one for one in blocks("yaml") if "name: afternoon" in one))
-    return tmp_path
-
-
-def test_an_afternoon_by_the_page_alone(afternoon: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("limbeck.recipes.compare.write_comparison_report", Path)  # which takes longer than all the rest
-    commands = [line.removeprefix("$ limbeck ") for line in blocks("console")[0].splitlines() if line]
-    shown = [typed(*line.split()) for line in commands]
-    assert "valid: a recipe to compare" in shown[0]
-    results = json.loads((afternoon / "runs/afternoon/results.json").read_text())
-    states = {row["arm"]: row["state"] for row in results["runs"]}
-    assert {"entropy", "ink", "least-ink", "kd", "brier", "random", "full"} <= states.keys()
-    assert set(states.values()) == {"finished"}
-    known = json.loads((afternoon / "runs/afternoon/inputs.json").read_text())
+    for module in ("compare", "verbs"):
+        monkeypatch.setattr(f"limbeck.recipes.{module}.write_comparison_report", tables_alone)
+    once, grown = PAGE[: PAGE.index("### An objective")].split("**It may grow.**")
+    follow(once, QUICK)
+    runs = Path("runs/afternoon/runs")
+    finished = {one: one.stat().st_mtime_ns for one in runs.glob("*/seed-*/*") if one.is_file()}
+    assert_arms(["entropy", "ink", "least-ink", "kd", "brier"], seeds=2)
+    known = json.loads(Path("runs/afternoon/inputs.json").read_text())
     assert {name for name in known if "/" in name} == {"scores/my_parts:ink", "objectives/my_parts:brier"}
     assert known["scores/my_parts:ink"]["from"] == "imported by its path"
-    runs = afternoon / "runs/afternoon/runs"
     ink = {
         arm: pq.read_table(runs / f"{arm}@50-images/seed-0/making/chosen.parquet")["score"].to_numpy()
         for arm in ("ink", "least-ink")
     }
     assert ink["ink"].min() > ink["least-ink"].max() > 0
+    follow(grown, QUICK)
+    assert_arms(["entropy", "ink", "least-ink", "kd", "brier", "both"], seeds=3)
+    again = {one for one, when in finished.items() if one.stat().st_mtime_ns != when}
+    assert {one.name for one in again} <= {"README.md"}, "only model cards say how many seeds there are"
+
+
+def assert_arms(own: list[str], *, seeds: int) -> None:
+    """All runs have finished, and the paper's table has every arm, the reader's own first."""
+    with Path("runs/afternoon/results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(dict.fromkeys(row["arm"] for row in rows))[: len(own)] == own
+    assert {"random", "no-teacher", "full"} <= {row["arm"] for row in rows}
+    assert {row["state"] for row in rows} == {"finished"}
+    assert {row["seed"] for row in rows} == set(map(str, range(seeds)))
+    paper = Path("paper.tex").read_text()
+    (table,) = re.findall(r"\\input{(.*)}", paper)
+    (label,) = re.findall(r"\\ref{(.*)}", paper)
+    tex = Path(table).read_text("ascii")
+    assert rf"\label{{{label}}}" in tex
+    header, _, *below = checked(tex)
+    assert header[:2] == ["Arm", "50 images"]
+    assert [row[0] for row in below][: len(own)] == own
+    assert {"random", "full data"} <= {row[0] for row in below}
+    assert all(r"$\pm$" in row[1] for row in below[: len(own)])
 
 
 def test_every_section_of_the_page_is_an_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,7 +182,10 @@ def test_names_of_repositories(run: Path, name: str) -> None:
 
 
 def test_what_is_no_finished_run(run: Path, tmp_path: Path) -> None:
-    for what in (run / "student", tmp_path, "nowhere", "cifar10-resnet20"):
+    for what in ("nowhere", "cifar10-resnet20"):
+        with pytest.raises(UserError, match=rf"there is no folder .{what}. to push; `limbeck ls runs` lists"):
+            prepare_push(what, "a/b")
+    for what in (run / "student", tmp_path):
         with pytest.raises(UserError, match=r"`push` takes the folder of one finished run, .* `limbeck ls runs` lists"):
             prepare_push(what, "a/b")
     (run / "status.json").write_text('{"state": "running"}')

@@ -83,13 +83,22 @@ def evaluate(
     if len(what) > 1:
         raise UserError(f"one network is judged at a time, got {len(what)}; several folders are transfer sets.")
     if data is None:
-        raise UserError("a network is judged on `--data`; name a data set, folder, file or hub id.")
+        absent = f"there is no folder or file {what[0]!r} here; " if _is_missing_path(what[0]) else ""
+        raise UserError(
+            f"{absent}a network is judged on `--data`, a transfer set on `--test`; name a data set, folder, file or "
+            "hub id."
+        )
     from limbeck.cli.results import show_evaluation
     from limbeck.recipes.verbs import evaluate_saved
 
     how = {"split": split, "model": model, "teacher": teacher, "precision": precision, "json_file": json_file}
     say = partial(console.print, markup=False, soft_wrap=True)
     show_evaluation(evaluate_saved(what[0], data, say=say, **how, **loading))
+
+
+def _is_missing_path(what: str) -> bool:
+    """Whether it looks like one, and nothing is there."""
+    return "/" in what and not Path(what).expanduser().exists()
 
 
 @partial(loads_images, but=["size"])

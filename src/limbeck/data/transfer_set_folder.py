@@ -193,6 +193,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text())
     except FileNotFoundError as error:
+        if not folder.exists():
+            raise UserError(f"there is no folder {str(folder)!r}; a transfer set is one.") from error
         raise UserError(f"{str(folder)!r} is no transfer set: it has no {CONFIG_NAME}.") from error
     except ValueError as error:
         raise UserError(f"{str(path)!r} is damaged: {error}.") from error

@@ -48,7 +48,7 @@ def export_saved(
     loading: Mapping[str, Any] | None = None,
 ) -> Exported:
     """Exports a network by name; `out` is by default runs/<name>-<format>. The rest as in `export_network`."""
-    out = Path("runs") / f"{Path(what).name}-{settings.format}" if out is None else out
+    out = Path("runs") / f"{_name_of(Path(what))}-{settings.format}" if out is None else out
     check_folder(out)
     network = load_network(what, model=model)
     images = {"test": test, "split": split, "calibration": calibration, "loading": loading or {}}
@@ -101,6 +101,15 @@ def export_network(
     shape = input_shape(network, settings, images)
     calibrating = _calibration(network, shape, run, calibration, said) if settings.int8 else None
     return export_classifier(network, out, settings, images=images, calibration=calibrating, progress=progress)
+
+
+def _name_of(path: Path) -> str:
+    """A folder's name; of a run of a comparison with what is above it, as each of its arms has a `seed-0`."""
+    match path.parts[-4:]:
+        case (comparison, "runs", arm, seed) if (path.parents[2] / "recipe.yaml").is_file():
+            return f"{comparison}-{arm}-{seed}"
+        case _:
+            return path.name
 
 
 def run_of(what: str | Path) -> Path | None:

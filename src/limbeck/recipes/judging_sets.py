@@ -41,12 +41,14 @@ def load_sets(folders: Sequence[str]) -> dict[str, TransferSet]:
     """Transfer sets by the shortest ends of their paths that tell them apart.
 
     Raises:
-        UserError: a folder twice, or one that holds none, or sets of different classes.
+        UserError: a folder twice, one that is not there or holds none, or sets of different classes.
     """
     paths = [Path(one).expanduser().resolve() for one in folders]
     for place, path in enumerate(paths):
         if path in paths[:place]:
             raise UserError(f"sets must be distinct, got {folders[place]!r} twice.")
+        if not path.exists():
+            raise UserError(f"there is no folder {folders[place]!r} to judge; transfer sets are folders.")
         if not is_set(path):
             raise UserError(f"{folders[place]!r} must be the folder of a transfer set, and holds no {CONFIG_NAME}.")
     parts = 1

@@ -28,7 +28,7 @@ def write_report_of_several(folders: Sequence[Path], path: Path | None = None) -
             of another kind; see `write_selections_report` and `write_merged_report`.
     """
     for missing in (folder for folder in folders if not folder.is_dir()):
-        raise UserError(f"there is no folder {str(missing)!r} to report of; `limbeck ls runs` lists those below runs/.")
+        raise no_folder(missing)
     kinds = {folder: kind_of(folder) for folder in folders}
     if set(kinds.values()) == {"a comparison"}:
         return _merge(folders, path)
@@ -40,6 +40,11 @@ def write_report_of_several(folders: Sequence[Path], path: Path | None = None) -
     if path.exists():
         raise UserError(f"{str(path)!r} exists already and is never overwritten; choose another --out.")
     return write_selections_report(folders, path)
+
+
+def no_folder(folder: Path) -> UserError:
+    """The error for a report of what is not there."""
+    return UserError(f"there is no folder {str(folder)!r} to report of; `limbeck ls runs` lists those below runs/.")
 
 
 def kind_of(folder: Path) -> str:

@@ -48,7 +48,7 @@ def prepare_push(run: str | Path, repository: str, *, private: bool = False, lic
         license: in place of that of the recipe.
 
     Raises:
-        UserError: no run folder of one finished run, a student that nothing describes, another form of name, a card
+        UserError: no folder, none of one finished run, a student that nothing describes, another form of name, a card
             that is none, or one that was changed beside `license`.
 
     Example:
@@ -57,6 +57,8 @@ def prepare_push(run: str | Path, repository: str, *, private: bool = False, lic
     """
     _check_name(repository)
     folder = Path(run).expanduser()
+    if not folder.exists():
+        raise UserError(f"there is no folder {str(run)!r} to push; `limbeck ls runs` lists those below runs/.")
     if not (folder / "recipe.yaml").is_file():
         raise UserError(
             f"`push` takes the folder of one finished run, as `limbeck distill` makes it, got {str(run)!r}, which is "

@@ -52,6 +52,8 @@ def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | Non
         UserError: the folder holds no finished run, or one of a student that has no name to rebuild it by.
     """
     run_folder = RunFolder(Path(folder))
+    if not run_folder.path.exists():
+        raise UserError(f"there is no run folder {str(folder)!r}.")
     if not run_folder.finished:
         raise UserError(f"{str(folder)!r} holds no finished run (state: {run_folder.state}); finish it with --resume.")
     evaluations = run_folder.read("evaluation.json", {})

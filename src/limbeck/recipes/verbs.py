@@ -15,7 +15,7 @@ from limbeck.files import atomic_write_text
 from limbeck.progress import Progress
 from limbeck.recipes.image_sizes import size_for_network
 from limbeck.recipes.judged_images import images_to_judge_on
-from limbeck.recipes.merging import merged_folders, write_report_of_several
+from limbeck.recipes.merging import merged_folders, no_folder, write_report_of_several
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.results import collect
@@ -126,8 +126,11 @@ def write_report(folder: Path) -> Path:
     """The report of whatever `folder` holds; of a comparison, its results as far as they are there.
 
     Raises:
-        UserError: it holds none of a run, a comparison, the report of several, a probe, judged sets and a selection.
+        UserError: it is not there, or holds none of a run, a comparison, the report of several, a probe, judged sets
+            and a selection.
     """
+    if not folder.is_dir():
+        raise no_folder(folder)
     if not (folder / "recipe.yaml").exists() and (merged := merged_folders(folder)):
         return write_report_of_several(merged, folder)
     if (folder / CONFIG_NAME).exists():

@@ -181,7 +181,7 @@ def _nothing_there(source: str | Path) -> UserError:
             f"{name!r} names a model, which has no weights of its own; give a file of them with `model={name!r}`, or "
             f"make a fresh one by `lb.create`. {ALLOWED}"
         )
-    return unknown_name("weights", name, NAMED, ALLOWED)
+    return unknown_name("weights", name, NAMED, f"There is no folder or file of this name, either. {ALLOWED}")
 
 
 def _load_named(name: str, model: str | Module | None, overrides: dict[str, Any]) -> Classifier:
