@@ -1,5 +1,6 @@
 """What the site says was measured, of methods that exist, is what the lab notes say below that heading."""
 
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,12 +64,12 @@ def test_studies_say_what_a_reader_needs(study: dict[str, Any]) -> None:
 
 def test_pages_show_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(DOCS))
-    from site_pages.measured import anchor, measured
-
+    pages = importlib.import_module("site_pages.measured")
+    measured = pages.measured
     page = measured("criteria", "herding")
     assert "54.18 ± 5.08" in page
     assert "+0.41 (-6.40 to +7.21) |" in page
     assert "-7.95 (-15.33 to -0.57), worse" in measured("criteria", "entropy")
     assert "61.68" in measured("objectives", "kd")
     assert measured("objectives", "simkd") == ""
-    assert anchor("The digits demo") == "the-digits-demo"
+    assert pages.anchor("The digits demo") == "the-digits-demo"

@@ -29,17 +29,20 @@ def measured(family: str, name: str) -> str:
 
 def _study(study: dict[str, Any], results: Sequence[dict[str, Any]]) -> str:
     against = study.get("against", "")
-    optional = {
+    titles = {
+        "budget": "images",
         "variant": "variant",
+        "top1": "top-1, %",
         "control": against,
         "difference": f"difference from {against}, with 95 % interval",
     }
-    shown = {key: title for key, title in optional.items() if any(key in one for one in results)}
-    header = [title for key, title in {"budget": "images", "top1": "top-1, %", **shown}.items()]
-    rows = [[_cell(one, key) for key in ("budget", "top1", *shown)] for one in results]
-    seeds = f"; {study['seeds']} seeds, mean ± 95 % interval" if int(study.get("seeds", 1)) > 1 else ""
+    shown = [key for key in titles if any(key in one for one in results)]
+    rows = [[_cell(one, key) for key in shown] for one in results]
+    interval = " ± 95 % interval" if any("half_width" in one for one in results) else ""
+    seeds = f"; {study['seeds']} seeds, mean{interval}" if int(study.get("seeds", 1)) > 1 else ""
     place = f"[lab notes](../../lab-notes.md#{anchor(study['heading'])})"
-    return f"**{study['task']}**{seeds}. {study['conditions']} ({place})\n\n{table(header, rows)}"
+    words = f"**{study['task']}**{seeds}. {study['conditions']} ({place})"
+    return f"{words}\n\n{table([titles[key] for key in shown], rows)}"
 
 
 def _cell(result: dict[str, Any], key: str) -> str:
