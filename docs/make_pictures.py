@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow.parquet as parquet
 from PIL import Image
 from safetensors.numpy import load_file
+from sklearn.datasets import load_digits
 
 IMAGES = Path(__file__).parent / "images"
 MOST_BYTES = 60_000
@@ -46,8 +47,12 @@ def borrow(runs: Path) -> None:
 
 
 def generate(runs: Path) -> None:
-    """An image of each class from the first rounds, and one from the last."""
-    _save_grid(_two_of_each_class(runs / "made", last=True), "generate.png", scale=6)
+    """A digit of each class that was written by hand, one that was made in the first rounds, and one in the last."""
+    made = _two_of_each_class(runs / "made", last=True)
+    written = load_digits()
+    places = [np.flatnonzero(written.target == label)[0] for label in range(len(made[0]))]
+    real = [_picture((written.images[place] / 16 * 255).astype(np.uint8)[None]) for place in places]
+    _save_grid([real, *made], "generate.png", scale=6)
 
 
 def condense(runs: Path) -> None:

@@ -49,8 +49,8 @@ def test_what_is_there_is_drawn(drawing: ModuleType, tmp_path: Path, capsys: pyt
     with Image.open(tmp_path / "images/borrow.png") as drawn:
         assert drawn.size == (3 * 16 + 2 * 4, 4 * 16 + 3 * 4)
     with Image.open(tmp_path / "images/generate.png") as drawn:
-        assert drawn.size == (2 * 48 + 4, 2 * 48 + 4)
-        first, last = drawn.convert("RGB").getpixel((0, 0)), drawn.convert("RGB").getpixel((52, 52))
+        assert drawn.size == (2 * 48 + 4, 3 * 48 + 2 * 4)
+        first, last = (drawn.convert("RGB").getpixel(place) for place in ((0, 52), (52, 104)))
     assert (first, last) == ((0, 180, 0), (0, 0, 160))  # the first of one class, the last of the other
     assert "no enough/frontier.svg" in capsys.readouterr().out
 
