@@ -4,13 +4,13 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from site_pages.methods import method_pages
-from site_pages.recipes import recipe_pages
-from site_pages.reference import reference_pages
-
 
 def write_pages(folder: Path) -> None:
     """Writes all of them below `folder`, and takes away what an earlier build left there."""
+    from site_pages.methods import method_pages
+    from site_pages.recipes import recipe_pages  # late, as it needs Sphinx, and tests of single pages do not
+    from site_pages.reference import reference_pages
+
     pages: Mapping[str, str] = {**method_pages(), **recipe_pages(), **reference_pages()}
     for path, text in pages.items():
         file = folder / f"{path}.md"

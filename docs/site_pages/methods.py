@@ -8,7 +8,7 @@ from typing import Any
 from limbeck.cli.listing import needs, written_sum
 from limbeck.objectives.catalogue import OBJECTIVES, ObjectiveEntry, objective_class
 from limbeck.recipes.packaged import packaged_recipes
-from limbeck.recipes.published import PAIRS, TABLE
+from limbeck.recipes.published import PAIRS, TABLE, TABLE_WITHOUT_DATA, WITHOUT_DATA
 from limbeck.transfer.condense.methods import METHODS as CONDENSE
 from limbeck.transfer.criteria import CRITERIA, find_criterion
 from limbeck.transfer.generate.methods import METHODS as GENERATE
@@ -17,6 +17,7 @@ from limbeck.transfer.part_options import PART_OPTIONS
 from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
 from site_pages.fields import listed, shown, written
 from site_pages.markdown import as_yaml, autodoc, code, contents, page, table
+from site_pages.measured import measured
 from site_pages.options import OPTION_HEADER, models_page, views_page
 
 Pages = dict[str, str]
@@ -95,6 +96,7 @@ def _objective(name: str, entry: ObjectiveEntry) -> str:
         *(_function("limbeck.objectives.functional", one) for one in entry.functions or (name,)),
         autodoc("autoclass", f"limbeck.objectives.{entry.class_name}", "no-index"),
         _reported(name),
+        measured("objectives", name),
     )
 
 
@@ -155,6 +157,7 @@ def _criterion(name: str) -> str:
         "## In a recipe",
         as_yaml({"select": {"criterion": name, "budget": "10%", **one.options}}),
         f"At the command line: `limbeck select cifar10 --criterion {name} --budget 10%`.",
+        measured("criteria", name),
     )
 
 
@@ -220,7 +223,20 @@ def _preset(maker: str, name: str, method: Method) -> str:
         "Whatever a recipe says under `transfer` is laid over these; "
         f"[all settings of {maker}](../settings/{maker}.md) have a default.",
         as_yaml(_plain(method.values)),
+        _reported_without_data(name) if maker == "generate" else "",
+        measured(maker, name),
     )
+
+
+def _reported_without_data(name: str) -> str:
+    """What others report on CIFAR-10 and CIFAR-100."""
+    found = {data: methods[name] for data, methods in TABLE_WITHOUT_DATA.items() if name in methods}
+    if not found:
+        return ""
+    values = [values.split() for _, values in found.values()]
+    rows = [(pair.replace("-", " -> "), *(one[place] for one in values)) for place, pair in enumerate(WITHOUT_DATA)]
+    sources = "; ".join(f"{data}: {source}" for data, (source, _) in found.items())
+    return f"## Reported by others\n\nTop-1 in %, not measured here ({sources}).\n\n" + table(("pair", *found), rows)
 
 
 def _plain(value: Any) -> Any:

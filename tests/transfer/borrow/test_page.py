@@ -22,8 +22,8 @@ def blocks(language: str) -> list[str]:
 
 
 def test_no_block_is_left_out() -> None:
-    assert {kind for kind, _ in BLOCKS} == {"python", "yaml"}
-    assert len(LINES) == 2
+    assert {kind for kind, _ in BLOCKS} == {"python", "yaml", "text"}  # text: what a command printed
+    assert len(LINES) == 3
 
 
 # After one epoch the teacher gives few classes.

@@ -34,8 +34,8 @@ def blocks(language: str) -> list[str]:
 
 
 def test_no_block_is_left_out() -> None:
-    assert {kind for kind, _ in BLOCKS} == {"python", "yaml"}
-    assert len(LINES) == 7
+    assert {kind for kind, _ in BLOCKS} == {"python", "yaml", "text"}  # text: what a command printed
+    assert len(LINES) == 8
 
 
 @pytest.mark.filterwarnings("ignore:no judge is right")  # experts of so few epochs are not
@@ -59,7 +59,7 @@ def test_recipes_are_valid(text: str) -> None:
 @pytest.mark.parametrize("line", LINES)
 def test_commands_are_valid(line: str) -> None:
     told = parsed(line)
-    if told["verb"] == "run":
+    if told["verb"] in ("run", "compare"):
         assert told["recipe"] in packaged_recipes()
         read_recipe(told["recipe"], told["overrides"] or [])
 

@@ -1,0 +1,76 @@
+"""What limbeck measured of its own methods, from `docs/results/measured.yaml`."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from site_pages.markdown import table
+
+FILE = Path(__file__).parents[1] / "results" / "measured.yaml"
+
+
+def studies() -> list[dict[str, Any]]:
+    """All of them. Numbers are text, so that pages have the digits of the lab notes."""
+    return yaml.load(FILE.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+
+
+def measured(family: str, name: str) -> str:
+    """The section of a method's page; nothing where nothing was measured."""
+    found = [
+        (study, own)
+        for study in studies()
+        if study["family"] == family and (own := [one for one in study["results"] if one["method"] == name])
+    ]
+    return "\n\n".join(["## Measured here", *(_study(*one) for one in found)]) if found else ""
+
+
+def _study(study: dict[str, Any], results: Sequence[dict[str, Any]]) -> str:
+    against = study.get("against", "")
+    titles = {
+        "budget": "images",
+        "variant": "variant",
+        "top1": "top-1, %",
+        "control": against,
+        "difference": f"difference from {against}, with 95 % interval",
+    }
+    shown = [key for key in titles if any(key in one for one in results)]
+    rows = [[_cell(one, key) for key in shown] for one in results]
+    interval = " ± 95 % interval" if any("half_width" in one for one in results) else ""
+    seeds = f"; {study['seeds']} seeds, mean{interval}" if int(study.get("seeds", 1)) > 1 else ""
+    place = f"[lab notes](../../lab-notes.md#{anchor(study['heading'])})"
+    words = f"**{study['task']}**{seeds}. {study['conditions']} ({place})"
+    return f"{words}\n\n{table([titles[key] for key in shown], rows)}"
+
+
+def _cell(result: dict[str, Any], key: str) -> str:
+    value = result.get(key, "-")
+    if key == "difference" and key in result:
+        return difference(value)
+    if key == "top1" and "half_width" in result:
+        return f"{value} ± {result['half_width']}"
+    return value if isinstance(value, str) else ", ".join(value)
+
+
+def difference(values: Sequence[str]) -> str:
+    """Mean and interval, and what an interval that leaves out 0 says.
+
+    Example:
+        >>> difference(["-2.11", "-3.05", "-1.17"])
+        '-2.11 (-3.05 to -1.17), worse'
+    """
+    mean, low, high = (one if one.startswith("-") else f"+{one}" for one in values)
+    verdict = ", worse" if float(high) < 0 else ", better" if float(low) > 0 else ""
+    return f"{mean} ({low} to {high}){verdict}"
+
+
+def anchor(heading: str) -> str:
+    """As the site links to a heading.
+
+    Example:
+        >>> anchor("Which one? A tenth, say")
+        'which-one-a-tenth-say'
+    """
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
