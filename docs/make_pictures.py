@@ -49,9 +49,9 @@ def borrow(runs: Path) -> None:
 def generate(runs: Path) -> None:
     """A digit of each class that was written by hand, one that was made in the first rounds, and one in the last."""
     made = _two_of_each_class(runs / "made", last=True)
-    written = load_digits()
-    places = [np.flatnonzero(written.target == label)[0] for label in range(len(made[0]))]
-    real = [_picture((written.images[place] / 16 * 255).astype(np.uint8)[None]) for place in places]
+    pixels, labels = (np.asarray(one) for one in load_digits(return_X_y=True))  # of 0 to 16
+    places = [np.flatnonzero(labels == label)[0] for label in range(len(made[0]))]
+    real = [_picture((pixels[place] / 16 * 255).astype(np.uint8).reshape(1, 8, 8)) for place in places]
     _save_grid([real, *made], "generate.png", scale=6)
 
 
