@@ -38,7 +38,7 @@ def recipe_of_page() -> dict[str, Any]:
     return yaml.safe_load(next(one for one in blocks("yaml") if "name: afternoon" in one))
 
 
-QUICK = {"steps: 300": "steps: 30", "steps: 200": "steps: 5", "latency: false": "latency: false\ninside: 0"}
+QUICK = {"steps: 300": "steps: 9", "steps: 200": "steps: 2", "latency: false": "latency: false\ninside: 0"}
 
 
 def tables_alone(folder: Path) -> Path:
