@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.autograd import grad, gradcheck, gradgradcheck
 
 from limbeck.transfer.condense.estimate import PeakMemory
-from limbeck.transfer.condense.twice import GroupNorm, Halving, for_two_gradients
+from limbeck.transfer.condense.twice import GroupNorm, Halving, for_two_gradients, plain_sums, sums_by_kernel
 
 
 def pair(make: Callable[[], nn.Module]) -> tuple[nn.Module, nn.Module]:
@@ -116,3 +116,10 @@ def test_odd_sizes_and_single_images_are_pooled_as_by_torch() -> None:
     for shape in ((1, 2, 5, 4), (1, 2, 4, 7), (2, 4, 4)):
         x = torch.randn(shape)
         assert torch.equal(ours(x), theirs(x))
+
+
+def test_sums_on_a_gpu_are_those_of_the_kernel() -> None:
+    v, x = images().detach().cos(), images().detach()
+    mean, inverse = x.mean((2, 3)), 1 / x.std((2, 3))
+    for one, other in zip(plain_sums(v, x, mean, inverse), sums_by_kernel(v, x, mean, inverse), strict=True):
+        torch.testing.assert_close(one, other)
