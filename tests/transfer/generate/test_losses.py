@@ -167,6 +167,13 @@ def test_contrast() -> None:
     assert whole.grad is None
 
 
+def test_contrast_of_more_rows_than_are_taken_at_a_time() -> None:
+    random = torch.Generator().manual_seed(0)
+    local, whole = (torch.randn(600, 4, dtype=torch.float64, generator=random).requires_grad_() for _ in range(2))
+    rows = -probabilities(local @ whole.detach().T, 0.5).log().diagonal()
+    same(contrast(local, whole, new=9, temperature=0.5), rows[:9] + rows[9:].mean(), local)
+
+
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "one_hot": one_hot,
     "activation": activation,

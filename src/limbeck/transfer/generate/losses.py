@@ -7,17 +7,19 @@ float32 at least, whatever networks computed in.
 
 from collections.abc import Sequence
 from math import log
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from limbeck.errors import UserError
 from limbeck.objectives.checks import check_choice, check_positive
 
 Adversary = Literal["kl-where-equal", "kl", "l1", "js", "js-clamped"]
 ADVERSARIES: tuple[Adversary, ...] = ("kl-where-equal", "kl", "l1", "js", "js-clamped")
+_ROWS = 256  # of a matrix of similarities at a time, so that they stay in the cache
 
 
 class Moments(NamedTuple):
@@ -210,9 +212,33 @@ def contrast(local: Tensor, whole: Tensor, *, new: int, temperature: float = 0.1
     if not 1 <= new <= len(local):
         raise UserError(f"`new` must be between 1 and {len(local)}, the rows of `local`, got {new}.")
     check_positive("temperature", temperature)
-    logits = _exact(local) @ _exact(whole).detach().T / temperature
-    found = F.cross_entropy(logits, torch.arange(len(logits), device=logits.device), reduction="none")
+    found = _OwnRow.apply(_exact(local), _exact(whole).detach(), temperature)
     return found[:new] + found[new:].mean() if len(found) > new else found
+
+
+class _OwnRow(torch.autograd.Function):
+    """Cross entropy of each row of `local @ whole.T / temperature` with its own number, [N]; no second derivatives.
+
+    Some rows at a time, each with its gradient: of thousands of rows, the N x N numbers are never in memory at once.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, local: Tensor, whole: Tensor, temperature: float) -> Tensor:
+        losses, gradients = local.new_empty(len(local)), torch.empty_like(local)
+        for start in range(0, len(local), _ROWS):
+            rows = slice(start, start + _ROWS)
+            logits = (local[rows] @ whole.T).div_(temperature)
+            total = logits.logsumexp(1)
+            losses[rows] = total - logits.diagonal(start)
+            chances = logits.sub_(total[:, None]).exp_()
+            gradients[rows] = (chances @ whole - whole[rows]) / temperature
+        ctx.save_for_backward(gradients)
+        return losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return outputs[0][:, None] * ctx.saved_tensors[0], None, None
 
 
 def _exact(tensor: Tensor) -> Tensor:
