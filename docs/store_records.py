@@ -17,7 +17,6 @@ from limbeck.recipes.yaml_files import load_mapping
 
 RESULTS = Path(__file__).parent / "results"
 OF_A_RUN = ("recipe.yaml", "status.json", "environment.json", "inputs.json", "evaluation.json", "cost.json")
-"""And `metrics.jsonl`, of which only the file in the archive has the lines."""
 OF_ALL = (
     "recipe.yaml",
     "status.json",
@@ -49,7 +48,7 @@ def store_records(comparison: Path, name: str | None = None, results: Path = RES
     kept = [comparison / one for one in OF_ALL]
     for row in found["runs"]:
         if row["state"] == "finished" and row["repeats"] is None:
-            kept += [comparison / row["folder"] / one for one in (*OF_A_RUN, "metrics.jsonl")]
+            kept += [comparison / row["folder"] / one for one in OF_A_RUN]
     with tarfile.open(folder / "records.tar.xz", "w:xz") as archive:
         for path in (one for one in kept if one.exists()):
             archive.add(path, Path(folder.name) / path.relative_to(comparison), filter=_anyones)
