@@ -34,3 +34,11 @@ def test_studies_of_numbers_are_curves(setting: str) -> None:
     (found,) = sweeps(recipe.model_dump(mode="json"))
     assert found.setting == f"transfer.growth.{setting}"
     assert len(found.arms) == 5
+
+
+def test_arms_that_keep_another_step_differ_in_nothing_else() -> None:
+    compare = read_recipe(NAME, ["study=keep"]).compare
+    assert compare is not None
+    transfers = [arm.transfer or {} for arm in compare.arms.values()]
+    assert {one["keep"] for one in transfers} == {"best-image", "best-batch", "last"}
+    assert all({**one, "keep": None} == {**transfers[0], "keep": None} for one in transfers)
