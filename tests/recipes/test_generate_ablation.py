@@ -1,4 +1,4 @@
-"""The arms of the ablation differ in BSR's parts and in nothing else, so that generator and student steps are equal."""
+"""What arms of the packaged comparisons of data-free methods differ in, and that it is nothing else."""
 
 import pytest
 
@@ -42,3 +42,16 @@ def test_arms_that_keep_another_step_differ_in_nothing_else() -> None:
     transfers = [arm.transfer or {} for arm in compare.arms.values()]
     assert {one["keep"] for one in transfers} == {"best-image", "best-batch", "last"}
     assert all({**one, "keep": None} == {**transfers[0], "keep": None} for one in transfers)
+
+
+def test_digits_at_the_published_pace() -> None:
+    """One step of the generator for every five of the student, ten of DFQ's, by the methods that keep no images."""
+    compare = read_recipe("digits-generate", ["steps=published"]).compare
+    assert compare is not None
+    transfers = {name: arm.transfer or {} for name, arm in compare.arms.items()}
+    assert {name: (one["inner_steps"], one["steps_per_round"]) for name, one in transfers.items()} == {
+        "dafl": (1, 5),
+        "zskt": (1, 5),
+        "dfad": (1, 5),
+        "dfq": (1, 10),
+    }
