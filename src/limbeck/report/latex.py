@@ -11,6 +11,7 @@ _SPECIAL = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': "''",
+    **{one: f"{{{one}}}" for one in "[*"},  # at the beginning of a row \\ before it would take them for its options
     "\N{NO-BREAK SPACE}": "~",
     "\N{EN DASH}": r"\textendash{}",
     "\N{EM DASH}": r"\textemdash{}",

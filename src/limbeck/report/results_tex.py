@@ -59,6 +59,7 @@ def _lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
         yield r"% It is wider than a column of article: let it stand in table*, or on a page that is turned."
     yield r"\begin{table}"
     yield r"  \centering"
+    yield r"  \setlength{\belowcaptionskip}{6pt}"  # of article it is 0, made for captions below
     yield rf"  \caption{{{_caption(comparisons)}}}"
     yield rf"  \label{{tab:{label}}}"
     if setting != SETTINGS[0]:
