@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from limbeck.objectives.catalogue import OBJECTIVES
+from limbeck.transfer.borrow.settings import CRITERIA as BORROW
 from limbeck.transfer.condense.methods import METHODS as CONDENSE
 from limbeck.transfer.criteria import CRITERIA
 from limbeck.transfer.generate.methods import METHODS as GENERATE
@@ -18,6 +19,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 FAMILIES = {
     "objectives": OBJECTIVES.built_in,
     "criteria": CRITERIA.built_in,
+    "borrow": BORROW,
     "generate": GENERATE,
     "condense": CONDENSE,
 }
@@ -58,6 +60,8 @@ def test_methods_headings_and_numbers_exist(study: dict[str, Any]) -> None:
 def test_studies_say_what_a_reader_needs(study: dict[str, Any]) -> None:
     assert study["task"]
     assert study["conditions"].endswith(".")
+    for figure in re.findall(r"\d+\.\d+", study["conditions"]):
+        assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", sections()[study["heading"]]), figure
     compared = [one for one in study["results"] if "control" in one or "difference" in one]
     assert bool(study.get("against")) == bool(compared)
 
@@ -70,6 +74,7 @@ def test_pages_show_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "54.18 ± 5.08" in page
     assert "+0.41 (-6.40 to +7.21) |" in page
     assert "-7.95 (-15.33 to -0.57), worse" in measured("criteria", "entropy")
+    assert "| 8,000 | with mixup | 75.03 ± 0.84 | 74.44 |" in measured("borrow", "margin")
     assert "61.68" in measured("objectives", "kd")
     assert measured("objectives", "simkd") == ""
     assert pages.anchor("The digits demo") == "the-digits-demo"

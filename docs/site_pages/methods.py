@@ -9,8 +9,10 @@ from limbeck.cli.listing import needs, written_sum
 from limbeck.objectives.catalogue import OBJECTIVES, ObjectiveEntry, objective_class
 from limbeck.recipes.packaged import packaged_recipes
 from limbeck.recipes.published import PAIRS, TABLE, TABLE_WITHOUT_DATA, WITHOUT_DATA
+from limbeck.transfer.borrow.criteria import criterion_by
+from limbeck.transfer.borrow.settings import CRITERIA as BORROW
 from limbeck.transfer.condense.methods import METHODS as CONDENSE
-from limbeck.transfer.criteria import CRITERIA, find_criterion
+from limbeck.transfer.criteria import CRITERIA, Criterion, find_criterion
 from limbeck.transfer.generate.methods import METHODS as GENERATE
 from limbeck.transfer.methods import Method
 from limbeck.transfer.part_options import PART_OPTIONS
@@ -51,6 +53,12 @@ def method_pages() -> Pages:
             "Allocations",
             "How a budget is spread over the scores.",
             {name: _allocation(name) for name in ALLOCATIONS.built_in},
+        ),
+        "borrow": (
+            "Criteria of borrow",
+            "By what images of others are borrowed ([how it works](../../borrow.md)). In `select` some of these names "
+            "mean something else: `margin` and `minimal-margin` take what the teacher cannot tell there.",
+            {name: _borrowing(name, summary) for name, summary in BORROW.items()},
         ),
         "generate": (
             "Methods of generate",
@@ -144,21 +152,43 @@ def _reported(name: str) -> str:
 
 def _criterion(name: str) -> str:
     one = find_criterion(name)
-    parts = [
-        ("representation", f"[{one.representation}](../representations/{one.representation}.md)"),
-        ("score", f"[{one.score}](../scores/{one.score}.md), the {one.order} first"),
-        ("allocation", f"[{one.allocation}](../allocations/{one.allocation}.md)"),
-        *([("distances in", f"[{one.space}](../representations/{one.space}.md)")] if one.space else []),
-    ]
     return page(
         name,
         _sentence(one.summary),
-        table(("", ""), parts),
+        table(("", ""), _made_of(one)),
         "## In a recipe",
         as_yaml({"select": {"criterion": name, "budget": "10%", **one.options}}),
         f"At the command line: `limbeck select cifar10 --criterion {name} --budget 10%`.",
         measured("criteria", name),
     )
+
+
+def _borrowing(name: str, summary: str) -> str:
+    facts = _made_of(criterion_by(name))
+    if name in CRITERIA.built_in:
+        facts.append(("in `select`, this name means", f"{_link('criteria', name)}: {find_criterion(name).summary}"))
+    budget = 5000
+    return page(
+        name,
+        _sentence(summary),
+        table(("", ""), facts),
+        "## In a recipe",
+        as_yaml(
+            {"transfer": {"maker": "borrow", "pools": ["cifar100", "tiny-imagenet"], "by": name, "budget": budget}}
+        ),
+        "At the command line: `limbeck borrow --teacher cifar10-resnet56 --pool cifar100 --pool tiny-imagenet "
+        f"--budget {budget} --by {name} --test cifar10`. Classes are those that the teacher gives.",
+        measured("borrow", name),
+    )
+
+
+def _made_of(one: Criterion) -> list[tuple[str, str]]:
+    return [
+        ("representation", _link("representations", one.representation)),
+        ("score", f"{_link('scores', one.score)}, the {one.order} first"),
+        ("allocation", _link("allocations", one.allocation)),
+        *([("distances in", _link("representations", one.space))] if one.space else []),
+    ]
 
 
 def _representation(name: str) -> str:
