@@ -19,31 +19,26 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as parquet
+from picture_sheets import Pictures, picture, save_grid, write
 from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.datasets import load_digits
 
-IMAGES = Path(__file__).parent / "images"
-MOST_BYTES = 60_000
-_GAP = 4
-
-Pictures = Sequence[Image.Image]
-
 
 def select(runs: Path) -> None:
     """Two images of each class with the highest entropy, and two with the lowest."""
-    _save_grid([*_two_of_each_class(runs / "entropy"), *_two_of_each_class(runs / "plain")], "select.png", scale=2)
+    save_grid([*_two_of_each_class(runs / "entropy"), *_two_of_each_class(runs / "plain")], "select.png", scale=2)
 
 
 def borrow(runs: Path) -> None:
     """Two images for each class that the teacher is surest of, and two that it cannot tell."""
     rows = [*_evidence(runs / "borrowed-margin", sure=True), *_evidence(runs / "borrowed-boundary", sure=False)]
-    _save_grid(rows, "borrow.png", scale=2)
+    save_grid(rows, "borrow.png", scale=2)
 
 
 def generate(runs: Path) -> None:
@@ -51,8 +46,8 @@ def generate(runs: Path) -> None:
     made = _two_of_each_class(runs / "made", last=True)
     pixels, labels = (np.asarray(one) for one in load_digits(return_X_y=True))  # of 0 to 16
     places = [np.flatnonzero(labels == label)[0] for label in range(len(made[0]))]
-    real = [_picture((pixels[place] / 16 * 255).astype(np.uint8).reshape(1, 8, 8)) for place in places]
-    _save_grid([real, *made], "generate.png", scale=6)
+    real = [picture((pixels[place] / 16 * 255).astype(np.uint8).reshape(1, 8, 8)) for place in places]
+    save_grid([real, *made], "generate.png", scale=6)
 
 
 def condense(runs: Path) -> None:
@@ -62,8 +57,8 @@ def condense(runs: Path) -> None:
     for frame in (frames[0], frames[-1]):
         found = load_file(frame)
         order = np.argsort(found["labels"], kind="stable")
-        rows.append([_picture(one) for one in found["images"][order]])
-    _save_grid(rows, "condense.png", scale=2)
+        rows.append([picture(one) for one in found["images"][order]])
+    save_grid(rows, "condense.png", scale=2)
 
 
 def distill(runs: Path) -> None:
@@ -108,38 +103,12 @@ def _evidence(folder: Path, *, sure: bool) -> list[Pictures]:
     """Two rows, a column for each class, of what its report shows: the surest of each class, then the least sure."""
     found = load_file(folder / "evidence/pictures.safetensors")
     places = range(0 if sure else 1, sum(key.endswith(".images") for key in found), 2)
-    return [[_picture(found[f"{place}.images"][row]) for place in places] for row in range(2)]
-
-
-def _picture(pixels: np.ndarray) -> Image.Image:
-    """Of uint8 `[C, H, W]`."""
-    return Image.fromarray(pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels[0])
-
-
-def _save_grid(rows: Sequence[Pictures], name: str, *, scale: int) -> None:
-    """Pixels are enlarged and not smoothed; 256 colours keep the file small."""
-    side = rows[0][0].width * scale
-    width, height = ((side + _GAP) * count - _GAP for count in (len(rows[0]), len(rows)))
-    sheet = Image.new("RGB", (width, height), "white")
-    for row, pictures in enumerate(rows):
-        for column, one in enumerate(pictures):
-            tile = one.convert("RGB").resize((side, side), Image.Resampling.NEAREST)
-            sheet.paste(tile, (column * (side + _GAP), row * (side + _GAP)))
-    buffer = io.BytesIO()
-    few = sheet.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)  # keeps rare colours
-    few.save(buffer, "PNG", optimize=True)
-    _write(name, buffer.getvalue())
+    return [[picture(found[f"{place}.images"][row]) for place in places] for row in range(2)]
 
 
 def _save_svg(text: str, name: str) -> None:
     """Without what only counts where an SVG stands in the page itself: a picture's words are its alternative text."""
-    _write(name, re.sub(r' (?:aria-[a-z]+|role|pointer-events|class)="[^"]*"', "", text).encode())
-
-
-def _write(name: str, content: bytes) -> None:
-    assert len(content) <= MOST_BYTES, f"{name} takes {len(content):,} bytes"
-    (IMAGES / name).write_bytes(content)
-    print(f"drew {name}, {len(content):,} bytes")
+    write(name, re.sub(r' (?:aria-[a-z]+|role|pointer-events|class)="[^"]*"', "", text).encode())
 
 
 def main(folder: Path) -> None:

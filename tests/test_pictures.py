@@ -1,4 +1,4 @@
-"""The pictures of the documentation's pages: each is drawn by `docs/make_pictures.py`, and small."""
+"""The pictures of the documentation's pages: each is drawn by a script in `docs`, and small."""
 
 import importlib
 import re
@@ -20,15 +20,14 @@ def drawing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(DOCS))
     module = importlib.import_module("make_pictures")
     (tmp_path / "images").mkdir()
-    monkeypatch.setattr(module, "IMAGES", tmp_path / "images")
+    monkeypatch.setattr("picture_sheets.IMAGES", tmp_path / "images")
     return module
 
 
 def test_every_picture_is_drawn_by_the_script_and_shown() -> None:
-    script = (DOCS / "make_pictures.py").read_text(encoding="utf-8")
-    shown = {
-        name for page in DOCS.glob("*.md") for name in re.findall(r"\(images/([\w.-]+)\)", page.read_text("utf-8"))
-    }
+    script = "".join(file.read_text(encoding="utf-8") for file in DOCS.glob("make*_pictures.py"))
+    pages = [*DOCS.glob("*.md"), DOCS / "site_pages/illustrations.py"]
+    shown = {name for page in pages for name in re.findall(r"\((?:\.\./)*images/([\w.-]+)\)", page.read_text("utf-8"))}
     assert {file.name for file in (DOCS / "images").iterdir()} == shown
     for name in shown:
         assert f'"{name}"' in script

@@ -18,6 +18,7 @@ from limbeck.transfer.methods import Method
 from limbeck.transfer.part_options import PART_OPTIONS
 from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
 from site_pages.fields import listed, shown, written
+from site_pages.illustrations import illustration
 from site_pages.markdown import as_yaml, autodoc, code, contents, page, table
 from site_pages.measured import measured
 from site_pages.options import OPTION_HEADER, models_page, views_page
@@ -76,7 +77,7 @@ def method_pages() -> Pages:
     for family, (title, summary, members) in families.items():
         pages |= {f"{family}/{name}": text for name, text in members.items()}
         lines = {name: text.split("\n\n")[1] for name, text in members.items()}
-        pages[f"{family}/index"] = page(title, summary, contents(lines))
+        pages[f"{family}/index"] = page(title, summary, illustration(family), contents(lines))
     return {**pages, "views/index": views_page(), "models/index": models_page()}
 
 

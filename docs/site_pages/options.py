@@ -10,6 +10,7 @@ from limbeck.data.views import Mixed, augmentation
 from limbeck.models.catalogue import MODELS, TIMM
 from limbeck.models.options import Option
 from site_pages.fields import descriptions, listed, shown, written
+from site_pages.illustrations import illustration
 from site_pages.markdown import code, page, table
 
 OPTION_HEADER = ("option", "default", "")
@@ -25,6 +26,7 @@ def views_page() -> str:
     return page(
         "Views",
         "Augmentations ([how they are written](../../views.md)).",
+        illustration("views"),
         table(("`training.views`", "what it shows", "different views of an image"), views),
         "## Options of views",
         *_sections({name: options_of_view(name) for name in VIEWS.built_in}),
