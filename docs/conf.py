@@ -12,7 +12,7 @@ from site_pages import write_pages
 
 project, author, copyright = "limbeck", "The limbeck authors", "The limbeck authors, Apache-2.0"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "site_pages"]
+exclude_patterns = ["_build", "site_pages", "site_style"]
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
@@ -28,6 +28,8 @@ suppress_warnings = ["ref.python"]  # a name in a docstring may be of several cl
 
 html_theme = "furo"
 html_title = "limbeck"
+html_static_path = ["site_style"]
+html_css_files = ["limbeck.css"]
 html_show_sphinx = False
 html_copy_source = False
 
