@@ -157,6 +157,21 @@ def test_lines_where_no_bars_can_be(
         assert isinstance(watch._display, Lines)
 
 
+@pytest.mark.parametrize(("rank", "shown"), [("0", 1), ("", 1), ("1", 0)])
+def test_of_processes_that_share_a_run_the_first_tells(
+    monkeypatch: pytest.MonkeyPatch, log: Callable[[], list[str]], rank: str, shown: int
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    with showing_progress() as watch:
+        watch.begin("training", 2)
+        watch.update(1)
+        run = watch.beside("one")
+        run.close("done")
+        watch.say("hello")
+        watch.end()
+    assert sum("hello" in line for line in log()) == shown
+
+
 def test_a_run_whose_worker_died_is_said_and_not_counted(clock: Clock, log: Callable[[], list[str]]) -> None:
     watch = Watch(Lines())
     watch.begin("comparison", 4)

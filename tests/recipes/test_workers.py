@@ -144,7 +144,8 @@ def test_what_is_defined_in_the_script_needs_cloudpickle(monkeypatch: pytest.Mon
     [
         (0, "1", "`workers` must be at least 1, got 0"),
         (-2, "1", "`workers` must be at least 1, got -2"),
-        (2, "4", "2 `workers` cannot be had by 4 processes that share every run.*start without these, or use 1"),
+        (1, "2", "a comparison cannot be done by 2 processes that share every run.*start without these, and with"),
+        (2, "4", "a comparison cannot be done by 4 processes that share every run.*start without these, and with"),
     ],
 )
 def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, processes: str, message: str) -> None:

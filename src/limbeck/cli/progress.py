@@ -1,5 +1,6 @@
 """Who watches long work from a terminal, or reads its log."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,13 +126,32 @@ class Lines:
         return time_left(self.board.seconds_left(now))
 
 
+class Quiet:
+    """Nothing."""
+
+    def __init__(self) -> None:
+        self.board = Board()
+
+    def updated(self, run: Run | None) -> None:
+        pass
+
+    def closed(self, run: Run, outcome: str, *, counted: bool) -> None:
+        pass
+
+    def say(self, message: str) -> None:
+        pass
+
+
 def _joined(*parts: str) -> str:
     return " · ".join(part for part in parts if part)
 
 
 @contextmanager
 def showing_progress() -> Iterator[Watch]:
-    """Bars on a terminal that can move its cursor, lines elsewhere."""
+    """Bars on a terminal that can move its cursor, lines elsewhere; of processes that share a run, the first alone."""
+    if os.environ.get("RANK", "0") not in ("", "0"):
+        yield from _watching(Quiet())
+        return
     if console.is_dumb_terminal or not (console.is_terminal and console.file.isatty()):
         yield from _watching(Lines())
         return

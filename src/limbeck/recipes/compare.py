@@ -137,12 +137,13 @@ def _is_suited(folder: Path) -> bool:
 
 
 def _check_workers(workers: int) -> None:
-    """Raises a UserError for no number of workers, and for several where this process is one of several already."""
+    """Raises a UserError for no number of workers, and where this process is one of several that share every run."""
     check_workers(workers)
-    if workers > 1 and int(os.environ.get("WORLD_SIZE") or 1) > 1:
+    processes = int(os.environ.get("WORLD_SIZE") or 1)
+    if processes > 1:
         raise UserError(
-            f"{workers} `workers` cannot be had by {os.environ['WORLD_SIZE']} processes that share every run, as "
-            "`accelerate launch` and torchrun start them; start without these, or use 1."
+            f"a comparison cannot be done by {processes} processes that share every run, as `accelerate launch` and "
+            "torchrun start them; start without these, and with `workers` (`--workers 2`) for several runs at once."
         )
 
 
