@@ -126,6 +126,9 @@ def test_refusals() -> None:
         "evaluate", "made/seed-0", "--test", "digits", "--rate", "best"
     )
     assert "`rate` must be > 0" in refused("evaluate", "made/seed-0", "--test", "digits", "--rate", "0")
+    assert "learning_rate: must be a finite number or 'learned', got inf" in refused(
+        "evaluate", "made/seed-0", "--test", "digits", "--rate", "inf"
+    )
     assert "`--json` must be a file" in refused("evaluate", "made/seed-0", "--test", "digits", "--json", "made")
     wrong = ["--rate", "search", "--validation", "{name: digits, images: 3}"]
     assert "must be a name, or a mapping of name, split and count" in refused(
