@@ -54,12 +54,10 @@ def test_recipes_are_valid(page: str) -> None:
         read_recipe(yaml.safe_load(text))
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "plugins"])  # whose parts are there alone
 def test_comparisons_have_all_that_they_need(page: str) -> None:
     for content in map(yaml.safe_load, blocks(page, "yaml")):
-        if (
-            isinstance(content, dict) and {"name", "compare"} <= content.keys() and page != "plugins"
-        ):  # whose parts are there alone
+        if isinstance(content, dict) and {"name", "compare"} <= content.keys():
             assert plan(read_recipe(content))
 
 
