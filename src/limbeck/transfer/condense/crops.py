@@ -127,7 +127,7 @@ def rows_of_crops(pool: ImageSet, settings: Crops, wanted: list[int]) -> list[Te
 
     Example:
         >>> [len(rows) for rows in rows_of_crops(images, Crops(), [1] * 10)][:2]
-        [8, 8]
+        [23, 20]
     """
     parts = crops_per_image(*pool.shape[1:])
     if pool.labels is None:
