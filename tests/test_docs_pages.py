@@ -8,6 +8,7 @@ import yaml
 from tests.test_readme import parsed
 
 from limbeck.recipes.packaged import packaged_recipes
+from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import read_recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -51,6 +52,13 @@ def test_the_python_runs_with_fewer_steps(page: str, tmp_path: Path, monkeypatch
 def test_recipes_are_valid(page: str) -> None:
     for text in blocks(page, "yaml"):
         read_recipe(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "plugins"])  # whose parts are there alone
+def test_comparisons_have_all_that_they_need(page: str) -> None:
+    for content in map(yaml.safe_load, blocks(page, "yaml")):
+        if isinstance(content, dict) and {"name", "compare"} <= content.keys():
+            assert plan(read_recipe(content))
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -68,6 +68,13 @@ def test_a_folder_takes_more_networks_and_no_other_evaluation() -> None:
     assert "holds files that are no evaluation (seed-0, seed-1)" in refused(*command[:4], "--out", "made")
 
 
+def test_a_folder_of_what_was_refused_is_free_for_what_is_mended() -> None:
+    command = ["evaluate", "made/seed-0", "--test", "digits", "--out", "judged", "--seeds", "1", "-s", "epochs=1"]
+    assert "give a `teacher` (--teacher)" in refused(*command, "--targets", "teacher")
+    done(*command)
+    assert "holds an evaluation with another `labels`" in refused(*command, "--targets", "hard")
+
+
 def test_sets_of_several_seeds_have_a_mean_over_sets() -> None:
     shown = done("evaluate", "made/seed-0", "made/seed-1", "--test", "digits", "--seeds", "1", "--out", "judged")
     assert "over sets, each of them its mean" in shown
@@ -126,6 +133,9 @@ def test_refusals() -> None:
         "evaluate", "made/seed-0", "--test", "digits", "--rate", "best"
     )
     assert "`rate` must be > 0" in refused("evaluate", "made/seed-0", "--test", "digits", "--rate", "0")
+    assert "learning_rate: must be a finite number or 'learned', got inf" in refused(
+        "evaluate", "made/seed-0", "--test", "digits", "--rate", "inf"
+    )
     assert "`--json` must be a file" in refused("evaluate", "made/seed-0", "--test", "digits", "--json", "made")
     wrong = ["--rate", "search", "--validation", "{name: digits, images: 3}"]
     assert "must be a name, or a mapping of name, split and count" in refused(

@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from limbeck.data.classes import Classes, class_places, classes_of, few, joint_names, place_columns, place_labels
+from limbeck.data.classes import (
+    Classes,
+    class_places,
+    classes_of,
+    few,
+    joint_names,
+    match_classes,
+    place_columns,
+    place_labels,
+)
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 
@@ -127,3 +136,10 @@ def test_names_of_one_side_serve_both() -> None:
     assert joint_names(given("0", "1"), known("cat", "dog"), (0, 1)) == ("cat", "dog")
     assert joint_names(Classes("'these'", 2), unnamed(2), (0, 1)) == ("0", "1")
     assert few(["ant", "bee", "cat"]) == "ant, bee, cat"
+
+
+def test_some_of_classes_that_have_numbers_for_names_are_found_by_these() -> None:
+    images = ImageSet(torch.zeros(3, 1, 4, 4, dtype=torch.uint8), torch.tensor([1, 0, 1]), classes=["3", "5"])
+    found = match_classes(images, Classes("the teacher", 10, tuple(map(str, range(10)))))
+    assert found.labels is not None
+    assert (found.labels.tolist(), found.num_classes) == ([5, 3, 5], 10)

@@ -54,6 +54,11 @@ def test_splits_and_sizes(root: Path) -> None:
     assert lb.load("imagenet-1k:comp-dd-dog-easy", size=8, root=root).num_classes == 10
 
 
+def test_a_part_of_the_images_is_said_by_the_images_of_the_set(root: Path) -> None:
+    with pytest.warns(UserWarning, match=r"holds 10 images of the split 'validation' here, of the 500 that there are"):
+        lb.comp_dd("bird", "hard", "validation", size=8, root=root)
+
+
 @pytest.mark.parametrize(
     ("category", "level", "message"),
     [

@@ -116,7 +116,7 @@ def test_what_was_stopped_goes_on_with_the_same_command(tmp_path: Path, monkeypa
     assert stopped.exit_code != 0
     monkeypatch.setattr(MatchingEngine, "step", step)
     other = CliRunner().invoke(app, command(tmp_path / "set", "--iterations", "4"))
-    assert "was begun with other settings" in other.output
+    assert "was begun with other settings (`iterations` " in other.output
     invoke(*arguments)
     invoke(*command(tmp_path / "whole", "--iterations", "3"))
     one, other = (TransferSet.load(tmp_path / name) for name in ("set", "whole"))

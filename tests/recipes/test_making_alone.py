@@ -46,8 +46,8 @@ def test_what_was_begun_is_gone_on_with_as_it_was_begun_or_not_at_all(
         with pytest.raises(Interrupted):
             make(tmp_path / "set", "criterion=random")
     for overrides, changes, what in (
-        (["criterion=variance"], {}, "other settings"),
-        (["criterion=random", "budget=21"], {"seed": 1}, "other settings and other seed"),
+        (["criterion=variance"], {}, r"other settings \(`criterion` 'random' then, 'variance' now\)"),
+        (["criterion=random", "budget=21"], {"seed": 1}, r"other settings \(`budget` 20 then, 21 now\) and other seed"),
         (["criterion=random"], {"split": "test"}, "other images"),
     ):
         with pytest.raises(UserError, match=f"holds what was begun with {what}; go on .*, remove that folder, or"):

@@ -153,7 +153,9 @@ def test_what_is_said_may_be_said_otherwise(whitening: Whitening, tmp_path: Path
     assert (recipe.objective, recipe.seed, recipe.data.test.name) == ({"kd": 1}, 3, "digits")
     assert (recipe.teacher.weights, recipe.training.momentum) == ("resnet8.pth", 0.5)
     mapping = {"model": "convnet_d3", "options": {"width": 6}, "mean": [0.3], "std": [0.2]}
-    with pytest.warns(UserWarning, match="normalised in place of whitened; taught so, it learns little"):
+    with pytest.warns(
+        UserWarning, match=r"normalised in place of whitened \(`student.whitening: true`\); taught so, it l"
+    ):
         other = lb.distill(None, mapping, tmp_path / "set", out=tmp_path / "mapping", steps=2)
     assert (other.student.whitening, other.student.normalisation) == (None, ((0.3,), (0.2,)))
 

@@ -157,7 +157,8 @@ def place_columns(values: Tensor, places: Sequence[int]) -> Tensor:
 
 def joint_names(given: Classes, known: Classes, places: Sequence[int]) -> tuple[str, ...]:
     """Names of the classes `known`, for which those `given` stand in where only these have any that are no numbers."""
-    if known.numbers is None or given.numbers is not None:
+    found_by_name = given.count < known.count  # some of numbers for names, as 3 and 5, are no numbers in order
+    if known.numbers is None or given.numbers is not None or found_by_name:
         return known.names or _numbered(known.count)
     return tuple(given.names[row] for row in torch.tensor(places).argsort().tolist())
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from limbeck.data.arrays import read_npz
 from limbeck.data.catalogue import DATASETS, LIST_HINT, DatasetInfo, find, find_split, in_catalogue
 from limbeck.data.class_names import printable
@@ -68,7 +70,7 @@ def _find(name: str | Path, split: str, reading: Reading) -> Found:
     if in_catalogue(name):
         info = find(str(name))
         encoded_set = _named(info, split, reading)
-        remarks = [info.warning, _fewer(info, split, len(encoded_set.images))]
+        remarks = [info.warning, _fewer(info, split, _kept(info, encoded_set))]
         return Found(encoded_set, f"{name}/{split}", tuple(one for one in remarks if one), info)
     encoded_set = _own(name, split, reading)
     return Found(encoded_set, f"{printable(Path(name).name)}/{split}", encoded_set.remarks)
@@ -87,6 +89,13 @@ def _named(info: DatasetInfo, split: str, reading: Reading) -> EncodedSet:
         channels=info.channels,
         labelled=reading.labelled,
     )
+
+
+def _kept(info: DatasetInfo, encoded_set: EncodedSet) -> int:
+    """How many images are of the entry's classes, where it has some of a larger set's."""
+    if info.keep is None or encoded_set.labels is None:
+        return len(encoded_set.images)
+    return int(np.isin(encoded_set.labels, info.keep).sum())
 
 
 def _fewer(info: DatasetInfo, split: str, count: int) -> str:

@@ -69,6 +69,8 @@ def condense_images(
         raise UserError(f"{settings.title} asks a teacher, and none is given; {_without_teacher(settings)}.")
     if target is not None:
         check_new(target)
+    if teacher is not None and not settings.needs_teacher:
+        (progress or Silent()).say(f"{settings.title} asks no teacher as it is set, and that given is left alone")
     given: dict[str, Any] = {
         "pool": images,
         "classes": images.classes,

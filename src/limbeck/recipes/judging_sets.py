@@ -248,9 +248,10 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
             f"the folder {str(out)!r} holds files that are no evaluation ({', '.join(sorted(visible)[:3])}); nothing "
             "is ever overwritten, choose another --out."
         )
-    before = load_mapping(path) if visible else {}
+    begun = any(one.is_file() for one in (out / "runs").rglob("*"))  # else it was refused, and may be mended
+    before = load_mapping(path) if begun else {}
     fixed = {name: value for name, value in settings.items() if name not in _MAY_GROW}
-    changed = [name for name, value in fixed.items() if visible and before.get(name) != value]
+    changed = [name for name, value in fixed.items() if begun and before.get(name) != value]
     if changed:
         then, now = before.get(changed[0]), settings[changed[0]]
         raise UserError(

@@ -197,6 +197,8 @@ def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -
         before |= {"settings": _as_now(before.get("settings"), settings)}
         compared = [name for name in now if name in before or name not in _CALLED]  # which earlier versions lack
         other = [_CALLED.get(name, name) for name in compared if before.get(name) != now[name]]
+        if "settings" in other:
+            other[other.index("settings")] += _first_change(before["settings"], now["settings"])
         if other:
             raise UserError(
                 f"{str(folder)!r} holds what was begun with other {' and other '.join(other)}; go on with what it "
@@ -206,6 +208,15 @@ def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     atomic_write_text(path, json.dumps(now, indent=1) + "\n")
+
+
+def _first_change(before: Any, now: Any, path: str = "") -> str:
+    """Where settings differ at first, and how, in brackets."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for name in now:
+            if before.get(name) != now[name]:
+                return _first_change(before.get(name), now[name], f"{path}.{name}".lstrip("."))
+    return f" (`{path}` {before!r} then, {now!r} now)" if path else ""
 
 
 def _as_now(before: Any, settings: MakerSettings) -> Any:

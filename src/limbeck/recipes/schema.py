@@ -25,7 +25,6 @@ from limbeck.recipes.fields import (
 from limbeck.recipes.racing_settings import Racing
 from limbeck.recipes.settings import (
     NAME,
-    NAME_ALLOWED,
     DataSettings,
     Natural,
     Strict,
@@ -33,19 +32,11 @@ from limbeck.recipes.settings import (
     TeacherSettings,
     short_for,
 )
+from limbeck.training.setting_errors import NAME_ALLOWED, SettingsError
 from limbeck.training.tracker_settings import TrackerSettings
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.catalogue import MAKERS, settings_of
 from limbeck.transfer.settings import BudgetSpec, MakerSettings
-
-
-class SettingsError(ValueError):
-    """All that is wrong with a maker's settings: pydantic's `errors`, and the `model` that was to hold them."""
-
-    def __init__(self, errors: list[Any], model: type[MakerSettings]) -> None:
-        super().__init__("wrong settings")
-        self.errors = errors
-        self.model = model
 
 
 def _transfer(value: Any) -> Any:

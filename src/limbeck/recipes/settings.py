@@ -13,7 +13,6 @@ from limbeck.recipes.yaml_files import misread
 from limbeck.training.numeric_fields import refuse_truth
 
 NAME = r"^\w[\w.-]*$"
-NAME_ALLOWED = "letters, digits, '_', '-' and '.', because it names a folder"
 Natural = Annotated[int, Field(ge=0)]
 Size = Annotated[int, Field(ge=1)] | tuple[int, int]
 Scale = Annotated[float, Field(gt=0, strict=True)]

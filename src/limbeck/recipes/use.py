@@ -96,7 +96,9 @@ def unlike_student(use: Mapping[str, Any], student: Classifier) -> list[str]:
     if isinstance(whitening, Mapping) and (
         own is None or own.fingerprint != Whitening.of_tensors(whitening).fingerprint
     ):
-        other = "by another whitening" if own is not None else "normalised in place of whitened"
+        other = (
+            "by another whitening" if own is not None else "normalised in place of whitened (`student.whitening: true`)"
+        )
         return [
             f"the transfer set is for images whitened as it carries, and the student {student.name} sees them {other}"
         ]
@@ -110,7 +112,7 @@ def unlike_student(use: Mapping[str, Any], student: Classifier) -> list[str]:
             or len(here) != len(there)
             or max(abs(a - b) for a, b in zip(here, there, strict=True)) > _CLOSE
         ):
-            sees = "whitened images" if own is not None else f"{list(here)}"
+            sees = "whitened images" if own is not None else f"{list(here)} (`student.mean` and `student.std` set it)"
             return [
                 f"the transfer set is for images of {name} {list(there)}, and the student {student.name} has {sees}"
             ]

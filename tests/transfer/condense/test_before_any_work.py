@@ -11,7 +11,7 @@ import limbeck as lb
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Silent
-from limbeck.transfer.condense import Maker
+from limbeck.transfer.condense import Maker, Settings
 from limbeck.transfer.condense.consistency import idle_groups
 
 pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
@@ -27,9 +27,18 @@ def teacher(*classes: str) -> Classifier:
     [
         (
             {"method": "edf", "mask": {"network": "expert", "layer": "nowhere"}},
-            r"unknown module path 'nowhere'",
+            r"`mask`: unknown module path 'nowhere'",
         ),
-        ({"method": "edf", "mask": {"network": "nobody"}}, r"unknown weights 'nobody'"),
+        ({"method": "edf", "mask": {"network": "nobody"}}, r"`mask.network`: unknown weights 'nobody'"),
+        (
+            {"method": "edf", "mask": {"network": "expert", "size": 1}},
+            r"`mask.size` must be one at which convnet_d3 sees images, got 1x1 \(.*\); give another, or null",
+        ),
+        (
+            {"method": "edf", "mask": {"network": "expert", "size": 16}},
+            r"`mask.size` must be one at which convnet_d3 sees images, got 16x16 \(",
+        ),
+        ({"method": "mtt", "network": {"mean": [0.5] * 3, "std": [0.5] * 3}}, r"`network`: `mean` must hold one"),
         (
             {"method": "mtt", "initialise": {"maker": "generate", "method": "fast"}},
             r"`initialise`: .*`batch_size`",
@@ -68,6 +77,21 @@ def test_images_that_another_maker_chooses_are_chosen_before_experts_are_taught(
     assert not (tmp_path / str(seed) / "experts").exists()
 
 
+def test_crops_that_there_are_not_are_missed_early(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"method": "rded", "budget": "11/class", "crops": {"crops": 1}})
+    known = teacher("class 0", "class 1", "class 2")
+    with pytest.raises(UserError, match=r"take 11 crops, and 'coloured' has 10 such images of 1 crops each; lower the"):
+        Maker().count(settings, context(tmp_path, teacher=known))
+    with pytest.raises(UserError, match=r"which it is to rate crops of; take a teacher of these classes\.$"):
+        Maker().count(settings.model_copy(update={"budget": 3}), context(tmp_path, teacher=teacher("a", "b")))
+
+
+def test_without_labels_nothing_else_is_amiss(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        Maker().count(small(), context(tmp_path, pool().with_labels(None, ())))
+    assert "\n" not in str(caught.value)
+
+
 def test_one_class_teaches_nothing(tmp_path: Path) -> None:
     whole = pool()
     assert whole.labels is not None
@@ -101,7 +125,7 @@ def test_a_maker_that_chooses_wants_its_teacher_at_once() -> None:
     assert settings.needs_teacher
     assert settings.initial is not None
     assert settings.initial.budget == "1/class"
-    with pytest.raises(UserError, match=r"`initialise.criterion`: unknown criterion 'nosuch'.*, got 'nosuch'"):
+    with pytest.raises(UserError, match=r"initialise.criterion: unknown criterion 'nosuch'. `limbeck ls criteria` l"):
         lb.condense(pool(), budget="1/class", initialise={"maker": "select", "criterion": "nosuch"})
     with pytest.raises(UserError, match=r"none is given; give one, or let images begin otherwise \(`initialise`\)"):
         lb.condense(pool(), budget="1/class", method="mtt", initialise={"maker": "select", "criterion": "herding"})

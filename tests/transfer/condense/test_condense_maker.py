@@ -86,6 +86,11 @@ def test_another_seed_is_another_set_of_the_same_experts(tmp_path: Path) -> None
             {"method": "ncfm", "budget": "3/class"},
             "whose 10 images are what as many of 4 begin as; give at most 2/class",
         ),
+        (
+            pool(each=2),
+            {"method": "ncfm"},
+            "whose 2 images are what as many of 4 begin as; give `per_image: 1`, or `init",
+        ),
         (pool().with_labels(None, ["a", "b", "c"]), {}, "needs labels, and 'coloured' has none"),
         (pool(), {"network": {"model": "resnet8", "options": {}}}, "without batch norm"),
         (pool(), {"experts": {"folder": "nowhere"}}, "there are no experts in 'nowhere'; `limbeck experts` makes some"),
@@ -298,5 +303,5 @@ def test_experts_that_are_there_are_used_if_they_fit(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"must hold snapshots up to number 6, got up to 2; `limbeck experts`"):
         Maker().count(longer, context(tmp_path / "three"))
     wider = replace(context(tmp_path / "three"), pool=pool(each=12))
-    with pytest.raises(UserError, match=r"holds experts of another convnet_d3 than `network`"):
+    with pytest.raises(UserError, match=r"holds experts of other images than 'coloured'"):
         Maker().count(there, wider)

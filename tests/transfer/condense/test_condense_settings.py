@@ -76,6 +76,38 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     assert "`average` is of" in str(caught.value)
 
 
+def test_an_unknown_name_hides_nothing_else_that_is_wrong() -> None:
+    network = {"model": "convnet_d9"}
+    initialise = {"maker": "select", "criterion": "hurding", "dedup": True}
+    with pytest.raises(UserError) as caught:
+        parse_transfer(
+            {"maker": "condense", "budget": 10, "labels": "hard", "network": network, "initialise": initialise}
+        )
+    assert str(caught.value).splitlines()[1:] == [
+        "  unknown model 'convnet_d9'; did you mean 'convnet_d6' or 'convnet_d5' or 'convnet_d4'? `limbeck ls models` "
+        "lists them all",
+        "  `labels` are 'hard', which are not learned, and `matching.label_rate` is 5; set it to 0, or `labels: soft`",
+        "  initialise.criterion: unknown criterion 'hurding'; did you mean 'herding'? `limbeck ls criteria` lists them "
+        "all",
+        "  initialise.dedup: unknown key; did you mean 'dedupe'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [
+        (
+            "el2n",
+            r"experts.curriculum.score: must be a criterion that asks no teacher, got 'el2n'; 'forget",
+        ),
+        ("forgeting", r"experts.curriculum.score: unknown criterion 'forgeting'; did you mean 'forgetting'"),
+    ],
+)
+def test_scores_of_a_curriculum_ask_no_teacher(score: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parse_transfer({"maker": "condense", "budget": 10, "experts": {"curriculum": {"score": score}}})
+
+
 def test_experts_that_are_there_tell_their_epochs_themselves() -> None:
     assert settings(experts={"epochs": 1, "folder": "experts"}).matching.snapshots == 6
 

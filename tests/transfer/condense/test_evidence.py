@@ -130,7 +130,7 @@ def test_a_run_that_led_nowhere_says_so() -> None:
     rows = [{"loss": 0.996 + 0.001 * (place % 5), "rate": 0.1 / 2**place} for place in range(12)]
     (finding,) = told(History(rows), []).findings
     assert finding.startswith("At the end the loss was 0.997, and 1 is that of no step at all")
-    assert "(the rate went from 0.1 to 4.88e-05)" in finding
+    assert "(the rate went from 0.01 to 4.88e-05)" in finding, "from what it was set to, before the first iteration"
     assert told(History([*rows, {"loss": 0.9, "rate": 0.01}]), []).findings == []
     assert told(History([{"loss": 5.0}]), [], method="dm").findings == [], "another distance"
 

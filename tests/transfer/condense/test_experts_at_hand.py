@@ -47,6 +47,20 @@ def test_all_are_read_or_as_many_as_are_wanted(tmp_path: Path) -> None:
         opened(folder, experts={"judges": 3})
 
 
+def test_experts_of_other_images_are_told_from_those_of_another_network(tmp_path: Path) -> None:
+    folder, others = made(tmp_path / "experts"), pool(each=20)
+    said = {"folder": str(folder)}
+    validation = small(method="mtt", experts=said, choose="validation")
+    for settings, message in (
+        (small(method="mtt", experts=said), r"holds experts of other images than 'coloured'; give these"),
+        (validation, r"other images than 'coloured', a tenth of which `choose: validation` holds out; give these"),
+    ):
+        with pytest.raises(UserError, match=message):  # which have another mean, and so another network, too
+            open_experts(settings, others, FreshNetworks.of(settings.network, others))
+    with pytest.raises(UserError, match=r"holds experts of another convnet_d3 than `network`"):
+        opened(folder, network={"options": {"width": 8}})
+
+
 def test_ways_from_end_to_end_are_the_folders(tmp_path: Path) -> None:
     folder = made(tmp_path / "experts")
     assert opened(folder, experts={"epochs": 50}, matching={"straight": True}).kept == (0, 1, 2)

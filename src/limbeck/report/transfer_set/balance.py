@@ -29,10 +29,11 @@ def class_blocks(shares: Shares, classes: Sequence[str]) -> list[Block]:
     even = sum(shares.chosen) / len(rows)
     if all(max(row[key] for row in rows) - min(row[key] for row in rows) <= 1 for key in ("chosen", "size")):
         many, gave = formats.number(len(rows)), _range([row["chosen"] for row in rows])
+        gave += " image" if gave == "1" else " images"
         if _everything(rows):
-            return [Note(f"Each of the {many} classes has {gave} images.")]
+            return [Note(f"Each of the {many} classes has {gave}.")]
         share = formats.percent(even / rows[0]["size"])
-        return [Note(f"Each of the {many} classes gave {gave} images, {share} of its own.")]
+        return [Note(f"Each of the {many} classes gave {gave}, {share} of its own.")]
     caption = (
         f"Dashed: an even share, {formats.number(even, 1 if even < 10 else 0)} images of each class. To get there, "
         f"{formats.percent(apart(shares))} of the chosen images would have to be exchanged."

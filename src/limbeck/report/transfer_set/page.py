@@ -162,5 +162,6 @@ def _facts(evidence: Evidence) -> list[Fact]:
     if summary is not None and summary.classes is not None:
         counts = [chosen for size, chosen in zip(summary.classes.sizes, summary.classes.chosen, strict=True) if size]
         ends = [formats.number(count) for count in dict.fromkeys((min(counts), max(counts)))]
-        facts.append(Fact("classes", formats.number(len(counts)), f"{' to '.join(ends)} images of each"))
+        each = "1 image" if ends == ["1"] else f"{' to '.join(ends)} images"
+        facts.append(Fact("classes", formats.number(len(counts)), f"{each} of each"))
     return facts + [Fact(name, value) for name, value in evidence.facts.items()]

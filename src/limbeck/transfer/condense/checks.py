@@ -1,5 +1,7 @@
 """What would fail after experts were taught, found before: the choice of first images, and masks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from limbeck.data.image_set import ImageSet
@@ -32,7 +34,7 @@ def check_initial(settings: CondenseSettings, pool: ImageSet, context: MakerCont
 
 
 def check_mask(settings: CondenseSettings, networks: FreshNetworks, pool: ImageSet, context: MakerContext) -> None:
-    """Raises a UserError where a mask's network, its layer, or a class at it cannot be found.
+    """Raises a UserError where a mask's network, its layer, or a class at it cannot be found, or images are too small.
 
     Args:
         settings: of `condense`.
@@ -44,4 +46,18 @@ def check_mask(settings: CondenseSettings, networks: FreshNetworks, pool: ImageS
     if mask is None or not settings.iterations or (mask.network == "teacher" and context.teacher is None):
         return
     expert = networks(0).eval() if mask.network == "expert" else None
-    Masks(mask, mask_network(mask, teacher=context.teacher, expert=expert), pool.classes, seed=context.seed)
+    with naming("mask.network"):
+        looking = mask_network(mask, teacher=context.teacher, expert=expert)
+    with naming("mask"):
+        masks = Masks(mask, looking, pool.classes, seed=context.seed)
+        masks.check_size(pool.shape)
+
+
+@contextmanager
+def naming(setting: str) -> Iterator[None]:
+    """Errors in the block say which setting they are of, where they do not yet."""
+    try:
+        yield
+    except UserError as error:
+        text = str(error)
+        raise UserError(text if text.startswith(f"`{setting}") else f"`{setting}`: {text}") from error

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from limbeck.errors import UserError
 from limbeck.models.catalogue import canonical, entry
 from limbeck.models.options import check_options
+from limbeck.training.setting_errors import error_lines
 from limbeck.transfer.catalogue import settings_of
 from limbeck.transfer.condense.methods import METHODS
 
@@ -22,7 +24,17 @@ def contradictions(settings: "CondenseSettings") -> list[str]:
         >>> contradictions(Settings(budget="1/class"))
         []
     """
-    return [line for check in _CHECKS for line in check(settings)]
+    return [line for check in _CHECKS for line in _lines(check, settings)]
+
+
+def _lines(check: "Check", settings: "CondenseSettings") -> list[str]:
+    """Also of a check that ends in an error, as of a name that is unknown, so that it does not hide those of others."""
+    found: list[str] = []
+    try:
+        found.extend(check(settings))
+    except UserError as error:
+        found.append(str(error).removesuffix("."))
+    return found
 
 
 def _network(settings: "CondenseSettings") -> Iterator[str]:
@@ -120,9 +132,7 @@ def _initial(settings: "CondenseSettings") -> Iterator[str]:
     try:
         settings_of(name).model_validate({**chosen, "maker": name, "budget": settings.budget})
     except ValidationError as error:
-        for one in error.errors():
-            path = ".".join(map(str, ("initialise", *one["loc"])))
-            yield f"`{path}`: {one['msg'].removeprefix('Value error, ').removesuffix('.')}, got {one['input']!r}"
+        yield from error_lines(error.errors(), settings_of(name), "initialise")
 
 
 def idle_groups(settings: "CondenseSettings") -> str:
@@ -144,7 +154,8 @@ def idle_groups(settings: "CondenseSettings") -> str:
 
 
 _GROUPS = {"matching": "trajectories", "distribution": "distribution", "crops": "crops"}
-_CHECKS: tuple[Callable[["CondenseSettings"], Iterator[str]], ...] = (
+Check = Callable[["CondenseSettings"], Iterator[str]]
+_CHECKS: tuple[Check, ...] = (
     _network,
     _snapshots,
     _labels,

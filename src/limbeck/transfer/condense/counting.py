@@ -6,6 +6,7 @@ from limbeck.data.classes import class_places, classes_of
 from limbeck.errors import UserError
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.words import image_count
 
 if TYPE_CHECKING:
     from limbeck.data.image_set import ImageSet
@@ -49,9 +50,11 @@ def images_per_class(settings: CondenseSettings, pool: "ImageSet") -> int:
     most = sizes[smallest] // settings.per_image
     if settings.by != "crops" and settings.initialise in ("real", "correct") and count > most:
         parts = f" of {settings.per_image}" if settings.per_image > 1 else ""
+        instead = f"at most {most}/class" if most else "`per_image: 1`"
+        are = f"{image_count(sizes[smallest])} {'is' if sizes[smallest] == 1 else 'are'}"
         raise UserError(
-            f"`budget` {count}/class is more than class {smallest!r} of {pool.name!r} has, whose {sizes[smallest]} "
-            f"images are what as many{parts} begin as; give at most {most}/class, or `initialise: noise`."
+            f"`budget` {count}/class is more than class {smallest!r} of {pool.name!r} has, whose {are} what as "
+            f"many{parts} begin as; give {instead}, or `initialise: noise`."
         )
     return count
 
@@ -71,9 +74,10 @@ def check_teacher(settings: CondenseSettings, pool: "ImageSet", teacher: "Classi
         )
     if not settings.labelled_by_teacher:
         return
+    does, instead = ("rate crops of", "") if settings.by == "crops" else ("give labels of", ", or `labels: hard`")
     if teacher.num_classes != pool.num_classes:
         raise UserError(
             f"the teacher {teacher.name} tells {teacher.num_classes} classes apart, and {pool.name!r} has "
-            f"{pool.num_classes}, which it is to give labels of; take a teacher of these classes, or `labels: hard`."
+            f"{pool.num_classes}, which it is to {does}; take a teacher of these classes{instead}."
         )
     class_places(classes_of(teacher, f"the teacher {teacher.name}"), classes_of(pool))  # which finds each by name

@@ -99,7 +99,7 @@ def images_of_crops(
     wanted = [int(count) for count in counts]
     _, height, width = pool.shape
     parts = crops_per_image(height, width)
-    rows = _checked(pool, settings, wanted, parts)
+    rows = rows_of_crops(pool, settings, wanted)
     places = _places(pool, teacher.classifier)
     progress = progress or Silent()
     made: list[CropImages] = []
@@ -114,8 +114,22 @@ def images_of_crops(
     return CropImages(*(torch.cat([getattr(one, name) for one in made]) for name in names))
 
 
-def _checked(pool: ImageSet, settings: Crops, wanted: list[int], parts: int) -> list[Tensor]:
-    """Rows of each class, or what is amiss with them."""
+def rows_of_crops(pool: ImageSet, settings: Crops, wanted: list[int]) -> list[Tensor]:
+    """Rows of each class, whose images so many are put together of.
+
+    Args:
+        pool: labelled.
+        settings: how many crops of an image are looked at.
+        wanted: how many images of each class.
+
+    Raises:
+        UserError: no labels, counts of other classes, or fewer crops than are needed.
+
+    Example:
+        >>> [len(rows) for rows in rows_of_crops(images, Crops(), [1] * 10)][:2]
+        [23, 20]
+    """
+    parts = crops_per_image(*pool.shape[1:])
     if pool.labels is None:
         raise UserError(f"crops are rated by their class, and {pool.name!r} has no labels; give labelled images.")
     if len(wanted) != pool.num_classes:

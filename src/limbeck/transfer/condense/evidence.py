@@ -111,7 +111,7 @@ def _findings(settings: CondenseSettings, history: History, frames: Sequence[Fra
         )
     losses, rates = history.known("loss")[-_LATEST:], history.known("rate")
     if settings.by == "trajectories" and losses and min(losses) > _NO_STEP:
-        rate = f" (the rate went from {rates[0]:.3g} to {rates[-1]:.3g})" if rates else ""
+        rate = f" (the rate went from {settings.matching.rate:.3g} to {rates[-1]:.3g})" if rates else ""
         found.append(
             f"At the end the loss was {losses[-1]:.3g}, and 1 is that of no step at all: the images lead nowhere{rate}"
             ". A lower image_rate or rate keeps pixels from running away; more synthetic_steps or experts with closer "

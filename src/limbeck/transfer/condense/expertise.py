@@ -58,16 +58,17 @@ def open_experts(settings: CondenseSettings, images: "ImageSet", networks: Fresh
         return None
     store = ExpertStore.open(Path(folder).expanduser(), **_said(settings))
     _check_snapshots(settings, store, folder)
+    if store.about["images"] != images.fingerprint:  # before the network, whose normalisation is theirs
+        rest = ", a tenth of which `choose: validation` holds out" if settings.choose == "validation" else ""
+        raise UserError(
+            f"`experts.folder` {folder!r} holds experts of other images than {images.name!r}{rest}; give these, or "
+            "make experts of yours by `limbeck experts`."
+        )
     if store.about["network"] != fingerprint(networks(0)):
         raise UserError(
             f"`experts.folder` {folder!r} holds experts of another {store.network.name} than `network` "
             f"({settings.network.model}), in options, classes or normalisation; give the `network` that they were made "
             "with, or other experts."
-        )
-    if store.about["images"] != images.fingerprint:
-        raise UserError(
-            f"`experts.folder` {folder!r} holds experts of other images than {images.name!r}; give these, or make "
-            "experts of yours by `limbeck experts`."
         )
     return store
 

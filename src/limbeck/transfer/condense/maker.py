@@ -8,9 +8,10 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError
 from limbeck.files import disk_errors
-from limbeck.transfer.condense.checks import check_initial, check_mask
+from limbeck.transfer.condense.checks import check_initial, check_mask, naming
 from limbeck.transfer.condense.consistency import idle_groups
 from limbeck.transfer.condense.counting import check_teacher, images_per_class
+from limbeck.transfer.condense.crops import rows_of_crops
 from limbeck.transfer.condense.expertise import experts_for, open_experts
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.frames import read_frames
@@ -36,12 +37,17 @@ class CondenseMaker:
 
     def count(self, settings: CondenseSettings, context: MakerContext) -> int:
         pool, count = _pool(context), 0
+        if pool.labels is None:
+            images_per_class(settings, pool)  # which refuses it; all the rest would be about its labels, too
         wrong: list[str] = []
         with _noting(wrong):
             rest = split_for(settings, pool)[0]
             with _noting(wrong):
-                count = images_per_class(settings, rest) * int((rest.class_counts() > 0).sum())
+                each = (rest.class_counts() > 0) * images_per_class(settings, rest)
+                count = int(each.sum())
                 check_initial(settings, rest, context)
+                if settings.by == "crops":
+                    rows_of_crops(rest, settings.crops, each.tolist())
             with _noting(wrong):
                 _check_network(settings, rest, context)
         with _noting(wrong):
@@ -82,8 +88,9 @@ def _pool(context: MakerContext) -> ImageSet:
 
 def _check_network(settings: CondenseSettings, pool: ImageSet, context: MakerContext) -> None:
     """Whether images can be learned on the network, and experts that are there are those that are read."""
-    networks = FreshNetworks.of(settings.network, pool)
-    FlatNetwork(networks(0))
+    with naming("network"):
+        networks = FreshNetworks.of(settings.network, pool)
+        FlatNetwork(networks(0))
     open_experts(settings, pool, networks)
     check_mask(settings, networks, pool, context)
 

@@ -13,6 +13,7 @@ from limbeck.transfer.catalogue import settings_of
 from limbeck.transfer.condense.consistency import contradictions
 from limbeck.transfer.condense.controls import CONTROLS, controls_of
 from limbeck.transfer.condense.methods import METHODS
+from limbeck.transfer.criteria import find_criterion
 from limbeck.transfer.methods import with_published
 from limbeck.transfer.settings import Control, MakerSettings
 
@@ -65,6 +66,15 @@ class Curriculum(Part):
     first: Share = 0.75
     whole_from: Count = 20
     drops: tuple[tuple[Count, Annotated[float, Field(ge=0, lt=1)]], ...] = ((40, 0.1), (60, 0.2))
+
+    @field_validator("score")
+    @classmethod
+    def _of_a_criterion(cls, score: str) -> str:
+        if find_criterion(score).needs_teacher:
+            raise ValueError(
+                f"must be a criterion that asks no teacher, got {score!r}; 'forgetting' trains a network of its own"
+            )
+        return score
 
 
 class Experts(Part):

@@ -218,10 +218,11 @@ def _held(device: torch.device) -> int:
 
 
 def _ahead(estimate: Estimate) -> str:
-    hours = estimate.seconds / 3600
-    time = f"{hours:.1f} h" if hours >= 1 else f"{max(1.0, estimate.seconds / 60):.0f} min"
+    hours, minutes = estimate.seconds / 3600, estimate.seconds / 60
+    short = f"about {minutes:.0f} min" if minutes >= 1 else "less than a minute"
+    time = f"about {hours:.1f} h" if hours >= 1 else short
     return (
-        f"learning takes about {time} on a machine as idle as now, {estimate.memory / 2**20:,.0f} MiB of memory, and "
+        f"learning takes {time} on a machine as idle as now, {estimate.memory / 2**20:,.0f} MiB of memory, and "
         f"{estimate.disk / 2**20:,.0f} MiB on disk"
         + ("" if estimate.chunk is None else f"; a step sees {estimate.chunk} images at a time")
     )

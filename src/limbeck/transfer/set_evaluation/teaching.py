@@ -12,7 +12,7 @@ from limbeck.models.catalogue import canonical, entry
 from limbeck.models.classifier import Classifier
 from limbeck.models.whitening import Whitening
 from limbeck.models.zoo import create
-from limbeck.training.setting_errors import allowed_in_words
+from limbeck.training.setting_errors import error_lines
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.set_evaluation.protocols import LABELS, PROTOCOLS, TEMPERATURE, Labels
 
@@ -311,14 +311,5 @@ def _settings(training: Mapping[str, Any]) -> TrainingSettings:
     try:
         return TrainingSettings(**training)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, ('training', *one['loc'])))}: {_message(one)}" for one in error.errors()]
-        raise UserError(f"{'; '.join(lines).removesuffix('?')}{'?' if lines[-1].endswith('?') else '.'}") from error
-
-
-def _message(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        known: Sequence[str] = list(TrainingSettings.model_fields)
-        return str(unknown_name("setting", str(error["loc"][-1]), known)).removesuffix(".")
-    allowed = allowed_in_words(error)
-    words = f"must be {allowed}" if allowed is not None else error["msg"].removeprefix("Value error, ")
-    return f"{words}, got {error['input']!r}"
+        lines = error_lines(error.errors(), TrainingSettings, "training")
+        raise UserError("; ".join(lines) + ("" if lines[-1].endswith("?") else ".")) from error

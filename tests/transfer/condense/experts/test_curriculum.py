@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.training.tiny import stripes
 from tests.transfer.condense.experts.tiny_experts import IMAGES, all_of, make, whole
 
 from limbeck.data.image_set import ImageSet
-from limbeck.errors import UserError
 from limbeck.transfer.condense.experts.curriculum import CurriculumPasses, share_shown
 from limbeck.transfer.condense.experts.intervals import Intervals
 from limbeck.transfer.condense.settings import Curriculum
@@ -79,12 +77,3 @@ def test_experts_are_taught_by_it(tmp_path: Path) -> None:
     scores = (tmp_path / "curriculum.safetensors").read_bytes()
     make(tmp_path, snapshots=5, curriculum=SHORT, judges=0, epochs=4)
     assert (tmp_path / "curriculum.safetensors").read_bytes() == scores
-
-
-def test_scores_ask_no_teacher(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"`experts.curriculum.score` must be a criterion that asks no teacher, got 'el2n'"
-    ):
-        make(tmp_path / "experts", curriculum={"score": "el2n"})
-    with pytest.raises(UserError, match="unknown criterion 'forgeting'; did you mean 'forgetting'"):
-        make(tmp_path / "others", curriculum={"score": "forgeting"}, images=stripes(20))

@@ -205,8 +205,10 @@ def test_what_a_form_cannot_hold_is_said(tmp_path: Path) -> None:
 
 
 def test_steps_that_rounding_swallows_are_warned_of(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match=r"`experts.format: float16` loses .*% of the squared distance between snap"):
-        make(tmp_path, learning_rate=1e-3, snapshots=2, judges=0, epochs=1)
+    with pytest.warns(UserWarning, match=r"`experts.format: float16` loses .*% of the squared distance between") as all:
+        make(tmp_path, learning_rate=1e-3, snapshots=3, judges=0, epochs=2)
+    assert len(all) > 1
+    assert len({str(one.message) for one in all}) == 1, "so that it is shown once"
     differences = make(tmp_path / "more", learning_rate=1e-3, format="differences", snapshots=2, judges=0, epochs=1)
     assert differences.precision(0, 1).lost < 1e-4
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
 from limbeck.data.tensor_files import write_tensors
-from limbeck.errors import UserError
 from limbeck.files import atomic_path
 from limbeck.progress import Progress
 from limbeck.transfer.condense.settings import Curriculum
@@ -91,19 +90,10 @@ class CurriculumPasses:
 def curriculum_for(
     settings: Curriculum, images: ImageSet, folder: Path, *, seed: int, interval: int | None, progress: Progress
 ) -> tuple[CurriculumPasses, Cost]:
-    """The curriculum of all experts in a folder, where the scores of the images are kept, and what finding these took.
-
-    Raises:
-        UserError: the score is unknown, or asks a teacher, whom experts have none of.
-    """
+    """The curriculum of all experts in a folder, where the images' scores are kept, and what finding these took."""
     path = folder / _SCORES
     if not path.exists():
         criterion = find_criterion(settings.score)
-        if criterion.needs_teacher:
-            raise UserError(
-                f"`experts.curriculum.score` must be a criterion that asks no teacher, got {settings.score!r}; "
-                "'forgetting' trains a network of its own."
-            )
         context = ScoringContext(seed=seed, progress=progress)
         began = time.perf_counter()
         scores = score_images(images, criterion, seed=seed, context=context, progress=progress)

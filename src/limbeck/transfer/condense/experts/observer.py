@@ -133,8 +133,8 @@ class Snapshots:
                 + (", or `experts.format: differences`, which keeps small steps." if self.form == "float16" else ".")
             )
         if precision.lost > _MUCH:
-            warnings.warn(
-                f"`experts.format: {self.form}` loses {precision.lost:.1%} of the squared distance between snapshots, "
-                "which are close together; `differences` or `float32` keeps more.",
+            warnings.warn(  # in the same words for all snapshots of all experts, so that it is shown once
+                f"`experts.format: {self.form}` loses more than {_MUCH:.0%} of the squared distance between some "
+                "snapshots, which are close together; `differences` or `float32` keeps more.",
                 stacklevel=2,
             )

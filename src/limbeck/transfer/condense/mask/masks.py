@@ -8,7 +8,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
-from limbeck.models.forward import device_of
+from limbeck.models.forward import device_of, evaluating
 from limbeck.models.weights.folder import load
 from limbeck.randomness import derive_seed
 from limbeck.transfer.condense.mask.activation import layer_of, maps, passes_of
@@ -53,6 +53,23 @@ class Masks:
         self.maps: Tensor | None = None
         self.passes = 0
         self._factors: Tensor | None = None
+
+    def check_size(self, shape: tuple[int, int, int]) -> None:
+        """Raises a UserError where the network cannot be shown images [C, H, W] at the size that they are brought to.
+
+        Args:
+            shape: of the images.
+        """
+        size = self.network.input_size or shape[1:]
+        with torch.no_grad(), evaluating(self.network):
+            shown = self.network.prepare(torch.zeros(1, *shape, device=device_of(self.network)))
+            try:
+                self.network.network(shown)
+            except (RuntimeError, ValueError) as error:  # pooled to nothing, or no multiple of a transformer's patches
+                raise UserError(
+                    f"`mask.size` must be one at which {self.network.name} sees images, got {size[0]}x{size[1]} "
+                    f"({str(error).splitlines()[0].rstrip('.')}); give another, or null for the network's own."
+                ) from error
 
     def __call__(self, images: Tensor, classes: Tensor, iteration: int) -> Tensor:
         """Factors of the gradients of all images, the same for all channels.
