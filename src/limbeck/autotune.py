@@ -92,8 +92,8 @@ def choose(milliseconds: Milliseconds) -> Fastest:
     return Fastest("bf16" if pays else "fp32", channels_last)
 
 
-_decided: dict[tuple[str, str], Fastest] = {}
-"""Cache folder and key -> what this process goes by, whatever becomes of the file."""
+_decided: dict[str, Fastest] = {}
+"""What this process goes by, whatever becomes of the file or the folder: near ties would fall otherwise now and then."""
 
 
 def _decide(what: str, take: Callable[[], Milliseconds]) -> Fastest:
@@ -106,12 +106,11 @@ def _decide(what: str, take: Callable[[], Milliseconds]) -> Fastest:
         "pixels": _PIXELS,
     }
     key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
-    place = (str(cache_folder()), key)
-    if place not in _decided:
+    if key not in _decided:
         path = cache_folder() / "autotune" / f"{key}.json"
         with _one_at_a_time(path):
-            _decided[place] = _kept(path) or _keep(path, about, take())
-    return _decided[place]
+            _decided[key] = _kept(path) or _keep(path, about, take())
+    return _decided[key]
 
 
 def _one_at_a_time(path: Path) -> AbstractContextManager[object]:

@@ -22,6 +22,11 @@ from limbeck.training import RunFolder, loop
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def nothing_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autotune, "_decided", {})
+
+
 def times(bf16: float, bf16_contiguous: float, fp32: float, fp32_contiguous: float) -> Milliseconds:
     return {
         ("bf16", True): bf16,
