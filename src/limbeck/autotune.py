@@ -93,7 +93,7 @@ def choose(milliseconds: Milliseconds) -> Fastest:
 
 
 _decided: dict[str, Fastest] = {}
-"""What this process goes by, whatever becomes of the file or the folder: near ties would fall otherwise now and then."""
+"""What this process goes by, whatever becomes of the file or the folder: near ties may fall otherwise another time."""
 
 
 def _decide(what: str, take: Callable[[], Milliseconds]) -> Fastest:
