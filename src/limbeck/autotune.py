@@ -2,25 +2,29 @@
 
 That a processor has a type says little. Instructions for bf16 may be missing (emulated, it is ten times slower than
 float32), switched off by the environment, present under a flag that PyTorch does not tell, or no faster than float32
-where casting eats what they save. So a small network is taught for some milliseconds in each way, on one thread and
-by that thread's own clock, which other work on the machine hardly moves. Another way than the usual one is taken only
+where casting eats what they save. And what one network gains another loses: one processor teaches ResNets nearly twice
+as fast in bf16, and ConvNets with instance norm half as fast. So a network is taught for some milliseconds in each way,
+on one thread and by that thread's own clock, which other work on the machine hardly moves: the student itself before it
+learns, and a small one with layers of a ResNet for all that is only asked. Another way than the usual one is taken only
 where it wins by a wide margin, so noise decides nothing; what was found is kept in the cache folder, as it shapes
 rounding, and one machine should give one student.
 """
 
+import copy
 import hashlib
 import json
 import os
 import time
 from collections.abc import Callable
-from functools import cache
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import product
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from filelock import FileLock
+from torch import Tensor, nn
 
 from limbeck.caching import cache_folder
 from limbeck.environment import processor_name
@@ -31,9 +35,13 @@ CLEARLY_FASTER = 1.2
 """How many times faster another way than the usual one must be to be taken."""
 
 _TIMED = 5  # passes of each way, in turn; the fastest counts
+_ENOUGH = 2000  # milliseconds of all of them, of a large network
 _HOPELESS = 3  # times the fastest: emulated types are not timed again
-_BATCH = 64
-"""Images of a pass: of 16, whose activations stay in the cache, bf16 gains half as much as it does in training."""
+_OVERHEAD = (
+    3  # milliseconds that a pass takes at least where it is layers' arithmetic that counts, and not their number
+)
+_PIXELS = 64 * 32 * 32  # of a pass: of a quarter, whose activations stay in the cache, bf16 gains half as much
+_MOST = 64  # images of a pass
 _ISA_VARIABLES = ("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "DNNL_DEFAULT_FPMATH_MODE")
 
 Precision = Literal["bf16", "fp32"]
@@ -51,9 +59,26 @@ class Fastest(NamedTuple):
 def fastest_on(device: torch.device) -> Fastest:
     """What to compute in on `device`: measured where it is a CPU; on a GPU bf16 where it has it, channels-last."""
     if device.type == "cpu":
-        return _measured(str(cache_folder()))
+        return _decide("layers of a ResNet", measure)
     has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return Fastest("bf16" if has_bf16 else "fp32", {"bf16": True, "fp32": True})
+
+
+def fastest_for(network: nn.Module, shape: tuple[int, int, int], device: torch.device) -> Fastest:
+    """As `fastest_on`, measured while this very network is taught.
+
+    Args:
+        network: takes images in [0, 1] to something with `logits`; a copy of it is taught.
+        shape: (channels, height, width) of the images.
+        device: where it is to be taught.
+    """
+    if device.type != "cpu":
+        return fastest_on(device)
+    parameters = [(name, tuple(one.shape)) for name, one in network.named_parameters()]
+    try:
+        return _decide(f"{network!r}, {parameters}, {shape}", lambda: measure(network, shape))
+    except Exception:  # whatever a network of somebody's raises on noise, here is not the place to say it
+        return fastest_on(device)
 
 
 def choose(milliseconds: Milliseconds) -> Fastest:
@@ -63,52 +88,82 @@ def choose(milliseconds: Milliseconds) -> Fastest:
         for precision in PRECISIONS
     }
     bf16, fp32 = (milliseconds[precision, channels_last[precision]] for precision in PRECISIONS)
-    return Fastest("bf16" if CLEARLY_FASTER * bf16 < fp32 else "fp32", channels_last)
+    pays = CLEARLY_FASTER * bf16 < fp32 and fp32 > _OVERHEAD
+    return Fastest("bf16" if pays else "fp32", channels_last)
 
 
-@cache
-def _measured(folder: str) -> Fastest:
-    """What was kept for this processor, this torch and these settings of it in `folder`, else measured now."""
+_decided: dict[str, Fastest] = {}
+"""What this process goes by, whatever becomes of the file or the folder: near ties may fall otherwise another time."""
+
+
+def _decide(what: str, take: Callable[[], Milliseconds]) -> Fastest:
+    """What was kept of `what` for this processor, this torch and these settings of it, else measured now."""
     about = {
         "name": f"{processor_name()}, {torch.backends.cpu.get_cpu_capability()}",
         "torch": torch.__version__,
         "settings": {name: os.environ[name] for name in _ISA_VARIABLES if name in os.environ},
-        "batch": _BATCH,
+        "network": hashlib.blake2b(what.encode(), digest_size=16).hexdigest(),
+        "pixels": _PIXELS,
     }
     key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
-    path = Path(folder) / "autotune" / f"{key}.json"
+    if key not in _decided:
+        path = cache_folder() / "autotune" / f"{key}.json"
+        with _one_at_a_time(path):
+            _decided[key] = _kept(path) or _keep(path, about, take())
+    return _decided[key]
+
+
+def _one_at_a_time(path: Path) -> AbstractContextManager[object]:
+    """Processes that begin together go by one measurement, where the folder can be written to."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return nullcontext()
+    return FileLock(path.with_name(f".{path.stem}.lock")) if os.access(path.parent, os.W_OK) else nullcontext()
+
+
+def _kept(path: Path) -> Fastest | None:
     try:
         return Fastest(**json.loads(path.read_text())["fastest"])
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not measured yet, or damaged
-    milliseconds = measure()
+        return None  # not measured yet, or damaged
+
+
+def _keep(path: Path, about: dict[str, Any], milliseconds: Milliseconds) -> Fastest:
     fastest = choose(milliseconds)
     named = {f"{one} {'channels-last' if last else 'contiguous'}": ms for (one, last), ms in milliseconds.items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # a read-only or full cache costs only the next measurement
         atomic_write_text(path, json.dumps({**about, "milliseconds": named, "fastest": fastest._asdict()}, indent=1))
-    except OSError:
-        pass  # a read-only or full cache costs only the next measurement
     return fastest
 
 
-def measure() -> Milliseconds:
-    """Milliseconds of one thread for forward and backward of a small convolutional network, in each way."""
+def measure(network: nn.Module | None = None, shape: tuple[int, int, int] = (3, 32, 32)) -> Milliseconds:
+    """Milliseconds of one thread for forward and backward of copies of a network, in each way.
+
+    Args:
+        network: see `fastest_for`; None for a small one.
+        shape: of the images.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         # Whoever evaluates may have switched gradients off around it.
         with own_randomness(0, "autotune"), torch.inference_mode(False), torch.enable_grad():
             ways: list[tuple[Precision, bool]] = [*product(PRECISIONS, (True, False))]
-            steps = {way: _step(*way) for way in ways}
+            taught = {last: _copy(network or _layers(), last) for last in (True, False)}
+            steps = {(one, last): _step(taught[last], shape, one, channels_last=last) for one, last in ways}
             for step in steps.values():
                 step()  # compiles kernels
             times: Milliseconds = dict.fromkeys(ways, float("inf"))
+            spent = 0.0
             for _ in range(_TIMED):
                 hopeless = _HOPELESS * min(times.values())
                 for way, step in steps.items():
                     if times[way] <= hopeless:
-                        times[way] = min(times[way], _milliseconds(step))
+                        took = _milliseconds(step)
+                        times[way], spent = min(times[way], took), spent + took
+                if spent > _ENOUGH:
+                    break
             return times
     finally:
         torch.set_num_threads(before)
@@ -121,19 +176,33 @@ def _milliseconds(step: Callable[[], None]) -> float:
     return 1000 * (time.thread_time() - start)
 
 
-def _step(precision: Precision, channels_last: bool) -> Callable[[], None]:
-    """Forward and backward of one batch of 32 x 32 pixels, as CIFAR's small ResNets compute it."""
+def _layers() -> nn.Module:
+    """Few, as CIFAR's small ResNets have them."""
     layers: list[nn.Module] = []
     for channels, wider, stride in ((3, 16, 1), (16, 32, 2), (32, 64, 2)):
         layers += [nn.Conv2d(channels, wider, 3, stride, 1, bias=False), nn.BatchNorm2d(wider), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def _copy(network: nn.Module, channels_last: bool) -> nn.Module:
     order = torch.channels_last if channels_last else torch.contiguous_format
-    network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)).to(memory_format=order)
-    images = torch.rand(_BATCH, 3, 32, 32).contiguous(memory_format=order)
-    labels = torch.zeros(_BATCH, dtype=torch.int64)
+    return copy.deepcopy(network).to("cpu", memory_format=order).train()
+
+
+def _step(
+    network: nn.Module, shape: tuple[int, int, int], precision: Precision, *, channels_last: bool
+) -> Callable[[], None]:
+    """Forward and backward of one batch."""
+    size = max(2, min(_MOST, _PIXELS // (shape[1] * shape[2])))
+    images = torch.rand(size, *shape).contiguous(
+        memory_format=torch.channels_last if channels_last else torch.contiguous_format
+    )
+    labels = torch.zeros(size, dtype=torch.int64)
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            logits = network(images)
+            outputs = network(images)
+        logits: Tensor = getattr(outputs, "logits", outputs)
         F.cross_entropy(logits.float(), labels).backward()
 
     return step

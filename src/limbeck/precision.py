@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import torch
 
-from limbeck.autotune import fastest_on
+from limbeck.autotune import Fastest, fastest_on
 from limbeck.errors import unknown_name
 
 Precision = Literal["fp32", "bf16", "auto"]
@@ -17,17 +17,30 @@ def check_precision(precision: str) -> None:
         raise unknown_name("precision", precision, get_args(Precision))
 
 
-def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
-    """The type to compute in; `auto` is bf16 where `device` is faster in it (see `autotune`), float32 elsewhere."""
+def resolve_precision(precision: str, device: torch.device, fastest: Fastest | None = None) -> torch.dtype:
+    """The type to compute in; `auto` is bf16 where `device` is faster in it (see `autotune`), float32 elsewhere.
+
+    Args:
+        precision: "bf16", "fp32" or "auto".
+        device: where it is to be computed.
+        fastest: what `auto` goes by, as of a network; by default what is fastest on the device for most.
+    """
     if precision == "auto":
-        precision = fastest_on(device).precision
+        precision = (fastest or fastest_on(device)).precision
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
-def resolve_channels_last(channels_last: bool | Literal["auto"], device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether images and weights lie channels-last in memory; `auto` is what `device` computes `dtype` faster in."""
+def resolve_channels_last(
+    channels_last: bool | Literal["auto"], device: torch.device, dtype: torch.dtype, fastest: Fastest | None = None
+) -> bool:
+    """Whether images and weights lie channels-last in memory; `auto` is what `dtype` is computed faster in.
+
+    Args:
+        channels_last, device, dtype: what is asked for, and where and in what it is computed.
+        fastest: see `resolve_precision`.
+    """
     if channels_last == "auto":
-        return fastest_on(device).channels_last["bf16" if dtype == torch.bfloat16 else "fp32"]
+        return (fastest or fastest_on(device)).channels_last["bf16" if dtype == torch.bfloat16 else "fp32"]
     return channels_last
 
 

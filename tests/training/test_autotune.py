@@ -12,12 +12,19 @@ from tests.training.conftest import Run
 from tests.training.tiny import settings
 
 from limbeck import autotune
-from limbeck.autotune import Fastest, Milliseconds, choose, fastest_on, measure
+from limbeck.autotune import Fastest, Milliseconds, choose, fastest_for, fastest_on, measure
 from limbeck.caching import cache_entries
+from limbeck.models import create
+from limbeck.models.forward import FrozenTeacher
 from limbeck.precision import resolve_channels_last, resolve_precision
-from limbeck.training import RunFolder
+from limbeck.training import RunFolder, loop
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def nothing_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autotune, "_decided", {})
 
 
 def times(bf16: float, bf16_contiguous: float, fp32: float, fp32_contiguous: float) -> Milliseconds:
@@ -63,11 +70,11 @@ def test_what_was_measured_is_kept_and_a_damaged_file_is_measured_again(
     assert not resolve_channels_last("auto", CPU, torch.float32)
     (entry,) = cache_entries("autotune")
     assert entry.about["milliseconds"]["fp32 contiguous"] == 10
-    autotune._measured.cache_clear()
+    autotune._decided.clear()
     assert fastest_on(CPU).precision == "fp32"
     assert len(calls) == 1
     entry.path.write_text("{")
-    autotune._measured.cache_clear()
+    autotune._decided.clear()
     assert fastest_on(CPU).precision == "fp32"
     assert len(calls) == 2
     assert json.loads(entry.path.read_text())["fastest"]["precision"] == "fp32"
@@ -88,6 +95,53 @@ def test_memory_order_reaches_images_and_weights_and_is_written_down(
     assert weight.is_contiguous(memory_format=torch.channels_last) == channels_last
     computing = RunFolder(tmp_path / "run").read("environment.json")["computing"]
     assert computing == {"precision": "fp32", "channels_last": channels_last, "threads": 1}
+
+
+def test_a_network_is_measured_as_it_is_and_stays_so() -> None:
+    network = create("resnet8", num_classes=3).eval()
+    before = {name: one.clone() for name, one in network.state_dict().items()}
+    assert all(0 < one < 10_000 for one in measure(network, (3, 32, 32)).values())
+    assert all(torch.equal(one, before[name]) for name, one in network.state_dict().items())
+    assert not network.training
+    assert all(one.grad is None for one in network.parameters())
+
+
+def test_the_student_decides_for_itself_and_the_teacher_as_all_teachers(
+    teach: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
+    slow, fast = times(10, 10, 30, 40), times(30, 40, 20, 10)
+    monkeypatch.setattr(autotune, "measure", lambda network=None, shape=None: slow if network is None else fast)
+    frozen = []
+    monkeypatch.setattr(loop, "FrozenTeacher", lambda *one, **two: frozen.append(two) or FrozenTeacher(*one, **two))
+    teach(settings=settings(precision="auto", channels_last="auto"))
+    computing = RunFolder(tmp_path / "run").read("environment.json")["computing"]
+    assert (computing["precision"], computing["channels_last"]) == ("fp32", False)
+    assert [(one["dtype"], one["channels_last"]) for one in frozen] == [(torch.bfloat16, True)]
+
+
+def test_networks_differ_by_architecture_and_size_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path))
+    asked: list[object] = []
+    monkeypatch.setattr(autotune, "measure", lambda *given: asked.append(given) or times(10, 10, 30, 30))
+    one = create("convnet_d3", num_classes=3, width=4)
+    for network in (one, create("convnet_d3", num_classes=3, width=4, seed=1), create("convnet_d3", num_classes=3)):
+        assert fastest_for(network, (3, 32, 32), CPU).precision == "bf16"
+    fastest_for(one, (3, 16, 16), CPU)
+    assert len(asked) == 3  # another seed is the same network
+
+
+def test_a_network_that_fails_on_noise_gets_what_most_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("these are no images of mine")
+
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path))
+    assert fastest_for(Refusing(), (3, 8, 8), CPU) == fastest_on(CPU)
+
+
+def test_what_takes_no_time_is_float32() -> None:
+    assert choose(times(0.5, 0.6, 2.9, 3.0)).precision == "fp32"
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import Tensor
 
+from limbeck.autotune import fastest_for
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
@@ -45,6 +46,7 @@ from limbeck.training.threads import threads_for, work_of_step
 from limbeck.training.tracking import RunTracker
 from limbeck.training.validation import Judge
 
+_USUAL_SIZE = (32, 32)  # of images of which a student takes any
 AGREE_EVERY = 10
 """Steps, at most, after which the processes of a run ask each other whether one of them was told to stop."""
 
@@ -139,7 +141,7 @@ def fit(
     check_source(source, objective, settings, whole=passes is None)
     accelerator = _checked(accelerator, settings)
     device, processes = accelerator.device, accelerator.num_processes
-    dtype, channels_last = _computing(settings, accelerator)
+    dtype, channels_last = _computing(settings, accelerator, student)
     _place(student, device, channels_last=channels_last)
 
     saved = Checkpoint.load(run_folder.checkpoint) if run_folder.checkpoint.exists() else None
@@ -151,7 +153,9 @@ def fit(
     objective.build(setup_for(student, teacher, objective, images, settings.batch_size), seed=seed)
     phases = Phases.of(objective, settings, settings.total_steps(len(images)))
 
-    frozen = _freeze(teacher, objective, settings, device=device, dtype=dtype, channels_last=channels_last)
+    frozen = None
+    if teacher is not None and objective.outputs_needed("teacher"):
+        frozen = _freeze(teacher, settings, accelerator)
     views = augmentation(settings.views, per_image=settings.views_per_image)
     stream = RoundStream(
         rounds, views, phases, teacher=frozen, channels_last=channels_last, say=progress.say, passes=passes
@@ -284,19 +288,12 @@ def _checked(accelerator: Accelerator | None, settings: TrainingSettings) -> Acc
     return accelerator
 
 
-def _freeze(
-    teacher: Classifier | None,
-    objective: WeightedSum,
-    settings: TrainingSettings,
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-    channels_last: bool,
-) -> FrozenTeacher | None:
-    """The teacher's private copy, or None where no term reads its outputs."""
-    if teacher is None or not objective.outputs_needed("teacher"):
-        return None
-    return FrozenTeacher(teacher, device=device, dtype=dtype, channels_last=channels_last, compile=settings.compile)
+def _freeze(teacher: Classifier, settings: TrainingSettings, accelerator: Accelerator) -> FrozenTeacher:
+    """The teacher's private copy, which computes alike whatever student is taught: its answers are kept for all."""
+    dtype, channels_last = _computing(settings, accelerator)
+    return FrozenTeacher(
+        teacher, device=accelerator.device, dtype=dtype, channels_last=channels_last, compile=settings.compile
+    )
 
 
 def _average(accelerator: Accelerator, values: Tensor) -> Tensor:
@@ -313,10 +310,17 @@ def _agreed(stop: StopRequest, accelerator: Accelerator) -> bool:
     return bool(accelerator.reduce(torch.tensor(float(stop.asked), device=accelerator.device)))
 
 
-def _computing(settings: TrainingSettings, accelerator: Accelerator) -> tuple[torch.dtype, bool]:
+def _computing(
+    settings: TrainingSettings, accelerator: Accelerator, student: Classifier | None = None
+) -> tuple[torch.dtype, bool]:
     """Precision, and whether memory is channels-last; of several processes, the first one decides."""
-    dtype = resolve_precision(settings.precision, accelerator.device)
-    chosen = [dtype, resolve_channels_last(settings.channels_last, accelerator.device, dtype)]
+    device, fastest = accelerator.device, None
+    asked = "auto" in (settings.precision, settings.channels_last)
+    if student is not None and asked and accelerator.is_main_process:
+        height, width = student.input_size or _USUAL_SIZE
+        fastest = fastest_for(student, (student.channels, height, width), device)
+    dtype = resolve_precision(settings.precision, device, fastest)
+    chosen = [dtype, resolve_channels_last(settings.channels_last, device, dtype, fastest)]
     dtype, channels_last = broadcast_object_list(chosen)
     return dtype, channels_last
 
