@@ -71,7 +71,7 @@ def pool_of(source: str) -> ImageSet:
 @pytest.mark.parametrize("by", [*CRITERIA, {"margin": 0.5, "random": 0.25, "k-centre": 0.25}], ids=str)
 def test_it_makes_what_it_counts_and_loads_it_again(tmp_path: Path, teacher: Classifier, by: Any) -> None:
     said = {"by": by}
-    given = context(tmp_path, teacher, seed=3)
+    given = context(tmp_path, teacher, seed=3, precision="fp32")  # as the teacher answers below
     assert MAKER.count(settings(**said), given) == 24
     made = MAKER.make(settings(**said), given)
     found = made.source.images(0)

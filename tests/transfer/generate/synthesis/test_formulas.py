@@ -29,6 +29,6 @@ def test_calls_are_those_of_the_formulas(name: str) -> None:
         batch = made.call(number, labels, student=STUDENT)
         assert batch.losses == pytest.approx(losses, rel=1e-4, abs=1e-5)
         levels = (255 * slow.kept).clamp(0, 255)
-        assert (batch.images - levels).abs().max() < 0.502
+        assert (batch.images - levels).abs().max() < 0.5 + 255 * 1e-4  # rounded, of what agrees as losses do
         for one, other in zip(made.origin.network.parameters(), slow.network.parameters(), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
