@@ -236,7 +236,7 @@ def test_the_verb_goes_on_as_it_was_begun_or_not_at_all(
         with pytest.raises(Interrupted):
             save(tmp_path / "set", teacher)
     for given, more, what in (
-        ({"budget": "40"}, {}, "other settings"),
+        ({"budget": "40"}, {}, r"other settings \(`budget` '30' then, '40' now\)"),
         ({}, {"seed": 1}, "other seed"),
         ({}, {"test": "digits"}, "other images to be judged on"),
     ):

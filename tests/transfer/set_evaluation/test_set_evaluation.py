@@ -312,7 +312,7 @@ def test_what_cannot_be_is_refused_before_any_training(
         ({"validation": held_out}, r"`validation` images choose a rate, and none is chosen; add `rate='search'`"),
         ({"rate": 0}, r"`rate` must be > 0, 'search', or left out for the set's own, got 0"),
         ({"rate": "lerned"}, r"`rate` must be > 0, 'search', or left out for the set's own, got 'lerned'"),
-        ({"training": {"epoch": 3}}, r"training.epoch: unknown setting 'epoch'; did you mean 'epochs'"),
+        ({"training": {"epoch": 3}}, r"training.epoch: unknown key; did you mean 'epochs'"),
         ({"training": {"epochs": 0}}, r"training.epochs: must be > 0, got 0"),
         ({"training": {"epochs": 2, "steps": 2}}, r"exactly one of `steps` and `epochs` must be given, got both"),
         ({"workers": 0}, r"`workers` must be at least 1, got 0"),
