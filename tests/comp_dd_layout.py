@@ -12,7 +12,7 @@ from PIL import Image
 
 from limbeck.data.catalogue import DATASETS
 from limbeck.data.comp_dd import CATEGORIES, LEVELS, comp_dd_name
-from limbeck.transfer.condense.mask.classes import _imagenet_names
+from limbeck.data.imagenet_names import imagenet_names
 
 FOLDER = Path("ILSVRC", "imagenet-1k", "data")
 """Below the root of local data."""
@@ -56,6 +56,17 @@ def write_comp_dd(
         _write(root / FOLDER / f"{split}-00000-of-00001.parquet", cells, labels.tolist())
 
 
+def unpack(root: Path, into: Path) -> None:
+    """Writes what `write_comp_dd` wrote as ImageNet's archives are unpacked: `train/n01440764/7.JPEG`, `val/...`."""
+    ids = list(imagenet_names())
+    for split, folder in (("train", "train"), ("validation", "val")):
+        rows = pq.read_table(root / FOLDER / f"{split}-00000-of-00001.parquet").to_pylist()
+        for number, row in enumerate(rows):
+            path = into / FOLDER.parent / folder / ids[row["label"]] / f"{number}.JPEG"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(row["image"]["bytes"])
+
+
 def _picture(label: int, level: str, side: int, source: np.random.Generator) -> bytes:
     height, width = side + int(source.integers(8)), side + int(source.integers(8))
     tiles = source.integers(0, 256, (height // 4 + 1, width // 4 + 1, 3))
@@ -71,7 +82,7 @@ def _picture(label: int, level: str, side: int, source: np.random.Generator) -> 
 
 def _write(path: Path, cells: Iterable[bytes], labels: list[int]) -> None:
     images = [{"bytes": one, "path": None} for one in cells]
-    names = list(_imagenet_names().values())
+    names = list(imagenet_names().values())
     features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": names}}
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     table = pa.table({"image": pa.array(images, kind), "label": labels})

@@ -41,6 +41,8 @@ class DatasetInfo:
         remark: what a user should know before using it.
         revision: branch at the hub; None for the default.
         keep: classes of the hub's numbering that this set consists of, renumbered in this order; None for all.
+        wordnet_folders: whether it may also lie under a local root in folders of splits, each with a folder of every
+            class, which its WordNet id names.
         warning: said whenever the set is loaded.
         made_by: gives a split of a set of the user's own, from its name.
         variants: of procedural images, name -> a few words; told after a colon, as in "noise:white".
@@ -60,6 +62,7 @@ class DatasetInfo:
     remark: str = ""
     revision: str | None = None
     keep: tuple[int, ...] | None = None
+    wordnet_folders: bool = False
     warning: str = ""
     made_by: Callable[[str], Any] | None = None
     variants: Mapping[str, str] = field(default_factory=dict)
@@ -264,6 +267,7 @@ _ENTRIES = (
         licence="ImageNet terms: non-commercial research",
         varies=True,
         remark=f"gated: accept the terms at the hub first; {_NO_TEST}",
+        wordnet_folders=True,
     ),
     DatasetInfo(
         name="digits",

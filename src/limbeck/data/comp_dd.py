@@ -54,8 +54,8 @@ def comp_dd(
         level: "easy" or "hard".
         split: "train", or "validation", which is "test", too.
         size: pixels, as `load` takes them; 128 as published, though there the aspect is lost.
-        root: folder of datasets by hub id, with `ILSVRC/imagenet-1k` in it. Default: `$LIMBECK_DATA`, then the hub,
-            whose terms for ImageNet are to be accepted first.
+        root: folder of datasets by hub id, with `ILSVRC/imagenet-1k` in it, as Parquet or in class folders. Default:
+            `$LIMBECK_DATA`, then the hub, whose terms for ImageNet are to be accepted first.
         options: others of `load`, as `in_memory`.
 
     Raises:

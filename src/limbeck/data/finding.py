@@ -13,10 +13,18 @@ from limbeck.data.encoded.encoded_set import EncodedSet
 from limbeck.data.folders import read_folder
 from limbeck.data.hub import open_hub
 from limbeck.data.idx import idx_files, read_idx
+from limbeck.data.imagenet_folders import read_imagenet_folders
 from limbeck.data.labels import UnusableLabels
 from limbeck.data.place import hub_id, is_path
 from limbeck.data.table_files import SUFFIX
-from limbeck.data.table_places import FilePlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
+from limbeck.data.table_places import (
+    FilePlace,
+    FolderPlace,
+    HubPlace,
+    place_of_entry,
+    place_of_hub_id,
+    place_of_path,
+)
 from limbeck.data.tables import ImageTable, if_there, open_parquet, read_table
 from limbeck.errors import UserError, unknown_name
 
@@ -80,12 +88,17 @@ def _named(info: DatasetInfo, split: str, reading: Reading) -> EncodedSet:
     if info.hub_id is None:
         _check_columns(info.name, reading)
         return read_digits(find_split(info, split).hub_name)
-    table = _open(place_of_entry(info, split, reading.root), reading.mapped)
+    size = info.size if info.varies else None
+    place = place_of_entry(info, split, reading.root)
+    if isinstance(place, FolderPlace):
+        _check_columns(info.name, reading)
+        return read_imagenet_folders(place.folder, info.keep, size=size, channels=info.channels)
+    table = _open(place, reading.mapped)
     return read_table(
         table,
         image_column=reading.image_column or if_there(info.image_column, table),
         label_column=reading.label_column or if_there(info.label_column, table),
-        size=info.size if info.varies else None,
+        size=size,
         channels=info.channels,
         labelled=reading.labelled,
     )

@@ -89,16 +89,26 @@ def _labelled(folder: Path, known: Sequence[str] | None) -> EncodedSet:
                 f"{listing(classes)}; rename it as one of these or remove it, or, for images without labels, move them "
                 f"to {str(folder)!r} itself and remove its folders."
             )
-        images = sorted(images_below(class_folder))
-        if not images:
-            raise UnusableLabels(
-                f"class folder {str(class_folder)!r} holds no images; add some or remove it. Images end in "
-                f"{_ENDINGS}{_other_files(class_folder)}."
-            )
+        images = class_images(class_folder)
         paths += images
         labels += [number] * len(images)
     remarks = _remarks(folder, class_folders, len(classes))
     return EncodedSet(FileImages(paths), np.array(labels, dtype=np.int64), tuple(classes), remarks=remarks)
+
+
+def class_images(class_folder: Path) -> list[Path]:
+    """The image files of one class, in its folder and all below, sorted.
+
+    Raises:
+        UnusableLabels: there are none.
+    """
+    images = sorted(images_below(class_folder))
+    if not images:
+        raise UnusableLabels(
+            f"class folder {str(class_folder)!r} holds no images; add some or remove it. Images end in "
+            f"{_ENDINGS}{_other_files(class_folder)}."
+        )
+    return images
 
 
 def _remarks(folder: Path, class_folders: Sequence[Path], num_classes: int) -> tuple[str, ...]:

@@ -65,7 +65,8 @@ def load(
             value of the set reaches half of that.
         in_memory: whether pixels are held decoded. Default: if they take at most 4 GiB; else they stay encoded in
             memory-mapped files and are decoded when asked for.
-        root: folder of datasets by hub id, `<root>/<hub id>/<config>/<split>-*.parquet`. Default: `$LIMBECK_DATA`.
+        root: folder of datasets by hub id, `<root>/<hub id>/<config>/<split>-*.parquet`; ImageNet also in class
+            folders, `<root>/ILSVRC/imagenet-1k/train/n01440764/`. Default: `$LIMBECK_DATA`.
         classes: names or numbers of the classes to keep, renumbered from 0 in this order. Default: all.
         labels: False leaves the labels and the names of the classes aside, as of images of other things than those to
             be told apart. `classes` still chooses among the images.

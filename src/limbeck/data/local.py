@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from limbeck.data.visible import is_hidden
+from limbeck.data.visible import is_hidden, subfolders
 from limbeck.errors import UserError
 
 ROOT_VARIABLE = "LIMBECK_DATA"
@@ -60,6 +60,20 @@ def find_in_root(root: Path, hub_id: str, config: str | None, split: str, *, exa
     return split_files(others[0], split) if others else []
 
 
+def split_folder_in_root(root: Path, hub_id: str, split: str) -> Path | None:
+    """The folder in `<root>/<hub id>/` that is called as `split`, or by another name for it ("val"), case ignored.
+
+    Raises:
+        UserError: there are several.
+    """
+    base = root / hub_id
+    found = [folder for folder in (subfolders(base) if base.is_dir() else ()) if _split_called(folder) == split]
+    if len(found) > 1:
+        names = " and ".join(repr(folder.name) for folder in found)
+        raise UserError(f"{str(base)!r} holds several folders of the split {split!r}, {names}; put them into one.")
+    return found[0] if found else None
+
+
 def files_of_other_splits(files: Sequence[Path], split: str) -> list[Path]:
     """The Parquet files beside those that `find_in_root` found of `split`, sorted."""
     folder = files[0].parent
@@ -83,6 +97,10 @@ def split_files(folder: Path, split: str) -> list[Path]:
 def canonical_split(split: str) -> str:
     """ "val" and "valid" are "validation", and so on; other names stay."""
     return next((names[0] for names in SPLIT_ALIASES if split in names), split)
+
+
+def _split_called(folder: Path) -> str:
+    return canonical_split(folder.name.casefold())
 
 
 class NoSuchSplit(UserError):

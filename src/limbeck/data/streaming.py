@@ -21,7 +21,7 @@ from limbeck.data.place import hub_id
 from limbeck.data.stream_cache import StreamCache, StreamedImages
 from limbeck.data.stream_reading import alone, read_on
 from limbeck.data.stream_source import Stream, open_stream
-from limbeck.data.table_places import FilePlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
+from limbeck.data.table_places import FilePlace, FolderPlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
 from limbeck.errors import UserError, unknown_name
 from limbeck.progress import Progress
 
@@ -144,20 +144,27 @@ def _place(name: str | Path, split: str) -> tuple[HubPlace | FilePlace, tuple[st
         if info.hub_id is None or info.keep is not None:
             what = "is a part of another" if info.keep is not None else "is not on the hub"
             raise UserError(f"`streaming` reads from the hub, and {str(name)!r} {what}; leave `streaming` out.")
-        return place_of_entry(info, split, None), (info.image_column, info.label_column)
+        place = place_of_entry(info, split, None)
+        if isinstance(place, FolderPlace):
+            raise _no_table(place.folder)
+        return place, (info.image_column, info.label_column)
     path = Path(name).expanduser()
     if place := place_of_path(path, split, repr(str(name))):
         return place, (None, None)
     if path.exists():
-        raise UserError(
-            f"`streaming` reads tables, of the hub or in Parquet files, and {str(name)!r} is none; leave `streaming` "
-            "out: of images in files no copy is made."
-        )
+        raise _no_table(name)
     if found := hub_id(name):
         return place_of_hub_id(*found, split, None, exactly=True), (None, None)
     if "/" in str(name) or isinstance(name, Path):
         raise UserError(f"there is no file or folder {str(name)!r}.")
     raise unknown_name("dataset", str(name), DATASETS, LIST_HINT)
+
+
+def _no_table(name: str | Path) -> UserError:
+    return UserError(
+        f"`streaming` reads tables, of the hub or in Parquet files, and {str(name)!r} is none; leave `streaming` "
+        "out: of images in files no copy is made."
+    )
 
 
 def _identity(place: HubPlace | FilePlace) -> list[Any]:

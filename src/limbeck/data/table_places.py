@@ -1,10 +1,17 @@
-"""Where the tables of a split are: Parquet files on this disk, else a repository on the hub."""
+"""Where a split is: Parquet files or class folders on this disk, else a repository on the hub."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from limbeck.data.catalogue import DATASETS, DatasetInfo, find_split
-from limbeck.data.local import ROOT_VARIABLE, choose_split, files_of_other_splits, find_in_root, local_root
+from limbeck.data.local import (
+    ROOT_VARIABLE,
+    choose_split,
+    files_of_other_splits,
+    find_in_root,
+    local_root,
+    split_folder_in_root,
+)
 from limbeck.data.splits import stated_splits
 from limbeck.data.table_files import SUFFIX, splits_by_file
 from limbeck.files import check_path
@@ -42,16 +49,30 @@ class FilePlace:
     siblings: list[Path]
 
 
-def place_of_entry(info: DatasetInfo, split: str, root: str | Path | None) -> HubPlace | FilePlace:
+@dataclass(frozen=True)
+class FolderPlace:
+    """A folder on this disk, with the images of a split in a folder for each class."""
+
+    folder: Path
+
+
+def place_of_entry(info: DatasetInfo, split: str, root: str | Path | None) -> HubPlace | FilePlace | FolderPlace:
     """Of a split of a data set of the catalogue that has a repository.
 
     Raises:
-        UserError: it has no such split, or see `place_of_hub_id`.
+        UserError: it has no such split, or see `place_of_hub_id` and `split_folder_in_root`.
     """
     assert info.hub_id is not None
     hub_split = find_split(info, split).hub_name
     exactly = info.name not in DATASETS
-    return place_of_hub_id(info.hub_id, info.config, hub_split, root, revision=info.revision, exactly=exactly)
+    place = place_of_hub_id(info.hub_id, info.config, hub_split, root, revision=info.revision, exactly=exactly)
+    if not info.wordnet_folders or isinstance(place, FilePlace):
+        return place
+    local = local_root(root)
+    if local is not None and (folder := split_folder_in_root(local, info.hub_id, hub_split)):
+        return FolderPlace(folder)
+    example = f"<root>/{info.hub_id}/{hub_split}/n01440764/"
+    return replace(place, looked=f"{place.looked}Class folders will do, too, as {example}, and links to them. ")
 
 
 def place_of_hub_id(

@@ -4,10 +4,10 @@ import pytest
 from torchvision.models import ResNet18_Weights
 
 from limbeck.data.catalogue import DATASETS
+from limbeck.data.imagenet_names import imagenet_names
 from limbeck.errors import UserError
 from limbeck.models import Classifier, create
 from limbeck.transfer.condense.mask import class_map
-from limbeck.transfer.condense.mask.classes import _imagenet_names
 
 IMAGENETTE = (
     "tench",
@@ -40,7 +40,7 @@ def test_a_network_of_a_thousand_nameless_classes_knows_imagenets() -> None:
 
 @pytest.mark.parametrize("network", ["nameless", "ids", "names"])
 def test_every_subset_of_the_catalogue_finds_its_classes(network: str) -> None:
-    ids, names = list(_imagenet_names()), list(_imagenet_names().values())
+    ids, names = list(imagenet_names()), list(imagenet_names().values())
     asked = {"nameless": THOUSAND, "ids": knowing(tuple(ids)), "names": knowing(tuple(names))}[network]
     assert len(SUBSETS) == 7 + 16
     for subset in SUBSETS:
@@ -61,7 +61,7 @@ def test_names_are_found_as_they_are_before_their_words() -> None:
 def test_one_synonym_each_does_for_imagenets_thousand_in_their_order() -> None:
     """Some of them are names of others: "crane" is 517 there, and 134 at the hub."""
     short = tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
-    network, names = knowing(short), list(_imagenet_names().values())
+    network, names = knowing(short), list(imagenet_names().values())
     assert short.index("crane") == names.index("crane2")
     for subset in SUBSETS:
         keep = DATASETS[subset].keep

@@ -3,20 +3,18 @@
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
 
 import torch
 from torch import Tensor
 
 from limbeck.data.class_names import composed
 from limbeck.data.classes import Classes, few
+from limbeck.data.imagenet_names import imagenet_names
 from limbeck.errors import UserError, closest
 from limbeck.models.classifier import Classifier
 from limbeck.transfer.class_names import Words, wordings
 
 _IMAGENET = 1000
-_HUB_NAMES = {"n03126707": "crane2"}
-"""ImageNet calls two classes "crane"; its copy at the hub, whose names must differ, calls the machine so."""
 
 
 def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = True) -> Tensor:
@@ -112,7 +110,7 @@ def _by_words(name: str, names: Sequence[str], there: Sequence[frozenset[Words]]
 def _names_of(network: Classifier) -> tuple[str, ...]:
     names, count = network.classes, network.num_classes
     nameless = Classes(network.name, count, names).numbers == tuple(range(count))
-    return tuple(_imagenet_names().values()) if nameless and count == _IMAGENET else names
+    return tuple(imagenet_names().values()) if nameless and count == _IMAGENET else names
 
 
 def _told(names: Sequence[str]) -> bool:
@@ -125,19 +123,10 @@ def _in_full(names: tuple[str, ...]) -> tuple[str, ...]:
 
     One synonym alone is not enough: that of 134, "crane", is that of another class for some, and "gong" one of 494.
     """
-    full = tuple(_imagenet_names().values()) if len(names) == _IMAGENET else ()
+    full = tuple(imagenet_names().values()) if len(names) == _IMAGENET else ()
     same = sum(not wordings(one).isdisjoint(wordings(other)) for one, other in zip(names, full, strict=False))
     if full and same > 0.95 * _IMAGENET:
         return full
     if not any(name.startswith(("n0", "n1")) for name in names):
         return names
-    return tuple(_imagenet_names().get(name, name) for name in names)
-
-
-@cache
-def _imagenet_names() -> dict[str, str]:
-    """WordNet id -> name of ImageNet's thousand classes as at the hub, in their usual order."""
-    from timm.data.imagenet_info import ImageNetInfo  # which takes seconds to import
-
-    info = ImageNetInfo("imagenet-1k")
-    return {one: _HUB_NAMES.get(one, info.label_name_to_description(one)) for one in info.label_names()}
+    return tuple(imagenet_names().get(name, name) for name in names)

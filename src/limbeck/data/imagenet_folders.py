@@ -1,0 +1,59 @@
+"""ImageNet as it is unpacked: a folder for each split, and in it one for each class, which its WordNet id names."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from limbeck.data.encoded.encoded_set import EncodedSet
+from limbeck.data.encoded.images import FileImages
+from limbeck.data.folders import class_images
+from limbeck.data.imagenet_names import imagenet_names
+from limbeck.data.layout import listing, names
+from limbeck.data.visible import images_in, subfolders
+from limbeck.errors import UserError
+
+
+def read_imagenet_folders(
+    folder: Path, wanted: Sequence[int] | None, *, size: tuple[int, int] | None = None, channels: int | None = None
+) -> EncodedSet:
+    """The images of one split, labelled among all thousand classes. No folder but those of the classes is looked into.
+
+    Args:
+        folder: of the split.
+        wanted: numbers of the classes to read; None for all.
+        size, channels: see `EncodedSet`.
+
+    Raises:
+        UserError: a class has no folder, or none has and images lie in `folder` itself; one holds no images.
+    """
+    classes = imagenet_names()
+    ids = list(classes)
+    numbers = range(len(ids)) if wanted is None else sorted(wanted)  # as the files sort, whatever the subset's order
+    missing = [ids[number] for number in numbers if not (folder / ids[number]).is_dir()]
+    if missing:
+        raise _without_folders(folder, missing)
+    paths: list[Path] = []
+    labels: list[int] = []
+    for number in numbers:
+        images = class_images(folder / ids[number])
+        paths += images
+        labels += [number] * len(images)
+    labelled = np.array(labels, dtype=np.int64)
+    return EncodedSet(FileImages(paths), labelled, tuple(classes.values()), size=size, channels=channels)
+
+
+def _without_folders(folder: Path, missing: Sequence[str]) -> UserError:
+    if loose := next(images_in(folder), None):
+        return UserError(
+            f"{str(folder)!r} holds images in no class folder, for instance {loose.name!r}; move each into the folder "
+            f"of its class, as {str(folder / missing[0])!r}. `torchvision.datasets.ImageNet(FOLDER, 'val')` makes "
+            "FOLDER/val so, of ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz in FOLDER."
+        )
+    first = missing[0]
+    several = f", nor those of {len(missing) - 1} more: {listing(missing[1:])}" if len(missing) > 1 else ""
+    there = subfolders(folder)
+    return UserError(
+        f"{str(folder)!r} holds no folder {first!r} of the class {imagenet_names()[first]!r}{several}. "
+        f"There {f'are folders {names(there)}' if there else 'is no folder'}; copy what is missing."
+    )
