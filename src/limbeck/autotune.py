@@ -46,7 +46,8 @@ _ISA_VARIABLES = ("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA
 
 Precision = Literal["bf16", "fp32"]
 PRECISIONS: tuple[Precision, ...] = ("bf16", "fp32")
-Milliseconds = dict[tuple[Precision, bool], float]
+Way = tuple[Precision, bool]  # and whether channels-last
+Milliseconds = dict[Way, float]
 
 
 class Fastest(NamedTuple):
@@ -149,9 +150,9 @@ def measure(network: nn.Module | None = None, shape: tuple[int, int, int] = (3, 
     try:
         # Whoever evaluates may have switched gradients off around it.
         with own_randomness(0, "autotune"), torch.inference_mode(False), torch.enable_grad():
-            ways: list[tuple[Precision, bool]] = [*product(PRECISIONS, (True, False))]
-            taught = {last: _copy(network or _layers(), last) for last in (True, False)}
-            steps = {(one, last): _step(taught[last], shape, one, channels_last=last) for one, last in ways}
+            ways: list[Way] = [*product(PRECISIONS, (True, False))]
+            copies = {last: _copy(_layers() if network is None else network, last) for last in (True, False)}
+            steps: dict[Way, Callable[[], None]] = {way: _step(copies[way[1]], shape, *way) for way in ways}
             for step in steps.values():
                 step()  # compiles kernels
             times: Milliseconds = dict.fromkeys(ways, float("inf"))
@@ -186,17 +187,16 @@ def _layers() -> nn.Module:
 
 def _copy(network: nn.Module, channels_last: bool) -> nn.Module:
     order = torch.channels_last if channels_last else torch.contiguous_format
-    return copy.deepcopy(network).to("cpu", memory_format=order).train()
+    return copy.deepcopy(network).cpu().to(memory_format=order).train()
 
 
 def _step(
-    network: nn.Module, shape: tuple[int, int, int], precision: Precision, *, channels_last: bool
+    network: nn.Module, shape: tuple[int, int, int], precision: Precision, channels_last: bool
 ) -> Callable[[], None]:
     """Forward and backward of one batch."""
     size = max(2, min(_MOST, _PIXELS // (shape[1] * shape[2])))
-    images = torch.rand(size, *shape).contiguous(
-        memory_format=torch.channels_last if channels_last else torch.contiguous_format
-    )
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    images = torch.rand(size, *shape).contiguous(memory_format=order)
     labels = torch.zeros(size, dtype=torch.int64)
 
     def step() -> None:
