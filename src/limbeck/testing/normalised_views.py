@@ -72,17 +72,19 @@ def seed_and_step_each_change_the_views(name: str, options: Options) -> None:
 
 
 def gradients_reach_the_images(name: str, options: Options) -> None:
-    """Those of a step along them, too, as images are learned by the way that they lead a network."""
+    """Also those of a gradient of weights behind the view, as images are learned by the way that they lead a network."""
     views, images = _made(name, options), _images().requires_grad_()
     reached = torch.zeros_like(images)
     for step in _STEPS:
         shown = views.apply(images, views.draw(6, seed=3, step=step))
         ensure(shown.requires_grad, f"no gradient reaches the images through {name}")
-        (first,) = torch.autograd.grad(shown.square().sum(), images, create_graph=True)
-        (second,) = torch.autograd.grad(first.square().sum(), images)
-        ensure_finite(first, f"the gradient through {name}")
-        ensure_finite(second, f"the second gradient through {name}")
-        reached += first.detach().abs()
+        (gradient,) = torch.autograd.grad(shown.square().sum(), images, retain_graph=True)
+        weights = torch.ones_like(shown).requires_grad_()
+        (led,) = torch.autograd.grad((weights * shown).square().sum(), weights, create_graph=True)
+        (of_led,) = torch.autograd.grad(led.square().sum(), images)
+        ensure_finite(gradient, f"the gradient through {name}")
+        ensure_finite(of_led, f"the gradient of a step of weights through {name}")
+        reached += gradient.abs()
     ensure(bool((reached > 0).any(dim=1).float().mean() > 0.5), f"no gradient reaches most pixels through {name}")
 
 
