@@ -72,7 +72,7 @@ def seed_and_step_each_change_the_views(name: str, options: Options) -> None:
 
 
 def gradients_reach_the_images(name: str, options: Options) -> None:
-    """Also those of a gradient of weights behind the view, as images are learned by the way that they lead a network."""
+    """Also those of a gradient of weights behind it, as images are learned by the way that they lead a network."""
     views, images = _made(name, options), _images().requires_grad_()
     reached = torch.zeros_like(images)
     for step in _STEPS:
