@@ -3,7 +3,7 @@
 That a processor has a type says little. Instructions for bf16 may be missing (emulated, it is ten times slower than
 float32), switched off by the environment, present under a flag that PyTorch does not tell, or no faster than float32
 where casting eats what they save. And what one network gains another loses: one processor teaches ResNets nearly twice
-as fast in bf16, and ConvNets with instance norm half as fast. So a network is taught for some milliseconds in each way,
+as fast in bf16, and a MobileNetV2 half as fast. So a network is taught for some milliseconds in each way,
 on one thread and by that thread's own clock, which other work on the machine hardly moves: the student itself before it
 learns, and a small one with layers of a ResNet for all that is only asked. Another way than the usual one is taken only
 where it wins by a wide margin, so noise decides nothing; what was found is kept in the cache folder, as it shapes
@@ -37,9 +37,7 @@ CLEARLY_FASTER = 1.2
 _TIMED = 5  # passes of each way, in turn; the fastest counts
 _ENOUGH = 2000  # milliseconds of all of them, of a large network
 _HOPELESS = 3  # times the fastest: emulated types are not timed again
-_OVERHEAD = (
-    3  # milliseconds that a pass takes at least where it is layers' arithmetic that counts, and not their number
-)
+_OVERHEAD = 3  # milliseconds of a pass, up to which the number of layers counts more than their arithmetic
 _PIXELS = 64 * 32 * 32  # of a pass: of a quarter, whose activations stay in the cache, bf16 gains half as much
 _MOST = 64  # images of a pass
 _ISA_VARIABLES = ("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "DNNL_DEFAULT_FPMATH_MODE")

@@ -153,9 +153,7 @@ def fit(
     objective.build(setup_for(student, teacher, objective, images, settings.batch_size), seed=seed)
     phases = Phases.of(objective, settings, settings.total_steps(len(images)))
 
-    frozen = None
-    if teacher is not None and objective.outputs_needed("teacher"):
-        frozen = _freeze(teacher, settings, accelerator)
+    frozen = _freeze(teacher, objective, settings, accelerator)
     views = augmentation(settings.views, per_image=settings.views_per_image)
     stream = RoundStream(
         rounds, views, phases, teacher=frozen, channels_last=channels_last, say=progress.say, passes=passes
@@ -288,8 +286,15 @@ def _checked(accelerator: Accelerator | None, settings: TrainingSettings) -> Acc
     return accelerator
 
 
-def _freeze(teacher: Classifier, settings: TrainingSettings, accelerator: Accelerator) -> FrozenTeacher:
-    """The teacher's private copy, which computes alike whatever student is taught: its answers are kept for all."""
+def _freeze(
+    teacher: Classifier | None, objective: WeightedSum, settings: TrainingSettings, accelerator: Accelerator
+) -> FrozenTeacher | None:
+    """The teacher's private copy, or None where no term reads its outputs.
+
+    It computes alike whatever student is taught, as its answers are kept for all.
+    """
+    if teacher is None or not objective.outputs_needed("teacher"):
+        return None
     dtype, channels_last = _computing(settings, accelerator)
     return FrozenTeacher(
         teacher, device=accelerator.device, dtype=dtype, channels_last=channels_last, compile=settings.compile
