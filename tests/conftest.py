@@ -1,6 +1,7 @@
 """Rules for all tests."""
 
 import os
+import sys
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -25,7 +26,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = items[::every]
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Networks with random weights are the same in every run: before fixtures, for those of a module make some, too."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+@pytest.hookimpl(specname="pytest_runtest_setup")
+def skip_without_gpu(item: pytest.Item) -> None:
     """What is marked `gpu` is skipped without one, but for tests of a `device` that LIMBECK_TEST_DEVICE names."""
     if item.get_closest_marker("gpu") is None:  # not `keywords`, among which are the names of folders
         return

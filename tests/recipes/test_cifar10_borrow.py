@@ -25,19 +25,26 @@ CHOICES = load_recipe(find_recipe(STUDY))["choices"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images of CIFAR's shape, and a teacher that gives them all of its ten classes."""
+    """Images of CIFAR's shape, every kind of a pattern of its own, and a teacher that tells the kinds apart."""
     folder = tmp_path_factory.mktemp("data")
     classes = [f"kind {place}" for place in range(10)]
+    labels = np.arange(60) % 10
+    patterns = np.random.default_rng(0).integers(0, 192, (10, 4, 4, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
     for seed, name in enumerate(("target", "pool", "other")):
-        pixels = np.random.default_rng(seed).integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
-        labels = np.arange(60) % 10
+        noise = np.random.default_rng(seed).integers(0, 64, (60, 32, 32, 3), dtype=np.uint8)
+        pixels = patterns[labels] + noise
         parts = {"x_train": pixels, "y_train": labels, "x_test": pixels[:20] // 2, "y_test": labels[:20]}
         np.savez(folder / f"{name}.npz", **parts, classes=classes)
     teacher = lb.create("resnet8", num_classes=10, classes=classes).eval()
     assert teacher.taps.embedding is not None
+    head = teacher.network.get_submodule(teacher.taps.embedding)
     with torch.no_grad():
-        mean = teacher(lb.load(folder / "pool.npz").tensor()).logits.mean(0)
-        teacher.network.get_parameter(f"{teacher.taps.embedding}.bias").sub_(mean)
+        embeddings = teacher(lb.load(folder / "pool.npz").tensor(), want=("embedding",)).embedding
+        assert embeddings is not None and isinstance(head, torch.nn.Linear)
+        solved = torch.linalg.lstsq(embeddings - embeddings.mean(0), torch.eye(10)[labels] - 0.1).solution.T
+        head.weight.copy_(solved)
+        head.bias.copy_(-solved @ embeddings.mean(0))
+        assert (teacher(lb.load(folder / "pool.npz").tensor()).logits.argmax(1).numpy() == labels).all()
     save(teacher, folder / "teacher")
     return folder
 
