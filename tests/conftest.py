@@ -27,15 +27,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """Networks with random weights are the same in every run: before fixtures, for those of a module make some, too."""
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Random weights are the same in every run, those of a module's fixtures, too; then what needs a GPU is skipped."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+    _skip_without_gpu(item)
 
 
-@pytest.hookimpl(specname="pytest_runtest_setup")
-def skip_without_gpu(item: pytest.Item) -> None:
-    """What is marked `gpu` is skipped without one, but for tests of a `device` that LIMBECK_TEST_DEVICE names."""
+def _skip_without_gpu(item: pytest.Item) -> None:
+    """What is marked `gpu`, but for tests of a `device` that LIMBECK_TEST_DEVICE names."""
     if item.get_closest_marker("gpu") is None:  # not `keywords`, among which are the names of folders
         return
     if os.environ.get("LIMBECK_TEST_DEVICE") and "device" in getattr(item, "fixturenames", ()):
