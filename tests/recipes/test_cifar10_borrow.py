@@ -40,7 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     head = teacher.network.get_submodule(teacher.taps.embedding)
     with torch.no_grad():
         embeddings = teacher(lb.load(folder / "pool.npz").tensor(), want=("embedding",)).embedding
-        assert embeddings is not None and isinstance(head, torch.nn.Linear)
+        assert embeddings is not None
+        assert isinstance(head, torch.nn.Linear)
         solved = torch.linalg.lstsq(embeddings - embeddings.mean(0), torch.eye(10)[labels] - 0.1).solution.T
         head.weight.copy_(solved)
         head.bias.copy_(-solved @ embeddings.mean(0))

@@ -30,6 +30,28 @@ def test_controls_stand_beside_every_budget_and_seed() -> None:
     assert {cell.group for cell in planned if cell.arm == "mine"} == {"mine@50%", "mine@12-images", "mine@5-per-class"}
 
 
+def test_an_arm_has_budgets_of_its_own_and_its_controls_with_it() -> None:
+    borrow = {"transfer": {"maker": "borrow", "pools": [{"name": "noise", "images": 60}], "by": "margin"}}
+    arms = {
+        "mine": "entropy",
+        "few": {"select": "margin", "budgets": ["1/class"]},
+        "others": {**borrow, "budgets": [40]},
+    }
+    planned = cells(budgets=[12, 24], arms=arms, seeds=[0])
+    found: dict[str, set[str]] = {}
+    for cell in planned:
+        found.setdefault(cell.budget_label, set()).add(cell.arm)
+    selected = {"random", "balanced-random", "no-teacher"}
+    assert found == {
+        "1/class": {"few", *selected},
+        "12 images": {"mine", *selected},
+        "24 images": {"mine", *selected},
+        "40 images": {"others", "borrowed-random", "borrowed-balanced-random", "no-teacher"},
+        "all": {"full", "full-no-teacher"},
+    }
+    assert "budgets" not in str(planned[0].recipe.model_dump(mode="json"))
+
+
 def labels(planned: list[PlannedRun]) -> list[str]:
     return list(dict.fromkeys(cell.budget_label for cell in planned))
 

@@ -334,6 +334,12 @@ def test_wrong_settings(racing: Any, message: str) -> None:
         read_recipe(comparison(arms={"a": "random", "b": "random"}, racing=racing))
 
 
+def test_a_ladder_of_budgets_is_the_same_for_all_arms() -> None:
+    arms = {"a": "entropy", "b": {"select": "margin", "budgets": [12]}}
+    with pytest.raises(UserError, match="`racing` by budgets needs the same ones of all arms, and 'b' has its own"):
+        read_recipe(comparison(arms=arms, budgets=[12, 24], racing="budgets"))
+
+
 def test_one_seed_or_one_arm_cannot_race() -> None:
     with pytest.raises(
         UserError, match="`racing` needs two `seeds` or more to tell arms apart by, got 1; leave it out"

@@ -82,8 +82,10 @@ def test_a_short_recipe_is_filled_in() -> None:
         (["select.budget=3"], "`select` must not stand beside `compare`"),
         (["compare.budgets=[]"], "compare.budgets: must hold at least 1, got []"),
         (["compare.budgets=[1.5]"], "compare.budgets.0: `budget` as a share must be at most 1"),
-        (["compare.budgets=[0.1, 10%]"], "compare: `budgets` must be distinct, got 10 %, 10 %"),
-        (["compare.seeds=[0, 0]"], "compare: `seeds` must be distinct, got 0, 0"),
+        (["compare.budgets=[0.1, 10%]"], "compare.budgets: `budgets` must be distinct, got 10 %, 10 %"),
+        (["compare.arms.x.budgets=[5, 5 images]"], "compare.arms.x.budgets: `budgets` must be distinct, got 5 images"),
+        (["compare.arms.x.budgets=[5]", "compare.budgets=null"], "compare: `budgets` must be given"),
+        (["compare.seeds=[0, 0]"], "compare.seeds: `seeds` must be distinct, got 0, 0"),
         (["compare.budgets=null"], "compare: `budgets` must be given for arms that `select` images, as 'entropy' does"),
         (
             ["compare.baseline=entrpy"],

@@ -96,7 +96,7 @@ def plan(
     compare = _comparison(recipe)
     if images is None or classes is None:
         images, classes = _published_size(recipe)
-    budgets = _in_order([parse_budget(one) for one in compare.budgets or ()], images, classes)
+    budgets = _in_order([parse_budget(one) for one in compare.budgets_of()], images, classes)
     runs = [
         run for seed in compare.seeds for run in _runs(_base(recipe, seed), compare, budgets, classes, suited=suited)
     ]
@@ -221,18 +221,24 @@ def _runs(
     has_images = base["data"].get("train") is not None
     controls = [one for one in controls_of(compare) if has_images or not settings_of(one.transfer["maker"]).needs_pool]
     for budget in budgets or [None]:
-        runs += [_run(name, budget, _changed(base, arm, budget), control=False) for name, arm in compare.arms.items()]
+        arms = {name: arm for name, arm in compare.arms.items() if budget is None or _has(compare, name, budget)}
+        runs += [_run(name, budget, _changed(base, arm, budget), control=False) for name, arm in arms.items()]
         if budget is None:
             continue
-        for one in controls:
+        beside = [one._replace(arms=tuple(name for name in one.arms if name in arms)) for one in controls]
+        for one in [one for one in beside if one.arms]:
             content = _asked_as_often(_taught(base, one, compare), one, compare, budget, classes)
             runs += [] if content is None else [_run(one.name, budget, _made(content, one.transfer, budget))]
-        students = students_of(compare, controls, suited=suited)
+        students = [one for one in students_of(compare, controls, suited=suited) if arms.keys() & {*one.arms}]
         runs += [_run(one.name, budget, _made(without_teacher, one.on.transfer, budget)) for one in students]
     if has_images:
         runs += [_run(FULL, None, base)] if budgets else []
         runs.append(_run(FULL_NO_TEACHER, None, without_teacher))
     return runs
+
+
+def _has(compare: CompareSettings, arm: str, budget: Budget) -> bool:
+    return budget in [parse_budget(one) for one in compare.budgets_of(arm)]
 
 
 def _run(arm: str, budget: Budget | None, content: dict[str, Any], *, control: bool = True) -> PlannedRun:

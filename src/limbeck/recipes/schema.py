@@ -68,6 +68,17 @@ def _spelt_out(content: Any, settings: Callable[[Any], Any]) -> Any:
     return {**content, "transfer": settings(short)}
 
 
+def _distinct(values: list[Any], name: str) -> None:
+    if len(set(values)) < len(values):
+        raise ValueError(f"`{name}` must be distinct, got {', '.join(map(str, values))}")
+
+
+def _budgets(budgets: list[BudgetSpec]) -> list[BudgetSpec]:
+    _distinct([parse_budget(one).label for one in budgets], "budgets")
+    return budgets
+
+
+Budgets = Annotated[list[BudgetSpec], Field(min_length=1), AfterValidator(_budgets)]
 _SELECT = "select"
 _SHORT_FORMS = (_SELECT,)
 
@@ -90,6 +101,9 @@ class Arm(Strict):
     """Another student, in place of the recipe's."""
     training: ChangedTraining = Field(default_factory=dict)
     """Settings of `training`, laid over those of the recipe."""
+    budgets: Budgets | None = None
+    """Of this arm and the controls beside it, in place of `compare.budgets`, so that arms which make few images stand
+    beside arms that take many."""
 
     @model_validator(mode="before")
     @classmethod
@@ -100,7 +114,7 @@ class Arm(Strict):
     @classmethod
     def _known_maker(cls, value: Any) -> Any:
         if isinstance(value, Mapping) and "budget" in value:
-            raise ValueError("the budgets of all arms are `compare.budgets`; leave out `budget`")
+            raise ValueError("budgets are those of `compare.budgets`, or the arm's own `budgets`; leave out `budget`")
         settings = _transfer({**value, "budget": 1} if isinstance(value, Mapping) else value)
         return settings.model_dump(mode="json", exclude={"budget"}) if isinstance(settings, MakerSettings) else settings
 
@@ -118,7 +132,7 @@ class CompareSettings(Strict):
     `no-teacher` and `full-no-teacher`.
     """
 
-    budgets: Annotated[list[BudgetSpec], Field(min_length=1)] | None = None
+    budgets: Budgets | None = None
     """How many images arms are taught on: counts (500), shares of the training images (10%) or images of each class
     (50/class), each once. Needed where an arm has a `transfer`."""
     arms: dict[str, Annotated[Arm, short_for("select")]] = Field(
@@ -154,13 +168,11 @@ class CompareSettings(Strict):
         usual = {"transfer": Arm(**_DEFAULT_ARM).transfer}
         return {name: arm if arm.transfer is not None else arm.model_copy(update=usual) for name, arm in arms.items()}
 
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        labels = [parse_budget(budget).label for budget in self.budgets or ()]
-        for name, values in (("seeds", self.seeds), ("budgets", labels)):
-            if len(set(values)) < len(values):
-                raise ValueError(f"`{name}` must be distinct, got {', '.join(map(str, values))}")
-        return self
+    @field_validator("seeds")
+    @classmethod
+    def _distinct_seeds(cls, seeds: list[int]) -> list[int]:
+        _distinct(seeds, "seeds")
+        return seeds
 
     @model_validator(mode="after")
     def _nameable(self) -> Self:
@@ -187,18 +199,28 @@ class CompareSettings(Strict):
                 f"`budgets` must be given for arms that `select` images, as {making[0]!r} does, or have another "
                 "`transfer`; arms without learn from all of them and need no budgets"
             )
+        own = [name for name, arm in self.arms.items() if arm.budgets is not None]
+        if self.budgets is None and own:
+            raise ValueError(
+                f"`budgets` must be given beside those of single arms, as {own[0]!r} has some: they are those of all "
+                "other arms"
+            )
         return self
 
     @model_validator(mode="after")
     def _of_one_pool(self) -> Self:
-        shares = [budget for budget in map(parse_budget, self.budgets or ()) if budget.kind == "share"]
-        arms = {settings_of(arm.transfer["maker"]).needs_pool: name for name, arm in self.arms.items() if arm.transfer}
-        if shares and len(arms) > 1:
-            raise ValueError(
-                f"`budgets` must be counts of images (500) or images per class (50/class) where arms take their images "
-                f"from different places, as {arms[True]!r} and {arms[False]!r} do: a share is one of each's own; got "
-                f"{shares[0].label}"
-            )
+        shares: dict[str, dict[bool, str]] = {}
+        for name, arm in self.arms.items():
+            for budget in map(parse_budget, self.budgets_of(name)):
+                if arm.transfer and budget.kind == "share":
+                    shares.setdefault(budget.label, {})[settings_of(arm.transfer["maker"]).needs_pool] = name
+        for label, arms in shares.items():
+            if len(arms) > 1:
+                raise ValueError(
+                    f"`budgets` must be counts of images (500) or images per class (50/class) where arms take their "
+                    f"images from different places, as {arms[True]!r} and {arms[False]!r} do: a share is one of each's "
+                    f"own; got {label}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -208,6 +230,8 @@ class CompareSettings(Strict):
         counts = {"arms": len(self.arms), "seeds": len(self.seeds)}
         if self.racing.by == "budgets":
             counts["budgets"] = len(self.budgets or ())
+            if own := [name for name, arm in self.arms.items() if arm.budgets is not None]:
+                raise ValueError(f"`racing` by budgets needs the same ones of all arms, and {own[0]!r} has its own")
         for name, count in counts.items():
             if count < 2:
                 raise ValueError(
@@ -219,6 +243,11 @@ class CompareSettings(Strict):
                 f"{len(self.seeds)}; give more `seeds`, or smaller `racing.rungs`"
             )
         return self
+
+    def budgets_of(self, *arms: str) -> list[BudgetSpec]:
+        """The budgets at which any of these arms is run, each once; those of all arms where none is named."""
+        each = [self.arms[name].budgets or self.budgets or [] for name in arms or self.arms]
+        return list({parse_budget(one).label: one for some in each for one in some}.values())
 
 
 class Recipe(Strict):
