@@ -38,3 +38,9 @@ def test_rows_of_a_table_are_read_alike() -> None:
 
 def test_nothing_known() -> None:
     assert RunCost.from_dict(None) == RunCost.from_dict({}) == RunCost(known=False)
+
+
+def test_real_images_are_kept() -> None:
+    cost = RunCost(images=50, real_images=1437)
+    assert RunCost.from_dict(cost.to_dict()) == cost
+    assert RunCost.from_dict({"images": 50, "teacher_passes": 3}).real_images is None

@@ -54,6 +54,9 @@ class RunCost:
     Attributes:
         images: distinct images in the transfer set; of one that grew, at its end. Where a stored image holds several
             (`per_image`), all that it is cut into when it is used.
+        real_images: training images of the task that had to be at hand: learned from, or looked at while the set was
+            made; what the teacher learned from is not among them. None where it is not known, as in runs of earlier
+            versions.
         teaching: the student on it.
         making: the transfer set; None where it was not counted, as in runs of earlier versions.
         teacher: the training that made the teacher, where it is known; it serves every run, so no total holds it.
@@ -61,6 +64,7 @@ class RunCost:
     """
 
     images: int = 0
+    real_images: int | None = None
     teaching: Cost = Cost()
     making: Cost | None = None
     teacher: Cost | None = None
@@ -86,6 +90,7 @@ class RunCost:
         total = self.total
         return {
             "images": self.images,
+            "real_images": self.real_images,
             "teacher_passes": total.teacher_passes,
             "teacher_passes_saved": total.passes_saved,
             "student_steps": self.teaching.steps,
@@ -109,11 +114,11 @@ class RunCost:
         """
         if not content:
             return cls(known=False)
-        images = content.get("images") or 0
+        images, real = content.get("images") or 0, content.get("real_images")
         if content.get("teaching"):
             parts = {name: content.get(name) for name in ("teaching", "making", "teacher")}
             teaching, making, teacher = (Cost.from_dict(part) if part else None for part in parts.values())
-            return cls(images=images, teaching=teaching or Cost(), making=making, teacher=teacher)
+            return cls(images=images, real_images=real, teaching=teaching or Cost(), making=making, teacher=teacher)
         energy = content.get("energy") or {}
         kinds = (energy.get("kind"), content.get("energy_kind"))
         teaching = Cost(
@@ -124,7 +129,7 @@ class RunCost:
             kwh=energy.get("kwh") or content.get("energy_kwh") or 0.0,
             measured="measured" in kinds,
         )
-        return cls(images=images, teaching=teaching)
+        return cls(images=images, real_images=real, teaching=teaching)
 
 
 def mean_cost(costs: Sequence[Cost]) -> Cost:

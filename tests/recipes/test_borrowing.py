@@ -107,6 +107,7 @@ def test_a_comparison_without_training_images_has_the_controls_of_borrowing_alon
     }
     controls = {one["name"]: one for one in results["controls"]}
     assert controls["borrowed-balanced-random"]["strict"] == 2
+    assert {row["arm"]: row["real_images"] for row in results["table"]}["margin"] == 0
     passes = {row["arm"]: row["making"]["teacher_passes"] for row in results["table"]}
     assert len(set(passes.values())) == 1
     saved = [row["making"]["passes_saved"] for row in results["table"]]

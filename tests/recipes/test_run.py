@@ -34,6 +34,7 @@ def test_run_folder_holds_everything_about_it(tmp_path: Path) -> None:
     assert result.evaluation is not None
     assert result.evaluation.n == 107
     assert (result.cost["images"], result.cost["teacher_passes"], result.cost["student_steps"]) == (12, 192, 12)
+    assert result.cost["real_images"] == 400, "entropy looks at all but the validation images"
     again = read_run(tmp_path / "run")
     assert same(weights(again.student), weights(result.student))
     assert (again.evaluation, again.cost) == (result.evaluation, result.cost)
@@ -162,7 +163,8 @@ def test_transfer_set_by_its_folder_keeps_its_soft_labels(tmp_path: Path) -> Non
     TransferSet(images, soft_labels=torch.full((40, 2), 0.5)).save(folder)
     changes = {"student": {"model": "convnet_d3", "options": {"width": 4}}, "objective": {"kd": 1}}
     content = training(**changes, data={"train": str(folder), "validation": 10})
-    assert go(tmp_path / "run", content).cost["images"] == 30
+    cost = go(tmp_path / "run", content).cost
+    assert (cost["images"], cost["real_images"]) == (30, None)
     with pytest.raises(UserError, match="whose soft labels are of its images as they are; drop `size`"):
         go(tmp_path / "resized", content, "data.train.size=16")
     TransferSet(images).save(tmp_path / "bare")
@@ -177,8 +179,8 @@ def test_recipe_on_a_transfer_set_teaches_it_whole_by_default(tmp_path: Path) ->
     own = go(tmp_path / "own", content, f"data.validation={{name: {tmp_path / 'set'}, split: train}}")
     assert (own.cost["images"], own.chosen is None) == (40, False)
     assert go(tmp_path / "asked", content, "data.validation=10").cost["images"] == 30
-    plain = training(data={"train": {"name": "digits", "classes": [0, 1, 2]}})
-    assert go(tmp_path / "plain", plain).cost["images"] == 387  # of 430
+    plain = go(tmp_path / "plain", training(data={"train": {"name": "digits", "classes": [0, 1, 2]}}))
+    assert (plain.cost["images"], plain.cost["real_images"]) == (387, 387)  # of 430
 
 
 def test_budget_is_of_what_is_left_without_the_validation_images(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def cost_of_before(images: int, passes: int) -> dict[str, Any]:
     }
 
 
-def cost(images: int, passes: int, *, asked: int = 0, saved: int = 0) -> dict[str, Any]:
+def cost(images: int, passes: int, *, asked: int = 0, saved: int = 0, real: int | None = None) -> dict[str, Any]:
     """With the parts of making, which asked the teacher so often, and of teaching."""
     before = cost_of_before(images, passes)
     making = Cost(images_read=45_000, teacher_passes=asked, seconds=12.0, kwh=1e-4, measured=False)
@@ -87,6 +87,7 @@ def cost(images: int, passes: int, *, asked: int = 0, saved: int = 0) -> dict[st
     total = making + teaching
     return {
         **before,
+        "real_images": real,
         "teacher_passes": total.teacher_passes,
         "teacher_passes_saved": saved,
         "seconds": total.seconds,
@@ -208,7 +209,10 @@ def results(
                     "last": last,
                     "chosen": last - 0.003,
                 }
-                | {"folder": f"runs/{arm}@{budget}/seed-{seed}", "cost": cost(images, passes)}
+                | {
+                    "folder": f"runs/{arm}@{budget}/seed-{seed}",
+                    "cost": cost(images, passes, real=45_000 if arm == "entropy" else images),
+                }
             )
     failed = next((run for run in reversed(runs) if run["arm"] == "no-teacher"), None)
     if failed and seeds > 1:
@@ -234,7 +238,7 @@ def results(
 def of_before(content: dict[str, Any]) -> dict[str, Any]:
     """The same results as comparisons wrote them that neither listed their controls nor counted making."""
     for row in [*content["table"], *(run["cost"] for run in content["runs"] if run["cost"])]:
-        for part in ("making", "teaching", "teacher", "total"):
+        for part in ("making", "teaching", "teacher", "total", "real_images"):
             row.pop(part, None)
     return {key: value for key, value in content.items() if key != "controls"}
 
@@ -267,6 +271,7 @@ def table(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 {key: group[0][key] for key in ("arm", "control", "budget", "images")}
                 | {"n": len(group), "mean": float(np.mean(values)), "half_width": half, "std": None}
                 | {"chosen_mean": float(np.mean(values)) - 0.003, "chosen_half_width": half}
+                | {"real_images": group[0]["cost"]["real_images"]}
                 | {"teacher_passes": group[0]["cost"]["teacher_passes"], "seconds": group[0]["cost"]["seconds"]}
                 | {"energy_kwh": group[0]["cost"]["energy"]["kwh"], "energy_kind": "estimated"}
                 | {part: group[0]["cost"][part] for part in ("making", "teaching")}

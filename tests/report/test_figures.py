@@ -34,6 +34,21 @@ def test_frontier_against_every_cost(cost: str) -> None:
     assert figure(frontier.frontier(factory.results(), cost), "f", "label").svg.startswith("<svg")
 
 
+def test_real_images_are_drawn_where_they_are_known_and_are_not_the_images_taught_on() -> None:
+    results = factory.results()
+    assert not frontier.has_cost(factory.of_before(factory.results()), "real_images")
+    assert [row["x"] for row in frontier._means(results, "real_images") if row["arm"] == "entropy"] == [45_000] * 3
+    for row in results["table"]:
+        row["real_images"] = row["images"]
+    assert not frontier.has_cost(results, "real_images")
+    for row in results["table"]:
+        row["real_images"] = 0  # of borrowed and generated images
+    assert not frontier.has_cost(results, "real_images")
+    next(row for row in results["table"] if row["arm"] == "entropy")["real_images"] = 45_000
+    assert frontier.has_cost(results, "real_images")
+    assert figure(frontier.frontier(results, "real_images"), "f", "label").svg.startswith("<svg")
+
+
 def test_costs_that_nobody_knows_are_left_out() -> None:
     results = factory.results()
     for row in results["table"]:
@@ -72,6 +87,17 @@ def test_log_scale_only_where_costs_span_enough() -> None:
     assert style.cost_scale([10, 100]).to_dict()["type"] == "log"
     assert "type" not in style.cost_scale([10, 20]).to_dict()
     assert "type" not in style.cost_scale([0, 100]).to_dict()
+
+
+def test_counts_from_nothing_on_are_apart() -> None:
+    assert style.count_scale([0, 10, 50_000]).to_dict() == {
+        "type": "symlog",
+        "constant": 10,
+        "nice": False,
+        "padding": 24,
+    }
+    assert "type" not in style.count_scale([0, 100]).to_dict()
+    assert "type" not in style.count_scale([]).to_dict()
 
 
 def test_curves_average_only_steps_that_all_seeds_reached() -> None:

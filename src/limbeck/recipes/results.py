@@ -178,6 +178,7 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     total = teaching if making is None else making + teaching
     return {
         **{key: first[key] for key in ("arm", "control", "repeats", "budget", "images")},
+        "real_images": costs[0].real_images,
         "n": len(rows),
         "mean": mean,
         "half_width": half_width,

@@ -51,6 +51,7 @@ from limbeck.recipes.run_result import RunResult, read_run, run_result
 from limbeck.recipes.rungs import unraceable
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import StudentSettings
+from limbeck.recipes.sources import is_transfer_set
 from limbeck.recipes.students import best_student
 from limbeck.recipes.tracked import last_numbers, tracking
 from limbeck.recipes.use import rounded, unlike_student, unlike_training
@@ -339,8 +340,18 @@ def _cost(
     taught = source.images(last)
     cost = RunCost(
         images=len(taught) * taught.per_image,
+        real_images=_real_images(recipe, inputs, len(taught)),
         making=making + replace(result.rounds_cost, kwh=share * energy.kwh, measured=energy.measured),
         teaching=replace(result.cost, kwh=(1 - share) * energy.kwh, measured=energy.measured),
         teacher=inputs.teacher_cost if recipe.teacher is not None else None,
     )
     return {**cost.to_dict(), "view_cache": result.view_cache}
+
+
+def _real_images(recipe: Recipe, inputs: Inputs, made: int) -> int | None:
+    """See `RunCost.real_images`; what a transfer set that was made before had needed, nobody knows here."""
+    named = recipe.data.train is not None and is_transfer_set(recipe.data.train)
+    if named or inputs.soft_labels is not None or inputs.use is not None:
+        return None
+    there = 0 if inputs.train is None else len(inputs.train)
+    return there if recipe.transfer is None else recipe.transfer.real_images(there, made)

@@ -10,17 +10,23 @@ from limbeck.report import cost_tables, enough, formats, reading, sentences, sha
 from limbeck.report.against import against_table
 from limbeck.report.blocks import Block, Cell, Code, Note, Section, Table
 from limbeck.report.controls import Controls, arm_order
+from limbeck.report.figures import frontier
 
 Row = dict[str, Any]
 INTERVALS = (
     "Over n seeds the mean is shown with its 95 % interval from Student's t with n - 1 degrees of freedom; with one "
     "seed there is no interval. Differences are paired: each seed of an arm with the same seed of the control."
 )
+_REAL_IMAGES = (
+    "Real images are those of the task that had to be at hand, beside those that the teacher learned from: of images "
+    "drawn at random these alone, of those chosen by their looks all that were looked at, of those that were optimised "
+    "all that the experts learned from, and none of borrowed, procedural and generated ones."
+)
 _TONES = {"finished": "", "dropped": "quiet"}
 
 
 def arms_section(results: Row) -> Section | None:
-    columns = ("Arm", "Budget", "Images", "n", "Last step", "Validation-chosen", "Teacher passes", "Time", "Energy")
+    columns = ("Arm", "Budget", "Images", "Real images", "n", "Last step", "Validation-chosen")
     controls, order = Controls.of(results), arm_order(results)
     rows = [
         (
@@ -31,6 +37,7 @@ def arms_section(results: Row) -> Section | None:
             ),
             str(row["budget"]),
             formats.number(row["images"]),
+            formats.number(row.get("real_images")),
             str(row["n"]),
             formats.spread(row["mean"], row["half_width"]),
             formats.spread(row.get("chosen_mean"), row.get("chosen_half_width")),
@@ -43,8 +50,11 @@ def arms_section(results: Row) -> Section | None:
     caption = (
         "Top-1 accuracy on the test set: mean ± half the 95 % interval over n seeds; costs are means per run" + how
     )
-    table = _lean(Table(caption, columns, rows, numeric=range(2, 9)), results)
-    return Section("table", "Table", [table]) if rows else None
+    table = Table(caption, (*columns, "Teacher passes", "Time", "Energy"), rows, numeric=range(2, 10))
+    blocks: list[Block] = [_lean(table, results), Note(_REAL_IMAGES)]
+    if not frontier.has_cost(results, "real_images"):
+        blocks = [_without(_lean(table, results), "Real images")]
+    return Section("table", "Table", blocks) if rows else None
 
 
 def differences_section(results: Row) -> Section | None:

@@ -102,6 +102,7 @@ def _difference(name: str) -> Callable[[Row], Any]:
 
 _WHERE = {name: _key(name) for name in ("comparison", "arm", "control", "repeats", "budget", "images")}
 _COSTS = {
+    "real_images": lambda row: row["known"].real_images,
     "images_read": _total("images_read"),
     "teacher_passes": _total("teacher_passes"),
     "teacher_passes_saved": _total("passes_saved"),

@@ -126,6 +126,16 @@ class MakerSettings(BaseModel):
         """
         return 0
 
+    def real_images(self, there: int, made: int) -> int:
+        """How many training images must be at hand: by default all of them, of a maker that takes its images from
+        them or looks at them.
+
+        Args:
+            there: training images.
+            made: images of the transfer set.
+        """
+        return there if self.needs_pool else 0
+
     @property
     def own_labels(self) -> bool:
         """Whether students learn from the labels that its images bring, hard or soft, and no teacher is asked."""

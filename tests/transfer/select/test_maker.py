@@ -67,6 +67,20 @@ def test_it_makes_what_select_chooses_and_loads_it_again(tmp_path: Path, criteri
     assert again.cost.passes_saved == 0, "what it had found itself, before it was stopped, spared it nothing"
 
 
+@pytest.mark.parametrize(
+    ("settings", "needed"),
+    [
+        ({"criterion": "random"}, 20),
+        ({"criterion": "balanced-random"}, 20),
+        ({"criterion": "random", "dedupe": True}, 1000),
+        ({"criterion": "margin"}, 1000),
+        ({"criterion": "manifold"}, 1000),
+    ],
+)
+def test_real_images_that_must_be_at_hand(settings: dict[str, Any], needed: int) -> None:
+    assert SelectSettings(budget=20, **settings).real_images(1000, 20) == needed
+
+
 def test_a_pool_of_other_content_is_refused(tmp_path: Path) -> None:
     pool = natural(48)
     settings = SETTINGS(budget=12)

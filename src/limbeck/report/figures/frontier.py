@@ -13,6 +13,7 @@ from limbeck.report.figures import style
 Row = dict[str, Any]
 COSTS = {
     "images": "images taught on",
+    "real_images": "real images of the task needed",
     "teacher_passes": "teacher passes",
     "seconds": "seconds",
     "energy_kwh": "energy (Wh)",
@@ -66,7 +67,7 @@ def frontier(
     if labels:
         room = (labels[0]["lines"] * _LINE + 4) / height
         domain[1] = min(max(domain[1], (rules[0]["top1"] - room * domain[0]) / (1 - room)), 1.0)
-    scale = style.cost_scale(row["x"] for row in means + seeds)
+    scale = (style.count_scale if cost == "real_images" else style.cost_scale)(row["x"] for row in means + seeds)
     x = alt.X("x:Q", scale=scale, title=COSTS[cost], axis=_axis(means, cost))
     y = alt.Y(
         "mean:Q",
@@ -82,20 +83,24 @@ def frontier(
 
 
 def has_cost(results: Row, cost: str) -> bool:
-    """Whether any arm has a positive value of `cost`."""
-    return any((row["x"] or 0) > 0 for row in _means(results, cost))
+    """Whether any arm has a positive value of `cost`; of real images one other than those that it is taught on."""
+    rows = _means(results, cost)
+    told = cost == "real_images" and all(row["x"] == row["images"] for row in rows)
+    return not told and any(row["x"] > 0 for row in rows)
 
 
 def _means(results: Row, cost: str) -> list[Row]:
     rows, full = [], Controls.of(results).full
     for row in sorted(results["table"], key=lambda row: row["images"]):
-        if row["arm"] in full or not formats.is_number(row["mean"]):
+        x = spent(row, row["images"], cost)
+        if row["arm"] in full or not formats.is_number(row["mean"]) or x is None:
             continue
         half = row["half_width"] if formats.is_number(row["half_width"]) else None
         rows.append(
             {
                 "arm": row["arm"],
-                "x": spent(row, row["images"], cost),
+                "x": x,
+                "images": row["images"],
                 "mean": row["mean"],
                 "low": None if half is None else style.within(row["mean"] - half),
                 "high": None if half is None else style.within(row["mean"] + half),
@@ -112,18 +117,20 @@ def _seeds(results: Row, cost: str) -> list[Row]:
     shown = {(row["arm"], row["budget"]) for row in results["table"]}
     for run in results["runs"]:
         known = (run["arm"], run["budget"]) in shown and formats.is_number(run.get("last"))
-        if run["arm"] not in full and known:
-            x = spent(run.get("cost"), run["images"], cost)
+        x = spent(run.get("cost"), run["images"], cost) if known else None
+        if run["arm"] not in full and x is not None:
             seed = {"arm": run["arm"], "x": x, "top1": run["last"], "seed": run["seed"]}
             found.append(seed | {"accuracy": formats.percent(run["last"], 2), "budget": str(run["budget"])})
     return found
 
 
-def spent(content: Row | None, images: int, cost: str) -> float:
-    """One of `COSTS`, of making and teaching together."""
-    total = RunCost.from_dict(content).total
+def spent(content: Row | None, images: int, cost: str) -> float | None:
+    """One of `COSTS`, of making and teaching together; None where it is not known."""
+    known = RunCost.from_dict(content)
+    total = known.total
     return {
         "images": images,
+        "real_images": known.real_images,
         "teacher_passes": total.teacher_passes,
         "seconds": total.seconds,
         "energy_kwh": total.kwh * 1000,
@@ -172,6 +179,9 @@ def _rule_layers(rules: list[Row], labels: list[Row], ink: str) -> list[alt.Char
 
 def _axis(means: list[Row], cost: str) -> alt.Axis:
     """Ticks at the budgets, each with its name under the count."""
+    if cost == "real_images":
+        counts = sorted({row["x"] for row in means})
+        return alt.Axis(grid=False, values=counts, format=",", labelOverlap=True)
     if cost != "images":
         words = "datum.value < 0 ? '' : format(datum.value, datum.value < 10000 ? ',~f' : '~s')"
         return alt.Axis(grid=False, tickCount=4, labelExpr=words, labelOverlap=True)

@@ -108,6 +108,14 @@ def cost_scale(numbers: Iterable[float]) -> alt.Scale:
     return alt.Scale(zero=True, nice=False, padding=24)
 
 
+def count_scale(numbers: Iterable[float]) -> alt.Scale:
+    """Of counts that may be 0: logarithmic above the smallest of the others, which span more than a factor of four."""
+    some = [number for number in numbers if number]
+    if some and max(some) / min(some) > 4:
+        return alt.Scale(type="symlog", constant=min(some), nice=False, padding=24)
+    return alt.Scale(zero=True, nice=False, padding=24)
+
+
 def styled(chart: AnyChart, *, ink: str = PAGE_INK, background: str = "transparent") -> AnyChart:
     """`chart` in the look of the page (transparent, text in the page's colour) or of paper (white, dark ink)."""
     label = {"labelColor": ink, "titleColor": ink, "labelFontSize": 12, "titleFontSize": 12}

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
 
-from limbeck.transfer.criteria import find_criterion, named_criterion
+from limbeck.transfer.criteria import CONTROLS, find_criterion, named_criterion
 from limbeck.transfer.settings import Control, MakerSettings, Opponent
 
 
@@ -61,6 +61,11 @@ class SelectSettings(MakerSettings):
     @property
     def needs_teacher(self) -> bool:
         return find_criterion(self.criterion).needs_teacher
+
+    def real_images(self, there: int, made: int) -> int:
+        """Of images drawn at random nobody need have others; whatever looks at images must have all to look at."""
+        drawn = find_criterion(self.criterion).parts in [find_criterion(name).parts for name in CONTROLS]
+        return made if drawn and not self.dedupe else there
 
     @property
     def needs_labels(self) -> bool:
