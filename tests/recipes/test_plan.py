@@ -52,6 +52,14 @@ def test_an_arm_has_budgets_of_its_own_and_its_controls_with_it() -> None:
     assert "budgets" not in str(planned[0].recipe.model_dump(mode="json"))
 
 
+def test_controls_with_more_images_than_there_are_stand_only_beside_arms_that_want_them_too() -> None:
+    made = {"transfer": {"maker": "generate", "method": "fast", "batch_size": 50}, "budgets": [5000]}
+    planned = cells(budgets=[12], arms={"mine": "entropy", "made": made}, seeds=[0])
+    assert {cell.arm for cell in planned if cell.budget_label == "5000 images"} == {"made", "noise", "procedural"}
+    planned = cells(budgets=[12], arms={"mine": {"select": "entropy", "budgets": [5000]}, "made": made}, seeds=[0])
+    assert "random" in {cell.arm for cell in planned if cell.budget_label == "5000 images"}, "to be told with the arm"
+
+
 def labels(planned: list[PlannedRun]) -> list[str]:
     return list(dict.fromkeys(cell.budget_label for cell in planned))
 

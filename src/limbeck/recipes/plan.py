@@ -78,7 +78,7 @@ def plan(
     """All runs, seed by seed and from the smallest budget, so that an unfinished comparison already has every arm.
 
     Without budgets all arms learn from all the data, and the one control is the student that learns from labels alone.
-    Where no arm takes training images, controls that would need more of them than there are are left out.
+    At budgets of which no arm takes training images, controls that would need more of them than there are are left out.
 
     Args:
         recipe: with `compare`.
@@ -103,10 +103,16 @@ def plan(
     runs = [run for run in runs if labelled or not (run.control and _needs_labels(run.recipe))]
     if suited:
         runs = _needed(repeating(runs, labelled=labelled), compare)
-    taking = [arm for arm in compare.arms.values() if arm.transfer and settings_of(arm.transfer["maker"]).needs_pool]
-    if images is None or taking:
+    if images is None:
         return runs
-    return [run for run in runs if not (run.control and _asks_too_much(run, images, classes or 0))]
+    taking = {
+        run.budget_label for run in runs if not run.control and run.recipe.transfer and run.recipe.transfer.needs_pool
+    }
+    return [
+        run
+        for run in runs
+        if not run.control or run.budget_label in taking or not _asks_too_much(run, images, classes or 0)
+    ]
 
 
 def repeated(planned: Sequence[PlannedRun]) -> list[str]:
