@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from limbeck.testing.assertions import ensure, ensure_equal, ensure_finite
+from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.networks import ImageNetwork, build_network, draw_latents, renew
 from limbeck.transfer.generate.networks.catalogue import find_generator
-from limbeck.transfer.generate.settings import Generator
 
 Options = dict[str, Any]
 _CLASSES = 3

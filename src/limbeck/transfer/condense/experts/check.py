@@ -8,8 +8,8 @@ from limbeck.errors import UserError
 from limbeck.files import free_bytes
 from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import check_ready
+from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts.formats import BYTES
-from limbeck.transfer.condense.settings import Experts
 
 _BESIDE = 2**15
 """Bytes of the small files in the folder of an expert."""
