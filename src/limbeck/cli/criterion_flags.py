@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from limbeck.errors import UserError, unknown_name
-from limbeck.transfer.criteria import Criterion, find_criterion, has_options
+from limbeck.transfer.criteria import Criterion, find_criterion
+from limbeck.transfer.part_options import has_options
 
 
 def criterion_of(name: str, parts: Mapping[str, str | None], options: Sequence[str]) -> Criterion:

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limbeck.catalogue import check_said
 from limbeck.data.augmentation import Augmentation, without_gradient
 from limbeck.data.mixing import Mixing
 from limbeck.data.view_catalogue import VIEWS, ViewEntry
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.signatures import check_option, inputs_and_options, summary_of
 
 

@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from torch import nn
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.models.catalogue import ModelEntry
 from limbeck.models.classifier import Classifier
 from limbeck.models.options import Option

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.objectives.catalogue import NAMES, ObjectiveEntry, Option
 from limbeck.objectives.objective import SIGNALS, Objective
 from limbeck.signatures import inputs_and_options, parameters, summary_of

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.randomness import own_randomness
 from limbeck.signatures import inputs_and_options, summary_of
 from limbeck.training.checkpoint import Checkpoint

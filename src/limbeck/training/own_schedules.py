@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.signatures import default_of, inputs_and_options, parameters, summary_of
 from limbeck.training.schedule_catalogue import ScheduleEntry
 

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError, unknown_name
+from limbeck.foreign import check_said
 from limbeck.signatures import Options, inputs_and_options, parameters, summary_of
 from limbeck.transfer.own_allocations import check_rows, spread_by_scores
 from limbeck.transfer.parts import AllocationEntry, Kind, RepresentationEntry, ScoreEntry

@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import Tensor
 
-from limbeck.catalogue import check_said
 from limbeck.data.normalised_views.base import Draw, NormalisedViews
 from limbeck.data.normalised_views.catalogue import NORMALISED_VIEWS, NormalisedViewEntry
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.signatures import inputs_and_options, summary_of
 
 _INPUTS = ("images", "draw")

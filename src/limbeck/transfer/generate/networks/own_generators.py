@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.signatures import inputs_and_options, summary_of
 from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.networks.catalogue import GeneratorEntry
