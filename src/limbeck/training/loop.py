@@ -188,9 +188,7 @@ def fit(
     return TrainingResult(evaluated, state.best, state.cost, rounds.cost, stream.view_cache)
 
 
-def _resume(
-    state: LoopState, saved: Checkpoint | None, run_folder: RunFolder, tracker: RunTracker | None
-) -> None:
+def _resume(state: LoopState, saved: Checkpoint | None, run_folder: RunFolder, tracker: RunTracker | None) -> None:
     """Brings the state to the saved step, and what was logged of the run with it; without one, to the beginning."""
     if saved is None:
         run_folder.forget_metrics()
@@ -326,8 +324,8 @@ def _computing(
 ) -> tuple[torch.dtype, bool]:
     """Precision, and whether memory is channels-last; of several processes, the first one decides."""
     device, fastest = accelerator.device, None
-    asked = "auto" in (settings.precision, settings.channels_last)
-    if student is not None and asked and accelerator.is_main_process:
+    automatic = "auto" in (settings.precision, settings.channels_last)
+    if student is not None and automatic and accelerator.is_main_process:
         height, width = student.input_size or _USUAL_SIZE
         fastest = fastest_for(student, (student.channels, height, width), device)
     dtype = resolve_precision(settings.precision, device, fastest)

@@ -361,12 +361,12 @@ def _from_mapping(spec: Mapping[str, Any]) -> Criterion:
     parts = {one.name for one in fields(Criterion)} - {"options"}
     options = dict(spec.get("options") or {})
     options |= {key: value for key, value in spec.items() if key not in parts | {"options"}}
-    given = {key: value for key, value in spec.items() if key in parts}
-    for part, value in given.items():
+    named = {key: value for key, value in spec.items() if key in parts}
+    for part, value in named.items():
         if not isinstance(value, str) and not (callable(value) and isinstance(_FAMILIES.get(part), Catalogue)):
             function = " or a function" if isinstance(_FAMILIES.get(part), Catalogue) else ""
             raise UserError(f"`{part}` of a criterion must be a name{function}, got {value!r}.")
-    plain = Criterion(**given)
+    plain = Criterion(**named)
     for option in options:
         if option not in plain.default_options:
             raise unknown_name("part of a criterion:", str(option), [*parts, *plain.default_options])
@@ -374,7 +374,7 @@ def _from_mapping(spec: Mapping[str, Any]) -> Criterion:
 
 
 def _from_text(text: str) -> Criterion:
-    given: dict[str, str] = {}
+    named: dict[str, str] = {}
     for piece in text.split("/"):
         name = full_name(piece)
         # "random" is a score, too; as an order it is "rng".
@@ -384,7 +384,7 @@ def _from_text(text: str) -> Criterion:
             known = [one for family in _FAMILIES.values() for one in family] + list(ALIASES)
             raise unknown_name("part of a criterion:", piece, dict.fromkeys(known), _LISTING)
         part = "order" if piece == "rng" else found[0]
-        if part in given:
-            raise UserError(f"`criterion` {text!r} names two of {part}: {given[part]!r} and {piece!r}; give one.")
-        given[part] = name
-    return Criterion(name=text, **given)  # pyright: ignore[reportArgumentType] (the order is checked there)
+        if part in named:
+            raise UserError(f"`criterion` {text!r} names two of {part}: {named[part]!r} and {piece!r}; give one.")
+        named[part] = name
+    return Criterion(name=text, **named)  # pyright: ignore[reportArgumentType] (the order is checked there)

@@ -38,9 +38,9 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> NormalisedViewEnt
     if not is_class and set(inputs) != {*_INPUTS}:
         raise UserError(f"{what} must be a function of `images` and `draw`, got {', '.join(inputs) or 'neither'}.")
 
-    def make(**given: Any) -> NormalisedViews:
-        settled = {**options, **given}
-        made: Any = part(**given) if is_class else FunctionViews(part, what, settled)
+    def make(**arguments: Any) -> NormalisedViews:
+        settled = {**options, **arguments}
+        made: Any = part(**arguments) if is_class else FunctionViews(part, what, settled)
         # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
         found = NORMALISED_VIEWS.find(name)  # None while it is registered
         code = None if found is None else found.code

@@ -108,8 +108,8 @@ class ExpertStore:
             )
         about = _read_about(path)
         kept = range(snapshots) if isinstance(snapshots, int) else snapshots
-        asked = {"count": count, "kept": None if kept is None else sorted(kept), "judges": judges}
-        store = cls(folder, {**about, **{name: value for name, value in asked.items() if value is not None}})
+        requested = {"count": count, "kept": None if kept is None else sorted(kept), "judges": judges}
+        store = cls(folder, {**about, **{name: value for name, value in requested.items() if value is not None}})
         store._check()
         return store
 
