@@ -193,9 +193,8 @@ class Engine:
         tally.obtained += int((said == batch.labels).sum())
         tally.passes += batch.passes
         if student is not None:
-            student_logits = (
-                _student_logits(student, batch.images) if batch.student_logits is None else batch.student_logits
-            )
+            known = batch.student_logits
+            student_logits = _student_logits(student, batch.images) if known is None else known
             tally.judged += len(said)
             tally.agreed += int((student_logits.argmax(1) == said).sum())
         spread = within_class_spread(batch.embedding, said) if batch.embedding.numel() else None
