@@ -35,10 +35,11 @@ from rich.console import Console
 from rich.table import Table
 
 from limbeck.data import ImageSet, load
+from limbeck.training.settings import Sharpness
+from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.experts.check import bytes_of
 from limbeck.transfer.condense.network import FreshNetworks
-from limbeck.transfer.condense.settings import Experts, Sharpness
 
 URL = "https://github.com/NUS-HPC-AI-Lab/DATM"
 BATCH, RATE = 256, 0.01

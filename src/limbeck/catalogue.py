@@ -4,12 +4,12 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from limbeck.entry_points import Offer, offers
-from limbeck.errors import UserError, unknown_name
+from limbeck.errors import UserError
+from limbeck.foreign import BY_PATH, HANDED_OVER, IN_PYTHON, Foreign, said_of, where_is
 from limbeck.import_paths import FROM_PYTHON, import_object, import_path_of, is_import_path
 from limbeck.source_code import source_digest
 
@@ -33,42 +33,10 @@ FAMILIES = {
 """Family -> what one of it is called, and its catalogue."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-IN_PYTHON = "registered in Python"
-HANDED_OVER = "handed over in Python"
-BY_PATH = "imported by its path"
 CODE_OF = "limbeck.models.description:describe"
 """What tells one function from another by what Python runs; it needs torch, which lists do without."""
-SAID = "__limbeck__"
-"""Attribute that holds what is said of a part, see `limbeck.plugins.about`."""
-USED: ContextVar[dict[str, "Foreign[Any]"]] = ContextVar("used")
+USED: ContextVar[dict[str, Foreign[Any]]] = ContextVar("used")
 """Parts that are not limbeck's own and were looked up, see `limbeck.plugins.noting`."""
-
-
-@dataclass
-class Foreign(Generic[Entry]):
-    """A part that is not limbeck's own, and what its catalogue makes of it, once.
-
-    Attributes:
-        family, name: where it is found.
-        source: "brier-kd 0.1", `IN_PYTHON`, `HANDED_OVER` or `BY_PATH`.
-        where: the module and the name in it, "brier_kd:Brier"; "" where that is not known.
-        load: gives the part itself.
-        said: what was said of it, over what it says itself.
-        code: digest of the source that it is written in, see `source_digest`; None until it is looked up, and where no
-            file holds it.
-        entry: what its catalogue holds; None until it is looked up.
-        problem: why it cannot be used; "" where nothing is known of that.
-    """
-
-    family: str
-    name: str
-    source: str
-    where: str
-    load: Callable[[], Any]
-    said: Mapping[str, Any] = field(default_factory=dict)
-    code: str | None = None
-    entry: Entry | None = None
-    problem: str = ""
 
 
 class Catalogue(Mapping[str, Entry]):
@@ -282,7 +250,7 @@ class Catalogue(Mapping[str, Entry]):
         self._check_name(name, replace=replace)
         made = Foreign[Entry](self.family, name, IN_PYTHON, where_is(part), lambda: part, said, code)
         before = self.registered.get(name) or self.offered.get(name)
-        if before is not None and _same(before, part):
+        if before is not None and before.is_defined_as(part):
             made.source = before.source  # a package may register what it offers
         elif before is not None and not replace:
             raise UserError(
@@ -370,32 +338,3 @@ class Aliases(Mapping[str, str]):
         """Aliases of what is not limbeck's own; loads it."""
         others = {name: one for name, one in self.catalogue.items() if name not in self.catalogue.built_in}
         return {alias: name for name, entry in others.items() for alias in entry.aliases if alias not in self.own}
-
-
-def check_said(said: Mapping[str, Any], known: Sequence[str], what: str) -> None:
-    """Raises a UserError for what is said of a part and nobody would read."""
-    for name in said:
-        if name not in known:
-            raise unknown_name(f"remark on {what}:", name, known, f"What may be said is {', '.join(known)}.")
-
-
-def said_of(part: object) -> dict[str, Any]:
-    return dict(getattr(part, "__dict__", {}).get(SAID, {}))
-
-
-def where_is(part: Any) -> str:
-    named = hasattr(part, "__module__") and hasattr(part, "__qualname__")
-    return f"{part.__module__}:{part.__qualname__}" if named else ""
-
-
-def _same(before: Foreign[Any], part: Any) -> bool:
-    """Whether `part` is what was known before, or the same definition run again."""
-    if before.source != IN_PYTHON and before.where == where_is(part):
-        return True
-    known = before.load() if before.source == IN_PYTHON else None
-    if known is part or not before.where:
-        return known is part or (known is not None and known == part)
-    anonymous = "<" in before.where  # a lambda, or made by a function: there may be many of that name
-    if anonymous and getattr(known, "__code__", None) != getattr(part, "__code__", None):
-        return False
-    return before.where == where_is(part)

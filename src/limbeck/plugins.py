@@ -13,9 +13,10 @@ from functools import partial
 from importlib import import_module
 from typing import Any, TypeVar, overload
 
-from limbeck.catalogue import FAMILIES, SAID, USED, Catalogue, Foreign, said_of
+from limbeck.catalogue import FAMILIES, USED, Catalogue
 from limbeck.entry_points import offers
 from limbeck.errors import UserError, closest, unknown_name
+from limbeck.foreign import SAID, Foreign, said_of
 from limbeck.import_paths import FROM_PYTHON
 
 __all__ = [

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from limbeck.evaluation.racing import Judged, Scores, standings
+from limbeck.evaluation.racing import Scores, ValidationScore, standings
 
 MANY = 10**9
 """Validation images, so that these leave no doubt."""
 
 
-def scores(**arms: list[float]) -> dict[str, dict[int, Judged]]:
-    return {arm.replace("_", "-"): {seed: Judged(one) for seed, one in enumerate(top1)} for arm, top1 in arms.items()}
+def scores(**arms: list[float]) -> dict[str, dict[int, ValidationScore]]:
+    return {
+        arm.replace("_", "-"): {seed: ValidationScore(one) for seed, one in enumerate(top1)}
+        for arm, top1 in arms.items()
+    }
 
 
 def stopped(now: Scores, before: Scores | None = None, *, ahead: float = 0.0, **changes: float) -> list[str]:
@@ -45,12 +48,12 @@ def test_many_arms_lend_each_other_their_spread() -> None:
 
 def test_images_that_all_seeds_share_leave_doubt_that_no_seed_takes_away() -> None:
     seeds = range(1000)
-    now = {arm: {seed: Judged(top1) for seed in seeds} for arm, top1 in {"a": 0.9, "b": 0.8}.items()}
+    now = {arm: {seed: ValidationScore(top1) for seed in seeds} for arm, top1 in {"a": 0.9, "b": 0.8}.items()}
     _, other = standings(now, keep=0.5, level=0.975, images=100)
     assert other.high - other.difference == pytest.approx(norm.ppf(0.975) * math.sqrt((0.09 + 0.16) / 100))
     right = np.arange(100) < 90
     same = {"a": right, "b": right & (np.arange(100) >= 10)}  # b is never right where a is wrong
-    known = {arm: {seed: Judged(float(one.mean()), one) for seed in seeds} for arm, one in same.items()}
+    known = {arm: {seed: ValidationScore(float(one.mean()), one) for seed in seeds} for arm, one in same.items()}
     _, other = standings(known, keep=0.5, level=0.975, images=100)
     assert other.high - other.difference == pytest.approx(norm.ppf(0.975) * math.sqrt(100 * 0.09 + 2) / 102)
     mixed = {**known, "a": now["a"]}  # one of an earlier version: the bound holds for all
@@ -84,7 +87,10 @@ def test_nobody_stops_where_too_little_is_known() -> None:
     assert standings({}, keep=0.5, level=0.95, images=10) == []
     assert standings(scores(a=[0.9], b=[0.1]), keep=0.5, level=0.95, images=10) == []
     assert standings(scores(a=[0.9, 0.9]), keep=0.5, level=0.95, images=10) == []
-    apart = {"a": {0: Judged(0.9), 1: Judged(0.9)}, "b": {1: Judged(0.1), 2: Judged(0.1)}}
+    apart = {
+        "a": {0: ValidationScore(0.9), 1: ValidationScore(0.9)},
+        "b": {1: ValidationScore(0.1), 2: ValidationScore(0.1)},
+    }
     assert standings(apart, keep=0.5, level=0.95, images=10) == []
 
 
@@ -106,7 +112,7 @@ def test_arms_as_good_as_the_best_stop_as_rarely_as_promised(seeds: int) -> None
         skill = hard + shared + generator.normal(0, 0.2, size=(8, seeds, 1))
         right = skill + generator.logistic(0, 0.5, size=(8, seeds, images)) > 0
         now = {
-            str(arm): {seed: Judged(float(right[arm, seed].mean()), right[arm, seed]) for seed in range(seeds)}
+            str(arm): {seed: ValidationScore(float(right[arm, seed].mean()), right[arm, seed]) for seed in range(seeds)}
             for arm in range(8)
         }
         wrong += any(one.stops for one in standings(now, keep=0.5, level=1 - 0.05 / 7, images=images))

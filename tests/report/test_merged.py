@@ -16,7 +16,7 @@ from limbeck.report import comparison_charts, sentences, write_merged_report
 from limbeck.report.blocks import Table
 from limbeck.report.controls import Controls, arm_order
 from limbeck.report.figures import frontier, ranking
-from limbeck.report.merge import comparisons_of, panels, together, told_apart
+from limbeck.report.merge import comparisons_of, panels, together, with_unique_arms
 from limbeck.report.merged import merged_page
 from limbeck.report.vega import Figure
 
@@ -62,7 +62,7 @@ def write(tmp_path: Path) -> Write:
 
 def merged(found: list[tuple[Path, dict[str, Any]]], folder: Path) -> tuple[dict[str, Any], Any]:
     comparisons = comparisons_of(found)
-    apart = told_apart(comparisons)
+    apart = with_unique_arms(comparisons)
     results = together(apart, folder, "all")
     return results, merged_page(comparisons, apart, results, folder)
 
@@ -120,7 +120,7 @@ def test_other_teachers_and_students_have_a_panel_of_their_own(write: Write, tmp
     small = factory.results()
     small["student"]["name"] = "resnet8"
     found = [*map(unfinished_known, (write("a"), write("b", small), write("c", teacher="other"), write("d")))]
-    apart = told_apart(comparisons_of(found))
+    apart = with_unique_arms(comparisons_of(found))
     words = panels(apart)
     assert [[one.name for one in some] for some in words.values()] == [["a", "d"], ["b"], ["c"]]
     assert list(words)[2].endswith("weights other")

@@ -72,7 +72,7 @@ def generate(
     """
     network = network_of(teacher, "teacher")
     said = {"method": method, "budget": budget, **settings}
-    judged = None if test is None else as_image_set(test, "test", "test")
+    test_images = None if test is None else as_image_set(test, "test", "test")
     learner = None
     if student is not None:
         named = (
@@ -83,7 +83,7 @@ def generate(
             make=None if isinstance(student, Mapping) else student_factory(student),
             objective=objective,
             training=training or {},
-            test=judged,
+            test=test_images,
             validation=validation if isinstance(validation, int) else as_image_set(validation, "train", "validation"),
         )
     elif validation:
@@ -92,7 +92,7 @@ def generate(
         settings_to_generate(said, alone=student is None),
         network,
         learner=learner,
-        size=trained_size(teacher) if size is None and judged is None else size,
+        size=trained_size(teacher) if size is None and test_images is None else size,
         seed=seed,
         target=None if out is None else Path(out),
         progress=progress,

@@ -13,8 +13,8 @@ from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, own_path, own_splits, split_to_judge_on
 from limbeck.data.transfer_set import TransferSet
 from limbeck.models.classifier import Classifier
+from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.image_sizes import KnownSize, size_for_network, size_for_settings, size_of_saved
-from limbeck.recipes.judged_images import load_sized
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
 from limbeck.recipes.sources import load_taught
 
@@ -26,7 +26,7 @@ def sized_images(images: ImagesLike, split: str, argument: str, known: KnownSize
     return as_image_set(images, split, argument)
 
 
-def judged_images(images: ImagesLike, known: KnownSize | None) -> ImageSet:
+def evaluation_images(images: ImagesLike, known: KnownSize | None) -> ImageSet:
     """Images to judge on as they are, or by name; where there are no test images, the validation images, with a
     warning, or all of a folder without splits."""
     if not isinstance(images, str | Path):

@@ -154,33 +154,33 @@ def rank_set(
     )
 
 
-def _set(given: TransferSet | str | Path) -> TransferSet:
-    if isinstance(given, str | Path):
-        return TransferSet.load(Path(given).expanduser())
-    if not isinstance(given, TransferSet):
+def _set(transfer_set: TransferSet | str | Path) -> TransferSet:
+    if isinstance(transfer_set, str | Path):
+        return TransferSet.load(Path(transfer_set).expanduser())
+    if not isinstance(transfer_set, TransferSet):
         raise UserError(
-            f"`transfer_set` must be a transfer set or its folder, got {type(given).__name__}; "
+            f"`transfer_set` must be a transfer set or its folder, got {type(transfer_set).__name__}; "
             "`lb.TransferSet(images)` makes one of images."
         )
-    return given
+    return transfer_set
 
 
-def _images(given: ImagesLike, split: str, shape: tuple[int, int, int], argument: str) -> ImageSet:
+def _images(source: ImagesLike, split: str, shape: tuple[int, int, int], argument: str) -> ImageSet:
     """In their own size, which networks resize, or of several sizes in that of the set."""
-    if isinstance(given, ImageSet):
-        return given
-    if isinstance(given, str):
-        return load_judges(given, split, shape)
+    if isinstance(source, ImageSet):
+        return source
+    if isinstance(source, str):
+        return load_judges(source, split, shape)
     try:
-        return as_image_set(given, split, argument)
+        return as_image_set(source, split, argument)
     except SizesDiffer:
-        return load_first(given, split, count=None, shape=shape)
+        return load_first(source, split, count=None, shape=shape)
 
 
-def _validation(given: ImagesLike | None, shape: tuple[int, int, int]) -> ImageSet | None:
-    return None if given is None else _required(given, shape)
+def _validation(source: ImagesLike | None, shape: tuple[int, int, int]) -> ImageSet | None:
+    return None if source is None else _required(source, shape)
 
 
-def _required(given: ImagesLike, shape: tuple[int, int, int]) -> ImageSet:
-    images = _images(given, "train", shape, "validation")
-    return limited(images) if isinstance(given, str) else images
+def _required(source: ImagesLike, shape: tuple[int, int, int]) -> ImageSet:
+    images = _images(source, "train", shape, "validation")
+    return limited(images) if isinstance(source, str) else images

@@ -6,7 +6,7 @@ from typing import Any, Literal, Unpack
 
 from torch import nn
 
-from limbeck.api.named_images import all_in_one, judged_images, size_for_objects, sized_images, taught_images
+from limbeck.api.named_images import all_in_one, evaluation_images, size_for_objects, sized_images, taught_images
 from limbeck.api.objects import (
     Pool,
     Student,
@@ -122,7 +122,7 @@ def distill(
     pool, soft_labels = taught.images, taught.soft_targets
     held_out = _held_out(validation, 0 if is_whole or pool.labels is None else VALIDATION_SHARE, known)
     validation_images = held_out if isinstance(held_out, ImageSet) else None
-    test_images = None if test is None else judged_images(test, known)
+    test_images = None if test is None else evaluation_images(test, known)
     teacher_network = _teacher(teacher)
     described = taught.use is not None or learner is None
     default = None if described else _default_objective(teacher_network, soft_labels, pool)
@@ -192,7 +192,7 @@ def compare(
         content = read_recipe(recipe, overrides).model_dump(mode="json", exclude_none=True)
     known = size_for_objects(student or content["student"], teacher or (content.get("teacher") or {}).get("weights"))
     train = None if train is None else sized_images(train, "train", "train", known)
-    test = None if test is None else judged_images(test, known)
+    test = None if test is None else evaluation_images(test, known)
     if train is not None:
         content["data"]["train"] = name_of_images(train)
     if test is not None:
@@ -268,13 +268,13 @@ def borrow(
         (20, None, 'digits')
     """
     network = network_of(teacher, "teacher")
-    judged = None if test is None else judged_images(test, size_for_objects(None, teacher))
-    size = trained_size(teacher) if size is None and judged is None else size
+    test_images = None if test is None else evaluation_images(test, size_for_objects(None, teacher))
+    size = trained_size(teacher) if size is None and test_images is None else size
     handed: dict[str, ImageSet] = {}
     several = pools if isinstance(pools, Sequence) and not isinstance(pools, str) else [pools]
 
     def shape() -> tuple[int, int, int]:
-        return judged.shape if judged is not None and size is None else shape_for(network, size)
+        return test_images.shape if test_images is not None and size is None else shape_for(network, size)
 
     settings: dict[str, Any] = {
         "pools": [handed_over(one, "pools", handed, shape) for one in several],
@@ -293,7 +293,7 @@ def borrow(
         settings_to_borrow(settings),
         network,
         handed=handed,
-        test=judged,
+        test=test_images,
         size=size,
         seed=seed,
         workers=workers,
@@ -340,8 +340,8 @@ def probe(
     """
     if test is None and hold_out is None and has_splits(train):
         test = train
-    judged = None if test is None else _unless_named(test, "test")
-    both = train_and_test(_unless_named(train, "train"), judged, hold_out=hold_out, size=size)
+    test_images = None if test is None else _unless_named(test, "test")
+    both = train_and_test(_unless_named(train, "train"), test_images, hold_out=hold_out, size=size)
     shape = (size, size) if isinstance(size, int) else size
     options = {"schedule": schedule, "seeds": seeds, "size": shape, "precision": precision}
     return probe_classifier(network_of(network, "network"), *both, **options)

@@ -61,7 +61,7 @@ def borrow(
     from limbeck.recipes.borrowing import save_borrowed
 
     common = {"split": split, "skip_unreadable": skip_unreadable or None, "streaming": streaming or None}
-    given: dict[str, Any] = {
+    maker_settings: dict[str, Any] = {
         "pools": list(pools),
         "budget": budget,
         "by": by or None,
@@ -75,7 +75,7 @@ def borrow(
     }
     with telling_how_to_resume(out or Path("what was begun"), "the same command"), showing_progress() as progress:
         summary = save_borrowed(
-            given,
+            maker_settings,
             out,
             of_every_pool={name: value for name, value in common.items() if value is not None},
             overrides=settings or [],

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from limbeck.errors import UserError, unknown_name
-from limbeck.transfer.criteria import Criterion, find_criterion, has_options
+from limbeck.transfer.criteria import Criterion, find_criterion
+from limbeck.transfer.part_options import has_options
 
 
 def criterion_of(name: str, parts: Mapping[str, str | None], options: Sequence[str]) -> Criterion:
@@ -19,13 +20,13 @@ def criterion_of(name: str, parts: Mapping[str, str | None], options: Sequence[s
     Raises:
         UserError: a name beside parts, an option that is no "key=value", or see `find_criterion`.
     """
-    given: dict[str, Any] = {part: value for part, value in parts.items() if value is not None}
-    if name and given:
+    named: dict[str, Any] = {part: value for part, value in parts.items() if value is not None}
+    if name and named:
         raise UserError(
-            f"`--criterion` {name!r} names all parts, so `--{next(iter(given))}` has no place beside it; "
+            f"`--criterion` {name!r} names all parts, so `--{next(iter(named))}` has no place beside it; "
             "put the parts together without it."
         )
-    found = find_criterion(given | {"name": "-".join(given.values())} if given else name or "entropy")
+    found = find_criterion(named | {"name": "-".join(named.values())} if named else name or "entropy")
     return replace(found, options={**found.options, **_options(options)})
 
 
@@ -36,14 +37,14 @@ def criteria_of(names: Sequence[str], options: Sequence[str]) -> list[Criterion]
         UserError: an option that none of them has, or see `criterion_of`.
     """
     found = [find_criterion(name) for name in names]
-    given = _options(options)
+    requested = _options(options)
     known = [one.default_options for one in found]
-    for name in given:
+    for name in requested:
         if not any(name in options for options in known):
             every = dict.fromkeys(one for options in known for one in options)
             raise unknown_name(f"option of {', '.join(map(repr, names))}:", name, every, has_options(every))
     return [
-        replace(one, options={**one.options, **{name: value for name, value in given.items() if name in options}})
+        replace(one, options={**one.options, **{name: value for name, value in requested.items() if name in options}})
         for one, options in zip(found, known, strict=True)
     ]
 

@@ -106,8 +106,8 @@ def _show_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]])
     for first, *others in rows:
         lines += textwrap.wrap(first, console.width)
         for name, cell in zip(header[1:], others, strict=False):
-            told = f"{name} {cell}".strip() if cell.strip() else ""
-            lines += textwrap.wrap(told, console.width, initial_indent="  ", subsequent_indent="    ")
+            described = f"{name} {cell}".strip() if cell.strip() else ""
+            lines += textwrap.wrap(described, console.width, initial_indent="  ", subsequent_indent="    ")
     console.print("\n".join(lines), markup=False)
 
 

@@ -94,7 +94,7 @@ def evaluate_sets(
             "loading": loading,
             "progress": progress,
         }
-        found = (_ranked if options.ranking else _judged)(folders, options.test, options, common)
+        found = (_ranked if options.ranking else _evaluated)(folders, options.test, options, common)
     if json_file is not None:
         from limbeck.files import atomic_write_text
 
@@ -107,7 +107,9 @@ def evaluate_sets(
         console.print(f"report: {options.out / 'report.html'}", markup=False, soft_wrap=True)
 
 
-def _judged(folders: Sequence[str], test: str, options: SetOptions, common: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _evaluated(
+    folders: Sequence[str], test: str, options: SetOptions, common: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     from limbeck.recipes.judging_sets import evaluate_saved_sets
 
     if wrong := options.set("train", "full"):

@@ -74,14 +74,14 @@ def generate(
     from limbeck.cli.progress import showing_progress
     from limbeck.recipes.generating import save_generated
 
-    given: dict[str, Any] = {"method": method, "budget": budget}
+    maker_settings: dict[str, Any] = {"method": method, "budget": budget}
     pixels = None if size is None else parse_size(size)
     if check:
-        _show_check(given, settings or [], teacher, pixels)
+        _show_check(maker_settings, settings or [], teacher, pixels)
         return
     with telling_how_to_resume(out or Path("what was begun"), "the same command"), showing_progress() as progress:
         summary = save_generated(
-            given,
+            maker_settings,
             out,
             overrides=settings or [],
             teacher=teacher,
@@ -97,11 +97,13 @@ def generate(
     console.print(summary, markup=False, soft_wrap=True)
 
 
-def _show_check(given: dict[str, Any], settings: list[str], teacher: str, size: int | tuple[int, int] | None) -> None:
+def _show_check(
+    maker_settings: dict[str, Any], settings: list[str], teacher: str, size: int | tuple[int, int] | None
+) -> None:
     """What the teacher is good for; an error where the method cannot be followed."""
     from limbeck.recipes.generating import check_to_generate
 
-    found = check_to_generate(given, teacher, overrides=settings, size=size)
+    found = check_to_generate(maker_settings, teacher, overrides=settings, size=size)
     show_table(found.teacher, ["", "", ""], [[row.what, row.found, row.doubt] for row in found.rows])
     even = {name: round(weight, 6) for name, weight in found.even.model_dump().items() if weight}
     weights = ", ".join(f"{name}: {weight:g}" for name, weight in even.items())

@@ -54,12 +54,12 @@ def loads_images(function: Callable[..., None], *, but: Collection[str] = ()) ->
     names = [name for name in OPTIONS if name not in but]
 
     @wraps(function)
-    def command(**given: Any) -> None:
-        loading = {name: given.pop(name) for name in names}
+    def command(**arguments: Any) -> None:
+        loading = {name: arguments.pop(name) for name in names}
         loading = {name: value for name, value in loading.items() if value is not None and value != []}
         if "size" in loading:
             loading["size"] = parse_size(loading["size"])
-        function(**given, loading=loading)
+        function(**arguments, loading=loading)
 
     own = [one for name, one in signature(function, eval_str=True).parameters.items() if name != "loading"]
     options = [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=OPTIONS[name]) for name in names]

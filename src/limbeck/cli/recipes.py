@@ -93,10 +93,10 @@ def distill(
 ) -> None:
     """Teach a student by a teacher; or on a transfer set, as that says itself."""
     if not _is_transfer_set(source):
-        given = [f"--{name}" for name, one in (("test", test), ("teacher", teacher), ("student", student)) if one]
-        if given:
+        flags = [f"--{name}" for name, one in (("test", test), ("teacher", teacher), ("student", student)) if one]
+        if flags:
             raise UserError(
-                f"{', '.join(given)} must go with the folder of a transfer set, got {source!r}{_what_it_is(source)}; "
+                f"{', '.join(flags)} must go with the folder of a transfer set, got {source!r}{_what_it_is(source)}; "
                 "change a recipe by -s, as -s data.test=NAME, -s teacher=WEIGHTS or -s student=MODEL."
             )
         _run(source, overrides, out, resume=resume, verbs=("distill",))

@@ -70,13 +70,7 @@ def select(
     from limbeck.cli.progress import showing_progress
     from limbeck.recipes.selecting import default_folder, save_chosen_ids, save_selection
 
-    parts = {
-        "representation": representation,
-        "score": score,
-        "allocation": allocation,
-        "order": order,
-        "space": space,
-    }
+    parts = {"representation": representation, "score": score, "allocation": allocation, "order": order, "space": space}
     wanted = criterion_of(criterion, parts, options or [])
     if data is None:
         summary = save_chosen_ids(from_scores, out, criterion=wanted, budget=budget, seed=seed, dedupe=dedupe)

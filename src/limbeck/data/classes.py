@@ -87,24 +87,24 @@ def match_classes(images: ImageSet, known: Classes, owner: str | None = None, *,
     Raises:
         UserError: see `class_places`.
     """
-    given = classes_of(images, owner)
+    source = classes_of(images, owner)
     if images.labels is None:
         return images.with_labels(None, known.names or _numbered(known.count))
-    places, assumed = class_places(given, known)
+    places, assumed = class_places(source, known)
     if assumed:
         warnings.warn(assumed, stacklevel=stacklevel)
-    return place_labels(images, places, joint_names(given, known, places))
+    return place_labels(images, places, joint_names(source, known, places))
 
 
-def class_places(given: Classes, known: Classes) -> tuple[tuple[int, ...], str]:
-    """Where each of the classes `given` stands among the classes `known`, and what had to be assumed for that.
+def class_places(source: Classes, known: Classes) -> tuple[tuple[int, ...], str]:
+    """Where each of the classes `source` stands among the classes `known`, and what had to be assumed for that.
 
     Names are found by name, in whatever order and Unicode form, and there may be fewer of them. Where one side has no
     names, or only numbers, the number of a class is its place and both must have as many; unless both are mere numbers
     in order, that is an assumption.
 
     Returns:
-        int of 0..K-1 for each class `given`, distinct; a sentence, "" where nothing was assumed.
+        int of 0..K-1 for each class `source`, distinct; a sentence, "" where nothing was assumed.
 
     Raises:
         UserError: a name that is not `known`, or other counts; a sentence that begins with who does not fit whom.
@@ -113,33 +113,33 @@ def class_places(given: Classes, known: Classes) -> tuple[tuple[int, ...], str]:
         >>> class_places(Classes("these", 2, ("dog", "cat")), Classes("those", 3, ("ant", "cat", "dog")))
         ((2, 1), '')
     """
-    if given.names and given.names == known.names:
-        return tuple(range(given.count)), ""
-    names, others = ([composed(name) for name in one.names] for one in (given, known))
+    if source.names and source.names == known.names:
+        return tuple(range(source.count)), ""
+    names, others = ([composed(name) for name in one.names] for one in (source, known))
     at = {name: place for place, name in enumerate(others)}
     counts = Counter(others)
     twice = [name for name in names if counts[name] > 1]
     if twice:
         raise UserError(
-            f"{known.owner} calls two classes {twice[0]!r}, so that of {given.owner} cannot be told by name."
+            f"{known.owner} calls two classes {twice[0]!r}, so that of {source.owner} cannot be told by name."
         )
-    ours, theirs = given.numbers, known.numbers
-    fits = given.count == known.count
+    ours, theirs = source.numbers, known.numbers
+    fits = source.count == known.count
     if names and set(names) <= at.keys() and (fits or ours is None):
         return tuple(at[name] for name in names), ""
     if ours is None and theirs is None:
-        raise UserError(_other_names(given, known))
+        raise UserError(_other_names(source, known))
     if not fits:
-        raise UserError(f"{_counts(given, known)}; names would tell which of them are meant.")
-    numbers = tuple(range(given.count)) if ours is None else ours
+        raise UserError(f"{_counts(source, known)}; names would tell which of them are meant.")
+    numbers = tuple(range(source.count)) if ours is None else ours
     places = numbers
     if theirs is not None:
         there = {number: place for place, number in enumerate(theirs)}
         places = tuple(there[number] for number in numbers)
-    in_order = places == tuple(range(given.count))
+    in_order = places == tuple(range(source.count))
     if in_order and ours is not None and theirs is not None:
         return places, ""
-    return places, _assumed(given, known, places)
+    return places, _assumed(source, known, places)
 
 
 def place_labels(images: ImageSet, places: Sequence[int], names: Sequence[str]) -> ImageSet:
@@ -155,23 +155,23 @@ def place_columns(values: Tensor, places: Sequence[int]) -> Tensor:
     return values[:, torch.tensor(places).argsort()]
 
 
-def joint_names(given: Classes, known: Classes, places: Sequence[int]) -> tuple[str, ...]:
-    """Names of the classes `known`, for which those `given` stand in where only these have any that are no numbers."""
-    found_by_name = given.count < known.count  # some of numbers for names, as 3 and 5, are no numbers in order
-    if known.numbers is None or given.numbers is not None or found_by_name:
+def joint_names(source: Classes, known: Classes, places: Sequence[int]) -> tuple[str, ...]:
+    """Names of the classes `known`; those of `source` stand in where only these have any that are no numbers."""
+    found_by_name = source.count < known.count  # some of numbers for names, as 3 and 5, are no numbers in order
+    if known.numbers is None or source.numbers is not None or found_by_name:
         return known.names or _numbered(known.count)
-    return tuple(given.names[row] for row in torch.tensor(places).argsort().tolist())
+    return tuple(source.names[row] for row in torch.tensor(places).argsort().tolist())
 
 
 def _numbered(count: int) -> tuple[str, ...]:
     return tuple(str(number) for number in range(count))
 
 
-def _assumed(given: Classes, known: Classes, places: Sequence[int]) -> str:
-    pairs = [f"{_name(given, row)} for {_name(known, place)}" for row, place in enumerate(places[: _SHOWN + 1])]
-    without = known if known.numbers is not None else given
+def _assumed(source: Classes, known: Classes, places: Sequence[int]) -> str:
+    pairs = [f"{_name(source, row)} for {_name(known, place)}" for row, place in enumerate(places[: _SHOWN + 1])]
+    without = known if known.numbers is not None else source
     return (
-        f"{without.has} no names for the {without.count} classes, so those of {given.owner} are taken for those of "
+        f"{without.has} no names for the {without.count} classes, so those of {source.owner} are taken for those of "
         f"{known.owner} by their numbers: {few(pairs)}. Name the classes (`classes`) to have them compared."
     )
 
@@ -180,15 +180,15 @@ def _name(classes: Classes, place: int) -> str:
     return repr(classes.names[place]) if classes.names else str(place)
 
 
-def _counts(given: Classes, known: Classes) -> str:
-    return f"{known.owner} tells {known.count} classes apart, but {given.has} {given.count}"
+def _counts(source: Classes, known: Classes) -> str:
+    return f"{known.owner} tells {known.count} classes apart, but {source.has} {source.count}"
 
 
-def _other_names(given: Classes, known: Classes) -> str:
+def _other_names(source: Classes, known: Classes) -> str:
     there = {composed(name) for name in known.names}
-    unknown = [name for name in given.names if composed(name) not in there]
+    unknown = [name for name in source.names if composed(name) not in there]
     alike = {_folded(name): name for name in known.names}
-    begins = f"{_counts(given, known)}: " if given.count > known.count else f"{given.has} other classes: "
+    begins = f"{_counts(source, known)}: " if source.count > known.count else f"{source.has} other classes: "
     same = [(name, alike[_folded(name)]) for name in unknown if _folded(name) in alike]
     if len(same) == len(unknown):
         name, other = same[0]

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from limbeck.catalogue import check_said
 from limbeck.data.catalogue import DatasetInfo, Split, find_split
 from limbeck.data.encoded.build import LoadOptions, build_image_set
 from limbeck.data.encoded.from_set import encoded_from
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.signatures import inputs_and_options, summary_of
 
 _SAID = ("summary", "splits", "num_classes", "size", "channels", "licence", "remark")

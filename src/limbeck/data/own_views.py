@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limbeck.catalogue import check_said
 from limbeck.data.augmentation import Augmentation, without_gradient
 from limbeck.data.mixing import Mixing
 from limbeck.data.view_catalogue import VIEWS, ViewEntry
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.signatures import check_option, inputs_and_options, summary_of
 
 
@@ -42,11 +42,11 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
     if distinct is not None and (isinstance(distinct, bool) or not isinstance(distinct, int) or distinct < 1):
         raise UserError(f"`distinct` of {what} must be a number of views, at least 1, or None, got {distinct!r}.")
 
-    def make(**given: Any) -> Augmentation | Mixing:
-        for option, value in given.items():
+    def make(**arguments: Any) -> Augmentation | Mixing:
+        for option, value in arguments.items():
             check_option(option, value, options[option], what)
-        settled = {**options, **given}
-        made: Any = part(**given) if is_class else FunctionView(part, what, settled, distinct)
+        settled = {**options, **arguments}
+        made: Any = part(**arguments) if is_class else FunctionView(part, what, settled, distinct)
         if not isinstance(made, Mixing) and not hasattr(made, "distinct"):
             raise UserError(f"{what} must say `distinct`, the number of views an image has, or None.")
         # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.

@@ -47,7 +47,7 @@ def splits_by_file(folder: Path) -> dict[str, list[Path]]:
         splits = {path: rule(path.relative_to(folder)) for path in files}
         if any(splits.values()):
             return _grouped(folder, splits)
-    if half := _half_told(folder, files):
+    if half := _ambiguous(folder, files):
         raise UserError(f"{_listed(folder, half)} in {str(folder)!r} may be of a split, or not. {_HOW}")
     if files and not any(path.parent in (folder, folder / "data") for path in files) and holds_images(folder):
         raise UserError(
@@ -69,7 +69,7 @@ def _by_name(path: Path) -> set[str]:
     return stated_splits(path.name)
 
 
-def _half_told(folder: Path, files: Sequence[Path]) -> list[Path]:
+def _ambiguous(folder: Path, files: Sequence[Path]) -> list[Path]:
     """Those with a split in their names for people ("testset"), or that differ in one alone ("xtrain" and "xtest")."""
     names = {path: str(path.relative_to(folder)) for path in files}
     alike = Counter(_INSIDE.sub("*", name.lower()) for name in names.values())

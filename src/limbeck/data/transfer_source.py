@@ -78,6 +78,6 @@ class FixedSource:
         assert not state, "a fixed set has no state"
 
 
-def transfer_source(given: TransferSource | TransferSet | ImageSet) -> TransferSource:
+def transfer_source(source: TransferSource | TransferSet | ImageSet) -> TransferSource:
     """A source as it is; a set as the source that never changes."""
-    return FixedSource(given) if isinstance(given, TransferSet | ImageSet) else given
+    return FixedSource(source) if isinstance(source, TransferSet | ImageSet) else source

@@ -99,8 +99,8 @@ def evaluate(
     places = _check_teacher(student, images, teacher, teacher_logits)
     logits = predict(student, images, batch_size=batch_size, precision=precision, device=device)
     if teacher is not None:
-        answers = predict(teacher, images, batch_size=batch_size, precision=precision, device=device)
-        teacher_logits = answers[:, list(places)]
+        all_logits = predict(teacher, images, batch_size=batch_size, precision=precision, device=device)
+        teacher_logits = all_logits[:, list(places)]
     return evaluate_logits(logits, labels, images.classes, teacher_logits)
 
 

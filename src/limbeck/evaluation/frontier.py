@@ -72,7 +72,7 @@ def images_needed(arm: ImageCounts, reference: Mapping[int, float] | float, marg
     n, start = (frontier[-1].n, None) if place is None else (place.n, place.reaches_zero())
     least, most = frontier[0].left, frontier[-1].right
     low, high = _ends(frontier)
-    told = high is not None if start is not None else low == most
+    conclusive = high is not None if start is not None else low == most
     return {
         "n": n,
         "least": math.exp(least),
@@ -81,7 +81,7 @@ def images_needed(arm: ImageCounts, reference: Mapping[int, float] | float, marg
         "at_most": start == least,
         "low": None if n < 2 or low is None else math.exp(low),
         "high": None if n < 2 or high is None else math.exp(high),
-        "seeds_needed": None if n < 2 or told else _seeds_to_tell(frontier, n, start is not None),
+        "seeds_needed": None if n < 2 or conclusive else _seeds_to_tell(frontier, n, start is not None),
     }
 
 

@@ -123,15 +123,15 @@ def choose_strength(
     Returns:
         the strength, and {"strength", "nll" in nats, "top1"} of every one that was tried.
     """
-    judged = held_out & torch.isin(labels, labels[~held_out])
-    if not judged.any():
+    evaluated = held_out & torch.isin(labels, labels[~held_out])
+    if not evaluated.any():
         return strengths[0], []
     tried: list[dict[str, float]] = []
     best = 0
     heads = fit_l2_path(features[~held_out], labels[~held_out], classes, strengths)
     for strength, head in zip(strengths, heads, strict=True):
-        logits = head(features[judged])
-        nll, top1 = negative_log_likelihood(logits, labels[judged]), top_k_accuracy(logits, labels[judged])
+        logits = head(features[evaluated])
+        nll, top1 = negative_log_likelihood(logits, labels[evaluated]), top_k_accuracy(logits, labels[evaluated])
         tried.append({"strength": strength, "nll": nll, "top1": top1})
         if nll < tried[best]["nll"]:
             best = len(tried) - 1

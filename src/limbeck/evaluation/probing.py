@@ -122,7 +122,7 @@ def probe(
         >>> found.features, found.converged, 0 < found.mean_top1 <= 1
         (8, True, True)
     """
-    labels, judged = _check(train, test, schedule, seeds)
+    labels, test_labels = _check(train, test, schedule, seeds)
     shape = probe_size(classifier, train, size)
     start = time.perf_counter()
     options = {"size": shape, "precision": precision, "device": device}
@@ -140,8 +140,8 @@ def probe(
         features=known.shape[1],
         schedule=schedule,
         seeds=list(seeds),
-        top1=[top_k_accuracy(head(new), judged) for head in heads],
-        top5=[top_k_accuracy(head(new), judged, 5) for head in heads] if train.num_classes >= 5 else None,
+        top1=[top_k_accuracy(head(new), test_labels) for head in heads],
+        top5=[top_k_accuracy(head(new), test_labels, 5) for head in heads] if train.num_classes >= 5 else None,
         train_top1=[top_k_accuracy(head(known), labels) for head in heads],
         strengths=[strength for _, strength, _ in fits if strength is not None],
         tried=[tried for _, _, tried in fits if tried],

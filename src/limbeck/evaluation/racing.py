@@ -11,14 +11,14 @@ from scipy.special import ndtri, stdtrit
 _Numbers = NDArray[np.float64]
 
 
-class Judged(NamedTuple):
+class ValidationScore(NamedTuple):
     """A student on the validation images: its accuracy, a share, and which it got right, [n], where that is known."""
 
     top1: float
     right: NDArray[np.bool_] | None = None
 
 
-Scores = Mapping[str, Mapping[int, Judged]]
+Scores = Mapping[str, Mapping[int, ValidationScore]]
 """Arm -> seed -> on the validation images."""
 
 
@@ -76,7 +76,7 @@ def standings(
 
     Example:
         >>> top1 = {"a": (0.90, 0.92), "b": (0.50, 0.51), "c": (0.89, 0.92)}
-        >>> now = {arm: {seed: Judged(one) for seed, one in enumerate(both)} for arm, both in top1.items()}
+        >>> now = {arm: {seed: ValidationScore(one) for seed, one in enumerate(both)} for arm, both in top1.items()}
         >>> [(one.arm, one.stops) for one in standings(now, keep=0.5, level=0.95, images=1000)]
         [('a', False), ('c', False), ('b', True)]
     """

@@ -48,7 +48,7 @@ class Checked:
         """Of the student, 0..1; None without labels."""
         return self._accuracy(self.logits)
 
-    def answers(self, answering: Answering) -> Tensor:
+    def logits_of(self, answering: Answering) -> Tensor:
         return torch.cat([answering(taken) for _, taken in self.inputs.batches(self.images)]).float()
 
     def compare(self, answering: Answering) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Checked:
             `agreement`: share of the images of which both give the same class; `max_difference` of a logit; `top1` of
             the file, a share, or None without labels.
         """
-        logits = self.answers(answering)
+        logits = self.logits_of(answering)
         if logits.shape != self.logits.shape:
             return {"agreement": 0.0, "max_difference": float("inf"), "top1": None}
         difference = (logits - self.logits).abs().max().item()

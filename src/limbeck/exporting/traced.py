@@ -16,7 +16,7 @@ from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 
 _LIBRARIES = (str(Path(torch.__file__).parent), str(Path(limbeck.__file__).parent), "<")
-_MEANS_FIXED_BATCH = re.compile(r"specialized it to be a constant|Constraints violated|specialized due to guard", re.I)
+_FIXED_BATCH = re.compile(r"specialized it to be a constant|Constraints violated|specialized due to guard", re.I)
 
 
 class Exportable(nn.Module):
@@ -67,7 +67,7 @@ def _reason(error: Exception) -> str:
             f"what it does next hangs on the values that it computes{where}, and a file does the same for every image; "
             "write it with `torch.where`, or as a fixed number of steps"
         )
-    if _MEANS_FIXED_BATCH.search(str(error)):
+    if _FIXED_BATCH.search(str(error)):
         return (
             "its code fixes the number of images in a batch, as `view(32, -1)` does; take that of its input, as "
             "`view(images.shape[0], -1)`"

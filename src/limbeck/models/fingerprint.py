@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from limbeck.models.classifier import Classifier
 from limbeck.models.description import describe
 
-_TOLD = 3
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Identity:
     @property
     def reason(self) -> str:
         """The first few of `unseen` in one phrase."""
-        more = f" and {len(self.unseen) - _TOLD} more" if len(self.unseen) > _TOLD else ""
-        return ", ".join(self.unseen[:_TOLD]) + more
+        more = f" and {len(self.unseen) - _SHOWN} more" if len(self.unseen) > _SHOWN else ""
+        return ", ".join(self.unseen[:_SHOWN]) + more
 
 
 def identify(classifier: Classifier) -> Identity:

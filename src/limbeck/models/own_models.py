@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from torch import nn
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.models.catalogue import ModelEntry
 from limbeck.models.classifier import Classifier
 from limbeck.models.options import Option
@@ -77,10 +77,10 @@ def build(
         # Images of other channels are converted, as `Classifier` does it.
         channels = only
     common = {key: rest.pop(key, None) for key in ("input_size", "mean", "std", "classes", "whitening")}
-    given = {"num_classes": num_classes, **({"channels": channels} if "channels" in inputs else {}), **rest}
-    made = part(**given)
+    arguments = {"num_classes": num_classes, **({"channels": channels} if "channels" in inputs else {}), **rest}
+    made = part(**arguments)
     if isinstance(made, Classifier):
-        return _as_told(made, what, num_classes, config, common)
+        return _with_config(made, what, num_classes, config, common)
     if not isinstance(made, nn.Module):
         raise UserError(f"{what} must be a module or a `Classifier`, got {type(made).__name__}.")
     taps = _taps(made, said, num_classes)
@@ -88,7 +88,7 @@ def build(
     return Classifier(made, taps=taps, config=config, num_classes=num_classes, channels=channels, **common)
 
 
-def _as_told(
+def _with_config(
     made: Classifier, what: str, num_classes: int, config: dict[str, Any], common: Mapping[str, Any]
 ) -> Classifier:
     """The same network with what `create` was told; what it was not told stays as the author has it."""

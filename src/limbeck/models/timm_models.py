@@ -133,7 +133,7 @@ def _first_line(error: Exception) -> str:
     return f"{line}."
 
 
-def _per_channel(given: Sequence[float] | None, published: Sequence[float], channels: int) -> Sequence[float]:
-    if given is not None or len(published) == channels:
-        return published if given is None else given
+def _per_channel(values: Sequence[float] | None, published: Sequence[float], channels: int) -> Sequence[float]:
+    if values is not None or len(published) == channels:
+        return published if values is None else values
     return (sum(published) / len(published),) * channels

@@ -32,9 +32,9 @@ def icd(
         tensor(0.1269)
     """
     logits = F.normalize(student_embedding) @ F.normalize(teacher_embedding).t() * scale + bias
-    told_apart = F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
+    contrastive = F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
     forth, back = F.log_softmax(logits, dim=1), F.log_softmax(logits, dim=0).t()
-    return told_apart + alpha * F.kl_div(forth, back, reduction="batchmean", log_target=True)
+    return contrastive + alpha * F.kl_div(forth, back, reduction="batchmean", log_target=True)
 
 
 class ICD(Objective):

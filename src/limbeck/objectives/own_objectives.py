@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.objectives.catalogue import NAMES, ObjectiveEntry, Option
 from limbeck.objectives.objective import SIGNALS, Objective
 from limbeck.signatures import inputs_and_options, parameters, summary_of
@@ -73,10 +73,10 @@ def objective_of(function: Callable[..., Any], what: str, per_image: bool = Fals
     """A class of objectives whose loss is `function`, and whose options are that function's."""
     signals, defaults = inputs_and_options(function, SIGNALS, what)
 
-    def forward(self: Any, **given: Any) -> Tensor:
-        untaught = {name: _detached(one) if name.startswith("teacher_") else one for name, one in given.items()}
+    def forward(self: Any, **inputs: Any) -> Tensor:
+        untaught = {name: _detached(one) if name.startswith("teacher_") else one for name, one in inputs.items()}
         value = function(**untaught, **self.options)
-        counts = {len(one) for one in given.values() if isinstance(one, Tensor) and one.ndim}
+        counts = {len(one) for one in inputs.values() if isinstance(one, Tensor) and one.ndim}
         if not isinstance(value, Tensor) or value.ndim > 1 or (value.ndim and counts and len(value) not in counts):
             got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise UserError(f"{what} must return a loss [], or one for each image [B], got {got}.")
@@ -90,8 +90,8 @@ def objective_of(function: Callable[..., Any], what: str, per_image: bool = Fals
     me = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
     taken = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in parameters(function) if one.name in signals]
     setattr(forward, "__signature__", Signature([me, *taken]))  # noqa: B010
-    told = [Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()]
-    setattr(__init__, "__signature__", Signature([me, *told]))  # noqa: B010
+    keyword_only = [Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()]
+    setattr(__init__, "__signature__", Signature([me, *keyword_only]))  # noqa: B010
     made = {"__doc__": function.__doc__, "__module__": function.__module__, "per_image": per_image}
     return type(getattr(function, "__name__", "Own"), (Objective,), {**made, "forward": forward, "__init__": __init__})
 

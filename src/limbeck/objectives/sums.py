@@ -105,7 +105,9 @@ class WeightedSum(nn.Module):
         if gather is not None and related:
             wanted = {need for name in related for need in arguments(losses[name])}
             whole = gather({name: value for name, value in signals.items() if name in wanted})
-        values = {name: loss(**_given(loss, whole if name in related else signals)) for name, loss in losses.items()}
+        values = {
+            name: loss(**_arguments(loss, whole if name in related else signals)) for name, loss in losses.items()
+        }
         weights = dict.fromkeys(values, 1.0) if preparing else self.weights
         total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
@@ -138,7 +140,7 @@ def _key(name: str) -> str:
     return name.replace(".", "/")
 
 
-def _given(loss: Callable[..., Tensor], signals: Signals) -> dict[str, Any]:
+def _arguments(loss: Callable[..., Tensor], signals: Signals) -> dict[str, Any]:
     """What a loss takes, less what has a default and is not there."""
     return {name: signals[name] for name, required in arguments(loss).items() if required or name in signals}
 
@@ -164,12 +166,12 @@ def weighted_sum(spec: str | Callable[..., Any] | Mapping[Any, Any] | WeightedSu
     entries: dict[str, Any] = {named: {}} if isinstance(named, str) else dict(named)
     terms: dict[str, Objective] = {}
     weights: dict[str, float] = {}
-    for given, value in entries.items():
+    for alias, value in entries.items():
         options = dict(value) if isinstance(value, Mapping) else {"weight": value}
-        name = canonical_name(given)
+        name = canonical_name(alias)
         if name in terms:
-            raise UserError(f"`objective` names {name!r} twice ({given!r} is another name for it).")
-        weights[name] = _weight(given, options.pop("weight", OBJECTIVES[name].weight))
+            raise UserError(f"`objective` names {name!r} twice ({alias!r} is another name for it).")
+        weights[name] = _weight(alias, options.pop("weight", OBJECTIVES[name].weight))
         terms[name] = _objective(name, options)
     made = WeightedSum(terms, weights)
     if not any(weights[name] for name in made._losses(preparing=False)):

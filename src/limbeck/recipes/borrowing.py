@@ -16,8 +16,8 @@ from limbeck.models.classifier import Classifier
 from limbeck.precision import Precision, check_precision
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
+from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.image_sizes import size_for_network
-from limbeck.recipes.judged_images import load_sized
 from limbeck.recipes.making import evaluating
 from limbeck.recipes.making_alone import (
     check_new,
@@ -141,13 +141,13 @@ def save_borrowed(
     target = default_folder(settings) if target is None else target
     check_new(target)
     network = load_network(teacher)
-    judged = None
+    test_images = None
     if test is not None:
         known = size_for_network(network, teacher)
-        judged = load_sized(test, split_to_judge_on(test)[0], known, None if progress is None else progress.say)
-    if judged is None and how.get("size") is None:
+        test_images = load_sized(test, split_to_judge_on(test)[0], known, None if progress is None else progress.say)
+    if test_images is None and how.get("size") is None:
         how["size"] = trained_size(teacher)
-    return borrow_images(settings, network, test=judged, target=target, progress=progress, **how)[1]
+    return borrow_images(settings, network, test=test_images, target=target, progress=progress, **how)[1]
 
 
 def settings_from_options(options: Mapping[str, Any], of_every_pool: Mapping[str, Any]) -> dict[str, Any]:

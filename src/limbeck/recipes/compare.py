@@ -106,7 +106,7 @@ def compare(
         begun = (run_folder.path / "networks.json").exists()
         fingerprints = fingerprints_of(recipe, inputs)
         check_fingerprints(run_folder, fingerprints, progress, begun=begun)
-        for sentence in left_out(given=inputs.train is not None, labelled=inputs.labelled):
+        for sentence in left_out(has_images=inputs.train is not None, labelled=inputs.labelled):
             progress.say(sentence)
         _check(recipe, inputs)
         _describe(recipe, run_folder, inputs)

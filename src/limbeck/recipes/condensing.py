@@ -71,7 +71,7 @@ def condense_images(
         check_new(target)
     if teacher is not None and not settings.needs_teacher:
         (progress or Silent()).say(f"{settings.title} asks no teacher as it is set, and that given is left alone")
-    given: dict[str, Any] = {
+    context_arguments: dict[str, Any] = {
         "pool": images,
         "classes": images.classes,
         "shape": images.shape,
@@ -82,10 +82,12 @@ def condense_images(
         "progress": progress or Silent(),
     }
     if target is not None:
-        made, report = make_and_save(settings, MakerContext(folder=making_folder(target) / "maker", **given), target)
+        made, report = make_and_save(
+            settings, MakerContext(folder=making_folder(target) / "maker", **context_arguments), target
+        )
         return TransferSet.load(target), summary(made, report, target)
     with TemporaryDirectory() as folder:
-        context = MakerContext(folder=Path(folder, "maker"), **given)
+        context = MakerContext(folder=Path(folder, "maker"), **context_arguments)
         maker = find_maker(settings.maker)
         maker.count(settings, context)
         made = maker.make(settings, context)

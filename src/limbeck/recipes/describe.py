@@ -46,11 +46,11 @@ def describe_choices(source: str, overrides: Sequence[str] = ()) -> str:
     """What a recipe lets choose, what is chosen, and what others report for that; nothing without choices."""
     path = find_recipe(source)
     content = load_recipe(path)
-    told = dict(one.split("=", 1) for one in overrides if "=" in one)
+    overridden = dict(one.split("=", 1) for one in overrides if "=" in one)
     made: dict[str, str] = {}
     lines = []
     for name, options in (content.get("choices") or {}).items():
-        made[name] = str(told.get(name, content.get(name)))
+        made[name] = str(overridden.get(name, content.get(name)))
         others = [str(one) for one in options if str(one) != made[name]]
         lines.append(f"{name}: {made[name]}; or -s {name}= {', '.join(others)}")
     if found := published(path.stem, made):

@@ -17,9 +17,9 @@ from limbeck.exporting.inputs import Shape, input_shape
 from limbeck.exporting.settings import ExportSettings
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress, Silent
+from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.image_sizes import size_for_network
 from limbeck.recipes.inputs import PythonObjects, load_images_of
-from limbeck.recipes.judged_images import load_sized
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.making import last_source
 from limbeck.recipes.networks import load_network
@@ -134,7 +134,7 @@ def _images_to_check(
     why = "nothing says on what to check the file"
     if run is not None:
         try:
-            return _judged_on(_recipe(run))
+            return _evaluation_images(_recipe(run))
         except UserError as error:
             why = f"the images of the run {str(run)!r} cannot be read ({error})"
     shape = input_shape(network, settings, None)
@@ -147,7 +147,7 @@ def _images_to_check(
     return load_images(_STAND_IN, "train", images=_STAND_INS, size=shape[1:], channels=channels)
 
 
-def _judged_on(recipe: Recipe) -> ImageSet:
+def _evaluation_images(recipe: Recipe) -> ImageSet:
     """Test images of a run, else validation images, else those it was taught on."""
     if isinstance(recipe.data.test, DatasetSettings):
         _check_named(recipe.data.test)

@@ -35,11 +35,11 @@ from limbeck.report import write_run_report, write_selection_report
 from limbeck.report.model_card import write_model_card
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.evidence import EVIDENCE
-from limbeck.transfer.generate.answers import with_answers
 from limbeck.transfer.generate.check import TeacherCheck, check_teacher
 from limbeck.transfer.generate.counting import images_wanted, steps_to_fill
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.generate.source import GeneratingSource
+from limbeck.transfer.generate.teacher_logits import with_teacher_logits
 from limbeck.transfer.maker import MakerContext
 
 GENERATE = "generate"
@@ -119,7 +119,7 @@ def generate_images(
                 "`out`, the folder of the transfer set, must be given with a `student`, which goes beside it."
             )
         return _with_student(settings, teacher, learner, shape, seed, target, progress)
-    given: dict[str, Any] = {
+    context_arguments: dict[str, Any] = {
         "pool": None,
         "classes": teacher.classes,
         "shape": shape,
@@ -130,7 +130,7 @@ def generate_images(
     }
     with TemporaryDirectory() as folder:
         making = Path(folder) if target is None else making_folder(target)
-        context = MakerContext(folder=making / "maker", **given)
+        context = MakerContext(folder=making / "maker", **context_arguments)
         maker = find_maker(settings.maker)
         maker.count(settings, context)  # refuses what cannot be before anything is said
         progress.say("there is no student, so nothing is made against one (`losses.adversarial` is left out)")
@@ -186,8 +186,8 @@ def save_generated(
     target = Path("runs") / f"generated-{settings.method}" if target is None else target
     check_new(target)
     network = load_network(teacher)
-    judged = None if test is None else load_images(test, "test", size=size)
-    if judged is None and size is None:
+    test_images = None if test is None else load_images(test, "test", size=size)
+    if test_images is None and size is None:
         size = trained_size(teacher)
     learner = None
     if student is not None:
@@ -197,8 +197,8 @@ def save_generated(
             student=name_or_mapping(student, "--student", "model", "{model: resnet8}"),
             objective=wanted,
             training=changes,
-            test=judged,
-            validation=_choosing(validation, size if judged is None else judged.shape[1:]),
+            test=test_images,
+            validation=_choosing(validation, size if test_images is None else test_images.shape[1:]),
         )
     how = {"size": size, "seed": seed, "target": target, "progress": progress}
     return generate_images(settings, network, learner=learner, **how)[1]
@@ -365,13 +365,13 @@ def _finished(
     making = RunCost.from_dict(result.cost).making or Cost()
     if not source.engine.full and not source.engine.endless:
         making += source.fill(result.student.eval())
-    made, answered = with_answers(source.images(0), inputs.teacher)
+    made, labelling_cost = with_teacher_logits(source.images(0), inputs.teacher)
     assert recipe.transfer is not None
     context = context_for(recipe, inputs, folder, progress)
     evidence = find_maker(GENERATE).evidence(recipe.transfer, context, source)
     assert evidence is not None
     evidence.save(folder / EVIDENCE)
-    return _in_memory(made), making + answered, evidence.headline
+    return _in_memory(made), making + labelling_cost, evidence.headline
 
 
 def _in_memory(made: TransferSet) -> TransferSet:

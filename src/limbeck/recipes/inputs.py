@@ -27,7 +27,7 @@ from limbeck.recipes.networks import load_network
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings, NetworkSettings, StudentSettings
 from limbeck.recipes.sources import is_transfer_set, load_sources, sources_of
-from limbeck.training.validation import answers_to
+from limbeck.training.validation import validation_logits
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Inputs:
     @cached_property
     def teacher_validation_logits(self) -> Tensor | None:
         """The teacher's float32 answers to validation images without labels, asked once for all runs."""
-        return answers_to(self.validation, self.teacher)
+        return validation_logits(self.validation, self.teacher)
 
     def knowing(self, teacher_test_logits: Tensor) -> "Inputs":
         """The same inputs, and what their teacher answers is known."""
@@ -222,7 +222,7 @@ def build_student(settings: StudentSettings, inputs: Inputs, *, seed: int) -> Cl
         channels=settings.channels or shape[0],
         input_size=settings.input_size or (shape[1:] if built_for_one_size else None),
         classes=settings.classes or (classes.names if count == classes.count else ()),
-        **_given(settings, "mean", "std"),
+        **_specified(settings, "mean", "std"),
         **whitening,
         **settings.options,
     )
@@ -258,7 +258,9 @@ def load_weights(settings: NetworkSettings) -> Classifier:
         raise UserError(f"the network {source!r} was handed over in Python; hand it over again to resume there.")
     return load_network(
         source,
-        **_given(settings, "model", "weights_key", "num_classes", "input_size", "channels", "mean", "std", "classes"),
+        **_specified(
+            settings, "model", "weights_key", "num_classes", "input_size", "channels", "mean", "std", "classes"
+        ),
         **settings.options,
     )
 
@@ -287,6 +289,6 @@ def _made_in_python(name: str, make: Callable[[int], Classifier] | None, seed: i
     return private_copy(student, "student")
 
 
-def _given(settings: NetworkSettings, *names: str) -> dict[str, Any]:
+def _specified(settings: NetworkSettings, *names: str) -> dict[str, Any]:
     """Those of the settings that the recipe gives."""
     return {name: value for name in names if (value := getattr(settings, name)) is not None}

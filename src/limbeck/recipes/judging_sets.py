@@ -77,12 +77,12 @@ def load_validation(text: str, shape: tuple[int, int, int], **options: Any) -> I
     Raises:
         UserError: other keys, or a count that there are not.
     """
-    given = name_or_mapping(text, "--validation", "name", "{name: cifar10, split: train, count: 5000}")
-    unknown = sorted(set(given) - {"name", "split", "count"})
-    if unknown or "name" not in given:
+    entry = name_or_mapping(text, "--validation", "name", "{name: cifar10, split: train, count: 5000}")
+    unknown = sorted(set(entry) - {"name", "split", "count"})
+    if unknown or "name" not in entry:
         raise UserError(f"`--validation` must be a name, or a mapping of name, split and count, got {text!r}.")
-    images = load_judges(given["name"], given.get("split", "train"), shape, **options)
-    return limited(images, given.get("count"))
+    images = load_judges(entry["name"], entry.get("split", "train"), shape, **options)
+    return limited(images, entry.get("count"))
 
 
 def limited(images: ImageSet, count: int | None = None) -> ImageSet:
@@ -140,10 +140,10 @@ def evaluate_saved_sets(
     sets = load_sets(folders)
     shape = next(iter(sets.values())).images.shape
     progress.say("loading images")
-    judged = load_judges(test, split, shape, **options)
+    test_images = load_judges(test, split, shape, **options)
     held_out = None if validation is None else load_validation(validation, shape, **options)
     specs: list[NetworkSpec] = [_network(one) for one in networks] or [None]
-    asked = _teacher(teacher)
+    teacher_network = _teacher(teacher)
     settings = {"sets": list(folders), "test": test, "split": split, "networks": list(networks), "seeds": seeds}
     settings |= {"rate": rate, "validation": validation, "training": dict(training or {}), "teacher": teacher, **how}
     if out is not None:
@@ -154,10 +154,10 @@ def evaluate_saved_sets(
             progress.say(f"{name} does not say {' and '.join(absent)}; limbeck's defaults hold")
         found = evaluate_set(
             one,
-            judged,
+            test_images,
             networks=specs,
             seeds=seeds,
-            teacher=asked,
+            teacher=teacher_network,
             **_rates(rate),
             validation=held_out,
             training=training,
@@ -168,7 +168,7 @@ def evaluate_saved_sets(
         )
         rows += [{"set": name, **row.to_dict()} for row in found]
     if out is not None:
-        _write(out, settings, {"sets": _described(sets), "test": _images(judged), "rows": rows})
+        _write(out, settings, {"sets": _described(sets), "test": _images(test_images), "rows": rows})
     return rows
 
 
@@ -205,7 +205,7 @@ def rank_saved_set(
     ((name, one),) = sets.items()
     shape = one.images.shape
     progress.say("loading images")
-    judged, real = load_judges(test, split, shape, **options), load_judges(train, "train", shape, **options)
+    test_images, real = load_judges(test, split, shape, **options), load_judges(train, "train", shape, **options)
     settings = {"sets": [folder], "test": test, "split": split, "networks": [network], "seeds": seeds}
     settings |= {"train": train, "full": full, "teacher": teacher, "rate": rate, "validation": validation}
     settings |= {"training": dict(training or {})}
@@ -214,7 +214,7 @@ def rank_saved_set(
     held_out = {} if validation is None else {"validation": load_validation(validation, shape, **options)}
     found = rank_set(
         one,
-        judged,
+        test_images,
         real,
         full=load_value(full, f"`--full` {full!r}"),
         network=None if network is None else _network(network),
@@ -228,7 +228,7 @@ def rank_saved_set(
         **held_out,
     ).to_dict()
     if out is not None:
-        _write(out, settings, {"sets": _described(sets), "test": _images(judged), "rows": [], "ranking": found})
+        _write(out, settings, {"sets": _described(sets), "test": _images(test_images), "rows": [], "ranking": found})
     return {"set": name, **found}
 
 

@@ -35,7 +35,7 @@ def unlabelled(recipe: Recipe, inputs: Inputs, where: str = "") -> dict[str, Non
     }
 
 
-def asked(recipe: Recipe, inputs: Inputs) -> Classifier | None:
+def teacher_of(recipe: Recipe, inputs: Inputs) -> Classifier | None:
     """The teacher that a student learns from, if it does not learn from labels that its images bring."""
     own = recipe.transfer is not None and recipe.transfer.own_labels
     return inputs.teacher if recipe.teacher is not None and not own else None
@@ -86,6 +86,6 @@ def unmixed(recipe: Recipe, inputs: Inputs, where: str = "") -> dict[str, None]:
     """
     soft_labels = inputs.soft_labels is not None
     objective = recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels)
-    asked = recipe.teacher is not None or not soft_labels
-    reasons = unmixable(weighted_sum(objective), recipe.training, teacher=asked)
+    has_teacher = recipe.teacher is not None or not soft_labels
+    reasons = unmixable(weighted_sum(objective), recipe.training, teacher=has_teacher)
     return {f"{where}{reason}.": None for reason in reasons}

@@ -17,9 +17,9 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.published import NAMED
 from limbeck.progress import Progress, Silent
+from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.image_sizes import size_for_network
 from limbeck.recipes.inputs import Inputs
-from limbeck.recipes.judged_images import load_sized
 from limbeck.recipes.metering import MAKING, at_least, metered, metering
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_transfer

@@ -46,10 +46,10 @@ def match_images(inputs: Inputs, teacher: Classifier | None) -> Inputs:
 
 def _match_to_teacher(inputs: Inputs, known: Classes, teacher: Classifier | None) -> Inputs:
     """Test and validation images with their classes numbered as the teacher does, where there are no others."""
-    given = {"`data.test`": inputs.test, "`data.validation`": inputs.validation}
+    by_argument = {"`data.test`": inputs.test, "`data.validation`": inputs.validation}
     test, validation = (
         one if one is None or one.labels is None else _match_labelled(one, known, argument, None, teacher)
-        for argument, one in given.items()
+        for argument, one in by_argument.items()
     )
     return replace(inputs, test=test, validation=validation)
 

@@ -149,9 +149,9 @@ def repeating(runs: Sequence[PlannedRun], *, labelled: bool) -> list[PlannedRun]
 
 def _needed(runs: Sequence[PlannedRun], compare: CompareSettings) -> list[PlannedRun]:
     """Less the students without a teacher that only arms which repeat a control would be set against."""
-    judged = {one.arm for one in runs if not one.control and one.repeats is None}
+    compared = {one.arm for one in runs if not one.control and one.repeats is None}
     students = students_of(compare, controls_of(compare), suited=True)
-    idle = {one.name for one in students if not judged & {*one.arms}} if judged else set[str]()
+    idle = {one.name for one in students if not compared & {*one.arms}} if compared else set[str]()
     return [one for one in runs if one.arm not in idle]
 
 

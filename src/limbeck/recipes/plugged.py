@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from limbeck.catalogue import BY_PATH, FAMILIES, HANDED_OVER, IN_PYTHON, Foreign
+from limbeck.catalogue import FAMILIES
 from limbeck.errors import UserError
+from limbeck.foreign import BY_PATH, HANDED_OVER, IN_PYTHON, Foreign
 from limbeck.models.catalogue import MODELS
 from limbeck.models.classifier import Classifier
 from limbeck.models.code import is_installed

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.cost import RunCost
-from limbeck.evaluation.racing import Judged, Scores, Standing, standings
+from limbeck.evaluation.racing import Scores, Standing, ValidationScore, standings
 from limbeck.recipes.plan import PlannedRun
 from limbeck.recipes.racing_settings import RacingSettings
 from limbeck.recipes.run_tasks import RunTask
@@ -64,7 +64,7 @@ class Curve:
         """What its validations tell."""
         return measure_of(next(iter(self.validations.values()), {"top1": 0.0}))
 
-    def at(self, share: Fraction, images: int) -> Judged | None:
+    def at(self, share: Fraction, images: int) -> ValidationScore | None:
         """After a share of the steps; None where the run did not come so far, or did not validate there.
 
         Args:
@@ -77,7 +77,7 @@ class Curve:
             return None
         measure = measure_of(found)
         right = found.get("right" if measure == "top1" else "agrees")  # earlier versions did not note it
-        return Judged(found[measure], None if right is None else unpacked(right, images))
+        return ValidationScore(found[measure], None if right is None else unpacked(right, images))
 
 
 def read_curve(run_folder: RunFolder) -> Curve | None:

@@ -79,15 +79,15 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         "racing": race_results(folder, recipe, own, race, dropped),
         "notes": [
             *_notes(recipe, labelled),
-            *left_out(given=networks["train_images"] is not None, labelled=labelled),
+            *left_out(has_images=networks["train_images"] is not None, labelled=labelled),
             *([AGREEMENT] if networks.get("validation_measure") == "agreement" else []),
         ],
     }
 
 
-def left_out(*, given: bool, labelled: bool) -> list[str]:
+def left_out(*, has_images: bool, labelled: bool) -> list[str]:
     """Which controls a comparison cannot have, by whether training images are given, and are labelled."""
-    return [WITHOUT_IMAGES] if not given else [] if labelled else [UNLABELLED]
+    return [WITHOUT_IMAGES] if not has_images else [] if labelled else [UNLABELLED]
 
 
 def _controls(compare: CompareSettings | None, runs: Sequence[dict[str, Any]], *, suited: bool) -> list[dict[str, Any]]:
@@ -130,8 +130,8 @@ def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) 
     cost = run_folder.read("cost.json") if run_folder.finished else None
     if cost is not None and _is_short(cost, planned):
         status, cost = {"state": "interrupted", "error": None}, None  # it has yet to go on for longer
-    judged = run_folder.read("evaluation.json", {}) if cost is not None else {}
-    last, chosen = judged.get("last"), judged.get("chosen")
+    evaluated = run_folder.read("evaluation.json", {}) if cost is not None else {}
+    last, chosen = evaluated.get("last"), evaluated.get("chosen")
     return {
         "arm": planned.arm,
         "control": planned.control,

@@ -34,8 +34,8 @@ from limbeck.recipes.inputs import (
 from limbeck.recipes.judging import by_labels, judge_student, look_inside, validation_of, validation_scores
 from limbeck.recipes.labels import (
     any_answer,
-    asked,
     objective_on,
+    teacher_of,
     unlabelled,
     unmixed,
     untaught_teacher,
@@ -266,7 +266,7 @@ def _check_with_pool(recipe: Recipe, inputs: Inputs, student: Classifier) -> Non
     """What does not fit together shows here, before anything is made that may take hours."""
     if recipe.transfer is None:
         return  # the loop looks at once at what it teaches on
-    teacher = asked(recipe, inputs)
+    teacher = teacher_of(recipe, inputs)
     soft_labels = inputs.soft_labels if teacher is None else None
     pool = transfer_set_of(inputs.train or _stand_in(inputs), soft_labels)
     objective = recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None)
@@ -294,7 +294,7 @@ def _teach(
     until: Fraction | None,
     tracker: RunTracker | None,
 ) -> TrainingResult:
-    teacher = asked(recipe, inputs)
+    teacher = teacher_of(recipe, inputs)
     warn_of_unread_soft_labels(inputs, teacher)
     objective = recipe.resolved_objective(labelled=False)
     if source.steps_per_round is None:

@@ -9,8 +9,8 @@ from limbeck.data.class_names import printable
 from limbeck.errors import UserError
 from limbeck.files import check_path
 from limbeck.progress import Progress
+from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.image_sizes import size_of_saved
-from limbeck.recipes.judged_images import load_sized
 from limbeck.recipes.networks import load_network
 from limbeck.report import (
     write_selection_report,
@@ -68,9 +68,9 @@ def save_selection(
         selection = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed)
         choice = len(images)
     else:
-        asked = None if teacher is None else load_network(teacher)
+        teacher_network = None if teacher is None else load_network(teacher)
         chosen_by = {"criterion": criterion, "budget": budget, "seed": seed, "dedupe": dedupe}
-        selection = select(images, teacher=asked, precision=precision, progress=progress, **chosen_by)
+        selection = select(images, teacher=teacher_network, precision=precision, progress=progress, **chosen_by)
         choice = selection.considered
     transfer_set = selection.transfer_set(images)
     transfer_set.save(target)
@@ -149,9 +149,9 @@ def save_scores(
     check_path(target)
     for name in criteria:
         find_criterion(name)
-    asked = None if teacher is None else load_network(teacher)
+    teacher_network = None if teacher is None else load_network(teacher)
     load = partial(load_sized, data, split, None if teacher is None else size_of_saved(teacher), **options)
     how = {"seed": seed, "workers": workers, "precision": precision, "progress": progress}
-    score_table(load, target, criteria=criteria, teacher=asked, **how)
+    score_table(load, target, criteria=criteria, teacher=teacher_network, **how)
     table = ScoreTable(target)
     return f"scored {len(table):,} images by {', '.join(table.columns) or 'nothing but ids'} -> {target}"

@@ -168,17 +168,17 @@ def _student(said: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in said.items() if key != "whitening"} | whitened
 
 
-def _over(student: Mapping[str, Any], given: str | Mapping[str, Any]) -> dict[str, Any]:
+def _over(student: Mapping[str, Any], changes: str | Mapping[str, Any]) -> dict[str, Any]:
     """Another student with the same normalisation; options are of the model."""
-    given = {"model": given} if isinstance(given, str) else dict(given)
+    changes = {"model": changes} if isinstance(changes, str) else dict(changes)
     below = dict(student)
-    if given.get("weights") is not None:
-        return given  # which bring all that is theirs
-    if given.get("model", below.get("model")) != below.get("model"):
+    if changes.get("weights") is not None:
+        return changes  # which bring all that is theirs
+    if changes.get("model", below.get("model")) != below.get("model"):
         below.pop("options", None)
-    if {"mean", "std", "whitening"} & given.keys():
+    if {"mean", "std", "whitening"} & changes.keys():
         below = {key: value for key, value in below.items() if key not in ("mean", "std", "whitening")}
-    return {**below, **given}
+    return {**below, **changes}
 
 
 def _with_overrides(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import Evaluation, evaluate
 from limbeck.files import atomic_write_text
 from limbeck.progress import Progress
+from limbeck.recipes.evaluation_images import images_to_judge_on
 from limbeck.recipes.image_sizes import size_for_network
-from limbeck.recipes.judged_images import images_to_judge_on
 from limbeck.recipes.merging import merged_folders, no_folder, write_report_of_several
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_recipe
@@ -99,11 +99,11 @@ def evaluate_saved(
     if json_file is not None and json_file.is_dir():
         raise UserError(f"`--json` must be a file, got the folder {str(json_file)!r}.")
     network = load_network(student, model=model)
-    asked = None if teacher is None else load_network(teacher)
+    teacher_network = None if teacher is None else load_network(teacher)
     images = images_to_judge_on(student, data, split, size_for_network(network, student), say, **options)
     if images.skipped:
         warnings.warn(f"left out {images.skipped:,} unreadable images of {images.name!r}.", stacklevel=2)
-    metrics = evaluate(network, images, teacher=asked, precision=precision)
+    metrics = evaluate(network, images, teacher=teacher_network, precision=precision)
     if json_file is not None:
         atomic_write_text(json_file, json.dumps(metrics.to_dict(), indent=1) + "\n")
     return metrics

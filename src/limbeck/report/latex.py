@@ -76,10 +76,10 @@ def _letter(one: str) -> str:
 
 
 def _accented(one: str) -> str:
-    base, *marks = unicodedata.normalize("NFD", one)
-    if not ("a" <= base.lower() <= "z") or not marks or not all(mark in _ACCENTS for mark in marks):
+    base, *accents = unicodedata.normalize("NFD", one)
+    if not ("a" <= base.lower() <= "z") or not accents or not all(mark in _ACCENTS for mark in accents):
         return ""
-    for mark in marks:
+    for mark in accents:
         base = f"{_ACCENTS[mark]}{{{base}}}"
     return base
 

@@ -70,7 +70,7 @@ def recipe_of(comparison: Comparison) -> Row:
     return found if isinstance(found, dict) else {}
 
 
-def told_apart(comparisons: Sequence[Comparison]) -> list[Comparison]:
+def with_unique_arms(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """The same with arms, controls too, called after their comparison where another has one of that name."""
     counts = Counter(arm for one in comparisons for arm in {run["arm"] for run in one.results["runs"]})
     return [_renamed(one, {arm for arm, count in counts.items() if count > 1}) for one in comparisons]
@@ -116,7 +116,7 @@ def together(comparisons: Sequence[Comparison], folder: Path, name: str) -> Row:
     """One results.json of several whose arms are told apart; what one comparison alone can say is left out.
 
     Args:
-        comparisons: those of `told_apart`.
+        comparisons: those of `with_unique_arms`.
         folder: from which the folders of runs are given.
         name: of all.
     """

@@ -13,7 +13,7 @@ from limbeck.report import formats, page, reading, sentences, shared_sections
 from limbeck.report.blocks import Cell, Fact, Note, Page, Section, Table
 from limbeck.report.comparison_cards import comparison_cards
 from limbeck.report.figures import frontier, style
-from limbeck.report.merge import comparisons_of, panels, recipe_of, together, told_apart
+from limbeck.report.merge import comparisons_of, panels, recipe_of, together, with_unique_arms
 from limbeck.report.results_csv import Comparison, write_csv
 from limbeck.report.results_tex import write_tex
 
@@ -41,7 +41,7 @@ def write_merged_report(found: Sequence[tuple[Path, Row]], folder: Path) -> Path
         UserError: one is there twice, or they were judged on different test images.
     """
     comparisons = comparisons_of([(one, {**all_, "runs": reading.with_images(all_["runs"])}) for one, all_ in found])
-    apart = told_apart(comparisons)
+    apart = with_unique_arms(comparisons)
     results = together(apart, folder, " + ".join(one.name for one in comparisons))
     write_csv(comparisons, folder)
     write_tex(comparisons, folder)

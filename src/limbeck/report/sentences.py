@@ -114,19 +114,19 @@ def _together(found: dict[tuple[str, str], Row], controls: Controls) -> str:
     against = names.pop() if len(names) == 1 else f"the {controls.theirs.removeprefix('their ')} of each"
     rows = sorted(found.values(), key=lambda row: row["images"])
     arms = list(dict.fromkeys(arm for arm, _ in found))
-    clauses, told = [], set()
+    clauses, mentioned = [], set()
     for kind, words in (("better", "above"), ("worse", "below")):
         of = {arm: [row for row in rows if row["arm"] == arm and verdict(row) == kind] for arm in arms}
         some = [f"{arm}{_at_budgets(own)}" for arm, own in of.items() if own]
-        told |= {arm for arm, own in of.items() if own}
+        mentioned |= {arm for arm, own in of.items() if own}
         left = f" and {len(some) - MOST_NAMED} more" if len(some) > MOST_NAMED else ""
         listed = f"{', '.join(some[:MOST_NAMED])}{left}" if left else formats.listing(some)
         clauses += [f"{words} {against} beyond seed noise: {listed}"] if some else []
-    rest = len(arms) - len(told)
+    rest = len(arms) - len(mentioned)
     one_seed = all(verdict(row) == "one seed only" for row in rows)
     if one_seed:
         return f"All {len(arms)} arms are compared with {against} on one seed only"
-    if not told:
+    if not mentioned:
         return f"All {len(arms)} arms are within seed noise of {against}"
     where = " at every budget" if len({row["budget"] for row in rows}) > 1 else ""
     are = "is" if rest == 1 else "are"

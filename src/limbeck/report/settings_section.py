@@ -61,20 +61,22 @@ def sweeps(recipe: Mapping[str, Any]) -> list[Sweep]:
     """All groups of arms of a recipe that differ in one number alone, of which there are three values or more."""
     compare = recipe.get("compare") or {}
     shared = {key: recipe.get(key) for key in _SHARED}
-    arms = {str(name): _told(shared, arm or {}) for name, arm in (compare.get("arms") or {}).items()}
+    arms = {str(name): _settings_of(shared, arm or {}) for name, arm in (compare.get("arms") or {}).items()}
     found: list[Sweep] = []
-    for setting in dict.fromkeys(key for told in arms.values() for key, value in told.items() if _is_number(value)):
+    for setting in dict.fromkeys(
+        key for settings in arms.values() for key, value in settings.items() if _is_number(value)
+    ):
         groups: dict[str, Sweep] = {}
-        for name, told in arms.items():
-            if _is_number(told.get(setting)):
-                rest = {key: value for key, value in told.items() if key != setting}
+        for name, settings in arms.items():
+            if _is_number(settings.get(setting)):
+                rest = {key: value for key, value in settings.items() if key != setting}
                 group = groups.setdefault(repr(sorted(rest.items())), Sweep(setting, {}, rest))
-                groups[repr(sorted(rest.items()))] = Sweep(setting, {**group.arms, told[setting]: name}, rest)
+                groups[repr(sorted(rest.items()))] = Sweep(setting, {**group.arms, settings[setting]: name}, rest)
         found += [one for one in groups.values() if len(one.arms) >= FEWEST]
     return [Sweep(one.setting, dict(sorted(one.arms.items())), one.rest) for one in found]
 
 
-def _told(shared: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
+def _settings_of(shared: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
     """Every setting of an arm by its name with dots; of training it changes some, and all of what else it has."""
     training = {**(shared.get("training") or {}), **(arm.get("training") or {})}
     own = {key: value for key, value in arm.items() if value is not None}
@@ -121,8 +123,8 @@ def _chart(results: Row, some: Sequence[Sweep], budget: str, key: str) -> list[C
 def _mean(place: Row, row: Row) -> Row:
     half = row["half_width"] if formats.is_number(row["half_width"]) else None
     ends = {"low": None, "high": None} if half is None else {"low": row["mean"] - half, "high": row["mean"] + half}
-    told = {"arm": row["arm"], "n": row["n"], "accuracy": formats.spread(row["mean"], half)}
-    return {**place, "mean": row["mean"], **ends, **told}
+    shown = {"arm": row["arm"], "n": row["n"], "accuracy": formats.spread(row["mean"], half)}
+    return {**place, "mean": row["mean"], **ends, **shown}
 
 
 def _names(some: Sequence[Sweep]) -> list[str]:

@@ -26,15 +26,15 @@ def chooses_exactly_the_same_images(name: str, options: dict[str, Any]) -> None:
     images, criterion = natural(40), _made(name, options)
     with TemporaryDirectory() as place:
         folder = Path(place)
-        asked: dict[str, Any] = {"teacher": teacher_for(images), "folder": folder, "seed": 5}
-        chosen = select(images, criterion=criterion, budget=12, **asked)
+        inputs: dict[str, Any] = {"teacher": teacher_for(images), "folder": folder, "seed": 5}
+        chosen = select(images, criterion=criterion, budget=12, **inputs)
         ensure(len(chosen.ids.unique()) == 12, f"{name} must choose 12 images, got {len(chosen.ids.unique())}")
-        again = select(images, criterion=criterion, budget=12, **asked)
+        again = select(images, criterion=criterion, budget=12, **inputs)
         ensure_equal(again.ids, chosen.ids, f"{name} of one seed must choose the same twice")
-        other = select(reordered(images, 1), criterion=criterion, budget=12, **asked)
+        other = select(reordered(images, 1), criterion=criterion, budget=12, **inputs)
         ensure_equal(other.ids, chosen.ids, f"{name} must not depend on the order of the images")
         if not ALLOCATIONS[criterion.allocation].greedy:
-            path = score_table(images, folder / "scores.parquet", criteria=[criterion], **asked)
+            path = score_table(images, folder / "scores.parquet", criteria=[criterion], **inputs)
             found = select_from_scores(path, criterion=criterion, budget=12, seed=5)
             ensure_equal(found.ids, chosen.ids, f"{name} must choose the same from a table of scores")
 

@@ -14,10 +14,12 @@ def splits_are_what_is_said_of_them(name: str, options: Options) -> None:
     """Every split can be loaded, with the classes, sizes and numbers that the catalogue tells; options are `load`'s."""
     info = find(name)
     classes, fingerprints = set(), {}
-    for split, told in info.splits.items():
+    for split, expected in info.splits.items():
         images = load(name, split, **options)
-        if told.images is not None and not options:
-            ensure(len(images) == told.images, f"{name}/{split} has {len(images)} images, told are {told.images}")
+        if expected.images is not None and not options:
+            ensure(
+                len(images) == expected.images, f"{name}/{split} has {len(images)} images, told are {expected.images}"
+            )
         if info.num_classes and "classes" not in options:
             same = images.num_classes == info.num_classes
             ensure(same, f"{name}/{split} has {images.num_classes} classes, told are {info.num_classes}")

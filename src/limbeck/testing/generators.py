@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 
 from limbeck.testing.assertions import ensure, ensure_equal, ensure_finite
+from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.networks import ImageNetwork, build_network, draw_latents, renew
 from limbeck.transfer.generate.networks.catalogue import find_generator
-from limbeck.transfer.generate.settings import Generator
 
 Options = dict[str, Any]
 _CLASSES = 3
 _LABELS = torch.tensor([0, 2, 1, 0])
 
 
-def _made(name: str, options: Options, shape: tuple[int, int, int] = (3, 32, 32), **given: Any) -> ImageNetwork:
+def _made(name: str, options: Options, shape: tuple[int, int, int] = (3, 32, 32), **arguments: Any) -> ImageNetwork:
     entry = find_generator(name, options)
     size = shape[1:] if entry.size is None else (entry.size, entry.size)
-    seed = given.pop("seed", 0)
-    settings = Generator(network=name, width=8, latents=12, options=options, **given)
+    seed = arguments.pop("seed", 0)
+    settings = Generator(network=name, width=8, latents=12, options=options, **arguments)
     return build_network(settings, shape=(entry.channels or shape[0], *size), num_classes=_CLASSES, seed=seed)
 
 

@@ -15,8 +15,8 @@ from limbeck.testing.assertions import ensure, ensure_equal, ensure_finite
 Options = dict[str, Any]
 
 
-def _made(name: str, options: Options, **given: Any) -> Classifier:
-    return create(name, **{"num_classes": 7, **given}, **options)
+def _made(name: str, options: Options, **arguments: Any) -> Classifier:
+    return create(name, **{"num_classes": 7, **arguments}, **options)
 
 
 def _images(count: int = 2, channels: int = 3, side: int = 32) -> torch.Tensor:

@@ -58,9 +58,9 @@ def goes_by_the_rate_of_its_groups(name: str, options: Options) -> None:
 def goes_on_after_a_resume(name: str, options: Options) -> None:
     """To the bit, and from gradients alone."""
 
-    def make(parameters: Any, *, lr: float, weight_decay: float, **given: Any) -> torch.optim.Optimizer:
+    def make(parameters: Any, *, lr: float, weight_decay: float, **arguments: Any) -> torch.optim.Optimizer:
         settings = TrainingSettings(
-            steps=1, optimizer={name: given}, learning_rate=lr, weight_decay=weight_decay, momentum=0.9
+            steps=1, optimizer={name: arguments}, learning_rate=lr, weight_decay=weight_decay, momentum=0.9
         )
         return make_optimizer(parameters, settings)
 

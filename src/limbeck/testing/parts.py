@@ -105,15 +105,15 @@ def scores_belong_to_images(name: str, options: Options) -> None:
     criterion = Criterion(score=name, options=options)
     with TemporaryDirectory() as place:
         folder = Path(place)
-        asked: dict[str, Any] = {"teacher": teacher_for(images), "folder": folder}
-        scores = select(images, criterion=criterion, budget=8, **asked).scores
+        inputs: dict[str, Any] = {"teacher": teacher_for(images), "folder": folder}
+        scores = select(images, criterion=criterion, budget=8, **inputs).scores
         shuffled = reordered(images, 3)
-        again = select(shuffled, criterion=criterion, budget=8, **asked).scores
+        again = select(shuffled, criterion=criterion, budget=8, **inputs).scores
         expected = scores[images.positions(shuffled.ids)]
         ensure_close(again, expected, f"{name} must not depend on the order of the images", abs=1e-6)
         context = _context(images, place)
         kept = [PoolScores(images, context, folder / "kept").table(criterion) for _ in range(2)]
-        path = score_table(images, folder / "scores.parquet", criteria=[criterion], **asked)
+        path = score_table(images, folder / "scores.parquet", criteria=[criterion], **inputs)
         for table in (*kept, path):
             found = select_from_scores(table, criterion=criterion, budget=8).scores
             ensure_equal(found, scores, f"{name} must be the same from a table of scores")

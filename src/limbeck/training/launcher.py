@@ -52,13 +52,13 @@ def check_launcher(
     See `check_torch`, too.
     """
     check_torch()
-    given = {name: value.strip() for name, value in environment.items() if value.strip()}
+    variables = {name: value.strip() for name, value in environment.items() if value.strip()}
     wrong = [
-        f"{name} must be {'false or true' if allowed is _FLAG else allowed[0]}, got {given[name]!r}: {advice}"
+        f"{name} must be {'false or true' if allowed is _FLAG else allowed[0]}, got {variables[name]!r}: {advice}"
         for name, (allowed, advice) in _ALLOWED.items()
-        if name in given and given[name].lower() not in allowed
+        if name in variables and variables[name].lower() not in allowed
     ]
-    wrong += _precision(given, trainings) + _device(given, cpu) + _sagemaker(given)
+    wrong += _precision(variables, trainings) + _device(variables, cpu) + _sagemaker(variables)
     if wrong:
         raise UserError(
             f"the environment asks for another training than the recipe. {'. '.join(wrong)}. Unset "
@@ -133,27 +133,27 @@ def check_torch() -> None:
         )
 
 
-def _precision(given: Mapping[str, str], trainings: tuple[TrainingSettings, ...]) -> list[str]:
-    asked = given.get("ACCELERATE_MIXED_PRECISION", "no").lower()
+def _precision(variables: Mapping[str, str], trainings: tuple[TrainingSettings, ...]) -> list[str]:
+    requested = variables.get("ACCELERATE_MIXED_PRECISION", "no").lower()
     for settings in trainings:
         # "no" is what `accelerate launch` sets where it is told nothing.
-        if asked not in ("no", settings.precision):
+        if requested not in ("no", settings.precision):
             return [
                 f"ACCELERATE_MIXED_PRECISION must be no where `training.precision` is {settings.precision}, got "
-                f"{asked!r}: set `training.precision`, to bf16, fp32 or auto"
+                f"{requested!r}: set `training.precision`, to bf16, fp32 or auto"
             ]
     return []
 
 
-def _device(given: Mapping[str, str], cpu: bool) -> list[str]:
-    device = given.get("ACCELERATE_TORCH_DEVICE", "cpu")
+def _device(variables: Mapping[str, str], cpu: bool) -> list[str]:
+    device = variables.get("ACCELERATE_TORCH_DEVICE", "cpu")
     if not cpu or device.split(":")[0] == "cpu":
         return []
     return [f"ACCELERATE_TORCH_DEVICE must be cpu where the recipe has `device: cpu`, got {device!r}"]
 
 
-def _sagemaker(given: Mapping[str, str]) -> list[str]:
-    kind = given.get("ACCELERATE_SAGEMAKER_DISTRIBUTED_TYPE", "unset")
-    if given.get("ACCELERATE_USE_SAGEMAKER", "false").lower() in _FALSE or kind.upper() == "NO":
+def _sagemaker(variables: Mapping[str, str]) -> list[str]:
+    kind = variables.get("ACCELERATE_SAGEMAKER_DISTRIBUTED_TYPE", "unset")
+    if variables.get("ACCELERATE_USE_SAGEMAKER", "false").lower() in _FALSE or kind.upper() == "NO":
         return []
     return [f"ACCELERATE_SAGEMAKER_DISTRIBUTED_TYPE must be NO with ACCELERATE_USE_SAGEMAKER, got {kind!r}: {_SHARDED}"]

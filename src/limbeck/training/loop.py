@@ -169,22 +169,13 @@ def fit(
     work = work_of_step(student, None if frozen is None else teacher, images.shape, settings.batch_size)
     with closing(stream), own_generators(device, seed, "dropout"), threads_for(work, device):
         run_folder.note_computing(dtype, channels_last, torch.get_num_threads())
-        if saved is None:
-            run_folder.forget_metrics()
-        else:
-            state.restore(saved)
-        logged = run_folder.metrics()
-        if logged:
-            run_folder.rewind_metrics(state.step)
-        if tracker is not None:
-            tracker.begin(state.step, logged)
+        _resume(state, saved, run_folder, tracker)
         judge = None if validation is None else Judge(evaluated, validation, teacher, dtype, device, validation_answers)
-        average = partial(_average, accelerator)
         log = TrainingLog(
             run_folder,
             state,
             phases,
-            average=average,
+            average=partial(_average, accelerator),
             processes=processes,
             validate=judge,
             progress=progress,
@@ -195,6 +186,19 @@ def fit(
                 log.save()  # so that the images of the first round are not made again
             _teach(model_step, stream, state, log, phases, accelerator, _pause(until, phases.total))
     return TrainingResult(evaluated, state.best, state.cost, rounds.cost, stream.view_cache)
+
+
+def _resume(state: LoopState, saved: Checkpoint | None, run_folder: RunFolder, tracker: RunTracker | None) -> None:
+    """Brings the state to the saved step, and what was logged of the run with it; without one, to the beginning."""
+    if saved is None:
+        run_folder.forget_metrics()
+    else:
+        state.restore(saved)
+    logged = run_folder.metrics()
+    if logged:
+        run_folder.rewind_metrics(state.step)
+    if tracker is not None:
+        tracker.begin(state.step, logged)
 
 
 def _teach(
@@ -320,8 +324,8 @@ def _computing(
 ) -> tuple[torch.dtype, bool]:
     """Precision, and whether memory is channels-last; of several processes, the first one decides."""
     device, fastest = accelerator.device, None
-    asked = "auto" in (settings.precision, settings.channels_last)
-    if student is not None and asked and accelerator.is_main_process:
+    automatic = "auto" in (settings.precision, settings.channels_last)
+    if student is not None and automatic and accelerator.is_main_process:
         height, width = student.input_size or _USUAL_SIZE
         fastest = fastest_for(student, (student.channels, height, width), device)
     dtype = resolve_precision(settings.precision, device, fastest)

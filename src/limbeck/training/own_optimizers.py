@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.randomness import own_randomness
 from limbeck.signatures import inputs_and_options, summary_of
 from limbeck.training.checkpoint import Checkpoint
@@ -47,9 +47,9 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
 
     build: Any = part  # a class takes what its own `__init__` does
 
-    def make(parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float, **given: Any) -> Optimizer:
-        given |= {"weight_decay": weight_decay} if decays else {}
-        made = build(params=list(parameters), lr=lr, **given)
+    def make(parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float, **arguments: Any) -> Optimizer:
+        arguments |= {"weight_decay": weight_decay} if decays else {}
+        made = build(params=list(parameters), lr=lr, **arguments)
         if not isinstance(made, Optimizer):
             raise UserError(f"{what} must make a `torch.optim.Optimizer`, got {type(made).__name__}.")
         for group in made.param_groups:
@@ -59,9 +59,9 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
 
     tried = set[str]()
 
-    def check(**given: Any) -> None:
-        if (key := json.dumps(given)) not in tried:
-            check_optimizes(make, what, given)
+    def check(**arguments: Any) -> None:
+        if (key := json.dumps(arguments)) not in tried:
+            check_optimizes(make, what, arguments)
             tried.add(key)
 
     return OptimizerEntry(

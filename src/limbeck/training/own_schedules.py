@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.signatures import default_of, inputs_and_options, parameters, summary_of
 from limbeck.training.schedule_catalogue import ScheduleEntry
 
@@ -66,13 +66,13 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ScheduleEntry:
     if not signals:
         raise UserError(f"{what} must be a function of {', '.join(SIGNALS)}, one of them at least, got none.")
 
-    def make(steps: int, optimizer: Optimizer, **given: Any) -> Callable[[int], Rate]:
+    def make(steps: int, optimizer: Optimizer, **arguments: Any) -> Callable[[int], Rate]:
         rate = optimizer.param_groups[0]["lr"]
-        return lambda step: Rate(rate * _factor(part, what, signals, step, steps, given))
+        return lambda step: Rate(rate * _factor(part, what, signals, step, steps, arguments))
 
-    def check(**given: Any) -> None:
+    def check(**arguments: Any) -> None:
         for share in _TRIED:
-            _factor(part, what, signals, round(share * 100), 100, given)
+            _factor(part, what, signals, round(share * 100), 100, arguments)
 
     return ScheduleEntry(summary, options, check, make)
 
@@ -91,20 +91,20 @@ def _of_class(part: type[Any], what: str, summary: str) -> ScheduleEntry:
     if not any(one.name == "optimizer" for one in parameters(part)):
         raise UserError(f"{what} must take an `optimizer`, as torch's schedules do.")
 
-    def settled(steps: int, rate: float, given: Mapping[str, Any]) -> dict[str, Any]:
+    def settled(steps: int, rate: float, arguments: Mapping[str, Any]) -> dict[str, Any]:
         usual = {**dict.fromkeys(_OF_RUN, steps), "max_lr": rate}
-        options = {key: value for key, value in usual.items() if key in known} | dict(given)
+        options = {key: value for key, value in usual.items() if key in known} | dict(arguments)
         missing = [key for key, default in known.items() if default is Parameter.empty and key not in options]
         if missing:
             others = "; a function of `elapsed` can do the same" if {*missing} & {"lr_lambda", "schedulers"} else ""
             raise UserError(f"{what} needs its options {', '.join(f'`{one}`' for one in missing)}{others}.")
         return options
 
-    def make(steps: int, optimizer: Optimizer, **given: Any) -> Callable[[int], Rate]:
-        return Stepped(partial(part, **settled(steps, optimizer.param_groups[0]["lr"], given)), optimizer, what).at
+    def make(steps: int, optimizer: Optimizer, **arguments: Any) -> Callable[[int], Rate]:
+        return Stepped(partial(part, **settled(steps, optimizer.param_groups[0]["lr"], arguments)), optimizer, what).at
 
     # Those that change momenta are tried with the optimiser that has them.
-    return ScheduleEntry(summary, known, lambda **given: settled(100, 0.1, given), make)
+    return ScheduleEntry(summary, known, lambda **arguments: settled(100, 0.1, arguments), make)
 
 
 class Stepped:

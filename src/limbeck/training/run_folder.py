@@ -42,8 +42,8 @@ Extend = Callable[["RunFolder", list[Difference]], list[Difference]]
 
 def as_begun(changed: Sequence[Difference]) -> str:
     """How to ask for what a run was begun with; its recipe may be the same, and defaults of limbeck others."""
-    given = " ".join(f"{one.path}={json.dumps(one.then)}" for one in changed)
-    return f"If the recipe is the same, defaults of limbeck have changed since; what was then is {given}"
+    overrides = " ".join(f"{one.path}={json.dumps(one.then)}" for one in changed)
+    return f"If the recipe is the same, defaults of limbeck have changed since; what was then is {overrides}"
 
 
 class RunFolder:

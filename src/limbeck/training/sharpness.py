@@ -156,7 +156,7 @@ class _State:
 
     random: Mapping[str, Tensor]
     buffers: Sequence[tuple[nn.Module, str, Tensor, Tensor]]
-    remembered: Sequence[tuple[nn.Module, Mapping[str, Any]]]
+    attributes: Sequence[tuple[nn.Module, Mapping[str, Any]]]
 
     @classmethod
     def of(cls, step: DistillationStep) -> "_State":
@@ -167,11 +167,11 @@ class _State:
             for module in modules
             for name, buffer in module.named_buffers(recurse=False)
         ]
-        remembered = [
+        attributes = [
             (module, {name: value for name, value in vars(module).items() if name not in _OF_TORCH})
             for module in step.objective.modules()
         ]
-        return cls(random_state(), buffers, remembered)
+        return cls(random_state(), buffers, attributes)
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -179,7 +179,7 @@ class _State:
         for module, name, buffer, content in self.buffers:
             # The very tensors, as compiled code and distributed training know them; some passes put others there.
             setattr(module, name, buffer.copy_(content))
-        for module, values in self.remembered:
+        for module, values in self.attributes:
             vars(module).update(values)
 
 

@@ -36,7 +36,7 @@ def validate(
     images: ImageSet,
     dtype: torch.dtype,
     device: torch.device,
-    answers: Tensor | None = None,
+    teacher_logits: Tensor | None = None,
 ) -> dict[str, Any]:
     """How a student does on images, computed in `dtype`.
 
@@ -45,7 +45,7 @@ def validate(
         images: with labels, or without.
         dtype: float32 or bfloat16.
         device: where the student is.
-        answers: the teacher's logits for images without labels, float32 [N, K].
+        teacher_logits: the teacher's logits for images without labels, float32 [N, K].
 
     Returns:
         Of labelled images `top1`: accuracy, a share; `nll`: negative log-likelihood, nats; `right`: which images.
@@ -60,16 +60,16 @@ def validate(
             "nll": negative_log_likelihood(logits, images.labels),
             "right": packed(right.numpy()),
         }
-    assert answers is not None, "without labels there is a teacher, which is checked before"
-    agrees = logits.argmax(1) == answers.argmax(1)
+    assert teacher_logits is not None, "without labels there is a teacher, which is checked before"
+    agrees = logits.argmax(1) == teacher_logits.argmax(1)
     return {
         "agreement": agrees.double().mean().item(),
-        "divergence": divergence(logits, answers),
+        "divergence": divergence(logits, teacher_logits),
         "agrees": packed(agrees.numpy()),
     }
 
 
-def answers_to(images: ImageSet | None, teacher: Classifier | None) -> Tensor | None:
+def validation_logits(images: ImageSet | None, teacher: Classifier | None) -> Tensor | None:
     """The teacher's logits for validation images, float32 [N, K]; None where these have labels or there is none."""
     if images is None or images.labels is not None or teacher is None:
         return None
@@ -84,7 +84,7 @@ class Judge:
         images: N of them.
         teacher: or None where they have labels.
         dtype, device: see `validate`.
-        known: what the teacher says, if it was asked before; see `answers_to`.
+        known: what the teacher says, if it was asked before; see `validation_logits`.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class Judge:
         self.known = known
 
     @cached_property
-    def answers(self) -> Tensor | None:
-        return self.known if self.known is not None else answers_to(self.images, self.teacher)
+    def teacher_logits(self) -> Tensor | None:
+        return self.known if self.known is not None else validation_logits(self.images, self.teacher)
 
     def __call__(self) -> dict[str, Any]:
-        return validate(self.student, self.images, self.dtype, self.device, self.answers)
+        return validate(self.student, self.images, self.dtype, self.device, self.teacher_logits)
 
 
 def packed(right: NDArray[np.bool_]) -> str:

@@ -1,6 +1,5 @@
 """Selection criteria: what they are made of, and those that have a name; without importing torch."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
@@ -9,10 +8,10 @@ from limbeck.catalogue import Catalogue
 from limbeck.errors import UserError, unknown_name
 from limbeck.import_paths import import_object, is_import_path
 from limbeck.signatures import check_option
+from limbeck.transfer.part_options import check_part_option, has_options
 from limbeck.transfer.parts import (
     ALIASES,
     ALLOCATIONS,
-    IMPLEMENTATIONS,
     ORDERS,
     REPRESENTATIONS,
     SCORES,
@@ -123,7 +122,7 @@ class Criterion:
             if name in self._own_options:
                 check_option(name, value, known[name], "a criterion")
             else:
-                _check_option(name, value, known[name])
+                check_part_option(name, value, known[name])
         numbers = [name for name in self.options if isinstance(known[name], float) and name not in self._own_options]
         if numbers:  # 2 and 2.0 are one option, and name one column
             object.__setattr__(
@@ -227,38 +226,7 @@ _FAMILIES: dict[str, Mapping[str, Any]] = {
     "space": REPRESENTATIONS,
 }
 
-_AT_LEAST = {"cutoff": 0.0, "fewest": 2, "most": 2, "sample": 10}
-"""Of the others, 1."""
-
-
 _LISTING = "`limbeck ls criteria` lists them all."
-
-
-def has_options(options: Mapping[str, Any]) -> str:
-    return "" if options else "Its parts have no options."
-
-
-def _check_option(name: str, value: Any, default: Any) -> None:
-    default = 0.0 if name == "cutoff" else default  # which has a default for every budget
-    kinds = {str: str, float: (int, float)}.get(type(default), int)
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        what = {str: "a name", float: "a number"}.get(type(default), "a whole number")
-        raise UserError(f"`{name}` of a criterion must be {what}, got {value!r}.")
-    if name == "implementation" and value not in IMPLEMENTATIONS:
-        raise unknown_name("`implementation` of a criterion:", str(value), IMPLEMENTATIONS)
-    if isinstance(value, str):
-        return
-    if name == "temperature":
-        if not 0 < value < math.inf:
-            raise UserError(f"`temperature` of a criterion must be above 0 and finite, got {value}.")
-        return
-    least = _AT_LEAST.get(name, 1)
-    if not value >= least:  # NaN is not either
-        raise UserError(f"`{name}` of a criterion must be at least {least}, got {value}.")
-    if name == "cutoff" and value >= 1:
-        raise UserError(f"`cutoff` of a criterion must be a share below 1, got {value}.")
-    if name == "components" and value > 2:
-        raise UserError(f"`components` of a criterion must be 1 or 2, got {value}; t-SNE maps to no more.")
 
 
 def _whole(name: str, summary: str, order: Order = "highest", **parts: Any) -> Criterion:
@@ -393,12 +361,12 @@ def _from_mapping(spec: Mapping[str, Any]) -> Criterion:
     parts = {one.name for one in fields(Criterion)} - {"options"}
     options = dict(spec.get("options") or {})
     options |= {key: value for key, value in spec.items() if key not in parts | {"options"}}
-    given = {key: value for key, value in spec.items() if key in parts}
-    for part, value in given.items():
+    named = {key: value for key, value in spec.items() if key in parts}
+    for part, value in named.items():
         if not isinstance(value, str) and not (callable(value) and isinstance(_FAMILIES.get(part), Catalogue)):
             function = " or a function" if isinstance(_FAMILIES.get(part), Catalogue) else ""
             raise UserError(f"`{part}` of a criterion must be a name{function}, got {value!r}.")
-    plain = Criterion(**given)
+    plain = Criterion(**named)
     for option in options:
         if option not in plain.default_options:
             raise unknown_name("part of a criterion:", str(option), [*parts, *plain.default_options])
@@ -406,7 +374,7 @@ def _from_mapping(spec: Mapping[str, Any]) -> Criterion:
 
 
 def _from_text(text: str) -> Criterion:
-    given: dict[str, str] = {}
+    named: dict[str, str] = {}
     for piece in text.split("/"):
         name = full_name(piece)
         # "random" is a score, too; as an order it is "rng".
@@ -416,7 +384,7 @@ def _from_text(text: str) -> Criterion:
             known = [one for family in _FAMILIES.values() for one in family] + list(ALIASES)
             raise unknown_name("part of a criterion:", piece, dict.fromkeys(known), _LISTING)
         part = "order" if piece == "rng" else found[0]
-        if part in given:
-            raise UserError(f"`criterion` {text!r} names two of {part}: {given[part]!r} and {piece!r}; give one.")
-        given[part] = name
-    return Criterion(name=text, **given)  # pyright: ignore[reportArgumentType] (the order is checked there)
+        if part in named:
+            raise UserError(f"`criterion` {text!r} names two of {part}: {named[part]!r} and {piece!r}; give one.")
+        named[part] = name
+    return Criterion(name=text, **named)  # pyright: ignore[reportArgumentType] (the order is checked there)

@@ -130,11 +130,11 @@ class Evidence:
             return self
         rows = self.rows
 
-        def told() -> Iterator[Mapping[str, NDArray[Any]]]:
+        def batches() -> Iterator[Mapping[str, NDArray[Any]]]:
             for batch in rows():
                 yield batch if self.score else {name: batch[name] for name in batch if name != "score"}
 
-        return replace(self, summary=summarise(told))
+        return replace(self, summary=summarise(batches))
 
     def _save_pictures(self, path: Path) -> None:
         tensors: dict[str, Tensor] = {}
@@ -146,8 +146,8 @@ class Evidence:
             # Clones, as tensors that share memory are refused.
             tensors |= {f"{place}.{name}": part.detach().cpu().contiguous().clone() for name, part in known.items()}
         titles = json.dumps([group.title for group in self.pictures])
-        told = {place: list(group.captions) for place, group in enumerate(self.pictures) if group.captions}
-        about = {"titles": titles, "captions": json.dumps(told), "classes": json.dumps(list(self.classes))}
+        captions = {place: list(group.captions) for place, group in enumerate(self.pictures) if group.captions}
+        about = {"titles": titles, "captions": json.dumps(captions), "classes": json.dumps(list(self.classes))}
         save_file(tensors, path, about | {"score": self.score})
 
 

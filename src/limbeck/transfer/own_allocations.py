@@ -18,13 +18,13 @@ def spread_by_scores(
     """What `function` takes of every class, from its scores in the order of preference; holds all of them."""
     rows = joined(list(candidates.read(*candidates.class_column)))
     classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.words(rows)[::-1])
-    given = {name: candidates.criterion.option(name) for name in options}
+    values = {name: candidates.criterion.option(name) for name in options}
     taken = []
     for label, quota in enumerate(quotas.tolist()):
         members = ranking[classes[ranking] == label]
         if quota:
             scores = torch.from_numpy(rows.scores[members])
-            chosen = check_rows(function(scores=scores, n=quota, **given), len(members), quota, what)
+            chosen = check_rows(function(scores=scores, n=quota, **values), len(members), quota, what)
             taken.append(members[chosen.numpy()])
     images = {_image(rows, place) for place in np.concatenate(taken).tolist()}
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.parts import ALLOCATIONS, ORDERS, REPRESENTATIONS, SCORES, full_name
 

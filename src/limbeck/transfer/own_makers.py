@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.signatures import summary_of
 from limbeck.transfer.catalogue import MakerEntry
 from limbeck.transfer.settings import MakerSettings

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError, unknown_name
+from limbeck.foreign import check_said
 from limbeck.signatures import Options, inputs_and_options, parameters, summary_of
 from limbeck.transfer.own_allocations import check_rows, spread_by_scores
 from limbeck.transfer.parts import AllocationEntry, Kind, RepresentationEntry, ScoreEntry
@@ -225,12 +225,12 @@ def _scores(
     **options: Any,
 ) -> Tensor:
     """Scores of a batch, checked, float64; gray levels are whole numbers, of which torch takes no mean."""
-    given = {name: getattr(inputs, name) for name in known}
+    values = {name: getattr(inputs, name) for name in known}
     if read == "pixels":
         features = _as_pixels(features, inputs, what)
     else:
         features = features.clone() if features.is_floating_point() else features.float()  # others look at them, too
-    return _checked(function(**({read: features} if read else {}), **given, **options), len(inputs.ids), what)
+    return _checked(function(**({read: features} if read else {}), **values, **options), len(inputs.ids), what)
 
 
 def _as_pixels(features: Tensor, inputs: ScoreInputs, what: str) -> Tensor:
@@ -259,5 +259,5 @@ def _rows_by_features(function: Callable[..., Any], what: str, features: Tensor,
 
 
 def _native(function: Callable[..., Any], options: tuple[str, ...], candidates: Any, quotas: Any) -> Any:
-    given = {name: candidates.criterion.option(name) for name in options}
-    return function(candidates=candidates, quotas=quotas, **given)
+    values = {name: candidates.criterion.option(name) for name in options}
+    return function(candidates=candidates, quotas=quotas, **values)

@@ -1,6 +1,11 @@
-"""What the options of criteria mean: those of limbeck's own representations, scores and allocations."""
+"""What the options of criteria mean and may be: those of limbeck's own representations, scores and allocations."""
 
+import math
 from collections.abc import Mapping
+from typing import Any
+
+from limbeck.errors import UserError, unknown_name
+from limbeck.transfer.parts import IMPLEMENTATIONS
 
 PART_OPTIONS: Mapping[str, str] = {
     "epochs": "how many times the network that is trained sees the images, a whole number >= 1",
@@ -24,3 +29,39 @@ PART_OPTIONS: Mapping[str, str] = {
     ),
 }
 """Option -> what it is, what it may be, and what it is where that is no number, for documentation."""
+
+_AT_LEAST = {"cutoff": 0.0, "fewest": 2, "most": 2, "sample": 10}
+"""Of the others, 1."""
+
+
+def has_options(options: Mapping[str, Any]) -> str:
+    """What errors about an option add where a criterion's parts have none."""
+    return "" if options else "Its parts have no options."
+
+
+def check_part_option(name: str, value: Any, default: Any) -> None:
+    """Checks an option of one of limbeck's own parts.
+
+    Raises:
+        UserError: it is of another kind than its default, or out of its range.
+    """
+    default = 0.0 if name == "cutoff" else default  # which has a default for every budget
+    kinds = {str: str, float: (int, float)}.get(type(default), int)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        what = {str: "a name", float: "a number"}.get(type(default), "a whole number")
+        raise UserError(f"`{name}` of a criterion must be {what}, got {value!r}.")
+    if name == "implementation" and value not in IMPLEMENTATIONS:
+        raise unknown_name("`implementation` of a criterion:", str(value), IMPLEMENTATIONS)
+    if isinstance(value, str):
+        return
+    if name == "temperature":
+        if not 0 < value < math.inf:
+            raise UserError(f"`temperature` of a criterion must be above 0 and finite, got {value}.")
+        return
+    least = _AT_LEAST.get(name, 1)
+    if not value >= least:  # NaN is not either
+        raise UserError(f"`{name}` of a criterion must be at least {least}, got {value}.")
+    if name == "cutoff" and value >= 1:
+        raise UserError(f"`cutoff` of a criterion must be a share below 1, got {value}.")
+    if name == "components" and value > 2:
+        raise UserError(f"`components` of a criterion must be 1 or 2, got {value}; t-SNE maps to no more.")

@@ -21,7 +21,7 @@ from limbeck.transfer.borrow.settings import SURENESS
 from limbeck.transfer.choice import allocate
 from limbeck.transfer.score_table.shards import Shards
 from limbeck.transfer.scoring import features
-from limbeck.transfer.scoring.score import given_class, score_images
+from limbeck.transfer.scoring.score import predicted_class, score_images
 from limbeck.transfer.select import Criterion, score_table
 
 COLUMNS = [f"{name}:teacher-logits" for name in SURENESS]
@@ -254,7 +254,7 @@ def test_judged_pictures_that_a_sample_missed_are_refused_after(
     tmp_path: Path, teacher: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     TEST.digests()
-    monkeypatch.setattr("limbeck.transfer.borrow.judged.Judged.look", lambda *_: None)
+    monkeypatch.setattr("limbeck.transfer.borrow.overlap.HeldOutDigests.look", lambda *_: None)
     with pytest.raises(UserError, match=r"pool 'a' holds 1 picture \(.*, and pool 'b' holds 3 pictures \("):
         pool_table(pools(), teacher, tmp_path, held_out=[TEST])
     left = pool_table(pools(), teacher, tmp_path, held_out=[TEST], overlap="leave-out")
@@ -340,5 +340,5 @@ def test_a_pool_of_one_image(tmp_path: Path, teacher: Classifier) -> None:
 
 def test_given_classes() -> None:
     logits = torch.tensor([[0.0, 2.0, 2.0], [float("nan"), 1.0, 0.0], [-1e3, 1e3, 0.0]])
-    assert given_class(logits).tolist() == [1, -1, 1]
+    assert predicted_class(logits).tolist() == [1, -1, 1]
     assert np.isfinite(score_images(pools()[0].images, Criterion(score="variance")).numpy()).all()

@@ -15,7 +15,7 @@ from limbeck.models.forward import FrozenTeacher
 from limbeck.models.whitening import Whitening
 from limbeck.randomness import derive_seed, uniform, words
 from limbeck.transfer.condense.crops import CropImages, crops_per_image, images_of_crops
-from limbeck.transfer.condense.settings import Crops
+from limbeck.transfer.condense.method_settings import Crops
 
 
 def pool(n: int, size: tuple[int, int], *, channels: int = 3, classes: int = 2, seed: int = 0) -> ImageSet:

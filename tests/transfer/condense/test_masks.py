@@ -16,7 +16,8 @@ from limbeck.models import Classifier, create
 from limbeck.models.taps import Taps
 from limbeck.models.weights.folder import save
 from limbeck.transfer.condense.mask import Masks, discriminative_mask, image_complexity, maps, mask_network
-from limbeck.transfer.condense.settings import CondenseSettings, Mask
+from limbeck.transfer.condense.method_settings import Mask
+from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.start import initial_set
 
 NAMES = ("cat", "dog", "fox", "owl")

@@ -26,13 +26,14 @@ from limbeck.models.whitening import Whitening
 from limbeck.randomness import derive_seed
 from limbeck.transfer.condense import engine as engine_module
 from limbeck.transfer.condense.engine import MatchingEngine
+from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.matching import matching_loss, soft_cross_entropy
 from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of
 from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.network import FreshNetworks
-from limbeck.transfer.condense.settings import CondenseSettings, Experts
+from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet
 
 PRESETS = [name for name, method in METHODS.items() if method.values["by"] == "trajectories"]

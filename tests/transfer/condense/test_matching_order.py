@@ -1,7 +1,7 @@
 import torch
 
 from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of, start_range
-from limbeck.transfer.condense.settings import Matching
+from limbeck.transfer.condense.method_settings import Matching
 
 
 def test_every_expert_is_matched_once_in_each_pass() -> None:

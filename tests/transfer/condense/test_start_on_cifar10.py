@@ -9,7 +9,8 @@ from limbeck.data import load
 from limbeck.models import create
 from limbeck.models.weights.folder import load as load_model
 from limbeck.transfer.condense.mask import Masks
-from limbeck.transfer.condense.settings import CondenseSettings, Mask
+from limbeck.transfer.condense.method_settings import Mask
+from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.start import initial_set
 
 

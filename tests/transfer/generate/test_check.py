@@ -11,7 +11,7 @@ from limbeck.models import Classifier, create
 from limbeck.transfer.generate.check import check_teacher
 from limbeck.transfer.generate.feature_statistics import measure
 from limbeck.transfer.generate.maker import GenerateMaker
-from limbeck.transfer.generate.normalisation import remembered_images
+from limbeck.transfer.generate.normalisation import input_statistics
 from limbeck.transfer.generate.scales import Scale, balanced, scales_at_start, weights_at_start
 from limbeck.transfer.generate.settings import GenerateSettings, Losses
 from limbeck.transfer.maker import MakerContext
@@ -64,7 +64,7 @@ def stating(teacher: Classifier, mean: float, std: float) -> Classifier:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_that_the_first_batch_norm_remembers(channels: int) -> None:
     data = plausible(channels)
-    found = remembered_images(having_seen(data), (channels, 16, 16))
+    found = input_statistics(having_seen(data), (channels, 16, 16))
     assert found is not None
     assert found.possible
     for channel in range(channels):
@@ -76,8 +76,8 @@ def test_images_that_the_first_batch_norm_remembers(channels: int) -> None:
 def test_a_normalisation_that_it_was_not_trained_with(stated: str) -> None:
     teacher = having_seen(plausible(3), mean=[0.5] * 3, std=[0.2] * 3)
     found = check_teacher(stating(teacher, *WRONG[stated]), settings())
-    assert found.remembered is not None
-    assert not found.remembered.possible
+    assert found.inputs is not None
+    assert not found.inputs.possible
     assert any("images in [0, 1] are not so" in doubt and "mean 0.5, std 0.25" in doubt for doubt in found.doubts)
     assert check_teacher(teacher, settings()).doubts == ()
 
@@ -95,13 +95,13 @@ class Curved(nn.Module):
 
 def test_what_cannot_be_told() -> None:
     untrained = create("convnet_d3", num_classes=4, channels=1, input_size=8, width=8, norm="batch")
-    assert remembered_images(untrained, (1, 8, 8)) is None
+    assert input_statistics(untrained, (1, 8, 8)) is None
     seen = having_seen(plausible(1))
-    assert remembered_images(Classifier(Curved(seen.network), num_classes=4, channels=1), (1, 16, 16)) is None
+    assert input_statistics(Classifier(Curved(seen.network), num_classes=4, channels=1), (1, 16, 16)) is None
     with torch.no_grad():
         first = next(one for one in seen.modules() if isinstance(one, nn.Conv2d))
         first.weight -= first.weight.mean((2, 3), keepdim=True)  # its filters see no means, but at the border
-    found = remembered_images(seen, (1, 16, 16))
+    found = input_statistics(seen, (1, 16, 16))
     assert found is None or isinstance(found.mean, tuple)
 
 

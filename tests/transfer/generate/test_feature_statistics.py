@@ -57,7 +57,7 @@ def test_floor_is_of_whole_batches_in_random_order(owned: ImageSet) -> None:
     whole = measure(teacher, owned, batch_size=200)  # all are one smaller batch
     with BatchNormMoments(teacher) as moments:
         teacher(owned.tensor())
-        distance = batch_norm_distance(moments.found, moments.remembered)
+        distance = batch_norm_distance(moments.found, moments.reference)
     torch.testing.assert_close(whole.floor, distance, rtol=1e-4, atol=1e-5)
 
 
@@ -70,7 +70,7 @@ def test_the_loss_reads_what_was_exported(owned: ImageSet, tmp_path: Path) -> No
     images = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(3)).requires_grad_()
     with BatchNormMoments(teacher, read) as moments:
         teacher(images)
-        distance = batch_norm_distance(moments.found, moments.remembered)
+        distance = batch_norm_distance(moments.found, moments.reference)
     torch.testing.assert_close(distance, batch_norm_distance(moments_at(teacher, images), read.wanted))
     distance.sum().backward()
     assert images.grad is not None
@@ -78,7 +78,7 @@ def test_the_loss_reads_what_was_exported(owned: ImageSet, tmp_path: Path) -> No
     assert images.grad.abs().sum() > 0
     with torch.no_grad(), BatchNormMoments(teacher, read) as moments:
         teacher(owned.tensor())
-        assert batch_norm_distance(moments.found, moments.remembered).sum() < 1e-3
+        assert batch_norm_distance(moments.found, moments.reference).sum() < 1e-3
 
 
 def test_a_round_trip(owned: ImageSet, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_statistics_of_others(owned: ImageSet) -> None:
     with reader as moments:
         other(owned.tensor())
         with pytest.raises(UserError, match=r"are of 8 features, and convnet_d3 has 4 there"):
-            _ = moments.remembered
+            _ = moments.reference
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

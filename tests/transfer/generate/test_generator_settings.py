@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from limbeck.transfer.generate.settings import GenerateSettings, Generator
+from limbeck.transfer.generate.generator_settings import Generator
+from limbeck.transfer.generate.settings import GenerateSettings
 
 
 @pytest.mark.parametrize(

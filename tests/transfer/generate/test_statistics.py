@@ -62,7 +62,7 @@ def test_distance_by_formula(size: int, channels: int) -> None:
     wanted = by_formula(teacher, images)
     with BatchNormMoments(teacher) as moments:
         teacher(images)
-        found = batch_norm_distance(moments.found, moments.remembered)
+        found = batch_norm_distance(moments.found, moments.reference)
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
     ours, theirs = (torch.autograd.grad(one.sum(), images)[0] for one in (found, wanted))
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -90,19 +90,19 @@ def test_float32_under_bf16() -> None:
     handle = teacher.network.get_submodule("bn1").register_forward_pre_hook(lambda _, args: features.append(args[0]))
     with torch.autocast("cpu", torch.bfloat16), BatchNormMoments(teacher) as moments:
         teacher(images)
-        found, remembered = moments.found, moments.remembered
-        distance = batch_norm_distance(found, remembered).sum()
+        found, reference = moments.found, moments.reference
+        distance = batch_norm_distance(found, reference).sum()
     handle.remove()
     distance.backward()
     assert features[0].dtype == torch.bfloat16
-    assert all(part.dtype == torch.float32 for one in (*found, *remembered) for part in one)
+    assert all(part.dtype == torch.float32 for one in (*found, *reference) for part in one)
     torch.testing.assert_close(found[0], moments_of(features[0].float()), rtol=1e-6, atol=1e-7)
     assert images.grad is not None
     assert images.grad.isfinite().all()
     assert teacher.bfloat16().network.get_submodule("bn1").running_mean.dtype == torch.bfloat16
     with BatchNormMoments(teacher) as moments:
         teacher(batch())
-        assert {part.dtype for one in (*moments.found, *moments.remembered) for part in one} == {torch.float32}
+        assert {part.dtype for one in (*moments.found, *moments.reference) for part in one} == {torch.float32}
 
 
 def test_hooks_leave_nothing_behind() -> None:
@@ -142,7 +142,7 @@ def test_layers_that_run_twice_by_keyword_and_not_at_all() -> None:
         teacher(images)
         found = moments.found
         assert moments.names == ("twice", "keyword")
-        assert len(moments.remembered) == 2
+        assert len(moments.reference) == 2
     x = teacher.prepare(images)
     second = odd.twice(x) + 1
     torch.testing.assert_close(found[0].mean, (x.mean() + second.mean()).view(1) / 2)
@@ -225,7 +225,7 @@ def test_inversion_as_the_reference() -> None:
         for call in ("", "2"):
             images = torch.from_numpy(golden[f"in.images{call}"]).requires_grad_()
             logits = teacher(images).logits
-            distance = batch_norm_distance(memory.mixed(moments.found), moments.remembered).sum()
+            distance = batch_norm_distance(memory.mixed(moments.found), moments.reference).sum()
             sure, against = one_hot(logits, labels).mean(), adversarial(logits, student(images).logits).mean()
             (weight["bn"] * distance + weight["oh"] * sure + weight["adv"] * against).backward()
             memory.update(moments.found)

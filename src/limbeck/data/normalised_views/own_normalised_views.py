@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import Tensor
 
-from limbeck.catalogue import check_said
 from limbeck.data.normalised_views.base import Draw, NormalisedViews
 from limbeck.data.normalised_views.catalogue import NORMALISED_VIEWS, NormalisedViewEntry
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.signatures import inputs_and_options, summary_of
 
 _INPUTS = ("images", "draw")
@@ -38,9 +38,9 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> NormalisedViewEnt
     if not is_class and set(inputs) != {*_INPUTS}:
         raise UserError(f"{what} must be a function of `images` and `draw`, got {', '.join(inputs) or 'neither'}.")
 
-    def make(**given: Any) -> NormalisedViews:
-        settled = {**options, **given}
-        made: Any = part(**given) if is_class else FunctionViews(part, what, settled)
+    def make(**arguments: Any) -> NormalisedViews:
+        settled = {**options, **arguments}
+        made: Any = part(**arguments) if is_class else FunctionViews(part, what, settled)
         # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
         found = NORMALISED_VIEWS.find(name)  # None while it is registered
         code = None if found is None else found.code

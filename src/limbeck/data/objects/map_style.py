@@ -20,7 +20,7 @@ from limbeck.errors import UserError
 
 _LOOK_AT = 8
 """Items that are read twice before all else."""
-_REMEMBERED = 2**29
+_CACHE_BYTES = 2**29
 """Bytes of items that are kept for the next look while a set is opened."""
 _ADVICE = "Set `dataset.classes`, a list of the names of all classes."
 
@@ -47,8 +47,8 @@ class ItemImages(EncodedImages):
         self._dataset = dataset
         self._how = how
         self._name = name
-        self._remembered: dict[int, Encoded] = {}
-        self._room = _REMEMBERED
+        self._cached: dict[int, Encoded] = {}
+        self._room = _CACHE_BYTES
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -62,7 +62,7 @@ class ItemImages(EncodedImages):
 
     def image(self, row: int) -> Encoded:
         """The image of an item, which is kept while there is room."""
-        return self._remembered[row] if row in self._remembered else self.read(row)[0]
+        return self._cached[row] if row in self._cached else self.read(row)[0]
 
     def read(self, row: int) -> tuple[Encoded, Any]:
         """Image and label of an item.
@@ -93,8 +93,8 @@ class ItemImages(EncodedImages):
             size = encoded.width * encoded.height * len(encoded.getbands())
         else:
             size = encoded.nbytes if isinstance(encoded, np.ndarray) else 1000
-        if row not in self._remembered and size <= self._room:
-            self._remembered[row] = encoded
+        if row not in self._cached and size <= self._room:
+            self._cached[row] = encoded
             self._room -= size
 
 

@@ -112,15 +112,17 @@ def open_frame(frame: Any, how: How) -> Opened:
             "of files or lists of numbers."
         ) from error
     where = f"the {kind}"
-    told = ImageTable(table.schema, features_of(table.schema, where), len(table), _nothing, _nothing, _nothing, where)
-    image = find_images(told, how.image_column or _column_of_paths(told))
-    label = find_labels(told, how.label_column)
+    described = ImageTable(
+        table.schema, features_of(table.schema, where), len(table), _nothing, _nothing, _nothing, where
+    )
+    image = find_images(described, how.image_column or _column_of_paths(described))
+    label = find_labels(described, how.label_column)
     return Opened(
         ColumnImages(len(table), lambda: table[image], where=where, stamp=None, folder=Path()),
         None
         if label is None
         else lambda: LabelColumn(
-            table[label], f"labels in column {label!r} of {where}", stated_names(told.features, label)
+            table[label], f"labels in column {label!r} of {where}", stated_names(described.features, label)
         ),
         kind,
         advice=_FRAME_ADVICE,

@@ -31,8 +31,8 @@ def load_procedural(
     """
     check_seed(seed)
     find_split(info, split)
-    given = {"image_column": columns[0], "label_column": columns[1], "classes": classes, "scale": options.scale}
-    for argument, value in given.items():
+    unsupported = {"image_column": columns[0], "label_column": columns[1], "classes": classes, "scale": options.scale}
+    for argument, value in unsupported.items():
         if value is not None:
             raise UserError(
                 f"`{argument}` must be left out for {info.name!r}, whose images are made by a function and have no "

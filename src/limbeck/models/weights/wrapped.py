@@ -70,10 +70,10 @@ def make_again(
     if model is None and downloaded:
         raise chosen_elsewhere(about["path"], name, where)
     module = _class_at(about["path"], name, where) if model is None else _module(model)
-    given = {key: value for key, value in {**record, **overrides}.items() if key in (*RECORDED, "whitening")}
-    options = {key: value for key, value in overrides.items() if key not in given}
-    made = _make(module, what, _inputs(given), _known_options(module, about["options"]) | options)
-    return _classifier(made, _taps(about) if MODULE in config else None, given)
+    properties = {key: value for key, value in {**record, **overrides}.items() if key in (*RECORDED, "whitening")}
+    options = {key: value for key, value in overrides.items() if key not in properties}
+    made = _make(module, what, _inputs(properties), _known_options(module, about["options"]) | options)
+    return _classifier(made, _taps(about) if MODULE in config else None, properties)
 
 
 def class_name(name: str) -> str:
@@ -101,18 +101,18 @@ def first_made(model: str | Module, overrides: Mapping[str, Any], where: str) ->
         UserError: it cannot be made; `num_classes`, `mean` or `std` is not said.
     """
     module, what = _module(model), f"the network of {where!r}"
-    given = {key: value for key, value in overrides.items() if key in (*RECORDED, "whitening")}
-    options = {key: value for key, value in overrides.items() if key not in given}
-    made = _make(module, what, _inputs(given), options)
+    properties = {key: value for key, value in overrides.items() if key in (*RECORDED, "whitening")}
+    options = {key: value for key, value in overrides.items() if key not in properties}
+    made = _make(module, what, _inputs(properties), options)
     if not isinstance(made, Classifier):
-        check_known(given, where)
-    return _classifier(made, None, given)
+        check_known(properties, where)
+    return _classifier(made, None, properties)
 
 
-def check_known(given: Mapping[str, Any], where: str, *, normalised: bool = True) -> None:
+def check_known(properties: Mapping[str, Any], where: str, *, normalised: bool = True) -> None:
     """Raises a UserError where it is not said what the weights in a file were trained with."""
-    needed = ("num_classes", "mean", "std") if normalised and "whitening" not in given else ("num_classes",)
-    absent = [key for key in needed if key not in given]
+    needed = ("num_classes", "mean", "std") if normalised and "whitening" not in properties else ("num_classes",)
+    absent = [key for key in needed if key not in properties]
     if absent:
         raise UserError(
             f"a weights file needs {' and '.join(f'`{key}`' for key in absent)} as in the training of {where!r}: "
@@ -162,15 +162,15 @@ def _make(model: Module, what: str, inputs: Mapping[str, Any], options: Mapping[
     name = getattr(model, "__name__", type(model).__name__)
     try:
         known = {one.name for one in parameters(model)}
-        given = {key: value for key, value in inputs.items() if key in known and value is not None} | dict(options)
+        arguments = {key: value for key, value in inputs.items() if key in known and value is not None} | dict(options)
         with own_randomness(0, "weights"):
-            made = model(**given)
+            made = model(**arguments)
     except UserError:
         raise
     except Exception as error:  # whatever the user's code does
-        told = ", ".join(f"{key}={value!r}" for key, value in {**inputs, **options}.items() if value is not None)
+        passed = ", ".join(f"{key}={value!r}" for key, value in {**inputs, **options}.items() if value is not None)
         raise UserError(
-            f"{name} does not make {what} ({type(error).__name__}: {error}); known are {told or 'no options'}. Give "
+            f"{name} does not make {what} ({type(error).__name__}: {error}); known are {passed or 'no options'}. Give "
             "what it lacks by name, or a function or module that needs nothing more."
         ) from error
     if not isinstance(made, nn.Module):
@@ -189,23 +189,23 @@ def _known_options(model: Module, recorded: Mapping[str, Any]) -> dict[str, Any]
     return {key: value for key, value in recorded.items() if key in known}
 
 
-def _inputs(given: Mapping[str, Any]) -> dict[str, Any]:
+def _inputs(properties: Mapping[str, Any]) -> dict[str, Any]:
     """What a function or class that makes a module may take, where it is known."""
-    size = given.get("input_size")
-    known = {"num_classes": given.get("num_classes"), "channels": given.get("channels")}
+    size = properties.get("input_size")
+    known = {"num_classes": properties.get("num_classes"), "channels": properties.get("channels")}
     return {**known, "size": None if size is None else as_size(size)}
 
 
-def _classifier(made: nn.Module, taps: Taps | None, given: Mapping[str, Any]) -> Classifier:
-    """A classifier of a module, or of a `Classifier` with `given` in place of what it has itself."""
+def _classifier(made: nn.Module, taps: Taps | None, properties: Mapping[str, Any]) -> Classifier:
+    """A classifier of a module, or of a `Classifier` with `properties` in place of what it has itself."""
     if not isinstance(made, Classifier):
         own = getattr(made, "taps", None)
-        return Classifier(made, **given, taps=taps or (own if isinstance(own, Taps) else None))
+        return Classifier(made, **properties, taps=taps or (own if isinstance(own, Taps) else None))
     own = {key: getattr(made, key) for key in ("num_classes", "channels", "input_size", "classes")}
-    whitening = given.get("whitening", None if given.keys() & {"mean", "std"} else made.whitening)
+    whitening = properties.get("whitening", None if properties.keys() & {"mean", "std"} else made.whitening)
     normalisation = zip(("mean", "std"), made.normalisation, strict=True) if whitening is None else ()
     return Classifier(
-        made.network, **{**own, **dict(normalisation), **given, "whitening": whitening}, taps=taps or made.taps
+        made.network, **{**own, **dict(normalisation), **properties, "whitening": whitening}, taps=taps or made.taps
     )
 
 

@@ -25,7 +25,7 @@ def enough_chart(results: Row) -> alt.LayerChart:
         results: the content of results.json, with `enough`.
     """
     found, styles = results["enough"], style.arms(results)
-    rows = [_marks(row) for row in sorted(found["arms"], key=lambda row: list(styles).index(row["arm"]))]
+    rows = [_positions(row) for row in sorted(found["arms"], key=lambda row: list(styles).index(row["arm"]))]
     scale = alt.Scale(domain=[row["arm"] for row in rows])
     found_words = {row["arm"]: row["words"] for row in rows}
     left = _words_axis("left", style.label_words(styles), (styles[row["arm"]].label for row in rows))
@@ -85,18 +85,18 @@ def margins_chart(results: Row) -> alt.LayerChart:
     dashes = alt.Scale(domain=list(styles), range=[list(one.dash) for one in styles.values()])
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("margin:Q", format=".2%"), alt.Tooltip("images:Q", format=",d")]
     lines = alt.Chart(style.values(rows)).mark_line(strokeWidth=2).encode(x=x, y=y, color=colour, tooltip=tooltip)
-    asked = alt.Chart(style.values([{"margin": found["margin"], "label": points(found["margin"])}]))
-    label = asked.mark_text(align="left", dx=5, fontSize=11, baseline="top", color=style.PAGE_INK)
+    margin = alt.Chart(style.values([{"margin": found["margin"], "label": points(found["margin"])}]))
+    label = margin.mark_text(align="left", dx=5, fontSize=11, baseline="top", color=style.PAGE_INK)
     layers = [
         alt.Chart(style.values(bands)).mark_area(opacity=0.14).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour),
         lines.encode(strokeDash=alt.StrokeDash("arm:N", scale=dashes, legend=None)),
-        asked.mark_rule(color=style.RULE, strokeWidth=1.25).encode(x="margin:Q"),
+        margin.mark_rule(color=style.RULE, strokeWidth=1.25).encode(x="margin:Q"),
         label.encode(x="margin:Q", y=alt.value(2), text="label:N"),
     ]
     return alt.LayerChart(layer=layers).properties(height=250)
 
 
-def _marks(row: Row) -> Row:
+def _positions(row: Row) -> Row:
     """Where the marks of an arm are; None where it has none."""
     inside, known = interval(row), row["n"] > 1
     return {

@@ -85,8 +85,8 @@ def frontier(
 def has_cost(results: Row, cost: str) -> bool:
     """Whether any arm has a positive value of `cost`; of real images one other than those that it is taught on."""
     rows = _means(results, cost)
-    told = cost == "real_images" and all(row["x"] == row["images"] for row in rows)
-    return not told and any(row["x"] > 0 for row in rows)
+    same = cost == "real_images" and all(row["x"] == row["images"] for row in rows)
+    return not same and any(row["x"] > 0 for row in rows)
 
 
 def _means(results: Row, cost: str) -> list[Row]:

@@ -43,7 +43,7 @@ def loading(facts: RunFacts, source: str, *, downloaded: bool) -> list[str]:
     height, width = student.get("input_size") or (_SIZE, _SIZE)
     channels = student.get("channels", 3)
     shape = f"{channels}, {height}, {width}"
-    answers = (
+    predictions = (
         "[student.classes[number] for number in logits.argmax(1)]"
         if student.get("classes")
         else "logits.argmax(1).tolist()"
@@ -62,7 +62,7 @@ def loading(facts: RunFacts, source: str, *, downloaded: bool) -> list[str]:
         f"images = torch.rand(2, {shape})  # yours: [N, C, H, W], uint8 or floats in [0, 1]",
         "with torch.no_grad():",
         "    logits = student(images).logits  # it normalises by itself, and resizes where it needs one size",
-        f"print({answers})",
+        f"print({predictions})",
         "```",
         "",
         f"On labelled images: {code(command)}. No pickle is read: the weights are safetensors, and `config.json` says "

@@ -138,11 +138,11 @@ def _headlines(groups: Sequence[Choices]) -> list[str]:
     words = []
     for group in groups:
         pairs = list(combinations(range(len(group.arms)), 2))
-        told_of = [pair for pair in pairs if not all(group.arms[place].quiet for place in pair)]
-        pairs = sorted(told_of or pairs, key=lambda pair: -group.shares[pair])
+        noteworthy = [pair for pair in pairs if not all(group.arms[place].quiet for place in pair)]
+        pairs = sorted(noteworthy or pairs, key=lambda pair: -group.shares[pair])
         chance = len(group.arms[0]) / group.arms[0].images
-        told = [_pair(group, pair) for pair in dict.fromkeys((pairs[0], pairs[-1]))]
-        words.append(f"At {group.budget}, {'; '.join(told)}; by chance it would be {formats.percent(chance)}")
+        phrases = [_pair(group, pair) for pair in dict.fromkeys((pairs[0], pairs[-1]))]
+        words.append(f"At {group.budget}, {'; '.join(phrases)}; by chance it would be {formats.percent(chance)}")
     return words
 
 

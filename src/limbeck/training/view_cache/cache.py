@@ -120,8 +120,8 @@ class ViewCache:
             known[:] = False
         if not known.all():
             places = np.flatnonzero(~known)
-            asked = self._ask_and_keep(images, places, numbers[places], owners[places])
-            outputs = {name: _with(values, places, asked[name]) for name, values in outputs.items()}
+            computed = self._ask_and_keep(images, places, numbers[places], owners[places])
+            outputs = {name: _with(values, places, computed[name]) for name, values in outputs.items()}
             self._written[local[places]] = True
         return joined_outputs(outputs, self.teacher.device), int(known.sum())
 
@@ -218,13 +218,13 @@ class ViewCache:
 
         Where a GPU can round them itself they are on it, and are written when they have arrived, see `_finish`.
         """
-        asked = outputs_in_blocks(self.teacher, images, places, self.outputs, self.block)
+        computed = outputs_in_blocks(self.teacher, images, places, self.outputs, self.block)
         if not self.late:
-            return self._keep({name: values.cpu() for name, values in asked.items()}, entries, owners)
-        here = {name: to_cpu(values) for name, values in asked.items()}
+            return self._keep({name: values.cpu() for name, values in computed.items()}, entries, owners)
+        here = {name: to_cpu(values) for name, values in computed.items()}
         self._pending = arrival(self.teacher.device), partial(self._keep, here, entries, owners)
-        rounded = {name: self.files[name].codec.rounded(values) for name, values in asked.items()}
-        return {name: _where_finite(rounded[name], values) for name, values in asked.items()}
+        rounded = {name: self.files[name].codec.rounded(values) for name, values in computed.items()}
+        return {name: _where_finite(rounded[name], values) for name, values in computed.items()}
 
     def _finish(self) -> None:
         """Writes what the last call asked for: before anything is read, so that all happens in the order of the steps.
@@ -236,10 +236,10 @@ class ViewCache:
             wait()
             keep()
 
-    def _keep(self, asked: Mapping[str, Tensor], entries: np.ndarray, owners: np.ndarray) -> dict[str, Tensor]:
+    def _keep(self, computed: Mapping[str, Tensor], entries: np.ndarray, owners: np.ndarray) -> dict[str, Tensor]:
         """Writes outputs, float32 [n, ...] on the CPU, and gives them back as they will be read."""
         kept = {}
-        for name, values in asked.items():
+        for name, values in computed.items():
             file = self.files[name]
             packed = file.codec.encode(values)  # uint8 [n, size]
             rounded = file.codec.decode(packed)

@@ -164,7 +164,7 @@ class Chosen:
         )
 
     @property
-    def never_given(self) -> tuple[str, ...]:
+    def never_predicted(self) -> tuple[str, ...]:
         """Classes that the teacher gives no image of the pools."""
         return tuple(self.classes[place] for place in np.flatnonzero(self.found == 0))
 

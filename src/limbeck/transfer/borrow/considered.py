@@ -47,11 +47,11 @@ def marked(
     ids, sources = (one if among is None else one[among] for one in (chosen.rows.ids, chosen.rows.sources))
     own = [np.sort(ids[sources == place]) for place in range(len(table.sources))]
     for batch in table.batches(*dict.fromkeys(("id", "source", *columns))):
-        marks = np.zeros(len(batch["id"]), dtype=bool)
+        mask = np.zeros(len(batch["id"]), dtype=bool)
         for place, taken in enumerate(own):
             here = batch["source"] == place
-            marks[here] = np.isin(batch["id"][here], taken)
-        yield {**batch, "chosen": marks}
+            mask[here] = np.isin(batch["id"][here], taken)
+        yield {**batch, "chosen": mask}
 
 
 def considered(table: ScoreTable, chosen: "Chosen") -> Considered:

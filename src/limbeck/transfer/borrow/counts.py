@@ -137,7 +137,7 @@ def pool_table_figure(counts: Sequence[PoolCounts]) -> TableFigure:
 
 def class_table(found: Considered, pools: Sequence["Pool"], sources: Sequence[str], chosen: "Chosen") -> TableFigure:
     """A row for each class that the teacher gives: wanted, found, from which pool, short and repeated."""
-    wanted, given, repeated, short = chosen.wanted, chosen.distinct, chosen.repeated, chosen.short
+    wanted, distinct_counts, repeated, short = chosen.wanted, chosen.distinct, chosen.repeated, chosen.short
     alone = chosen.parts[0] if len(chosen.parts) == 1 else None
     sure = None if alone is None or alone.thresholds is None else alone.passed
     mostly = _mostly(found, pools, sources, len(chosen.classes))
@@ -162,7 +162,7 @@ def class_table(found: Considered, pools: Sequence["Pool"], sources: Sequence[st
                 int(chosen.found[place]),
                 *([int(sure[place])] if sure is not None else []),
                 *([int(one) for one in found.chosen[:, place]] if several else []),
-                int(given[place]),
+                int(distinct_counts[place]),
                 *([int(short[place])] if wanted is not None else []),
                 *([int(repeated[place])] if repeated.any() else []),
                 mostly[place],

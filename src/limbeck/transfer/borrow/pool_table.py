@@ -26,7 +26,7 @@ from limbeck.precision import Precision
 from limbeck.progress import Progress, Silent
 from limbeck.training.distributed import process_token
 from limbeck.transfer.borrow.distinct import batches_of, digests_of, repeated
-from limbeck.transfer.borrow.judged import Judged, Overlap, added, refuse
+from limbeck.transfer.borrow.overlap import HeldOutDigests, Overlap, added, refuse
 from limbeck.transfer.borrow.pools import Pool
 from limbeck.transfer.borrow.reopened import for_workers
 from limbeck.transfer.borrow.sureness import criteria_for
@@ -80,7 +80,7 @@ def pool_table(
         pools: of distinct names and one shape.
         teacher: asked in evaluation mode; with its class names.
         folder: where the tables are kept for others, who may make them at the same time.
-        held_out: what the student is judged on; see `Judged` for images of another shape.
+        held_out: what the student is judged on; see `HeldOutDigests` for images of another shape.
         overlap: where a pool holds some of these pictures: "refuse", or "leave-out" of the table.
         seed: of what criteria draw or train, which none of these does: tables serve every seed.
         workers: processes, see `limbeck.score_table`; pools that are large or stay encoded are opened in each.
@@ -105,9 +105,9 @@ def pool_table(
     _check(pools, workers)
     criteria, lacks = criteria_for(teacher)
     context = make_context(teacher, None, seed, precision=precision, block=BLOCK)
-    judged = Judged(held_out, pools[0].images.shape)
+    held_out_digests = HeldOutDigests(held_out, pools[0].images.shape)
     if overlap == "refuse":
-        looks = {one.name: judged.look(one.images) for one in pools}
+        looks = {one.name: held_out_digests.look(one.images) for one in pools}
         refuse({name: found for name, found in looks.items() if found is not None})
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,12 +117,12 @@ def pool_table(
         watch.say(f"pool {work.pool.name}: {image_count(len(work.pool.images))}")
         costs.append(work.do(workers, watch, own=own))
     parts = [(one.name, work.key, dict(one.excluded), one.unreadable) for one, work in zip(pools, works, strict=True)]
-    key = cache_key("pools", parts, lacks, overlap, judged.key)
+    key = cache_key("pools", parts, lacks, overlap, held_out_digests.key)
     path = folder / f"pools-{key}.parquet"
     with FileLock(folder / f".{path.stem}.lock"):
         if not path.exists():
             about = _about(works, context, lacks)
-            _join(works, path, about, judged, leave_out=overlap == "leave-out")
+            _join(works, path, about, held_out_digests, leave_out=overlap == "leave-out")
     return PoolTable(ScoreTable(path), sum(costs, Cost()))
 
 
@@ -209,9 +209,11 @@ def _about(works: Sequence[_Scoring], context: ScoringContext, lacks: dict[str, 
     }
 
 
-def _join(works: Sequence[_Scoring], path: Path, about: dict[str, Any], judged: Judged, *, leave_out: bool) -> None:
+def _join(
+    works: Sequence[_Scoring], path: Path, about: dict[str, Any], held_out_digests: HeldOutDigests, *, leave_out: bool
+) -> None:
     """Writes the rows of all tables that stay, by pool, and counts those that do not."""
-    compared = [_compared(work.path, judged) for work in works]
+    compared = [_compared(work.path, held_out_digests) for work in works]
     if not leave_out:
         pairs = zip(works, compared, strict=True)
         refuse({work.pool.name: overlap for work, (_, overlap) in pairs if overlap is not None})
@@ -238,13 +240,13 @@ def _schema(criteria: Sequence[Criterion]) -> pa.Schema:
     return pa.schema([numbers[0], ("source", pa.string()), *numbers[1:], ("digest", pa.binary(DIGEST_BYTES)), *scores])
 
 
-def _compared(path: Path, judged: Judged) -> tuple[np.ndarray, Overlap | None]:
+def _compared(path: Path, held_out_digests: HeldOutDigests) -> tuple[np.ndarray, Overlap | None]:
     """Which rows hold judged pictures, bool `[N]`, and what these are."""
     rows, found = [np.empty(0, dtype=bool)], None
     for batch in batches_of(path, ["id", "digest"]):
         digests = digests_of(batch)
-        rows.append(judged.among(digests))
-        found = added(found, judged.overlap(batch["id"].to_numpy(), digests))
+        rows.append(held_out_digests.among(digests))
+        found = added(found, held_out_digests.overlap(batch["id"].to_numpy(), digests))
     return np.concatenate(rows), found
 
 

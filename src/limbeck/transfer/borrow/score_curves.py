@@ -40,18 +40,18 @@ def _curves(table: ScoreTable, chosen: "Chosen", by: str, own: Array | None) -> 
         (batch["group"].astype(np.int32), sign * batch[criterion.column], batch["chosen"])
         for batch in marked(table, chosen, "group", criterion.column, among=own)
     ]
-    groups, scores, marks = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    groups, scores, taken = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     known = np.isfinite(scores)
-    groups, scores, marks = groups[known], scores[known], marks[known]
+    groups, scores, taken = groups[known], scores[known], taken[known]
     lines: dict[str, Points] = {}
     cuts: dict[str, tuple[float, float]] = {}
-    for place in _shown(groups, scores, marks, len(chosen.classes)):
+    for place in _shown(groups, scores, taken, len(chosen.classes)):
         here = groups == place if place >= 0 else np.ones(len(groups), dtype=bool)
         name = chosen.classes[place] if place >= 0 else "all classes"
         ranked = np.sort(scores[here])
         ranks = _ranks(len(ranked))
         lines[name] = ([int(one) for one in ranks], [float(sign * ranked[one - 1]) for one in ranks])
-        last = scores[here & marks]
+        last = scores[here & taken]
         if len(last):
             cuts[name] = (int(np.searchsorted(ranked, last.max(), "right")), float(sign * last.max()))
     return LineFigure(
@@ -66,13 +66,13 @@ def _curves(table: ScoreTable, chosen: "Chosen", by: str, own: Array | None) -> 
     )
 
 
-def _shown(groups: Array, scores: Array, marks: Array, classes: int) -> list[int]:
+def _shown(groups: Array, scores: Array, taken: Array, classes: int) -> list[int]:
     """Classes with images; of too many all together (-1), and some from the highest cut to the lowest."""
     filled = [int(place) for place in np.flatnonzero(np.bincount(groups, minlength=classes))]
     if len(filled) <= MOST_LINES:
         return filled
     cuts = np.full(classes, -np.inf)
-    np.maximum.at(cuts, groups[marks], scores[marks])
+    np.maximum.at(cuts, groups[taken], scores[taken])
     ordered = sorted(filled, key=lambda place: (cuts[place], place))
     spread = np.linspace(0, len(ordered) - 1, MOST_LINES - 1).round().astype(int)
     return [-1, *(ordered[place] for place in spread)]

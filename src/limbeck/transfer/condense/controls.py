@@ -30,7 +30,7 @@ CONTROLS: Mapping[str, Control] = {
 }
 """As many real images of each class, and RDED's, which are only beside what is learned otherwise."""
 
-_ASKED = Control(
+_TEACHER_LABELS = Control(
     label="random images of each class, the teacher's soft labels",
     changes={"maker": "select", "criterion": "balanced-random"},
     strict=2,
@@ -55,7 +55,7 @@ def controls_of(said: Mapping[str, Any]) -> dict[str, Control]:
     shared = {name: said[name] for name in _SHARED if name in said}
     more = {HARD: shared}
     if said.get("by") == "crops":
-        return {HARD: _with(HARD, shared), SOFT: _ASKED}
+        return {HARD: _with(HARD, shared), SOFT: _TEACHER_LABELS}
     if said.get("labels") in ("soft", "teacher"):
         # Soft labels are those of the arm's own judges.
         more[SOFT] = shared | {name: said[name] for name in ("labels", "experts") if name in said}

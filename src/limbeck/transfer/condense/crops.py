@@ -19,7 +19,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.forward import FrozenTeacher, device_of
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import derive_seed, uniform, words
-from limbeck.transfer.condense.settings import Crops
+from limbeck.transfer.condense.method_settings import Crops
 
 WIDE = 128
 """Sides from which on four crops fit into an image; smaller ones hold one."""

@@ -30,7 +30,7 @@ def iteration_figures(
     found = [
         _curve(history, "Matching loss", "loss", note=_LOSS) if learned else _curve(history, "Loss", "loss"),
         _curve(history, SKIPPED, "skipped", share=True, note=_SKIPPED),
-        _judged(frames),
+        _accuracy_curve(frames),
         _curve(history, LEARNED, "rate", note=_RATE) if learned else _curve(history, OF_PIXELS, "rate"),
         _curve(history, "Start epoch", "start", mean=max, note=_START),
         _curve(history, "Seconds an iteration", "seconds"),
@@ -97,7 +97,7 @@ def _tells(figure: LineFigure) -> bool:
     return len(points[0]) > 1
 
 
-def _judged(frames: Sequence[Frame]) -> LineFigure:
+def _accuracy_curve(frames: Sequence[Frame]) -> LineFigure:
     known = [(float(one.iteration), one.accuracy) for one in frames if one.accuracy is not None]
     points: Points = [x for x, _ in known], [y for _, y in known]
     return LineFigure(

@@ -147,14 +147,14 @@ class DistributionEngine:
 
     def _finish(self, distances: list[Tensor], entropies: list[Tensor], iteration: int) -> dict[str, float]:
         means = torch.stack([torch.stack(one).mean() for one in (distances, entropies) if one])
-        told = dict(zip(("loss", "calibration"), means.tolist(), strict=False))  # one wait for the device
-        if not isfinite(sum(told.values())):
+        losses = dict(zip(("loss", "calibration"), means.tolist(), strict=False))  # one wait for the device
+        if not isfinite(sum(losses.values())):
             raise UserError(
-                f"the loss is {told['loss']} after {iteration + 1} iterations: pixels went too far; lower "
+                f"the loss is {losses['loss']} after {iteration + 1} iterations: pixels went too far; lower "
                 f"`distribution.image_rate` ({self._of.image_rate:g}), or set `distribution.clamp: true`."
             )
-        self.synthetic.inputs = self._pixels.finish(sum(told.values()))
-        return {**told, "rate": self._pixels.rate}
+        self.synthetic.inputs = self._pixels.finish(sum(losses.values()))
+        return {**losses, "rate": self._pixels.rate}
 
     def estimate(self) -> Estimate:
         """Seconds of all iterations, memory of one, and a checkpoint's size; one class is measured.

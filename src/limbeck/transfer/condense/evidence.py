@@ -117,10 +117,10 @@ def _findings(settings: CondenseSettings, history: History, frames: Sequence[Fra
             ". A lower image_rate or rate keeps pixels from running away; more synthetic_steps or experts with closer "
             "snapshots make the way possible"
         )
-    judged = [one for one in frames if one.accuracy is not None]
-    if chosen is not None and settings.choose == "last" and judged[-1].iteration != chosen.iteration:
+    evaluated = [one for one in frames if one.accuracy is not None]
+    if chosen is not None and settings.choose == "last" and evaluated[-1].iteration != chosen.iteration:
         assert chosen.accuracy is not None
-        last = judged[-1].accuracy
+        last = evaluated[-1].accuracy
         assert last is not None
         found.append(
             f"The images after {chosen.iteration:,} iterations were better on validation images than the last "

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from limbeck.cost import Cost
 from limbeck.errors import UserError
 from limbeck.models.fingerprint import fingerprint
+from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.experts.store import listed
 from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.network import FreshNetworks
-from limbeck.transfer.condense.settings import CondenseSettings, Experts
+from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.maker import MakerContext
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.randomness import derive_seed, generator
 from limbeck.transfer.condense.flat import FlatNetwork
-from limbeck.transfer.condense.settings import Distribution
+from limbeck.transfer.condense.method_settings import Distribution
 
 
 class Snapshots(Protocol):

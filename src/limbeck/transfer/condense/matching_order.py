@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from limbeck.randomness import generator
-from limbeck.transfer.condense.settings import Matching
+from limbeck.transfer.condense.method_settings import Matching
 
 
 def expert_of(iteration: int, count: int, seed: int) -> int:

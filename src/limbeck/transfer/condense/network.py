@@ -10,7 +10,7 @@ from limbeck.models.catalogue import canonical, entry
 from limbeck.models.classifier import Classifier
 from limbeck.models.whitening import Whitening
 from limbeck.models.zoo import create
-from limbeck.transfer.condense.settings import Network
+from limbeck.transfer.condense.expert_settings import Network
 
 
 class FreshNetworks:

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from limbeck.data.multi_formation import split_images
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
-from limbeck.transfer.condense.settings import Distribution
+from limbeck.transfer.condense.method_settings import Distribution
 from limbeck.transfer.condense.synthetic import SyntheticSet
 
 
@@ -23,7 +23,7 @@ class LearnedPixels:
         synthetic: what they begin as.
 
     Example:
-        >>> from limbeck.transfer.condense.settings import Distribution
+        >>> from limbeck.transfer.condense.method_settings import Distribution
         >>> start = SyntheticSet(torch.zeros(2, 1, 8, 8), torch.tensor([0, 1]), 0.01)
         >>> pixels = LearnedPixels(Distribution(image_rate=0.1), student, start)
         >>> pixels.images(torch.tensor([1])).sum().backward()

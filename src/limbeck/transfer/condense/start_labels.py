@@ -57,8 +57,8 @@ def soft_labels(judges: Sequence[Classifier], images: ImageSet, argument: str = 
         sums, of_right, right = sums + logits, of_right + logits * hits[:, None], right + hits
     # 0 / 0 in the published code, where none is right.
     values = torch.where(right[:, None] > 0, of_right / right[:, None].clamp(min=1), sums / len(judges))
-    asked = len(judges) * len(images)
-    return Labels(values.float(), right, _none_right(right), Cost(teacher_passes=asked))
+    passes = len(judges) * len(images)
+    return Labels(values.float(), right, _none_right(right), Cost(teacher_passes=passes))
 
 
 def _none_right(right: Tensor) -> tuple[str, ...]:

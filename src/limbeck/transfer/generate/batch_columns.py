@@ -36,15 +36,15 @@ def columns_of(
     if set(losses) != set(layout.losses):
         raise UserError(f"`losses` must be {', '.join(layout.losses) or 'none'}, got {', '.join(losses) or 'none'}.")
     pixels = images.detach().cpu().contiguous()
-    answers = _floats("logits", logits, layout.num_classes, len(images))
+    checked = _floats("logits", logits, layout.num_classes, len(images))
     columns: Columns = {
         "images": pixels.numpy(),
         "digests": image_digests(pixels).numpy(),
         "notes": np.zeros(len(images), layout.columns["notes"].dtype),
-        "logits": answers.numpy(),
+        "logits": checked.numpy(),
         "embedding": _floats("embedding", embedding, layout.embedding, len(images)).numpy(),
     }
-    said = {"label": answers.argmax(dim=1), "confidence": answers.softmax(dim=1).amax(dim=1)}
+    said = {"label": checked.argmax(dim=1), "confidence": checked.softmax(dim=1).amax(dim=1)}
     for name, values in {**notes, **said, **{f"loss_{name}": one for name, one in losses.items()}}.items():
         columns["notes"][name] = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
     columns["notes"]["check"] = row_checks(columns)

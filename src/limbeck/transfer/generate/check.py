@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from limbeck.models import Classifier
 from limbeck.transfer.generate.feature_statistics import FeatureStatistics, exported
-from limbeck.transfer.generate.normalisation import Remembered, is_untrained, remembered_images
+from limbeck.transfer.generate.normalisation import InputStatistics, input_statistics, is_untrained
 from limbeck.transfer.generate.scales import Scale, balanced, scales_at_start
 from limbeck.transfer.generate.settings import GenerateSettings, Losses
 from limbeck.transfer.generate.statistics import BatchNormMoments, batch_norms, running_moments, without_batch_norm
@@ -32,7 +32,7 @@ class TeacherCheck:
     Attributes:
         teacher: its name.
         layers: batch norms, or where exported statistics are of, by path.
-        remembered: images that the first batch norm remembers; None where that cannot be told.
+        inputs: images that the first batch norm remembers; None where that cannot be told.
         normalisation: mean and std that the teacher states.
         floor: batch-norm loss of real images, where exported statistics say so.
         scales: of every loss that it allows, of images at their start.
@@ -43,7 +43,7 @@ class TeacherCheck:
 
     teacher: str
     layers: tuple[str, ...]
-    remembered: Remembered | None
+    inputs: InputStatistics | None
     normalisation: tuple[tuple[float, ...], tuple[float, ...]]
     floor: float | None
     scales: dict[str, Scale]
@@ -91,8 +91,8 @@ def check_teacher(
     norms = batch_norms(teacher.network)
     rows = [_batch_norm_row(teacher, settings, statistics)]
     layers = tuple(BatchNormMoments(teacher, statistics).names) if norms or statistics else ()
-    remembered = remembered_images(teacher, shape, seed=seed) if norms else None
-    rows += _normalisation_rows(teacher, remembered) if norms else []
+    inputs = input_statistics(teacher, shape, seed=seed) if norms else None
+    rows += _normalisation_rows(teacher, inputs) if norms else []
     floor = None if statistics is None else float(statistics.floor.sum())
     if statistics is not None:
         about = f"{floor:.4g} (batches of {statistics.batch_size} out of {statistics.images:,})"
@@ -109,7 +109,7 @@ def check_teacher(
     return TeacherCheck(
         teacher=teacher.name,
         layers=layers,
-        remembered=remembered,
+        inputs=inputs,
         normalisation=teacher.normalisation,
         floor=floor,
         scales=scales,
@@ -137,15 +137,15 @@ def _batch_norm_row(teacher: Classifier, settings: GenerateSettings, statistics:
     return Row("batch norm", found)
 
 
-def _normalisation_rows(teacher: Classifier, remembered: Remembered | None) -> list[Row]:
+def _normalisation_rows(teacher: Classifier, inputs: InputStatistics | None) -> list[Row]:
     stated = f"mean {_several(teacher.normalisation[0])}, std {_several(teacher.normalisation[1])}"
     rows = [Row("normalisation", stated)]
-    if remembered is None:
+    if inputs is None:
         return [*rows, Row("images it remembers", "cannot be told from its first batch norm")]
-    found = f"mean {_several(remembered.mean)}, std about {_several(remembered.std)}, in units of [0, 1]"
-    if remembered.possible:
+    found = f"mean {_several(inputs.mean)}, std about {_several(inputs.std)}, in units of [0, 1]"
+    if inputs.possible:
         return [*rows, Row("images it remembers", found)]
-    others = remembered.fits(teacher.normalisation)
+    others = inputs.fits(teacher.normalisation)
     helps = f"; these are possible: {'; '.join(others)}" if others else ""
     doubt = f"images in [0, 1] are not so, and its normalisation is hardly the one that it was trained with{helps}"
     return [*rows, Row("images it remembers", found, doubt)]

@@ -21,12 +21,12 @@ def class_figures(wanted: Tensor, labels: Tensor, classes: Sequence[str]) -> lis
         classes: K names.
     """
     counts = np.bincount(labels.numpy(), minlength=len(classes))
-    given = wanted.numpy() >= 0
-    if not given.any():
+    has_target = wanted.numpy() >= 0
+    if not has_target.any():
         return [_bars({HELD: counts}, classes)]
-    right = np.bincount(labels.numpy()[given & (wanted == labels).numpy()], minlength=len(classes))
+    right = np.bincount(labels.numpy()[has_target & (wanted == labels).numpy()], minlength=len(classes))
     bars = _bars({AS_WANTED: right, OTHERS: counts - right}, classes)
-    pairs = wanted.numpy()[given], labels.numpy()[given]
+    pairs = wanted.numpy()[has_target], labels.numpy()[has_target]
     if len(classes) <= MatrixFigure.MOST_CLASSES:
         matrix = np.zeros((len(classes), len(classes)), np.int64)
         np.add.at(matrix, pairs, 1)
@@ -36,8 +36,8 @@ def class_figures(wanted: Tensor, labels: Tensor, classes: Sequence[str]) -> lis
 
 def obtained_share(wanted: Tensor, labels: Tensor) -> float | None:
     """Share of the images that are of the class that was wanted, among those of which one was; None without any."""
-    given = wanted >= 0
-    return float((wanted == labels)[given].double().mean()) if given.any() else None
+    has_target = wanted >= 0
+    return float((wanted == labels)[has_target].double().mean()) if has_target.any() else None
 
 
 def _bars(parts: dict[str, NDArray[np.int64]], classes: Sequence[str]) -> StackedBars:

@@ -193,9 +193,10 @@ class Engine:
         tally.obtained += int((said == batch.labels).sum())
         tally.passes += batch.passes
         if student is not None:
-            answers = _answers(student, batch.images) if batch.student_logits is None else batch.student_logits
+            known = batch.student_logits
+            student_logits = _student_logits(student, batch.images) if known is None else known
             tally.judged += len(said)
-            tally.agreed += int((answers.argmax(1) == said).sum())
+            tally.agreed += int((student_logits.argmax(1) == said).sum())
         spread = within_class_spread(batch.embedding, said) if batch.embedding.numel() else None
         tally.spread += [] if spread is None else [spread]
         tally.losses.append(dict(batch.losses))
@@ -236,7 +237,7 @@ class Engine:
             return None
         drawn = torch.randperm(len(rows), generator=generator(self.seed, "generate", "taught", self.round))
         rows = rows[drawn[:_COMPARED].sort().values]
-        student_logits = _answers(student, self.repository.column("images", rows)).float()
+        student_logits = _student_logits(student, self.repository.column("images", rows)).float()
         teacher_logits = self.repository.column("logits", rows).float()
         return float(
             kl_div(student_logits.log_softmax(1), teacher_logits.log_softmax(1), reduction="batchmean", log_target=True)
@@ -300,7 +301,7 @@ class Engine:
 
 
 @torch.no_grad()
-def _answers(student: Classifier, images: Tensor) -> Tensor:
+def _student_logits(student: Classifier, images: Tensor) -> Tensor:
     """Logits [n, K] of a student in evaluation mode for images, uint8 [n, C, H, W]."""
     return student(images.to(device_of(student))).logits.cpu()
 

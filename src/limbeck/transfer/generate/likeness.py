@@ -70,7 +70,7 @@ def likeness(
         return None
     passes = 0
 
-    def asked(images: ImageSet) -> Seen:
+    def embed(images: ImageSet) -> Seen:
         nonlocal passes
         passes += len(images)
         found = whole_outputs(teacher, images, ("embedding",), device=device)
@@ -80,16 +80,16 @@ def likeness(
     rows = held.rows
     sample = spread(rows, held.column("label"), _most(held.column("images", rows[:1])))
     images = ImageSet(held.column("images", sample), ids=sample, classes=classes, name="made")
-    kinds: dict[str, Seen] = {MADE: asked(images)}
+    kinds: dict[str, Seen] = {MADE: embed(images)}
     if real is not None and len(real) >= FEWEST:
-        seen = asked(_some(real, _most(real.gather(torch.arange(1)))))
+        seen = embed(_some(real, _most(real.gather(torch.arange(1)))))
         own = real.labels is not None and tuple(real.classes) == tuple(classes)
         kinds[REAL] = (seen[0], _labels(real, len(seen[0])) if own else seen[1])
     figures: list[EvidenceFigure] = [_map(kinds, classes)]
     distances: dict[str, float] = {}
     if REAL in kinds:
         side = max(images.shape[1:])
-        beside = {} if side > _LARGE else {name: asked(_made_up(kind, images, seed)) for name, kind in _KINDS.items()}
+        beside = {} if side > _LARGE else {name: embed(_made_up(kind, images, seed)) for name, kind in _KINDS.items()}
         others = {MADE: kinds[MADE], **beside}
         distances = {name: energy_coefficient(seen[0], kinds[REAL][0]) for name, seen in others.items()}
         distances[HALVES] = distance_of_halves(kinds[REAL][0], seed=seed).highest

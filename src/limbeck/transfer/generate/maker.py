@@ -15,7 +15,6 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.evidence import Evidence
-from limbeck.transfer.generate.answers import with_answers
 from limbeck.transfer.generate.counting import check_steps, images_wanted, rounds_of
 from limbeck.transfer.generate.engine import Engine
 from limbeck.transfer.generate.evidence import evidence_of
@@ -28,12 +27,13 @@ from limbeck.transfer.generate.scales import weights_at_start
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.generate.source import GeneratingSource
 from limbeck.transfer.generate.synthesis import Synthesiser
+from limbeck.transfer.generate.teacher_logits import with_teacher_logits
 from limbeck.transfer.maker import Made, MakerContext
 from limbeck.transfer.real_images import real_images
 
 MADE, REPOSITORY = "made.safetensors", "repository"
 """In the maker's folder: the state after the last round, where all was made at once; and the images."""
-_ANSWERS = "answers"
+_LOGITS = "answers"
 _ALONE = torch.zeros(16, dtype=torch.uint8)
 
 
@@ -72,13 +72,15 @@ class GenerateMaker:
         with disk_errors(context.folder):
             context.folder.mkdir(parents=True, exist_ok=True)
         if source.steps_per_round is not None:
-            return Made(source=source, cost=Cost(), evidence=told_of(source, settings, context))
+            return Made(source=source, cost=Cost(), evidence=evidence_so_far(source, settings, context))
         assert context.teacher is not None
         cost = source.fill()
-        made, answered = with_answers(source.images(0), context.teacher)
+        made, labelling_cost = with_teacher_logits(source.images(0), context.teacher)
         assert made.soft_labels is not None
-        PartialState(context.folder / MADE).save(_ALONE, {**source.state_dict(), _ANSWERS: made.soft_labels})
-        return Made(source=FixedSource(made), cost=cost + answered, evidence=told_of(source, settings, context))
+        PartialState(context.folder / MADE).save(_ALONE, {**source.state_dict(), _LOGITS: made.soft_labels})
+        return Made(
+            source=FixedSource(made), cost=cost + labelling_cost, evidence=evidence_so_far(source, settings, context)
+        )
 
     def load(self, settings: GenerateSettings, context: MakerContext) -> TransferSource:
         source = self._source(settings, context)
@@ -92,11 +94,11 @@ class GenerateMaker:
                 f"{str(context.folder)!r}, so that it is made again."
             )
         source.load_state_dict(state)
-        return FixedSource(replace(source.images(0), soft_labels=state[_ANSWERS], soft_label_kind="logits"))
+        return FixedSource(replace(source.images(0), soft_labels=state[_LOGITS], soft_label_kind="logits"))
 
     def evidence(self, settings: GenerateSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
         """None where all was made at once: nothing comes after what `make` told."""
-        return told_of(source, settings, context) if isinstance(source, GeneratingSource) else None
+        return evidence_so_far(source, settings, context) if isinstance(source, GeneratingSource) else None
 
     def _synthesiser(self, settings: GenerateSettings, context: MakerContext, teacher: Classifier) -> Synthesiser:
         return Synthesiser(
@@ -159,7 +161,7 @@ def embedding_width(teacher: Classifier, shape: tuple[int, int, int]) -> int:
     return found.shape[1]
 
 
-def told_of(source: GeneratingSource, settings: GenerateSettings, context: MakerContext) -> Evidence:
+def evidence_so_far(source: GeneratingSource, settings: GenerateSettings, context: MakerContext) -> Evidence:
     """The evidence of what a source made so far."""
     assert context.teacher is not None
     return evidence_of(

@@ -22,8 +22,8 @@ _IMAGES = 64
 _FLAT = 0.1  # photographs have 0.2 to 0.3; below this, images hardly show anything
 
 
-class Remembered(NamedTuple):
-    """Images that the first batch norm remembers, in units of [0, 1] by the normalisation that the teacher states.
+class InputStatistics(NamedTuple):
+    """Of images that the first batch norm remembers, in units of [0, 1] by the normalisation that the teacher states.
 
     Attributes:
         mean: of each channel that the network takes.
@@ -60,7 +60,7 @@ def _possible(mean: float, std: float) -> bool:
     return 0 < mean < 1 and _FLAT <= std <= slack * math.sqrt(mean * (1 - mean))
 
 
-def remembered_images(classifier: Classifier, shape: tuple[int, int, int], *, seed: int = 0) -> Remembered | None:
+def input_statistics(classifier: Classifier, shape: tuple[int, int, int], *, seed: int = 0) -> InputStatistics | None:
     """Mean and spread of the images that the first batch norm remembers; None where that cannot be told.
 
     Between images and the first batch norm stands a convolution. It is linear: what it makes of the channels' means is
@@ -74,7 +74,7 @@ def remembered_images(classifier: Classifier, shape: tuple[int, int, int], *, se
         seed: of the plausible images.
 
     Example:
-        >>> remembered_images(teacher, (1, 8, 8)) is None  # it is untrained
+        >>> input_statistics(teacher, (1, 8, 8)) is None  # it is untrained
         True
     """
     pixels = render("dead-leaves", seed, torch.arange(_IMAGES), shape)
@@ -100,7 +100,7 @@ def remembered_images(classifier: Classifier, shape: tuple[int, int, int], *, se
         spread = (wanted.var[alive] / found.var[alive]).median().sqrt()
         mean, std = classifier.mean.flatten(), classifier.std.flatten()
         own = (inputs.mean(dim=(0, 2, 3)) + shift, inputs.std(dim=(0, 2, 3)) * spread)
-    return Remembered(tuple((own[0] * std + mean).tolist()), tuple((own[1] * std).tolist()))
+    return InputStatistics(tuple((own[0] * std + mean).tolist()), tuple((own[1] * std).tolist()))
 
 
 def is_untrained(moments: Moments) -> bool:

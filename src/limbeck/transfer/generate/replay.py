@@ -81,7 +81,8 @@ class PrioritisedReplay:
         if len(rows) <= self.settings.images or student is None:
             return rows[: max(0, len(rows) - self.settings.images)]
         found = [
-            gaps(repository.column("logits", part), _asked(student, repository, part)) for part in rows.split(_CHUNK)
+            gaps(repository.column("logits", part), _student_logits(student, repository, part))
+            for part in rows.split(_CHUNK)
         ]
         return rows[learned(torch.cat(found), self.settings.images)]
 
@@ -93,6 +94,6 @@ class PrioritisedReplay:
 
 
 @torch.no_grad()
-def _asked(student: Classifier, repository: Repository, rows: Tensor) -> Tensor:
+def _student_logits(student: Classifier, repository: Repository, rows: Tensor) -> Tensor:
     """What a student says of the images at `rows` (int64 [B]) as they are, float32 [B, K]."""
     return student(repository.column("images", rows).to(device_of(student))).logits.float().cpu()

@@ -93,12 +93,14 @@ def _losses(
     with BatchNormMoments(teacher, exported(settings)) if has_moments else nullcontext() as moments:
         outputs = teacher(images, want=want)
         if moments is not None:
-            found["batch_norm"] = batch_norm_distance(moments.found, moments.remembered).sum()
+            found["batch_norm"] = batch_norm_distance(moments.found, moments.reference).sum()
     found["one_hot"] = one_hot(outputs.logits, labels)
-    given = torch.zeros_like(outputs.logits) if student is None else student(images).logits
+    student_logits = torch.zeros_like(outputs.logits) if student is None else student(images).logits
     # Where they agree is where a student will be that has learned; at its start that is hardly anywhere.
     form = "kl" if settings.adversarial == "kl-where-equal" else settings.adversarial
-    found["adversarial"] = adversarial(outputs.logits, given, form=form, temperature=settings.adversarial_temperature)
+    found["adversarial"] = adversarial(
+        outputs.logits, student_logits, form=form, temperature=settings.adversarial_temperature
+    )
     if outputs.embedding is not None:
         found["activation"] = activation(outputs.embedding)
     found["balance"] = balance(outputs.logits)

@@ -4,30 +4,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from limbeck.data.view_catalogue import check_views
 from limbeck.errors import UserError
-from limbeck.training.numeric_fields import refuse_truth
 from limbeck.transfer.budget import parse_budget
+from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.methods import METHODS
-from limbeck.transfer.generate.networks.catalogue import find_generator
 from limbeck.transfer.methods import with_published
 from limbeck.transfer.settings import Control, MakerSettings
-
-Weight = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+from limbeck.transfer.settings_group import Count, Decay, Natural, NotNegative, Positive, SettingsGroup, Share
 
 
-class Part(BaseModel):
-    """A group of settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-    _numbers = field_validator("*", mode="before")(refuse_truth)
-
-
-class Losses(Part):
+class Losses(SettingsGroup):
     """Weights of what images are optimised for; 0 leaves a part out.
 
     Attributes:
@@ -42,73 +31,18 @@ class Losses(Part):
         contrast: contrastive loss against images made before (CMI).
     """
 
-    batch_norm: Weight = 0.0
-    one_hot: Weight = 0.0
-    adversarial: Weight = 0.0
-    activation: Weight = 0.0
-    balance: Weight = 0.0
-    total_variation: Weight = 0.0
-    total_variation_l2: Weight = 0.0
-    l2: Weight = 0.0
-    contrast: Weight = 0.0
+    batch_norm: NotNegative = 0.0
+    one_hot: NotNegative = 0.0
+    adversarial: NotNegative = 0.0
+    activation: NotNegative = 0.0
+    balance: NotNegative = 0.0
+    total_variation: NotNegative = 0.0
+    total_variation_l2: NotNegative = 0.0
+    l2: NotNegative = 0.0
+    contrast: NotNegative = 0.0
 
 
-class Generator(Part):
-    """The network that makes images, or its absence.
-
-    Attributes:
-        network: "published" (Fast, CMI, BSR at 32 px), "light" (few parameters at 64 to 224 px), "large" (Fast at 224
-            px: latents are maps), or "none", where pixels themselves are optimised; any that was registered.
-        width: channels of its last hidden layer (`ngf`).
-        latents: how many numbers an image is made from.
-        conditional: whether the label stands beside the latents, as a one-hot code.
-        noisy: whether a layer that is drawn anew for every batch turns a code of the label into latents (NAYER).
-        average: decay of a moving average of its weights, from which every other image of a round is made (MAD); None
-            for none.
-        renew: after how many calls the network starts afresh, as CMI does after each; None for never.
-        renew_once: the call, from 1, before which the first layers alone start afresh (Fast, BSR); None for never.
-        gain_near_zero: whether the batch norm among the layers of `renew_once` starts with gains of N(0, .02), as in
-            the reference implementation, and not with 1.
-        codes: of the classes for `noisy`, as embeddings of their names: a file (npy or safetensors) of a row for each.
-            None for a fixed random orthogonal code.
-        options: of a network of one's own that was registered; limbeck's have none.
-    """
-
-    network: str = "published"
-    width: Count = 64
-    latents: Count = 256
-    conditional: bool = False
-    noisy: bool = False
-    average: Annotated[float, Field(gt=0, lt=1)] | None = None
-    renew: Count | None = None
-    renew_once: Count | None = None
-    gain_near_zero: bool = False
-    codes: str | None = None
-    options: Mapping[str, Any] = {}
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        find_generator(self.network, self.options)
-        if self.network == "none":
-            fields = ("conditional", "noisy", "average", "renew", "renew_once")
-            if of_a_network := [name for name in fields if getattr(self, name)]:
-                raise ValueError(
-                    f"`network: none` has neither weights nor inputs, and `{of_a_network[0]}` is about these; set it "
-                    "to null or false, or name a network"
-                )
-        if self.noisy and self.network == "large":
-            raise ValueError(
-                "`noisy` makes one row of latents an image, and those of `network: large` are maps; choose 'published' "
-                "or 'light'"
-            )
-        if self.codes is not None and not self.noisy:
-            raise ValueError("`codes` are read by `noisy` alone; set `noisy: true`, or leave them out")
-        if self.gain_near_zero and self.renew_once is None:
-            raise ValueError("`gain_near_zero` is about `renew_once`, which never happens; say when, or leave it out")
-        return self
-
-
-class Growth(Part):
+class Growth(SettingsGroup):
     """BSR's dynamic weight of the one-hot loss: it grows when batch-norm and adversarial loss are both at their least.
 
     Attributes:
@@ -122,7 +56,7 @@ class Growth(Part):
     most: Positive | None = None
 
 
-class Homogenise(Part):
+class Homogenise(SettingsGroup):
     """BSR's intra-class homogeneity: outliers by their local outlier factor leave the repository after every round.
 
     Attributes:
@@ -140,10 +74,10 @@ class Homogenise(Part):
     most: Count | None = None
     order: Literal["worst-first", "oldest-first"] = "worst-first"
     one_more: bool = False
-    until: Annotated[float, Field(gt=0, le=1)] = 1.0
+    until: Share = 1.0
 
 
-class Replay(Part):
+class Replay(SettingsGroup):
     """A small prioritised repository (SSD-KD): when it is full, those on which student and teacher agree best leave.
 
     Attributes:
@@ -220,7 +154,7 @@ class GenerateSettings(MakerSettings):
     maker: str = "generate"
     method: str = "bsr"
     steps_per_round: Count | None = 400
-    warmup_rounds: Annotated[int, Field(ge=0)] = 0
+    warmup_rounds: Natural = 0
     rounds: Count | None = None
     calls_per_round: Count = 1
     batch_size: Count = 256
@@ -228,17 +162,17 @@ class GenerateSettings(MakerSettings):
     optimise: Literal["generator", "generator-and-latents", "pixels"] = "generator"
     learning_rate: Positive = 1e-3
     latent_rate: Positive | None = None
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.5, 0.999)
+    betas: tuple[Decay, Decay] = (0.5, 0.999)
     meta: Literal["none", "fomaml", "last", "reptile"] = "none"
     meta_rate: Positive | None = None
-    fresh: Annotated[int, Field(ge=0)] = 0
+    fresh: Natural = 0
     keep: Literal["best-image", "best-batch", "last"] = "best-image"
     losses: Losses = Losses()
     scale_losses: bool = False
     adversarial: Literal["kl-where-equal", "kl", "l1", "js", "js-clamped"] = "kl-where-equal"
     adversarial_temperature: Positive = 1.0
     statistics: str | None = None
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    momentum: Decay = 0.0
     labels: Literal["uniform", "sorted", "even", "balanced", "argmax"] = "uniform"
     growth: Growth | None = None
     homogenise: Homogenise | None = None

@@ -85,7 +85,7 @@ class BatchNormMoments:
         >>> from limbeck.transfer.generate.losses import batch_norm_distance
         >>> with BatchNormMoments(teacher) as moments:
         ...     logits = teacher(images.tensor()[:16]).logits
-        ...     distance = batch_norm_distance(moments.found, moments.remembered).sum()
+        ...     distance = batch_norm_distance(moments.found, moments.reference).sum()
     """
 
     def __init__(self, classifier: Classifier, statistics: "FeatureStatistics | None" = None) -> None:
@@ -127,7 +127,7 @@ class BatchNormMoments:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Paths of the layers that `found` and `remembered` are of: those that ran, or all before the first pass."""
+        """Paths of the layers that `found` and `reference` are of: those that ran, or all before the first pass."""
         if self._seen:
             self._ran = tuple(name for name in self.places if name in self._seen)
         return self._ran
@@ -144,7 +144,7 @@ class BatchNormMoments:
         return [_mean(self._seen[name]) for name in self.names]
 
     @property
-    def remembered(self) -> list[Moments]:
+    def reference(self) -> list[Moments]:
         """Of the data that the teacher was trained on, layer by layer; without gradient.
 
         Raises:

@@ -72,14 +72,14 @@ class GrowingWeight:
         self._batch_norm = [*self._batch_norm, _comparable(batch_norm)][-memory:]
         self._adversarial = [*self._adversarial, _comparable(adversarial)][-memory:]
         full = len(self._batch_norm) == memory and self._rounds >= self.warmup_rounds
-        if full and at_their_least(self._remembered()):
+        if full and at_their_least(self._recent_losses()):
             self._steps += 1
 
     def state_dict(self) -> dict[str, Tensor]:
-        remembered = [[nan if value is None else value for value in one] for one in self._remembered()]
+        recent = [[nan if value is None else value for value in one] for one in self._recent_losses()]
         return {
             "grown": torch.tensor([self._steps, self._rounds]),
-            "losses": torch.tensor(remembered, dtype=torch.float64).reshape(2, -1),
+            "losses": torch.tensor(recent, dtype=torch.float64).reshape(2, -1),
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -87,7 +87,7 @@ class GrowingWeight:
         losses = [[None if isnan(value) else value for value in one] for one in state["losses"].tolist()]
         self._batch_norm, self._adversarial = losses
 
-    def _remembered(self) -> tuple[list[float | None], list[float | None]]:
+    def _recent_losses(self) -> tuple[list[float | None], list[float | None]]:
         return self._batch_norm, self._adversarial
 
 

@@ -109,9 +109,9 @@ class PoolScores:
         with FileLock(folder / f".{path.stem}.lock"):
             found = path.exists()
             if not found:
-                began, given = time.perf_counter(), self.context
-                options = {"seed": given.seed, "teacher": given.teacher, "folder": given.folder}
-                options |= {"precision": given.precision}
+                began, context = time.perf_counter(), self.context
+                options = {"seed": context.seed, "teacher": context.teacher, "folder": context.folder}
+                options |= {"precision": context.precision}
                 with EnergyMeter() as meter:
                     score_table(self.images, path, criteria=[criterion], progress=self.progress, **options)
                 measured = {"kwh": meter.energy["kwh"], "measured": meter.energy["kind"] == "measured"}
@@ -136,8 +136,8 @@ class PoolScores:
         def score() -> Tensor:
             whole = representation_name(criterion, name) in self._features or self._worth_keeping(name)
             seen = self._represented(criterion, name) if whole else None
-            given = {"seed": self.context.seed, "context": self.context, "progress": self.progress}
-            return score_images(self.images, criterion, features=seen, **given)
+            options = {"seed": self.context.seed, "context": self.context, "progress": self.progress}
+            return score_images(self.images, criterion, features=seen, **options)
 
         depends = self._depends(criterion, name) | own_code(criterion.score)
         return self._once("scores", criterion.column, depends, score)

@@ -75,8 +75,8 @@ class Shards:
         return len(part)
 
     def _scores(self, part: "ImageSet") -> dict[str, Tensor]:
-        given = {"seed": self.context.seed, "context": self.context, "whole": self.images, "average": self._average()}
-        return score_columns(part, self.columns, beside=self.beside, **given)
+        options = {"seed": self.context.seed, "context": self.context, "whole": self.images, "average": self._average()}
+        return score_columns(part, self.columns, beside=self.beside, **options)
 
     def _average(self) -> Tensor | None:
         """The average histogram of the whole set, where some criterion wants it."""

@@ -120,12 +120,12 @@ def make_context(
     Raises:
         UserError: an unknown device or precision.
     """
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "folder": None if folder is None else Path(folder),
         "progress": progress,
         "function": function,
     }
-    named = {name: value for name, value in given.items() if value is not None}
+    named = {name: value for name, value in fields.items() if value is not None}
     return ScoringContext(teacher=teacher, seed=seed, device=device, precision=precision, block=block, **named)
 
 

@@ -57,10 +57,10 @@ def score_images(
         >>> score_images(images, lb.Criterion(score="variance")).shape
         torch.Size([200])
     """
-    given: dict[str, Any] = {"seed": seed, "context": context, "progress": progress, "features": features}
+    arguments: dict[str, Any] = {"seed": seed, "context": context, "progress": progress, "features": features}
     average = whole if isinstance(whole, Tensor) else None
     part_of = None if isinstance(whole, Tensor) else whole
-    return score_columns(images, {"": criterion}, whole=part_of, average=average, **given)[""]
+    return score_columns(images, {"": criterion}, whole=part_of, average=average, **arguments)[""]
 
 
 def score_columns(
@@ -118,7 +118,7 @@ def score_columns(
     title = f"scoring by {', '.join(dict.fromkeys(one.score for one in criteria.values()))}"
     found |= _filled(images, columns, represent, features, progress or Silent(), title)
     if "group" in found:
-        _check_given(found["group"], images)
+        _check_predicted(found["group"], images)
     for name, criterion in criteria.items():
         if not SCORES[criterion.score].trains:
             check_finite(found[name], images, criterion)
@@ -207,7 +207,7 @@ def _beside(name: str, images: "ImageSet", context: ScoringContext, represent: d
     assert name == "group", f"unknown column {name!r}"
     if "teacher-logits" not in represent:
         represent["teacher-logits"] = representation("teacher-logits", images, context)
-    return _Column("teacher-logits", lambda positions, logits: given_class(logits))
+    return _Column("teacher-logits", lambda positions, logits: predicted_class(logits))
 
 
 def _trained(criterion: Criterion, whole: "ImageSet", context: ScoringContext) -> Tensor:
@@ -225,17 +225,17 @@ def score_function(criterion: Criterion) -> Callable[..., Tensor]:
     return partial(function, **{name: criterion.option(name) for name in entry.options})
 
 
-def given_class(logits: Tensor) -> Tensor:
+def predicted_class(logits: Tensor) -> Tensor:
     """The class of the largest logit, of several the first, int64 `[B]`; -1 where some logit is not a number.
 
     Example:
-        >>> given_class(torch.tensor([[0.0, 2.0, 2.0], [float("nan"), 1.0, 0.0]]))
+        >>> predicted_class(torch.tensor([[0.0, 2.0, 2.0], [float("nan"), 1.0, 0.0]]))
         tensor([ 1, -1])
     """
     return logits.argmax(1).masked_fill_(logits.isnan().any(1), -1)
 
 
-def _check_given(groups: Tensor, images: "ImageSet") -> None:
+def _check_predicted(groups: Tensor, images: "ImageSet") -> None:
     """Raises a UserError that names the first image to which the teacher gives no class."""
     broken = groups < 0
     if broken.any():

@@ -152,7 +152,7 @@ def evaluate_set(
         chosen: dict[str, tuple[Teaching, dict[float, float]]] = {one.name: (teaching, {}) for one in found}
         if judging is not None:
             tries = [
-                Run(network=one, seed=numbers[0], teaching=teaching.at_rate(value), judged="validation")
+                Run(network=one, seed=numbers[0], teaching=teaching.at_rate(value), evaluated_on="validation")
                 for one in found
                 for value in rates
             ]
@@ -162,7 +162,7 @@ def evaluate_set(
                 tried = dict(zip(map(float, rates), own, strict=True))
                 chosen[one.name] = teaching.at_rate(max(tried, key=lambda value: tried[value])), tried
         runs = [
-            Run(network=one, seed=seed, teaching=chosen[one.name][0], judged="test")
+            Run(network=one, seed=seed, teaching=chosen[one.name][0], evaluated_on="test")
             for one in found
             for seed in numbers
         ]

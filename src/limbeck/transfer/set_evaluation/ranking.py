@@ -213,8 +213,8 @@ def _random(transfer_set: TransferSet, train: ImageSet, seed: int, teacher: Clas
             "kind does a difference tell what the images are worth."
         )
     places, _ = class_places(classes_of(images), classes_of(teacher, f"the teacher {teacher.name}"))
-    answers = predict(teacher, images)[:, list(places)]
-    return replace(bare, soft_labels=answers, soft_label_kind="logits")
+    logits = predict(teacher, images)[:, list(places)]
+    return replace(bare, soft_labels=logits, soft_label_kind="logits")
 
 
 def _counts(transfer_set: TransferSet) -> list[int]:

@@ -31,21 +31,21 @@ class Run:
         network: from fresh weights.
         seed: of weights, order and views.
         teaching: how.
-        judged: on which images.
+        evaluated_on: on which images.
         folder: of the run.
     """
 
     network: Network
     seed: int
     teaching: Teaching
-    judged: Literal["test", "validation"]
+    evaluated_on: Literal["test", "validation"]
     folder: Path = field(default_factory=Path)
 
     @property
     def slug(self) -> str:
         """Of its folder."""
         words = [self.network.name, f"seed {self.seed}"]
-        if self.judged == "validation":
+        if self.evaluated_on == "validation":
             words.append(f"rate {self.teaching.training['learning_rate']:g}")
         return re.sub(r"[^a-zA-Z0-9.]+", "-", " ".join(words)).strip("-")
 
@@ -101,7 +101,7 @@ class Runs:
             "transfer_set": self.transfer_set.images.fingerprint,
             "soft_labels": _hash(self.transfer_set.soft_labels),
             "teacher": None if self.teacher is None else fingerprint(self.teacher),
-            one.judged: self.images.fingerprint,
+            one.evaluated_on: self.images.fingerprint,
         }
 
 

@@ -128,8 +128,8 @@ def teaching_on(
     count = len(transfer_set) * transfer_set.per_image
     if settled.get("learning_rate") == "learned":
         settled["learning_rate"] = _learned(use)
-    asked = settled.get("batch_size", TrainingSettings.model_fields["batch_size"].default)
-    settled["batch_size"] = min(asked, count) if isinstance(asked, int) else asked
+    batch_size = settled.get("batch_size", TrainingSettings.model_fields["batch_size"].default)
+    settled["batch_size"] = min(batch_size, count) if isinstance(batch_size, int) else batch_size
     taught, objective = _labelled(transfer_set, labels if protocol == "kept" else "teacher", protocol, temperature)
     asks = labels == "teacher" or protocol != "kept"
     found = Teaching(training=settled, objective=objective, labels=labels, protocol=protocol, asks_teacher=asks)
@@ -245,8 +245,8 @@ def _space(own: Mapping[str, Any]) -> dict[str, Any]:
 
 def _named(name: str, options: Mapping[str, Any]) -> Network:
     known = entry(name).options
-    told = {key: value for key, value in options.items() if key not in known or value != known[key].default}
-    words = ", ".join(f"{key} {value}" for key, value in sorted(told.items()))
+    changed = {key: value for key, value in options.items() if key not in known or value != known[key].default}
+    words = ", ".join(f"{key} {value}" for key, value in sorted(changed.items()))
     return Network(name=f"{name} ({words})" if words else name, model=name, options=dict(options))
 
 

@@ -7,9 +7,9 @@ import torch
 from tests.transfer.condense.experts.tiny_experts import IMAGES, all_of, make, whole
 
 from limbeck.data.image_set import ImageSet
+from limbeck.transfer.condense.expert_settings import Curriculum
 from limbeck.transfer.condense.experts.curriculum import CurriculumPasses, share_shown
 from limbeck.transfer.condense.experts.intervals import Intervals
-from limbeck.transfer.condense.settings import Curriculum
 
 SCORES = torch.randn(40, generator=torch.Generator().manual_seed(0)).double()
 SHORT = {"score": "variance", "first": 0.5, "whole_from": 2, "drops": [[3, 0.25]]}

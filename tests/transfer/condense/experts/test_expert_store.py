@@ -9,13 +9,13 @@ from tests.transfer.condense.experts.tiny_experts import IMAGES, make, whole
 
 from limbeck.errors import UserError
 from limbeck.models.whitening import Whitening
+from limbeck.transfer.condense.expert_settings import Network
 from limbeck.transfer.condense.experts import ExpertStore
 from limbeck.transfer.condense.experts.formats import decode, encode
 from limbeck.transfer.condense.experts.intervals import Intervals
 from limbeck.transfer.condense.experts.store import listed
 from limbeck.transfer.condense.experts.straight import StraightStore
 from limbeck.transfer.condense.network import FreshNetworks
-from limbeck.transfer.condense.settings import Network
 
 
 @pytest.fixture

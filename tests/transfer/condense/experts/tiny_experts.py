@@ -11,9 +11,9 @@ import torch
 from tests.training.tiny import stripes
 from torch import Tensor
 
+from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.network import FreshNetworks
-from limbeck.transfer.condense.settings import Experts
 
 IMAGES = stripes(40)
 NETWORKS = FreshNetworks("convnet_d3", IMAGES, {"width": 4})

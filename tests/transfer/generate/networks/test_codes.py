@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from limbeck.errors import UserError
+from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.networks import build_network, draw_latents
 from limbeck.transfer.generate.networks.codes import NoisyCodes, orthogonal_codes, read_codes
-from limbeck.transfer.generate.settings import Generator
 
 
 def test_it_is_batch_norm_and_a_layer_for_each_k_images_where_labels_are_even() -> None:

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from limbeck.errors import UserError
+from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.networks import ImageNetwork, averaged, build_network, draw_latents
 from limbeck.transfer.generate.networks.layout import light, published
-from limbeck.transfer.generate.settings import Generator
 
 Shape = tuple[int, int, int]
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from limbeck.errors import UserError
 from limbeck.plugins import register, unregister
 from limbeck.testing import check_generator
+from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.networks import ImageNetwork, build_network, draw_latents, renew, renew_first
-from limbeck.transfer.generate.settings import Generator
 
 
 def squares(latents: int, channels: int, size: tuple[int, int], *, side: int = 4) -> nn.Module:

@@ -2,8 +2,8 @@
 
 import torch
 
+from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.networks import build_network, draw_latents
-from limbeck.transfer.generate.settings import Generator
 
 
 def test_they_start_as_the_teachers_normalised_noise() -> None:

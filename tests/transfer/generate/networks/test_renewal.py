@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
+from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.networks import ImageNetwork, build_network, renew, renew_first, renew_if_due
-from limbeck.transfer.generate.settings import Generator
 
 
 def made(**settings: Any) -> ImageNetwork:

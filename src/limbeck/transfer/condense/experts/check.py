@@ -8,8 +8,8 @@ from limbeck.errors import UserError
 from limbeck.files import free_bytes
 from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import check_ready
+from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts.formats import BYTES
-from limbeck.transfer.condense.settings import Experts
 
 _BESIDE = 2**15
 """Bytes of the small files in the folder of an expert."""
@@ -41,10 +41,10 @@ def _network(network: Classifier, images: ImageSet) -> list[str]:
             f"the network {network.name} tells {network.num_classes} classes apart, but the images ({images.name}) "
             f"have {images.num_classes}; build it for these"
         )
-    remembered = network.network.state_dict().keys() - dict(network.network.named_parameters()).keys()
-    if remembered:
+    buffers = network.network.state_dict().keys() - dict(network.network.named_parameters()).keys()
+    if buffers:
         wrong.append(
-            f"the network {network.name} remembers more than its parameters, {', '.join(sorted(remembered)[:3])}, and "
+            f"the network {network.name} remembers more than its parameters, {', '.join(sorted(buffers)[:3])}, and "
             "experts are known by parameters alone; take one without batch norm, as `norm: instance` or `norm: group`"
         )
     if network.config is None:

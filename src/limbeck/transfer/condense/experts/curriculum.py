@@ -14,7 +14,7 @@ from limbeck.data.image_set import ImageSet
 from limbeck.data.tensor_files import write_tensors
 from limbeck.files import atomic_path
 from limbeck.progress import Progress
-from limbeck.transfer.condense.settings import Curriculum
+from limbeck.transfer.condense.expert_settings import Curriculum
 from limbeck.transfer.criteria import find_criterion
 from limbeck.transfer.scoring.context import ScoringContext
 from limbeck.transfer.scoring.score import score_images

@@ -18,13 +18,13 @@ from limbeck.models.weights.folder import save as save_model
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
 from limbeck.training.threads import ONE_THREAD, work_of_step
+from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts.check import check_experts, check_room
 from limbeck.transfer.condense.experts.curriculum import CurriculumPasses, curriculum_for
 from limbeck.transfer.condense.experts.intervals import Intervals
 from limbeck.transfer.condense.experts.store import EXPERTS_FILE, NETWORK, cost_of
 from limbeck.transfer.condense.experts.teach import MakeTeaching, Networks, Pupil, Teaching
 from limbeck.transfer.condense.experts.together import Together
-from limbeck.transfer.condense.settings import Experts
 from limbeck.workers import open_crew
 from limbeck.workers.crew import Task
 from limbeck.workers.shares import check_workers, computing_on, threads_each

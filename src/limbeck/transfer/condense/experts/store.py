@@ -64,7 +64,7 @@ class ExpertStore:
     Example:
         >>> from limbeck.transfer.condense.experts import make_experts
         >>> from limbeck.transfer.condense.network import FreshNetworks
-        >>> from limbeck.transfer.condense.settings import Experts
+        >>> from limbeck.transfer.condense.expert_settings import Experts
         >>> settings = Experts(count=2, epochs=2, views=None, learning_rate=0.1, batch_size=100)
         >>> networks = FreshNetworks("convnet_d3", images, {"width": 4})
         >>> cost = make_experts(settings, networks, images, "experts", snapshots=3)
@@ -108,8 +108,8 @@ class ExpertStore:
             )
         about = _read_about(path)
         kept = range(snapshots) if isinstance(snapshots, int) else snapshots
-        asked = {"count": count, "kept": None if kept is None else sorted(kept), "judges": judges}
-        store = cls(folder, {**about, **{name: value for name, value in asked.items() if value is not None}})
+        requested = {"count": count, "kept": None if kept is None else sorted(kept), "judges": judges}
+        store = cls(folder, {**about, **{name: value for name, value in requested.items() if value is not None}})
         store._check()
         return store
 

@@ -18,10 +18,10 @@ from limbeck.training.checkpoint import Checkpoint
 from limbeck.training.loop import fit
 from limbeck.training.run_folder import FINISHED, RunFolder, wait_until_free
 from limbeck.training.settings import TrainingSettings
+from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts.intervals import Intervals
 from limbeck.transfer.condense.experts.observer import Snapshots, save_parameters, snapshot_path
 from limbeck.transfer.condense.experts.store import COST_FILE, expert_folder, judge_path
-from limbeck.transfer.condense.settings import Experts
 
 Networks = Callable[[int], Classifier]
 

@@ -51,11 +51,11 @@ def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = Tr
         _doubt_numbers(classes, network)
         return torch.arange(len(classes))
     ours = _in_full(tuple(classes))
-    theirs = _in_full(_names_of(network)) if _told(classes) else network.classes
-    if ours == theirs or (len(ours) == network.num_classes and not (_told(ours) and _told(theirs))):
+    theirs = _in_full(_names_of(network)) if _are_named(classes) else network.classes
+    if ours == theirs or (len(ours) == network.num_classes and not (_are_named(ours) and _are_named(theirs))):
         return torch.arange(len(ours))
-    if not (_told(ours) and _told(theirs)):
-        who = f"`network` {network.name} must name its" if _told(ours) else "the images must name their"
+    if not (_are_named(ours) and _are_named(theirs)):
+        who = f"`network` {network.name} must name its" if _are_named(ours) else "the images must name their"
         raise UserError(
             f"{who} classes, so that the {len(ours)} of the images are found among the "
             f"{network.num_classes} of {network.name}; give `classes`, or set `class_map` false to have class i asked "
@@ -76,7 +76,7 @@ def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = Tr
 def _doubt_numbers(classes: Sequence[str], network: Classifier) -> None:
     """Warns where a class asked for by number is one of another name at the network."""
     ours, theirs = _in_full(tuple(classes)), _in_full(_names_of(network))
-    if not (_told(ours) and _told(theirs)):
+    if not (_are_named(ours) and _are_named(theirs)):
         return
     other = [place for place, name in enumerate(ours) if wordings(name).isdisjoint(wordings(theirs[place]))]
     if other:
@@ -113,7 +113,7 @@ def _names_of(network: Classifier) -> tuple[str, ...]:
     return tuple(imagenet_names().values()) if nameless and count == _IMAGENET else names
 
 
-def _told(names: Sequence[str]) -> bool:
+def _are_named(names: Sequence[str]) -> bool:
     """Whether names tell what classes are, as numbers do not."""
     return bool(names) and Classes("", len(names), tuple(names)).numbers is None
 

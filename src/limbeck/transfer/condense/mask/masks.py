@@ -14,7 +14,7 @@ from limbeck.randomness import derive_seed
 from limbeck.transfer.condense.mask.activation import layer_of, maps, passes_of
 from limbeck.transfer.condense.mask.classes import class_map
 from limbeck.transfer.condense.mask.discriminative import discriminative_mask
-from limbeck.transfer.condense.settings import Mask
+from limbeck.transfer.condense.method_settings import Mask
 
 
 class Masks:

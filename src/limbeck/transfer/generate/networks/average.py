@@ -19,7 +19,7 @@ def averaged(network: ImageNetwork, decay: float) -> AveragedModel:
 
     Example:
         >>> from limbeck.transfer.generate.networks import build_network
-        >>> from limbeck.transfer.generate.settings import Generator
+        >>> from limbeck.transfer.generate.generator_settings import Generator
         >>> network = build_network(Generator(width=8), shape=(1, 8, 8), num_classes=10, seed=0)
         >>> average = averaged(network, 0.95)
         >>> average.update_parameters(network)

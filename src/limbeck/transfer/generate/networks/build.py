@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from limbeck.randomness import check_seed, own_randomness
+from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.networks.catalogue import find_generator
 from limbeck.transfer.generate.networks.codes import NoisyCodes, orthogonal_codes, read_codes
 from limbeck.transfer.generate.networks.convolutional import Convolutional
 from limbeck.transfer.generate.networks.layout import LAYOUTS
 from limbeck.transfer.generate.networks.network import ImageNetwork
 from limbeck.transfer.generate.networks.pixels import Pixels
-from limbeck.transfer.generate.settings import Generator
 
 Shape = tuple[int, int, int]
 

@@ -24,7 +24,7 @@ class ImageNetwork(nn.Module):
 
     Example:
         >>> from limbeck.transfer.generate.networks import build_network, draw_latents
-        >>> from limbeck.transfer.generate.settings import Generator
+        >>> from limbeck.transfer.generate.generator_settings import Generator
         >>> network = build_network(Generator(width=8, conditional=True), shape=(3, 32, 32), num_classes=10, seed=0)
         >>> labels = torch.arange(10)
         >>> network(draw_latents(network, labels, seed=0, call=1), labels).shape

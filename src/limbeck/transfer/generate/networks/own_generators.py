@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from limbeck.catalogue import check_said
 from limbeck.errors import UserError
+from limbeck.foreign import check_said
 from limbeck.signatures import inputs_and_options, summary_of
+from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.networks.catalogue import GeneratorEntry
 from limbeck.transfer.generate.networks.codes import NoisyCodes
 from limbeck.transfer.generate.networks.network import ImageNetwork
-from limbeck.transfer.generate.settings import Generator
 
 _INPUTS = ("latents", "channels", "size", "width", "num_classes")
 

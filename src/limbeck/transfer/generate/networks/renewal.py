@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from limbeck.errors import UserError
 from limbeck.randomness import generator, own_randomness
+from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.networks.network import ImageNetwork
-from limbeck.transfer.generate.settings import Generator
 
 _SPREAD = 0.02
 _LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)

@@ -25,7 +25,7 @@ from limbeck.transfer.generate.synthesis.state import copied, put, take
 from limbeck.transfer.generate.synthesis.terms import Shown, Terms
 
 Stop = Callable[[], object] | StopRequest
-_ANSWERS = ("logits", "embedding", "student_logits", "labels")
+_NETWORK_OUTPUTS = ("logits", "embedding", "student_logits", "labels")
 
 
 class Synthesiser:
@@ -173,18 +173,18 @@ class Synthesiser:
             ]
             parts = {name: torch.cat([one[name] for one in shown]) for name in shown[0]}
         elif not self.settings.exact:
-            parts = parts | self._answers(call, weights, student)
+            parts = parts | self._network_outputs(call, weights, student)
         if not self.settings.fresh and self.origin.average is not None:
             other = self._look(call, self.origin.by_average(), self.settings.inner_steps, weights, student)[1]
             parts = {name: _alternating(one, other[name]) for name, one in parts.items()}
         return batch_of(parts, call.passes)
 
-    def _answers(self, call: Call, weights: Losses, student: Classifier | None) -> dict[str, Tensor]:
+    def _network_outputs(self, call: Call, weights: Losses, student: Classifier | None) -> dict[str, Tensor]:
         """What networks say of images as they are stored."""
         bits = call.kept.parts["images"]
         shown = self._shown(call, bits.float(), bits, call.kept.parts["views"], self.settings.inner_steps)
         found = self.terms(shown, weights, student).by_row()
-        return {name: one for name, one in found.items() if name in _ANSWERS}
+        return {name: one for name, one in found.items() if name in _NETWORK_OUTPUTS}
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that later steps hang on besides settings and teacher; tensors that stay as they are."""

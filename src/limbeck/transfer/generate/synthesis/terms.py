@@ -177,7 +177,7 @@ class Terms:
     def _distances(self) -> Tensor:
         assert self.moments is not None, "weights of losses are those of the settings, or 0"
         found = self._last if self.memory is None else self.memory.mixed(self._last)
-        return batch_norm_distance(found, self.moments.remembered)
+        return batch_norm_distance(found, self.moments.reference)
 
     def _add_contrast(self, found: Found, shown: Shown, weight: float) -> None:
         assert self.contrast is not None, "weights of losses are those of the settings, or 0"

@@ -9,11 +9,11 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.forward import whole_outputs
 
 
-def with_answers(made: TransferSet, teacher: Classifier) -> tuple[TransferSet, Cost]:
+def with_teacher_logits(made: TransferSet, teacher: Classifier) -> tuple[TransferSet, Cost]:
     """The set with the teacher's logits as soft labels, and what that took.
 
     Example:
-        >>> answered, cost = with_answers(lb.TransferSet(images), teacher)
+        >>> answered, cost = with_teacher_logits(lb.TransferSet(images), teacher)
         >>> answered.soft_label_kind, cost.teacher_passes
         ('logits', 200)
     """

@@ -5,7 +5,7 @@ from tests.transfer.borrow.fake_pools import PICTURES, pool_of
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
-from limbeck.transfer.borrow.judged import Judged, Overlap, added, refuse
+from limbeck.transfer.borrow.overlap import HeldOutDigests, Overlap, added, refuse
 from limbeck.transfer.borrow.pools import open_pools
 from limbeck.transfer.borrow.settings import PoolSettings
 from limbeck.transfer.score_table import identity
@@ -16,25 +16,25 @@ VALIDATION = ImageSet(PICTURES[40:45], ids=torch.arange(5).flip(0), name="valida
 
 
 def test_pictures_are_found_by_their_pixels():
-    judged = Judged([VALIDATION, TEST], SHAPE)
+    held_out = HeldOutDigests([VALIDATION, TEST], SHAPE)
     images = pool_of("a", [3, 44, 59, 44, 7]).images
-    assert judged.among(images.digests().numpy()).tolist() == [False, True, True, True, False]
-    found = judged.look(images)
+    assert held_out.among(images.digests().numpy()).tolist() == [False, True, True, True, False]
+    found = held_out.look(images)
     first = int(images.ids[torch.tensor([1, 2, 3])].min())
     place = {int(images.ids[row]): where for row, where in ((1, ("validation", 0)), (2, ("test", 109)))}
     place[int(images.ids[3])] = ("validation", 0)
     assert found == Overlap(3, first, place[first])
-    assert judged.look(pool_of("a", [1, 2]).images) is None
-    assert Judged([], SHAPE).look(images) is None
+    assert held_out.look(pool_of("a", [1, 2]).images) is None
+    assert HeldOutDigests([], SHAPE).look(images) is None
 
 
 def test_of_encoded_images_some_are_looked_at(monkeypatch):
     monkeypatch.setattr(identity, "SOME", 3)
     images = pool_of("a", [50, 1, 2, 3, 4, 51, 52]).images
-    judged = Judged([TEST], SHAPE)
+    held_out = HeldOutDigests([TEST], SHAPE)
     monkeypatch.setattr(ImageSet, "is_decoded", False)
     monkeypatch.setattr(ImageSet, "digests", lambda self: pytest.fail("all were decoded"))
-    found = judged.look(images)
+    found = held_out.look(images)
     assert found is not None
     assert (found.count, found.looked_at) == (2, 3)
 
@@ -65,13 +65,13 @@ def test_pictures_of_another_shape_are_compared_as_pools_would_hold_them(tmp_pat
         Image.fromarray(PICTURES[number, 0].numpy()).save(tmp_path / f"{number}.png")
     (pool,) = open_pools([PoolSettings(name=str(tmp_path))], shape)
     assert pool.images.shape == shape
-    found = Judged([TEST], shape).among(pool.images.digests().numpy())
+    found = HeldOutDigests([TEST], shape).among(pool.images.digests().numpy())
     assert found.tolist() == [False, False, True, True, True]
 
 
 def test_coloured_pictures_are_compared_in_gray():
     coloured = ImageSet(PICTURES[:6].view(2, 3, 8, 8), name="coloured")
     gray = ImageSet(PICTURES[:2])
-    judged = Judged([coloured, gray], SHAPE)
-    assert judged.among(gray.digests().numpy()).all()
-    assert len(judged.key) == 32
+    held_out = HeldOutDigests([coloured, gray], SHAPE)
+    assert held_out.among(gray.digests().numpy()).all()
+    assert len(held_out.key) == 32

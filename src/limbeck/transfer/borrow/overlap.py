@@ -25,17 +25,17 @@ class Overlap:
     Attributes:
         count: of the pool's images.
         id: of the first, that of lowest id.
-        judged: where it is judged on: the set's name and its id there.
+        held_out: of the first picture that it equals: its set's name and its id there.
         looked_at: images of the pool that were compared; None for all.
     """
 
     count: int
     id: int
-    judged: tuple[str, int]
+    held_out: tuple[str, int]
     looked_at: int | None = None
 
 
-class Judged:
+class HeldOutDigests:
     """Digests of all pictures that a student is judged on.
 
     Args:
@@ -44,7 +44,7 @@ class Judged:
         shape: (C, H, W) of the pools.
 
     Example:
-        >>> int(Judged([test], test.shape).among(test.digests().numpy()).sum())
+        >>> int(HeldOutDigests([test], test.shape).among(test.digests().numpy()).sum())
         100
     """
 
@@ -95,7 +95,7 @@ def added(one: Overlap | None, other: Overlap | None) -> Overlap | None:
     if one is None or other is None:
         return one or other
     first = min(one, other, key=lambda part: part.id)
-    return Overlap(one.count + other.count, first.id, first.judged)
+    return Overlap(one.count + other.count, first.id, first.held_out)
 
 
 def refuse(overlaps: Mapping[str, Overlap]) -> None:
@@ -104,8 +104,8 @@ def refuse(overlaps: Mapping[str, Overlap]) -> None:
         return
     found = [
         f"pool {pool!r} holds {'at least ' if one.looked_at else ''}{one.count:,} "
-        f"{'picture' if one.count == 1 else 'pictures'} (first: id {one.id}, which is id {one.judged[1]} of "
-        f"{one.judged[0]!r}{f'; {one.looked_at:,} were looked at' if one.looked_at else ''})"
+        f"{'picture' if one.count == 1 else 'pictures'} (first: id {one.id}, which is id {one.held_out[1]} of "
+        f"{one.held_out[0]!r}{f'; {one.looked_at:,} were looked at' if one.looked_at else ''})"
         for pool, one in overlaps.items()
     ]
     raise UserError(

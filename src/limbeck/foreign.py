@@ -1,0 +1,70 @@
+"""A part that is not limbeck's own: where it came from, and what is said of it beside what it says itself."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from limbeck.errors import unknown_name
+
+Entry = TypeVar("Entry")
+
+IN_PYTHON = "registered in Python"
+HANDED_OVER = "handed over in Python"
+BY_PATH = "imported by its path"
+SAID = "__limbeck__"
+"""Attribute that holds what is said of a part, see `limbeck.plugins.about`."""
+
+
+@dataclass
+class Foreign(Generic[Entry]):
+    """A part that is not limbeck's own, and what its catalogue makes of it, once.
+
+    Attributes:
+        family, name: where it is found.
+        source: "brier-kd 0.1", `IN_PYTHON`, `HANDED_OVER` or `BY_PATH`.
+        where: the module and the name in it, "brier_kd:Brier"; "" where that is not known.
+        load: gives the part itself.
+        said: what was said of it, over what it says itself.
+        code: digest of the source that it is written in, see `source_digest`; None until it is looked up, and where no
+            file holds it.
+        entry: what its catalogue holds; None until it is looked up.
+        problem: why it cannot be used; "" where nothing is known of that.
+    """
+
+    family: str
+    name: str
+    source: str
+    where: str
+    load: Callable[[], Any]
+    said: Mapping[str, Any] = field(default_factory=dict)
+    code: str | None = None
+    entry: Entry | None = None
+    problem: str = ""
+
+    def is_defined_as(self, part: Any) -> bool:
+        """Whether `part` is this one, or the same definition run again."""
+        if self.source != IN_PYTHON and self.where == where_is(part):
+            return True
+        known = self.load() if self.source == IN_PYTHON else None
+        if known is part or not self.where:
+            return known is part or (known is not None and known == part)
+        anonymous = "<" in self.where  # a lambda, or made by a function: there may be many of that name
+        if anonymous and getattr(known, "__code__", None) != getattr(part, "__code__", None):
+            return False
+        return self.where == where_is(part)
+
+
+def check_said(said: Mapping[str, Any], known: Sequence[str], what: str) -> None:
+    """Raises a UserError for what is said of a part and nobody would read."""
+    for name in said:
+        if name not in known:
+            raise unknown_name(f"remark on {what}:", name, known, f"What may be said is {', '.join(known)}.")
+
+
+def said_of(part: object) -> dict[str, Any]:
+    return dict(getattr(part, "__dict__", {}).get(SAID, {}))
+
+
+def where_is(part: Any) -> str:
+    named = hasattr(part, "__module__") and hasattr(part, "__qualname__")
+    return f"{part.__module__}:{part.__qualname__}" if named else ""
