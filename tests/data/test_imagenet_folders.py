@@ -188,5 +188,6 @@ def test_where_nothing_is_folders_are_told_of(root: Path, monkeypatch: pytest.Mo
     with pytest.raises(UserError, match=rf"No local root is set .*{message}"):
         load(NETTE, "test")
     shutil.rmtree(root / BASE / "val")
+    monkeypatch.setenv("LIMBECK_DATA", str(root))
     with pytest.raises(UserError, match=rf"Looked for validation-\*.parquet below '.*/imagenet-1k' .*{message}"):
-        load(NETTE, "test", root=root)
+        load(NETTE, "test")

@@ -66,7 +66,8 @@ def load(
         in_memory: whether pixels are held decoded. Default: if they take at most 4 GiB; else they stay encoded in
             memory-mapped files and are decoded when asked for.
         root: folder of datasets by hub id, `<root>/<hub id>/<config>/<split>-*.parquet`; ImageNet also in class
-            folders, `<root>/ILSVRC/imagenet-1k/train/n01440764/`. Default: `$LIMBECK_DATA`.
+            folders, `<root>/ILSVRC/imagenet-1k/train/n01440764/`. Where it is given, the hub is not asked. Default:
+            `$LIMBECK_DATA`, then the hub.
         classes: names or numbers of the classes to keep, renumbered from 0 in this order. Default: all.
         labels: False leaves the labels and the names of the classes aside, as of images of other things than those to
             be told apart. `classes` still chooses among the images.
@@ -75,8 +76,9 @@ def load(
         layout: of an array or tensor whose shape can be read in two ways, "NCHW", "NHWC" or "NHW".
 
     Raises:
-        UserError: nothing of that name, no such split, column or class, no images, unreadable ones, images of several
-            sizes and no `size`, a folder that can be read in two ways, procedural images without a number.
+        UserError: nothing of that name, or not under `root`, no such split, column or class, no images, unreadable
+            ones, images of several sizes and no `size`, a folder that can be read in two ways, procedural images
+            without a number.
 
     Example:
         >>> images = load("digits", "test")
