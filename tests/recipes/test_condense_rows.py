@@ -169,6 +169,16 @@ def test_what_all_rows_have_in_common() -> None:
         assert training.batch_size <= images * classes_of(dataset) * settings.per_image, "an epoch has a step at least"
 
 
+def test_students_see_images_as_their_set_is_for() -> None:
+    """Whitened, or with the mean of the training images, to the digits that these are printed in."""
+    of_images = {"cifar10": (0.4914, 0.4822, 0.4465), "cifar100": (0.5071, 0.4867, 0.4408)}
+    for key in rows():
+        student, network = recipe_of(*key).student, settings_of(recipe_of(*key)).network
+        assert bool(student.whitening) == network.whitening, key
+        if not network.whitening:
+            assert tuple(student.mean or ()) == (network.mean or of_images[key[1]]), key
+
+
 def test_what_rows_of_matching_have_in_common() -> None:
     for method, dataset, images in rows(MATCHING):
         recipe = recipe_of(method, dataset, images)
