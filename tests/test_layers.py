@@ -35,6 +35,7 @@ BELOW = {
 LATE = {
     ("limbeck.models.published", "limbeck.models.weights.read"): "torch",
     ("limbeck.plugins", "limbeck.workers.packing"): "workers, of whom lists know nothing and who know plug-ins",
+    ("limbeck.recipes.described_sets", "limbeck.objectives.sums"): "torch",
     ("limbeck.recipes.fields", "limbeck.data.views"): "torch",
     ("limbeck.recipes.fields", "limbeck.objectives.sums"): "torch",
     ("limbeck.recipes.fields", "limbeck.training.schedule"): "torch",

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,40 @@ def test_only_the_folders_of_the_classes_are_looked_into(root: Path, looked_into
     assert {name for name in looked_into if name in ids} == wanted
 
 
+def test_of_some_classes_only_their_folders_are_needed(root: Path, looked_into: list[str]) -> None:
+    """By name or number, of the whole or of a subset: an image has the id that it has among all."""
+    wordnet, names = list(imagenet_names()), list(imagenet_names().values())
+    keep = list(DATASETS[NETTE].keep or ())
+    every = load(NETTE, size=8, root=root)
+    assert every.ids.tolist() == sorted(every.ids.tolist())
+    pixels = dict(zip(every.ids.tolist(), every.tensor(), strict=True))
+    (root / BASE / "train" / wordnet[keep[0]]).rename(root / "elsewhere")
+    for name, classes in (
+        ("imagenet-1k", [keep[7], names[keep[2]]]),
+        (NETTE, [7, 2]),
+        (NETTE, [names[keep[7]], 2]),
+    ):
+        looked_into.clear()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # that not all classes were wanted is nothing to be said
+            found = load(name, size=8, root=root, classes=classes)
+            assert len(load(name, "validation", size=8, root=root, classes=classes)) == 2
+        assert {one for one in looked_into if one in wordnet} == {wordnet[keep[7]], wordnet[keep[2]]}
+        assert found.classes == (names[keep[7]], names[keep[2]])
+        assert found.class_counts().tolist() == [2, 2]
+        assert all(
+            torch.equal(pixels[one], of_it) for one, of_it in zip(found.ids.tolist(), found.tensor(), strict=True)
+        )
+    for classes, message in (
+        (["tenchy"], "unknown class 'tenchy'"),
+        ([1000], r"`classes` must lie in 0\.\.999, got 1000"),
+        ([keep[2], names[keep[2]]], "`classes` must be distinct"),
+        ([], "holds no images of the `classes` asked for"),
+    ):
+        with pytest.raises(UserError, match=message):
+            load("imagenet-1k", size=8, root=root, classes=classes)
+
+
 def test_the_whole_has_a_thousand_classes(tmp_path: Path, parquet: Path, root: Path) -> None:
     picture = next((root / BASE / "val" / "n01440764").iterdir())
     for one in imagenet_names():
@@ -188,5 +223,6 @@ def test_where_nothing_is_folders_are_told_of(root: Path, monkeypatch: pytest.Mo
     with pytest.raises(UserError, match=rf"No local root is set .*{message}"):
         load(NETTE, "test")
     shutil.rmtree(root / BASE / "val")
+    monkeypatch.setenv("LIMBECK_DATA", str(root))
     with pytest.raises(UserError, match=rf"Looked for validation-\*.parquet below '.*/imagenet-1k' .*{message}"):
-        load(NETTE, "test", root=root)
+        load(NETTE, "test")

@@ -84,12 +84,21 @@ def test_several_configurations_must_be_named(write_parquet, pixels: np.ndarray,
     assert len(load("frgfm/imagenette:64px", root=tmp_path)) == 3
 
 
-def test_a_configuration_named_is_never_swapped(write_parquet, pixels: np.ndarray, tmp_path: Path, hub: Hub):
+def test_a_configuration_named_is_never_swapped(
+    write_parquet, pixels: np.ndarray, tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+):
     write_parquet("frgfm/imagenette/64px/train-0.parquet", list(pixels), [0] * 12, names=DIGITS)
     assert len(load("imagenette", root=tmp_path)) == 12
     for name in ("imagenette:320px", "frgfm/imagenette:320px"):
-        with pytest.raises(UserError, match="'frgfm/imagenette:320px' could not be opened"):
+        with pytest.raises(
+            UserError, match=r"Looked for train-\*.parquet below '.*/frgfm/imagenette/320px' \(`root`\)"
+        ):
             load(name, root=tmp_path)
+    monkeypatch.setenv("LIMBECK_DATA", str(tmp_path))
+    for name in ("imagenette:320px", "frgfm/imagenette:320px"):
+        with pytest.raises(UserError, match="'frgfm/imagenette:320px' could not be opened"):
+            load(name)
+    assert len(hub.calls) == 2
 
 
 def test_varying_sizes_take_the_catalogues(write_parquet, pixels: np.ndarray, tmp_path: Path):
@@ -112,10 +121,13 @@ def test_imagenet_subset_is_renumbered(write_parquet, pixels: np.ndarray, tmp_pa
         assert load("imagenet-1k:comp-dd-music-hard", root=tmp_path).num_classes == 9
 
 
-def test_hub_is_asked_when_nothing_is_local(hub: Hub, tmp_path: Path, pixels: np.ndarray):
+def test_hub_is_asked_when_nothing_is_local(
+    hub: Hub, tmp_path: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LIMBECK_DATA", str(tmp_path))
     shots = [Image.fromarray(one) for one in pixels]
     hub.give(train={"picture": shots[:8], "kind": ["b", "c"] * 4}, test={"picture": shots[8:], "kind": ["a", "c"] * 2})
-    images = load("someone/things:small", "test", root=tmp_path, image_column="picture", label_column="kind")
+    images = load("someone/things:small", "test", image_column="picture", label_column="kind")
     assert hub.calls == [("someone/things", "small", {"revision": None})]
     assert np.array_equal(images.tensor().numpy(), pixels[8:].transpose(0, 3, 1, 2))
     assert images.labels is not None
@@ -142,13 +154,15 @@ def test_scripts_of_old_are_read_from_the_converted_branch(hub: Hub, pixels: np.
     ]
 
 
-def test_what_is_nowhere_says_where_it_was_sought(hub: Hub, tmp_path: Path):
-    with pytest.raises(
-        UserError,
-        match=r"dataset 'ylecun/mnist:mnist' could not be opened. Looked for train-\*.parquet below "
-        r"'.*/ylecun/mnist' \(`root`\). The hub said: no connection. .*LIMBECK_DATA or `root=`",
-    ):
-        load("mnist", root=tmp_path)
+def test_what_is_nowhere_says_where_it_was_sought(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("LIMBECK_DATA", str(tmp_path))
+        with pytest.raises(
+            UserError,
+            match=r"dataset 'ylecun/mnist:mnist' could not be opened. Looked for train-\*.parquet below "
+            r"'.*/ylecun/mnist' \(LIMBECK_DATA\). The hub said: no connection. .*LIMBECK_DATA or `root=`",
+        ):
+            load("mnist")
     with pytest.raises(UserError, match=r"No local root is set \(LIMBECK_DATA or `root=`\). The hub said"):
         load("someone/nothing")
     with pytest.raises(UserError, match=r"`root` must be a folder that holds datasets by hub id, got '.*/absent'"):
@@ -158,3 +172,25 @@ def test_what_is_nowhere_says_where_it_was_sought(hub: Hub, tmp_path: Path):
     ):
         load("cifar11")
     assert len(hub.calls) == 2
+
+
+@pytest.mark.parametrize("name", ["mnist", "someone/things", "imagenet-1k", "imagenet-1k:imagewoof"])
+def test_a_root_that_lacks_the_set_is_said_and_the_hub_left_alone(
+    name: str, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LIMBECK_DATA", str(tmp_path / "elsewhere"))
+    place = {"mnist": "ylecun/mnist", "someone/things": name}.get(name, "ILSVRC/imagenet-1k")
+    owner = place.split("/")[0]
+    found = rf"`root` '{tmp_path}' has no split 'train' of '{place}'. Looked for train-\*.parquet below '.*/{place}'"
+    folders = (
+        "Class folders will do, too, as <root>/ILSVRC/imagenet-1k/train/n01440764/, .*" if "ILSVRC" in place else ""
+    )
+    advice = (
+        rf"Give the folder in which '{owner}' lies, put the files there, .*, or leave `root` out: then LIMBECK_DATA"
+    )
+    with pytest.raises(UserError, match=rf"{found} \(`root`\)\. {folders}It holds no folders\. {advice}"):
+        load(name, root=tmp_path)
+    (tmp_path / owner.lower() / "inner").mkdir(parents=True)
+    with pytest.raises(UserError, match=rf"It holds the folders '{owner.lower()}'\. {advice}"):
+        load(name, root=tmp_path)
+    assert hub.calls == []

@@ -66,7 +66,7 @@ def test_a_name_that_is_a_folder_too_is_said(beside, monkeypatch: pytest.MonkeyP
     Path("mnist").write_text("")
     with (
         pytest.warns(UserWarning, match="'mnist' is a data set of the catalogue and a file here"),
-        pytest.raises(UserError, match="'ylecun/mnist:mnist' could not be opened"),
+        pytest.raises(UserError, match=r"`root` '\.' has no split 'train' of 'ylecun/mnist'"),
     ):
         load("mnist", root=Path())
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from tests.recipes.tiny_recipes import training
 from tests.training.tiny import same, weights
 from typer.testing import CliRunner
@@ -19,11 +20,12 @@ from limbeck.data.soft_targets import SoftTargets
 from limbeck.errors import UserError
 from limbeck.models.whitening import Whitening
 from limbeck.objectives import weighted_sum
+from limbeck.progress import Silent
 from limbeck.recipes import verbs
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.settings import DatasetSettings
-from limbeck.recipes.use import rounded, unlike_student, unlike_training
+from limbeck.recipes.use import as_said, rounded, unlike_student, unlike_training
 from limbeck.recipes.verbs import recipe_for_folder
 from limbeck.training import RunFolder, TrainingSettings, fit
 
@@ -85,6 +87,16 @@ def spelt_out(whitening: Whitening, folder: Path, per_image: int = 1) -> dict[st
     return weights(student)
 
 
+class Heard(Silent):
+    """What a run says."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+
 def command(*arguments: object) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("default")
@@ -112,6 +124,60 @@ def test_it_teaches_as_the_same_settings_spelt_out_do(
     assert same(weights(lb.load_model(tmp_path / "run" / "student")), {k: v.contiguous() for k, v in expected.items()})
     evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert evaluation["last"]["n"] == 360
+
+
+def recipe_on(folder: Path, **said: Any) -> dict[str, Any]:
+    return {"name": "on-a-set", "data": {"train": str(folder)}, "latency": False, **said}
+
+
+def test_a_recipe_leaves_to_the_set_what_it_does_not_say(whitening: Whitening, tmp_path: Path) -> None:
+    """The same student as everything spelt out, and as `limbeck distill` of the folder makes."""
+    condensed(use_of(whitening)).save(tmp_path / "set")
+    heard = Heard()
+    student = run(read_recipe(recipe_on(tmp_path / "set")), tmp_path / "run", progress=heard).student
+    assert same(weights(student), spelt_out(whitening, tmp_path / "by hand"))
+    assert student.whitening is not None
+    (line,) = [one for one in heard.lines if one.startswith("as the transfer set says: ")]
+    assert "student convnet_d3, epochs 1, batch_size 8, learning_rate 0.0123" in line
+    assert "normalised_views dsa" in line
+    path = tmp_path / "one.yaml"
+    path.write_text(yaml.safe_dump(recipe_on(tmp_path / "set")))
+    assert read_recipe(path) == read_recipe(recipe_on(tmp_path / "set"))
+    alike = recipe_for_folder(tmp_path / "set", ["name=on-a-set", "latency=false"])
+    assert read_recipe(path) == alike
+
+
+def test_what_a_recipe_says_holds_over_the_set(whitening: Whitening, tmp_path: Path) -> None:
+    condensed(use_of(whitening)).save(tmp_path / "set")
+    said = {"student": "resnet8", "training": {"steps": 2, "normalised_views": None}, "objective": "cross_entropy"}
+    recipe = read_recipe(recipe_on(tmp_path / "set", **said), ["training.momentum=0.1"])
+    assert (recipe.student.model, recipe.student.options, recipe.student.whitening) == ("resnet8", {}, True)
+    training = recipe.training
+    assert (training.steps, training.epochs, training.momentum, training.normalised_views) == (2, None, 0.1, None)
+    assert (training.learning_rate, training.views) == (0.0123, "none")
+    assert recipe.objective == {"cross_entropy": 1.0}
+    own = {"student": {"model": "convnet_d3", "mean": [0.3], "std": [0.4]}, "training": said["training"]}
+    assert not read_recipe(recipe_on(tmp_path / "set", **own)).student.whitening
+    taught = read_recipe(recipe_on(tmp_path / "set", teacher="resnet8.pth"))
+    assert taught.objective == OBJECTIVE
+    line = as_said(use_of(whitening), recipe)
+    assert "learning_rate 0.0123" in line
+    assert not {"momentum", "epochs", "normalised_views", "student"} & {*line.replace(",", "").split()}
+
+
+def test_other_recipes_are_as_they_are(whitening: Whitening, tmp_path: Path) -> None:
+    """Of sets that say nothing, of parts of a set, and comparisons."""
+    TransferSet(digits(40)).save(tmp_path / "plain")
+    condensed(use_of(whitening)).save(tmp_path / "set")
+    with pytest.raises(UserError, match=r"student: .*\n.*training: "):
+        read_recipe(recipe_on(tmp_path / "plain"))
+    said = {"student": "convnet_d3", "training": {"steps": 2, "views": "none"}}
+    plain = read_recipe(recipe_on(tmp_path / "plain", **said))
+    chosen = read_recipe(recipe_on(tmp_path / "set", select={"budget": 10}, **said))
+    compared = read_recipe(recipe_on(tmp_path / "set", compare={"budgets": [10], "seeds": [0, 1]}, **said))
+    for recipe in (plain, chosen, compared):
+        assert (recipe.training.learning_rate, recipe.training.normalised_views) == (0.05, None)
+        assert not recipe.student.whitening
 
 
 def test_everything_is_needed_for_that(whitening: Whitening, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a name stands for: encoded images of the catalogue, of files or of the hub, before anything is decoded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +32,11 @@ from limbeck.errors import UserError, unknown_name
 
 @dataclass(frozen=True)
 class Reading:
-    """How the files of a data set are read; see `load`."""
+    """How the files of a data set are read; see `load`.
+
+    Attributes:
+        classes: of which alone images need to be read, where others can be passed over; None for all.
+    """
 
     image_column: str | None
     label_column: str | None
@@ -39,6 +44,7 @@ class Reading:
     root: str | Path | None
     scale: float | None
     labelled: bool = True
+    classes: Sequence[str | int] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,24 +83,27 @@ def find_encoded(name: str | Path, split: str, reading: Reading, *, labels_neede
 def _find(name: str | Path, split: str, reading: Reading) -> Found:
     if in_catalogue(name):
         info = find(str(name))
-        encoded_set = _named(info, split, reading)
-        remarks = [info.warning, _fewer(info, split, _kept(info, encoded_set))]
+        encoded_set, whole = _named(info, split, reading)
+        remarks = [info.warning, _fewer(info, split, _kept(info, encoded_set)) if whole else ""]
         return Found(encoded_set, f"{name}/{split}", tuple(one for one in remarks if one), info)
     encoded_set = _own(name, split, reading)
     return Found(encoded_set, f"{printable(Path(name).name)}/{split}", encoded_set.remarks)
 
 
-def _named(info: DatasetInfo, split: str, reading: Reading) -> EncodedSet:
+def _named(info: DatasetInfo, split: str, reading: Reading) -> tuple[EncodedSet, bool]:
+    """The images, and whether they are all that there are of the entry here."""
     if info.hub_id is None:
         _check_columns(info.name, reading)
-        return read_digits(find_split(info, split).hub_name)
+        return read_digits(find_split(info, split).hub_name), True
     size = info.size if info.varies else None
     place = place_of_entry(info, split, reading.root)
     if isinstance(place, FolderPlace):
         _check_columns(info.name, reading)
-        return read_imagenet_folders(place.folder, info.keep, size=size, channels=info.channels)
+        wanted = info.keep if reading.classes is None else reading.classes
+        found = read_imagenet_folders(place.folder, wanted, size=size, channels=info.channels)
+        return found, found.labels is not None and len(np.unique(found.labels)) == info.num_classes
     table = _open(place, reading.mapped)
-    return read_table(
+    found = read_table(
         table,
         image_column=reading.image_column or if_there(info.image_column, table),
         label_column=reading.label_column or if_there(info.label_column, table),
@@ -102,6 +111,7 @@ def _named(info: DatasetInfo, split: str, reading: Reading) -> EncodedSet:
         channels=info.channels,
         labelled=reading.labelled,
     )
+    return found, True
 
 
 def _kept(info: DatasetInfo, encoded_set: EncodedSet) -> int:

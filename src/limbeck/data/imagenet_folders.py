@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from limbeck.data.encoded.build import class_number
 from limbeck.data.encoded.encoded_set import EncodedSet
 from limbeck.data.encoded.images import FileImages
 from limbeck.data.folders import class_images
@@ -13,34 +14,45 @@ from limbeck.data.layout import listing, names
 from limbeck.data.visible import images_in, subfolders
 from limbeck.errors import UserError
 
+EACH = 10**6
+"""The id of an image is this times the number of its class, and its place in the folder of that."""
+
 
 def read_imagenet_folders(
-    folder: Path, wanted: Sequence[int] | None, *, size: tuple[int, int] | None = None, channels: int | None = None
+    folder: Path,
+    wanted: Sequence[str | int] | None,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
 ) -> EncodedSet:
     """The images of one split, labelled among all thousand classes. No folder but those of the classes is looked into.
 
+    An image has the same id whichever classes are read.
+
     Args:
         folder: of the split.
-        wanted: numbers of the classes to read; None for all.
+        wanted: names or numbers of the classes to read; None for all.
         size, channels: see `EncodedSet`.
 
     Raises:
-        UserError: a class has no folder, or none has and images lie in `folder` itself; one holds no images.
+        UserError: no such class; one has no folder, or none has and images lie in `folder` itself; one holds no images.
     """
-    classes = imagenet_names()
-    ids = list(classes)
-    numbers = range(len(ids)) if wanted is None else sorted(wanted)  # as the files sort, whatever the subset's order
-    missing = [ids[number] for number in numbers if not (folder / ids[number]).is_dir()]
+    wordnet, classes = list(imagenet_names()), tuple(imagenet_names().values())
+    # As the files sort, in whatever order they are wanted.
+    numbers = sorted({class_number(one, classes) for one in (range(len(classes)) if wanted is None else wanted)})
+    missing = [wordnet[number] for number in numbers if not (folder / wordnet[number]).is_dir()]
     if missing:
         raise _without_folders(folder, missing)
     paths: list[Path] = []
-    labels: list[int] = []
+    labels, ids = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     for number in numbers:
-        images = class_images(folder / ids[number])
+        images = class_images(folder / wordnet[number])
         paths += images
-        labels += [number] * len(images)
-    labelled = np.array(labels, dtype=np.int64)
-    return EncodedSet(FileImages(paths), labelled, tuple(classes.values()), size=size, channels=channels)
+        labels.append(np.full(len(images), number))
+        ids.append(number * EACH + np.arange(len(images)))
+    return EncodedSet(
+        FileImages(paths), np.concatenate(labels), classes, ids=np.concatenate(ids), size=size, channels=channels
+    )
 
 
 def _without_folders(folder: Path, missing: Sequence[str]) -> UserError:

@@ -41,9 +41,10 @@ def load(
 ) -> ImageSet:
     """Images and labels of a named dataset, of the user's own files, of any dataset on the hub, or of an object.
 
-    Ids are row numbers: of the split, of the sorted list of files, of the array. They stay when `classes` or
-    `skip_unreadable` leave images out. Decoded pixels are kept in the cache folder (`LIMBECK_CACHE`) when decoding took
-    longer than a second, and are memory-mapped from there the next time.
+    Ids are row numbers: of the split, of the sorted list of files, of the array; of ImageNet in class folders a million
+    times the class's number and the place in its folder. They stay when `classes` or `skip_unreadable` leave images
+    out. Decoded pixels are kept in the cache folder (`LIMBECK_CACHE`) when decoding took longer than a second, and are
+    memory-mapped from there the next time.
 
     Args:
         name: a name of the catalogue (`limbeck ls datasets`; `imagenette:320px` for another configuration), looked for
@@ -66,7 +67,8 @@ def load(
         in_memory: whether pixels are held decoded. Default: if they take at most 4 GiB; else they stay encoded in
             memory-mapped files and are decoded when asked for.
         root: folder of datasets by hub id, `<root>/<hub id>/<config>/<split>-*.parquet`; ImageNet also in class
-            folders, `<root>/ILSVRC/imagenet-1k/train/n01440764/`. Default: `$LIMBECK_DATA`.
+            folders, `<root>/ILSVRC/imagenet-1k/train/n01440764/`. Where it is given, the hub is not asked. Default:
+            `$LIMBECK_DATA`, then the hub.
         classes: names or numbers of the classes to keep, renumbered from 0 in this order. Default: all.
         labels: False leaves the labels and the names of the classes aside, as of images of other things than those to
             be told apart. `classes` still chooses among the images.
@@ -75,8 +77,9 @@ def load(
         layout: of an array or tensor whose shape can be read in two ways, "NCHW", "NHWC" or "NHW".
 
     Raises:
-        UserError: nothing of that name, no such split, column or class, no images, unreadable ones, images of several
-            sizes and no `size`, a folder that can be read in two ways, procedural images without a number.
+        UserError: nothing of that name, or not under `root`, no such split, column or class, no images, unreadable
+            ones, images of several sizes and no `size`, a folder that can be read in two ways, procedural images
+            without a number.
 
     Example:
         >>> images = load("digits", "test")
@@ -106,17 +109,18 @@ def load(
     if (own := _registered(name)) is not None:
         made = load_own(own, split, options, (image_column, label_column), classes)
         return made if labels else made.with_labels(None, ())
-    reading = Reading(image_column, label_column, in_memory is False, root, scale)
+    info = find(str(name)) if in_catalogue(name) else None
+    keep = classes if info is None or info.keep is None else _within(classes, info)
+    reading = Reading(image_column, label_column, in_memory is False, root, scale, classes=keep)
     found = find_encoded(name, split, reading, labels_needed=labels or classes is not None)
     for remark in found.remarks:
         warnings.warn(remark, stacklevel=2)
-    if lost := ([] if in_catalogue(str(name)) else carried_beside(name)):
+    if lost := ([] if info is not None else carried_beside(name)):
         warnings.warn(
             f"{str(name)!r} is a transfer set that carries {' and '.join(lost)}, and only its 8-bit images are loaded; "
             "`lb.TransferSet.load`, `lb.distill` and `data.train` of recipes take all of it.",
             stacklevel=2,
         )
-    keep = classes if found.info is None or found.info.keep is None else _within(classes, found.info)
     where = f"{str(name)!r} ({split})"
     made = build_image_set(found.encoded_set, options, name=found.name, keep=keep, where=where)
     return made if labels else made.with_labels(None, ())

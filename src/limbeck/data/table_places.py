@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from limbeck.data.catalogue import DATASETS, DatasetInfo, find_split
+from limbeck.data.layout import listing
 from limbeck.data.local import (
     ROOT_VARIABLE,
     choose_split,
@@ -14,6 +15,8 @@ from limbeck.data.local import (
 )
 from limbeck.data.splits import stated_splits
 from limbeck.data.table_files import SUFFIX, splits_by_file
+from limbeck.data.visible import subfolders
+from limbeck.errors import UserError
 from limbeck.files import check_path
 
 
@@ -65,14 +68,15 @@ def place_of_entry(info: DatasetInfo, split: str, root: str | Path | None) -> Hu
     assert info.hub_id is not None
     hub_split = find_split(info, split).hub_name
     exactly = info.name not in DATASETS
-    place = place_of_hub_id(info.hub_id, info.config, hub_split, root, revision=info.revision, exactly=exactly)
-    if not info.wordnet_folders or isinstance(place, FilePlace):
-        return place
-    local = local_root(root)
-    if local is not None and (folder := split_folder_in_root(local, info.hub_id, hub_split)):
-        return FolderPlace(folder)
-    example = f"<root>/{info.hub_id}/{hub_split}/n01440764/"
-    return replace(place, looked=f"{place.looked}Class folders will do, too, as {example}, and links to them. ")
+    place = _place(info.hub_id, info.config, hub_split, root, revision=info.revision, exactly=exactly)
+    if isinstance(place, HubPlace) and info.wordnet_folders:
+        local = local_root(root)
+        if local is not None and (folder := split_folder_in_root(local, info.hub_id, hub_split)):
+            return FolderPlace(folder)
+        example = f"<root>/{info.hub_id}/{hub_split}/n01440764/"
+        place = replace(place, looked=f"{place.looked}Class folders will do, too, as {example}, and links to them. ")
+    _check_root(place, root)
+    return place
 
 
 def place_of_hub_id(
@@ -81,16 +85,40 @@ def place_of_hub_id(
     """Under the local root where that has it, else at the hub.
 
     Raises:
-        UserError: see `find_in_root`.
+        UserError: `root` is given and has it not, or see `find_in_root`.
     """
+    place = _place(hub_id, config, split, root, revision=revision, exactly=exactly)
+    _check_root(place, root)
+    return place
+
+
+def _place(
+    hub_id: str, config: str | None, split: str, root: str | Path | None, *, revision: str | None, exactly: bool
+) -> HubPlace | FilePlace:
     folder = local_root(root)
     if folder is None:
         return HubPlace(hub_id, config, split, revision, f"No local root is set ({ROOT_VARIABLE} or `root=`). ")
     if files := find_in_root(folder, hub_id, config, split, exactly=exactly):
         return FilePlace(files, files_of_other_splits(files, split))
     option = "`root`" if root else ROOT_VARIABLE
-    looked = f"Looked for {split}-*.parquet below {str(folder / hub_id)!r} ({option}). "
+    base = folder / hub_id / config if exactly and config else folder / hub_id
+    looked = f"Looked for {split}-*.parquet below {str(base)!r} ({option}). "
     return HubPlace(hub_id, config, split, revision, looked)
+
+
+def _check_root(place: HubPlace | FilePlace, root: str | Path | None) -> None:
+    """Raises a UserError where a `root` was given and lacks the split: the hub is not what was asked for."""
+    folder = local_root(root)
+    if not root or folder is None or isinstance(place, FilePlace):
+        return
+    found = listing(path.name for path in subfolders(folder))
+    raise UserError(
+        f"`root` {str(folder)!r} has no split {place.split!r} of {place.hub_id!r}. {place.looked}It holds "
+        f"{f'the folders {found}' if found else 'no folders'}. Give the folder in which "
+        f"{place.hub_id.partition('/')[0]!r} lies, put the files there, as "
+        f"<root>/{place.hub_id}/{place.config or 'data'}/{place.split}-00000-of-00001.parquet, or leave `root` out: "
+        f"then {ROOT_VARIABLE} and the hub are asked."
+    )
 
 
 def place_of_path(path: Path, split: str, where: str) -> FilePlace | None:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from limbeck.errors import UserError
+from limbeck.recipes.described_sets import with_use
 from limbeck.recipes.errors import error_lines
 from limbeck.recipes.inheritance import SHORT, chosen, load_recipe, merge, with_bases
 from limbeck.recipes.packaged import find_recipe
@@ -30,6 +31,8 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
         overrides: `path.to.key=value` each, the value in YAML; later ones win. They also win over what the recipe's
             `choices` change, of which they may choose, as in `pair=resnet56-resnet20`.
 
+    Where `data.train` is a transfer set that says how it is taught on, what the recipe leaves out is as that says.
+
     Raises:
         UserError: no such recipe, no YAML, or every error of the recipe: where, what is allowed, what came.
 
@@ -49,7 +52,7 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     for override in overrides:
         if override not in choosing:
             _apply(content, override)
-    return parse_recipe(content, origin)
+    return parse_recipe(with_use(content), origin)
 
 
 def parse_recipe(content: Mapping[str, Any], origin: str = "the recipe") -> Recipe:

@@ -54,7 +54,7 @@ from limbeck.recipes.settings import StudentSettings
 from limbeck.recipes.sources import is_transfer_set
 from limbeck.recipes.students import best_student
 from limbeck.recipes.tracked import last_numbers, tracking
-from limbeck.recipes.use import rounded, unlike_student, unlike_training
+from limbeck.recipes.use import as_said, rounded, unlike_student, unlike_training
 from limbeck.report.model_card import write_model_card
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process
@@ -123,6 +123,9 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
     progress.say("loading images")
     inputs = load_images_of(recipe, objects)
     for line in found_images(recipe, inputs):
+        progress.say(line)
+    taught_on_it = recipe.transfer is None and recipe.compare is None
+    if taught_on_it and (line := as_said(inputs.use or {}, recipe)):
         progress.say(line)
     if inputs.train is not None and recipe.data.validation is None and inputs.validation is None:
         why = "they are a transfer set" if inputs.labelled else "they have no labels"

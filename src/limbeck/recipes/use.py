@@ -11,7 +11,7 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.whitening import Whitening
-from limbeck.objectives.sums import weighted_sum
+from limbeck.recipes.described_sets import objective_of_use, over, student_of_use, training_of_use
 from limbeck.recipes.inheritance import merge
 from limbeck.recipes.reading import overridden, parse_recipe
 from limbeck.recipes.schema import Recipe
@@ -61,19 +61,19 @@ def recipe_of_set(
         "name": name,
         "seed": seed,
         "data": dict(data),
-        "student": {} if own_student else _student(use.get("student", {})),
-        "training": {**({} if transfer_set.use is None else {"views": "none"}), **use.get("training", {})},
+        "student": {} if own_student else student_of_use(use.get("student", {})),
+        "training": {} if transfer_set.use is None else training_of_use(use),
         **({} if tracker is None else {"tracker": tracker}),
     }
     if student is not None:
-        content["student"] = _over(content["student"], student)
+        content["student"] = over(content["student"], student)
     if teacher is not None:
         content["teacher"] = {"weights": teacher}
     content["training"] = merge(content["training"], training or {})
-    carried = use.get("objective")
+    carried = objective_of_use(use, teacher is not None)
     if objective is not None:
         content["objective"] = objective
-    elif carried is not None and (teacher is None or weighted_sum(carried).outputs_needed("teacher")):
+    elif carried is not None:
         content["objective"] = carried
     content = _with_overrides(content, overrides)
     if lacking := _lacking(content, transfer_set, own_student):
@@ -133,6 +133,17 @@ def unlike_training(use: Mapping[str, Any], training: TrainingSettings) -> list[
     return wrong
 
 
+def as_said(use: Mapping[str, Any], recipe: Recipe) -> str:
+    """What of a recipe is as the set says that it teaches on, in words; "" where nothing is."""
+    said, student = use.get("training", {}), use.get("student", {}).get("model")
+    alike = [f"student {student}"] if student is not None and recipe.student.model == student else []
+    for name, there in said.items():
+        here = getattr(recipe.training, name, None)
+        if _comparable(name, here) == _comparable(name, there):
+            alike.append(f"{name} {there}")
+    return f"as the transfer set says: {', '.join(alike)}" if alike else ""
+
+
 def _comparable(name: str, value: Any) -> Any:
     """Views by what they do, however they are written."""
     return normalised_views(value).key or value if name == "normalised_views" else value
@@ -162,30 +173,11 @@ def name_for(folder: str | Path, student: str | None) -> str:
     return "-".join(re.sub(r"[^\w.-]+", "-", word).strip("-.") or "set" for word in words)
 
 
-def _student(said: Mapping[str, Any]) -> dict[str, Any]:
-    """As recipes have it: `whitening` stands for what the set carries."""
-    whitened = {"whitening": True} if said.get("whitening") else {}
-    return {key: value for key, value in said.items() if key != "whitening"} | whitened
-
-
-def _over(student: Mapping[str, Any], changes: str | Mapping[str, Any]) -> dict[str, Any]:
-    """Another student with the same normalisation; options are of the model."""
-    changes = {"model": changes} if isinstance(changes, str) else dict(changes)
-    below = dict(student)
-    if changes.get("weights") is not None:
-        return changes  # which bring all that is theirs
-    if changes.get("model", below.get("model")) != below.get("model"):
-        below.pop("options", None)
-    if {"mean", "std", "whitening"} & changes.keys():
-        below = {key: value for key, value in below.items() if key not in ("mean", "std", "whitening")}
-    return {**below, **changes}
-
-
 def _with_overrides(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     student = content["student"]
     content = overridden(content, overrides)
     if not isinstance(content["student"], Mapping):  # as -s student=resnet18 puts it
-        content["student"] = _over(student, content["student"])
+        content["student"] = over(student, content["student"])
     return content
 
 

@@ -2,7 +2,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import hypothesis.strategies as st
 import numpy as np
@@ -16,8 +16,8 @@ from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.models import Classifier, create
 from limbeck.transfer.borrow.pool_table import PoolTable, pool_table
-from limbeck.transfer.borrow.pools import Pool
-from limbeck.transfer.borrow.settings import SURENESS
+from limbeck.transfer.borrow.pools import Pool, open_pools
+from limbeck.transfer.borrow.settings import SURENESS, PoolSettings
 from limbeck.transfer.choice import allocate
 from limbeck.transfer.score_table.shards import Shards
 from limbeck.transfer.scoring import features
@@ -236,6 +236,7 @@ def test_killed_while_it_is_joined(tmp_path: Path, teacher: Classifier, monkeypa
 
 
 TEST = ImageSet(PICTURES[[3, 44, 58]], name="test")
+LEAVE: Literal["leave-out"] = "leave-out"
 
 
 def test_judged_pictures_are_refused_before_a_pool_is_scored(
@@ -263,6 +264,51 @@ def test_judged_pictures_that_a_sample_missed_are_refused_after(
     assert [left.table.about["pools"][name]["equal"] for name in "abc"] == [0, 4, 1]
     assert not set(rows_of(left)[0]) & {"label"}
     assert {row["digest"] for row in rows_of(left)}.isdisjoint(map(bytes, TEST.digests().tolist()))
+
+
+def leaving_out(*excluded: str) -> tuple[Pool, ...]:
+    """The pools, opened without classes of "a" and "b"."""
+    handed = {f"python:{one.name}": one.images for one in pools()}
+    named = [PoolSettings(name=name, exclude=[] if name == "python:c" else list(excluded)) for name in handed]
+    return open_pools(named, (1, 8, 8), handed=handed)
+
+
+@pytest.mark.parametrize("held_out", [[], [TEST]], ids=["", "judged"])
+def test_of_one_scoring_any_classes_are_left_out(
+    tmp_path: Path, teacher: Classifier, monkeypatch: pytest.MonkeyPatch, held_out: list[ImageSet]
+) -> None:
+    """Rows and scores are those of pools that never had the others, some of which equal rows that stay."""
+    choices, expected = [("bee",), ("ant", "cat"), ()], []
+    for excluded in choices:
+        alone = [as_pool(one.name, one.images) for one in leaving_out(*excluded)]
+        found = pool_table(alone, teacher, tmp_path / "-".join(("alone", *excluded)), held_out=held_out, overlap=LEAVE)
+        expected.append(rows_of(found))
+    assert len({len(rows) for rows in expected}) == 3
+    criterion = Criterion(score="margin", representation="teacher-logits", allocation="top-n")
+    for number, (excluded, rows) in enumerate(zip(choices, expected, strict=True)):
+        named = leaving_out(*excluded)
+        found = pool_table(named, teacher, tmp_path / "shared", held_out=held_out, overlap=LEAVE)
+        assert rows_of(found) == rows
+        assert found.cost.teacher_passes == found.cost.images_read == 53, "of excluded images, too"
+        assert found.cost.passes_saved == (53 if number else 0)
+        told = found.table.about["pools"]
+        assert [told[one.name]["excluded"] for one in named] == [one.excluded for one in named]
+        gone = sum(part["equal"] + part["judged"] + sum(part["excluded"].values()) for part in told.values())
+        assert gone + len(rows) == 53
+        assert allocate(found.table, criterion, 5, balance="group", maker="borrow").count == 5
+        monkeypatch.setattr(features, "outputs_over", lambda *_, **__: pytest.fail("the teacher was asked again"))
+
+
+def test_judged_pictures_of_excluded_classes_are_none_of_the_pool(tmp_path: Path, teacher: Classifier) -> None:
+    judged = [ImageSet(PICTURES[[58]], name="test")]
+    images = ImageSet(PICTURES[[1, 58, 2]], [0, 1, 0], classes=["ant", "bee"], name="a")
+    whole, left = (
+        open_pools([PoolSettings(name="python:a", exclude=[*exclude])], (1, 8, 8), handed={"python:a": images})
+        for exclude in ((), ("bee",))
+    )
+    with pytest.raises(UserError, match="holds 1 picture"):
+        pool_table(whole, teacher, tmp_path, held_out=judged)
+    assert len(pool_table(left, teacher, tmp_path, held_out=judged).table) == 2
 
 
 @pytest.mark.parametrize("classes", [2, 1000])

@@ -134,7 +134,7 @@ def _kept(
         return rows, encoded_set.labels, encoded_set.classes
     if encoded_set.labels is None:
         raise UserError(f"`classes` needs labels, {name!r} has none.")
-    numbers = [_class_number(one, encoded_set.classes) for one in keep]
+    numbers = [class_number(one, encoded_set.classes) for one in keep]
     repeated = [encoded_set.classes[number] for number, count in Counter(numbers).items() if count > 1]
     if repeated:
         raise UserError(f"`classes` must be distinct, got {repeated[0]!r} more than once.")
@@ -144,7 +144,12 @@ def _kept(
     return rows[labels >= 0], labels[labels >= 0], tuple(encoded_set.classes[number] for number in numbers)
 
 
-def _class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
+def class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
+    """The number of a class by its name, in whatever Unicode form, or by its number itself.
+
+    Raises:
+        UserError: there is no such class, or a number may be meant for a name.
+    """
     if isinstance(wanted, str):
         same = [number for number, name in enumerate(classes) if composed(name) == composed(wanted)]
         if not same:

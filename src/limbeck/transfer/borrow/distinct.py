@@ -44,12 +44,13 @@ def digests_of(batch: pa.RecordBatch) -> np.ndarray:
     return packed[column.offset : column.offset + len(column)]
 
 
-def repeated(tables: Sequence[Path], scratch: Path) -> list[np.ndarray]:
+def repeated(tables: Sequence[Path], scratch: Path, left_out: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
     """bool `[N]` of each table: rows whose picture is also in an earlier table, or in this one with a lower id.
 
     Args:
         tables: Parquet files with columns "id" and "digest", in the order in which pictures are kept.
         scratch: a folder of this function's own, removed at the end; 36 bytes a row.
+        left_out: bool `[N]` of each table: rows that are as if they were not there; None for none.
 
     Example:
         >>> columns = {"id": [4, 2], "digest": pa.array([b"a" * 16, b"a" * 16], pa.binary(16))}
@@ -63,7 +64,7 @@ def repeated(tables: Sequence[Path], scratch: Path) -> list[np.ndarray]:
     with disk_errors(scratch):
         scratch.mkdir(parents=True)
         try:
-            _part(tables, [scratch / f"{part:03d}" for part in range(parts)])
+            _part(tables, [scratch / f"{part:03d}" for part in range(parts)], left_out)
             found = [np.zeros(count, dtype=bool) for count in counts]
             for part in range(parts):
                 pictures = np.fromfile(scratch / f"{part:03d}", dtype=_PICTURE)
@@ -75,8 +76,8 @@ def repeated(tables: Sequence[Path], scratch: Path) -> list[np.ndarray]:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _part(tables: Sequence[Path], files: Sequence[Path]) -> None:
-    """Writes all pictures, those with equal digests into one of the files."""
+def _part(tables: Sequence[Path], files: Sequence[Path], left_out: Sequence[np.ndarray] | None) -> None:
+    """Writes all pictures that count, those with equal digests into one of the files."""
     with ExitStack() as stack:
         opened = [stack.enter_context(file.open("wb")) for file in files]
         for place, path in enumerate(tables):
@@ -86,6 +87,8 @@ def _part(tables: Sequence[Path], files: Sequence[Path]) -> None:
                 words = np.ascontiguousarray(digests_of(batch)).view("<u8")
                 pictures["high"], pictures["low"], pictures["table"] = words[:, 0], words[:, 1], place
                 pictures["id"], pictures["row"] = batch["id"].to_numpy(), np.arange(row, row + len(batch))
+                if left_out is not None:
+                    pictures = pictures[~left_out[place][row : row + len(batch)]]
                 row += len(batch)
                 part = (pictures["high"] >> np.uint64(56)).astype(np.int64) * len(files) >> 8
                 for number in np.unique(part):

@@ -75,6 +75,7 @@ def pool_table(
 
     Of equal pictures the one of lowest pool name and id stays, so that the order of the pools does not matter. A pool
     is scored in batches of its own, whatever stands beside it; who is stopped or killed goes on with finished shards.
+    Images of excluded classes are scored, too, and left out where tables are joined, as if they were not there.
 
     Args:
         pools: of distinct names and one shape.
@@ -114,7 +115,7 @@ def pool_table(
     works = [_Scoring(one, context, list(criteria.values()), folder) for one in pools]
     costs = []
     for work in works:
-        watch.say(f"pool {work.pool.name}: {image_count(len(work.pool.images))}")
+        watch.say(f"pool {work.pool.name}: {image_count(len(work.images))}")
         costs.append(work.do(workers, watch, own=own))
     parts = [(one.name, work.key, dict(one.excluded), one.unreadable) for one, work in zip(pools, works, strict=True)]
     key = cache_key("pools", parts, lacks, overlap, held_out_digests.key)
@@ -150,9 +151,9 @@ class _Scoring:
     """
 
     def __init__(self, pool: Pool, context: ScoringContext, criteria: Sequence[Criterion], folder: Path) -> None:
-        self.pool, self.context, self.criteria = pool, context, criteria
+        self.pool, self.images, self.context, self.criteria = pool, pool.scored, context, criteria
         assert context.teacher is not None
-        images, identity = pool.images, identify(context.teacher)
+        images, identity = self.images, identify(context.teacher)
         self.key = cache_key(
             "pool",
             [ids_and_labels(images), pixels_of(images), images.classes],
@@ -165,7 +166,7 @@ class _Scoring:
 
     def do(self, workers: int, progress: Progress, *, own: bool) -> Cost:
         """Makes the file unless it is there; what that took, whoever did it."""
-        count, took = len(self.pool.images), self.path.with_suffix(".json")
+        count, took = len(self.images), self.path.with_suffix(".json")
         with FileLock(self.path.with_name(f".{self.path.stem}.lock")):
             found = self.path.exists()
             if not found:
@@ -183,8 +184,20 @@ class _Scoring:
 
     def _score(self, workers: int, progress: Progress) -> None:
         how: dict[str, Any] = {"beside": ("group", "digest"), "workers": workers, "progress": progress}
-        images = self.pool.images if workers == 1 else for_workers(self.pool)
+        images = self.images if workers == 1 else for_workers(self.pool)
         write_table(images, self.path, self.criteria, self.context, **how)
+
+    def excluded(self) -> np.ndarray:
+        """bool `[N]`: which rows of the table are of excluded classes."""
+        if self.pool.whole is None:
+            return np.zeros(pq.read_metadata(self.path).num_rows, dtype=bool)
+        left = np.sort(self.pool.images.ids.numpy())
+        return np.concatenate([~_among(batch["id"].to_numpy(), left) for batch in batches_of(self.path, ["id"])])
+
+
+def _among(ids: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """bool `[B]`: which ids, int64 `[B]`, are among some that rise, int64 `[M]`, M >= 1."""
+    return known[np.searchsorted(known, ids).clip(max=len(known) - 1)] == ids
 
 
 def _about(works: Sequence[_Scoring], context: ScoringContext, lacks: dict[str, str]) -> dict[str, Any]:
@@ -213,19 +226,21 @@ def _join(
     works: Sequence[_Scoring], path: Path, about: dict[str, Any], held_out_digests: HeldOutDigests, *, leave_out: bool
 ) -> None:
     """Writes the rows of all tables that stay, by pool, and counts those that do not."""
-    compared = [_compared(work.path, held_out_digests) for work in works]
+    out = [work.excluded() for work in works]
+    compared = [_compared(work.path, held_out_digests, excluded) for work, excluded in zip(works, out, strict=True)]
     if not leave_out:
         pairs = zip(works, compared, strict=True)
         refuse({work.pool.name: overlap for work, (_, overlap) in pairs if overlap is not None})
-    again = repeated([work.path for work in works], path.with_name(f".{path.stem}.digests"))
+    again = repeated([work.path for work in works], path.with_name(f".{path.stem}.digests"), out)
     keep = []  # bool [N] of each table
-    for work, twice, (unfair, _) in zip(works, again, compared, strict=True):
-        keep.append(~(twice | unfair))
+    for work, excluded, twice, (unfair, _) in zip(works, out, again, compared, strict=True):
+        keep.append(~(excluded | twice | unfair))
         about["pools"][work.pool.name] |= {"equal": int((twice & ~unfair).sum()), "judged": int(unfair.sum())}
     if not any(one.any() for one in keep):
+        count = image_count(sum(len(work.pool.images) for work in works))
         raise UserError(
-            f"none of the {image_count(sum(map(len, keep)))} of {few(list(about['pools']))} is left: the student is "
-            "judged on pictures that equal them; name other images."
+            f"none of the {count} of {few(list(about['pools']))} is left: the student is judged on pictures that equal "
+            "them; name other images."
         )
     schema = _schema(works[0].criteria).with_metadata({METADATA: json.dumps(about)})
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
@@ -240,14 +255,17 @@ def _schema(criteria: Sequence[Criterion]) -> pa.Schema:
     return pa.schema([numbers[0], ("source", pa.string()), *numbers[1:], ("digest", pa.binary(DIGEST_BYTES)), *scores])
 
 
-def _compared(path: Path, held_out_digests: HeldOutDigests) -> tuple[np.ndarray, Overlap | None]:
-    """Which rows hold judged pictures, bool `[N]`, and what these are."""
-    rows, found = [np.empty(0, dtype=bool)], None
+def _compared(path: Path, held_out_digests: HeldOutDigests, excluded: np.ndarray) -> tuple[np.ndarray, Overlap | None]:
+    """Which rows hold judged pictures, bool `[N]`, and what these are; not of excluded rows."""
+    rows, found, row = np.zeros_like(excluded), None, 0
     for batch in batches_of(path, ["id", "digest"]):
+        here = slice(row, row + len(batch))
+        row += len(batch)
+        left = ~excluded[here]
         digests = digests_of(batch)
-        rows.append(held_out_digests.among(digests))
-        found = added(found, held_out_digests.overlap(batch["id"].to_numpy(), digests))
-    return np.concatenate(rows), found
+        rows[here] = held_out_digests.among(digests) & left
+        found = added(found, held_out_digests.overlap(batch["id"].to_numpy()[left], digests[left]))
+    return rows, found
 
 
 def _kept(work: _Scoring, keep: np.ndarray) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The data sets that images are borrowed from: opened, brought to one shape, and freed of what is left out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -33,6 +33,7 @@ class Pool:
             data set's own, whatever was left out; labels None where it has none.
         excluded: class -> its images that were left out.
         unreadable: images that were left out because they cannot be decoded.
+        whole: the images with those of excluded classes; None where no class is left out.
     """
 
     name: str
@@ -40,6 +41,12 @@ class Pool:
     images: ImageSet
     excluded: Mapping[str, int] = field(default_factory=dict)
     unreadable: int = 0
+    whole: ImageSet | None = None
+
+    @property
+    def scored(self) -> ImageSet:
+        """What the teacher is asked about: excluded classes, too, so that leaving out others asks it nothing more."""
+        return self.images if self.whole is None else self.whole
 
     @property
     def read(self) -> int:
@@ -161,5 +168,6 @@ def _without(pool: Pool, numbers: set[int]) -> Pool:
             f"pool {pool.name!r} holds no images but those of classes that are left out "
             f"({len(images):,} of {len(excluded)} classes); leave the pool out, or exclude fewer of its classes."
         )
-    left = images if keep.all() else images.subset(images.ids[keep])
-    return Pool(pool.name, pool.settings, left, excluded, pool.unreadable)
+    if keep.all():
+        return pool
+    return replace(pool, images=images.subset(images.ids[keep]), excluded=excluded, whole=images)

@@ -1,4 +1,4 @@
-"""A pool's images for other processes: sent where they are few or from Python, else opened there once more."""
+"""All images of a pool for other processes: sent where they are few or from Python, else opened there once more."""
 
 import warnings
 from collections.abc import Callable
@@ -14,13 +14,15 @@ SENT = 2**28
 
 
 def for_workers(pool: Pool) -> "ImageSet | Callable[[], ImageSet]":
-    """The images, or what gives them in any process that finds the pool by its settings."""
-    few = pool.images.is_decoded and len(pool.images) * prod(pool.images.shape) <= SENT
-    return pool.images if few or pool.settings.name.startswith(FROM_PYTHON) else Reopened(pool)
+    """The images with those of excluded classes, or what gives them in any process that finds the pool by its
+    settings."""
+    images = pool.scored
+    few = images.is_decoded and len(images) * prod(images.shape) <= SENT
+    return images if few or pool.settings.name.startswith(FROM_PYTHON) else Reopened(pool)
 
 
 class Reopened:
-    """Gives a pool's images: here those that are open, in another process those that the pool's settings lead to.
+    """Gives all images of a pool: here those that are open, in another process those that the pool's settings lead to.
 
     Example:
         >>> from limbeck.transfer.borrow.settings import PoolSettings
@@ -32,9 +34,9 @@ class Reopened:
     """
 
     def __init__(self, pool: Pool) -> None:
-        self._open: ImageSet | None = pool.images
+        self._open: ImageSet | None = pool.scored
         self._settings, self._shape = pool.settings, pool.images.shape
-        self._ids = pool.images.ids
+        self._ids = pool.scored.ids
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_open": None}

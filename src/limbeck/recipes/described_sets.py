@@ -1,0 +1,87 @@
+"""Recipes that teach on a transfer set which says how: what they leave out is as it says; without importing torch."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from limbeck.data.catalogue import in_catalogue
+from limbeck.data.own_splits import TRANSFER_SET
+from limbeck.data.place import path_text
+from limbeck.recipes.inheritance import SHORT, merge
+
+_ELSEWHERE = ("compare", "transfer", "select")
+
+
+def with_use(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a recipe whose `data.train` is the folder of a set with a `use`, over what that says.
+
+    Other recipes stay: those that make a transfer set of their own, of images of the folder, and comparisons, whose
+    arms are taught alike.
+
+    Args:
+        content: of a recipe, as its file has it.
+
+    Example:
+        >>> with_use({"data": {"train": "digits"}, "training": {"steps": 5}})
+        {'data': {'train': 'digits'}, 'training': {'steps': 5}}
+    """
+    content = dict(content)
+    if any(content.get(key) is not None for key in _ELSEWHERE):
+        return content
+    use = _use_of(content.get("data"))
+    student, training = content.get("student"), content.get("training")
+    if use is None or not isinstance(student, str | Mapping | None) or not isinstance(training, Mapping | None):
+        return content
+    content["student"] = over(student_of_use(use.get("student", {})), {} if student is None else student)
+    content["training"] = merge(training_of_use(use), training or {})
+    if content.get("objective") is None and (objective := objective_of_use(use, content.get("teacher") is not None)):
+        content["objective"] = objective
+    return content
+
+
+def student_of_use(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The student of a `use` as recipes have it: `whitening` stands for what the set carries."""
+    whitened = {"whitening": True} if said.get("whitening") else {}
+    return {key: value for key, value in said.items() if key != "whitening"} | whitened
+
+
+def training_of_use(use: Mapping[str, Any]) -> dict[str, Any]:
+    """The training of a `use` as recipes have it: views of 8-bit images are none where it says of none."""
+    return {"views": "none", **use.get("training", {})}
+
+
+def objective_of_use(use: Mapping[str, Any], teacher: bool) -> Any:
+    """The objective of a `use`; None beside a `teacher` whom it would not ask."""
+    from limbeck.objectives.sums import weighted_sum  # late, as it imports torch
+
+    carried = use.get("objective")
+    asks = carried is not None and (not teacher or weighted_sum(carried).outputs_needed("teacher"))
+    return carried if asks else None
+
+
+def over(student: Mapping[str, Any], given: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Another student with the same normalisation; options are of the model."""
+    given = {SHORT["student"]: given} if isinstance(given, str) else dict(given)
+    below = dict(student)
+    if given.get("weights") is not None:
+        return given  # which bring all that is theirs
+    if given.get("model", below.get("model")) != below.get("model"):
+        below.pop("options", None)
+    if {"mean", "std", "whitening"} & given.keys():
+        below = {key: value for key, value in below.items() if key not in ("mean", "std", "whitening")}
+    return {**below, **given}
+
+
+def _use_of(data: Any) -> Mapping[str, Any] | None:
+    """What the set says that `data` names to be learned from; None where it is no set, or says nothing."""
+    train = data.get("train", data.get("name")) if isinstance(data, Mapping) else data
+    name = train.get("name") if isinstance(train, Mapping) else train
+    if not isinstance(name, str | Path) or in_catalogue(name):
+        return None
+    try:
+        config = json.loads((Path(path_text(name)).expanduser() / TRANSFER_SET).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # which is said where it is loaded
+    use = config.get("use") if isinstance(config, dict) else None
+    return use if isinstance(use, dict) else None
