@@ -91,8 +91,9 @@ def choose(milliseconds: Milliseconds) -> Fastest:
     return Fastest("bf16" if pays else "fp32", channels_last)
 
 
-_decided: dict[str, Fastest] = {}
-"""What this process goes by, whatever becomes of the file or the folder: near ties may fall otherwise another time."""
+_decided: dict[Path, Fastest] = {}
+"""What this process goes by, whatever becomes of the file or the folder: near ties may fall otherwise another time. Of
+another folder it goes by what lies there, as every process does that shares it."""
 
 
 def _decide(what: str, take: Callable[[], Milliseconds]) -> Fastest:
@@ -105,11 +106,11 @@ def _decide(what: str, take: Callable[[], Milliseconds]) -> Fastest:
         "pixels": _PIXELS,
     }
     key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
-    if key not in _decided:
-        path = cache_folder() / "autotune" / f"{key}.json"
+    path = cache_folder() / "autotune" / f"{key}.json"
+    if path not in _decided:
         with _one_at_a_time(path):
-            _decided[key] = _kept(path) or _keep(path, about, take())
-    return _decided[key]
+            _decided[path] = _kept(path) or _keep(path, about, take())
+    return _decided[path]
 
 
 def _one_at_a_time(path: Path) -> AbstractContextManager[object]:

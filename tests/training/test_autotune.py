@@ -120,6 +120,16 @@ def test_the_student_decides_for_itself_and_the_teacher_as_all_teachers(
     assert [(one["dtype"], one["channels_last"]) for one in frozen] == [(torch.bfloat16, True)]
 
 
+def test_of_another_folder_all_processes_go_by_what_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast, slow = times(30, 40, 20, 10), times(10, 10, 30, 40)
+    found = {}
+    for name, measured in (("first", fast), ("second", slow), ("first", slow)):
+        monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / name))
+        monkeypatch.setattr(autotune, "measure", lambda measured=measured: measured)
+        found.setdefault(name, []).append(fastest_on(CPU).precision)
+    assert found == {"first": ["fp32", "fp32"], "second": ["bf16"]}
+
+
 def test_networks_differ_by_architecture_and_size_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path))
     asked: list[object] = []
