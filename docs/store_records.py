@@ -10,6 +10,7 @@ import shutil
 import sys
 import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.results import collect
@@ -41,7 +42,6 @@ def store_records(comparison: Path, name: str | None = None, results: Path = RES
     folder = results / (name or comparison.name)
     folder.mkdir(parents=True, exist_ok=True)
     found = collect(comparison, recipe)
-    (folder / "results.json").write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")
     for shown in SHOWN:
         if (comparison / shown).exists():
             shutil.copyfile(comparison / shown, folder / shown)
@@ -52,6 +52,11 @@ def store_records(comparison: Path, name: str | None = None, results: Path = RES
     with tarfile.open(folder / "records.tar.xz", "w:xz") as archive:
         for path in (one for one in kept if one.exists()):
             archive.add(path, Path(folder.name) / path.relative_to(comparison), filter=_anyones)
+    with TemporaryDirectory() as unpacked:  # where runs that have begun and not finished are missing
+        with tarfile.open(folder / "records.tar.xz") as archive:
+            archive.extractall(unpacked, filter="data")
+        kept_results = collect(Path(unpacked) / folder.name, recipe)
+    (folder / "results.json").write_text(json.dumps(kept_results, separators=(",", ":")) + "\n", encoding="utf-8")
     return folder
 
 

@@ -57,6 +57,21 @@ def test_a_comparison_goes_on_from_its_records(finished: Path, storing: ModuleTy
     assert len(list(again.rglob("cost.json"))) > len(kept)
 
 
+def test_runs_that_have_begun_and_not_finished_are_kept_as_missing(
+    finished: Path, storing: ModuleType, tmp_path: Path
+) -> None:
+    half = tmp_path / "tiny"
+    shutil.copytree(finished, half)
+    status = half / "runs" / "entropy@12-images" / "seed-0" / "status.json"
+    status.write_text(json.dumps({"state": "interrupted", "error": None}))
+    (status.parent / "cost.json").unlink()
+    study = storing.store_records(half, results=tmp_path / "results")
+    again = unpacked(study, tmp_path / "again")
+    results = json.loads((study / "results.json").read_text())
+    assert found(collect(again, parse_recipe(load_mapping(again / "recipe.yaml")))) == found(results)
+    assert "missing" in {row["state"] for row in results["runs"]}
+
+
 @pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.name)
 def test_what_is_kept_says_the_same_as_its_records(study: Path, tmp_path: Path) -> None:
     again = unpacked(study, tmp_path)
