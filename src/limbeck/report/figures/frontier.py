@@ -181,7 +181,7 @@ def _axis(means: list[Row], cost: str) -> alt.Axis:
     """Ticks at the budgets, each with its name under the count."""
     if cost == "real_images":
         counts = sorted({row["x"] for row in means})
-        return alt.Axis(grid=False, values=counts, format=",", labelOverlap=True)
+        return alt.Axis(grid=False, values=counts, format=",~f", labelOverlap=True)
     if cost != "images":
         words = "datum.value < 0 ? '' : format(datum.value, datum.value < 10000 ? ',~f' : '~s')"
         return alt.Axis(grid=False, tickCount=4, labelExpr=words, labelOverlap=True)
