@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from limbeck.caching import cache_folder
 from limbeck.environment import processor_name
+from limbeck.errors import UserError
 from limbeck.files import atomic_write_text
 from limbeck.randomness import own_randomness
 
@@ -94,6 +95,8 @@ def choose(milliseconds: Milliseconds) -> Fastest:
 _decided: dict[Path, Fastest] = {}
 """What this process goes by, whatever becomes of the file or the folder: near ties may fall otherwise another time. Of
 another folder it goes by what lies there, as every process does that shares it."""
+_found: dict[str, dict[str, Any]] = {}
+"""By key, what this process found last. A folder where nothing lies yet gets that, and is not measured for."""
 
 
 def _decide(what: str, take: Callable[[], Milliseconds]) -> Fastest:
@@ -109,7 +112,13 @@ def _decide(what: str, take: Callable[[], Milliseconds]) -> Fastest:
     path = cache_folder() / "autotune" / f"{key}.json"
     if path not in _decided:
         with _one_at_a_time(path):
-            _decided[path] = _kept(path) or _keep(path, about, take())
+            kept = _read(path)
+            if kept is None:
+                kept = _found.get(key) or _record(about, take())
+                with suppress(OSError, UserError):  # a read-only or full cache costs only the next measurement
+                    atomic_write_text(path, json.dumps(kept, indent=1))
+            _found[key] = kept
+            _decided[path] = Fastest(**kept["fastest"])
     return _decided[path]
 
 
@@ -122,19 +131,18 @@ def _one_at_a_time(path: Path) -> AbstractContextManager[object]:
     return FileLock(path.with_name(f".{path.stem}.lock")) if os.access(path.parent, os.W_OK) else nullcontext()
 
 
-def _kept(path: Path) -> Fastest | None:
+def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return Fastest(**json.loads(path.read_text())["fastest"])
+        kept = json.loads(path.read_text())
+        Fastest(**kept["fastest"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not measured yet, or damaged
+    return kept
 
 
-def _keep(path: Path, about: dict[str, Any], milliseconds: Milliseconds) -> Fastest:
-    fastest = choose(milliseconds)
+def _record(about: dict[str, Any], milliseconds: Milliseconds) -> dict[str, Any]:
     named = {f"{one} {'channels-last' if last else 'contiguous'}": ms for (one, last), ms in milliseconds.items()}
-    with suppress(OSError):  # a read-only or full cache costs only the next measurement
-        atomic_write_text(path, json.dumps({**about, "milliseconds": named, "fastest": fastest._asdict()}, indent=1))
-    return fastest
+    return {**about, "milliseconds": named, "fastest": choose(milliseconds)._asdict()}
 
 
 def measure(network: nn.Module | None = None, shape: tuple[int, int, int] = (3, 32, 32)) -> Milliseconds:

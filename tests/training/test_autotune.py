@@ -25,6 +25,13 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def nothing_decided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(autotune, "_decided", {})
+    monkeypatch.setattr(autotune, "_found", {})
+
+
+def forget() -> None:
+    """As another process begins."""
+    autotune._decided.clear()
+    autotune._found.clear()
 
 
 def times(bf16: float, bf16_contiguous: float, fp32: float, fp32_contiguous: float) -> Milliseconds:
@@ -70,11 +77,11 @@ def test_what_was_measured_is_kept_and_a_damaged_file_is_measured_again(
     assert not resolve_channels_last("auto", CPU, torch.float32)
     (entry,) = cache_entries("autotune")
     assert entry.about["milliseconds"]["fp32 contiguous"] == 10
-    autotune._decided.clear()
+    forget()
     assert fastest_on(CPU).precision == "fp32"
     assert len(calls) == 1
     entry.path.write_text("{")
-    autotune._decided.clear()
+    forget()
     assert fastest_on(CPU).precision == "fp32"
     assert len(calls) == 2
     assert json.loads(entry.path.read_text())["fastest"]["precision"] == "fp32"
@@ -126,8 +133,36 @@ def test_of_another_folder_all_processes_go_by_what_lies_there(tmp_path: Path, m
     for name, measured in (("first", fast), ("second", slow), ("first", slow)):
         monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / name))
         monkeypatch.setattr(autotune, "measure", lambda measured=measured: measured)
+        if name not in found:
+            forget()  # as another process
         found.setdefault(name, []).append(fastest_on(CPU).precision)
     assert found == {"first": ["fp32", "fp32"], "second": ["bf16"]}
+
+
+@pytest.mark.parametrize("folder", ["empty", "file"])
+def test_an_empty_folder_gets_what_this_process_goes_by_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    (tmp_path / "file").write_text("")  # where a folder cannot be
+    monkeypatch.setattr(autotune, "measure", lambda: times(10, 10, 30, 40))
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "first"))
+    expected = fastest_on(CPU)
+    (first,) = cache_entries("autotune")
+    monkeypatch.setattr(autotune, "measure", lambda: pytest.fail("measured again"))
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / folder))
+    assert fastest_on(CPU) == expected
+    assert [one.path.read_text() for one in cache_entries("autotune")] == (
+        [first.path.read_text()] if folder == "empty" else []
+    )
+
+
+def test_a_folder_that_cannot_be_written_costs_the_next_measurement_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(autotune, "measure", lambda: times(10, 10, 30, 40))
+    assert fastest_on(CPU).precision == "bf16"
 
 
 def test_networks_differ_by_architecture_and_size_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
