@@ -9,10 +9,12 @@ from limbeck.errors import unknown_name
 
 
 class Method(NamedTuple):
-    """A line for listings, and settings."""
+    """A line for listings, settings, the paper, and what it does, in a few sentences, for its page."""
 
     summary: str
     values: Mapping[str, Any]
+    paper: str = ""
+    idea: str = ""
 
 
 def with_published(values: Any, methods: Mapping[str, Method], default: str) -> Any:
