@@ -3,17 +3,19 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from limbeck.cli.listing import needs, written_sum
 from limbeck.objectives.catalogue import OBJECTIVES, ObjectiveEntry, objective_class
 from limbeck.recipes.packaged import packaged_recipes
-from limbeck.recipes.published import PAIRS, TABLE, TABLE_WITHOUT_DATA, WITHOUT_DATA
+from limbeck.recipes.published import PAIRS, TABLE, TABLE_CONDENSED, TABLE_WITHOUT_DATA, WITHOUT_DATA
 from limbeck.transfer.borrow.criteria import criterion_by
 from limbeck.transfer.borrow.settings import CRITERIA as BORROW
 from limbeck.transfer.condense.methods import METHODS as CONDENSE
+from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.criteria import CRITERIA, Criterion, find_criterion
 from limbeck.transfer.generate.methods import METHODS as GENERATE
+from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.methods import Method
 from limbeck.transfer.part_options import PART_OPTIONS
 from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
@@ -160,6 +162,9 @@ def _criterion(name: str) -> str:
         "## In a recipe",
         as_yaml({"select": {"criterion": name, "budget": "10%", **one.options}}),
         f"At the command line: `limbeck select cifar10 --criterion {name} --budget 10%`.",
+        _documented([REPRESENTATIONS[one.representation].function, *SCORES[one.score].functions.values()])
+        if one.representation
+        else "",
         measured("criteria", name),
     )
 
@@ -245,18 +250,75 @@ def _documented(references: Iterable[str | Callable[..., Any]]) -> str:
 
 def _preset(maker: str, name: str, method: Method) -> str:
     budget = "10/class" if maker == "condense" else 2560
+    about = _generating(name) if maker == "generate" else _condensing(name)
+    facts = [*([("paper", method.paper)] if method.paper else []), ("needs", "; ".join(about.needs))]
     return page(
         name,
         _sentence(method.summary),
+        table(("", ""), facts),
+        method.idea,
+        "## What is minimised" if about.formula else "",
+        f"```text\n{about.formula}\n```" if about.formula else "",
+        *(autodoc("autofunction", f"limbeck.transfer.{maker}.{one}", "no-index") for one in about.functions),
         "## In a recipe",
         as_yaml({"transfer": {"maker": maker, "method": name, "budget": budget}}),
         "## The settings that it stands for",
         "Whatever a recipe says under `transfer` is laid over these; "
         f"[all settings of {maker}](../settings/{maker}.md) have a default.",
         as_yaml(_plain(method.values)),
-        _reported_without_data(name) if maker == "generate" else "",
+        _reported_without_data(name) if maker == "generate" else _reported_condensed(name),
         measured(maker, name),
     )
+
+
+class _About(NamedTuple):
+    """Of a preset, by its settings: what it needs, the loss, and functions below the maker that say more."""
+
+    needs: list[str]
+    formula: str
+    functions: list[str]
+
+
+def _generating(name: str) -> _About:
+    settings = GenerateSettings(method=name, budget=2560)
+    weights = {key: one for key, one in settings.losses.model_dump().items() if one}
+    terms = [key if weight == 1 else f"{weight:g} x {key}" for key, weight in weights.items()]
+    needs = ["a teacher, no image"]
+    if "batch_norm" in weights:
+        needs.append("its batch norms, or feature statistics that were exported")
+    if "adversarial" in weights:
+        needs.append("a student to play against" if len(weights) == 1 else "a student for the adversarial loss alone")
+    named = {"batch_norm": "batch_norm_distance", "total_variation_l2": "total_variation"}
+    functions = [f"losses.{one}" for one in dict.fromkeys(named.get(key, key) for key in weights)]
+    if settings.labels == "balanced":
+        functions.append("labels.biased_labels")
+    if settings.growth is not None:
+        functions.append("weight.at_their_least")
+    if settings.homogenise is not None:
+        functions.append("outliers.outlier_factors")
+    return _About(needs, " + ".join(terms), functions)
+
+
+def _condensing(name: str) -> _About:
+    settings = CondenseSettings(method=name, budget="10/class")
+    needs = ["labelled images of the task"]
+    if settings.by == "crops":
+        return _About([*needs, "a teacher"], "", ["crops.images_of_crops"])
+    if settings.by == "trajectories" or settings.distribution.networks != "random":
+        needs.append(f"{settings.experts.count} experts of {settings.experts.epochs} epochs each")
+    if settings.by == "distribution":
+        characteristic = settings.distribution.distance == "characteristic"
+        calibration = " + cross_entropy of an expert" * (settings.distribution.calibration > 0)
+        function = "characteristic_distance" if characteristic else "mean_distance"
+        return _About(needs, f"{function}(real, synthetic){calibration}", [f"distances.{function}"])
+    drop = f", drop={settings.matching.drop:g}" if settings.matching.drop else ""
+    functions = ["matching.matching_loss", "matching.matching_gradients"]
+    if settings.labels == "soft":
+        functions.insert(1, "matching.soft_cross_entropy")
+    if settings.mask is not None:
+        needs.append("a network that shows where it sees the class, an expert or the teacher")
+        functions.append("mask.discriminative.discriminative_mask")
+    return _About(needs, f"matching_loss(final, start, target{drop})", functions)
 
 
 def _reported_without_data(name: str) -> str:
@@ -268,6 +330,17 @@ def _reported_without_data(name: str) -> str:
     rows = [(pair.replace("-", " -> "), *(one[place] for one in values)) for place, pair in enumerate(WITHOUT_DATA)]
     sources = "; ".join(f"{data}: {source}" for data, (source, _) in found.items())
     return f"## Reported by others\n\nTop-1 in %, not measured here ({sources}).\n\n" + table(("pair", *found), rows)
+
+
+def _reported_condensed(name: str) -> str:
+    """What others report with so many images per class."""
+    rows = [
+        (data, *methods[name].split(), source) for data, (source, methods) in TABLE_CONDENSED.items() if name in methods
+    ]
+    if not rows:
+        return ""
+    header = ("data", "1 a class", "10 a class", "50 a class", "")
+    return "## Reported by others\n\nTop-1 of students on the set alone, not measured here.\n\n" + table(header, rows)
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Learning images by trajectory matching, an iteration at a time.
 
-One loop, of which MTT (Cazenave et al., CVPR 2022), FTD (Du et al., CVPR 2023), DATM (Guo et al., ICLR 2024), PAD (Li
-et al., 2024) and EDF (Wang et al., CVPR 2025) are settings.
+One loop, of which MTT (Cazenavette et al., CVPR 2022), FTD (Du et al., CVPR 2023), DATM (Guo et al., ICLR 2024), PAD
+(Li et al., 2024) and EDF (Wang et al., CVPR 2025) are settings.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Trajectory matching: how images, labels and rate must change for steps on them to lead where an expert went.
 
-Cazenave et al., "Dataset distillation by matching training trajectories", CVPR 2022; the drop of Wang et al.,
+Cazenavette et al., "Dataset distillation by matching training trajectories", CVPR 2022; the drop of Wang et al.,
 "Emphasizing discriminative features for dataset distillation in complex scenarios", CVPR 2025.
 """
 
@@ -55,13 +55,13 @@ class Gradients(NamedTuple):
 
 
 def soft_cross_entropy(logits: Tensor, target_logits: Tensor) -> Tensor:
-    r"""Cross entropy with soft labels, which are logits themselves, at temperature 1.
+    """Cross entropy with soft labels, which are logits themselves, at temperature 1.
 
-    $$ -\frac1B \sum_i \sum_k \mathrm{softmax}(y_i)_k \log \mathrm{softmax}(f_i)_k $$
+    `-mean_i sum_k softmax(y_i)_k log softmax(f_i)_k`
 
     Args:
-        logits: $f$, `[B, K]`.
-        target_logits: $y$, `[B, K]`; the gradient reaches them, too.
+        logits: f, `[B, K]`.
+        target_logits: y, `[B, K]`; the gradient reaches them, too.
 
     Example:
         >>> soft_cross_entropy(torch.zeros(2, 4), torch.randn(2, 4))  # log 4
@@ -71,14 +71,14 @@ def soft_cross_entropy(logits: Tensor, target_logits: Tensor) -> Tensor:
 
 
 def matching_loss(final: Tensor, start: Tensor, target: Tensor, drop: float = 0.0) -> Tensor:
-    r"""Squared distance to the expert's target, as a share of how far the expert went.
+    """Squared distance to the expert's target, as a share of how far the expert went.
 
-    $$ \frac{\sum_{j \in S} (\hat\theta_j - \theta^*_j)^2}{\sum_{j \in S} (\theta_j - \theta^*_j)^2} $$
+    `sum_j (final_j - target_j)² / sum_j (start_j - target_j)²`, over the parameters j that are not dropped.
 
     Args:
-        final: $\hat\theta$ `[P]`, to which the gradient goes.
-        start: $\theta$ `[P]`.
-        target: $\theta^*$ `[P]`.
+        final: `[P]`, to which the gradient goes.
+        start: `[P]`.
+        target: `[P]`.
         drop: share of the parameters that are left out of both sums, those with the least of the loss (common pattern
             dropout); rounded down, and one is always kept.
 
@@ -108,19 +108,15 @@ def matching_gradients(
     gradient: GradientKind = "exact",
     chunk: int | None = None,
 ) -> Gradients:
-    r"""`matching_loss` after steps of gradient descent from `start` on the images, and its gradients.
+    """`matching_loss` after steps of gradient descent from `start` on the images, and its gradients.
 
-    $\theta_{t+1} = \theta_t - \eta\, g_t$ with $g_t$ the gradient of the cross entropy on the images of step $t$. All
-    that is computed has the type of `start`.
+    `θ(t+1) = θ(t) - η g(t)`, with g(t) the gradient of the cross entropy on the images of step t. All that is computed
+    has the type of `start`.
 
     The exact gradient costs no more memory than one step and a vector of parameters for each. The steps are taken
-    without a graph; then, from the last to the first, $g_t$ is made again, and $\lambda = \partial L / \partial
-    \theta_{t+1}$ is pulled back through it:
-
-    $$ \lambda_t = \lambda - \eta \lambda^\top \frac{\partial g_t}{\partial \theta_t}, \quad
-       \frac{\partial L}{\partial x} \mathrel{-}= \eta \lambda^\top \frac{\partial g_t}{\partial x}, \quad
-       \frac{\partial L}{\partial y} \mathrel{-}= \eta \lambda^\top \frac{\partial g_t}{\partial y}, \quad
-       \frac{\partial L}{\partial \eta} \mathrel{-}= \lambda^\top g_t $$
+    without a graph; then, from the last to the first, g(t) is made again, and `λ = ∂L/∂θ(t+1)` is pulled back through
+    it, which leaves `λ - η λᵀ ∂g(t)/∂θ(t)` for the step before. The loss's gradients to images x, labels y and rate η
+    lose `η λᵀ ∂g(t)/∂x`, `η λᵀ ∂g(t)/∂y` and `λᵀ g(t)`.
 
     Args:
         network: P parameters.
@@ -128,12 +124,12 @@ def matching_gradients(
         target: `[P]`, of the expert some epochs later.
         inputs: `[N, C, H, W]`, normalised.
         labels: logits `[N, K]` or class numbers int64 `[N]`.
-        rate: $\eta$, scalar.
+        rate: η, scalar.
         steps: which images each step sees, in which views.
         views: that images are seen in; their gradient goes through them.
         drop: see `matching_loss`.
         gradient: "exact"; "unrolled", the same by keeping the graph of all steps, whose memory grows with their number;
-            or "tesla" (Cui et al., ICML 2023), which leaves $\lambda$ as it is: an approximation, the less like the
+            or "tesla" (Cui et al., ICML 2023), which leaves λ as it is: an approximation, the less like the
             gradient the more steps there are.
         chunk: images of a step that the network sees at a time, in memory that grows with these; the gradients are the
             same but for rounding, as no image changes what becomes of another. None for all; "unrolled" has none.

@@ -35,26 +35,58 @@ _DATM = {
 }
 
 METHODS: Mapping[str, Method] = {
-    "mtt": Method("steps on synthetic images that follow those of experts (Cazenave et al., 2022)", _MTT),
+    "mtt": Method(
+        "steps on synthetic images that follow those of experts (Cazenavette et al., 2022)",
+        _MTT,
+        paper='Cazenavette et al., "Dataset distillation by matching training trajectories", CVPR 2022',
+        idea=(
+            "Experts are taught on all the data, and snapshots of their weights are kept. From such a snapshot a "
+            "network is taught on the synthetic images for some steps; the images, and the learning rate, are "
+            "changed so that it ends where the expert was some epochs later."
+        ),
+    ),
     "ftd": Method(
-        "mtt with experts in flat places, and an average of the images (Du et al., 2023)",
+        "MTT with experts in flat places, and an average of the images (Du et al., 2023)",
         {
             **_MTT,
             "average": 0.9999,
             "experts": {"epochs": 50, "sharpness": {"rho": 0.01, "alpha": 0.3, "adaptive": True}},
         },
+        paper='Du et al., "Minimizing the accumulated trajectory error to improve dataset distillation", CVPR 2023',
+        idea=(
+            "Errors of matched parts add up when a student is taught from its own start. Experts that are taught "
+            "in flat places, by sharpness-aware steps, make such errors matter less; the images are a moving "
+            "average over iterations."
+        ),
     ),
-    "datm": Method("later and later epochs, and learned soft labels (Guo et al., 2024)", _DATM),
+    "datm": Method(
+        "later and later epochs, and learned soft labels (Guo et al., 2024)",
+        _DATM,
+        paper=(
+            'Guo et al., "Towards lossless dataset distillation via difficulty-aligned trajectory matching", ICLR 2024'
+        ),
+        idea=(
+            "Early epochs teach easy patterns, late ones hard ones: few images hold the former, many the latter. "
+            "The range of epochs that are matched grows to what the number of images can hold, and labels, which "
+            "begin as logits of experts that are right, are learned as well."
+        ),
+    ),
     "pad": Method(
-        "datm with experts taught from easy to hard, and without the least of the loss (Li et al., 2024)",
+        "DATM with experts taught from easy to hard, and without the least of the loss (Li et al., 2024)",
         {
             **_DATM,
             "experts": {**_DATM["experts"], "curriculum": {}},
             "matching": {**_DATM["matching"], "drop": 0.25},
         },
+        paper='Li et al., "Prioritize alignment in dataset distillation", arXiv 2408.03360, 2024',
+        idea=(
+            "As DATM, with information that fits the number of images from either side: experts are shown images "
+            "from easy to hard, and the parameters that differ least, which are those of shallow layers above "
+            "all, are left out of the loss."
+        ),
     ),
     "edf": Method(
-        "datm without the common pattern, on the areas that tell classes apart (Wang et al., 2025)",
+        "DATM without the common pattern, on the areas that tell classes apart (Wang et al., 2025)",
         {
             **_DATM,
             "matching": {
@@ -71,6 +103,16 @@ METHODS: Mapping[str, Method] = {
             },
             "mask": {},
         },
+        paper=(
+            'Wang et al., "Emphasizing discriminative features for dataset distillation in complex scenarios", '
+            "CVPR 2025"
+        ),
+        idea=(
+            "In images of a subject before a background, much of what is matched is common to all classes. The "
+            "share of parameters with the least loss, which carries the common pattern, is left out (common "
+            "pattern dropout); and gradients of pixels are multiplied by how much these made a network give the "
+            "class, by Grad-CAM (discriminative area enhancement)."
+        ),
     ),
     "dm": Method(
         "the mean features of random networks (Zhao and Bilen, 2023)",
@@ -81,6 +123,12 @@ METHODS: Mapping[str, Method] = {
             "initialise": "real",
             "distribution": {"networks": "random", "distance": "mean", "image_rate": 1.0, "real_batch": 256},
         },
+        paper='Zhao and Bilen, "Dataset condensation with distribution matching", WACV 2023',
+        idea=(
+            "The mean features of the synthetic images of a class become those of its real ones, in a freshly "
+            "drawn network each time. Nothing is trained, so that it takes a fraction of the time of "
+            "trajectories."
+        ),
     ),
     "ncfm": Method(
         "characteristic functions of features (Wang et al., 2025)",
@@ -106,6 +154,14 @@ METHODS: Mapping[str, Method] = {
                 "clamp": True,
             },
         },
+        paper=(
+            'Wang et al., "Dataset distillation with neural characteristic function: a minmax perspective", CVPR 2025'
+        ),
+        idea=(
+            "Two distributions are the same where their characteristic functions are. Features of synthetic and "
+            "real images are compared by theirs, at random frequencies, in amplitude and in phase, in networks "
+            "between the first and the last snapshot of an expert."
+        ),
     ),
     "tgdd": Method(
         "mean features of networks on the way of experts, who are to be right, too (Ran et al., 2026)",
@@ -130,9 +186,23 @@ METHODS: Mapping[str, Method] = {
                 "clamp": True,
             },
         },
+        paper='Ran et al., "Trajectory guided dataset distillation with balanced distribution", AAAI 2026',
+        idea=(
+            "Mean features as in DM, in networks as they are on the way of an expert and not as drawn; a taught "
+            "expert is to be right about the images, too."
+        ),
     ),
     "rded": Method(
         "crops that a teacher is sure of, put together; nothing is optimised (Sun et al., 2024)",
         {"by": "crops", "iterations": 0, "labels": "teacher"},
+        paper=(
+            'Sun et al., "On the diversity and realism of distilled dataset: an efficient dataset distillation '
+            'paradigm", CVPR 2024'
+        ),
+        idea=(
+            "Crops of real images that a teacher is surest of are put together, four to an image where it is "
+            "large enough. Nothing is optimised; what is learned comes from the teacher, who labels every view "
+            "that a student is shown."
+        ),
     ),
 }

@@ -40,6 +40,13 @@ METHODS: Mapping[str, Method] = {
             "labels": "sorted",
             "generator": {"network": "none"},
         },
+        paper='Yin et al., "Dreaming to distill: data-free knowledge transfer via DeepInversion", CVPR 2020',
+        idea=(
+            "Batch norm remembers mean and variance of every layer's features over the data that the teacher was "
+            "trained on. Noise is optimised, pixel by pixel, until its features have these, the teacher gives the "
+            "class that is wanted, and, where a student is at hand, the two disagree. There is no generator, so "
+            "that every batch begins anew and takes many steps."
+        ),
     ),
     "dafl": Method(
         "a generator by the teacher's sureness, activations and balance (Chen et al., 2019)",
@@ -49,14 +56,31 @@ METHODS: Mapping[str, Method] = {
             "labels": "argmax",
             "generator": {"latents": 512},
         },
+        paper='Chen et al., "Data-free learning of student networks", ICCV 2019',
+        idea=(
+            "A generator learns to make what the teacher is sure of, what excites its features, and what it "
+            "spreads evenly over its classes; batch statistics play no part. The student is taught on batches "
+            "that are drawn from the generator as it is, and nothing is kept."
+        ),
     ),
     "zskt": Method(
         "a generator against the student, by divergence (Micaelli & Storkey, 2019)",
         {**_INVERSION, "losses": {"adversarial": 1.0}, "adversarial": "kl", "generator": {"latents": 256}},
+        paper='Micaelli and Storkey, "Zero-shot knowledge transfer via adversarial belief matching", NeurIPS 2019',
+        idea=(
+            "A game: the generator seeks images on which student and teacher differ, and the student follows. "
+            "Nothing holds the images to what the teacher has seen, so that the student needs many steps for each "
+            "of the generator's."
+        ),
     ),
     "dfad": Method(
         "a generator against the student, by distance of logits (Fang et al., 2019)",
         {**_INVERSION, "losses": {"adversarial": 1.0}, "adversarial": "l1", "generator": {"latents": 256}},
+        paper='Fang et al., "Data-free adversarial distillation", arXiv 1912.11006, 2019',
+        idea=(
+            "The game of ZSKT with the distance of logits in place of the divergence of predictions, whose "
+            "gradient vanishes where both networks are sure."
+        ),
     ),
     "dfq": Method(
         "a generator by batch statistics, balance and the student (Choi et al., 2020)",
@@ -69,6 +93,13 @@ METHODS: Mapping[str, Method] = {
             "labels": "argmax",
             "generator": {"latents": 256},
         },
+        paper=(
+            'Choi et al., "Data-free network quantization with adversarial knowledge distillation", CVPR workshops 2020'
+        ),
+        idea=(
+            "The game of ZSKT, held to the teacher's data by its batch statistics, its sureness, and balance over "
+            "its classes."
+        ),
     ),
     "cmi": Method(
         "a new generator each round, by batch statistics and contrast with images before (Fang et al., 2021)",
@@ -83,13 +114,39 @@ METHODS: Mapping[str, Method] = {
             "labels": "sorted",
             "generator": {"latents": 256, "renew": 1},
         },
+        paper='Fang et al., "Contrastive model inversion for data-free knowledge distillation", IJCAI 2021',
+        idea=(
+            "A generator collapses to few images. So every round begins a new one, and a contrastive loss pushes "
+            "each image away from all that were made before, while two views of one image stay together."
+        ),
     ),
     "fast": Method(
-        "one generator for all rounds, few steps each (Fang et al., 2022, without its meta-learning)", _FAST
+        "one generator for all rounds, few steps each (Fang et al., 2022, without its meta-learning)",
+        _FAST,
+        paper='Fang et al., "Up to 100x faster data-free knowledge distillation", AAAI 2022',
+        idea=(
+            "What makes them images is the same for images of all rounds. So one generator goes on from round to "
+            "round, and a few steps on it and on fresh latents make a batch; remembered means and variances of "
+            "batches before stand in for a batch that would be large enough."
+        ),
     ),
-    "fast-meta": Method("a generator that learns to be adapted in few steps (Fang et al., 2022)", _META),
+    "fast-meta": Method(
+        "a generator that learns to be adapted in few steps (Fang et al., 2022)",
+        _META,
+        paper='Fang et al., "Up to 100x faster data-free knowledge distillation", AAAI 2022',
+        idea=(
+            "As `fast`, but every call adapts a copy of the generator, and the generator itself learns, by first- "
+            "order meta-learning, to be a start from which few steps are enough."
+        ),
+    ),
     "bsr": Method(
         "fast-meta with a balanced sample repository",
         {**_META, "labels": "balanced", "growth": {}, "homogenise": {}},
+        idea=(
+            "Images that were made stay in a repository, and three parts keep it balanced: the one-hot loss "
+            "weighs more once images no longer improve by the others, labels of classes that are rare in the "
+            "repository are drawn rather than others, and images that are outliers of their class, by the local "
+            "outlier factor of the teacher's embeddings, are removed."
+        ),
     ),
 }
