@@ -25,6 +25,7 @@ KINDS = {
     "digests": "hashes of images",
     "streams": "images read from streams",
     "select": "networks trained to score images",
+    "experts": "experts that images are condensed by",
     "autotune": "what this machine computes fastest in",
     "scripts": "what draws the charts of reports",
 }

@@ -12,6 +12,7 @@ from tests.transfer.condense.small import SMALL, pool, small
 from typer.testing import CliRunner
 
 import limbeck as lb
+from limbeck.caching import cache_entries
 from limbeck.cli.main import app
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
@@ -123,6 +124,19 @@ def test_what_was_stopped_goes_on_with_the_same_command(tmp_path: Path, monkeypa
     assert one.images.fingerprint == other.images.fingerprint
     config = "transfer_set.json"
     assert (tmp_path / "set" / config).read_bytes() == (tmp_path / "whole" / config).read_bytes()
+
+
+def test_after_an_error_of_the_settings_others_are_taken_and_experts_are_taught_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
+    refused = CliRunner().invoke(app, command(tmp_path / "set", "-s", "matching.skip_above=1e-9"))
+    assert "`matching.skip_above` must be above the first loss" in " ".join(refused.output.split())
+    (taught,) = cache_entries("experts")
+    invoke(*command(tmp_path / "set", "--iterations", "1"))
+    invoke(*command(tmp_path / "other", "--iterations", "1", "--seed", "1"))
+    assert [one.used for one in cache_entries("experts")] == [taught.used]
+    assert not (tmp_path / "set.making").exists()
 
 
 @pytest.mark.parametrize(

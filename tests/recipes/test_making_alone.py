@@ -14,6 +14,7 @@ from limbeck.recipes import making_alone
 from limbeck.recipes.making_alone import save_made
 from limbeck.recipes.metering import MAKING, metered
 from limbeck.training.run_folder import RunFolder
+from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.select.maker import SelectMaker
 
 SETTINGS = {"maker": "select", "budget": 20}
@@ -54,6 +55,33 @@ def test_what_was_begun_is_gone_on_with_as_it_was_begun_or_not_at_all(
             make(tmp_path / "set", *overrides, **changes)
     make(tmp_path / "set", "criterion=random")
     assert len(TransferSet.load(tmp_path / "set")) == 20
+
+
+def test_what_ended_in_an_error_of_its_settings_is_begun_anew_with_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Any, settings: Any, context: MakerContext) -> None:
+        for name in ("scores", "rest"):
+            (context.folder / name).mkdir(parents=True)
+        raise UserError("`budget` must be another")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SelectMaker, "make", refused)
+        with pytest.raises(UserError, match="must be another"):
+            make(tmp_path / "set", "criterion=random")
+
+    def interrupted(_: Any, settings: Any, context: MakerContext) -> None:
+        assert [one.name for one in context.folder.iterdir()] == ["scores"]  # which are found by what they hang on
+        raise Interrupted("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SelectMaker, "make", interrupted)
+        with pytest.raises(Interrupted):
+            make(tmp_path / "set", "criterion=random", "budget=21")
+    with pytest.raises(UserError, match=r"other settings \(`budget` 21 then, 22 now\)"):
+        make(tmp_path / "set", "criterion=random", "budget=22")
+    make(tmp_path / "set", "criterion=random", "budget=21")
+    assert len(TransferSet.load(tmp_path / "set")) == 21
 
 
 def test_killed_while_it_is_saved_nothing_is_there_by_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,9 +72,7 @@ ImageSize = Annotated[
 ScoringWorkers = Annotated[int, typer.Option(help="Processes that score, here or on the Ray cluster of RAY_ADDRESS.")]
 Scores = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder that keeps what the teacher says, for other budgets and criteria; by default beside the set."
-    ),
+    typer.Option(help="Folder that keeps what the teacher says, for other budgets and criteria; by default none."),
 ]
 Seed = Annotated[int, typer.Option(help="Of all that is drawn.")]
 BorrowedOut = Annotated[Path | None, typer.Option(help="Folder of the transfer set; by default runs/borrowed-<by>.")]

@@ -14,8 +14,8 @@ cache = typer.Typer(
 Kind = Annotated[
     str | None,
     typer.Option(
-        help="views, features, whitening, decoded, arrow, digests, streams, select, autotune or scripts; by default "
-        "all of them."
+        help="views, features, whitening, decoded, arrow, digests, streams, select, experts, autotune or scripts; by "
+        "default all of them."
     ),
 ]
 

@@ -39,7 +39,8 @@ def condense(
     method: Annotated[str | None, typer.Option(help="See `limbeck ls methods`. By default datm.")] = None,
     network: NetworkName = None,
     experts: Annotated[
-        Path | None, typer.Option(help="Folder of `limbeck experts`. By default experts are made beside the set.")
+        Path | None,
+        typer.Option(help="Folder of `limbeck experts`. By default experts of the cache, made where there are none."),
     ] = None,
     iterations: Annotated[int | None, typer.Option(help="Of learning. By default as published.")] = None,
     teacher: Annotated[

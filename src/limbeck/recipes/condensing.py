@@ -17,7 +17,7 @@ from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.making import evaluating
-from limbeck.recipes.making_alone import check_new, make_and_save, making_folder, summary
+from limbeck.recipes.making_alone import check_new, kept_folder, make_and_save, making_folder, summary
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_transfer
 from limbeck.recipes.yaml_files import name_or_mapping
@@ -78,6 +78,7 @@ def condense_images(
         "teacher": None if teacher is None else evaluating(teacher),
         "seed": seed,
         "workers": workers,
+        "kept": kept_folder(),
         "device": PartialState().device or torch.device("cpu"),
         "progress": progress or Silent(),
     }

@@ -1,6 +1,7 @@
 """The verb `make`: a transfer set by any maker, saved by itself."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
+from limbeck.caching import cache_folder
 from limbeck.cost import Cost
 from limbeck.data.encoded.build import both_sides
 from limbeck.errors import UserError
@@ -83,6 +85,7 @@ def save_made(
         shape=inputs.shape if network is None or size is None else shape_for(network, size),
         teacher=network,
         seed=seed,
+        kept=kept_folder(),
         device=PartialState().device or torch.device("cpu"),
         progress=progress or Silent(),
     )
@@ -148,8 +151,12 @@ def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) 
     maker = find_maker(settings.maker)
     maker.count(settings, context)
     _check_begun(folder, settings, context)
-    with metering(RunFolder(folder), MAKING):
-        made = maker.make(settings, context)
+    try:
+        with metering(RunFolder(folder), MAKING):
+            made = maker.make(settings, context)
+    except UserError:
+        atomic_write_text(folder / _REFUSED, "")  # other settings are now what it needs
+        raise
     if made.source.steps_per_round is not None:
         raise UserError(f"{settings.title} makes images while a student learns; name it in a recipe, under `transfer`.")
     cost = at_least(made.cost, metered(RunFolder(folder), MAKING))
@@ -178,7 +185,7 @@ def summary(made: Made, report: Path, target: Path) -> str:
 
 
 def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
-    """What was begun is gone on with as it was begun, or not at all."""
+    """What was begun is gone on with as it was begun, or not at all, but for what ended in an error of its settings."""
     pool, teacher = context.pool, context.teacher
     now = {
         "settings": settings.model_dump(mode="json"),
@@ -199,7 +206,10 @@ def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -
         other = [_CALLED.get(name, name) for name in compared if before.get(name) != now[name]]
         if "settings" in other:
             other[other.index("settings")] += _first_change(before["settings"], now["settings"])
-        if other:
+        if other and (folder / _REFUSED).exists():
+            _clear(folder, settings, context)
+            atomic_write_text(path, json.dumps(now, indent=1) + "\n")
+        elif other:
             raise UserError(
                 f"{str(folder)!r} holds what was begun with other {' and other '.join(other)}; go on with what it "
                 "was begun with, remove that folder, or choose another --out."
@@ -208,6 +218,21 @@ def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     atomic_write_text(path, json.dumps(now, indent=1) + "\n")
+
+
+def _clear(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
+    """Leaves of what was refused, and so serves nobody, what can be found again: scores and experts."""
+    for path in (*folder.iterdir(), *(context.folder.iterdir() if context.folder.exists() else ())):
+        if path == context.folder or path.name in getattr(find_maker(settings.maker), "findable", ()):
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def kept_folder() -> Path | None:
+    """The cache, where this process, and its workers on other machines if there are any, can write to it."""
+    folder = cache_folder()
+    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    return folder if there.is_dir() and os.access(there, os.W_OK) and "RAY_ADDRESS" not in os.environ else None
 
 
 def _first_change(before: Any, now: Any, path: str = "") -> str:
@@ -227,4 +252,6 @@ def _as_now(before: Any, settings: MakerSettings) -> Any:
         return before
 
 
+_REFUSED = "refused"
+"""Beside what was begun: it ended in an error of its settings."""
 _CALLED = {"shape": "size of the images", "judged": "images to be judged on"}

@@ -40,6 +40,8 @@ class MakerContext:
         precision: in which it may ask the teacher: "fp32", "bf16", or "auto" for what the machine is fastest in.
         shared: where the runs of a comparison keep what several of them need, as tables of scores; None in a run that
             stands alone.
+        kept: where a maker that stands alone keeps what takes long and serves others, as experts, whatever becomes of
+            `folder`; None for `folder`.
         device: where to compute.
         progress: who watches.
     """
@@ -56,6 +58,7 @@ class MakerContext:
     workers: int = 1
     precision: Precision = "auto"
     shared: Path | None = None
+    kept: Path | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     progress: Progress = field(default_factory=Silent)
 
@@ -77,7 +80,11 @@ class Made:
 
 
 class Maker(Protocol[Settings]):
-    """Interface of makers; one is a folder with its settings, and a line in `limbeck.transfer.catalogue`."""
+    """Interface of makers; one is a folder with its settings, and a line in `limbeck.transfer.catalogue`.
+
+    What a maker writes into folders that it names in an attribute `findable`, names in `context.folder`, is found there
+    by what it hangs on: whoever begins again with other settings may leave these.
+    """
 
     def count(self, settings: Settings, context: MakerContext) -> int:
         """How many images the transfer set will hold.

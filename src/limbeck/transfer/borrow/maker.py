@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -52,6 +52,8 @@ class BorrowMaker:
         >>> len(made.source.images(0)), set(made.source.images(0).provenance["source"])
         (20, {'digits'})
     """
+
+    findable: ClassVar[tuple[str, ...]] = (_SCORES, _CALIBRATION)
 
     def count(self, settings: BorrowSettings, context: MakerContext) -> int:
         _check_teacher(settings, context)

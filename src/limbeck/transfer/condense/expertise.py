@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from limbeck.data.image_set import ImageSet
 
 EXPERTS = "experts"
-"""In the maker's folder, or in that which the runs of a comparison share."""
+"""In the maker's folder, in that which the runs of a comparison share, or, of one that stands alone, in the cache."""
 _GROWING = {"count", "judges", "folder"}
 
 
@@ -113,7 +113,8 @@ def experts_for(
         settings: of the maker.
         images: that they are taught on.
         networks: fresh ones.
-        context: whose shared folder, if there is one, holds those of all runs of a comparison.
+        context: whose shared folder, if there is one, holds those of all runs of a comparison, and whose `kept` those
+            that others may find.
 
     Raises:
         UserError: see `open_experts` and `make_experts`.
@@ -132,7 +133,9 @@ def experts_for(
     if not settings.reads_judges:
         # Nobody is taught beyond what is read: the experts at their end are what nobody asks.
         wanted = wanted.model_copy(update={"judges": 0, "epochs": read[-1]})
-    folder = (context.shared or context.folder) / EXPERTS / _key(settings, images, networks)
+    folder = (context.shared or context.kept or context.folder) / EXPERTS / _key(settings, images, networks)
+    if context.shared is None and context.kept is not None:
+        context.progress.say(f"experts stay in {folder}, where whoever needs such finds them (`limbeck cache`)")
     cost = make_experts(
         wanted,
         networks,

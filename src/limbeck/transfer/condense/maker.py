@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
@@ -12,7 +13,7 @@ from limbeck.transfer.condense.checks import check_initial, check_mask, naming
 from limbeck.transfer.condense.consistency import idle_groups
 from limbeck.transfer.condense.counting import check_teacher, images_per_class
 from limbeck.transfer.condense.crops import rows_of_crops
-from limbeck.transfer.condense.expertise import experts_for, open_experts
+from limbeck.transfer.condense.expertise import EXPERTS, experts_for, open_experts
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.frames import read_frames
 from limbeck.transfer.condense.network import FreshNetworks
@@ -34,6 +35,8 @@ class CondenseMaker:
         >>> len(CondenseMaker().make(settings, context).source.images(0))
         20
     """
+
+    findable: ClassVar[tuple[str, ...]] = (EXPERTS,)
 
     def count(self, settings: CondenseSettings, context: MakerContext) -> int:
         pool, count = _pool(context), 0

@@ -3,7 +3,7 @@
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -50,6 +50,8 @@ class SelectMaker:
         >>> len(made.source.images(0)), made.cost.images_read
         (20, 200)
     """
+
+    findable: ClassVar[tuple[str, ...]] = (_SCORES,)
 
     def count(self, settings: SelectSettings, context: MakerContext) -> int:
         criterion, pool = find_criterion(settings.criterion), _pool(context)
