@@ -10,10 +10,9 @@ from limbeck.data.own_splits import TRAIN, own_path, split_to_judge_on
 from limbeck.errors import UserError
 from limbeck.recipes.image_sizes import KnownSize
 from limbeck.recipes.loading import load as load_images
-from limbeck.recipes.reading import parse_recipe
+from limbeck.recipes.reading import written_recipe
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings
-from limbeck.recipes.yaml_files import load_mapping
 
 Say = Callable[[str], None]
 _NOT_OPTIONS = {"name", "split", "seed", "images", "labels"}
@@ -78,7 +77,7 @@ def _recipe_on(student: str | Path, data: str | Path) -> Recipe | None:
     if path is None or not file.is_file():
         return None
     try:
-        recipe = parse_recipe(load_mapping(file))
+        recipe = written_recipe(file.parent)
     except UserError:
         return None  # of an earlier version
     train = None if recipe.data.train is None else own_path(recipe.data.train.name)

@@ -23,12 +23,11 @@ from limbeck.recipes.inputs import PythonObjects, load_images_of
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.making import last_source
 from limbeck.recipes.networks import load_network
-from limbeck.recipes.reading import parse_recipe
+from limbeck.recipes.reading import written_recipe
 from limbeck.recipes.run import find_inputs
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings
 from limbeck.recipes.sources import is_transfer_set, load_taught
-from limbeck.recipes.yaml_files import load_mapping
 from limbeck.training.run_folder import RunFolder
 
 Images = ImagesLike | TransferSet
@@ -134,7 +133,7 @@ def _images_to_check(
     why = "nothing says on what to check the file"
     if run is not None:
         try:
-            return _evaluation_images(_recipe(run))
+            return _evaluation_images(written_recipe(run))
         except UserError as error:
             why = f"the images of the run {str(run)!r} cannot be read ({error})"
     shape = input_shape(network, settings, None)
@@ -201,13 +200,9 @@ def _check_named(source: DatasetSettings | None) -> None:
         raise UserError("they were handed over in Python")
 
 
-def _recipe(run: Path) -> Recipe:
-    return parse_recipe(load_mapping(run / "recipe.yaml"), str(run / "recipe.yaml"))
-
-
 def _taught_on(run: Path) -> ImageSet:
     """The transfer set of a run, of one that grew as it was after the last round."""
-    recipe = _recipe(run)
+    recipe = written_recipe(run)
     _check_named(recipe.data.train)
     if recipe.transfer is None:
         inputs = load_images_of(recipe, PythonObjects())

@@ -12,7 +12,7 @@ import torch
 from limbeck.data.tensor_files import read_tensors, write_tensors
 from limbeck.errors import UserError, unknown_name
 from limbeck.files import atomic_folder
-from limbeck.import_paths import is_import_path
+from limbeck.import_paths import is_import_path, look_where_found
 from limbeck.models.catalogue import MODELS, TIMM_PREFIX, canonical
 from limbeck.models.classifier import Classifier, Size
 from limbeck.models.published import NAMED, named_state
@@ -207,6 +207,8 @@ def _load_folder(
     if not (folder / CONFIG_FILE).is_file():
         return _load_undescribed(folder, model, overrides)
     config = read_record(folder)
+    if not repository:
+        look_where_found(folder)
     if "architecture" in config:
         return _load_hub_folder(folder, config, model, overrides)
     where = repository or called or str(folder)
