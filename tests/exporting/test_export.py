@@ -37,6 +37,17 @@ def test_weights_are_read_by_load_model(tmp_path: Path, test_images: lb.ImageSet
     assert "lb.load_model" in (tmp_path / "out" / "README.md").read_text()
 
 
+def test_weights_of_a_module_that_no_path_makes_again_are_read_with_it(
+    tmp_path: Path, test_images: lb.ImageSet
+) -> None:
+    student = wrapped(nn.Sequential(nn.Flatten(), nn.Linear(64, 10))).eval()
+    exported = lb.export(student, tmp_path / "out", format="safetensors", test=test_images)
+    assert exported.description["files"]["model.safetensors"]["max_difference"] == 0
+    again = lb.load_model(tmp_path / "out", model=lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
+    assert torch.equal(again(test_images.tensor()).logits, student(test_images.tensor()).logits)
+    assert 'lb.load_model("this folder", model=make)' in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_outside_takes_what_the_mean_and_deviation_of_its_description_make(
     tmp_path: Path, student: lb.Classifier, test_images: lb.ImageSet
 ) -> None:
