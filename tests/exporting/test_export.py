@@ -195,7 +195,7 @@ def test_classes_of_the_images_must_be_the_students(tmp_path: Path, test_images:
         ({"input_type": "uint8", "normalisation": "outside"}, "what was normalised is float32"),
         ({"format": "pt2", "opset": 18, "int8": True}, "(?s)`opset` is of format 'onnx', got it with 'pt2'.*`int8` is"),
         ({"format": "safetensors", "size": 8}, "`size` is of formats 'onnx' and 'pt2'"),
-        ({"size": 0}, "`input_size` must be one or two whole numbers >= 1, got"),
+        ({"size": 0}, "^`size` must be one or two whole numbers >= 1, got"),
         ({"calibration": "digits"}, "`calibration` images are of int8; say `int8`, too"),
         ({"int8": True}, "`int8` needs images such as the network will see: `calibration`"),
         ({"test": 5}, r"`test` must be .*got int"),
