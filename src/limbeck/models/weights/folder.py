@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,10 @@ def load(
         >>> load("students/mine", model=layers).normalisation
         ((0.5,), (0.25,))
     """
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        raise UserError(
+            f"`classes` must be the names of the classes, got {classes!r}; how many there are is `num_classes`."
+        )
     overrides: dict[str, Any] = {
         "num_classes": num_classes,
         "channels": channels,
