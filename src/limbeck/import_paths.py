@@ -5,6 +5,7 @@ command line runs, and where the recipe lies. These never hide what is installed
 """
 
 import importlib
+import json
 import re
 import sys
 import traceback
@@ -18,6 +19,9 @@ from limbeck.errors import UserError, closest
 _PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 FROM_PYTHON = "python:"
 """Starts the name of what was handed over in Python, where a recipe has a name."""
+ENVIRONMENT_FILE = "environment.json"
+FOUND_IN = "modules_from"
+"""Key of a run folder's environment.json: the folders that modules of its parts came from."""
 _OTHERS = ("python", "timm")
 """What stands before the colon of names that are no import paths."""
 
@@ -92,7 +96,7 @@ def import_path_of(part: object) -> str | None:
     return path if found is part and is_import_path(path) else None
 
 
-def look_in(folder: str | Path, *, only: bool = False) -> None:
+def look_in(folder: str | Path, *, only: bool = False, last: bool = False) -> None:
     """Adds a folder in which modules are looked for that are not on Python's path; the last one comes first.
 
     A module of the same name that came from another of these folders is forgotten, and imported anew when it is named.
@@ -100,8 +104,14 @@ def look_in(folder: str | Path, *, only: bool = False) -> None:
     Args:
         folder: that of a recipe, or where the command line runs.
         only: drop all folders that were added before.
+        last: look in it after all others, and forget nothing.
     """
     folder = Path(folder).resolve()
+    if last:
+        if folder not in _folders:
+            _folders.append(folder)
+            _extend_path()
+        return
     if only:
         _forget([*_taken])
         _folders.clear()
@@ -113,6 +123,30 @@ def look_in(folder: str | Path, *, only: bool = False) -> None:
 def folders() -> tuple[Path, ...]:
     """Those that were added, for other processes; first the one that is looked in first."""
     return tuple(_folders)
+
+
+def taken_from() -> list[str]:
+    """Those of these folders that modules were imported from, for another process that is to find them again."""
+    return sorted({str(one) for one in _taken.values()})
+
+
+def look_where_found(folder: str | Path) -> None:
+    """Adds, behind all others, the folders in which the modules of the run in `folder` were found when it was made.
+
+    Nothing is done where that is not known, and for folders that are gone.
+
+    Args:
+        folder: of a run or a comparison, or one in it.
+    """
+    for place in (Path(folder).expanduser(), Path(folder).expanduser().parent):
+        try:
+            known = json.loads((place / ENVIRONMENT_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        for one in known.get(FOUND_IN) or () if isinstance(known, dict) else ():
+            if Path(one).is_absolute() and Path(one).is_dir():
+                look_in(one, last=True)
+        return
 
 
 def _module(module: str, what: str) -> Any:

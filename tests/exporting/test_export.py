@@ -37,6 +37,17 @@ def test_weights_are_read_by_load_model(tmp_path: Path, test_images: lb.ImageSet
     assert "lb.load_model" in (tmp_path / "out" / "README.md").read_text()
 
 
+def test_weights_of_a_module_that_no_path_makes_again_are_read_with_it(
+    tmp_path: Path, test_images: lb.ImageSet
+) -> None:
+    student = wrapped(nn.Sequential(nn.Flatten(), nn.Linear(64, 10))).eval()
+    exported = lb.export(student, tmp_path / "out", format="safetensors", test=test_images)
+    assert exported.description["files"]["model.safetensors"]["max_difference"] == 0
+    again = lb.load_model(tmp_path / "out", model=lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
+    assert torch.equal(again(test_images.tensor()).logits, student(test_images.tensor()).logits)
+    assert 'lb.load_model("this folder", model=make)' in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_outside_takes_what_the_mean_and_deviation_of_its_description_make(
     tmp_path: Path, student: lb.Classifier, test_images: lb.ImageSet
 ) -> None:
@@ -116,6 +127,11 @@ class Counted(Plain):
         return maps.view(2, 6, 6, 6).relu() if len(maps) == 2 else maps.relu()
 
 
+class Fixed(Plain):
+    def look(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps.view(32, -1).view(maps.shape).relu()
+
+
 class Failing(Plain):
     def look(self, maps: torch.Tensor) -> torch.Tensor:
         if torch.compiler.is_compiling():
@@ -136,6 +152,11 @@ class Drawing(Plain):
             r"hangs on the values that it computes \(`if maps.mean\(\) > 0:`, test_export.py:\d+\), and",
         ),
         (Counted, r"its code fixes the number of images in a batch, as `view\(32, -1\)` does; take that of its input"),
+        (
+            Fixed,
+            r"asked about 1 image, it ends in RuntimeError \(`return maps.view\(32, -1\)..*`, test_export.py:\d+\): "
+            r"shape .*A file takes any number of images: code that fixes it, as `view\(32, -1\)` does",
+        ),
         (
             Failing,
             r"`torch.export` ends in KeyError \(`raise KeyError\(\"this one\"\)`, test_export.py:\d+\): 'th",
@@ -184,7 +205,7 @@ def test_classes_of_the_images_must_be_the_students(tmp_path: Path, test_images:
         ({"input_type": "uint8", "normalisation": "outside"}, "what was normalised is float32"),
         ({"format": "pt2", "opset": 18, "int8": True}, "(?s)`opset` is of format 'onnx', got it with 'pt2'.*`int8` is"),
         ({"format": "safetensors", "size": 8}, "`size` is of formats 'onnx' and 'pt2'"),
-        ({"size": 0}, "`input_size` must be one or two whole numbers >= 1, got"),
+        ({"size": 0}, "^`size` must be one or two whole numbers >= 1, got"),
         ({"calibration": "digits"}, "`calibration` images are of int8; say `int8`, too"),
         ({"int8": True}, "`int8` needs images such as the network will see: `calibration`"),
         ({"test": 5}, r"`test` must be .*got int"),

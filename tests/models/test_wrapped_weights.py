@@ -132,6 +132,20 @@ def test_what_is_handed_over_makes_it_again_and_stays_as_it_is(how: str, tmp_pat
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in state.items())
 
 
+def test_a_class_with_a_parameter_that_is_called_as_one_of_loading(tmp_path: Path) -> None:
+    class Counting(nn.Sequential):
+        def __init__(self, classes: int) -> None:
+            super().__init__(nn.Flatten(), nn.Linear(64, classes))
+
+    save(wrapped(Counting(3)), tmp_path / "one")
+    words = r"It takes `classes`, which `load_model` has .*, as `model=lambda: Counting\(classes=...\)`"
+    with pytest.raises(UserError, match=words):
+        load(tmp_path / "one", model=Counting)
+    with pytest.raises(UserError, match="`classes` must be the names of the classes, got 3; how many there are is"):
+        load(tmp_path / "one", model=Counting, classes=3)  # pyright: ignore[reportArgumentType]
+    assert load(tmp_path / "one", model=lambda: Counting(classes=3)).num_classes == 3
+
+
 def test_what_does_not_make_it(package: Any, tmp_path: Path) -> None:
     save(wrapped(layers()), tmp_path / "one")
     wrong: list[tuple[Any, str]] = [

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 from tests.page_steps import follow
 from tests.plugins.conftest import PAGE, blocks, parts_of_page
 from tests.plugins.stopping import stop
-from tests.recipes.tiny_recipes import one_run
+from tests.recipes.tiny_recipes import comparison, one_run
 from tests.report.test_results_tex import checked
 from typer.testing import CliRunner
 
@@ -22,7 +23,9 @@ from limbeck.errors import UserError
 from limbeck.import_paths import look_in
 from limbeck.interruption import Paused
 from limbeck.recipes import run as run_module
+from limbeck.recipes.merging import write_report_of_several
 from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.results import current_results
 from limbeck.recipes.run import run
 from limbeck.report import reading
 from limbeck.report.comparison import write_tables
@@ -268,3 +271,64 @@ def cut_off_at(step: int, content: dict[str, Any], folder: Path, monkeypatch: py
 def test_what_is_wrong_is_said_when_the_recipe_is_read(changes: dict[str, Any], message: str, own: Path) -> None:
     with pytest.raises(UserError, match=message):
         read_recipe(one_run(**changes))
+
+
+BESIDE = """
+from torch import nn
+
+
+def ink(pixels):
+    return pixels.float().mean((1, 2, 3))
+
+
+class Tiny(nn.Module):
+    def __init__(self, num_classes, channels=3, width=4):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(channels, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, images):
+        return self.head(self.body(images))
+"""
+
+
+def test_reports_and_networks_find_the_parts_where_the_recipe_had_them_and_reports_do_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("limbeck.recipes.compare.write_comparison_report", Path)
+    monkeypatch.setattr("limbeck.recipes.verbs.write_comparison_report", tables_alone)
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / "parts_beside.py").write_text(BESIDE)
+    arms = {"small": {"select": "parts_beside:ink", "student": {"model": "parts_beside:Tiny"}}}
+    content = comparison(seeds=[0], arms=arms)
+    (beside / "all.yaml").write_text(yaml.safe_dump(content))
+    typed("compare", "beside/all.yaml", "--out", "out")
+    assert json.loads(Path("out/environment.json").read_text())["modules_from"] == [str(beside)]
+    run = next(Path("out/runs").glob("small*/seed-0"))
+
+    look_in(tmp_path, only=True)
+    assert lb.load_model(run).name == "parts_beside:Tiny"
+    look_in(tmp_path, only=True)
+    before = json.loads(Path("out/results.json").read_text())
+    typed("report", "out", "--tables")
+    assert json.loads(Path("out/results.json").read_text())["table"] == before["table"]
+
+    shutil.rmtree(beside)
+    look_in(tmp_path, only=True)
+    assert "small" in typed("report", "out", "--tables")
+    assert json.loads(Path("out/results.json").read_text())["table"] == before["table"]
+    shutil.copytree("out", "copied")
+    write_report_of_several([Path("out"), Path("copied")], Path("both"))
+    with pytest.raises(UserError, match="there is no module 'parts_beside'"):
+        lb.load_model(run)
+    status = Path("out/status.json")
+    status.write_text(status.read_text().replace("finished", "interrupted"))
+    with pytest.warns(
+        UserWarning, match="which has not finished, cannot be read here, so this report is of its results"
+    ):
+        typed("report", "out")
+    Path("out/results.json").unlink()
+    with pytest.raises(UserError, match="Nor are there results of a finished run"):
+        current_results(Path("out"))

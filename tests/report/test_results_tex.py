@@ -115,6 +115,17 @@ def test_several_comparisons_are_groups_of_rows_with_their_own_controls(tmp_path
     assert "Every arm is set against the controls of its own comparison." in tex
 
 
+def test_seeds_that_the_caption_of_several_does_not_tell_stand_in_their_cells(tmp_path: Path) -> None:
+    tex = written(tmp_path, factory.results(), factory.results(seeds=1))
+    assert "over n = 3 seeds, or as many as a cell says" in tex
+    cells = checked(tex)
+    second = next(place for place, row in enumerate(cells) if r"part\_1" in row[0])
+    assert [row for row in cells[2:second] if "no teacher" not in row[0] and "($n" in "".join(row)] == []
+    alone = [one for row in cells[second + 1 :] for one in row[1:] if one != "--"]
+    assert alone
+    assert all(one.endswith("($n = 1$)") for one in alone)
+
+
 def test_letters_are_as_small_as_a_column_of_a_paper_needs(tmp_path: Path) -> None:
     few = written(tmp_path, factory.results(budgets={"10 %": 4500}))
     assert "tabcolsep" not in few

@@ -9,7 +9,7 @@ from limbeck.exporting.export import Exported
 from limbeck.exporting.settings import ExportSettings, Format, InputType, Normalisation
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress
-from limbeck.recipes.exporting import export_network, run_of
+from limbeck.recipes.exporting import export_network
 
 
 def export(
@@ -75,5 +75,6 @@ def export(
         threads=threads,
     )
     network = network_of(student, "student")
-    run = run_of(student) if isinstance(student, str | Path) else None
-    return export_network(network, Path(out), settings, run=run, test=test, calibration=calibration, progress=progress)
+    source = student if isinstance(student, str | Path) else None
+    images = {"test": test, "calibration": calibration}
+    return export_network(network, Path(out), settings, source=source, progress=progress, **images)

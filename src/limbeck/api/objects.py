@@ -16,6 +16,7 @@ from limbeck.models.catalogue import MODELS
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.readiness import check_ready
+from limbeck.models.weights.folder import as_classifier
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.networks import load_network
 
@@ -28,18 +29,7 @@ _OF_READING = ("split", "image_column", "label_column", "skip_unreadable", "scal
 
 def network_of(network: Classifier | str | Path, argument: str) -> Classifier:
     """A network as it is, or by name."""
-    if isinstance(network, Classifier):
-        return network
-    if isinstance(network, nn.Module):
-        raise UserError(
-            f"`{argument}` must be a Classifier or weights by name or path, got a bare {type(network).__name__}; "
-            "`lb.wrap(module, num_classes=..., input_size=..., mean=..., std=...)` says how it is used rightly."
-        )
-    if not isinstance(network, str | Path):
-        raise UserError(
-            f"`{argument}` must be a Classifier, or weights by name or path, got a {type(network).__name__}."
-        )
-    return load_network(network)
+    return as_classifier(network, argument, load_network)
 
 
 def as_settings(

@@ -25,7 +25,9 @@ def export(
         str | None,
         typer.Option(help="Images to check the file on, and to judge it on if labelled; by default those of the run."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Of --test.")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="Of --test; by default its test images, else its validation images, else all.")
+    ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="A quantised network beside it, too.")] = False,
     calibration: Annotated[
         str | None,

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -13,6 +14,7 @@ from limbeck.device import Device
 from limbeck.errors import UserError
 from limbeck.evaluation import fidelity, metrics
 from limbeck.evaluation.prediction import predict
+from limbeck.models.weights.folder import as_classifier
 from limbeck.precision import Precision
 
 if TYPE_CHECKING:
@@ -64,10 +66,10 @@ class Evaluation:
 
 
 def evaluate(
-    student: "Classifier",
+    student: "Classifier | str | Path",
     images: ImagesLike,
     *,
-    teacher: "Classifier | None" = None,
+    teacher: "Classifier | str | Path | None" = None,
     teacher_logits: Tensor | None = None,
     batch_size: int = 500,
     precision: Precision = "fp32",
@@ -79,9 +81,9 @@ def evaluate(
     does. Where one side has no names, they are taken in their order, with a warning.
 
     Args:
-        student: classifier that knows the classes of `images`, and may know more.
+        student: classifier that knows the classes of `images`, and may know more; or whatever `load_model` takes.
         images: labelled, or a data set's name, whose test images they are; see `limbeck.load`.
-        teacher: classifier with the student's classes, to measure fidelity against.
+        teacher: classifier with the student's classes, to measure fidelity against, likewise.
         teacher_logits: instead of `teacher`, its logits on these very images, float `[N, K]`, in the student's order of
             classes.
         batch_size, precision, device: as in `predict`.
@@ -95,6 +97,8 @@ def evaluate(
         >>> evaluation.n, sorted(evaluation.fidelity)
         (360, ['agreement', 'divergence', 'per_class', 'teacher_top1'])
     """
+    student = as_classifier(student, "student")
+    teacher = None if teacher is None else as_classifier(teacher, "teacher")
     images, labels = _matched(student, as_image_set(images, "test", "images"))
     places = _check_teacher(student, images, teacher, teacher_logits)
     logits = predict(student, images, batch_size=batch_size, precision=precision, device=device)

@@ -12,6 +12,7 @@ from limbeck.errors import UserError
 from limbeck.evaluation.fidelity import agreement
 from limbeck.evaluation.metrics import top_k_accuracy
 from limbeck.exporting.inputs import FileInputs
+from limbeck.exporting.traced import where_it_failed
 from limbeck.models.classifier import Classifier
 
 Answering = Callable[[Tensor], Tensor]
@@ -27,7 +28,8 @@ class Checked:
         inputs: brings them to what student and file take.
 
     Raises:
-        UserError: logits that are not finite, or no logits `[B, K]`; labels of classes that the student does not know.
+        UserError: a network that fails, with its line; logits that are not finite, or no logits `[B, K]`; labels of
+            classes that the student does not know.
     """
 
     def __init__(self, student: Classifier, images: ImageSet, inputs: FileInputs) -> None:
@@ -37,7 +39,7 @@ class Checked:
         if images.labels is not None:
             self.labels = match_classes(images, classes_of(student, "`student`"), stacklevel=5).labels
         with torch.inference_mode():
-            self.logits = torch.cat([student(shown).logits for shown, _ in inputs.batches(images)]).float()
+            self.logits = torch.cat([_logits(student, shown) for shown, _ in inputs.batches(images)]).float()
         if not self.logits.isfinite().all():
             raise UserError(
                 f"the student's logits are not finite on images of {images.name!r}; look for NaN in its weights."
@@ -96,3 +98,19 @@ class Checked:
 
     def _accuracy(self, logits: Tensor) -> float | None:
         return None if self.labels is None else top_k_accuracy(logits, self.labels, 1)
+
+
+def _logits(student: Classifier, shown: Tensor) -> Tensor:
+    try:
+        return student(shown).logits
+    except UserError:
+        raise
+    except Exception as error:  # whatever a network of somebody else's raises
+        first = next(iter(str(error).strip().splitlines()), "").rstrip(".")
+        images = f"{len(shown)} image{'s' if len(shown) > 1 else ''}"
+        raise UserError(
+            f"{student.name} cannot be exported: asked about {images}, it ends in {type(error).__name__}"
+            f"{where_it_failed(error)}{f': {first}' if first else ''}. A file takes any number of "
+            "images: code that fixes it, as `view(32, -1)` does, takes that of its input, as `view(images.shape[0], "
+            "-1)`."
+        ) from error

@@ -123,6 +123,11 @@ def _table(header: list[str], rows: list[list[str]]) -> list[str]:
 
 def _runs(description: dict[str, Any], settings: ExportSettings) -> str:
     file = FILES[settings.format]
+    if settings.format == "safetensors" and "model" in description:
+        return (
+            'Weights and their description: `lb.load_model("this folder", model=make)`, where `make` is the class of '
+            f"the network ({description['model']}), a function that makes it, or a module like it."
+        )
     if settings.format == "safetensors":
         return 'Weights and their description: `lb.load_model("this folder")`.'
     if settings.format == "pt2":

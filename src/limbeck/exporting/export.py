@@ -26,6 +26,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import check_ready
 from limbeck.models.shared_memory import private_copy
 from limbeck.models.weights.folder import load, save
+from limbeck.models.weights.record import made_by_hand
 from limbeck.progress import Progress, Silent
 
 _DOUBTFUL = 0.9
@@ -174,7 +175,9 @@ def _write_weights(
     student: Classifier, folder: Path, inputs: FileInputs, images: ImageSet, description: dict[str, Any]
 ) -> tuple[Path, Answering]:
     save(student, folder)
-    again = load(folder)
+    if made_by_hand(folder):
+        description["model"] = student.name  # that `load_model` has to be given
+    again = load(folder, model=student.network if made_by_hand(folder) else None)
 
     def answer(taken: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():

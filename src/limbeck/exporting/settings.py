@@ -84,6 +84,10 @@ class ExportSettings:
                 wrong.append(f"`{name}` must be {' or '.join(map(repr, known))}, got {getattr(self, name)!r}.")
         if not _is_number(self.tolerance) or not isfinite(self.tolerance) or self.tolerance <= 0:
             wrong.append(f"`tolerance` must be a number > 0, got {self.tolerance!r}.")
+        sizes = self.size if isinstance(self.size, tuple | list) else (self.size,)
+        whole = all(isinstance(one, int) and not isinstance(one, bool) and one >= 1 for one in sizes)
+        if self.size is not None and not (whole and len(sizes) in (1, 2)):
+            wrong.append(f"`size` must be one or two whole numbers >= 1, got {self.size!r}.")
         for name, least in (("opset", LOWEST_OPSET), ("threads", 1)):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):

@@ -61,7 +61,7 @@ def traced(module: Exportable, example: Tensor) -> ExportedProgram:
 
 def _reason(error: Exception) -> str:
     """Why tracing failed, in one sentence."""
-    where = _where(error)
+    where = where_it_failed(error)
     if isinstance(error, GuardOnDataDependentSymNode):
         return (
             f"what it does next hangs on the values that it computes{where}, and a file does the same for every image; "
@@ -76,7 +76,7 @@ def _reason(error: Exception) -> str:
     return f"`torch.export` ends in {type(error).__name__}{where}{f': {first}' if first else ''}"
 
 
-def _where(error: Exception) -> str:
+def where_it_failed(error: Exception) -> str:
     """The last line of the network's own code that ran."""
     frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith(_LIBRARIES)]
     if not frames or not frames[-1].line:

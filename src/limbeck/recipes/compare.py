@@ -28,7 +28,7 @@ from limbeck.recipes.plan import PlannedRun, plan, repeated
 from limbeck.recipes.plugged import check_sendable
 from limbeck.recipes.racing import Race
 from limbeck.recipes.reading import renewed
-from limbeck.recipes.results import SUITED, collect, left_out
+from limbeck.recipes.results import RESULTS, SUITED, collect, left_out
 from limbeck.recipes.resuming import check_unchanged, go_on_longer, make_room
 from limbeck.recipes.run import gather_inputs, trainings
 from limbeck.recipes.run_tasks import Runs, RunTask, run_tasks
@@ -122,7 +122,7 @@ def compare(
             runs = replace(runs, crew=crew, handed_over=HandedOver(recipe, handed, fingerprints, process_token()))
         _run_all(recipe, planned, run_folder, runs)
         results = collect(run_folder.path, recipe)
-        run_folder.write("results.json", results)
+        run_folder.write(RESULTS, results)
         progress.say("writing the report")
         write_comparison_report(run_folder.path)
         write_model_cards(run_folder.path, results)
@@ -176,7 +176,9 @@ def _run_all(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolde
         for task in run_tasks(tasks, runs) if tasks else ():
             done += RunFolder(run_folder.path / task.planned.folder).state != PAUSED
             runs.progress.update(done + dropped)
-            write_tables(run_folder.path, collect(run_folder.path, recipe))
+            results = collect(run_folder.path, recipe)
+            run_folder.write(RESULTS, results)  # of which reports are made where parts of the user's own are gone
+            write_tables(run_folder.path, results)
     runs.progress.end()
     for one in every:
         _keep_evidence(one, run_folder)

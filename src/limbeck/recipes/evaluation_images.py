@@ -10,10 +10,9 @@ from limbeck.data.own_splits import TRAIN, own_path, split_to_judge_on
 from limbeck.errors import UserError
 from limbeck.recipes.image_sizes import KnownSize
 from limbeck.recipes.loading import load as load_images
-from limbeck.recipes.reading import parse_recipe
+from limbeck.recipes.reading import written_recipe
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings
-from limbeck.recipes.yaml_files import load_mapping
 
 Say = Callable[[str], None]
 _NOT_OPTIONS = {"name", "split", "seed", "images", "labels"}
@@ -38,13 +37,13 @@ def load_sized(
 
 
 def images_to_judge_on(
-    student: str | Path, data: str | Path, split: str | None, known: KnownSize | None, say: Say, **options: Any
+    student: str | Path | None, data: str | Path, split: str | None, known: KnownSize | None, say: Say, **options: Any
 ) -> ImageSet:
     """The images of `data` to judge a saved network on, and what was chosen among them is said.
 
     Args:
-        student: where it was loaded from. Of a run that names `data` itself, loading options are those of its recipe
-            where none are given, and what it held out to judge on is judged on here.
+        student: where it was loaded from, if that is known. Of a run that names `data` itself, loading options are
+            those of its recipe where none are given, and what it held out to judge on is judged on here.
         data: a data set, folder, file or hub id.
         split: or None for the test images, else the validation images, else all of a folder without splits.
         known: the size that the network takes or was trained with, for images of several sizes.
@@ -54,7 +53,7 @@ def images_to_judge_on(
     Raises:
         UserError: see `limbeck.load`.
     """
-    recipe = _recipe_on(student, data)
+    recipe = None if student is None else _recipe_on(student, data)
     options = {**_options_of(recipe), **options}
     if split is not None:
         return load_sized(data, split, known, say, **options)
@@ -78,7 +77,7 @@ def _recipe_on(student: str | Path, data: str | Path) -> Recipe | None:
     if path is None or not file.is_file():
         return None
     try:
-        recipe = parse_recipe(load_mapping(file))
+        recipe = written_recipe(file.parent)
     except UserError:
         return None  # of an earlier version
     train = None if recipe.data.train is None else own_path(recipe.data.train.name)

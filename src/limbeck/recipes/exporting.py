@@ -9,6 +9,7 @@ from limbeck.cost import RunCost
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
+from limbeck.data.own_splits import TEST
 from limbeck.data.place import FROM_PYTHON
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
@@ -17,18 +18,17 @@ from limbeck.exporting.inputs import Shape, input_shape
 from limbeck.exporting.settings import ExportSettings
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress, Silent
-from limbeck.recipes.evaluation_images import load_sized
+from limbeck.recipes.evaluation_images import Say, images_to_judge_on
 from limbeck.recipes.image_sizes import size_for_network
 from limbeck.recipes.inputs import PythonObjects, load_images_of
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.making import last_source
 from limbeck.recipes.networks import load_network
-from limbeck.recipes.reading import parse_recipe
+from limbeck.recipes.reading import written_recipe
 from limbeck.recipes.run import find_inputs
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings
 from limbeck.recipes.sources import is_transfer_set, load_taught
-from limbeck.recipes.yaml_files import load_mapping
 from limbeck.training.run_folder import RunFolder
 
 Images = ImagesLike | TransferSet
@@ -42,7 +42,7 @@ def export_saved(
     *,
     model: str | None = None,
     test: str | None = None,
-    split: str = "test",
+    split: str | None = None,
     calibration: str | None = None,
     progress: Progress | None = None,
     loading: Mapping[str, Any] | None = None,
@@ -52,7 +52,7 @@ def export_saved(
     check_folder(out)
     network = load_network(what, model=model)
     images = {"test": test, "split": split, "calibration": calibration, "loading": loading or {}}
-    return export_network(network, out, settings, run=run_of(what), progress=progress, **images)
+    return export_network(network, out, settings, source=what, progress=progress, **images)
 
 
 def export_network(
@@ -60,9 +60,9 @@ def export_network(
     out: Path,
     settings: ExportSettings,
     *,
-    run: Path | None = None,
+    source: str | Path | None = None,
     test: Images | None = None,
-    split: str = "test",
+    split: str | None = None,
     calibration: Images | None = None,
     loading: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -73,9 +73,9 @@ def export_network(
         network: the student.
         out: a new folder.
         settings: what is written.
-        run: the folder of its run, whose images are those that nothing else is said of.
+        source: where it was loaded from; of a run, its images are those that nothing else is said of.
         test: to check and judge it on.
-        split: of `test`, where that is a name.
+        split: of `test`, where that is a name; by default as in `images_to_judge_on`.
         calibration: of int8.
         loading: options of `limbeck.load`, for images by name.
         progress: who watches.
@@ -83,6 +83,8 @@ def export_network(
     Raises:
         UserError: see `limbeck.export`.
     """
+    progress = progress or Silent()
+    run = None if source is None else run_of(source)
     check_folder(out)
     settings.check_runtime()  # after the network was found, whose lack is said first
     if calibration is not None and not settings.int8:
@@ -96,8 +98,7 @@ def export_network(
     size = settings.size or network.input_size
     if size is not None and "size" not in said:
         said["size"] = size
-    images = _images_to_check(network, settings, run, test, split, said)
-
+    images = _images_to_check(network, settings, source, test, split, said, progress.say)
     shape = input_shape(network, settings, images)
     calibrating = _calibration(network, shape, run, calibration, said) if settings.int8 else None
     return export_classifier(network, out, settings, images=images, calibration=calibrating, progress=progress)
@@ -121,23 +122,37 @@ def run_of(what: str | Path) -> Path | None:
 def _images_to_check(
     network: Classifier,
     settings: ExportSettings,
-    run: Path | None,
+    source: str | Path | None,
     test: Images | None,
-    split: str,
+    split: str | None,
     loading: Mapping[str, Any],
+    say: Say,
 ) -> ImageSet:
+    run, known = None if source is None else run_of(source), size_for_network(network, source)
     if test is not None:
-        found = _read(test, split, "test", lambda name: load_sized(name, split, size_for_network(network), **loading))
+        found = _read(
+            test,
+            split or TEST,
+            "test",
+            lambda name: images_to_judge_on(run, name, split, known, say, **loading),
+        )
         if found.skipped:
             warnings.warn(f"left out {found.skipped:,} unreadable images of {found.name!r}.", stacklevel=4)
         return found
     why = "nothing says on what to check the file"
     if run is not None:
         try:
-            return _evaluation_images(_recipe(run))
+            return _evaluation_images(written_recipe(run))
         except UserError as error:
             why = f"the images of the run {str(run)!r} cannot be read ({error})"
-    shape = input_shape(network, settings, None)
+    if settings.size is None and network.input_size is None and known is not None:
+        shape = (network.channels, *known.size)
+        why += f", and the file takes images of {known}: {known.source}"
+    else:
+        try:
+            shape = input_shape(network, settings, None)
+        except UserError as error:
+            raise (error if run is None else UserError(f"{why}, and {error}")) from None
     warnings.warn(
         f"{why}; it is checked on {_STAND_INS} procedural images, {_STAND_IN}. Give `test` to check and judge it on "
         "real ones.",
@@ -201,13 +216,9 @@ def _check_named(source: DatasetSettings | None) -> None:
         raise UserError("they were handed over in Python")
 
 
-def _recipe(run: Path) -> Recipe:
-    return parse_recipe(load_mapping(run / "recipe.yaml"), str(run / "recipe.yaml"))
-
-
 def _taught_on(run: Path) -> ImageSet:
     """The transfer set of a run, of one that grew as it was after the last round."""
-    recipe = _recipe(run)
+    recipe = written_recipe(run)
     _check_named(recipe.data.train)
     if recipe.transfer is None:
         inputs = load_images_of(recipe, PythonObjects())

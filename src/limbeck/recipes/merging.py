@@ -5,8 +5,7 @@ from pathlib import Path
 
 from limbeck.data.transfer_set_folder import CONFIG_NAME
 from limbeck.errors import UserError
-from limbeck.recipes.reading import parse_recipe
-from limbeck.recipes.results import collect
+from limbeck.recipes.results import current_results
 from limbeck.recipes.yaml_files import load_mapping
 from limbeck.report import formats, write_merged_report, write_selections_report
 from limbeck.report.reading import json_file
@@ -77,8 +76,7 @@ def _merge(folders: Sequence[Path], path: Path | None) -> Path:
     for folder in folders:
         if not (folder / "networks.json").exists():
             raise UserError(f"the comparison in {str(folder)!r} has not begun its first run yet; go on with --resume.")
-        recipe = parse_recipe(load_mapping(folder / "recipe.yaml"), f"{folder / 'recipe.yaml'}")
-        results.append((folder, collect(folder, recipe)))
+        results.append((folder, current_results(folder)))
     return write_merged_report(results, out)
 
 

@@ -8,12 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from limbeck.errors import UserError
+from limbeck.import_paths import look_where_found
 from limbeck.recipes.described_sets import with_use
 from limbeck.recipes.errors import error_lines
 from limbeck.recipes.inheritance import SHORT, chosen, load_recipe, merge, with_bases
 from limbeck.recipes.packaged import find_recipe
 from limbeck.recipes.schema import Recipe
-from limbeck.recipes.yaml_files import load_text, load_value
+from limbeck.recipes.yaml_files import load_mapping, load_text, load_value
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.catalogue import MAKERS, settings_of
 from limbeck.transfer.settings import MakerSettings
@@ -68,6 +69,16 @@ def parse_recipe(content: Mapping[str, Any], origin: str = "the recipe") -> Reci
         count = f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
         raise UserError(f"{origin} has {count}:\n  " + "\n  ".join(lines))
     return recipe
+
+
+def written_recipe(folder: Path) -> Recipe:
+    """The recipe that a run or a comparison wrote into its folder; its parts are also looked for where they were then.
+
+    Raises:
+        UserError: it cannot be read here, as where parts of the user's own are gone.
+    """
+    look_where_found(folder)
+    return parse_recipe(load_mapping(folder / "recipe.yaml"), str(folder / "recipe.yaml"))
 
 
 def overridden(content: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

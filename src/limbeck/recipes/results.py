@@ -1,6 +1,7 @@
 """From the run folders of a comparison to its table: means, intervals, and differences beyond seed noise."""
 
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.cost import RunCost, mean_cost
+from limbeck.errors import UserError
 from limbeck.evaluation.statistics import (
     corrected,
     mean_interval,
@@ -20,9 +22,11 @@ from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, describe
 from limbeck.recipes.enough import enough
 from limbeck.recipes.plan import FULL_LABEL, PlannedRun, controls_of, plan, students_of, transfers_of
 from limbeck.recipes.racing_results import DROPPED, dropped_runs, race_results, read_race
+from limbeck.recipes.reading import written_recipe
 from limbeck.recipes.schema import CompareSettings, Recipe
 from limbeck.training.run_folder import RunFolder
 
+RESULTS = "results.json"
 SUITED = "suited"
 """Key of networks.json: whether arms are set against the controls that suit them, as no earlier version knew."""
 UNLABELLED = (
@@ -83,6 +87,32 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
             *([AGREEMENT] if networks.get("validation_measure") == "agreement" else []),
         ],
     }
+
+
+def current_results(folder: Path) -> dict[str, Any]:
+    """The results of the comparison in `folder` by its recipe; where that cannot be read here, as last written.
+
+    A recipe may name parts of the user's own, which a report of what they led to does not need.
+
+    Raises:
+        UserError: the recipe cannot be read, and no results are written.
+    """
+    try:
+        recipe = written_recipe(folder)
+    except UserError as error:
+        written = RunFolder(folder).read(RESULTS)
+        if not isinstance(written, dict):
+            raise UserError(
+                f"{error}\nNor are there results of a finished run in {str(folder / RESULTS)!r} to report of."
+            ) from error
+        if not RunFolder(folder).finished:
+            warnings.warn(
+                f"the recipe of {str(folder)!r}, which has not finished, cannot be read here, so this report is of its "
+                f"results as they were written at {written.get('created', 'an unknown time')}. {error}",
+                stacklevel=2,
+            )
+        return written
+    return collect(folder, recipe)
 
 
 def left_out(*, has_images: bool, labelled: bool) -> list[str]:

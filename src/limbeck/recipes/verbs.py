@@ -17,8 +17,7 @@ from limbeck.recipes.evaluation_images import images_to_judge_on
 from limbeck.recipes.image_sizes import size_for_network
 from limbeck.recipes.merging import merged_folders, no_folder, write_report_of_several
 from limbeck.recipes.networks import load_network
-from limbeck.recipes.reading import parse_recipe
-from limbeck.recipes.results import collect
+from limbeck.recipes.results import current_results
 from limbeck.recipes.run import run
 from limbeck.recipes.run_result import RunResult
 from limbeck.recipes.schema import Recipe
@@ -151,8 +150,7 @@ def write_report(folder: Path) -> Path:
         return write_run_report(folder)
     if not (folder / "networks.json").exists():
         raise UserError(f"the comparison in {str(folder)!r} has not begun its first run yet; go on with --resume.")
-    recipe = parse_recipe(content, f"{folder / 'recipe.yaml'}")
-    results = collect(folder, recipe)
+    results = current_results(folder)
     run_folder.write("results.json", results)
     write_model_cards(folder, results)
     return write_comparison_report(folder)

@@ -73,7 +73,7 @@ def _lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
 
 def _body(comparisons: Sequence[Comparison], budgets: dict[str, list[int]]) -> Iterator[str]:
     """What stands between the beginning and the end of the tabular."""
-    columns = max(len(budgets), 1)
+    columns, most = max(len(budgets), 1), _most_seeds(comparisons)
     yield r"    \toprule"
     yield from _header(comparisons, budgets)
     for comparison in comparisons:
@@ -82,7 +82,7 @@ def _body(comparisons: Sequence[Comparison], budgets: dict[str, list[int]]) -> I
             words = escape(f"{comparison.name}: {networks(comparison.results)}")
             yield rf"    \multicolumn{{{columns + 1}}}{{l}}{{\emph{{{words}}}}} \\"
             yield r"    \addlinespace"
-        yield from _arms(comparison, budgets)
+        yield from _arms(comparison, budgets, most)
     if not budgets:
         yield r"    no run has finished & -- \\"
     yield r"    \bottomrule"
@@ -105,10 +105,10 @@ def _header(comparisons: Sequence[Comparison], budgets: dict[str, list[int]]) ->
     yield _row("images", (" / ".join(map(formats.number, images)) for images in budgets.values()))
 
 
-def _arms(comparison: Comparison, budgets: dict[str, list[int]]) -> Iterator[str]:
-    """The user's arms, and below a line the controls."""
+def _arms(comparison: Comparison, budgets: dict[str, list[int]], most: int) -> Iterator[str]:
+    """The user's arms, and below a line the controls; cells of other than `most` seeds say of how many they are."""
     results = comparison.results
-    controls, bold, most = Controls.of(results), above_controls(results), _most_seeds([comparison])
+    controls, bold = Controls.of(results), above_controls(results)
     rows = {(row["arm"], row["budget"]): row for row in results["table"]}
     repeats = {row["arm"]: row.get("repeats") for row in results["table"]}
     user, known = {row["arm"]: not row["control"] for row in results["table"]}, None

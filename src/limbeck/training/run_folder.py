@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from limbeck.environment import describe_environment
 from limbeck.errors import UserError
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
+from limbeck.import_paths import ENVIRONMENT_FILE, FOUND_IN, taken_from
 from limbeck.interruption import Paused
 
 FINISHED, PAUSED = "finished", "paused"
@@ -23,7 +24,7 @@ _PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 INPUTS_FILE = "inputs.json"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times as fast, for what a race opens often
 _WATCHING = ("tracker",)  # of a recipe: who watches a run shapes nothing of it
-_PREAMBLE = frozenset(["recipe.yaml", "environment.json", INPUTS_FILE, "status.json", "energy.json"])
+_PREAMBLE = frozenset(["recipe.yaml", ENVIRONMENT_FILE, INPUTS_FILE, "status.json", "energy.json"])
 
 
 class Difference(NamedTuple):
@@ -143,9 +144,9 @@ class RunFolder:
     def note_computing(self, dtype: torch.dtype, channels_last: bool, threads: int) -> None:
         """Adds to `environment.json` what the loop computes in, which settings may leave to the machine."""
         computing = {"precision": _PRECISIONS[dtype], "channels_last": channels_last, "threads": threads}
-        known = self.read("environment.json", {})
+        known = self.read(ENVIRONMENT_FILE, {})
         if known.get("computing") != computing:
-            self.write("environment.json", known | {"computing": computing})
+            self.write(ENVIRONMENT_FILE, known | {"computing": computing})
 
     def set_state(self, state: str, error: str | None = None, **more: Any) -> None:
         time = datetime.now(UTC).isoformat("T", "seconds")
@@ -188,7 +189,7 @@ class RunFolder:
         written = self.path / "recipe.yaml"
         if not self.begun:
             ours = written.exists() and (self.path / "status.json").exists()
-            strangers = [] if ours else sorted(self._visible() - {"environment.json", "status.json"})
+            strangers = [] if ours else sorted(self._visible() - {ENVIRONMENT_FILE, "status.json"})
             if strangers:
                 raise UserError(
                     f"the folder {str(self.path)!r} holds files that are no run "
@@ -196,7 +197,8 @@ class RunFolder:
                 )
             for left in ("energy.json", INPUTS_FILE):
                 (self.path / left).unlink(missing_ok=True)
-            self.write("environment.json", describe_environment())
+            found = taken_from()
+            self.write(ENVIRONMENT_FILE, describe_environment() | ({FOUND_IN: found} if found else {}))
             self.set_state("running")
             atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
             return
@@ -215,6 +217,9 @@ class RunFolder:
                 f"{'; '.join(map(str, changed[:5]))}. Resume with the same recipe, or choose another --out. "
                 f"{as_begun(changed)}."
             )
+        known = self.read(ENVIRONMENT_FILE, {})
+        if (found := taken_from()) and not {*found} <= {*(known.get(FOUND_IN) or ())}:
+            self.write(ENVIRONMENT_FILE, known | {FOUND_IN: found})
         if before != recipe:
             atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
         if may_change or not self.finished:

@@ -2,17 +2,19 @@
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
+from torch import nn
 
 from limbeck.data.tensor_files import read_tensors, write_tensors
 from limbeck.errors import UserError, unknown_name
 from limbeck.files import atomic_folder
-from limbeck.import_paths import is_import_path
+from limbeck.import_paths import is_import_path, look_where_found
 from limbeck.models.catalogue import MODELS, TIMM_PREFIX, canonical
 from limbeck.models.classifier import Classifier, Size
 from limbeck.models.published import NAMED, named_state
@@ -138,6 +140,10 @@ def load(
         >>> load("students/mine", model=layers).normalisation
         ((0.5,), (0.25,))
     """
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        raise UserError(
+            f"`classes` must be the names of the classes, got {classes!r}; how many there are is `num_classes`."
+        )
     overrides: dict[str, Any] = {
         "num_classes": num_classes,
         "channels": channels,
@@ -147,6 +153,13 @@ def load(
         "classes": tuple(classes) or None,
     }
     overrides = {key: value for key, value in overrides.items() if value is not None} | options
+    if isinstance(source, nn.Module):
+        raise UserError(
+            f"`source` must be weights by name or path, got a {type(source).__name__}, which is a network already: "
+            "`lb.save_model` saves a Classifier, and `lb.wrap` makes one of a module."
+        )
+    if not isinstance(source, str | PathLike):
+        raise UserError(f"`source` must be weights by name or path, got a {type(source).__name__}. {ALLOWED}")
     path = Path(source).expanduser()
     name = source.casefold() if isinstance(source, str) else ""  # a `Path` is a path
     if name in NAMED and path.exists():
@@ -170,6 +183,37 @@ def load(
     else:
         raise _nothing_there(source)
     return classifier.eval()
+
+
+def as_classifier(
+    network: Classifier | str | Path, argument: str, load: Callable[[str | Path], Classifier] = load
+) -> Classifier:
+    """A network as it is, or by name.
+
+    Args:
+        network: the one or the other.
+        argument: what to call it in messages.
+        load: finds it by name.
+
+    Raises:
+        UserError: it is neither; see `load`.
+
+    Example:
+        >>> as_classifier("runs/teacher", "teacher").name
+        'convnet_d3'
+    """
+    if isinstance(network, Classifier):
+        return network
+    if isinstance(network, nn.Module):
+        raise UserError(
+            f"`{argument}` must be a Classifier or weights by name or path, got a bare {type(network).__name__}; "
+            "`lb.wrap(module, num_classes=..., input_size=..., mean=..., std=...)` says how it is used rightly."
+        )
+    if not isinstance(network, str | Path):
+        raise UserError(
+            f"`{argument}` must be a Classifier, or weights by name or path, got a {type(network).__name__}."
+        )
+    return load(network)
 
 
 def _nothing_there(source: str | Path) -> UserError:
@@ -207,6 +251,8 @@ def _load_folder(
     if not (folder / CONFIG_FILE).is_file():
         return _load_undescribed(folder, model, overrides)
     config = read_record(folder)
+    if not repository:
+        look_where_found(folder)
     if "architecture" in config:
         return _load_hub_folder(folder, config, model, overrides)
     where = repository or called or str(folder)

@@ -44,6 +44,12 @@ def is_named(folder: Path) -> bool:
     return (folder / CONFIG_FILE).is_file() and MODULE not in read_record(folder)
 
 
+def made_by_hand(folder: Path) -> bool:
+    """Whether whoever loads the network in `folder` has to say how it is made, for no name and no import path does."""
+    about = read_record(folder).get(MODULE)
+    return about is not None and about.get("path") is None
+
+
 def read_record(folder: Path) -> dict[str, Any]:
     """The content of `config.json`, of limbeck's own format or of timm's, which has an `architecture`.
 

@@ -23,6 +23,7 @@ from limbeck.signatures import parameters
 
 Module = nn.Module | Callable[..., Any]
 _INPUTS = ("num_classes", "channels", "size")
+_OF_LOADING = ("source", "model", "weights_key", "input_size", "mean", "std", "classes", "whitening")
 _PLAIN = (bool, int, float, str)
 
 
@@ -170,12 +171,28 @@ def _make(model: Module, what: str, inputs: Mapping[str, Any], options: Mapping[
     except Exception as error:  # whatever the user's code does
         passed = ", ".join(f"{key}={value!r}" for key, value in {**inputs, **options}.items() if value is not None)
         raise UserError(
-            f"{name} does not make {what} ({type(error).__name__}: {error}); known are {passed or 'no options'}. Give "
-            "what it lacks by name, or a function or module that needs nothing more."
+            f"{name} does not make {what} ({type(error).__name__}: {error}); known are {passed or 'no options'}. "
+            f"{_lacking(model, name)}"
         ) from error
     if not isinstance(made, nn.Module):
         raise UserError(f"`model` must make a module, got {type(made).__name__} from {name}.")
     return made
+
+
+def _lacking(model: Callable[..., Any], name: str) -> str:
+    """What to do about it; a parameter that is called as one of `load_model` cannot be given by name."""
+    try:
+        taken = [one.name for one in parameters(model) if one.name in _OF_LOADING]
+    except (ValueError, TypeError):
+        taken = []
+    if not taken:
+        return "Give what it lacks by name, or a function or module that needs nothing more."
+    words = " and ".join(f"`{one}`" for one in taken)
+    example = f"lambda: {name}({', '.join(f'{one}=...' for one in taken)})"
+    return (
+        f"It takes {words}, which `load_model` has of its own and does not pass on; give a function that needs "
+        f"nothing more, as `model={example}`, or a module."
+    )
 
 
 def _known_options(model: Module, recorded: Mapping[str, Any]) -> dict[str, Any]:
