@@ -45,3 +45,14 @@ def imported() -> set[str]:
 def test_every_requirement_is_imported_and_every_import_required() -> None:
     assert requirements() <= imported()
     assert imported() <= requirements("cams", "energy", "export", "maps", "scale") | BROUGHT
+
+
+def test_the_source_distribution_has_all_that_its_tests_read() -> None:
+    build = tomllib.loads(PROJECT.read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    read = {"pyproject.toml"}  # which is there by itself
+    for file in Path(__file__).parent.rglob("*.py"):
+        for above, name in re.findall(r'Path\(__file__\)\.parents\[(\d)\] / "([^"]+)"', file.read_text("utf-8")):
+            read |= {name} if file.parents[int(above)] == PROJECT.parent else set()
+    assert {"docs", "examples"} < read
+    assert read - {"pyproject.toml"} <= {*build}
+    assert all((PROJECT.parent / one).exists() for one in build)
