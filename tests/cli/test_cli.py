@@ -247,7 +247,10 @@ def test_compare_fits_a_terminal_and_tells_of_broken_arms() -> None:
     assert "entropy − balanced-random" in shown
     assert "cost of making and teaching" in shown
     assert "`--tables` shows those of a comparison" in refused("report", "out/runs/full/seed-0", "--tables")
-    assert "comparison, 6 runs" in done("ls", "runs")
+    mended = Path("out/runs/full/seed-0-failed-1/status.json")
+    mended.parent.mkdir()
+    mended.write_text('{"state": "failed"}')
+    assert "comparison, 6 runs, 1 failed  finished" in done("ls", "runs")
     assert "is a comparison of many networks; name one of its runs, as 'out/runs/" in refused(
         "evaluate", "out", "--data", "digits"
     )

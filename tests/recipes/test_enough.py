@@ -151,6 +151,10 @@ def test_comparisons_say_it_with_the_margin_of_their_recipe(tmp_path: Path) -> N
     assert (found["arms"][0]["arm"], found["arms"][0]["images"]) == ("entropy", 17)
     assert found["arms"][0]["high"] == 17, "both seeds say the same"
     assert json.loads(json.dumps(found)) == found
+    assert "other_students" not in found
+    arms = {"entropy": {"select": "entropy", "student": "convnet_d3"}}
+    other = read_recipe(comparison(budgets=[12, 24], arms=arms))
+    assert collect(tmp_path, other)["enough"]["other_students"] == ["entropy"]
 
 
 def test_without_budgets_there_is_no_such_question(tmp_path: Path) -> None:

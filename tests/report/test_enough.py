@@ -113,6 +113,15 @@ def test_one_seed_and_other_references_are_said() -> None:
     assert enough_sentences(answer(row(), margin=0.0))[0].startswith("To be as good as full data")
 
 
+def test_arms_with_another_student_than_the_full_data_are_named() -> None:
+    words = "criterion-0 teaches another student than full data does, so what it needs tells of the student, too"
+    assert words in enough_sentences(with_answer(results(), other_students=["criterion-0"]))
+    words = "criterion-0 and criterion-1 teach another student than full data does, so what they need"
+    both = with_answer(results(2), other_students=["criterion-1", "criterion-0"])
+    assert any(words in one for one in enough_sentences(both))
+    assert not any("another student" in one for one in enough_sentences(with_answer(results())))
+
+
 def test_of_many_arms_the_first_is_named_and_the_others_are_counted() -> None:
     arms = [row(images=60 + place, control=place < 1, seeds_needed=9) for place in range(6)]
     found = enough_sentences(answer(*arms, *[row(images=None, high=None, seeds_needed=9)] * 3))

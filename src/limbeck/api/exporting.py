@@ -75,6 +75,12 @@ def export(
         threads=threads,
     )
     network = network_of(student, "student")
-    source = student if isinstance(student, str | Path) else None
-    images = {"test": test, "calibration": calibration}
-    return export_network(network, Path(out), settings, source=source, progress=progress, **images)
+    return export_network(
+        network,
+        Path(out),
+        settings,
+        source=student if isinstance(student, str | Path) else None,
+        test=test,
+        calibration=calibration,
+        progress=progress,
+    )

@@ -30,8 +30,16 @@ def _run(folder: Path) -> list[str]:
         state = "interrupted, --resume goes on"
     evaluation = _read(folder / "evaluation.json").get("last") or {}
     runs = len([*folder.glob("runs/*/*/evaluation.json")])
-    kind = f"comparison, {runs} runs" if runs else "run"
+    statuses = [*filter(_is_run, folder.glob("runs/*/seed-*/status.json"))]
+    failed = sum(_read(one).get("state") == "failed" for one in statuses)
+    kind = f"comparison, {runs} runs" if runs or failed else "run"
+    kind += f", {failed} failed" if failed else ""
     return [str(folder), kind, state, percent(evaluation.get("top1")), _local_time(status.get("time"))]
+
+
+def _is_run(status: Path) -> bool:
+    """Rather than one that was put aside when its recipe was mended, "seed-0-failed-1"."""
+    return status.parent.name.removeprefix("seed-").isdecimal()
 
 
 def _local_time(stamp: Any) -> str:

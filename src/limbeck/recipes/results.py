@@ -151,7 +151,9 @@ def _enough(
     if compare is None or compare.budgets is None:
         return None
     teacher = (networks.get("teacher") or {}).get("evaluation") or {}
-    return enough(runs, table, compare.margin, teacher.get("top1"))
+    found = enough(runs, table, compare.margin, teacher.get("top1"))
+    others = [name for name, arm in compare.arms.items() if arm.student is not None]
+    return found if found is None or not others else {**found, "other_students": others}
 
 
 def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) -> dict[str, Any]:

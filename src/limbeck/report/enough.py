@@ -24,7 +24,17 @@ def enough_sentences(results: Row) -> list[str]:
         return _unknown(results, controls) if "enough" in results else []
     rows = in_order(found)
     said = [_needed(found, rows, controls), _pays(found, controls), _costs(results, found, rows, controls)]
-    return [one for one in (*said, _seeds(rows, controls)) if one]
+    return [one for one in (*said, _seeds(rows, controls), _other_students(found, rows, controls)) if one]
+
+
+def _other_students(found: Row, rows: list[Row], controls: Controls) -> str:
+    """Which arms teach another student than the one that they are set against here."""
+    arms = [row["arm"] for row in rows if row["arm"] in found.get("other_students", ())]
+    if not arms or not found["reference"]["images"]:
+        return ""
+    teach, they = ("teaches", "it needs") if len(arms) == 1 else ("teach", "they need")
+    named, other = formats.listing(map(controls.label, arms)), controls.label(found["reference"]["name"])
+    return f"{named} {teach} another student than {other} does, so what {they} tells of the student, too"
 
 
 def _unknown(results: Row, controls: Controls) -> list[str]:
