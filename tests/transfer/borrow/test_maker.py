@@ -108,6 +108,17 @@ def test_classes_get_equal_shares_and_the_order_of_pools_does_not_matter(tmp_pat
     assert other.images.fingerprint == found.images.fingerprint
 
 
+def test_classes_left_short_have_their_share_of_the_whole_budget(tmp_path: Path, teacher: Classifier) -> None:
+    said = {"short": "leave", "budget": 1000}
+    for by in ("margin", "balanced-random", {"margin": 0.5, "boundary": 0.5}, "random"):
+        found = make(tmp_path / str(by), teacher, {**said, "by": by})
+        assert len(found.source.images(0)) == 100, "no class has more than 250 images, nor are there more of all"
+    lone = {"python:lone": POOLS["python:spots"].subset(POOLS["python:spots"].ids[:1])}
+    with pytest.warns(UserWarning, match="takes no image of the pools for .* and the set is smaller for it"):
+        found = make(tmp_path / "lone", teacher, {**said, "pools": ["python:lone"], "budget": 10}, handed=lone)
+    assert len(found.source.images(0)) == 1
+
+
 def test_images_shown_again_have_ids_of_their_own(tmp_path: Path, teacher: Classifier) -> None:
     said = {"budget": 160, "short": "repeat"}
     given = context(tmp_path, teacher)
@@ -191,7 +202,8 @@ def test_budgets_are_shares_of_all_images_or_times_the_classes(tmp_path: Path, t
     }
     assert list(counted.values()) == [10, 50, 20, 30]
     assert MAKER.count(settings(budget=500, short="repeat"), context(tmp_path, teacher)) == 500
-    assert MAKER.count(settings(budget=500, short="leave"), context(tmp_path, teacher)) == 100
+    assert MAKER.count(settings(budget=500, short="leave"), context(tmp_path, teacher)) == 500
+    assert MAKER.count(settings(budget=500, short="leave", by="random"), context(tmp_path, teacher)) == 100
     assert MAKER.count(settings(budget=1, by="random"), context(tmp_path, teacher)) == 1
 
 

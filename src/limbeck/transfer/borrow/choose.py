@@ -108,9 +108,11 @@ class _Chooser:
         left = self._left(by, sure, taken)
         passed = _class_sizes(left, classes)
         wanted = equal_shares(count, classes, start) if per_class else None
-        quotas = self._quotas(by, count, passed, wanted, start)
-        among = self._in_order(self._candidates(left, quotas)) if criterion_by(by).space else left
-        rows = self._chosen(by, part, among, quotas)
+        quotas = self._quotas(by, count, passed, wanted, start, later=len(taken) > 0)
+        among, rows = left, ChosenRows.none()
+        if quotas.any():
+            among = self._in_order(self._candidates(left, quotas)) if criterion_by(by).space else left
+            rows = self._chosen(by, part, among, quotas)
         if self.settings.short == "repeat":
             groups = rows.groups if per_class else np.zeros_like(rows.groups)
             rows = rows.with_repetitions(np.array([count]) if wanted is None else wanted, groups)
@@ -157,10 +159,15 @@ class _Chooser:
         about = {"name": self.table.name, "groups": list(self.table.names("group"))}
         return ScoreTable(pa.table({**columns, "source": source}), about)
 
-    def _quotas(self, by: str, count: int, passed: np.ndarray, wanted: np.ndarray | None, start: int) -> np.ndarray:
-        """Distinct images that each class is to give; of a criterion that goes by no class, all together."""
+    def _quotas(
+        self, by: str, count: int, passed: np.ndarray, wanted: np.ndarray | None, start: int, *, later: bool
+    ) -> np.ndarray:
+        """Distinct images that each class is to give; of a criterion that goes by no class, all together.
+
+        A `later` criterion of a mixture may find that those before it have left nothing.
+        """
         short, there = self.settings.short, int(passed.sum())
-        if there == 0 or (short == "spread" and there < count):
+        if (there == 0 and not (short == "leave" and later)) or (short == "spread" and there < count):
             raise UserError(self._too_few(by, count, there))
         if wanted is None:
             return np.array([min(count, there)])

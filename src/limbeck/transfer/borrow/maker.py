@@ -92,6 +92,9 @@ class BorrowMaker:
 def resolved(settings: BorrowSettings, pools: Sequence[Pool], context: MakerContext) -> int:
     """How many images that is of these pools: a share is one of all their images, "50/class" 50 times the classes.
 
+    With `short: leave` it may be more than they hold: every class has its share of it, which it may lack. Where no
+    criterion goes by classes, nothing has such a share, and it is at most what the pools hold.
+
     Raises:
         UserError: more than the pools hold, where images are not repeated and classes not left short; or fewer than
             there are classes.
@@ -113,7 +116,8 @@ def resolved(settings: BorrowSettings, pools: Sequence[Pool], context: MakerCont
                 f"`budget` must give each of the {classes} classes of the teacher an image, got {label}, of which "
                 f"{part:,} by {by!r}; raise it, or borrow by 'random', which goes by no class."
             )
-    return min(count, there) if settings.short == "leave" else count
+    by_class = any(criterion_by(by).per_class for by in settings.shares)
+    return min(count, there) if settings.short == "leave" and not by_class else count
 
 
 def _open(settings: BorrowSettings, context: MakerContext) -> tuple[Pool, ...]:
