@@ -13,6 +13,7 @@ from limbeck.data.joined import content_ids
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models import Classifier, create
+from limbeck.models.fingerprint import fingerprint
 from limbeck.transfer.borrow import Settings
 from limbeck.transfer.borrow.settings import CRITERIA
 from limbeck.transfer.catalogue import find_maker
@@ -106,6 +107,32 @@ def test_classes_get_equal_shares_and_the_order_of_pools_does_not_matter(tmp_pat
     assert {found.provenance["predicted_class"].count(name) for name in teacher.classes} == {6}
     other = make(tmp_path / "two", teacher, {"pools": list(POOLS)[::-1]}).source.images(0)
     assert other.images.fingerprint == found.images.fingerprint
+
+
+def test_the_saved_set_names_teacher_and_pools(tmp_path: Path, teacher: Classifier) -> None:
+    noise = [{"name": "noise:white", "seed": seed, "images": 9} for seed in (7, 0)]
+    pools = [{"name": "python:blots", "images": 50, "exclude": ["0"]}, "python:spots", *noise]
+    found = make(tmp_path, teacher, {"pools": pools, "overlap": "leave-out", "by": "random"}).source.images(0)
+    assert found.about["teacher"] == {"name": teacher.name, "fingerprint": fingerprint(teacher)}
+    assert found.about["overlap"] == "leave-out"
+    blots = POOLS["python:blots"].subset(POOLS["python:blots"].ids[:50])
+    prints = found.about["pools"]
+    assert prints["blots"]["fingerprint"] == blots.subset(blots.ids[blots.labels != 0]).fingerprint
+    assert prints["spots"]["fingerprint"] == POOLS["python:spots"].fingerprint
+    assert {
+        name: {key: value for key, value in one.items() if key != "fingerprint"} for name, one in prints.items()
+    } == {
+        "blots": {"name": "python:blots", "split": "train", "images": 50, "exclude": ["0"]},
+        "spots": {"name": "python:spots", "split": "train"},
+        "noise:white/train (1)": {"name": "noise:white", "images": 9, "seed": 0},
+        "noise:white/train (2)": {"name": "noise:white", "images": 9, "seed": 7},
+    }
+    assert set(found.provenance["source"]) <= set(prints)
+    found.save(tmp_path / "saved")
+    assert TransferSet.load(tmp_path / "saved").about == found.about
+    card = (tmp_path / "saved" / "README.md").read_text()
+    assert "| `id` | its id in this set, distinct |" in card
+    assert fingerprint(teacher) in card
 
 
 def test_classes_left_short_have_their_share_of_the_whole_budget(tmp_path: Path, teacher: Classifier) -> None:

@@ -74,7 +74,7 @@ class BorrowMaker:
             calibration=None if calibration is None else calibration.table,
             features_of=embeddings,
         )
-        made = transfer_set_of(chosen, scored.table, pools, settings, context.classes)
+        made = transfer_set_of(chosen, scored.table, pools, settings, context.classes, _teacher(context))
         took = Cost(seconds=max(0.0, time.perf_counter() - began - embeddings.cost.seconds))
         save_borrowed(context.folder, made)
         cost = scored.cost + embeddings.cost + took + (Cost() if calibration is None else calibration.cost)
