@@ -135,6 +135,17 @@ def test_the_saved_set_names_teacher_and_pools(tmp_path: Path, teacher: Classifi
     assert fingerprint(teacher) in card
 
 
+def test_the_first_that_come_are_not_said_to_be_borrowed_by_a_criterion(tmp_path: Path, teacher: Classifier) -> None:
+    made = make(tmp_path / "none", teacher, {"by": "none"})
+    assert made.evidence.headline == "24 images of 100 of blots and spots, the first that come, pools in their order"
+    other = make(tmp_path / "first", teacher, {"by": "margin", "fill": "first-come"})
+    assert other.evidence.headline == made.evidence.headline
+    found = other.source.images(0)
+    assert found.images.fingerprint == made.source.images(0).images.fingerprint
+    assert set(found.provenance["criterion"]) == {"none"}
+    assert set(found.provenance["score"]) == {None}
+
+
 def test_classes_left_short_have_their_share_of_the_whole_budget(tmp_path: Path, teacher: Classifier) -> None:
     said = {"short": "leave", "budget": 1000}
     for by in ("margin", "balanced-random", {"margin": 0.5, "boundary": 0.5}, "random"):
