@@ -220,6 +220,7 @@ def test_a_class_that_cannot_be_filled_spreads_repeats_or_is_left_short() -> Non
     assert len(set(pairs(whole))) == 13
 
 
+@pytest.mark.filterwarnings("ignore:the budget takes all")
 def test_classes_that_the_teacher_never_gives_are_named() -> None:
     rows = [row for row in FEW if row[2] != 1]
     with pytest.warns(

@@ -146,6 +146,7 @@ def test_the_first_that_come_are_not_said_to_be_borrowed_by_a_criterion(tmp_path
     assert set(found.provenance["score"]) == {None}
 
 
+@pytest.mark.filterwarnings("ignore:the budget takes all")
 def test_classes_left_short_have_their_share_of_the_whole_budget(tmp_path: Path, teacher: Classifier) -> None:
     said = {"short": "leave", "budget": 1000}
     for by in ("margin", "balanced-random", {"margin": 0.5, "boundary": 0.5}, "random"):
@@ -157,6 +158,21 @@ def test_classes_left_short_have_their_share_of_the_whole_budget(tmp_path: Path,
     assert len(found.source.images(0)) == 1
 
 
+def test_a_criterion_has_something_to_choose_from_procedural_images(tmp_path: Path, teacher: Classifier) -> None:
+    read = {}
+    for by in ("margin", "random"):
+        made = make(tmp_path / by, teacher, {"pools": ["noise"], "by": by, "budget": 12})
+        read[by] = made.cost.images_read
+        assert not any("nothing to choose" in one for one in made.evidence.findings)
+    assert read == {"margin": 120, "random": 12}
+    with pytest.warns(
+        UserWarning, match="takes all 100 distinct images of the pools, so 'margin' had nothing to choose"
+    ):
+        made = make(tmp_path / "all", teacher, {"budget": 100})
+    assert any("nothing to choose" in one for one in made.evidence.findings)
+
+
+@pytest.mark.filterwarnings("ignore:the budget takes all")
 def test_images_shown_again_have_ids_of_their_own(tmp_path: Path, teacher: Classifier) -> None:
     said = {"budget": 160, "short": "repeat"}
     given = context(tmp_path, teacher)

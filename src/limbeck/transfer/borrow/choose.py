@@ -252,7 +252,13 @@ def _class_sizes(table: ScoreTable, classes: int) -> np.ndarray:
 
 
 def _warn(chosen: Chosen, settings: BorrowSettings) -> None:
-    """Of classes that get nothing; that others are short is in the evidence."""
+    """Of classes that get nothing, and criteria that choose nothing; that others are short is in the evidence."""
+    if chosen.takes_all:
+        warnings.warn(
+            f"{chosen.takes_all[0].lower()}{chosen.takes_all[1:]}; lower the budget, or name more pools or more "
+            "`images` of them.",
+            stacklevel=4,
+        )
     empty = chosen.distinct == 0
     if chosen.wanted is None or not empty.any():
         return

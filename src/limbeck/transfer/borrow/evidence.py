@@ -91,7 +91,7 @@ def evidence_of(
         score=by,
         facts=facts,
         notes=notes,
-        findings=[known_sentence(counts), *_short_sentences(chosen)],
+        findings=[known_sentence(counts), *_short_sentences(chosen), *filter(None, [chosen.takes_all])],
         figures=figures,
     )
 

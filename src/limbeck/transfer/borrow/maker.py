@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from limbeck.models import Classifier
 
 Overlap = Literal["refuse", "leave-out"]
+_TO_CHOOSE_FROM = 10
+"""Procedural images for each one of the budget, where nothing says how many."""
 _SCORES, _CALIBRATION = "pools", "calibration"
 
 
@@ -133,12 +135,14 @@ def _open(settings: BorrowSettings, context: MakerContext) -> tuple[Pool, ...]:
 
 
 def _counted(pool: PoolSettings, settings: BorrowSettings, context: MakerContext) -> PoolSettings:
-    """A pool of procedural images, which has no end, with as many as the budget counts where it does not say."""
+    """A pool of procedural images, which has no end, with as many as there are to choose from where it does not say."""
     budget = parse_budget(settings.budget)
     if pool.images is not None or budget.kind == "share" or pool.name in context.handed or not is_procedural(pool.name):
         return pool
     classes = len(context.classes) if context.teacher is None else context.teacher.num_classes
-    return pool.model_copy(update={"images": int(budget.amount) * (1 if budget.kind == "count" else classes)})
+    times = 1 if list(settings.shares) == ["random"] else _TO_CHOOSE_FROM
+    count = int(budget.amount) * (1 if budget.kind == "count" else classes)
+    return pool.model_copy(update={"images": count * times})
 
 
 def _check_handed(named: Sequence[PoolSettings], context: MakerContext) -> None:

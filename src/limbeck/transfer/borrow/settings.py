@@ -45,8 +45,8 @@ class PoolSettings(BaseModel):
     Attributes:
         name: of a data set, folder, file or hub id, see `limbeck.load`, or of procedural images.
         split: of its images, as train or test.
-        images: at most so many, the first, and by default all; of procedural images, how many there are, by default as
-            many as the budget.
+        images: at most so many, the first, and by default all; of procedural images, how many there are, by default ten
+            times the budget, so that there is something to choose from, and as many as the budget where `by` is random.
         seed: of procedural images; others have none.
         streaming: read it from the hub image by image, without a copy of the whole set; what was read is kept in the
             size of the student's images.
