@@ -237,7 +237,8 @@ def borrow(
         pools: what to borrow from: data sets by name, image sets, what else `limbeck.load` takes, streams, too, or
             mappings of the settings of a pool, as `{"name": "cifar100", "exclude": ["dog"]}`. Pictures that are equal
             count once.
-        budget: a count, a share of all images of the pools (0.1, "10%"), or "50/class", 50 times the teacher's classes.
+        budget: a count, a share of the distinct images of the pools (0.1, "10%"), or "50/class", 50 times the teacher's
+            classes.
         by: what is preferred: "minimal-margin", "margin", "entropy", "confidence" or "energy", by which the teacher is
             the surest; "boundary", by which it is torn; "k-centre"; "balanced-random"; "random"; "none", the first that
             come; or name -> share. None is "minimal-margin".

@@ -261,6 +261,18 @@ def test_budgets_are_shares_of_all_images_or_times_the_classes(tmp_path: Path, t
     assert MAKER.count(settings(budget=1, by="random"), context(tmp_path, teacher)) == 1
 
 
+def test_a_share_is_one_of_the_distinct_images(tmp_path: Path, teacher: Classifier) -> None:
+    blots = POOLS["python:blots"]
+    twice = ImageSet(torch.cat([blots.tensor(), blots.tensor()[:1]]), classes=blots.classes, name="twice")
+    said = {"pools": ["python:twice"], "by": "random"}
+    for budget, count in (("100%", 60), (0.5, 30)):
+        made = make(tmp_path / str(budget), teacher, {**said, "budget": budget}, handed={"python:twice": twice})
+        assert len(made.source.images(0)) == count
+    test = blots.subset(blots.ids[:10])
+    made = make(tmp_path / "left", teacher, {"budget": "100%", "overlap": "leave-out", "by": "random"}, held_out=[test])
+    assert len(made.source.images(0)) == 90
+
+
 def test_teachers_that_cannot_be_asked_so_are_refused(tmp_path: Path, teacher: Classifier) -> None:
     headless = create("convnet_d3", num_classes=4, channels=1, seed=1, input_size=8, width=8).eval()
     headless.taps = type(headless.taps)(stages=headless.taps.stages)

@@ -66,6 +66,8 @@ class BorrowMaker:
         count = resolved(settings, pools, context)
         calibration = _calibration(settings, context)
         scored = _table(pools, context, _SCORES, settings.overlap)
+        if parse_budget(settings.budget).kind == "share":  # of what is left to choose from, which is known by now
+            count = resolved(settings, pools, context, distinct=len(scored.table))
         embeddings, began = _Embeddings(pools, context), time.perf_counter()
         chosen = choose(
             scored.table,
@@ -91,8 +93,12 @@ class BorrowMaker:
         """None: there are no rounds, so nothing comes after the evidence of `make`."""
 
 
-def resolved(settings: BorrowSettings, pools: Sequence[Pool], context: MakerContext) -> int:
+def resolved(
+    settings: BorrowSettings, pools: Sequence[Pool], context: MakerContext, *, distinct: int | None = None
+) -> int:
     """How many images that is of these pools: a share is one of all their images, "50/class" 50 times the classes.
+
+    Once the images are scored, a share is one of the `distinct` ones that are left, which may be fewer.
 
     With `short: leave` it may be more than they hold: every class has its share of it, which it may lack. Where no
     criterion goes by classes, nothing has such a share, and it is at most what the pools hold.
@@ -102,6 +108,7 @@ def resolved(settings: BorrowSettings, pools: Sequence[Pool], context: MakerCont
             there are classes.
     """
     budget, there = parse_budget(settings.budget), sum(len(pool.images) for pool in pools)
+    there = there if distinct is None else distinct
     classes = len(context.classes) if context.teacher is None else context.teacher.num_classes
     times = {"count": 1, "share": there, "per-class": classes}[budget.kind]
     count = max(1, round(budget.amount * times))

@@ -157,6 +157,7 @@ class BorrowSettings(MakerSettings):
     filled best first over all pools. Pictures that are equal count once.
 
     Attributes:
+        budget: a count, a share of the distinct images of the pools, or so many for each class of the teacher.
         pools: data sets to borrow from, in any order, each by its name or as a group of keys.
         by: which images are preferred: minimal-margin, margin, entropy, confidence, energy, boundary, k-centre,
             balanced-random, random or none (`limbeck ls criteria` explains them); or the share of several, in (0, 1]
