@@ -1,5 +1,6 @@
 """Recipes, comparisons and verbs that borrow."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -113,6 +114,22 @@ def test_a_comparison_without_training_images_has_the_controls_of_borrowing_alon
     page = (tmp_path / "all" / "report.html").read_text()
     assert "balanced random of the same pools" in page
     assert "There are no training images, so the controls that learn from them are left out" in page
+
+
+def test_verdicts_tell_of_arms_that_ended_with_fewer_images(
+    tmp_path: Path, teacher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = arms(teacher)
+    few = {**BORROW, "short": "leave", "threshold": {"share": 0.02}}
+    content["compare"] |= {"arms": {"sure": {"transfer": few}}, "budgets": [60]}
+    monkeypatch.setattr(compare_module, "write_comparison_report", Path)
+    results = compare(read_recipe(content), tmp_path / "all")
+    images = {row["arm"]: row["images"] for row in results["table"]}
+    assert images["sure"] < images["borrowed-balanced-random"] <= images["borrowed-random"] == 60
+    against = {row["against"]: row["images_against"] for row in results["differences"]}
+    assert against == {name: count for name, count in images.items() if name != "sure"}
+    written = csv.DictReader((tmp_path / "all" / "results.csv").read_text().splitlines())
+    assert {row["arm"]: int(row["images"]) for row in written} == images
 
 
 def test_arms_with_pools_of_their_own_have_controls_of_their_own(tmp_path: Path, teacher: str) -> None:

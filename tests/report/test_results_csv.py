@@ -52,6 +52,17 @@ def test_a_run_that_failed_has_a_row_without_numbers(tmp_path: Path) -> None:
     assert runs["top1"].notna().sum() == len(runs) - 1
 
 
+def test_arms_of_one_budget_may_differ_in_images(tmp_path: Path) -> None:
+    results = factory.results()
+    for run in results["runs"]:
+        if run["arm"] == "entropy" and run["budget"] == "25 %":
+            run["images"] = None if run["state"] == "failed" else 45
+    runs, _ = written(tmp_path, results)
+    images = runs[runs["budget"] == "25 %"].groupby("arm")["images"].unique().map(list)
+    assert images["entropy"] == [45]
+    assert images["random"] == images["balanced-random"] == [11250]
+
+
 def test_the_verdict_is_the_one_of_the_strictest_control(tmp_path: Path) -> None:
     results = factory.results()
     for row in results["differences"]:

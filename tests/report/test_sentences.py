@@ -5,7 +5,8 @@ from tests.report import report_factory as factory
 
 from limbeck.report import headline
 from limbeck.report.controls import Controls
-from limbeck.report.sentences import difference, headlines, verdict
+from limbeck.report.results_tex import above_controls
+from limbeck.report.sentences import difference, headlines, lead, verdict
 
 OF_BEFORE = Controls.of({})
 MINUS = "\N{MINUS SIGN}"
@@ -49,6 +50,19 @@ ALONE = row(-0.013, None, None, n=1)
 )
 def test_one_difference(found: dict[str, Any], expected: str) -> None:
     assert difference(found, OF_BEFORE) == expected
+
+
+def test_unequal_images_are_no_equal_budget() -> None:
+    unlike = [{**one, "images": 45, "images_against": 1192} for one in (WITHIN, WORSE)]
+    assert difference(unlike[1], OF_BEFORE).startswith(
+        "entropy is 1.3 points below balanced random at 10 %, not at equal images but 45 against 1,192 (95 % interval"
+    )
+    results = factory.results() | {"differences": [*unlike, BETTER]}
+    assert f"10 % ({MINUS}1.3 points, not at equal images but 45 against 1,192)" in headline(results)
+    many = factory.results({**factory.LEVELS, **{f"arm-{place}": 0.7 for place in range(5)}})
+    many["differences"] = [{**row, "images_against": 45} for row in many["differences"]]
+    assert "arm-0 at 5 %, not at equal images but 2,250 against 45; " in lead(many)[-1]
+    assert not above_controls(many)
 
 
 def test_one_budget_gives_the_sentence_with_its_interval() -> None:

@@ -215,7 +215,7 @@ def borrow(
     pools: Pool | Sequence[Pool],
     *,
     budget: int | float | str,
-    by: str | Mapping[str, float] = "minimal-margin",
+    by: str | Mapping[str, float] | None = "minimal-margin",
     threshold: str | Mapping[str, Any] | None = None,
     fill: Literal["best", "first-come"] = "best",
     short: Literal["spread", "repeat", "leave"] = "spread",
@@ -237,9 +237,11 @@ def borrow(
         pools: what to borrow from: data sets by name, image sets, what else `limbeck.load` takes, streams, too, or
             mappings of the settings of a pool, as `{"name": "cifar100", "exclude": ["dog"]}`. Pictures that are equal
             count once.
-        budget: a count, a share of all images of the pools (0.1, "10%"), or "50/class", 50 times the teacher's classes.
+        budget: a count, a share of the distinct images of the pools (0.1, "10%"), or "50/class", 50 times the teacher's
+            classes.
         by: what is preferred: "minimal-margin", "margin", "entropy", "confidence" or "energy", by which the teacher is
-            the surest; "boundary", by which it is torn; "k-centre"; "balanced-random"; "random"; or name -> share.
+            the surest; "boundary", by which it is torn; "k-centre"; "balanced-random"; "random"; "none", the first that
+            come; or name -> share. None is "minimal-margin".
         threshold: how sure the teacher must be of each class: "quantile" or `{"of": "quantile", "share": 0.1}`, of the
             pools, or "mean" or "best-share" of `calibration` images of the task.
         fill: the "best" first over all pools, or "first-come" in the order of the pools.

@@ -113,7 +113,7 @@ def _parts(widths: Mapping[str, int], room: int) -> list[list[str]]:
 def _signs(results: Mapping[str, Any]) -> tuple[dict[tuple[str, str], str], list[str]]:
     """Signs by arm and budget, of those that are better or worse than their control, and what they mean."""
     from limbeck.report.controls import Controls
-    from limbeck.report.sentences import deciding, verdict
+    from limbeck.report.sentences import deciding, unequal, verdict
 
     controls, found = Controls.of(dict(results)), deciding(dict(results))
     if not found:
@@ -127,7 +127,8 @@ def _signs(results: Mapping[str, Any]) -> tuple[dict[tuple[str, str], str], list
     if not signs:
         return {}, [f"no arm is beyond seed noise of {against}"]
     words = [f"{SIGNS[one]} {one}" for one in SIGNS if SIGNS[one] in signs.values()]
-    return signs, [f"{' or '.join(words)} than {against} beyond seed noise"]
+    other = [f"{row['arm']} at {row['budget']}{unequal(dict(row))}" for row in found.values() if unequal(dict(row))]
+    return signs, [f"{' or '.join(words)} than {against} beyond seed noise", *other]
 
 
 def _show_failed(runs: Sequence[Row]) -> None:

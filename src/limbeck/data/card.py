@@ -54,7 +54,7 @@ _MEANINGS = {
     "id": "its id in the set that it was taken from, distinct",
     "label": "its class",
     "source": "where it comes from",
-    "source_id": "its id there",
+    "source_id": "its id there, in the set that it was taken from",
     "score": "what it was chosen by",
     "maker": "what made or chose it",
     "criterion": "by what it was chosen",
@@ -169,6 +169,8 @@ def _default_files(folder: Path) -> Any:
 
 
 def _meaning(column: str, config: Mapping[str, Any]) -> str:
+    if column == "id" and "source_id" in config.get("provenance", ()):
+        return "its id in this set, distinct"
     about = config.get("soft_labels")
     if column != "soft_label" or not about:
         return _MEANINGS.get(column, "provenance")

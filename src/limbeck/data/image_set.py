@@ -132,7 +132,7 @@ class ImageSet:
         """
         if self._fingerprint is not None:
             return self._fingerprint
-        digest = hashlib.blake2b(repr((self.shape, len(self), self.labels is not None)).encode(), digest_size=16)
+        digest = fingerprint_begun(self.shape, len(self), labelled=self.labels is not None)
         digest.update(self.digests().numpy().tobytes())
         digest.update(self.ids.numpy().tobytes())
         if self.labels is not None:
@@ -274,6 +274,14 @@ class ImageSet:
         groups = torch.zeros_like(self.ids) if self.labels is None else self.labels
         taken = _stratified(groups, words(derive_seed(seed, "split"), 0, self.ids), count)
         return self.subset(self.ids[~taken]), self.subset(self.ids[taken])
+
+
+def fingerprint_begun(shape: tuple[int, int, int], count: int, *, labelled: bool) -> "hashlib.blake2b":
+    """What `ImageSet.fingerprint` begins with; digests uint8 `[N, 16]`, ids and labels int64 `[N]` follow.
+
+    For whoever has these without the images.
+    """
+    return hashlib.blake2b(repr((tuple(shape), count, labelled)).encode(), digest_size=16)
 
 
 def _stratified(groups: Tensor, keys: Tensor, count: int) -> Tensor:

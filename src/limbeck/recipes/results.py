@@ -243,7 +243,10 @@ def _differences(
         for other in _opponents(arm, budget, recipe, {row["arm"]: row for row in against}):
             beside = by_seed.get(other, {})
             if values.keys() & beside.keys():
-                place = {"arm": arm, "against": other[0], "budget": budget, "images": first[arm, budget]["images"]}
+                images = first[arm, budget]["images"]
+                place = {"arm": arm, "against": other[0], "budget": budget, "images": images}
+                if other[1] == budget and first[other]["images"] != images:  # as where classes are left short
+                    place["images_against"] = first[other]["images"]
                 found.append(({**place, **paired_difference(values, beside)}, paired_values(values, beside)))
     return _corrected(found)
 

@@ -5,7 +5,7 @@ from typing import Any
 from limbeck.report import formats
 from limbeck.report.blocks import Fact
 from limbeck.report.controls import Controls, arm_order
-from limbeck.report.sentences import deciding, verdict
+from limbeck.report.sentences import deciding, unequal, verdict
 
 Row = dict[str, Any]
 _TONES = {"better": "good", "worse": "bad"}
@@ -33,4 +33,6 @@ def _beside(difference: Row, controls: Controls) -> str:
     """'+1.3 to balanced random, beyond seed noise'."""
     found = verdict(difference)
     noise = "beyond seed noise" if found in _TONES else found
-    return f"{formats.points(difference['mean'])} to {controls.label(difference['against'])}, {noise}"
+    return (
+        f"{formats.points(difference['mean'])} to {controls.label(difference['against'])}, {noise}{unequal(difference)}"
+    )

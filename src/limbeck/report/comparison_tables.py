@@ -64,6 +64,7 @@ def differences_section(results: Row) -> Section | None:
         found = sentences.verdict(row)
         words = f"{found}, beyond seed noise" if found in tones else found
         seeds = enough.would_tell(row.get("seeds_needed"), row["n"])
+        note = "; ".join(filter(None, (sentences.unequal(row).removeprefix(", "), seeds)))
         rows.append(
             (
                 Cell(row["arm"], tone="strong"),
@@ -74,7 +75,7 @@ def differences_section(results: Row) -> Section | None:
                 formats.points(row["mean"]),
                 sentences.interval(row),
                 formats.p_value(row.get("p_adjusted")),
-                Cell(words, tone=tones.get(found, "quiet"), note=seeds),
+                Cell(words, tone=tones.get(found, "quiet"), note=note),
             )
         )
     if not rows:

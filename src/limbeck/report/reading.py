@@ -79,9 +79,15 @@ def write_results(folder: Path, content: dict[str, Any]) -> None:
 
 
 def with_images(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A run that never finished does not know its number of images; others of its budget do."""
-    known = {run["budget"]: run["images"] for run in runs if run["images"] is not None}
-    return [run if run["images"] is not None else {**run, "images": known.get(run["budget"], 0)} for run in runs]
+    """A run that never finished does not know its number of images; others of its arm do, or else of its budget."""
+    of_budget = {run["budget"]: run["images"] for run in runs if run["images"]}
+    of_arm = {(run["arm"], run["budget"]): run["images"] for run in runs if run["images"]}
+    return [
+        run
+        if run["images"] is not None
+        else {**run, "images": of_arm.get((run["arm"], run["budget"]), of_budget.get(run["budget"], 0))}
+        for run in runs
+    ]
 
 
 def metrics(path: Path) -> list[dict[str, Any]]:

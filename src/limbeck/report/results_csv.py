@@ -11,6 +11,7 @@ from limbeck.cost import RunCost
 from limbeck.files import atomic_write_text
 from limbeck.report import formats
 from limbeck.report.controls import arm_order
+from limbeck.report.reading import with_images
 from limbeck.report.sentences import deciding, verdict
 
 Row = dict[str, Any]
@@ -51,13 +52,12 @@ def write_csv(comparisons: Sequence[Comparison], folder: Path) -> None:
 def _runs(comparison: Comparison) -> list[Row]:
     order, runs = arm_order(comparison.results), comparison.results["runs"]
     budgets = list(dict.fromkeys(run["budget"] for run in runs))  # as planned, from few to many
-    images = {run["budget"]: run["images"] for run in runs if run["images"]}  # which runs that did not finish lack
-    runs = sorted(runs, key=lambda run: (order[run["arm"]], budgets.index(run["budget"]), run["seed"]))
+    runs = sorted(with_images(runs), key=lambda run: (order[run["arm"]], budgets.index(run["budget"]), run["seed"]))
     return [
         {
             "comparison": comparison.name,
             **run,
-            "images": images.get(run["budget"]),
+            "images": run["images"] or None,
             "known": RunCost.from_dict(run.get("cost")),
         }
         for run in runs

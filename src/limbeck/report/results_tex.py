@@ -11,7 +11,7 @@ from limbeck.report.controls import Controls, arm_order
 from limbeck.report.latex import escape
 from limbeck.report.latex_width import SETTINGS, setting_for
 from limbeck.report.results_csv import Comparison
-from limbeck.report.sentences import verdict
+from limbeck.report.sentences import unequal, verdict
 
 Row = dict[str, Any]
 TABLE = "results.tex"
@@ -39,12 +39,15 @@ def write_tex(comparisons: Sequence[Comparison], folder: Path) -> None:
 
 
 def above_controls(results: Row) -> set[tuple[str, str]]:
-    """Arms and budgets that are better, beyond seed noise, than every control of the same budget that has finished."""
+    """Arms and budgets that are better, beyond seed noise, than every control of the same budget that has finished.
+
+    One that has other images in number than such a control is not among them.
+    """
     at = {(run["arm"], run["budget"]) for run in results["runs"] if run["control"]}
     verdicts: dict[tuple[str, str], set[str]] = {}
     for row in results["differences"]:
         if (row["against"], row["budget"]) in at:
-            verdicts.setdefault((row["arm"], row["budget"]), set()).add(verdict(row))
+            verdicts.setdefault((row["arm"], row["budget"]), set()).add("unequal" if unequal(row) else verdict(row))
     return {place for place, found in verdicts.items() if found == {"better"}}
 
 

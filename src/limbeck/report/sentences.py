@@ -23,6 +23,17 @@ def verdict(row: Row) -> str:
     return "better" if row["mean"] > 0 else "worse"
 
 
+def unequal(row: Row) -> str:
+    """', not at equal images but 45 against 192' of arms that have others in number at one budget; '' of equal ones.
+
+    Example:
+        >>> unequal({"images": 45, "images_against": 192})
+        ', not at equal images but 45 against 192'
+    """
+    against = row.get("images_against")
+    return f", not at equal images but {row['images']:,} against {against:,}" if against else ""
+
+
 def difference(row: Row, controls: Controls) -> str:
     """One difference as a sentence with its interval.
 
@@ -34,7 +45,7 @@ def difference(row: Row, controls: Controls) -> str:
     """
     found = verdict(row)
     arms = f"{row['arm']} is {_distance(row)} {controls.label(row['against'])}"
-    start = f"{arms}{formats.at(row['budget'])}"
+    start = f"{arms}{formats.at(row['budget'])}{unequal(row)}"
     if found == "one seed only":
         return f"{start} with a single seed (n = 1), so seed noise is unknown"
     noise = "within seed noise" if found == "within seed noise" else "beyond seed noise"
@@ -125,14 +136,21 @@ def _together(found: dict[tuple[str, str], Row], controls: Controls) -> str:
     rest = len(arms) - len(mentioned)
     one_seed = all(verdict(row) == "one seed only" for row in rows)
     if one_seed:
-        return f"All {len(arms)} arms are compared with {against} on one seed only"
+        return f"All {len(arms)} arms are compared with {against} on one seed only{_unequal_ones(rows)}"
     if not mentioned:
-        return f"All {len(arms)} arms are within seed noise of {against}"
+        return f"All {len(arms)} arms are within seed noise of {against}{_unequal_ones(rows)}"
     where = " at every budget" if len({row["budget"] for row in rows}) > 1 else ""
     are = "is" if rest == 1 else "are"
     others = [f"{formats.plural(rest, 'other arm')} {are} within seed noise{where}"] if rest else []
     said = "; ".join([*clauses, *others])
-    return f"{said[0].upper()}{said[1:]}{_corrected(rows)}"
+    return f"{said[0].upper()}{said[1:]}{_corrected(rows)}{_unequal_ones(rows)}"
+
+
+def _unequal_ones(rows: list[Row]) -> str:
+    """Those that have other images in number than what they are set against; '' where none has."""
+    some = [f"{row['arm']}{formats.at(row['budget'])}{unequal(row)}" for row in rows if unequal(row)]
+    more = [f"and {len(some) - MOST_NAMED} more"] if len(some) > MOST_NAMED else []
+    return "".join(f"; {one}" for one in [*some[:MOST_NAMED], *more])
 
 
 def _at_budgets(rows: list[Row]) -> str:
@@ -205,7 +223,9 @@ def _is(row: Row, arm: str, against: str | None) -> bool:
 
 
 def _places(rows: list[Row]) -> str:
-    return formats.listing(f"{row['budget']} ({formats.points(row['mean'])} points{_more_seeds(row)})" for row in rows)
+    return formats.listing(
+        f"{row['budget']} ({formats.points(row['mean'])} points{unequal(row)}{_more_seeds(row)})" for row in rows
+    )
 
 
 def _nothing(results: Row) -> str:

@@ -24,6 +24,8 @@ from limbeck.transfer.score_table.read import ScoreTable
 NAMES = ("ant", "bee", "cat")
 MARGIN, ENTROPY = criterion_by("margin").column, criterion_by("entropy").column
 COLUMNS = {by: criterion_by(by).column for by in SURENESS}
+ORDERLESS = [by for by in CRITERIA if by != "none"]
+"""Those that the order of the pools does not matter to."""
 DRAWN = ("k-centre", "balanced-random", "random")
 
 Row = tuple[str, int, int, float]
@@ -100,7 +102,7 @@ def test_exactly_the_best_of_every_class_in_whatever_order(rows: list[Row], data
 def test_every_criterion_is_exact_distinct_and_knows_no_order(rows: list[Row], data: st.DataObject) -> None:
     by = data.draw(
         st.sampled_from(
-            [*CRITERIA, {"margin": 0.5, "random": 0.5}, {"k-centre": 0.4, "boundary": 0.3, "balanced-random": 0.3}]
+            [*ORDERLESS, {"margin": 0.5, "random": 0.5}, {"k-centre": 0.4, "boundary": 0.3, "balanced-random": 0.3}]
         )
     )
     parts = 1 if isinstance(by, str) else len(by)
@@ -146,6 +148,24 @@ def test_random_goes_by_no_class_and_smaller_budgets_are_parts_of_larger() -> No
     assert set(pairs(other)) != set(pairs(large))
     balanced = quietly(table(rows), settings("balanced-random"), 39)
     assert balanced.distinct.tolist() == [13, 13, 13]
+
+
+def test_none_takes_the_first_of_every_class_as_first_come_without_a_threshold_does() -> None:
+    rows = many()
+    for pools in ("ab", "ba"):
+        chosen = quietly(table(rows), settings("none"), 6, pools=pools)
+        own = [sorted((row[0] != pools[0], row[1]) for row in rows if row[2] == label)[:2] for label in range(3)]
+        assert sorted(chosen.rows.ids.tolist()) == sorted(id_ for two in own for _, id_ in two)
+        for by in ("margin", "entropy", {"margin": 0.5, "boundary": 0.5}):
+            same = quietly(table(rows), settings(by, fill="first-come"), 6, pools=pools)
+            assert pairs(same) == pairs(chosen)
+            assert [part.by for part in same.parts] == ["none"]
+    mixed = quietly(table(rows), settings({"margin": 0.5, "none": 0.5}), 12, pools="ab")
+    assert mixed.distinct.tolist() == [4, 4, 4]
+    surest = quietly(table(rows), settings("margin"), 6)
+    assert pairs(mixed)[:6] == pairs(surest)
+    with pytest.raises(ValueError, match="`threshold` says how sure the teacher must be, and `by` 'none' does not ask"):
+        settings("none", threshold="quantile")
 
 
 def test_boundary_takes_the_narrowest_margins() -> None:
@@ -200,6 +220,7 @@ def test_a_class_that_cannot_be_filled_spreads_repeats_or_is_left_short() -> Non
     assert len(set(pairs(whole))) == 13
 
 
+@pytest.mark.filterwarnings("ignore:the budget takes all")
 def test_classes_that_the_teacher_never_gives_are_named() -> None:
     rows = [row for row in FEW if row[2] != 1]
     with pytest.warns(

@@ -13,6 +13,7 @@ from limbeck.data.joined import content_ids
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models import Classifier, create
+from limbeck.models.fingerprint import fingerprint
 from limbeck.transfer.borrow import Settings
 from limbeck.transfer.borrow.settings import CRITERIA
 from limbeck.transfer.catalogue import find_maker
@@ -108,6 +109,70 @@ def test_classes_get_equal_shares_and_the_order_of_pools_does_not_matter(tmp_pat
     assert other.images.fingerprint == found.images.fingerprint
 
 
+def test_the_saved_set_names_teacher_and_pools(tmp_path: Path, teacher: Classifier) -> None:
+    noise = [{"name": "noise:white", "seed": seed, "images": 9} for seed in (7, 0)]
+    pools = [{"name": "python:blots", "images": 50, "exclude": ["0"]}, "python:spots", *noise]
+    found = make(tmp_path, teacher, {"pools": pools, "overlap": "leave-out", "by": "random"}).source.images(0)
+    assert found.about["teacher"] == {"name": teacher.name, "fingerprint": fingerprint(teacher)}
+    assert found.about["overlap"] == "leave-out"
+    blots = POOLS["python:blots"].subset(POOLS["python:blots"].ids[:50])
+    prints = found.about["pools"]
+    assert prints["blots"]["fingerprint"] == blots.subset(blots.ids[blots.labels != 0]).fingerprint
+    assert prints["spots"]["fingerprint"] == POOLS["python:spots"].fingerprint
+    assert {
+        name: {key: value for key, value in one.items() if key != "fingerprint"} for name, one in prints.items()
+    } == {
+        "blots": {"name": "python:blots", "split": "train", "images": 50, "exclude": ["0"]},
+        "spots": {"name": "python:spots", "split": "train"},
+        "noise:white/train (1)": {"name": "noise:white", "images": 9, "seed": 0},
+        "noise:white/train (2)": {"name": "noise:white", "images": 9, "seed": 7},
+    }
+    assert set(found.provenance["source"]) <= set(prints)
+    found.save(tmp_path / "saved")
+    assert TransferSet.load(tmp_path / "saved").about == found.about
+    card = (tmp_path / "saved" / "README.md").read_text()
+    assert "| `id` | its id in this set, distinct |" in card
+    assert fingerprint(teacher) in card
+
+
+def test_the_first_that_come_are_not_said_to_be_borrowed_by_a_criterion(tmp_path: Path, teacher: Classifier) -> None:
+    made = make(tmp_path / "none", teacher, {"by": "none"})
+    assert made.evidence.headline == "24 images of 100 of blots and spots, the first that come, pools in their order"
+    other = make(tmp_path / "first", teacher, {"by": "margin", "fill": "first-come"})
+    assert other.evidence.headline == made.evidence.headline
+    found = other.source.images(0)
+    assert found.images.fingerprint == made.source.images(0).images.fingerprint
+    assert set(found.provenance["criterion"]) == {"none"}
+    assert set(found.provenance["score"]) == {None}
+
+
+@pytest.mark.filterwarnings("ignore:the budget takes all")
+def test_classes_left_short_have_their_share_of_the_whole_budget(tmp_path: Path, teacher: Classifier) -> None:
+    said = {"short": "leave", "budget": 1000}
+    for by in ("margin", "balanced-random", {"margin": 0.5, "boundary": 0.5}, "random"):
+        found = make(tmp_path / str(by), teacher, {**said, "by": by})
+        assert len(found.source.images(0)) == 100, "no class has more than 250 images, nor are there more of all"
+    lone = {"python:lone": POOLS["python:spots"].subset(POOLS["python:spots"].ids[:1])}
+    with pytest.warns(UserWarning, match="takes no image of the pools for .* and the set is smaller for it"):
+        found = make(tmp_path / "lone", teacher, {**said, "pools": ["python:lone"], "budget": 10}, handed=lone)
+    assert len(found.source.images(0)) == 1
+
+
+def test_a_criterion_has_something_to_choose_from_procedural_images(tmp_path: Path, teacher: Classifier) -> None:
+    read = {}
+    for by in ("margin", "random"):
+        made = make(tmp_path / by, teacher, {"pools": ["noise"], "by": by, "budget": 12})
+        read[by] = made.cost.images_read
+        assert not any("nothing to choose" in one for one in made.evidence.findings)
+    assert read == {"margin": 120, "random": 12}
+    with pytest.warns(
+        UserWarning, match="takes all 100 distinct images of the pools, so 'margin' had nothing to choose"
+    ):
+        made = make(tmp_path / "all", teacher, {"budget": 100})
+    assert any("nothing to choose" in one for one in made.evidence.findings)
+
+
+@pytest.mark.filterwarnings("ignore:the budget takes all")
 def test_images_shown_again_have_ids_of_their_own(tmp_path: Path, teacher: Classifier) -> None:
     said = {"budget": 160, "short": "repeat"}
     given = context(tmp_path, teacher)
@@ -191,8 +256,21 @@ def test_budgets_are_shares_of_all_images_or_times_the_classes(tmp_path: Path, t
     }
     assert list(counted.values()) == [10, 50, 20, 30]
     assert MAKER.count(settings(budget=500, short="repeat"), context(tmp_path, teacher)) == 500
-    assert MAKER.count(settings(budget=500, short="leave"), context(tmp_path, teacher)) == 100
+    assert MAKER.count(settings(budget=500, short="leave"), context(tmp_path, teacher)) == 500
+    assert MAKER.count(settings(budget=500, short="leave", by="random"), context(tmp_path, teacher)) == 100
     assert MAKER.count(settings(budget=1, by="random"), context(tmp_path, teacher)) == 1
+
+
+def test_a_share_is_one_of_the_distinct_images(tmp_path: Path, teacher: Classifier) -> None:
+    blots = POOLS["python:blots"]
+    twice = ImageSet(torch.cat([blots.tensor(), blots.tensor()[:1]]), classes=blots.classes, name="twice")
+    said = {"pools": ["python:twice"], "by": "random"}
+    for budget, count in (("100%", 60), (0.5, 30)):
+        made = make(tmp_path / str(budget), teacher, {**said, "budget": budget}, handed={"python:twice": twice})
+        assert len(made.source.images(0)) == count
+    test = blots.subset(blots.ids[:10])
+    made = make(tmp_path / "left", teacher, {"budget": "100%", "overlap": "leave-out", "by": "random"}, held_out=[test])
+    assert len(made.source.images(0)) == 90
 
 
 def test_teachers_that_cannot_be_asked_so_are_refused(tmp_path: Path, teacher: Classifier) -> None:

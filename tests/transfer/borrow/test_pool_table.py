@@ -62,6 +62,7 @@ def test_one_table_of_distinct_pictures(tmp_path: Path, teacher: Classifier) -> 
     about = found.table.about
     assert about["pools"]["a"] == {
         "images": 24, "unreadable": 0, "excluded": {}, "equal": 0, "judged": 0, "classes": ["ant", "bee", "cat"],
+        "fingerprint": given["a"].fingerprint,
     }  # fmt: skip
     assert [about["pools"][name]["equal"] for name in "abc"] == [0, 6, 1]
     assert about["groups"] == ["0", "1", "2", "3"]

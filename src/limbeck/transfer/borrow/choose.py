@@ -13,7 +13,7 @@ from limbeck.errors import UserError
 from limbeck.transfer.borrow.chosen import Chosen, ChosenRows, PartCounts, looked_up
 from limbeck.transfer.borrow.criteria import criterion_by, sureness_by
 from limbeck.transfer.borrow.quotas import equal_shares, shares_of_parts, spread_shares
-from limbeck.transfer.borrow.settings import BorrowSettings
+from limbeck.transfer.borrow.settings import NONE, BorrowSettings
 from limbeck.transfer.borrow.thresholds import Passing, passing
 from limbeck.transfer.choice import allocate
 from limbeck.transfer.score_table.read import ScoreTable
@@ -21,6 +21,9 @@ from limbeck.transfer.score_table.rows import Candidates, Rows
 
 CANDIDATES = 2**16
 """Images, or twice as many as are wanted, that k-centre chooses among: drawn at random, equally many of every class."""
+
+_IN_ORDER = replace(criterion_by("margin"), order="lowest")
+"""Prefers the first of the images, whose places stand in the column of its scores."""
 
 FeaturesOf = Callable[[Sequence[str], np.ndarray], Tensor]
 """Names of the pools and ids int64 `[n]` of some images -> the teacher's embeddings, float `[n, D]`."""
@@ -39,8 +42,8 @@ def choose(
     """The images to borrow, as many as `count` says, or fewer where `short: leave` leaves classes so.
 
     Every class that the teacher tells apart has an equal share. The criteria of a mixture choose one after another, as
-    they are named, each among what is left. Neither the order of the table's rows nor, but for `fill: first-come`, that
-    of the pools matters.
+    they are named, each among what is left. Neither the order of the table's rows nor, but for `fill: first-come`
+    and `by: none`, that of the pools matters.
 
     Args:
         table: of all pools, see `pool_table`.
@@ -91,9 +94,8 @@ class _Chooser:
     calibration: ScoreTable | None
     features_of: FeaturesOf | None
 
-    @property
-    def first_come(self) -> bool:
-        return self.settings.fill == "first-come"
+    def _first_come(self, by: str) -> bool:
+        return self.settings.fill == "first-come" or by == NONE
 
     def part(self, by: str, count: int, part: int, taken: ChosenRows, start: int) -> tuple[ChosenRows, PartCounts]:
         """What one criterion chooses among what is left, with its repetitions, and what came of every class."""
@@ -108,9 +110,11 @@ class _Chooser:
         left = self._left(by, sure, taken)
         passed = _class_sizes(left, classes)
         wanted = equal_shares(count, classes, start) if per_class else None
-        quotas = self._quotas(by, count, passed, wanted, start)
-        among = self._in_order(self._candidates(left, quotas)) if criterion_by(by).space else left
-        rows = self._chosen(by, part, among, quotas)
+        quotas = self._quotas(by, count, passed, wanted, start, later=len(taken) > 0)
+        among, rows = left, ChosenRows.none()
+        if quotas.any():
+            among = self._in_order(self._candidates(left, quotas)) if criterion_by(by).space else left
+            rows = self._chosen(by, part, among, quotas)
         if self.settings.short == "repeat":
             groups = rows.groups if per_class else np.zeros_like(rows.groups)
             rows = rows.with_repetitions(np.array([count]) if wanted is None else wanted, groups)
@@ -126,7 +130,7 @@ class _Chooser:
 
     def _left(self, by: str, sure: Passing | None, taken: ChosenRows) -> ScoreTable:
         """The rows that may be chosen; the table itself where these are all."""
-        if sure is None and not len(taken) and not self.first_come:
+        if sure is None and not len(taken) and not self._first_come(by):
             return self.table
         own, read = criterion_by(by), criterion_by(by) if sure is None else sureness_by(by)
         parts = []
@@ -138,8 +142,8 @@ class _Chooser:
             columns = _columns(rows, own.column if own.column == read.column and own.score != "random" else None)
             parts.append({name: values[keep] for name, values in columns.items()})
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        if self.first_come:
-            columns[own.column] = self._places(columns)
+        if self._first_come(by):
+            columns[_IN_ORDER.column] = self._places(columns)
         return self._table(columns)
 
     def _places(self, columns: dict[str, np.ndarray]) -> np.ndarray:
@@ -157,10 +161,15 @@ class _Chooser:
         about = {"name": self.table.name, "groups": list(self.table.names("group"))}
         return ScoreTable(pa.table({**columns, "source": source}), about)
 
-    def _quotas(self, by: str, count: int, passed: np.ndarray, wanted: np.ndarray | None, start: int) -> np.ndarray:
-        """Distinct images that each class is to give; of a criterion that goes by no class, all together."""
+    def _quotas(
+        self, by: str, count: int, passed: np.ndarray, wanted: np.ndarray | None, start: int, *, later: bool
+    ) -> np.ndarray:
+        """Distinct images that each class is to give; of a criterion that goes by no class, all together.
+
+        A `later` criterion of a mixture may find that those before it have left nothing.
+        """
         short, there = self.settings.short, int(passed.sum())
-        if there == 0 or (short == "spread" and there < count):
+        if (there == 0 and not (short == "leave" and later)) or (short == "spread" and there < count):
             raise UserError(self._too_few(by, count, there))
         if wanted is None:
             return np.array([min(count, there)])
@@ -192,7 +201,7 @@ class _Chooser:
             assert self.features_of is not None, "whoever borrows by k-centre gives embeddings"
             rows = _read(among, "source", "id")
             features = self.features_of([among.sources[place] for place in rows["source"]], rows["id"])
-        preferred = replace(criterion, order="lowest") if self.first_come else criterion
+        preferred = _IN_ORDER if self._first_come(by) else criterion
         selection = allocate(
             among, preferred, int(quotas.sum()), seed=self.seed, balance="group", features=features, quotas=quotas
         )
@@ -243,7 +252,13 @@ def _class_sizes(table: ScoreTable, classes: int) -> np.ndarray:
 
 
 def _warn(chosen: Chosen, settings: BorrowSettings) -> None:
-    """Of classes that get nothing; that others are short is in the evidence."""
+    """Of classes that get nothing, and criteria that choose nothing; that others are short is in the evidence."""
+    if chosen.takes_all:
+        warnings.warn(
+            f"{chosen.takes_all[0].lower()}{chosen.takes_all[1:]}; lower the budget, or name more pools or more "
+            "`images` of them.",
+            stacklevel=4,
+        )
     empty = chosen.distinct == 0
     if chosen.wanted is None or not empty.any():
         return

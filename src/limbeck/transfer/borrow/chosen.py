@@ -6,8 +6,10 @@ from typing import Self
 
 import numpy as np
 
+from limbeck.transfer.borrow.settings import NONE
 from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.score_table.rows import Rows
+from limbeck.transfer.words import listing
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +154,17 @@ class Chosen:
         """Images that each class gave beyond its equal share, for others that are short, int64 `[K]`."""
         beyond = [part.distinct - part.wanted for part in self.parts if part.wanted is not None]
         return sum((one.clip(min=0) for one in beyond), np.zeros(len(self.classes), dtype=np.int64))
+
+    @property
+    def takes_all(self) -> str:
+        """That a criterion had nothing to choose, without a full stop; "" where it had, or chance alone was to."""
+        asked = [repr(part.by) for part in self.parts if part.by not in ("random", NONE)]
+        count = int(self.found.sum())
+        if not asked or int(self.distinct.sum()) < count:
+            return ""
+        but = " but what is shown again" if self.repeated.any() else ""
+        all_ = f"The budget takes all {count:,} distinct images of the pools"
+        return f"{all_}, so {listing(asked)} had nothing to choose{but}"
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ _PARTS: dict[str, dict[str, Any]] = {
     "k-centre": {"score": "random", "allocation": "k-centre-per-class", "space": "teacher-embedding"},
     "balanced-random": {"score": "random"},
     "random": {"score": "random", "allocation": "top-n"},
+    "none": {"score": "random"},  # the places of the images, which no table has as a column
 }
 _OTHERWISE = "margin"
 """How sure the teacher is, for a threshold, where `by` goes by something else: all teachers have it."""

@@ -19,7 +19,7 @@ from limbeck.transfer.borrow.criteria import criterion_by
 from limbeck.transfer.borrow.likeness import BORROWED, RANDOM, Likeness, likeness, procedural
 from limbeck.transfer.borrow.samples import samples
 from limbeck.transfer.borrow.score_curves import score_curves
-from limbeck.transfer.borrow.settings import CRITERIA
+from limbeck.transfer.borrow.settings import CRITERIA, NONE
 from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.evidence_figures import EvidenceFigure
 from limbeck.transfer.score_table.read import ScoreTable
@@ -91,7 +91,7 @@ def evidence_of(
         score=by,
         facts=facts,
         notes=notes,
-        findings=[known_sentence(counts), *_short_sentences(chosen)],
+        findings=[known_sentence(counts), *_short_sentences(chosen), *filter(None, [chosen.takes_all])],
         figures=figures,
     )
 
@@ -113,8 +113,10 @@ def _rows(table: ScoreTable, chosen: "Chosen", score: str) -> Iterator[Mapping[s
 def _headline(chosen: "Chosen", sizes: Array, transfer_set: "TransferSet", pools: Sequence[str]) -> str:
     distinct, shown, total = int(chosen.distinct.sum()), len(transfer_set), int(sizes.sum())
     again = f", {shown - distinct:,} of them shown again," if shown > distinct else ""
-    by = listing([repr(part.by) for part in chosen.parts])
-    return f"{image_count(shown)}{again} of {total:,} of {few(sorted(pools))}, borrowed by {by}"
+    of = f"{image_count(shown)}{again} of {total:,} of {few(sorted(pools))}"
+    if [part.by for part in chosen.parts] == [NONE]:
+        return f"{of}, the first that come, pools in their order"
+    return f"{of}, borrowed by {listing([repr(part.by) for part in chosen.parts])}"
 
 
 def _criteria_notes(chosen: "Chosen") -> list[str]:

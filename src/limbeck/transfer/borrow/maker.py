@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from limbeck.models import Classifier
 
 Overlap = Literal["refuse", "leave-out"]
+_TO_CHOOSE_FROM = 10
+"""Procedural images for each one of the budget, where nothing says how many."""
 _SCORES, _CALIBRATION = "pools", "calibration"
 
 
@@ -66,6 +68,8 @@ class BorrowMaker:
         count = resolved(settings, pools, context)
         calibration = _calibration(settings, context)
         scored = _table(pools, context, _SCORES, settings.overlap)
+        if parse_budget(settings.budget).kind == "share":  # of what is left to choose from, which is known by now
+            count = resolved(settings, pools, context, distinct=len(scored.table))
         embeddings, began = _Embeddings(pools, context), time.perf_counter()
         chosen = choose(
             scored.table,
@@ -76,7 +80,7 @@ class BorrowMaker:
             calibration=None if calibration is None else calibration.table,
             features_of=embeddings,
         )
-        made = transfer_set_of(chosen, scored.table, pools, settings, context.classes)
+        made = transfer_set_of(chosen, scored.table, pools, settings, context.classes, _teacher(context))
         took = Cost(seconds=max(0.0, time.perf_counter() - began - embeddings.cost.seconds))
         save_borrowed(context.folder, made)
         cost = scored.cost + embeddings.cost + took + (Cost() if calibration is None else calibration.cost)
@@ -91,14 +95,22 @@ class BorrowMaker:
         """None: there are no rounds, so nothing comes after the evidence of `make`."""
 
 
-def resolved(settings: BorrowSettings, pools: Sequence[Pool], context: MakerContext) -> int:
+def resolved(
+    settings: BorrowSettings, pools: Sequence[Pool], context: MakerContext, *, distinct: int | None = None
+) -> int:
     """How many images that is of these pools: a share is one of all their images, "50/class" 50 times the classes.
+
+    Once the images are scored, a share is one of the `distinct` ones that are left, which may be fewer.
+
+    With `short: leave` it may be more than they hold: every class has its share of it, which it may lack. Where no
+    criterion goes by classes, nothing has such a share, and it is at most what the pools hold.
 
     Raises:
         UserError: more than the pools hold, where images are not repeated and classes not left short; or fewer than
             there are classes.
     """
     budget, there = parse_budget(settings.budget), sum(len(pool.images) for pool in pools)
+    there = there if distinct is None else distinct
     classes = len(context.classes) if context.teacher is None else context.teacher.num_classes
     times = {"count": 1, "share": there, "per-class": classes}[budget.kind]
     count = max(1, round(budget.amount * times))
@@ -115,7 +127,8 @@ def resolved(settings: BorrowSettings, pools: Sequence[Pool], context: MakerCont
                 f"`budget` must give each of the {classes} classes of the teacher an image, got {label}, of which "
                 f"{part:,} by {by!r}; raise it, or borrow by 'random', which goes by no class."
             )
-    return min(count, there) if settings.short == "leave" else count
+    by_class = any(criterion_by(by).per_class for by in settings.shares)
+    return min(count, there) if settings.short == "leave" and not by_class else count
 
 
 def _open(settings: BorrowSettings, context: MakerContext) -> tuple[Pool, ...]:
@@ -131,12 +144,14 @@ def _open(settings: BorrowSettings, context: MakerContext) -> tuple[Pool, ...]:
 
 
 def _counted(pool: PoolSettings, settings: BorrowSettings, context: MakerContext) -> PoolSettings:
-    """A pool of procedural images, which has no end, with as many as the budget counts where it does not say."""
+    """A pool of procedural images, which has no end, with as many as there are to choose from where it does not say."""
     budget = parse_budget(settings.budget)
     if pool.images is not None or budget.kind == "share" or pool.name in context.handed or not is_procedural(pool.name):
         return pool
     classes = len(context.classes) if context.teacher is None else context.teacher.num_classes
-    return pool.model_copy(update={"images": int(budget.amount) * (1 if budget.kind == "count" else classes)})
+    times = 1 if list(settings.shares) == ["random"] else _TO_CHOOSE_FROM
+    count = int(budget.amount) * (1 if budget.kind == "count" else classes)
+    return pool.model_copy(update={"images": count * times})
 
 
 def _check_handed(named: Sequence[PoolSettings], context: MakerContext) -> None:

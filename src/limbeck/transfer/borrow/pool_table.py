@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from limbeck.caching import cache_key
 from limbeck.cost import Cost
-from limbeck.data.image_set import ImageSet
+from limbeck.data.image_set import ImageSet, fingerprint_begun
 from limbeck.data.storage import DIGEST_BYTES
 from limbeck.errors import UserError
 from limbeck.evaluation.energy import EnergyMeter
@@ -32,7 +32,7 @@ from limbeck.transfer.borrow.reopened import for_workers
 from limbeck.transfer.borrow.sureness import criteria_for
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.score_table.identity import ids_and_labels, pixels_of
-from limbeck.transfer.score_table.read import METADATA, ScoreTable
+from limbeck.transfer.score_table.read import DIGEST, METADATA, ScoreTable
 from limbeck.transfer.score_table.write import groups_of, write_table
 from limbeck.transfer.scoring.context import ScoringContext, make_context
 from limbeck.transfer.words import few, image_count
@@ -50,7 +50,8 @@ class PoolTable:
         table: a row for every distinct picture, by pool and then as the pool stores its images: `id`, `source` (the
             pool), `group` (the class that the teacher gives), `native` (the pool's own class, -1 for none), `digest`,
             and a column for each criterion of `settings.SURENESS`. Its `about` has under "pools" what became of the
-            images of each, and under "lacks" the criteria that this teacher cannot be asked for, and why.
+            images of each and their fingerprint, and under "lacks" the criteria that this teacher cannot be asked for,
+            and why.
         cost: of scoring the pools, whoever did it.
     """
 
@@ -195,6 +196,19 @@ class _Scoring:
         return np.concatenate([~_among(batch["id"].to_numpy(), left) for batch in batches_of(self.path, ["id"])])
 
 
+def _fingerprint(work: _Scoring, left_out: np.ndarray) -> str:
+    """That of the pool's images, by the digests of its table, so that no image is read once more."""
+    images = work.pool.images
+    digest = fingerprint_begun(images.shape, len(images), labelled=images.labels is not None)
+    for column in (DIGEST, "id", *(["label"] if images.labels is not None else [])):
+        row = 0
+        for batch in batches_of(work.path, [column]):
+            values = digests_of(batch) if column == DIGEST else batch[column].to_numpy()
+            digest.update(np.ascontiguousarray(values[~left_out[row : row + len(batch)]]).data)
+            row += len(batch)
+    return digest.hexdigest()
+
+
 def _among(ids: np.ndarray, known: np.ndarray) -> np.ndarray:
     """bool `[B]`: which ids, int64 `[B]`, are among some that rise, int64 `[M]`, M >= 1."""
     return known[np.searchsorted(known, ids).clip(max=len(known) - 1)] == ids
@@ -227,6 +241,8 @@ def _join(
 ) -> None:
     """Writes the rows of all tables that stay, by pool, and counts those that do not."""
     out = [work.excluded() for work in works]
+    for work, excluded in zip(works, out, strict=True):
+        about["pools"][work.pool.name]["fingerprint"] = _fingerprint(work, excluded)
     compared = [_compared(work.path, held_out_digests, excluded) for work, excluded in zip(works, out, strict=True)]
     if not leave_out:
         pairs = zip(works, compared, strict=True)

@@ -24,9 +24,14 @@ OTHERS = {
     "k-centre": "far from one another in the teacher's embedding, within every class that the teacher gives",
     "balanced-random": "any images, equally many of every class that the teacher gives",
     "random": "any images, whatever the teacher takes them for",
+    "none": "the first that come, pools in the order in which they are named, equally many of every class that the "
+    "teacher gives",
 }
 CRITERIA = {**SURENESS, **OTHERS}
 """By what images may be borrowed, with a line for listings."""
+
+NONE = "none"
+"""The criterion of who takes what comes first."""
 
 KNOWN = "known"
 """In place of names of classes: all whose name the teacher knows, too."""
@@ -40,8 +45,8 @@ class PoolSettings(BaseModel):
     Attributes:
         name: of a data set, folder, file or hub id, see `limbeck.load`, or of procedural images.
         split: of its images, as train or test.
-        images: at most so many, the first, and by default all; of procedural images, how many there are, by default as
-            many as the budget.
+        images: at most so many, the first, and by default all; of procedural images, how many there are, by default ten
+            times the budget, so that there is something to choose from, and as many as the budget where `by` is random.
         seed: of procedural images; others have none.
         streaming: read it from the hub image by image, without a copy of the whole set; what was read is kept in the
             size of the student's images.
@@ -152,13 +157,14 @@ class BorrowSettings(MakerSettings):
     filled best first over all pools. Pictures that are equal count once.
 
     Attributes:
+        budget: a count, a share of the distinct images of the pools, or so many for each class of the teacher.
         pools: data sets to borrow from, in any order, each by its name or as a group of keys.
         by: which images are preferred: minimal-margin, margin, entropy, confidence, energy, boundary, k-centre,
-            balanced-random or random (`limbeck ls criteria` explains them); or the share of several, in (0, 1] and
-            together 1, as {margin: 0.5, boundary: 0.5}.
+            balanced-random, random or none (`limbeck ls criteria` explains them); or the share of several, in (0, 1]
+            and together 1, as {margin: 0.5, boundary: 0.5}.
         threshold: how sure the teacher must be, a group of keys or the name of its `of` alone; None for any.
         fill: "best" first over all pools; or "first-come", in the order of the pools and of their images, as the
-            reference implementation does.
+            reference implementation does: then `by` says only whose `threshold` must be passed, and is none without.
         short: what happens where a class has fewer images than its share. "spread" gives its rest to the others;
             "repeat" shows its images again, in views of their own; "leave" makes a smaller set.
         exclude: classes of all pools that are left out, by name; or "known", all whose name the teacher knows.
@@ -180,13 +186,18 @@ class BorrowSettings(MakerSettings):
 
     @model_validator(mode="after")
     def _drawn(self) -> Self:
-        drawn = [by for by in self.shares if by in ("k-centre", "balanced-random", "random")]
+        drawn = [by for by in self._named if by in ("k-centre", "balanced-random", "random")]
         if self.fill == "first-come" and drawn:
             raise ValueError(
                 f"`fill: first-come` takes images in the order of the pools, and `by` {drawn[0]!r} goes by chance; "
                 f"leave out `fill`, or choose `by` one of {', '.join(SURENESS)}"
             )
-        if self.threshold is not None and list(self.shares) == ["random"]:
+        if self.threshold is not None and list(self._named) == [NONE]:
+            raise ValueError(
+                f"`threshold` says how sure the teacher must be, and `by` {NONE!r} does not ask it; leave it out, or "
+                f"use `fill: first-come` with `by` one of {', '.join(SURENESS)}"
+            )
+        if self.threshold is not None and list(self._named) == ["random"]:
             raise ValueError(
                 "`threshold` says how sure the teacher must be, and `by` 'random' does not ask it; leave it out, or "
                 "use 'balanced-random'"
@@ -215,12 +226,18 @@ class BorrowSettings(MakerSettings):
         return Opponent("borrowed-balanced-random", "both take as many images of every class that the teacher gives")
 
     @property
-    def shares(self) -> dict[str, float]:
-        """Criterion -> share of the budget, summing to 1."""
+    def _named(self) -> dict[str, float]:
         return dict(self.by) if isinstance(self.by, Mapping) else {self.by: 1.0}
 
     @property
+    def shares(self) -> dict[str, float]:
+        """Criterion -> share of the budget, summing to 1; "none" where `by` plays no part."""
+        return {NONE: 1.0} if self.fill == "first-come" and self.threshold is None else self._named
+
+    @property
     def title(self) -> str:
+        if list(self.shares) == [NONE]:
+            return "borrowing the first images that come"
         return f"borrowing by {' and '.join(map(repr, self.shares))}"
 
     @property

@@ -10,9 +10,12 @@ from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.joined import content_ids, join
+from limbeck.data.procedural.arguments import is_procedural
 from limbeck.data.storage import DIGEST_BYTES
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_set_rows import Column
+from limbeck.models import Classifier
+from limbeck.models.fingerprint import fingerprint
 from limbeck.transfer.borrow.chosen import Chosen, looked_up
 from limbeck.transfer.borrow.criteria import criterion_by
 from limbeck.transfer.borrow.pools import Pool
@@ -22,7 +25,12 @@ from limbeck.transfer.score_table.read import ScoreTable
 
 
 def transfer_set_of(
-    chosen: Chosen, table: ScoreTable, pools: Sequence[Pool], settings: BorrowSettings, classes: Sequence[str]
+    chosen: Chosen,
+    table: ScoreTable,
+    pools: Sequence[Pool],
+    settings: BorrowSettings,
+    classes: Sequence[str],
+    teacher: Classifier,
 ) -> TransferSet:
     """The chosen images in the order of their ids, which come from their content, and where each is from.
 
@@ -32,6 +40,7 @@ def transfer_set_of(
         pools: in any order.
         settings: by which they were chosen.
         classes: of the student.
+        teacher: which chose.
     """
     rows = chosen.rows
     sources = [chosen.sources[place] for place in rows.sources.tolist()]
@@ -42,13 +51,25 @@ def transfer_set_of(
         "maker": "borrow",
         "by": settings.shares,
         "budget": parse_budget(settings.budget).label,
-        "pools": sorted(pool.name for pool in pools),
+        "teacher": {"name": teacher.name, "fingerprint": fingerprint(teacher)},
+        "pools": {pool.name: _about_pool(pool, table) for pool in sorted(pools, key=lambda one: one.name)},
         "seed": chosen.seed,
-        **settings.model_dump(mode="json", include={"threshold", "fill", "short", "exclude"}),
+        **settings.model_dump(mode="json", include={"threshold", "fill", "short", "exclude", "overlap"}),
     }
     if "precision" in table.about:
         about["precision"] = table.about["precision"]  # in which the teacher was asked
     return TransferSet(images.subset(images.ids[order]), provenance=columns, about=about)
+
+
+def _about_pool(pool: Pool, table: ScoreTable) -> dict[str, Any]:
+    """What it takes to open the pool again, as a recipe has it, and to tell whether it holds the same images."""
+    said = pool.settings
+    about = {"name": said.name, "split": said.split, **said.model_dump(mode="json", exclude_defaults=True)}
+    if is_procedural(said.name):
+        about = {**about, "seed": said.seed}
+        del about["split"]
+    found = table.about.get("pools", {}).get(pool.name, {}).get("fingerprint")
+    return about if found is None else {**about, "fingerprint": found}  # which tables of earlier versions lack
 
 
 def images_of(
