@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import timm
 import yaml
 from tests.photos import write_photos
 from tests.recipes.tiny_recipes import comparison, one_run
@@ -117,6 +118,32 @@ def test_what_is_not_here_is_said_and_not_downloaded() -> None:
     pools["select"] = None
     pools["transfer"] = {"maker": "borrow", "pools": ["cifar100", "digits"], "budget": 12}
     assert "cifar100 would be downloaded from https://huggingface.co/datasets/uoft-cs/cifar100" in opened(pools).remarks
+
+
+def test_no_pretrained_network_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+
+    def create_model(name: str, **options: Any) -> Any:
+        built.append(options["pretrained"])
+        return timm.create_model(name, **options)
+
+    monkeypatch.setattr(
+        "limbeck.models.timm_models.timm", SimpleNamespace(**{**vars(timm), "create_model": create_model})
+    )
+    pretrained = {"model": "timm:test_resnet.r160_in1k", "input_size": 32, "options": {"pretrained": True}}
+    content = {**one_run(student=pretrained), "teacher": {**pretrained, "training": {"steps": 1}}}
+    found = opened(content)
+    assert found.problems == []
+    told = "timm:test_resnet.r160_in1k would be downloaded from timm's weights 'test_resnet.r160_in1k'"
+    assert found.remarks == [f"`teacher`: {told}", f"`student`: {told}"]
+    assert built
+    assert not any(built)
+
+
+def test_what_a_teacher_cannot_be_is_said_alone() -> None:
+    content = one_run(teacher={"model": "lenet5", "mean": [0, 0], "std": [1, 1], "training": {"steps": 1}})
+    (problem,) = opened(content, "objective={kd: 1}").problems
+    assert problem.startswith("`mean` must hold one number per channel")
 
 
 def test_of_large_sets_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
