@@ -23,6 +23,9 @@ class WeightedSum(nn.Module):
     Args:
         terms: name -> objective.
         weights: name -> weight, finite and >= 0.
+
+    Attributes:
+        own: names of the terms whose code is not limbeck's own.
     """
 
     def __init__(self, terms: Mapping[str, Objective], weights: Mapping[str, float]) -> None:
@@ -31,7 +34,7 @@ class WeightedSum(nn.Module):
         self.terms = nn.ModuleDict({_key(name): term for name, term in terms.items()})
         self.weights = dict(weights)
         self._names = {_key(name): name for name in terms}
-        self._own = {name for name in terms if name in OBJECTIVES and OBJECTIVES[name].made_by is not None}
+        self.own = frozenset(name for name in terms if name in OBJECTIVES and OBJECTIVES[name].made_by is not None)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -127,13 +130,13 @@ class WeightedSum(nn.Module):
     def _value(self, name: str, loss: Callable[..., Tensor], signals: Signals) -> Tensor:
         with self._errors_of(name):
             value = loss(**_arguments(loss, signals))
-        if name in self._own and (not isinstance(value, Tensor) or value.ndim):
+        if name in self.own and (not isinstance(value, Tensor) or value.ndim):
             got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise UserError(f"objective {name!r} must return a loss [], got {got}.")
         return value
 
     def _errors_of(self, name: str) -> AbstractContextManager[None]:
-        return errors_of(f"objective {name!r}") if name in self._own else nullcontext()
+        return errors_of(f"objective {name!r}") if name in self.own else nullcontext()
 
     def _preparations(self) -> dict[str, Preparation]:
         found = {name: term.preparation for name, term in self.objectives().items() if self.weights[name] > 0}

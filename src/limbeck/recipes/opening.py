@@ -32,6 +32,7 @@ from limbeck.recipes.run import check_choices, rehearse, teacher_recipe, trainin
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
 from limbeck.recipes.sources import NoSize, encoded_images, is_transfer_set, load_sources, sources_of
+from limbeck.recipes.trials import try_criterion, try_run
 from limbeck.training.checks import check_parts
 from limbeck.training.launcher import check_launcher
 from limbeck.training.run_folder import RunFolder
@@ -205,6 +206,11 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
     runs = [recipe] if recipe.compare is None else [one.recipe for one in plan(recipe, labelled=inputs.labelled)]
     seen: set[str] = set()
     for one in runs:
+        chosen_by = repr(getattr(one.transfer, "criterion", None))
+        if chosen_by not in seen:
+            seen.add(chosen_by)
+            with findings.collecting():
+                try_criterion(one, inputs, inputs.teacher)
         described = repr((one.student, one.objective, one.training, one.teacher is None))
         if described in seen:
             continue
@@ -238,6 +244,7 @@ def _check_run(recipe: Recipe, inputs: Inputs) -> None:
     check_parts(
         student, TransferSet(matched.train), objective, recipe.training, teacher, validation_of(recipe, matched)
     )
+    try_run(recipe, matched, student, teacher)
 
 
 def _carried(loaded: dict[str, TransferSet]) -> dict[str, Any]:
