@@ -1,10 +1,14 @@
 """A part that is not limbeck's own: where it came from, and what is said of it beside what it says itself."""
 
-from collections.abc import Callable, Mapping, Sequence
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from limbeck.errors import unknown_name
+from limbeck.errors import UserError, unknown_name
 
 Entry = TypeVar("Entry")
 
@@ -13,6 +17,35 @@ HANDED_OVER = "handed over in Python"
 BY_PATH = "imported by its path"
 SAID = "__limbeck__"
 """Attribute that holds what is said of a part, see `limbeck.plugins.about`."""
+_NOT_THEIRS = (Path(__file__).parent, *(Path(sysconfig.get_path(one)) for one in ("stdlib", "purelib", "platlib")))
+
+
+class ForeignError(UserError):
+    """What somebody else's code raised, which is the cause; the message names the part, file and line."""
+
+
+@contextmanager
+def errors_of(what: str) -> Iterator[None]:
+    """Tells what a part that is not limbeck's own raises as a `ForeignError`; a `UserError` stays as it is.
+
+    Args:
+        what: the part, as in "objective 'my_parts:margin'".
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # it is anybody's code
+        raise ForeignError(f"{what} raised {described(error)}.") from error
+
+
+def described(error: Exception) -> str:
+    """Type and first line of an error, and the place in somebody else's code that it came from, where there is one."""
+    line = next(iter(str(error).strip().splitlines()), "").rstrip(".")
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [one for one in frames if not any(Path(one.filename).is_relative_to(place) for place in _NOT_THEIRS)]
+    place = f" ({Path(theirs[-1].filename).name}:{theirs[-1].lineno})" if theirs else ""
+    return f"{type(error).__name__}{': ' * bool(line)}{line}{place}"
 
 
 @dataclass

@@ -155,7 +155,7 @@ def test_scores_know_labels_and_the_teacher(images: lb.ImageSet) -> None:
             {"score": lambda image: image},
             r"`image` of score 'python:lambda#\w+' is none of its inputs \(context, entrop",
         ),
-        ({"score": lambda values: values}, r"must return one number for each of \d+ images, \[B\], got \["),
+        ({"score": lambda values: values}, r"must return a tensor \[B\], one number for each of \d+ images, got \["),
         ({"score": lambda values: values[:, 0] / 0}, r"score 'python:lambda#\w+' is not finite for \d+ of \d+ images"),
         ({"score": "nowhere_here:loss"}, "`score` 'nowhere_here:loss': there is no module 'nowhere_here'"),
         ({"score": "varianc"}, "unknown score 'varianc'; did you mean 'variance'"),

@@ -329,9 +329,9 @@ def test_what_parts_return_is_checked() -> None:
         (
             "representations",
             lambda pixels: pixels,
-            r"must return one row for each of \d+ images, \[B, F\], got \[\d+, 1",
+            r"must return a tensor \[B, F\], one row for each of \d+ images, got \[\d+, 1",
         ),
-        ("scores", lambda values: values, r"must return one number for each of \d+ images, \[B\], got \["),
+        ("scores", lambda values: values, r"must return a tensor \[B\], one number for each of \d+ images, got \["),
         (
             "allocations",
             lambda scores, n: scores[:n],
@@ -448,7 +448,7 @@ WRONG: dict[str, tuple[str, Any, dict[str, Any], str]] = {
         "views",
         lambda images, draw: images[:, [2, 1, 0]],
         {},
-        "fails where 'gives images of the same shape' is checked: IndexError",
+        "fails where 'gives images of the same shape' is checked: view 'x' raised IndexError",
     ),
     "step": (
         "normalised_views",

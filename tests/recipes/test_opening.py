@@ -1,10 +1,13 @@
 """`limbeck validate`: all that would stop a run, at once and before it, and nothing of what would not."""
 
+import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import timm
 import yaml
 from tests.photos import write_photos
 from tests.recipes.tiny_recipes import comparison, one_run
@@ -119,6 +122,32 @@ def test_what_is_not_here_is_said_and_not_downloaded() -> None:
     assert "cifar100 would be downloaded from https://huggingface.co/datasets/uoft-cs/cifar100" in opened(pools).remarks
 
 
+def test_no_pretrained_network_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+
+    def create_model(name: str, **options: Any) -> Any:
+        built.append(options["pretrained"])
+        return timm.create_model(name, **options)
+
+    monkeypatch.setattr(
+        "limbeck.models.timm_models.timm", SimpleNamespace(**{**vars(timm), "create_model": create_model})
+    )
+    pretrained = {"model": "timm:test_resnet.r160_in1k", "input_size": 32, "options": {"pretrained": True}}
+    content = {**one_run(student=pretrained), "teacher": {**pretrained, "training": {"steps": 1}}}
+    found = opened(content)
+    assert found.problems == []
+    told = "timm:test_resnet.r160_in1k would be downloaded from timm's weights 'test_resnet.r160_in1k'"
+    assert found.remarks == [f"`teacher`: {told}", f"`student`: {told}"]
+    assert built
+    assert not any(built)
+
+
+def test_what_a_teacher_cannot_be_is_said_alone() -> None:
+    content = one_run(teacher={"model": "lenet5", "mean": [0, 0], "std": [1, 1], "training": {"steps": 1}})
+    (problem,) = opened(content, "objective={kd: 1}").problems
+    assert problem.startswith("`mean` must hold one number per channel")
+
+
 def test_of_large_sets_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("limbeck.recipes.opening.SECONDS", -1.0)
     content = on_photos()
@@ -155,3 +184,140 @@ def _needed(recipe: Recipe) -> UserError | None:
     except UserError as error:
         return error
     return None
+
+
+OWN = """
+import torch
+from torch import nn
+
+from limbeck.data.views import Augmentation
+
+
+class Network(nn.Module):
+    def __init__(self, num_classes, channels=1, wide=64, count=0):
+        super().__init__()
+        self.head = nn.Linear(wide, count or num_classes)
+
+    def forward(self, x):
+        return self.head(x.flatten(1))
+
+
+class Raising(nn.Module):
+    def __init__(self, num_classes):
+        raise RuntimeError("no")
+
+
+class Named(Network):
+    def forward(self, x):
+        return {"logits": super().forward(x)}
+
+
+class Endless(Network):
+    def forward(self, x):
+        return super().forward(x) / 0
+
+
+def nan(student_logits):
+    return student_logits.sum(1) * float("nan")
+
+
+def raising(student_logits):
+    raise KeyError("boom")
+
+
+def nothing(student_logits):
+    return None
+
+
+def whole(student_logits):
+    return student_logits
+
+
+def detached(student_logits):
+    return student_logits.detach().sum(1)
+
+
+def fine(student_logits):
+    return student_logits.square().mean(1)
+
+
+def score_nan(pixels):
+    return pixels.float().mean((1, 2, 3)) * float("nan")
+
+
+def score_text(logits):
+    return "a"
+
+
+def score_short(pixels):
+    return pixels.float().mean((1, 2, 3))[:5]
+
+
+def score_raising(pixels):
+    raise ValueError("no")
+
+
+def score_array(pixels):
+    return pixels.float().mean((1, 2, 3)).numpy()
+
+
+def score_fine(pixels):
+    return pixels.float().mean((1, 2, 3))
+
+
+def view_narrow(images, draw):
+    return images[:, :, 1:]
+
+
+def view_raising(images, draw):
+    raise ValueError("bad view")
+
+
+class View(Augmentation):
+    distinct = 1
+
+    def render(self, images, draw):
+        return images.float()
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objective": {"ce": 1, "own_wrong:nan": 1}}, "own_wrong:nan gives a loss that is not finite"),
+        ({"objective": {"ce": 1, "own_wrong:raising": 1}}, r"raised KeyError: 'boom' \(own_wrong.py:37\)"),
+        ({"objective": {"ce": 1, "own_wrong:nothing": 1}}, "must return a loss .*, got NoneType"),
+        ({"objective": {"ce": 1, "own_wrong:whole": 1}}, r"must return a loss .*, got \[2, 3\]"),
+        ({"objective": {"own_wrong:detached": 1}}, "no parameter that learns shapes the loss"),
+        ({"objective": {"ce": 1, "own_wrong:fine": 1}}, ""),
+        ({"select": {"budget": 12, "criterion": "own_wrong:score_nan"}}, "is not finite for 20 of 20 images"),
+        ({"select": {"budget": 12, "criterion": "own_wrong:score_text"}}, r"must return a tensor \[B\], .* got str"),
+        ({"select": {"budget": 12, "criterion": "own_wrong:score_short"}}, r"for each of 20 images, got \[5\]"),
+        ({"select": {"budget": 12, "criterion": "own_wrong:score_raising"}}, r"raised ValueError: no \(own_wrong.py:"),
+        ({"select": {"budget": 12, "criterion": "own_wrong:score_array"}}, "must return a tensor .*, got ndarray"),
+        ({"select": {"budget": 12, "criterion": "own_wrong:score_fine"}}, ""),
+        ({"training": {"steps": 1, "views": "own_wrong:view_narrow"}}, r"must return images uint8 \[2, 1, 8, 8\], got"),
+        ({"training": {"steps": 1, "views": "own_wrong:view_raising"}}, "raised ValueError: bad view"),
+        ({"training": {"steps": 1, "views": "own_wrong:View"}}, r"must give images uint8 \[2, 1, 8, 8\], got torch.fl"),
+        ({"student": {"model": "own_wrong:Network"}}, ""),
+        (
+            {"student": {"model": "own_wrong:Network", "options": {"wide": 10}}},
+            r"student own_wrong:Network raised Runt",
+        ),
+        ({"student": {"model": "own_wrong:Network", "options": {"count": 7}}}, r"return logits \[B, 3\], got shape"),
+        ({"student": {"model": "own_wrong:Named"}}, r"return one tensor of logits \[B, 3\], got dict"),
+        ({"student": {"model": "own_wrong:Raising"}}, r"model 'own_wrong:Raising' raised RuntimeError: no \(own_wrong"),
+        ({"student": {"model": "own_wrong:Endless"}}, "gives logits that are not finite"),
+        ({"student": {"model": "own_wrong:Network"}, "objective": {"ce": 1, "fitnet": 1}}, "`stages` of own_wrong:Net"),
+    ],
+)
+def test_parts_of_ones_own_are_tried(
+    changes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Path("own_wrong.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_wrong", raising=False)
+    problems = opened(one_run(**changes)).problems
+    assert len(problems) == bool(message), problems
+    if message:
+        assert re.search(message, problems[0])

@@ -1,20 +1,22 @@
 """Students of the user's own modules, taught by recipes and in Python, load again by their run folders."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.recipes.tiny_recipes import training
+from tests.recipes.tiny_recipes import comparison, training
 from tests.training.tiny import same, stripes, weights
-from torch import nn
+from torch import Tensor, nn
 from typer.testing import CliRunner
 
 import limbeck as lb
 from limbeck.cli.main import app
 from limbeck.errors import UserError
 from limbeck.models.catalogue import MODELS
+from limbeck.recipes.compare import compare
 from limbeck.recipes.inputs import PythonObjects
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
@@ -100,3 +102,30 @@ def test_handed_over_in_python(net: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(UserError, match=r"only that process knows it.* Or give `lb.load_model\('saved', model=make"):
         lb.load_model("saved")
     assert torch.equal(lb.load_model("saved", model=Local)(IMAGES).logits, before(IMAGES).logits)
+
+
+class Narrow(nn.Module):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(10, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(x.flatten(1))
+
+
+WRONG = rf"^the student {__name__}:Narrow raised RuntimeError: mat1 and mat2 .* \(test_own_students.py:\d+\)\.$"
+
+
+def test_an_arm_whose_network_fails_leaves_the_others_alone(tmp_path: Path) -> None:
+    arms = {"narrow": {"select": "random", "student": {"model": f"{__name__}:Narrow"}}, "fine": "entropy"}
+    results = compare(read_recipe(comparison(arms=arms, seeds=[0])), tmp_path / "all")
+    found = {run["arm"]: run for run in results["runs"]}
+    assert found["fine"]["state"] == "finished"
+    assert re.match(WRONG, found["narrow"]["error"])
+
+
+def test_a_network_that_fails_is_told_before_a_teacher_is_trained(tmp_path: Path) -> None:
+    content = {**comparison(), "student": {"model": f"{__name__}:Narrow"}}
+    with pytest.raises(UserError, match=WRONG):
+        compare(read_recipe(content), tmp_path / "all")
+    assert not (tmp_path / "all" / "teacher").exists()

@@ -10,7 +10,7 @@ from limbeck.data.augmentation import Augmentation, without_gradient
 from limbeck.data.mixing import Mixing
 from limbeck.data.view_catalogue import VIEWS, ViewEntry
 from limbeck.errors import UserError
-from limbeck.foreign import check_said
+from limbeck.foreign import check_said, errors_of
 from limbeck.signatures import check_option, inputs_and_options, summary_of
 
 
@@ -82,7 +82,8 @@ class FunctionView(Augmentation):
         self.distinct = distinct
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
-        shown = self.function(images=images, draw=draw, **self.options)
+        with errors_of(self.what):
+            shown = self.function(images=images, draw=draw, **self.options)
         if not isinstance(shown, Tensor) or shown.dtype != torch.uint8 or shown.shape != images.shape:
             got = f"{shown.dtype} {list(shown.shape)}" if isinstance(shown, Tensor) else type(shown).__name__
             raise UserError(f"{self.what} must return images uint8 {list(images.shape)}, got {got}.")

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 from torch import nn
 
 from limbeck.errors import UserError
-from limbeck.foreign import check_said
+from limbeck.foreign import check_said, errors_of
 from limbeck.models.catalogue import ModelEntry
 from limbeck.models.classifier import Classifier
 from limbeck.models.options import Option
@@ -78,7 +78,8 @@ def build(
         channels = only
     common = {key: rest.pop(key, None) for key in ("input_size", "mean", "std", "classes", "whitening")}
     arguments = {"num_classes": num_classes, **({"channels": channels} if "channels" in inputs else {}), **rest}
-    made = part(**arguments)
+    with errors_of(what):
+        made = part(**arguments)
     if isinstance(made, Classifier):
         return _with_config(made, what, num_classes, config, common)
     if not isinstance(made, nn.Module):

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown_name
+from limbeck.foreign import ForeignError, errors_of
 from limbeck.models.classifier import Classifier
 from limbeck.objectives.catalogue import NAMES, OBJECTIVES, objective_class
 from limbeck.objectives.objective import Objective, Preparation, Signals, arguments, outputs_among
@@ -21,6 +23,9 @@ class WeightedSum(nn.Module):
     Args:
         terms: name -> objective.
         weights: name -> weight, finite and >= 0.
+
+    Attributes:
+        own: names of the terms whose code is not limbeck's own.
     """
 
     def __init__(self, terms: Mapping[str, Objective], weights: Mapping[str, float]) -> None:
@@ -29,6 +34,7 @@ class WeightedSum(nn.Module):
         self.terms = nn.ModuleDict({_key(name): term for name, term in terms.items()})
         self.weights = dict(weights)
         self._names = {_key(name): name for name in terms}
+        self.own = frozenset(name for name in terms if name in OBJECTIVES and OBJECTIVES[name].made_by is not None)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -82,8 +88,10 @@ class WeightedSum(nn.Module):
         wrong = []
         for name, term in self.objectives().items():
             try:
-                with own_randomness(seed, "objective", name):
+                with own_randomness(seed, "objective", name), self._errors_of(name):
                     term.build(setup)
+            except ForeignError:
+                raise
             except UserError as error:
                 wrong.append(str(error))
         if wrong:
@@ -105,9 +113,7 @@ class WeightedSum(nn.Module):
         if gather is not None and related:
             wanted = {need for name in related for need in arguments(losses[name])}
             whole = gather({name: value for name, value in signals.items() if name in wanted})
-        values = {
-            name: loss(**_arguments(loss, whole if name in related else signals)) for name, loss in losses.items()
-        }
+        values = {name: self._value(name, loss, whole if name in related else signals) for name, loss in losses.items()}
         weights = dict.fromkeys(values, 1.0) if preparing else self.weights
         total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
@@ -120,6 +126,17 @@ class WeightedSum(nn.Module):
 
     def objectives(self) -> dict[str, Objective]:
         return {self._names[key]: term for key, term in self.terms.items() if isinstance(term, Objective)}
+
+    def _value(self, name: str, loss: Callable[..., Tensor], signals: Signals) -> Tensor:
+        with self._errors_of(name):
+            value = loss(**_arguments(loss, signals))
+        if name in self.own and (not isinstance(value, Tensor) or value.ndim):
+            got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise UserError(f"objective {name!r} must return a loss [], got {got}.")
+        return value
+
+    def _errors_of(self, name: str) -> AbstractContextManager[None]:
+        return errors_of(f"objective {name!r}") if name in self.own else nullcontext()
 
     def _preparations(self) -> dict[str, Preparation]:
         found = {name: term.preparation for name, term in self.objectives().items() if self.weights[name] > 0}

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from limbeck.device import default_device
 from limbeck.errors import UserError
+from limbeck.foreign import errors_of
 from limbeck.progress import Progress
 from limbeck.recipes.inputs import Inputs, build_student
 from limbeck.recipes.plan import PlannedRun
@@ -59,6 +60,7 @@ def _is_small(recipe: Recipe, inputs: Inputs) -> bool:
     teacher = None if recipe.teacher is None else inputs.teacher
     with suppress(UserError):  # an arm that is broken says so in its turn
         student = build_student(recipe.student, inputs, seed=recipe.seed)
-        work = work_of_step(student, teacher, inputs.shape, recipe.training.batch_size)
+        with errors_of(f"the student {student.name}"):
+            work = work_of_step(student, teacher, inputs.shape, recipe.training.batch_size)
         return default_device().type != "cpu" or work < ONE_THREAD
     return True

@@ -30,8 +30,9 @@ from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.plan import plan
 from limbeck.recipes.run import check_choices, rehearse, teacher_recipe, trainings
 from limbeck.recipes.schema import Recipe
-from limbeck.recipes.settings import DatasetSettings
+from limbeck.recipes.settings import DatasetSettings, StudentSettings
 from limbeck.recipes.sources import NoSize, encoded_images, is_transfer_set, load_sources, sources_of
+from limbeck.recipes.trials import try_criterion, try_run
 from limbeck.training.checks import check_parts
 from limbeck.training.launcher import check_launcher
 from limbeck.training.run_folder import RunFolder
@@ -198,16 +199,38 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
             findings.remarks += strangers(images, teacher)
     if trains:
         with findings.collecting():
-            inputs = replace(inputs, teacher=build_student(teacher_recipe(recipe).student, inputs, seed=recipe.seed))
+            network = _fresh(teacher_recipe(recipe).student, "teacher", findings)
+            inputs = replace(inputs, teacher=build_student(network, inputs, seed=recipe.seed))
+        if inputs.teacher is None:
+            return  # of one that is named, none of the rest is to say that there is none
     runs = [recipe] if recipe.compare is None else [one.recipe for one in plan(recipe, labelled=inputs.labelled)]
     seen: set[str] = set()
     for one in runs:
+        chosen_by = repr(getattr(one.transfer, "criterion", None))
+        if chosen_by not in seen:
+            seen.add(chosen_by)
+            with findings.collecting():
+                try_criterion(one, inputs, inputs.teacher)
         described = repr((one.student, one.objective, one.training, one.teacher is None))
-        if described in seen or weights_to_download(one.student):
+        if described in seen:
             continue
         seen.add(described)
+        student = _fresh(one.student, "student", findings)
+        if weights_to_download(student):
+            continue  # whose network only its weights tell
         with findings.collecting():
-            _check_run(one, inputs)
+            _check_run(one.model_copy(update={"student": student}), inputs)
+
+
+def _fresh(network: StudentSettings, who: str, findings: Findings) -> StudentSettings:
+    """A network, with random weights in place of those that timm would download for it, which is said."""
+    where = weights_to_download(network)
+    if where and (line := f"`{who}`: {network.weights or network.model} would be downloaded from {where}") not in (
+        findings.remarks
+    ):
+        findings.remarks.append(line)
+    options = {option: value for option, value in network.options.items() if option != "pretrained"}
+    return network if not where or network.weights else network.model_copy(update={"options": options})
 
 
 def _check_run(recipe: Recipe, inputs: Inputs) -> None:
@@ -221,6 +244,7 @@ def _check_run(recipe: Recipe, inputs: Inputs) -> None:
     check_parts(
         student, TransferSet(matched.train), objective, recipe.training, teacher, validation_of(recipe, matched)
     )
+    try_run(recipe, matched, student, teacher)
 
 
 def _carried(loaded: dict[str, TransferSet]) -> dict[str, Any]:

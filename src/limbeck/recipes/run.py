@@ -54,6 +54,7 @@ from limbeck.recipes.settings import StudentSettings
 from limbeck.recipes.sources import is_transfer_set
 from limbeck.recipes.students import best_student
 from limbeck.recipes.tracked import last_numbers, tracking
+from limbeck.recipes.trials import try_student
 from limbeck.recipes.use import as_said, rounded, unlike_student, unlike_training
 from limbeck.report.model_card import write_model_card
 from limbeck.training.checks import check_parts
@@ -189,6 +190,7 @@ def rehearse(recipe: Recipe, inputs: Inputs) -> None:
     """What is wrong with the student shows here, before a teacher is trained for hours."""
     student = build_student(recipe.student, inputs, seed=recipe.seed)
     match_student(inputs, student)
+    try_student(student, inputs)
     if inputs.test is not None and student.num_classes != inputs.test.num_classes:
         raise UserError(
             f"the student {student.name} tells {student.num_classes} classes apart, but the test images have "
@@ -236,6 +238,7 @@ def _execute(
         check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=begun)
     student = build_student(recipe.student, inputs, seed=recipe.seed)
     inputs = match_student(inputs, student)
+    try_student(student, inputs)
     for line in unlike_student(inputs.use or {}, student):
         warnings.warn(f"{line}; taught so, it learns little.", stacklevel=4)
     _check_with_pool(recipe, inputs, student)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from limbeck.errors import UserError
+from limbeck.foreign import described
 from limbeck.interruption import Paused
 from limbeck.progress import FAILED, Progress
 from limbeck.recipes.handing_over import HandedOver
@@ -110,7 +112,9 @@ def _run(task: RunTask, folder: Path, inputs: Inputs, progress: Progress) -> str
         result = run(planned.recipe, folder / planned.folder, inputs=inputs, progress=progress, until=task.until, **how)
     except Paused as pause:
         return str(pause)
-    except Exception as error:  # whatever broke this arm, the others go on; its folder keeps the traceback
+    except UserError as error:
         return f"{FAILED}: {error}"
+    except Exception as error:  # whatever broke this arm, the others go on; its folder keeps the traceback
+        return f"{FAILED}: {described(error)}"
     assert result.evaluation is not None
     return f"{result.evaluation.top1:.2%} in {result.cost['seconds']:.1f} s"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from limbeck.errors import UserError, unknown_name
+from limbeck.foreign import ForeignError
 from limbeck.models.catalogue import canonical
 from limbeck.objectives.sums import canonical_name
 from limbeck.plugins import FAMILIES, catalogue_of, register, unregister
@@ -72,6 +73,8 @@ class Check:
         with _named(self.family, self.part) as name:
             try:
                 CHECKS[self.family][self.title](name, dict(self.options))
+            except ForeignError as error:
+                raise AssertionError(f"{name} fails where {self.title!r} is checked: {error}") from error
             except (AssertionError, UserError):
                 raise
             except Exception as error:

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from limbeck.errors import UserError
-from limbeck.foreign import check_said
+from limbeck.foreign import check_said, errors_of
 from limbeck.signatures import default_of, inputs_and_options, parameters, summary_of
 from limbeck.training.schedule_catalogue import ScheduleEntry
 
@@ -154,7 +154,8 @@ def _factor(
     part: Callable[..., Any], what: str, signals: list[str], step: int, steps: int, options: Mapping[str, Any]
 ) -> float:
     known = {"elapsed": step / steps, "step": step, "steps": steps}
-    factor = part(**{name: known[name] for name in signals}, **options)
+    with errors_of(what):
+        factor = part(**{name: known[name] for name in signals}, **options)
     return _checked(factor, f"{what} must give a factor of the learning rate, a finite number >= 0", step)
 
 

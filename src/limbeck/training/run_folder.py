@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from limbeck.environment import describe_environment
 from limbeck.errors import UserError
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
+from limbeck.foreign import ForeignError, described
 from limbeck.import_paths import ENVIRONMENT_FILE, FOUND_IN, taken_from
 from limbeck.interruption import Paused
 
@@ -270,11 +271,14 @@ class RunFolder:
         except Paused as pause:
             self.set_state(PAUSED, step=pause.step, steps=pause.steps, cost=pause.cost)
             raise
+        except ForeignError as error:
+            self.set_state("failed", str(error), traceback=traceback.format_exc())
+            raise
         except UserError as error:
             self.set_state("failed", str(error))
             raise
         except Exception as error:
-            self.set_state("failed", f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
+            self.set_state("failed", described(error), traceback=traceback.format_exc())
             raise
 
 

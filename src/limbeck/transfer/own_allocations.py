@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
+from limbeck.foreign import errors_of
 from limbeck.transfer.allocation import Quotas, Spread
 from limbeck.transfer.score_table.rows import Candidates, Rows, joined
 
@@ -24,7 +25,9 @@ def spread_by_scores(
         members = ranking[classes[ranking] == label]
         if quota:
             scores = torch.from_numpy(rows.scores[members])
-            chosen = check_rows(function(scores=scores, n=quota, **values), len(members), quota, what)
+            with errors_of(what):
+                places = function(scores=scores, n=quota, **values)
+            chosen = check_rows(places, len(members), quota, what)
             taken.append(members[chosen.numpy()])
     images = {_image(rows, place) for place in np.concatenate(taken).tolist()}
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import UserError, unknown_name
-from limbeck.foreign import check_said
+from limbeck.foreign import check_said, errors_of
 from limbeck.signatures import Options, inputs_and_options, parameters, summary_of
 from limbeck.transfer.own_allocations import check_rows, spread_by_scores
 from limbeck.transfer.parts import AllocationEntry, Kind, RepresentationEntry, ScoreEntry
@@ -149,7 +149,7 @@ def describe_allocation(name: str, part: Any, said: Mapping[str, Any]) -> Alloca
     if greedy:
         function = partial(_rows_by_features, part, what)
     elif "candidates" in inputs:
-        function = partial(_native, part, tuple(options))
+        function = partial(_native, part, what, tuple(options))
     return AllocationEntry(
         _summary(part, said),
         function,
@@ -192,17 +192,19 @@ def _summary(part: Any, said: Mapping[str, Any]) -> str:
 
 def _features(function: Callable[..., Any], what: str, seen: Tensor, **options: Any) -> Tensor:
     """Features of a batch, checked."""
-    features = function(seen.clone(), **options)  # which it may write into, and others look at, too
+    with errors_of(what):
+        features = function(seen.clone(), **options)  # which it may write into, and others look at, too
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(seen):
         got = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
-        raise UserError(f"{what} must return one row for each of {len(seen)} images, [B, F], got {got}.")
+        raise UserError(f"{what} must return a tensor [B, F], one row for each of {len(seen)} images, got {got}.")
     return features.detach().cpu()
 
 
 def _of_set(
     function: Callable[..., Any], what: str, with_context: bool, images: Any, context: ScoringContext, **options: Any
 ) -> Callable[[Tensor], Tensor]:
-    made = function(images, **({"context": context} if with_context else {}), **options)
+    with errors_of(what):
+        made = function(images, **({"context": context} if with_context else {}), **options)
     if not callable(made):
         raise UserError(f"{what} must return a function of pixels, got {type(made).__name__}.")
     return partial(_features, made, what)
@@ -230,7 +232,9 @@ def _scores(
         features = _as_pixels(features, inputs, what)
     else:
         features = features.clone() if features.is_floating_point() else features.float()  # others look at them, too
-    return _checked(function(**({read: features} if read else {}), **values, **options), len(inputs.ids), what)
+    with errors_of(what):
+        scores = function(**({read: features} if read else {}), **values, **options)
+    return _checked(scores, len(inputs.ids), what)
 
 
 def _as_pixels(features: Tensor, inputs: ScoreInputs, what: str) -> Tensor:
@@ -243,21 +247,25 @@ def _as_pixels(features: Tensor, inputs: ScoreInputs, what: str) -> Tensor:
 def _of_all(
     function: Callable[..., Any], what: str, with_context: bool, images: Any, context: ScoringContext, **options: Any
 ) -> Tensor:
-    made = function(images, **({"context": context} if with_context else {}), **options)
+    with errors_of(what):
+        made = function(images, **({"context": context} if with_context else {}), **options)
     return _checked(made, len(images), what)
 
 
 def _checked(scores: Any, count: int, what: str) -> Tensor:
     if not isinstance(scores, Tensor) or scores.shape != (count,):
         got = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise UserError(f"{what} must return one number for each of {count} images, [B], got {got}.")
+        raise UserError(f"{what} must return a tensor [B], one number for each of {count} images, got {got}.")
     return scores.detach().to("cpu", torch.float64)
 
 
 def _rows_by_features(function: Callable[..., Any], what: str, features: Tensor, n: int, **options: Any) -> Tensor:
-    return check_rows(function(features=features, n=n, **options), len(features), n, what)
+    with errors_of(what):
+        rows = function(features=features, n=n, **options)
+    return check_rows(rows, len(features), n, what)
 
 
-def _native(function: Callable[..., Any], options: tuple[str, ...], candidates: Any, quotas: Any) -> Any:
+def _native(function: Callable[..., Any], what: str, options: tuple[str, ...], candidates: Any, quotas: Any) -> Any:
     values = {name: candidates.criterion.option(name) for name in options}
-    return function(candidates=candidates, quotas=quotas, **values)
+    with errors_of(what):
+        return function(candidates=candidates, quotas=quotas, **values)

@@ -80,11 +80,13 @@ class ScoringContext:
         check_precision(self.precision)
         if self.teacher is None:
             return
-        computing = resolve_computing(device_for(self.teacher, self.device), self.precision)
-        object.__setattr__(self, "precision", computing.precision)
-        if self.channels_last is None:
-            object.__setattr__(self, "channels_last", computing.channels_last)
-        if computing.device.type != "cpu":
+        device = device_for(self.teacher, self.device)
+        if self.precision == "auto" or self.channels_last is None:
+            computing = resolve_computing(device, self.precision)
+            object.__setattr__(self, "precision", computing.precision)
+            if self.channels_last is None:
+                object.__setattr__(self, "channels_last", computing.channels_last)
+        if device.type != "cpu":
             object.__setattr__(self, "block", None)
 
     @property
