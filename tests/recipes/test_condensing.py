@@ -17,12 +17,16 @@ from limbeck.cli.main import app
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
+from limbeck.models.fingerprint import fingerprint
 from limbeck.models.weights.folder import save as save_model
 from limbeck.progress import Silent
+from limbeck.recipes.condensing import settings_to_condense
+from limbeck.recipes.experts import experts_of
 from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import gather_inputs, run
 from limbeck.transfer.condense.engine import MatchingEngine
+from limbeck.transfer.condense.network import FreshNetworks
 
 pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
 """Experts of a few steps."""
@@ -99,6 +103,35 @@ def test_experts_of_another_run_and_networks_by_mapping(tmp_path: Path) -> None:
     use = TransferSet.load(tmp_path / "three").use
     assert use is not None
     assert use["student"]["options"] == {"width": 2}
+
+
+def test_the_network_is_that_of_the_experts_where_none_is_said(tmp_path: Path) -> None:
+    data = ["--data", "digits", "--classes", "0", "--classes", "1", "--classes", "2", "--method", "mtt"]
+    folder, network = tmp_path / "experts", "{model: convnet_d3, options: {width: 2}}"
+    quick = [part for one in SETTINGS if not one.startswith("network") for part in ("-s", one)]
+    invoke("experts", *data, "--network", network, "--out", str(folder), *quick)
+    condense = ["condense", *data, "--budget", "1/class", "--experts", str(folder), "--iterations", "1", *quick]
+    invoke(*condense, "--out", str(tmp_path / "set"))
+    use = TransferSet.load(tmp_path / "set").use
+    assert use is not None
+    assert use["student"]["options"]["width"] == 2
+    settings = settings_to_condense({"budget": "1/class", "experts": {"folder": str(folder)}})
+    kept = settings.model_dump(mode="json")
+    assert kept["network"]["options"]["width"] == 2
+    assert settings_to_condense(kept) == settings
+    other = CliRunner().invoke(app, [*condense, "--network", "convnet_d3", "--out", str(tmp_path / "other")])
+    assert "holds experts of another convnet_d3 than" in re.sub(r"\s+", " ", other.output)
+
+
+def test_the_network_of_experts_that_see_whitened_images_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "experts"
+    said = small(method="mtt", network={"options": {"width": 2}, "whitening": True})
+    experts_of(said, pool(), folder)
+    found = settings_to_condense({"budget": 3, "experts": {"folder": str(folder)}})
+    assert found.network.whitening
+    assert found.network.mean is None
+    networks = FreshNetworks.of(found.network, pool())
+    assert fingerprint(networks(0)) == fingerprint(FreshNetworks.of(said.network, pool())(0))
 
 
 def test_what_was_stopped_goes_on_with_the_same_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

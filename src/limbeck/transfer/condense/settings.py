@@ -13,6 +13,7 @@ from limbeck.transfer.condense.controls import CONTROLS, controls_of
 from limbeck.transfer.condense.expert_settings import Experts, Network
 from limbeck.transfer.condense.method_settings import Crops, Distribution, Mask, Matching
 from limbeck.transfer.condense.methods import METHODS
+from limbeck.transfer.condense.network_at_hand import with_network_at_hand
 from limbeck.transfer.methods import with_published
 from limbeck.transfer.settings import Control, MakerSettings
 from limbeck.transfer.settings_group import Count, Decay, Natural, NotNegative, Positive, SettingsGroup, Share
@@ -52,7 +53,7 @@ class CondenseSettings(MakerSettings):
         by: what images are learned by: "trajectories", "distribution", or "crops" (nothing is learned).
         iterations: how many steps images are learned for; 0 leaves them as they are initialised.
         network: the network on which images are learned, which is that of the experts, and the one that students are
-            made for; a lone name is its `model`.
+            made for; a lone name is its `model`. Where none is said, that of the experts in `experts.folder`.
         experts: the networks whose snapshots are followed.
         matching: how trajectories are matched, for `by: trajectories`.
         distribution: how distributions are matched, for `by: distribution`.
@@ -123,7 +124,7 @@ class CondenseSettings(MakerSettings):
     @model_validator(mode="before")
     @classmethod
     def _with_published(cls, values: Any) -> Any:
-        return with_published(values, METHODS, cls.model_fields["method"].default)
+        return with_published(with_network_at_hand(values), METHODS, cls.model_fields["method"].default)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
