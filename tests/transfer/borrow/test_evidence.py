@@ -289,7 +289,7 @@ def test_short_classes_are_told() -> None:
     one = case([pool("zoo", 30, ZOO)], 12, wanted=[4, 4, 4], groups=groups)
     short = Chosen(**{**vars(one.chosen), "count": 12})
     found = evidence(one._replace(chosen=short))
-    assert found.findings[1] == "1 of 3 classes had fewer images than their share (ship): 2 were left out"
+    assert found.findings[1] == "1 of 3 classes had fewer images than their share (ship): 2 are lacking"
     assert rows_of(figure(found, "Images of each class"))["ship"]["Short"] == 2
 
 

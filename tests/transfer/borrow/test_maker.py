@@ -273,6 +273,31 @@ def test_a_share_is_one_of_the_distinct_images(tmp_path: Path, teacher: Classifi
     assert len(made.source.images(0)) == 90
 
 
+def test_infinite_logits_stop_those_alone_that_go_by_them(tmp_path: Path, teacher: Classifier) -> None:
+    class Endless(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            means = x.flatten(1).mean(1, keepdim=True)
+            logits = torch.cat([means, -means, 2 * means, means - 1], 1)
+            return logits.masked_fill((means > 0) & (torch.arange(4) == 2), float("inf"))
+
+    endless = Classifier(Endless(), num_classes=4, channels=1, input_size=8).eval()
+    made = make(tmp_path, endless, {"by": "random", "budget": 40})
+    assert len(made.source.images(0)) == 40
+    with pytest.raises(UserError, match=r"column 'margin:teacher-logits' of .* is not finite for id .* choose"):
+        make(tmp_path, endless, {"by": "margin", "budget": 40, "short": "leave"})
+
+
+def test_too_few_images_are_told_by_class_where_classes_have_shares(tmp_path: Path, teacher: Classifier) -> None:
+    lone = {"python:lone": POOLS["python:spots"].subset(POOLS["python:spots"].ids[:1])}
+    said = {"pools": ["python:lone"], "by": "random", "budget": 3, "short": "repeat"}
+    found = make(tmp_path / "lone", teacher, said, handed=lone).evidence
+    assert found.findings[1:] == ["The pools hold fewer distinct images than the budget: 2 were shown again"]
+    said = {"budget": 160, "short": "leave"}
+    with pytest.warns(UserWarning, match="the budget takes all"):
+        left = make(tmp_path / "left", teacher, said).evidence
+    assert left.findings[1] == "4 of 4 classes had fewer images than their share (ant, bee, cat and dog): 60 are lacking"
+
+
 def test_teachers_that_cannot_be_asked_so_are_refused(tmp_path: Path, teacher: Classifier) -> None:
     headless = create("convnet_d3", num_classes=4, channels=1, seed=1, input_size=8, width=8).eval()
     headless.taps = type(headless.taps)(stages=headless.taps.stages)

@@ -129,23 +129,28 @@ def _criteria_notes(chosen: "Chosen") -> list[str]:
 
 
 def _short_sentences(chosen: "Chosen") -> list[str]:
-    """Which classes had too few images, and what was done; nothing where all had enough."""
-    short = np.flatnonzero(chosen.short + chosen.repeated)
-    if not len(short):
-        return []
-    classes = f"{len(short):,} of {len(chosen.classes):,} classes"
-    lacking = int((chosen.short + chosen.repeated).sum())
-    names = few([chosen.classes[place] for place in short])
-    done = [
-        words
-        for words, count in (
-            ("shown again", int(chosen.repeated.sum())),
-            ("made up for by other classes", int(chosen.spread.sum())),
-            ("left out", chosen.count - len(chosen)),
+    """Which classes had too few images, or all of them, and what was done; nothing where there were enough."""
+    by_class = np.zeros(len(chosen.classes), dtype=np.int64)
+    by_class = sum((part.repeated for part in chosen.parts if part.wanted is not None), by_class)
+    spread, short = int(chosen.spread.sum()), np.flatnonzero(chosen.short + by_class)
+    lacking = int((chosen.short + by_class).sum())
+    sentences = []
+    if len(short):
+        classes = f"{len(short):,} of {len(chosen.classes):,} classes had fewer images than their share"
+        names = few([chosen.classes[place] for place in short])
+        done = {"shown again": int(by_class.sum()), "made up for by other classes": spread}
+        words = listing([one for one, count in done.items() if count])
+        are = f"were {words}" if words else "is lacking" if lacking == 1 else "are lacking"
+        sentences.append(f"{classes} ({names}): {lacking:,} {are}")
+    again = int(chosen.repeated.sum() - by_class.sum())
+    rest = chosen.count - len(chosen) - (int(chosen.short.sum()) - spread)  # of what goes by no class
+    if again or rest > 0:
+        were = f"{again:,} {'was' if again == 1 else 'were'} shown again" if again else ""
+        are = f"{rest:,} {'is' if rest == 1 else 'are'} lacking" if rest > 0 else ""
+        sentences.append(
+            f"The pools hold fewer distinct images than the budget: {listing(list(filter(None, [were, are])))}"
         )
-        if count
-    ]
-    return [f"{classes} had fewer images than their share ({names}): {lacking:,} were {listing(done)}"]
+    return sentences
 
 
 def _distance_facts(like: Likeness) -> dict[str, str]:

@@ -89,7 +89,7 @@ def score_columns(
         float64 `[N]` for each criterion, then what is beside: digests uint8 `[N, 16]`, groups int64 `[N]`.
 
     Raises:
-        UserError: a score is not finite.
+        UserError: a score is not finite, or beside groups a teacher's logits are no numbers.
 
     Example:
         >>> found = score_columns(images, {"v": lb.Criterion(score="variance")}, beside=["digest"])
@@ -120,7 +120,8 @@ def score_columns(
     if "group" in found:
         _check_predicted(found["group"], images)
     for name, criterion in criteria.items():
-        if not SCORES[criterion.score].trains:
+        # Beside groups stand the scores of criteria that nobody may go by: who reads one finds what is not finite.
+        if not SCORES[criterion.score].trains and "group" not in found:
             check_finite(found[name], images, criterion)
     return {name: found[name] for name in (*criteria, *beside)}
 
