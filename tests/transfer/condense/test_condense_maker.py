@@ -14,10 +14,11 @@ from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
-from limbeck.transfer.condense import Maker, learning
+from limbeck.transfer.condense import Maker, expertise, learning
 from limbeck.transfer.condense.engine import MatchingEngine
 from limbeck.transfer.condense.history import HistoryFile
 from limbeck.transfer.condense.made import rounding
+from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.maker import MakerContext
 
 pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
@@ -239,6 +240,16 @@ def test_random_images_have_the_same_soft_labels_as_learned_ones_begin_with(tmp_
     assert len(list((tmp_path / "shared" / "experts").iterdir())) == 1
 
 
+def test_what_a_mask_looks_at_is_counted(tmp_path: Path) -> None:
+    said: dict[str, Any] = {"method": "edf", "iterations": 3, "labels": "hard", "initialise": "real"}
+    said["matching"] = {"label_rate": 0, "drop": 0}
+    plain, masked = (
+        Maker().make(small(**said, mask=mask), context(tmp_path / name)).cost.teacher_passes
+        for name, mask in (("plain", None), ("masked", {"network": "expert", "every": 2, "map": "grad-cam"}))
+    )
+    assert masked == plain + 2 * 3, "maps of three images at iterations 0 and 2"
+
+
 def test_crops_are_put_together_of_what_a_teacher_is_sure_of(tmp_path: Path) -> None:
     teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()
     settings = small(method="rded", iterations=0, crops={"candidates": 5, "crops": 2}, budget=6)
@@ -247,6 +258,7 @@ def test_crops_are_put_together_of_what_a_teacher_is_sure_of(tmp_path: Path) -> 
     assert len(images) == 6
     assert images.soft_labels is not None
     assert made.cost.teacher_passes == 3 * 5 * 2 + 6
+    assert made.cost.seconds > 0
     assert not settings.own_labels
     assert same(Maker().load(settings, context(tmp_path, teacher=teacher)).images(0), images)
 
@@ -298,7 +310,12 @@ def test_experts_that_are_there_are_used_if_they_fit(tmp_path: Path) -> None:
     there = settings.model_copy(update={"experts": settings.experts.model_copy(update={"folder": str(folder)})})
     made = Maker().make(there, context(tmp_path / "two"))
     assert same(made.source.images(0), first)
-    assert made.cost.images_read < 30
+    for_it = expertise.open_experts(there, pool(), FreshNetworks.of(there.network, pool()))
+    assert for_it is not None
+    assert for_it.cost().steps > 0
+    assert made.cost.steps == for_it.cost().steps + there.iterations, "experts cost what they did when they were made"
+    assert made.cost.seconds > for_it.cost().seconds > 0
+    assert made.evidence.facts["experts"].startswith(f"1 of {str(folder)!r}, which took ")
     longer = there.model_copy(update={"matching": there.matching.model_copy(update={"start_to": 5})})
     with pytest.raises(UserError, match=r"must hold snapshots up to number 6, got up to 2; `limbeck experts`"):
         Maker().count(longer, context(tmp_path / "three"))

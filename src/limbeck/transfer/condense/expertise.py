@@ -107,7 +107,9 @@ def _check_snapshots(settings: CondenseSettings, store: ExpertStore, folder: str
 def experts_for(
     settings: CondenseSettings, images: "ImageSet", networks: FreshNetworks, context: MakerContext
 ) -> tuple[ExpertStore | None, Cost]:
-    """Experts as settings need them, made now as far as they are not there, and what they took; None for none.
+    """Experts as settings need them, made now as far as they are not there, and what they took, whenever that was.
+
+    Without any the first is None.
 
     Args:
         settings: of the maker.
@@ -123,7 +125,7 @@ def experts_for(
     if not (settings.reads_trajectories or settings.reads_judges):
         return None, Cost()
     if (found := open_experts(settings, images, networks)) is not None:
-        return found, Cost()
+        return found, found.cost()
     wanted = settings.experts
     read = snapshots_read(settings)
     if not read and wanted.judges:

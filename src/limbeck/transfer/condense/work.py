@@ -1,5 +1,6 @@
 """What a run of condensing works with, and what it does with that, each part made once."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from limbeck.transfer.condense.distribution import DistributionEngine
 from limbeck.transfer.condense.engine import Engine, MatchingEngine
 from limbeck.transfer.condense.estimate import Estimate
 from limbeck.transfer.condense.evidence import evidence_of
+from limbeck.transfer.condense.expertise import open_experts
 from limbeck.transfer.condense.experts import ExpertStore, StraightStore
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.frames import Frame, frame_of, save_frame
@@ -105,7 +107,7 @@ class Work:
 
     def crops(self) -> Made:
         """Images of crops, which a teacher rates; nothing is learned."""
-        context = self.context
+        context, began = self.context, time.perf_counter()
         assert self.teacher is not None, "makers that ask a teacher are refused without one before"
         rater = FrozenTeacher(self.teacher, device=context.device)
         counts = (self.pool.class_counts() > 0).long() * self.each
@@ -113,7 +115,11 @@ class Work:
             self.pool, rater, self.settings.crops, counts, seed=context.seed, progress=context.progress
         )
         made = set_of_crops(found, self.settings, self.networks, self.pool, rater, seed=context.seed)
-        cost = Cost(images_read=rater.passes // self.settings.crops.crops, teacher_passes=rater.passes)
+        cost = Cost(
+            images_read=rater.passes // self.settings.crops.crops,
+            teacher_passes=rater.passes,
+            seconds=time.perf_counter() - began,
+        )
         frame = frame_of(0, found.images, found.labels)
         return self.finished(made, cost, [frame])
 
@@ -160,16 +166,26 @@ class Work:
         if not learning.done:
             self.context.progress.say(_ahead(engine.estimate()))
         learning.run()
-        return learning.kept, Cost(steps=self.settings.iterations, seconds=learning.seconds)
+        looks = 0 if masks is None else masks.passes  # interruptions left out, as of the seconds
+        return learning.kept, Cost(steps=self.settings.iterations, teacher_passes=looks, seconds=learning.seconds)
 
     def finished(self, made: TransferSet, cost: Cost, frames: Sequence[Frame]) -> Made:
         """The set on disk, with what the report knows of it."""
         made.save(self.context.folder / MADE)
         history = HistoryFile(self.context.folder).read() if self.settings.iterations else History([])
         evidence = evidence_of(
-            self.settings, made.images, history, frames, pool=len(self.pool), cost=cost, facts=_facts(made)
+            self.settings, made.images, history, frames, pool=len(self.pool), cost=cost, facts=self._facts(made)
         )
         return Made(source=FixedSource(made), cost=cost, evidence=evidence)
+
+    def _facts(self, made: TransferSet) -> dict[str, str]:
+        facts, lost = {}, made.about.get("rounding")
+        if (store := open_experts(self.settings, self.pool, self.networks)) is not None:
+            facts["experts"] = f"{store.count:,} of {str(store.folder)!r}, which took {store.cost().seconds:,.0f} s"
+        if lost is not None:
+            clipped, change = 100 * lost["clipped"], 255 * lost["change"]
+            facts["stored in 8 bits"] = f"{clipped:.2g} % of values clipped, {change:.2g} levels off"
+        return facts
 
     def _masks(self, store: ExpertStore | None) -> Masks | None:
         settings = self.settings.mask
@@ -226,12 +242,3 @@ def _ahead(estimate: Estimate) -> str:
         f"{estimate.disk / 2**20:,.0f} MiB on disk"
         + ("" if estimate.chunk is None else f"; a step sees {estimate.chunk} images at a time")
     )
-
-
-def _facts(made: TransferSet) -> dict[str, str]:
-    lost = made.about.get("rounding")
-    if lost is None:
-        return {}
-    return {
-        "stored in 8 bits": f"{100 * lost['clipped']:.2g} % of values clipped, {255 * lost['change']:.2g} levels off"
-    }

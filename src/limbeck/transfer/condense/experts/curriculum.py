@@ -102,5 +102,13 @@ def curriculum_for(
         with atomic_path(path) as temporary:
             write_tensors(temporary, {"scores": scores}, {"cost": json.dumps(cost.to_dict())})
     with safe_open(path, framework="pt") as file:
-        scores, about = file.get_tensor("scores"), file.metadata()
-    return CurriculumPasses(settings, scores, images, interval=interval), Cost.from_dict(json.loads(about["cost"]))
+        scores = file.get_tensor("scores")
+    return CurriculumPasses(settings, scores, images, interval=interval), cost_of_scores(folder)
+
+
+def cost_of_scores(folder: Path) -> Cost:
+    """What finding the scores in a folder of experts took; nothing where it has none."""
+    if not (folder / _SCORES).exists():
+        return Cost()
+    with safe_open(folder / _SCORES, framework="pt") as file:
+        return Cost.from_dict(json.loads(file.metadata()["cost"]))

@@ -18,6 +18,7 @@ from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.weights.folder import load as load_model
 from limbeck.training.run_folder import RunFolder
+from limbeck.transfer.condense.experts.curriculum import cost_of_scores
 from limbeck.transfer.condense.experts.formats import DIFFERENCE, Precision, decode
 from limbeck.transfer.condense.experts.observer import PARAMETERS, snapshot_path
 
@@ -231,10 +232,10 @@ class ExpertStore:
         return [sum(losses) / len(losses) if losses else float("nan") for losses in between]
 
     def cost(self) -> Cost:
-        """Of teaching these experts and judges, whenever that was."""
+        """Of teaching these experts and judges, and of scoring images for their curriculum, whenever that was."""
         folders = [expert_folder(self.folder, number) for number in range(self.count)]
         folders += [judge_path(self.folder, number).parent for number in range(self.about["judges"])]
-        return sum((cost_of(folder) for folder in folders), Cost())
+        return sum((cost_of(folder) for folder in folders), cost_of_scores(self.folder))
 
     def _about(self, expert: int, snapshot: int) -> dict[str, str]:
         with safe_open(snapshot_path(expert_folder(self.folder, expert), snapshot), framework="pt") as file:
