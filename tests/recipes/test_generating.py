@@ -89,6 +89,22 @@ def test_with_a_student_it_is_taught_meanwhile_and_lies_beside(tmp_path: Path) -
     assert again.cost["images"] == 20  # a second student of the same images, none of them made again
 
 
+def test_warm_up_leaves_rounds_for_what_comes_after_it(tmp_path: Path) -> None:
+    tiny = {**QUICK, "method": "bsr", "budget": 64, "student": STUDENT, "training": {"batch_size": 4}}
+    tiny |= {"steps_per_round": 1, "generator": {"width": 4, "latents": 8}}
+    del tiny["warmup_rounds"]
+    made = lb.generate(network(), **tiny, out=tmp_path / "set")
+    assert made.about["warmup_rounds"] == 1, "of 8 rounds"
+    written = (tmp_path / "set-student" / "recipe.yaml").read_text()
+    assert "warmup_rounds: 1\n" in written
+    assert "renew_once: 121\n" in written
+    rounds, losses = (torch.as_tensor(made.provenance[name]) for name in ("round", "loss_adversarial"))
+    assert torch.equal(losses.isnan(), rounds == 0), "the adversary comes after it"
+    with pytest.raises(UserError, match="`warmup_rounds` must be fewer than all rounds, got 8, and 8 of 8 images make"):
+        lb.generate(network(), **tiny, warmup_rounds=8, out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_student_of_another_seed_gets_other_images_and_the_same_seed_the_same(tmp_path: Path) -> None:
     settings = {**QUICK, "steps_per_round": 2, "student": STUDENT, "training": {"batch_size": 4}}
     sets = [

@@ -109,6 +109,7 @@ def generate_images(
     """
     check_seed(seed)
     progress, teacher = progress or Silent(), evaluating(teacher)
+    settings = settings.settled(teacher.num_classes)
     test = None if learner is None else learner.test
     shape = test.shape if test is not None and size is None else shape_for(teacher, size, GENERATE)
     if target is not None:
@@ -305,6 +306,7 @@ def _held_out(
         said = settings.model_dump(mode="json", exclude_unset=True, exclude={"steps_per_round", "fresh", "replay"})
         said |= {"budget": validation, "batch_size": min(settings.batch_size, validation), "fresh": 0}
         said |= {"losses": {**said.get("losses", {}), "adversarial": 0.0}}
+        said |= {"warmup_rounds": None}  # in proportion to their number
         alone = settings_to_generate(said, alone=True)
         context = MakerContext(
             folder=making_folder(target) / f"{HELD_OUT}-maker",
