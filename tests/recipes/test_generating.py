@@ -138,6 +138,31 @@ def test_images_that_are_not_taught_on_may_choose_among_the_states_of_the_studen
     assert torch.equal(own.images.tensor(), plain.images.tensor())
 
 
+def test_images_that_choose_are_gone_on_with_as_they_were_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {**QUICK, "steps_per_round": 3, "student": STUDENT, "out": tmp_path / "set"}
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("limbeck.recipes.generating.gather_inputs", stop)
+        with pytest.raises(KeyboardInterrupt):
+            lb.generate(network(), **settings, validation=8)
+    for changes, words in (
+        ({"validation": 12}, r"other settings \(`budget` 8 then, 12 now\)"),
+        ({"validation": 8, "inner_steps": 1}, r"other settings \(`inner_steps` 2 then, 1 now\)"),
+        ({"validation": 8, "seed": 1}, "other seed;"),
+    ):
+        with pytest.raises(UserError, match=f"held-out-making' holds what was begun with {words}"):
+            lb.generate(network(), **{**settings, **changes})
+    with pytest.raises(UserError, match="begun with other teacher;"):
+        lb.generate(network(seed=1), **settings, validation=8)
+    assert len(lb.generate(network(), **settings, validation=8)) == 20
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["set", "set-student"]
+
+
 def test_choosing_wants_a_student_and_images(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"`validation` chooses among the states of a `student`, and there is none"):
         lb.generate(network(), **QUICK, validation=8)

@@ -107,12 +107,13 @@ def check_warmup(settings: GenerateSettings, count: int) -> None:
     rounds = settings.rounds or rounds_needed(settings, count)
     if not waiting or goes_on or settings.warmup < rounds:
         return
-    more = f", or raise the `budget` above {settings.warmup * images_per_round(settings):,} images"
+    each = images_per_round(settings)
+    budget = settings.rounds is None
+    more = f"the `budget` above {settings.warmup * each:,} images" if budget else "`rounds`"
     raise UserError(
-        f"`warmup_rounds` must be fewer than all rounds, got {settings.warmup:,}, and {rounds:,} of "
-        f"{images_per_round(settings):,} images make {'the budget' if settings.rounds is None else 'all images'}: what "
-        f"waits for the end of the warm-up ({', '.join(waiting)}) would never come. Leave `warmup_rounds` out, or lower "
-        f"it{more if settings.rounds is None else ', or raise `rounds`'}."
+        f"`warmup_rounds` must be fewer than all rounds, got {settings.warmup:,}, and {rounds:,} of {each:,} "
+        f"images make {'the budget' if budget else 'all images'}: what waits for the end of the warm-up "
+        f"({', '.join(waiting)}) would never come. Leave `warmup_rounds` out, or lower it, or raise {more}."
     )
 
 
