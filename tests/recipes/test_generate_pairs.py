@@ -79,10 +79,13 @@ def test_values_are_those_published(dataset: str, pair: str) -> None:
         assert settings.method == method
         steps = training.steps
         assert steps is not None
+        settings = settings.settled(10 if dataset == "cifar10" else 100)
         check_steps(settings, images_wanted(settings, 10), steps)
         if method in ROUNDS:
             assert (rounds_of(settings, steps), images_wanted(settings, 10)) == ROUNDS[method]
             assert settings.steps_per_round == 400
+            assert settings.warmup_rounds == (20 if method in ("bsr", "fast-meta", "fast") else 0)
+            assert settings.generator.renew_once == (140 if method in ("bsr", "fast-meta", "fast") else None)
             assert ROUNDS[method][0] * images_per_round(settings) == ROUNDS[method][1]
         else:
             assert steps == 80_000, "200 rounds of 400"
@@ -99,8 +102,9 @@ def test_values_are_those_published(dataset: str, pair: str) -> None:
 
 def test_nayer_is_fast_with_a_noisy_layer() -> None:
     recipe = recipe_of(method="nayer", dataset="cifar100")
-    settings, training = settings_of(recipe), recipe.training
+    settings, training = settings_of(recipe).settled(100), recipe.training
     assert training.steps is not None
+    assert settings.warmup_rounds == 20
     assert rounds_of(settings, training.steps) * images_per_round(settings) == images_wanted(settings, 100) == 176_000
     assert settings.generator.noisy
     assert settings.generator.renew == 10 * settings.calls_per_round, "every ten rounds"

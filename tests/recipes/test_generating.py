@@ -89,6 +89,22 @@ def test_with_a_student_it_is_taught_meanwhile_and_lies_beside(tmp_path: Path) -
     assert again.cost["images"] == 20  # a second student of the same images, none of them made again
 
 
+def test_warm_up_leaves_rounds_for_what_comes_after_it(tmp_path: Path) -> None:
+    tiny = {**QUICK, "method": "bsr", "budget": 64, "student": STUDENT, "training": {"batch_size": 4}}
+    tiny |= {"steps_per_round": 1, "generator": {"width": 4, "latents": 8}}
+    del tiny["warmup_rounds"]
+    made = lb.generate(network(), **tiny, out=tmp_path / "set")
+    assert made.about["warmup_rounds"] == 1, "of 8 rounds"
+    written = (tmp_path / "set-student" / "recipe.yaml").read_text()
+    assert "warmup_rounds: 1\n" in written
+    assert "renew_once: 121\n" in written
+    rounds, losses = (torch.as_tensor(made.provenance[name]) for name in ("round", "loss_adversarial"))
+    assert torch.equal(losses.isnan(), rounds == 0), "the adversary comes after it"
+    with pytest.raises(UserError, match="`warmup_rounds` must be fewer than all rounds, got 8, and 8 of 8 images make"):
+        lb.generate(network(), **tiny, warmup_rounds=8, out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_student_of_another_seed_gets_other_images_and_the_same_seed_the_same(tmp_path: Path) -> None:
     settings = {**QUICK, "steps_per_round": 2, "student": STUDENT, "training": {"batch_size": 4}}
     sets = [
@@ -120,6 +136,31 @@ def test_images_that_are_not_taught_on_may_choose_among_the_states_of_the_studen
     assert costs[0]["teacher_passes"] == counted + 20, "and those of the soft labels"
     own = lb.generate(teacher, **settings, validation=made.images, out=tmp_path / "own")
     assert torch.equal(own.images.tensor(), plain.images.tensor())
+
+
+def test_images_that_choose_are_gone_on_with_as_they_were_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {**QUICK, "steps_per_round": 3, "student": STUDENT, "out": tmp_path / "set"}
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("limbeck.recipes.generating.gather_inputs", stop)
+        with pytest.raises(KeyboardInterrupt):
+            lb.generate(network(), **settings, validation=8)
+    for changes, words in (
+        ({"validation": 12}, r"other settings \(`budget` 8 then, 12 now\)"),
+        ({"validation": 8, "inner_steps": 1}, r"other settings \(`inner_steps` 2 then, 1 now\)"),
+        ({"validation": 8, "seed": 1}, "other seed;"),
+    ):
+        with pytest.raises(UserError, match=f"held-out-making' holds what was begun with {words}"):
+            lb.generate(network(), **{**settings, **changes})
+    with pytest.raises(UserError, match="begun with other teacher;"):
+        lb.generate(network(seed=1), **settings, validation=8)
+    assert len(lb.generate(network(), **settings, validation=8)) == 20
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["set", "set-student"]
 
 
 def test_choosing_wants_a_student_and_images(tmp_path: Path) -> None:

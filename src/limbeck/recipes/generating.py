@@ -24,7 +24,15 @@ from limbeck.randomness import check_seed, derive_seed
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.inputs import Inputs, PythonObjects
 from limbeck.recipes.making import context_for, evaluating, last_source
-from limbeck.recipes.making_alone import check_new, make_and_save, making_folder, shape_for, summary, trained_size
+from limbeck.recipes.making_alone import (
+    check_begun,
+    check_new,
+    make_and_save,
+    making_folder,
+    shape_for,
+    summary,
+    trained_size,
+)
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_recipe, parse_transfer
 from limbeck.recipes.run import gather_inputs, run
@@ -109,6 +117,7 @@ def generate_images(
     """
     check_seed(seed)
     progress, teacher = progress or Silent(), evaluating(teacher)
+    settings = settings.settled(teacher.num_classes)
     test = None if learner is None else learner.test
     shape = test.shape if test is not None and size is None else shape_for(teacher, size, GENERATE)
     if target is not None:
@@ -300,23 +309,29 @@ def _held_out(
         return None, Cost()
     if isinstance(validation, bool) or validation < 1:
         raise UserError(f"`validation` must be images, or how many are to be made, at least 1, got {validation!r}.")
-    folder = making_folder(target) / HELD_OUT
+    said = settings.model_dump(mode="json", exclude_unset=True, exclude={"steps_per_round", "fresh", "replay"})
+    said |= {"budget": validation, "batch_size": min(settings.batch_size, validation), "fresh": 0}
+    said |= {"losses": {**said.get("losses", {}), "adversarial": 0.0}}
+    said |= {"warmup_rounds": None}  # in proportion to their number
+    alone = settings_to_generate(said, alone=True).settled(teacher.num_classes)
+    folder, making = making_folder(target) / HELD_OUT, making_folder(target) / f"{HELD_OUT}-making"
+    context = MakerContext(
+        folder=making / "maker",
+        pool=None,
+        classes=teacher.classes,
+        shape=shape,
+        teacher=teacher,
+        seed=derive_seed(seed, HELD_OUT),
+        device=PartialState().device or torch.device("cpu"),
+        progress=progress,
+    )
+    maker = find_maker(alone.maker)
+    maker.count(alone, context)
+    if not making.exists():
+        shutil.rmtree(folder, ignore_errors=True)  # of an earlier version, which noted nothing
+    check_begun(making, alone, context)
     if not (folder / "cost.json").is_file():
-        said = settings.model_dump(mode="json", exclude_unset=True, exclude={"steps_per_round", "fresh", "replay"})
-        said |= {"budget": validation, "batch_size": min(settings.batch_size, validation), "fresh": 0}
-        said |= {"losses": {**said.get("losses", {}), "adversarial": 0.0}}
-        alone = settings_to_generate(said, alone=True)
-        context = MakerContext(
-            folder=making_folder(target) / f"{HELD_OUT}-maker",
-            pool=None,
-            classes=teacher.classes,
-            shape=shape,
-            teacher=teacher,
-            seed=derive_seed(seed, HELD_OUT),
-            device=PartialState().device or torch.device("cpu"),
-            progress=progress,
-        )
-        made = find_maker(alone.maker).make(alone, context)
+        made = maker.make(alone, context)
         shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
         made.source.images(0).save(folder)
         atomic_write_text(folder / "cost.json", json.dumps(made.cost.to_dict()) + "\n")

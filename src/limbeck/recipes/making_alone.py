@@ -150,7 +150,7 @@ def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) 
     folder = making_folder(target)
     maker = find_maker(settings.maker)
     maker.count(settings, context)
-    _check_begun(folder, settings, context)
+    check_begun(folder, settings, context)
     try:
         with metering(RunFolder(folder), MAKING):
             made = maker.make(settings, context)
@@ -184,8 +184,9 @@ def summary(made: Made, report: Path, target: Path) -> str:
     return "\n".join([made.evidence.headline, *made.evidence.findings, f"{count} -> {target}", f"report: {report}"])
 
 
-def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
-    """What was begun is gone on with as it was begun, or not at all, but for what ended in an error of its settings."""
+def check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
+    """Notes in a folder what is begun there, or raises a UserError where something else was: what was begun is gone on
+    with as it was begun, or not at all, but for what ended in an error of its settings."""
     pool, teacher = context.pool, context.teacher
     now = {
         "settings": settings.model_dump(mode="json"),

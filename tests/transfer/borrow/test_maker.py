@@ -295,7 +295,9 @@ def test_too_few_images_are_told_by_class_where_classes_have_shares(tmp_path: Pa
     said = {"budget": 160, "short": "leave"}
     with pytest.warns(UserWarning, match="the budget takes all"):
         left = make(tmp_path / "left", teacher, said).evidence
-    assert left.findings[1] == "4 of 4 classes had fewer images than their share (ant, bee, cat and dog): 60 are lacking"
+    assert (
+        left.findings[1] == "4 of 4 classes had fewer images than their share (ant, bee, cat and dog): 60 are lacking"
+    )
 
 
 def test_teachers_that_cannot_be_asked_so_are_refused(tmp_path: Path, teacher: Classifier) -> None:

@@ -7,9 +7,12 @@ import pytest
 import yaml
 from tests.test_readme import parsed
 
+from limbeck.recipes.generating import settings_to_generate
 from limbeck.recipes.packaged import packaged_recipes
 from limbeck.recipes.reading import read_recipe
+from limbeck.transfer.generate.counting import check_steps, check_warmup, images_wanted, rounds_needed
 from limbeck.transfer.generate.methods import METHODS
+from limbeck.transfer.generate.settings import GenerateSettings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "generate.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
@@ -54,11 +57,19 @@ def test_recipes_are_valid(text: str) -> None:
     recipe = read_recipe(yaml.safe_load(text))
     arms = [recipe.transfer] if recipe.compare is None else [one.transfer for one in recipe.compare.arms.values()]
     assert all(arms) or recipe.name == "second-student"
+    if isinstance(recipe.transfer, GenerateSettings):
+        settings = recipe.transfer.settled(10)
+        check_steps(settings, images_wanted(settings, 10), recipe.training.steps)
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_commands_are_valid(line: str) -> None:
     told = parsed(line)
+    if told["verb"] == "generate":
+        settings = settings_to_generate({"method": told["method"], "budget": told["budget"]}, alone=False).settled(10)
+        count = images_wanted(settings, 10)
+        check_warmup(settings, count)
+        assert (settings.method, settings.warmup_rounds, rounds_needed(settings, count)) == ("bsr", 2, 20)
     if told["verb"] == "run":
         assert told["recipe"] in packaged_recipes()
         read_recipe(told["recipe"], told["overrides"] or [])

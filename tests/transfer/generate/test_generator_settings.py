@@ -1,10 +1,13 @@
 """What recipes may say of the network that makes images."""
 
+import re
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from limbeck.errors import UserError
+from limbeck.transfer.generate.counting import check_warmup
 from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.settings import GenerateSettings
 
@@ -35,3 +38,59 @@ def test_images_that_take_whatever_label_are_not_made_by_label(option: str) -> N
 def test_rounds_without_an_adversary_need_another_loss() -> None:
     with pytest.raises(ValidationError, match="`warmup_rounds` have no adversary, and `losses` have nothing else but"):
         GenerateSettings(budget=1280, method="zskt", warmup_rounds=1)
+
+
+@pytest.mark.parametrize(
+    ("said", "classes", "warmup", "renewed"),
+    [
+        ({"budget": 107_520}, 10, 20, 140),
+        ({"budget": 56_320, "method": "fast"}, 10, 20, 140),
+        ({"budget": 5000}, 10, 2, 122),
+        ({"budget": "500/class"}, 10, 2, 122),
+        ({"budget": "500/class"}, 100, 19, 139),
+        ({"budget": 512}, 10, 1, 121),
+        ({"budget": 256}, 10, 0, 120),
+        ({"budget": 5000, "calls_per_round": 2}, 10, 1, 121),
+        ({"budget": 5000, "warmup_rounds": 7}, 10, 7, 127),
+        ({"budget": 5000, "warmup_rounds": 0, "generator": {"renew_once": 9}}, 10, 0, 9),
+        ({"budget": 5000, "generator": {"renew_once": None}}, 10, 2, None),
+        ({"budget": 51_200, "method": "cmi"}, 10, 0, None),
+        (
+            {"budget": 256, "method": "fast", "replay": {"images": 256}, "rounds": 30, "steps_per_round": None},
+            10,
+            3,
+            123,
+        ),
+    ],
+)
+def test_what_goes_by_the_budget(said: dict[str, Any], classes: int, warmup: int, renewed: int | None) -> None:
+    if said.get("steps_per_round", 1) is None:
+        said = {**said, "losses": {"adversarial": 0}}
+    settings = GenerateSettings.model_validate(said)
+    written = GenerateSettings.model_validate(settings.model_dump(mode="json"))
+    assert written == settings
+    found = written.settled(classes)
+    assert (found.warmup_rounds, found.generator.renew_once) == (warmup, renewed)
+    assert found.settled(classes) == found
+    assert GenerateSettings.model_validate(found.model_dump(mode="json")) == found
+
+
+def test_a_warm_up_that_takes_every_round_is_refused() -> None:
+    said = {"budget": 5000, "warmup_rounds": 20}
+    message = (
+        "`warmup_rounds` must be fewer than all rounds, got 20, and 20 of 256 images make the budget: what waits for "
+        "the end of the warm-up (`losses.adversarial`, `growth`, `homogenise`) would never come. Leave `warmup_rounds` "
+        "out, or lower it, or raise the `budget` above 5,120 images."
+    )
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_warmup(GenerateSettings.model_validate(said), 5000)
+    check_warmup(GenerateSettings.model_validate(said), 5121)
+    alone = {**said, "steps_per_round": None, "losses": {"adversarial": 0}}
+    with pytest.raises(UserError, match=r"\(`growth`, `homogenise`\) would never come"):
+        check_warmup(GenerateSettings.model_validate(alone), 5000)
+    check_warmup(GenerateSettings.model_validate({**alone, "method": "fast"}), 5000)  # for which nothing waits
+    endless = {**alone, "replay": {"images": 512}, "rounds": 20}
+    with pytest.raises(UserError, match=r"20 of 256 images make all images: .* lower it, or raise `rounds`"):
+        check_warmup(GenerateSettings.model_validate(endless), 512)
+    check_warmup(GenerateSettings.model_validate({**endless, "rounds": 21}), 512)
+    check_warmup(GenerateSettings.model_validate({**said, "replay": {"images": 512}}), 512)  # by the student's steps

@@ -64,11 +64,11 @@ def rounds_of(settings: GenerateSettings, steps: int) -> int:
     """Rounds of a student's so many steps, those before it among them; the first one makes what all of these make.
 
     Example:
-        >>> rounds_of(GenerateSettings(budget=1000, steps_per_round=10), steps=25)  # and 20 to warm up
+        >>> rounds_of(GenerateSettings(budget=107_520, steps_per_round=10).settled(10), steps=25)  # and 20 to warm up
         23
     """
     assert settings.steps_per_round is not None, "without rounds nothing is counted"
-    return settings.warmup_rounds + -(-steps // settings.steps_per_round)
+    return settings.warmup + -(-steps // settings.steps_per_round)
 
 
 def steps_to_fill(settings: GenerateSettings, count: int) -> int:
@@ -78,8 +78,9 @@ def steps_to_fill(settings: GenerateSettings, count: int) -> int:
         UserError: the method goes on without end, so that its images say nothing.
 
     Example:
-        >>> steps_to_fill(GenerateSettings(budget=10_000, method="fast", steps_per_round=5), 10_000)  # 40 rounds
-        100
+        >>> settings = GenerateSettings(budget=10_000, method="fast", steps_per_round=5).settled(classes=10)
+        >>> steps_to_fill(settings, 10_000)  # 40 rounds, of which 4 to warm up
+        180
     """
     if settings.fresh or settings.replay is not None:
         raise UserError(
@@ -88,8 +89,32 @@ def steps_to_fill(settings: GenerateSettings, count: int) -> int:
         )
     assert settings.steps_per_round is not None
     pruned = _PRUNED if settings.homogenise is not None else 0.0
-    rounds = round(rounds_needed(settings, count) / (1 - pruned)) - settings.warmup_rounds
+    rounds = round(rounds_needed(settings, count) / (1 - pruned)) - settings.warmup
     return max(1, rounds) * settings.steps_per_round
+
+
+def check_warmup(settings: GenerateSettings, count: int) -> None:
+    """Raises a UserError where warm-up takes every round, so that what waits for its end never comes.
+
+    Args:
+        settings: of the maker, settled.
+        count: images wanted.
+    """
+    adversarial = settings.losses.adversarial if settings.steps_per_round is not None else 0.0
+    parts = {"losses.adversarial": adversarial, "growth": settings.growth, "homogenise": settings.homogenise}
+    waiting = [f"`{name}`" for name, part in parts.items() if part]
+    goes_on = settings.rounds is None and (settings.fresh > 0 or settings.replay is not None)
+    rounds = settings.rounds or rounds_needed(settings, count)
+    if not waiting or goes_on or settings.warmup < rounds:
+        return
+    each = images_per_round(settings)
+    budget = settings.rounds is None
+    more = f"the `budget` above {settings.warmup * each:,} images" if budget else "`rounds`"
+    raise UserError(
+        f"`warmup_rounds` must be fewer than all rounds, got {settings.warmup:,}, and {rounds:,} of {each:,} "
+        f"images make {'the budget' if budget else 'all images'}: what waits for the end of the warm-up "
+        f"({', '.join(waiting)}) would never come. Leave `warmup_rounds` out, or lower it, or raise {more}."
+    )
 
 
 def check_steps(settings: GenerateSettings, count: int, steps: int | None) -> None:
@@ -106,8 +131,8 @@ def check_steps(settings: GenerateSettings, count: int, steps: int | None) -> No
     needed = rounds_needed(settings, count)
     if rounds >= needed:
         return
-    enough = (needed - settings.warmup_rounds) * settings.steps_per_round
-    warming = f"{settings.warmup_rounds:,} of them before the student's first step, and " * (settings.warmup_rounds > 0)
+    enough = (needed - settings.warmup) * settings.steps_per_round
+    warming = f"{settings.warmup:,} of them before the student's first step, and " * (settings.warmup > 0)
     raise UserError(
         f"`training.steps` must be at least {enough - settings.steps_per_round + 1:,} for the {count:,} images of the "
         f"budget, got {steps:,}: that is {rounds:,} rounds, {warming}one every {settings.steps_per_round:,} steps, of "

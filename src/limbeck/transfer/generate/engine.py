@@ -95,7 +95,7 @@ class Engine:
     """Makes the images of a repository, round by round; all that its next step hangs on is in its state.
 
     Args:
-        settings: of the maker.
+        settings: of the maker, settled.
         synthesis: makes images.
         repository: holds them.
         pruning: has some leave after a round; or None.
@@ -126,7 +126,7 @@ class Engine:
         self.count = count
         self.seed = seed
         self.rounds = rounds
-        self.weight = GrowingWeight(settings.losses.one_hot, settings.growth, warmup_rounds=settings.warmup_rounds)
+        self.weight = GrowingWeight(settings.losses.one_hot, settings.growth, warmup_rounds=settings.warmup)
         self.round = self.calls = 0
         self.tally = Tally()
         self._labels = self._draw_labels()
@@ -142,7 +142,7 @@ class Engine:
 
     @property
     def warming_up(self) -> bool:
-        return self.round < self.settings.warmup_rounds
+        return self.round < self.settings.warmup
 
     def make_round(self, student: Classifier | None, between: Callable[[], bool]) -> Round:
         """Makes the images of a round, or what is left of it.
@@ -151,7 +151,7 @@ class Engine:
             student: as it is now, in evaluation mode; None where there is none.
             between: called after every step and every call; what it raises leaves a state to go on from.
         """
-        early = self.settings.adversary_early and self.round == self.settings.warmup_rounds - 1
+        early = self.settings.adversary_early and self.round == self.settings.warmup - 1
         adversary = student if early or not self.warming_up else None
         weights = self.settings.losses.model_copy(update={"one_hot": self.weight.value})
         for number in range(self.tally.calls, self.settings.calls_per_round):
@@ -233,7 +233,7 @@ class Engine:
     def _distillation(self, student: Classifier | None) -> float | None:
         """Divergence of the student from the teacher on some images of earlier rounds; None where none was taught."""
         rows = self.repository.rows[: len(self.repository) - self.tally.kept]
-        if student is None or self.round <= self.settings.warmup_rounds or not len(rows):
+        if student is None or self.round <= self.settings.warmup or not len(rows):
             return None
         drawn = torch.randperm(len(rows), generator=generator(self.seed, "generate", "taught", self.round))
         rows = rows[drawn[:_COMPARED].sort().values]

@@ -1,12 +1,16 @@
 """What a recipe may say of the network that makes images; without importing torch."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from limbeck.transfer.generate.networks.catalogue import find_generator
 from limbeck.transfer.settings_group import Count, SettingsGroup
+
+AFTER_WARMUP: Final = "after-warmup"
+RENEWED_AFTER = 120
+"""Calls after the warm-up before which first layers start afresh, in the code of Fast and BSR."""
 
 
 class Generator(SettingsGroup):
@@ -22,7 +26,8 @@ class Generator(SettingsGroup):
         average: decay of a moving average of its weights, from which every other image of a round is made (MAD); None
             for none.
         renew: after how many calls the network starts afresh, as CMI does after each; None for never.
-        renew_once: the call, from 1, before which the first layers alone start afresh (Fast, BSR); None for never.
+        renew_once: the call, from 1, before which the first layers alone start afresh (Fast, BSR): a number, or
+            "after-warmup" for that of 120 + `warmup_rounds`, as published; None for never.
         gain_near_zero: whether the batch norm among the layers of `renew_once` starts with gains of N(0, .02), as in
             the reference implementation, and not with 1.
         codes: of the classes for `noisy`, as embeddings of their names: a file (npy or safetensors) of a row for each.
@@ -37,7 +42,7 @@ class Generator(SettingsGroup):
     noisy: bool = False
     average: Annotated[float, Field(gt=0, lt=1)] | None = None
     renew: Count | None = None
-    renew_once: Count | None = None
+    renew_once: Count | Literal["after-warmup"] | None = None
     gain_near_zero: bool = False
     codes: str | None = None
     options: Mapping[str, Any] = {}

@@ -15,7 +15,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.evidence import Evidence
-from limbeck.transfer.generate.counting import check_steps, images_wanted, rounds_of
+from limbeck.transfer.generate.counting import check_steps, check_warmup, images_wanted, rounds_of
 from limbeck.transfer.generate.engine import Engine
 from limbeck.transfer.generate.evidence import evidence_of
 from limbeck.transfer.generate.feature_statistics import FeatureStatistics
@@ -50,10 +50,10 @@ class GenerateMaker:
     """
 
     def count(self, settings: GenerateSettings, context: MakerContext) -> int:
-        wrong: list[str] = []
-        count = 0
+        settings, wrong, count = settings.settled(_classes(context)), list[str](), 0
         with _noting(wrong):
             count = images_wanted(settings, _classes(context))
+            check_warmup(settings, count)
             check_steps(settings, count, context.steps)
         with _noting(wrong):
             if context.teacher is None:  # one that is still to be trained is looked at later
@@ -115,7 +115,7 @@ class GenerateMaker:
         count = self.count(settings, context)
         assert context.teacher is not None, "makers that ask a teacher are refused without one before"
         losses = weights_at_start(settings, context.teacher, shape=context.shape, seed=context.seed)
-        settings = settings.model_copy(update={"losses": losses})
+        settings = settings.settled(context.teacher.num_classes).model_copy(update={"losses": losses})
         engine = Engine(
             settings,
             self._synthesiser(settings, context, context.teacher),
@@ -141,6 +141,7 @@ class GenerateMaker:
             "budget": parse_budget(settings.budget).label,
             "teacher": context.teacher.name,
             "seed": context.seed,
+            "warmup_rounds": settings.warmup,
         }
         return GeneratingSource(
             engine,

@@ -20,7 +20,7 @@ _FAST = {
     "latent_rate": 0.01,
     "momentum": 0.9,
     "losses": {"batch_norm": 10.0, "one_hot": 0.5, "adversarial": 1.33},
-    "generator": {"latents": 256, "renew_once": 140},
+    "generator": {"latents": 256, "renew_once": "after-warmup"},
 }
 _META = {**_FAST, "meta": "fomaml"}
 

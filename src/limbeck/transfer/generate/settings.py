@@ -9,11 +9,13 @@ from pydantic import BeforeValidator, Field, model_validator
 from limbeck.data.view_catalogue import check_views
 from limbeck.errors import UserError
 from limbeck.transfer.budget import parse_budget
-from limbeck.transfer.generate.generator_settings import Generator
+from limbeck.transfer.generate.generator_settings import AFTER_WARMUP, RENEWED_AFTER, Generator
 from limbeck.transfer.generate.methods import METHODS
 from limbeck.transfer.methods import with_published
 from limbeck.transfer.settings import Control, MakerSettings
 from limbeck.transfer.settings_group import Count, Decay, Natural, NotNegative, Positive, SettingsGroup, Share
+
+_WARMUP = "warmup_rounds"
 
 
 class Losses(SettingsGroup):
@@ -98,8 +100,9 @@ class GenerateSettings(MakerSettings):
         method: whose published values hold, see `limbeck ls methods`.
         steps_per_round: steps that the student is taught for in a round. None makes all images before the student
             starts, without an adversary.
-        warmup_rounds: how many of the first rounds only make images: in these no student is taught and nothing is
-            adversarial.
+        warmup_rounds: how many of the first rounds only make images: in these no student is taught, nothing is
+            adversarial, no weight grows and no outlier leaves. None for what is published for the method, but no more
+            than a tenth of the rounds that the budget takes (one at least, where it takes two).
         rounds: how many rounds make images, where there is no student whose steps say how many, and `fresh` or `replay`
             have them never end; elsewhere None, for as many as the budget takes.
         calls_per_round: how many batches of images are made in a round.
@@ -154,7 +157,7 @@ class GenerateSettings(MakerSettings):
     maker: str = "generate"
     method: str = "bsr"
     steps_per_round: Count | None = 400
-    warmup_rounds: Natural = 0
+    warmup_rounds: Natural | None = None
     rounds: Count | None = None
     calls_per_round: Count = 1
     batch_size: Count = 256
@@ -249,7 +252,11 @@ class GenerateSettings(MakerSettings):
     @model_validator(mode="before")
     @classmethod
     def _with_published(cls, values: Any) -> Any:
-        return with_published(values, METHODS, cls.model_fields["method"].default)
+        found = with_published(values, METHODS, cls.model_fields["method"].default)
+        if isinstance(values, Mapping) and values.get(_WARMUP) is None:
+            method = METHODS[found.get("method", cls.model_fields["method"].default)]
+            found[_WARMUP] = None if method.values.get(_WARMUP) else 0  # the published number waits for the budget
+        return found
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -286,7 +293,7 @@ class GenerateSettings(MakerSettings):
                 "`statistics` are what `losses.batch_norm` compares images with, and its weight is 0; give it one, or "
                 "leave `statistics` out"
             )
-        if self.warmup_rounds and not any({**self.losses.model_dump(), "adversarial": 0}.values()):
+        if self.warmup_rounds != 0 and not any({**self.losses.model_dump(), "adversarial": 0}.values()):
             raise ValueError(
                 "`warmup_rounds` have no adversary, and `losses` have nothing else but `adversarial`; set "
                 "`warmup_rounds: 0`, or give another weight"
@@ -310,6 +317,31 @@ class GenerateSettings(MakerSettings):
             )
         return {**said, "steps_per_round": None, "losses": {"adversarial": 0.0, **losses}}
 
+    def settled(self, classes: int) -> Self:
+        """The same with numbers for what goes by the budget: `warmup_rounds`, and `generator.renew_once` by these.
+
+        Example:
+            >>> [GenerateSettings(budget=budget).settled(10).warmup_rounds for budget in (107_520, 5_000, "20/class")]
+            [20, 2, 0]
+        """
+        warmup, generator, rounds = self.warmup_rounds, self.generator, self.rounds or self._rounds_to_fill(classes)
+        if warmup is None:
+            warmup = min(METHODS[self.method].values[_WARMUP], max(1, rounds // 10)) if rounds > 1 else 0
+        if generator.renew_once == AFTER_WARMUP:
+            generator = generator.model_copy(update={"renew_once": RENEWED_AFTER + warmup})
+        return self.model_copy(update={_WARMUP: warmup, "generator": generator})
+
+    @property
+    def warmup(self) -> int:
+        """`warmup_rounds` of settings that are `settled`."""
+        assert self.warmup_rounds is not None, "settled before anything is made"
+        return self.warmup_rounds
+
+    def _rounds_to_fill(self, classes: int) -> int:
+        budget = parse_budget(self.budget)
+        held = int(budget.amount) * (classes if budget.kind == "per-class" else 1)
+        return -(-held // (self.calls_per_round * self.batch_size * max(1, self.fresh)))
+
     def passes(self, classes: int, steps: int | None) -> int:
         """Teacher passes of making all images; where some leave as outliers, the fewest that there can be.
 
@@ -318,11 +350,10 @@ class GenerateSettings(MakerSettings):
             >>> settings.passes(classes=10, steps=None)  # 10 calls of 5 steps of 100 images
             5000
         """
-        budget, call = parse_budget(self.budget), self.calls_per_round * self.batch_size
-        held = int(budget.amount) * (classes if budget.kind == "per-class" else 1)
-        rounds = -(-held // (call * max(1, self.fresh)))
+        call, rounds = self.calls_per_round * self.batch_size, self._rounds_to_fill(classes)
         if self.fresh or self.replay is not None:  # which go on as long as the student does
-            rounds = self.rounds or self.warmup_rounds + -(-(steps or 0) // (self.steps_per_round or 1)) or rounds
+            warmup = self.settled(classes).warmup
+            rounds = self.rounds or warmup + -(-(steps or 0) // (self.steps_per_round or 1)) or rounds
         after = self.fresh or (not self.exact) + (self.generator.average is not None)
         views = 2 if self.losses.contrast else 1  # a whole one and a local one
         return rounds * call * views * (self.inner_steps + after)

@@ -77,7 +77,7 @@ class GeneratingSource:
         return self._set
 
     def refresh(self, round: int, student: nn.Module) -> Cost:
-        return self._make(self.engine.settings.warmup_rounds + round + 1, student)
+        return self._make(self.engine.settings.warmup + round + 1, student)
 
     def fill(self, student: nn.Module | None = None) -> Cost:
         """Makes rounds until all images are there, or as many rounds as settings say.
