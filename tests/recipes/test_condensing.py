@@ -21,12 +21,14 @@ from limbeck.models.fingerprint import fingerprint
 from limbeck.models.weights.folder import save as save_model
 from limbeck.progress import Silent
 from limbeck.recipes.condensing import settings_to_condense
-from limbeck.recipes.experts import experts_of
+from limbeck.recipes.experts import NamedImages, experts_of
 from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import gather_inputs, run
 from limbeck.transfer.condense.engine import MatchingEngine
+from limbeck.transfer.condense.expertise import open_experts
 from limbeck.transfer.condense.network import FreshNetworks
+from limbeck.transfer.condense.work import split_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
 """Experts of a few steps."""
@@ -121,6 +123,19 @@ def test_the_network_is_that_of_the_experts_where_none_is_said(tmp_path: Path) -
     assert settings_to_condense(kept) == settings
     other = CliRunner().invoke(app, [*condense, "--network", "convnet_d3", "--out", str(tmp_path / "other")])
     assert "holds experts of another convnet_d3 than" in re.sub(r"\s+", " ", other.output)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_experts_leave_out_the_images_that_choose(named: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "experts"
+    classes = ["0", "1", "2"]
+    images = lb.load("digits", "train", classes=classes)
+    settings = small(method="mtt", choose="validation", experts={"folder": str(folder)})
+    made = settings.model_copy(update={"experts": settings.experts.model_copy(update={"folder": None})})
+    store = experts_of(made, NamedImages("digits", "train", classes=classes) if named else images, folder)
+    assert store.about["images"] != images.fingerprint
+    rest = split_for(settings, images)[0]
+    assert open_experts(settings, rest, FreshNetworks.of(settings.network, rest)) is not None
 
 
 def test_the_network_of_experts_that_see_whitened_images_is_found(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from limbeck.transfer.condense.experts.check import parameters
 from limbeck.transfer.condense.experts.store import listed
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.work import split_for
 
 _SENT = 2**28
 """Bytes of decoded images that are sent to workers; of more, each loads its own."""
@@ -51,6 +52,21 @@ class NamedImages:
         return self._open
 
 
+class Rest:
+    """Gives the images that `choose` leaves to be learned from, here and in other processes.
+
+    Args:
+        images: all of them.
+        settings: of the maker.
+    """
+
+    def __init__(self, images: NamedImages, settings: CondenseSettings) -> None:
+        self._images, self._settings = images, settings
+
+    def __call__(self) -> ImageSet:
+        return split_for(self._settings, self._images())[0]
+
+
 def settings_for_experts(said: Mapping[str, Any], overrides: Sequence[str] = ()) -> CondenseSettings:
     """Those that a recipe has under `transfer: {maker: condense, ...}`, as far as experts hang on them.
 
@@ -76,7 +92,7 @@ def experts_of(
 
     Args:
         settings: of the maker.
-        images: labelled.
+        images: labelled. Of `choose: validation` a tenth of them is left out, the one that chooses.
         folder: of the experts, also one that holds some.
         snapshots: how many of each are kept; by default those that are read.
         workers, progress: see `make_experts`.
@@ -96,9 +112,10 @@ def experts_of(
             f"`experts.folder` names experts that are there, got {experts.folder!r}; leave it out, and give the folder "
             "to make them in (`--out`)."
         )
-    here = images if isinstance(images, ImageSet) else images()
+    here = split_for(settings, images if isinstance(images, ImageSet) else images())[0]
+    there = here if isinstance(images, ImageSet) else Rest(images, settings)
     networks = FreshNetworks.of(settings.network, here)
-    sent = here if here.is_decoded and len(here) * prod(here.shape) <= _SENT else images
+    sent = here if here.is_decoded and len(here) * prod(here.shape) <= _SENT else there
     make_experts(experts, networks, sent, folder, snapshots=read, workers=workers, progress=progress)
     return ExpertStore.open(folder, count=experts.count, snapshots=read, judges=experts.judges)
 

@@ -60,10 +60,12 @@ def open_experts(settings: CondenseSettings, images: "ImageSet", networks: Fresh
     store = ExpertStore.open(Path(folder).expanduser(), **_said(settings))
     _check_snapshots(settings, store, folder)
     if store.about["images"] != images.fingerprint:  # before the network, whose normalisation is theirs
-        rest = ", a tenth of which `choose: validation` holds out" if settings.choose == "validation" else ""
+        validation, seed = settings.choose == "validation", settings.experts.seed
+        rest = f", a tenth of which `choose: validation` holds out by `experts.seed` {seed}" if validation else ""
+        same = " -s choose=validation" if validation else ""
         raise UserError(
             f"`experts.folder` {folder!r} holds experts of other images than {images.name!r}{rest}; give these, or "
-            "make experts of yours by `limbeck experts`."
+            f"make experts of yours by `limbeck experts{same}`."
         )
     if store.about["network"] != fingerprint(networks(0)):
         raise UserError(
