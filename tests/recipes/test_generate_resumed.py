@@ -34,7 +34,7 @@ def recipe(teacher: Path, **changes: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("teacher") / "teacher"
-    save_model(lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, seed=0, width=4, norm="batch"), folder)
+    save_model(lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, seed=7, width=4, norm="batch"), folder)
     return folder
 
 

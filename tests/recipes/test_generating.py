@@ -19,6 +19,8 @@ from limbeck.models.weights.folder import load as load_model
 from limbeck.models.weights.folder import save as save_model
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.generating import settings_to_generate
+from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.run import run
 from limbeck.training.run_folder import RunFolder
 
 QUICK: dict[str, Any] = {
@@ -48,7 +50,7 @@ def _pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def network(**changes: Any) -> lb.Classifier:
     options = {"num_classes": 3, "channels": 1, "input_size": 8, "classes": ["a", "b", "c"], "norm": "batch"}
-    return lb.create("convnet_d3", **{"width": 4, "seed": 0, **options, **changes}).eval()
+    return lb.create("convnet_d3", **{"width": 4, "seed": 7, **options, **changes}).eval()
 
 
 def check_set(made: TransferSet, teacher: lb.Classifier, count: int = 20) -> None:
@@ -161,6 +163,31 @@ def test_images_that_choose_are_gone_on_with_as_they_were_begun(
         lb.generate(network(seed=1), **settings, validation=8)
     assert len(lb.generate(network(), **settings, validation=8)) == 20
     assert sorted(one.name for one in tmp_path.iterdir()) == ["set", "set-student"]
+
+
+def test_the_teacher_is_no_student_of_its_own(tmp_path: Path) -> None:
+    teacher, settings = network(), {**QUICK, "steps_per_round": 3, "out": tmp_path / "set"}
+    save_model(teacher, tmp_path / "teacher")
+    others: list[Any] = [teacher, network(), lambda seed: network(), {"weights": str(tmp_path / "teacher")}]
+    for student in others:
+        with pytest.raises(UserError, match=r"`student` must be another network than .* constantly zero"):
+            lb.generate(teacher, **settings, student=student)
+    other: dict[str, Any] = {**settings, "student": network(seed=1), "out": tmp_path / "other"}
+    assert len(lb.generate(teacher, **other)) == 20
+
+
+def test_recipes_refuse_the_teacher_as_student_too(tmp_path: Path) -> None:
+    save_model(network(classes=["0", "1", "2"]), tmp_path / "teacher")
+    content = {
+        "name": "mine",
+        "data": {"test": {"name": "digits", "classes": [0, 1, 2]}},
+        "teacher": str(tmp_path / "teacher"),
+        "student": {"weights": str(tmp_path / "teacher")},
+        "training": {"steps": 9, "batch_size": 8, "views": "none"},
+        "transfer": {"maker": "generate", **QUICK, "steps_per_round": 3},
+    }
+    with pytest.raises(UserError, match="`student` must be another network than the teacher"):
+        run(read_recipe(content), tmp_path / "run")
 
 
 def test_choosing_wants_a_student_and_images(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ from limbeck.transfer.evidence import EVIDENCE
 from limbeck.transfer.generate.check import TeacherCheck, check_teacher
 from limbeck.transfer.generate.counting import images_wanted, steps_to_fill
 from limbeck.transfer.generate.settings import GenerateSettings
-from limbeck.transfer.generate.source import GeneratingSource
+from limbeck.transfer.generate.source import GeneratingSource, check_other_network
 from limbeck.transfer.generate.teacher_logits import with_teacher_logits
 from limbeck.transfer.maker import MakerContext
 
@@ -260,6 +260,8 @@ def _with_student(
     progress: Progress,
 ) -> tuple[TransferSet, str]:
     check_new(student_folder(target))
+    if learner.make is not None and isinstance(made := learner.make(seed), Classifier):
+        check_other_network(teacher, made)  # before any image is held out
     folder = making_folder(target) / "run"
     held_out, spent = _held_out(settings, teacher, learner.validation, shape, seed, target, progress)
     learner = replace(learner, validation=held_out or 0)

@@ -149,6 +149,7 @@ class GenerateMaker:
             classes=context.classes or tuple(map(str, range(context.teacher.num_classes))),
             about=about,
             progress=context.progress,
+            teacher=context.teacher,
         )
 
 

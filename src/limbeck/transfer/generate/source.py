@@ -43,6 +43,7 @@ class GeneratingSource:
         classes: names.
         about: facts about the set.
         progress: who watches.
+        teacher: that must not be the student, too; None where that is known.
 
     Attributes:
         history: the rounds so far.
@@ -56,8 +57,10 @@ class GeneratingSource:
         classes: tuple[str, ...],
         about: Mapping[str, Any],
         progress: Progress,
+        teacher: Classifier | None = None,
     ) -> None:
         self.engine = engine
+        self._teacher = teacher
         self.steps_per_round = engine.settings.steps_per_round
         self._classes = classes
         self._about = about
@@ -77,6 +80,8 @@ class GeneratingSource:
         return self._set
 
     def refresh(self, round: int, student: nn.Module) -> Cost:
+        if round == 0 and self._teacher is not None and isinstance(student, Classifier):
+            check_other_network(self._teacher, student)
         return self._make(self.engine.settings.warmup + round + 1, student)
 
     def fill(self, student: nn.Module | None = None) -> Cost:
@@ -158,6 +163,20 @@ class GeneratingSource:
             return Cost()
         self.load_state_dict(found)
         return Cost.from_dict(from_json_tensor(found["spent"]))
+
+
+def check_other_network(teacher: Classifier, student: Classifier) -> None:
+    """Raises a UserError for a student that is the teacher, or a network of the same kind with the same weights."""
+    if student is not teacher:
+        ours, theirs = teacher.state_dict(), student.state_dict()
+        same = type(teacher.network) is type(student.network) and ours.keys() == theirs.keys()
+        if not same or not all(torch.equal(ours[name].cpu(), theirs[name].cpu()) for name in ours):
+            return
+    raise UserError(
+        f"`student` must be another network than the teacher, got {student.name} with the weights of the teacher "
+        "itself: they never disagree, so that the adversarial and the distillation loss are constantly zero. Name a "
+        "student with weights of its own."
+    )
 
 
 class Spent:
