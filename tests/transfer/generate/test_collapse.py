@@ -84,6 +84,13 @@ def test_wanted_classes_are_missed_where_images_are_optimised_for_nothing_else()
     assert kinds(rounds(obtained=0.11, losses={})) == [], "it was measured before, and high"
 
 
+@pytest.mark.parametrize(("loss", "kind"), [(0.0, True), (1e-5, True), (2e-4, True), (4e-4, True), (6e-4, False)])
+def test_a_student_that_never_had_anything_to_learn(loss: float, kind: bool) -> None:
+    found = [Round(**{**vars(one), "distillation": loss}) for one in rounds(10)]
+    assert kinds(found) == ["distillation"] * kind
+    assert not kinds(found[:3]), "that early it is chance"
+
+
 def test_a_single_round_is_looked_at() -> None:
     one = rounds(1)[0]
     assert kinds([Round(**{**vars(one), "distinct": 1})]) == ["distinct"]

@@ -16,6 +16,9 @@ from limbeck.transfer.words import few, percent
 _LAST = 3  # rounds that are looked at together, since one alone is noisy
 _FEW_DISTINCT = 0.5  # share of the images made
 _NEAR_ZERO, _OF_HIGHEST = 1e-3, 0.01  # divergence in nats, and of the highest so far
+# Divergence over log K, which is that of a student that knows nothing from a teacher that is sure. In short runs on
+# digits by all nine methods no round came below 0.017, 85 times as much.
+_NOTHING = 2e-4
 _IMAGES_EACH = 10  # of an even share, before a class without any is a sign
 _LOW = 0.5  # of the highest batch-norm loss
 _SPREAD_LEFT = 0.25  # of the widest
@@ -142,7 +145,9 @@ def _disobedient(rounds: Sequence[Round], classes: Sequence[str], floor: float |
 def _nothing_to_learn(rounds: Sequence[Round], classes: Sequence[str], floor: float | None) -> Sign | None:
     known = [one.distillation for one in rounds if one.distillation is not None]
     now = _mean(known[-_LAST:])
-    if len(known) <= _LAST or now >= _NEAR_ZERO or now >= _OF_HIGHEST * max(known):
+    # What falls to near zero was learned; what was never above it was not there to be learned.
+    fell = bool(known) and now < _NEAR_ZERO and now < _OF_HIGHEST * max(known)
+    if len(known) <= _LAST or not (fell or now < _NOTHING * math.log(max(len(classes), 2))):
         return None
     return Sign(
         "distillation",
