@@ -126,6 +126,12 @@ def test_quirks_of_the_reference_are_another_choice() -> None:
     assert reference.homogenise is not None
     assert reference.homogenise.one_more
     assert reference.losses == corrected.losses
+    corrected, reference = (
+        settings_of(recipe_of(details=one, method="deep-inversion")) for one in ("corrected", "reference")
+    )
+    assert (corrected.keep, corrected.adversarial) == ("best-image", "js")
+    assert (reference.keep, reference.adversarial, reference.floor) == ("last", "js-clamped", True)
+    assert reference.losses == corrected.losses
 
 
 @pytest.mark.parametrize(
