@@ -9,12 +9,21 @@ from limbeck.errors import unknown_name
 
 
 class Method(NamedTuple):
-    """A line for listings, settings, the paper, and what it does, in a few sentences, for its page."""
+    """A published method.
+
+    Attributes:
+        summary: a line for listings.
+        values: settings.
+        paper: where it was published.
+        idea: what it does, in a few sentences, for its page.
+        variants: setting -> its value -> other settings, which hold where a recipe says that value and none of them.
+    """
 
     summary: str
     values: Mapping[str, Any]
     paper: str = ""
     idea: str = ""
+    variants: Mapping[str, Mapping[Any, Mapping[str, Any]]] = {}
 
 
 def with_published(values: Any, methods: Mapping[str, Method], default: str) -> Any:
@@ -31,13 +40,23 @@ def with_published(values: Any, methods: Mapping[str, Method], default: str) -> 
     Example:
         >>> with_published({"rate": 2}, {"plain": Method("", {"rate": 1, "steps": 5})}, "plain")
         {'rate': 2, 'steps': 5}
+        >>> plain = Method("", {"rate": 1, "steps": 5}, variants={"steps": {2: {"rate": 3}}})
+        >>> with_published({"steps": 2}, {"plain": plain}, "plain")
+        {'rate': 3, 'steps': 2}
     """
     if not isinstance(values, Mapping):
         return values
     name = values.get("method", default)
     if name not in methods:
         raise unknown_name("method", str(name), methods, "`limbeck ls methods` lists them all")
-    return _over(methods[name].values, values)
+    method = methods[name]
+    below = dict(method.values)
+    for setting, variants in method.variants.items():
+        said = values.get(setting)
+        found = variants.get(said, {}) if isinstance(said, int | str) else {}
+        if not any(values.get(key) is not None for key in found):
+            below |= found
+    return _over(below, values)
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,3 +94,28 @@ def test_a_warm_up_that_takes_every_round_is_refused() -> None:
         check_warmup(GenerateSettings.model_validate(endless), 512)
     check_warmup(GenerateSettings.model_validate({**endless, "rounds": 21}), 512)
     check_warmup(GenerateSettings.model_validate({**said, "replay": {"images": 512}}), 512)  # by the student's steps
+
+
+@pytest.mark.parametrize(
+    ("said", "rates"),
+    [
+        ({}, (2e-3, 0.01, 0.02)),
+        ({"inner_steps": 5}, (3e-3, 0.01, 0.015)),
+        ({"inner_steps": 2}, (5e-3, 0.015, 0.01)),
+        ({"inner_steps": 10}, (2e-3, 0.01, 0.02)),
+        ({"inner_steps": 3}, (2e-3, 0.01, 0.006)),
+        ({"inner_steps": 2, "learning_rate": 1e-3}, (1e-3, 0.01, 0.002)),
+        ({"inner_steps": 2, "latent_rate": 0.1}, (2e-3, 0.1, 0.004)),
+    ],
+)
+@pytest.mark.parametrize("method", ["fast", "fast-meta"])
+def test_few_steps_have_published_rates_of_their_own(
+    method: str, said: dict[str, Any], rates: tuple[float, float, float]
+) -> None:
+    found = GenerateSettings.model_validate({"budget": 5000, "method": method, **said})
+    meta = found.learning_rate * found.inner_steps  # what `meta_rate: null` stands for
+    assert (found.learning_rate, found.latent_rate) == rates[:2]
+    assert meta == pytest.approx(rates[2])
+    assert GenerateSettings.model_validate(found.model_dump(mode="json")) == found
+    bsr = GenerateSettings.model_validate({"budget": 5000, "method": "bsr", "inner_steps": 5})
+    assert (bsr.learning_rate, bsr.latent_rate) == (2e-3, 0.01), "for which nothing else is published"

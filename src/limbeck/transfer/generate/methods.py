@@ -23,6 +23,12 @@ _FAST = {
     "generator": {"latents": 256, "renew_once": "after-warmup"},
 }
 _META = {**_FAST, "meta": "fomaml"}
+_RATES = {
+    "inner_steps": {
+        2: {"learning_rate": 5e-3, "latent_rate": 0.015},
+        5: {"learning_rate": 3e-3, "latent_rate": 0.01},
+    }
+}
 
 METHODS: Mapping[str, Method] = {
     "deep-inversion": Method(
@@ -123,6 +129,7 @@ METHODS: Mapping[str, Method] = {
     "fast": Method(
         "one generator for all rounds, few steps each (Fang et al., 2022, without its meta-learning)",
         _FAST,
+        variants=_RATES,
         paper='Fang et al., "Up to 100x faster data-free knowledge distillation", AAAI 2022',
         idea=(
             "What makes them images is the same for images of all rounds. So one generator goes on from round to "
@@ -133,6 +140,7 @@ METHODS: Mapping[str, Method] = {
     "fast-meta": Method(
         "a generator that learns to be adapted in few steps (Fang et al., 2022)",
         _META,
+        variants=_RATES,
         paper='Fang et al., "Up to 100x faster data-free knowledge distillation", AAAI 2022',
         idea=(
             "As `fast`, but every call adapts a copy of the generator, and the generator itself learns, by first- "
