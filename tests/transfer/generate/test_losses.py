@@ -54,6 +54,7 @@ def test_priors_of_the_reference() -> None:
     golden = np.load(PRIORS)
     images, given = torch.from_numpy(golden["in.images"]), torch.from_numpy(golden["in.logits"])
     torch.testing.assert_close(total_variation(images).mean(), torch.tensor(golden["out.tv"]), rtol=1e-6, atol=0)
+    # Not so "out.jsd": it was of logits that the file does not hold.
     torch.testing.assert_close(balance(given), torch.tensor(golden["out.class_balance"]), rtol=1e-6, atol=0)
 
 

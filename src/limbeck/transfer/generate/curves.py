@@ -20,6 +20,7 @@ _TITLES = {
     "activation": "Activation loss",
     "balance": "Loss of class balance",
     "total_variation": "Total variation",
+    "total_variation_l2": "Total variation over a batch",
     "l2": "L2 norm",
     "contrast": "Contrastive loss",
 }
