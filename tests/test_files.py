@@ -76,3 +76,24 @@ def test_folder_is_never_overwritten_unless_told(tmp_path: Path):
 
 def test_free_bytes_of_a_path_to_come(tmp_path: Path):
     assert free_bytes(tmp_path / "not" / "yet") > 0
+
+
+def test_folders_in_which_nothing_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the kernel, as /proc, say that a new file is not found."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("limbeck.files.tempfile.mkstemp", refuse)
+        patched.setattr("limbeck.files.tempfile.TemporaryDirectory", refuse)
+        with pytest.raises(UserError, match=r"nothing can be made in .*Choose a folder you may write to"):
+            atomic_write_text(tmp_path / "new" / "note.txt", "")
+    with pytest.raises(FileNotFoundError), disk_errors(tmp_path / "note.txt"):
+        (tmp_path / "other.txt").read_text()  # what is read and not there is another matter
+
+
+@pytest.mark.parametrize("path", ["", ".", ".."])
+def test_a_path_without_a_name(path: str) -> None:
+    with pytest.raises(UserError, match="the path must name a file, got"):
+        atomic_write_text(path, "")

@@ -21,8 +21,8 @@ def disk_errors(path: str | Path) -> Iterator[None]:
     """Turn a full or forbidden disk into a `UserError` that says where and how much room there is.
 
     Raises:
-        UserError: no space left, quota exceeded, no permission to write, or a file where a folder must be and the
-            other way round; any other `OSError` passes through.
+        UserError: no space left, quota exceeded, no permission to write, a folder in which nothing can be made, or a
+            file where a folder must be and the other way round; any other `OSError` passes through.
 
     Example:
         >>> with disk_errors("note.txt"):
@@ -41,12 +41,30 @@ def disk_errors(path: str | Path) -> Iterator[None]:
             raise UserError(
                 f"cannot write {str(path)!r}: {error.strerror}. Choose a folder you may write to."
             ) from error
+        if error.errno == errno.ENOENT and not _takes_files(there := _nearest_folder(path)):
+            raise UserError(
+                f"cannot write {str(path)!r}: nothing can be made in {str(there)!r}. Choose a folder you may write to."
+            ) from error
         if error.errno in _IN_THE_WAY:
             blocking = next(one for one in (Path(path), *Path(path).parents) if one.exists())
             raise UserError(
                 f"cannot write {str(path)!r}: {str(blocking)!r} is in its way. Choose another name."
             ) from error
         raise
+
+
+def _nearest_folder(path: str | Path) -> Path:
+    """That which is there, and in which `path` or a parent of it would be made."""
+    return next(one for one in Path(path).absolute().parents if one.is_dir())
+
+
+def _takes_files(folder: Path) -> bool:
+    """Whether anything can be made in a folder; not so, though it may be written to, in those of the kernel."""
+    try:
+        with tempfile.TemporaryDirectory(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def check_path(path: str | Path) -> None:
@@ -86,6 +104,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     check_path(path)
+    if path.name in ("", ".."):
+        raise UserError(f"the path must name a file, got {str(path)!r}, which is a folder.")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)

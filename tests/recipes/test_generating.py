@@ -17,6 +17,7 @@ from limbeck.evaluation.prediction import predict
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.weights.folder import load as load_model
 from limbeck.models.weights.folder import save as save_model
+from limbeck.progress import Silent
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.generating import settings_to_generate
 from limbeck.recipes.reading import read_recipe
@@ -196,7 +197,7 @@ def test_choosing_wants_a_student_and_images(tmp_path: Path) -> None:
     settings = {**QUICK, "steps_per_round": 3, "student": STUDENT, "out": tmp_path / "set"}
     with pytest.raises(UserError, match=r"`validation` must be images, or how many are to be made, at least 1, got -3"):
         lb.generate(network(), **settings, validation=-3)
-    with pytest.raises(UserError, match="seeks nothing but what a student gets wrong"):
+    with pytest.raises(UserError, match="`validation` of 8 images cannot be made by the method 'zskt', which seeks"):
         lb.generate(network(), **{**settings, "method": "zskt"}, validation=8)
 
 
@@ -225,12 +226,39 @@ def test_what_pruning_left_short_is_made_up_for_after_the_last_step(tmp_path: Pa
         ({"inner_step": 3}, "inner_step: unknown key; did you mean 'inner_steps'"),
         ({"replay": {"images": 30}, "rounds": 4}, "`replay.images` must be at most the budget, 20 images, got 30"),
         ({"seed": 0.5}, "`seed` must be a whole number, got 0.5"),
+        ({"training": {"stepz": 3}}, "`training` is of a `student` that learns meanwhile, and there is none; name one"),
+        ({"objective": "nonsense"}, "`objective` is of a `student` that learns meanwhile, and there is none"),
+        ({"test": "digits"}, "`test` is of a `student` that learns meanwhile, and there is none"),
+        ({"pool": "nonesuch"}, "`pool` is about the controls of a comparison, and none is made here"),
+        ({"asked_as_often": True}, "`asked_as_often` is about the controls of a comparison"),
+        ({"steps_per_round": 5}, "`steps_per_round` is of a student that learns meanwhile, and there is none, got 5"),
+        ({"steps": 20}, "`steps` is of the student's training: training={'steps': 20}."),
+        ({"homogenise": {"until": 0.5}}, "`homogenise.until` is a share of all rounds, got 0.5, and without a student"),
+        ({"generator": {"network": "none", "width": 32}}, "`network: none` has no `width`"),
+        ({"generator": {"network": "none", "latents": 8}}, "`network: none` has no `latents`"),
         ({"student": STUDENT}, "`out`, the folder of the transfer set, must be given with a `student`"),
     ],
 )
 def test_what_cannot_be_is_said_before_any_work(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         lb.generate(network(), **{**QUICK, **changes})
+
+
+class Listening(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+def test_outliers_of_small_classes_are_not_to_be_hoped_for() -> None:
+    for neighbours, words in ((6, False), (7, True)):
+        listening = Listening()
+        lb.generate(network(), **QUICK, homogenise={"neighbours": neighbours}, progress=listening)
+        found = [line for line in listening.said if "`homogenise` leaves classes of" in line]
+        assert len(found) == words
+    assert found[0].endswith("an even share of 20 is 6.7 a class: hardly any outlier will leave")
 
 
 def test_all_that_does_not_fit_is_said_at_once() -> None:

@@ -15,7 +15,9 @@ from limbeck.models.readiness import check_ready
 from limbeck.progress import Progress
 from limbeck.recipes.generating import Learner, generate_images, settings_to_generate
 from limbeck.recipes.making_alone import trained_size
+from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.generate.feature_statistics import FeatureStatistics, measure
+from limbeck.transfer.generate.settings import GenerateSettings
 
 
 def generate(
@@ -70,6 +72,13 @@ def generate(
         >>> len(made), made.soft_label_kind, made.provenance["round"].tolist()[::10]
         (20, 'logits', [0, 1])
     """
+    of_training = [name for name in settings if name in TrainingSettings.model_fields]
+    for name in of_training:
+        if name not in GenerateSettings.model_fields:
+            raise UserError(
+                f"`{name}` is of the student's training: training={{{name!r}: {settings[name]!r}}}. "
+                "Settings of the images are those of the maker `generate`, as `inner_steps`."
+            )
     network = network_of(teacher, "teacher")
     said = {"method": method, "budget": budget, **settings}
     test_images = None if test is None else as_image_set(test, "test", "test")
@@ -86,8 +95,13 @@ def generate(
             test=test_images,
             validation=validation if isinstance(validation, int) else as_image_set(validation, "train", "validation"),
         )
-    elif validation:
-        raise UserError("`validation` chooses among the states of a `student`, and there is none; name one.")
+    else:
+        if not isinstance(validation, int) or validation:
+            raise UserError("`validation` chooses among the states of a `student`, and there is none; name one.")
+        beside = {"training": training, "objective": objective, "test": test}
+        for name, value in beside.items():
+            if value is not None:
+                raise UserError(f"`{name}` is of a `student` that learns meanwhile, and there is none; name one.")
     return generate_images(
         settings_to_generate(said, alone=student is None),
         network,

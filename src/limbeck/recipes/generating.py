@@ -88,6 +88,12 @@ def settings_to_generate(said: Mapping[str, Any], overrides: Sequence[str] = (),
     known = {name: value for name, value in said.items() if value is not None}
     settings = parse_transfer({"maker": GENERATE, **known}, overrides, alone=alone)
     assert isinstance(settings, GenerateSettings)
+    if settings.pool is not None or settings.asked_as_often:
+        name = "pool" if settings.pool is not None else "asked_as_often"
+        raise UserError(
+            f"`{name}` is about the controls of a comparison, and none is made here; leave it out, or use it under "
+            "`compare` in a recipe."
+        )
     return settings
 
 
@@ -311,10 +317,19 @@ def _held_out(
         return None, Cost()
     if isinstance(validation, bool) or validation < 1:
         raise UserError(f"`validation` must be images, or how many are to be made, at least 1, got {validation!r}.")
+    weights = {**settings.losses.model_dump(), "adversarial": 0.0}
+    if not any(weights.values()):
+        raise UserError(
+            f"`validation` of {validation:,} images cannot be made by the method {settings.method!r}, which seeks "
+            "nothing but what a student gets wrong: they are held out before there is one. Hand over images of "
+            "anything, or give other `losses` a weight."
+        )
     said = settings.model_dump(mode="json", exclude_unset=True, exclude={"steps_per_round", "fresh", "replay"})
     said |= {"budget": validation, "batch_size": min(settings.batch_size, validation), "fresh": 0}
     said |= {"losses": {**said.get("losses", {}), "adversarial": 0.0}}
     said |= {"warmup_rounds": None}  # in proportion to their number
+    if said.get("homogenise"):
+        said["homogenise"] = {**said["homogenise"], "until": 1.0}  # of rounds that no student counts
     alone = settings_to_generate(said, alone=True).settled(teacher.num_classes)
     folder, making = making_folder(target) / HELD_OUT, making_folder(target) / f"{HELD_OUT}-making"
     context = MakerContext(

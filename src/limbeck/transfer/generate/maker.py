@@ -72,8 +72,10 @@ class GenerateMaker:
         with disk_errors(context.folder):
             context.folder.mkdir(parents=True, exist_ok=True)
         if source.steps_per_round is not None:
+            _tell_idle(settings, source.engine.count, context)
             return Made(source=source, cost=Cost(), evidence=evidence_so_far(source, settings, context))
         assert context.teacher is not None
+        _tell_idle(settings, source.engine.count, context)
         cost = source.fill()
         made, labelling_cost = with_teacher_logits(source.images(0), context.teacher)
         assert made.soft_labels is not None
@@ -131,7 +133,7 @@ class GenerateMaker:
             pruning_for(settings, context.teacher.num_classes),
             count=count,
             seed=context.seed,
-            rounds=None
+            rounds=settings.rounds
             if settings.steps_per_round is None or context.steps is None
             else rounds_of(settings, context.steps),
         )
@@ -197,6 +199,16 @@ def _check_embedding(settings: GenerateSettings, teacher: Classifier) -> None:
         raise UserError(
             f"`homogenise` compares images by the teacher's embedding, and {teacher.name} has none; tap one "
             "(`lb.wrap(embedding=...)`), or set `homogenise: null`."
+        )
+
+
+def _tell_idle(settings: GenerateSettings, count: int, context: MakerContext) -> None:
+    """Says where classes of an even share are too small to have outliers."""
+    each = count / max(1, _classes(context))
+    if settings.homogenise is not None and each <= settings.homogenise.neighbours:
+        context.progress.say(
+            f"`homogenise` leaves classes of {settings.homogenise.neighbours:,} images or fewer alone (`neighbours`), "
+            f"and an even share of {count:,} is {each:,.1f} a class: hardly any outlier will leave"
         )
 
 

@@ -276,6 +276,12 @@ class GenerateSettings(MakerSettings):
                 "`rounds` is for `fresh` or `replay` without a student (`steps_per_round: null`), got "
                 f"{self.rounds}; elsewhere rounds end when the budget is made, or with the student's steps"
             )
+        until = 1.0 if self.homogenise is None else self.homogenise.until
+        if until < 1 and self.steps_per_round is None and self.rounds is None:
+            raise ValueError(
+                f"`homogenise.until` is a share of all rounds, got {until:g}, and without a student whose steps count "
+                "them (`steps_per_round: null`) nobody knows how many come; leave it out"
+            )
         if (self.optimise == "pixels") != (self.generator.network == "none"):
             raise ValueError(
                 f"`optimise` is {self.optimise!r} and `generator.network` {self.generator.network!r}; pixels are "
@@ -305,9 +311,14 @@ class GenerateSettings(MakerSettings):
     @classmethod
     def alone(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:
         """All is made at once, and nothing is sought that a student gets wrong."""
+        if said.get("steps_per_round") is not None:
+            raise UserError(
+                f"`steps_per_round` is of a student that learns meanwhile, and there is none, got "
+                f"{said['steps_per_round']!r}; leave it out, or name a student."
+            )
         method = METHODS.get(str(said.get("method", cls.model_fields["method"].default)))
         losses = said.get("losses", {})
-        if method is None or said.get("steps_per_round") is not None or not isinstance(losses, Mapping):
+        if method is None or not isinstance(losses, Mapping):
             return said
         weights = {**method.values["losses"], "adversarial": 0.0, **losses}
         if not any(weights.values()):
