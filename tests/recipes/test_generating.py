@@ -234,8 +234,6 @@ def test_what_pruning_left_short_is_made_up_for_after_the_last_step(tmp_path: Pa
         ({"steps_per_round": 5}, "`steps_per_round` is of a student that learns meanwhile, and there is none, got 5"),
         ({"steps": 20}, "`steps` is of the student's training: training={'steps': 20}."),
         ({"homogenise": {"until": 0.5}}, "`homogenise.until` is a share of all rounds, got 0.5, and without a student"),
-        ({"generator": {"network": "none", "width": 32}}, "`network: none` has no `width`"),
-        ({"generator": {"network": "none", "latents": 8}}, "`network: none` has no `latents`"),
         ({"student": STUDENT}, "`out`, the folder of the transfer set, must be given with a `student`"),
     ],
 )

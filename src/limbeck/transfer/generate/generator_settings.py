@@ -52,11 +52,6 @@ class Generator(SettingsGroup):
         find_generator(self.network, self.options)
         if self.network == "none":
             fields = ("conditional", "noisy", "average", "renew", "renew_once")
-            sizes = [
-                name for name in ("width", "latents") if getattr(self, name) != type(self).model_fields[name].default
-            ]
-            if sizes:
-                raise ValueError(f"`network: none` has no `{sizes[0]}`; leave it out, or name a network")
             if of_a_network := [name for name in fields if getattr(self, name)]:
                 raise ValueError(
                     f"`network: none` has neither weights nor inputs, and `{of_a_network[0]}` is about these; set it "
