@@ -47,6 +47,8 @@ def try_student(student: Classifier, inputs: Inputs) -> None:
     images = inputs.train or inputs.test
     if images is None or not len(images) or not is_own(student):
         return
+    if any(one.is_floating_point() and one.dtype != torch.float32 for one in student.parameters()):
+        return  # which is refused in words of its own
     copied = private_copy(student, "student")
     with evaluating(copied), torch.no_grad(), own_randomness(0, "trial"), errors_of(f"the student {student.name}"):
         copied(_first(images).tensor())
