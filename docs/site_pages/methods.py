@@ -339,8 +339,10 @@ def _reported_condensed(name: str) -> str:
     ]
     if not rows:
         return ""
-    header = ("data", "1 a class", "10 a class", "50 a class", "")
-    return "## Reported by others\n\nTop-1 of students on the set alone, not measured here.\n\n" + table(header, rows)
+    header = ("data", "1 a class", "10 a class", "50 a class", "network, source")
+    return "## Reported by others\n\nTop-1 in % of students on the set alone, not measured here.\n\n" + table(
+        header, rows
+    )
 
 
 def _plain(value: Any) -> Any:

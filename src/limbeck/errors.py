@@ -39,3 +39,13 @@ def unknown_name(kind: str, got: str, known: Iterable[str], hint: str = "") -> U
     else:
         middle = "."
     return UserError(f"unknown {kind} {got!r}{middle}{' ' + hint if hint else ''}")
+
+
+def first_line(error: Exception) -> str:
+    """Of what an error says, without a full stop; "" where it says nothing.
+
+    Example:
+        >>> first_line(RuntimeError("no such shape.\\nIt came from ..."))
+        'no such shape'
+    """
+    return next(iter(str(error).strip().splitlines()), "").rstrip(".")

@@ -41,7 +41,7 @@ def disk_errors(path: str | Path) -> Iterator[None]:
             raise UserError(
                 f"cannot write {str(path)!r}: {error.strerror}. Choose a folder you may write to."
             ) from error
-        if error.errno == errno.ENOENT and not _takes_files(there := _nearest_folder(path)):
+        if error.errno == errno.ENOENT and not takes_files(there := nearest_folder(path)):
             raise UserError(
                 f"cannot write {str(path)!r}: nothing can be made in {str(there)!r}. Choose a folder you may write to."
             ) from error
@@ -53,12 +53,12 @@ def disk_errors(path: str | Path) -> Iterator[None]:
         raise
 
 
-def _nearest_folder(path: str | Path) -> Path:
+def nearest_folder(path: str | Path) -> Path:
     """That which is there, and in which `path` or a parent of it would be made."""
     return next(one for one in Path(path).absolute().parents if one.is_dir())
 
 
-def _takes_files(folder: Path) -> bool:
+def takes_files(folder: Path) -> bool:
     """Whether anything can be made in a folder; not so, though it may be written to, in those of the kernel."""
     try:
         with tempfile.TemporaryDirectory(dir=folder):

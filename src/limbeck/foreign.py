@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from limbeck.errors import UserError, unknown_name
+from limbeck.errors import UserError, first_line, unknown_name
 
 Entry = TypeVar("Entry")
 
@@ -41,7 +41,7 @@ def errors_of(what: str) -> Iterator[None]:
 
 def described(error: Exception) -> str:
     """Type and first line of an error, and the place in somebody else's code that it came from, where there is one."""
-    line = next(iter(str(error).strip().splitlines()), "").rstrip(".")
+    line = first_line(error)
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [one for one in frames if not any(Path(one.filename).is_relative_to(place) for place in _NOT_THEIRS)]
     place = f" ({Path(theirs[-1].filename).name}:{theirs[-1].lineno})" if theirs else ""

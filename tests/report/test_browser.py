@@ -4,10 +4,10 @@ import base64
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.chromium import IN_A_BROWSER, Chrome, browser, width
 from tests.report import report_factory as factory
 from tests.report.test_enough import with_answer
 from tests.report.transfer_set.test_own_figures import bars, curve, lines, matrix, points, table
@@ -15,48 +15,21 @@ from tests.report.transfer_set.test_own_figures import bars, curve, lines, matri
 from limbeck.report import write_comparison_report, write_merged_report, write_run_report, write_selection_report
 
 pytest.importorskip("selenium", reason="needs the extra `browser`")
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import WebDriverWait
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FIGURES = [table(), bars(10, 9), bars(200, 3), lines(10), matrix(4), matrix(25), points(), points(40, 1000)]
 FIGURES += [curve("Obtained", [0.1, 0.5], share=True), curve("Alone", [1.0])]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (Debian: chromium-driver)"),
-]
-
-
-def browser(*, scripts: bool = True) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM or ""
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--window-size=1280,1600",
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    if not scripts:
-        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.set_page_load_timeout(60)
-    try:
-        yield driver
-    finally:
-        driver.quit()
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture(scope="module")
-def live() -> Iterator[webdriver.Chrome]:
+def live() -> Iterator[Chrome]:
     yield from browser()
 
 
 @pytest.fixture(scope="module")
-def still() -> Iterator[webdriver.Chrome]:
+def still() -> Iterator[Chrome]:
     yield from browser(scripts=False)
 
 
@@ -79,11 +52,11 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return write_comparison_report(folder)
 
 
-def count(driver: webdriver.Chrome, selector: str) -> int:
+def count(driver: Chrome, selector: str) -> int:
     return len(driver.find_elements("css selector", selector))
 
 
-def test_charts_come_alive_and_the_console_is_quiet(live: webdriver.Chrome, page: Path, tmp_path: Path) -> None:
+def test_charts_come_alive_and_the_console_is_quiet(live: Chrome, page: Path, tmp_path: Path) -> None:
     live.get(page.as_uri())
     charts = count(live, "[data-chart]")
     assert charts > 3
@@ -93,20 +66,8 @@ def test_charts_come_alive_and_the_console_is_quiet(live: webdriver.Chrome, page
     assert live.save_screenshot(str(tmp_path / "page.png"))
 
 
-@contextmanager
-def width(driver: webdriver.Chrome, pixels: int, *, media: str = "screen", scheme: str = "light") -> Iterator[None]:
-    """Inside, pages are as wide as a telephone or as paper."""
-    metrics = {"width": pixels, "height": 844, "deviceScaleFactor": 1, "mobile": False}
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
-    yield
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
-    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_sticks_out_of_a_narrow_window(live: webdriver.Chrome, page: Path, scheme: str) -> None:
+def test_nothing_sticks_out_of_a_narrow_window(live: Chrome, page: Path, scheme: str) -> None:
     with width(live, 360, scheme=scheme):
         live.get(page.as_uri())
         assert live.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]["width"] <= 360
@@ -125,7 +86,7 @@ return [...document.querySelectorAll("main table, main svg, main canvas, main pr
 FOLDED = "return [...document.querySelectorAll('details table')].filter(one => !one.checkVisibility()).length"
 
 
-def test_nothing_is_cut_on_paper(live: webdriver.Chrome, still: webdriver.Chrome, page: Path) -> None:
+def test_nothing_is_cut_on_paper(live: Chrome, still: Chrome, page: Path) -> None:
     for driver in (live, still):
         with width(driver, 688, media="print", scheme="dark"):  # A4 less its margins
             driver.get(page.as_uri())
@@ -141,7 +102,7 @@ def test_nothing_is_cut_on_paper(live: webdriver.Chrome, still: webdriver.Chrome
     assert re.search(rb"/MediaBox \[0 0 594\.9\d* 841\.9\d*\]", printed)
 
 
-def test_still_charts_show_without_scripts(still: webdriver.Chrome, page: Path, tmp_path: Path) -> None:
+def test_still_charts_show_without_scripts(still: Chrome, page: Path, tmp_path: Path) -> None:
     still.get(page.as_uri())
     pictures = still.find_elements("css selector", "[data-chart] > svg")
     assert len(pictures) == count(still, "[data-chart]") > 3
@@ -150,13 +111,13 @@ def test_still_charts_show_without_scripts(still: webdriver.Chrome, page: Path, 
     assert still.save_screenshot(str(tmp_path / "still.png"))
 
 
-def told(driver: webdriver.Chrome) -> str:
+def told(driver: Chrome) -> str:
     """The tooltip in view."""
     WebDriverWait(driver, 10).until(lambda one: count(one, "#vg-tooltip-element.visible"))
     return driver.find_element("css selector", "#vg-tooltip-element").text
 
 
-def test_pointing_at_an_image_marks_it_in_both_maps(live: webdriver.Chrome, tmp_path: Path) -> None:
+def test_pointing_at_an_image_marks_it_in_both_maps(live: Chrome, tmp_path: Path) -> None:
     live.get(write_run_report(factory.write_inside(factory.write_run(tmp_path / "run"))).as_uri())
     WebDriverWait(live, 30).until(lambda driver: count(driver, "[data-chart=embedding].ready") == 1)
     points = live.find_elements("css selector", "[data-chart=embedding] path[aria-roledescription='point']")
@@ -172,7 +133,7 @@ def test_pointing_at_an_image_marks_it_in_both_maps(live: webdriver.Chrome, tmp_
     assert [entry for entry in live.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
 
 
-def test_many_classes_are_cells_on_a_canvas(live: webdriver.Chrome, still: webdriver.Chrome, tmp_path: Path) -> None:
+def test_many_classes_are_cells_on_a_canvas(live: Chrome, still: Chrome, tmp_path: Path) -> None:
     classes = tuple(f"class {place}" for place in range(200))
     page = write_run_report(factory.write_inside(factory.write_run(tmp_path / "run"), classes=classes, images=400))
     live.get(page.as_uri())

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from limbeck.data.classes import classes_of, match_classes
 from limbeck.data.image_set import ImageSet
-from limbeck.errors import UserError
+from limbeck.errors import UserError, first_line
 from limbeck.evaluation.fidelity import agreement
 from limbeck.evaluation.metrics import top_k_accuracy
 from limbeck.exporting.inputs import FileInputs
@@ -106,11 +106,11 @@ def _logits(student: Classifier, shown: Tensor) -> Tensor:
     except UserError:
         raise
     except Exception as error:  # whatever a network of somebody else's raises
-        first = next(iter(str(error).strip().splitlines()), "").rstrip(".")
+        said = first_line(error)
         images = f"{len(shown)} image{'s' if len(shown) > 1 else ''}"
         raise UserError(
             f"{student.name} cannot be exported: asked about {images}, it ends in {type(error).__name__}"
-            f"{where_it_failed(error)}{f': {first}' if first else ''}. A file takes any number of "
+            f"{where_it_failed(error)}{f': {said}' if said else ''}. A file takes any number of "
             "images: code that fixes it, as `view(32, -1)` does, takes that of its input, as `view(images.shape[0], "
             "-1)`."
         ) from error

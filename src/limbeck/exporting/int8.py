@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from limbeck.data.image_set import ImageSet
-from limbeck.errors import UserError
+from limbeck.errors import UserError, first_line
 from limbeck.exporting.inputs import FileInputs
 from limbeck.exporting.onnx_file import set_metadata
 
@@ -59,10 +59,9 @@ def quantise(source: Path, target: Path, images: ImageSet, inputs: FileInputs, m
                 nodes_to_exclude=_kept_in_float(onnx.load(prepared)),
             )
         except Exception as error:  # whatever ONNX Runtime's tools raise
-            words = next(iter(str(error).strip().splitlines()), "")
             raise UserError(
-                f"ONNX Runtime cannot quantise {inputs.classifier.name} ({type(error).__name__}: {words}); export it "
-                "without int8."
+                f"ONNX Runtime cannot quantise {inputs.classifier.name} ({type(error).__name__}: {first_line(error)}); "
+                "export it without int8."
             ) from error
     made = onnx.load(target)
     set_metadata(made, metadata)

@@ -12,7 +12,7 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 import limbeck
-from limbeck.errors import UserError
+from limbeck.errors import UserError, first_line
 from limbeck.models.classifier import Classifier
 
 _LIBRARIES = (str(Path(torch.__file__).parent), str(Path(limbeck.__file__).parent), "<")
@@ -72,8 +72,8 @@ def _reason(error: Exception) -> str:
             "its code fixes the number of images in a batch, as `view(32, -1)` does; take that of its input, as "
             "`view(images.shape[0], -1)`"
         )
-    first = next(iter(str(error).strip().splitlines()), "").rstrip(".")
-    return f"`torch.export` ends in {type(error).__name__}{where}{f': {first}' if first else ''}"
+    said = first_line(error)
+    return f"`torch.export` ends in {type(error).__name__}{where}{f': {said}' if said else ''}"
 
 
 def where_it_failed(error: Exception) -> str:

@@ -20,12 +20,12 @@ from limbeck.files import atomic_write_text
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.progress import Progress, Silent
-from limbeck.randomness import check_seed, derive_seed
+from limbeck.randomness import check_seed
 from limbeck.recipes.fields import FROM_PYTHON
+from limbeck.recipes.held_out import held_out_images
 from limbeck.recipes.inputs import Inputs, PythonObjects
 from limbeck.recipes.making import context_for, evaluating, last_source
 from limbeck.recipes.making_alone import (
-    check_begun,
     check_new,
     make_and_save,
     making_folder,
@@ -52,8 +52,6 @@ from limbeck.transfer.maker import MakerContext
 
 GENERATE = "generate"
 _STUDENT = "student"
-HELD_OUT = "held-out"
-"""Beside what is being made: images that choose among the student's states."""
 _ANY = 10**6  # images, where nobody asks how many
 
 
@@ -269,7 +267,7 @@ def _with_student(
     if learner.make is not None and isinstance(made := learner.make(seed), Classifier):
         check_other_network(teacher, made)  # before any image is held out
     folder = making_folder(target) / "run"
-    held_out, spent = _held_out(settings, teacher, learner.validation, shape, seed, target, progress)
+    held_out, spent = held_out_images(settings, teacher, learner.validation, shape, seed, target, progress)
     learner = replace(learner, validation=held_out or 0)
     recipe = recipe_with(settings, teacher, learner, seed)
     objects = PythonObjects(
@@ -296,65 +294,6 @@ def _with_student(
         f"report: {report}",
     ]
     return TransferSet.load(target), "\n".join(lines)
-
-
-def _held_out(
-    settings: GenerateSettings,
-    teacher: Classifier,
-    validation: ImageSet | int,
-    shape: tuple[int, int, int],
-    seed: int,
-    target: Path,
-    progress: Progress,
-) -> tuple[ImageSet | None, Cost]:
-    """Images that choose by agreement with the teacher, made by the same method without a student, and their cost.
-
-    They are made with a seed of their own before all others, and nobody is taught on them.
-    """
-    if isinstance(validation, ImageSet):
-        return validation.with_labels(None, validation.classes), Cost()
-    if not validation:
-        return None, Cost()
-    if isinstance(validation, bool) or validation < 1:
-        raise UserError(f"`validation` must be images, or how many are to be made, at least 1, got {validation!r}.")
-    weights = {**settings.losses.model_dump(), "adversarial": 0.0}
-    if not any(weights.values()):
-        raise UserError(
-            f"`validation` of {validation:,} images cannot be made by the method {settings.method!r}, which seeks "
-            "nothing but what a student gets wrong: they are held out before there is one. Hand over images of "
-            "anything, or give other `losses` a weight."
-        )
-    said = settings.model_dump(mode="json", exclude_unset=True, exclude={"steps_per_round", "fresh", "replay"})
-    said |= {"budget": validation, "batch_size": min(settings.batch_size, validation), "fresh": 0}
-    said |= {"losses": {**said.get("losses", {}), "adversarial": 0.0}}
-    said |= {"warmup_rounds": None}  # in proportion to their number
-    if said.get("homogenise"):
-        said["homogenise"] = {**said["homogenise"], "until": 1.0}  # of rounds that no student counts
-    alone = settings_to_generate(said, alone=True).settled(teacher.num_classes)
-    folder, making = making_folder(target) / HELD_OUT, making_folder(target) / f"{HELD_OUT}-making"
-    context = MakerContext(
-        folder=making / "maker",
-        pool=None,
-        classes=teacher.classes,
-        shape=shape,
-        teacher=teacher,
-        seed=derive_seed(seed, HELD_OUT),
-        device=PartialState().device or torch.device("cpu"),
-        progress=progress,
-    )
-    maker = find_maker(alone.maker)
-    maker.count(alone, context)
-    if not making.exists():
-        shutil.rmtree(folder, ignore_errors=True)  # of an earlier version, which noted nothing
-    check_begun(making, alone, context)
-    if not (folder / "cost.json").is_file():
-        made = maker.make(alone, context)
-        shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
-        made.source.images(0).save(folder)
-        atomic_write_text(folder / "cost.json", json.dumps(made.cost.to_dict()) + "\n")
-    images = TransferSet.load(folder).images
-    cost = Cost.from_dict(json.loads((folder / "cost.json").read_text()))
-    return images.with_labels(None, images.classes), cost
 
 
 def recipe_with(settings: GenerateSettings, teacher: Classifier, learner: Learner, seed: int) -> Recipe:

@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from limbeck.caching import cache_folder
 from limbeck.cost import Cost
 from limbeck.data.encoded.build import both_sides
 from limbeck.errors import UserError
-from limbeck.files import atomic_write_text, check_path, disk_errors
+from limbeck.files import atomic_write_text, check_path, disk_errors, nearest_folder, takes_files
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.published import NAMED
@@ -150,13 +151,8 @@ def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) 
     folder = making_folder(target)
     maker = find_maker(settings.maker)
     maker.count(settings, context)
-    check_begun(folder, settings, context)
-    try:
-        with metering(RunFolder(folder), MAKING):
-            made = maker.make(settings, context)
-    except UserError:
-        atomic_write_text(folder / _REFUSED, "")  # other settings are now what it needs
-        raise
+    with beginning(folder, settings, context), metering(RunFolder(folder), MAKING):
+        made = maker.make(settings, context)
     if made.source.steps_per_round is not None:
         raise UserError(f"{settings.title} makes images while a student learns; name it in a recipe, under `transfer`.")
     cost = at_least(made.cost, metered(RunFolder(folder), MAKING))
@@ -184,9 +180,26 @@ def summary(made: Made, report: Path, target: Path) -> str:
     return "\n".join([made.evidence.headline, *made.evidence.findings, f"{count} -> {target}", f"report: {report}"])
 
 
-def check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
-    """Notes in a folder what is begun there, or raises a UserError where something else was: what was begun is gone on
-    with as it was begun, or not at all, but for what ended in an error of its settings."""
+@contextmanager
+def beginning(folder: Path, settings: MakerSettings, context: MakerContext) -> Iterator[None]:
+    """While images are made in a folder, which tells what of: it is gone on with as it was begun, or not at all.
+
+    After a UserError other settings are what is needed, and may take the folder; scores and experts in it stay.
+
+    Raises:
+        UserError: something else was begun there.
+    """
+    _check_begun(folder, settings, context)
+    (folder / _REFUSED).unlink(missing_ok=True)
+    try:
+        yield
+    except UserError:
+        atomic_write_text(folder / _REFUSED, "")
+        raise
+
+
+def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
+    """Notes in a folder what is begun there, unless that was something else, which was not refused."""
     pool, teacher = context.pool, context.teacher
     now = {
         "settings": settings.model_dump(mode="json"),
@@ -232,8 +245,7 @@ def _clear(folder: Path, settings: MakerSettings, context: MakerContext) -> None
 def kept_folder() -> Path | None:
     """The cache, where this process, and its workers on other machines if there are any, can write to it."""
     folder = cache_folder()
-    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
-    return folder if there.is_dir() and os.access(there, os.W_OK) and "RAY_ADDRESS" not in os.environ else None
+    return folder if takes_files(nearest_folder(folder / "any")) and "RAY_ADDRESS" not in os.environ else None
 
 
 def _first_change(before: Any, now: Any, path: str = "") -> str:
@@ -254,5 +266,5 @@ def _as_now(before: Any, settings: MakerSettings) -> Any:
 
 
 _REFUSED = "refused"
-"""Beside what was begun: it ended in an error of its settings."""
+"""Beside what was begun: it ended in a UserError."""
 _CALLED = {"shape": "size of the images", "judged": "images to be judged on"}

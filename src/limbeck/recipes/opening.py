@@ -225,12 +225,15 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
 def _fresh(network: StudentSettings, who: str, findings: Findings) -> StudentSettings:
     """A network, with random weights in place of those that timm would download for it, which is said."""
     where = weights_to_download(network)
-    if where and (line := f"`{who}`: {network.weights or network.model} would be downloaded from {where}") not in (
-        findings.remarks
-    ):
+    if not where:
+        return network
+    line = f"`{who}`: {network.weights or network.model} would be downloaded from {where}"
+    if line not in findings.remarks:
         findings.remarks.append(line)
+    if network.weights:
+        return network
     options = {option: value for option, value in network.options.items() if option != "pretrained"}
-    return network if not where or network.weights else network.model_copy(update={"options": options})
+    return network.model_copy(update={"options": options})
 
 
 def _check_run(recipe: Recipe, inputs: Inputs) -> None:

@@ -115,8 +115,8 @@ TABLE_WITHOUT_DATA = {
 """Data set -> method -> source, and top-1 in %, in the order of `WITHOUT_DATA`."""
 
 
-_DATM_PAD = "in %, as the authors of DATM and PAD list it, ConvNet-3 of width 128"
-_EDF_README = "in %, README of EDF, ConvNet-5 at 128 px"
+_DATM_PAD = "ConvNet-3, as listed beside DATM and PAD"
+_EDF_README = "ConvNet-5 at 128 px, README of EDF"
 
 TABLE_CONDENSED = {
     "CIFAR-10": (

@@ -119,3 +119,11 @@ def test_few_steps_have_published_rates_of_their_own(
     assert GenerateSettings.model_validate(found.model_dump(mode="json")) == found
     bsr = GenerateSettings.model_validate({"budget": 5000, "method": "bsr", "inner_steps": 5})
     assert (bsr.learning_rate, bsr.latent_rate) == (2e-3, 0.01), "for which nothing else is published"
+
+
+@pytest.mark.parametrize("size", ["width", "latents"])
+def test_pixels_have_no_sizes_of_a_network(size: str) -> None:
+    said: dict[str, Any] = {"budget": 256, "method": "deep-inversion"}
+    assert GenerateSettings.model_validate(said).optimise == "pixels"
+    with pytest.raises(ValidationError, match=f"`generator` with `network: none` has no `{size}`"):
+        GenerateSettings.model_validate({**said, "generator": {size: 32}})

@@ -143,8 +143,8 @@ METHODS: Mapping[str, Method] = {
         variants=_RATES,
         paper='Fang et al., "Up to 100x faster data-free knowledge distillation", AAAI 2022',
         idea=(
-            "As `fast`, but every call adapts a copy of the generator, and the generator itself learns, by first- "
-            "order meta-learning, to be a start from which few steps are enough."
+            "As `fast`, but every call adapts a copy of the generator, and the generator itself learns, by "
+            "first-order meta-learning, to be a start from which few steps are enough."
         ),
     ),
     "bsr": Method(

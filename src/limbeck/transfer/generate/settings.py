@@ -287,6 +287,9 @@ class GenerateSettings(MakerSettings):
                 f"`optimise` is {self.optimise!r} and `generator.network` {self.generator.network!r}; pixels are "
                 "optimised without a network: `optimise: pixels` and `generator: {network: none}` go together"
             )
+        sizes = [name for name in ("width", "latents") if getattr(self.generator, name) != getattr(Generator(), name)]
+        if self.optimise == "pixels" and sizes:
+            raise ValueError(f"`generator` with `network: none` has no `{sizes[0]}`; leave it out, or name a network")
         if self.optimise == "pixels" and (self.fresh or self.meta != "none"):
             raise ValueError("`fresh` and `meta` are of a generator, and `optimise: pixels` has none; leave them out")
         if self.labels == "argmax" and (self.generator.conditional or self.generator.noisy):

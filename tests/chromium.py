@@ -1,0 +1,56 @@
+"""A real browser without a window, for tests of pages."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+pytest.importorskip("selenium", reason="needs the extra `browser`")
+from selenium import webdriver
+
+Chrome = webdriver.Chrome
+
+_CHROMIUM, _DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+IN_A_BROWSER = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (_CHROMIUM and _DRIVER), reason="needs chromium and chromedriver (Debian: chromium-driver)"),
+]
+"""Marks of such tests."""
+
+
+def browser(*, scripts: bool = True) -> Iterator[Chrome]:
+    """Open until the generator is closed."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = _CHROMIUM or ""
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,1600",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    if not scripts:
+        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
+    driver = Chrome(options=options, service=webdriver.ChromeService(_DRIVER))
+    driver.set_page_load_timeout(60)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@contextmanager
+def width(driver: Chrome, pixels: int, *, media: str = "screen", scheme: str = "light") -> Iterator[None]:
+    """Inside, pages are as wide as a telephone or as paper."""
+    metrics = {"width": pixels, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+    try:
+        yield
+    finally:
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
