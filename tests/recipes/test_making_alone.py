@@ -84,6 +84,22 @@ def test_what_ended_in_an_error_of_its_settings_is_begun_anew_with_others(
     assert len(TransferSet.load(tmp_path / "set")) == 21
 
 
+def test_what_was_refused_and_then_went_on_is_no_longer_anybodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error, expected in ((UserError("no space left"), UserError), (Interrupted("stopped"), Interrupted)):
+
+        def fail(*_: Any, error: BaseException = error) -> None:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SelectMaker, "make", fail)
+            with pytest.raises(expected):
+                make(tmp_path / "set", "criterion=random")
+    with pytest.raises(UserError, match=r"other settings \(`budget` 20 then, 21 now\)"):
+        make(tmp_path / "set", "criterion=random", "budget=21")
+
+
 def test_killed_while_it_is_saved_nothing_is_there_by_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(_: Path) -> Path:
         raise Interrupted("killed")
