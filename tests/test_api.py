@@ -93,6 +93,7 @@ def test_wrapped_modules_teach_and_learn(images: lb.ImageSet, test: lb.ImageSet,
     assert same(weights(lb.load_model(tmp_path / "run", model=module)), weights(result.student))
 
 
+@pytest.mark.filterwarnings("ignore:.* are among those to learn from")
 def test_soft_labels_stand_in_for_the_teacher(images: lb.ImageSet, tmp_path: Path) -> None:
     soft = torch.nn.functional.one_hot(1 - stripes(40).labels, 2).float() * 0.8 + 0.1  # the other way round
     result = teach(
@@ -153,6 +154,7 @@ def test_a_transfer_set_is_taught_whole(images: lb.ImageSet, tmp_path: Path) -> 
         teach(None, network(), images, tmp_path / "no", validation=["digits"])
 
 
+@pytest.mark.filterwarnings("ignore:.* are among those to learn from")
 def test_soft_labels_that_are_logits_teach_as_their_teacher(images: lb.ImageSet, tmp_path: Path) -> None:
     assert images.labels is not None
     logits = torch.nn.functional.one_hot(1 - images.labels, 2).float() * 6 - 1  # the other way round

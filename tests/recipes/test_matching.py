@@ -87,6 +87,7 @@ def test_teacher_of_more_classes_than_the_images_have(tmp_path: Path) -> None:
     assert counts == {"columns": 10, "dots": 0, "rows": 10}
 
 
+@pytest.mark.filterwarnings("ignore:.* are among those to learn from")
 def test_a_teacher_that_cannot_be_put_in_order_is_refused(tmp_path: Path) -> None:
     layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
     options = {"num_classes": 2, "input_size": 8, "channels": 1, "mean": [0.5], "std": [0.25], "classes": CLASSES}

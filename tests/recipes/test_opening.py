@@ -18,6 +18,7 @@ from limbeck.cli.main import app
 from limbeck.errors import UserError
 from limbeck.recipes.opening import Findings, check_extras, open_recipe
 from limbeck.recipes.reading import read_recipe
+from limbeck.recipes.run import run
 from limbeck.recipes.schema import Recipe
 
 STUDENT = {"model": "convnet_d3", "input_size": 8, "options": {"width": 4}}
@@ -146,6 +147,20 @@ def test_what_a_teacher_cannot_be_is_said_alone() -> None:
     content = one_run(teacher={"model": "lenet5", "mean": [0, 0], "std": [1, 1], "training": {"steps": 1}})
     (problem,) = opened(content, "objective={kd: 1}").problems
     assert problem.startswith("`mean` must hold one number per channel")
+
+
+def test_images_that_are_taught_and_judged_are_told() -> None:
+    options = {"split": "validation", "channels": 3, "size": 8}
+    judged = {"name": "./photos", **options}
+    content = {**on_photos(), "data": {"train": judged, "test": judged, "validation": 0}}
+    found = opened(content)
+    assert found.problems == []
+    told = r"100% of the test images \(.*\) are among those to learn from \(.*\), pixel by pixel: acc"
+    assert sum(re.match(told, one) is not None for one in found.remarks) == 1, found.remarks
+    with pytest.warns(UserWarning, match=told):
+        run(read_recipe(content), Path("run"))
+    content["data"]["train"] = {**judged, "split": "train"}
+    assert not any("pixel by pixel" in one for one in opened(content).remarks)
 
 
 def test_of_large_sets_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

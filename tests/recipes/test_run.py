@@ -173,6 +173,7 @@ def test_transfer_set_by_its_folder_keeps_its_soft_labels(tmp_path: Path) -> Non
         go(tmp_path / "none", content, f"data.train={tmp_path / 'bare'}")
 
 
+@pytest.mark.filterwarnings("ignore:.* are among those to learn from")
 def test_recipe_on_a_transfer_set_teaches_it_whole_by_default(tmp_path: Path) -> None:
     TransferSet(stripes(40)).save(tmp_path / "set")
     content = training(student={"model": "convnet_d3"}, data={"train": str(tmp_path / "set")})
@@ -192,6 +193,7 @@ def test_budget_is_of_what_is_left_without_the_validation_images(tmp_path: Path)
         assert result.cost["images"] == images
 
 
+@pytest.mark.filterwarnings("ignore:.* are among those to learn from")
 def test_usual_objective_on_soft_labels_alone(tmp_path: Path) -> None:
     images = stripes(40)
     assert images.labels is not None

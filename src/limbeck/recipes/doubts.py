@@ -1,17 +1,22 @@
 """What makes it doubtful that a teacher fits its images, told by what is at hand anyway."""
 
+import time
 import warnings
 
 import torch
 from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
+from limbeck.data.storage import image_digests
 from limbeck.models.classifier import Classifier
 from limbeck.recipes.inputs import Inputs
 
 FROM_CHANCE = 0.1
 """Of the way from chance to all right: a teacher below that knows as good as nothing of these images."""
 _LOOKED_AT = 128
+_JUDGED, _ROWS = 1000, 64
+_FEW_TWICE = 0.02
+"""Of images that are judged on: data sets hold a few twice."""
 _FARTHEST_MEAN, _SMALLEST_STD, _LARGEST_STD = 2.0, 0.2, 4.0
 
 
@@ -81,6 +86,47 @@ def strangers(images: ImageSet, teacher: Classifier) -> list[str]:
             "darker or of another `scale` than those that it was taught, or a wrong `mean` and `std` of it."
         )
     return found
+
+
+def taught_and_judged(inputs: Inputs, *, seconds: float = 10.0) -> list[str]:
+    """What of the images to judge on is among those to learn from, too, where that is more than a few.
+
+    Args:
+        inputs: with the held-out images out of those to learn from.
+        seconds: for reading images; of large sets that are not decoded, some are looked at.
+    """
+    train, found = inputs.train, []
+    for part in ("test", "validation"):
+        judged = getattr(inputs, part)
+        if train is None or judged is None or train.shape != judged.shape or not len(judged):
+            continue
+        share = _share_among(judged, train, seconds)
+        if share > _FEW_TWICE:
+            found.append(
+                f"{share:.0%} of the {part} images ({judged.name}) are among those to learn from ({train.name}), pixel "
+                "by pixel: accuracy on them says nothing of new images. Give others as "
+                f"`data.{part}`, or hold some out by `data.{part}: 0.2`."
+            )
+    return found
+
+
+def _share_among(judged: ImageSet, train: ImageSet, seconds: float) -> float:
+    """The share of `judged` that is found in `train`, at least; and of what was read of it, where time ran out."""
+    began = time.monotonic()
+    some = torch.linspace(0, len(judged) - 1, min(_JUDGED, len(judged))).round().to(torch.int64).unique()
+    missing = {bytes(row) for row in _digests(judged, some).numpy()}
+    count, read = len(missing), 0
+    for rows in torch.arange(len(train)).split(_ROWS):
+        missing -= {bytes(row) for row in _digests(train, rows).numpy()}
+        read += len(rows)
+        if not missing or time.monotonic() - began > seconds:
+            break
+    return (count - len(missing)) / count * (len(train) / read if missing else 1)
+
+
+def _digests(images: ImageSet, rows: Tensor) -> Tensor:
+    """A hash of the pixels of each, uint8 [B, 16]; nothing is decoded for good."""
+    return images.storage.digests(rows) if images.is_decoded else image_digests(images.gather(rows))
 
 
 def _normalised(images: ImageSet, teacher: Classifier) -> tuple[Tensor, Tensor]:
