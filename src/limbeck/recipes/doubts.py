@@ -16,7 +16,7 @@ FROM_CHANCE = 0.1
 _LOOKED_AT = 128
 _JUDGED, _ROWS = 1000, 64
 _FEW_TWICE = 0.02
-"""Of images that are judged on: data sets hold a few twice."""
+"""Of images that are judged on or, where these are fewer, of those to learn from: data sets hold a few twice."""
 _FARTHEST_MEAN, _SMALLEST_STD, _LARGEST_STD = 2.0, 0.2, 4.0
 
 
@@ -101,7 +101,7 @@ def taught_and_judged(inputs: Inputs, *, seconds: float = 10.0) -> list[str]:
         if train is None or judged is None or train.shape != judged.shape or not len(judged):
             continue
         share = _share_among(judged, train, seconds)
-        if share > _FEW_TWICE:
+        if share * max(1, len(judged) / len(train)) > _FEW_TWICE:
             found.append(
                 f"{share:.0%} of the {part} images ({judged.name}) are among those to learn from ({train.name}), pixel "
                 "by pixel: accuracy on them says nothing of new images. Give others as "
