@@ -11,8 +11,9 @@ from tests.recipes.tiny_recipes import comparison, one_run
 import limbeck as lb
 from limbeck.data import ImageSet
 from limbeck.recipes.compare import compare
-from limbeck.recipes.doubts import near_chance, strangers
-from limbeck.recipes.inputs import PythonObjects
+from limbeck.recipes.doubts import near_chance, strangers, taught_and_judged
+from limbeck.recipes.inputs import Inputs, PythonObjects
+from limbeck.recipes.opening import open_recipe
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.transfer.choice import select_from_scores
@@ -98,3 +99,28 @@ def test_a_data_set_that_is_smaller_than_its_catalogue_says(tmp_path: Path, monk
     with pytest.warns(UserWarning, match=r"'cifar10' holds 10 images of the split 'train' here, of the 50,000 that th"):
         assert len(lb.load("cifar10", root=tmp_path)) == 10
     assert len(lb.load(tmp_path / "uoft-cs/cifar10")) == 10
+
+
+def test_images_that_are_taught_and_judged_on_are_told_once(tmp_path: Path) -> None:
+    match = r"90% of the test images \(digits/train\) are among those to learn from \(digits/train\), pixel by pixel"
+    same = {**comparison(seeds=[0]), "data": {"train": "digits", "test": {"name": "digits", "split": "train"}}}
+    with pytest.warns(UserWarning, match=match) as warned:
+        compare(read_recipe(same), tmp_path / "compared")
+    assert sum("among those to learn from" in str(one.message) for one in warned) == 1
+    assert sum("among those to learn from" in one for one in open_recipe(read_recipe(same), tmp_path).remarks) == 1
+
+
+def test_few_images_in_both_are_not_told() -> None:
+    taught = images(count=100)
+
+    def told(judged: ImageSet, **parts: ImageSet) -> list[str]:
+        return taught_and_judged(Inputs(**{"train": taught, "test": judged, "validation": None, **parts}))
+
+    others = images(count=200).subset(range(100, 200))
+    assert told(others) == []
+    two = ImageSet(torch.cat([others.tensor(), taught.tensor()[:2]]), torch.arange(102) % 4, name="two")
+    assert told(two) == []
+    ten = ImageSet(torch.cat([others.tensor(), taught.tensor()[:10]]), torch.arange(110) % 4, name="ten")
+    assert "9% of the test images (ten) are among those to learn from (own)" in told(ten)[0]
+    assert "of the validation images (ten)" in told(others, validation=ten)[0]
+    assert told(images(channels=1)) == []  # of another shape

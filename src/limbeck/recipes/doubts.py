@@ -121,7 +121,7 @@ def _share_among(judged: ImageSet, train: ImageSet, seconds: float) -> float:
         read += len(rows)
         if not missing or time.monotonic() - began > seconds:
             break
-    return (count - len(missing)) / count * (len(train) / read if missing else 1)
+    return min(1.0, (count - len(missing)) / count * (len(train) / read if missing else 1))
 
 
 def _digests(images: ImageSet, rows: Tensor) -> Tensor:
