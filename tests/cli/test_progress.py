@@ -348,6 +348,22 @@ def test_time_left_is_not_shortened_by_runs_that_failed_at_once() -> None:
     assert seconds_left(whole(10), [], 10, 60.0) is None
 
 
+def test_time_left_is_not_shortened_by_runs_that_were_resumed_near_their_end(
+    clock: Clock, log: Callable[[], list[str]]
+) -> None:
+    watch = Watch(Lines())
+    watch.begin("comparison", 10)
+    for number in (1, 2):
+        run = watch.beside("one")
+        run.begin("training", 1000, 900)
+        clock.now += 30
+        run.end()
+        run.close("65.60%")
+        watch.update(number)
+    # A tenth of a run takes half a minute.
+    assert log() == [" 1/10  one: 65.60% · about 45 min left", " 2/10  one: 65.60% · about 40 min left"]
+
+
 def test_the_last_runs_take_as_long_as_the_longest_of_them() -> None:
     assert seconds_left(whole(38), [running(0.5, 40.0), running(0.25, 30.0)], 0, 60.0) == pytest.approx(90)
     # One that waits for a worker: no sooner than the longest either.

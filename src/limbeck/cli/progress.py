@@ -10,7 +10,7 @@ from typing import Protocol
 from limbeck.cli.bars import Bars
 from limbeck.cli.display import bars_on, console
 from limbeck.cli.stages import Board, Run, Stage, time_left
-from limbeck.progress import FAILED
+from limbeck.progress import FAILED, TRAINING
 
 _QUIET_SECONDS = 20.0  # without a line in a log, at most, and as this share of all the time in long ones
 _QUIET_SHARE = 0.01
@@ -47,6 +47,8 @@ class Watch:
     def begin(self, title: str, total: int, done: int = 0) -> None:
         self.tell_closed()
         self._stages.append(Stage(title, total, done, done, time.monotonic()))
+        if self._run is not None and title == TRAINING:
+            self._run.first = self._stages[-1].share if done else 0.0
 
     def update(self, done: int, note: str = "") -> None:
         stage = self._stages[-1]
@@ -83,7 +85,8 @@ class Watch:
         board = self._display.board
         if board.closed is not None:
             (run, outcome), board.closed = board.closed, None
-            board.failed += counted and outcome.startswith(FAILED)
+            if counted:
+                board.unpaced += 1.0 if outcome.startswith(FAILED) else run.first
             self._display.closed(run, outcome, counted=counted)
 
 

@@ -43,11 +43,19 @@ class Stage:
 
 @dataclass
 class Run:
-    """One of several things that go on side by side; its stages are nested, the innermost is the last."""
+    """One of several things that go on side by side.
+
+    Attributes:
+        title: what it is.
+        began: seconds, when it began to be watched.
+        stages: nested, the innermost is the last.
+        first: share of its training that was done before it was watched.
+    """
 
     title: str
     began: float
     stages: list[Stage] = field(default_factory=list)
+    first: float = 0.0
 
     @property
     def training(self) -> Stage | None:
@@ -62,13 +70,14 @@ class Board:
     Attributes:
         stages: of the whole; runs are counted by the outermost.
         runs: begun and not closed, in the order of their beginning.
-        failed: runs that are counted as done, but tell nothing of the pace.
+        unpaced: runs that are counted as done, but tell nothing of the pace: those that failed, and of those that were
+            resumed the share that they had before.
         closed: the run that was closed last, and how it ended, until that is shown.
     """
 
     stages: list[Stage] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
-    failed: int = 0
+    unpaced: float = 0.0
     closed: tuple[Run, str] | None = None
 
     def seconds_left(self, now: float) -> float | None:
@@ -76,10 +85,12 @@ class Board:
         if not self.stages:
             return None
         whole = self.stages[0]
-        return seconds_left(whole, self.runs, self.failed, now) if self.runs or self.failed else whole.seconds_left(now)
+        if self.runs or self.unpaced:
+            return seconds_left(whole, self.runs, self.unpaced, now)
+        return whole.seconds_left(now)
 
 
-def seconds_left(whole: Stage, runs: Sequence[Run], failed: int, now: float) -> float | None:
+def seconds_left(whole: Stage, runs: Sequence[Run], unpaced: float, now: float) -> float | None:
     """Time until all runs of `whole` are done, at the pace of those that finished and those that go on.
 
     However fast the others are, no run ends sooner than it would by itself; where none waits any more, that is all.
@@ -87,7 +98,7 @@ def seconds_left(whole: Stage, runs: Sequence[Run], failed: int, now: float) -> 
     Args:
         whole: counts runs.
         runs: that go on now.
-        failed: of those done since `whole` began to be watched; they took hardly any time.
+        unpaced: of those done since `whole` began to be watched, what took hardly any time: see `Board`.
         now: seconds.
 
     Example:
@@ -97,7 +108,7 @@ def seconds_left(whole: Stage, runs: Sequence[Run], failed: int, now: float) -> 
     """
     trainings = [training for run in runs if (training := run.training)]
     alone = [seconds for training in trainings if (seconds := training.seconds_left(now)) is not None]
-    paced = whole.done - whole.first - failed + sum(training.fresh for training in trainings)
+    paced = whole.done - whole.first - unpaced + sum(training.fresh for training in trainings)
     if whole.done + len(runs) >= whole.total and runs and len(alone) == len(runs):
         return max(alone)
     if paced <= 0:
