@@ -13,11 +13,14 @@ import torch
 import yaml
 
 import limbeck as lb
+from limbeck.models.forward import resolve_computing
 from limbeck.models.weights.folder import load as load_model
 from limbeck.models.weights.folder import save as save_model
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
+from limbeck.training import rounds
 from limbeck.transfer.generate import pace
+from limbeck.transfer.generate.synthesis import synthesiser
 
 
 def recipe(teacher: Path, **changes: Any) -> dict[str, Any]:
@@ -94,3 +97,53 @@ def test_killed_by_the_system_again_and_again_it_ends_at_the_same_student(
         process.wait()
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
     assert same(whole, load_model(tmp_path / "run" / "student").state_dict())
+
+
+SEEN: dict[str, Any] = {"pad-crop": {"padding": 1}}
+
+
+def seen_alike(teacher: Path) -> dict[str, Any]:
+    """The student sees images as the teacher saw them while they were made, and there are enough of them."""
+    content = recipe(teacher, budget=320, batch_size=64, inner_steps=1)
+    content["transfer"]["views"] = content["training"]["views"] = SEEN
+    content["training"] |= {"precision": "fp32", "batch_size": 64}
+    return content
+
+
+@pytest.fixture
+def _in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images are made in float32, whatever this machine is fastest in."""
+    monkeypatch.setattr(synthesiser, "resolve_computing", lambda device, _: resolve_computing(device, "fp32"))
+
+
+@pytest.mark.usefixtures("_in_float32")
+def test_what_the_teacher_said_of_images_in_the_making_is_read_and_teaches_the_same_student(
+    tmp_path: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taught(name: str, folder: str = "", **how: Any) -> Any:
+        monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / f"cache-{name}"))
+        return run(read_recipe(seen_alike(teacher)), tmp_path / (folder or name), **how)
+
+    read = taught("read")
+    with monkeypatch.context() as patch:
+        patch.setattr(rounds, "take_known", lambda *_: 0)
+        asked = taught("asked")
+        patch.setattr(rounds.RoundStream, "batch", _power_cut_in_the_second_round(rounds.RoundStream.batch))
+        with pytest.raises(PowerCut):
+            taught("asked before", "cut")
+    gone_on = taught("read after", "cut", resume=True)
+    assert same(read.student.state_dict(), asked.student.state_dict())
+    assert same(read.student.state_dict(), gone_on.student.state_dict())
+    assert asked.cost["teaching"]["passes_saved"] + 64 < read.cost["teaching"]["passes_saved"]
+    assert asked.cost["teaching"]["teacher_passes"] == read.cost["teaching"]["teacher_passes"]
+
+
+def _power_cut_in_the_second_round(batch: Any) -> Any:
+    steps = iter(range(5))
+
+    def cut(self: Any, step: int) -> Any:
+        if next(steps, None) is None:
+            raise PowerCut
+        return batch(self, step)
+
+    return cut

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from typer.testing import CliRunner
 
 import limbeck as lb
 from limbeck.cli.main import app
+from limbeck.cost import Cost
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
 from limbeck.models.fingerprint import fingerprint
+from limbeck.models.forward import resolve_computing, whole_outputs
 from limbeck.models.weights.folder import load as load_model
 from limbeck.models.weights.folder import save as save_model
 from limbeck.progress import Silent
@@ -23,6 +26,7 @@ from limbeck.recipes.generating import settings_to_generate
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.training.run_folder import RunFolder
+from limbeck.transfer.generate.teacher_logits import with_teacher_logits
 
 QUICK: dict[str, Any] = {
     "method": "fast",
@@ -77,6 +81,49 @@ def test_without_a_student_all_is_made_at_once(tmp_path: Path) -> None:
     assert torch.equal(found.images.tensor(), made.images.tensor())
     assert {"cost.json", "evidence", "report.html"} <= {one.name for one in (tmp_path / "set").iterdir()}
     assert [one.name for one in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_student_of_the_saved_set_reads_what_the_teacher_said_of_its_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
+    for module in ("transfer.generate.synthesis.synthesiser", "training.view_cache.known"):
+        monkeypatch.setattr(f"limbeck.{module}.resolve_computing", _float32)
+    teacher, count = network(), 96
+    made = lb.generate(teacher, **{**QUICK, "budget": count, "batch_size": 32}, out=tmp_path / "set")
+    made = replace(made, soft_labels=None)  # which are not read where a teacher is asked
+    how: dict[str, Any] = {"steps": 6, "batch_size": 32, "precision": "fp32"}
+    whole = lb.distill(teacher, network(seed=1), made, **how, views="none", out=tmp_path / "whole")
+    assert whole.cost["teaching"]["passes_saved"] == 6 * 32
+    shown = lb.distill(teacher, network(seed=1), made, **how, views=QUICK["views"], out=tmp_path / "shown")
+    assert 0 < shown.cost["teaching"]["passes_saved"] < 6 * 32
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "empty"))
+    asked = lb.distill(teacher, network(seed=1), made, **how, views="none", out=tmp_path / "asked")
+    weights = whole.student.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in asked.student.state_dict().items())
+
+
+def test_soft_labels_of_images_made_without_views_are_what_the_teacher_said_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("limbeck.transfer.generate.synthesis.synthesiser.resolve_computing", _float32)
+    teacher, costs = network(), list[Cost]()
+
+    def noted(*arguments: Any) -> tuple[TransferSet, Cost]:
+        made, cost = with_teacher_logits(*arguments)
+        costs.append(cost)
+        return made, cost
+
+    monkeypatch.setattr("limbeck.transfer.generate.maker.with_teacher_logits", noted)
+    made = lb.generate(teacher, **{**QUICK, "budget": 96, "batch_size": 32, "views": "none"})
+    assert made.soft_labels is not None
+    assert torch.equal(made.soft_labels, whole_outputs(teacher, made.images).logits)
+    assert (costs[0].teacher_passes, costs[0].passes_saved) == (96, 64)
+
+
+def _float32(device: Any = "auto", precision: str = "auto") -> Any:
+    del precision
+    return resolve_computing(device, "fp32")
 
 
 def test_with_a_student_it_is_taught_meanwhile_and_lies_beside(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
+from limbeck.data.known_logits import KnownLogits
 from limbeck.data.multi_formation import part_boxes, split_images
 from limbeck.data.soft_targets import Kind, SoftTargets
 from limbeck.data.torch_dataset import EpochLoader, Shown, TorchDataset, dataloader
@@ -44,6 +45,8 @@ class TransferSet:
             `training` and `objective`, as recipes have them; see `limbeck.data.use`. Tensors in it are kept beside.
         per_image: how many images each one holds, 1, 4 or 9: a square of parts that are enlarged when they are used,
             see `decoded`.
+        known_logits: what a teacher said of views of these images while they were made, which the view cache takes
+            over; it is not saved.
 
     Images that have floats (see `ImageSet.of_floats`) are saved with these.
 
@@ -67,6 +70,7 @@ class TransferSet:
     soft_label_temperature: float = 1.0
     use: Mapping[str, Any] | None = None
     per_image: int = 1
+    known_logits: KnownLogits | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.images, ImageSet):
@@ -127,6 +131,7 @@ class TransferSet:
             soft_labels=None if self.soft_labels is None else self.soft_labels[rows],
             provenance={name: _taken(values, rows) for name, values in self.provenance.items()},
             per_image=1,
+            known_logits=None,  # which are of the images that hold several
         )
 
     def torch_dataset(self, **shown: Unpack[Shown]) -> TorchDataset:

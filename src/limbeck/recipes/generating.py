@@ -41,6 +41,7 @@ from limbeck.recipes.schema import Recipe
 from limbeck.recipes.yaml_files import load_value, name_or_mapping, named_value
 from limbeck.report import write_run_report, write_selection_report
 from limbeck.report.model_card import write_model_card
+from limbeck.training.view_cache.known import keep_known
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.transfer.generate.check import TeacherCheck, check_teacher
@@ -151,6 +152,7 @@ def generate_images(
             made, report = make_and_save(settings, context, target)
             return made.source.images(0), summary(made, report, target)
         made = maker.make(settings, context)
+        keep_known(made.source.images(0), teacher, progress)
         return _in_memory(made.source.images(0)), made.evidence.headline
 
 
@@ -337,6 +339,8 @@ def _finished(
     if not source.engine.full and not source.engine.endless:
         making += source.fill(result.student.eval())
     made, labelling_cost = with_teacher_logits(source.images(0), inputs.teacher)
+    if recipe.training.cache:
+        keep_known(made, inputs.teacher, progress)
     assert recipe.transfer is not None
     context = context_for(recipe, inputs, folder, progress)
     evidence = find_maker(GENERATE).evidence(recipe.transfer, context, source)
@@ -349,4 +353,4 @@ def _in_memory(made: TransferSet) -> TransferSet:
     """The same without the files that it was made in."""
     images = made.images
     whole = ImageSet(images.tensor().clone(), images.labels, ids=images.ids, classes=images.classes, name=images.name)
-    return replace(made, images=whole)
+    return replace(made, images=whole, known_logits=None)

@@ -29,6 +29,7 @@ from limbeck.recipes.reading import parse_transfer
 from limbeck.report import write_selection_report
 from limbeck.report.formats import plural
 from limbeck.training.run_folder import RunFolder
+from limbeck.training.view_cache.known import keep_known
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.evidence import EVIDENCE
 from limbeck.transfer.maker import Made, MakerContext
@@ -157,6 +158,9 @@ def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) 
         raise UserError(f"{settings.title} makes images while a student learns; name it in a recipe, under `transfer`.")
     cost = at_least(made.cost, metered(RunFolder(folder), MAKING))
     report = _save(made, cost, folder, target)
+    images = made.source.images(0)
+    if images.known_logits is not None and context.teacher is not None:
+        keep_known(images, context.teacher, context.progress)
     shutil.rmtree(folder, ignore_errors=True)
     return made, report
 

@@ -8,7 +8,6 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from limbeck.cost import Cost
-from limbeck.data.image_set import ImageSet
 from limbeck.data.normalised_views import normalised_views
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import TransferSource
@@ -23,6 +22,7 @@ from limbeck.training.checks import check_length, check_made, check_round
 from limbeck.training.random_state import own_generators
 from limbeck.training.schedule import Phases
 from limbeck.training.view_cache.cache import ViewCache
+from limbeck.training.view_cache.known import take_known
 from limbeck.training.view_cache.opening import open_view_cache
 
 
@@ -184,10 +184,13 @@ class RoundStream:
             steps=total if length is None else min(length, total - rounds.number * length),
             passes=self.passes,
         )
-        return batches, self._open_cache(images)
+        return batches, self._open_cache(rounds.transfer_set)
 
-    def _open_cache(self, images: ImageSet) -> ViewCache | None:
-        settings = self.phases.settings.cache
+    def _open_cache(self, made: TransferSet) -> ViewCache | None:
+        images, settings = made.images, self.phases.settings.cache
         if self.teacher is None or not settings or self.normalised_views.changes:
             return None
-        return open_view_cache(self.teacher, images, self.views, settings, say=self.say)
+        cache, known = open_view_cache(self.teacher, images, self.views, settings, say=self.say), made.known_logits
+        if cache is not None and known is not None:
+            take_known(cache, images, self.views, known)
+        return cache

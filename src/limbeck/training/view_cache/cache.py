@@ -152,6 +152,24 @@ class ViewCache:
                 return False
         return True
 
+    def missing(self, entries: Tensor) -> Tensor:
+        """Which of some views are not known and could be kept: places among `entries`, int64 [n], ascending."""
+        self._finish()
+        numbers = entries.cpu().numpy()
+        _, owners = self._owners(numbers)
+        whole = [file.read(numbers, owners)[1] for file in self.files.values()]  # bool [B] each
+        return torch.from_numpy(np.flatnonzero(~np.logical_and.reduce(whole) & (numbers >= 0)))
+
+    def would_keep_alike(self, logits: Tensor, others: Tensor) -> bool:
+        """Whether either, float32 [n, K], would be kept in the same bits."""
+        codec = self.files["logits"].codec
+        return np.array_equal(codec.encode(logits.cpu()), codec.encode(others.cpu()))
+
+    def put_logits(self, entries: Tensor, logits: Tensor) -> None:
+        """Keeps logits, float32 [n, K], that the teacher said of views without being asked here."""
+        numbers = entries.cpu().numpy()
+        self._keep({"logits": logits.cpu()}, numbers, self._owners(numbers)[1])
+
     def known(self) -> int | None:
         """How many views of the set's images are there; None where counting would take long."""
         self._finish()

@@ -20,12 +20,14 @@ class History:
         codecs: by what shapes them; they take a pass of the teacher.
         found: outputs read so far that were from before the run, or another process's.
         next_check: at how many of these some are compared with what the teacher says now.
+        taken: how many logits that were known before were taken into a folder; None where they are other ones.
     """
 
     identity: Identity
     codecs: dict[tuple[object, ...], dict[str, Codec]] = field(default_factory=dict)
     found: int = 0
     next_check: int = 1
+    taken: dict[Path, int | None] = field(default_factory=dict)
     _indexes: dict[Path, RowIndex] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.cost import Cost
+from limbeck.data.known_logits import KnownLogits
 from limbeck.data.transfer_set import TransferSet
+from limbeck.data.views import augmentation
 from limbeck.errors import UserError
 from limbeck.interruption import StopRequest, listening_for_stop
 from limbeck.models.classifier import Classifier
@@ -76,8 +79,19 @@ class GeneratingSource:
 
     def images(self, round: int) -> TransferSet:
         if self._set is None:
-            self._set = self.engine.repository.transfer_set(self._classes, about=self._about)
+            made = self.engine.repository.transfer_set(self._classes, about=self._about)
+            self._set = replace(made, known_logits=self._known_logits())
         return self._set
+
+    def _known_logits(self) -> KnownLogits:
+        """What the teacher said of each image as it is kept, in 8 bits, in the view in which it saw that."""
+        repository = self.engine.repository
+        rows = repository.rows
+        return KnownLogits(
+            augmentation(self.engine.settings.views),
+            repository.column("view", rows),
+            lambda positions: repository.column("logits", rows[positions]),
+        )
 
     def refresh(self, round: int, student: nn.Module) -> Cost:
         if round == 0 and self._teacher is not None and isinstance(student, Classifier):
