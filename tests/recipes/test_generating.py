@@ -23,6 +23,7 @@ from limbeck.models.weights.folder import save as save_model
 from limbeck.progress import Silent
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.generating import settings_to_generate
+from limbeck.recipes.making_alone import save_made
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.training.run_folder import RunFolder
@@ -304,6 +305,27 @@ def test_outliers_of_small_classes_are_not_to_be_hoped_for() -> None:
         found = [line for line in listening.said if "`homogenise` leaves classes of" in line]
         assert len(found) == words
     assert found[0].endswith("an even share of 20 is 6.7 a class: hardly any outlier will leave")
+
+
+@pytest.mark.parametrize(("name", "value"), [("pool", "stl10"), ("asked_as_often", True)])
+def test_what_only_controls_heed_is_refused_where_there_are_none(tmp_path: Path, name: str, value: Any) -> None:
+    teacher = str(tmp_path / "teacher")
+    alone: dict[str, Any] = {
+        "name": "made",
+        "data": {},
+        "teacher": teacher,
+        "student": STUDENT,
+        "training": {"steps": 4},
+    }
+    alone["transfer"] = {"maker": "generate", "budget": 20}
+    message = f"`transfer.{name}` is about the controls of a comparison, and none is made here; leave it out, or give"
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_recipe(alone, [f"transfer.{name}={json.dumps(value)}"])
+    with pytest.raises(UserError, match=f"`{name}` is about the controls of a comparison"):
+        save_made({"maker": "generate", "budget": 20}, tmp_path / "set", overrides=[f"{name}={json.dumps(value)}"])
+    compared = {"arms": {"made": {"transfer": {"maker": "generate", name: value}}}, "budgets": [20]}
+    settings = {**alone, "data": {"test": "digits"}, "transfer": None, "compare": compared}
+    assert read_recipe(settings).compare is not None
 
 
 def test_all_that_does_not_fit_is_said_at_once() -> None:

@@ -87,12 +87,6 @@ def settings_to_generate(said: Mapping[str, Any], overrides: Sequence[str] = (),
     known = {name: value for name, value in said.items() if value is not None}
     settings = parse_transfer({"maker": GENERATE, **known}, overrides, alone=alone)
     assert isinstance(settings, GenerateSettings)
-    if settings.pool is not None or settings.asked_as_often:
-        name = "pool" if settings.pool is not None else "asked_as_often"
-        raise UserError(
-            f"`{name}` is about the controls of a comparison, and none is made here; leave it out, or use it under "
-            "`compare` in a recipe."
-        )
     return settings
 
 

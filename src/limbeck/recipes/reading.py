@@ -53,7 +53,10 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     for override in overrides:
         if override not in choosing:
             _apply(content, override)
-    return parse_recipe(with_use(content), origin)
+    recipe = parse_recipe(with_use(content), origin)
+    if recipe.compare is None and recipe.transfer is not None:
+        _check_without_controls(recipe.transfer, "transfer.")
+    return recipe
 
 
 def parse_recipe(content: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
@@ -109,10 +112,25 @@ def parse_transfer(content: Mapping[str, Any], overrides: Sequence[str] = (), *,
         raise UserError(f"`maker` must be one of {', '.join(MAKERS)}, got {content['maker']!r}.")
     settings = settings_of(content["maker"])
     try:
-        return settings.model_validate(settings.alone(content) if alone else content)
+        found = settings.model_validate(settings.alone(content) if alone else content)
     except ValidationError as error:
         lines = error_lines(error.errors(), settings)
         raise UserError(f"the settings of maker {content['maker']!r}:\n  " + "\n  ".join(lines)) from None
+    _check_without_controls(found)
+    return found
+
+
+def _check_without_controls(settings: MakerSettings, where: str = "") -> None:
+    """Raises a UserError for settings that only the controls of a comparison heed, where there is none.
+
+    The runs of a comparison have them in their recipes, and are not read from files.
+    """
+    for name in settings.about_controls:
+        if getattr(settings, name) != type(settings).model_fields[name].default:
+            raise UserError(
+                f"`{where}{name}` is about the controls of a comparison, and none is made here; leave it out, or give "
+                f"it in an arm, `compare: {{arms: {{made: {{transfer: {{maker: {settings.maker}, {name}: ...}}}}}}}}`."
+            )
 
 
 def _as_written(line: str, content: Mapping[str, Any]) -> str:

@@ -68,6 +68,7 @@ class MakerSettings(BaseModel):
             objective says so, and not by default.
         needs_pool: whether it takes its images from the training images, or looks at them.
         controls: by name, which must not be those of another maker's with other settings.
+        about_controls: names of settings that are about the controls of a comparison, and about nothing else.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -80,6 +81,7 @@ class MakerSettings(BaseModel):
     guesses_labels: ClassVar[bool] = False
     needs_pool: ClassVar[bool] = True
     controls: ClassVar[Mapping[str, Control]] = {}
+    about_controls: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def controls_beside(cls, said: Mapping[str, Any]) -> Mapping[str, Control]:

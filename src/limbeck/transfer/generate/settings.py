@@ -190,6 +190,7 @@ class GenerateSettings(MakerSettings):
 
     guesses_labels: ClassVar[bool] = True
     needs_pool: ClassVar[bool] = False
+    about_controls: ClassVar[tuple[str, ...]] = ("pool", "asked_as_often")
     controls: ClassVar[Mapping[str, Control]] = {
         "noise": Control(
             label="noise",
