@@ -21,9 +21,11 @@ from limbeck.models.forward import resolve_computing, whole_outputs
 from limbeck.models.weights.folder import load as load_model
 from limbeck.models.weights.folder import save as save_model
 from limbeck.progress import Silent
+from limbeck.recipes.compare import compare
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.generating import settings_to_generate
 from limbeck.recipes.making_alone import save_made
+from limbeck.recipes.opening import open_recipe
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.training.run_folder import RunFolder
@@ -225,18 +227,47 @@ def test_the_teacher_is_no_student_of_its_own(tmp_path: Path) -> None:
     assert len(lb.generate(teacher, **other)) == 20
 
 
-def test_recipes_refuse_the_teacher_as_student_too(tmp_path: Path) -> None:
-    save_model(network(classes=["0", "1", "2"]), tmp_path / "teacher")
-    content = {
+def own_teacher(folder: Path) -> dict[str, Any]:
+    """A recipe whose student has the weights of the teacher; of these digits, as it is labelled 0, 1 and 2."""
+    save_model(network(classes=["0", "1", "2"]), folder / "teacher")
+    return {
         "name": "mine",
         "data": {"test": {"name": "digits", "classes": [0, 1, 2]}},
-        "teacher": str(tmp_path / "teacher"),
-        "student": {"weights": str(tmp_path / "teacher")},
+        "teacher": str(folder / "teacher"),
+        "student": {"weights": str(folder / "teacher")},
         "training": {"steps": 9, "batch_size": 8, "views": "none"},
         "transfer": {"maker": "generate", **QUICK, "steps_per_round": 3},
     }
-    with pytest.raises(UserError, match="`student` must be another network than the teacher"):
-        run(read_recipe(content), tmp_path / "run")
+
+
+def compared_with_own_teacher(folder: Path) -> dict[str, Any]:
+    """A comparison of which one arm has such a student, and another that is made at once, which matters to none."""
+    content = own_teacher(folder)
+    transfer, own = {**content.pop("transfer"), "steps_per_round": 3}, content.pop("student")
+    del transfer["budget"]
+    at_once = {**transfer, "steps_per_round": None, "losses": {"adversarial": 0}}
+    arms = {"fresh": {"transfer": transfer}, "at-once": {"transfer": at_once, "student": own}}
+    content["compare"] = {
+        "seeds": [0],
+        "budgets": [20],
+        "arms": {**arms, "own": {"transfer": transfer, "student": own}},
+    }
+    return {**content, "student": STUDENT}
+
+
+@pytest.mark.parametrize("recipe", [own_teacher, compared_with_own_teacher])
+def test_recipes_refuse_the_teacher_as_student_before_any_work(
+    tmp_path: Path, recipe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, message = recipe(tmp_path), "`student` must be another network than the teacher"
+    found = open_recipe(read_recipe(content), tmp_path / "run")
+    assert [message in one for one in found.problems] == [True]
+    monkeypatch.setattr("limbeck.recipes.run.make_source", None)  # of what follows nothing is begun
+    with pytest.raises(UserError, match=message):
+        (run if "transfer" in content else compare)(read_recipe(content), tmp_path / "run")
+    if "compare" in content:
+        del content["compare"]["arms"]["own"]
+        assert not open_recipe(read_recipe(content), tmp_path / "run").problems
 
 
 def test_choosing_wants_a_student_and_images(tmp_path: Path) -> None:

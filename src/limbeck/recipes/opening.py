@@ -27,6 +27,7 @@ from limbeck.recipes.inheritance import made_by
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student, load_images_of, load_weights, size_for_images
 from limbeck.recipes.judging import validation_of
 from limbeck.recipes.matching import match_images, match_student
+from limbeck.recipes.own_teacher import check_students
 from limbeck.recipes.plan import plan
 from limbeck.recipes.run import check_choices, rehearse, teacher_recipe, trainings
 from limbeck.recipes.schema import Recipe
@@ -198,6 +199,9 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
         inputs = replace(match_images(inputs, teacher), teacher=teacher)
         if teacher is not None and (images := inputs.train or inputs.test) is not None:
             findings.remarks += strangers(images, teacher)
+    if teacher is not None:
+        with findings.collecting():
+            check_students(recipe, inputs, teacher)
     if trains:
         with findings.collecting():
             network = _fresh(teacher_recipe(recipe).student, "teacher", findings)

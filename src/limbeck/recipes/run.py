@@ -44,6 +44,7 @@ from limbeck.recipes.labels import (
 from limbeck.recipes.making import WithoutSoftLabels, keep_last_evidence, make_source, transfer_set_of, unmakeable
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.metering import TEACHING, metered, metering
+from limbeck.recipes.own_teacher import check_students
 from limbeck.recipes.plan import plan
 from limbeck.recipes.plugged import known_here_alone
 from limbeck.recipes.reading import renewed
@@ -145,6 +146,8 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
     for line in taught_and_judged(inputs):
         warnings.warn(line, stacklevel=3)
     rehearse(recipe, inputs)
+    if teacher is not None:
+        check_students(recipe, inputs, teacher)
     made = objects.make_student
     if objects.teacher is not None and made is not None and shared_with(made(recipe.seed), objects.teacher):
         progress.say("student and teacher have modules in common; a copy is taught, and the teacher stays as it is")

@@ -1,0 +1,33 @@
+"""Students that are their own teacher, found before any work where images are made by what the two disagree on."""
+
+from limbeck.models.classifier import Classifier
+from limbeck.recipes.downloads import weights_to_download
+from limbeck.recipes.fields import FROM_PYTHON
+from limbeck.recipes.inputs import Inputs, build_student
+from limbeck.recipes.matching import match_student
+from limbeck.recipes.plan import plan
+from limbeck.recipes.schema import Recipe
+from limbeck.transfer.generate.settings import GenerateSettings
+from limbeck.transfer.generate.source import check_other_network
+
+
+def check_students(recipe: Recipe, inputs: Inputs, teacher: Classifier) -> None:
+    """Looks at each student of a recipe, and of the arms of a comparison, for which images are made round by round.
+
+    Fresh ones have weights of their own, and those whose weights are still to be downloaded are looked at later.
+
+    Raises:
+        UserError: one is the teacher, or has its weights.
+    """
+    planned = [] if recipe.compare is None else plan(recipe, labelled=inputs.labelled)
+    runs = [recipe] if recipe.compare is None else [one.recipe for one in planned if not one.control]
+    seen: set[str] = set()
+    for one in runs:
+        settings, made, described = one.student, one.transfer, repr((one.student, one.seed))
+        given = settings.weights or (settings.model or "").startswith(FROM_PYTHON)
+        rounds = isinstance(made, GenerateSettings) and made.steps_per_round is not None
+        if described in seen or not given or not rounds or weights_to_download(settings):
+            continue
+        seen.add(described)
+        student = build_student(settings, inputs, seed=one.seed)
+        check_other_network(match_student(inputs, student).teacher or teacher, student)
