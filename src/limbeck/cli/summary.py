@@ -37,9 +37,10 @@ def show_summary(results: Mapping[str, Any], folder: Path) -> None:
 
 
 def _show_headlines(results: Mapping[str, Any]) -> None:
+    from limbeck.report.passes import passes_warning
     from limbeck.report.sentences import headlines
 
-    sentences = headlines(dict(results))
+    sentences = [*headlines(dict(results)), *passes_warning(dict(results))]
     fitting = [sum(map(cell_len, sentences[:count])) + 2 * count for count in range(1, len(sentences) + 1)]
     count = max(sum(cells <= _MOST_LINES * console.width for cells in fitting), 1)
     said = f"{results['name']}: {'. '.join(sentences[:count])}."

@@ -20,6 +20,7 @@ from limbeck.evaluation.statistics import (
 )
 from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, described, set_against
 from limbeck.recipes.enough import enough
+from limbeck.recipes.passes import compared_passes
 from limbeck.recipes.plan import FULL_LABEL, PlannedRun, controls_of, plan, students_of, transfers_of
 from limbeck.recipes.racing_results import DROPPED, dropped_runs, race_results, read_race
 from limbeck.recipes.reading import written_recipe
@@ -51,7 +52,8 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         of the accuracy after the last step, the same of the validation-chosen one, mean costs; `differences`: every arm
         against the baseline, the controls of its budget and all the data, paired over seeds and corrected for as many
         arms as are set against the same at the same budget; `enough`: how little data is enough (see `enough`);
-        `against`: which control the verdicts on each arm go by, and why (see `Against`);
+        `against`: which control the verdicts on each arm go by, and why (see `Against`); `passes`: how often the
+        teacher was asked for arms that make images out of it, and for their controls (see `compared_passes`);
         `racing`: which arms stopped early (see `race_results`); and what they were made of. An arm that stopped before
         all its seeds were run is in none but `runs` and `racing`.
     """
@@ -75,6 +77,7 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         "baseline": None if recipe.compare is None else recipe.compare.baseline,
         "controls": _controls(recipe.compare, runs, suited=suited),
         **({"against": against} if suited else {}),
+        "passes": _passes(recipe.compare, table, against),
         **networks,
         "runs": runs,
         "table": table,
@@ -140,6 +143,13 @@ def _against(compare: CompareSettings | None, runs: Sequence[dict[str, Any]]) ->
     changes = {name: [one for one in parts if getattr(arm, one)] for name, arm in compare.arms.items()}
     rows = [one._asdict() for one in set_against(arms, controls, changes)]
     return [row if row["student"] in there else {**row, "student": None} for row in rows]
+
+
+def _passes(
+    compare: CompareSettings | None, table: Sequence[dict[str, Any]], against: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    assert compare is not None, "results are of comparisons"
+    return compared_passes(transfers_of(compare), controls_of(compare), table, against)
 
 
 def _enough(

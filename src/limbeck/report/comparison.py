@@ -12,6 +12,7 @@ from limbeck.report.comparison_cards import comparison_cards
 from limbeck.report.controls import Controls
 from limbeck.report.enough_section import enough_section
 from limbeck.report.figures import frontier, ranking, style
+from limbeck.report.passes import passes_warning
 from limbeck.report.racing import racing_section
 from limbeck.report.results_csv import Comparison, write_csv
 from limbeck.report.results_tex import write_tex
@@ -91,7 +92,7 @@ def comparison_page(folder: Path, results: Row) -> Page:
     return Page(
         kind="comparison",
         title=str(results.get("name") or folder.name),
-        lead=[*sentences.lead(results), *findings(made, controls)],
+        lead=[*sentences.lead(results), *passes_warning(results), *findings(made, controls)],
         facts=comparison_cards(results),
         sections=[one for one in sections if one],
         warning=_warning(results["runs"]),

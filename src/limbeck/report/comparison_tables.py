@@ -11,6 +11,7 @@ from limbeck.report.against import against_table
 from limbeck.report.blocks import Block, Cell, Code, Note, Section, Table
 from limbeck.report.controls import Controls, arm_order
 from limbeck.report.figures import frontier
+from limbeck.report.passes import passes_table
 
 Row = dict[str, Any]
 INTERVALS = (
@@ -86,7 +87,7 @@ def differences_section(results: Row) -> Section | None:
     if not any("p_adjusted" in row for row in results["differences"]):  # results of earlier versions
         table = _without(table, "p")
     blocks = [table, Note(_beyond_noise(results["differences"]))]
-    return Section("differences", "Differences", [*against_table(results), *blocks])
+    return Section("differences", "Differences", [*against_table(results), *blocks, *passes_table(results)])
 
 
 def _beyond_noise(rows: list[Row]) -> str:

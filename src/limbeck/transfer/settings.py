@@ -68,6 +68,8 @@ class MakerSettings(BaseModel):
             objective says so, and not by default.
         needs_pool: whether it takes its images from the training images, or looks at them.
         controls: by name, which must not be those of another maker's with other settings.
+        equal_passes: what an arm says that controls stand beside it for which the teacher is asked as often; "" where
+            its maker has none.
         about_controls: names of settings that are about the controls of a comparison, and about nothing else.
     """
 
@@ -81,6 +83,7 @@ class MakerSettings(BaseModel):
     guesses_labels: ClassVar[bool] = False
     needs_pool: ClassVar[bool] = True
     controls: ClassVar[Mapping[str, Control]] = {}
+    equal_passes: ClassVar[str] = ""
     about_controls: ClassVar[tuple[str, ...]] = ()
 
     @classmethod

@@ -140,7 +140,7 @@ class GenerateSettings(MakerSettings):
             these as one more control; nothing is made of them.
         asked_as_often: whether a comparison also sets procedural images beside these, and random real ones where there
             are some, whose student takes so many more steps that the teacher is asked as often, making these images
-            among it.
+            among it; not by default, as that may be many times the steps of the arm.
         views: in which networks see images while they are optimised, as `views` under `training`.
         generator: the network that makes images.
         adversary_early: whether the adversary starts in the last warm-up round, as in Fast and BSR.
@@ -190,6 +190,7 @@ class GenerateSettings(MakerSettings):
 
     guesses_labels: ClassVar[bool] = True
     needs_pool: ClassVar[bool] = False
+    equal_passes: ClassVar[str] = "asked_as_often: true"
     about_controls: ClassVar[tuple[str, ...]] = ("pool", "asked_as_often")
     controls: ClassVar[Mapping[str, Control]] = {
         "noise": Control(
