@@ -100,6 +100,15 @@ def test_no_page_shows_python_for_a_default() -> None:
         assert not [line for line in rows if "=None" in line or "`None`" in line or " see `None" in line], path
 
 
+def test_every_preset_says_where_it_is_from() -> None:
+    pages = {
+        path: text for path, text in method_pages().items() if re.match(r".*\b(generate|condense)/(?!index)", path)
+    }
+    assert any("/bsr" in path for path in pages), sorted(method_pages())
+    silent = [path for path, text in pages.items() if not re.search(r"^\| (paper|source) \| \S", text, re.MULTILINE)]
+    assert not silent
+
+
 def test_a_description_becomes_a_sentence_in_yamls_words() -> None:
     assert shown("share of each; None for all") == "Share of each; `null` for all."
     assert shown("as `lb.load(labels=False)`") == "As `lb.load(labels=False)`."

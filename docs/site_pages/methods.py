@@ -251,7 +251,8 @@ def _documented(references: Iterable[str | Callable[..., Any]]) -> str:
 def _preset(maker: str, name: str, method: Method) -> str:
     budget = "10/class" if maker == "condense" else 2560
     about = _generating(name) if maker == "generate" else _condensing(name)
-    facts = [*([("paper", method.paper)] if method.paper else []), ("needs", "; ".join(about.needs))]
+    read = [(name, said) for name, said in (("paper", method.paper), ("source", method.source)) if said]
+    facts = [*read, ("needs", "; ".join(about.needs))]
     return page(
         name,
         _sentence(method.summary),

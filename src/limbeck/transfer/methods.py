@@ -17,6 +17,7 @@ class Method(NamedTuple):
         paper: where it was published.
         idea: what it does, in a few sentences, for its page.
         variants: setting -> its value -> other settings, which hold where a recipe says that value and none of them.
+        source: where it was read, where no paper is named.
     """
 
     summary: str
@@ -24,6 +25,7 @@ class Method(NamedTuple):
     paper: str = ""
     idea: str = ""
     variants: Mapping[str, Mapping[Any, Mapping[str, Any]]] = {}
+    source: str = ""
 
 
 def with_published(values: Any, methods: Mapping[str, Method], default: str) -> Any:
