@@ -9,10 +9,12 @@ from tests.transfer.condense.small import context, pool, small
 
 import limbeck as lb
 from limbeck.errors import UserError
+from limbeck.interruption import Interrupted
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Silent
-from limbeck.transfer.condense import Maker, Settings
+from limbeck.transfer.condense import Maker, Settings, engine
 from limbeck.transfer.condense.consistency import idle_groups
+from limbeck.transfer.condense.work import Work
 
 pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
 
@@ -99,16 +101,52 @@ def test_one_class_teaches_nothing(tmp_path: Path) -> None:
         Maker().count(small(), context(tmp_path, whole.subset(whole.ids[whole.labels == 1])))
 
 
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+@pytest.mark.parametrize("method", ["mtt", "datm", "ncfm", "tgdd"])
+def test_what_learning_takes_is_told_before_experts_are_taught(method: str, tmp_path: Path) -> None:
+    there = {"distribution": {"real_batch": 4, "frequencies": 8}} if method in ("ncfm", "tgdd") else {}
+    settings, shared = small(method=method, **there), tmp_path / "shared"
+    heard = [Heard(), Heard()]
+    for number, one in enumerate(heard):
+        Maker().make(settings, context(tmp_path / str(number), seed=number, shared=shared, progress=one))
+    first, teaching, learning = [line for line in heard[0].said if "nothing of it is read" not in line]
+    assert first == f"after experts are taught, {learning}"
+    assert "1 expert of" in teaching
+    assert "learning takes less than a minute on a machine as idle as now, " in learning
+    assert heard[1].said[-1] == learning
+    assert not any("experts are taught" in line for line in heard[1].said), "they were there"
+
+
+def test_memory_that_is_not_there_is_missed_before_experts_are_taught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "memory_left", lambda device: 1000)
+    with pytest.raises(UserError, match=r"an iteration takes .* are free; lower `matching.batch` \(3\)"):
+        Maker().make(small(method="mtt"), context(tmp_path))
+    assert not list(tmp_path.rglob("expert-*"))
+    Maker().make(small(method="mtt", iterations=0, labels="soft"), context(tmp_path / "unlearned"))
+
+
+def test_an_average_that_is_mostly_its_beginning_is_told_before_experts_are_taught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taught(self: Work) -> None:
+        raise Interrupted
+
+    monkeypatch.setattr(Work, "experts", taught)
+    with pytest.warns(UserWarning, match="`average` 0.9999 over 1000"), pytest.raises(Interrupted):
+        Maker().make(small(method="ftd", iterations=1000), context(tmp_path))
+
+
 def test_settings_that_nothing_reads_are_said(tmp_path: Path) -> None:
-    class Heard(Silent):
-        def __init__(self) -> None:
-            self.said: list[str] = []
-
-        def say(self, message: str) -> None:
-            self.said.append(message)
-
     heard = Heard()
-
     sentence = "`matching` is of `by: trajectories`, and nothing of it is read by `by: distribution`"
     settings = small(method="dm", matching={"drop": 0.5}, iterations=1, distribution={"real_batch": 4})
     made = Maker().make(settings, context(tmp_path / "one", progress=heard))

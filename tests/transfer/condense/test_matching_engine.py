@@ -30,6 +30,7 @@ from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.matching import matching_loss, soft_cross_entropy
+from limbeck.transfer.condense.matching_fit import warn_of_average
 from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of
 from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.network import FreshNetworks
@@ -260,11 +261,11 @@ def test_pixels_of_whitened_images_are_held_in_the_range_of_the_images() -> None
 
 def test_an_average_that_is_mostly_its_beginning_is_warned_of() -> None:
     with pytest.warns(UserWarning, match=r"`average` 0\.9999 over 1000 iterations leaves 90 % of what images began as"):
-        engine_for(settings_for("ftd", iterations=1000))
+        warn_of_average(settings_for("ftd", iterations=1000))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for iterations in (2, 5000):
-            engine_for(settings_for("ftd", iterations=iterations))
+            warn_of_average(settings_for("ftd", iterations=iterations))
 
 
 def test_labels_stay_with_a_rate_of_zero() -> None:

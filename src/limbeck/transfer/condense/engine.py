@@ -19,7 +19,7 @@ from limbeck.transfer.condense.estimate import Estimate, bytes_of, measured, mem
 from limbeck.transfer.condense.experts import ExpertStore, StraightStore
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.matching import Gradients, Step, matching_gradients
-from limbeck.transfer.condense.matching_fit import Experts, check_fit, fitting, part_of, warn_of_average
+from limbeck.transfer.condense.matching_fit import Experts, check_fit, fitting, part_of
 from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet
@@ -125,7 +125,6 @@ class MatchingEngine:
         self._average = None if settings.average is None else synthetic.inputs.clone()
         self._skipped = 0
         self._chunk = settings.matching.chunk
-        warn_of_average(settings)
 
     @property
     def synthetic(self) -> SyntheticSet:

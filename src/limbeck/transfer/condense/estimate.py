@@ -92,6 +92,18 @@ def memory_left(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
 
 
+def rough_time(seconds: float) -> str:
+    """In words, to one figure or two.
+
+    Example:
+        >>> rough_time(20), rough_time(700), rough_time(9000)
+        ('less than a minute', 'about 12 min', 'about 2.5 h')
+    """
+    hours, minutes = seconds / 3600, seconds / 60
+    short = f"about {minutes:.0f} min" if minutes >= 1 else "less than a minute"
+    return f"about {hours:,.1f} h" if hours >= 1 else short
+
+
 def bytes_of(state: Mapping[str, Tensor]) -> int:
     return sum(one.nbytes for one in state.values())
 

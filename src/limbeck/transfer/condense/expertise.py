@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,7 +108,12 @@ def _check_snapshots(settings: CondenseSettings, store: ExpertStore, folder: str
 
 
 def experts_for(
-    settings: CondenseSettings, images: "ImageSet", networks: FreshNetworks, context: MakerContext
+    settings: CondenseSettings,
+    images: "ImageSet",
+    networks: FreshNetworks,
+    context: MakerContext,
+    *,
+    before: Callable[[], None] | None = None,
 ) -> tuple[ExpertStore | None, Cost]:
     """Experts as settings need them, made now as far as they are not there, and what they took, whenever that was.
 
@@ -119,6 +125,7 @@ def experts_for(
         networks: fresh ones.
         context: whose shared folder, if there is one, holds those of all runs of a comparison, and whose `kept` those
             that others may find.
+        before: is called before the first expert is taught, if any is still to be.
 
     Raises:
         UserError: see `open_experts` and `make_experts`.
@@ -149,6 +156,7 @@ def experts_for(
         seed=settings.experts.seed,
         workers=context.workers,
         progress=context.progress,
+        before=before,
     )
     return ExpertStore.open(folder, count=wanted.count, snapshots=read, judges=wanted.judges), cost
 

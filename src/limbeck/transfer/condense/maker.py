@@ -13,9 +13,10 @@ from limbeck.transfer.condense.checks import check_initial, check_mask, naming
 from limbeck.transfer.condense.consistency import idle_groups
 from limbeck.transfer.condense.counting import check_teacher, images_per_class
 from limbeck.transfer.condense.crops import rows_of_crops
-from limbeck.transfer.condense.expertise import EXPERTS, experts_for, open_experts
+from limbeck.transfer.condense.expertise import EXPERTS, open_experts
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.frames import read_frames
+from limbeck.transfer.condense.matching_fit import warn_of_average
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.work import MADE, Work, split_for
@@ -65,11 +66,12 @@ class CondenseMaker:
             context.folder.mkdir(parents=True, exist_ok=True)
         if idle := idle_groups(settings):
             context.progress.say(idle)
+        warn_of_average(settings)
         work = Work(settings, context, _pool(context))
         if settings.by == "crops":
             return work.crops()
         chosen = work.chosen()
-        store, cost = experts_for(settings, work.pool, work.networks, context)
+        store, cost = work.experts()
         start = work.start(store, chosen)
         kept, more = work.learn(start, store)
         return work.finished(work.transfer_set(kept, start), cost + start.cost + more, read_frames(context.folder))

@@ -58,7 +58,7 @@ def warn_of_average(settings: CondenseSettings) -> None:
         warnings.warn(
             f"`average` {settings.average} over {settings.iterations} iterations leaves {100 * begun:.0f} % of what "
             "images began as in those that are kept; lower it, or set it to null.",
-            stacklevel=4,
+            stacklevel=2,
         )
 
 

@@ -18,13 +18,11 @@ from limbeck.models.forward import FrozenTeacher
 from limbeck.models.weights.reordered import numbered_as
 from limbeck.transfer.condense.counting import images_per_class
 from limbeck.transfer.condense.crops import images_of_crops
-from limbeck.transfer.condense.distribution import DistributionEngine
-from limbeck.transfer.condense.engine import Engine, MatchingEngine
-from limbeck.transfer.condense.estimate import Estimate
+from limbeck.transfer.condense.engines import engine_for, estimate_without_experts
+from limbeck.transfer.condense.estimate import Estimate, rough_time
 from limbeck.transfer.condense.evidence import evidence_of
-from limbeck.transfer.condense.expertise import open_experts
-from limbeck.transfer.condense.experts import ExpertStore, StraightStore
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.expertise import experts_for, open_experts, snapshots_read
+from limbeck.transfer.condense.experts import ExpertStore
 from limbeck.transfer.condense.frames import Frame, frame_of, save_frame
 from limbeck.transfer.condense.history import History, HistoryFile
 from limbeck.transfer.condense.judging import SHARE, accuracy_of
@@ -129,6 +127,26 @@ class Work:
             return None
         return chosen_for(self.settings, self.pool, count=self._count, context=self.context)
 
+    def experts(self) -> tuple[ExpertStore | None, Cost]:
+        """The experts, and what they took; before any is taught, what learning from them will take is told."""
+        return experts_for(self.settings, self.pool, self.networks, self.context, before=self._tell_estimate)
+
+    def _tell_estimate(self) -> None:
+        """Raises a UserError where there is not so much memory, while nothing has been done yet."""
+        if not self.settings.iterations:
+            return
+        estimate = estimate_without_experts(
+            self.settings,
+            self.network,
+            self.pool,
+            fresh=self.networks,
+            each=self.each,
+            snapshots=snapshots_read(self.settings) or (0, 1),
+            seed=self.context.seed,
+            device=self.context.device,
+        )
+        self.context.progress.say(f"after experts are taught, {_ahead(estimate)}")
+
     def start(self, store: ExpertStore | None, chosen: Chosen | None = None) -> Start:
         """What images begin as."""
         return initial_set(
@@ -153,7 +171,18 @@ class Work:
             self._look(start.synthetic, 0, start, None, None)
             return start.synthetic, Cost()
         masks = self._masks(store)
-        engine = self._engine(start, store, masks)
+        engine = engine_for(
+            self.settings,
+            self.network,
+            store,
+            start.synthetic,
+            self.pool,
+            fresh=self.networks,
+            classes=start.classes,
+            mask=masks,
+            seed=self.context.seed,
+            device=self.context.device,
+        )
         learning = Learning(
             engine,
             self.context.folder,
@@ -195,27 +224,6 @@ class Work:
         looking = mask_network(settings, teacher=self.context.teacher, expert=expert).to(self.context.device)
         return Masks(settings, looking, self.pool.classes, seed=self.context.seed)
 
-    def _engine(self, start: Start, store: ExpertStore | None, masks: Masks | None) -> Engine:
-        settings, context = self.settings, self.context
-        network = FlatNetwork(self.network)
-        if settings.by == "distribution":
-            return DistributionEngine(
-                settings,
-                network,
-                store if settings.reads_trajectories else None,
-                start.synthetic,
-                self.pool,
-                fresh=self.networks,
-                classes=start.classes,
-                seed=context.seed,
-                device=context.device,
-            )
-        assert store is not None, "trajectories are of experts"
-        ways = StraightStore(store) if settings.matching.straight else store
-        return MatchingEngine(
-            settings, network, ways, start.synthetic, mask=masks, seed=context.seed, device=context.device
-        )
-
     def _judge(self, images: SyntheticSet, start: Start) -> float:
         assert self.validation is not None
         made = self.transfer_set(images, start)
@@ -234,11 +242,8 @@ def _held(device: torch.device) -> int:
 
 
 def _ahead(estimate: Estimate) -> str:
-    hours, minutes = estimate.seconds / 3600, estimate.seconds / 60
-    short = f"about {minutes:.0f} min" if minutes >= 1 else "less than a minute"
-    time = f"about {hours:.1f} h" if hours >= 1 else short
     return (
-        f"learning takes {time} on a machine as idle as now, {estimate.memory / 2**20:,.0f} MiB of memory, and "
-        f"{estimate.disk / 2**20:,.0f} MiB on disk"
+        f"learning takes {rough_time(estimate.seconds)} on a machine as idle as now, "
+        f"{estimate.memory / 2**20:,.0f} MiB of memory, and {estimate.disk / 2**20:,.0f} MiB on disk"
         + ("" if estimate.chunk is None else f"; a step sees {estimate.chunk} images at a time")
     )

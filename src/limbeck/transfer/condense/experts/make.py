@@ -18,10 +18,12 @@ from limbeck.models.weights.folder import save as save_model
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
 from limbeck.training.threads import ONE_THREAD, work_of_step
+from limbeck.transfer.condense.estimate import rough_time
 from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts.check import check_experts, check_room
 from limbeck.transfer.condense.experts.curriculum import CurriculumPasses, curriculum_for
 from limbeck.transfer.condense.experts.intervals import Intervals
+from limbeck.transfer.condense.experts.pace import seconds_of_step
 from limbeck.transfer.condense.experts.store import EXPERTS_FILE, NETWORK, cost_of
 from limbeck.transfer.condense.experts.teach import MakeTeaching, Networks, Pupil, Teaching
 from limbeck.transfer.condense.experts.together import Together
@@ -46,6 +48,7 @@ def make_experts(
     seed: int | None = None,
     workers: int = 1,
     progress: Progress | None = None,
+    before: Callable[[], None] | None = None,
 ) -> Cost:
     """Teaches experts on images, and keeps snapshots of their parameters; `ExpertStore.open` reads them.
 
@@ -63,6 +66,7 @@ def make_experts(
         workers: that teach side by side: processes of this machine, or of the Ray cluster that RAY_ADDRESS names or
             this process is connected to, whose nodes must share `folder` and the files of the images.
         progress: who watches.
+        before: is called first where not all is there yet.
 
     Returns:
         What all of them took, whenever that was.
@@ -90,6 +94,8 @@ def make_experts(
         folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # whoever else makes these is waited for, and what it made is found
         plan = _claim(folder, settings, network, here, seed, workers)
+        if before is not None and not _is_complete(folder, settings, kept):
+            before()
         passes, scoring = _passes(settings, here, folder, seed, watch)
         rest: dict[str, Any] = {
             "settings": settings,
@@ -108,7 +114,7 @@ def make_experts(
         ]
         todo = [one for one in pupils if not teaching.is_done(one)]
         if todo:
-            _announce(todo, teaching, network, watch)
+            _announce(todo, teaching, network, min(workers, len(todo)), int(plan["threads"]), watch)
             make = MakeTeaching(images, here.fingerprint, rest)
             _teach(todo, teaching, make, min(workers, len(todo)), int(plan["threads"]), watch)
         _complete(folder, plan, settings, kept)
@@ -131,14 +137,24 @@ def _passes(
     return curriculum_for(settings.curriculum, images, folder, seed=seed, interval=interval, progress=progress)
 
 
-def _announce(pupils: Sequence[Pupil], teaching: Teaching, network: Classifier, progress: Progress) -> None:
-    """Tells what will be done and how much room it takes; raises a UserError where there is not so much."""
+def _announce(
+    pupils: Sequence[Pupil],
+    teaching: Teaching,
+    network: Classifier,
+    workers: int,
+    threads: int,
+    progress: Progress,
+) -> None:
+    """Tells what will be done, how long and how much room it takes; raises a UserError where there is not so much."""
     experts, snapshots = sum(one.kind == "expert" for one in pupils), len(teaching.kept)
     needed = check_room(teaching.folder, teaching.settings, network, snapshots, experts)
+    steps = sum(map(teaching.steps, pupils))
+    with computing_on(threads):
+        each = seconds_of_step(teaching.settings, network, teaching.images, teaching.intervals.batch_size)
     progress.say(
         f"{_counted(experts, 'expert')} of {_counted(snapshots, 'snapshot')} to teach, and "
-        f"{_counted(len(pupils) - experts, 'judge')}: {sum(map(teaching.steps, pupils)):,} steps, "
-        f"{needed / 2**20:,.0f} MiB"
+        f"{_counted(len(pupils) - experts, 'judge')}: {steps:,} steps, "
+        f"{rough_time(each * steps / workers)} on a machine as idle as now, {needed / 2**20:,.0f} MiB on disk"
     )
 
 
@@ -214,11 +230,18 @@ def _same(path: Path, plan: dict[str, Any]) -> dict[str, Any]:
 
 def _complete(folder: Path, plan: dict[str, Any], settings: Experts, kept: Sequence[int]) -> None:
     """Writes down what is complete, also what earlier calls made beyond what this one was for."""
+    if not _is_complete(folder, settings, kept):
+        atomic_write_text(folder / EXPERTS_FILE, json.dumps({**plan, **_extent(settings, kept)}, indent=1) + "\n")
+
+
+def _is_complete(folder: Path, settings: Experts, kept: Sequence[int]) -> bool:
+    """Whether all of them have been written down as complete before."""
     path = folder / EXPERTS_FILE
-    now = {"count": settings.count, "judges": settings.judges, "epochs": settings.epochs, "kept": list(kept)}
-    before = json.loads(path.read_text()) if path.exists() else None
-    if before is None or not _holds(before, now):
-        atomic_write_text(path, json.dumps({**plan, **now}, indent=1) + "\n")
+    return path.exists() and _holds(json.loads(path.read_text()), _extent(settings, kept))
+
+
+def _extent(settings: Experts, kept: Sequence[int]) -> dict[str, Any]:
+    return {"count": settings.count, "judges": settings.judges, "epochs": settings.epochs, "kept": list(kept)}
 
 
 def _holds(more: Mapping[str, Any], less: Mapping[str, Any]) -> bool:

@@ -1,0 +1,114 @@
+"""The engine that settings ask for, and what it will take, told before there are experts."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from limbeck.data.image_set import ImageSet
+from limbeck.models.classifier import Classifier
+from limbeck.randomness import generator
+from limbeck.transfer.condense.distribution import DistributionEngine
+from limbeck.transfer.condense.engine import Engine, MatchingEngine
+from limbeck.transfer.condense.estimate import Estimate
+from limbeck.transfer.condense.experts import ExpertStore, StraightStore
+from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.mask.masks import Masks
+from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.synthetic import SyntheticSet
+
+
+class Untaught:
+    """Networks as they are drawn in place of an expert's snapshots: steps on them take as long, and as much memory.
+
+    Args:
+        fresh: seed -> a network; each snapshot has another seed.
+        kept: numbers of the snapshots, rising.
+    """
+
+    def __init__(self, fresh: Callable[[int], Classifier], kept: tuple[int, ...]) -> None:
+        self.count = 1
+        self.kept, self.snapshots = kept, kept[-1] + 1
+        self._fresh = fresh
+
+    def theta(self, expert: int, snapshot: int) -> Tensor:
+        """Parameters float32 `[P]`."""
+        network = self._fresh(snapshot).network
+        return torch.cat([one.detach().flatten() for one in network.parameters()])
+
+
+def engine_for(
+    settings: CondenseSettings,
+    network: Classifier,
+    store: ExpertStore | Untaught | None,
+    synthetic: SyntheticSet,
+    pool: ImageSet,
+    *,
+    fresh: Callable[[int], Classifier],
+    classes: Tensor,
+    mask: Masks | None,
+    seed: int,
+    device: torch.device,
+) -> Engine:
+    """What learns images as settings say, see `MatchingEngine` and `DistributionEngine`."""
+    flat = FlatNetwork(network)
+    if settings.by == "distribution":
+        return DistributionEngine(
+            settings,
+            flat,
+            store if settings.reads_trajectories else None,
+            synthetic,
+            pool,
+            fresh=fresh,
+            classes=classes,
+            seed=seed,
+            device=device,
+        )
+    assert store is not None, "trajectories are of experts"
+    ways = StraightStore(store) if settings.matching.straight and isinstance(store, ExpertStore) else store
+    return MatchingEngine(settings, flat, ways, synthetic, mask=mask, seed=seed, device=device)
+
+
+def estimate_without_experts(
+    settings: CondenseSettings,
+    network: Classifier,
+    pool: ImageSet,
+    *,
+    fresh: Callable[[int], Classifier],
+    each: int,
+    snapshots: tuple[int, ...],
+    seed: int,
+    device: torch.device,
+) -> Estimate:
+    """What learning will take, from a part of it on noise and on networks that nobody taught.
+
+    Args:
+        settings: of the maker.
+        network: on which images are learned.
+        pool: that they stand for.
+        fresh: seed -> a network of that kind.
+        each: images of a class.
+        snapshots: numbers of those that are read of experts.
+        seed: of the set.
+        device: where images are learned.
+
+    Raises:
+        UserError: there is not so much memory.
+    """
+    classes = (pool.class_counts() > 0).nonzero().flatten().repeat_interleave(each)
+    size = network.input_size or pool.shape[1:]
+    noise = torch.randn(len(classes), network.channels, *size, generator=generator(seed, "estimate"))
+    labels = classes if settings.labels == "hard" else torch.zeros(len(classes), pool.num_classes)
+    engine = engine_for(
+        settings.model_copy(update={"mask": None}),  # whose maps no estimate takes in
+        network,
+        Untaught(fresh, snapshots),
+        SyntheticSet(noise, labels, settings.matching.rate),
+        pool,
+        fresh=fresh,
+        classes=classes,
+        mask=None,
+        seed=seed,
+        device=device,
+    )
+    return engine.estimate()
