@@ -132,7 +132,7 @@ def test_what_are_no_floats_is_said(images: torch.Tensor, message: str) -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("dsa", "`use` must be a mapping of student, training, objective, got str"),
+        ("dsa", "`use` must be a mapping of student, training, objective, teacher, got str"),
         ({"trainings": {}}, "part of `use` 'trainings'; did you mean 'training'"),
         ({"training": 5}, r"`use\['training'\]` must be a mapping, as recipes have it, got 5"),
         ({"training": {"epochs": float("nan")}}, "training.epochs must be a finite number, text, .* got nan"),

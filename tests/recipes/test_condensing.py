@@ -12,6 +12,7 @@ from tests.transfer.condense.small import SMALL, pool, small
 from typer.testing import CliRunner
 
 import limbeck as lb
+from limbeck.api.objects import name_of_network
 from limbeck.caching import cache_entries
 from limbeck.cli.main import app
 from limbeck.data.transfer_set import TransferSet
@@ -261,6 +262,22 @@ def test_crops_are_taught_on_with_the_teacher(tmp_path: Path) -> None:
     changes = teaching(method="rded", iterations=0, crops={"candidates": 4, "crops": 2}, views=None)
     result = run(read_recipe({**content, **changes}), tmp_path / "run")
     assert result.cost["teaching"]["teacher_passes"] > 0
+    (made,) = tmp_path.rglob("made/transfer_set.json")
+    use = TransferSet.load(made.parent).use
+    assert use is not None
+    trained = lb.load_model(use["teacher"]["weights"])
+    assert Path(use["teacher"]["weights"]) == tmp_path / "run" / "teacher"
+    assert trained.num_classes == 3
+
+
+def test_crops_name_their_teacher(tmp_path: Path) -> None:
+    teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()
+    save_model(teacher, tmp_path / "teacher")
+    few: Any = {"budget": 3, "method": "rded", "crops": {"candidates": 4, "crops": 2}}
+    for said, named in ((teacher, name_of_network(teacher)), (tmp_path / "teacher", str(tmp_path / "teacher"))):
+        use = lb.condense(pool(), teacher=said, **few).use
+        assert use is not None
+        assert use["teacher"] == {"weights": named}
 
 
 def test_a_teacher_gives_labels(tmp_path: Path) -> None:

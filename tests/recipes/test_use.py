@@ -13,6 +13,7 @@ from tests.training.tiny import same, weights
 from typer.testing import CliRunner
 
 import limbeck as lb
+from limbeck.api.objects import name_of_network
 from limbeck.cli.main import app
 from limbeck.cost import RunCost
 from limbeck.data import ImageSet, TransferSet
@@ -22,12 +23,14 @@ from limbeck.models.whitening import Whitening
 from limbeck.objectives import weighted_sum
 from limbeck.progress import Silent
 from limbeck.recipes import verbs
+from limbeck.recipes.judging_sets import evaluate_saved_sets
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.settings import DatasetSettings
 from limbeck.recipes.use import as_said, rounded, unlike_student, unlike_training
 from limbeck.recipes.verbs import recipe_for_folder
 from limbeck.training import RunFolder, TrainingSettings, fit
+from limbeck.transfer.set_evaluation.accuracies import evaluate_set
 
 TRAINING: dict[str, Any] = {
     "epochs": 1,
@@ -272,6 +275,79 @@ def test_all_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
         lb.distill(None, None, condensed(None), out=tmp_path / "run")
     with pytest.raises(UserError, match=r"'digits/train' carries no `use`, .* it lacks the student"):
         lb.distill(None, None, "digits", out=tmp_path / "run", epochs=1)
+
+
+@pytest.fixture
+def crops(tmp_path: Path) -> Path:
+    """A set that has a teacher, with a name, asked about every view of its images."""
+    images = digits(20)
+    teacher = lb.create("convnet_d3", num_classes=10, channels=1, input_size=8, width=4, classes=images.classes)
+    lb.save_model(teacher.eval(), tmp_path / "teacher")
+    views = [{"resized-crop-flip": {"area": [0.5, 1]}}, {"cutmix": {"share": 1}}]
+    use = use_of(optimizer="adamw", views=views, normalised_views="none")
+    use |= {"objective": {"kd": {"weight": 0.0025, "temperature": 20}}}
+    use |= {"teacher": {"weights": str(tmp_path / "teacher")}}
+    TransferSet(images, torch.randn(20, 10), soft_label_kind="logits", use=use).save(tmp_path / "set")
+    return tmp_path / "set"
+
+
+def test_the_teacher_that_a_set_names_is_asked(crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no further argument: in Python, by a recipe, and on the command line; no soft labels are said to be idle."""
+    result = lb.distill(None, None, crops, out=tmp_path / "python")
+    assert RunCost.from_dict(result.cost).teaching.teacher_passes > 0
+    recipe = read_recipe(recipe_on(crops))
+    assert recipe == recipe_for_folder(crops, ["name=on-a-set", "latency=false"])
+    assert recipe.teacher is not None
+    assert (recipe.teacher.weights, recipe.training.optimizer) == (str(tmp_path / "teacher"), "adamw")
+    monkeypatch.setattr(verbs, "write_run_report", lambda folder: None)
+    done = command("distill", crops, "--test", "digits", "-s", "latency=false", "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    assert same(weights(lb.load_model(tmp_path / "run" / "student")), weights(result.student))
+
+
+def test_another_than_the_named_teacher_may_be_asked_or_none(crops: Path, tmp_path: Path) -> None:
+    other = recipe_for_folder(crops, [], teacher="resnet8.pth").teacher
+    overridden = recipe_for_folder(crops, ["teacher=resnet8.pth"]).teacher
+    of_recipe = read_recipe(recipe_on(crops, teacher="resnet8.pth")).teacher
+    assert other is not None
+    assert other == overridden == of_recipe == recipe_for_folder(crops, ["teacher.weights=resnet8.pth"]).teacher
+    assert other.weights == "resnet8.pth"
+    for nobody in (
+        recipe_for_folder(crops, ["objective=cross_entropy"]),
+        read_recipe(recipe_on(crops, objective="cross_entropy")),
+        read_recipe(recipe_on(crops, teacher=None)),
+    ):
+        assert nobody.teacher is None
+
+
+def test_a_teacher_that_was_handed_over_is_missed_by_name(crops: Path, tmp_path: Path) -> None:
+    made = TransferSet.load(crops)
+    teacher = lb.load_model(tmp_path / "teacher")
+    named = {"weights": name_of_network(teacher)}
+    made = TransferSet(made.images, use={**(made.use or {}), "teacher": named})
+    with pytest.raises(UserError, match=r"handed over in Python, 'python:convnet_d3#.*'; give it as the `teacher` \("):
+        lb.distill(None, None, made, out=tmp_path / "run")
+    assert lb.distill(teacher, None, made, out=tmp_path / "run").student.name == "convnet_d3"
+
+
+def test_a_set_is_judged_with_the_teacher_that_it_names(crops: Path, tmp_path: Path) -> None:
+    test = lb.load("digits", "test")
+    test = test.subset(test.ids[:50])
+    given, own = (lb.evaluate_set(crops, test, seeds=1, teacher=teacher) for teacher in (tmp_path / "teacher", None))
+    assert given[0].top1 == own[0].top1
+    hard = lb.evaluate_set(crops, test, seeds=1, labels="hard")
+    assert hard[0].labels == "hard"
+    made = TransferSet.load(crops)
+    unnamed = TransferSet(made.images, use={**(made.use or {}), "teacher": {"weights": "python:other#0"}})
+    with pytest.raises(UserError, match="handed over in Python"):
+        lb.evaluate_set(unnamed, test, seeds=1)
+    with pytest.raises(UserError, match=r"the set, as it says itself, asks a teacher about every view; give a `teach"):
+        evaluate_set(made, test)
+    out = tmp_path / "out"
+    (row,) = evaluate_saved_sets([str(crops)], "digits", seeds=1, out=out, training={"steps": 2})
+    assert row["labels"] == "kept"
+    scores = lb.rank_set(crops, test, digits(200), full=0.9, seeds=1, rates=[0.01], training={"steps": 2})
+    assert len(scores.accuracies) == 5
 
 
 def test_a_whitening_that_was_left_behind_is_missed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from limbeck.api.objects import network_of
 from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
+from limbeck.data.place import path_text
 from limbeck.data.transfer_set import TransferSet
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress
@@ -58,6 +59,7 @@ def condense(
         settings_to_condense(known),
         as_image_set(images, "train", "images"),
         None if teacher is None else network_of(teacher, "teacher"),
+        teacher_named=path_text(teacher) if isinstance(teacher, str | Path) else None,
         seed=seed,
         workers=workers,
         target=None if out is None else Path(out),

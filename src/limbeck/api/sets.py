@@ -13,7 +13,7 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress
-from limbeck.recipes.judging_sets import limited, load_judges
+from limbeck.recipes.judging_sets import limited, load_judges, named_teacher
 from limbeck.transfer.set_evaluation.accuracies import NetworkAccuracy
 from limbeck.transfer.set_evaluation.accuracies import evaluate_set as evaluate
 from limbeck.transfer.set_evaluation.protocols import RATES, Labels
@@ -55,7 +55,7 @@ def evaluate_set(
         seeds: how many from 0, or which.
         labels: "kept" as the set has them, "hard", "soft", or "teacher" for answers to every view.
         protocol: "kept" for the set's own way of teaching, or "sre2l", "sre2l-small" or "rded", which ask a teacher.
-        teacher: a classifier, or whatever `load_model` takes.
+        teacher: a classifier, or whatever `load_model` takes; by default whom the set names, if it names one.
         temperature: of its answers; by default the published one, or 20.
         rate: learning rate; None for the set's own, "search" for the best of `rates` on `validation`, for each network.
         rates: see `rate`.
@@ -76,6 +76,7 @@ def evaluate_set(
     """
     found = _set(transfer_set)
     shape = found.images.shape
+    named = named_teacher(found) if teacher is None and labels == "kept" and protocol == "kept" else None
     several = networks if isinstance(networks, Sequence) and not isinstance(networks, str) else [networks]
     return evaluate(
         found,
@@ -84,7 +85,7 @@ def evaluate_set(
         seeds=seeds,
         labels=labels,
         protocol=protocol,
-        teacher=None if teacher is None else network_of(teacher, "teacher"),
+        teacher=network_of(teacher, "teacher") if teacher is not None else named,
         temperature=temperature,
         rate=rate,
         rates=rates,
@@ -144,7 +145,7 @@ def rank_set(
         full=full,
         network=network,
         seeds=seeds,
-        teacher=None if teacher is None else network_of(teacher, "teacher"),
+        teacher=named_teacher(found) if teacher is None else network_of(teacher, "teacher"),
         rates=rates,
         validation=validation if isinstance(validation, int | float) else _required(validation, shape),
         training=training,

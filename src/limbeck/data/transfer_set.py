@@ -42,7 +42,8 @@ class TransferSet:
             z / T.
         soft_label_temperature: T > 0; 1 for answers as a classifier gives them.
         use: all that a student needs to be taught on it rightly, where that is not for the user to choose: `student`,
-            `training` and `objective`, as recipes have them; see `limbeck.data.use`. Tensors in it are kept beside.
+            `training`, `objective` and `teacher`, as recipes have them; see `limbeck.data.use`. Tensors in it are kept
+            beside.
         per_image: how many images each one holds, 1, 4 or 9: a square of parts that are enlarged when they are used,
             see `decoded`.
         known_logits: what a teacher said of views of these images while they were made, which the view cache takes

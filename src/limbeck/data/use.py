@@ -12,7 +12,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError, unknown_name
 
-PARTS = ("student", "training", "objective")
+PARTS = ("student", "training", "objective", "teacher")
 _TENSOR, _HASH = "tensor", "hash"
 
 
@@ -20,8 +20,8 @@ def plain_use(use: Mapping[str, Any]) -> dict[str, Any]:
     """The same in mappings, lists, numbers, texts and tensors of its own.
 
     Args:
-        use: any of `student` (model, options, input_size, channels, and mean and std or whitening), `training` and
-            `objective`, as recipes have them; `whitening` is `{"mean": [C, H, W], "matrix": [D, D]}`.
+        use: any of `student` (model, options, input_size, channels, and mean and std or whitening), `training`,
+            `objective` and `teacher`, as recipes have them; `whitening` is `{"mean": [C, H, W], "matrix": [D, D]}`.
 
     Raises:
         UserError: other parts, parts that are no mappings, and what cannot be written down.

@@ -44,6 +44,7 @@ def condense_images(
     images: ImageSet,
     teacher: Classifier | None = None,
     *,
+    teacher_named: str | None = None,
     seed: int = 0,
     workers: int = 1,
     target: Path | None = None,
@@ -55,6 +56,7 @@ def condense_images(
         settings: of the maker.
         images: labelled.
         teacher: with its weights, for settings that ask one.
+        teacher_named: its name or folder, where it has one.
         seed: of all that is drawn, but for the experts.
         workers: processes that teach experts side by side.
         target: a new folder. What is needed to go on lies in `<target>.making` until all is saved.
@@ -76,6 +78,7 @@ def condense_images(
         "classes": images.classes,
         "shape": images.shape,
         "teacher": None if teacher is None else evaluating(teacher),
+        "teacher_named": None if teacher_named is None else {"weights": teacher_named},
         "seed": seed,
         "workers": workers,
         "kept": kept_folder(),
@@ -134,7 +137,13 @@ def save_condensed(
     check_new(target)
     network = None if teacher is None else load_network(teacher)
     images = load_images(data, split, **options)
-    how = {"seed": seed, "workers": workers, "target": target, "progress": progress}
+    how: dict[str, Any] = {
+        "teacher_named": teacher,
+        "seed": seed,
+        "workers": workers,
+        "target": target,
+        "progress": progress,
+    }
     return condense_images(settings, images, network, **how)[1]
 
 

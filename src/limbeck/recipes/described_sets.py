@@ -7,7 +7,8 @@ from typing import Any
 
 from limbeck.data.catalogue import in_catalogue
 from limbeck.data.own_splits import TRANSFER_SET
-from limbeck.data.place import path_text
+from limbeck.data.place import FROM_PYTHON, path_text
+from limbeck.errors import UserError
 from limbeck.recipes.inheritance import SHORT, merge
 
 _ELSEWHERE = ("compare", "transfer", "select")
@@ -35,8 +36,11 @@ def with_use(content: Mapping[str, Any]) -> dict[str, Any]:
         return content
     content["student"] = over(student_of_use(use.get("student", {})), {} if student is None else student)
     content["training"] = merge(training_of_use(use), training or {})
-    if content.get("objective") is None and (objective := objective_of_use(use, content.get("teacher") is not None)):
-        content["objective"] = objective
+    if content.get("objective") is None:
+        if "teacher" not in content and (teacher := teacher_of_use(use)):
+            content["teacher"] = teacher
+        if objective := objective_of_use(use, content.get("teacher") is not None):
+            content["objective"] = objective
     return content
 
 
@@ -58,6 +62,21 @@ def objective_of_use(use: Mapping[str, Any], teacher: bool) -> Any:
     carried = use.get("objective")
     asks = carried is not None and (not teacher or weighted_sum(carried).outputs_needed("teacher"))
     return carried if asks else None
+
+
+def teacher_of_use(use: Mapping[str, Any]) -> dict[str, Any]:
+    """Whom a `use` has asked about every view, as recipes have it; empty where it is nobody.
+
+    Raises:
+        UserError: one that was handed over in Python, whom no name finds.
+    """
+    teacher = dict(use.get("teacher") or {})
+    if (weights := str(teacher.get("weights", ""))).startswith(FROM_PYTHON):
+        raise UserError(
+            f"the transfer set is taught on by the answers of a teacher that was handed over in Python, {weights!r}; "
+            "give it as the `teacher` (--teacher), or an `objective` that asks none."
+        )
+    return teacher
 
 
 def over(student: Mapping[str, Any], given: str | Mapping[str, Any]) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class Inputs:
         test: judged on at the end, or None.
         teacher: or None.
         teacher_cost: of the training that made it, where it is known.
+        teacher_named: it as recipes name it, to be found again; None where it was handed over.
         soft_labels: of `train`, where a transfer set brought them.
         make_student: seed -> a fresh student, where Python gives one instead of a recipe's name.
         made_shape: (C, H, W) of images to make, where that was said.
@@ -77,6 +78,7 @@ class Inputs:
     test: ImageSet | None
     teacher: Classifier | None = None
     teacher_cost: Cost | None = None
+    teacher_named: Mapping[str, Any] | None = None
     soft_labels: SoftTargets | None = None
     make_student: Callable[[int], Classifier] | None = None
     made_shape: tuple[int, int, int] | None = None
@@ -263,6 +265,14 @@ def load_weights(settings: NetworkSettings) -> Classifier:
         ),
         **settings.options,
     )
+
+
+def name_of_weights(settings: NetworkSettings | None) -> dict[str, Any] | None:
+    """Settings by which `load_weights` finds a network again, those that are not the usual ones; None for one that was
+    handed over."""
+    if settings is None or (settings.weights or "").startswith(FROM_PYTHON):
+        return None
+    return settings.model_dump(mode="json", exclude_defaults=True, exclude={"training", "objective"})
 
 
 def known_teacher_cost(settings: NetworkSettings | None) -> Cost | None:

@@ -17,8 +17,11 @@ from limbeck.errors import UserError
 from limbeck.files import atomic_write_text, check_path
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress, Silent
+from limbeck.recipes.described_sets import teacher_of_use
+from limbeck.recipes.inputs import load_weights
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.networks import load_network
+from limbeck.recipes.settings import TeacherSettings
 from limbeck.recipes.yaml_files import load_mapping, load_value, name_or_mapping
 from limbeck.report.set_accuracy import ACCURACIES, write_set_report
 from limbeck.transfer.set_evaluation.accuracies import SEARCH, evaluate_set
@@ -98,6 +101,16 @@ def limited(images: ImageSet, count: int | None = None) -> ImageSet:
     return images if count == len(images) else images.split(count, seed=0)[1]
 
 
+def named_teacher(transfer_set: TransferSet) -> Classifier | None:
+    """Whom a set says that it has asked about every view; None where it is nobody.
+
+    Raises:
+        UserError: it is not found, or was handed over in Python.
+    """
+    named = teacher_of_use(transfer_set.use or {})
+    return load_weights(TeacherSettings(**named)) if named else None
+
+
 def evaluate_saved_sets(
     folders: Sequence[str],
     test: str,
@@ -148,6 +161,7 @@ def evaluate_saved_sets(
     settings |= {"rate": rate, "validation": validation, "training": dict(training or {}), "teacher": teacher, **how}
     if out is not None:
         _claim(out, settings)
+    asks_another = teacher is not None or {how.get("labels", "kept"), how.get("protocol", "kept")} != {"kept"}
     rows: list[Row] = []
     for name, one in sets.items():
         if one.use is not None and (absent := lacking(one, settings["training"])) and rate is None:
@@ -157,7 +171,7 @@ def evaluate_saved_sets(
             test_images,
             networks=specs,
             seeds=seeds,
-            teacher=teacher_network,
+            teacher=teacher_network if asks_another else named_teacher(one),
             **_rates(rate),
             validation=held_out,
             training=training,
@@ -219,7 +233,7 @@ def rank_saved_set(
         full=load_value(full, f"`--full` {full!r}"),
         network=None if network is None else _network(network),
         seeds=seeds,
-        teacher=_teacher(teacher),
+        teacher=_teacher(teacher) or named_teacher(one),
         training=training,
         folder=None if out is None else out / "runs",
         workers=workers,

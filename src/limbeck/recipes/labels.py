@@ -67,7 +67,8 @@ def untaught_teacher(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
 
 def warn_of_unread_soft_labels(inputs: Inputs, teacher: Classifier | None) -> None:
     """Says that soft labels are not read where a teacher is asked."""
-    if inputs.soft_labels is not None and teacher is not None:
+    asked = (inputs.use or {}).get("teacher") is not None  # as the set itself has it
+    if inputs.soft_labels is not None and teacher is not None and not asked:
         name = inputs.classes.owner if inputs.train is None else repr(inputs.train.name)
         warnings.warn(
             f"the soft labels of {name} are not read, because the teacher {teacher.name} is asked; leave out the "

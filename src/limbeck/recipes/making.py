@@ -68,6 +68,7 @@ def context_for(
         classes=inputs.classes.names if known else (),
         shape=inputs.shape,
         teacher=None if inputs.teacher is None or recipe.teacher is None else evaluating(inputs.teacher),
+        teacher_named=inputs.teacher_named,
         held_out=[one for one in (inputs.validation, inputs.test) if one is not None],
         steps=recipe.training.steps,
         seed=recipe.seed,

@@ -86,6 +86,7 @@ def save_made(
         classes=inputs.classes.names,
         shape=inputs.shape if network is None or size is None else shape_for(network, size),
         teacher=network,
+        teacher_named=None if teacher is None else {"weights": teacher},
         seed=seed,
         kept=kept_folder(),
         device=PartialState().device or torch.device("cpu"),

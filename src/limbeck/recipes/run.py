@@ -30,6 +30,7 @@ from limbeck.recipes.inputs import (
     known_teacher_cost,
     load_images_of,
     load_weights,
+    name_of_weights,
 )
 from limbeck.recipes.judging import by_labels, judge_student, look_inside, validation_of, validation_scores
 from limbeck.recipes.labels import (
@@ -138,7 +139,8 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
     if teacher is None and recipe.teacher is not None and recipe.teacher.training is None:
         teacher = load_weights(recipe.teacher)
     cost = None if objects.teacher is not None else known_teacher_cost(recipe.teacher)
-    inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost)
+    named = name_of_weights(recipe.teacher)
+    inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost, teacher_named=named)
     if inputs.train is None:
         check_choices(recipe, inputs, folder, trains=teacher is None)
     if teacher is not None:
@@ -157,7 +159,7 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
         progress.say(f"training the teacher {recipe.teacher.model}")
     alone = replace(inputs, make_student=None, soft_labels=None, validation=by_labels(inputs.validation))
     taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, inputs=alone, progress=progress)
-    return replace(inputs, teacher=taught.student, teacher_cost=RunCost.from_dict(taught.cost).total)
+    return _with_taught(inputs, taught, folder)
 
 
 def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
@@ -166,12 +168,18 @@ def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
     teacher, settings = objects.teacher, recipe.teacher
     if teacher is None and settings is not None and settings.training is None:
         teacher = load_weights(settings)
-    cost = None if objects.teacher is not None else known_teacher_cost(settings)
-    inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost)
+    cost, named = None if objects.teacher is not None else known_teacher_cost(settings), name_of_weights(settings)
+    inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost, teacher_named=named)
     if teacher is not None or settings is None:
         return inputs
     taught = read_run(folder / "teacher")  # without its lock, which several may want
-    return replace(inputs, teacher=taught.student, teacher_cost=RunCost.from_dict(taught.cost).total)
+    return _with_taught(inputs, taught, folder)
+
+
+def _with_taught(inputs: Inputs, taught: RunResult, folder: Path) -> Inputs:
+    """The inputs with the teacher that was taught in a run's or comparison's folder."""
+    cost, named = RunCost.from_dict(taught.cost).total, {"weights": str(folder / "teacher")}
+    return replace(inputs, teacher=taught.student, teacher_cost=cost, teacher_named=named)
 
 
 def check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool) -> None:

@@ -11,7 +11,7 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.whitening import Whitening
-from limbeck.recipes.described_sets import objective_of_use, over, student_of_use, training_of_use
+from limbeck.recipes.described_sets import objective_of_use, over, student_of_use, teacher_of_use, training_of_use
 from limbeck.recipes.inheritance import merge
 from limbeck.recipes.reading import overridden, parse_recipe
 from limbeck.recipes.schema import Recipe
@@ -69,8 +69,11 @@ def recipe_of_set(
         content["student"] = over(content["student"], student)
     if teacher is not None:
         content["teacher"] = {"weights": teacher}
+    named = {} if teacher is not None or objective is not None else _teacher(use, overrides)
+    if named:
+        content["teacher"] = named
     content["training"] = merge(content["training"], training or {})
-    carried = objective_of_use(use, teacher is not None)
+    carried = objective_of_use(use, "teacher" in content)
     if objective is not None:
         content["objective"] = objective
     elif carried is not None:
@@ -179,6 +182,12 @@ def _with_overrides(content: dict[str, Any], overrides: Sequence[str]) -> dict[s
     if not isinstance(content["student"], Mapping):  # as -s student=resnet18 puts it
         content["student"] = over(student, content["student"])
     return content
+
+
+def _teacher(use: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Whom the set has asked; nobody where another is, or another objective is given."""
+    other = any(re.match(r"\s*(teacher|teacher\.weights|objective)\s*=", one) for one in overrides)
+    return {} if other else teacher_of_use(use)
 
 
 def _lacking(content: Mapping[str, Any], transfer_set: TransferSet, own_student: bool) -> list[str]:

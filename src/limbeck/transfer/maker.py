@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 
@@ -32,6 +32,8 @@ class MakerContext:
         shape: (C, H, W) of the images that the student takes.
         teacher: with its weights, in evaluation mode; to be left so. None where there is none, and for `count` also
             where it is still to be trained.
+        teacher_named: the teacher as recipes name it, as {"weights": "runs/teacher"}, so that whoever reads the set
+            finds it again; None where it was handed over in Python.
         held_out: what the student is judged on, validation and test images; only to see that no transfer set holds any.
         handed: other images that were handed over in Python, by the names that settings have for them.
         steps: that the student will be taught for; None where that is not known, or there is no student.
@@ -51,6 +53,7 @@ class MakerContext:
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
     teacher: "Classifier | None" = None
+    teacher_named: Mapping[str, Any] | None = None
     held_out: "Sequence[ImageSet]" = ()
     handed: "Mapping[str, ImageSet]" = field(default_factory=dict)
     steps: int | None = None

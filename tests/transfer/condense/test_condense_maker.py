@@ -10,16 +10,20 @@ import torch
 from tests.transfer.condense.small import context, pool, small
 
 import limbeck as lb
+from limbeck.api.objects import name_of_network
 from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
-from limbeck.transfer.condense import Maker, expertise, learning
+from limbeck.objectives.sums import weighted_sum
+from limbeck.training import TrainingSettings
+from limbeck.transfer.condense import Maker, Settings, expertise, learning
 from limbeck.transfer.condense.engine import MatchingEngine
 from limbeck.transfer.condense.history import HistoryFile
 from limbeck.transfer.condense.made import rounding
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.maker import MakerContext
+from limbeck.transfer.set_evaluation.protocols import PROTOCOLS
 
 pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
 """Experts of a few steps."""
@@ -260,7 +264,47 @@ def test_crops_are_put_together_of_what_a_teacher_is_sure_of(tmp_path: Path) -> 
     assert made.cost.teacher_passes == 3 * 5 * 2 + 6
     assert made.cost.seconds > 0
     assert not settings.own_labels
+    assert images.use is not None
+    assert images.use["teacher"] == {"weights": name_of_network(teacher)}
     assert same(Maker().load(settings, context(tmp_path, teacher=teacher)).images(0), images)
+
+
+@pytest.mark.parametrize(("labels", "each"), [("teacher", 1), ("hard", 10)])
+def test_crops_say_how_they_are_published_to_be_taught_on(labels: str, each: int, tmp_path: Path) -> None:
+    teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()
+    there = context(tmp_path, pool(each=20), teacher=teacher, teacher_named={"weights": "runs/teacher"})
+    settings = Settings.model_validate({"method": "rded", "labels": labels, "budget": f"{each}/class"})
+    use = made_by(settings, there).use
+    assert use is not None
+    published = PROTOCOLS["rded"].training(3 * each, 3, 8)
+    batch_size = min(published["batch_size"], 3 * each)  # of three images there are no ten
+    training = TrainingSettings(**{**published, "batch_size": batch_size})
+    assert TrainingSettings(**use["training"]) == training
+    assert use.get("teacher") == ({"weights": "runs/teacher"} if labels == "teacher" else None)
+    asking = {"kd": {"weight": 20**-2, "temperature": 20}}
+    assert use["objective"] == (asking if labels == "teacher" else {"cross_entropy": 1})
+    assert weighted_sum(use["objective"]).outputs_needed("teacher") == ({"logits"} if labels == "teacher" else set())
+
+
+def test_crops_of_large_images_are_shuffled(tmp_path: Path) -> None:
+    teacher = lb.create("convnet_d5", num_classes=2, channels=1, input_size=128, width=4).eval()
+    settings = Settings.model_validate({"method": "rded", "budget": 2, "crops": {"candidates": 4, "crops": 1}})
+    use = made_by(settings, context(tmp_path, pool(classes=2, each=4, size=128), teacher=teacher)).use
+    assert use is not None
+    assert use["training"]["views"] == PROTOCOLS["rded"].training(2, 2, 128)["views"]
+    assert use["training"]["views"][0] == {"shuffled-patches": {"factor": 2}}
+
+
+def test_images_of_ncfm_are_taught_on_with_its_optimiser(tmp_path: Path) -> None:
+    settings = small(method="ncfm", distribution={"real_batch": 4, "frequencies": 8}, iterations=1)
+    use = made_by(settings, context(tmp_path)).use
+    assert use is not None
+    training = TrainingSettings(**use["training"])
+    assert (training.optimizer, training.learning_rate, training.epochs) == ("adamw", 0.001, 2)
+    assert (training.milestones, training.decay) == ([0.2, 0.4, 0.6, 0.8], 0.5)
+    published = Settings.model_validate({"method": "ncfm", "budget": "1/class"}).use
+    assert (published.epochs, published.batch_size, published.weight_decay) == (2000, 128, 5e-4)
+    assert Settings.model_validate(settings.model_dump(mode="json")).use == settings.use
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,11 @@ def test_published_methods_fit_together(method: str) -> None:
             {"method": "rded", "iterations": 3},
             "`iterations` is about learning, and `by: crops` learns nothing; set it to 0",
         ),
+        (
+            {"method": "mtt", "use": {"image_views": "pad-crop"}},
+            "`use.image_views` are of 8-bit images, got 'pad-crop', and `keep: auto` may keep floats; set `keep",
+        ),
+        ({"method": "mtt", "use": {"image_views": "pad-krop"}}, "did you mean 'pad-crop'"),
         ({"method": "rded", "average": 0.9}, "`average` is about learning, .* set it to null"),
         ({"method": "rded", "learned": 0.5}, "`learned` is about learning, .* set it to 1"),
         ({"method": "dm", "average": 0.9}, "`average` is of `by: trajectories`"),

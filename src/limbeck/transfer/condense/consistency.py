@@ -118,6 +118,15 @@ def _choice(settings: "CondenseSettings") -> Iterator[str]:
         yield "`average` is of `by: trajectories`; set `average: null`"
 
 
+def _use(settings: "CondenseSettings") -> Iterator[str]:
+    views = settings.use.image_views
+    if settings.may_keep_floats and views not in (None, "none", []):
+        yield (
+            f"`use.image_views` are of 8-bit images, got {views!r}, and `keep: {settings.keep}` may keep floats; set "
+            "`keep: uint8`, or `use.image_views: none`"
+        )
+
+
 def _initial(settings: "CondenseSettings") -> Iterator[str]:
     chosen = settings.initialise
     if not isinstance(chosen, dict):
@@ -161,5 +170,6 @@ _CHECKS: tuple[Check, ...] = (
     _labels,
     _of_other_ways,
     _choice,
+    _use,
     _initial,
 )

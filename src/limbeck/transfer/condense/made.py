@@ -17,6 +17,7 @@ from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.start import Start
 from limbeck.transfer.condense.synthetic import SyntheticSet
+from limbeck.transfer.set_evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from limbeck.models.classifier import Classifier
@@ -78,7 +79,7 @@ def transfer_set_of(
         use=use_of(
             settings,
             networks,
-            pool.shape,
+            pool,
             len(images) * settings.per_image,
             rate=_rate(settings, synthetic),
             soft=soft is not None,
@@ -94,6 +95,7 @@ def set_of_crops(
     pool: ImageSet,
     teacher: FrozenTeacher,
     *,
+    named: Mapping[str, Any],
     seed: int,
 ) -> TransferSet:
     """Images of crops as a transfer set, with a teacher's logits where it gives the labels.
@@ -104,6 +106,7 @@ def set_of_crops(
         networks: of the student's kind.
         pool: that they are of.
         teacher: that rated them.
+        named: the same as recipes name it.
         seed: of the set.
     """
     ids = _distinct(content_ids(ImageSet(crops.images).digests()))
@@ -125,45 +128,61 @@ def set_of_crops(
         "teacher": teacher.classifier.name,
         "seed": seed,
     }
-    use = use_of(settings, networks, pool.shape, count, rate=settings.use.learning_rate, soft=soft is not None)
+    rate = settings.use.learning_rate
+    use = use_of(settings, networks, pool, count, rate=rate, soft=soft is not None, teacher=named)
     return TransferSet(images, soft, provenance, about, "logits" if soft is not None else "probabilities", use=use)
 
 
 def use_of(
     settings: CondenseSettings,
     networks: FreshNetworks,
-    shape: tuple[int, int, int],
+    pool: ImageSet,
     count: int,
     *,
     rate: float,
     soft: bool,
+    teacher: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """How a student is taught on the set, as recipes say it; see `TransferSet.use`.
 
     Args:
         settings: of the maker.
         networks: of the network that images were made on, and the student's.
-        shape: (C, H, W) of the images.
+        pool: that the set stands for.
         count: how many there are when they are used.
         rate: of the student's training.
         soft: whether there are soft labels.
+        teacher: as recipes name it; asked about every view where settings leave labels to it.
     """
-    use = settings.use
+    use, asked = settings.use, not settings.own_labels
+    crops = PROTOCOLS["rded"].training(count, pool.num_classes, min(pool.shape[1:]))
+    batch_size = crops["batch_size"] if use.batch_size is None else use.batch_size
+    usual = list(crops["views"]) if settings.by == "crops" else "none"
+    views = usual if use.image_views is None else use.image_views
     return {
-        "student": student_of(networks, shape),
+        "student": student_of(networks, pool.shape),
         "training": {
             "epochs": use.epochs,
-            "batch_size": min(use.batch_size, count),  # so that an epoch has a step at least
+            "batch_size": min(batch_size, count),  # so that an epoch has a step at least
+            "optimizer": use.optimizer,
             "learning_rate": rate,
             "momentum": use.momentum,
             "weight_decay": use.weight_decay,
             "schedule": use.schedule,
-            **({"milestones": list(use.milestones)} if use.schedule == "multi-step" else {}),
-            "views": "none",
+            **({"milestones": list(use.milestones), "decay": use.decay} if use.schedule == "multi-step" else {}),
+            "views": views,
             "normalised_views": use.views,
         },
-        "objective": {"kd": {"weight": 1.0, "temperature": 1.0}} if soft else {"cross_entropy": 1.0},
+        "objective": _objective(use.temperature if asked else None, soft=soft),
+        **({"teacher": teacher} if asked and teacher is not None else {}),
     }
+
+
+def _objective(temperature: float | None, *, soft: bool) -> dict[str, Any]:
+    """Of labels, or of a teacher's answers at a temperature, without the factor T² that `kd` has."""
+    if temperature is not None:
+        return {"kd": {"weight": temperature**-2, "temperature": temperature}}
+    return {"kd": {"weight": 1.0, "temperature": 1.0}} if soft else {"cross_entropy": 1.0}
 
 
 def student_of(networks: FreshNetworks, shape: tuple[int, int, int]) -> dict[str, Any]:

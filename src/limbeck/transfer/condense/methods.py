@@ -153,6 +153,13 @@ METHODS: Mapping[str, Method] = {
                 "calibration": 1.0,
                 "clamp": True,
             },
+            "use": {
+                "epochs": 2000,
+                "optimizer": "adamw",
+                "learning_rate": 0.001,
+                "milestones": (0.2, 0.4, 0.6, 0.8),
+                "decay": 0.5,
+            },
         },
         paper=(
             'Wang et al., "Dataset distillation with neural characteristic function: a minmax perspective", CVPR 2025'
@@ -194,7 +201,22 @@ METHODS: Mapping[str, Method] = {
     ),
     "rded": Method(
         "crops that a teacher is sure of, put together; nothing is optimised (Sun et al., 2024)",
-        {"by": "crops", "iterations": 0, "labels": "teacher"},
+        {
+            "by": "crops",
+            "iterations": 0,
+            "labels": "teacher",
+            "use": {
+                "epochs": 300,
+                "batch_size": None,
+                "optimizer": "adamw",
+                "learning_rate": 0.001,
+                "weight_decay": 0.01,
+                "schedule": "cosine",
+                "views": None,
+                "image_views": None,
+                "temperature": 20.0,
+            },
+        },
         paper=(
             'Sun et al., "On the diversity and realism of distilled dataset: an efficient dataset distillation '
             'paradigm", CVPR 2024'

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from limbeck.data.normalised_views.catalogue import NormalisedViewsSpec
+from limbeck.data.view_catalogue import check_views
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.catalogue import settings_of
 from limbeck.transfer.condense.consistency import contradictions
@@ -19,28 +20,43 @@ from limbeck.transfer.settings import Control, MakerSettings
 from limbeck.transfer.settings_group import Count, Decay, Natural, NotNegative, Positive, SettingsGroup, Share
 
 
+def _views(spec: Any) -> Any:
+    return None if spec is None else check_views(spec)
+
+
 class Use(SettingsGroup):
     """How a student is to be taught on the set, which carries this.
 
     Attributes:
         epochs: how many passes over the set.
-        batch_size: images of a step; all of them, where they are fewer.
+        batch_size: images of a step; all of them, where they are fewer. None for that of RDED, 10, 50 or 100 by images
+            per class, and twice as many from 100 classes on.
+        optimizer: as under `training`.
         learning_rate: of sets that learn none; others are taught at the learned one.
-        momentum: as under `training`.
+        momentum: as under `training`, of "sgd".
         weight_decay: as under `training`.
         schedule: as under `training`.
         milestones: shares of the training at which a multi-step schedule lets the rate fall, as under `training`.
+        decay: what a multi-step schedule multiplies the rate by, as under `training`.
         views: of floats after normalisation, as `normalised_views` under `training`.
+        image_views: of the 8-bit images, as `views` under `training`. None for those of RDED with `by: crops`,
+            boxes of images whose crops are in another order each time, and CutMix, and otherwise for none.
+        temperature: of the teacher who is asked about every view, for crops with `labels: teacher`; its answers are
+            all that is learned.
     """
 
     epochs: Positive = 1000
-    batch_size: Count = 128
+    batch_size: Count | None = 128
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Positive = 0.01
     momentum: Decay = 0.9
     weight_decay: NotNegative = 5e-4
     schedule: Literal["cosine", "multi-step", "constant"] = "multi-step"
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5,)
+    decay: Share = 0.1
     views: NormalisedViewsSpec = "dsa"
+    image_views: Annotated[Any, BeforeValidator(_views)] = "none"
+    temperature: Positive = 20.0
 
 
 class CondenseSettings(MakerSettings):

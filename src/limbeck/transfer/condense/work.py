@@ -1,19 +1,22 @@
 """What a run of condensing works with, and what it does with that, each part made once."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
+from limbeck.data.place import FROM_PYTHON
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource
 from limbeck.errors import UserError
 from limbeck.memory import most_memory
 from limbeck.models.classifier import Classifier
+from limbeck.models.fingerprint import fingerprint
 from limbeck.models.forward import FrozenTeacher
 from limbeck.models.weights.reordered import numbered_as
 from limbeck.transfer.condense.counting import images_per_class
@@ -112,7 +115,9 @@ class Work:
         found = images_of_crops(
             self.pool, rater, self.settings.crops, counts, seed=context.seed, progress=context.progress
         )
-        made = set_of_crops(found, self.settings, self.networks, self.pool, rater, seed=context.seed)
+        made = set_of_crops(
+            found, self.settings, self.networks, self.pool, rater, named=self._teacher_named(), seed=context.seed
+        )
         cost = Cost(
             images_read=rater.passes // self.settings.crops.crops,
             teacher_passes=rater.passes,
@@ -120,6 +125,12 @@ class Work:
         )
         frame = frame_of(0, found.images, found.labels)
         return self.finished(made, cost, [frame])
+
+    def _teacher_named(self) -> Mapping[str, Any]:
+        """So that it is found again, or missed by name and weights."""
+        teacher, named = self.context.teacher, self.context.teacher_named
+        assert teacher is not None
+        return named or {"weights": f"{FROM_PYTHON}{teacher.name}#{fingerprint(teacher)[:12]}"}
 
     def chosen(self) -> Chosen | None:
         """Images that another maker chooses to begin with, before anything that takes long; None without one."""

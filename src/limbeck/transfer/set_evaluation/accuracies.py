@@ -244,10 +244,14 @@ def _check_use(transfer_set: TransferSet, networks: Sequence[Network], training:
 
 def _check_teacher(teaching: Teaching, teacher: Classifier | None) -> None:
     if teaching.asks_teacher and teacher is None:
-        what = f"`protocol` {teaching.protocol!r}" if teaching.protocol != "kept" else "`labels` 'teacher'"
+        what = "`labels` 'teacher'" if teaching.labels == "teacher" else "the set, as it says itself,"
+        what = what if teaching.protocol == "kept" else f"`protocol` {teaching.protocol!r}"
         raise UserError(f"{what} asks a teacher about every view; give a `teacher` (--teacher).")
     if teacher is not None and not teaching.asks_teacher:
-        raise UserError("`teacher` is asked with `labels` 'teacher' or with a `protocol`; give one of these, or none.")
+        raise UserError(
+            "`teacher` is asked with `labels` 'teacher' or with a `protocol`, or where the set names one; give one "
+            "of these, or none."
+        )
 
 
 def _judging(

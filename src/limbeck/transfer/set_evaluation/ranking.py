@@ -25,7 +25,7 @@ from limbeck.progress import Progress, Silent
 from limbeck.randomness import generator
 from limbeck.transfer.set_evaluation.accuracies import SEARCH, NetworkAccuracy, evaluate_set
 from limbeck.transfer.set_evaluation.protocols import RATES
-from limbeck.transfer.set_evaluation.teaching import NetworkSpec, teaching_on
+from limbeck.transfer.set_evaluation.teaching import NetworkSpec, asks_teacher, teaching_on
 
 HELD_OUT = 0.1
 """Share of the training images that choose learning rates."""
@@ -82,7 +82,8 @@ def rank_set(
             by which to find it, as {"epochs": 50}.
         network: see `evaluate_set`.
         seeds: how many, from 0.
-        teacher: gives random images their labels where the set has soft ones.
+        teacher: gives random images their labels where the set has soft ones, or is asked about every view of these
+            and of the set where that is how it is taught on.
         rates: that are searched.
         validation: a share or count of `train` to hold out, or images of their own.
         training: on top of what the set says.
@@ -104,6 +105,7 @@ def rank_set(
         test=test,
         seeds=seeds,
         training=training,
+        teacher=teacher,
         folder=None if folder is None else Path(folder),
         common={"networks": [network], "workers": workers, "progress": progress or Silent()},
         searched={"rate": SEARCH, "rates": rates, "validation": held_out},
@@ -137,7 +139,7 @@ class _Measuring:
     """What networks come to on one set after another.
 
     Attributes:
-        test, seeds, training, folder: see `rank_set`.
+        test, seeds, training, teacher, folder: see `rank_set`.
         common: further arguments of `evaluate_set`.
         searched: those by which a learning rate is chosen.
     """
@@ -145,6 +147,7 @@ class _Measuring:
     test: ImageSet
     seeds: int
     training: Mapping[str, Any] | None
+    teacher: Classifier | None
     folder: Path | None
     common: Mapping[str, Any]
     searched: Mapping[str, Any]
@@ -152,7 +155,8 @@ class _Measuring:
     def of(self, name: str, chosen: TransferSet, **how: Any) -> NetworkAccuracy:
         """Of a set, taught on in some way."""
         where = None if self.folder is None else self.folder / name.replace(", ", "-").replace(" ", "-")
-        usual = {"seeds": self.seeds, "training": self.training, **self.common}
+        asked = {"teacher": self.teacher} if how.get("labels", "kept") == "kept" and asks_teacher(chosen) else {}
+        usual = {"seeds": self.seeds, "training": self.training, **self.common, **asked}
         (found,) = evaluate_set(chosen, self.test, folder=where, **{**usual, **how})
         return found
 
@@ -212,6 +216,8 @@ def _random(transfer_set: TransferSet, train: ImageSet, seed: int, teacher: Clas
             "`teacher` must give random images soft labels, as the set has them, got None; only with labels of one "
             "kind does a difference tell what the images are worth."
         )
+    if asks_teacher(transfer_set):
+        return bare
     places, _ = class_places(classes_of(images), classes_of(teacher, f"the teacher {teacher.name}"))
     logits = predict(teacher, images)[:, list(places)]
     return replace(bare, soft_labels=logits, soft_label_kind="logits")

@@ -88,7 +88,8 @@ def teaching_on(
 
     Args:
         transfer_set: any; what a condensed one carries as its `use` holds wherever nothing else is said.
-        labels: "kept", as the set says: by its `use`, or else its soft labels where it has some; "hard", classes (of
+        labels: "kept", as the set says: by its `use`, which may have a teacher asked, or else its soft labels where it
+            has some; "hard", classes (of
             soft labels the most probable one); "soft", its soft labels alone, at temperature 1; "teacher", answers to
             every view.
         protocol: "kept" or one of `PROTOCOLS`, which asks a teacher.
@@ -131,10 +132,20 @@ def teaching_on(
     batch_size = settled.get("batch_size", TrainingSettings.model_fields["batch_size"].default)
     settled["batch_size"] = min(batch_size, count) if isinstance(batch_size, int) else batch_size
     taught, objective = _labelled(transfer_set, labels if protocol == "kept" else "teacher", protocol, temperature)
-    asks = labels == "teacher" or protocol != "kept"
+    asks = labels == "teacher" or protocol != "kept" or (labels == "kept" and asks_teacher(transfer_set))
     found = Teaching(training=settled, objective=objective, labels=labels, protocol=protocol, asks_teacher=asks)
     _ = found.settings  # checks them
     return taught, found
+
+
+def asks_teacher(transfer_set: TransferSet) -> bool:
+    """Whether a set is made to be taught on by a teacher's answers to every view.
+
+    Example:
+        >>> asks_teacher(TransferSet(images)), asks_teacher(TransferSet(images, use={"teacher": {"weights": "a.pth"}}))
+        (False, True)
+    """
+    return bool((transfer_set.use or {}).get("teacher"))
 
 
 def lacking(transfer_set: TransferSet, training: Mapping[str, Any]) -> list[str]:
@@ -274,6 +285,8 @@ def _labelled(
     match labels:
         case "kept":
             own = (transfer_set.use or {}).get("objective")
+            if asks_teacher(transfer_set):
+                transfer_set = replace(transfer_set, soft_labels=None)
             soft = transfer_set.soft_labels is not None
             return transfer_set, own or (
                 {"kd": {"weight": 1.0, "temperature": 1.0}} if soft else {"cross_entropy": 1.0}
