@@ -13,6 +13,7 @@ from torch import Tensor
 
 from limbeck.data.catalogue import DATASETS
 from limbeck.errors import UserError
+from limbeck.models import Classifier, create
 from limbeck.objectives import weighted_sum
 from limbeck.recipes.inheritance import chosen, load_recipe
 from limbeck.recipes.packaged import find_recipe
@@ -24,6 +25,7 @@ from limbeck.transfer.condense.distribution import DistributionEngine
 from limbeck.transfer.condense.engine import MatchingEngine
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.mask.masks import Masks
+from limbeck.transfer.condense.method_settings import Mask
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.start import initial_set
 from limbeck.transfer.set_evaluation.protocols import PROTOCOLS
@@ -236,6 +238,15 @@ def test_what_rows_of_other_ways_say(method: str) -> None:
             assert recipe.teacher is not None
 
 
+def test_masks_of_edf_see_images_as_its_authors_have_them() -> None:
+    """Those of ImageNet's subsets in their 128 pixels by a network of 224; others by a network of their own size."""
+    for _, dataset, images in rows(["edf"]):
+        mask = settings_of(recipe_of("edf", dataset, images)).mask
+        assert mask is not None
+        subset = dataset not in SMALL
+        assert (mask.network, mask.size) == (("timm:resnet18.tv_in1k", 128) if subset else ("expert", None)), dataset
+
+
 def classes_of(dataset: str) -> int:
     return {"cifar100": 100, "tiny-imagenet": 200}.get(dataset, 10)
 
@@ -296,6 +307,14 @@ class Wandering:
         return self.start * (1 + 0.01 * snapshot)
 
 
+def looking(mask: Mask) -> Classifier:
+    """An expert, or where images are brought to another size, a network that takes any, as that of ImageNet does."""
+    images = pool()
+    size = {"input_size": 8, "width": 2} if mask.size is None else {}
+    model = "convnet_d3" if mask.size is None else "resnet8"
+    return create(model, num_classes=3, channels=1, classes=images.classes, **size).eval()
+
+
 def run_two(settings: Settings) -> list[Mapping[str, float]]:
     """Two iterations of a row, from the images that it begins with."""
     images = pool()
@@ -308,7 +327,7 @@ def run_two(settings: Settings) -> list[Mapping[str, float]]:
             settings, network, Wandering(network), start.synthetic, images, fresh=fresh, classes=start.classes, seed=0
         )
         return [matched.step(0), matched.step(1)]
-    mask = None if settings.mask is None else Masks(settings.mask, classifier, images.classes, seed=0)
+    mask = None if settings.mask is None else Masks(settings.mask, looking(settings.mask), images.classes, seed=0)
     engine = MatchingEngine(
         settings, network, Wandering(network), start.synthetic, mask=mask, seed=0, device=torch.device("cpu")
     )
