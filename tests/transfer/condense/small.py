@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from limbeck.data.image_set import ImageSet
+from limbeck.progress import Silent
 from limbeck.testing.images import natural
 from limbeck.transfer.condense import Settings
 from limbeck.transfer.maker import MakerContext
@@ -52,3 +53,13 @@ def pool(classes: int = 3, each: int = 10, channels: int = 1, size: int = 8) -> 
 def context(folder: Path, images: ImageSet | None = None, **said: Any) -> MakerContext:
     images = images or pool()
     return MakerContext(folder=folder, pool=images, classes=images.classes, shape=images.shape, **said)
+
+
+class Heard(Silent):
+    """What a run says."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from tests.transfer.condense.small import context, pool, small
+from tests.transfer.condense.small import Heard, context, pool, small
 
 import limbeck as lb
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
 from limbeck.models.classifier import Classifier
-from limbeck.progress import Silent
 from limbeck.transfer.condense import Maker, Settings, engine
 from limbeck.transfer.condense.consistency import idle_groups
 from limbeck.transfer.condense.work import Work
@@ -99,14 +98,6 @@ def test_one_class_teaches_nothing(tmp_path: Path) -> None:
     assert whole.labels is not None
     with pytest.raises(UserError, match=r"needs images of two classes at least, .* has those of one alone"):
         Maker().count(small(), context(tmp_path, whole.subset(whole.ids[whole.labels == 1])))
-
-
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
 
 
 @pytest.mark.parametrize("method", ["mtt", "datm", "ncfm", "tgdd"])

@@ -11,7 +11,6 @@ from limbeck.recipes.reading import parse_transfer
 from limbeck.transfer.condense import Settings
 from limbeck.transfer.condense.methods import METHODS
 
-
 def settings(**said: Any) -> Settings:
     return Settings.model_validate({"budget": "1/class", **said})
 
@@ -65,6 +64,10 @@ def test_published_methods_fit_together(method: str) -> None:
         ({"initialise": {"maker": "condense"}}, "`initialise` names `maker: condense` itself"),
         ({"initialise": {"criterion": "herding", "budget": 3}}, "`initialise` has the budget of the set itself"),
         ({"initialise": {"criterion": "hurding"}}, "unknown criterion 'hurding'"),
+        (
+            {"matching": {"chunk": 3, "gradient": "unrolled"}},
+            "`chunk` splits the steps of `gradient: exact` and `tesla`, and 'unrolled' ones are whole, got 3; set",
+        ),
         ({"matching": {"start_from": 2, "start_to": 2}}, "`start_to` must be greater than `start_from`"),
         ({"matching": {"grow_to": 9}}, "`grow_to` and `grow_until` go together"),
     ],

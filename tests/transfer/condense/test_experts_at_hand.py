@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.transfer.condense.small import context, pool, small
+from tests.transfer.condense.small import Heard, context, pool, small
 
 from limbeck.errors import UserError
 from limbeck.transfer.condense import Maker
@@ -45,6 +45,15 @@ def test_all_are_read_or_as_many_as_are_wanted(tmp_path: Path) -> None:
         opened(folder, experts={"count": 5})
     with pytest.raises(UserError, match=r"lacks judge 2; `limbeck experts` with the same folder and more `judges`"):
         opened(folder, experts={"judges": 3})
+
+
+def test_fewer_experts_than_are_wanted_are_said(tmp_path: Path) -> None:
+    folder, said = made(tmp_path / "experts", count=3), Heard()
+    for count in (100, 2):
+        settings = small(method="mtt", experts={"folder": str(folder), "count": count})
+        Maker().make(settings, context(tmp_path / str(count), progress=said))
+    (line,) = [one for one in said.said if "`experts.count`" in one]
+    assert "experts' holds 3 of the 100 experts of `experts.count`, and no others are read; `limbeck exp" in line
 
 
 def test_experts_of_other_images_are_told_from_those_of_another_network(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ class Matching(SettingsGroup):
         batch: images of one of the `synthetic_steps`; None for all of them.
         chunk: of the images of a step, so many at a time are seen by the network, whose memory grows with them, to the
             same gradients but for rounding; None for all of them, or, where memory is short at the beginning, as many
-            as it holds.
+            as it holds. Unrolled steps see all of them.
         image_rate: learning rate of the pixels' SGD.
         image_momentum: of the pixels' SGD.
         label_rate: learning rate of the soft labels' SGD; 0 keeps them as they are.
@@ -76,6 +76,11 @@ class Matching(SettingsGroup):
             raise ValueError(
                 f"`start_to` must be greater than `start_from`, which it does not take in, got {self.start_to} and "
                 f"{self.start_from}"
+            )
+        if self.chunk is not None and self.gradient == "unrolled":
+            raise ValueError(
+                f"`chunk` splits the steps of `gradient: exact` and `tesla`, and 'unrolled' ones are whole, got "
+                f"{self.chunk}; set it to null, or `gradient: exact`, which has the same gradients"
             )
         if (self.grow_to is None) != (self.grow_until is None):
             raise ValueError("`grow_to` and `grow_until` go together: how far the range grows, and until when")

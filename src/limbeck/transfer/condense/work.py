@@ -140,7 +140,15 @@ class Work:
 
     def experts(self) -> tuple[ExpertStore | None, Cost]:
         """The experts, and what they took; before any is taught, what learning from them will take is told."""
-        return experts_for(self.settings, self.pool, self.networks, self.context, before=self._tell_estimate)
+        settings = self.settings
+        store, cost = experts_for(settings, self.pool, self.networks, self.context, before=self._tell_estimate)
+        if store is not None and settings.reads_trajectories and store.count < settings.experts.count:
+            there, wanted = f"{str(store.folder)!r} holds {store.count}", settings.experts.count
+            self.context.progress.say(
+                f"{there} of the {wanted} experts of `experts.count`, and no others are read; `limbeck experts` with "
+                "the same folder makes more"
+            )
+        return store, cost
 
     def _tell_estimate(self) -> None:
         """Raises a UserError where there is not so much memory, while nothing has been done yet."""
