@@ -196,11 +196,20 @@ def test_after_an_error_of_the_settings_others_are_taken_and_experts_are_taught_
         ({"method": "nope"}, "unknown method 'nope'"),
         ({"budget": "10%"}, "must be images per class"),
         ({"seed": "a"}, "`seed` must be a whole number"),
+        ({"workers": 0}, "`workers` must be at least 1, got 0"),
     ],
 )
 def test_wrong_calls(said: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         lb.condense(pool(), **{"budget": "1/class", **said})
+
+
+@pytest.mark.parametrize("verb", ["condense", "experts"])
+def test_workers_are_counted_before_anything_is_loaded(verb: str) -> None:
+    budget = ("--budget", "1/class") if verb == "condense" else ()
+    refused = CliRunner().invoke(app, [verb, "--data", "nowhere", *budget, "--workers", "0"])
+    assert refused.exit_code == 2
+    assert "workers must be at least 1, got 0" in " ".join(refused.output.replace("`", "").split())
 
 
 def test_make_condenses_too_and_lists_name_it(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from limbeck.recipes.yaml_files import name_or_mapping
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.maker import MakerContext
+from limbeck.workers.shares import check_workers
 
 CONDENSE = "condense"
 
@@ -67,6 +68,7 @@ def condense_images(
         Interrupted: stopped by Ctrl-C or SIGTERM; with a `target`, calling it again goes on.
     """
     check_seed(seed)
+    check_workers(workers)
     if settings.needs_teacher and teacher is None:
         raise UserError(f"{settings.title} asks a teacher, and none is given; {_without_teacher(settings)}.")
     if target is not None:
@@ -127,6 +129,7 @@ def save_condensed(
     Raises:
         UserError: see `limbeck.condense`.
     """
+    check_workers(workers)  # before anything is loaded
     known = {name: value for name, value in said.items() if value is not None}
     known |= {} if experts is None else {"experts": {"folder": str(experts)}}
     if isinstance(known.get("network"), str):

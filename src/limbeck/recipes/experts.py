@@ -20,6 +20,7 @@ from limbeck.transfer.condense.experts.store import listed
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.work import split_for
+from limbeck.workers.shares import check_workers
 
 _SENT = 2**28
 """Bytes of decoded images that are sent to workers; of more, each loads its own."""
@@ -144,6 +145,7 @@ def save_experts(
     Raises:
         UserError: see `experts_of`.
     """
+    check_workers(workers)
     known = dict(said)
     if isinstance(known.get("network"), str):
         known["network"] = name_or_mapping(known["network"], "--network", "model", "{model: convnet_d3}")

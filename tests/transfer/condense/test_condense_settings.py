@@ -11,6 +11,9 @@ from limbeck.recipes.reading import parse_transfer
 from limbeck.transfer.condense import Settings
 from limbeck.transfer.condense.methods import METHODS
 
+BUDGET = r"must be images per class \('1/class'\), or a count of images that is a multiple of the classes \(50\), got"
+
+
 def settings(**said: Any) -> Settings:
     return Settings.model_validate({"budget": "1/class", **said})
 
@@ -27,7 +30,7 @@ def test_published_methods_fit_together(method: str) -> None:
     [
         ({"method": "nope"}, "unknown method 'nope'"),
         ({"views": "nope"}, "unknown normalised view 'nope'"),
-        ({"budget": "10%"}, "must be images per class"),
+        *(({"budget": wrong}, BUDGET) for wrong in ("10%", 0.1, 0, "0", "0/class", "abc", -5, True)),
         ({"network": {"model": "convnet_d9"}}, "unknown model 'convnet_d9'"),
         ({"network": {"options": {"norm": "batch"}}}, "`network.options.norm` must not be 'batch'"),
         ({"network": {"options": {"wide": 3}}}, "unknown model option 'wide'"),

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from limbeck.data.normalised_views.catalogue import NormalisedViewsSpec
 from limbeck.data.view_catalogue import check_views
+from limbeck.errors import UserError
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.catalogue import settings_of
 from limbeck.transfer.condense.consistency import contradictions
@@ -130,11 +131,19 @@ class CondenseSettings(MakerSettings):
     def _by_name(cls, network: Any) -> Any:
         return {"model": network} if isinstance(network, str) else network
 
-    @field_validator("budget")
+    @field_validator("budget", mode="before")
     @classmethod
     def _of_each_class(cls, budget: Any) -> Any:
-        if parse_budget(budget).kind == "share":
-            raise ValueError(f"must be images per class (1/class) or a count of images, got {budget!r}")
+        """Before the usual check, which would offer a share, too."""
+        try:
+            share = parse_budget(budget).kind == "share"
+        except UserError:
+            share = True
+        if share:
+            raise ValueError(
+                "must be images per class ('1/class'), or a count of images that is a multiple of the classes (50), "
+                f"got {budget!r}"
+            )
         return budget
 
     @model_validator(mode="before")
