@@ -399,6 +399,12 @@ def test_what_is_otherwise_is_found(whitening: Whitening) -> None:
     assert unlike_training(use, settings.model_copy(update={"learning_rate": 0.5})) == [
         "the transfer set is for learning_rate 0.0123, and the training has 0.5"
     ]
+    for_adamw = {"training": {"learning_rate": 0.001, "optimizer": "adamw"}}
+    learned = settings.model_copy(update={"learning_rate": "learned"})
+    assert unlike_training(for_adamw, learned.model_copy(update={"optimizer": "adamw"})) == []
+    assert unlike_training(for_adamw, learned) == [
+        "the transfer set's learning_rate 0.001 is for the optimizer adamw, and the training has sgd"
+    ]
 
 
 def test_views_that_would_round_what_is_made_are_refused_before_it_is_made(tmp_path: Path) -> None:

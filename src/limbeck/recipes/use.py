@@ -133,6 +133,13 @@ def unlike_training(use: Mapping[str, Any], training: TrainingSettings) -> list[
         here = getattr(training, name)
         if here != "learned" and _comparable(name, here) != _comparable(name, there):
             wrong.append(f"the transfer set is for {name} {said[name]}, and the training has {here}")
+    if training.learning_rate == "learned" and "learning_rate" in said and "optimizer" in said:
+        there = TrainingSettings(steps=1, optimizer=said["optimizer"]).optimizer
+        if there != training.optimizer:
+            wrong.append(
+                f"the transfer set's learning_rate {said['learning_rate']} is for the optimizer {there}, and the "
+                f"training has {training.optimizer}"
+            )
     return wrong
 
 
