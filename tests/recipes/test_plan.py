@@ -9,7 +9,7 @@ from tests.recipes.tiny_recipes import comparison, objectives, one_run
 from limbeck.data import load
 from limbeck.errors import UserError
 from limbeck.plugins import register, unregister
-from limbeck.recipes.plan import PlannedRun, plan
+from limbeck.recipes.plan import PlannedRun, far_longer, plan
 from limbeck.recipes.reading import read_recipe
 
 
@@ -155,3 +155,16 @@ def test_with_budgets_an_arm_without_criterion_chooses_by_entropy() -> None:
     arms = {"kd": {"objective": "kd"}, "at": {"objective": "at", "select": "random"}}
     made = {cell.arm: cell.recipe.transfer for cell in cells(arms=arms)}
     assert [one and one.model_dump()["criterion"] for one in (made["kd"], made["at"])] == ["entropy", "random"]
+
+
+def test_all_the_data_for_the_passes_of_a_handful_is_told() -> None:
+    handful = {"maker": "condense", "method": "mtt"}
+    content = comparison(budgets=["1/class"], arms={"ten": {"transfer": handful}})
+    passes = {"views": "none", "epochs": 500, "batch_size": 10}
+    told = far_longer(plan(read_recipe({**content, "training": passes})), 50_000, 10)
+    assert len(told) == 1
+    assert told[0].startswith("the control 'full' takes 2,500,000 steps, 5,000 times as many as ten@1-per-class: ")
+    assert far_longer(plan(read_recipe({**content, "training": passes})), None, None) == []
+    assert far_longer(plan(read_recipe({**content, "training": {"steps": 500}})), 50_000, 10) == []
+    hundredth = comparison(budgets=["1%"], arms={"mine": "entropy"})
+    assert far_longer(plan(read_recipe({**hundredth, "training": passes})), 50_000, 10) == []

@@ -24,7 +24,7 @@ from limbeck.recipes.fingerprints import check_fingerprints, fingerprints_of
 from limbeck.recipes.handing_over import HandedOver, keep_teacher_logits, pack_objects
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student
 from limbeck.recipes.matching import match_student
-from limbeck.recipes.plan import PlannedRun, plan, repeated
+from limbeck.recipes.plan import PlannedRun, far_longer, plan, repeated
 from limbeck.recipes.plugged import check_sendable
 from limbeck.recipes.racing import Race
 from limbeck.recipes.reading import renewed
@@ -113,8 +113,9 @@ def compare(
         go_on_longer(longer, run_folder, progress)
         train = inputs.train
         count = None if train is None else len(train)
-        planned = plan(recipe, count, _filled_classes(train), labelled=inputs.labelled, suited=suited)
-        for sentence in repeated(planned):
+        classes = _filled_classes(train)
+        planned = plan(recipe, count, classes, labelled=inputs.labelled, suited=suited)
+        for sentence in [*repeated(planned), *far_longer(planned, count, classes)]:
             progress.say(sentence)
         runs = Runs(run_folder.path, inputs, progress, settle_threads(planned, run_folder, inputs, workers, progress))
         if crew is not None:

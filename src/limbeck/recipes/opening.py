@@ -28,7 +28,7 @@ from limbeck.recipes.inputs import Inputs, PythonObjects, build_student, load_im
 from limbeck.recipes.judging import validation_of
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.own_teacher import check_students
-from limbeck.recipes.plan import plan
+from limbeck.recipes.plan import far_longer, plan
 from limbeck.recipes.run import check_choices, rehearse, teacher_recipe, trainings
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
@@ -208,7 +208,10 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
             inputs = replace(inputs, teacher=build_student(network, inputs, seed=recipe.seed))
         if inputs.teacher is None:
             return  # of one that is named, none of the rest is to say that there is none
-    runs = [recipe] if recipe.compare is None else [one.recipe for one in plan(recipe, labelled=inputs.labelled)]
+    planned = [] if recipe.compare is None else plan(recipe, labelled=inputs.labelled)
+    if inputs.train is not None:
+        findings.remarks += far_longer(planned, len(inputs.train), inputs.train.num_classes)
+    runs = [recipe] if recipe.compare is None else [one.recipe for one in planned]
     seen: set[str] = set()
     for one in runs:
         chosen_by = repr(getattr(one.transfer, "criterion", None))

@@ -24,6 +24,8 @@ from limbeck.transfer.budget import Budget, parse_budget
 from limbeck.transfer.catalogue import settings_of
 
 FULL_LABEL = "all"
+FAR_LONGER = 100
+"""Times the steps of the longest arm: all the data for longer than that is hardly what was meant."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,39 @@ def repeated(planned: Sequence[PlannedRun]) -> list[str]:
         f"the arm {arm!r} repeats the control {control!r} at {', '.join(dict.fromkeys(budgets))}: it is not run, and "
         "its numbers are those of the control"
         for (arm, control), budgets in found.items()
+    ]
+
+
+def far_longer(planned: Sequence[PlannedRun], images: int | None, classes: int | None) -> list[str]:
+    """In a sentence or none: runs on all the data that `epochs` make far longer than those of any arm.
+
+    Args:
+        planned: runs of one comparison.
+        images: how many there are to choose from; None where that is not known, or there are none.
+        classes: how many of them have images, likewise.
+
+    Example:
+        >>> far_longer([], 50_000, 10)
+        []
+    """
+    if images is None:
+        return []
+
+    def steps(run: PlannedRun) -> int:
+        taught_on = images if run.budget is None else round(run.budget.about(images, classes or 0))
+        return run.recipe.training.total_steps(taught_on)
+
+    arms = [one for one in planned if not one.control and one.budget is not None]
+    wholes = [one for one in planned if one.control and one.budget is None and one.recipe.training.steps is None]
+    if not arms or not wholes:
+        return []
+    whole, arm = max(wholes, key=steps), max(arms, key=steps)
+    if steps(whole) <= FAR_LONGER * steps(arm):
+        return []
+    return [
+        f"the control {whole.arm!r} takes {steps(whole):,} steps, {steps(whole) / steps(arm):,.0f} times as many as "
+        f"{arm.group}: `training.epochs` are passes over what a run has. Set `training.steps`, which holds for all the "
+        "data, and `steps: null` and `epochs` under `training` of the arms"
     ]
 
 
