@@ -10,6 +10,7 @@ the seconds that this process computes, with all of its threads.
 (a) the bare teacher: its frozen copy on uint8 blocks that lie ready in memory, in the precision, memory order and size
     of blocks in which pools are scored on this machine;  (a') the same in the batches that other scoring asks it;
 (b) `pool_table` of one pool: five scores, class and digest of every image, in a Parquet file of distinct pictures;
+(b') the same with `compile: true`, after the first of its shards, before which the teacher is compiled;
 (c) the same from images that lie in PNG files on disk;
 (d) what the reference implementation does, written anew: the teacher in float32 on batches of 64 that lie ready as
     normalised floats, then image by image in Python the softmax, the two largest, the class as a Python number and the
@@ -45,13 +46,14 @@ from limbeck.data.storage import Storage, image_digests
 from limbeck.models import Classifier, create
 from limbeck.models import load as load_model
 from limbeck.models.published import NAMED
+from limbeck.progress import Progress, Silent
 from limbeck.transfer.borrow.pool_table import BLOCK, pool_table
 from limbeck.transfer.borrow.pools import Pool
 from limbeck.transfer.borrow.settings import PoolSettings
 from limbeck.transfer.scoring.context import head_weights, make_context
 from limbeck.transfer.scoring.features import batch_size_for
 
-BARE, BATCH = "(a) bare teacher", 64
+BARE, COMPILED, BATCH = "(a) bare teacher", "(b') pool table, compiled teacher", 64
 
 
 def main() -> None:
@@ -101,10 +103,13 @@ def measure(options: argparse.Namespace) -> None:
         for repeat in range(options.repeats):
             order = list(ways) if repeat % 2 == 0 else list(ways)[::-1]
             rates.append({key: len(images) / seconds(ways[key], clock) for key in order})
-            console.print(f"repeat {repeat + 1}, load {os.getloadavg()[0]:.1f}")
+            rates[-1][COMPILED], once = compiled(teacher, images, options.precision, clock)
+            console.print(
+                f"repeat {repeat + 1}, load {os.getloadavg()[0]:.1f}, compiled and a shard scored in {once:.1f} s"
+            )
     last = list(ways)[-1]
     shown = Table("", "images/s", "ratio to (a)", "of the repeats", "ratio to (d)", "of the repeats")
-    for key in ways:
+    for key in [*ways, COMPILED]:
         cells = [f"{statistics.median(one[key] for one in rates):,.0f}"]
         for base in (BARE, last):
             ratios = sorted(one[key] / one[base] for one in rates)
@@ -147,9 +152,40 @@ def bare(teacher: Classifier, images: ImageSet, precision: str, size: int) -> Ca
     return run
 
 
-def table_of(images: ImageSet, teacher: Classifier, precision: Any) -> None:
+def table_of(
+    images: ImageSet, teacher: Classifier, precision: Any, progress: Progress | None = None, *, compile: bool = False
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        pool_table([pool_of("pool", images)], teacher, Path(folder), precision=precision)
+        pools = [pool_of("pool", images)]
+        pool_table(pools, teacher, Path(folder), precision=precision, compile=compile, progress=progress)
+
+
+class FirstShard(Silent):
+    """Notes when the first shard of a scoring is done.
+
+    Attributes:
+        shards: of the scoring.
+        at: by the clock.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.shards = 0
+        self.at = 0.0
+
+    def begin(self, title: str, total: int, done: int = 0) -> None:
+        self.shards = total
+
+    def update(self, done: int, note: str = "") -> None:
+        self.at = self.at or self.clock()
+
+
+def compiled(teacher: Classifier, images: ImageSet, precision: Any, clock: Callable[[], float]) -> tuple[float, float]:
+    """Images per second of a compiled teacher's pool table after its first shard, and seconds until that is done."""
+    began, watch = clock(), FirstShard(clock)
+    table_of(images, teacher, precision, watch, compile=True)
+    rest = len(images) - -(-len(images) // watch.shards)
+    return rest / (clock() - watch.at), watch.at - began
 
 
 def pool_of(name: str, images: ImageSet) -> Pool:

@@ -222,6 +222,7 @@ def borrow(
     exclude: Sequence[str] | str | None = (),
     test: ImagesLike | None = None,
     overlap: Literal["refuse", "leave-out"] = "refuse",
+    compile: bool = False,
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
     workers: int = 1,
@@ -250,6 +251,8 @@ def borrow(
         exclude: names of classes of the pools that are left out, or "known": all whose name the teacher knows.
         test: images that students will be judged on, of which none may be borrowed.
         overlap: where pools hold some: "refuse", or "leave-out".
+        compile: whether torch compiles the teacher before it is asked on a CPU, which takes some ten seconds and a C++
+            compiler, and pays from some ten thousand images on.
         size: pixels a side, or (height, width), that images are brought to; by default that of `test`, or else what the
             teacher takes or is known to have been trained with.
         seed: of all that is drawn.
@@ -287,6 +290,7 @@ def borrow(
         "short": short,
         "exclude": exclude if isinstance(exclude, str | None) else list(exclude),
         "overlap": overlap,
+        "compile": compile,
     }
     if isinstance(threshold, Mapping) and threshold.get("calibration") is not None:
         calibration = handed_over(threshold["calibration"], "calibration", handed, shape)

@@ -1,8 +1,11 @@
 """The one forward pass of a network over many images: where, in what precision, how often, and what comes out."""
 
+import os
+import shutil
+import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
@@ -24,13 +27,15 @@ if TYPE_CHECKING:
 LOGITS = ("logits",)
 
 
-Compile = bool | Literal["graphs"]
+Compile = bool | Literal["graphs", "frozen"]
+FROZEN = "frozen"
 
 
 def compile_network(network: nn.Module, how: Compile) -> None:
     """Has torch compile a network at its first pass, in place; "graphs" has GPUs replay it as CUDA graphs, too.
 
-    Outputs of a graph lie where those of the next pass will, and are copied by who keeps them.
+    Outputs of a graph lie where those of the next pass will, and are copied by who keeps them. With "frozen" the
+    weights, which must not change any more, become a part of the code inside of `freezing`.
 
     Args:
         network: keeps its weights and its names.
@@ -40,7 +45,31 @@ def compile_network(network: nn.Module, how: Compile) -> None:
         >>> compile_network(student.network, False)
     """
     if how:
-        network.compile(mode="reduce-overhead" if how == "graphs" else "default")
+        network.compile(
+            mode="reduce-overhead" if how == "graphs" else "default", dynamic=False if how == FROZEN else None
+        )
+
+
+def check_compiler() -> None:
+    """Raises a UserError where torch finds no C++ compiler, of which it makes code for processors."""
+    wanted = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(wanted) is None:
+        raise UserError(
+            f"`compile` needs a C++ compiler, and there is no {wanted!r}; install one (Debian: g++), name one by the "
+            "environment variable CXX, or leave `compile` out."
+        )
+
+
+def freezing(how: Compile) -> AbstractContextManager[None]:
+    """What is compiled inside has its weights folded into its convolutions and laid out for them, if it is "frozen".
+
+    An option of `torch.compile` itself would do for that, if it were heeded: in torch 2.11 only this is.
+    """
+    if how != FROZEN:
+        return nullcontext()
+    from torch._inductor import config
+
+    return config.patch(freezing=True)
 
 
 class Computing(NamedTuple):
@@ -85,6 +114,7 @@ class FrozenTeacher(nn.Module):
         compile: see `compile_network`.
 
     Attributes:
+        compiled: how, see `compile`.
         computing: all that shapes rounding; where it is equal, so are the answers.
         passes: images that it was asked about so far, each as often as it was.
     """
@@ -110,7 +140,7 @@ class FrozenTeacher(nn.Module):
         self.computing = (device.type, str(dtype), channels_last, compile, torch.get_float32_matmul_precision())
         if dtype != torch.float32:
             classifier.network.to(dtype)
-        self._graphs = compile == "graphs"
+        self.compiled: Compile = compile
         compile_network(classifier.network, compile)
 
     def train(self, mode: bool = True) -> Self:
@@ -120,10 +150,12 @@ class FrozenTeacher(nn.Module):
     def forward(self, images: Tensor, want: Collection[str] = LOGITS, *, change: Change | None = None) -> Outputs:
         """Outputs for images uint8 or in [0, 1], [B, C, H, W]; for `change`, see `Classifier.forward`."""
         self.passes += len(images)
-        with torch.inference_mode(), autocast(self.device, self.dtype):
+        with torch.inference_mode(), autocast(self.device, self.dtype), freezing(self.compiled):
             outputs = self.classifier(images, want=want, change=change)
         # Losses must save them for their own backward pass, which inference tensors do not allow.
-        return outputs.map(lambda tensor: tensor.to(torch.float32, copy=self._graphs or tensor.is_inference()))
+        return outputs.map(
+            lambda tensor: tensor.to(torch.float32, copy=self.compiled == "graphs" or tensor.is_inference())
+        )
 
 
 def outputs_over(
@@ -221,7 +253,8 @@ def _outputs_over(
 ) -> Iterator[tuple[Tensor, Outputs]]:
     tapping = classifier.tapping(want) if set(want) - set(LOGITS) else nullcontext()
     with evaluating(classifier), tapping:
-        computed = _computed(classifier, images, want, computing, batch_size, size, seen, block)
+        how = False if teacher is None else teacher.compiled
+        computed = _computed(classifier, images, want, computing, batch_size, size, seen, block, how)
         for positions, outputs in _arriving(computed, computing.device):
             if teacher is not None:
                 teacher.passes += len(positions)
@@ -237,6 +270,7 @@ def _computed(
     size: tuple[int, int] | None,
     seen: Callable[[Tensor], None] | None,
     block: int | None,
+    compile: Compile,
 ) -> Iterator[tuple[Tensor, Outputs]]:
     """Outputs on the device; a GPU has only been told to compute them."""
     order = torch.channels_last if computing.channels_last else torch.contiguous_format
@@ -249,7 +283,7 @@ def _computed(
             seen(read)
         pixels = read.to(computing.device, memory_format=order, non_blocking=True)  # [B, C, H, W] uint8
         # Not around the loop: a generator would leave its consumer in inference mode.
-        with torch.inference_mode(), _own_autocast(computing):
+        with torch.inference_mode(), _own_autocast(computing), freezing(compile):
             if size is not None and tuple(pixels.shape[-2:]) != size:
                 pixels = functional.interpolate(pixels.float() / 255, size, mode="bilinear", antialias=True)
             outputs = _shown(classifier, pixels, want, block).map(Tensor.float)

@@ -14,6 +14,7 @@ from limbeck.data.place import FROM_PYTHON
 from limbeck.data.procedural.arguments import is_procedural
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError
+from limbeck.models.forward import check_compiler
 from limbeck.transfer.borrow.choose import choose
 from limbeck.transfer.borrow.criteria import criterion_by, sureness_by
 from limbeck.transfer.borrow.evidence import evidence_of
@@ -67,7 +68,7 @@ class BorrowMaker:
         pools = _open(settings, context)
         count = resolved(settings, pools, context)
         calibration = _calibration(settings, context)
-        scored = _table(pools, context, _SCORES, settings.overlap)
+        scored = _table(pools, context, _SCORES, settings.overlap, compile=settings.compile)
         if parse_budget(settings.budget).kind == "share":  # of what is left to choose from, which is known by now
             count = resolved(settings, pools, context, distinct=len(scored.table))
         embeddings, began = _Embeddings(pools, context), time.perf_counter()
@@ -175,6 +176,8 @@ def _check_teacher(settings: BorrowSettings, context: MakerContext) -> None:
             f"the teacher {teacher.name} takes images of {teacher.channels} channel(s), and the student's, of "
             f"{channels}, cannot be made such; borrow for a student of 1 or {teacher.channels}."
         )
+    if settings.compile:
+        check_compiler()
     read = {criterion_by(by).score for by in settings.shares}
     read |= {sureness_by(by).score for by in settings.shares if settings.threshold is not None}
     lacks = criteria_for(teacher)[1]
@@ -199,10 +202,10 @@ def _open_calibration(settings: BorrowSettings, context: MakerContext) -> Pool |
 def _calibration(settings: BorrowSettings, context: MakerContext) -> PoolTable | None:
     """Scores of the calibration images, without those that students are judged on, which must choose nothing."""
     pool = _open_calibration(settings, context)
-    return None if pool is None else _table([pool], context, _CALIBRATION, "leave-out")
+    return None if pool is None else _table([pool], context, _CALIBRATION, "leave-out", compile=settings.compile)
 
 
-def _table(pools: Sequence[Pool], context: MakerContext, name: str, overlap: Overlap) -> PoolTable:
+def _table(pools: Sequence[Pool], context: MakerContext, name: str, overlap: Overlap, *, compile: bool) -> PoolTable:
     folder = (context.shared or context.folder) / name
     return pool_table(
         pools,
@@ -213,6 +216,7 @@ def _table(pools: Sequence[Pool], context: MakerContext, name: str, overlap: Ove
         seed=context.seed,
         workers=context.workers,
         precision=context.precision,
+        compile=compile,
         own=context.shared is None,
         progress=context.progress,
     )

@@ -69,6 +69,7 @@ def pool_table(
     seed: int = 0,
     workers: int = 1,
     precision: Precision = "auto",
+    compile: bool = False,
     own: bool = False,
     progress: Progress | None = None,
 ) -> PoolTable:
@@ -87,6 +88,7 @@ def pool_table(
         seed: of what criteria draw or train, which none of these does: tables serve every seed.
         workers: processes, see `limbeck.score_table`; pools that are large or stay encoded are opened in each.
         precision: in which the teacher is asked; the table says which "auto" was.
+        compile: whether torch compiles the teacher, see `BorrowSettings`.
         own: whether nobody else uses the folder: what is found there was worked out for the same run, before it was
             stopped, and saves it nothing.
         progress: who watches.
@@ -106,7 +108,7 @@ def pool_table(
     pools, watch = sorted(pools, key=lambda one: one.name), progress or Silent()
     _check(pools, workers)
     criteria, lacks = criteria_for(teacher)
-    context = make_context(teacher, None, seed, precision=precision, block=BLOCK)
+    context = make_context(teacher, None, seed, precision=precision, block=BLOCK, compile=compile)
     held_out_digests = HeldOutDigests(held_out, pools[0].images.shape)
     if overlap == "refuse":
         looks = {one.name: held_out_digests.look(one.images) for one in pools}
@@ -161,7 +163,8 @@ class _Scoring:
             [one.column for one in criteria],
             # One with code that nobody can vouch for is known in this process alone.
             [identity.fingerprint, process_token() if identity.unseen else "", groups_of(context.teacher)],
-            f"{context.precision}, channels last: {context.channels_last}, block: {context.block}",
+            f"{context.precision}, channels last: {context.channels_last}, block: {context.block}"
+            + (", compiled" if context.compile else ""),
         )
         self.path = folder / f"pool-{self.key}.parquet"
 

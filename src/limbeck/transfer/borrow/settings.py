@@ -169,6 +169,8 @@ class BorrowSettings(MakerSettings):
             "repeat" shows its images again, in views of their own; "leave" makes a smaller set.
         exclude: classes of all pools that are left out, by name; or "known", all whose name the teacher knows.
         overlap: where a pool holds pictures that equal those that the student is judged on: "refuse", or "leave-out".
+        compile: whether torch compiles the teacher before it is asked about pools on a CPU, which takes some ten
+            seconds and a C++ compiler, and pays from some ten thousand images on. Scores differ by rounding.
 
     Example:
         >>> BorrowSettings(pools=["cifar100"], budget=500, by="margin").needs_teacher
@@ -183,6 +185,7 @@ class BorrowSettings(MakerSettings):
     short: Literal["spread", "repeat", "leave"] = "spread"
     exclude: Annotated[list[str] | Literal["known"], BeforeValidator(_exclude)] = Field(default_factory=list)
     overlap: Literal["refuse", "leave-out"] = "refuse"
+    compile: bool = False
 
     @model_validator(mode="after")
     def _drawn(self) -> Self:

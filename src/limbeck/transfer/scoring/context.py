@@ -17,7 +17,7 @@ from limbeck.data.classes import class_places, classes_of
 from limbeck.data.image_set import ImageSet
 from limbeck.device import Device
 from limbeck.errors import UserError
-from limbeck.models.forward import FrozenTeacher, device_for, resolve_computing
+from limbeck.models.forward import FROZEN, FrozenTeacher, device_for, resolve_computing
 from limbeck.precision import check_precision, resolve_precision
 from limbeck.progress import Progress, Silent
 from limbeck.transfer.criteria import Criterion
@@ -62,6 +62,7 @@ class ScoringContext:
             fastest in, so that all that score with it compute alike.
         channels_last: memory order in which the teacher is asked; None becomes the fastest likewise.
         block: images at a time that a teacher on a CPU is shown, see `outputs_over`; None for whole batches.
+        compile: whether torch compiles a teacher on a CPU, its weights a part of the code.
         meter: what scoring has taken so far in this process.
     """
 
@@ -74,6 +75,7 @@ class ScoringContext:
     precision: str = "auto"
     channels_last: bool | None = None
     block: int | None = None
+    compile: bool = False
     meter: CostMeter = field(default_factory=CostMeter, compare=False)
 
     def __post_init__(self) -> None:
@@ -88,6 +90,7 @@ class ScoringContext:
                 object.__setattr__(self, "channels_last", computing.channels_last)
         if device.type != "cpu":
             object.__setattr__(self, "block", None)
+            object.__setattr__(self, "compile", False)
 
     @property
     def cost(self) -> Cost:
@@ -100,7 +103,10 @@ class ScoringContext:
         assert self.teacher is not None, "criteria that ask a teacher are refused without one before"
         device = device_for(self.teacher, self.device)
         dtype = resolve_precision(self.precision, device)
-        return FrozenTeacher(self.teacher, device=device, dtype=dtype, channels_last=bool(self.channels_last))
+        how = FROZEN if self.compile else False
+        return FrozenTeacher(
+            self.teacher, device=device, dtype=dtype, channels_last=bool(self.channels_last), compile=how
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "frozen"} | {"meter": CostMeter()}
@@ -116,6 +122,7 @@ def make_context(
     device: Device = "auto",
     precision: str = "auto",
     block: int | None = None,
+    compile: bool = False,
 ) -> ScoringContext:
     """What selection may use, defaults filled in.
 
@@ -128,7 +135,8 @@ def make_context(
         "function": function,
     }
     named = {name: value for name, value in fields.items() if value is not None}
-    return ScoringContext(teacher=teacher, seed=seed, device=device, precision=precision, block=block, **named)
+    how: dict[str, Any] = {"device": device, "precision": precision, "block": block, "compile": compile}
+    return ScoringContext(teacher=teacher, seed=seed, **how, **named)
 
 
 def check_criterion(criterion: Criterion, images: ImageSet, context: ScoringContext) -> None:
