@@ -44,10 +44,10 @@ def compile_network(network: nn.Module, how: Compile) -> None:
     Example:
         >>> compile_network(student.network, False)
     """
-    if how:
-        network.compile(
-            mode="reduce-overhead" if how == "graphs" else "default", dynamic=False if how == FROZEN else None
-        )
+    if how == FROZEN:
+        network.compile(dynamic=False)
+    elif how:
+        network.compile(mode="reduce-overhead" if how == "graphs" else "default")
 
 
 def check_compiler() -> None:
