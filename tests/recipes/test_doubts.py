@@ -11,7 +11,7 @@ from tests.recipes.tiny_recipes import comparison, one_run
 import limbeck as lb
 from limbeck.data import ImageSet
 from limbeck.recipes.compare import compare
-from limbeck.recipes.doubts import near_chance, strangers, taught_and_judged
+from limbeck.recipes.doubts import near_chance, strangers, train_test_overlap
 from limbeck.recipes.inputs import Inputs, PythonObjects
 from limbeck.recipes.opening import open_recipe
 from limbeck.recipes.reading import read_recipe
@@ -101,7 +101,7 @@ def test_a_data_set_that_is_smaller_than_its_catalogue_says(tmp_path: Path, monk
     assert len(lb.load(tmp_path / "uoft-cs/cifar10")) == 10
 
 
-def test_images_that_are_taught_and_judged_on_are_told_once(tmp_path: Path) -> None:
+def test_images_that_are_train_test_overlap_on_are_told_once(tmp_path: Path) -> None:
     match = r"90% of the test images \(digits/train\) are among those to learn from \(digits/train\), pixel by pixel"
     same = {**comparison(seeds=[0]), "data": {"train": "digits", "test": {"name": "digits", "split": "train"}}}
     with pytest.warns(UserWarning, match=match) as warned:
@@ -114,7 +114,7 @@ def test_few_images_in_both_are_not_told() -> None:
     taught = images(count=100)
 
     def told(judged: ImageSet, **parts: ImageSet) -> list[str]:
-        return taught_and_judged(Inputs(**{"train": taught, "test": judged, "validation": None, **parts}))
+        return train_test_overlap(Inputs(**{"train": taught, "test": judged, "validation": None, **parts}))
 
     others = images(count=200).subset(range(100, 200))
     assert told(others) == []

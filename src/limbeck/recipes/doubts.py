@@ -14,7 +14,7 @@ from limbeck.recipes.inputs import Inputs
 FROM_CHANCE = 0.1
 """Of the way from chance to all right: a teacher below that knows as good as nothing of these images."""
 _LOOKED_AT = 128
-_JUDGED, _ROWS = 1000, 64
+_EVALUATED, _ROWS = 1000, 64
 _FEW_TWICE = 0.02
 """Of images that are judged on or, where these are fewer, of those to learn from: data sets hold a few twice."""
 _FARTHEST_MEAN, _SMALLEST_STD, _LARGEST_STD = 2.0, 0.2, 4.0
@@ -88,7 +88,7 @@ def strangers(images: ImageSet, teacher: Classifier) -> list[str]:
     return found
 
 
-def taught_and_judged(inputs: Inputs, *, seconds: float = 10.0) -> list[str]:
+def train_test_overlap(inputs: Inputs, *, seconds: float = 10.0) -> list[str]:
     """What of the images to judge on is among those to learn from, too, where that is more than a few.
 
     Args:
@@ -97,24 +97,24 @@ def taught_and_judged(inputs: Inputs, *, seconds: float = 10.0) -> list[str]:
     """
     train, found = inputs.train, []
     for part in ("test", "validation"):
-        judged = getattr(inputs, part)
-        if train is None or judged is None or train.shape != judged.shape or not len(judged):
+        evaluated = getattr(inputs, part)
+        if train is None or evaluated is None or train.shape != evaluated.shape or not len(evaluated):
             continue
-        share = _share_among(judged, train, seconds)
-        if share * max(1, len(judged) / len(train)) > _FEW_TWICE:
+        share = _share_among(evaluated, train, seconds)
+        if share * max(1, len(evaluated) / len(train)) > _FEW_TWICE:
             found.append(
-                f"{share:.0%} of the {part} images ({judged.name}) are among those to learn from ({train.name}), pixel "
-                "by pixel: accuracy on them says nothing of new images. Give others as "
+                f"{share:.0%} of the {part} images ({evaluated.name}) are among those to learn from ({train.name}), "
+                "pixel by pixel: accuracy on them says nothing of new images. Give others as "
                 f"`data.{part}`, or hold some out by `data.{part}: 0.2`."
             )
     return found
 
 
-def _share_among(judged: ImageSet, train: ImageSet, seconds: float) -> float:
-    """The share of `judged` that is found in `train`, at least; and of what was read of it, where time ran out."""
+def _share_among(evaluated: ImageSet, train: ImageSet, seconds: float) -> float:
+    """The share of `evaluated` that is found in `train`, at least; and of what was read of it, where time ran out."""
     began = time.monotonic()
-    some = torch.linspace(0, len(judged) - 1, min(_JUDGED, len(judged))).round().to(torch.int64).unique()
-    missing = {bytes(row) for row in _digests(judged, some).numpy()}
+    some = torch.linspace(0, len(evaluated) - 1, min(_EVALUATED, len(evaluated))).round().to(torch.int64).unique()
+    missing = {bytes(row) for row in _digests(evaluated, some).numpy()}
     count, read = len(missing), 0
     for rows in torch.arange(len(train)).split(_ROWS):
         missing -= {bytes(row) for row in _digests(train, rows).numpy()}

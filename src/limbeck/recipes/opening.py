@@ -19,7 +19,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.published import NAMED
 from limbeck.models.zoo import create
 from limbeck.objectives.sums import weighted_sum
-from limbeck.recipes.doubts import strangers, taught_and_judged
+from limbeck.recipes.doubts import strangers, train_test_overlap
 from limbeck.recipes.downloads import images_to_download, pools_to_download, transfers_of, weights_to_download
 from limbeck.recipes.found_images import found_images
 from limbeck.recipes.image_sizes import KnownSize
@@ -94,7 +94,7 @@ def open_recipe(recipe: Recipe, folder: Path) -> Findings:
         inputs = load_images_of(recipe.model_copy(update={"data": data}), objects)
         inputs = replace(inputs, known_size=known)
         findings.remarks += found_images(recipe, inputs)
-        findings.remarks += taught_and_judged(inputs, seconds=SECONDS)
+        findings.remarks += train_test_overlap(inputs, seconds=SECONDS)
         _put_together(recipe, inputs, teacher, folder, findings)
     return findings
 

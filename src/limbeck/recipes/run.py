@@ -19,7 +19,7 @@ from limbeck.models.shared_memory import shared_with
 from limbeck.models.weights.folder import save as save_model
 from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress, Silent
-from limbeck.recipes.doubts import doubt_teacher, taught_and_judged, warn_of_strangers
+from limbeck.recipes.doubts import doubt_teacher, train_test_overlap, warn_of_strangers
 from limbeck.recipes.extending import extending
 from limbeck.recipes.fingerprints import check_fingerprints, describe_images, fingerprints_of
 from limbeck.recipes.found_images import found_images
@@ -145,7 +145,7 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
         check_choices(recipe, inputs, folder, trains=teacher is None)
     if teacher is not None:
         warn_of_strangers(inputs.train or inputs.test, teacher, stacklevel=4)
-    for line in taught_and_judged(inputs):
+    for line in train_test_overlap(inputs):
         warnings.warn(line, stacklevel=3)
     rehearse(recipe, inputs)
     if teacher is not None:
