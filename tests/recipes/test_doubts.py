@@ -101,7 +101,7 @@ def test_a_data_set_that_is_smaller_than_its_catalogue_says(tmp_path: Path, monk
     assert len(lb.load(tmp_path / "uoft-cs/cifar10")) == 10
 
 
-def test_images_that_are_train_test_overlap_on_are_told_once(tmp_path: Path) -> None:
+def test_images_in_training_and_test_are_told_once(tmp_path: Path) -> None:
     match = r"90% of the test images \(digits/train\) are among those to learn from \(digits/train\), pixel by pixel"
     same = {**comparison(seeds=[0]), "data": {"train": "digits", "test": {"name": "digits", "split": "train"}}}
     with pytest.warns(UserWarning, match=match) as warned:
