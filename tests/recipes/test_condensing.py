@@ -279,11 +279,13 @@ def test_crops_are_taught_on_with_the_teacher(tmp_path: Path) -> None:
     assert trained.num_classes == 3
 
 
-def test_crops_name_their_teacher(tmp_path: Path) -> None:
+def test_crops_name_their_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()
     save_model(teacher, tmp_path / "teacher")
     few: Any = {"budget": 3, "method": "rded", "crops": {"candidates": 4, "crops": 2}}
-    for said, named in ((teacher, name_of_network(teacher)), (tmp_path / "teacher", str(tmp_path / "teacher"))):
+    folder = str(tmp_path / "teacher")  # found again from wherever
+    for said, named in ((teacher, name_of_network(teacher)), (folder, folder), ("./teacher", folder)):
         use = lb.condense(pool(), teacher=said, **few).use
         assert use is not None
         assert use["teacher"] == {"weights": named}

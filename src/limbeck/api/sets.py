@@ -76,7 +76,6 @@ def evaluate_set(
     """
     found = _set(transfer_set)
     shape = found.images.shape
-    named = named_teacher(found) if teacher is None and labels == "kept" and protocol == "kept" else None
     several = networks if isinstance(networks, Sequence) and not isinstance(networks, str) else [networks]
     return evaluate(
         found,
@@ -85,7 +84,7 @@ def evaluate_set(
         seeds=seeds,
         labels=labels,
         protocol=protocol,
-        teacher=network_of(teacher, "teacher") if teacher is not None else named,
+        teacher=named_teacher(found, labels, protocol) if teacher is None else network_of(teacher, "teacher"),
         temperature=temperature,
         rate=rate,
         rates=rates,

@@ -252,7 +252,7 @@ def borrow(
         test: images that students will be judged on, of which none may be borrowed.
         overlap: where pools hold some: "refuse", or "leave-out".
         compile: whether torch compiles the teacher before it is asked on a CPU, which takes some ten seconds and a C++
-            compiler, and pays from some ten thousand images on.
+            compiler, and pays from tens of thousands of images on.
         size: pixels a side, or (height, width), that images are brought to; by default that of `test`, or else what the
             teacher takes or is known to have been trained with.
         seed: of all that is drawn.

@@ -63,7 +63,8 @@ def check_compiler() -> None:
 def freezing(how: Compile) -> AbstractContextManager[None]:
     """What is compiled inside has its weights folded into its convolutions and laid out for them, if it is "frozen".
 
-    An option of `torch.compile` itself would do for that, if it were heeded: in torch 2.11 only this is.
+    The option of that name of `torch.compile` left bfloat16 as slow as before in torch 2.14: it has to be on already
+    while the network is traced.
     """
     if how != FROZEN:
         return nullcontext()

@@ -14,7 +14,7 @@ from limbeck.recipes.inputs import Inputs
 FROM_CHANCE = 0.1
 """Of the way from chance to all right: a teacher below that knows as good as nothing of these images."""
 _LOOKED_AT = 128
-_EVALUATED, _ROWS = 1000, 64
+_SAMPLED, _ROWS = 1000, 64
 _FEW_TWICE = 0.02
 """Of images that are judged on or, where these are fewer, of those to learn from: data sets hold a few twice."""
 _FARTHEST_MEAN, _SMALLEST_STD, _LARGEST_STD = 2.0, 0.2, 4.0
@@ -113,7 +113,7 @@ def train_test_overlap(inputs: Inputs, *, seconds: float = 10.0) -> list[str]:
 def _share_among(evaluated: ImageSet, train: ImageSet, seconds: float) -> float:
     """The share of `evaluated` that is found in `train`, at least; and of what was read of it, where time ran out."""
     began = time.monotonic()
-    some = torch.linspace(0, len(evaluated) - 1, min(_EVALUATED, len(evaluated))).round().to(torch.int64).unique()
+    some = torch.linspace(0, len(evaluated) - 1, min(_SAMPLED, len(evaluated))).round().to(torch.int64).unique()
     missing = {bytes(row) for row in _digests(evaluated, some).numpy()}
     count, read = len(missing), 0
     for rows in torch.arange(len(train)).split(_ROWS):

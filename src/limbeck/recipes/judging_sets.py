@@ -101,13 +101,13 @@ def limited(images: ImageSet, count: int | None = None) -> ImageSet:
     return images if count == len(images) else images.split(count, seed=0)[1]
 
 
-def named_teacher(transfer_set: TransferSet) -> Classifier | None:
-    """Whom a set says that it has asked about every view; None where it is nobody.
+def named_teacher(transfer_set: TransferSet, labels: str = "kept", protocol: str = "kept") -> Classifier | None:
+    """Whom a set says that it has asked about every view; None where it is nobody, or the set is taught on otherwise.
 
     Raises:
         UserError: it is not found, or was handed over in Python.
     """
-    named = teacher_of_use(transfer_set.use or {})
+    named = teacher_of_use(transfer_set.use or {}) if labels == protocol == "kept" else {}
     return load_weights(TeacherSettings(**named)) if named else None
 
 
@@ -161,7 +161,7 @@ def evaluate_saved_sets(
     settings |= {"rate": rate, "validation": validation, "training": dict(training or {}), "teacher": teacher, **how}
     if out is not None:
         _claim(out, settings)
-    asks_another = teacher is not None or {how.get("labels", "kept"), how.get("protocol", "kept")} != {"kept"}
+    taught = {name: how[name] for name in ("labels", "protocol") if name in how}
     rows: list[Row] = []
     for name, one in sets.items():
         if one.use is not None and (absent := lacking(one, settings["training"])) and rate is None:
@@ -171,7 +171,7 @@ def evaluate_saved_sets(
             test_images,
             networks=specs,
             seeds=seeds,
-            teacher=teacher_network if asks_another else named_teacher(one),
+            teacher=teacher_network or named_teacher(one, **taught),
             **_rates(rate),
             validation=held_out,
             training=training,

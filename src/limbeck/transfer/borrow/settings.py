@@ -170,7 +170,7 @@ class BorrowSettings(MakerSettings):
         exclude: classes of all pools that are left out, by name; or "known", all whose name the teacher knows.
         overlap: where a pool holds pictures that equal those that the student is judged on: "refuse", or "leave-out".
         compile: whether torch compiles the teacher before it is asked about pools on a CPU, which takes some ten
-            seconds and a C++ compiler, and pays from some ten thousand images on. Scores differ by rounding.
+            seconds and a C++ compiler, and pays from tens of thousands of images on. Scores differ by rounding.
 
     Example:
         >>> BorrowSettings(pools=["cifar100"], budget=500, by="margin").needs_teacher

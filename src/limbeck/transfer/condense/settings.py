@@ -136,10 +136,10 @@ class CondenseSettings(MakerSettings):
     def _of_each_class(cls, budget: Any) -> Any:
         """Before the usual check, which would offer a share, too."""
         try:
-            share = parse_budget(budget).kind == "share"
+            fits = parse_budget(budget).kind != "share"
         except UserError:
-            share = True
-        if share:
+            fits = False
+        if not fits:
             raise ValueError(
                 "must be images per class ('1/class'), or a count of images that is a multiple of the classes (50), "
                 f"got {budget!r}"

@@ -1,9 +1,11 @@
 """What a run of condensing works with, and what it does with that, each part made once."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -127,10 +129,14 @@ class Work:
         return self.finished(made, cost, [frame])
 
     def _teacher_named(self) -> Mapping[str, Any]:
-        """So that it is found again, or missed by name and weights."""
+        """So that it is found again, from whatever folder, or missed by name and weights."""
         teacher, named = self.context.teacher, self.context.teacher_named
         assert teacher is not None
-        return named or {"weights": f"{FROM_PYTHON}{teacher.name}#{fingerprint(teacher)[:12]}"}
+        if named is None:
+            return {"weights": f"{FROM_PYTHON}{teacher.name}#{fingerprint(teacher)[:12]}"}
+        weights = str(named["weights"])
+        here = os.sep in weights and Path(weights).exists()  # a lone name is that of published weights first
+        return {**named, "weights": str(Path(weights).absolute())} if here else named
 
     def chosen(self) -> Chosen | None:
         """Images that another maker chooses to begin with, before anything that takes long; None without one."""

@@ -89,9 +89,8 @@ def teaching_on(
     Args:
         transfer_set: any; what a condensed one carries as its `use` holds wherever nothing else is said.
         labels: "kept", as the set says: by its `use`, which may have a teacher asked, or else its soft labels where it
-            has some; "hard", classes (of
-            soft labels the most probable one); "soft", its soft labels alone, at temperature 1; "teacher", answers to
-            every view.
+            has some; "hard", classes (of soft labels the most probable one); "soft", its soft labels alone, at
+            temperature 1; "teacher", answers to every view.
         protocol: "kept" or one of `PROTOCOLS`, which asks a teacher.
         training: settings on top of those; one of `steps` and `epochs` takes the place of the other.
         temperature: T of a teacher's answers; the published one, or 20. The divergence from them is not multiplied by
