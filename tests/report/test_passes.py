@@ -47,7 +47,7 @@ def test_an_arm_that_asked_more_than_all_of_its_controls_is_told() -> None:
     asked = [row("fast", 800, procedural=400), row("cmi", 4000, procedural=400)]
     assert passes_warning(results(*asked)) == [
         "Not at equal teacher passes: cmi asked the teacher 10.0 times as often as procedural images, and 1 other arm "
-        "more than 1.5 times; `asked_as_often: true` in these arms adds controls that ask as often"
+        "more than 1.5 times; asked_as_often: true in these arms adds controls that ask as often"
     ]
     for even in (row("fast", 590, procedural=400), row("fast", 800, procedural=400, procedural_asked=790)):
         assert passes_warning(results(even)) == []

@@ -52,7 +52,7 @@ def passes_warning(results: Row) -> list[str]:
     more = f", and {formats.plural(others, 'other arm')} more than {MORE:g} times" if others else ""
     return [
         f"Not at equal teacher passes: {first['arm']} asked the teacher {_times(first, most)} times as often as "
-        f"{controls.label(most['name'])}{more}; `{first['mend']}` in these arms adds controls that ask as often"
+        f"{controls.label(most['name'])}{more}; {first['mend']} in these arms adds controls that ask as often"
     ]
 
 
