@@ -47,6 +47,44 @@ def test_all_are_read_or_as_many_as_are_wanted(tmp_path: Path) -> None:
         opened(folder, experts={"judges": 3})
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"learning_rate": 0.2}, r"`experts.learning_rate` is 0.2, and .* were taught with 0.1; leave `experts.learn"),
+        ({"learning_rate": 0.1}, None),
+        ({"sharpness": {"rho": 0.1}}, r"`experts.sharpness` is {.*}, and .* were taught with null; leave"),
+        ({"seed": 3}, r"`experts.seed` is 3, and the experts in `experts.folder` .* were taught with 0; leave"),
+        ({"format": "float32"}, r"`experts.format` is \"float32\", and .* were taught with \"float16\"; leave"),
+    ],
+)
+def test_experts_that_were_taught_otherwise_than_is_said_are_refused(
+    said: dict[str, object], told: str | None, tmp_path: Path
+) -> None:
+    folder = made(tmp_path / "experts")
+    if told is None:
+        assert opened(folder, experts=said).count == 1
+        return
+    with pytest.raises(UserError, match=told):
+        opened(folder, experts=said)
+
+
+def test_experts_of_another_method_are_read(tmp_path: Path) -> None:
+    images = pool()
+    networks = FreshNetworks.of(small().network, images)
+    plain = CondenseSettings(budget="1/class", method="mtt", network={"options": {"width": 4}})
+    taught = plain.experts.model_copy(update={"count": 1, "epochs": 2, "format": "float32"})
+    make_experts(taught, networks, images, tmp_path, snapshots=3)
+    at_hand = CondenseSettings(
+        budget="1/class",
+        method="ftd",
+        network={"options": {"width": 4}},
+        experts={"folder": str(tmp_path), "epochs": 2},
+        matching={"start_to": 1, "grow_to": None, "expert_epochs": 1},
+    )
+    assert at_hand.experts.sharpness != plain.experts.sharpness
+    assert open_experts(at_hand, images, networks) is not None
+
+
 def test_fewer_experts_than_are_wanted_are_said(tmp_path: Path) -> None:
     folder, said = made(tmp_path / "experts", count=3), Heard()
     for count in (100, 2):

@@ -60,8 +60,9 @@ class Experts(SettingsGroup):
     """Networks taught on all the training images, whose ways through the space of weights are kept.
 
     Attributes:
-        folder: of experts that are there already (`limbeck experts`); None makes them, or finds them where the runs of
-            a comparison share theirs.
+        folder: of experts that are there already (`limbeck experts`), which may have been taught by another method's
+            settings, but not otherwise than is said beside it; None makes them, or finds them where the runs of a
+            comparison share theirs.
         count: how many experts. Of those in `folder` all are read, or the first so many where this is not the method's
             own number.
         epochs: how many epochs a whole training has. Only the snapshots that are read are made, unless labels or the

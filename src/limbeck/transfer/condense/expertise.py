@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limbeck.cost import Cost
 from limbeck.errors import UserError
@@ -53,12 +53,14 @@ def open_experts(settings: CondenseSettings, images: "ImageSet", networks: Fresh
     Where ways are read from end to end, these may be the folder's own ends, whatever `experts.epochs` is.
 
     Raises:
-        UserError: there are none, too few snapshots, or they are of another network or of other images.
+        UserError: there are none, too few snapshots, they are of another network or of other images, or were taught
+            otherwise than settings say.
     """
     folder = settings.experts.folder
     if folder is None or not (settings.reads_trajectories or settings.reads_judges):
         return None
     store = ExpertStore.open(Path(folder).expanduser(), **_said(settings))
+    _check_taught_alike(settings, store, folder)
     _check_snapshots(settings, store, folder)
     if store.about["images"] != images.fingerprint:  # before the network, whose normalisation is theirs
         validation, seed = settings.choose == "validation", settings.experts.seed
@@ -79,10 +81,26 @@ def open_experts(settings: CondenseSettings, images: "ImageSet", networks: Fresh
 
 def _said(settings: CondenseSettings) -> dict[str, int]:
     """How many experts and judges are wanted, as far as that is not the method's own choice."""
-    published = METHODS[settings.method].values.get("experts", {})
-    numbers = {name: getattr(settings.experts, name) for name in ("count", "judges")}
-    usual = {name: published.get(name, Experts.model_fields[name].default) for name in numbers}
-    return {name: number for name, number in numbers.items() if number != usual[name]}
+    changed = _changed(settings)
+    return {name: changed[name] for name in ("count", "judges") if name in changed}
+
+
+def _changed(settings: CondenseSettings) -> dict[str, Any]:
+    """Settings of the experts that are not the method's own."""
+    usual = Experts.model_validate(METHODS[settings.method].values.get("experts", {})).model_dump(mode="json")
+    said = settings.experts.model_dump(mode="json")
+    return {name: value for name, value in said.items() if value != usual[name]}
+
+
+def _check_taught_alike(settings: CondenseSettings, store: ExpertStore, folder: str) -> None:
+    """Experts of another method's settings may be read, but not where a recipe says how they were taught."""
+    taught = {**store.about["settings"], "seed": store.about["seed"]}
+    for name, value in _changed(settings).items():
+        if name in taught and taught[name] != value:
+            raise UserError(
+                f"`experts.{name}` is {json.dumps(value)}, and the experts in `experts.folder` {folder!r} were taught "
+                f"with {json.dumps(taught[name])}; leave `experts.{name}` out, or give a folder of such experts."
+            )
 
 
 def _check_snapshots(settings: CondenseSettings, store: ExpertStore, folder: str) -> None:
