@@ -124,7 +124,7 @@ def test_the_reference_borrows_so() -> None:
         50_000,
     )
     assert transfer.threshold is not None
-    assert (transfer.threshold.of, transfer.threshold.calibration) == ("mean", "cifar10")
+    assert (transfer.threshold.of, transfer.threshold.calibration.name) == ("mean", "cifar10")
     training = recipe.training
     assert (training.epochs, training.batch_size, training.learning_rate) == (20, 64, 0.1)
     assert (training.momentum, training.weight_decay, training.schedule, training.views) == (0, 0, "constant", "none")

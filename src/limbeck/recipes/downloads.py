@@ -81,7 +81,9 @@ def transfers_of(recipe: Recipe) -> list[Mapping[str, Any]]:
 
 def _pools(recipe: Recipe) -> Iterator[tuple[str, str]]:
     for transfer in transfers_of(recipe):
-        for one in (*(transfer.get("pools") or ()), (transfer.get("threshold") or {}).get("calibration")):
+        threshold = transfer.get("threshold")
+        threshold = threshold if isinstance(threshold, Mapping) else {}
+        for one in (*(transfer.get("pools") or ()), threshold.get("calibration")):
             if isinstance(one, Mapping) and isinstance(one.get("name"), str):
                 yield one["name"], one.get("split") or "train"
             elif isinstance(one, str):

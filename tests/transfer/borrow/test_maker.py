@@ -212,6 +212,9 @@ def test_thresholds_are_of_the_pool_or_of_a_calibration_set(tmp_path: Path, teac
     threshold = {"of": "mean", "calibration": "python:task"}
     calibrated = make(tmp_path / "three", teacher, {"threshold": threshold, "budget": 8}, handed=handed)
     assert calibrated.cost.teacher_passes == 180
+    some = {"of": "mean", "calibration": {"name": "python:task", "images": 20}}
+    fewer = make(tmp_path / "few", teacher, {"threshold": some, "budget": 8}, handed=handed)
+    assert fewer.cost.teacher_passes == 180 - len(TASK["python:task"]) + 20
     with pytest.raises(UserError, match=r"of which \d+ can be chosen by 'margin' with this `threshold`, got 99"):
         make(tmp_path / "four", teacher, {"threshold": threshold, "budget": 99}, handed=handed)
 
@@ -330,6 +333,24 @@ def test_pools_that_hold_judged_images_are_refused_or_left_out(tmp_path: Path, t
         make(tmp_path / "one", teacher, held_out=[test])
     found = make(tmp_path / "two", teacher, {"overlap": "leave-out", "budget": 60}, held_out=[test]).source.images(0)
     assert not torch.isin(found.images.ids, content_ids(test.digests())).any()
+
+
+@pytest.mark.parametrize(
+    ("threshold", "told"),
+    [
+        ({"of": "mean", "calibration": {"name": "cifar10", "split": "test"}, "split": "train"}, "is a lone name"),
+        ({"of": "quantile", "split": "test"}, "is of `calibration` images, and there are none, got 'test'"),
+        ({"of": "mean", "calibration": {"name": "cifar10", "imags": 3}}, "threshold.calibration.imags"),
+    ],
+)
+def test_a_split_of_calibration_images_is_said_once(threshold: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        settings(threshold=threshold)
+    one = settings(threshold={"of": "mean", "calibration": "cifar10", "split": "test"}).threshold.calibration_images
+    assert (
+        one
+        == settings(threshold={"calibration": {"name": "cifar10", "split": "test"}, "of": "mean"}).threshold.calibration
+    )
 
 
 def test_calibration_images_that_are_judged_on_are_left_out(tmp_path: Path, teacher: Classifier) -> None:

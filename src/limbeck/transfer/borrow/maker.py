@@ -191,10 +191,9 @@ def _check_teacher(settings: BorrowSettings, context: MakerContext) -> None:
 
 
 def _open_calibration(settings: BorrowSettings, context: MakerContext) -> Pool | None:
-    threshold = settings.threshold
-    if threshold is None or threshold.calibration is None:
+    named = None if settings.threshold is None else settings.threshold.calibration_images
+    if named is None:
         return None
-    named = PoolSettings(name=threshold.calibration, split=threshold.split)
     _check_handed([named], context)
     return open_pools([named], context.shape, progress=context.progress, handed=context.handed)[0]
 

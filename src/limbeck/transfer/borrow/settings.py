@@ -78,6 +78,10 @@ class PoolSettings(BaseModel):
     scale: Annotated[float, Field(gt=0, strict=True)] | None = None
 
 
+def _pool(value: Any) -> Any:
+    return {"name": str(value)} if isinstance(value, str | Path) else value
+
+
 class Threshold(BaseModel):
     """How sure the teacher must be, for each class that it gives.
 
@@ -85,8 +89,9 @@ class Threshold(BaseModel):
         of: "mean" score of the calibration images of the class; "best-share", the mean of the best `share` of them; or
             "quantile", without calibration images: the best `share` of the pool's images of the class pass.
         share: of the images that count or pass, for "best-share" and "quantile".
-        calibration: images of the target task, a data set, folder, file or hub id; for "mean" and "best-share".
-        split: of the calibration images, as train or test.
+        calibration: images of the target task, a data set, folder, file or hub id, or all that a pool may say, as
+            '{name: photos, images: 5000}'; for "mean" and "best-share".
+        split: of calibration images that are a lone name, as train or test.
         fixed_count: for "best-share", as the reference implementation does: the best so many of every class in place of
             a share, and their sum divided by as many even where a class has fewer.
     """
@@ -96,9 +101,16 @@ class Threshold(BaseModel):
 
     of: Literal["mean", "best-share", "quantile"] = "quantile"
     share: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.1
-    calibration: str | None = None
-    split: str = "train"
+    calibration: Annotated[PoolSettings | None, BeforeValidator(_pool)] = None
+    split: str | None = None
     fixed_count: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def calibration_images(self) -> PoolSettings | None:
+        """`calibration`, of its split."""
+        if self.calibration is None or self.split is None:
+            return self.calibration
+        return self.calibration.model_copy(update={"split": self.split})
 
     @model_validator(mode="after")
     def _calibrated(self) -> Self:
@@ -107,6 +119,12 @@ class Threshold(BaseModel):
                 f"`threshold` of {self.of!r} {'needs no' if self.calibration else 'needs'} `calibration` images of the "
                 f"target task{'; leave them out' if self.calibration else ', or use quantile, which needs none'}"
             )
+        if self.split is not None and self.calibration is None:
+            raise ValueError(
+                f"`split` is of `calibration` images, and there are none, got {self.split!r}; leave it out"
+            )
+        if self.split is not None and self.calibration.model_fields_set - {"name"}:
+            raise ValueError("`split` is of `calibration` that is a lone name; say it in `calibration`, too")
         if self.fixed_count is not None and self.of != "best-share":
             raise ValueError(f"`fixed_count` is for `of: best-share`, got {self.of!r}; leave it out")
         return self
@@ -128,10 +146,6 @@ def _by(value: Any) -> Any:
 
 By = Annotated[str | dict[str, float], BeforeValidator(_by)]
 """One of `CRITERIA`, or name -> share of the budget."""
-
-
-def _pool(value: Any) -> Any:
-    return {"name": str(value)} if isinstance(value, str | Path) else value
 
 
 def _threshold(value: Any) -> Any:

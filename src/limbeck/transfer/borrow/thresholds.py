@@ -123,8 +123,9 @@ def _check_known(values: np.ndarray, candidates: Candidates, threshold: Threshol
     sizes = candidates.class_counts().numpy()
     unknown = [candidates.classes[place] for place in np.flatnonzero(np.isnan(values) & (sizes > 0))]
     if unknown:
+        assert threshold.calibration is not None, "thresholds of classes that are unknown are of calibration images"
         raise UserError(
-            f"`threshold.calibration` {threshold.calibration!r} has no image that the teacher takes for "
+            f"`threshold.calibration` {threshold.calibration.name!r} has no image that the teacher takes for "
             f"{few([repr(name) for name in unknown])}, so nothing says how sure it must be of "
             f"{'it' if len(unknown) == 1 else 'them'}; give more images, or use the `quantile`, which needs none."
         )
