@@ -27,7 +27,7 @@ def test_every_way_has_its_own_budgets_and_controls() -> None:
         "50/class": selected,
         "500/class": selected,
         "5000 images": {"margin-mixup", "borrowed-random", "borrowed-balanced-random", "no-teacher"},
-        "25600 images": {"fast-meta", "noise", "procedural", "random", "no-teacher"},
+        "25600 images": {"generated", "noise", "procedural", "random", "no-teacher"},
         "all": {"full", "full-no-teacher"},
     }
 
@@ -47,7 +47,7 @@ def test_a_step_of_each(tmp_path: Path) -> None:
     changes |= {"compare.seeds": [0], "compare.budgets": ["2/class"]}
     arms: dict[str, dict[str, Any]] = {
         "margin-mixup": {"budgets": [10], "transfer.pools": [str(tmp_path / "pool.npz")]},
-        "fast-meta": {
+        "generated": {
             "budgets": [12],
             "transfer.batch_size": 4,
             "transfer.inner_steps": 1,
@@ -55,7 +55,7 @@ def test_a_step_of_each(tmp_path: Path) -> None:
         },
         "edf": {"transfer.iterations": 1, "transfer.network.options.width": 4, "training.epochs": 1},
     }
-    arms["fast-meta"] |= {"transfer.steps_per_round": 1, "transfer.generator": {"width": 4}}
+    arms["generated"] |= {"transfer.steps_per_round": 1, "transfer.generator": {"width": 4}}
     short = {"count": 1, "epochs": 6, "steps_per_snapshot": 1, "batch_size": 64}
     arms["edf"] |= {f"transfer.experts.{key}": value for key, value in short.items()}
     changes |= {f"compare.arms.{arm}.{key}": value for arm, said in arms.items() for key, value in said.items()}
@@ -63,5 +63,5 @@ def test_a_step_of_each(tmp_path: Path) -> None:
     results = compare(recipe, tmp_path / "all")
     assert {run["state"] for run in results["runs"]} == {"finished"}
     needed = {row["arm"]: row["real_images"] for row in results["table"] if not row["control"]}
-    assert needed == {"herding": 60, "el2n-lowest": 60, "margin-mixup": 0, "fast-meta": 0, "edf": 60}
+    assert needed == {"herding": 60, "el2n-lowest": 60, "margin-mixup": 0, "generated": 0, "edf": 60}
     assert "real images of the task needed" in (tmp_path / "all" / "report.html").read_text()
