@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.models.halving import Halving
 from limbeck.models.taps import Tapped, Taps
 
 
@@ -63,7 +64,7 @@ class ConvNet(Tapped):
             )
             halved = size[0] // 2, size[1] // 2
             if pooling != "none" and min(halved) >= (1 if index == depth - 1 else 2):
-                layer.append(nn.AvgPool2d(2) if pooling == "average" else nn.MaxPool2d(2))
+                layer.append(Halving() if pooling == "average" else nn.MaxPool2d(2))
                 size = halved
             self.layers.append(layer)
         self.head = nn.Linear(width * size[0] * size[1], num_classes)

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import grad, gradcheck, gradgradcheck
 
+from limbeck.models.halving import Halving
 from limbeck.transfer.condense.estimate import PeakMemory
-from limbeck.transfer.condense.twice import GroupNorm, Halving, for_two_gradients, plain_sums, sums_by_kernel
+from limbeck.transfer.condense.twice import GroupNorm, for_two_gradients, plain_sums, sums_by_kernel
 
 
 def pair(make: Callable[[], nn.Module]) -> tuple[nn.Module, nn.Module]:
@@ -65,7 +66,7 @@ def test_values_and_both_derivatives_are_those_of_torch(name: str, memory_format
         found.append([value, *first, *second])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
-    if memory_format == torch.contiguous_format:  # torch has another kernel for the other
+    if memory_format == torch.contiguous_format and name != "pool":  # otherwise torch has another kernel
         assert torch.equal(found[0][0], found[1][0])
 
 
@@ -109,13 +110,6 @@ def test_other_layers_stay_as_they_are() -> None:
     before = [type(one) for one in network]
     for_two_gradients(network)
     assert [type(one) for one in network] == [*before[:6], GroupNorm, Halving]
-
-
-def test_odd_sizes_and_single_images_are_pooled_as_by_torch() -> None:
-    theirs, ours = pair(lambda: nn.AvgPool2d(2))
-    for shape in ((1, 2, 5, 4), (1, 2, 4, 7), (2, 4, 4)):
-        x = torch.randn(shape)
-        assert torch.equal(ours(x), theirs(x))
 
 
 def test_sums_on_a_gpu_are_those_of_the_kernel() -> None:

@@ -2,7 +2,7 @@
 
 Torch differentiates the backward pass of a group norm as the many small operations that it consists of, and keeps what
 each of them needs. Here its kernel is used in both passes, and the derivative of the second is written down. Average
-pools of 2x2 pixels are sums of four slices, which is several times as fast as torch's kernel on a CPU.
+pools of 2x2 pixels become those of ConvNets (`limbeck.models.halving`).
 """
 
 from typing import Any
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+
+from limbeck.models.halving import Halving
 
 _norm = torch.ops.aten.native_group_norm.default
 _norm_backward = torch.ops.aten.native_group_norm_backward.default
@@ -40,15 +42,6 @@ class GroupNorm(nn.GroupNorm):
     def forward(self, input: Tensor) -> Tensor:
         # Contiguous before it goes in: what is made inside has no gradient.
         return _Norm.apply(input.contiguous(), self.weight, self.bias, self.num_groups, self.eps)  # pyright: ignore
-
-
-class Halving(nn.AvgPool2d):
-    """As torch's of 2x2 pixels."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        if input.device.type != "cpu" or input.ndim != 4 or input.shape[2] % 2 or input.shape[3] % 2:
-            return super().forward(input)
-        return _Halve.apply(input)  # pyright: ignore
 
 
 def _halves(pool: nn.AvgPool2d) -> bool:
@@ -145,24 +138,3 @@ def sums_by_kernel(v: Tensor, x: Tensor, mean: Tensor, inverse: Tensor) -> tuple
     weights = mean.new_ones(batch * channels)  # nothing hangs on them, but some versions of torch want them
     _, of_z, of_one = _norm_backward(v.view(flat), x.view(flat), *moments, weights, *sizes, [False, True, True])
     return of_one.view(batch, channels), of_z.view(batch, channels)
-
-
-class _Halve(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x[..., ::2, ::2] + x[..., ::2, 1::2]  # in the order of torch's kernel
-        return total.add_(x[..., 1::2, ::2]).add_(x[..., 1::2, 1::2]).mul_(0.25)
-
-    @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor) -> Any:
-        return _Double.apply(*cotangents)
-
-
-class _Double(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return (x * 0.25).repeat_interleave(2, 2).repeat_interleave(2, 3)
-
-    @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor) -> Any:
-        return _Halve.apply(*cotangents)

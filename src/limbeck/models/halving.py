@@ -1,0 +1,57 @@
+"""Average pools of 2x2 pixels, several times as fast as torch's where its kernel is slow: on CPUs, channels first."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+
+
+class Halving(nn.AvgPool2d):
+    """As torch's of 2x2 pixels, but for rounding, and differentiable as often.
+
+    Sums of rows and then of columns, instead of a kernel that makes one output after the other. Where the channels of a
+    pixel lie side by side torch's kernel is as fast, and compilers and exporters have their own.
+
+    Example:
+        >>> Halving()(torch.arange(8.0).view(1, 1, 2, 4))
+        tensor([[[[2.5000, 4.5000]]]])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(2)
+
+    def forward(self, input: Tensor) -> Tensor:  # [B, C, H, W]
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return super().forward(input)
+        sliced = input.device.type == "cpu" and input.ndim == 4 and input.is_contiguous()
+        if not sliced or input.shape[2] % 2 or input.shape[3] % 2:
+            return super().forward(input)
+        return _Halve.apply(input)  # pyright: ignore
+
+
+class _Halve(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        rows = x[..., ::2, :] + x[..., 1::2, :]  # first, as whole rows are added fastest
+        return (rows[..., ::2] + rows[..., 1::2]).mul_(0.25)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> Any:
+        return _Double.apply(*cotangents)
+
+
+class _Double(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        found = x.new_empty(*x.shape[:-2], 2 * height, 2 * width)
+        quarter = x * 0.25
+        found[..., ::2, ::2] = quarter
+        found[..., ::2, 1::2] = quarter
+        found[..., 1::2, :] = found[..., ::2, :]
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> Any:
+        return _Halve.apply(*cotangents)
