@@ -22,7 +22,7 @@ class Halving(nn.AvgPool2d):
         super().__init__(2)
 
     def forward(self, input: Tensor) -> Tensor:  # [B, C, H, W]
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
             return super().forward(input)
         sliced = input.device.type == "cpu" and input.ndim == 4 and input.is_contiguous()
         if not sliced or input.shape[2] % 2 or input.shape[3] % 2:

@@ -123,7 +123,7 @@ class Threshold(BaseModel):
             raise ValueError(
                 f"`split` is of `calibration` images, and there are none, got {self.split!r}; leave it out"
             )
-        if self.split is not None and self.calibration.model_fields_set - {"name"}:
+        if self.split is not None and self.calibration is not None and self.calibration.model_fields_set - {"name"}:
             raise ValueError("`split` is of `calibration` that is a lone name; say it in `calibration`, too")
         if self.fixed_count is not None and self.of != "best-share":
             raise ValueError(f"`fixed_count` is for `of: best-share`, got {self.of!r}; leave it out")
