@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -101,16 +102,23 @@ def test_what_was_refused_and_then_went_on_is_no_longer_anybodys(
 
 
 def test_killed_while_it_is_saved_nothing_is_there_by_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = SelectMaker.make
+
+    def slow(*said: Any) -> Any:
+        time.sleep(0.1)  # many of the hundredths to which costs are told
+        return usual(*said)
+
     def killed(_: Path) -> Path:
         raise Interrupted("killed")
 
     with monkeypatch.context() as patch:
+        patch.setattr(SelectMaker, "make", slow)
         patch.setattr(making_alone, "write_selection_report", killed)
         with pytest.raises(Interrupted):
             save_made({"maker": "select", "budget": 20}, tmp_path / "set", data="digits")
     assert not (tmp_path / "set").exists()
     spent = metered(RunFolder(tmp_path / "set.making"), MAKING).seconds
-    assert spent > 0
+    assert spent > 0.1
     save_made({"maker": "select", "budget": 20}, tmp_path / "set", data="digits")
     assert (tmp_path / "set" / "report.html").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
