@@ -15,7 +15,7 @@ from limbeck.errors import UserError
 from limbeck.models import Classifier, create
 from limbeck.models.fingerprint import fingerprint
 from limbeck.transfer.borrow import Settings
-from limbeck.transfer.borrow.settings import CRITERIA
+from limbeck.transfer.borrow.settings import CRITERIA, PoolSettings
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.maker import Made, MakerContext
 
@@ -346,11 +346,13 @@ def test_pools_that_hold_judged_images_are_refused_or_left_out(tmp_path: Path, t
 def test_a_split_of_calibration_images_is_said_once(threshold: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         settings(threshold=threshold)
-    one = settings(threshold={"of": "mean", "calibration": "cifar10", "split": "test"}).threshold.calibration_images
-    assert (
-        one
-        == settings(threshold={"calibration": {"name": "cifar10", "split": "test"}, "of": "mean"}).threshold.calibration
-    )
+
+
+def test_a_split_is_written_down_with_its_calibration_images() -> None:
+    said = settings(threshold={"of": "mean", "calibration": "cifar10", "split": "test"})
+    assert said.threshold is not None
+    assert said.threshold.calibration == PoolSettings(name="cifar10", split="test")
+    assert settings(**said.model_dump(mode="json")) == said
 
 
 def test_calibration_images_that_are_judged_on_are_left_out(tmp_path: Path, teacher: Classifier) -> None:

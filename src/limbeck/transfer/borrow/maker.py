@@ -191,7 +191,7 @@ def _check_teacher(settings: BorrowSettings, context: MakerContext) -> None:
 
 
 def _open_calibration(settings: BorrowSettings, context: MakerContext) -> Pool | None:
-    named = None if settings.threshold is None else settings.threshold.calibration_images
+    named = None if settings.threshold is None else settings.threshold.calibration
     if named is None:
         return None
     _check_handed([named], context)

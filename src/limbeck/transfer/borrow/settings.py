@@ -78,10 +78,6 @@ class PoolSettings(BaseModel):
     scale: Annotated[float, Field(gt=0, strict=True)] | None = None
 
 
-def _pool(value: Any) -> Any:
-    return {"name": str(value)} if isinstance(value, str | Path) else value
-
-
 class Threshold(BaseModel):
     """How sure the teacher must be, for each class that it gives.
 
@@ -101,16 +97,18 @@ class Threshold(BaseModel):
 
     of: Literal["mean", "best-share", "quantile"] = "quantile"
     share: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.1
-    calibration: Annotated[PoolSettings | None, BeforeValidator(_pool)] = None
+    calibration: PoolSettings | None = None
     split: str | None = None
     fixed_count: Annotated[int, Field(ge=1)] | None = None
 
-    @property
-    def calibration_images(self) -> PoolSettings | None:
-        """`calibration`, of its split."""
-        if self.calibration is None or self.split is None:
-            return self.calibration
-        return self.calibration.model_copy(update={"split": self.split})
+    @model_validator(mode="before")
+    @classmethod
+    def _split_of_a_name(cls, values: Any) -> Any:
+        """Into `calibration`, so that what is written down says it once."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("calibration"), str | Path):
+            return values
+        split = {} if values.get("split") is None else {"split": values["split"]}
+        return {**values, "calibration": {"name": str(values["calibration"]), **split}, "split": None}
 
     @model_validator(mode="after")
     def _calibrated(self) -> Self:
@@ -123,7 +121,7 @@ class Threshold(BaseModel):
             raise ValueError(
                 f"`split` is of `calibration` images, and there are none, got {self.split!r}; leave it out"
             )
-        if self.split is not None and self.calibration is not None and self.calibration.model_fields_set - {"name"}:
+        if self.split is not None:
             raise ValueError("`split` is of `calibration` that is a lone name; say it in `calibration`, too")
         if self.fixed_count is not None and self.of != "best-share":
             raise ValueError(f"`fixed_count` is for `of: best-share`, got {self.of!r}; leave it out")
@@ -146,6 +144,10 @@ def _by(value: Any) -> Any:
 
 By = Annotated[str | dict[str, float], BeforeValidator(_by)]
 """One of `CRITERIA`, or name -> share of the budget."""
+
+
+def _pool(value: Any) -> Any:
+    return {"name": str(value)} if isinstance(value, str | Path) else value
 
 
 def _threshold(value: Any) -> Any:
