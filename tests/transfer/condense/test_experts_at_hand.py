@@ -50,14 +50,14 @@ def test_all_are_read_or_as_many_as_are_wanted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ({"learning_rate": 0.2}, r"`experts.learning_rate` is 0.2, and .* were taught with 0.1; leave `experts.learn"),
+        ({"learning_rate": 0.2}, r"`experts.learning_rate` is 0.2, and .* were made with 0.1; leave `experts.learn"),
         ({"learning_rate": 0.1}, None),
-        ({"sharpness": {"rho": 0.1}}, r"`experts.sharpness` is {.*}, and .* were taught with null; leave"),
-        ({"seed": 3}, r"`experts.seed` is 3, and the experts in `experts.folder` .* were taught with 0; leave"),
-        ({"format": "float32"}, r"`experts.format` is \"float32\", and .* were taught with \"float16\"; leave"),
+        ({"sharpness": {"rho": 0.1}}, r"`experts.sharpness` is {.*}, and .* were made with null; leave"),
+        ({"seed": 3}, r"`experts.seed` is 3, and the experts in `experts.folder` .* were made with 0; leave"),
+        ({"format": "float32"}, r"`experts.format` is \"float32\", and .* were made with \"float16\"; leave"),
     ],
 )
-def test_experts_that_were_taught_otherwise_than_is_said_are_refused(
+def test_experts_that_were_made_otherwise_than_is_said_are_refused(
     said: dict[str, object], told: str | None, tmp_path: Path
 ) -> None:
     folder = made(tmp_path / "experts")

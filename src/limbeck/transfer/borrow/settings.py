@@ -117,12 +117,12 @@ class Threshold(BaseModel):
                 f"`threshold` of {self.of!r} {'needs no' if self.calibration else 'needs'} `calibration` images of the "
                 f"target task{'; leave them out' if self.calibration else ', or use quantile, which needs none'}"
             )
-        if self.split is not None and self.calibration is None:
+        if self.split is not None:
             raise ValueError(
                 f"`split` is of `calibration` images, and there are none, got {self.split!r}; leave it out"
+                if self.calibration is None
+                else "`split` is of `calibration` that is a lone name; say it in `calibration`, too"
             )
-        if self.split is not None:
-            raise ValueError("`split` is of `calibration` that is a lone name; say it in `calibration`, too")
         if self.fixed_count is not None and self.of != "best-share":
             raise ValueError(f"`fixed_count` is for `of: best-share`, got {self.of!r}; leave it out")
         return self

@@ -53,14 +53,14 @@ def open_experts(settings: CondenseSettings, images: "ImageSet", networks: Fresh
     Where ways are read from end to end, these may be the folder's own ends, whatever `experts.epochs` is.
 
     Raises:
-        UserError: there are none, too few snapshots, they are of another network or of other images, or were taught
+        UserError: there are none, too few snapshots, they are of another network or of other images, or were made
             otherwise than settings say.
     """
     folder = settings.experts.folder
     if folder is None or not (settings.reads_trajectories or settings.reads_judges):
         return None
     store = ExpertStore.open(Path(folder).expanduser(), **_said(settings))
-    _check_taught_alike(settings, store, folder)
+    _check_made_alike(settings, store, folder)
     _check_snapshots(settings, store, folder)
     if store.about["images"] != images.fingerprint:  # before the network, whose normalisation is theirs
         validation, seed = settings.choose == "validation", settings.experts.seed
@@ -92,14 +92,14 @@ def _changed(settings: CondenseSettings) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value != usual[name]}
 
 
-def _check_taught_alike(settings: CondenseSettings, store: ExpertStore, folder: str) -> None:
-    """Experts of another method's settings may be read, but not where a recipe says how they were taught."""
-    taught = {**store.about["settings"], "seed": store.about["seed"]}
+def _check_made_alike(settings: CondenseSettings, store: ExpertStore, folder: str) -> None:
+    """Experts of another method's settings may be read, but not where a recipe says how they were made."""
+    made = {**store.about["settings"], "seed": store.about["seed"]}
     for name, value in _changed(settings).items():
-        if name in taught and taught[name] != value:
+        if name in made and made[name] != value:
             raise UserError(
-                f"`experts.{name}` is {json.dumps(value)}, and the experts in `experts.folder` {folder!r} were taught "
-                f"with {json.dumps(taught[name])}; leave `experts.{name}` out, or give a folder of such experts."
+                f"`experts.{name}` is {json.dumps(value)}, and the experts in `experts.folder` {folder!r} were made "
+                f"with {json.dumps(made[name])}; leave `experts.{name}` out, or give a folder of such experts."
             )
 
 
