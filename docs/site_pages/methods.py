@@ -315,7 +315,7 @@ def _condensing(name: str) -> _About:
     drop = f", drop={settings.matching.drop:g}" if settings.matching.drop else ""
     functions = ["matching.matching_loss", "matching.matching_gradients"]
     if settings.labels == "soft":
-        functions.insert(1, "matching.soft_cross_entropy")
+        functions.insert(1, "step_gradients.soft_cross_entropy")
     if settings.mask is not None:
         needs.append("a network that shows where it sees the class, an expert or the teacher")
         functions.append("mask.discriminative.discriminative_mask")

@@ -7,10 +7,13 @@ import pytest
 import torch
 from tests.gpu.conftest import CPU
 from tests.transfer.condense.distribution_problems import engine, pool, recipe
-from tests.transfer.condense.matching_problems import Mask, engine_for, settings_for
+from tests.transfer.condense.matching_problems import Mask, Problem, engine_for, problem, settings_for
 from tests.transfer.generate.synthesis.toys import EVERY, labels_of, network, settings_of, synthesiser
+from torch.utils._pytree import tree_map_only
 
+from limbeck.transfer.condense.matching import GradientKind
 from limbeck.transfer.condense.methods import METHODS
+from limbeck.transfer.condense.step_gradients import StepGradients
 
 pytestmark = pytest.mark.gpu
 
@@ -28,6 +31,29 @@ def test_trajectories_are_matched_as_on_the_cpu(device: torch.device, name: str,
             matching.step(iteration)
         found.append(matching.synthetic.inputs.cpu())
     torch.testing.assert_close(*found, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("gradient", ["exact", "tesla"])
+@pytest.mark.parametrize("options", [{}, {"soft": False}, {"views": False}, {"chunk": 3}], ids=str)
+def test_replayed_steps_are_those_that_are_launched(
+    device: torch.device, options: dict[str, Any], gradient: GradientKind
+) -> None:
+    if device.type != "cuda":
+        pytest.skip("a CPU replays nothing")
+    solving = {"gradient": gradient, **{name: options[name] for name in options if name == "chunk"}}
+    posed = problem(dtype=torch.float32, **{name: one for name, one in options.items() if name != "chunk"})
+    posed.network.to(device)
+    posed = on(device, posed)
+    computing = StepGradients(posed.network, replayed=True)
+    for rate in (0.05, 0.1):  # the second way is replayed from its first step
+        posed = posed._replace(rate=torch.tensor(rate, device=device), start=posed.start * (1 - rate))
+        replayed, launched = posed.solve(computing=computing, **solving), posed.solve(**solving)
+        torch.testing.assert_close(replayed, launched, rtol=1e-6, atol=1e-7)
+
+
+def on(device: torch.device, posed: Problem) -> Problem:
+    """The same problem, its tensors on the device."""
+    return Problem(*(tree_map_only(torch.Tensor, lambda one: one.to(device), part) for part in posed))
 
 
 def test_an_estimate_of_matching(device: torch.device) -> None:

@@ -17,10 +17,10 @@ from limbeck.transfer.condense.matching import (
     Step,
     matching_gradients,
     matching_loss,
-    soft_cross_entropy,
 )
 from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.step_gradients import soft_cross_entropy
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "condense"
 PRESETS = [name for name, method in METHODS.items() if method.values["by"] == "trajectories"]

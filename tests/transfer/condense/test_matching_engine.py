@@ -29,12 +29,13 @@ from limbeck.transfer.condense.engine import MatchingEngine
 from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.flat import FlatNetwork
-from limbeck.transfer.condense.matching import matching_loss, soft_cross_entropy
+from limbeck.transfer.condense.matching import matching_loss
 from limbeck.transfer.condense.matching_fit import warn_of_average
 from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of
 from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.step_gradients import soft_cross_entropy
 from limbeck.transfer.condense.synthetic import SyntheticSet
 
 PRESETS = [name for name, method in METHODS.items() if method.values["by"] == "trajectories"]

@@ -22,6 +22,7 @@ from limbeck.transfer.condense.matching import Gradients, Step, matching_gradien
 from limbeck.transfer.condense.matching_fit import Experts, check_fit, fitting, part_of
 from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of
 from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.step_gradients import StepGradients
 from limbeck.transfer.condense.synthetic import SyntheticSet
 
 
@@ -115,6 +116,7 @@ class MatchingEngine:
         self.iterations = settings.iterations
         self._settings, self._matching = settings, settings.matching
         self._network, self._mask = network.to(device), mask
+        self._computing = StepGradients(network, replayed=device.type == "cuda")
         if settings.matching.straight and isinstance(store, ExpertStore):
             store = StraightStore(store)
         self._store = store
@@ -248,6 +250,7 @@ class MatchingEngine:
             drop=self._matching.drop,
             gradient=self._matching.gradient,
             chunk=self._chunk,
+            computing=self._computing,
         )
 
     def _factors(self, iteration: int) -> Tensor | None:

@@ -10,10 +10,10 @@ from typing import Any, Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 from torch.autograd import grad
-from torch.nn import functional as F
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.step_gradients import Pulled, StepGradients
 
 GradientKind = Literal["exact", "unrolled", "tesla"]
 
@@ -54,22 +54,6 @@ class Gradients(NamedTuple):
     final: Tensor
 
 
-def soft_cross_entropy(logits: Tensor, target_logits: Tensor) -> Tensor:
-    """Cross entropy with soft labels, which are logits themselves, at temperature 1.
-
-    `-mean_i sum_k softmax(y_i)_k log softmax(f_i)_k`
-
-    Args:
-        logits: f, `[B, K]`.
-        target_logits: y, `[B, K]`; the gradient reaches them, too.
-
-    Example:
-        >>> soft_cross_entropy(torch.zeros(2, 4), torch.randn(2, 4))  # log 4
-        tensor(1.3863)
-    """
-    return -(target_logits.softmax(1) * logits.log_softmax(1)).sum(1).mean()
-
-
 def matching_loss(final: Tensor, start: Tensor, target: Tensor, drop: float = 0.0) -> Tensor:
     """Squared distance to the expert's target, as a share of how far the expert went.
 
@@ -107,6 +91,7 @@ def matching_gradients(
     drop: float = 0.0,
     gradient: GradientKind = "exact",
     chunk: int | None = None,
+    computing: StepGradients | None = None,
 ) -> Gradients:
     """`matching_loss` after steps of gradient descent from `start` on the images, and its gradients.
 
@@ -133,6 +118,8 @@ def matching_gradients(
             gradient the more steps there are.
         chunk: images of a step that the network sees at a time, in memory that grows with these; the gradients are the
             same but for rounding, as no image changes what becomes of another. None for all; "unrolled" has none.
+        computing: what computes the gradients of steps, of this network, kept from call to call; None for one of this
+            call alone.
 
     Raises:
         UserError: `start` and `target` are equal, or `gradient` is none of these.
@@ -154,11 +141,11 @@ def matching_gradients(
     if gradient not in kinds:
         raise unknown_name("gradient", gradient, kinds)
     tensors = start.detach(), target.detach(), inputs.detach(), labels.detach(), rate.detach()
-    return kinds[gradient](_Way(network, *tensors, steps, views, drop, chunk))
+    return kinds[gradient](_Way(computing or StepGradients(network), *tensors, steps, views, drop, chunk))
 
 
 class _Way(NamedTuple):
-    network: FlatNetwork
+    computing: StepGradients
     start: Tensor
     target: Tensor
     inputs: Tensor
@@ -176,12 +163,6 @@ class _Way(NamedTuple):
     def seen(self, inputs: Tensor, draw: object) -> Tensor:
         """Images of a step `[b, C, H, W]` in their views."""
         return inputs if self.views is None else self.views.apply(inputs, draw)
-
-    def descent(self, theta: Tensor, seen: Tensor, labels: Tensor, *, graph: bool) -> Tensor:
-        """The gradient at `theta` of the cross entropy on images, as they are seen, and labels of one step."""
-        logits = self.network.logits(theta, seen)
-        loss = soft_cross_entropy(logits, labels) if labels.is_floating_point() else F.cross_entropy(logits, labels)
-        return grad(loss, theta, create_graph=graph)[0]
 
     def loss(self, final: Tensor) -> Tensor:
         return matching_loss(final, self.start, self.target, self.drop)
@@ -214,47 +195,36 @@ def _backwards(way: _Way, *, through_parameters: bool) -> Gradients:
     return Gradients(loss.detach(), of_inputs, of_labels, of_rate, final.detach())
 
 
-class _Pulled(NamedTuple):
-    """The gradient of a step, and that of its product with a vector: by images, soft labels and parameters."""
-
-    descent: Tensor
-    inputs: Tensor
-    labels: Tensor
-    theta: Tensor
-
-
-def _pull(way: _Way, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> _Pulled:
-    theta, inputs, labels = _leaf(theta), _leaf(way.inputs[step.rows]), way.labels[step.rows]
-    wanted = [inputs]
-    if labels.is_floating_point():
-        labels = _leaf(labels)
-        wanted.append(labels)
-    if through_parameters:
-        wanted.append(theta)
-    descent = way.descent(theta, way.seen(inputs, step.draw), labels, graph=True)
-    found = grad(descent, wanted, pulled, materialize_grads=True)
-    return _Pulled(descent.detach(), found[0], found[min(1, len(found) - 1)], found[-1])
+def _pull(way: _Way, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> Pulled:
+    inputs = _leaf(way.inputs[step.rows])
+    seen = way.seen(inputs, step.draw)  # [b, C, H, W]
+    labels = way.labels[step.rows]
+    found = way.computing.pull(theta, seen.detach(), labels, pulled, through_parameters=through_parameters)
+    return found._replace(inputs=_before_views(found.inputs, seen, inputs))
 
 
-def _pull_chunks(way: _Way, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> _Pulled:
+def _pull_chunks(way: _Way, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> Pulled:
     """The same, some images after others: the mean over all is that of the chunks' means by their sizes."""
     inputs, labels = _leaf(way.inputs[step.rows]), way.labels[step.rows]
     seen, count = way.seen(inputs, step.draw), len(inputs)  # [b, C, H, W]
-    shown, of_seen = seen.detach(), torch.empty_like(seen)
+    of_seen = torch.empty_like(seen)
     of_labels = torch.empty_like(labels, dtype=theta.dtype)  # of hard ones without meaning
     descent, of_theta = torch.zeros_like(theta), torch.zeros_like(theta)
     for rows in torch.arange(count, device=inputs.device).split(way.chunks(count) or count):
         share = len(rows) / count
-        alone = way._replace(inputs=shown, labels=labels, views=None)
-        found = _pull(alone, Step(rows), theta, pulled, through_parameters=through_parameters)
+        some = seen[rows].detach(), labels[rows]
+        found = way.computing.pull(theta, *some, pulled, through_parameters=through_parameters)
         of_seen[rows] = share * found.inputs
         if labels.is_floating_point():
             of_labels[rows] = share * found.labels
         descent.add_(found.descent, alpha=share)
-        if through_parameters:
-            of_theta.add_(found.theta, alpha=share)
-    (of_inputs,) = grad(seen, inputs, of_seen) if seen is not inputs else (of_seen,)
-    return _Pulled(descent, of_inputs, of_labels, of_theta)
+        of_theta.add_(found.theta, alpha=share)
+    return Pulled(descent, _before_views(of_seen, seen, inputs), of_labels, of_theta)
+
+
+def _before_views(of_seen: Tensor, seen: Tensor, inputs: Tensor) -> Tensor:
+    """The gradient to images, from that to what is seen of them."""
+    return of_seen if seen is inputs else grad(seen, inputs, of_seen)[0]
 
 
 def _walk(way: _Way) -> Iterator[Tensor]:
@@ -262,18 +232,18 @@ def _walk(way: _Way) -> Iterator[Tensor]:
     theta = way.start
     yield theta
     for step in way.steps:
-        theta = theta - way.rate * _descent(way, step, _leaf(theta))
+        theta = theta - way.rate * _descent(way, step, theta)
         yield theta
 
 
 def _descent(way: _Way, step: Step, theta: Tensor) -> Tensor:
-    """The gradient of a step at `theta`, a leaf, of some images after others where they come in chunks."""
+    """The gradient of a step at `theta`, of some images after others where they come in chunks."""
     seen, labels = way.seen(way.inputs[step.rows], step.draw), way.labels[step.rows]
     if (chunk := way.chunks(len(seen))) is None:
-        return way.descent(theta, seen, labels, graph=False)
+        return way.computing.descent(theta, seen, labels)
     descent = torch.zeros_like(theta)
     for some, own in zip(seen.split(chunk), labels.split(chunk), strict=True):
-        descent.add_(way.descent(theta, some, own, graph=False), alpha=len(some) / len(seen))
+        descent.add_(way.computing.descent(theta, some, own), alpha=len(some) / len(seen))
     return descent
 
 
@@ -282,7 +252,7 @@ def _unrolled(way: _Way) -> Gradients:
     labels = _leaf(way.labels) if way.labels.is_floating_point() else way.labels
     for step in way.steps:
         seen = way.seen(inputs[step.rows], step.draw)
-        theta = theta - rate * way.descent(theta, seen, labels[step.rows], graph=True)
+        theta = theta - rate * way.computing.graph(theta, seen, labels[step.rows])
     loss = way.loss(theta)
     wanted = [inputs, rate, labels] if labels.requires_grad else [inputs, rate]
     of_inputs, of_rate, *of_labels = grad(loss, wanted, materialize_grads=True)

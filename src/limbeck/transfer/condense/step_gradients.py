@@ -1,0 +1,104 @@
+"""The gradient of one step on images, and what it needs of being pulled back through."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd import grad
+from torch.nn import functional as F
+
+from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.replayed import Replayed
+
+
+def soft_cross_entropy(logits: Tensor, target_logits: Tensor) -> Tensor:
+    """Cross entropy with soft labels, which are logits themselves, at temperature 1.
+
+    `-mean_i sum_k softmax(y_i)_k log softmax(f_i)_k`
+
+    Args:
+        logits: f, `[B, K]`.
+        target_logits: y, `[B, K]`; the gradient reaches them, too.
+
+    Example:
+        >>> soft_cross_entropy(torch.zeros(2, 4), torch.randn(2, 4))  # log 4
+        tensor(1.3863)
+    """
+    return -(target_logits.softmax(1) * logits.log_softmax(1)).sum(1).mean()
+
+
+class Pulled(NamedTuple):
+    """The gradient of a step, `[P]`, and the gradients of its product with a vector.
+
+    Attributes:
+        descent: the gradient itself.
+        inputs: of the product, by images `[b, C, H, W]`.
+        labels: by soft labels `[b, K]`; without meaning for hard ones.
+        theta: by parameters `[P]`.
+    """
+
+    descent: Tensor
+    inputs: Tensor
+    labels: Tensor
+    theta: Tensor
+
+
+class StepGradients:
+    """Gradients of the cross entropy on images `[b, C, H, W]`, as they are seen, at parameters `[P]` of a network.
+
+    Args:
+        network: P parameters.
+        replayed: whether all is recorded as CUDA graphs and replayed: the same numbers, without launching some hundred
+            small kernels for each step. What is returned is then overwritten by the next call. For GPUs alone.
+    """
+
+    def __init__(self, network: FlatNetwork, *, replayed: bool = False) -> None:
+        self._network = network
+        functions: list[Callable[..., tuple[Tensor, ...]]] = [self._descend, self._pull, self._pull_images]
+        self._descents, self._pulls, self._pulls_images = map(Replayed, functions) if replayed else functions
+
+    def graph(self, theta: Tensor, seen: Tensor, labels: Tensor) -> Tensor:
+        """The gradient `[P]` with its own graph."""
+        return self._gradient(theta, seen, labels, create_graph=True)
+
+    def descent(self, theta: Tensor, seen: Tensor, labels: Tensor) -> Tensor:
+        """The gradient `[P]`; labels are logits `[b, K]` or class numbers int64 `[b]`."""
+        return self._descents(theta, seen, labels)[0]
+
+    def pull(
+        self, theta: Tensor, seen: Tensor, labels: Tensor, vector: Tensor, *, through_parameters: bool = True
+    ) -> Pulled:
+        """The gradient, and those of its product with a vector `[P]`; that by parameters is zero if not wanted."""
+        pulls = self._pulls if through_parameters else self._pulls_images
+        return Pulled(*pulls(theta, seen, labels, vector))
+
+    def _gradient(self, theta: Tensor, seen: Tensor, labels: Tensor, *, create_graph: bool) -> Tensor:
+        logits = self._network.logits(theta, seen)
+        loss = soft_cross_entropy(logits, labels) if labels.is_floating_point() else F.cross_entropy(logits, labels)
+        return grad(loss, theta, create_graph=create_graph)[0]
+
+    def _descend(self, theta: Tensor, seen: Tensor, labels: Tensor) -> tuple[Tensor]:
+        return (self._gradient(_leaf(theta), seen, labels, create_graph=False),)
+
+    def _pull(self, theta: Tensor, seen: Tensor, labels: Tensor, vector: Tensor) -> tuple[Tensor, ...]:
+        return self._pulled(_leaf(theta), _leaf(seen), labels, vector, through_parameters=True)
+
+    def _pull_images(self, theta: Tensor, seen: Tensor, labels: Tensor, vector: Tensor) -> tuple[Tensor, ...]:
+        return self._pulled(_leaf(theta), _leaf(seen), labels, vector, through_parameters=False)
+
+    def _pulled(
+        self, theta: Tensor, seen: Tensor, labels: Tensor, vector: Tensor, *, through_parameters: bool
+    ) -> tuple[Tensor, ...]:
+        if soft := labels.is_floating_point():
+            labels = _leaf(labels)
+        wanted = [seen, *([labels] if soft else []), *([theta] if through_parameters else [])]
+        descent = self.graph(theta, seen, labels)
+        of_seen, *others = grad(descent, wanted, vector, materialize_grads=True)
+        of_labels = others.pop(0) if soft else labels
+        of_theta = others.pop() if through_parameters else torch.zeros_like(vector)
+        return descent.detach(), of_seen, of_labels, of_theta
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    return tensor.detach().requires_grad_()
