@@ -49,8 +49,9 @@ class StepGradients:
 
     Args:
         network: P parameters.
-        replayed: whether all is recorded as CUDA graphs and replayed: the same numbers, without launching some hundred
-            small kernels for each step. What is returned is then overwritten by the next call. For GPUs alone.
+        replayed: whether all is recorded as CUDA graphs and replayed: the same numbers but for rounding, without
+            launching some hundred small kernels for each step. What is returned is then overwritten by the next call.
+            For GPUs alone.
     """
 
     def __init__(self, network: FlatNetwork, *, replayed: bool = False) -> None:
