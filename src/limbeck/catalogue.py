@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from limbeck.entry_points import Offer, offers
 from limbeck.errors import UserError
-from limbeck.foreign import BY_PATH, HANDED_OVER, IN_PYTHON, Foreign, said_of, where_is
+from limbeck.foreign import BY_PATH, HANDED_OVER, IN_PYTHON, Foreign, remarks_of, where_is
 from limbeck.import_paths import FROM_PYTHON, import_object, import_path_of, is_import_path
 from limbeck.source_code import source_digest
 
@@ -306,7 +306,7 @@ class Catalogue(Mapping[str, Entry]):
         part = one.load()
         one.code = one.code or source_digest(part, one.where.partition(":")[0])
         module, _, function = self.describe.partition(":")
-        return getattr(import_module(module), function)(one.name, part, {**said_of(part), **one.said})
+        return getattr(import_module(module), function)(one.name, part, {**remarks_of(part), **one.said})
 
     @property
     def _article(self) -> str:

@@ -87,14 +87,14 @@ class Foreign(Generic[Entry]):
         return self.where == where_is(part)
 
 
-def check_said(said: Mapping[str, Any], known: Sequence[str], what: str) -> None:
+def check_remarks(said: Mapping[str, Any], known: Sequence[str], what: str) -> None:
     """Raises a UserError for what is said of a part and nobody would read."""
     for name in said:
         if name not in known:
             raise unknown_name(f"remark on {what}:", name, known, f"What may be said is {', '.join(known)}.")
 
 
-def said_of(part: object) -> dict[str, Any]:
+def remarks_of(part: object) -> dict[str, Any]:
     return dict(getattr(part, "__dict__", {}).get(SAID, {}))
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, overload
 from limbeck.catalogue import FAMILIES, USED, Catalogue
 from limbeck.entry_points import offers
 from limbeck.errors import UserError, closest, unknown_name
-from limbeck.foreign import SAID, Foreign, said_of
+from limbeck.foreign import SAID, Foreign, remarks_of
 from limbeck.import_paths import FROM_PYTHON
 
 __all__ = [
@@ -118,7 +118,7 @@ def about(**said: Any) -> Callable[[Part], Part]:
     """
 
     def decorate(part: Part) -> Part:
-        setattr(part, SAID, {**said_of(part), **said})
+        setattr(part, SAID, {**remarks_of(part), **said})
         return part
 
     return decorate

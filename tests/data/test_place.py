@@ -13,7 +13,7 @@ from limbeck.data.place import hub_id, is_path, path_text
 from limbeck.errors import UserError
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.settings import DatasetSettings
-from limbeck.recipes.sources import load_taught
+from limbeck.recipes.sources import load_training_images
 
 
 @pytest.fixture
@@ -112,19 +112,25 @@ def test_recipes_keep_a_path_a_path(beside):
     }
     recipe = parse_recipe(content)
     assert recipe.data.train.name == "./digits"
-    assert is_the_folder(load_taught(recipe.data.train).images)
+    assert is_the_folder(load_training_images(recipe.data.train).images)
     bare = parse_recipe(content | {"data": {"train": "digits"}})
     with pytest.warns(UserWarning, match="'./digits' is the folder"):
-        assert load_taught(bare.data.train).images.num_classes == 10
+        assert load_training_images(bare.data.train).images.num_classes == 10
 
 
 def test_a_transfer_set_called_as_a_data_set_is_asked_for_by_its_path(beside, small_set: lb.ImageSet, monkeypatch):
     TransferSet(small_set).save("digits")
-    assert load_taught(DatasetSettings.model_construct(name="./digits")).images.fingerprint == small_set.fingerprint
+    assert (
+        load_training_images(DatasetSettings.model_construct(name="./digits")).images.fingerprint
+        == small_set.fingerprint
+    )
     with pytest.warns(UserWarning, match="'./digits' is the folder"):
-        assert load_taught(DatasetSettings.model_construct(name="digits")).images.num_classes == 10
+        assert load_training_images(DatasetSettings.model_construct(name="digits")).images.num_classes == 10
     monkeypatch.setenv("HOME", str(Path.cwd()))
-    assert load_taught(DatasetSettings.model_construct(name="~/digits")).images.fingerprint == small_set.fingerprint
+    assert (
+        load_training_images(DatasetSettings.model_construct(name="~/digits")).images.fingerprint
+        == small_set.fingerprint
+    )
 
 
 def test_verbs_take_a_path_for_a_path(beside, tmp_path: Path):

@@ -52,7 +52,7 @@ def test_a_projector_that_copies_the_teacher_answers_as_the_teacher(monkeypatch:
     # As in `pairs.outputs`.
     teacher = create("wrn_16_1", num_classes=CLASSES, seed=len("wrn_16_1")).eval()
     images = torch.rand(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(made.taught(teacher)(images).logits, logits)
+    torch.testing.assert_close(made.evaluated_network(teacher)(images).logits, logits)
 
 
 def test_a_wide_network_is_read_after_its_last_activation() -> None:
@@ -70,7 +70,7 @@ def test_a_wide_network_is_read_after_its_last_activation() -> None:
 def test_what_is_taught_follows_the_student_and_the_projector() -> None:
     made, objective = built("resnet8", "ResNet50")
     student = create("resnet8", num_classes=CLASSES)
-    taught, images = made.taught(student).eval(), torch.rand(2, 3, 32, 32)
+    taught, images = made.evaluated_network(student).eval(), torch.rand(2, 3, 32, 32)
     before = taught(images).logits
     with torch.no_grad():
         next(objective.projector.parameters()).mul_(-1)
@@ -81,8 +81,8 @@ def test_what_is_taught_follows_the_student_and_the_projector() -> None:
 def test_own_head_leaves_the_student_as_it_is() -> None:
     made, _ = built(head="own")
     student = create("resnet8", num_classes=CLASSES)
-    assert made.taught(student) is student
-    assert weighted_sum({"cross_entropy": 1, "simkd": 0}).taught(student) is student
+    assert made.evaluated_network(student) is student
+    assert weighted_sum({"cross_entropy": 1, "simkd": 0}).evaluated_network(student) is student
 
 
 def test_wrong_head() -> None:

@@ -254,7 +254,7 @@ def test_simkd_judges_and_saves_what_it_taught(tmp_path: Path, monkeypatch: pyte
     content = one_run(student=network, objective={"simkd": 1})
     content["teacher"] = {**content["teacher"], **network, "options": {}}
     if resume:
-        monkeypatch.setattr("limbeck.recipes.run.judge_student", stop)
+        monkeypatch.setattr("limbeck.recipes.run.evaluate_student", stop)
         with pytest.raises(RuntimeError, match="power cut"):
             go(tmp_path, content)
         monkeypatch.undo()

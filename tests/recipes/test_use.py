@@ -27,7 +27,7 @@ from limbeck.recipes.judging_sets import evaluate_saved_sets
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.settings import DatasetSettings
-from limbeck.recipes.use import as_said, rounded, unlike_student, unlike_training
+from limbeck.recipes.use import rounded, settings_followed, unlike_student, unlike_training
 from limbeck.recipes.verbs import recipe_for_folder
 from limbeck.training import RunFolder, TrainingSettings, fit
 from limbeck.transfer.set_evaluation.accuracies import evaluate_set
@@ -163,7 +163,7 @@ def test_what_a_recipe_says_holds_over_the_set(whitening: Whitening, tmp_path: P
     assert not read_recipe(recipe_on(tmp_path / "set", **own)).student.whitening
     taught = read_recipe(recipe_on(tmp_path / "set", teacher="resnet8.pth"))
     assert taught.objective == OBJECTIVE
-    line = as_said(use_of(whitening), recipe)
+    line = settings_followed(use_of(whitening), recipe)
     assert "learning_rate 0.0123" in line
     assert not {"momentum", "epochs", "normalised_views", "student"} & {*line.replace(",", "").split()}
 
@@ -427,7 +427,7 @@ def test_recipes_keep_options_of_folders_apart(tmp_path: Path) -> None:
 def test_soft_labels_are_of_images_as_they_are(tmp_path: Path) -> None:
     """What is resized is not what was learned."""
     from limbeck.recipes.settings import DatasetSettings
-    from limbeck.recipes.sources import load_taught
+    from limbeck.recipes.sources import load_training_images
 
     pixels = digits(10)
     for name, carried, what in (
@@ -438,5 +438,5 @@ def test_soft_labels_are_of_images_as_they_are(tmp_path: Path) -> None:
     ):
         carried.save(tmp_path / name)
         with pytest.raises(UserError, match=rf"whose {what} of its images as they are; drop `size`"):
-            load_taught(DatasetSettings(name=str(tmp_path / name), size=16))
-    assert isinstance(load_taught(DatasetSettings(name=str(tmp_path / "soft"))).soft_targets, SoftTargets)
+            load_training_images(DatasetSettings(name=str(tmp_path / name), size=16))
+    assert isinstance(load_training_images(DatasetSettings(name=str(tmp_path / "soft"))).soft_targets, SoftTargets)

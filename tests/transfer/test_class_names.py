@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.data.catalogue import DATASETS
-from limbeck.transfer.class_names import alike, known_as, untold, wordings
+from limbeck.transfer.class_names import alike, all_spellings, known_as, why_unmatched
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 STL10 = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
@@ -139,11 +139,11 @@ def test_names_in_other_writing_are_found_whole() -> None:
     ],
 )
 def test_where_names_tell_nothing_it_is_said(pool: list[str], teacher: list[str], reason: str) -> None:
-    assert untold(pool, teacher) == reason
+    assert why_unmatched(pool, teacher) == reason
 
 
 def test_wordings_are_equal_where_writing_alone_differs() -> None:
-    assert wordings("chain saw") == wordings("Chain_Saw")
-    assert wordings("chain saw") < wordings("chain saw, chainsaw")
-    assert wordings("n03000684") == wordings("chain saw, chainsaw")
-    assert wordings("crane").isdisjoint(wordings("cranefly"))
+    assert all_spellings("chain saw") == all_spellings("Chain_Saw")
+    assert all_spellings("chain saw") < all_spellings("chain saw, chainsaw")
+    assert all_spellings("n03000684") == all_spellings("chain saw, chainsaw")
+    assert all_spellings("crane").isdisjoint(all_spellings("cranefly"))

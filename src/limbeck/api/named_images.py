@@ -10,13 +10,13 @@ from limbeck.data.encoded.build import SizesDiffer
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
-from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, own_path, own_splits, split_to_judge_on
+from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, evaluation_split, own_path, own_splits
 from limbeck.data.transfer_set import TransferSet
 from limbeck.models.classifier import Classifier
 from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.image_sizes import KnownSize, size_for_network, size_for_settings, size_of_saved
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
-from limbeck.recipes.sources import load_taught
+from limbeck.recipes.sources import load_training_images
 
 
 def sized_images(images: ImagesLike, split: str, argument: str, known: KnownSize | None) -> ImageSet:
@@ -31,20 +31,20 @@ def evaluation_images(images: ImagesLike, known: KnownSize | None) -> ImageSet:
     warning, or all of a folder without splits."""
     if not isinstance(images, str | Path):
         return as_image_set(images, TEST, TEST)
-    split, why = split_to_judge_on(images)
+    split, why = evaluation_split(images)
     if split == VALIDATION:
         warnings.warn(f"{why}; `lb.load(..., {VALIDATION!r})` says so without this warning.", stacklevel=3)
     return load_sized(images, split, known)
 
 
-def taught_images(source: DatasetSettings, known: KnownSize | None) -> TransferSet:
+def training_images_of(source: DatasetSettings, known: KnownSize | None) -> TransferSet:
     """Images to teach on, those of several sizes in the one that is known."""
     try:
-        return load_taught(source)
+        return load_training_images(source)
     except SizesDiffer:
         if known is None:
             raise
-        return load_taught(source.model_copy(update={"size": known.size}))
+        return load_training_images(source.model_copy(update={"size": known.size}))
 
 
 def all_in_one(images: object, test: object) -> bool:

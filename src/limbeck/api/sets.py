@@ -13,7 +13,7 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress
-from limbeck.recipes.judging_sets import limited, load_judges, named_teacher
+from limbeck.recipes.judging_sets import limited, load_unresized, named_teacher
 from limbeck.transfer.set_evaluation.accuracies import NetworkAccuracy
 from limbeck.transfer.set_evaluation.accuracies import evaluate_set as evaluate
 from limbeck.transfer.set_evaluation.protocols import RATES, Labels
@@ -170,7 +170,7 @@ def _images(source: ImagesLike, split: str, shape: tuple[int, int, int], argumen
     if isinstance(source, ImageSet):
         return source
     if isinstance(source, str):
-        return load_judges(source, split, shape)
+        return load_unresized(source, split, shape)
     try:
         return as_image_set(source, split, argument)
     except SizesDiffer:

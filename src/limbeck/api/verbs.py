@@ -6,7 +6,7 @@ from typing import Any, Literal, Unpack
 
 from torch import nn
 
-from limbeck.api.named_images import all_in_one, evaluation_images, size_for_objects, sized_images, taught_images
+from limbeck.api.named_images import all_in_one, evaluation_images, size_for_objects, sized_images, training_images_of
 from limbeck.api.objects import (
     Pool,
     Student,
@@ -113,7 +113,7 @@ def distill(
         taught = images.decoded()
     elif isinstance(images, str | Path):
         source = DatasetSettings.model_construct(name=path_text(images))
-        taught, is_whole = taught_images(source, known), is_transfer_set(source)
+        taught, is_whole = training_images_of(source, known), is_transfer_set(source)
     else:
         taught = TransferSet(as_image_set(images, "train", "images"))
     if all_in_one(images, test):

@@ -73,11 +73,11 @@ def evaluate_sets(
         raise UserError(f"`--json` must be a file, got the folder {str(json_file)!r}.")
     from limbeck.cli.app import telling_how_to_resume
     from limbeck.cli.progress import showing_progress
-    from limbeck.data.own_splits import split_to_judge_on
+    from limbeck.data.own_splits import evaluation_split
     from limbeck.recipes.yaml_files import named_value
 
     if split is None:
-        split, why = split_to_judge_on(options.test)
+        split, why = evaluation_split(options.test)
         if why:
             console.print(why, markup=False, soft_wrap=True)
     training = dict(named_value(one.removeprefix("training."), "-s") for one in options.training)

@@ -10,7 +10,7 @@ from limbeck.data.encoded.build import LoadOptions, build_image_set
 from limbeck.data.encoded.from_set import encoded_from
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
-from limbeck.foreign import check_said
+from limbeck.foreign import check_remarks
 from limbeck.signatures import inputs_and_options, summary_of
 
 _SAID = ("summary", "splits", "num_classes", "size", "channels", "licence", "remark")
@@ -30,13 +30,13 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> DatasetInfo:
     """
     what = f"data set {name!r}"
     if isinstance(part, DatasetInfo):
-        check_said(said, (), what)
+        check_remarks(said, (), what)
         if part.hub_id is None and part.made_by is None:
             raise UserError(f"{what} must have a `hub_id`, or be a function from a split to an `ImageSet`.")
         return replace(part, name=name)
     if not callable(part) or isinstance(part, type):
         raise UserError(f"{what} must be a `DatasetInfo` or a function from a split to an `ImageSet`, got {part!r}.")
-    check_said(said, _SAID, what)
+    check_remarks(said, _SAID, what)
     inputs, _ = inputs_and_options(part, ("split",), what)
     if inputs != ["split"]:
         raise UserError(f"{what} must take `split`, the name of the split to load, got no such parameter.")

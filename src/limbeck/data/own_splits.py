@@ -47,7 +47,7 @@ def own_splits(name: str | Path) -> tuple[str, ...]:
     return _splits_of_arrays(path) if path.suffix == ".npz" else ()
 
 
-def split_to_judge_on(name: str | Path) -> tuple[str, str]:
+def evaluation_split(name: str | Path) -> tuple[str, str]:
     """Which split students are judged on where nobody says, and a few words on why it is another than "test".
 
     The test images if there are some, else the validation images, else all that a folder without splits holds.
@@ -56,7 +56,7 @@ def split_to_judge_on(name: str | Path) -> tuple[str, str]:
         UserError: see `own_splits`.
 
     Example:
-        >>> split_to_judge_on("digits")
+        >>> evaluation_split("digits")
         ('test', '')
     """
     splits = own_splits(name)

@@ -10,7 +10,7 @@ from limbeck.data.augmentation import Augmentation, without_gradient
 from limbeck.data.mixing import Mixing
 from limbeck.data.view_catalogue import VIEWS, ViewEntry
 from limbeck.errors import UserError
-from limbeck.foreign import check_said, errors_of
+from limbeck.foreign import check_remarks, errors_of
 from limbeck.signatures import check_option, inputs_and_options, summary_of
 
 
@@ -34,7 +34,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
             f"{what} must be a subclass of `limbeck.data.views.Augmentation` or `limbeck.data.mixing.Mixing`, or a "
             f"function of `images` and `draw`, got {part!r}."
         )
-    check_said(said, ("summary",) if is_class else ("summary", "distinct"), what)
+    check_remarks(said, ("summary",) if is_class else ("summary", "distinct"), what)
     inputs, options = inputs_and_options(part, () if is_class else ("images", "draw"), what)
     if not is_class and set(inputs) != {"images", "draw"}:
         raise UserError(f"{what} must be a function of `images` and `draw`, got {', '.join(inputs) or 'neither'}.")

@@ -82,10 +82,10 @@ def _ambiguous(folder: Path, files: Sequence[Path]) -> list[Path]:
 
 def _grouped(folder: Path, splits: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
     where = repr(str(folder))
-    if untold := [path for path, found in splits.items() if not found]:
+    if unnamed := [path for path, found in splits.items() if not found]:
         others = [path for path, found in splits.items() if found]
         raise UserError(
-            f"{_listed(folder, untold)} in {where} tell no split where {_listed(folder, others)} do. {_HOW}"
+            f"{_listed(folder, unnamed)} in {where} tell no split where {_listed(folder, others)} do. {_HOW}"
         )
     if double := [path for path, found in splits.items() if len(found) > 1]:
         names = listing(sorted(splits[double[0]]))

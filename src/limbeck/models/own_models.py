@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 from torch import nn
 
 from limbeck.errors import UserError
-from limbeck.foreign import check_said, errors_of
+from limbeck.foreign import check_remarks, errors_of
 from limbeck.models.catalogue import ModelEntry
 from limbeck.models.classifier import Classifier
 from limbeck.models.options import Option
@@ -42,7 +42,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ModelEntry:
         or isinstance(part, nn.Module)
     ):
         raise UserError(f"{what} must be a class of modules or a function that makes one, got {part!r}.")
-    check_said(said, ("summary", "channels", "size", "embedding", "stages"), what)
+    check_remarks(said, ("summary", "channels", "size", "embedding", "stages"), what)
     inputs, _ = inputs_and_options(part, ("num_classes", "channels", "size"), what)
     if "num_classes" not in inputs:
         raise UserError(f"{what} must take `num_classes`, got {', '.join(inputs) or 'nothing'}.")

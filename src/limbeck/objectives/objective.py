@@ -84,7 +84,7 @@ class Objective(nn.Module, ABC):
             UserError: teacher and student do not fit together.
         """
 
-    def taught(self, student: Classifier) -> Classifier:
+    def evaluated_network(self, student: Classifier) -> Classifier:
         """The network that this teaches, to be judged and saved: the student, or one that shares its weights."""
         return student
 

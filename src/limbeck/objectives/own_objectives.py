@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
-from limbeck.foreign import check_said
+from limbeck.foreign import check_remarks
 from limbeck.objectives.catalogue import NAMES, ObjectiveEntry, Option
 from limbeck.objectives.objective import SIGNALS, Objective
 from limbeck.signatures import inputs_and_options, parameters, summary_of
@@ -41,7 +41,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ObjectiveEntry:
         raise UserError(
             f"{what} must be a subclass of `limbeck.objectives.Objective` or a function of signals, got {part!r}."
         )
-    check_said(said, _SAID if is_class else (*_SAID, "per_image"), what)
+    check_remarks(said, _SAID if is_class else (*_SAID, "per_image"), what)
     made: Any = part if is_class else objective_of(part, what, bool(said.get("per_image", False)))
     _, options = inputs_and_options(made, (), what)
     for option, default in options.items():

@@ -74,7 +74,7 @@ class SimKD(Objective):
         student, teacher = same_size(*deepest)
         return simkd(self.projector(student), teacher)
 
-    def taught(self, student: Classifier) -> Classifier:
+    def evaluated_network(self, student: Classifier) -> Classifier:
         if self.head == "own":
             return student
         assert isinstance(self.projector, Projector)

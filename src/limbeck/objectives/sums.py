@@ -118,10 +118,10 @@ class WeightedSum(nn.Module):
         total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
 
-    def taught(self, student: Classifier) -> Classifier:
-        """The network to be judged and saved, see `Objective.taught`."""
+    def evaluated_network(self, student: Classifier) -> Classifier:
+        """The network to be judged and saved, see `Objective.evaluated_network`."""
         for name, term in self.objectives().items():
-            student = term.taught(student) if self.weights[name] > 0 else student
+            student = term.evaluated_network(student) if self.weights[name] > 0 else student
         return student
 
     def objectives(self) -> dict[str, Objective]:

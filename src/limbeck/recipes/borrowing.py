@@ -9,7 +9,7 @@ import torch
 from accelerate import PartialState
 
 from limbeck.data.image_set import ImageSet
-from limbeck.data.own_splits import split_to_judge_on
+from limbeck.data.own_splits import evaluation_split
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
@@ -144,7 +144,7 @@ def save_borrowed(
     test_images = None
     if test is not None:
         known = size_for_network(network, teacher)
-        test_images = load_sized(test, split_to_judge_on(test)[0], known, None if progress is None else progress.say)
+        test_images = load_sized(test, evaluation_split(test)[0], known, None if progress is None else progress.say)
     if test_images is None and how.get("size") is None:
         how["size"] = trained_size(teacher)
     return borrow_images(settings, network, test=test_images, target=target, progress=progress, **how)[1]

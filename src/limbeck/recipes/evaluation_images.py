@@ -6,7 +6,7 @@ from typing import Any
 
 from limbeck.data.encoded.build import SizesDiffer
 from limbeck.data.image_set import ImageSet
-from limbeck.data.own_splits import TRAIN, own_path, split_to_judge_on
+from limbeck.data.own_splits import TRAIN, evaluation_split, own_path
 from limbeck.errors import UserError
 from limbeck.recipes.image_sizes import KnownSize
 from limbeck.recipes.loading import load as load_images
@@ -36,7 +36,7 @@ def load_sized(
     return load_images(name, split, **{**options, "size": known.size})
 
 
-def images_to_judge_on(
+def load_evaluation_images(
     student: str | Path | None, data: str | Path, split: str | None, known: KnownSize | None, say: Say, **options: Any
 ) -> ImageSet:
     """The images of `data` to judge a saved network on, and what was chosen among them is said.
@@ -57,7 +57,7 @@ def images_to_judge_on(
     options = {**_options_of(recipe), **options}
     if split is not None:
         return load_sized(data, split, known, say, **options)
-    split, why = split_to_judge_on(data)
+    split, why = evaluation_split(data)
     images = load_sized(data, split, known, say, **options)
     if recipe is not None and split == TRAIN:
         share = recipe.data.test

@@ -18,7 +18,7 @@ from limbeck.exporting.inputs import Shape, input_shape
 from limbeck.exporting.settings import ExportSettings
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress, Silent
-from limbeck.recipes.evaluation_images import Say, images_to_judge_on
+from limbeck.recipes.evaluation_images import Say, load_evaluation_images
 from limbeck.recipes.image_sizes import size_for_network
 from limbeck.recipes.inputs import PythonObjects, load_images_of
 from limbeck.recipes.loading import load as load_images
@@ -28,7 +28,7 @@ from limbeck.recipes.reading import written_recipe
 from limbeck.recipes.run import find_inputs
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings
-from limbeck.recipes.sources import is_transfer_set, load_taught
+from limbeck.recipes.sources import is_transfer_set, load_training_images
 from limbeck.training.run_folder import RunFolder
 
 Images = ImagesLike | TransferSet
@@ -75,7 +75,7 @@ def export_network(
         settings: what is written.
         source: where it was loaded from; of a run, its images are those that nothing else is said of.
         test: to check and judge it on.
-        split: of `test`, where that is a name; by default as in `images_to_judge_on`.
+        split: of `test`, where that is a name; by default as in `load_evaluation_images`.
         calibration: of int8.
         loading: options of `limbeck.load`, for images by name.
         progress: who watches.
@@ -134,7 +134,7 @@ def _images_to_check(
             test,
             split or TEST,
             "test",
-            lambda name: images_to_judge_on(run, name, split, known, say, **loading),
+            lambda name: load_evaluation_images(run, name, split, known, say, **loading),
         )
         if found.skipped:
             warnings.warn(f"left out {found.skipped:,} unreadable images of {found.name!r}.", stacklevel=4)
@@ -183,7 +183,7 @@ def _calibration(
     if calibration is None:
         assert run is not None
         try:
-            return _taught_on(run)
+            return _training_set_of(run)
         except UserError as error:
             raise UserError(
                 f"`int8` needs calibration images, and those that {str(run)!r} was taught on cannot be read ({error}); "
@@ -202,7 +202,7 @@ def _calibration(
 
 def _load_calibration(name: str | Path, options: Mapping[str, Any]) -> ImageSet:
     source = DatasetSettings.model_construct(name=str(name))
-    return load_taught(source).images if is_transfer_set(source) else load_images(name, "train", **options)
+    return load_training_images(source).images if is_transfer_set(source) else load_images(name, "train", **options)
 
 
 def _read(images: Images, split: str, argument: str, load: Callable[[str | Path], ImageSet]) -> ImageSet:
@@ -216,7 +216,7 @@ def _check_named(source: DatasetSettings | None) -> None:
         raise UserError("they were handed over in Python")
 
 
-def _taught_on(run: Path) -> ImageSet:
+def _training_set_of(run: Path) -> ImageSet:
     """The transfer set of a run, of one that grew as it was after the last round."""
     recipe = written_recipe(run)
     _check_named(recipe.data.train)

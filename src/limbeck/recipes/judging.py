@@ -15,7 +15,7 @@ from limbeck.training.loop import TrainingResult
 from limbeck.training.run_folder import RunFolder
 
 
-def judge_student(
+def evaluate_student(
     recipe: Recipe,
     result: TrainingResult,
     chosen: Classifier | None,

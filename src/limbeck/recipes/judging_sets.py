@@ -64,7 +64,7 @@ def load_sets(folders: Sequence[str]) -> dict[str, TransferSet]:
     return sets
 
 
-def load_judges(name: str, split: str, shape: tuple[int, int, int], **options: Any) -> ImageSet:
+def load_unresized(name: str, split: str, shape: tuple[int, int, int], **options: Any) -> ImageSet:
     """Images to judge on in their own size, which networks resize; those of several sizes in that of the set."""
     try:
         return load_images(name, split, **options)
@@ -84,7 +84,7 @@ def load_validation(text: str, shape: tuple[int, int, int], **options: Any) -> I
     unknown = sorted(set(entry) - {"name", "split", "count"})
     if unknown or "name" not in entry:
         raise UserError(f"`--validation` must be a name, or a mapping of name, split and count, got {text!r}.")
-    images = load_judges(entry["name"], entry.get("split", "train"), shape, **options)
+    images = load_unresized(entry["name"], entry.get("split", "train"), shape, **options)
     return limited(images, entry.get("count"))
 
 
@@ -153,7 +153,7 @@ def evaluate_saved_sets(
     sets = load_sets(folders)
     shape = next(iter(sets.values())).images.shape
     progress.say("loading images")
-    test_images = load_judges(test, split, shape, **options)
+    test_images = load_unresized(test, split, shape, **options)
     held_out = None if validation is None else load_validation(validation, shape, **options)
     specs: list[NetworkSpec] = [_network(one) for one in networks] or [None]
     teacher_network = _teacher(teacher)
@@ -219,7 +219,7 @@ def rank_saved_set(
     ((name, one),) = sets.items()
     shape = one.images.shape
     progress.say("loading images")
-    test_images, real = load_judges(test, split, shape, **options), load_judges(train, "train", shape, **options)
+    test_images, real = load_unresized(test, split, shape, **options), load_unresized(train, "train", shape, **options)
     settings = {"sets": [folder], "test": test, "split": split, "networks": [network], "seeds": seeds}
     settings |= {"train": train, "full": full, "teacher": teacher, "rate": rate, "validation": validation}
     settings |= {"training": dict(training or {})}

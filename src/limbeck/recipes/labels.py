@@ -51,12 +51,12 @@ def objective_on(recipe: Recipe, made: TransferSet) -> dict[str, Any]:
     return recipe.resolved_objective(labelled=labelled, soft_labels=soft)
 
 
-def any_answer(classes: int) -> SoftTargets:
+def placeholder_label(classes: int) -> SoftTargets:
     """A soft label for one image, in place of those that are still to be made."""
     return SoftTargets(torch.zeros(1, classes), "logits")
 
 
-def untaught_teacher(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
+def untrainable_teacher(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
     """Why a recipe's teacher cannot be trained, if there is one to train and no labels to do so."""
     trained = recipe.teacher is not None and recipe.teacher.training is not None
     if not trained or inputs.labelled:

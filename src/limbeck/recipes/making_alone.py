@@ -194,7 +194,7 @@ def beginning(folder: Path, settings: MakerSettings, context: MakerContext) -> I
     Raises:
         UserError: something else was begun there.
     """
-    _check_begun(folder, settings, context)
+    _check_same_request(folder, settings, context)
     (folder / _REFUSED).unlink(missing_ok=True)
     try:
         yield
@@ -203,7 +203,7 @@ def beginning(folder: Path, settings: MakerSettings, context: MakerContext) -> I
         raise
 
 
-def _check_begun(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
+def _check_same_request(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
     """Notes in a folder what is begun there, unless that was something else, which was not refused."""
     pool, teacher = context.pool, context.teacher
     now = {

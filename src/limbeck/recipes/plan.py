@@ -268,7 +268,7 @@ def _runs(
             continue
         beside = [one._replace(arms=tuple(name for name in one.arms if name in arms)) for one in controls]
         for one in [one for one in beside if one.arms]:
-            content = _asked_as_often(_taught(base, one, compare), one, compare, budget, classes)
+            content = _with_equal_passes(_with_training_of_arms(base, one, compare), one, compare, budget, classes)
             runs += [] if content is None else [_run(one.name, budget, _made(content, one.transfer, budget))]
         students = [one for one in students_of(compare, controls, suited=suited) if arms.keys() & {*one.arms}]
         runs += [_run(one.name, budget, _made(without_teacher, one.on.transfer, budget)) for one in students]
@@ -292,7 +292,7 @@ def _base(recipe: Recipe, seed: int) -> dict[str, Any]:
     return {**content, "seed": seed, "latency": False}
 
 
-def _taught(base: dict[str, Any], one: ControlArm, compare: CompareSettings) -> dict[str, Any]:
+def _with_training_of_arms(base: dict[str, Any], one: ControlArm, compare: CompareSettings) -> dict[str, Any]:
     """The recipe that a control's student is taught by: that of the arms it stands beside, where all of them agree."""
     if not one.control.taught_alike:
         return base
@@ -300,7 +300,7 @@ def _taught(base: dict[str, Any], one: ControlArm, compare: CompareSettings) -> 
     return alike[0] if all(other == alike[0] for other in alike) else base
 
 
-def _asked_as_often(
+def _with_equal_passes(
     content: dict[str, Any], one: ControlArm, compare: CompareSettings, budget: Budget, classes: int | None
 ) -> dict[str, Any] | None:
     """The same with as many steps more as a control's teacher is to be asked more often; None where nobody can tell."""

@@ -14,7 +14,7 @@ from limbeck.recipes.plan import PlannedRun
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.schema import Recipe
 from limbeck.training.extension import is_longer
-from limbeck.training.run_folder import Difference, RunFolder, as_begun
+from limbeck.training.run_folder import Difference, RunFolder, overrides_to_repeat
 
 _FOUND = ("results.json", "report.html", "frontier.svg", "arms.svg")
 
@@ -44,7 +44,7 @@ def check_unchanged(recipe: Recipe, planned: Sequence[PlannedRun], folder: Path)
         raise UserError(
             f"{str(folder)!r} holds runs of another recipe: {'. '.join(wrong[:3])}. Arms, budgets and seeds may be "
             "added, but not changed; give a changed arm another name, or choose another --out. "
-            f"{as_begun(list(differences.values()))}."
+            f"{overrides_to_repeat(list(differences.values()))}."
         )
     if short:
         raise UserError(

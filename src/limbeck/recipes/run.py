@@ -32,14 +32,14 @@ from limbeck.recipes.inputs import (
     load_weights,
     name_of_weights,
 )
-from limbeck.recipes.judging import by_labels, judge_student, look_inside, validation_of, validation_scores
+from limbeck.recipes.judging import by_labels, evaluate_student, look_inside, validation_of, validation_scores
 from limbeck.recipes.labels import (
-    any_answer,
     objective_on,
+    placeholder_label,
     teacher_of,
     unlabelled,
     unmixed,
-    untaught_teacher,
+    untrainable_teacher,
     warn_of_unread_soft_labels,
 )
 from limbeck.recipes.making import WithoutSoftLabels, keep_last_evidence, make_source, transfer_set_of, unmakeable
@@ -57,7 +57,7 @@ from limbeck.recipes.sources import is_transfer_set
 from limbeck.recipes.students import best_student
 from limbeck.recipes.tracked import last_numbers, tracking
 from limbeck.recipes.trials import try_student
-from limbeck.recipes.use import as_said, rounded, unlike_student, unlike_training
+from limbeck.recipes.use import rounded, settings_followed, unlike_student, unlike_training
 from limbeck.report.model_card import write_model_card
 from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process
@@ -128,7 +128,7 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
     for line in found_images(recipe, inputs):
         progress.say(line)
     taught_on_it = recipe.transfer is None and recipe.compare is None
-    if taught_on_it and (line := as_said(inputs.use or {}, recipe)):
+    if taught_on_it and (line := settings_followed(inputs.use or {}, recipe)):
         progress.say(line)
     if inputs.train is not None and recipe.data.validation is None and inputs.validation is None:
         why = "they are a transfer set" if inputs.labelled else "they have no labels"
@@ -159,7 +159,7 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
         progress.say(f"training the teacher {recipe.teacher.model}")
     alone = replace(inputs, make_student=None, soft_labels=None, validation=by_labels(inputs.validation))
     taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, inputs=alone, progress=progress)
-    return _with_taught(inputs, taught, folder)
+    return _with_trained_teacher(inputs, taught, folder)
 
 
 def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
@@ -173,10 +173,10 @@ def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
     if teacher is not None or settings is None:
         return inputs
     taught = read_run(folder / "teacher")  # without its lock, which several may want
-    return _with_taught(inputs, taught, folder)
+    return _with_trained_teacher(inputs, taught, folder)
 
 
-def _with_taught(inputs: Inputs, taught: RunResult, folder: Path) -> Inputs:
+def _with_trained_teacher(inputs: Inputs, taught: RunResult, folder: Path) -> Inputs:
     """The inputs with the teacher that was taught in a run's or comparison's folder."""
     cost, named = RunCost.from_dict(taught.cost).total, {"weights": str(folder / "teacher")}
     return replace(inputs, teacher=taught.student, teacher_cost=cost, teacher_named=named)
@@ -193,7 +193,7 @@ def check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool)
     if recipe.compare is None:
         wrong |= unmakeable(recipe, inputs, folder, Silent()) | unlabelled(recipe, inputs)
         wrong |= unmixed(recipe, inputs) | rounded(recipe)
-    wrong |= untaught_teacher(recipe, inputs) if trains else {}
+    wrong |= untrainable_teacher(recipe, inputs) if trains else {}
     wrong |= unraceable(recipe, inputs)
     if wrong:
         raise UserError("\n".join(wrong))
@@ -259,7 +259,7 @@ def _execute(
     result = _teach(recipe, run_folder, inputs, student, source, progress, until, tracker)
     chosen = best_student(result)
     test_logits = None if inputs.test is None else predict(result.student, inputs.test)
-    evaluations = judge_student(recipe, result, chosen, inputs, test_logits)
+    evaluations = evaluate_student(recipe, result, chosen, inputs, test_logits)
     if shared is None and recipe.teacher is not None:  # of a comparison, it is said once
         doubt_teacher(inputs, stacklevel=5)
     evaluations["validation"] = validation_scores(result, run_folder, validation_of(recipe, inputs))
@@ -291,7 +291,7 @@ def _check_with_pool(recipe: Recipe, inputs: Inputs, student: Classifier) -> Non
     objective = recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None)
     if recipe.transfer.own_labels:
         # Which labels come, hard or soft, is seen once they are made: here is an image with both.
-        pool = transfer_set_of(pool.images.subset(pool.images.ids[:1]), any_answer(pool.images.num_classes))
+        pool = transfer_set_of(pool.images.subset(pool.images.ids[:1]), placeholder_label(pool.images.num_classes))
         objective = recipe.objective or {"cross_entropy": 1.0}
     check_parts(student, pool, weighted_sum(objective), recipe.training, teacher, validation_of(recipe, inputs))
 

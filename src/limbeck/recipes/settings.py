@@ -246,7 +246,7 @@ class TeacherSettings(NetworkSettings):
     """What it learns from while it is trained: by default the labels."""
 
     @model_validator(mode="after")
-    def _taught(self) -> Self:
+    def _check_weights(self) -> Self:
         pretrained = self.options.get("pretrained") is True
         if self.training is not None and (self.model is None or self.weights is not None):
             raise ValueError("`training` needs a `model` and no `weights`: what has weights is not trained again")

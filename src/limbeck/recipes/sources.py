@@ -95,7 +95,7 @@ def load_part(part: str, sources: Sources) -> TransferSet:
     """
     source = sources[part]
     try:
-        return load_taught(source) if part == TRAIN else TransferSet(load_named(source, part))
+        return load_training_images(source) if part == TRAIN else TransferSet(load_named(source, part))
     except NoSuchSplit as error:
         train = sources.get(TRAIN)
         learned = part != TRAIN and train is not None and _same_place(train, source)
@@ -121,7 +121,7 @@ def is_transfer_set(source: DatasetSettings) -> bool:
     return not in_catalogue(source.name) and (Path(source.name).expanduser() / CONFIG_NAME).is_file()
 
 
-def load_taught(source: DatasetSettings) -> TransferSet:
+def load_training_images(source: DatasetSettings) -> TransferSet:
     """Images to teach on, with all that they carry where `source` is the folder of a transfer set."""
     if not is_transfer_set(source):
         return TransferSet(load_named(source, TRAIN))

@@ -143,7 +143,7 @@ def unlike_training(use: Mapping[str, Any], training: TrainingSettings) -> list[
     return wrong
 
 
-def as_said(use: Mapping[str, Any], recipe: Recipe) -> str:
+def settings_followed(use: Mapping[str, Any], recipe: Recipe) -> str:
     """What of a recipe is as the set says that it teaches on, in words; "" where nothing is."""
     said, student = use.get("training", {}), use.get("student", {}).get("model")
     alike = [f"student {student}"] if student is not None and recipe.student.model == student else []

@@ -13,7 +13,7 @@ from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import Evaluation, evaluate
 from limbeck.files import atomic_write_text
 from limbeck.progress import Progress
-from limbeck.recipes.evaluation_images import images_to_judge_on
+from limbeck.recipes.evaluation_images import load_evaluation_images
 from limbeck.recipes.image_sizes import size_for_network
 from limbeck.recipes.merging import merged_folders, no_folder, write_report_of_several
 from limbeck.recipes.networks import load_network
@@ -94,12 +94,12 @@ def evaluate_saved(
     **options: Any,
 ) -> Evaluation:
     """Judges a saved network on a data set, which is loaded with the `options` of `limbeck.load`; see
-    `images_to_judge_on`."""
+    `load_evaluation_images`."""
     if json_file is not None and json_file.is_dir():
         raise UserError(f"`--json` must be a file, got the folder {str(json_file)!r}.")
     network = load_network(student, model=model)
     teacher_network = None if teacher is None else load_network(teacher)
-    images = images_to_judge_on(student, data, split, size_for_network(network, student), say, **options)
+    images = load_evaluation_images(student, data, split, size_for_network(network, student), say, **options)
     if images.skipped:
         warnings.warn(f"left out {images.skipped:,} unreadable images of {images.name!r}.", stacklevel=2)
     metrics = evaluate(network, images, teacher=teacher_network, precision=precision)

@@ -44,7 +44,7 @@ from limbeck.training.state import Best, LoopState
 from limbeck.training.step import DistillationStep
 from limbeck.training.threads import threads_for, work_of_step
 from limbeck.training.tracking import RunTracker
-from limbeck.training.validation import Judge
+from limbeck.training.validation import Validator
 
 _USUAL_SIZE = (32, 32)  # of images of which a student takes any
 AGREE_EVERY = 10
@@ -163,21 +163,23 @@ def fit(
     model_step = DistillationStep(
         student, objective, device=device, dtype=dtype, processes=processes, graphs=graphs
     ).to(device)
-    evaluated, optimizer = objective.taught(student), make_optimizer(model_step.parameters(), settings)
+    evaluated, optimizer = objective.evaluated_network(student), make_optimizer(model_step.parameters(), settings)
     state = LoopState(student, evaluated, objective, optimizer, rounds, settings.batch_size, observers)
 
     work = work_of_step(student, None if frozen is None else teacher, images.shape, settings.batch_size)
     with closing(stream), own_generators(device, seed, "dropout"), threads_for(work, device):
         run_folder.note_computing(dtype, channels_last, torch.get_num_threads())
         _resume(state, saved, run_folder, tracker)
-        judge = None if validation is None else Judge(evaluated, validation, teacher, dtype, device, validation_answers)
+        validator = (
+            None if validation is None else Validator(evaluated, validation, teacher, dtype, device, validation_answers)
+        )
         log = TrainingLog(
             run_folder,
             state,
             phases,
             average=partial(_average, accelerator),
             processes=processes,
-            validate=judge,
+            validate=validator,
             progress=progress,
             tracker=tracker,
         )

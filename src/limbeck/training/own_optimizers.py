@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from limbeck.errors import UserError
-from limbeck.foreign import check_said
+from limbeck.foreign import check_remarks
 from limbeck.randomness import own_randomness
 from limbeck.signatures import inputs_and_options, summary_of
 from limbeck.training.checkpoint import Checkpoint
@@ -39,7 +39,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
             f"{what} must be a subclass of `torch.optim.Optimizer`, or a function of `params` and `lr` that makes one, "
             f"got {part!r}."
         )
-    check_said(said, ("summary",), what)
+    check_remarks(said, ("summary",), what)
     inputs, options = inputs_and_options(part, _INPUTS, what)
     if not {"params", "lr"} <= {*inputs}:
         raise UserError(f"{what} must take `params` and `lr`, got {', '.join(inputs) or 'neither'}.")

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from limbeck.errors import UserError
-from limbeck.foreign import check_said, errors_of
+from limbeck.foreign import check_remarks, errors_of
 from limbeck.signatures import default_of, inputs_and_options, parameters, summary_of
 from limbeck.training.schedule_catalogue import ScheduleEntry
 
@@ -58,7 +58,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ScheduleEntry:
             f"{what} must be a function of {', '.join(SIGNALS)} to a factor of the learning rate, or a subclass of "
             f"`torch.optim.lr_scheduler.LRScheduler`, got {part!r}."
         )
-    check_said(said, ("summary",), what)
+    check_remarks(said, ("summary",), what)
     summary = str(said.get("summary", summary_of(part)))
     if isinstance(part, type):
         return _of_class(part, what, summary)

@@ -42,7 +42,7 @@ class Difference(NamedTuple):
 Extend = Callable[["RunFolder", list[Difference]], list[Difference]]
 
 
-def as_begun(changed: Sequence[Difference]) -> str:
+def overrides_to_repeat(changed: Sequence[Difference]) -> str:
     """How to ask for what a run was begun with; its recipe may be the same, and defaults of limbeck others."""
     overrides = " ".join(f"{one.path}={json.dumps(one.then)}" for one in changed)
     return f"If the recipe is the same, defaults of limbeck have changed since; what was then is {overrides}"
@@ -216,7 +216,7 @@ class RunFolder:
             raise UserError(
                 f"the run in {str(self.path)!r} was started from another recipe; it differs in "
                 f"{'; '.join(map(str, changed[:5]))}. Resume with the same recipe, or choose another --out. "
-                f"{as_begun(changed)}."
+                f"{overrides_to_repeat(changed)}."
             )
         known = self.read(ENVIRONMENT_FILE, {})
         if (found := taken_from()) and not {*found} <= {*(known.get(FOUND_IN) or ())}:

@@ -76,7 +76,7 @@ def validation_logits(images: ImageSet | None, teacher: Classifier | None) -> Te
     return predict(teacher, images)
 
 
-class Judge:
+class Validator:
     """Judges a student on validation images; of those without labels the teacher is asked, once.
 
     Args:

@@ -89,26 +89,26 @@ def alike(name: str, classes: Sequence[str]) -> list[int]:
     """
     if name in classes:
         return [classes.index(name)]
-    wanted = wordings(name)
-    return [number for number, one in enumerate(classes) if not wanted.isdisjoint(wordings(one))]
+    wanted = all_spellings(name)
+    return [number for number, one in enumerate(classes) if not wanted.isdisjoint(all_spellings(one))]
 
 
 @lru_cache(maxsize=4096)
-def wordings(name: str) -> frozenset[Words]:
+def all_spellings(name: str) -> frozenset[Words]:
     """All ways of writing a class's name that make no difference, synonyms among them; some are no words at all.
 
     Example:
-        >>> wordings("Tiger_Cats") >= wordings("tiger-cat")
+        >>> all_spellings("Tiger_Cats") >= all_spellings("tiger-cat")
         True
     """
     return frozenset(form for phrase in _phrases(name) for form in _forms(phrase))
 
 
-def untold(pool_classes: Sequence[str], teacher_classes: Sequence[str]) -> str:
+def why_unmatched(pool_classes: Sequence[str], teacher_classes: Sequence[str]) -> str:
     """Why names do not tell which classes of the pool the teacher knows, "" where they do.
 
     Example:
-        >>> untold(["0", "1"], ["cat", "dog"])
+        >>> why_unmatched(["0", "1"], ["cat", "dog"])
         "the pool's classes are numbers (0, 1), the teacher's are not"
     """
     if not pool_classes:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from limbeck.errors import UserError
-from limbeck.foreign import check_said
+from limbeck.foreign import check_remarks
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.parts import ALLOCATIONS, ORDERS, REPRESENTATIONS, SCORES, full_name
 
@@ -22,7 +22,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> Criterion:
         UserError: it is none of these, or parts do not fit together.
     """
     what = f"criterion {name!r}"
-    check_said(said, ("summary",), what)
+    check_remarks(said, ("summary",), what)
     if not isinstance(part, Criterion | Mapping | str):
         raise UserError(
             f"{what} must be a `Criterion`, a mapping of parts or parts joined by slashes, got {type(part).__name__}."

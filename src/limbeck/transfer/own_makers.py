@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from limbeck.errors import UserError
-from limbeck.foreign import check_said
+from limbeck.foreign import check_remarks
 from limbeck.signatures import summary_of
 from limbeck.transfer.catalogue import MakerEntry
 from limbeck.transfer.settings import MakerSettings
@@ -24,7 +24,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> MakerEntry:
         UserError: something of that is missing.
     """
     what = f"maker {name!r}"
-    check_said(said, ("summary",), what)
+    check_remarks(said, ("summary",), what)
     settings, maker = getattr(part, "Settings", None), getattr(part, "Maker", None)
     if not (isinstance(settings, type) and issubclass(settings, MakerSettings)) or not isinstance(maker, type):
         raise UserError(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import UserError, unknown_name
-from limbeck.foreign import check_said, errors_of
+from limbeck.foreign import check_remarks, errors_of
 from limbeck.signatures import Options, inputs_and_options, parameters, summary_of
 from limbeck.transfer.own_allocations import check_rows, spread_by_scores
 from limbeck.transfer.parts import AllocationEntry, Kind, RepresentationEntry, ScoreEntry
@@ -50,7 +50,7 @@ def describe_representation(name: str, part: Any, said: Mapping[str, Any]) -> Re
     """
     what = f"representation {name!r}"
     inputs, options = _signature(part, ("pixels", "logits", "embedding", "images", "context"), what)
-    check_said(said, ("summary", "kind", "score", "trains"), what)
+    check_remarks(said, ("summary", "kind", "score", "trains"), what)
     read = [one for one in inputs if one != "context"]
     if len(read) != 1 or ("context" in inputs and read != ["images"]):
         raise UserError(
@@ -90,7 +90,7 @@ def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
         UserError: it is no such function.
     """
     what = f"score {name!r}"
-    check_said(said, ("summary", "representation"), what)
+    check_remarks(said, ("summary", "representation"), what)
     known = (*_READ, *_BESIDE, "images", "context")
     inputs, options = _signature(part, known, what)
     read = [one for one in inputs if one in _READ]
@@ -137,7 +137,7 @@ def describe_allocation(name: str, part: Any, said: Mapping[str, Any]) -> Alloca
         UserError: it is no such function.
     """
     what = f"allocation {name!r}"
-    check_said(said, ("summary", "per_class", "space"), what)
+    check_remarks(said, ("summary", "per_class", "space"), what)
     inputs, options = _signature(part, ("scores", "features", "n", "candidates", "quotas"), what)
     if set(inputs) not in ({"scores", "n"}, {"features", "n"}, {"candidates", "quotas"}):
         raise UserError(

@@ -8,7 +8,7 @@ from torch import Tensor
 from limbeck.data.normalised_views.base import Draw, NormalisedViews
 from limbeck.data.normalised_views.catalogue import NORMALISED_VIEWS, NormalisedViewEntry
 from limbeck.errors import UserError
-from limbeck.foreign import check_said
+from limbeck.foreign import check_remarks
 from limbeck.signatures import inputs_and_options, summary_of
 
 _INPUTS = ("images", "draw")
@@ -33,7 +33,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> NormalisedViewEnt
             f"{what} must be a subclass of `limbeck.data.normalised_views.NormalisedViews`, or a function of `images` "
             f"and `draw`, got {part!r}."
         )
-    check_said(said, ("summary",), what)
+    check_remarks(said, ("summary",), what)
     inputs, options = inputs_and_options(part, () if is_class else _INPUTS, what)
     if not is_class and set(inputs) != {*_INPUTS}:
         raise UserError(f"{what} must be a function of `images` and `draw`, got {', '.join(inputs) or 'neither'}.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from limbeck.transfer.borrow.considered import Considered
-from limbeck.transfer.class_names import known_as, untold
+from limbeck.transfer.class_names import known_as, why_unmatched
 from limbeck.transfer.evidence_figures import StackedBars, TableFigure, Value
 from limbeck.transfer.words import few, listing, percent
 
@@ -34,7 +34,7 @@ class PoolCounts:
         images: distinct ones that could be chosen.
         chosen: of these.
         classes: how many of them may have been chosen from; 0 for one without labels.
-        untold: why their names do not tell which of them the teacher knows; "" where they do.
+        unmatched: why their names do not tell which of them the teacher knows; "" where they do.
         known: its classes whose name the teacher knows -> what the teacher calls them.
         known_chosen: chosen images that are of these.
         lost: key of `LOST` -> images.
@@ -44,7 +44,7 @@ class PoolCounts:
     images: int
     chosen: int
     classes: int
-    untold: str
+    unmatched: str
     known: Mapping[str, str]
     known_chosen: int
     lost: Mapping[str, int]
@@ -70,7 +70,7 @@ def pool_counts(
     for pool in pools:
         native = pool.images.classes if pool.images.labels is not None else ()
         left = [one for one in native if one not in pool.excluded]
-        unclear = untold(native, classes)
+        unclear = why_unmatched(native, classes)
         known = {} if unclear else known_as(left, classes)
         place = sources.index(pool.name) if pool.name in sources else -1
         own = found.rows["native"][found.rows["source"] == place]
@@ -86,9 +86,9 @@ def known_sentence(counts: Sequence[PoolCounts]) -> str:
     """What share of the chosen images is of classes whose name the teacher knows, without a full stop."""
     total = sum(one.chosen for one in counts)
     known = sum(one.known_chosen for one in counts)
-    unclear = sum(one.chosen for one in counts if one.untold)
+    unclear = sum(one.chosen for one in counts if one.unmatched)
     if unclear == total:
-        return f"Nothing tells what share of the images is of classes that the teacher knows: {counts[0].untold}"
+        return f"Nothing tells what share of the images is of classes that the teacher knows: {counts[0].unmatched}"
     rest = f"; {percent(unclear, total)} are from pools whose names do not tell" if unclear else ""
     if not any(one.known for one in counts):
         return f"No image is of a class whose name the teacher knows{rest}"
@@ -116,9 +116,9 @@ def pool_table_figure(counts: Sequence[PoolCounts]) -> TableFigure:
             one.images,
             one.chosen,
             one.chosen / total,
-            None if one.untold else f"{len(one.known)} of {one.classes:,}",
-            None if one.untold else one.known_chosen,
-            None if one.untold else one.known_chosen / max(one.chosen, 1),
+            None if one.unmatched else f"{len(one.known)} of {one.classes:,}",
+            None if one.unmatched else one.known_chosen,
+            None if one.unmatched else one.known_chosen / max(one.chosen, 1),
         ]
         for one in counts
     ]

@@ -65,7 +65,7 @@ def evidence_of(
         like = likeness(chosen, table, pools, teacher, real, beside=beside, device=device, precision=precision)
     by = _scored(chosen, table)
     facts = {"budget": f"{chosen.count:,}", "seed": str(chosen.seed), "pools": str(len(pools))}
-    if any(not one.untold for one in counts):
+    if any(not one.unmatched for one in counts):
         facts["of classes known by name"] = percent(known_share(counts), 1)
     figures: list[EvidenceFigure] = [pool_table_figure(counts), class_table(found, pools, table.sources, chosen)]
     if len(table.sources) > 1:

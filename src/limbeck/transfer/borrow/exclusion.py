@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from limbeck.errors import UserError, closest
-from limbeck.transfer.class_names import alike, known_as, untold
+from limbeck.transfer.class_names import alike, known_as, why_unmatched
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def of_all_pools(exclude: Sequence[str], pools: Sequence[PoolClasses]) -> list[s
 
 def of_teacher(one: PoolClasses, teacher_classes: Sequence[str]) -> set[int]:
     """Numbers of the classes whose name the teacher knows; where names do not tell, a warning says so."""
-    if reason := untold(one.names, teacher_classes):
+    if reason := why_unmatched(one.names, teacher_classes):
         warnings.warn(
             f"names do not tell which classes of pool {one.pool!r} the teacher knows, so none of them is left out: "
             f"{reason}. Name those to leave out in its `exclude`.",

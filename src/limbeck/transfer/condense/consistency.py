@@ -80,7 +80,7 @@ def _labels(settings: "CondenseSettings") -> Iterator[str]:
         yield "`labels` of `by: crops` must be 'teacher', who rated the crops, or 'hard', got 'soft'"
 
 
-def _of_other_ways(settings: "CondenseSettings") -> Iterator[str]:
+def _of_other_methods(settings: "CondenseSettings") -> Iterator[str]:
     if settings.mask is not None and settings.by != "trajectories":
         yield (
             f"`mask` scales the gradients of `by: trajectories`, got `by: {settings.by}`; set `mask: null`, or match "
@@ -168,7 +168,7 @@ _CHECKS: tuple[Check, ...] = (
     _network,
     _snapshots,
     _labels,
-    _of_other_ways,
+    _of_other_methods,
     _choice,
     _use,
     _initial,

@@ -18,7 +18,7 @@ from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet
 
 
-class Untaught:
+class RandomSnapshots:
     """Networks as they are drawn in place of an expert's snapshots: steps on them take as long, and as much memory.
 
     Args:
@@ -40,7 +40,7 @@ class Untaught:
 def engine_for(
     settings: CondenseSettings,
     network: Classifier,
-    store: ExpertStore | Untaught | None,
+    store: ExpertStore | RandomSnapshots | None,
     synthetic: SyntheticSet,
     pool: ImageSet,
     *,
@@ -102,7 +102,7 @@ def estimate_without_experts(
     engine = engine_for(
         settings.model_copy(update={"mask": None}),  # whose maps no estimate takes in
         network,
-        Untaught(fresh, snapshots),
+        RandomSnapshots(fresh, snapshots),
         SyntheticSet(noise, labels, settings.matching.rate),
         pool,
         fresh=fresh,

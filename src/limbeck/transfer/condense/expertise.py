@@ -59,7 +59,7 @@ def open_experts(settings: CondenseSettings, images: "ImageSet", networks: Fresh
     folder = settings.experts.folder
     if folder is None or not (settings.reads_trajectories or settings.reads_judges):
         return None
-    store = ExpertStore.open(Path(folder).expanduser(), **_said(settings))
+    store = ExpertStore.open(Path(folder).expanduser(), **_requested(settings))
     _check_made_alike(settings, store, folder)
     _check_snapshots(settings, store, folder)
     if store.about["images"] != images.fingerprint:  # before the network, whose normalisation is theirs
@@ -79,7 +79,7 @@ def open_experts(settings: CondenseSettings, images: "ImageSet", networks: Fresh
     return store
 
 
-def _said(settings: CondenseSettings) -> dict[str, int]:
+def _requested(settings: CondenseSettings) -> dict[str, int]:
     """How many experts and judges are wanted, as far as that is not the method's own choice."""
     changed = _changed(settings)
     return {name: changed[name] for name in ("count", "judges") if name in changed}

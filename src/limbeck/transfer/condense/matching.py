@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """The loss of a way, and its gradients.
+    """The loss of a inner, and its gradients.
 
     Attributes:
         loss: scalar.
@@ -137,14 +137,14 @@ def matching_gradients(
         raise UserError(
             "`target` must differ from `start`, got equal vectors: were snapshots of the expert kept as copies?"
         )
-    kinds: dict[str, Callable[[_Way], Gradients]] = {"exact": _exact, "unrolled": _unrolled, "tesla": _tesla}
+    kinds: dict[str, Callable[[_InnerLoop], Gradients]] = {"exact": _exact, "unrolled": _unrolled, "tesla": _tesla}
     if gradient not in kinds:
         raise unknown_name("gradient", gradient, kinds)
     tensors = start.detach(), target.detach(), inputs.detach(), labels.detach(), rate.detach()
-    return kinds[gradient](_Way(computing or StepGradients(network), *tensors, steps, views, drop, chunk))
+    return kinds[gradient](_InnerLoop(computing or StepGradients(network), *tensors, steps, views, drop, chunk))
 
 
-class _Way(NamedTuple):
+class _InnerLoop(NamedTuple):
     computing: StepGradients
     start: Tensor
     target: Tensor
@@ -168,52 +168,52 @@ class _Way(NamedTuple):
         return matching_loss(final, self.start, self.target, self.drop)
 
 
-def _exact(way: _Way) -> Gradients:
-    return _backwards(way, through_parameters=True)
+def _exact(inner: _InnerLoop) -> Gradients:
+    return _backwards(inner, through_parameters=True)
 
 
-def _tesla(way: _Way) -> Gradients:
-    return _backwards(way, through_parameters=False)
+def _tesla(inner: _InnerLoop) -> Gradients:
+    return _backwards(inner, through_parameters=False)
 
 
-def _backwards(way: _Way, *, through_parameters: bool) -> Gradients:
-    thetas = list(_walk(way))
+def _backwards(inner: _InnerLoop, *, through_parameters: bool) -> Gradients:
+    thetas = list(_trajectory(inner))
     final = _leaf(thetas.pop())
-    loss = way.loss(final)
+    loss = inner.loss(final)
     (pulled,) = grad(loss, final)
-    of_inputs, of_rate = torch.zeros_like(way.inputs), torch.zeros_like(way.rate)
-    of_labels = torch.zeros_like(way.labels) if way.labels.is_floating_point() else None
-    for step in reversed(way.steps):
-        pull = _pull if way.chunks(len(step.rows)) is None else _pull_chunks
-        found = pull(way, step, thetas.pop(), pulled, through_parameters=through_parameters)
+    of_inputs, of_rate = torch.zeros_like(inner.inputs), torch.zeros_like(inner.rate)
+    of_labels = torch.zeros_like(inner.labels) if inner.labels.is_floating_point() else None
+    for step in reversed(inner.steps):
+        pull = _pull if inner.chunks(len(step.rows)) is None else _pull_chunks
+        found = pull(inner, step, thetas.pop(), pulled, through_parameters=through_parameters)
         of_rate -= pulled @ found.descent
-        of_inputs.index_add_(0, step.rows, way.rate * found.inputs, alpha=-1)
+        of_inputs.index_add_(0, step.rows, inner.rate * found.inputs, alpha=-1)
         if of_labels is not None:
-            of_labels.index_add_(0, step.rows, way.rate * found.labels, alpha=-1)
+            of_labels.index_add_(0, step.rows, inner.rate * found.labels, alpha=-1)
         if through_parameters:
-            pulled = pulled - way.rate * found.theta
+            pulled = pulled - inner.rate * found.theta
     return Gradients(loss.detach(), of_inputs, of_labels, of_rate, final.detach())
 
 
-def _pull(way: _Way, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> Pulled:
-    inputs = _leaf(way.inputs[step.rows])
-    seen = way.seen(inputs, step.draw)  # [b, C, H, W]
-    labels = way.labels[step.rows]
-    found = way.computing.pull(theta, seen.detach(), labels, pulled, through_parameters=through_parameters)
+def _pull(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> Pulled:
+    inputs = _leaf(inner.inputs[step.rows])
+    seen = inner.seen(inputs, step.draw)  # [b, C, H, W]
+    labels = inner.labels[step.rows]
+    found = inner.computing.pull(theta, seen.detach(), labels, pulled, through_parameters=through_parameters)
     return found._replace(inputs=_before_views(found.inputs, seen, inputs))
 
 
-def _pull_chunks(way: _Way, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> Pulled:
+def _pull_chunks(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> Pulled:
     """The same, some images after others: the mean over all is that of the chunks' means by their sizes."""
-    inputs, labels = _leaf(way.inputs[step.rows]), way.labels[step.rows]
-    seen, count = way.seen(inputs, step.draw), len(inputs)  # [b, C, H, W]
+    inputs, labels = _leaf(inner.inputs[step.rows]), inner.labels[step.rows]
+    seen, count = inner.seen(inputs, step.draw), len(inputs)  # [b, C, H, W]
     of_seen = torch.empty_like(seen)
     of_labels = torch.empty_like(labels, dtype=theta.dtype)  # of hard ones without meaning
     descent, of_theta = torch.zeros_like(theta), torch.zeros_like(theta)
-    for rows in torch.arange(count, device=inputs.device).split(way.chunks(count) or count):
+    for rows in torch.arange(count, device=inputs.device).split(inner.chunks(count) or count):
         share = len(rows) / count
         some = seen[rows].detach(), labels[rows]
-        found = way.computing.pull(theta, *some, pulled, through_parameters=through_parameters)
+        found = inner.computing.pull(theta, *some, pulled, through_parameters=through_parameters)
         of_seen[rows] = share * found.inputs
         if labels.is_floating_point():
             of_labels[rows] = share * found.labels
@@ -227,33 +227,33 @@ def _before_views(of_seen: Tensor, seen: Tensor, inputs: Tensor) -> Tensor:
     return of_seen if seen is inputs else grad(seen, inputs, of_seen)[0]
 
 
-def _walk(way: _Way) -> Iterator[Tensor]:
+def _trajectory(inner: _InnerLoop) -> Iterator[Tensor]:
     """Parameters before each step and after the last."""
-    theta = way.start
+    theta = inner.start
     yield theta
-    for step in way.steps:
-        theta = theta - way.rate * _descent(way, step, theta)
+    for step in inner.steps:
+        theta = theta - inner.rate * _descent(inner, step, theta)
         yield theta
 
 
-def _descent(way: _Way, step: Step, theta: Tensor) -> Tensor:
+def _descent(inner: _InnerLoop, step: Step, theta: Tensor) -> Tensor:
     """The gradient of a step at `theta`, of some images after others where they come in chunks."""
-    seen, labels = way.seen(way.inputs[step.rows], step.draw), way.labels[step.rows]
-    if (chunk := way.chunks(len(seen))) is None:
-        return way.computing.descent(theta, seen, labels)
+    seen, labels = inner.seen(inner.inputs[step.rows], step.draw), inner.labels[step.rows]
+    if (chunk := inner.chunks(len(seen))) is None:
+        return inner.computing.descent(theta, seen, labels)
     descent = torch.zeros_like(theta)
     for some, own in zip(seen.split(chunk), labels.split(chunk), strict=True):
-        descent.add_(way.computing.descent(theta, some, own), alpha=len(some) / len(seen))
+        descent.add_(inner.computing.descent(theta, some, own), alpha=len(some) / len(seen))
     return descent
 
 
-def _unrolled(way: _Way) -> Gradients:
-    theta, inputs, rate = _leaf(way.start), _leaf(way.inputs), _leaf(way.rate)
-    labels = _leaf(way.labels) if way.labels.is_floating_point() else way.labels
-    for step in way.steps:
-        seen = way.seen(inputs[step.rows], step.draw)
-        theta = theta - rate * way.computing.graph(theta, seen, labels[step.rows])
-    loss = way.loss(theta)
+def _unrolled(inner: _InnerLoop) -> Gradients:
+    theta, inputs, rate = _leaf(inner.start), _leaf(inner.inputs), _leaf(inner.rate)
+    labels = _leaf(inner.labels) if inner.labels.is_floating_point() else inner.labels
+    for step in inner.steps:
+        seen = inner.seen(inputs[step.rows], step.draw)
+        theta = theta - rate * inner.computing.graph(theta, seen, labels[step.rows])
+    loss = inner.loss(theta)
     wanted = [inputs, rate, labels] if labels.requires_grad else [inputs, rate]
     of_inputs, of_rate, *of_labels = grad(loss, wanted, materialize_grads=True)
     return Gradients(loss.detach(), of_inputs, of_labels[0] if of_labels else None, of_rate, theta.detach())

@@ -25,7 +25,7 @@ from limbeck.transfer.condense.experts.curriculum import CurriculumPasses, curri
 from limbeck.transfer.condense.experts.intervals import Intervals
 from limbeck.transfer.condense.experts.pace import seconds_of_step
 from limbeck.transfer.condense.experts.store import EXPERTS_FILE, NETWORK, cost_of
-from limbeck.transfer.condense.experts.teach import MakeTeaching, Networks, Pupil, Teaching
+from limbeck.transfer.condense.experts.teach import MakeTeaching, Networks, Teaching, TrainingTask
 from limbeck.transfer.condense.experts.together import Together
 from limbeck.workers import open_crew
 from limbeck.workers.crew import Task
@@ -108,17 +108,17 @@ def make_experts(
             "about": {name: plan[name] for name in ("images", "seed", "settings")},
         }
         teaching = Teaching(images=here, **rest)
-        pupils = [
-            *(Pupil("expert", number) for number in range(settings.count)),
-            *(Pupil("judge", number) for number in range(settings.judges)),
+        tasks = [
+            *(TrainingTask("expert", number) for number in range(settings.count)),
+            *(TrainingTask("judge", number) for number in range(settings.judges)),
         ]
-        todo = [one for one in pupils if not teaching.is_done(one)]
+        todo = [one for one in tasks if not teaching.is_done(one)]
         if todo:
             _announce(todo, teaching, network, min(workers, len(todo)), int(plan["threads"]), watch)
             make = MakeTeaching(images, here.fingerprint, rest)
             _teach(todo, teaching, make, min(workers, len(todo)), int(plan["threads"]), watch)
         _complete(folder, plan, settings, kept)
-    return sum((cost_of(teaching.place(one)) for one in pupils), scoring)
+    return sum((cost_of(teaching.place(one)) for one in tasks), scoring)
 
 
 def intervals_of(settings: Experts, images: ImageSet, passes: CurriculumPasses | None) -> Intervals:
@@ -138,7 +138,7 @@ def _passes(
 
 
 def _announce(
-    pupils: Sequence[Pupil],
+    tasks: Sequence[TrainingTask],
     teaching: Teaching,
     network: Classifier,
     workers: int,
@@ -146,14 +146,14 @@ def _announce(
     progress: Progress,
 ) -> None:
     """Tells what will be done, how long and how much room it takes; raises a UserError where there is not so much."""
-    experts, snapshots = sum(one.kind == "expert" for one in pupils), len(teaching.kept)
+    experts, snapshots = sum(one.kind == "expert" for one in tasks), len(teaching.kept)
     needed = check_room(teaching.folder, teaching.settings, network, snapshots, experts)
-    steps = sum(map(teaching.steps, pupils))
+    steps = sum(map(teaching.steps, tasks))
     with computing_on(threads):
         each = seconds_of_step(teaching.settings, network, teaching.images, teaching.intervals.batch_size)
     progress.say(
         f"{_counted(experts, 'expert')} of {_counted(snapshots, 'snapshot')} to teach, and "
-        f"{_counted(len(pupils) - experts, 'judge')}: {steps:,} steps, "
+        f"{_counted(len(tasks) - experts, 'judge')}: {steps:,} steps, "
         f"{rough_time(each * steps / workers)} on a machine as idle as now, {needed / 2**20:,.0f} MiB on disk"
     )
 
@@ -163,20 +163,24 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _teach(
-    pupils: Sequence[Pupil], teaching: Teaching, make: MakeTeaching, workers: int, threads: int, progress: Progress
+    tasks: Sequence[TrainingTask],
+    teaching: Teaching,
+    make: MakeTeaching,
+    workers: int,
+    threads: int,
+    progress: Progress,
 ) -> None:
-    total = sum(teaching.steps(one) for one in pupils)
+    total = sum(teaching.steps(one) for one in tasks)
     together = Together(progress, "teaching experts", total)
     with together:
         if workers == 1:
             with computing_on(threads):
-                for pupil in pupils:
-                    teaching(pupil, together.part(str(pupil)))
+                for task in tasks:
+                    teaching(task, together.part(str(task)))
             return
         with open_crew(workers) as crew:
-            tasks = [Task(pupil, str(pupil)) for pupil in pupils]
-            shared = [teaching.folder]
-            for _ in crew.work(make, tasks, lambda task: together.part(task.title), shared, threads=threads):
+            shared, queue = [teaching.folder], [Task(task, str(task)) for task in tasks]
+            for _ in crew.work(make, queue, lambda task: together.part(task.title), shared, threads=threads):
                 pass
 
 

@@ -26,7 +26,7 @@ from limbeck.transfer.condense.experts.store import COST_FILE, expert_folder, ju
 Networks = Callable[[int], Classifier]
 
 
-class Pupil(NamedTuple):
+class TrainingTask(NamedTuple):
     """Who is to be taught: an expert, whose snapshots are kept, or a judge, who is taught to the end."""
 
     kind: Literal["expert", "judge"]
@@ -62,20 +62,20 @@ class Teaching:
     seed: int
     about: dict[str, Any]
 
-    def __call__(self, pupil: Pupil, progress: Progress) -> None:
+    def __call__(self, task: TrainingTask, progress: Progress) -> None:
         """Teaches one as far as it is to be.
 
         Raises:
             UserError: it cannot be taught, or its snapshots cannot be kept.
             Interrupted: stopped by Ctrl-C or SIGTERM.
         """
-        folder = self.place(pupil)
+        folder = self.place(task)
         wait_until_free(folder)  # of a worker whose master was killed, and which saves its run
-        steps, seed = self.steps(pupil), derive_seed(self.seed, pupil.kind, pupil.number)
-        recipe = {pupil.kind: pupil.number, **self.about, "steps": steps}
+        steps, seed = self.steps(task), derive_seed(self.seed, task.kind, task.number)
+        recipe = {task.kind: task.number, **self.about, "steps": steps}
         with RunFolder.open(folder, recipe, resume=True, may_change=("steps", *self.about)) as run_folder:
             student = private_copy(self.networks(seed), "network")
-            observers = [self._snapshots(student, run_folder)] if pupil.kind == "expert" else []
+            observers = [self._snapshots(student, run_folder)] if task.kind == "expert" else []
             try:
                 result = fit(
                     student,
@@ -89,32 +89,32 @@ class Teaching:
                     progress=progress,
                 )
             except UserError as error:
-                raise UserError(f"{pupil}, whose `training` is `experts`: {error}") from error
-            if pupil.kind == "judge":
-                save_parameters(result.student, judge_path(self.folder, pupil.number))
+                raise UserError(f"{task}, whose `training` is `experts`: {error}") from error
+            if task.kind == "judge":
+                save_parameters(result.student, judge_path(self.folder, task.number))
             run_folder.write(COST_FILE, result.cost.to_dict())
             run_folder.set_state(FINISHED)
 
-    def place(self, pupil: Pupil) -> Path:
-        number = pupil.number
-        return expert_folder(self.folder, number) if pupil.kind == "expert" else judge_path(self.folder, number).parent
+    def place(self, task: TrainingTask) -> Path:
+        number = task.number
+        return expert_folder(self.folder, number) if task.kind == "expert" else judge_path(self.folder, number).parent
 
-    def steps(self, pupil: Pupil) -> int:
+    def steps(self, task: TrainingTask) -> int:
         """Of all of its training."""
-        return self.intervals.step(self.kept[-1] if pupil.kind == "expert" else self.settings.epochs)
+        return self.intervals.step(self.kept[-1] if task.kind == "expert" else self.settings.epochs)
 
-    def is_done(self, pupil: Pupil) -> bool:
+    def is_done(self, task: TrainingTask) -> bool:
         """Whether it was taught as far.
 
         Raises:
             UserError: a judge was taught for more epochs.
         """
-        run_folder = RunFolder(self.place(pupil))
+        run_folder = RunFolder(self.place(task))
         if not run_folder.finished:
             return False
-        if pupil.kind == "expert":
+        if task.kind == "expert":
             return not missing(run_folder.path, self.kept)
-        done, wanted = checkpoint_step(run_folder), self.steps(pupil)
+        done, wanted = checkpoint_step(run_folder), self.steps(task)
         if done > wanted:
             raise UserError(
                 f"`experts.epochs` must not be lower than when the judges in {str(self.folder)!r} were taught, got "

@@ -12,7 +12,7 @@ from limbeck.data.classes import Classes, few
 from limbeck.data.imagenet_names import imagenet_names
 from limbeck.errors import UserError, closest
 from limbeck.models.classifier import Classifier
-from limbeck.transfer.class_names import Words, wordings
+from limbeck.transfer.class_names import Words, all_spellings
 
 _IMAGENET = 1000
 
@@ -65,7 +65,7 @@ def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = Tr
     exact = {composed(name): place for place, name in enumerate(theirs) if counts[name] == 1}
     places = [exact.get(composed(name)) for name in ours]
     if None in places:
-        there = [wordings(name) for name in theirs]
+        there = [all_spellings(name) for name in theirs]
         places = [
             _by_words(name, theirs, there, network) if place is None else place
             for name, place in zip(ours, places, strict=True)
@@ -78,7 +78,7 @@ def _doubt_numbers(classes: Sequence[str], network: Classifier) -> None:
     ours, theirs = _in_full(tuple(classes)), _in_full(_names_of(network))
     if not (_are_named(ours) and _are_named(theirs)):
         return
-    other = [place for place, name in enumerate(ours) if wordings(name).isdisjoint(wordings(theirs[place]))]
+    other = [place for place, name in enumerate(ours) if all_spellings(name).isdisjoint(all_spellings(theirs[place]))]
     if other:
         first = other[0]
         warnings.warn(
@@ -89,8 +89,8 @@ def _doubt_numbers(classes: Sequence[str], network: Classifier) -> None:
 
 
 def _by_words(name: str, names: Sequence[str], there: Sequence[frozenset[Words]], network: Classifier) -> int:
-    """Where among `names` the one stands that shares most of its wordings with this name."""
-    wanted = wordings(name)
+    """Where among `names` the one stands that shares most of its all_spellings with this name."""
+    wanted = all_spellings(name)
     shares = [len(wanted & words) / len(wanted | words) for words in there]
     best = [place for place, share in enumerate(shares) if share and share == max(shares)]
     if len(best) == 1:
@@ -124,7 +124,7 @@ def _in_full(names: tuple[str, ...]) -> tuple[str, ...]:
     One synonym alone is not enough: that of 134, "crane", is that of another class for some, and "gong" one of 494.
     """
     full = tuple(imagenet_names().values()) if len(names) == _IMAGENET else ()
-    same = sum(not wordings(one).isdisjoint(wordings(other)) for one, other in zip(names, full, strict=False))
+    same = sum(not all_spellings(one).isdisjoint(all_spellings(other)) for one, other in zip(names, full, strict=False))
     if full and same > 0.95 * _IMAGENET:
         return full
     if not any(name.startswith(("n0", "n1")) for name in names):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from limbeck.errors import UserError
-from limbeck.foreign import check_said
+from limbeck.foreign import check_remarks
 from limbeck.signatures import inputs_and_options, summary_of
 from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.networks.catalogue import GeneratorEntry
@@ -41,7 +41,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> GeneratorEntry:
         or isinstance(part, nn.Module)
     ):
         raise UserError(f"{what} must be a class of modules or a function that makes one, got {part!r}.")
-    check_said(said, ("summary", "channels", "size"), what)
+    check_remarks(said, ("summary", "channels", "size"), what)
     inputs, options = inputs_and_options(part, _INPUTS, what)
     if "latents" not in inputs:
         raise UserError(f"{what} must take `latents`, got {', '.join(inputs) or 'nothing'}.")

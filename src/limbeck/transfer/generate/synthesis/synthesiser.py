@@ -106,7 +106,7 @@ class Synthesiser:
         """
         weights = self.settings.losses if weights is None else weights
         student = student if weights.adversarial else None
-        call, steps = self._begun(number, labels), self.settings.inner_steps
+        call, steps = self._current_call(number, labels), self.settings.inner_steps
         with torch.enable_grad(), self.terms.open(student):
             while call.step < steps:
                 self._step(call, weights, student)
@@ -116,7 +116,7 @@ class Synthesiser:
         self._call = None
         return _checked(batch, number)
 
-    def _begun(self, number: int, labels: Tensor | None) -> Call:
+    def _current_call(self, number: int, labels: Tensor | None) -> Call:
         if self._call is None:
             count = self.settings.batch_size if labels is None else len(labels)
             labels = None if labels is None else labels.to(self.computing.device)
