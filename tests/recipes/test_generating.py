@@ -291,6 +291,9 @@ def test_what_pruning_left_short_is_made_up_for_after_the_last_step(tmp_path: Pa
     assert rounds.max() > 3
 
 
+ZERO = {"batch_norm": 0, "one_hot": 0}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -298,7 +301,17 @@ def test_what_pruning_left_short_is_made_up_for_after_the_last_step(tmp_path: Pa
         ({"budget": 7}, "must be at least a batch of 8 images (`batch_size`), got 7"),
         ({"budget": 0}, "`budget` must be > 0, got 0"),
         ({"method": "fastest"}, "unknown method 'fastest'; did you mean"),
-        ({"method": "zskt", "losses": {}}, "the method 'zskt' seeks nothing but what a student gets wrong"),
+        ({"method": "zskt", "losses": {}}, "the method 'zskt' seek nothing but what a student gets wrong"),
+        ({"method": "bsr", "losses": ZERO}, "`losses` of the method 'bsr' seek nothing; give other `losses` a weight."),
+        (
+            {"losses": {"one_hot": 0}, "growth": {}},
+            "`growth` is of the weight of the one-hot loss, and `losses.one_hot`",
+        ),
+        ({"growth": {"most": 0.2}}, "`growth.most` must be above `losses.one_hot`, 0.5, from which the weight grows"),
+        (
+            {"replay": {"images": 4}, "rounds": 4},
+            "`replay.images` of generating by 'fast' must be at least a batch of 8",
+        ),
         ({"method": "dafl"}, "`rounds` must be given, after which no more images are made: `fresh` puts new ones"),
         ({"losses": {"adversarial": 1.0}}, "`losses.adversarial` seeks what it gets wrong"),
         ({"views": "pad-corp"}, "unknown view 'pad-corp'; did you mean 'pad-crop'"),
@@ -336,6 +349,14 @@ def test_outliers_of_small_classes_are_not_to_be_hoped_for() -> None:
         found = [line for line in listening.said if "`homogenise` leaves classes of" in line]
         assert len(found) == words
     assert found[0].endswith("an even share of 20 is 6.7 a class: hardly any outlier will leave")
+
+
+@pytest.mark.parametrize(("views", "words"), [("pad-crop-flip", 1), ({"pad-crop": {"padding": 1}}, 0), ("none", 0)])
+def test_views_that_push_small_images_out_of_sight_are_told(views: Any, words: int) -> None:
+    listening = Listening()
+    lb.generate(network(), **{**QUICK, "views": views}, progress=listening)
+    found = [line for line in listening.said if "`views` shift images of 8 pixels by up to 4, and mirror them" in line]
+    assert len(found) == words
 
 
 @pytest.mark.parametrize(("name", "value"), [("pool", "stl10"), ("asked_as_often", True)])

@@ -1,13 +1,22 @@
 """Steps whose images are seen some after others: the same gradients, in less memory."""
 
+import gc
+from collections.abc import Callable
+from functools import partial
+from weakref import ref
+
 import pytest
 import torch
 from tests.transfer.condense.matching_problems import engine_for, problem, settings_for
 from tests.transfer.condense.test_matching import largest_difference
+from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from limbeck.transfer.condense import engine as engine_module
+from limbeck.transfer.condense import step_gradients
 from limbeck.transfer.condense.estimate import PeakMemory
 from limbeck.transfer.condense.matching import GradientKind
+from limbeck.transfer.condense.step_gradients import StepGradients
 from limbeck.transfer.condense.synthetic import SyntheticSet
 from limbeck.transfer.condense.work import _ahead
 
@@ -47,6 +56,49 @@ def test_a_setting_chunks_the_steps_of_learning() -> None:
         losses = [engine.step(iteration)["loss"] for engine in (whole, parts)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert "chunk" not in parts.state_dict(), "as settings say it"
+
+
+class Recorded:
+    """As `Replayed`, without a GPU: what has been recorded is computed where nobody sees what is made."""
+
+    def __init__(self) -> None:
+        self.kinds: set[object] = set()
+
+    def __call__(self, function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor) -> tuple[Tensor, ...]:
+        kind = function, *((one.shape, one.dtype) for one in tensors)
+        if kind not in self.kinds:
+            self.kinds.add(kind)
+            function(*tensors)
+        with _disable_current_modes():
+            return function(*tensors)
+
+
+@pytest.mark.parametrize("chunk", [None, 24, 32])
+def test_memory_of_steps_that_are_replayed_is_estimated_as_of_others(
+    chunk: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_gradients, "Replayed", Recorded)
+    settings = settings_for(matching={"chunk": chunk}, views=None)
+    images = SyntheticSet(torch.randn(96, 3, 8, 8), torch.arange(96) % 4, 0.05)
+    found = []
+    for replayed in (False, True):
+        usual = partial(step_gradients.StepGradients, replayed=replayed)
+        monkeypatch.setattr(engine_module, "StepGradients", lambda network, usual=usual, **_: usual(network))
+        found.append(engine_for(settings, images).estimate().memory)
+    assert found[1] == pytest.approx(found[0], rel=0.1), "results are few beside what leads to them"
+
+
+def test_nothing_keeps_what_computes_alive() -> None:
+    posed = problem()
+    for replayed in (False, True):
+        computing = StepGradients(posed.network, replayed=replayed)
+        gone = ref(computing)
+        gc.disable()
+        try:
+            del computing
+            assert gone() is None
+        finally:
+            gc.enable()
 
 
 def test_what_does_not_fit_is_chunked_and_goes_on_so(monkeypatch: pytest.MonkeyPatch) -> None:

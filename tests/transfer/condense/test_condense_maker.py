@@ -200,6 +200,9 @@ def test_validation_chooses_among_iterations_and_is_seen_by_nothing_else(
     images = made.source.images(0).images
     assert images.fingerprint == two.images.fingerprint
     assert images.fingerprint != last.images.fingerprint
+    rates = [f"{one.use['training']['learning_rate']:.3g}" for one in (two, last) if one.use is not None]
+    assert rates[0] != rates[1]
+    assert made.evidence.facts["learned rate"] == rates[0], "that of the images that are kept"
 
 
 def made_pool(settings: Any) -> ImageSet:

@@ -72,7 +72,6 @@ def test_head_and_facts() -> None:
     )
     assert found.facts["loss"] == "1 at first, 0.5 at last"
     assert found.facts["skipped iterations"] == "10.0 %"
-    assert found.facts["learned rate"] == "0.02"
     assert found.facts["best on validation images"] == "30.0 % after 500 iterations"
     assert found.facts["memory"] == "3.7 GiB"
     assert found.findings == [
@@ -113,7 +112,6 @@ def test_what_another_engine_notes_is_shown_by_its_name() -> None:
     found = iteration_figures(History(rows), by="distribution")
     titles = [one.title for one in found]
     assert titles == ["Loss", "Rate of the pixels", "Class distance", "Every iteration"]
-    assert "learned rate" not in told(History(rows), [], method="dm").facts
     assert "Class distance" in next(one for one in found if isinstance(one, TableFigure)).columns
 
 

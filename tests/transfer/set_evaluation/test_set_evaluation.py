@@ -275,6 +275,12 @@ def test_runs_are_kept_and_gone_on_with(
     assert not list((tmp_path / "kept").rglob("checkpoint.safetensors"))
     with pytest.raises(UserError, match=r"was started from another recipe; it differs in `training.weight_decay`"):
         evaluate_set(plain, test, seeds=3, folder=tmp_path / "kept", training={"weight_decay": 0.1})
+    darker = replace(plain, use={**USE, "student": {**OWN, "mean": [0.1], "std": [0.5]}})
+    with pytest.raises(UserError, match=r"was started from another recipe; it differs in `student`"):
+        evaluate_set(darker, test, seeds=3, folder=tmp_path / "kept")
+    cut = replace(plain, per_image=4)
+    with pytest.raises(UserError, match=r"was started from another recipe; it differs in `per_image`"):
+        evaluate_set(cut, test, seeds=3, folder=tmp_path / "kept")
 
 
 def test_what_cannot_be_is_refused_before_any_training(

@@ -116,12 +116,12 @@ class MatchingEngine:
         self.iterations = settings.iterations
         self._settings, self._matching = settings, settings.matching
         self._network, self._mask = network.to(device), mask
-        self._computing = StepGradients(network, replayed=device.type == "cuda")
         if settings.matching.straight and isinstance(store, ExpertStore):
             store = StraightStore(store)
         self._store = store
         self._views = normalised_views(settings.views)
         self._seed, self._device = seed, device
+        self._computing = self._new_computing()
         self._live = synthetic.to(device)
         self._velocity = {name: torch.zeros_like(one) for name, one in _learned_parts(synthetic).items()}
         self._average = None if settings.average is None else synthetic.inputs.clone()
@@ -222,7 +222,11 @@ class MatchingEngine:
     def _measured(self, images: int) -> tuple[float, int]:
         """Seconds and bytes of a step on so many."""
         step = Step(torch.arange(images, device=self._device), self._draw(images, 0))
-        return measured(lambda: self._gradients(0, self._matching.start_from, [step]), self._device)
+        computing = self._new_computing()  # a replay's memory is that of its recording, so there is to be one
+        return measured(lambda: self._gradients(0, self._matching.start_from, [step], computing), self._device)
+
+    def _new_computing(self) -> StepGradients:
+        return StepGradients(self._network, replayed=self._device.type == "cuda")
 
     def _steps(self, iteration: int) -> list[Step]:
         count = self._matching.synthetic_steps
@@ -235,7 +239,9 @@ class MatchingEngine:
     def _draw(self, batch: int, number: int) -> object:
         return self._views.draw(batch, seed=derive_seed(self._seed, "views"), step=number, device=self._device)
 
-    def _gradients(self, expert: int, start: int, steps: list[Step]) -> Gradients:
+    def _gradients(
+        self, expert: int, start: int, steps: list[Step], computing: StepGradients | None = None
+    ) -> Gradients:
         snapshots = (start, start + self._matching.expert_epochs)
         begin, target = (self._store.theta(expert, one).to(self._device, torch.float32) for one in snapshots)
         return matching_gradients(
@@ -250,7 +256,7 @@ class MatchingEngine:
             drop=self._matching.drop,
             gradient=self._matching.gradient,
             chunk=self._chunk,
-            computing=self._computing,
+            computing=computing or self._computing,
         )
 
     def _factors(self, iteration: int) -> Tensor | None:
@@ -264,7 +270,8 @@ class MatchingEngine:
         if not finite and (limit is None or iteration == 0):
             raise UserError(
                 f"loss and gradients of iteration {iteration} must be finite, got loss {loss}; lower `matching.rate` "
-                f"(now {float(self._live.rate):g}), `image_rate` or `rate_rate`, or set `skip_above`."
+                f"(now {float(self._live.rate):g}), `image_rate` or `rate_rate`"
+                + (", or set `skip_above`." if limit is None else ".")
             )
         skipped = not finite or (limit is not None and loss > limit)
         if skipped and iteration == 0:

@@ -88,8 +88,11 @@ def measured(work: Callable[[], object], device: torch.device) -> tuple[float, i
 
 
 def memory_left(device: torch.device) -> int:
-    """Bytes that may still be taken where it is computed."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    """Bytes that may still be taken where it is computed; on a GPU also what torch holds and nothing uses."""
+    if device.type != "cuda":
+        return free_memory()
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
 
 
 def rough_time(seconds: float) -> str:

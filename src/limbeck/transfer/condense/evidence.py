@@ -80,13 +80,11 @@ def _facts(settings: CondenseSettings, images: "ImageSet", history: History, cho
     facts = {"method": settings.method, "labels": settings.labels}
     if settings.per_image > 1:
         facts["images when used"] = f"{len(images) * settings.per_image:,}, {settings.per_image} cut from each"
-    losses, rates, memory = (history.known(name) for name in ("loss", "rate", "memory"))
+    losses, memory = history.known("loss"), history.known("memory")
     if losses:
         facts["loss"] = f"{losses[0]:.3g} at first, {losses[-1]:.3g} at last"
     if any(history.column("skipped")):
         facts["skipped iterations"] = percent(sum(history.known("skipped")), len(history))
-    if rates and settings.by == "trajectories":
-        facts["learned rate"] = f"{rates[-1]:.3g}"
     if chosen is not None:
         assert chosen.accuracy is not None
         facts["best on validation images"] = f"{percent(chosen.accuracy, 1)} after {chosen.iteration:,} iterations"

@@ -59,7 +59,8 @@ def open_experts(settings: CondenseSettings, images: "ImageSet", networks: Fresh
     folder = settings.experts.folder
     if folder is None or not (settings.reads_trajectories or settings.reads_judges):
         return None
-    store = ExpertStore.open(Path(folder).expanduser(), **_requested(settings))
+    place, read = Path(folder).expanduser(), snapshots_read(settings)
+    store = ExpertStore.open(place, containing=read, **_requested(settings))
     _check_made_alike(settings, store, folder)
     _check_snapshots(settings, store, folder)
     if store.about["images"] != images.fingerprint:  # before the network, whose normalisation is theirs

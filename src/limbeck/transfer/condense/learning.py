@@ -62,13 +62,7 @@ class Learning:
         self._memory, self._progress = memory, progress
         self._best: dict[str, Tensor] = {}
         self._best_score: float | None = None
-        self._chosen_after: int | None = None
         self._restore()
-
-    @property
-    def chosen_after(self) -> int:
-        """Iterations after which the images that are kept were as they are."""
-        return self.done if self._chosen_after is None else self._chosen_after
 
     @property
     def kept(self) -> SyntheticSet:
@@ -119,7 +113,7 @@ class Learning:
         score = None if self._judge is None else self._judge(images)
         self._look(images, self.done, score)
         if score is not None and (self._best_score is None or score > self._best_score):
-            self._best_score, self._chosen_after = score, self.done
+            self._best_score = score
             self._best = {name: tensor.detach().clone() for name, tensor in images.state_dict().items()}
 
     def _save(self) -> None:
@@ -127,7 +121,6 @@ class Learning:
         notes: dict[str, Any] = {
             "seconds": self.seconds,
             "best_score": self._best_score,
-            "chosen_after": self._chosen_after,
         }
         checkpoint = Checkpoint(self.done, notes=notes)
         checkpoint.put(_ENGINE, _on_cpu(self.engine.state_dict()))
@@ -148,7 +141,7 @@ class Learning:
         self.engine.load_state_dict(saved.take(_ENGINE))
         self.done, self._best = saved.step, saved.take(_BEST)
         self.seconds = float(saved.notes["seconds"])
-        self._best_score, self._chosen_after = saved.notes["best_score"], saved.notes["chosen_after"]
+        self._best_score = saved.notes["best_score"]
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,40 +1,41 @@
 """What a GPU computes over and over, recorded once: launching hundreds of small kernels takes longer than they do."""
 
 from collections.abc import Callable, Hashable
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+Function = Callable[..., tuple[Tensor, ...]]
+
 
 class Replayed:
-    """A function of tensors on a GPU that is recorded as a CUDA graph, and later replayed with other values.
+    """Functions of tensors on a GPU that are recorded as CUDA graphs, and later replayed with other values.
 
-    A recording is made for each kind of arguments, by their shapes and types. What the function reads beside its
-    arguments must stay where it is in memory; it must not draw random numbers or wait for the device.
-
-    Args:
-        function: of tensors without gradients; it may take gradients inside.
+    A recording is made of a function for each kind of its arguments, by their shapes and types. What it reads beside
+    these must stay where it is in memory; it must not draw random numbers or wait for the device. All share the memory
+    that they compute in, as no two run at once.
 
     Example:
-        >>> square = Replayed(lambda x: (x * x,))
-        >>> square(torch.ones(3, device="cuda"))  # doctest: +SKIP
-        (tensor([1., 1., 1.], device='cuda:0'),)
+        >>> replayed = Replayed()
+        >>> replayed(torch.square, torch.ones(3, device="cuda"))  # doctest: +SKIP
     """
 
-    def __init__(self, function: Callable[..., tuple[Tensor, ...]]) -> None:
-        self._function = function
+    def __init__(self) -> None:
         self._recordings: dict[Hashable, _Recording] = {}
+        self._pool = cache(torch.cuda.graph_pool_handle)  # no GPU is touched before there is something to record
 
-    def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """The function's results, which the next call overwrites."""
-        kind = tuple((one.shape, one.dtype) for one in tensors)
-        if kind not in self._recordings:
-            self._recordings[kind] = _record(self._function, tensors)
-        recording = self._recordings[kind]
-        for place, one in zip(recording.arguments, tensors, strict=True):
-            place.copy_(one)
-        recording.graph.replay()
+    def __call__(self, function: Function, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """The function's results for these arguments, without gradients; the next call, of any, overwrites them."""
+        kind = function, *((one.shape, one.dtype) for one in tensors)
+        with torch.cuda.device(tensors[0].device):
+            if kind not in self._recordings:
+                self._recordings[kind] = _record(function, tensors, self._pool())
+            recording = self._recordings[kind]
+            for place, one in zip(recording.arguments, tensors, strict=True):
+                place.copy_(one)
+            recording.graph.replay()
         return recording.results
 
 
@@ -44,7 +45,7 @@ class _Recording(NamedTuple):
     results: tuple[Tensor, ...]
 
 
-def _record(function: Callable[..., tuple[Tensor, ...]], tensors: tuple[Tensor, ...]) -> _Recording:
+def _record(function: Function, tensors: tuple[Tensor, ...], pool: Any) -> _Recording:
     arguments = tuple(one.detach().clone() for one in tensors)
     # Libraries choose kernels and take memory at their first calls, which no graph may hold; and by another stream than
     # the usual one, as recording does.
@@ -55,7 +56,7 @@ def _record(function: Callable[..., tuple[Tensor, ...]], tensors: tuple[Tensor, 
             function(*arguments)
     torch.cuda.current_stream().wait_stream(beside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may go on using the GPU
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):  # other threads may use the GPU
         results = function(*arguments)
     return _Recording(graph, arguments, results)
 

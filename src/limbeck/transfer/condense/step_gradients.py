@@ -1,6 +1,7 @@
 """The gradient of one step on images, and what it needs of being pulled back through."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -56,49 +57,52 @@ class StepGradients:
 
     def __init__(self, network: FlatNetwork, *, replayed: bool = False) -> None:
         self._network = network
-        functions: list[Callable[..., tuple[Tensor, ...]]] = [self._descend, self._pull, self._pull_images]
-        self._descents, self._pulls, self._pulls_images = map(Replayed, functions) if replayed else functions
+        # Functions of their own, not methods, or what was recorded would keep itself alive.
+        self._descend = partial(_descend, network)
+        self._pull = {through: partial(_pull, network, through_parameters=through) for through in (True, False)}
+        self._compute: Callable[..., tuple[Tensor, ...]] = Replayed() if replayed else _launched
 
     def graph(self, theta: Tensor, seen: Tensor, labels: Tensor) -> Tensor:
         """The gradient `[P]` with its own graph."""
-        return self._gradient(theta, seen, labels, create_graph=True)
+        return _gradient(self._network, theta, seen, labels, create_graph=True)
 
     def descent(self, theta: Tensor, seen: Tensor, labels: Tensor) -> Tensor:
         """The gradient `[P]`; labels are logits `[b, K]` or class numbers int64 `[b]`."""
-        return self._descents(theta, seen, labels)[0]
+        return self._compute(self._descend, theta, seen, labels)[0]
 
     def pull(
         self, theta: Tensor, seen: Tensor, labels: Tensor, vector: Tensor, *, through_parameters: bool = True
     ) -> Pulled:
         """The gradient, and those of its product with a vector `[P]`; that by parameters is zero if not wanted."""
-        pulls = self._pulls if through_parameters else self._pulls_images
-        return Pulled(*pulls(theta, seen, labels, vector))
+        return Pulled(*self._compute(self._pull[through_parameters], theta, seen, labels, vector))
 
-    def _gradient(self, theta: Tensor, seen: Tensor, labels: Tensor, *, create_graph: bool) -> Tensor:
-        logits = self._network.logits(theta, seen)
-        loss = soft_cross_entropy(logits, labels) if labels.is_floating_point() else F.cross_entropy(logits, labels)
-        return grad(loss, theta, create_graph=create_graph)[0]
 
-    def _descend(self, theta: Tensor, seen: Tensor, labels: Tensor) -> tuple[Tensor]:
-        return (self._gradient(_leaf(theta), seen, labels, create_graph=False),)
+def _launched(function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor) -> tuple[Tensor, ...]:
+    return function(*tensors)
 
-    def _pull(self, theta: Tensor, seen: Tensor, labels: Tensor, vector: Tensor) -> tuple[Tensor, ...]:
-        return self._pulled(_leaf(theta), _leaf(seen), labels, vector, through_parameters=True)
 
-    def _pull_images(self, theta: Tensor, seen: Tensor, labels: Tensor, vector: Tensor) -> tuple[Tensor, ...]:
-        return self._pulled(_leaf(theta), _leaf(seen), labels, vector, through_parameters=False)
+def _gradient(network: FlatNetwork, theta: Tensor, seen: Tensor, labels: Tensor, *, create_graph: bool) -> Tensor:
+    logits = network.logits(theta, seen)
+    loss = soft_cross_entropy(logits, labels) if labels.is_floating_point() else F.cross_entropy(logits, labels)
+    return grad(loss, theta, create_graph=create_graph)[0]
 
-    def _pulled(
-        self, theta: Tensor, seen: Tensor, labels: Tensor, vector: Tensor, *, through_parameters: bool
-    ) -> tuple[Tensor, ...]:
-        if soft := labels.is_floating_point():
-            labels = _leaf(labels)
-        wanted = [seen, *([labels] if soft else []), *([theta] if through_parameters else [])]
-        descent = self.graph(theta, seen, labels)
-        of_seen, *others = grad(descent, wanted, vector, materialize_grads=True)
-        of_labels = others.pop(0) if soft else labels
-        of_theta = others.pop() if through_parameters else torch.zeros_like(vector)
-        return descent.detach(), of_seen, of_labels, of_theta
+
+def _descend(network: FlatNetwork, theta: Tensor, seen: Tensor, labels: Tensor) -> tuple[Tensor]:
+    return (_gradient(network, _leaf(theta), seen, labels, create_graph=False),)
+
+
+def _pull(
+    network: FlatNetwork, theta: Tensor, seen: Tensor, labels: Tensor, vector: Tensor, *, through_parameters: bool
+) -> tuple[Tensor, ...]:
+    theta, seen = _leaf(theta), _leaf(seen)
+    if soft := labels.is_floating_point():
+        labels = _leaf(labels)
+    wanted = [seen, *([labels] if soft else []), *([theta] if through_parameters else [])]
+    descent = _gradient(network, theta, seen, labels, create_graph=True)
+    of_seen, *others = grad(descent, wanted, vector, materialize_grads=True)
+    of_labels = others.pop(0) if soft else labels
+    of_theta = others.pop() if through_parameters else torch.zeros_like(vector)
+    return descent.detach(), of_seen, of_labels, of_theta
 
 
 def _leaf(tensor: Tensor) -> Tensor:

@@ -234,6 +234,9 @@ class Work:
 
     def _facts(self, made: TransferSet) -> dict[str, str]:
         facts, lost = {}, made.about.get("rounding")
+        if self.settings.by == "trajectories" and self.settings.iterations:
+            assert made.use is not None
+            facts["learned rate"] = f"{made.use['training']['learning_rate']:.3g}"  # that of the images that are kept
         if (store := open_experts(self.settings, self.pool, self.networks)) is not None:
             facts["experts"] = f"{store.count:,} of {str(store.folder)!r}, which took {store.cost().seconds:,.0f} s"
         if lost is not None:

@@ -33,8 +33,9 @@ def images_wanted(settings: GenerateSettings, classes: int) -> int:
             )
         count = settings.replay.images
     if count < settings.batch_size:
+        name = "`budget`" if settings.replay is None else "`replay.images`"
         raise UserError(
-            f"`budget` of {settings.title} must be at least a batch of {settings.batch_size:,} images "
+            f"{name} of {settings.title} must be at least a batch of {settings.batch_size:,} images "
             f"(`batch_size`), got {count:,}; raise it, or lower `batch_size`."
         )
     return count

@@ -214,7 +214,7 @@ class Engine:
             held=len(self.repository),
             removed=tally.left + removed,
             distinct=round(tally.made * tally.distinct / tally.compared),
-            obtained=None if self.settings.labels == "argmax" else tally.obtained / tally.made,
+            obtained=tally.obtained / tally.made if self.settings.aims_at_classes else None,
             counts=self.repository.class_counts().tolist(),
             losses=losses,
             layers=torch.tensor(tally.layers).mean(0).tolist(),

@@ -57,7 +57,7 @@ def evidence_of(
     if not len(history) or not len(held):
         return Evidence(headline=_planned(settings), classes=classes, facts={"method": settings.method})
     labels = held.column("label")
-    wanted = held.column("wanted") if settings.labels != "argmax" else torch.full_like(labels, -1)
+    wanted = held.column("wanted") if settings.aims_at_classes else torch.full_like(labels, -1)
     floor = float(torch.as_tensor(floors).sum()) if len(floors) else None
     like = likeness(held, teacher, classes, real, seed=seed, device=device)
     figures: list[EvidenceFigure] = [

@@ -9,6 +9,7 @@ import torch
 
 from limbeck.cost import Cost
 from limbeck.data.transfer_source import FixedSource, TransferSource
+from limbeck.data.views import PadCrop, augmentation
 from limbeck.errors import UserError
 from limbeck.files import disk_errors
 from limbeck.models.classifier import Classifier
@@ -71,11 +72,11 @@ class GenerateMaker:
         source = self._source(settings, context)
         with disk_errors(context.folder):
             context.folder.mkdir(parents=True, exist_ok=True)
+        _tell_idle(settings, source.engine.count, context)
+        _tell_shifts(settings, context)
         if source.steps_per_round is not None:
-            _tell_idle(settings, source.engine.count, context)
             return Made(source=source, cost=Cost(), evidence=evidence_so_far(source, settings, context))
         assert context.teacher is not None
-        _tell_idle(settings, source.engine.count, context)
         cost = source.fill()
         made, labelling_cost = with_teacher_logits(source.images(0), context.teacher)
         assert made.soft_labels is not None
@@ -209,6 +210,17 @@ def _tell_idle(settings: GenerateSettings, count: int, context: MakerContext) ->
         context.progress.say(
             f"`homogenise` leaves classes of {settings.homogenise.neighbours:,} images or fewer alone (`neighbours`), "
             f"and an even share of {count:,} is {each:,.1f} a class: hardly any outlier will leave"
+        )
+
+
+def _tell_shifts(settings: GenerateSettings, context: MakerContext) -> None:
+    """Says where views push much of an image out of sight, as those that are usual for photographs do to digits."""
+    views, side = augmentation(settings.views), min(context.shape[1:])
+    if isinstance(views, PadCrop) and views.padding >= side / 4:
+        flips = ", and mirror them" if views.flip else ""
+        context.progress.say(
+            f"`views` shift images of {side} pixels by up to {views.padding}{flips}; for digits, letters and other "
+            "small images {pad-crop: {padding: 1}} serves better, for the student's training, too"
         )
 
 

@@ -94,7 +94,8 @@ class GenerateSettings(MakerSettings):
 
     A round makes images in `calls_per_round` calls of `inner_steps` steps each, keeps them, and removes some; then the
     student is taught for `steps_per_round` steps. A `method` names published values of all that follows, and whatever
-    is said beside it comes on top. `budget` images are held at the end; rounds after that make none.
+    is said beside it comes on top. `budget` images are made, and what leaves as an outlier meanwhile is
+    made up for where steps of the student are left; rounds after that make none.
 
     Attributes:
         method: whose published values hold, see `limbeck ls methods`.
@@ -124,7 +125,7 @@ class GenerateSettings(MakerSettings):
         losses: weights of what images are optimised for.
         scale_losses: whether weights are pulls: each is divided by how hard its loss pulls at images when they are at
             their start, in units of the one-hot loss, so that 1 is as much for any teacher (`limbeck generate --check`
-            says what that comes to).
+            says what that comes to); `contrast`, which compares images with earlier ones, keeps its weight.
         adversarial: how disagreement of teacher and student is measured: "kl-where-equal" (where both give the same
             class), "kl", "l1", "js", or "js-clamped" as published (DeepInversion, CMI).
         adversarial_temperature: what logits are divided by in the adversarial loss, of all its forms but "l1".
@@ -304,6 +305,17 @@ class GenerateSettings(MakerSettings):
                 "`statistics` are what `losses.batch_norm` compares images with, and its weight is 0; give it one, or "
                 "leave `statistics` out"
             )
+        if self.growth is not None and not self.losses.one_hot:
+            raise ValueError(
+                "`growth` is of the weight of the one-hot loss, and `losses.one_hot` is 0; give it one, or leave "
+                "`growth` out"
+            )
+        most = None if self.growth is None else self.growth.most
+        if most is not None and most <= self.losses.one_hot:
+            raise ValueError(
+                f"`growth.most` must be above `losses.one_hot`, {self.losses.one_hot:g}, from which the weight grows, "
+                f"got {most:g}; raise it, or leave `growth` out"
+            )
         if self.warmup_rounds != 0 and not any({**self.losses.model_dump(), "adversarial": 0}.values()):
             raise ValueError(
                 "`warmup_rounds` have no adversary, and `losses` have nothing else but `adversarial`; set "
@@ -327,10 +339,9 @@ class GenerateSettings(MakerSettings):
             return said
         weights = {**method.values["losses"], "adversarial": 0.0, **losses}
         if not any(weights.values()):
-            raise UserError(
-                f"the method {said['method']!r} seeks nothing but what a student gets wrong, and there is none; name a "
-                "student, or give other `losses` a weight."
-            )
+            name = said.get("method", cls.model_fields["method"].default)
+            only = " but what a student gets wrong, and there is none; name a student, or" if not losses else ";"
+            raise UserError(f"`losses` of the method {name!r} seek nothing{only} give other `losses` a weight.")
         return {**said, "steps_per_round": None, "losses": {"adversarial": 0.0, **losses}}
 
     def settled(self, classes: int) -> Self:
@@ -346,6 +357,12 @@ class GenerateSettings(MakerSettings):
         if generator.renew_once == AFTER_WARMUP:
             generator = generator.model_copy(update={"renew_once": RENEWED_AFTER + warmup})
         return self.model_copy(update={_WARMUP: warmup, "generator": generator})
+
+    @property
+    def aims_at_classes(self) -> bool:
+        """Whether anything makes an image one of the class that is drawn for it."""
+        told = self.generator.conditional or self.generator.noisy
+        return self.labels != "argmax" and bool(self.losses.one_hot or told)
 
     @property
     def warmup(self) -> int:

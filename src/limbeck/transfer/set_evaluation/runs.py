@@ -71,13 +71,14 @@ class Runs:
     def run(self, index: int) -> None:
         """Leaves `accuracy.json` in the folder of a run, unless it is there."""
         one = self.runs[index]
-        with RunFolder.open(one.folder, self._recipe(one), resume=True) as run_folder:
+        student = fresh(one.network, self.transfer_set, one.seed, self.classes)
+        with RunFolder.open(one.folder, self._recipe(one, student), resume=True) as run_folder:
             if run_folder.read(RESULT) is not None:
                 run_folder.set_state(FINISHED)
                 return
             start, teaching = time.perf_counter(), one.teaching
             result = fit(
-                fresh(one.network, self.transfer_set, one.seed, self.classes),
+                student,
                 self.transfer_set,
                 weighted_sum(teaching.objective),
                 settings=teaching.settings,
@@ -91,8 +92,8 @@ class Runs:
             run_folder.set_state(FINISHED)
             run_folder.checkpoint.unlink(missing_ok=True)
 
-    def _recipe(self, one: Run) -> dict[str, Any]:
-        """What it hangs on, so that a run is never gone on with on other images."""
+    def _recipe(self, one: Run, student: Classifier) -> dict[str, Any]:
+        """What it hangs on, so that a run is never gone on with on other images, or with these seen otherwise."""
         return {
             "network": one.network.described,
             "seed": one.seed,
@@ -100,6 +101,8 @@ class Runs:
             "objective": one.teaching.objective,
             "transfer_set": self.transfer_set.images.fingerprint,
             "soft_labels": _hash(self.transfer_set.soft_labels),
+            "per_image": self.transfer_set.per_image,
+            "student": fingerprint(student),
             "teacher": None if self.teacher is None else fingerprint(self.teacher),
             one.evaluated_on: self.images.fingerprint,
         }

@@ -91,6 +91,22 @@ def test_what_is_there_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert ExpertStore.open(tmp_path, count=1, snapshots=2).kept == (0, 1)
 
 
+def test_more_experts_of_fewer_snapshots_hide_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, snapshots=4, count=1)
+    store = make(tmp_path, snapshots=2, count=2)
+    assert (store.count, store.kept) == (2, (0, 1))
+    assert ExpertStore.open(tmp_path, containing=[0, 1]).count == 2
+    before = ExpertStore.open(tmp_path, containing=[1, 3])
+    assert (before.count, before.kept) == (1, (0, 1, 2, 3))
+    assert ExpertStore.open(tmp_path, containing=[5]).kept == (0, 1), "the last, where none has it"
+    monkeypatch.setattr("limbeck.transfer.condense.experts.teach.fit", None)
+    again = make(tmp_path, snapshots=4, count=1)
+    assert (again.count, again.kept) == (1, (0, 1, 2, 3))
+    assert ExpertStore.open(tmp_path, count=2, snapshots=2).count == 2
+    whole = make(tmp_path, snapshots=2, count=1)
+    assert whole.kept == (0, 1, 2, 3), "which has all of it"
+
+
 def test_only_the_snapshots_that_are_read_are_made(tmp_path: Path) -> None:
     store = make(tmp_path, snapshots=range(1, 3))
     assert (store.kept, store.snapshots) == ((1, 2), 3)

@@ -9,10 +9,14 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.models import create
+from limbeck.models.forward import resolve_computing
 from limbeck.plugins import register, unregister
 from limbeck.testing import check_generator
 from limbeck.transfer.generate.generator_settings import Generator
 from limbeck.transfer.generate.networks import ImageNetwork, build_network, draw_latents, renew, renew_first
+from limbeck.transfer.generate.settings import GenerateSettings
+from limbeck.transfer.generate.synthesis.origin import Origin
 
 
 def squares(latents: int, channels: int, size: tuple[int, int], *, side: int = 4) -> nn.Module:
@@ -74,6 +78,21 @@ def test_they_start_afresh_as_their_authors_make_them() -> None:
     renew_first(made("of-maps"), seed=0, call=3)
     with pytest.raises(UserError, match=r"`generator.renew_once` is about the first linear layer or convolution and"):
         renew_first(network, seed=0, call=3)
+
+
+@pytest.mark.parametrize("method", ["fast", "fast-meta", "bsr"])
+def test_what_cannot_be_renewed_as_published_is_not_and_is_refused_where_it_is_said(method: str) -> None:
+    def origin(**generator: Any) -> Origin:
+        values = {"network": "squares", "latents": 6, **generator}
+        settings = GenerateSettings(budget=64, batch_size=16, method=method, generator=values).settled(3)
+        teacher = create("resnet8", num_classes=3, input_size=32)
+        computing = resolve_computing("cpu", "fp32")
+        return Origin(settings, teacher, shape=(3, 32, 32), num_classes=3, seed=0, computing=computing)
+
+    assert origin().renewal.renew_once is None
+    assert origin(network="of-maps", width=4).renewal.renew_once == 121
+    with pytest.raises(UserError, match=r"`generator.renew_once` 5 is about .* 'squares' lacks one of them; set"):
+        origin(renew_once=5)
 
 
 @pytest.mark.parametrize(

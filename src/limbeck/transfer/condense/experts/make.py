@@ -233,15 +233,27 @@ def _same(path: Path, plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def _complete(folder: Path, plan: dict[str, Any], settings: Experts, kept: Sequence[int]) -> None:
-    """Writes down what is complete, also what earlier calls made beyond what this one was for."""
-    if not _is_complete(folder, settings, kept):
-        atomic_write_text(folder / EXPERTS_FILE, json.dumps({**plan, **_extent(settings, kept)}, indent=1) + "\n")
+    """Writes down what is complete, and what earlier calls made beyond what this one was for."""
+    now, before = _extent(settings, kept), _extents(folder)
+    if any(_holds(one, now) for one in before[:1]):
+        return
+    earlier = [{name: one[name] for name in now} for one in before if not _holds(now, one)]
+    more = {"earlier": earlier} if earlier else {}
+    atomic_write_text(folder / EXPERTS_FILE, json.dumps({**plan, **now, **more}, indent=1) + "\n")
 
 
 def _is_complete(folder: Path, settings: Experts, kept: Sequence[int]) -> bool:
     """Whether all of them have been written down as complete before."""
+    return any(_holds(one, _extent(settings, kept)) for one in _extents(folder))
+
+
+def _extents(folder: Path) -> list[dict[str, Any]]:
+    """What has been written down as complete, the last first."""
     path = folder / EXPERTS_FILE
-    return path.exists() and _holds(json.loads(path.read_text()), _extent(settings, kept))
+    if not path.exists():
+        return []
+    about = json.loads(path.read_text())
+    return [about, *about.get("earlier", [])]
 
 
 def _extent(settings: Experts, kept: Sequence[int]) -> dict[str, Any]:

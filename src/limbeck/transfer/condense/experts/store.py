@@ -86,6 +86,7 @@ class ExpertStore:
         count: int | None = None,
         snapshots: int | Sequence[int] | None = None,
         judges: int | None = None,
+        containing: Sequence[int] = (),
     ) -> "ExpertStore":
         """The experts in a folder, all of what was last made there or so much of it.
 
@@ -94,6 +95,8 @@ class ExpertStore:
             count: take only the first so many, so that what is done with them does not hang on later ones.
             snapshots: take only so many, from number 0 on, or these numbers.
             judges: take only the first so many; 0 for the experts themselves at their end.
+            containing: snapshots that are needed: where the experts that were last made lack one, those of an earlier
+                call are taken that has them all, if there was one.
 
         Raises:
             UserError: there are none, not so many, or they are not finished.
@@ -108,6 +111,9 @@ class ExpertStore:
                 else f"there are no experts in {str(folder)!r}; `limbeck experts` makes some."
             )
         about = _read_about(path)
+        earlier = next((one for one in about.pop("earlier", []) if {*containing} <= {*one["kept"]}), {})
+        if not {*containing} <= {*about["kept"]}:
+            about |= earlier
         kept = range(snapshots) if isinstance(snapshots, int) else snapshots
         requested = {"count": count, "kept": None if kept is None else sorted(kept), "judges": judges}
         store = cls(folder, {**about, **{name: value for name, value in requested.items() if value is not None}})

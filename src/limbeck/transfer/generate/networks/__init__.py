@@ -9,9 +9,18 @@ if TYPE_CHECKING:
     from limbeck.transfer.generate.networks.build import build_network
     from limbeck.transfer.generate.networks.latents import draw_latents
     from limbeck.transfer.generate.networks.network import ImageNetwork
-    from limbeck.transfer.generate.networks.renewal import renew, renew_first, renew_if_due
+    from limbeck.transfer.generate.networks.renewal import can_renew_first, renew, renew_first, renew_if_due
 
-__all__ = ["ImageNetwork", "averaged", "build_network", "draw_latents", "renew", "renew_first", "renew_if_due"]
+__all__ = [
+    "ImageNetwork",
+    "averaged",
+    "build_network",
+    "can_renew_first",
+    "draw_latents",
+    "renew",
+    "renew_first",
+    "renew_if_due",
+]
 
 _HERE = "limbeck.transfer.generate.networks"
 
@@ -23,6 +32,7 @@ __getattr__ = lazy_exports(
         "build_network": f"{_HERE}.build",
         "draw_latents": f"{_HERE}.latents",
         "renew": f"{_HERE}.renewal",
+        "can_renew_first": f"{_HERE}.renewal",
         "renew_first": f"{_HERE}.renewal",
         "renew_if_due": f"{_HERE}.renewal",
     },

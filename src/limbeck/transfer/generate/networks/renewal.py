@@ -62,12 +62,9 @@ def renew_first(network: ImageNetwork, *, seed: int, call: int, gain_near_zero: 
         gain_near_zero: draw that gain from N(0, .02), as the reference implementation of Fast and BSR does.
 
     Raises:
-        UserError: a network of one's own that has neither.
+        UserError: a network of one's own that lacks one of them, see `can_renew_first`.
     """
-    layers, norms = (
-        [one for one in network.body.modules() if isinstance(one, kinds) and one.weight is not None]
-        for kinds in (_LAYERS, _NORMS)
-    )
+    layers, norms = _renewable(network)
     if not layers or not norms:
         raise UserError(
             "`generator.renew_once` is about the first linear layer or convolution and the first batch norm, and this "
@@ -76,6 +73,20 @@ def renew_first(network: ImageNetwork, *, seed: int, call: int, gain_near_zero: 
     random = generator(seed, "generate", "renew-first", call)
     _draw(layers[0].weight, layers[0].bias, 0.0, random)
     _draw(norms[0].weight, norms[0].bias, 0.0 if gain_near_zero else 1.0, random, _SPREAD if gain_near_zero else 0.0)
+
+
+def can_renew_first(network: ImageNetwork) -> bool:
+    """Whether there are the layers of `renew_first`, which a network of one's own may lack."""
+    return all(_renewable(network))
+
+
+def _renewable(
+    network: ImageNetwork,
+) -> tuple[list[nn.Linear | nn.Conv2d | nn.ConvTranspose2d], list[nn.BatchNorm1d | nn.BatchNorm2d]]:
+    """Linear layers and convolutions, and batch norms, in order."""
+    modules = list(network.body.modules())
+    layers = [one for one in modules if isinstance(one, _LAYERS)]
+    return layers, [one for one in modules if isinstance(one, _NORMS) and one.weight is not None]
 
 
 @torch.no_grad()

@@ -7,11 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import Computing
 from limbeck.precision import autocast
 from limbeck.randomness import derive_seed
-from limbeck.transfer.generate.networks import ImageNetwork, averaged, build_network, draw_latents, renew_if_due
+from limbeck.transfer.generate.generator_settings import RENEWED_AFTER, Generator
+from limbeck.transfer.generate.networks import (
+    ImageNetwork,
+    averaged,
+    build_network,
+    can_renew_first,
+    draw_latents,
+    renew_if_due,
+)
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.generate.synthesis.meta import Meta
 from limbeck.transfer.generate.synthesis.state import (
@@ -66,6 +75,7 @@ class Origin:
             mean=mean,
             std=std,
         ).to(computing.device)
+        self.renewal = _renewal(settings, self.network)
         self.average = averaged(self.network, settings.generator.average) if settings.generator.average else None
         self.working = self.network  # what a call adapts
         self.meta: Meta | None = None
@@ -80,7 +90,7 @@ class Origin:
 
     def begin(self, number: int, labels: Tensor | None, count: int) -> None:
         """Starts call `number`, of `count` images that are to have `labels`, int64 [count]."""
-        renewed = renew_if_due(self.network, self.settings.generator, seed=self.seed, call=number + 1)
+        renewed = renew_if_due(self.network, self.renewal, seed=self.seed, call=number + 1)
         if renewed and self.average is not None:  # of weights that have nothing to do with the new ones
             self.average = averaged(self.network, self.settings.generator.average or 0.0)
         if self.working is not self.network:
@@ -196,3 +206,20 @@ class Origin:
         if self._afresh:
             self.adam = self._make_adam()
             load_adam(self.adam, take("adam", state))
+
+
+def _renewal(settings: GenerateSettings, network: ImageNetwork) -> Generator:
+    """When a network starts afresh; one that lacks the layers to renew never does as a method has it published.
+
+    Raises:
+        UserError: it lacks them, and the settings say themselves when these start afresh.
+    """
+    renewal = settings.generator
+    if renewal.renew_once is None or can_renew_first(network):
+        return renewal
+    if renewal.renew_once != RENEWED_AFTER + (settings.warmup_rounds or 0):
+        raise UserError(
+            f"`generator.renew_once` {renewal.renew_once} is about the first linear layer or convolution and the first "
+            f"batch norm, and the generator {renewal.network!r} lacks one of them; set `renew_once: null`."
+        )
+    return renewal.model_copy(update={"renew_once": None})
