@@ -1,12 +1,15 @@
 """Photos on the command line: a run on a folder of them, and its student judged on what the run held out."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tests.photos import write_photos
 from typer.testing import CliRunner
 
+import limbeck as lb
 from limbeck.cli.main import app
 
 RECIPE = """
@@ -47,6 +50,22 @@ def test_a_run_on_photos_and_its_student_judged_on_what_was_held_out() -> None:
     assert "images of './others' are brought to 12x12: what the student in 'runs/mine' was taught with" in out
     assert "the validation images of './others' are judged on, for it has no test images" in out
     assert "all images of 'others/val' are judged on" in limbeck("evaluate", "runs/mine", "--data", "others/val")
+    for place in range(6):
+        folder = Path("alike/test") / ("cat", "dog")[place % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), (40 * place, 90, 30)).save(folder / f"{place}.png")
+    found = {}
+    for student, size in (("runs/mine", ()), ("runs/mine", ("--size", "12")), ("elsewhere", ())):
+        if student == "elsewhere":
+            shutil.copytree("runs/mine/student", student)
+        out = limbeck("evaluate", student, "--data", "./alike", *size, "--json", "alike.json")
+        assert ("images of './alike', which are 20x20, are brought to 12x12: what the student in" in out) == (not size)
+        found[student, size] = Path("alike.json").read_text()
+    assert len({*found.values()}) == 1
+    with pytest.warns(UserWarning, match=r"are 20x20, and the student was taught with 12x12; `lb.load\(..., size"):
+        lb.evaluate("elsewhere", "./alike")
+    limbeck("export", "elsewhere", "--format", "safetensors", "--test", "./alike", "--no-latency", "--out", "device")
+    assert "brought to 12x12: what the student in 'device' was" in limbeck("evaluate", "device", "--data", "./alike")
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8").partition("## Names and paths")[0]

@@ -66,6 +66,8 @@ def test_bases_that_cannot_be(tmp_path: Path) -> None:
         read_recipe(one)
     with pytest.raises(UserError, match="name: must be given"):
         read_recipe({"base": "cifar10-distill"})
+    write(one, base="cifar10-distill")
+    assert read_recipe(one).name == "one", "as its file"
 
 
 def test_a_choice_is_laid_over_and_named() -> None:

@@ -288,6 +288,10 @@ def view_raising(images, draw):
     raise ValueError("bad view")
 
 
+def view_random(images, draw):
+    return (images * torch.rand(1)).to(torch.uint8)
+
+
 class View(Augmentation):
     distinct = 1
 
@@ -313,6 +317,10 @@ class View(Augmentation):
         ({"select": {"budget": 12, "criterion": "own_wrong:score_fine"}}, ""),
         ({"training": {"steps": 1, "views": "own_wrong:view_narrow"}}, r"must return images uint8 \[2, 1, 8, 8\], got"),
         ({"training": {"steps": 1, "views": "own_wrong:view_raising"}}, "raised ValueError: bad view"),
+        (
+            {"training": {"steps": 1, "views": "own_wrong:view_random"}},
+            "must give the same view twice, or a resumed",
+        ),
         ({"training": {"steps": 1, "views": "own_wrong:View"}}, r"must give images uint8 \[2, 1, 8, 8\], got torch.fl"),
         ({"student": {"model": "own_wrong:Network"}}, ""),
         (

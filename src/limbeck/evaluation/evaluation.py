@@ -15,6 +15,7 @@ from limbeck.errors import UserError
 from limbeck.evaluation import fidelity, metrics
 from limbeck.evaluation.prediction import predict
 from limbeck.models.weights.folder import as_classifier
+from limbeck.models.weights.record import taught_size_of
 from limbeck.precision import Precision
 
 if TYPE_CHECKING:
@@ -97,9 +98,16 @@ def evaluate(
         >>> evaluation.n, sorted(evaluation.fidelity)
         (360, ['agreement', 'divergence', 'per_class', 'teacher_top1'])
     """
+    taught_size = taught_size_of(student)
     student = as_classifier(student, "student")
     teacher = None if teacher is None else as_classifier(teacher, "teacher")
     images, labels = _matched(student, as_image_set(images, "test", "images"))
+    if taught_size is not None and student.input_size is None and images.shape[1:] != taught_size:
+        warnings.warn(
+            f"images of {images.name!r} are {images.shape[1]}x{images.shape[2]}, and the student was taught with "
+            f"{taught_size[0]}x{taught_size[1]}; `lb.load(..., size={taught_size})` brings them to that.",
+            stacklevel=2,
+        )
     places = _check_teacher(student, images, teacher, teacher_logits)
     logits = predict(student, images, batch_size=batch_size, precision=precision, device=device)
     if teacher is not None:

@@ -174,7 +174,7 @@ def _write_pt2(
 def _write_weights(
     student: Classifier, folder: Path, inputs: FileInputs, images: ImageSet, description: dict[str, Any]
 ) -> tuple[Path, Answering]:
-    save(student, folder)
+    save(student, folder, taught_size=inputs.shape[1:])
     if made_by_hand(folder):
         description["model"] = student.name  # that `load_model` has to be given
     again = load(folder, model=student.network if made_by_hand(folder) else None)

@@ -39,14 +39,14 @@ def load_sized(
 def load_evaluation_images(
     student: str | Path | None, data: str | Path, split: str | None, known: KnownSize | None, say: Say, **options: Any
 ) -> ImageSet:
-    """The images of `data` to judge a saved network on, and what was chosen among them is said.
+    """The images of `data` to judge a saved network on, in its size; what was chosen for them is said.
 
     Args:
         student: where it was loaded from, if that is known. Of a run that names `data` itself, loading options are
             those of its recipe where none are given, and what it held out to judge on is judged on here.
         data: a data set, folder, file or hub id.
         split: or None for the test images, else the validation images, else all of a folder without splits.
-        known: the size that the network takes or was trained with, for images of several sizes.
+        known: the size that the network takes or was trained with, to which images of others are brought.
         say: told what was chosen where that may surprise.
         options: of `limbeck.load`.
 
@@ -56,9 +56,9 @@ def load_evaluation_images(
     recipe = None if student is None else _recipe_on(student, data)
     options = {**_options_of(recipe), **options}
     if split is not None:
-        return load_sized(data, split, known, say, **options)
+        return _load_in_size(data, split, known, say, **options)
     split, why = evaluation_split(data)
-    images = load_sized(data, split, known, say, **options)
+    images = _load_in_size(data, split, known, say, **options)
     if recipe is not None and split == TRAIN:
         share = recipe.data.test
         if isinstance(share, int | float) and share:
@@ -69,6 +69,16 @@ def load_evaluation_images(
     if why:
         say(why)
     return images
+
+
+def _load_in_size(name: str | Path, split: str, known: KnownSize | None, say: Say, **options: Any) -> ImageSet:
+    """As `load_sized`, and images that are all of another size, which a network may take as they are."""
+    images = load_sized(name, split, known, say, **options)
+    if known is None or known.by_itself or options.get("size") is not None or images.shape[1:] == known.size:
+        return images
+    had = "x".join(map(str, images.shape[1:]))
+    say(f"images of {str(name)!r}, which are {had}, are brought to {known}: {known.source} (--size says another)")
+    return load_images(name, split, **{**options, "size": known.size})
 
 
 def _recipe_on(student: str | Path, data: str | Path) -> Recipe | None:

@@ -13,16 +13,17 @@ from limbeck.models.catalogue import TIMM_PREFIX, entry
 from limbeck.models.classifier import Classifier
 from limbeck.models.published import NAMED
 from limbeck.models.timm_models import published_size
-from limbeck.models.weights.folder import CONFIG_FILE
+from limbeck.models.weights.record import CONFIG_FILE, taught_size_of
 from limbeck.recipes.settings import NetworkSettings
 
 
 @dataclass(frozen=True)
 class KnownSize:
-    """(H, W) in pixels, and in words what it is known from."""
+    """(H, W) in pixels, in words what it is known from, and whether the network brings images to it by itself."""
 
     size: tuple[int, int]
     source: str
+    by_itself: bool = False
 
     def __str__(self) -> str:
         return f"{self.size[0]}x{self.size[1]}"
@@ -55,7 +56,7 @@ def size_for_network(network: Classifier, name: str | Path | None = None) -> Kno
     """
     if network.input_size is not None:
         height, width = network.input_size
-        return KnownSize((height, width), f"what {network.name} takes")
+        return KnownSize((height, width), f"what {network.name} takes", by_itself=True)
     return None if name is None else size_of_saved(name)
 
 
@@ -70,7 +71,9 @@ def size_of_saved(name: str | Path) -> KnownSize | None:
     folder = Path(name).expanduser()
     for one in (folder, folder / "student"):
         if (size := _stated_size(one)) is not None:
-            return KnownSize(size, f"what the network in {str(name)!r} takes")
+            return KnownSize(size, f"what the network in {str(name)!r} takes", by_itself=True)
+    if (size := taught_size_of(folder)) is not None:
+        return KnownSize(size, f"what the student in {str(name)!r} was taught with")
     for one in (folder, folder.parent):
         shape = _read(one / "evaluation.json").get("image_shape")
         if isinstance(shape, list) and len(shape) == 3:

@@ -38,12 +38,14 @@ _WHOLE = ("objective", "views", "normalised_views", "criterion", "optimizer", "s
 
 
 def load_recipe(path: Path) -> dict[str, Any]:
-    """What a file says, over what its bases say; modules beside it are found from now on.
+    """What a file says, over what its bases say; its name is the file's where it says none.
+
+    Modules beside it are found from now on.
 
     Raises:
         UserError: a file that cannot be read, bases that lead back to it.
     """
-    content = with_bases(load_mapping(path), path)
+    content = {"name": path.stem, **with_bases(load_mapping(path), path)}
     if path not in packaged_recipes().values():
         look_in(path.parent)  # for parts of the user's own, "my_parts:loss"
     return content

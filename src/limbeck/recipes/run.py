@@ -266,9 +266,9 @@ def _execute(
     if run_folder.writes:
         if inside:
             look_inside(recipe, run_folder, result.student, inputs, test_logits)
-        save_model(result.student, run_folder.path / "student")
-        if chosen is not None:
-            save_model(chosen, run_folder.path / "student-chosen")
+        for one, name in ((result.student, "student"), (chosen, "student-chosen")):
+            if one is not None:
+                save_model(one, run_folder.path / name, taught_size=inputs.shape[1:])
         keep_last_evidence(recipe, inputs, run_folder, source, shared)
     cost = _cost(recipe, inputs, run_folder, source, making, result)
     run_folder.write("cost.json", cost)

@@ -122,11 +122,20 @@ def _views(recipe: Recipe, pair: ImageSet, train: ImageSet) -> Tensor:
     if train.has_floats:
         return pair.tensor()
     views = augmentation(recipe.training.views, per_image=recipe.training.views_per_image)
-    with errors_of("`training.views`"):
-        shown = views(pair.tensor(), pair.ids, seed=recipe.seed, view=0, among=train if views.others else None)
+
+    def show() -> Tensor:
+        with errors_of("`training.views`"):
+            return views(pair.tensor(), pair.ids, seed=recipe.seed, view=0, among=train if views.others else None)
+
+    shown = show()
     if not isinstance(shown, Tensor) or shown.dtype != torch.uint8 or shown.shape != pair.tensor().shape:
         got = f"{shown.dtype} {list(shown.shape)}" if isinstance(shown, Tensor) else type(shown).__name__
         raise UserError(f"`training.views` must give images uint8 {list(pair.tensor().shape)}, got {got}.")
+    if not torch.equal(shown, show()):
+        raise UserError(
+            "`training.views` must give the same view twice, or a resumed run would see others; all that is random "
+            "is to come from `draw`, and from no generator of torch, NumPy or Python."
+        )
     return shown
 
 

@@ -25,6 +25,8 @@ _SIGNS = {
     "less than or equal to": "<=",
     "less than": "<",
 }
+_LONG = 200
+"""Characters of a value that are shown."""
 Remark = Callable[[Sequence[str | int], Sequence[str], Any], str]
 """Where, what is allowed there, and what came -> what is said on top."""
 
@@ -72,7 +74,7 @@ def error_lines(
             several = kinds.setdefault(path, [])
             several.append(allowed)
             words = [one for one in dict.fromkeys(several) if one != WORDS["int"] or WORDS["float"] not in several]
-            lines[path] = f"must be {' or '.join(words)}, got {error['input']!r}"
+            lines[path] = f"must be {' or '.join(words)}, got {_shown(error['input'])}"
             if remark is not None:
                 lines[path] += remark(location, words, error["input"])
     return [f"{path}: {line}" if path and line else path or line for path, line in lines.items()]
@@ -106,10 +108,18 @@ def _message(error: Any) -> str:
     if error["type"] == "value_error":
         return error["msg"].removeprefix("Value error, ").rstrip(".")
     if error["type"] == "string_pattern_mismatch":
-        return f"must be {NAME_ALLOWED}, got {error['input']!r}"
+        return f"must be {NAME_ALLOWED}, got {_shown(error['input'])}"
     if error["type"] == "too_short":
-        return f"must hold at least {error['ctx']['min_length']}, got {error['input']!r}"
-    return f"{error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r}"
+        return f"must hold at least {error['ctx']['min_length']}, got {_shown(error['input'])}"
+    return f"{error['msg'][0].lower()}{error['msg'][1:]}, got {_shown(error['input'])}"
+
+
+def _shown(value: Any) -> str:
+    """A value in one short line; of what no file can hold its type alone."""
+    if not isinstance(value, str | int | float | list | tuple | dict | None):
+        return f"a {type(value).__name__}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
 def _is_type_name(part: str | int) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import UserError, unknown_name
-from limbeck.foreign import check_remarks, errors_of
+from limbeck.foreign import ForeignError, check_remarks, errors_of
 from limbeck.signatures import Options, inputs_and_options, parameters, summary_of
 from limbeck.transfer.own_allocations import check_rows, spread_by_scores
 from limbeck.transfer.parts import AllocationEntry, Kind, RepresentationEntry, ScoreEntry
@@ -247,8 +247,14 @@ def _as_pixels(features: Tensor, inputs: ScoreInputs, what: str) -> Tensor:
 def _of_all(
     function: Callable[..., Any], what: str, with_context: bool, images: Any, context: ScoringContext, **options: Any
 ) -> Tensor:
-    with errors_of(what):
-        made = function(images, **({"context": context} if with_context else {}), **options)
+    try:
+        with errors_of(what):
+            made = function(images, **({"context": context} if with_context else {}), **options)
+    except ForeignError as error:
+        raise ForeignError(
+            f"{str(error).removesuffix('.')}; `images` of a score are the whole `lb.ImageSet`, and one that sees "
+            "tensors takes `pixels`, uint8 [B, C, H, W]."
+        ) from error
     return _checked(made, len(images), what)
 
 

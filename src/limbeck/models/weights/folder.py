@@ -48,7 +48,7 @@ from limbeck.models.whitening import Whitening
 from limbeck.models.zoo import create, create_timm
 
 
-def save(classifier: Classifier, folder: str | Path) -> None:
+def save(classifier: Classifier, folder: str | Path, *, taught_size: tuple[int, int] | None = None) -> None:
     """Write `model.safetensors`, `config.json` and, of a network that takes whitened images, `whitening.safetensors`,
     whole or not at all.
 
@@ -56,6 +56,12 @@ def save(classifier: Classifier, folder: str | Path) -> None:
 
     A module that was made outside limbeck is saved with the import path of its class, where that makes the same module
     again; else `load` needs its class, a function or a module, and says so. Nothing is pickled.
+
+    Args:
+        classifier: to save.
+        folder: of it alone.
+        taught_size: (height, width) of the images that it was taught with, to which verbs bring others for a
+            network that takes any size; None where that is not known.
 
     Raises:
         UserError: NaN or infinity in the weights; `folder` holds something else; the disk is full or forbidden.
@@ -74,7 +80,7 @@ def save(classifier: Classifier, folder: str | Path) -> None:
         for key, value in classifier.network.state_dict().items()
     }
     check_finite(state, classifier.name)
-    config = record_of(classifier, _making(classifier))
+    config = record_of(classifier, _making(classifier), taught_size)
     with atomic_folder(folder, replace=True) as temporary:
         (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         # `save_file` would report a full disk as an error of its own kind.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ model's name make a module that has none."""
 MODULE = "module"
 """Key of the description of a module that was made outside limbeck."""
 RECORDED = ("num_classes", "classes", "channels", "input_size", "mean", "std")
+TAUGHT_SIZE = "taught_size"
+"""Key of the size (H, W) of the images that a network of any size was taught with, where that is known."""
 
 
-def record_of(classifier: Classifier, named: Mapping[str, Any]) -> dict[str, Any]:
+def record_of(
+    classifier: Classifier, named: Mapping[str, Any], taught_size: tuple[int, int] | None = None
+) -> dict[str, Any]:
     """What `config.json` holds; `named` says how the network is made."""
     version = VERSION if classifier.whitening is None else VERSION_WITH_WHITENING
     outside = MODULE in named
@@ -36,7 +41,20 @@ def record_of(classifier: Classifier, named: Mapping[str, Any]) -> dict[str, Any
         "input_size": classifier.input_size and list(classifier.input_size),
         "mean": classifier.normalisation[0],
         "std": classifier.normalisation[1],
+        **({} if taught_size is None else {TAUGHT_SIZE: list(taught_size)}),
     }
+
+
+def taught_size_of(source: object) -> tuple[int, int] | None:
+    """The size of the images that a saved network, or a run's student, was taught with, where its folder says so."""
+    if not isinstance(source, str | Path):
+        return None
+    for folder in (Path(source).expanduser(), Path(source).expanduser() / "student"):
+        with suppress(OSError, ValueError):
+            stated = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")).get(TAUGHT_SIZE)
+            if isinstance(stated, list) and len(stated) == 2:
+                return int(stated[0]), int(stated[1])
+    return None
 
 
 def is_named(folder: Path) -> bool:
