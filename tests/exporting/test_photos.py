@@ -71,5 +71,7 @@ def test_photos_that_are_gone_leave_the_size_they_had(here: Path) -> None:
 def test_images_that_are_gone_are_told_before_a_size_that_nobody_knows(here: Path) -> None:
     (here / "photos").rename(here / "moved")
     (here / "runs/small/evaluation.json").unlink()
+    config = here / "runs/small/student/config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "taught_size": None}))
     with pytest.raises(lb.UserError, match=r"the images of the run .* cannot be read .*, and resnet8 takes images"):
         lb.export("runs/small", "out", format="pt2")

@@ -115,11 +115,11 @@ def _message(error: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value in one short line; of what no file can hold its type alone."""
-    if not isinstance(value, str | int | float | list | tuple | dict | None):
-        return f"a {type(value).__name__}"
+    """A value in one short line; of an object that takes more its type alone."""
     text = " ".join(repr(value).split())
-    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+    if len(text) <= _LONG:
+        return text
+    return f"{text[:_LONG]}…" if isinstance(value, str | list | tuple | dict) else f"a {type(value).__name__}"
 
 
 def _is_type_name(part: str | int) -> bool:

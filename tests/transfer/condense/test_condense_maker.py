@@ -191,12 +191,13 @@ def test_validation_chooses_among_iterations_and_is_seen_by_nothing_else(
         return next(scores)
 
     monkeypatch.setattr("limbeck.transfer.condense.work.accuracy_of", judged)
-    settings = small(choose="validation", iterations=4)
+    learning = {"matching": {"rate_rate": 0.1}}  # enough to be seen
+    settings = small(choose="validation", iterations=4, **learning)
     made = Maker().make(settings, context(tmp_path / "made"))
     assert shown == [3, 3, 3], "a tenth of 30"
     assert "27" in made.evidence.headline
-    last = made_by(small(iterations=4), context(tmp_path / "last", made_pool(settings)))
-    two = made_by(small(iterations=2), context(tmp_path / "two", made_pool(settings)))
+    last = made_by(small(iterations=4, **learning), context(tmp_path / "last", made_pool(settings)))
+    two = made_by(small(iterations=2, **learning), context(tmp_path / "two", made_pool(settings)))
     images = made.source.images(0).images
     assert images.fingerprint == two.images.fingerprint
     assert images.fingerprint != last.images.fingerprint

@@ -16,10 +16,6 @@ class Replayed:
     A recording is made of a function for each kind of its arguments, by their shapes and types. What it reads beside
     these must stay where it is in memory; it must not draw random numbers or wait for the device. All share the memory
     that they compute in, as no two run at once.
-
-    Example:
-        >>> replayed = Replayed()
-        >>> replayed(torch.square, torch.ones(3, device="cuda"))  # doctest: +SKIP
     """
 
     def __init__(self) -> None:
