@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from limbeck.api.objects import name_of_images
 from limbeck.data.encoded.build import SizesDiffer
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import as_image_set
@@ -67,3 +68,15 @@ def size_for_objects(student: Any, teacher: Any) -> KnownSize | None:
     if known is None and isinstance(teacher, str | Path):
         return size_of_saved(teacher)
     return known or (size_for_network(teacher) if isinstance(teacher, Classifier) else None)
+
+
+def in_memory(images: ImagesLike | None, argument: str) -> str | Path | ImageSet | None:
+    """Images in any form as a set; names stay names, as their size hangs on the recipe."""
+    return images if images is None or isinstance(images, str | Path) else as_image_set(images, argument, argument)
+
+
+def data_of(**images: str | Path | ImageSet | None) -> dict[str, dict[str, str]]:
+    """The `data` of a recipe that names none, of images that are handed over; empty without any."""
+    handed = {part: one for part, one in images.items() if one is not None}
+    named = {part: name_of_images(one) if isinstance(one, ImageSet) else str(one) for part, one in handed.items()}
+    return {"data": named} if named else {}

@@ -6,7 +6,15 @@ from typing import Any, Literal, Unpack
 
 from torch import nn
 
-from limbeck.api.named_images import all_in_one, evaluation_images, size_for_objects, sized_images, training_images_of
+from limbeck.api.named_images import (
+    all_in_one,
+    data_of,
+    evaluation_images,
+    in_memory,
+    size_for_objects,
+    sized_images,
+    training_images_of,
+)
 from limbeck.api.objects import (
     Pool,
     Student,
@@ -189,8 +197,8 @@ def compare(
     """
     teacher_network = _teacher(teacher)
     if isinstance(recipe, Mapping) and "data" not in recipe:
-        train, test = (_in_memory(one, name) for one, name in ((train, "train"), (test, "test")))
-        recipe = {**recipe, **_data_of(train=train, test=test)}
+        train, test = (in_memory(one, name) for one, name in ((train, "train"), (test, "test")))
+        recipe = {**recipe, **data_of(train=train, test=test)}
     with telling_lost_plugins(out):
         content = read_recipe(recipe, overrides).model_dump(mode="json", exclude_none=True)
     known = size_for_objects(student or content["student"], teacher or (content.get("teacher") or {}).get("weights"))
@@ -388,15 +396,3 @@ def _default_objective(
     if teacher is None and soft_labels is None:
         return {"cross_entropy": 1.0}
     return {"kd": 1.0} if images.labels is None else {"cross_entropy": 0.1, "kd": 0.9}
-
-
-def _in_memory(images: ImagesLike | None, argument: str) -> str | Path | ImageSet | None:
-    """Images in any form as a set; names stay names, as their size hangs on the recipe."""
-    return images if images is None or isinstance(images, str | Path) else as_image_set(images, argument, argument)
-
-
-def _data_of(**images: str | Path | ImageSet | None) -> dict[str, dict[str, str]]:
-    """The `data` of a recipe that names none, of images that are handed over; empty without any."""
-    handed = {part: one for part, one in images.items() if one is not None}
-    named = {part: name_of_images(one) if isinstance(one, ImageSet) else str(one) for part, one in handed.items()}
-    return {"data": named} if named else {}

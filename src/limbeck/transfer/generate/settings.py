@@ -305,17 +305,6 @@ class GenerateSettings(MakerSettings):
                 "`statistics` are what `losses.batch_norm` compares images with, and its weight is 0; give it one, or "
                 "leave `statistics` out"
             )
-        if self.growth is not None and not self.losses.one_hot:
-            raise ValueError(
-                "`growth` is of the weight of the one-hot loss, and `losses.one_hot` is 0; give it one, or leave "
-                "`growth` out"
-            )
-        most = None if self.growth is None else self.growth.most
-        if most is not None and most <= self.losses.one_hot:
-            raise ValueError(
-                f"`growth.most` must be above `losses.one_hot`, {self.losses.one_hot:g}, from which the weight grows, "
-                f"got {most:g}; raise it, or leave `growth` out"
-            )
         if self.warmup_rounds != 0 and not any({**self.losses.model_dump(), "adversarial": 0}.values()):
             raise ValueError(
                 "`warmup_rounds` have no adversary, and `losses` have nothing else but `adversarial`; set "
@@ -323,6 +312,23 @@ class GenerateSettings(MakerSettings):
             )
         if not any(self.losses.model_dump().values()):
             raise ValueError("`losses` are all 0, so nothing says what images should look like; give a weight")
+        return self
+
+    @model_validator(mode="after")
+    def _can_grow(self) -> Self:
+        if self.growth is None:
+            return self
+        start, most = self.losses.one_hot, self.growth.most
+        if not start:
+            raise ValueError(
+                "`growth` is of the weight of the one-hot loss, and `losses.one_hot` is 0; give it one, or leave "
+                "`growth` out"
+            )
+        if most is not None and most <= start:
+            raise ValueError(
+                f"`growth.most` must be above `losses.one_hot`, {start:g}, from which the weight grows, got {most:g}; "
+                "raise it, or leave `growth` out"
+            )
         return self
 
     @classmethod
