@@ -13,7 +13,7 @@ from torch.autograd import grad
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.transfer.condense.flat import FlatNetwork
-from limbeck.transfer.condense.step_gradients import Pulled, StepGradients
+from limbeck.transfer.condense.step_gradients import Pulled, StepGradients, leaf
 
 GradientKind = Literal["exact", "unrolled", "tesla"]
 
@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """The loss of a inner, and its gradients.
+    """The loss of an inner loop, and its gradients.
 
     Attributes:
         loss: scalar.
@@ -178,7 +178,7 @@ def _tesla(inner: _InnerLoop) -> Gradients:
 
 def _backwards(inner: _InnerLoop, *, through_parameters: bool) -> Gradients:
     thetas = list(_trajectory(inner))
-    final = _leaf(thetas.pop())
+    final = leaf(thetas.pop())
     loss = inner.loss(final)
     (pulled,) = grad(loss, final)
     of_inputs, of_rate = torch.zeros_like(inner.inputs), torch.zeros_like(inner.rate)
@@ -196,7 +196,7 @@ def _backwards(inner: _InnerLoop, *, through_parameters: bool) -> Gradients:
 
 
 def _pull(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> Pulled:
-    inputs = _leaf(inner.inputs[step.rows])
+    inputs = leaf(inner.inputs[step.rows])
     seen = inner.seen(inputs, step.draw)  # [b, C, H, W]
     labels = inner.labels[step.rows]
     found = inner.computing.pull(theta, seen.detach(), labels, pulled, through_parameters=through_parameters)
@@ -205,7 +205,7 @@ def _pull(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, throu
 
 def _pull_chunks(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> Pulled:
     """The same, some images after others: the mean over all is that of the chunks' means by their sizes."""
-    inputs, labels = _leaf(inner.inputs[step.rows]), inner.labels[step.rows]
+    inputs, labels = leaf(inner.inputs[step.rows]), inner.labels[step.rows]
     seen, count = inner.seen(inputs, step.draw), len(inputs)  # [b, C, H, W]
     of_seen = torch.empty_like(seen)
     of_labels = torch.empty_like(labels, dtype=theta.dtype)  # of hard ones without meaning
@@ -248,8 +248,8 @@ def _descent(inner: _InnerLoop, step: Step, theta: Tensor) -> Tensor:
 
 
 def _unrolled(inner: _InnerLoop) -> Gradients:
-    theta, inputs, rate = _leaf(inner.start), _leaf(inner.inputs), _leaf(inner.rate)
-    labels = _leaf(inner.labels) if inner.labels.is_floating_point() else inner.labels
+    theta, inputs, rate = leaf(inner.start), leaf(inner.inputs), leaf(inner.rate)
+    labels = leaf(inner.labels) if inner.labels.is_floating_point() else inner.labels
     for step in inner.steps:
         seen = inner.seen(inputs[step.rows], step.draw)
         theta = theta - rate * inner.computing.graph(theta, seen, labels[step.rows])
@@ -257,7 +257,3 @@ def _unrolled(inner: _InnerLoop) -> Gradients:
     wanted = [inputs, rate, labels] if labels.requires_grad else [inputs, rate]
     of_inputs, of_rate, *of_labels = grad(loss, wanted, materialize_grads=True)
     return Gradients(loss.detach(), of_inputs, of_labels[0] if of_labels else None, of_rate, theta.detach())
-
-
-def _leaf(tensor: Tensor) -> Tensor:
-    return tensor.detach().requires_grad_()

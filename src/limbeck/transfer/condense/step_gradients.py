@@ -88,15 +88,15 @@ def _gradient(network: FlatNetwork, theta: Tensor, seen: Tensor, labels: Tensor,
 
 
 def _descend(network: FlatNetwork, theta: Tensor, seen: Tensor, labels: Tensor) -> tuple[Tensor]:
-    return (_gradient(network, _leaf(theta), seen, labels, create_graph=False),)
+    return (_gradient(network, leaf(theta), seen, labels, create_graph=False),)
 
 
 def _pull(
     network: FlatNetwork, theta: Tensor, seen: Tensor, labels: Tensor, vector: Tensor, *, through_parameters: bool
 ) -> tuple[Tensor, ...]:
-    theta, seen = _leaf(theta), _leaf(seen)
+    theta, seen = leaf(theta), leaf(seen)
     if soft := labels.is_floating_point():
-        labels = _leaf(labels)
+        labels = leaf(labels)
     wanted = [seen, *([labels] if soft else []), *([theta] if through_parameters else [])]
     descent = _gradient(network, theta, seen, labels, create_graph=True)
     of_seen, *others = grad(descent, wanted, vector, materialize_grads=True)
@@ -105,5 +105,6 @@ def _pull(
     return descent.detach(), of_seen, of_labels, of_theta
 
 
-def _leaf(tensor: Tensor) -> Tensor:
+def leaf(tensor: Tensor) -> Tensor:
+    """The same values, of which a gradient may be taken."""
     return tensor.detach().requires_grad_()
