@@ -20,6 +20,7 @@ from limbeck.recipes.opening import Findings, check_extras, open_recipe
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.schema import Recipe
+from limbeck.recipes.unread import unread_by_training
 
 STUDENT = {"model": "convnet_d3", "input_size": 8, "options": {"width": 4}}
 
@@ -344,3 +345,30 @@ def test_parts_of_ones_own_are_tried(
     assert len(problems) == bool(message), problems
     if message:
         assert re.search(message, problems[0])
+
+
+def test_settings_that_nothing_reads_are_told() -> None:
+    steady = {"steps": 1, "batch_size": 4, "optimizer": "adamw", "momentum": 0.5, "decay": 0.3}
+    told = [
+        "`training.momentum` changes nothing: the optimizer 'adamw' reads `learning_rate`, `weight_decay`",
+        "`training.decay` changes nothing: only `multi-step` reads it, not 'cosine'",
+    ]
+    content = {**one_run(), "training": {**one_run()["training"], **steady}}
+    assert opened(content).remarks[-2:] == told
+    with pytest.warns(UserWarning, match="`training.momentum` changes nothing"):
+        run(read_recipe(content, ["training.decay=0.1"]), Path("run"))
+    usual = read_recipe({**content, "training": {**content["training"], "momentum": 0.9, "decay": 0.1}})
+    assert unread_by_training(usual, labelled=True) == []
+    teacher = {"model": "lenet5", "training": {"steps": 1, "schedule": "constant", "milestones": [0.5]}}
+    arms = {"one": {"training": {"schedule": "multi-step"}}, "two": {}}
+    compared = {
+        **comparison(),
+        "training": content["training"],
+        "teacher": teacher,
+        "compare": {"arms": arms, "seeds": [0]},
+    }
+    assert unread_by_training(read_recipe(compared), labelled=True) == [
+        "`teacher.training.milestones` changes nothing: only `multi-step` reads it, not 'constant'",
+        told[0],
+        f"arms 'two', 'full-no-teacher': {told[1]}",
+    ]

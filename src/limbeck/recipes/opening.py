@@ -34,6 +34,7 @@ from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
 from limbeck.recipes.sources import NoSize, encoded_images, is_transfer_set, load_sources, sources_of
 from limbeck.recipes.trials import try_criterion, try_run
+from limbeck.recipes.unread import unread_by_training
 from limbeck.training.checks import check_parts
 from limbeck.training.launcher import check_launcher
 from limbeck.training.run_folder import RunFolder
@@ -95,6 +96,7 @@ def open_recipe(recipe: Recipe, folder: Path) -> Findings:
         inputs = replace(inputs, known_size=known)
         findings.remarks += found_images(recipe, inputs)
         findings.remarks += train_test_overlap(inputs, seconds=SECONDS)
+        findings.remarks += unread_by_training(recipe, labelled=inputs.labelled)
         _put_together(recipe, inputs, teacher, folder, findings)
     return findings
 

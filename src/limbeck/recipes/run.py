@@ -57,6 +57,7 @@ from limbeck.recipes.sources import is_transfer_set
 from limbeck.recipes.students import best_student
 from limbeck.recipes.tracked import last_numbers, tracking
 from limbeck.recipes.trials import try_student
+from limbeck.recipes.unread import unread_by_training
 from limbeck.recipes.use import rounded, settings_followed, unlike_student, unlike_training
 from limbeck.report.model_card import write_model_card
 from limbeck.training.checks import check_parts
@@ -145,7 +146,7 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
         check_choices(recipe, inputs, folder, trains=teacher is None)
     if teacher is not None:
         warn_of_strangers(inputs.train or inputs.test, teacher, stacklevel=4)
-    for line in train_test_overlap(inputs):
+    for line in [*train_test_overlap(inputs), *unread_by_training(recipe, labelled=inputs.labelled)]:
         warnings.warn(line, stacklevel=3)
     rehearse(recipe, inputs)
     if teacher is not None:
