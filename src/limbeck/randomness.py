@@ -7,7 +7,7 @@ splittable pseudorandom number generators", OOPSLA 2014.
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from numbers import Integral
 
 import torch
@@ -81,7 +81,9 @@ def uniform(bits: Tensor) -> Tensor:
 @contextmanager
 def own_randomness(seed: int, *purpose: str | int) -> Iterator[None]:
     """Inside, torch's CPU generator is seeded for one purpose; outside it is as it was."""
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    # A device that is set costs every operation some microseconds, so that it is where tensors would be made elsewhere.
+    there = nullcontext() if torch.empty(0).device.type == "cpu" else torch.device("cpu")
+    with torch.random.fork_rng(devices=[]), there:
         # Not `torch.manual_seed`, which would seed the GPUs too.
         torch.default_generator.manual_seed(derive_seed(seed, *purpose))
         yield

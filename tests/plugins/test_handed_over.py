@@ -1,6 +1,7 @@
 """Parts that are handed over in Python: functions and classes where a name could stand, and what cannot be done so."""
 
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from tests.plugins.stopping import stop
 from tests.recipes.tiny_recipes import comparison, one_run
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import StepLR
 
 import limbeck as lb
 from limbeck.data.views import augmentation
@@ -24,7 +26,7 @@ from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.testing import check_optimizer, check_schedule, check_score
-from limbeck.training.schedule import make_optimizer
+from limbeck.training.schedule import make_optimizer, schedule_of
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.parts import SCORES
@@ -366,11 +368,21 @@ def test_groups_keep_their_share_of_every_rate() -> None:
         ("StepLRR", "unknown schedule 'StepLRR'; did you mean 'StepLR'"),
         ({"StepLR": {"size": 3}}, "unknown option of schedule 'torch.optim.lr_scheduler:StepLR': 'size'"),
         (3, "`schedule` must be a name, or a mapping from one name to its options, got 3"),
+        (partial(StepLR), "needs its options `step_size`"),
+        (partial(StepLR, None, 3), "must take an `optimizer`, as torch's schedules do"),
+        (partial(dict, step_size=3), "must be a function of elapsed, step, steps"),
     ],
 )
 def test_what_is_no_schedule_is_refused(schedule: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainingSettings(steps=2, schedule=schedule)
+
+
+def test_a_schedule_may_be_part_of_a_call() -> None:
+    steps = range(6)
+    for spec in (partial(StepLR, step_size=2), {partial(StepLR, step_size=3): {"step_size": 2}}):
+        made = schedule_of(6, TrainingSettings(steps=6, schedule=spec, learning_rate=1.0))
+        assert [made(step).rate for step in steps] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
 def test_a_schedule_that_does_not_go_with_the_optimizer_is_refused_when_read() -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from limbeck.data.augmentation import Augmentation, without_gradient
 from limbeck.data.mixing import Mixing
+from limbeck.data.torchvision_views import TransformView, is_transform, options_of
 from limbeck.data.view_catalogue import VIEWS, ViewEntry
 from limbeck.errors import UserError
 from limbeck.foreign import check_remarks, errors_of
@@ -20,7 +21,8 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
     Args:
         name: its name.
         part: a subclass of `Augmentation` or of `Mixing`, or a function of `images` uint8 `[B, C, H, W]` and `draw`
-            int64 `[B]` to images of the same shape. Further parameters are options.
+            int64 `[B]` to images of the same shape; or a transform of torchvision, made or as a class. Further
+            parameters are options.
         said: `summary`; of a function `distinct`, the number of views an image has: then a draw is below it, and 64
             random bits else.
 
@@ -28,11 +30,13 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
         UserError: it is neither.
     """
     what = f"view {name!r}"
+    if is_transform(part):
+        return _of_torchvision(name, part, said, what)
     is_class = isinstance(part, type) and issubclass(part, Augmentation | Mixing)
     if isinstance(part, type) is not is_class or not callable(part):
         raise UserError(
-            f"{what} must be a subclass of `limbeck.data.views.Augmentation` or `limbeck.data.mixing.Mixing`, or a "
-            f"function of `images` and `draw`, got {part!r}."
+            f"{what} must be a subclass of `limbeck.data.views.Augmentation` or `limbeck.data.mixing.Mixing`, a "
+            f"function of `images` and `draw`, or a transform of torchvision, got {part!r}."
         )
     check_remarks(said, ("summary",) if is_class else ("summary", "distinct"), what)
     inputs, options = inputs_and_options(part, () if is_class else ("images", "draw"), what)
@@ -49,18 +53,32 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
         made: Any = part(**arguments) if is_class else FunctionView(part, what, settled, distinct)
         if not isinstance(made, Mixing) and not hasattr(made, "distinct"):
             raise UserError(f"{what} must say `distinct`, the number of views an image has, or None.")
-        # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
-        found = VIEWS.find(name)  # None while it is registered
-        code = None if found is None else found.code
-        made.key = None if code is None else f"{name}({made.key or settled})@{code}"
-        made.own = True
-        return made
+        return _named(made, name, settled)
 
     example = make()
     count = None if isinstance(example, Mixing) else example.distinct
     return ViewEntry(
         str(said.get("summary", summary_of(part))), tuple(options), "unlimited" if count is None else str(count), make
     )
+
+
+def _of_torchvision(name: str, part: Any, said: Mapping[str, Any], what: str) -> ViewEntry:
+    check_remarks(said, ("summary",), what)
+
+    def make(**arguments: Any) -> Augmentation:
+        return _named(TransformView(part, what, arguments), name, arguments)
+
+    return ViewEntry(str(said.get("summary", summary_of(part))), tuple(options_of(part)), made_by=make)
+
+
+def _named(made: Any, name: str, options: Mapping[str, Any]) -> Any:
+    """Views with a key, where the code is known that renders them."""
+    # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
+    found = VIEWS.find(name)  # None while it is registered
+    code = None if found is None else found.code
+    made.key = None if code is None else f"{name}({made.key or options})@{code}"
+    made.own = True
+    return made
 
 
 class FunctionView(Augmentation):

@@ -43,25 +43,26 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ScheduleEntry:
     Args:
         name: its name.
         part: a function of `SIGNALS` to a factor of the learning rate, a finite number >= 0; or a subclass of torch's
-            `LRScheduler`, which takes a step with every step of the run. Further parameters are options. Of a class
-            those that count a run's steps, `T_max`, `total_iters` and `total_steps`, are these unless they are given,
-            and `max_lr` is the learning rate.
+            `LRScheduler`, or a `functools.partial` of one, which takes a step with every step of the run. Further
+            parameters are options. Of a class those that count a run's steps, `T_max`, `total_iters` and
+            `total_steps`, are these unless they are given, and `max_lr` is the learning rate.
         said: `summary`.
 
     Raises:
         UserError: it is neither, or changes the rate by what the run measures.
     """
     what = f"schedule {name!r}"
-    is_class = isinstance(part, type) and issubclass(part, LRScheduler)
-    if isinstance(part, type) is not is_class or not callable(part):
+    kind: Any = part.func if isinstance(part, partial) else part
+    is_class = isinstance(kind, type) and issubclass(kind, LRScheduler)
+    if isinstance(kind, type) is not is_class or not callable(part):
         raise UserError(
             f"{what} must be a function of {', '.join(SIGNALS)} to a factor of the learning rate, or a subclass of "
             f"`torch.optim.lr_scheduler.LRScheduler`, got {part!r}."
         )
     check_remarks(said, ("summary",), what)
-    summary = str(said.get("summary", summary_of(part)))
-    if isinstance(part, type):
-        return _of_class(part, what, summary)
+    summary = str(said.get("summary", summary_of(kind)))
+    if is_class:
+        return _of_class(part, kind, what, summary)
     signals, options = inputs_and_options(part, SIGNALS, what)
     if not signals:
         raise UserError(f"{what} must be a function of {', '.join(SIGNALS)}, one of them at least, got none.")
@@ -77,8 +78,8 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ScheduleEntry:
     return ScheduleEntry(summary, options, check, make)
 
 
-def _of_class(part: type[Any], what: str, summary: str) -> ScheduleEntry:
-    if issubclass(part, ReduceLROnPlateau):
+def _of_class(part: Callable[..., Any], kind: type[Any], what: str, summary: str) -> ScheduleEntry:
+    if issubclass(kind, ReduceLROnPlateau):
         raise UserError(
             f"{what} goes by what a run measures, and limbeck's schedules by the step alone, so that a resumed run and "
             "a whole one are the same; choose another, or a function of `elapsed`."

@@ -41,8 +41,8 @@ def check_transforms(dataset: Any) -> None:
 def random_advice(what: str) -> str:
     """The message about images that are drawn at random."""
     return (
-        f"{what}; leave random transforms out, so that an image is the same whenever it is read: limbeck draws views "
-        "itself, of seed, epoch and id (`views=`, `limbeck ls views`)."
+        f"{what}; leave random transforms out, so that an image is the same whenever it is read: `views=` takes them, "
+        "or limbeck's own (`limbeck ls views`), and draws of seed, epoch and id."
     )
 
 

@@ -1,0 +1,84 @@
+"""Views that a transform of torchvision renders, one image at a time, each from random numbers of its own draw."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.data.augmentation import Augmentation, without_gradient
+from limbeck.errors import UserError
+from limbeck.foreign import errors_of
+from limbeck.randomness import own_randomness
+from limbeck.signatures import Options, parameters
+
+
+def is_transform(part: object) -> bool:
+    """Whether it is a transform of torchvision, or a class of them; torchvision is not imported for that.
+
+    Example:
+        >>> from torchvision.transforms import v2
+        >>> is_transform(v2.RandAugment), is_transform(v2.ColorJitter(hue=0.1)), is_transform(str)
+        (True, True, False)
+    """
+    kind = part if isinstance(part, type) else type(part)
+    return any(base.__module__.startswith("torchvision.transforms") for base in kind.__mro__)
+
+
+def options_of(part: Any) -> Options:
+    """Options of a class of transforms with their defaults, `inspect.Parameter.empty` of those that must be given."""
+    if not isinstance(part, type):
+        return {}
+    return {one.name: one.default for one in parameters(part) if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+
+
+class TransformView(Augmentation):
+    """Views of a transform that takes what is random from torch's generator, as torchvision's do.
+
+    Args:
+        part: a class of transforms, or one that is made.
+        what: it, in messages.
+        options: of the class.
+
+    Raises:
+        UserError: it cannot be made of these.
+    """
+
+    distinct = None
+
+    def __init__(self, part: Callable[..., Any], what: str, options: Mapping[str, Any]) -> None:
+        self.what = what
+        self.key = None if isinstance(part, type) else repr(part)
+        self.transform = _made(part, what, options) if isinstance(part, type) else part
+
+    def render(self, images: Tensor, draw: Tensor) -> Tensor:
+        shown = torch.empty_like(images)
+        with own_randomness(0, "torchvision"):
+            for place, (image, bits) in enumerate(zip(images, draw.tolist(), strict=True)):
+                torch.default_generator.manual_seed(bits)
+                with errors_of(self.what):
+                    view = self.transform(image)
+                if not isinstance(view, Tensor) or view.dtype != torch.uint8 or view.shape != image.shape:
+                    got = f"{view.dtype} {list(view.shape)}" if isinstance(view, Tensor) else type(view).__name__
+                    raise UserError(
+                        f"{self.what} must return an image uint8 {list(image.shape)}, got {got}; leave out what "
+                        "resizes, normalises or makes tensors, which limbeck does itself."
+                    )
+                shown[place] = view
+        return shown
+
+    def smooth(self, images: Tensor, draw: Tensor) -> Tensor:
+        raise without_gradient(self.what)
+
+
+def _made(part: Callable[..., Any], what: str, options: Mapping[str, Any]) -> Any:
+    missing = [
+        name for name, default in options_of(part).items() if default is inspect.Parameter.empty and name not in options
+    ]
+    if missing:
+        raise UserError(f"{what} needs its options {', '.join(f'`{name}`' for name in missing)}.")
+    try:
+        return part(**options)
+    except Exception as error:  # whatever torchvision thinks of a value
+        raise UserError(f"{what} cannot be made: {type(error).__name__}: {str(error).rstrip('.')}.") from error
