@@ -92,6 +92,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def test_a_licence_that_looks_misspelt_is_told(run: Path) -> None:
+    with pytest.warns(UserWarning, match="the hub has no licence 'mitt'.*did you mean 'mit'"):
+        lb.push(run, "somebody/digits", license="mitt", dry_run=True)
+
+
 def test_weights_description_and_card_go_there_and_come_back(run: Path, hub: Hub) -> None:
     write_model_card(run)
     url = lb.push(run, "somebody/digits")

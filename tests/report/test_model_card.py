@@ -12,6 +12,7 @@ from huggingface_hub import ModelCard
 from scipy.stats import binomtest
 from tests.report.report_factory import write_comparison, write_run
 
+import limbeck as lb
 from limbeck.errors import UserError
 from limbeck.evaluation.statistics import wilson_interval
 from limbeck.models import create, save
@@ -116,6 +117,12 @@ def test_licences(run: Path) -> None:
     assert licence_fields("???") == {"license": "other", "license_name": "unknown"}
     assert {"apache-2.0", "unknown", "other"} < IDENTIFIERS
     assert "as their sources state them: `cifar10` unknown" in model_card(run)
+
+
+def test_a_licence_is_stated_in_python(tmp_path: Path) -> None:
+    student = {"model": "convnet_d3", "options": {"width": 4}}
+    lb.distill(None, student, lb.load("digits"), out=tmp_path / "run", steps=1, license="isc")
+    assert front((tmp_path / "run" / "README.md").read_text()).license == "isc"
 
 
 def test_it_is_written_anew_until_somebody_changes_it(run: Path) -> None:

@@ -68,6 +68,7 @@ def distill(
     seed: int = 0,
     resume: bool = False,
     tracker: str | Mapping[str, Any] | None = None,
+    license: str | None = None,
     progress: Progress | None = None,
     **training: Unpack[TrainingArguments],
 ) -> RunResult:
@@ -96,6 +97,7 @@ def distill(
         resume: go on with the run in `out`; beyond its end, where more `steps` or `epochs` fit its schedule.
         tracker: "tensorboard", "wandb", "mlflow" or "trackio", which shows the run while it goes on, or a mapping of
             `name`, `project` and its `options`; by default none. A tracker that fails is left out with a warning.
+        license: of the student, for its model card, as "apache-2.0"; by default none is stated.
         progress: who watches.
         training: the settings of `TrainingSettings` by name, and its defaults; one of `steps` and `epochs` is a must
             where no transfer set says them. `optimizer`, `schedule` and `views` may be of one's own, see
@@ -151,6 +153,7 @@ def distill(
         training={**({} if described else {"views": "pad-crop-flip"}), **training},
         seed=seed,
         tracker=tracker,
+        license=license,
     )
     make_student = None if named else student_factory(learner)
     objects = PythonObjects(

@@ -8,7 +8,7 @@ from typing import Any
 from limbeck.errors import UserError
 from limbeck.models.weights.record import CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE, read_record
 from limbeck.models.weights.sources import student_folder
-from limbeck.report.model_card import CARD_FILE, is_own, model_card
+from limbeck.report.model_card import CARD_FILE, is_own, meant_licence, model_card
 from limbeck.training.run_folder import RunFolder
 
 _TOKENS = "https://huggingface.co/settings/tokens"
@@ -56,6 +56,10 @@ def prepare_push(run: str | Path, repository: str, *, private: bool = False, lic
         ['README.md', 'config.json', 'model.safetensors']
     """
     _check_name(repository)
+    if license is not None and (meant := meant_licence(license)) is not None:
+        warnings.warn(
+            f'the hub has no licence {license!r}, so that the card says "other"; did you mean {meant!r}?', stacklevel=3
+        )
     folder = Path(run).expanduser()
     if not folder.exists():
         raise UserError(f"there is no folder {str(run)!r} to push; `limbeck ls runs` lists those below runs/.")

@@ -36,6 +36,7 @@ def recipe_of_set(
     training: Mapping[str, Any] | None = None,
     seed: int = 0,
     tracker: str | Mapping[str, Any] | None = None,
+    license: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Recipe:
     """The recipe of a run on a transfer set: what that says of its use, and over it what is given here.
@@ -50,7 +51,7 @@ def recipe_of_set(
         teacher: weights by name, or a folder.
         objective, training: as recipes have them.
         seed: of weights, order and views.
-        tracker: as recipes have it.
+        tracker, license: as recipes have them.
         overrides: `path.to.key=value` each, over all of this.
 
     Raises:
@@ -64,6 +65,7 @@ def recipe_of_set(
         "student": {} if own_student else student_of_use(use.get("student", {})),
         "training": {} if transfer_set.use is None else training_of_use(use),
         **({} if tracker is None else {"tracker": tracker}),
+        **({} if license is None else {"license": license}),
     }
     if student is not None:
         content["student"] = over(content["student"], student)

@@ -1,5 +1,7 @@
 """Licences as the hub writes them in the front matter of a card."""
 
+from difflib import get_close_matches
+
 UNKNOWN = "unknown"
 
 _IDENTIFIERS = """
@@ -30,3 +32,14 @@ def licence_fields(licence: str | None) -> dict[str, str]:
         return {"license": known}
     words = "".join(one if one.isalnum() or one in ".+-" else " " for one in known).split()
     return {"license": "other", "license_name": "-".join(words) or UNKNOWN}
+
+
+def meant_licence(licence: str) -> str | None:
+    """The licence of the hub's whose misspelling this looks like; None for one of the hub's, and for a name of its own.
+
+    Example:
+        >>> meant_licence("apache2.0"), meant_licence("mit"), meant_licence("In house, 2026")
+        ('apache-2.0', None, None)
+    """
+    found = get_close_matches(licence.strip().casefold(), sorted(IDENTIFIERS), n=1, cutoff=0.8)
+    return None if "license_name" not in licence_fields(licence) or not found else found[0]
