@@ -284,7 +284,7 @@ def crops(tmp_path: Path) -> Path:
     teacher = lb.create("convnet_d3", num_classes=10, channels=1, input_size=8, width=4, classes=images.classes)
     lb.save_model(teacher.eval(), tmp_path / "teacher")
     views = [{"resized-crop-flip": {"area": [0.5, 1]}}, {"cutmix": {"share": 1}}]
-    use = use_of(optimizer="adamw", views=views, normalised_views="none")
+    use = use_of(optimizer="adamw", momentum=0.9, views=views, normalised_views="none")
     use |= {"objective": {"kd": {"weight": 0.0025, "temperature": 20}}}
     use |= {"teacher": {"weights": str(tmp_path / "teacher")}}
     TransferSet(images, torch.randn(20, 10), soft_label_kind="logits", use=use).save(tmp_path / "set")
