@@ -11,6 +11,7 @@ from limbeck.errors import UserError
 from limbeck.transfer.budget import parse_budget
 from limbeck.transfer.generate.generator_settings import AFTER_WARMUP, RENEWED_AFTER, Generator
 from limbeck.transfer.generate.methods import METHODS
+from limbeck.transfer.generate.unread_settings import unread_settings
 from limbeck.transfer.methods import with_published
 from limbeck.transfer.settings import Control, MakerSettings
 from limbeck.transfer.settings_group import Count, Decay, Natural, NotNegative, Positive, SettingsGroup, Share
@@ -312,6 +313,8 @@ class GenerateSettings(MakerSettings):
             )
         if not any(self.losses.model_dump().values()):
             raise ValueError("`losses` are all 0, so nothing says what images should look like; give a weight")
+        if unread := unread_settings(self):
+            raise ValueError("; ".join(unread) + ". Leave out what changes nothing, or change what it says")
         return self
 
     @model_validator(mode="after")

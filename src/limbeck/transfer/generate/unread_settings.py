@@ -1,0 +1,57 @@
+"""Settings of generating that others make idle; without importing torch."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from limbeck.transfer.generate.methods import METHODS
+from limbeck.transfer.methods import with_published
+
+if TYPE_CHECKING:
+    from limbeck.transfer.generate.settings import GenerateSettings
+
+
+class _Reader(NamedTuple):
+    is_there: Callable[["GenerateSettings"], bool]
+    lacking: str
+
+
+_ADVERSARY = _Reader(lambda one: bool(one.losses.adversarial), "`losses.adversarial` is 0")
+_READERS = {
+    "meta_rate": _Reader(lambda one: one.meta != "none", "`meta` is 'none'"),
+    "latent_rate": _Reader(
+        lambda one: one.optimise == "generator-and-latents", "`optimise` is not 'generator-and-latents'"
+    ),
+    "keep": _Reader(
+        lambda one: not one.fresh or bool(one.losses.contrast),
+        "`fresh` images take the place of those that were optimised",
+    ),
+    "momentum": _Reader(lambda one: bool(one.losses.batch_norm), "`losses.batch_norm` is 0"),
+    "adversarial": _ADVERSARY,
+    "adversarial_temperature": _ADVERSARY,
+    "adversary_early": _ADVERSARY,
+}
+
+
+def unread_settings(settings: "GenerateSettings") -> list[str]:
+    """What was set, is neither published for the method nor the default, and would change nothing, and why.
+
+    Example:
+        >>> from limbeck.transfer.generate.settings import GenerateSettings
+        >>> unread_settings(GenerateSettings.model_construct(method="dafl", keep="last", fresh=5))
+        ["`keep` would change nothing, got 'last': `fresh` images take the place of those that were optimised"]
+    """
+    usual = _usual(settings)
+    return [
+        f"`{name}` would change nothing, got {getattr(settings, name)!r}: {reader.lacking}"
+        for name, reader in _READERS.items()
+        if getattr(settings, name) != usual[name] and not reader.is_there(settings)
+    ]
+
+
+def _usual(settings: "GenerateSettings") -> dict[str, Any]:
+    """Published values of the method, of the variant that the settings choose, and else the defaults."""
+    method = METHODS[settings.method]
+    chosen = {"method": settings.method, **{name: getattr(settings, name) for name in method.variants}}
+    published = with_published(chosen, METHODS, settings.method)
+    fields = type(settings).model_fields
+    return {name: published.get(name, fields[name].default) for name in _READERS}
