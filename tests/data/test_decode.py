@@ -123,6 +123,19 @@ def test_truncated_images_are_unreadable(kind: str):
         decode(data[: len(data) // 2], Target(3, 40, 40))
 
 
+def test_webp_is_opened_by_its_own_format_alone(monkeypatch: pytest.MonkeyPatch):
+    data, real, asked = noise("webp"), Image.open, []
+
+    def opened(file: object, formats: object = None) -> Image.Image:
+        asked.append(formats)
+        return real(file, formats=formats)
+
+    monkeypatch.setattr(Image, "open", opened)
+    assert decode(data, Target(3, 40, 40)).shape == (3, 40, 40)
+    decode(noise("png"), Target(3, 40, 40))
+    assert asked == [("WEBP",), None]
+
+
 def test_damaged_png_is_unreadable():
     data = bytearray(noise("png"))
     data[60:64] = struct.pack(">I", 0xDEADBEEF)

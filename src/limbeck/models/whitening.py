@@ -89,16 +89,8 @@ class Whitening(nn.Module):
             UserError: fewer than two images, images of more than `LARGEST` numbers, or epsilon not > 0.
         """
         count, shape = len(images), tuple(images.shape if not isinstance(images, Tensor) else images.shape[1:])
+        check_whitening(count, shape, epsilon)
         size = torch.Size(shape).numel()
-        if not (isfinite(epsilon) and epsilon > 0):
-            raise UserError(f"`epsilon` of whitening must be > 0, got {epsilon}.")
-        if count < 2 or len(shape) != 3:
-            raise UserError(f"whitening needs two images [C, H, W] or more, got {count} of {list(shape)}.")
-        if size > LARGEST:
-            raise UserError(
-                f"whitening images of {list(shape)} would take a matrix of {4 * size**2 / 2**30:.0f} GiB; the limit is "
-                f"{LARGEST} numbers an image, as 3x73x73. Take smaller images, or `mean` and `std`."
-            )
         if isinstance(images, Tensor) or count * size**2 < _WORTH_KEEPING:
             return cls(*_fitted(images, shape, epsilon))
         return _kept(images, epsilon, lambda: cls(*_fitted(images, shape, epsilon)))
@@ -151,6 +143,20 @@ class Whitening(nn.Module):
 
     def extra_repr(self) -> str:
         return f"shape={self.shape}"
+
+
+def check_whitening(count: int, shape: tuple[int, ...], epsilon: float) -> None:
+    """Raises a UserError for what `Whitening.fit` cannot do: `count` images of `shape` [C, H, W] with an `epsilon`."""
+    size = torch.Size(shape).numel()
+    if not (isfinite(epsilon) and epsilon > 0):
+        raise UserError(f"`epsilon` of whitening must be > 0, got {epsilon}.")
+    if count < 2 or len(shape) != 3:
+        raise UserError(f"whitening needs two images [C, H, W] or more, got {count} of {list(shape)}.")
+    if size > LARGEST:
+        raise UserError(
+            f"whitening images of {list(shape)} would take a matrix of {4 * size**2 / 2**30:.0f} GiB; the limit is "
+            f"{LARGEST} numbers an image, as 3x73x73. Take smaller images, or `mean` and `std`."
+        )
 
 
 def _fitted(images: "ImageSet | Tensor", shape: tuple[int, ...], epsilon: float) -> tuple[Tensor, Tensor]:

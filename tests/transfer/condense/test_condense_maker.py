@@ -109,6 +109,15 @@ def test_what_cannot_be_is_refused_before_any_work(
     assert not (tmp_path / "made").exists()
 
 
+def test_what_can_be_is_known_without_reading_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageSet, "batches", None)
+    monkeypatch.setattr(ImageSet, "gather", None)
+    for network in ({}, {"whitening": True}):
+        assert Maker().count(small(budget="2/class", network=network), context(tmp_path)) == 6
+    with pytest.raises(UserError, match=r"whitening images of .* would take a matrix"):
+        Maker().count(small(network={"whitening": True}), context(tmp_path, pool(size=136)))
+
+
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         Maker().count(small(budget=4, network={"model": "resnet8", "options": {}}), context(tmp_path))

@@ -94,9 +94,10 @@ def _pool(context: MakerContext) -> ImageSet:
 def _check_network(settings: CondenseSettings, pool: ImageSet, context: MakerContext) -> None:
     """Whether images can be learned on the network, and experts that are there are those that are read."""
     with naming("network"):
-        networks = FreshNetworks.of(settings.network, pool)
+        networks = FreshNetworks.unfitted(settings.network, pool)
         FlatNetwork(networks(0))
-    open_experts(settings, pool, networks)
+    if settings.experts.folder is not None:  # whose network knows mean and deviation of all images
+        open_experts(settings, pool, FreshNetworks.of(settings.network, pool))
     check_mask(settings, networks, pool, context)
 
 

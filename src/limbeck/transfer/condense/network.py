@@ -8,7 +8,7 @@ import torch
 from limbeck.data.image_set import ImageSet
 from limbeck.models.catalogue import canonical, entry
 from limbeck.models.classifier import Classifier
-from limbeck.models.whitening import Whitening
+from limbeck.models.whitening import Whitening, check_whitening
 from limbeck.models.zoo import create
 from limbeck.transfer.condense.expert_settings import Network
 
@@ -60,6 +60,20 @@ class FreshNetworks:
         """As a recipe describes them; whitening is that of the images."""
         whitening = Whitening.fit(images, settings.whitening_epsilon) if settings.whitening else None
         return cls(settings.model, images, settings.options, mean=settings.mean, std=settings.std, whitening=whitening)
+
+    @classmethod
+    def unfitted(cls, settings: Network, images: ImageSet) -> "FreshNetworks":
+        """Of the same kind, for checks of all but their numbers: no image is read to normalise them.
+
+        Raises:
+            UserError: the images cannot be whitened, where that is wanted.
+        """
+        if settings.whitening:
+            check_whitening(len(images), images.shape, settings.whitening_epsilon)
+        channels = images.shape[0]
+        mean = [0.0] * channels if settings.mean is None else settings.mean
+        std = [1.0] * channels if settings.std is None else settings.std
+        return cls(settings.model, images, settings.options, mean=mean, std=std)
 
     def __call__(self, seed: int) -> Classifier:
         return create(self.model, seed=seed, **self.built, **self.options)
