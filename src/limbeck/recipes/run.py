@@ -187,9 +187,14 @@ def check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool)
     """What is wrong with budgets and objectives shows here, before a teacher is loaded or trained for hours."""
     wrong: dict[str, None] = {}
     size = (None, None) if inputs.train is None else (len(inputs.train), inputs.train.num_classes)
+    asked: set[str] = set()
     for one in plan(recipe, *size, labelled=inputs.labelled) if recipe.compare is not None else ():
         where = f"arm {one.arm!r}: "
-        wrong |= unmakeable(one.recipe, inputs, folder, Silent()) | unlabelled(one.recipe, inputs, where)
+        about = repr((one.recipe.transfer, one.recipe.training.steps, one.recipe.teacher is None))
+        if about not in asked:  # whatever the seed: pools are opened for that, which takes its time
+            asked.add(about)
+            wrong |= unmakeable(one.recipe, inputs, folder, Silent())
+        wrong |= unlabelled(one.recipe, inputs, where)
         wrong |= unmixed(one.recipe, inputs, where) | rounded(one.recipe, where)
     if recipe.compare is None:
         wrong |= unmakeable(recipe, inputs, folder, Silent()) | unlabelled(recipe, inputs)
