@@ -15,8 +15,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -99,6 +100,20 @@ _found: dict[str, dict[str, Any]] = {}
 """By key, what this process found last. A folder where nothing lies yet gets that, and is not measured for."""
 
 
+_measures = ContextVar("measures", default=True)
+_UNMEASURED = Fastest("fp32", {"bf16": False, "fp32": False})
+
+
+@contextmanager
+def unmeasured() -> Iterator[None]:
+    """Inside, nothing is measured or written: what is not known is taken for float32, for whoever only looks."""
+    before = _measures.set(False)
+    try:
+        yield
+    finally:
+        _measures.reset(before)
+
+
 def _decide(what: str, take: Callable[[], Milliseconds]) -> Fastest:
     """What was kept of `what` for this processor, this torch and these settings of it, else measured now."""
     about = {
@@ -110,6 +125,9 @@ def _decide(what: str, take: Callable[[], Milliseconds]) -> Fastest:
     }
     key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
     path = cache_folder() / "autotune" / f"{key}.json"
+    if path not in _decided and not _measures.get():
+        kept = _read(path)
+        return _UNMEASURED if kept is None else Fastest(**kept["fastest"])
     if path not in _decided:
         with _one_at_a_time(path):
             kept = _read(path)

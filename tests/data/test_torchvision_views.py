@@ -23,6 +23,7 @@ IDS = torch.arange(12) * 7
         v2.TrivialAugmentWide(),
         v2.ColorJitter,
         v1.Compose([v1.RandomHorizontalFlip(), v1.ColorJitter(0.4)]),
+        v1.RandomChoice([v1.RandomInvert(1.0), v1.RandomVerticalFlip(1.0), v1.Grayscale(3)]),
     ],
     ids=str,
 )

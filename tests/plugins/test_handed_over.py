@@ -11,7 +11,7 @@ import yaml
 from tests.plugins.stopping import stop
 from tests.recipes.tiny_recipes import comparison, one_run
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
 import limbeck as lb
 from limbeck.data.views import augmentation
@@ -383,6 +383,8 @@ def test_a_schedule_may_be_part_of_a_call() -> None:
     for spec in (partial(StepLR, step_size=2), {partial(StepLR, step_size=3): {"step_size": 2}}):
         made = schedule_of(6, TrainingSettings(steps=6, schedule=spec, learning_rate=1.0))
         assert [made(step).rate for step in steps] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+    own = TrainingSettings(steps=6, schedule=partial(CosineAnnealingLR, T_max=2), learning_rate=1.0)
+    assert [schedule_of(6, own)(step).rate for step in steps] == pytest.approx([1, 0.5, 0, 0.5, 1, 0.5])
 
 
 def test_a_schedule_that_does_not_go_with_the_optimizer_is_refused_when_read() -> None:

@@ -29,7 +29,10 @@ from limbeck.recipes.opening import open_recipe
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.training.run_folder import RunFolder
+from limbeck.transfer.generate.maker import GenerateMaker
+from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.generate.teacher_logits import with_teacher_logits
+from limbeck.transfer.maker import MakerContext
 
 QUICK: dict[str, Any] = {
     "method": "fast",
@@ -268,6 +271,43 @@ def test_recipes_refuse_the_teacher_as_student_before_any_work(
     if "compare" in content:
         del content["compare"]["arms"]["own"]
         assert not open_recipe(read_recipe(content), tmp_path / "run").problems
+
+
+def test_settings_that_others_make_idle_may_be_published_or_usual() -> None:
+    idle = {"budget": 100, "method": "fast", "optimise": "generator"}
+    for said in (
+        {},
+        {"inner_steps": 2, "learning_rate": 0.001},
+        {"inner_steps": 2},
+        {"losses": {"batch_norm": 0}, "momentum": 0},
+    ):
+        GenerateSettings.model_validate({**idle, **said})
+
+
+def test_images_that_were_made_before_the_run_knew_of_them_are_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a call was killed while labels were asked for, and after all was on disk."""
+    teacher = network().eval()
+    settings = GenerateSettings.model_validate({**QUICK, **GenerateSettings.alone(QUICK)})
+    context = MakerContext(
+        folder=tmp_path / "made", pool=None, classes=teacher.classes, shape=(1, 8, 8), teacher=teacher
+    )
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("limbeck.transfer.generate.maker.with_teacher_logits", killed)
+        with pytest.raises(KeyboardInterrupt):
+            GenerateMaker().make(settings, context)
+    monkeypatch.setattr("limbeck.transfer.generate.engine.Engine.make_round", killed)
+    made = GenerateMaker().make(settings, context)
+    assert made.cost.steps > 0
+    again = GenerateMaker().make(settings, context)
+    assert again.cost == made.cost
+    assert torch.equal(again.source.images(0).images.tensor(), made.source.images(0).images.tensor())
+    assert not (tmp_path / "made" / "partial.safetensors").exists()
 
 
 def test_choosing_wants_a_student_and_images(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import timm
+import torch
 import yaml
 from tests.photos import write_photos
 from tests.recipes.tiny_recipes import comparison, one_run
@@ -73,8 +74,8 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         (
             "'file/run' cannot be a folder, for '",
             "`data.test`: 'photos/val/cat/90.jpg' cannot be decoded: cannot identify its format; 'photos/val/cat/91",
-            "`budget` must be at most ",
             "teacher and student must have the same classes, got 2 of the teacher convnet_d3 and 2 of the images",
+            "`budget` must be at most ",
         )
     ):
         assert message in found.problems[place]
@@ -185,7 +186,7 @@ def test_the_command_ends_in_all_problems() -> None:
 
 
 def test_what_is_not_installed_is_told_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("limbeck.recipes.opening.find_spec", lambda _: None)
+    monkeypatch.setattr("limbeck.transfer.condense.checks.find_spec", lambda _: None)
     recipe = read_recipe({**one_run(), "select": None})
     assert _needed(recipe) is None
     masked = recipe.model_copy(
@@ -372,3 +373,42 @@ def test_settings_that_nothing_reads_are_told() -> None:
         told[0],
         f"arms 'two', 'full-no-teacher': {told[1]}",
     ]
+
+
+def test_a_set_with_soft_labels_needs_no_teacher() -> None:
+    images = lb.load("digits")
+    images = images.subset(images.ids[:40])
+    use = {"student": STUDENT | {"channels": 1}, "objective": {"kd": 1.0}, "training": {"views": "none"}}
+    lb.TransferSet(images, torch.randn(40, 10), soft_label_kind="logits", use=use).save("set")
+    content = {"name": "tiny", "data": {"train": "./set", "test": "digits"}, "training": {"steps": 1}}
+    assert opened(content).problems == []
+
+
+def test_what_remembers_images_is_tried_on_some_of_many() -> None:
+    content = one_run(
+        objective={"cross_entropy": 1, "crd": 0.8}, data={"train": "digits", "test": "digits", "validation": 10}
+    )
+    del content["select"]
+    content["student"] = content["teacher"] = {"model": "convnet_d3", "options": {"width": 4, "norm": "batch"}}
+    content["teacher"] = {**content["teacher"], "training": {"steps": 1}}
+    assert opened(content).problems == []
+
+
+def test_images_for_each_class_are_counted_by_the_teacher_where_there_are_no_others() -> None:
+    lb.save_model(lb.create("convnet_d3", num_classes=2, input_size=8, width=4, norm="batch").eval(), "teacher")
+    content = {
+        "name": "tiny",
+        "data": {},
+        "teacher": "teacher",
+        "student": STUDENT | {"num_classes": 2},
+        "transfer": {
+            "maker": "generate",
+            "method": "fast",
+            "budget": "8/class",
+            "batch_size": 8,
+            "losses": {"adversarial": 0},
+            "steps_per_round": None,
+        },
+        "training": {"steps": 1},
+    }
+    assert opened(content).problems == []

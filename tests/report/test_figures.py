@@ -23,6 +23,11 @@ def test_frontier_svg_is_white_and_well_formed() -> None:
         assert words in drawn
 
 
+def test_budgets_are_named_below_any_count() -> None:
+    rows = [{"x": 1_024_933.0, "budget": "80 %"}, {"x": 500.0, "budget": "500"}]
+    assert '{"1024933": "80 %"}' in str(frontier._axis(rows, "images").to_dict()["labelExpr"])
+
+
 def test_frontier_has_every_arm_but_full_data_is_a_rule() -> None:
     names = json.dumps(frontier_chart(factory.results()).to_dict())
     assert '"domain": ["entropy", "balanced-random", "random", "no-teacher"]' in names

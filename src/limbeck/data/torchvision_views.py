@@ -1,7 +1,9 @@
 """Views that a transform of torchvision renders, one image at a time, each from random numbers of its own draw."""
 
 import inspect
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -34,7 +36,7 @@ def options_of(part: Any) -> Options:
 
 
 class TransformView(Augmentation):
-    """Views of a transform that takes what is random from torch's generator, as torchvision's do.
+    """Views of a transform that takes what is random from the generators of torch or Python, as torchvision's do.
 
     Args:
         part: a class of transforms, or one that is made.
@@ -53,23 +55,37 @@ class TransformView(Augmentation):
         self.transform = _made(part, what, options) if isinstance(part, type) else part
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
-        shown = torch.empty_like(images)
-        with own_randomness(0, "torchvision"):
-            for place, (image, bits) in enumerate(zip(images, draw.tolist(), strict=True)):
-                torch.default_generator.manual_seed(bits)
-                with errors_of(self.what):
-                    view = self.transform(image)
-                if not isinstance(view, Tensor) or view.dtype != torch.uint8 or view.shape != image.shape:
-                    got = f"{view.dtype} {list(view.shape)}" if isinstance(view, Tensor) else type(view).__name__
-                    raise UserError(
-                        f"{self.what} must return an image uint8 {list(image.shape)}, got {got}; leave out what "
-                        "resizes, normalises or makes tensors, which limbeck does itself."
-                    )
-                shown[place] = view
-        return shown
+        # On the CPU: some transforms draw on the device of the image, whose generator nobody seeds.
+        there = images.cpu()
+        with own_randomness(0, "torchvision"), _own_python_randomness():
+            shown = [self._view(image, bits) for image, bits in zip(there, draw.tolist(), strict=True)]
+        return torch.stack(shown).to(images.device) if shown else images
+
+    def _view(self, image: Tensor, bits: int) -> Tensor:
+        torch.default_generator.manual_seed(bits)
+        random.seed(bits)
+        with errors_of(self.what):
+            view = self.transform(image)
+        if not isinstance(view, Tensor) or view.dtype != torch.uint8 or view.shape != image.shape:
+            got = f"{view.dtype} {list(view.shape)}" if isinstance(view, Tensor) else type(view).__name__
+            raise UserError(
+                f"{self.what} must return an image uint8 {list(image.shape)}, got {got}; leave out what resizes, "
+                "normalises or makes tensors, which limbeck does itself."
+            )
+        return view
 
     def smooth(self, images: Tensor, draw: Tensor) -> Tensor:
         raise without_gradient(self.what)
+
+
+@contextmanager
+def _own_python_randomness() -> Iterator[None]:
+    """Inside, Python's generator may be seeded, which older transforms draw from; outside it is as it was."""
+    before = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(before)
 
 
 def _made(part: Callable[..., Any], what: str, options: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -88,51 +89,63 @@ def strangers(images: ImageSet, teacher: Classifier) -> list[str]:
     return found
 
 
-def train_test_overlap(inputs: Inputs, *, seconds: float = 10.0) -> list[str]:
+def train_test_overlap(inputs: Inputs, *, seconds: float = 10.0, keep: bool = True) -> list[str]:
     """What of the images to judge on is among those to learn from, too, where that is more than a few.
 
     Args:
         inputs: with the held-out images out of those to learn from.
         seconds: for reading images; of large sets that are not decoded, some are looked at.
+        keep: whether hashes of images may be kept on disk, as a run will want them again.
     """
-    train, found = inputs.train, []
-    for part in ("test", "validation"):
-        evaluated = getattr(inputs, part)
-        if train is None or evaluated is None or train.shape != evaluated.shape or not len(evaluated):
-            continue
-        share = _share_among(evaluated, train, seconds)
-        if share * max(1, len(evaluated) / len(train)) > _FEW_TWICE:
-            found.append(
-                f"{share:.0%} of the {part} images ({evaluated.name}) are among those to learn from ({train.name}), "
-                "pixel by pixel: accuracy on them says nothing of new images. Give others as "
-                f"`data.{part}`, or hold some out by `data.{part}: 0.2`."
-            )
-    return found
+    train = inputs.train
+    held = {part: getattr(inputs, part) for part in ("test", "validation")}
+    evaluated = {
+        part: one for part, one in held.items() if one is not None and train is not None and one.shape == train.shape
+    }
+    if train is None or not any(map(len, evaluated.values())):
+        return []
+    shares = _shares_among({part: one for part, one in evaluated.items() if len(one)}, train, seconds, keep=keep)
+    return [
+        f"{share:.0%} of the {part} images ({held[part].name}) are among those to learn from ({train.name}), "
+        "pixel by pixel: accuracy on them says nothing of new images. Give others as "
+        f"`data.{part}`, or hold some out by `data.{part}: 0.2`."
+        for part, share in shares.items()
+        if share * max(1, len(held[part]) / len(train)) > _FEW_TWICE
+    ]
 
 
-def _share_among(evaluated: ImageSet, train: ImageSet, seconds: float) -> float:
-    """The share of `evaluated` that is found in `train`, at least; and of what was read of it, where time ran out."""
-    began = time.monotonic()
-    some = torch.linspace(0, len(evaluated) - 1, min(_SAMPLED, len(evaluated))).round().to(torch.int64).unique()
-    missing = {bytes(row) for row in _digests(evaluated, some).numpy()}
-    count, read = len(missing), 0
+def _shares_among(
+    evaluated: Mapping[str, ImageSet], train: ImageSet, seconds: float, *, keep: bool
+) -> dict[str, float]:
+    """The share of each set that is found in `train`, at least; and of what was read of it, where time ran out."""
+    began, read = time.monotonic(), 0
+    wanted = {part: _digests(one, _spread(one, _SAMPLED), keep=keep) for part, one in evaluated.items()}
+    missing = dict(wanted)
     for rows in torch.arange(len(train)).split(_ROWS):
-        missing -= {bytes(row) for row in _digests(train, rows).numpy()}
+        seen = _digests(train, rows, keep=keep)
+        missing = {part: rest - seen for part, rest in missing.items()}
         read += len(rows)
-        if not missing or time.monotonic() - began > seconds:
+        if not any(missing.values()) or time.monotonic() - began > seconds:
             break
-    return min(1.0, (count - len(missing)) / count * (len(train) / read if missing else 1))
+    found = {part: (len(wanted[part]) - len(rest)) / len(wanted[part]) for part, rest in missing.items()}
+    return {part: min(1.0, share * (len(train) / read if missing[part] else 1)) for part, share in found.items()}
 
 
-def _digests(images: ImageSet, rows: Tensor) -> Tensor:
-    """A hash of the pixels of each, uint8 [B, 16]; nothing is decoded for good."""
-    return images.storage.digests(rows) if images.is_decoded else image_digests(images.gather(rows))
+def _spread(images: ImageSet, count: int) -> Tensor:
+    """Positions of some images, spread evenly."""
+    return torch.linspace(0, len(images) - 1, min(count, len(images))).round().to(torch.int64).unique()
+
+
+def _digests(images: ImageSet, rows: Tensor, *, keep: bool) -> set[bytes]:
+    """A hash of the pixels of each."""
+    known = keep or images.is_decoded
+    hashes = images.storage.digests(rows) if known else image_digests(images.gather(rows))
+    return {bytes(row) for row in hashes.numpy()}
 
 
 def _normalised(images: ImageSet, teacher: Classifier) -> tuple[Tensor, Tensor]:
     """Mean and deviation [C] of some images, spread evenly, once the teacher has normalised them."""
-    rows = torch.linspace(0, len(images) - 1, min(_LOOKED_AT, len(images))).round().to(torch.int64).unique()
-    pixels = images.gather(rows).transpose(0, 1).flatten(1).float() / 255  # [C, B * H * W]
+    pixels = images.gather(_spread(images, _LOOKED_AT)).transpose(0, 1).flatten(1).float() / 255  # [C, B * H * W]
     mean, std = (torch.tensor(one) for one in teacher.normalisation)
     if len(pixels) != len(mean):
         pixels = pixels.mean(0, keepdim=True).expand(len(mean), -1)

@@ -43,8 +43,18 @@ def weights_to_download(settings: NetworkSettings) -> str:
     Those of timm count as such also where its cache has them, for timm asks the hub about them.
     """
     name = settings.weights or (settings.model if settings.options.get("pretrained") is True else None)
-    if name is None:
-        return ""
+    return "" if name is None else _place_of(name)
+
+
+def masks_to_download(recipe: Recipe) -> dict[str, str]:
+    """name -> where from, for the networks that look at images for a mask."""
+    masks = [one.get("mask") for one in transfers_of(recipe)]
+    names = [str(one["network"]) for one in masks if isinstance(one, Mapping) and one.get("network")]
+    return {name: where for name in names if (where := _place_of(name))}
+
+
+def _place_of(name: str) -> str:
+    """Where weights of that name come from, unless they are on this disk."""
     if name.casefold().startswith(TIMM_PREFIX):
         return f"timm's weights {name[len(TIMM_PREFIX) :]!r}" if "local-dir:" not in name else ""
     weights = NAMED.get(name.casefold())

@@ -45,10 +45,20 @@ def objective_on(recipe: Recipe, made: TransferSet) -> dict[str, Any]:
     """The objective on a fixed transfer set, or the usual one: of labels that the set brings, what it says itself."""
     guessed = recipe.transfer is not None and recipe.transfer.guesses_labels
     labelled, soft = made.images.labels is not None and not guessed, made.soft_labels is not None
-    if recipe.objective is None and recipe.transfer is not None and recipe.transfer.own_labels:
+    own = recipe.transfer is not None and recipe.transfer.own_labels
+    if own and (recipe.objective is None or unanswered(recipe, made)):
         usual = {"kd": 1.0} if soft else {"cross_entropy": 1.0}
         return dict((made.use or {}).get("objective") or usual)
     return recipe.resolved_objective(labelled=labelled, soft_labels=soft)
+
+
+def unanswered(recipe: Recipe, made: TransferSet) -> list[str]:
+    """Terms of the recipe's objective that read a teacher's answers, on a set that brings hard labels alone."""
+    own = recipe.transfer is not None and recipe.transfer.own_labels
+    if not own or recipe.objective is None or made.soft_labels is not None:
+        return []
+    terms = weighted_sum(recipe.objective).objectives()
+    return [name for name, term in terms.items() if term.outputs_needed("teacher")]
 
 
 def placeholder_label(classes: int) -> SoftTargets:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from limbeck.autotune import unmeasured
 from limbeck.caching import cache_folder
 from limbeck.data.looking import broken_images
 from limbeck.data.own_splits import TRAIN
@@ -18,27 +18,31 @@ from limbeck.files import check_path, disk_errors, free_bytes
 from limbeck.models.classifier import Classifier
 from limbeck.models.published import NAMED
 from limbeck.models.zoo import create
-from limbeck.objectives.sums import weighted_sum
 from limbeck.recipes.doubts import strangers, train_test_overlap
-from limbeck.recipes.downloads import images_to_download, pools_to_download, transfers_of, weights_to_download
+from limbeck.recipes.downloads import (
+    images_to_download,
+    masks_to_download,
+    pools_to_download,
+    transfers_of,
+    weights_to_download,
+)
 from limbeck.recipes.found_images import found_images
 from limbeck.recipes.image_sizes import KnownSize
 from limbeck.recipes.inheritance import made_by
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student, load_images_of, load_weights, size_for_images
-from limbeck.recipes.judging import validation_of
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.own_teacher import check_students
 from limbeck.recipes.plan import far_longer, plan
-from limbeck.recipes.run import check_choices, rehearse, teacher_recipe, trainings
+from limbeck.recipes.run import check_choices, check_with_pool, rehearse, teacher_recipe, trainings
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
 from limbeck.recipes.sources import NoSize, encoded_images, is_transfer_set, load_sources, sources_of
 from limbeck.recipes.trials import try_criterion, try_run
 from limbeck.recipes.unread import unread_by_training
-from limbeck.training.checks import check_parts
 from limbeck.training.launcher import check_launcher
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.tracker_settings import check_tracker
+from limbeck.transfer.condense.checks import check_torchcam
 
 SECONDS = 3.0
 """For the headers of a data set, and as many again for its pixels."""
@@ -72,6 +76,11 @@ def open_recipe(recipe: Recipe, folder: Path) -> Findings:
 
     Nothing is downloaded, trained or written but for an empty file that is removed at once.
     """
+    with unmeasured():
+        return _opened(recipe, folder)
+
+
+def _opened(recipe: Recipe, folder: Path) -> Findings:
     findings = Findings()
     with findings.collecting():
         check_launcher(*trainings(recipe), cpu=recipe.device == "cpu")
@@ -95,7 +104,7 @@ def open_recipe(recipe: Recipe, folder: Path) -> Findings:
         inputs = load_images_of(recipe.model_copy(update={"data": data}), objects)
         inputs = replace(inputs, known_size=known)
         findings.remarks += found_images(recipe, inputs)
-        findings.remarks += train_test_overlap(inputs, seconds=SECONDS)
+        findings.remarks += train_test_overlap(inputs, seconds=SECONDS, keep=False)
         findings.remarks += unread_by_training(recipe, labelled=inputs.labelled)
         _put_together(recipe, inputs, teacher, folder, findings)
     return findings
@@ -103,11 +112,8 @@ def open_recipe(recipe: Recipe, folder: Path) -> Findings:
 
 def check_extras(recipe: Recipe) -> None:
     """Raises a UserError for settings whose library is missed in the midst of a run only."""
-    masked = [one for one in transfers_of(recipe) if one.get("mask")]
-    if masked and find_spec("torchcam") is None:
-        raise UserError(
-            "`mask` needs torchcam, which is not installed; `pip install limbeck[cams]`, or leave `mask` out."
-        )
+    if any(one.get("mask") for one in transfers_of(recipe)):
+        check_torchcam()
 
 
 def _check_writable(folder: Path) -> None:
@@ -190,17 +196,18 @@ def _open_teacher(recipe: Recipe, findings: Findings) -> Classifier | None:
 def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, folder: Path, findings: Findings) -> None:
     """All that a run checks once images and teacher are there."""
     trains = recipe.teacher is not None and recipe.teacher.training is not None
-    if pools := pools_to_download(recipe):
-        findings.remarks += [f"{name} would be downloaded from {where}" for name, where in pools.items()]
+    if teacher is not None:  # whom makers ask, and who tells their shape where there are no images
+        with findings.collecting():
+            inputs = replace(match_images(inputs, teacher), teacher=teacher)
+            if (images := inputs.train or inputs.test) is not None:
+                findings.remarks += strangers(images, teacher)
+    if absent := {**pools_to_download(recipe), **masks_to_download(recipe)}:
+        findings.remarks += [f"{name} would be downloaded from {where}" for name, where in absent.items()]
     elif recipe.teacher is None or teacher is not None or trains:
         with findings.collecting():
             check_choices(recipe, inputs, folder, trains=trains)
     if recipe.teacher is not None and teacher is None and not trains:
         return
-    with findings.collecting():
-        inputs = replace(match_images(inputs, teacher), teacher=teacher)
-        if teacher is not None and (images := inputs.train or inputs.test) is not None:
-            findings.remarks += strangers(images, teacher)
     if teacher is not None:
         with findings.collecting():
             check_students(recipe, inputs, teacher)
@@ -252,12 +259,8 @@ def _check_run(recipe: Recipe, inputs: Inputs) -> None:
     matched = match_student(inputs, student)
     if matched.train is None:
         return
-    teacher = matched.teacher if recipe.teacher is not None else None
-    objective = weighted_sum(recipe.resolved_objective(labelled=matched.labelled))
-    check_parts(
-        student, TransferSet(matched.train), objective, recipe.training, teacher, validation_of(recipe, matched)
-    )
-    try_run(recipe, matched, student, teacher)
+    check_with_pool(recipe, matched, student)
+    try_run(recipe, matched, student, matched.teacher if recipe.teacher is not None else None)
 
 
 def _carried(loaded: dict[str, TransferSet]) -> dict[str, Any]:

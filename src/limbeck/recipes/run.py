@@ -37,6 +37,7 @@ from limbeck.recipes.labels import (
     objective_on,
     placeholder_label,
     teacher_of,
+    unanswered,
     unlabelled,
     unmixed,
     untrainable_teacher,
@@ -142,7 +143,7 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
     cost = None if objects.teacher is not None else known_teacher_cost(recipe.teacher)
     named = name_of_weights(recipe.teacher)
     inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost, teacher_named=named)
-    if inputs.train is None:
+    if inputs.train is None or teacher is not None:  # what makers ask of a teacher shows once there is one
         check_choices(recipe, inputs, folder, trains=teacher is None)
     if teacher is not None:
         warn_of_strangers(inputs.train or inputs.test, teacher, stacklevel=4)
@@ -260,7 +261,8 @@ def _execute(
     try_student(student, inputs)
     for line in unlike_student(inputs.use or {}, student):
         warnings.warn(f"{line}; taught so, it learns little.", stacklevel=4)
-    _check_with_pool(recipe, inputs, student)
+    if recipe.transfer is not None:  # else the loop looks at once at what it teaches on
+        check_with_pool(recipe, inputs, student)
     source, making = make_source(recipe, inputs, run_folder, progress, shared)
     result = _teach(recipe, run_folder, inputs, student, source, progress, until, tracker)
     chosen = best_student(result)
@@ -287,15 +289,13 @@ def _execute(
     return run_result(run_folder.path, result.student, chosen, evaluations, cost)
 
 
-def _check_with_pool(recipe: Recipe, inputs: Inputs, student: Classifier) -> None:
+def check_with_pool(recipe: Recipe, inputs: Inputs, student: Classifier) -> None:
     """What does not fit together shows here, before anything is made that may take hours."""
-    if recipe.transfer is None:
-        return  # the loop looks at once at what it teaches on
     teacher = teacher_of(recipe, inputs)
     soft_labels = inputs.soft_labels if teacher is None else None
     pool = transfer_set_of(inputs.train or _stand_in(inputs), soft_labels)
     objective = recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None)
-    if recipe.transfer.own_labels:
+    if recipe.transfer is not None and recipe.transfer.own_labels:
         # Which labels come, hard or soft, is seen once they are made: here is an image with both.
         pool = transfer_set_of(pool.images.subset(pool.images.ids[:1]), placeholder_label(pool.images.num_classes))
         objective = recipe.objective or {"cross_entropy": 1.0}
@@ -326,6 +326,11 @@ def _teach(
         made = source.images(0)
         objective = objective_on(recipe, made)
         use = made.use or {}
+        if terms := unanswered(recipe, made):
+            progress.say(
+                f"{made.images.name} bring hard labels alone, and no teacher is asked about them, so that "
+                f"{', '.join(terms)} of the objective would have nothing to read; taught by {', '.join(objective)}"
+            )
         unlike = unlike_student(use, student) if inputs.use is None else []
         for line in [*unlike, *unlike_training(use, recipe.training)]:
             progress.say(line)

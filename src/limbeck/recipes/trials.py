@@ -70,10 +70,12 @@ def try_run(recipe: Recipe, inputs: Inputs, student: Classifier, teacher: Classi
     assert train is not None, "tried where there are training images"
     if len(train) < 2:
         return  # of which batch norms make nothing
-    pair = _first(train)
+    some = train.subset(train.ids[:: -(-len(train) // _KNOWN)])
+    pair = _first(some)  # which what remembers images by their ids then knows
     soft_labels = inputs.soft_labels if teacher is None else None
     objective = weighted_sum(recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None))
-    some = train.subset(train.ids[:: -(-len(train) // _KNOWN)])
+    if teacher is None and soft_labels is None and objective.outputs_needed("teacher"):
+        return  # labels that are still to be made
     objective.build(setup_for(student, teacher, objective, some, recipe.training.batch_size), seed=recipe.seed)
     batch = Batch(_views(recipe, pair, train), pair.labels, pair.ids, _answers(soft_labels, train, pair))
     want = objective.outputs_needed("teacher", preparing=False)

@@ -94,7 +94,8 @@ def _of_class(part: Callable[..., Any], kind: type[Any], what: str, summary: str
 
     def settled(steps: int, rate: float, arguments: Mapping[str, Any]) -> dict[str, Any]:
         usual = {**dict.fromkeys(_OF_RUN, steps), "max_lr": rate}
-        options = {key: value for key, value in usual.items() if key in known} | dict(arguments)
+        bound = part.keywords if isinstance(part, partial) else {}
+        options = {key: value for key, value in usual.items() if key in known and key not in bound} | dict(arguments)
         missing = [key for key, default in known.items() if default is Parameter.empty and key not in options]
         if missing:
             others = "; a function of `elapsed` can do the same" if {*missing} & {"lr_lambda", "schedulers"} else ""

@@ -275,6 +275,7 @@ def test_crops_are_put_together_of_what_a_teacher_is_sure_of(tmp_path: Path) -> 
     assert len(images) == 6
     assert images.soft_labels is not None
     assert made.cost.teacher_passes == 3 * 5 * 2 + 6
+    assert made.cost.images_read == 3 * 5
     assert made.cost.seconds > 0
     assert not settings.own_labels
     assert images.use is not None
@@ -345,6 +346,14 @@ def test_images_far_out_of_range_are_kept_as_floats(tmp_path: Path) -> None:
         images = made_by(small(method="mtt", matching={"image_rate": 1e9}, iterations=1), context(tmp_path / "away"))
     assert images.floats is not None
     assert images.floats.isfinite().all()
+
+
+def test_a_set_that_was_saved_before_the_run_knew_of_it_is_made_again(tmp_path: Path) -> None:
+    """As where a call was killed between the set and `making.json`."""
+    first = Maker().make(small(), context(tmp_path)).source.images(0)
+    again = Maker().make(small(), context(tmp_path)).source.images(0)
+    assert same(again, first)
+    assert same(Maker().load(small(), context(tmp_path)).images(0), first)
 
 
 def test_a_damaged_set_is_said_with_what_to_do(tmp_path: Path) -> None:

@@ -185,9 +185,14 @@ def _axis(means: list[Row], cost: str) -> alt.Axis:
     if cost != "images":
         words = "datum.value < 0 ? '' : format(datum.value, datum.value < 10000 ? ',~f' : '~s')"
         return alt.Axis(grid=False, tickCount=4, labelExpr=words, labelOverlap=True)
-    names = {f"{row['x']:g}": row["budget"] for row in means if row["budget"] != f"{row['x']:g}"}
+    names = {_number(row["x"]): row["budget"] for row in means if row["budget"] != _number(row["x"])}
     words = f"[format(datum.value, ','), {json.dumps(names)}[datum.value] || '']"
     return alt.Axis(grid=False, values=sorted({row["x"] for row in means}), labelExpr=words, labelOverlap=True)
+
+
+def _number(value: float) -> str:
+    """As JavaScript writes it, which looks names up by it: 1024933, not 1.02493e+06."""
+    return str(int(value)) if value == int(value) else repr(value)
 
 
 def _legend(styles: dict[str, style.Arm]) -> alt.Legend:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
@@ -34,7 +35,7 @@ def check_initial(settings: CondenseSettings, pool: ImageSet, context: MakerCont
 
 
 def check_mask(settings: CondenseSettings, networks: FreshNetworks, pool: ImageSet, context: MakerContext) -> None:
-    """Raises a UserError where a mask's network, its layer, or a class at it cannot be found, or images are too small.
+    """Raises a UserError where what a mask needs cannot be found, or images are too small.
 
     Args:
         settings: of `condense`.
@@ -43,7 +44,10 @@ def check_mask(settings: CondenseSettings, networks: FreshNetworks, pool: ImageS
         context: with the teacher, if that is there already.
     """
     mask = settings.mask
-    if mask is None or not settings.iterations or (mask.network == "teacher" and context.teacher is None):
+    if mask is None or not settings.iterations:
+        return
+    check_torchcam()
+    if mask.network == "teacher" and context.teacher is None:
         return
     expert = networks(0).eval() if mask.network == "expert" else None
     with naming("mask.network"):
@@ -51,6 +55,14 @@ def check_mask(settings: CondenseSettings, networks: FreshNetworks, pool: ImageS
     with naming("mask"):
         masks = Masks(mask, looking, pool.classes, seed=context.seed)
         masks.check_size(pool.shape)
+
+
+def check_torchcam() -> None:
+    """Raises a UserError where masks lack their library, which is imported in the midst of learning."""
+    if find_spec("torchcam") is None:
+        raise UserError(
+            "`mask` needs torchcam, which is not installed; `pip install limbeck[cams]`, or leave `mask` out."
+        )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from limbeck.transfer.maker import MakerContext
 
 if TYPE_CHECKING:
     from limbeck.data.image_set import ImageSet
+    from limbeck.models.classifier import Classifier
 
 EXPERTS = "experts"
 """In the maker's folder, in that which the runs of a comparison share, or, of one that stands alone, in the cache."""
@@ -46,8 +47,12 @@ def snapshots_read(settings: CondenseSettings, epochs: int | None = None) -> tup
     return tuple(range(settings.matching.start_from, settings.matching.snapshots))
 
 
-def open_experts(settings: CondenseSettings, images: "ImageSet", networks: FreshNetworks) -> ExpertStore | None:
+def open_experts(
+    settings: CondenseSettings, images: "ImageSet", networks: "Callable[[int], Classifier]"
+) -> ExpertStore | None:
     """Experts in the folder that settings name, if they name one and read any.
+
+    Of the images, and of networks that know their mean, is asked last: it may take a pass over all images.
 
     All of them, or the first so many where settings have another number than the method's own, and judges likewise.
     Where ways are read from end to end, these may be the folder's own ends, whatever `experts.epochs` is.

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,8 @@ class HistoryFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as file:
                 file.writelines(f"{line}\n" for line in self._waiting)
+                file.flush()
+                os.fsync(file.fileno())  # before the checkpoint that counts them
         self._written, self._waiting = self.count, []
 
     def go_back(self, count: int) -> None:

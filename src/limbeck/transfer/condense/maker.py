@@ -97,7 +97,7 @@ def _check_network(settings: CondenseSettings, pool: ImageSet, context: MakerCon
         networks = FreshNetworks.unfitted(settings.network, pool)
         FlatNetwork(networks(0))
     if settings.experts.folder is not None:  # whose network knows mean and deviation of all images
-        open_experts(settings, pool, FreshNetworks.of(settings.network, pool))
+        open_experts(settings, pool, lambda seed: FreshNetworks.of(settings.network, pool)(seed))
     check_mask(settings, networks, pool, context)
 
 

@@ -1,6 +1,7 @@
 """What a run of condensing works with, and what it does with that, each part made once."""
 
 import os
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -117,11 +118,12 @@ class Work:
         found = images_of_crops(
             self.pool, rater, self.settings.crops, counts, seed=context.seed, progress=context.progress
         )
+        rated = rater.passes  # before labels are asked for
         made = set_of_crops(
             found, self.settings, self.networks, self.pool, rater, named=self._teacher_named(), seed=context.seed
         )
         cost = Cost(
-            images_read=rater.passes // self.settings.crops.crops,
+            images_read=rated // self.settings.crops.crops,
             teacher_passes=rater.passes,
             seconds=time.perf_counter() - began,
         )
@@ -225,6 +227,7 @@ class Work:
 
     def finished(self, made: TransferSet, cost: Cost, frames: Sequence[Frame]) -> Made:
         """The set on disk, with what the report knows of it."""
+        shutil.rmtree(self.context.folder / MADE, ignore_errors=True)  # of a call that was stopped after it
         made.save(self.context.folder / MADE)
         history = HistoryFile(self.context.folder).read() if self.settings.iterations else History([])
         evidence = evidence_of(

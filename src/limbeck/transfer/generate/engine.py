@@ -232,7 +232,7 @@ class Engine:
 
     def _distillation(self, student: Classifier | None) -> float | None:
         """Divergence of the student from the teacher on some images of earlier rounds; None where none was taught."""
-        rows = self.repository.rows[: len(self.repository) - self.tally.kept]
+        rows = self.repository.rows[: max(0, len(self.repository) - self.tally.kept)]
         if student is None or self.round <= self.settings.warmup or not len(rows):
             return None
         drawn = torch.randperm(len(rows), generator=generator(self.seed, "generate", "taught", self.round))

@@ -1,13 +1,15 @@
 """`generate` as a maker: images made from nothing but the teacher."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from limbeck.cost import Cost
+from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.data.views import PadCrop, augmentation
 from limbeck.errors import UserError
@@ -21,7 +23,7 @@ from limbeck.transfer.generate.engine import Engine
 from limbeck.transfer.generate.evidence import evidence_of
 from limbeck.transfer.generate.feature_statistics import FeatureStatistics
 from limbeck.transfer.generate.networks import build_network
-from limbeck.transfer.generate.partial import PartialState
+from limbeck.transfer.generate.partial import PartialState, from_json_tensor, json_tensor
 from limbeck.transfer.generate.pruning import pruning_for
 from limbeck.transfer.generate.repository import Repository
 from limbeck.transfer.generate.scales import weights_at_start
@@ -34,7 +36,7 @@ from limbeck.transfer.real_images import real_images
 
 MADE, REPOSITORY = "made.safetensors", "repository"
 """In the maker's folder: the state after the last round, where all was made at once; and the images."""
-_LOGITS = "answers"
+_LOGITS, _COST = "answers", "cost"
 _ALONE = torch.zeros(16, dtype=torch.uint8)
 
 
@@ -76,14 +78,28 @@ class GenerateMaker:
         _tell_shifts(settings, context)
         if source.steps_per_round is not None:
             return Made(source=source, cost=Cost(), evidence=evidence_so_far(source, settings, context))
+        state = self._whole(source, context)
+        cost = Cost.from_dict(from_json_tensor(state[_COST]))
+        made = FixedSource(_labelled(source, state))
+        return Made(source=made, cost=cost, evidence=evidence_so_far(source, settings, context))
+
+    def _whole(self, source: GeneratingSource, context: MakerContext) -> Mapping[str, Tensor]:
+        """All images with their labels and what they took, as they are on disk; also those of a call that was stopped
+        after they were."""
+        kept = PartialState(context.folder / MADE)
+        state = kept.load(_ALONE)
+        if state is not None and _COST in state:
+            source.load_state_dict(state)
+            return state
         assert context.teacher is not None
         cost = source.fill()
         made, labelling_cost = with_teacher_logits(source.images(0), context.teacher)
         assert made.soft_labels is not None
-        PartialState(context.folder / MADE).save(_ALONE, {**source.state_dict(), _LOGITS: made.soft_labels})
-        return Made(
-            source=FixedSource(made), cost=cost + labelling_cost, evidence=evidence_so_far(source, settings, context)
-        )
+        spent = json_tensor((cost + labelling_cost).to_dict())
+        state = {**source.state_dict(), _LOGITS: made.soft_labels, _COST: spent}
+        kept.save(_ALONE, state)
+        source.forget()
+        return state
 
     def load(self, settings: GenerateSettings, context: MakerContext) -> TransferSource:
         source = self._source(settings, context)
@@ -97,7 +113,7 @@ class GenerateMaker:
                 f"{str(context.folder)!r}, so that it is made again."
             )
         source.load_state_dict(state)
-        return FixedSource(replace(source.images(0), soft_labels=state[_LOGITS], soft_label_kind="logits"))
+        return FixedSource(_labelled(source, state))
 
     def evidence(self, settings: GenerateSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
         """None where all was made at once: nothing comes after what `make` told."""
@@ -201,6 +217,10 @@ def _check_embedding(settings: GenerateSettings, teacher: Classifier) -> None:
             f"`homogenise` compares images by the teacher's embedding, and {teacher.name} has none; tap one "
             "(`lb.wrap(embedding=...)`), or set `homogenise: null`."
         )
+
+
+def _labelled(source: GeneratingSource, state: Mapping[str, Tensor]) -> TransferSet:
+    return replace(source.images(0), soft_labels=state[_LOGITS], soft_label_kind="logits")
 
 
 def _tell_idle(settings: GenerateSettings, count: int, context: MakerContext) -> None:

@@ -131,8 +131,15 @@ class GeneratingSource:
                 if until is None and not patience and not engine.full:
                     raise UserError(self._stuck(row))
         self._chain = begun
-        self._partial.remove()
+        if engine.settings.steps_per_round is None:
+            keep()  # until labels are there, too, see `forget`
+        else:
+            self._partial.remove()
         return spent()
+
+    def forget(self) -> None:
+        """Removes what is kept of images that are on disk as a whole by now."""
+        self._partial.remove()
 
     def _goes_on(self, until: int | None) -> bool:
         return not self.engine.full and (until is None or self.engine.round < until)
@@ -141,7 +148,7 @@ class GeneratingSource:
         engine, settings = self.engine, self.engine.settings
         missing = rounds_needed(settings, max(1, engine.count - len(engine.repository)))
         rounds = missing if until is None else until - engine.round
-        total = rounds * settings.calls_per_round * (settings.inner_steps + 1)
+        total = rounds * settings.calls_per_round * settings.inner_steps
         return Pace(keep, stop, self._progress, total=total, note=self._note)
 
     def _tell_signs(self) -> None:

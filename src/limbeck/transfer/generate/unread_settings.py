@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from limbeck.transfer.generate.methods import METHODS
-from limbeck.transfer.methods import with_published
 
 if TYPE_CHECKING:
     from limbeck.transfer.generate.settings import GenerateSettings
@@ -40,18 +39,16 @@ def unread_settings(settings: "GenerateSettings") -> list[str]:
         >>> unread_settings(GenerateSettings.model_construct(method="dafl", keep="last", fresh=5))
         ["`keep` would change nothing, got 'last': `fresh` images take the place of those that were optimised"]
     """
-    usual = _usual(settings)
     return [
         f"`{name}` would change nothing, got {getattr(settings, name)!r}: {reader.lacking}"
         for name, reader in _READERS.items()
-        if getattr(settings, name) != usual[name] and not reader.is_there(settings)
+        if getattr(settings, name) not in _usual(settings, name) and not reader.is_there(settings)
     ]
 
 
-def _usual(settings: "GenerateSettings") -> dict[str, Any]:
-    """Published values of the method, of the variant that the settings choose, and else the defaults."""
+def _usual(settings: "GenerateSettings", name: str) -> list[Any]:
+    """The default of a setting, and what is published for the method and each of its variants."""
     method = METHODS[settings.method]
-    chosen = {"method": settings.method, **{name: getattr(settings, name) for name in method.variants}}
-    published = with_published(chosen, METHODS, settings.method)
-    fields = type(settings).model_fields
-    return {name: published.get(name, fields[name].default) for name in _READERS}
+    variants = [values for choices in method.variants.values() for values in choices.values()]
+    published = [values[name] for values in (method.values, *variants) if name in values]
+    return [type(settings).model_fields[name].default, *published]

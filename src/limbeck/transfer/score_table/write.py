@@ -45,7 +45,7 @@ def score_table(
     *,
     criteria: Sequence[str | Mapping[str, Any] | Criterion] = ("entropy",),
     seed: int = 0,
-    teacher: "Classifier | None" = None,
+    teacher: "Classifier | str | Path | None" = None,
     folder: str | Path | None = None,
     workers: int = 1,
     shard: int | None = None,
@@ -68,7 +68,7 @@ def score_table(
             no column. Criteria that go by clusters (k-means, manifold) get a column of these, too, found here once in
             this process from the features of the whole set, of which 4 N D bytes are then in memory.
         seed: of what is trained on the way.
-        teacher: for criteria that ask one.
+        teacher: for criteria that ask one; a classifier, or whatever `load_model` takes.
         folder: where networks that a criterion trains are kept.
         workers: processes, of this machine, or of the Ray cluster that RAY_ADDRESS names or this process is connected
             to. Its nodes must have limbeck, and share with this process, under the same paths, the files of the

@@ -18,6 +18,7 @@ from limbeck.data.image_set import ImageSet
 from limbeck.device import Device
 from limbeck.errors import UserError
 from limbeck.models.forward import FROZEN, FrozenTeacher, device_for, resolve_computing
+from limbeck.models.weights.folder import as_classifier
 from limbeck.precision import check_precision, resolve_precision
 from limbeck.progress import Progress, Silent
 from limbeck.transfer.criteria import Criterion
@@ -113,7 +114,7 @@ class ScoringContext:
 
 
 def make_context(
-    teacher: "Classifier | None",
+    teacher: "Classifier | str | Path | None",
     folder: str | Path | None,
     seed: int,
     progress: Progress | None = None,
@@ -124,11 +125,12 @@ def make_context(
     block: int | None = None,
     compile: bool = False,
 ) -> ScoringContext:
-    """What selection may use, defaults filled in.
+    """What selection may use, defaults filled in, and a teacher that is named loaded.
 
     Raises:
-        UserError: an unknown device or precision.
+        UserError: an unknown device or precision, or a teacher that cannot be loaded.
     """
+    teacher = None if teacher is None else as_classifier(teacher, "teacher")
     fields: dict[str, Any] = {
         "folder": None if folder is None else Path(folder),
         "progress": progress,

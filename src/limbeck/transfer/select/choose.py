@@ -32,7 +32,7 @@ def select(
     criterion: str | Mapping[str, Any] | Callable[..., Any] | Criterion = DEFAULT_CRITERION,
     budget: str | int | float | Budget,
     seed: int = 0,
-    teacher: "Classifier | None" = None,
+    teacher: "Classifier | str | Path | None" = None,
     dedupe: bool = False,
     function: Represent | None = None,
     score: str | Callable[..., Any] | None = None,
@@ -53,7 +53,7 @@ def select(
         budget: a count (500), a share (0.1, "10%") or images per class ("50/class": so many for every class that has
             images, and exactly that of each where the criterion goes by class).
         seed: of random scores and orders, of clusterings and of what is trained; nothing else depends on it.
-        teacher: for criteria that ask one.
+        teacher: for criteria that ask one; a classifier, or whatever `load_model` takes.
         dedupe: choose among images of distinct content, see `distinct`; the budget counts those.
         function: from pixels uint8 `[B, C, H, W]` to features `[B, D]`, for the representation "function".
         score: how images are judged: a name, a function of one's own to one number per image `[B]`, or its import

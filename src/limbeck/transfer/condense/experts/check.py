@@ -34,9 +34,7 @@ def check_experts(
 
 def _network(network: Classifier, images: ImageSet) -> list[str]:
     wrong = []
-    if images.labels is None:
-        wrong.append(f"experts are taught on labelled images, and {images.name!r} has no labels")
-    elif images.num_classes != network.num_classes:
+    if images.num_classes != network.num_classes:
         wrong.append(
             f"the network {network.name} tells {network.num_classes} classes apart, but the images ({images.name}) "
             f"have {images.num_classes}; build it for these"

@@ -1,11 +1,12 @@
 """Making experts: what is there already is found, what was begun is gone on with, the rest is taught by workers."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
@@ -88,11 +89,13 @@ def make_experts(
     check_workers(workers)
     folder, watch = Path(folder), progress or Silent()
     here = images if isinstance(images, ImageSet) else images()
+    if here.labels is None:
+        raise UserError(f"experts are taught on labelled images, and {here.name!r} has no labels.")
     network = networks(0)
     kept = check_experts(settings, network, here, snapshots)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):  # whoever else makes these is waited for, and what it made is found
+    with _alone(folder, watch):
         plan = _claim(folder, settings, network, here, seed, workers)
         if before is not None and not _is_complete(folder, settings, kept):
             before()
@@ -119,6 +122,21 @@ def make_experts(
             _teach(todo, teaching, make, min(workers, len(todo)), int(plan["threads"]), watch)
         _complete(folder, plan, settings, kept)
     return sum((cost_of(teaching.place(one)) for one in tasks), scoring)
+
+
+@contextmanager
+def _alone(folder: Path, progress: Progress) -> Iterator[None]:
+    """Whoever else makes experts in the folder is waited for, and what it made is found."""
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress.say(f"waiting for experts that another run teaches in {str(folder)!r}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def intervals_of(settings: Experts, images: ImageSet, passes: CurriculumPasses | None) -> Intervals:
