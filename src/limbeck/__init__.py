@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from limbeck import training as training
     from limbeck import transfer as transfer
     from limbeck.api.condensing import condense
+    from limbeck.api.evaluating import evaluate
     from limbeck.api.exporting import export
     from limbeck.api.generating import export_statistics, generate
     from limbeck.api.loaders import distillation_loader
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from limbeck.data.loading import load
     from limbeck.data.transfer_set import TransferSet
     from limbeck.errors import UserError
-    from limbeck.evaluation.evaluation import Evaluation, evaluate
+    from limbeck.evaluation.evaluation import Evaluation
     from limbeck.evaluation.probing import Probe
     from limbeck.models.classifier import Classifier
     from limbeck.models.weights.folder import load as load_model
@@ -107,7 +108,7 @@ _EXPORTS = {
     "create": "limbeck.models.zoo",
     "distill": "limbeck.api.verbs",
     "distillation_loader": "limbeck.api.loaders",
-    "evaluate": "limbeck.evaluation.evaluation",
+    "evaluate": "limbeck.api.evaluating",
     "evaluate_set": "limbeck.api.sets",
     "experts": "limbeck.api.making_experts",
     "export": "limbeck.api.exporting",

@@ -297,3 +297,24 @@ def test_a_teacher_gives_labels(tmp_path: Path) -> None:
     made = lb.condense(pool(), budget=3, method="mtt", labels="teacher", teacher=tmp_path / "teacher", **QUICK)
     assert made.soft_labels is not None
     assert torch.isfinite(made.soft_labels).all()
+
+
+def test_hard_labels_are_taught_by_what_reads_them_whatever_the_recipe_says(tmp_path: Path) -> None:
+    """Random images with hard labels are a control of every comparison, also of one with an objective."""
+    content = one_run(objective={"cross_entropy": 0.1, "kd": 0.9}, latency=False)
+    del content["select"]
+    said: list[str] = []
+    for labels, objective in (("hard", "cross_entropy"), ("soft", "kd")):
+        content["transfer"] = {"maker": "condense", **QUICK, "budget": "1/class", "method": "mtt", "labels": labels}
+        progress = Silent()
+        progress.say = said.append
+        result = run(read_recipe(content), tmp_path / labels, progress=progress)
+        logged = (tmp_path / labels / "metrics.jsonl").read_text()
+        assert (objective == "kd") is ('"kd"' in logged)
+        assert result.evaluation is not None
+    assert sum("bring hard labels alone" in one and "taught by cross_entropy" in one for one in said) == 1
+
+
+def test_experts_want_labels(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"experts are taught on labelled images, and .* has no labels"):
+        lb.experts(torch.rand(60, 3, 8, 8), out=tmp_path / "experts", method="mtt")

@@ -145,6 +145,16 @@ def test_no_pretrained_network_is_downloaded(monkeypatch: pytest.MonkeyPatch) ->
     assert not any(built)
 
 
+def test_the_network_of_a_mask_is_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.transfer.condense.mask.masks.load", None)
+    mask = {"network": "timm:resnet18.tv_in1k"}
+    content = one_run(transfer={"maker": "condense", "budget": "1/class", "method": "edf", "mask": mask})
+    del content["select"]
+    found = opened(content)
+    assert found.problems == []
+    assert "timm:resnet18.tv_in1k would be downloaded from timm's weights 'resnet18.tv_in1k'" in found.remarks
+
+
 def test_what_a_teacher_cannot_be_is_said_alone() -> None:
     content = one_run(teacher={"model": "lenet5", "mean": [0, 0], "std": [1, 1], "training": {"steps": 1}})
     (problem,) = opened(content, "objective={kd: 1}").problems

@@ -6,6 +6,7 @@ from limbeck.lazy import lazy_dir, lazy_exports
 
 if TYPE_CHECKING:
     from limbeck.api.condensing import condense
+    from limbeck.api.evaluating import evaluate
     from limbeck.api.exporting import export
     from limbeck.api.generating import export_statistics, generate
     from limbeck.api.loaders import distillation_loader
@@ -20,6 +21,7 @@ __all__ = [
     "condense",
     "distill",
     "distillation_loader",
+    "evaluate",
     "evaluate_set",
     "experts",
     "export",
@@ -37,6 +39,7 @@ _EXPORTS = {
     "condense": "limbeck.api.condensing",
     "distill": _VERBS,
     "distillation_loader": "limbeck.api.loaders",
+    "evaluate": "limbeck.api.evaluating",
     "evaluate_set": "limbeck.api.sets",
     "experts": "limbeck.api.making_experts",
     "export": "limbeck.api.exporting",

@@ -93,7 +93,7 @@ def experts_of(
 
     Args:
         settings: of the maker.
-        images: labelled. Of `choose: validation` a tenth of them is left out, the one that chooses.
+        images: labelled. Where `choose` holds out a tenth of them, that is left out.
         folder: of the experts, also one that holds some.
         snapshots: how many of each are kept; by default those that are read.
         workers, progress: see `make_experts`.

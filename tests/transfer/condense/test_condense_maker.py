@@ -118,6 +118,26 @@ def test_what_can_be_is_known_without_reading_an_image(tmp_path: Path, monkeypat
         Maker().count(small(network={"whitening": True}), context(tmp_path, pool(size=136)))
 
 
+def test_masks_miss_their_library_before_experts_are_taught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.transfer.condense.checks.find_spec", lambda _: None)
+    with pytest.raises(UserError, match="`mask` needs torchcam, which is not installed"):
+        Maker().count(small(mask={"network": "expert"}), context(tmp_path))
+
+
+class Small(torch.nn.Sequential):
+    """A network of one's own."""
+
+    def __init__(self, num_classes: int = 3, channels: int = 1) -> None:
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(64 * channels, num_classes))
+
+
+def test_a_class_of_ones_own_is_a_network(tmp_path: Path) -> None:
+    for network in (Small, {"model": Small, "options": {}}):
+        settings = small()
+        settings = Settings.model_validate({**settings.model_dump(mode="json"), "network": network})
+        assert Maker().count(settings, context(tmp_path)) == 3
+
+
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         Maker().count(small(budget=4, network={"model": "resnet8", "options": {}}), context(tmp_path))
@@ -213,6 +233,18 @@ def test_validation_chooses_among_iterations_and_is_seen_by_nothing_else(
     rates = [f"{one.use['training']['learning_rate']:.3g}" for one in (two, last) if one.use is not None]
     assert rates[0] != rates[1]
     assert made.evidence.facts["learned rate"] == rates[0], "that of the images that are kept"
+
+
+def test_the_last_may_be_kept_and_all_of_them_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.1, 0.9, 0.5])
+    monkeypatch.setattr("limbeck.transfer.condense.work.accuracy_of", lambda *_, **__: next(scores))
+    learning = {"matching": {"rate_rate": 0.1}}
+    settings = small(choose="last-validated", iterations=4, **learning)
+    made = Maker().make(settings, context(tmp_path / "made"))
+    last = made_by(small(iterations=4, **learning), context(tmp_path / "last", made_pool(settings)))
+    assert made.source.images(0).images.fingerprint == last.images.fingerprint
+    told = "The images after 2 iterations were better on validation images than the last (90.0 % against 50.0 %)"
+    assert any(one.startswith(told) for one in made.evidence.findings), made.evidence.findings
 
 
 def made_pool(settings: Any) -> ImageSet:

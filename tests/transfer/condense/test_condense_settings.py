@@ -61,7 +61,7 @@ def test_published_methods_fit_together(method: str) -> None:
         ({"method": "dm", "average": 0.9}, "`average` is of `by: trajectories`"),
         (
             {"iterations": 0, "choose": "validation"},
-            "`choose: validation` chooses among iterations, and `iterations` is 0",
+            "`choose: validation` judges iterations, and `iterations` is 0",
         ),
         ({"iterations": 20, "choose": "validation"}, "`evaluate_every` must be at most the 20 `iterations`"),
         ({"initialise": {"maker": "condense"}}, "`initialise` names `maker: condense` itself"),

@@ -107,12 +107,12 @@ def _of_other_methods(settings: "CondenseSettings") -> Iterator[str]:
 
 
 def _choice(settings: "CondenseSettings") -> Iterator[str]:
-    if settings.choose == "validation" and not settings.iterations:
-        yield "`choose: validation` chooses among iterations, and `iterations` is 0; set `choose: last`"
-    if settings.choose == "validation" and 0 < settings.iterations < settings.evaluate_every:
+    if settings.holds_out and not settings.iterations:
+        yield f"`choose: {settings.choose}` judges iterations, and `iterations` is 0; set `choose: last`"
+    if settings.holds_out and 0 < settings.iterations < settings.evaluate_every:
         yield (
-            f"`evaluate_every` must be at most the {settings.iterations} `iterations` among which `choose: validation` "
-            f"chooses, got {settings.evaluate_every}; lower it"
+            f"`evaluate_every` must be at most the {settings.iterations} `iterations` that `choose: {settings.choose}` "
+            f"judges, got {settings.evaluate_every}; lower it"
         )
     if settings.average is not None and settings.iterations and settings.by == "distribution":
         yield "`average` is of `by: trajectories`; set `average: null`"

@@ -116,7 +116,7 @@ def _findings(settings: CondenseSettings, history: History, frames: Sequence[Fra
             "snapshots make the way possible"
         )
     evaluated = [one for one in frames if one.accuracy is not None]
-    if chosen is not None and settings.choose == "last" and evaluated[-1].iteration != chosen.iteration:
+    if chosen is not None and settings.choose == "last-validated" and evaluated[-1].iteration != chosen.iteration:
         assert chosen.accuracy is not None
         last = evaluated[-1].accuracy
         assert last is not None

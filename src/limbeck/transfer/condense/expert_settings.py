@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from limbeck.data.normalised_views.catalogue import NormalisedViewsSpec
+from limbeck.models.catalogue import MODELS
 from limbeck.training.settings import Sharpness
 from limbeck.transfer.criteria import find_criterion
 from limbeck.transfer.settings_group import Count, Decay, Natural, NotNegative, Positive, SettingsGroup, Share
@@ -15,7 +16,8 @@ class Network(SettingsGroup):
     """The network on which images are learned: that of the experts.
 
     Attributes:
-        model: see `limbeck ls models`; one whose parameters say all (no batch norm, which remembers more).
+        model: see `limbeck ls models`, or a class of modules of one's own, or its import path ("my_parts:Net"); one
+            whose parameters say all (no batch norm, which remembers more).
         options: of the model, as {width: 64}; `limbeck ls models` says what each has.
         mean: what it subtracts from images in [0, 1], a number for each channel; None for that of the training images.
         std: what it divides by after that, a number for each channel; None for that of the training images.
@@ -23,7 +25,7 @@ class Network(SettingsGroup):
         whitening_epsilon: added to the variances that whitening divides by, in units of [0, 1] images squared.
     """
 
-    model: str = "convnet_d3"
+    model: Annotated[str, BeforeValidator(MODELS.named)] = "convnet_d3"
     options: Mapping[str, Any] = {}
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None

@@ -69,9 +69,9 @@ def open_experts(
     _check_made_alike(settings, store, folder)
     _check_snapshots(settings, store, folder)
     if store.about["images"] != images.fingerprint:  # before the network, whose normalisation is theirs
-        validation, seed = settings.choose == "validation", settings.experts.seed
-        rest = f", a tenth of which `choose: validation` holds out by `experts.seed` {seed}" if validation else ""
-        same = " -s choose=validation" if validation else ""
+        choose, seed = settings.choose, settings.experts.seed
+        rest = f", a tenth of which `choose: {choose}` holds out by `experts.seed` {seed}" if settings.holds_out else ""
+        same = f" -s choose={choose}" if settings.holds_out else ""
         raise UserError(
             f"`experts.folder` {folder!r} holds experts of other images than {images.name!r}{rest}; give these, or "
             f"make experts of yours by `limbeck experts{same}`."

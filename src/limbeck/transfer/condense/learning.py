@@ -38,6 +38,7 @@ class Learning:
         every: iterations between two looks.
         look: is shown the images now and then, and at both ends.
         judge: tells how good images are; None to keep the last.
+        keeps_best: whether the best by the judge are kept, and not the last.
         memory: tells how many bytes were held at most so far.
         progress: who watches.
     """
@@ -50,6 +51,7 @@ class Learning:
         every: int,
         look: Look,
         judge: Judge | None,
+        keeps_best: bool,
         memory: Callable[[], int],
         progress: Progress,
     ) -> None:
@@ -59,6 +61,7 @@ class Learning:
         self.seconds = 0.0
         self._path = folder / CHECKPOINT
         self._every, self._look, self._judge = every, look, judge
+        self._keeps_best = keeps_best
         self._memory, self._progress = memory, progress
         self._best: dict[str, Tensor] = {}
         self._best_score: float | None = None
@@ -67,7 +70,7 @@ class Learning:
     @property
     def kept(self) -> SyntheticSet:
         """The images to keep: the last, or the best on validation images."""
-        if self._judge is None or not self._best:
+        if not self._keeps_best or not self._best:
             return self.engine.synthetic
         return SyntheticSet(**self._best)
 

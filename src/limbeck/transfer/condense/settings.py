@@ -88,9 +88,9 @@ class CondenseSettings(MakerSettings):
         views: of floats after normalisation while images are learned, see `normalised_views` under `training`.
         keep: in which form images are stored: "uint8", "float16", or "auto", which is float16 where they are whitened,
             or 8 bits would change values by a twentieth of their range on average.
-        choose: which iteration's images are kept: the "last", or the best on images held out for that, a share of the
-            training images ("validation").
-        evaluate_every: iterations after which `choose: validation` looks, and the report has pictures.
+        choose: which iteration's images are kept: the "last", or the best on images held out for that, a tenth of the
+            training images ("validation"); "last-validated" keeps the last, and tells how good all were on these.
+        evaluate_every: iterations after which images are judged on those held out, and the report has pictures.
         use: how a student is taught on them.
 
     Example:
@@ -115,7 +115,7 @@ class CondenseSettings(MakerSettings):
     average: Annotated[float, Field(gt=0, lt=1)] | None = None
     views: NormalisedViewsSpec = "dsa"
     keep: Literal["auto", "uint8", "float16"] = "auto"
-    choose: Literal["last", "validation"] = "last"
+    choose: Literal["last", "validation", "last-validated"] = "last"
     evaluate_every: Count = 500
     use: Use = Use()
 
@@ -129,7 +129,7 @@ class CondenseSettings(MakerSettings):
     @field_validator("network", mode="before")
     @classmethod
     def _by_name(cls, network: Any) -> Any:
-        return {"model": network} if isinstance(network, str) else network
+        return {"model": network} if isinstance(network, str) or callable(network) else network
 
     @field_validator("budget", mode="before")
     @classmethod
@@ -182,6 +182,11 @@ class CondenseSettings(MakerSettings):
     def own_labels(self) -> bool:
         """True, but for crops with a teacher's labels, who is to be asked about every view."""
         return self.by != "crops" or self.labels != "teacher"
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether images are held out of the training images, to judge iterations by."""
+        return self.choose != "last"
 
     @property
     def initial(self) -> MakerSettings | None:

@@ -49,13 +49,13 @@ _FEWEST = round(1 / SHARE)
 
 
 def split_for(settings: CondenseSettings, pool: ImageSet) -> tuple[ImageSet, ImageSet | None]:
-    """Images that are stood for, and those that choose among iterations, which nothing else sees."""
-    if settings.choose == "last":
+    """Images that are stood for, and those that judge iterations, which nothing else sees."""
+    if not settings.holds_out:
         return pool, None
     if len(pool) < _FEWEST:
         raise UserError(
-            f"`choose: validation` chooses by {SHARE:.0%} of the training images, and {pool.name!r} has {len(pool)}, "
-            f"at least {_FEWEST} being needed; set `choose: last`."
+            f"`choose: {settings.choose}` judges by {SHARE:.0%} of the training images, and {pool.name!r} has "
+            f"{len(pool)}, at least {_FEWEST} being needed; set `choose: last`."
         )
     return pool.split(SHARE, seed=settings.experts.seed)  # whatever the seed of the set, as experts are shared
 
@@ -215,6 +215,7 @@ class Work:
             self.context.folder,
             every=self.settings.evaluate_every,
             look=lambda images, iteration, score: self._look(images, iteration, start, score, masks),
+            keeps_best=self.settings.choose == "validation",
             judge=None if self.validation is None else lambda images: self._judge(images, start),
             memory=lambda: _held(self.context.device),
             progress=self.context.progress,
