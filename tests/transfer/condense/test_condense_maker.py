@@ -268,6 +268,28 @@ def test_runs_of_a_comparison_share_experts(tmp_path: Path, monkeypatch: pytest.
     assert not (tmp_path / "two" / "experts").exists()
 
 
+def test_images_begin_as_a_set_on_disk(tmp_path: Path) -> None:
+    whole = pool()
+    chosen = lb.select(whole, criterion="balanced-random", budget="2/class", seed=5).transfer_set(whole)
+    chosen.save(tmp_path / "ten")
+    begin = {"set": str(tmp_path / "ten")}
+    made = made_by(small(budget="2/class", initialise=begin, iterations=0, labels="hard"), context(tmp_path / "made"))
+    assert made.images.class_counts().tolist() == [2, 2, 2]
+    assert {bytes(one) for one in made.images.digests().numpy()} == {
+        bytes(one) for one in chosen.images.digests().numpy()
+    }
+    for said, message in (
+        ({"budget": "1/class", "initialise": begin}, "`initialise` must give 3 images, some of each class, got 6 of"),
+        ({"initialise": {"set": str(tmp_path / "nowhere")}}, "nowhere"),
+    ):
+        with pytest.raises(UserError, match=message):
+            Maker().count(small(**said), context(tmp_path))
+    with pytest.raises(UserError, match=r"must give images \[C, H, W\] of \[1, 9, 9\], got \[1, 8, 8\]"):
+        Maker().count(small(budget="2/class", initialise=begin), context(tmp_path, pool(size=9)))
+    with pytest.raises(ValueError, match="must be its folder alone"):
+        small(initialise={**begin, "criterion": "random"})
+
+
 def test_images_that_nothing_is_learned_of_need_no_experts(tmp_path: Path) -> None:
     made = Maker().make(small(method="mtt", iterations=0), context(tmp_path))
     assert not (tmp_path / "experts").exists()

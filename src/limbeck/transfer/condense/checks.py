@@ -8,21 +8,25 @@ from importlib.util import find_spec
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.transfer.catalogue import find_maker
+from limbeck.transfer.condense.counting import images_per_class
 from limbeck.transfer.condense.mask.masks import Masks, mask_network
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
-from limbeck.transfer.condense.start_images import INITIAL
+from limbeck.transfer.condense.start_images import INITIAL, chosen_on_disk
 from limbeck.transfer.maker import MakerContext
 
 
 def check_initial(settings: CondenseSettings, pool: ImageSet, context: MakerContext) -> None:
-    """Raises a UserError where the maker that chooses what images begin as cannot do so.
+    """Raises a UserError where images cannot begin as those of the maker, or of the set on disk, that settings name.
 
     Args:
         settings: of `condense`.
         pool: that it chooses from.
         context: of `condense`.
     """
+    if settings.initial_folder is not None and settings.by != "crops":
+        each = (pool.class_counts() > 0) * images_per_class(settings, pool)
+        chosen_on_disk(settings, pool, each * settings.per_image)
     wanted = settings.initial
     if wanted is None:
         return

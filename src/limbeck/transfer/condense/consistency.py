@@ -131,6 +131,10 @@ def _initial(settings: "CondenseSettings") -> Iterator[str]:
     chosen = settings.initialise
     if not isinstance(chosen, dict):
         return
+    if "set" in chosen:
+        if [*chosen] != ["set"] or not isinstance(chosen["set"], str):
+            yield f"`initialise` by a transfer set must be its folder alone, as {{set: runs/ten}}, got {chosen!r}"
+        return
     name = str(chosen.get("maker", "select"))
     if name == settings.maker:
         yield "`initialise` names `maker: condense` itself; choose another, as {maker: select, criterion: herding}"

@@ -77,7 +77,8 @@ class CondenseSettings(MakerSettings):
         crops: how crops are chosen, for `by: crops`.
         mask: where a network sees the class, so that these pixels learn faster (EDF); None for all alike.
         initialise: what images begin as: "real" images of each class at random, such as an expert gets "correct",
-            "noise", or a maker's settings, as {maker: select, criterion: herding}, that choose them.
+            "noise", a maker's settings, as {maker: select, criterion: herding}, that choose them, or a transfer set on
+            disk, as {set: runs/ten}.
         labels: of the images: "hard"; "soft", logits averaged over the experts that are right about an image; or
             "teacher", its logits.
         learned: share of each class's images that are learned; the others stay as they were initialised (SelMatch).
@@ -191,7 +192,7 @@ class CondenseSettings(MakerSettings):
     @property
     def initial(self) -> MakerSettings | None:
         """Of the maker that chooses what images begin as, if one does."""
-        if not isinstance(self.initialise, dict) or self.by == "crops":
+        if not isinstance(self.initialise, dict) or self.initial_folder is not None or self.by == "crops":
             return None
         budget = parse_budget(self.budget)
         amount = int(budget.amount) * self.per_image  # images that are put together
@@ -199,6 +200,11 @@ class CondenseSettings(MakerSettings):
         return settings_of(name).model_validate(
             {**self.initialise, "maker": name, "budget": f"{amount}/class" if budget.kind == "per-class" else amount}
         )
+
+    @property
+    def initial_folder(self) -> str | None:
+        """Of the transfer set that images begin as, if they begin as one."""
+        return self.initialise.get("set") if isinstance(self.initialise, dict) else None
 
     @property
     def labelled_by_teacher(self) -> bool:

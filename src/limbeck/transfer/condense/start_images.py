@@ -81,11 +81,13 @@ def correct_images(pool: ImageSet, quotas: Tensor, seed: int, judges: Sequence[C
 
 
 def chosen_by_maker(settings: CondenseSettings, pool: ImageSet, quotas: Tensor, context: MakerContext) -> Chosen:
-    """Those of another maker's transfer set, by class.
+    """Those of another maker's transfer set, or of one on disk, by class.
 
     Raises:
-        UserError: what the maker raises; it makes images round by round, gives no labels, or other numbers of images.
+        UserError: what the maker raises; it makes images round by round; see `chosen_on_disk`.
     """
+    if settings.initial_folder is not None:
+        return chosen_on_disk(settings, pool, quotas)
     wanted = settings.initial
     assert wanted is not None, "settings name a maker"
     made = find_maker(wanted.maker).make(wanted, replace(context, folder=context.folder / INITIAL, pool=pool))
@@ -94,11 +96,33 @@ def chosen_by_maker(settings: CondenseSettings, pool: ImageSet, quotas: Tensor, 
             f"`initialise` must name a maker whose images are there from the beginning, and {wanted.title} makes them "
             "round by round; make a transfer set of them first, and condense that."
         )
-    transfer_set = made.source.images(0)
+    return _chosen_of(made.source.images(0), wanted.title, settings, pool, quotas, made.cost)
+
+
+def chosen_on_disk(settings: CondenseSettings, pool: ImageSet, quotas: Tensor) -> Chosen:
+    """Those of the transfer set that settings name.
+
+    Raises:
+        UserError: it is not there or damaged; no labels, other classes, another shape or number of images.
+    """
+    folder = settings.initial_folder
+    assert folder is not None, "settings name a set"
+    transfer_set = TransferSet.load(folder)
+    if transfer_set.images.shape != pool.shape:
+        raise UserError(
+            f"`initialise` must give images [C, H, W] of {list(pool.shape)}, got {list(transfer_set.images.shape)} of "
+            f"{folder!r}; choose some of these training images."
+        )
+    return _chosen_of(transfer_set, repr(folder), settings, pool, quotas, Cost())
+
+
+def _chosen_of(
+    transfer_set: TransferSet, whose: str, settings: CondenseSettings, pool: ImageSet, quotas: Tensor, cost: Cost
+) -> Chosen:
     images = transfer_set.images
     if images.labels is None:
-        raise UserError(f"`initialise` must give images with labels, and those of {wanted.title} have none.")
-    images = match_classes(images, classes_of(pool), f"the images of {wanted.title}")
+        raise UserError(f"`initialise` must give images with labels, and those of {whose} have none.")
+    images = match_classes(images, classes_of(pool), f"the images of {whose}")
     assert images.labels is not None
     counts = images.class_counts()
     parts = settings.per_image
@@ -107,10 +131,10 @@ def chosen_by_maker(settings: CondenseSettings, pool: ImageSet, quotas: Tensor, 
         each = f", {parts} for each that is kept" if parts > 1 else ""
         raise UserError(
             f"`initialise` must give {int(quotas.sum())} images, some of each class{each}, got {len(images)} of "
-            f"{wanted.title} ({odd}); choose a criterion that goes by class."
+            f"{whose} ({odd}); choose a criterion that goes by class."
         )
     order = images.labels.argsort(stable=True)
-    return _of_set(transfer_set, images, order, pool, made.cost)
+    return _of_set(transfer_set, images, order, pool, cost)
 
 
 def _orders(pool: ImageSet, seed: int) -> list[Tensor]:

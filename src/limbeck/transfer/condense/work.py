@@ -142,7 +142,7 @@ class Work:
 
     def chosen(self) -> Chosen | None:
         """Images that another maker chooses to begin with, before anything that takes long; None without one."""
-        if self.settings.initial is None:
+        if self.settings.initial is None and self.settings.initial_folder is None:
             return None
         return chosen_for(self.settings, self.pool, count=self._count, context=self.context)
 
