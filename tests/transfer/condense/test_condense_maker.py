@@ -442,3 +442,8 @@ def test_experts_that_are_there_are_used_if_they_fit(tmp_path: Path) -> None:
     wider = replace(context(tmp_path / "three"), pool=pool(each=12))
     with pytest.raises(UserError, match=r"holds experts of other images than 'coloured'"):
         Maker().count(there, wider)
+    images = pool()
+    assert images.labels is not None
+    turned = ImageSet(images.tensor(), 2 - images.labels, classes=images.classes[::-1], name="coloured")
+    with pytest.raises(UserError, match=r"holds experts that number the classes class 0, .* numbered class 2, class 1"):
+        Maker().count(there, replace(context(tmp_path / "three"), pool=turned, classes=turned.classes))

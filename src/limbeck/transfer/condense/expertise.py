@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.cost import Cost
+from limbeck.data.classes import few
 from limbeck.errors import UserError
 from limbeck.models.fingerprint import fingerprint
 from limbeck.transfer.condense.expert_settings import Experts
@@ -68,6 +69,13 @@ def open_experts(
     store = ExpertStore.open(place, containing=read, **_requested(settings))
     _check_made_alike(settings, store, folder)
     _check_snapshots(settings, store, folder)
+    theirs, ours = store.network.classes, images.classes
+    if theirs != ours and {*theirs} == {*ours}:  # images are numbered as a teacher does
+        raise UserError(
+            f"`experts.folder` {folder!r} holds experts that number the classes {few(theirs)}, and the images are "
+            f"numbered {few(ours)}, as the teacher does; leave `experts.folder` out, which makes experts for that, or "
+            "make some on images whose `classes` are in the teacher's order."
+        )
     if store.about["images"] != images.fingerprint:  # before the network, whose normalisation is theirs
         choose, seed = settings.choose, settings.experts.seed
         rest = f", a tenth of which `choose: {choose}` holds out by `experts.seed` {seed}" if settings.holds_out else ""
