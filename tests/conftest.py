@@ -15,6 +15,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def forgetful() -> Iterator[None]:
+    """What a test registers is gone after it."""
+    from limbeck.plugins import FAMILIES, catalogue_of
+
+    before = {family: dict(catalogue_of(family).registered) for family in FAMILIES}
+    yield
+    for family, known in before.items():
+        catalogue_of(family).registered.clear()
+        catalogue_of(family).registered.update(known)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--one-in", type=int, default=1, metavar="N", help="run every N-th test only")
 

@@ -32,6 +32,7 @@ def test_all_are_run() -> None:
     assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == FEWER.keys()
 
 
+@pytest.mark.usefixtures("forgetful")
 @pytest.mark.filterwarnings("ignore")  # of teachers that have learned for one epoch, and of so few images
 @pytest.mark.parametrize("name", FEWER)
 def test_the_code_runs_on_less(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

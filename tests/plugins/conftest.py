@@ -7,7 +7,6 @@ import pytest
 from tests.plugins.packages import importable, of_project, unpack, wheel
 
 from limbeck.import_paths import look_in
-from limbeck.plugins import FAMILIES, catalogue_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
 
@@ -23,14 +22,10 @@ def parts_of_page() -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _forgetful() -> Iterator[None]:
-    """What a test registers is gone after it."""
-    before = {family: dict(catalogue_of(family).registered) for family in FAMILIES}
+def _forgetful(forgetful: None) -> Iterator[None]:
+    """What a test registers, and the folders that it looks in, are gone after it."""
     path = [*sys.path]
     yield
-    for family, known in before.items():
-        catalogue_of(family).registered.clear()
-        catalogue_of(family).registered.update(known)
     look_in(Path.cwd(), only=True)
     sys.path[:] = path
 
