@@ -150,9 +150,11 @@ def test_the_network_of_a_mask_is_not_downloaded(monkeypatch: pytest.MonkeyPatch
     mask = {"network": "timm:resnet18.tv_in1k"}
     content = one_run(transfer={"maker": "condense", "budget": "1/class", "method": "edf", "mask": mask})
     del content["select"]
-    found = opened(content)
-    assert found.problems == []
-    assert "timm:resnet18.tv_in1k would be downloaded from timm's weights 'resnet18.tv_in1k'" in found.remarks
+    arm = {name: value for name, value in content["transfer"].items() if name != "budget"}
+    for one in (content, comparison(budgets=["1/class"], arms={"edf": {"transfer": arm}}, seeds=[0])):
+        found = opened(one)
+        assert found.problems == []
+        assert "timm:resnet18.tv_in1k would be downloaded from timm's weights 'resnet18.tv_in1k'" in found.remarks
 
 
 def test_what_a_teacher_cannot_be_is_said_alone() -> None:

@@ -12,6 +12,7 @@ from limbeck.data.table_places import HubPlace, place_of_entry, place_of_hub_id
 from limbeck.errors import UserError
 from limbeck.models.catalogue import TIMM_PREFIX
 from limbeck.models.published import NAMED
+from limbeck.recipes.plan import plan
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import NetworkSettings
 
@@ -48,9 +49,9 @@ def weights_to_download(settings: NetworkSettings) -> str:
 
 def masks_to_download(recipe: Recipe) -> dict[str, str]:
     """name -> where from, for the networks that look at images for a mask."""
-    masks = [one.get("mask") for one in transfers_of(recipe)]
-    names = [str(one["network"]) for one in masks if isinstance(one, Mapping) and one.get("network")]
-    return {name: where for name in names if (where := _place_of(name))}
+    runs = [recipe] if recipe.compare is None else [one.recipe for one in plan(recipe)]
+    masks = [mask for one in runs if (mask := getattr(one.transfer, "mask", None)) is not None]
+    return {mask.network: where for mask in masks if (where := _place_of(mask.network))}
 
 
 def _place_of(name: str) -> str:
