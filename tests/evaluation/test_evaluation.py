@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+import limbeck as lb
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.evaluation import Evaluation, evaluate, evaluate_logits, predict
@@ -34,13 +35,13 @@ def test_teacher_and_its_logits_say_the_same(make_classifier, images):
 def test_networks_by_path_are_loaded(make_classifier, images, tmp_path):
     student, teacher = make_classifier(seed=0), make_classifier(seed=1)
     save(create("lenet5", num_classes=6, classes=images.classes), tmp_path / "named")
-    by_path = evaluate(tmp_path / "named", images, teacher=str(tmp_path / "named"))
+    by_path = lb.evaluate(tmp_path / "named", images, teacher=str(tmp_path / "named"))
     assert by_path.fidelity is not None
     assert by_path.fidelity["agreement"] == 1
     with pytest.raises(UserError, match=r"`student` must be a Classifier or weights by name or path, got a bare"):
-        evaluate(student.network, images)
+        lb.evaluate(student.network, images)
     with pytest.raises(UserError, match=r"`teacher` must be a Classifier, or weights by name or path, got a int"):
-        evaluate(student, images, teacher=5)
+        lb.evaluate(student, images, teacher=5)
     with pytest.raises(UserError, match=r"`source` must be weights by name or path, got a Classifier, which is a netw"):
         load(teacher)
     with pytest.raises(UserError, match=r"`source` must be weights by name or path, got a int\. A network is a run"):

@@ -1,16 +1,20 @@
 """`evaluate` from Python, on objects or on names."""
 
+import warnings
 from pathlib import Path
 
 from torch import Tensor
 
 from limbeck.api.named_images import evaluation_images
 from limbeck.api.objects import network_of
+from limbeck.data.image_set import ImageSet
+from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
 from limbeck.device import Device
 from limbeck.evaluation.evaluation import Evaluation
-from limbeck.evaluation.evaluation import evaluate as evaluate_on
+from limbeck.evaluation.evaluation import evaluate as evaluate_loaded
 from limbeck.models.classifier import Classifier
+from limbeck.models.weights.record import taught_size_of
 from limbeck.precision import Precision
 from limbeck.recipes.image_sizes import size_for_network
 
@@ -50,15 +54,28 @@ def evaluate(
         >>> evaluation.n, sorted(evaluation.fidelity)
         (360, ['agreement', 'divergence', 'per_class', 'teacher_top1'])
     """
+    network = network_of(student, "student")
+    name = student if isinstance(student, str | Path) else None
     if isinstance(images, str | Path):
-        name = student if isinstance(student, str | Path) else None
-        images = evaluation_images(images, size_for_network(network_of(student, "student"), name))
-    return evaluate_on(
-        student,
-        images,
-        teacher=teacher,
+        images = evaluation_images(images, size_for_network(network, name))
+    found = as_image_set(images, "test", "images")
+    _warn_of_size(found, network, taught_size_of(name))
+    return evaluate_loaded(
+        network,
+        found,
+        teacher=None if teacher is None else network_of(teacher, "teacher"),
         teacher_logits=teacher_logits,
         batch_size=batch_size,
         precision=precision,
         device=device,
     )
+
+
+def _warn_of_size(images: ImageSet, network: Classifier, taught: tuple[int, int] | None) -> None:
+    """Of a network that takes any size, and was taught with another one."""
+    if taught is not None and network.input_size is None and images.shape[1:] != taught:
+        warnings.warn(
+            f"images of {images.name!r} are {images.shape[1]}x{images.shape[2]}, and the student was taught with "
+            f"{taught[0]}x{taught[1]}; `lb.load(..., size={taught})` brings them to that.",
+            stacklevel=3,
+        )

@@ -2,12 +2,9 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
 from limbeck.data.encoded.decode import Target
 from limbeck.data.encoded.decode_many import decode_many
@@ -58,21 +55,6 @@ class _Shard:
             self._cache.append(np.concatenate(self._images), np.concatenate(self._readable), labels, self._seen)
         self._images, self._readable, self._labels, self._seen = [], [], [], []
         self._began = time.monotonic()
-
-
-@contextmanager
-def alone(folder: Path, title: str, watch: Progress) -> Iterator[None]:
-    """While no other process reads the same stream."""
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        watch.say(f"another process is reading {title}; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def read_on(

@@ -19,10 +19,11 @@ from limbeck.data.labels import LabelColumn, UnusableLabels, encode_labels
 from limbeck.data.pixel_range import check_range, checked_scale
 from limbeck.data.place import hub_id
 from limbeck.data.stream_cache import StreamCache, StreamedImages
-from limbeck.data.stream_reading import alone, read_on
+from limbeck.data.stream_reading import read_on
 from limbeck.data.stream_source import Stream, open_stream
 from limbeck.data.table_places import FilePlace, FolderPlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
 from limbeck.errors import UserError, unknown_name
+from limbeck.locks import only_one
 from limbeck.progress import Progress
 
 _NUMBERED = 2**16
@@ -123,7 +124,8 @@ class StreamedSet:
             UserError: it broke off, or an image is unreadable, of which the row is told; see `load`.
             Interrupted: stopped by Ctrl-C or SIGTERM; calling it again goes on.
         """
-        with alone(self.folder, self.title, progress):
+        waiting = f"another process is reading {self.title}; waiting for it"
+        with only_one(self.folder, lambda: progress.say(waiting)):
             cache = StreamCache(self.folder, self.target.shape)
             if not cache.ended and (self.count is None or cache.rows < self.count):
                 stream = self.opened or open_stream(self.place, self.named, self.usual, begun=self.about)

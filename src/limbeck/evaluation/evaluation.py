@@ -2,25 +2,28 @@
 
 import warnings
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from torch import Tensor
 
 from limbeck.data.classes import class_places, classes_of, match_classes
-from limbeck.data.loading import as_image_set
-from limbeck.data.objects.reading import ImagesLike
 from limbeck.device import Device
 from limbeck.errors import UserError
 from limbeck.evaluation import fidelity, metrics
 from limbeck.evaluation.prediction import predict
-from limbeck.models.weights.folder import as_classifier
-from limbeck.models.weights.record import taught_size_of
 from limbeck.precision import Precision
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
     from limbeck.models import Classifier
+
+
+class ComputingArguments(TypedDict, total=False):
+    """How outputs are computed, see `predict`."""
+
+    batch_size: int
+    precision: Precision
+    device: Device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,52 +70,31 @@ class Evaluation:
 
 
 def evaluate(
-    student: "Classifier | str | Path",
-    images: ImagesLike,
+    student: "Classifier",
+    images: "ImageSet",
     *,
-    teacher: "Classifier | str | Path | None" = None,
+    teacher: "Classifier | None" = None,
     teacher_logits: Tensor | None = None,
-    batch_size: int = 500,
-    precision: Precision = "fp32",
-    device: Device = "auto",
+    **computing: Unpack[ComputingArguments],
 ) -> Evaluation:
-    """Accuracy, likelihood, calibration and confusion of `student` on `images`, and its fidelity to a teacher.
-
-    Classes are found by name, in whatever order images and teacher number them; the metrics number them as the student
-    does. Where one side has no names, they are taken in their order, with a warning.
+    """`limbeck.evaluate` of what is loaded: a classifier, an image set, a teacher.
 
     Args:
-        student: classifier that knows the classes of `images`, and may know more; or whatever `load_model` takes.
-        images: labelled, or a data set's name, whose test images they are; see `limbeck.load`.
-        teacher: classifier with the student's classes, to measure fidelity against, likewise.
-        teacher_logits: instead of `teacher`, its logits on these very images, float `[N, K]`, in the student's order of
-            classes.
-        batch_size, precision, device: as in `predict`.
-
-    Raises:
-        UserError: images of classes that the student does not know, a teacher of others, labels are missing, or logits
-            are not finite.
+        student: knows the classes of `images`, and may know more.
+        images: labelled.
+        teacher, teacher_logits: see `limbeck.evaluate`.
+        computing: `batch_size`, `precision` and `device` as in `predict`.
 
     Example:
         >>> evaluation = evaluate(student, lb.load("digits", "test"), teacher=teacher)
         >>> evaluation.n, sorted(evaluation.fidelity)
         (360, ['agreement', 'divergence', 'per_class', 'teacher_top1'])
     """
-    taught_size = taught_size_of(student)
-    student = as_classifier(student, "student")
-    teacher = None if teacher is None else as_classifier(teacher, "teacher")
-    images, labels = _matched(student, as_image_set(images, "test", "images"))
-    if taught_size is not None and student.input_size is None and images.shape[1:] != taught_size:
-        warnings.warn(
-            f"images of {images.name!r} are {images.shape[1]}x{images.shape[2]}, and the student was taught with "
-            f"{taught_size[0]}x{taught_size[1]}; `lb.load(..., size={taught_size})` brings them to that.",
-            stacklevel=2,
-        )
+    images, labels = _matched(student, images)
     places = _check_teacher(student, images, teacher, teacher_logits)
-    logits = predict(student, images, batch_size=batch_size, precision=precision, device=device)
+    logits = predict(student, images, **computing)
     if teacher is not None:
-        all_logits = predict(teacher, images, batch_size=batch_size, precision=precision, device=device)
-        teacher_logits = all_logits[:, list(places)]
+        teacher_logits = predict(teacher, images, **computing)[:, list(places)]
     return evaluate_logits(logits, labels, images.classes, teacher_logits)
 
 

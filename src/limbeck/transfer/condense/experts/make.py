@@ -1,18 +1,16 @@
 """Making experts: what is there already is found, what was begun is gone on with, the rest is taught by workers."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
 from limbeck.device import default_device
 from limbeck.errors import UserError
 from limbeck.files import atomic_write_text, disk_errors
+from limbeck.locks import only_one
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.weights.folder import save as save_model
@@ -95,7 +93,8 @@ def make_experts(
     kept = check_experts(settings, network, here, snapshots)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, watch):
+    told = f"waiting for experts that another run teaches in {str(folder)!r}"
+    with only_one(folder, lambda: watch.say(told)):  # what the other made is found
         plan = _claim(folder, settings, network, here, seed, workers)
         if before is not None and not _is_complete(folder, settings, kept):
             before()
@@ -122,21 +121,6 @@ def make_experts(
             _teach(todo, teaching, make, min(workers, len(todo)), int(plan["threads"]), watch)
         _complete(folder, plan, settings, kept)
     return sum((cost_of(teaching.place(one)) for one in tasks), scoring)
-
-
-@contextmanager
-def _alone(folder: Path, progress: Progress) -> Iterator[None]:
-    """Whoever else makes experts in the folder is waited for, and what it made is found."""
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress.say(f"waiting for experts that another run teaches in {str(folder)!r}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def intervals_of(settings: Experts, images: ImageSet, passes: CurriculumPasses | None) -> Intervals:
