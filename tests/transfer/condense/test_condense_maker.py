@@ -280,7 +280,7 @@ def test_images_begin_as_a_set_on_disk(tmp_path: Path) -> None:
     }
     for said, message in (
         ({"budget": "1/class", "initialise": begin}, "`initialise` must give 3 images, some of each class, got 6 of"),
-        ({"initialise": {"set": str(tmp_path / "nowhere")}}, "nowhere"),
+        ({"initialise": {"set": str(tmp_path / "nowhere")}}, "^`initialise`: there is no folder '.*nowhere'"),
     ):
         with pytest.raises(UserError, match=message):
             Maker().count(small(**said), context(tmp_path))
@@ -288,6 +288,8 @@ def test_images_begin_as_a_set_on_disk(tmp_path: Path) -> None:
         Maker().count(small(budget="2/class", initialise=begin), context(tmp_path, pool(size=9)))
     with pytest.raises(ValueError, match="must be its folder alone"):
         small(initialise={**begin, "criterion": "random"})
+    with pytest.raises(ValueError, match=r"is `\{set: runs/ten\}`, with a space after"):
+        small(initialise={"set:runs/ten": None})
 
 
 def test_images_that_nothing_is_learned_of_need_no_experts(tmp_path: Path) -> None:

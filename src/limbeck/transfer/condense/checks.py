@@ -24,18 +24,14 @@ def check_initial(settings: CondenseSettings, pool: ImageSet, context: MakerCont
         pool: that it chooses from.
         context: of `condense`.
     """
-    if settings.initial_folder is not None and settings.by != "crops":
-        each = (pool.class_counts() > 0) * images_per_class(settings, pool)
-        chosen_on_disk(settings, pool, each * settings.per_image)
     wanted = settings.initial
-    if wanted is None:
-        return
-    try:
-        if wanted.needs_teacher and context.teacher is None:
-            return  # one that is still to be trained; that there is none at all is said elsewhere
+    with naming("initialise"):
+        if settings.initial_folder is not None and settings.by != "crops":
+            each = (pool.class_counts() > 0) * images_per_class(settings, pool)
+            chosen_on_disk(settings, pool, each * settings.per_image)
+        if wanted is None or (wanted.needs_teacher and context.teacher is None):
+            return  # a teacher that is still to be trained; that there is none at all is said elsewhere
         find_maker(wanted.maker).count(wanted, replace(context, folder=context.folder / INITIAL, pool=pool))
-    except UserError as error:
-        raise UserError(f"`initialise`: {error}") from error
 
 
 def check_mask(settings: CondenseSettings, networks: FreshNetworks, pool: ImageSet, context: MakerContext) -> None:

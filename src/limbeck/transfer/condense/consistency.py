@@ -146,6 +146,8 @@ def _initial(settings: "CondenseSettings") -> Iterator[str]:
         settings_of(name).model_validate({**chosen, "maker": name, "budget": settings.budget})
     except ValidationError as error:
         yield from error_lines(error.errors(), settings_of(name), "initialise")
+        if any(key.startswith("set:") for key in chosen):  # as YAML reads {set:runs/ten}
+            yield "`initialise` by a transfer set is `{set: runs/ten}`, with a space after the colon"
 
 
 def idle_groups(settings: "CondenseSettings") -> str:
