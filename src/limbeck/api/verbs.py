@@ -100,8 +100,7 @@ def distill(
         license: of the student, for its model card, as "apache-2.0"; by default none is stated.
         progress: who watches.
         training: the settings of `TrainingSettings` by name, and its defaults; one of `steps` and `epochs` is a must
-            where no transfer set says them. `optimizer`, `schedule` and `views` may be of one's own, see
-            docs/plugins.md.
+            where no transfer set says them. `optimizer`, `schedule` and `views` may be one's own (docs/plugins.md).
 
     Classes are found by name: images, teacher and student may number them differently. The student comes out with
     their names.

@@ -17,6 +17,9 @@ from limbeck.transfer.settings import Control, MakerSettings
 from limbeck.transfer.settings_group import Count, Decay, Natural, NotNegative, Positive, SettingsGroup, Share
 
 _WARMUP = "warmup_rounds"
+_POOLS = [{"name": "dead-leaves"}, {"name": "fractals"}, {"name": "shaders"}]
+_PROCEDURAL: Mapping[str, Any] = {"maker": "borrow", "pools": _POOLS, "by": "random"}
+_RANDOM: Mapping[str, Any] = {"maker": "select", "criterion": "random", "dedupe": False}
 
 
 class Losses(SettingsGroup):
@@ -201,41 +204,19 @@ class GenerateSettings(MakerSettings):
             strict=1,
             taught_alike=True,
         ),
-        "procedural": Control(
-            label="procedural images",
-            changes={
-                "maker": "borrow",
-                "pools": [{"name": "dead-leaves"}, {"name": "fractals"}, {"name": "shaders"}],
-                "by": "random",
-            },
-            strict=2,
-            taught_alike=True,
-        ),
-        "borrowed": Control(
-            label="images of other data",
-            changes={"maker": "borrow"},
-            strict=3,
-            taught_alike=True,
-        ),
-        "random": Control(
-            label="random",
-            changes={"maker": "select", "criterion": "random", "dedupe": False},
-            from_labels=True,
-        ),
+        "procedural": Control(label="procedural images", changes=_PROCEDURAL, strict=2, taught_alike=True),
+        "borrowed": Control(label="images of other data", changes={"maker": "borrow"}, strict=3, taught_alike=True),
+        "random": Control(label="random", changes=_RANDOM, from_labels=True),
         "procedural-asked": Control(
             label="procedural images, the teacher asked as often",
-            changes={
-                "maker": "borrow",
-                "pools": [{"name": "dead-leaves"}, {"name": "fractals"}, {"name": "shaders"}],
-                "by": "random",
-            },
+            changes=_PROCEDURAL,
             strict=1,
             taught_alike=True,
             asked_as_often=True,
         ),
         "random-asked": Control(
             label="random, the teacher asked as often",
-            changes={"maker": "select", "criterion": "random", "dedupe": False},
+            changes=_RANDOM,
             taught_alike=True,
             asked_as_often=True,
         ),
