@@ -13,6 +13,9 @@ quarter, soft labels, a drop of 0.25 and a mask of ones; both learn pixels, labe
 Seconds are those between two iterations, the first ones left out; of this process's processor time unless `--wall`.
 Ratios are taken repeat by repeat, one side right after the other, in the other order each time.
 
+Both compute in one process, so the loop of EDF, too, profits from the memory that limbeck has glibc keep
+(`benchmarks/allocation.py`).
+
 Memory counts every tensor while it lives, on either side alike (`PeakMemory`), beyond what was there before.
 """
 

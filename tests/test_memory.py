@@ -1,3 +1,8 @@
+import mmap
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,3 +42,30 @@ def test_a_containers_limit_counts(container: Path, version: int) -> None:
     assert memory.free_memory() == 900 - 500 + 100, "what was read from files makes room"
     limited(container if version == 2 else container / "memory", "900", 1100, names)
     assert memory.free_memory() == 0
+
+
+COUNT_FAULTS = """
+import resource, torch
+from limbeck.memory import keep_freed_memory
+keep_freed_memory()
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(10 * 2**20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(*[faults() for _ in range(20)])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="the allocator is not glibc's")
+def test_freed_memory_is_kept_unless_the_user_tunes_the_allocator() -> None:
+    def pages(**variables: str) -> list[int]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+        environment.pop("GLIBC_TUNABLES", None)
+        command = [sys.executable, "-c", COUNT_FAULTS]
+        done = subprocess.run(command, env=environment | variables, capture_output=True, text=True, check=True)
+        return [int(one) for one in done.stdout.split()]
+
+    whole = 10 * 2**20 * 4 // mmap.PAGESIZE
+    assert sum(pages()[10:]) < whole, "of ten tensors none was taken anew"
+    assert sum(pages(MALLOC_TRIM_THRESHOLD_="1000000")[10:]) >= 10 * whole
+    assert sum(pages(GLIBC_TUNABLES="glibc.malloc.trim_threshold=1000000")[10:]) >= 10 * whole

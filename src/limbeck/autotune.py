@@ -31,6 +31,7 @@ from limbeck.caching import cache_folder
 from limbeck.environment import processor_name
 from limbeck.errors import UserError
 from limbeck.files import atomic_write_text
+from limbeck.memory import keep_freed_memory
 from limbeck.randomness import own_randomness
 
 CLEARLY_FASTER = 1.2
@@ -170,6 +171,7 @@ def measure(network: nn.Module | None = None, shape: tuple[int, int, int] = (3, 
         network: see `fastest_for`; None for a small one.
         shape: of the images.
     """
+    keep_freed_memory()
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,6 +1,7 @@
 """The one exception users see, and the wording that all of its messages share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -49,3 +50,20 @@ def first_line(error: Exception) -> str:
         'no such shape'
     """
     return next(iter(str(error).strip().splitlines()), "").rstrip(".")
+
+
+@contextmanager
+def collecting(problems: list[str]) -> Iterator[None]:
+    """Adds what the block raises to `problems`, each line of it once, and goes on after the block.
+
+    Example:
+        >>> problems: list[str] = []
+        >>> with collecting(problems):
+        ...     raise UserError("`budget` must be > 0, got 0.")
+        >>> problems
+        ['`budget` must be > 0, got 0.']
+    """
+    try:
+        yield
+    except UserError as error:
+        problems += [line for line in str(error).splitlines() if line not in problems]

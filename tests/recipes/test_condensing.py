@@ -26,10 +26,10 @@ from limbeck.recipes.experts import NamedImages, experts_of
 from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import gather_inputs, run
+from limbeck.transfer.condense.condensation import split_for
 from limbeck.transfer.condense.engine import MatchingEngine
 from limbeck.transfer.condense.expertise import open_experts
 from limbeck.transfer.condense.network import FreshNetworks
-from limbeck.transfer.condense.work import split_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
 """Experts of a few steps."""

@@ -23,7 +23,7 @@ from limbeck.models.whitening import Whitening
 from limbeck.objectives import weighted_sum
 from limbeck.progress import Silent
 from limbeck.recipes import verbs
-from limbeck.recipes.judging_sets import evaluate_saved_sets
+from limbeck.recipes.evaluating_sets import evaluate_saved_sets
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.settings import DatasetSettings

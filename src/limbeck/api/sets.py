@@ -13,7 +13,7 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress
-from limbeck.recipes.judging_sets import limited, load_unresized, named_teacher
+from limbeck.recipes.evaluating_sets import limited, load_unresized, named_teacher
 from limbeck.transfer.set_evaluation.accuracies import NetworkAccuracy
 from limbeck.transfer.set_evaluation.accuracies import evaluate_set as evaluate
 from limbeck.transfer.set_evaluation.protocols import RATES, Labels

@@ -110,7 +110,7 @@ def evaluate_sets(
 def _evaluated(
     folders: Sequence[str], test: str, options: SetOptions, common: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    from limbeck.recipes.judging_sets import evaluate_saved_sets
+    from limbeck.recipes.evaluating_sets import evaluate_saved_sets
 
     if wrong := options.set("train", "full"):
         raise UserError(f"{', '.join(wrong)} belongs to --dd-ranking; add it.")
@@ -119,7 +119,7 @@ def _evaluated(
 
 
 def _ranked(folders: Sequence[str], test: str, options: SetOptions, common: Mapping[str, Any]) -> dict[str, Any]:
-    from limbeck.recipes.judging_sets import rank_saved_set
+    from limbeck.recipes.evaluating_sets import rank_saved_set
 
     if len(folders) > 1 or len(options.networks) > 1:
         raise UserError("`--dd-ranking` is of one set and one network; call it again for another.")

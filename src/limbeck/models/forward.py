@@ -17,6 +17,7 @@ from limbeck.copies import arrival, copies_alone, to_cpu
 from limbeck.device import Device, resolve_device
 from limbeck.errors import UserError
 from limbeck.look_ahead import look_ahead
+from limbeck.memory import keep_freed_memory
 from limbeck.models.classifier import Change, Classifier, Outputs
 from limbeck.models.shared_memory import private_copy
 from limbeck.precision import autocast, check_precision, resolve_channels_last, resolve_precision
@@ -130,6 +131,7 @@ class FrozenTeacher(nn.Module):
         compile: Compile = False,
     ) -> None:
         super().__init__()
+        keep_freed_memory()
         classifier = private_copy(classifier, "teacher").to(device).requires_grad_(False).eval()
         if channels_last:
             classifier = classifier.to(memory_format=torch.channels_last)
@@ -252,6 +254,7 @@ def _outputs_over(
     block: int | None,
     teacher: FrozenTeacher | None = None,
 ) -> Iterator[tuple[Tensor, Outputs]]:
+    keep_freed_memory()
     tapping = classifier.tapping(want) if set(want) - set(LOGITS) else nullcontext()
     with evaluating(classifier), tapping:
         how = False if teacher is None else teacher.compiled

@@ -13,13 +13,13 @@ from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.reading import parse_transfer
 from limbeck.recipes.yaml_files import name_or_mapping
 from limbeck.report.formats import duration, plural
+from limbeck.transfer.condense.condensation import split_for
 from limbeck.transfer.condense.expertise import snapshots_read
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.experts.check import parameters
 from limbeck.transfer.condense.experts.store import listed
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
-from limbeck.transfer.condense.work import split_for
 from limbeck.workers.shares import check_workers
 
 _SENT = 2**28

@@ -1,8 +1,6 @@
 """`limbeck validate`: opens what a recipe names, puts it together, and says all that would fail, trained nothing."""
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +11,7 @@ from limbeck.caching import cache_folder
 from limbeck.data.looking import broken_images
 from limbeck.data.own_splits import TRAIN
 from limbeck.data.transfer_set import TransferSet
-from limbeck.errors import UserError
+from limbeck.errors import UserError, collecting
 from limbeck.files import check_path, disk_errors, free_bytes
 from limbeck.models.classifier import Classifier
 from limbeck.models.published import NAMED
@@ -62,14 +60,6 @@ class Findings:
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
-    @contextmanager
-    def collecting(self) -> Iterator[None]:
-        """Keeps what is raised, one line each, and goes on after it."""
-        try:
-            yield
-        except UserError as error:
-            self.problems += [line for line in str(error).splitlines() if line not in self.problems]
-
 
 def open_recipe(recipe: Recipe, folder: Path) -> Findings:
     """Opens images, weights and teacher of a recipe, and checks all that a run in `folder` checks before it trains.
@@ -82,14 +72,14 @@ def open_recipe(recipe: Recipe, folder: Path) -> Findings:
 
 def _opened(recipe: Recipe, folder: Path) -> Findings:
     findings = Findings()
-    with findings.collecting():
+    with collecting(findings.problems):
         check_launcher(*trainings(recipe), cpu=recipe.device == "cpu")
-    with findings.collecting():
+    with collecting(findings.problems):
         check_tracker(recipe.tracker)
-    with findings.collecting():
+    with collecting(findings.problems):
         check_extras(recipe)
     for place in (folder, cache_folder()):
-        with findings.collecting():
+        with collecting(findings.problems):
             _check_writable(place)
     if RunFolder(folder).begun:
         findings.remarks.append(f"{str(folder)!r} holds a run already; --resume goes on with it, --out names another")
@@ -100,7 +90,7 @@ def _opened(recipe: Recipe, folder: Path) -> Findings:
         return findings
     data = recipe.data.model_copy(update=dict.fromkeys(missing))
     objects = PythonObjects(**{part: one.images for part, one in loaded.items()}, **_carried(loaded))
-    with findings.collecting():
+    with collecting(findings.problems):
         inputs = load_images_of(recipe.model_copy(update={"data": data}), objects)
         inputs = replace(inputs, known_size=known)
         findings.remarks += found_images(recipe, inputs)
@@ -135,7 +125,7 @@ def _open_images(recipe: Recipe, findings: Findings) -> tuple[dict[str, Transfer
     known: KnownSize | None = None
     no_size = ""
     for part, source in sources_of(recipe.data).items():
-        with findings.collecting():
+        with collecting(findings.problems):
             if where := images_to_download(source.name, source.split or part):
                 findings.remarks.append(f"`data.{part}`: {source.name} would be downloaded from {where}")
                 continue
@@ -188,7 +178,7 @@ def _open_teacher(recipe: Recipe, findings: Findings) -> Classifier | None:
         return create(named.model, num_classes=len(named.classes), **shown)
     if settings.weights and not Path(settings.weights).exists() and made_by(settings.weights):
         return None  # `describe` says which command makes it
-    with findings.collecting():
+    with collecting(findings.problems):
         return load_weights(settings)
     return None
 
@@ -197,22 +187,22 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
     """All that a run checks once images and teacher are there."""
     trains = recipe.teacher is not None and recipe.teacher.training is not None
     if teacher is not None:  # whom makers ask, and who tells their shape where there are no images
-        with findings.collecting():
+        with collecting(findings.problems):
             inputs = replace(match_images(inputs, teacher), teacher=teacher)
             if (images := inputs.train or inputs.test) is not None:
                 findings.remarks += strangers(images, teacher)
     if absent := {**pools_to_download(recipe), **masks_to_download(recipe)}:
         findings.remarks += [f"{name} would be downloaded from {where}" for name, where in absent.items()]
     elif recipe.teacher is None or teacher is not None or trains:
-        with findings.collecting():
+        with collecting(findings.problems):
             check_choices(recipe, inputs, folder, trains=trains)
     if recipe.teacher is not None and teacher is None and not trains:
         return
     if teacher is not None:
-        with findings.collecting():
+        with collecting(findings.problems):
             check_students(recipe, inputs, teacher)
     if trains:
-        with findings.collecting():
+        with collecting(findings.problems):
             network = _fresh(teacher_recipe(recipe).student, "teacher", findings)
             inputs = replace(inputs, teacher=build_student(network, inputs, seed=recipe.seed))
         if inputs.teacher is None:
@@ -226,7 +216,7 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
         chosen_by = repr(getattr(one.transfer, "criterion", None))
         if chosen_by not in seen:
             seen.add(chosen_by)
-            with findings.collecting():
+            with collecting(findings.problems):
                 try_criterion(one, inputs, inputs.teacher)
         described = repr((one.student, one.objective, one.training, one.teacher is None))
         if described in seen:
@@ -235,7 +225,7 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
         student = _fresh(one.student, "student", findings)
         if weights_to_download(student):
             continue  # whose network only its weights tell
-        with findings.collecting():
+        with collecting(findings.problems):
             _check_run(one.model_copy(update={"student": student}), inputs)
 
 

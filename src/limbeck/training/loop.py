@@ -20,6 +20,7 @@ from limbeck.data.transfer_source import TransferSource, transfer_source
 from limbeck.data.views import augmentation
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted, Paused, StopRequest, listening_for_stop
+from limbeck.memory import keep_freed_memory
 from limbeck.models.classifier import Classifier, Outputs
 from limbeck.models.forward import FrozenTeacher, compile_network
 from limbeck.models.shared_memory import keeping_shared
@@ -136,6 +137,7 @@ def fit(
         Paused: `until` is reached; the state at that step is saved.
     """
     check_torch()  # first: what it finds would show as faults of the student
+    keep_freed_memory()
     source, progress = transfer_source(source), progress or Silent()
     check_networks(student, teacher)
     check_source(source, objective, settings, whole=passes is None)

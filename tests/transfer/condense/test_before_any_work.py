@@ -12,8 +12,8 @@ from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
 from limbeck.models.classifier import Classifier
 from limbeck.transfer.condense import Maker, Settings, engine
+from limbeck.transfer.condense.condensation import Condensation
 from limbeck.transfer.condense.consistency import idle_groups
-from limbeck.transfer.condense.work import Work
 
 pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
 
@@ -128,10 +128,10 @@ def test_memory_that_is_not_there_is_missed_before_experts_are_taught(
 def test_an_average_that_is_mostly_its_beginning_is_told_before_experts_are_taught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def taught(self: Work) -> None:
+    def taught(self: Condensation) -> None:
         raise Interrupted
 
-    monkeypatch.setattr(Work, "experts", taught)
+    monkeypatch.setattr(Condensation, "experts", taught)
     with pytest.warns(UserWarning, match="`average` 0.9999 over 1000"), pytest.raises(Interrupted):
         Maker().make(small(method="ftd", iterations=1000), context(tmp_path))
 

@@ -219,7 +219,7 @@ def test_validation_chooses_among_iterations_and_is_seen_by_nothing_else(
         shown.append(len(validation))
         return next(scores)
 
-    monkeypatch.setattr("limbeck.transfer.condense.work.accuracy_of", judged)
+    monkeypatch.setattr("limbeck.transfer.condense.condensation.accuracy_of", judged)
     learning = {"matching": {"rate_rate": 0.1}}  # enough to be seen
     settings = small(choose="validation", iterations=4, **learning)
     made = Maker().make(settings, context(tmp_path / "made"))
@@ -237,7 +237,7 @@ def test_validation_chooses_among_iterations_and_is_seen_by_nothing_else(
 
 def test_the_last_may_be_kept_and_all_of_them_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.1, 0.9, 0.5])
-    monkeypatch.setattr("limbeck.transfer.condense.work.accuracy_of", lambda *_, **__: next(scores))
+    monkeypatch.setattr("limbeck.transfer.condense.condensation.accuracy_of", lambda *_, **__: next(scores))
     learning = {"matching": {"rate_rate": 0.1}}
     settings = small(choose="last-validated", iterations=4, **learning)
     made = Maker().make(settings, context(tmp_path / "made"))
@@ -248,7 +248,7 @@ def test_the_last_may_be_kept_and_all_of_them_judged(tmp_path: Path, monkeypatch
 
 
 def made_pool(settings: Any) -> ImageSet:
-    from limbeck.transfer.condense.work import split_for
+    from limbeck.transfer.condense.condensation import split_for
 
     return split_for(settings, pool())[0]
 

@@ -8,6 +8,7 @@ from torch.func import functional_call
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from limbeck.errors import UserError
+from limbeck.memory import keep_freed_memory
 from limbeck.models.classifier import Classifier
 from limbeck.transfer.condense.twice import for_two_gradients
 
@@ -32,6 +33,7 @@ class FlatNetwork:
     """
 
     def __init__(self, classifier: Classifier) -> None:
+        keep_freed_memory()
         self.classifier = deepcopy(classifier).eval()
         self._network = deepcopy(self.classifier.network)
         # Without the matrices of a whitening, which what is computed here does not need.

@@ -1,15 +1,14 @@
 """`condense` as a maker: a handful of images that teach what all would."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
-from limbeck.errors import UserError
+from limbeck.errors import UserError, collecting
 from limbeck.files import disk_errors
 from limbeck.transfer.condense.checks import check_initial, check_mask, naming
+from limbeck.transfer.condense.condensation import MADE, Condensation, split_for
 from limbeck.transfer.condense.consistency import idle_groups
 from limbeck.transfer.condense.counting import check_teacher, images_per_class
 from limbeck.transfer.condense.crops import rows_of_crops
@@ -19,7 +18,6 @@ from limbeck.transfer.condense.frames import read_frames
 from limbeck.transfer.condense.matching_fit import warn_of_average
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
-from limbeck.transfer.condense.work import MADE, Work, split_for
 from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.maker import Made, MakerContext
 
@@ -43,21 +41,21 @@ class CondenseMaker:
         pool, count = _pool(context), 0
         if pool.labels is None:
             images_per_class(settings, pool)  # which refuses it; all the rest would be about its labels, too
-        wrong: list[str] = []
-        with _noting(wrong):
+        problems: list[str] = []
+        with collecting(problems):
             rest = split_for(settings, pool)[0]
-            with _noting(wrong):
+            with collecting(problems):
                 each = (rest.class_counts() > 0) * images_per_class(settings, rest)
                 count = int(each.sum())
                 check_initial(settings, rest, context)
                 if settings.by == "crops":
                     rows_of_crops(rest, settings.crops, each.tolist())
-            with _noting(wrong):
+            with collecting(problems):
                 _check_network(settings, rest, context)
-        with _noting(wrong):
+        with collecting(problems):
             check_teacher(settings, pool, context.teacher)
-        if wrong:
-            raise UserError("\n".join(wrong))
+        if problems:
+            raise UserError("\n".join(problems))
         return count
 
     def make(self, settings: CondenseSettings, context: MakerContext) -> Made:
@@ -67,14 +65,16 @@ class CondenseMaker:
         if idle := idle_groups(settings):
             context.progress.say(idle)
         warn_of_average(settings)
-        work = Work(settings, context, _pool(context))
+        condensation = Condensation(settings, context, _pool(context))
         if settings.by == "crops":
-            return work.crops()
-        chosen = work.chosen()
-        store, cost = work.experts()
-        start = work.start(store, chosen)
-        kept, more = work.learn(start, store)
-        return work.finished(work.transfer_set(kept, start), cost + start.cost + more, read_frames(context.folder))
+            return condensation.crops()
+        chosen = condensation.chosen()
+        store, cost = condensation.experts()
+        start = condensation.start(store, chosen)
+        kept, more = condensation.learn(start, store)
+        return condensation.finished(
+            condensation.transfer_set(kept, start), cost + start.cost + more, read_frames(context.folder)
+        )
 
     def load(self, settings: CondenseSettings, context: MakerContext) -> TransferSource:
         try:
@@ -99,11 +99,3 @@ def _check_network(settings: CondenseSettings, pool: ImageSet, context: MakerCon
     if settings.experts.folder is not None:  # whose network knows mean and deviation of all images
         open_experts(settings, pool, lambda seed: FreshNetworks.of(settings.network, pool)(seed))
     check_mask(settings, networks, pool, context)
-
-
-@contextmanager
-def _noting(wrong: list[str]) -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        wrong.append(str(error))

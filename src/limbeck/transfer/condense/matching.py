@@ -13,7 +13,7 @@ from torch.autograd import grad
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.transfer.condense.flat import FlatNetwork
-from limbeck.transfer.condense.step_gradients import Pulled, StepGradients, leaf
+from limbeck.transfer.condense.step_gradients import StepGradients, StepVJP, leaf
 
 GradientKind = Literal["exact", "unrolled", "tesla"]
 
@@ -195,7 +195,7 @@ def _backwards(inner: _InnerLoop, *, through_parameters: bool) -> Gradients:
     return Gradients(loss.detach(), of_inputs, of_labels, of_rate, final.detach())
 
 
-def _pull(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> Pulled:
+def _pull(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> StepVJP:
     inputs = leaf(inner.inputs[step.rows])
     seen = inner.seen(inputs, step.draw)  # [b, C, H, W]
     labels = inner.labels[step.rows]
@@ -203,7 +203,7 @@ def _pull(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, throu
     return found._replace(inputs=_before_views(found.inputs, seen, inputs))
 
 
-def _pull_chunks(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> Pulled:
+def _pull_chunks(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> StepVJP:
     """The same, some images after others: the mean over all is that of the chunks' means by their sizes."""
     inputs, labels = leaf(inner.inputs[step.rows]), inner.labels[step.rows]
     seen, count = inner.seen(inputs, step.draw), len(inputs)  # [b, C, H, W]
@@ -219,7 +219,7 @@ def _pull_chunks(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *
             of_labels[rows] = share * found.labels
         descent.add_(found.descent, alpha=share)
         of_theta.add_(found.theta, alpha=share)
-    return Pulled(descent, _before_views(of_seen, seen, inputs), of_labels, of_theta)
+    return StepVJP(descent, _before_views(of_seen, seen, inputs), of_labels, of_theta)
 
 
 def _before_views(of_seen: Tensor, seen: Tensor, inputs: Tensor) -> Tensor:

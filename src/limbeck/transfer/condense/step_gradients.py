@@ -29,7 +29,7 @@ def soft_cross_entropy(logits: Tensor, target_logits: Tensor) -> Tensor:
     return -(target_logits.softmax(1) * logits.log_softmax(1)).sum(1).mean()
 
 
-class Pulled(NamedTuple):
+class StepVJP(NamedTuple):
     """The gradient of a step, `[P]`, and the gradients of its product with a vector.
 
     Attributes:
@@ -72,9 +72,9 @@ class StepGradients:
 
     def pull(
         self, theta: Tensor, seen: Tensor, labels: Tensor, vector: Tensor, *, through_parameters: bool = True
-    ) -> Pulled:
+    ) -> StepVJP:
         """The gradient, and those of its product with a vector `[P]`; that by parameters is zero if not wanted."""
-        return Pulled(*self._compute(self._pull[through_parameters], theta, seen, labels, vector))
+        return StepVJP(*self._compute(self._pull[through_parameters], theta, seen, labels, vector))
 
 
 def _launched(function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor) -> tuple[Tensor, ...]:

@@ -1,7 +1,6 @@
 """`generate` as a maker: images made from nothing but the teacher."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from limbeck.cost import Cost
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.data.views import PadCrop, augmentation
-from limbeck.errors import UserError
+from limbeck.errors import UserError, collecting
 from limbeck.files import disk_errors
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of
@@ -53,12 +52,13 @@ class GenerateMaker:
     """
 
     def count(self, settings: GenerateSettings, context: MakerContext) -> int:
-        settings, wrong, count = settings.settled(_classes(context)), list[str](), 0
-        with _noting(wrong):
+        settings, count = settings.settled(_classes(context)), 0
+        problems: list[str] = []
+        with collecting(problems):
             count = images_wanted(settings, _classes(context))
             check_warmup(settings, count)
             check_steps(settings, count, context.steps)
-        with _noting(wrong):
+        with collecting(problems):
             if context.teacher is None:  # one that is still to be trained is looked at later
                 build_network(settings.generator, shape=context.shape, num_classes=_classes(context), seed=0)
             else:
@@ -66,8 +66,8 @@ class GenerateMaker:
                 _check_statistics(settings, context.teacher)
                 _check_embedding(settings, context.teacher)
                 self._synthesiser(settings, context, context.teacher)
-        if wrong:
-            raise UserError("\n".join(wrong))
+        if problems:
+            raise UserError("\n".join(problems))
         return count
 
     def make(self, settings: GenerateSettings, context: MakerContext) -> Made:
@@ -248,11 +248,3 @@ def _check_statistics(settings: GenerateSettings, teacher: Classifier) -> None:
     """Raises a UserError for feature statistics that cannot be read, or are of another network."""
     if settings.statistics is not None:
         FeatureStatistics.read(Path(settings.statistics)).check(teacher)
-
-
-@contextmanager
-def _noting(wrong: list[str]) -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        wrong.append(str(error))

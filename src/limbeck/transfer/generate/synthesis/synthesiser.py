@@ -10,6 +10,7 @@ from limbeck.data.views import Augmentation, augmentation
 from limbeck.device import Device
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted, StopRequest
+from limbeck.memory import keep_freed_memory
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import resolve_computing
 from limbeck.models.shared_memory import private_copy
@@ -68,6 +69,7 @@ class Synthesiser:
         device: Device = "auto",
         precision: str = "auto",
     ) -> None:
+        keep_freed_memory()
         self.settings = settings
         self.seed = seed
         self.computing = computing = resolve_computing(device, precision)

@@ -1,4 +1,4 @@
-"""What a run of condensing works with, and what it does with that, each part made once."""
+"""One run of condensing: what it works with, each part made once, and its stages."""
 
 import os
 import shutil
@@ -61,8 +61,8 @@ def split_for(settings: CondenseSettings, pool: ImageSet) -> tuple[ImageSet, Ima
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a run works with.
+class Condensation:
+    """One run of condensing: what it works with, and its stages in the order in which a maker calls them.
 
     Args:
         settings: of the maker.
@@ -195,7 +195,7 @@ class Work:
     def learn(self, start: Start, store: ExpertStore | None) -> tuple[SyntheticSet, Cost]:
         """The images to keep, and what learning them took, interruptions left out."""
         if not self.settings.iterations:
-            self._look(start.synthetic, 0, start, None, None)
+            self._save_frame(start.synthetic, 0, start, None, None)
             return start.synthetic, Cost()
         masks = self._masks(store)
         engine = engine_for(
@@ -214,7 +214,7 @@ class Work:
             engine,
             self.context.folder,
             every=self.settings.evaluate_every,
-            look=lambda images, iteration, score: self._look(images, iteration, start, score, masks),
+            look=lambda images, iteration, score: self._save_frame(images, iteration, start, score, masks),
             keeps_best=self.settings.choose == "validation",
             judge=None if self.validation is None else lambda images: self._judge(images, start),
             memory=lambda: _held(self.context.device),
@@ -261,7 +261,7 @@ class Work:
         made = self.transfer_set(images, start)
         return accuracy_of(made, self.validation, self.networks, seed=self.context.seed)
 
-    def _look(
+    def _save_frame(
         self, images: SyntheticSet, iteration: int, start: Start, score: float | None, masks: Masks | None
     ) -> None:
         shown = self.network.images_of(images.inputs.cpu()).detach()
