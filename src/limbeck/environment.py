@@ -33,6 +33,7 @@ def describe_environment() -> dict[str, Any]:
         "plugins": _plugins(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor_name(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "devices": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],

@@ -86,6 +86,20 @@ def test_notes_say_what_was_equal(folder: Path) -> None:
     assert collect(folder, epochs)["notes"][0].startswith("Every run takes 3 epochs of its own transfer set")
 
 
+def test_runs_that_were_computed_otherwise_are_named(folder: Path) -> None:
+    finished = [one for one in plan(RECIPE) if one.arm in SCORES]
+    for one in finished:
+        odd = one.arm == "random" and one.recipe.seed == 0
+        on = {"processor": "AMD EPYC", "instructions": "AVX2" if odd else "AVX512", "devices": []}
+        environment = on | {"computing": {"precision": "fp32" if odd else "bf16", "channels_last": True, "threads": 1}}
+        (folder / one.folder / "environment.json").write_text(json.dumps(environment))
+    *_, said = collect(folder, RECIPE)["notes"]
+    assert said.startswith(
+        f"Runs of the same student were not computed alike: {len(finished) - 2} in bf16 on AMD EPYC (AVX512); "
+        "fp32 on AMD EPYC (AVX2): random@12-images seed 0 and random@24-images seed 0. Differences"
+    )
+
+
 def test_without_budgets_arms_are_set_against_the_baseline_and_labels_alone(tmp_path: Path) -> None:
     (tmp_path / "networks.json").write_text(json.dumps({"train_images": 400}))
     recipe = read_recipe(objectives(baseline="kd", without_teacher={"steps": 24}))

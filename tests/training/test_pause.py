@@ -12,6 +12,7 @@ from tests.training.tiny import same, settings
 
 from limbeck.errors import UserError
 from limbeck.interruption import Paused
+from limbeck.recipes.computed_on import computed_on
 from limbeck.training import RunFolder, log
 from limbeck.training.checkpoint import Checkpoint
 
@@ -71,6 +72,19 @@ def test_pause_where_nothing_else_is_due_and_one_that_is_the_end(
 def test_pause_is_a_share_of_the_steps(share: float, teach: Run) -> None:
     with pytest.raises(UserError, match=rf"`until` must be a share of the steps, > 0 and < 1, got {share}\."):
         teach(until=share)
+
+
+def test_a_run_that_goes_on_in_another_type_says_so(tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path / "run", {"seed": 1}, resume=True) as run_folder:
+        run_folder.note_computing(torch.bfloat16, True, 1)
+        run_folder.note_computing(torch.float32, True, 1)  # nothing was computed yet
+        run_folder.note_computing(torch.float32, True, 2, resumed=True)
+        with pytest.warns(UserWarning, match="was computed in fp32 so far, and goes on in bf16, so its student"):
+            run_folder.note_computing(torch.bfloat16, True, 2, resumed=True)
+    environment = RunFolder(tmp_path / "run").read("environment.json")
+    assert environment["computing"]["precision"] == "bf16"
+    assert [one["precision"] for one in environment["computed_before"]] == ["fp32"]
+    assert computed_on(environment).startswith("fp32 then bf16 on ")
 
 
 def test_what_has_not_changed_is_not_written_again(tmp_path: Path) -> None:

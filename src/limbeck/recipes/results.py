@@ -18,6 +18,7 @@ from limbeck.evaluation.statistics import (
     seeds_needed,
     standard_deviation,
 )
+from limbeck.recipes.computed_on import unlike_computing
 from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, described, set_against
 from limbeck.recipes.enough import enough
 from limbeck.recipes.passes import compared_passes
@@ -88,6 +89,7 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
             *_notes(recipe, labelled),
             *left_out(has_images=networks["train_images"] is not None, labelled=labelled),
             *([AGREEMENT] if networks.get("validation_measure") == "agreement" else []),
+            *unlike_computing(folder, planned),
         ],
     }
 

@@ -170,7 +170,7 @@ def fit(
 
     work = work_of_step(student, None if frozen is None else teacher, images.shape, settings.batch_size)
     with closing(stream), own_generators(device, seed, "dropout"), threads_for(work, device):
-        run_folder.note_computing(dtype, channels_last, torch.get_num_threads())
+        run_folder.note_computing(dtype, channels_last, torch.get_num_threads(), resumed=saved is not None)
         _resume(state, saved, run_folder, tracker)
         validator = (
             None if validation is None else Validator(evaluated, validation, teacher, dtype, device, validation_answers)

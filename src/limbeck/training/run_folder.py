@@ -3,6 +3,7 @@
 import json
 import shutil
 import traceback
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -142,12 +143,25 @@ class RunFolder:
         if self.writes:
             atomic_write_text(self.path / name, json.dumps(content, indent=1) + "\n")
 
-    def note_computing(self, dtype: torch.dtype, channels_last: bool, threads: int) -> None:
-        """Adds to `environment.json` what the loop computes in, which settings may leave to the machine."""
+    def note_computing(self, dtype: torch.dtype, channels_last: bool, threads: int, *, resumed: bool = False) -> None:
+        """Adds to `environment.json` what the loop computes in, which settings may leave to the machine.
+
+        Where the steps so far were computed in another type, that is kept beside it, and warned of.
+        """
         computing = {"precision": _PRECISIONS[dtype], "channels_last": channels_last, "threads": threads}
         known = self.read(ENVIRONMENT_FILE, {})
-        if known.get("computing") != computing:
-            self.write(ENVIRONMENT_FILE, known | {"computing": computing})
+        before = known.get("computing")
+        if before == computing:
+            return
+        if resumed and before is not None and before["precision"] != computing["precision"]:
+            warnings.warn(
+                f"the run in {str(self.path)!r} was computed in {before['precision']} so far, and goes on in "
+                f"{computing['precision']}, so its student will be another than that of one machine; where runs move "
+                "between machines, name `training.precision` in the recipe.",
+                stacklevel=2,
+            )
+            known = known | {"computed_before": [*known.get("computed_before", []), before]}
+        self.write(ENVIRONMENT_FILE, known | {"computing": computing})
 
     def set_state(self, state: str, error: str | None = None, **more: Any) -> None:
         time = datetime.now(UTC).isoformat("T", "seconds")

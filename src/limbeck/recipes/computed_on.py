@@ -1,0 +1,59 @@
+"""Whether the runs of a comparison were computed alike: on machines of one kind, students of one kind in one type."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from limbeck.import_paths import ENVIRONMENT_FILE
+from limbeck.recipes.plan import PlannedRun
+from limbeck.training.run_folder import RunFolder
+from limbeck.transfer.words import few, listing
+
+
+def unlike_computing(folder: Path, planned: Iterable[PlannedRun]) -> list[str]:
+    """A sentence for every student whose finished runs were computed in several ways.
+
+    Runs of one comparison may come from several machines, and `precision: auto` takes another type on each. Students of
+    different networks may differ so by choice of one machine.
+
+    Args:
+        folder: of the comparison.
+        planned: its runs.
+    """
+    by_student: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for one in planned:
+        run_folder = RunFolder(folder / one.folder)
+        environment = run_folder.read(ENVIRONMENT_FILE, {}) if run_folder.finished else {}
+        if "computing" in environment:
+            by_student[repr(one.recipe.student)][computed_on(environment)].append(_name(one))
+    return [_sentence(ways) for ways in by_student.values() if len(ways) > 1]
+
+
+def computed_on(environment: Mapping[str, Any]) -> str:
+    """Type and processor or GPU of a run, from its environment.json.
+
+    Example:
+        >>> computed_on({"processor": "AMD EPYC", "instructions": "AVX2", "computing": {"precision": "fp32"}})
+        'fp32 on AMD EPYC (AVX2)'
+    """
+    processor = environment.get("processor") or "an unknown processor"
+    if instructions := environment.get("instructions"):
+        processor += f" ({instructions})"
+    earlier = [one["precision"] for one in environment.get("computed_before", ())]
+    types = " then ".join([*earlier, environment["computing"]["precision"]])
+    return f"{types} on {listing(environment.get('devices') or [processor])}"
+
+
+def _sentence(ways: Mapping[str, Sequence[str]]) -> str:
+    """Runs of the commonest way are counted alone, and those of others named."""
+    common, *others = sorted(ways.items(), key=lambda one: -len(one[1]))
+    named = "; ".join(f"{way}: {few(runs)}" for way, runs in others)
+    return (
+        f"Runs of the same student were not computed alike: {len(common[1])} in {common[0]}; {named}. Differences "
+        "between arms hold what differs between these, and seconds and energy compare within one of them alone."
+    )
+
+
+def _name(planned: PlannedRun) -> str:
+    return f"{planned.group} seed {planned.recipe.seed}"
