@@ -1,4 +1,4 @@
-"""One process at a time in a folder."""
+"""One process at a time in a folder, or at one of several tasks in it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,15 +8,20 @@ from filelock import FileLock, Timeout
 
 
 @contextmanager
-def only_one(folder: Path, waits: Callable[[], object]) -> Iterator[None]:
-    """While no other process is in such a block for the same folder; `waits` is called before one is waited for.
+def only_one(folder: Path, waits: Callable[[], object], *, task: str = "") -> Iterator[None]:
+    """While no other process is in such a block for the same folder and task.
+
+    Args:
+        folder: with a hidden file for each lock.
+        waits: is called before another process is waited for; where it raises, nobody is.
+        task: one of several that processes share out among themselves; "" for the folder as a whole.
 
     Example:
-        >>> with only_one(Path(), lambda: print("waiting")):
-        ...     Path(".lock").exists()
-        True
+        >>> with only_one(Path(), lambda: print("waiting")), only_one(Path(), print, task="expert-0"):
+        ...     Path(".lock").exists(), Path(".expert-0.lock").exists()
+        (True, True)
     """
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / f"{f'.{task}' if task else ''}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:

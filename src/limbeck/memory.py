@@ -56,7 +56,7 @@ def keep_freed_memory() -> None:
 
     glibc hands large blocks back to the system as soon as they are freed, and each comes anew page by page, filled with
     zeros: every feature map of every training step. ConvNets train 1.4 to 2.4 times as fast without that
-    (`benchmarks/allocation.py`), in about the same peak of memory. Nothing is done where the environment already tunes the
+    (`benchmarks/allocation.py`), in about the same peak of memory. Nothing is done where the environment tunes the
     allocator (`MALLOC_...`, `GLIBC_TUNABLES`); another allocator does not heed it.
     """
     tuned = "malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(one.startswith("MALLOC_") for one in os.environ)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from filelock import FileLock
 from tests.training.stopping import stop_at
 from tests.training.tiny import same, stripes, weights
 from tests.transfer.condense.experts.tiny_experts import IMAGES, NETWORKS, all_of, make, settings, whole
@@ -13,12 +14,12 @@ from tests.transfer.condense.experts.tiny_experts import IMAGES, NETWORKS, all_o
 from limbeck.errors import UserError
 from limbeck.models import create, wrap
 from limbeck.objectives import weighted_sum
-from limbeck.progress import Silent
+from limbeck.progress import Progress, Silent
 from limbeck.randomness import derive_seed
 from limbeck.training import Interrupted, RunFolder, WeightTrajectory, fit
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.experts.observer import Snapshots
-from limbeck.transfer.condense.experts.teach import training_settings
+from limbeck.transfer.condense.experts.teach import Teaching, TrainingTask, training_settings
 
 OUTSIDE = wrap(torch.nn.Linear(8, 2), num_classes=2, input_size=8, mean=[0, 0, 0], std=[1, 1, 1])
 
@@ -105,6 +106,33 @@ def test_more_experts_of_fewer_snapshots_hide_none(tmp_path: Path, monkeypatch: 
     assert ExpertStore.open(tmp_path, count=2, snapshots=2).count == 2
     whole = make(tmp_path, snapshots=2, count=1)
     assert whole.kept == (0, 1, 2, 3), "which has all of it"
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["taught", "left"])
+def test_runs_share_out_what_there_is_to_teach(ended: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whom another run teaches is left to it, and waited for at the end; what it leaves untaught is taught here."""
+    other, taught = FileLock(tmp_path / ".expert-0.lock"), []
+    teach_one = Teaching._teach
+
+    class Waiting(Silent):
+        def say(self, message: str) -> None:
+            if message.startswith("expert 0: another run"):
+                if ended:
+                    teach_one(teachers[0], TrainingTask("expert", 0), Silent())
+                other.release()
+
+    teachers: list[Teaching] = []
+
+    def recorded(self: Teaching, task: TrainingTask, progress: Progress) -> None:
+        teachers.append(self)
+        taught.append(str(task))
+        teach_one(self, task, progress)
+
+    monkeypatch.setattr(Teaching, "_teach", recorded)
+    other.acquire()
+    store = make(tmp_path, snapshots=6, count=2, judges=1, epochs=5, progress=Waiting())
+    assert taught == ["expert 1", "judge 0"] + ["expert 0"] * (not ended)
+    assert torch.equal(all_of(store), all_of(whole("float16")))
 
 
 def test_only_the_snapshots_that_are_read_are_made(tmp_path: Path) -> None:

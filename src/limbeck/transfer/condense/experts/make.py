@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def make_experts(
 
     What `folder` holds is found and gone on with, after a kill as well as with more experts, judges, snapshots or
     epochs than before: experts are the same to the bit, in whatever order and by however many workers they are taught.
+    Several calls for one folder, as those of a comparison's runs, share out what there is to teach.
 
     Args:
         settings: how many, and how they are taught; by plain or sharpness-aware SGD at a constant rate.
@@ -93,8 +95,9 @@ def make_experts(
     kept = check_experts(settings, network, here, snapshots)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    told = f"waiting for experts that another run teaches in {str(folder)!r}"
-    with only_one(folder, lambda: watch.say(told)):  # what the other made is found
+    waiting = f"waiting for another run that begins or ends with the experts in {str(folder)!r}"
+    alone = partial(only_one, folder, lambda: watch.say(waiting))
+    with alone():
         plan = _claim(folder, settings, network, here, seed, workers)
         if before is not None and not _is_complete(folder, settings, kept):
             before()
@@ -109,16 +112,17 @@ def make_experts(
             "seed": seed,
             "about": {name: plan[name] for name in ("images", "seed", "settings")},
         }
-        teaching = Teaching(images=here, **rest)
-        tasks = [
-            *(TrainingTask("expert", number) for number in range(settings.count)),
-            *(TrainingTask("judge", number) for number in range(settings.judges)),
-        ]
-        todo = [one for one in tasks if not teaching.is_done(one)]
-        if todo:
-            _announce(todo, teaching, network, min(workers, len(todo)), int(plan["threads"]), watch)
-            make = MakeTeaching(images, here.fingerprint, rest)
-            _teach(todo, teaching, make, min(workers, len(todo)), int(plan["threads"]), watch)
+    teaching = Teaching(images=here, **rest)
+    tasks = [
+        *(TrainingTask("expert", number) for number in range(settings.count)),
+        *(TrainingTask("judge", number) for number in range(settings.judges)),
+    ]
+    todo = [one for one in tasks if not teaching.is_done(one)]
+    if todo:
+        _announce(todo, teaching, network, min(workers, len(todo)), int(plan["threads"]), watch)
+        make = MakeTeaching(images, here.fingerprint, rest)
+        _teach(todo, teaching, make, min(workers, len(todo)), int(plan["threads"]), watch)
+    with alone():
         _complete(folder, plan, settings, kept)
     return sum((cost_of(teaching.place(one)) for one in tasks), scoring)
 
@@ -177,13 +181,21 @@ def _teach(
     with together:
         if workers == 1:
             with computing_on(threads):
-                for task in tasks:
-                    teaching(task, together.part(str(task)))
+                _share_out(tasks, teaching, together)
             return
         with open_crew(workers) as crew:
             shared, queue = [teaching.folder], [Task(task, str(task)) for task in tasks]
             for _ in crew.work(make, queue, lambda task: together.part(task.title), shared, threads=threads):
                 pass
+
+
+def _share_out(tasks: Sequence[TrainingTask], teaching: Teaching, together: Together) -> None:
+    """Teaches those that no other run is teaching, and then waits for the others, which a run that ended leaves."""
+    parts = {task: together.part(str(task)) for task in tasks}
+    taught_elsewhere = [task for task in tasks if not teaching(task, parts[task], wait=False)]
+    for task in taught_elsewhere:
+        teaching(task, parts[task])
+        parts[task].update(teaching.steps(task))
 
 
 def _claim(

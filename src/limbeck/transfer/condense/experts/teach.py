@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
+from limbeck.locks import only_one
 from limbeck.models.classifier import Classifier
 from limbeck.models.shared_memory import private_copy
 from limbeck.objectives.sums import weighted_sum
@@ -24,6 +25,10 @@ from limbeck.transfer.condense.experts.observer import Snapshots, save_parameter
 from limbeck.transfer.condense.experts.store import COST_FILE, expert_folder, judge_path
 
 Networks = Callable[[int], Classifier]
+
+
+class _TaughtByAnother(Exception):
+    """By a process that shares the folder."""
 
 
 class TrainingTask(NamedTuple):
@@ -62,13 +67,36 @@ class Teaching:
     seed: int
     about: dict[str, Any]
 
-    def __call__(self, task: TrainingTask, progress: Progress) -> None:
-        """Teaches one as far as it is to be.
+    def __call__(self, task: TrainingTask, progress: Progress, *, wait: bool = True) -> bool:
+        """Teaches one as far as it is to be, unless another run has, with whom experts are shared.
+
+        Args:
+            task: who is taught.
+            progress: who watches.
+            wait: whether one that another run is teaching is waited for, and not left to it.
+
+        Returns:
+            Whether it is taught now.
 
         Raises:
             UserError: it cannot be taught, or its snapshots cannot be kept.
             Interrupted: stopped by Ctrl-C or SIGTERM.
         """
+
+        def taken() -> None:
+            if not wait:
+                raise _TaughtByAnother
+            progress.say("another run teaches it, and is waited for")
+
+        try:
+            with only_one(self.folder, taken, task=f"{task.kind}-{task.number}"):
+                if not self.is_done(task):
+                    self._teach(task, progress)
+        except _TaughtByAnother:
+            return False
+        return True
+
+    def _teach(self, task: TrainingTask, progress: Progress) -> None:
         folder = self.place(task)
         wait_until_free(folder)  # of a worker whose master was killed, and which saves its run
         steps, seed = self.steps(task), derive_seed(self.seed, task.kind, task.number)
