@@ -1,5 +1,6 @@
 """Photos on the command line: a run on a folder of them, and its student judged on what the run held out."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -43,6 +44,7 @@ def test_a_run_on_photos_and_its_student_judged_on_what_was_held_out() -> None:
     out = limbeck("evaluate", "runs/mine", "--data", "./photos", "--json", "one.json")
     assert "judged on the 4 images of './photos' that its run held out (--split train: all)" in out
     assert '"n": 4' in Path("one.json").read_text()
+    assert lb.evaluate("runs/mine", "./photos").to_dict() == json.loads(Path("one.json").read_text())
     limbeck("evaluate", "runs/mine", "--data", "photos", "--split", "train", "--json", "all.json")
     assert '"n": 20' in Path("all.json").read_text()
     write_photos(Path("others/val"), 4, seed=1)
@@ -66,6 +68,28 @@ def test_a_run_on_photos_and_its_student_judged_on_what_was_held_out() -> None:
         lb.evaluate("elsewhere", "./alike")
     limbeck("export", "elsewhere", "--format", "safetensors", "--test", "./alike", "--no-latency", "--out", "device")
     assert "brought to 12x12: what the student in 'device' was" in limbeck("evaluate", "device", "--data", "./alike")
+
+
+@pytest.mark.parametrize("network", ["runs/mine/student", "runs/mine/student-chosen"])
+def test_a_network_in_a_run_is_judged_on_what_the_run_held_out_loaded_as_its_recipe_says(network: str) -> None:
+    write_photos(Path("photos"), 10)
+    Path("photos/cat/broken.jpg").write_bytes(b"no image")
+    Path("mine.yaml").write_text(RECIPE.replace("./photos", "{name: ./photos, size: 12, skip_unreadable: true}"))
+    limbeck("run", "mine.yaml")
+    out = limbeck("evaluate", network, "--data", "./photos", "--json", "one.json")
+    assert "judged on the 4 images of './photos' that its run held out (--split train: all)" in out
+    assert lb.evaluate(network, "./photos").to_dict() == json.loads(Path("one.json").read_text())
+
+
+def test_judging_on_what_was_learned_from_is_said() -> None:
+    write_photos(Path("photos"), 10)
+    write_photos(Path("others/test"), 4, seed=1)
+    Path("mine.yaml").write_text(RECIPE.replace("./photos", "{train: ./photos, test: ./others, size: 12}"))
+    limbeck("run", "mine.yaml")
+    said = "all images of './photos' are judged on, for it has no splits, also those that the network learned from"
+    assert said in limbeck("evaluate", "runs/mine", "--data", "./photos")
+    with pytest.warns(UserWarning, match=f"{said}; hand over others"):
+        assert lb.evaluate("runs/mine", "./photos").n == 20
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8").partition("## Names and paths")[0]

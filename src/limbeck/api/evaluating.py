@@ -37,7 +37,8 @@ def evaluate(
     Args:
         student: classifier that knows the classes of `images`, and may know more; or whatever `load_model` takes.
         images: labelled; or by name, see `limbeck.load`: those for testing, else for validation, which a warning says,
-            else all of a folder without splits. By name, those of several sizes are brought to what the student takes.
+            else all of a folder without splits; of the very folder that a run learned from, those that it held out,
+            loaded as its recipe says. By name, those of several sizes are brought to what the student takes.
         teacher: classifier with the student's classes, to measure fidelity against, likewise.
         teacher_logits: instead of `teacher`, its logits on these very images, float `[N, K]`, in the student's order of
             classes.
@@ -57,7 +58,7 @@ def evaluate(
     network = network_of(student, "student")
     name = student if isinstance(student, str | Path) else None
     if isinstance(images, str | Path):
-        images = evaluation_images(images, size_for_network(network, name))
+        images = evaluation_images(images, size_for_network(network, name), name)
     found = as_image_set(images, "test", "images")
     _warn_of_size(found, network, taught_size_of(name))
     return evaluate_loaded(

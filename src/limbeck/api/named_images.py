@@ -14,7 +14,7 @@ from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, evaluation_split, own_path, own_splits
 from limbeck.data.transfer_set import TransferSet
 from limbeck.models.classifier import Classifier
-from limbeck.recipes.evaluation_images import load_sized
+from limbeck.recipes.evaluation_images import LEARNED_FROM, held_out_by, load_sized, loading_of, recipe_on
 from limbeck.recipes.image_sizes import KnownSize, size_for_network, size_for_settings, size_of_saved
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
 from limbeck.recipes.sources import load_training_images
@@ -27,15 +27,27 @@ def sized_images(images: ImagesLike, split: str, argument: str, known: KnownSize
     return as_image_set(images, split, argument)
 
 
-def evaluation_images(images: ImagesLike, known: KnownSize | None) -> ImageSet:
+def evaluation_images(images: ImagesLike, known: KnownSize | None, student: str | Path | None = None) -> ImageSet:
     """Images to judge on as they are, or by name; where there are no test images, the validation images, with a
-    warning, or all of a folder without splits."""
+    warning, or all of a folder without splits.
+
+    Of a `student` by name whose run learned from these very images, they are loaded as its recipe says, and of a
+    folder without splits those are judged on that the run held out; where it held out none, a warning says so.
+    """
     if not isinstance(images, str | Path):
         return as_image_set(images, TEST, TEST)
+    recipe = None if student is None else recipe_on(student, images)
     split, why = evaluation_split(images)
     if split == VALIDATION:
         warnings.warn(f"{why}; `lb.load(..., {VALIDATION!r})` says so without this warning.", stacklevel=3)
-    return load_sized(images, split, known)
+    found = load_sized(images, split, known, **loading_of(recipe))
+    if recipe is None or split != TRAIN:
+        return found
+    held_out = held_out_by(recipe, found)
+    if held_out is None:
+        warnings.warn(f"{why}{LEARNED_FROM}; hand over others to learn how good it is.", stacklevel=3)
+        return found
+    return held_out
 
 
 def training_images_of(source: DatasetSettings, known: KnownSize | None) -> TransferSet:

@@ -15,6 +15,8 @@ from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings
 
 Say = Callable[[str], None]
+LEARNED_FROM = ", also those that the network learned from"
+_OF_A_RUN = ("recipe.yaml", "status.json")
 _NOT_OPTIONS = {"name", "split", "seed", "images", "labels"}
 
 
@@ -53,19 +55,18 @@ def load_evaluation_images(
     Raises:
         UserError: see `limbeck.load`.
     """
-    recipe = None if student is None else _recipe_on(student, data)
-    options = {**_options_of(recipe), **options}
+    recipe = None if student is None else recipe_on(student, data)
+    options = {**loading_of(recipe), **options}
     if split is not None:
         return _load_in_size(data, split, known, say, **options)
     split, why = evaluation_split(data)
     images = _load_in_size(data, split, known, say, **options)
     if recipe is not None and split == TRAIN:
-        share = recipe.data.test
-        if isinstance(share, int | float) and share:
-            held_out = images.split(share, seed=recipe.data.split_seed)[1]
+        held_out = held_out_by(recipe, images)
+        if held_out is not None:
             say(f"judged on the {len(held_out):,} images of {str(data)!r} that its run held out (--split train: all)")
             return held_out
-        why += ", also those that the network learned from"
+        why += LEARNED_FROM
     if why:
         say(why)
     return images
@@ -81,22 +82,40 @@ def _load_in_size(name: str | Path, split: str, known: KnownSize | None, say: Sa
     return load_images(name, split, **{**options, "size": known.size})
 
 
-def _recipe_on(student: str | Path, data: str | Path) -> Recipe | None:
+def run_of(network: str | Path) -> Path | None:
+    """The folder of the run whose student is meant, by itself or by the weights in it."""
+    path = Path(network).expanduser()
+    if not path.exists():
+        return None
+    # A recipe alone may be one of the user's own that lies beside weights from elsewhere.
+    return next((one for one in (path, path.parent) if all((one / name).is_file() for name in _OF_A_RUN)), None)
+
+
+def recipe_on(student: str | Path, data: str | Path) -> Recipe | None:
     """The recipe of a run that learned from `data`, a folder or file; None for whatever else."""
-    path, file = own_path(data), Path(student).expanduser() / "recipe.yaml"
-    if path is None or not file.is_file():
+    path, run = own_path(data), run_of(student)
+    if path is None or run is None:
         return None
     try:
-        recipe = written_recipe(file.parent)
+        recipe = written_recipe(run)
     except UserError:
         return None  # of an earlier version
     train = None if recipe.data.train is None else own_path(recipe.data.train.name)
     return recipe if train is not None and train.resolve() == path.resolve() else None
 
 
-def _options_of(recipe: Recipe | None) -> Mapping[str, Any]:
+def loading_of(recipe: Recipe | None) -> Mapping[str, Any]:
+    """Options of `limbeck.load` by which a run loads the images that it is judged on; none without a recipe."""
     if recipe is None:
         return {}
     source = recipe.data.test if isinstance(recipe.data.test, DatasetSettings) else recipe.data.train
     assert source is not None
     return source.model_dump(exclude=_NOT_OPTIONS, exclude_defaults=True)
+
+
+def held_out_by(recipe: Recipe, images: ImageSet) -> ImageSet | None:
+    """Those of all images of a folder that a run held out to be judged on; None where it learned from all of them."""
+    share = recipe.data.test
+    if not isinstance(share, int | float) or not share:
+        return None
+    return images.split(share, seed=recipe.data.split_seed)[1]

@@ -18,7 +18,7 @@ from limbeck.exporting.inputs import Shape, input_shape
 from limbeck.exporting.settings import ExportSettings
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress, Silent
-from limbeck.recipes.evaluation_images import Say, load_evaluation_images
+from limbeck.recipes.evaluation_images import Say, load_evaluation_images, run_of
 from limbeck.recipes.image_sizes import size_for_network
 from limbeck.recipes.inputs import PythonObjects, load_images_of
 from limbeck.recipes.loading import load as load_images
@@ -111,12 +111,6 @@ def _name_of(path: Path) -> str:
             return f"{comparison}-{arm}-{seed}"
         case _:
             return path.name
-
-
-def run_of(what: str | Path) -> Path | None:
-    """The folder of the run whose student is meant, by itself or by the weights in it."""
-    path = Path(what)
-    return next((one for one in (path, path.parent) if (one / "recipe.yaml").is_file() and path.exists()), None)
 
 
 def _images_to_check(
