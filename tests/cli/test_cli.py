@@ -351,6 +351,19 @@ def test_select_by_parts_and_their_short_names() -> None:
     assert about["criterion"]["options"] == {"clusters": 5}
 
 
+def test_killed_while_it_is_saved_a_selection_is_not_there_by_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(_: Path) -> Path:
+        raise KeyboardInterrupt
+
+    select = ("select", "digits", "--budget", "40", "--criterion", "random", "--out", "made/chosen")
+    with monkeypatch.context() as patch:
+        patch.setattr("limbeck.recipes.making_alone.write_selection_report", killed)
+        assert call(*select).exit_code == 130
+    assert not list(Path("made").iterdir())
+    assert "report: made/chosen/report.html" in done(*select)
+    assert [one.name for one in Path("made").iterdir()] == ["chosen"]
+
+
 def test_score_once_and_select_often() -> None:
     shown = done("score", "digits", "--out", "scores.parquet", "--criterion", "entropy", "--criterion", "variance")
     assert "scored 1,437 images by entropy:grayscale-histogram, variance:grayscale -> scores.parquet" in shown

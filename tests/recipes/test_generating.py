@@ -54,8 +54,7 @@ def _pages(monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "report.html").write_text("")
         return folder / "report.html"
 
-    for module in ("making_alone", "generating"):
-        monkeypatch.setattr(f"limbeck.recipes.{module}.write_selection_report", write)
+    monkeypatch.setattr("limbeck.recipes.making_alone.write_selection_report", write)
     monkeypatch.setattr("limbeck.recipes.generating.write_run_report", write)
 
 
@@ -143,6 +142,35 @@ def test_with_a_student_it_is_taught_meanwhile_and_lies_beside(tmp_path: Path) -
     with pytest.warns(UserWarning, match="soft labels of 'generated' are not read, because the teacher"):
         again = lb.distill(teacher, STUDENT["model"], out, out=tmp_path / "second", steps=2, views="none")
     assert again.cost["images"] == 20  # a second student of the same images, none of them made again
+
+
+@pytest.mark.parametrize(
+    ("killed_in", "there"),
+    [
+        ("making_alone.write_selection_report", ["set.making"]),
+        ("generating._put_in_place", ["set-student", "set.making"]),
+        ("generating.write_run_report", ["set-student", "set.making"]),
+    ],
+)
+def test_killed_while_all_is_saved_the_same_call_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in: str, there: list[str]
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    settings: dict[str, Any] = {**QUICK, "steps_per_round": 3, "student": STUDENT, "validation": 8}
+    with monkeypatch.context() as patch:
+        patch.setattr(f"limbeck.recipes.{killed_in}", killed)
+        with pytest.raises(KeyboardInterrupt):
+            lb.generate(network(), **settings, out=tmp_path / "set")
+    assert sorted(one.name for one in tmp_path.iterdir()) == there
+    if "set-student" in there:
+        with pytest.raises(UserError, match=r"inner_steps"):
+            lb.generate(network(), **{**settings, "inner_steps": 1, "validation": 0}, out=tmp_path / "set")
+    check_set(lb.generate(network(), **settings, out=tmp_path / "set"), network())
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["set", "set-student"]
+    assert {"cost.json", "evidence", "report.html"} <= {one.name for one in (tmp_path / "set").iterdir()}
+    assert not (tmp_path / "set-student" / "making").exists()
 
 
 def test_warm_up_leaves_rounds_for_what_comes_after_it(tmp_path: Path) -> None:

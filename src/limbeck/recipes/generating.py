@@ -1,6 +1,5 @@
 """The verb `generate`: a transfer set made from nothing but a teacher, while a student learns or without one."""
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load as load_images
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
-from limbeck.files import atomic_write_text
+from limbeck.files import disk_errors
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.progress import Progress, Silent
@@ -32,6 +31,8 @@ from limbeck.recipes.making_alone import (
     shape_for,
     summary,
     trained_size,
+    whole_folder,
+    write_whole,
 )
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_recipe, parse_transfer
@@ -39,11 +40,11 @@ from limbeck.recipes.run import gather_inputs, run
 from limbeck.recipes.run_result import RunResult
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.yaml_files import load_value, name_or_mapping, named_value
-from limbeck.report import write_run_report, write_selection_report
+from limbeck.report import write_run_report
 from limbeck.report.model_card import write_model_card
 from limbeck.training.view_cache.known import keep_known
 from limbeck.transfer.catalogue import find_maker
-from limbeck.transfer.evidence import EVIDENCE
+from limbeck.transfer.evidence import EVIDENCE, Evidence, read_evidence
 from limbeck.transfer.generate.check import TeacherCheck, check_teacher
 from limbeck.transfer.generate.counting import images_wanted, steps_to_fill
 from limbeck.transfer.generate.settings import GenerateSettings
@@ -259,10 +260,13 @@ def _with_student(
     target: Path,
     progress: Progress,
 ) -> tuple[TransferSet, str]:
-    check_new(student_folder(target))
-    if learner.make is not None and isinstance(made := learner.make(seed), Classifier):
-        check_other_network(teacher, made)  # before any image is held out
-    folder = making_folder(target) / "run"
+    student, whole = student_folder(target), whole_folder(making_folder(target), target)
+    saved = student.exists() and whole.exists()  # and killed before the set was where it belongs
+    if not saved:
+        check_new(student)
+    if learner.make is not None and isinstance(fresh := learner.make(seed), Classifier):
+        check_other_network(teacher, fresh)  # before any image is held out
+    folder = student if saved else making_folder(target) / "run"
     held_out, spent = held_out_images(settings, teacher, learner.validation, shape, seed, target, progress)
     learner = replace(learner, validation=held_out or 0)
     recipe = recipe_with(settings, teacher, learner, seed)
@@ -271,25 +275,38 @@ def _with_student(
     )
     inputs = gather_inputs(recipe, folder, progress, objects)
     result = run(recipe, folder, resume=True, inputs=inputs, progress=progress)
-    images, cost, headline = _finished(recipe, inputs, folder, result, progress)
-    cost += spent
-    images.save(target)
-    shutil.copytree(folder / EVIDENCE, target / EVIDENCE)
-    atomic_write_text(target / "cost.json", json.dumps(cost.to_dict(), indent=1) + "\n")
-    shutil.rmtree(folder / "making")
-    folder.rename(student_folder(target))
+    if not saved:
+        images, cost, evidence = _finished(recipe, inputs, folder, result, progress)
+        write_whole(images, evidence, whole, cost + spent)
+        with disk_errors(student):
+            folder.rename(student)
+    _put_in_place(whole, target, student)
+    made = TransferSet.load(target)
+    return made, _summary(made, result, target)
+
+
+def _put_in_place(whole: Path, target: Path, student: Path) -> None:
+    """Ends what lies whole in two folders: what was needed to go on is removed, and the set comes last."""
+    shutil.rmtree(student / "making", ignore_errors=True)
+    write_run_report(student)
+    write_model_card(student)
+    with disk_errors(target):
+        whole.rename(target)
     shutil.rmtree(making_folder(target), ignore_errors=True)
-    write_run_report(student_folder(target))
-    write_model_card(student_folder(target))
-    report = write_selection_report(target)
+
+
+def _summary(made: TransferSet, result: RunResult, target: Path) -> str:
+    """What was made and who was taught, in words."""
+    evidence = read_evidence(target / EVIDENCE, pictures=False)
+    assert evidence is not None
     accuracy = "" if result.evaluation is None else f", {100 * result.evaluation.top1:.2f} % on the test images"
     lines = [
-        f"{headline}",
-        f"{len(images):,} images -> {target}",
+        evidence.headline,
+        f"{len(made):,} images -> {target}",
         f"the student that learned meanwhile{accuracy} -> {student_folder(target)}",
-        f"report: {report}",
+        f"report: {target / 'report.html'}",
     ]
-    return TransferSet.load(target), "\n".join(lines)
+    return "\n".join(lines)
 
 
 def recipe_with(settings: GenerateSettings, teacher: Classifier, learner: Learner, seed: int) -> Recipe:
@@ -324,8 +341,8 @@ def _handed(images: ImageSet) -> str:
 
 def _finished(
     recipe: Recipe, inputs: Inputs, folder: Path, result: RunResult, progress: Progress
-) -> tuple[TransferSet, Cost, str]:
-    """What was made in a run, filled up where pruning left it short, and answered by the teacher; cost and headline."""
+) -> tuple[TransferSet, Cost, Evidence]:
+    """What was made in a run, filled up where pruning left it short, with the teacher's logits; cost and evidence."""
     source, inputs = last_source(recipe, inputs, folder, progress)
     assert isinstance(source, GeneratingSource)
     assert inputs.teacher is not None
@@ -340,7 +357,7 @@ def _finished(
     evidence = find_maker(GENERATE).evidence(recipe.transfer, context, source)
     assert evidence is not None
     evidence.save(folder / EVIDENCE)
-    return _in_memory(made), making + labelling_cost, evidence.headline
+    return _in_memory(made), making + labelling_cost, evidence
 
 
 def _in_memory(made: TransferSet) -> TransferSet:

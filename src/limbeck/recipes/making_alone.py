@@ -14,6 +14,7 @@ from accelerate import PartialState
 from limbeck.caching import cache_folder
 from limbeck.cost import Cost
 from limbeck.data.encoded.build import both_sides
+from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.files import atomic_write_text, check_path, disk_errors, nearest_folder, takes_files
 from limbeck.models.classifier import Classifier
@@ -31,7 +32,7 @@ from limbeck.report.formats import plural
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.view_cache.known import keep_known
 from limbeck.transfer.catalogue import find_maker
-from limbeck.transfer.evidence import EVIDENCE
+from limbeck.transfer.evidence import EVIDENCE, Evidence
 from limbeck.transfer.maker import Made, MakerContext
 from limbeck.transfer.settings import MakerSettings
 
@@ -168,15 +169,26 @@ def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) 
 
 def _save(made: Made, cost: Cost, folder: Path, target: Path) -> Path:
     """Writes the folder of a transfer set whole or not at all, at first below `folder`; returns where its report is."""
-    whole = folder / "saved" / target.name
-    shutil.rmtree(whole.parent, ignore_errors=True)  # of one that was killed
-    made.source.images(0).save(whole)
-    made.evidence.save(whole / EVIDENCE)
-    atomic_write_text(whole / "cost.json", json.dumps(cost.to_dict(), indent=1) + "\n")
-    report = write_selection_report(whole)
+    whole = whole_folder(folder, target)
+    report = write_whole(made.source.images(0), made.evidence, whole, cost)
     with disk_errors(target):
         whole.rename(target)
     return target / report.name
+
+
+def whole_folder(folder: Path, target: Path) -> Path:
+    """Where below `folder` all of a transfer set is written, before it is renamed to `target`."""
+    return folder / "saved" / target.name  # whose name the report has for its title
+
+
+def write_whole(images: TransferSet, evidence: Evidence, folder: Path, cost: Cost | None = None) -> Path:
+    """Writes a transfer set with evidence, cost and a report into a folder; returns where the report is."""
+    shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
+    images.save(folder)
+    evidence.save(folder / EVIDENCE)
+    if cost is not None:
+        atomic_write_text(folder / "cost.json", json.dumps(cost.to_dict(), indent=1) + "\n")
+    return write_selection_report(folder)
 
 
 def summary(made: Made, report: Path, target: Path) -> str:

@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from limbeck.data.class_names import printable
+from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
-from limbeck.files import check_path
+from limbeck.files import check_path, disk_errors
 from limbeck.progress import Progress
 from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.image_sizes import size_of_saved
+from limbeck.recipes.making_alone import whole_folder, write_whole
 from limbeck.recipes.networks import load_network
-from limbeck.report import (
-    write_selection_report,
-)
 from limbeck.transfer.choice import select_from_scores
 from limbeck.transfer.criteria import Criterion, find_criterion
-from limbeck.transfer.evidence import EVIDENCE
+from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.score_table.write import score_table
 from limbeck.transfer.select.choose import select
@@ -73,9 +73,7 @@ def save_selection(
         selection = select(images, teacher=teacher_network, precision=precision, progress=progress, **chosen_by)
         choice = selection.considered
     transfer_set = selection.transfer_set(images)
-    transfer_set.save(target)
-    evidence_of(selection, images).save(target / EVIDENCE)
-    report = write_selection_report(target)
+    report = _save(transfer_set, evidence_of(selection, images), target)
     lines = [f"chose {len(transfer_set):,} of {choice:,} images by {criterion.name} -> {target}"]
     if choice < len(images):
         lines.append(f"left out {len(images) - choice:,} images that another equals")
@@ -86,6 +84,17 @@ def save_selection(
         lines.append(", ".join(f"{name} {count}" for name, count in counts))
     lines.append(f"report: {report}")
     return "\n".join(lines)
+
+
+def _save(transfer_set: TransferSet, evidence: Evidence, target: Path) -> Path:
+    """Writes the folder of a transfer set whole or not at all; returns where its report is."""
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+            whole = whole_folder(Path(folder), target)
+            report = write_whole(transfer_set, evidence, whole)
+            whole.rename(target)
+    return target / report.name
 
 
 def save_chosen_ids(
