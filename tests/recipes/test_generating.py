@@ -345,7 +345,7 @@ def test_choosing_wants_a_student_and_images(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"`validation` must be images, or how many are to be made, at least 1, got -3"):
         lb.generate(network(), **settings, validation=-3)
     with pytest.raises(UserError, match="`validation` of 8 images cannot be made by the method 'zskt', which seeks"):
-        lb.generate(network(), **{**settings, "method": "zskt"}, validation=8)
+        lb.generate(network(), **{**settings, "method": "zskt"}, validation=8, training={"steps": 6})
 
 
 def test_what_pruning_left_short_is_made_up_for_after_the_last_step(tmp_path: Path) -> None:
@@ -484,6 +484,21 @@ def test_steps_that_cannot_fill_the_budget_are_refused_with_those_that_would(tmp
         lb.generate(network(), **settings, training={"steps": 9}, out=tmp_path / "set")
     enough = lb.generate(network(), **settings, training={"steps": 28}, out=tmp_path / "set")
     assert len(enough) == 80
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"steps": 0}, r"training.steps: must be >= 1, got 0"),
+        ({"epochs": 20}, "`epochs` has no meaning while images are made, .*; give `steps`"),
+        ({"epochs": 20, "steps": 6}, "`epochs` has no meaning while images are made"),
+    ],
+)
+def test_steps_of_the_student_are_those_that_were_given(tmp_path: Path, training: dict[str, int], message: str) -> None:
+    settings = {**QUICK, "steps_per_round": 3, "student": STUDENT, "validation": 8}
+    with pytest.raises(UserError, match=message):
+        lb.generate(network(), **settings, training=training, out=tmp_path / "set")
+    assert not list(tmp_path.iterdir()), "no image was made to choose by"
 
 
 def test_methods_without_an_end_want_to_know_how_long(tmp_path: Path) -> None:

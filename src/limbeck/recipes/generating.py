@@ -267,6 +267,7 @@ def _with_student(
     if learner.make is not None and isinstance(fresh := learner.make(seed), Classifier):
         check_other_network(teacher, fresh)  # before any image is held out
     folder = student if saved else making_folder(target) / "run"
+    recipe_with(settings, teacher, replace(learner, validation=0), seed)  # refuses what is wrong, likewise
     held_out, spent = held_out_images(settings, teacher, learner.validation, shape, seed, target, progress)
     learner = replace(learner, validation=held_out or 0)
     recipe = recipe_with(settings, teacher, learner, seed)
@@ -312,7 +313,13 @@ def _summary(made: TransferSet, result: RunResult, target: Path) -> str:
 def recipe_with(settings: GenerateSettings, teacher: Classifier, learner: Learner, seed: int) -> Recipe:
     """A run in which a student is taught while images are made: by SGD with a cosine schedule, as the methods' papers
     do, on views as those of inversion, for as many steps as fill the budget."""
-    steps = learner.training.get("steps") or steps_to_fill(settings, images_wanted(settings, teacher.num_classes))
+    if learner.training.get("epochs") is not None:
+        raise UserError(
+            "`epochs` has no meaning while images are made, of which there are more from round to round; give `steps`."
+        )
+    steps = learner.training.get("steps")
+    if steps is None:
+        steps = steps_to_fill(settings, images_wanted(settings, teacher.num_classes))
     test, chooses = learner.test, learner.validation if isinstance(learner.validation, ImageSet) else None
     usual = {"batch_size": settings.batch_size, "learning_rate": 0.1, "weight_decay": 1e-4, "views": settings.views}
     usual |= {"validations": 0} if chooses is None else {}
