@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.photos import write_photos
 from typer.testing import CliRunner
 
 import limbeck as lb
@@ -532,6 +533,28 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     result = invoke(*common, *student, "--out", str(tmp_path / "with"))
     assert result.exit_code == 2
     assert "exists already and is never overwritten" in result.output
+
+
+def test_photos_of_several_sizes_and_any_split_may_be_the_test_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_photos(Path("photos/val"), 3)
+    save_model(network(num_classes=2, classes=["cat", "dog"], channels=3), "teacher")
+    student = {**STUDENT, "channels": 3}
+    with pytest.warns(UserWarning, match="the validation images of 'photos' are judged on"):
+        lb.generate("teacher", **QUICK, student=student, steps_per_round=3, test="photos", out="from-python")
+    common = ["--teacher", "teacher", "--method", "fast", "--budget", "10", "-s", "batch_size=5", "-s", "inner_steps=1"]
+    common += ["-s", "generator={width: 4, latents: 8, renew_once: null}", "-s", "views=pad-crop"]
+    common += ["-s", "warmup_rounds=0", "-s", "steps_per_round=2", "--steps", "6", "--student", json.dumps(student)]
+    result = invoke(*common, "--test", "photos/val", "--out", "typed")
+    shown = " ".join(result.output.split())
+    assert result.exit_code == 0, shown
+    assert "all images of 'photos/val' are judged on, for it has no splits" in shown
+    assert "images of 'photos/val' are brought to 8x8: what convnet_d3 takes" in shown
+    for name in ("from-python", "typed"):
+        evaluation = json.loads(Path(f"{name}-student/evaluation.json").read_text())
+        assert evaluation["last"]["n"] == 6
 
 
 @pytest.mark.parametrize(

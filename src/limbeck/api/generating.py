@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from limbeck.api.named_images import evaluation_images, size_for_objects
 from limbeck.api.objects import Student, name_of_student, network_of, student_factory
+from limbeck.data.encoded.build import both_sides
 from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.transfer_set import TransferSet
@@ -14,6 +16,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import check_ready
 from limbeck.progress import Progress
 from limbeck.recipes.generating import Learner, generate_images, settings_to_generate
+from limbeck.recipes.image_sizes import KnownSize
 from limbeck.recipes.making_alone import trained_size
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.generate.feature_statistics import FeatureStatistics, measure
@@ -50,7 +53,8 @@ def generate(
         objective: that the student learns by; by default Hinton's.
         training: settings of `TrainingSettings` for the student, where they are not SGD at 0.1 with a cosine schedule
             for as many steps as fill the budget.
-        test: labelled images to evaluate the student on at the end.
+        test: labelled images to evaluate the student on at the end; by name, those for testing, else for validation,
+            which a warning says, else all of a folder without splits.
         size: pixels a side, or (height, width), of the images; by default that of `test`, or else what the teacher
             takes or is known to have been trained with.
         seed: of all that is drawn.
@@ -81,7 +85,8 @@ def generate(
             )
     network = network_of(teacher, "teacher")
     said = {"method": method, "budget": budget, **settings}
-    test_images = None if test is None else as_image_set(test, "test", "test")
+    known = size_for_objects(None, teacher) if size is None else KnownSize(both_sides(size), "`size`")
+    test_images = None if test is None else evaluation_images(test, known)
     learner = None
     if student is not None:
         named = (

@@ -13,6 +13,7 @@ from accelerate import PartialState
 from limbeck.cost import Cost, RunCost
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load as load_images
+from limbeck.data.own_splits import evaluation_split
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.files import disk_errors
@@ -20,8 +21,10 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
+from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.held_out import held_out_images
+from limbeck.recipes.image_sizes import KnownSize, size_for_network
 from limbeck.recipes.inputs import Inputs, PythonObjects
 from limbeck.recipes.making import context_for, evaluating, last_source
 from limbeck.recipes.making_alone import (
@@ -196,7 +199,7 @@ def save_generated(
     target = Path("runs") / f"generated-{settings.method}" if target is None else target
     check_new(target)
     network = load_network(teacher)
-    test_images = None if test is None else load_images(test, "test", size=size)
+    test_images = None if test is None else _test_images(test, size, size_for_network(network, teacher), progress)
     if test_images is None and size is None:
         size = trained_size(teacher)
     learner = None
@@ -212,6 +215,17 @@ def save_generated(
         )
     how = {"size": size, "seed": seed, "target": target, "progress": progress}
     return generate_images(settings, network, learner=learner, **how)[1]
+
+
+def _test_images(
+    test: str, size: int | tuple[int, int] | None, known: KnownSize | None, progress: Progress | None
+) -> ImageSet:
+    """Images to evaluate on by name, in the size that is stated, or else, where theirs differ, in the teacher's."""
+    say = (progress or Silent()).say
+    split, why = evaluation_split(test)
+    if why:
+        say(why)
+    return load_sized(test, split, known, say, **({} if size is None else {"size": size}))
 
 
 def _choosing(validation: str | None, size: int | tuple[int, int] | None) -> ImageSet | int:
