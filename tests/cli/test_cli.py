@@ -318,6 +318,12 @@ def test_select_refuses(arguments: list[str], message: str) -> None:
             ["digits", "--criterion", "km", "--option", "sample=9", "--option", "sample=8"],
             "`--option` sample is given twice",
         ),
+        (
+            ["--from-scores", "x.parquet", "--teacher", "net", "--split", "test", "--size", "8"],
+            "`--teacher`, `--split`, `--size` are of images, and a table of scores has none; give DATA, or leave this",
+        ),
+        (["--from-scores", "x.parquet", "--precision", "bf16"], "`--precision` is of images"),
+        (["--from-scores", "x.parquet", "--no-labels"], "`--labels` is of images"),
         (["--from-scores", "x.parquet"], "there is no table of scores 'x.parquet'"),
         (["--from-scores", "x.parquet", "--out", "train.yaml"], "'train.yaml' exists already"),
     ],

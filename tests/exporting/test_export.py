@@ -240,6 +240,20 @@ def test_what_is_not_there_is_said_before_what_is_not_installed(monkeypatch: pyt
     assert "unknown weights 'nowhere'" in " ".join(result.output.split())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "val"], "`--split` is of --test; give it, or leave this out"),
+        (["--skip-unreadable", "--scale", "9"], "`--skip-unreadable`, `--scale` are of --test and --calibration; give"),
+        (["--format", "pt2", "--threads", "2"], "`threads` is of format 'onnx', got it with 'pt2'"),
+    ],
+)
+def test_options_of_what_is_not_there_are_refused(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["export", "nowhere", *arguments])
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+
+
 @pytest.mark.parametrize("name", ["student.onnx", "student.pt2", "student.safetensors"])
 def test_out_is_a_folder(name: str, tmp_path: Path, student: lb.Classifier) -> None:
     with pytest.raises(lb.UserError, match=r"`out` is a new folder, for the file and what describes it, got .*; say"):

@@ -562,6 +562,8 @@ def test_photos_of_several_sizes_and_any_split_may_be_the_test_images(
     [
         (["--steps", "3"], "`--training or --steps` is of a student that learns meanwhile, and there is none"),
         (["--test", "digits"], "`--test` is of a student"),
+        (["--check"], "`--out` is of making images, and --check makes none; leave this or --check out"),
+        (["--check", "--steps", "0", "--seed", "1"], "`--steps`, `--seed`, `--out` are of making images"),
         (["--student", "{a"], "student"),
         (["--student", "resnet8", "-t", "steps"], "`--training` must look like learning_rate=0.1, got 'steps'"),
     ],

@@ -9,6 +9,7 @@ import typer
 from limbeck.cli.display import console, show_paragraph, show_table
 from limbeck.cli.loading import loads_images, parse_size
 from limbeck.cli.options import NETWORK, BareModel
+from limbeck.cli.unused import refuse_unused, typed
 
 
 @partial(loads_images, but=["size", "labels"])
@@ -66,6 +67,10 @@ def export(
         latency=latency,
         threads=threads,
     )
+    if test is None:
+        refuse_unused({"--split": split}, "of --test; give it, or leave this out")
+        if calibration is None:
+            refuse_unused(typed(loading), "of --test and --calibration; give one of them, or leave this out")
     images = {"test": test, "split": split, "calibration": calibration, "loading": loading}
     with showing_progress() as progress:
         exported = export_saved(student, out, settings, model=model, progress=progress, **images)

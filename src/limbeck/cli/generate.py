@@ -9,66 +9,74 @@ from limbeck.cli.app import telling_how_to_resume
 from limbeck.cli.display import console, show_paragraph, show_table
 from limbeck.cli.loading import parse_size
 from limbeck.cli.options import NETWORK
+from limbeck.cli.unused import refuse_unused
 from limbeck.errors import UserError
+
+Budget = Annotated[
+    str | None,
+    typer.Option(help="A count (5000), or so many times the teacher's classes (500/class); needed but with --check."),
+]
+StudentModel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Network that learns meanwhile, and against which images are made, or "
+        "'{model: convnet_d3, options: {width: 16}}'. By default none.",
+    ),
+]
+TrainingChanges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-t", "--training", metavar="KEY=VALUE", help="Of the student's training, as learning_rate=0.1; repeatable."
+    ),
+]
+Objective = Annotated[
+    str | None, typer.Option(help="That the student learns by, as '{kd: {temperature: 20}}'. By default kd.")
+]
+Test = Annotated[
+    str | None, typer.Option(help="Labelled images to evaluate the student on at the end; by default none.")
+]
+Validation = Annotated[
+    str | None,
+    typer.Option(
+        help="What chooses among the student's states by agreement with the teacher: so many images (500), made "
+        "beforehand and not taught on, or images by name or folder. By default nothing does, and the last counts."
+    ),
+]
+MethodSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-s",
+        "--set",
+        metavar="KEY=VALUE",
+        help="Of the method, as inner_steps=5 or generator.width=32; repeatable.",
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(help="PIXELS a side, or HEIGHTxWIDTH; by default that of the test images, or else the teacher's."),
+]
+Check = Annotated[
+    bool, typer.Option("--check", help="Make nothing: say what the teacher is good for, and weights to begin with.")
+]
+SetFolder = Annotated[Path | None, typer.Option(help="Folder of the transfer set; by default runs/generated-<method>.")]
 
 
 def generate(
     teacher: Annotated[str, typer.Option(help=f"That is inverted: {NETWORK}.")],
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            help="A count (5000), or so many times the teacher's classes (500/class); needed but with --check."
-        ),
-    ] = None,
+    budget: Budget = None,
     method: Annotated[str | None, typer.Option(help="See `limbeck ls methods`. By default bsr.")] = None,
-    student: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Network that learns meanwhile, and against which images are made, or "
-            "'{model: convnet_d3, options: {width: 16}}'. By default none.",
-        ),
-    ] = None,
+    student: StudentModel = None,
     steps: Annotated[int | None, typer.Option(help="Of the student. By default as many as fill the budget.")] = None,
-    training: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-t", "--training", metavar="KEY=VALUE", help="Of the student's training, as learning_rate=0.1; repeatable."
-        ),
-    ] = None,
-    objective: Annotated[
-        str | None, typer.Option(help="That the student learns by, as '{kd: {temperature: 20}}'. By default kd.")
-    ] = None,
-    test: Annotated[
-        str | None, typer.Option(help="Labelled images to evaluate the student on at the end; by default none.")
-    ] = None,
-    validation: Annotated[
-        str | None,
-        typer.Option(
-            help="What chooses among the student's states by agreement with the teacher: so many images (500), made "
-            "beforehand and not taught on, or images by name or folder. By default nothing does, and the last counts."
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-s",
-            "--set",
-            metavar="KEY=VALUE",
-            help="Of the method, as inner_steps=5 or generator.width=32; repeatable.",
-        ),
-    ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(help="PIXELS a side, or HEIGHTxWIDTH; by default that of the test images, or else the teacher's."),
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Make nothing: say what the teacher is good for, and weights to begin with.")
-    ] = False,
+    training: TrainingChanges = None,
+    objective: Objective = None,
+    test: Test = None,
+    validation: Validation = None,
+    settings: MethodSettings = None,
+    size: Size = None,
+    check: Check = False,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the transfer set; by default runs/generated-<method>.")
-    ] = None,
+    out: SetFolder = None,
 ) -> None:
     """Make a transfer set from nothing but a teacher, by inverting it."""
     from limbeck.cli.progress import showing_progress
@@ -76,7 +84,10 @@ def generate(
 
     maker_settings: dict[str, Any] = {"method": method, "budget": budget}
     pixels = None if size is None else parse_size(size)
+    of_making = {"--student": student, "--steps": steps, "--training": training, "--objective": objective}
+    of_making |= {"--test": test, "--validation": validation, "--seed": seed or None, "--out": out}
     if check:
+        refuse_unused(of_making, "of making images, and --check makes none; leave this or --check out")
         _show_check(maker_settings, settings or [], teacher, pixels)
         return
     with telling_how_to_resume(out or Path("what was begun"), "the same command"), showing_progress() as progress:

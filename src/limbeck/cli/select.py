@@ -9,8 +9,31 @@ from limbeck.cli.app import telling_how_to_resume
 from limbeck.cli.display import console
 from limbeck.cli.loading import loads_images
 from limbeck.cli.options import ComputesIn, Options, Split, TeacherName
+from limbeck.cli.unused import refuse_unused, typed
 
 _MADE_OF = "Of a criterion that you put together:"
+
+
+Representation = Annotated[
+    str | None,
+    typer.Option(help=f"{_MADE_OF} what is seen of an image (`limbeck ls representations`), by default the score's."),
+]
+Score = Annotated[
+    str | None,
+    typer.Option(help=f"{_MADE_OF} how that is judged (`limbeck ls scores`), by default as the representation is."),
+]
+Allocation = Annotated[
+    str | None,
+    typer.Option(help=f"{_MADE_OF} how the budget is spread (`limbeck ls allocations`), by default top-n-per-class."),
+]
+Order = Annotated[
+    str | None,
+    typer.Option(help=f"{_MADE_OF} which scores come first, highest, lowest or random; by default highest."),
+]
+Space = Annotated[
+    str | None,
+    typer.Option(help=f"{_MADE_OF} the representation that distances are of, by default the allocation's own."),
+]
 
 
 @loads_images
@@ -22,30 +45,11 @@ def select(
     criterion: Annotated[
         str, typer.Option(help="A name, or parts as hg/kmpc/hs; see `limbeck ls criteria`. By default entropy.")
     ] = "",
-    representation: Annotated[
-        str | None,
-        typer.Option(
-            help=f"{_MADE_OF} what is seen of an image (`limbeck ls representations`), by default the score's."
-        ),
-    ] = None,
-    score: Annotated[
-        str | None,
-        typer.Option(help=f"{_MADE_OF} how that is judged (`limbeck ls scores`), by default as the representation is."),
-    ] = None,
-    allocation: Annotated[
-        str | None,
-        typer.Option(
-            help=f"{_MADE_OF} how the budget is spread (`limbeck ls allocations`), by default top-n-per-class."
-        ),
-    ] = None,
-    order: Annotated[
-        str | None,
-        typer.Option(help=f"{_MADE_OF} which scores come first, highest, lowest or random; by default highest."),
-    ] = None,
-    space: Annotated[
-        str | None,
-        typer.Option(help=f"{_MADE_OF} the representation that distances are of, by default the allocation's own."),
-    ] = None,
+    representation: Representation = None,
+    score: Score = None,
+    allocation: Allocation = None,
+    order: Order = None,
+    space: Space = None,
     options: Options = None,
     teacher: TeacherName = None,
     precision: ComputesIn = "auto",
@@ -73,6 +77,10 @@ def select(
     parts = {"representation": representation, "score": score, "allocation": allocation, "order": order, "space": space}
     wanted = criterion_of(criterion, parts, options or [])
     if data is None:
+        if from_scores is not None:
+            of_images = {"--teacher": teacher, "--split": _unless("train", split)}
+            of_images |= {"--precision": _unless("auto", precision), **typed(loading)}
+            refuse_unused(of_images, "of images, and a table of scores has none; give DATA, or leave this out")
         summary = save_chosen_ids(from_scores, out, criterion=wanted, budget=budget, seed=seed, dedupe=dedupe)
         console.print(summary, markup=False, soft_wrap=True)
         return
@@ -93,6 +101,11 @@ def select(
             **loading,
         )
     console.print(summary, markup=False, soft_wrap=True)
+
+
+def _unless(default: str, value: str) -> str | None:
+    """What was typed, None for the default."""
+    return None if value == default else value
 
 
 @loads_images

@@ -99,7 +99,7 @@ class ExportSettings:
         """What is said and would change nothing in a file of this format."""
         unfit = []
         if self.format != "onnx":
-            said = {"opset": self.opset is not None, "int8": self.int8}
+            said = {"opset": self.opset is not None, "int8": self.int8, "threads": self.threads is not None}
             unfit += [f"`{name}` is of format 'onnx', got it with {self.format!r}." for name in said if said[name]]
         if self.format == "safetensors":
             changed = {
