@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.cli.test_cli import done, refused
+from tests.cli.test_cli import call, done, refused
 from tests.training.tiny import network, stripes
 
 import limbeck as lb
@@ -66,6 +66,20 @@ def test_a_folder_takes_more_networks_and_no_other_evaluation() -> None:
     message = refused(*command[:4], "--out", "judged", "-s", "epochs=2", "--seeds", "1")
     assert "holds an evaluation with another `training` ({'epochs': 1} then, {'epochs': 2} now)" in message
     assert "holds files that are no evaluation (seed-0, seed-1)" in refused(*command[:4], "--out", "made")
+
+
+def test_stopped_without_a_folder_nothing_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("limbeck.recipes.evaluating_sets.evaluate_saved_sets", stop)
+    for out, how in (
+        ([], "stopped; nothing was kept, --out FOLDER keeps runs to go on with"),
+        (["--out", "judged"], "stopped; the same command goes on with judged"),
+    ):
+        result = call("evaluate", "made/seed-0", "--test", "digits", *out)
+        assert result.exit_code == 130
+        assert how in " ".join(result.output.split())
 
 
 def test_a_folder_of_what_was_refused_is_free_for_what_is_mended() -> None:

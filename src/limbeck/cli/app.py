@@ -45,10 +45,13 @@ def about(version: Annotated[bool, typer.Option("--version", help="Show the vers
 
 
 @contextmanager
-def telling_how_to_resume(folder: Path, again: str) -> Iterator[None]:
-    """Ctrl-C ends in one line and exit status 130; `again` is what to type."""
+def telling_how_to_resume(folder: Path | None, again: str) -> Iterator[None]:
+    """Ctrl-C ends in one line and exit status 130; `again` is what to type, without a folder nothing was kept."""
     try:
         yield
     except KeyboardInterrupt as stop:
-        errors.print(f"{str(stop) or 'stopped'}; {again} goes on with {folder}", markup=False)
+        how = "nothing was kept, --out FOLDER keeps runs to go on with"
+        if folder is not None:
+            how = f"{again} goes on with {folder}"
+        errors.print(f"{str(stop) or 'stopped'}; {how}", markup=False)
         raise typer.Exit(130) from None

@@ -81,7 +81,7 @@ def evaluate_sets(
         if why:
             console.print(why, markup=False, soft_wrap=True)
     training = dict(named_value(one.removeprefix("training."), "-s") for one in options.training)
-    with telling_how_to_resume(options.out or Path("nothing"), "the same command"), showing_progress() as progress:
+    with telling_how_to_resume(options.out, "the same command"), showing_progress() as progress:
         common: dict[str, Any] = {
             "split": split,
             "seeds": options.seeds,
