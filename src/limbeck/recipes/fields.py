@@ -31,7 +31,8 @@ def _dataset(value: Any) -> Any:
         return value
     if value.startswith(FROM_PYTHON) or Path(value).suffix:
         return value  # a subset or a file: `load` knows what is wrong with it
-    raise unknown_name("data set", value, DATASETS, "`limbeck ls datasets` lists them all; a folder needs a '/'")
+    folders = "a folder is looked for from where the command runs"
+    raise unknown_name("data set", value, DATASETS, f"`limbeck ls datasets` lists them all; {folders}")
 
 
 def _model(value: Any) -> Any:
