@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from tests.cli.test_cli import done
 from tests.transfer.conftest import natural
 
-from limbeck.caching import KINDS, cache_entries, cache_folder, matching_entries, remove_entries
+from limbeck.caching import KINDS, _bytes_on_disk, cache_entries, cache_folder, matching_entries, remove_entries
 from limbeck.cli.cache import Kind
 from limbeck.transfer.scoring.autoencoder import trained_encoder
 from limbeck.transfer.scoring.context import ScoringContext
@@ -40,6 +41,11 @@ def test_networks_trained_to_score_images_are_listed_and_removed() -> None:
     listed = done("cache", "ls", "--kind", "select")
     assert "forgetting of convnet_d3" in listed
     assert entries[0].key[:10] in listed
+
+
+def test_sizes_are_of_blocks_where_the_system_counts_them_else_of_lengths() -> None:
+    assert _bytes_on_disk(SimpleNamespace(st_blocks=2, st_size=9_999)) == 1024  # pyright: ignore[reportArgumentType]
+    assert _bytes_on_disk(SimpleNamespace(st_size=700)) == 700  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("recipe", ["[", "just text", "[1, 2]"])

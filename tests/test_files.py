@@ -1,4 +1,6 @@
 import errno
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,29 @@ def test_folder_is_never_overwritten_unless_told(tmp_path: Path):
         (folder / "new").write_text("")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_what_is_synced_is_open_for_writing_as_windows_wants_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def fsync(file: int) -> None:
+        synced.append(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    atomic_write_text(tmp_path / "note.txt", "hello")
+    with atomic_folder(tmp_path / "run") as folder:
+        (folder / "below").mkdir()
+        (folder / "below" / "one").write_text("1")
+    assert synced == [os.O_RDWR, os.O_RDWR]
+
+
+def test_a_file_that_may_only_be_read_is_synced_all_the_same(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "run") as folder:
+        (folder / "one").write_text("1")
+        (folder / "one").chmod(0o444)
+    assert (tmp_path / "run" / "one").read_text() == "1"
 
 
 def test_free_bytes_of_a_path_to_come(tmp_path: Path):

@@ -120,8 +120,7 @@ def _entry(kind: str, path: Path) -> CacheEntry:
         kind,
         path.stem.rpartition("-")[2],  # of "autoencoder-0123...", what tells it from others
         path,
-        # Blocks, not length: a file of teacher outputs is as long as it may ever get.
-        sum(stat.st_blocks * 512 for stat in stats),
+        sum(map(_bytes_on_disk, stats)),
         datetime.fromtimestamp(max((stat.st_mtime for stat in stats), default=0)).astimezone(),
         _about(kind, path),
     )
@@ -132,6 +131,12 @@ def _stats(path: Path) -> Iterator[os.stat_result]:
     for file in [path, *(path.rglob("*") if path.is_dir() else ())]:
         with suppress(FileNotFoundError):
             yield file.stat()
+
+
+def _bytes_on_disk(stat: os.stat_result) -> int:
+    """By blocks where the system counts them: a file of teacher outputs is as long as it may ever get."""
+    blocks = getattr(stat, "st_blocks", None)  # which Windows lacks
+    return stat.st_size if blocks is None else blocks * 512
 
 
 def _about(kind: str, path: Path) -> dict[str, Any]:

@@ -173,7 +173,8 @@ def _swap(new: Path, path: Path) -> None:
 
 def _flush(path: Path) -> None:
     """Reach the disk before the rename does, or a power cut may leave a new name on old blocks."""
-    with path.open("rb") as file:
+    writable = os.access(path, os.W_OK)  # a copy of a file that may only be read is such a file, too
+    with path.open("r+b" if writable else "rb") as file:  # Windows syncs nothing that is open for reading alone
         os.fsync(file.fileno())
 
 

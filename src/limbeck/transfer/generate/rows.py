@@ -247,5 +247,5 @@ def _write(path: Path, offset: int, values: np.ndarray) -> None:
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file, disk_errors(path):
+    with path.open("r+b") as file, disk_errors(path):  # Windows syncs nothing that is open for reading alone
         os.fsync(file.fileno())
