@@ -79,17 +79,17 @@ def teacher_of_use(use: Mapping[str, Any]) -> dict[str, Any]:
     return teacher
 
 
-def over(student: Mapping[str, Any], given: str | Mapping[str, Any]) -> dict[str, Any]:
+def over(student: Mapping[str, Any], stated: str | Mapping[str, Any]) -> dict[str, Any]:
     """Another student with the same normalisation; options are of the model."""
-    given = {SHORT["student"]: given} if isinstance(given, str) else dict(given)
+    stated = {SHORT["student"]: stated} if isinstance(stated, str) else dict(stated)
     below = dict(student)
-    if given.get("weights") is not None:
-        return given  # which bring all that is theirs
-    if given.get("model", below.get("model")) != below.get("model"):
+    if stated.get("weights") is not None:
+        return stated  # which bring all that is theirs
+    if stated.get("model", below.get("model")) != below.get("model"):
         below.pop("options", None)
-    if {"mean", "std", "whitening"} & given.keys():
+    if {"mean", "std", "whitening"} & stated.keys():
         below = {key: value for key, value in below.items() if key not in ("mean", "std", "whitening")}
-    return {**below, **given}
+    return {**below, **stated}
 
 
 def _use_of(data: Any) -> Mapping[str, Any] | None:

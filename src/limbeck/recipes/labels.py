@@ -46,14 +46,14 @@ def objective_on(recipe: Recipe, made: TransferSet) -> dict[str, Any]:
     guessed = recipe.transfer is not None and recipe.transfer.guesses_labels
     labelled, soft = made.images.labels is not None and not guessed, made.soft_labels is not None
     own = recipe.transfer is not None and recipe.transfer.own_labels
-    if own and (recipe.objective is None or unanswered(recipe, made)):
+    if own and (recipe.objective is None or terms_without_teacher_outputs(recipe, made)):
         usual = {"kd": 1.0} if soft else {"cross_entropy": 1.0}
         return dict((made.use or {}).get("objective") or usual)
     return recipe.resolved_objective(labelled=labelled, soft_labels=soft)
 
 
-def unanswered(recipe: Recipe, made: TransferSet) -> list[str]:
-    """Terms of the recipe's objective that read a teacher's answers, on a set that brings hard labels alone."""
+def terms_without_teacher_outputs(recipe: Recipe, made: TransferSet) -> list[str]:
+    """Terms of the recipe's objective that read the teacher's outputs, on a set that brings hard labels alone."""
     own = recipe.transfer is not None and recipe.transfer.own_labels
     if not own or recipe.objective is None or made.soft_labels is not None:
         return []
@@ -77,8 +77,8 @@ def untrainable_teacher(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
 
 def warn_of_unread_soft_labels(inputs: Inputs, teacher: Classifier | None) -> None:
     """Says that soft labels are not read where a teacher is asked."""
-    asked = (inputs.use or {}).get("teacher") is not None  # as the set itself has it
-    if inputs.soft_labels is not None and teacher is not None and not asked:
+    set_names_teacher = (inputs.use or {}).get("teacher") is not None
+    if inputs.soft_labels is not None and teacher is not None and not set_names_teacher:
         name = inputs.classes.owner if inputs.train is None else repr(inputs.train.name)
         warnings.warn(
             f"the soft labels of {name} are not read, because the teacher {teacher.name} is asked; leave out the "

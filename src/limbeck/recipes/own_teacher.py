@@ -24,9 +24,9 @@ def check_students(recipe: Recipe, inputs: Inputs, teacher: Classifier) -> None:
     seen: set[str] = set()
     for one in runs:
         settings, made, described = one.student, one.transfer, repr((one.student, one.seed))
-        given = settings.weights or (settings.model or "").startswith(FROM_PYTHON)
+        has_weights = settings.weights or (settings.model or "").startswith(FROM_PYTHON)
         rounds = isinstance(made, GenerateSettings) and made.steps_per_round is not None
-        if described in seen or not given or not rounds or weights_to_download(settings):
+        if described in seen or not has_weights or not rounds or weights_to_download(settings):
             continue
         seen.add(described)
         student = build_student(settings, inputs, seed=one.seed)

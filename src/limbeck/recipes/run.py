@@ -37,7 +37,7 @@ from limbeck.recipes.labels import (
     objective_on,
     placeholder_label,
     teacher_of,
-    unanswered,
+    terms_without_teacher_outputs,
     unlabelled,
     unmixed,
     untrainable_teacher,
@@ -188,12 +188,12 @@ def check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool)
     """What is wrong with budgets and objectives shows here, before a teacher is loaded or trained for hours."""
     wrong: dict[str, None] = {}
     size = (None, None) if inputs.train is None else (len(inputs.train), inputs.train.num_classes)
-    asked: set[str] = set()
+    seen: set[str] = set()
     for one in plan(recipe, *size, labelled=inputs.labelled) if recipe.compare is not None else ():
         where = f"arm {one.arm!r}: "
         about = repr((one.recipe.transfer, one.recipe.training.steps, one.recipe.teacher is None))
-        if about not in asked:  # whatever the seed: pools are opened for that, which takes its time
-            asked.add(about)
+        if about not in seen:  # whatever the seed: pools are opened for that, which takes its time
+            seen.add(about)
             wrong |= unmakeable(one.recipe, inputs, folder, Silent())
         wrong |= unlabelled(one.recipe, inputs, where)
         wrong |= unmixed(one.recipe, inputs, where) | rounded(one.recipe, where)
@@ -326,7 +326,7 @@ def _teach(
         made = source.images(0)
         objective = objective_on(recipe, made)
         use = made.use or {}
-        if terms := unanswered(recipe, made):
+        if terms := terms_without_teacher_outputs(recipe, made):
             progress.say(
                 f"{made.images.name} bring hard labels alone, and no teacher is asked about them, so that "
                 f"{', '.join(terms)} of the objective would have nothing to read; taught by {', '.join(objective)}"

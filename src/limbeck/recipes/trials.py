@@ -77,16 +77,16 @@ def try_run(recipe: Recipe, inputs: Inputs, student: Classifier, teacher: Classi
     if teacher is None and soft_labels is None and objective.outputs_needed("teacher"):
         return  # labels that are still to be made
     objective.build(setup_for(student, teacher, objective, some, recipe.training.batch_size), seed=recipe.seed)
-    batch = Batch(_views(recipe, pair, train), pair.labels, pair.ids, _answers(soft_labels, train, pair))
+    batch = Batch(_views(recipe, pair, train), pair.labels, pair.ids, _teacher_logits(soft_labels, train, pair))
     want = objective.outputs_needed("teacher", preparing=False)
     with own_randomness(recipe.seed, "trial"):
-        answers = None
+        teacher_outputs = None
         if teacher is not None and want:
             with evaluating(teacher), torch.no_grad(), errors_of(f"the teacher {teacher.name}"):
-                answers = teacher(batch.images, want=want).map(Tensor.float)
+                teacher_outputs = teacher(batch.images, want=want).map(Tensor.float)
         step = DistillationStep(student, objective, device=torch.device("cpu"), dtype=torch.float32).train()
         with errors_of(f"the student {student.name}"):
-            loss, terms = step(batch, answers)
+            loss, terms = step(batch, teacher_outputs)
     if is_own(student) and step.student_outputs is not None and not step.student_outputs.logits.isfinite().all():
         raise UserError(f"the student {student.name} gives logits that are not finite, of images that are.")
     wrong = [name for name, one in terms.items() if name in objective.own and not one.isfinite()]
@@ -141,5 +141,5 @@ def _views(recipe: Recipe, pair: ImageSet, train: ImageSet) -> Tensor:
     return shown
 
 
-def _answers(soft_labels: SoftTargets | None, train: ImageSet, pair: ImageSet) -> Tensor | None:
+def _teacher_logits(soft_labels: SoftTargets | None, train: ImageSet, pair: ImageSet) -> Tensor | None:
     return None if soft_labels is None else soft_labels.rows(train.positions(pair.ids)).teacher_logits()

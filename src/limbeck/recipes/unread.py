@@ -13,12 +13,12 @@ def unread_by_training(recipe: Recipe, *, labelled: bool) -> list[str]:
         labelled: whether its training images are.
     """
     teacher = None if recipe.teacher is None else recipe.teacher.training
-    told = [] if teacher is None else unread_settings(teacher, "teacher.training")
+    unread = [] if teacher is None else unread_settings(teacher, "teacher.training")
     if recipe.compare is None:
-        return told + unread_settings(recipe.training)
+        return unread + unread_settings(recipe.training)
     arms = {one.arm: unread_settings(one.recipe.training) for one in plan(recipe, labelled=labelled)}
     for sentence in dict.fromkeys(sentence for found in arms.values() for sentence in found):
         held = [repr(arm) for arm, found in arms.items() if sentence in found]
         who = "" if len(held) == len(arms) else f"arm {held[0]}: " if len(held) == 1 else f"arms {', '.join(held)}: "
-        told.append(f"{who}{sentence}")
-    return told
+        unread.append(f"{who}{sentence}")
+    return unread
