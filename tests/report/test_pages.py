@@ -238,6 +238,28 @@ def test_many_classes_make_a_picture(tmp_path: Path) -> None:
     assert path.stat().st_size < 2_000_000
 
 
+def test_classes_without_test_images_are_left_out_of_the_chart(tmp_path: Path) -> None:
+    factory.write_run(tmp_path)
+    judged = factory.evaluation(0.6)
+    judged["per_class"][3] |= {"n": 0, "top1": None}
+    judged["fidelity"]["per_class"][3]["agreement"] = None
+    judged["confusion"][3] = [0] * len(factory.CLASSES)
+    factory.write_json(tmp_path / "evaluation.json", {"last": judged, "chosen": None})
+    words = markup(write_run_report(tmp_path))
+    assert "All classes that have test images, worst first" in words
+    assert "1 class had no test images" in words
+
+
+def test_comparison_of_classes_without_test_images(tmp_path: Path) -> None:
+    factory.write_comparison(tmp_path, budgets={"10 %": 4500}, seeds=1, galleries=False)
+    for path in tmp_path.glob("runs/*/seed-0/evaluation.json"):
+        judged = json.loads(path.read_text())
+        for row in judged["last"]["per_class"][:2]:
+            row |= {"n": 0, "top1": None}
+        factory.write_json(path, judged)
+    assert "2 classes had no test images" in markup(write_comparison_report(tmp_path))
+
+
 def test_folder_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no run.*limbeck ls runs"):
         write_run_report(tmp_path)

@@ -17,20 +17,27 @@ def class_section(evaluation: Row, whose: str, beside: dict[str, list[Row]] | No
     Args:
         evaluation: an evaluation as a dict.
         whose: the student in words.
-        beside: further series of {"class", "value"} for comparison.
+        beside: further series of {"class", "value"} for comparison, the value None for a class without test images.
     """
     per_class, counts = evaluation.get("per_class") or [], evaluation.get("confusion") or []
     if not per_class:
         return None
     names = [str(row["class"]) for row in per_class]
-    series = {whose: [{"class": str(row["class"]), "value": row["top1"]} for row in per_class], **(beside or {})}
-    shown = min(len(names), class_figures.MOST_BARS)
-    which = "All classes" if shown == len(names) else f"The {shown} worst of {len(names)} classes"
+    of_all = {whose: [{"class": str(row["class"]), "value": row["top1"]} for row in per_class], **(beside or {})}
+    series = {name: [row for row in rows if row["value"] is not None] for name, rows in of_all.items()}
     dots = figure(class_figures.class_dots(series), "per-class", f"Accuracy of each class, {whose}")
-    blocks: list[Block] = [
-        Chart(dots, "Accuracy by class", f"{which}, worst first; after the last step, on the test set.")
-    ]
+    blocks: list[Block] = [Chart(dots, "Accuracy by class", _which_classes(len(names), len(series[whose])))]
     return Section("classes", "Classes and confusion", blocks + (_confusion(counts, names, whose) if counts else []))
+
+
+def _which_classes(classes: int, judged: int) -> str:
+    """Which of the classes a chart shows: those that have test images, and of many the worst."""
+    kind = "classes" if judged == classes else "classes that have test images"
+    most = class_figures.MOST_BARS
+    which = f"All {kind}" if judged <= most else f"The {most} worst of {judged} {kind}"
+    left = classes - judged
+    without = f" {left} {'class' if left == 1 else 'classes'} had no test images." if left else ""
+    return f"{which}, worst first; after the last step, on the test set.{without}"
 
 
 def _confusion(counts: list[list[int]], names: list[str], whose: str) -> list[Block]:
