@@ -175,6 +175,24 @@ def test_a_race_that_is_stopped_anywhere_decides_alike(at: int, tmp_path: Path) 
     assert (tmp_path / "stopped" / "racing.json").read_text() == (tmp_path / "whole" / "racing.json").read_text()
 
 
+def test_what_was_decided_stands_until_its_rung_is_decided_again(tmp_path: Path) -> None:
+    content = recipe()
+    assert content.compare is not None
+    assert content.compare.racing is not None
+    race(tmp_path, content)
+    whole, kept = results(tmp_path, content), (tmp_path / "racing.json").read_text()
+    batches = Race(plan(content), content.compare.racing, tmp_path, 1000, say=lambda _: None).batches()
+    for _ in range(3):  # stopped before the first rung, and between two
+        next(batches)
+        assert {**results(tmp_path, content), "created": ""} == {**whole, "created": ""}
+        assert (tmp_path / "racing.json").read_text() == kept
+    milder = recipe(racing={"rungs": [0.5], "keep": 0.99})
+    assert milder.compare is not None
+    assert milder.compare.racing is not None
+    next(Race(plan(milder), milder.compare.racing, tmp_path, 1000, say=lambda _: None).batches())
+    assert dropped(tmp_path) == {}  # of a rung that is no more
+
+
 def test_seeds_arms_and_budgets_that_are_added_race_as_if_there_from_the_beginning(tmp_path: Path) -> None:
     race(tmp_path / "grown", recipe(seeds=[0, 1]))
     assert dropped(tmp_path / "grown") == {"poor 12 images": "25 % of the steps"}

@@ -208,13 +208,14 @@ class Race:
 
     def batches(self) -> Iterator[list[RunTask]]:
         """Runs that are to be gone on with, rung after rung; the next are known once all of these have been."""
-        self._write()
-        for rungs in self._ladder:
+        before = RunFolder(self.folder).read(RACING_FILE, {})
+        self._write(before, self._ladder)
+        for place, rungs in enumerate(self._ladder, start=1):
             for until in [rungs[0].share] if rungs else []:
                 yield self._tasks([one for rung in rungs for one in rung.runs], None if until == 1 else until)
             for rung in rungs:
                 self._decide(rung)
-            self._write()
+            self._write(before, self._ladder[place:])
         yield self._tasks(self.planned, None)
 
     def runs_dropped(self) -> int:
@@ -266,10 +267,24 @@ class Race:
             self.dropped |= {(one.arm, budget): why for budget in rung.drops}
             self.say(f"{one.arm} stops: {in_words(why)}")
 
-    def _write(self) -> None:
+    def _write(self, before: Mapping[str, Any], ahead: Iterable[Sequence[Rung]]) -> None:
+        """Keeps what was decided.
+
+        Args:
+            before: content of the file when this race began. Its decisions stand until their rung is decided again,
+                lest a race that is stopped before seems to have dropped nobody.
+            ahead: rungs that are yet to be decided.
+        """
+        pending = {(rung.label, rung.budget) for rungs in ahead for rung in rungs}
         dropped = [{"arm": arm, "at": budget, "why": why} for (arm, budget), why in self.dropped.items()]
+        dropped += [
+            one
+            for one in before.get("dropped", ())
+            if (one["why"]["rung"], one["why"]["budget"]) in pending and (one["arm"], one["at"]) not in self.dropped
+        ]
+        standings = [one for one in before.get("standings", ()) if (one["rung"], one["budget"]) in pending]
         rungs = [rungs[0].label for rungs in self._ladder if rungs]
-        content = {"rungs": rungs, "standings": self._standings, "dropped": dropped}
+        content = {"rungs": rungs, "standings": self._standings + standings, "dropped": dropped}
         RunFolder(self.folder).write(RACING_FILE, content)
 
     def _run_folder(self, one: PlannedRun) -> RunFolder:
