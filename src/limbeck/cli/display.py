@@ -134,7 +134,7 @@ def percent(value: float | None, half_width: float | None = None) -> str:
 
 def show_race(results: Mapping[str, Any]) -> None:
     """Which arms of a comparison stopped early, and what that saved; nothing of one without racing."""
-    from limbeck.report.racing import sentence
+    from limbeck.report.racing import have_ended, sentence
 
     if results.get("racing"):
-        show_paragraph(sentence(results["racing"]))
+        show_paragraph(sentence(results["racing"], ended=have_ended(results["runs"])))

@@ -19,7 +19,7 @@ def racing_section(folder: Path, results: Row, styles: dict[str, style.Arm]) -> 
     race = results.get("racing")
     if not race:
         return None
-    blocks: list[Block] = [Note(sentence(race))]
+    blocks: list[Block] = [Note(sentence(race, ended=have_ended(results["runs"])))]
     if race["dropped"]:
         blocks.append(_table(results, race["dropped"]))
         charts = _charts(folder, results, styles)
@@ -28,8 +28,17 @@ def racing_section(folder: Path, results: Row, styles: dict[str, style.Arm]) -> 
     return Section("racing", "Stopped early", blocks)
 
 
-def sentence(race: Row) -> str:
+def have_ended(runs: list[Row]) -> bool:
+    """Whether every run of a comparison finished or stopped early, so that no rung is yet to be decided."""
+    return all(run["state"] in ("finished", "dropped") for run in runs)
+
+
+def sentence(race: Row, *, ended: bool = True) -> str:
     """Who stopped, and what that saved.
+
+    Args:
+        race: `racing` of the results.
+        ended: whether nothing more is to be run.
 
     Example:
         >>> dropped = [{"arm": "herding", "budget": "10 %", "rung": "25 % of the steps", "runs": 3}]
@@ -40,7 +49,8 @@ def sentence(race: Row) -> str:
     """
     if not race["dropped"]:
         where = f" ({', '.join(race['rungs'])})" if race.get("rungs") else ""
-        return f"No arm was beyond reach of the best at a rung{where}, so that all runs went on to their end."
+        found = f"No arm was beyond reach of the best at a rung{where}"
+        return f"{found}, so that all runs went on to their end." if ended else f"{found} so far."
     by_rung: dict[str, list[str]] = {}
     for row in race["dropped"]:
         by_rung.setdefault(row["rung"], []).append(f"{row['arm']}{formats.at(row['budget'])}")
