@@ -269,6 +269,7 @@ def test_a_ladder_of_seeds(tmp_path: Path) -> None:
     assert (row["arm"], row["rung"], row["n"], row["runs"]) == ("poor", "2 seeds", 2, 3)
     assert found["racing"]["saved"]["steps"] == 3 * 120
     assert found["racing"]["saved"]["seconds"] == 3 * 61.0  # what made their images, too
+    assert (found["racing"]["spent"]["steps"], found["racing"]["spent"]["seconds"]) == (2 * 120, 2 * 61.0)
     assert "poor" not in {row["arm"] for row in found["table"]}
     assert [row["state"] for row in found["runs"] if row["arm"] == "poor"] == ["finished"] * 2 + ["dropped"] * 3
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from limbeck.cli import display, summary
 from limbeck.cli.main import app
 from limbeck.recipes import compare as compare_module
-from limbeck.report import write_comparison_report
-from limbeck.report.blocks import Note
+from limbeck.report import comparison_charts, comparison_tables, reading, write_comparison_report
+from limbeck.report.blocks import Chart, Note, Table
 from limbeck.report.racing import racing_section
 
 SETTINGS = {"by": "steps", "rungs": None, "keep": 0.5, "confidence": 0.9}
@@ -73,6 +73,32 @@ def test_who_stopped_where_and_what_it_saved(tmp_path: Path) -> None:
     assert f"{unfinished} of {len(results['runs'])} runs did not finish" in text
     assert "0.123456" not in page.read_text("utf-8")  # an arm of which some seeds finished is in no chart
     assert "0.123456" not in (tmp_path / "frontier.svg").read_text("utf-8")
+
+
+def test_finished_seeds_of_an_arm_that_stopped_are_in_no_chart_or_table_of_results(tmp_path: Path) -> None:
+    results = raced(tmp_path, "entropy")
+    stopped = [run for run in results["runs"] if run["state"] == "dropped"]
+    for run in stopped[:2]:  # as where arms race by seeds
+        run |= {"state": "finished", "last": 0.6, "images": 2250, "cost": factory.cost(2250, 100)}
+    results["runs"] = reading.with_images(results["runs"])
+    place = (stopped[0]["budget"], "entropy")
+    assert place not in comparison_charts.metrics_by_arm(tmp_path, results)
+    section = comparison_tables.cost_section(results)
+    assert section is not None
+    note, table = section.blocks[:2]
+    assert isinstance(note, Note)
+    assert isinstance(table, Table)
+    rows = [(row[1], getattr(row[0], "text", row[0])) for row in table.rows]
+    assert place not in rows
+    assert ("10 %", "entropy") in rows
+    counted = sum(run["state"] == "finished" for run in results["runs"]) - 2
+    assert note.text.startswith(f"All {counted} runs together took")
+    results["runs"] = [run for run in results["runs"] if run["budget"] == place[0]]
+    section = comparison_charts.classes_section(tmp_path, results)
+    assert section is not None
+    chart = section.blocks[0]
+    assert isinstance(chart, Chart)
+    assert "entropy" not in chart.figure.label
 
 
 def test_nobody_stopped_or_could_have(tmp_path: Path) -> None:

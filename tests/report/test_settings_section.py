@@ -10,6 +10,7 @@ from tests.report.test_pages import markup, outline
 from tests.report.transfer_set.test_old_layouts import spec, values
 
 from limbeck.report import write_comparison_report
+from limbeck.report.blocks import Chart
 from limbeck.report.settings_section import settings_section, sweeps
 
 
@@ -98,6 +99,19 @@ def test_grids_and_budgets(tmp_path: Path) -> None:
     assert {row["line"] for row in values(page, "setting-0")} == {"growth.step 0.1", "growth.step 0.2"}
     assert values(page, "setting-1")[0]["low"] is None
     assert "one seed." in markup(page)
+
+
+def test_arms_that_stopped_early_have_no_dots(tmp_path: Path) -> None:
+    arms = {f"memory-{memory}": growing(memory) for memory in (2, 4, 8, 16)}
+    content = factory.results(dict.fromkeys(arms, 0.8), {"500 images": 500}, 2)
+    content["table"] = [row for row in content["table"] if row["arm"] != "memory-16"]
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe(arms)))
+    section = settings_section(tmp_path, content)
+    assert section is not None
+    (chart, _) = section.blocks
+    assert isinstance(chart, Chart)
+    assert "memory-8" in chart.figure.spec
+    assert "memory-16" not in chart.figure.spec
 
 
 @pytest.mark.parametrize("text", ["", "[", "compare: 3", "compare: {arms: [1]}", "- 1"])

@@ -41,18 +41,21 @@ def race_results(
 
     Returns:
         `settings`; `rungs` in words; `standings` of the arms at each; `dropped`, one row per arm and budget with its
-        `runs`; `spent` on the runs that stopped; `saved` by not going on with them, estimated by what their steps up to
-        there took, or other runs of the arm; `share` of the steps of all runs, controls too, that this is.
+        `runs`; `spent` on all runs of these arms; `saved` by not going on with those that stopped, estimated by what
+        their steps up to there took, or other runs of the arm; `share` of the steps of all runs, controls too, that
+        this is.
     """
     racing = None if recipe.compare is None else recipe.compare.racing
     if racing is None:
         return None
+    stopped = {(one.arm, one.budget_label) for one in planned if one.folder in dropped}
     spent, saved, steps = Cost(), Cost(), 0
     for one in planned:
         taken, _ = _taken(RunFolder(folder / one.folder))
         steps += taken.steps
+        if (one.arm, one.budget_label) in stopped:
+            spent += taken  # its finished seeds too, which are in no table of costs
         if one.folder in dropped:
-            spent += taken
             saved += _left(folder, one, planned)
     rows = []
     for row in race.get("dropped", ()):

@@ -65,9 +65,12 @@ def _fewest(results: Row) -> int:
 
 
 def metrics_by_arm(folder: Path, results: Row) -> Records:
-    """Records of the finished runs by (budget, arm), one list per seed; budgets from small to large."""
+    """Records of the finished runs by (budget, arm), one list per seed; budgets from small to large.
+
+    Arms that stopped early are left out.
+    """
     found: Records = {}
-    for run in sorted(results["runs"], key=lambda run: run["images"]):
+    for run in sorted(reading.compared_runs(results), key=lambda run: run["images"]):
         if run["state"] == "finished" and run.get("folder"):
             records = reading.metrics(folder / run["folder"] / "metrics.jsonl")
             if records:
@@ -158,7 +161,8 @@ def _shown(folder: Path, group: str) -> Evidence:
 
 def classes_section(folder: Path, results: Row) -> Section | None:
     """The user's arm of the largest budget, its first finished seed, beside the strictest control of that budget."""
-    finished = [run for run in results["runs"] if run["state"] == "finished" and run.get("folder")]
+    compared = reading.compared_runs(results)
+    finished = [run for run in compared if run["state"] == "finished" and run.get("folder")]
     for run in sorted(finished, key=lambda run: (run["control"], -run["images"], run["seed"])):
         if evaluation := _evaluation(folder, run):
             controls = Controls.of(results)

@@ -109,7 +109,7 @@ def _beyond_noise(rows: list[Row]) -> str:
 
 def cost_section(results: Row) -> Section | None:
     """All runs together, then making, teaching and the teacher itself by arm and budget, then size and speed."""
-    own = [run for run in results["runs"] if not run.get("repeats")]
+    own = [run for run in reading.compared_runs(results) if not run.get("repeats")]
     costs = [found for run in own if (found := RunCost.from_dict(run.get("cost"))).known]
     teacher, student = results.get("teacher") or {}, results.get("student") or {}
     names = {
@@ -132,9 +132,10 @@ def _by_arm(results: Row) -> Table:
     """A row for making, teaching and, where it was made here, the teacher, of every arm and budget; means per run."""
     controls, rows = Controls.of(results), []
     order = arm_order(results)
-    arms = dict.fromkeys((run["arm"], str(run["budget"])) for run in results["runs"])
+    compared = reading.compared_runs(results)
+    arms = dict.fromkeys((run["arm"], str(run["budget"])) for run in compared)
     for arm, budget in sorted(arms, key=lambda one: order[one[0]]):
-        runs = [run for run in results["runs"] if (run["arm"], str(run["budget"])) == (arm, budget)]
+        runs = [run for run in compared if (run["arm"], str(run["budget"])) == (arm, budget)]
         costs = [found for run in runs if (found := RunCost.from_dict(run.get("cost"))).known]
         who = Cell(controls.label(arm), tone="quiet" if runs[0]["control"] else "strong")
         rows += [(who, budget, *cells) for cells in cost_tables.parts(costs)]

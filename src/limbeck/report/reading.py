@@ -90,6 +90,12 @@ def with_images(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def compared_runs(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs of arms that are in the table of their budget: none of an arm that stopped early, finished seeds too."""
+    shown = {(row["arm"], row["budget"]) for row in results["table"]}
+    return [run for run in results["runs"] if (run["arm"], run["budget"]) in shown]
+
+
 def metrics(path: Path) -> list[dict[str, Any]]:
     """The records of metrics.jsonl by kind and step.
 

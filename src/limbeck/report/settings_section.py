@@ -107,7 +107,7 @@ def _chart(results: Row, some: Sequence[Sweep], budget: str, key: str) -> list[C
         seeds += [
             {"line": line, "x": of_arms[run["arm"]], "top1": run["last"], "arm": run["arm"], "seed": run["seed"]}
             | {"accuracy": formats.percent(run["last"], 2)}
-            for run in results["runs"]
+            for run in reading.compared_runs(results)
             if run["budget"] == budget and run["arm"] in of_arms and formats.is_number(run.get("last"))
         ]
     if not means:
