@@ -27,6 +27,7 @@ from limbeck.recipes.racing_results import DROPPED, dropped_runs, race_results, 
 from limbeck.recipes.reading import written_recipe
 from limbeck.recipes.schema import CompareSettings, Recipe
 from limbeck.training.run_folder import RunFolder
+from limbeck.training.settings import TrainingSettings
 
 RESULTS = "results.json"
 SUITED = "suited"
@@ -86,7 +87,7 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
         "enough": _enough(whole, table, recipe.compare, networks),
         "racing": race_results(folder, recipe, own, race, dropped),
         "notes": [
-            *_notes(recipe, labelled),
+            *_notes(recipe, planned),
             *left_out(has_images=networks["train_images"] is not None, labelled=labelled),
             *([AGREEMENT] if networks.get("validation_measure") == "agreement" else []),
             *unlike_computing(folder, planned),
@@ -295,26 +296,27 @@ def _opponents(arm: str, budget: str, recipe: Recipe, against: Mapping[str, dict
     return [*named, *((control, budget) for control in (*controls, *students)), (FULL, FULL_LABEL)]
 
 
-def _notes(recipe: Recipe, labelled: bool) -> list[str]:
+def _notes(recipe: Recipe, planned: Sequence[PlannedRun]) -> list[str]:
     assert recipe.compare is not None
-    training, compare = recipe.training, recipe.compare
-    apart = _of_other_length(compare, labelled)
+    seeds = len(recipe.compare.seeds)
+    paired = f"{seeds} seed{'s' if seeds > 1 else ''} shared by all arms; differences are paired over them."
+    return [_length(recipe, planned), paired]
+
+
+def _length(recipe: Recipe, planned: Sequence[PlannedRun]) -> str:
+    """For how long runs learn, and which arms, controls too, do for another time at any of their budgets."""
+    training, budgets = recipe.training, recipe.compare is not None and recipe.compare.budgets is not None
+    usual = _steps_of(training)
+    apart = dict.fromkeys(one.arm for one in planned if _steps_of(one.recipe.training) != usual)
+    if len(apart) == len({one.arm for one in planned}):
+        return "Every arm learns for as long as its own settings say; see the recipe."
     every = f"Every run but those of {', '.join(apart)}" if apart else "Every run"
-    if training.steps is not None:
-        length = f"{every} takes {training.steps:,} steps of {training.batch_size} images"
-        length += "." if compare.budgets is None else ", whatever its budget."
-    else:
-        length = f"{every} takes {training.epochs:g} epochs of "
-        length += (
-            "the training images." if compare.budgets is None else "its own transfer set, so small sets cost less."
-        )
-    seeds = len(compare.seeds)
-    return [length, f"{seeds} seed{'s' if seeds > 1 else ''} shared by all arms; differences are paired over them."]
+    if training.steps is None:
+        images = "its own transfer set, so small sets cost less" if budgets else "the training images"
+        return f"{every} takes {training.epochs:g} epochs of {images}."
+    whatever = ", whatever its budget" if budgets else ""
+    return f"{every} takes {training.steps:,} steps of {training.batch_size} images{whatever}."
 
 
-def _of_other_length(compare: CompareSettings, labelled: bool) -> list[str]:
-    """Arms that change for how long they learn."""
-    changes = {name: arm.training for name, arm in compare.arms.items()}
-    without_teacher = [FULL_NO_TEACHER] if compare.budgets is None else [NO_TEACHER, FULL_NO_TEACHER]
-    changes |= dict.fromkeys(without_teacher if labelled else [], compare.without_teacher)
-    return [name for name, changed in changes.items() if changed.keys() & {"steps", "epochs", "batch_size"}]
+def _steps_of(training: TrainingSettings) -> tuple[int | None, float | None, int]:
+    return training.steps, training.epochs, training.batch_size
