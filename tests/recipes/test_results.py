@@ -103,11 +103,11 @@ def test_runs_that_were_computed_otherwise_are_named(folder: Path) -> None:
 def test_notes_name_the_controls_of_another_length(tmp_path: Path) -> None:
     (tmp_path / "networks.json").write_text(json.dumps({"train_images": 400, "train_classes": 3, "suited": True}))
     longer = {"transfer": {"maker": "condense", "method": "dm"}, "training": {"steps": 24}}
-    both = read_recipe(comparison(arms={"longer": longer, "entropy": "entropy"}, budgets=["4/class"]))
+    both = read_recipe(comparison(arms={"long": longer, "entropy": "entropy"}, budgets=["4/class"]))
     assert collect(tmp_path, both)["notes"][0] == (
-        "Every run but those of longer, condense-random, condense-rded takes 12 steps of 16 images, whatever its budget."
+        "Every run but those of long, condense-random, condense-rded takes 12 steps of 16 images, whatever its budget."
     )
-    same = read_recipe(comparison(arms={"longer": {**longer, "training": {"steps": 12}}}))
+    same = read_recipe(comparison(arms={"long": {**longer, "training": {"steps": 12}}}))
     assert collect(tmp_path, same)["notes"][0].startswith("Every run takes 12 steps of 16 images")
 
 

@@ -149,3 +149,21 @@ def test_without_budgets_the_baseline_comes_before_labels_alone() -> None:
     ]
     nothing = headline(results | {"differences": []})
     assert "no arm has a finished run beside full data without teacher" in nothing
+
+
+def test_arms_of_one_seed_are_not_within_seed_noise() -> None:
+    def said(*found: dict[str, Any]) -> str:
+        rows = [{**one, "arm": f"arm-{place}"} for place, one in enumerate(found)]
+        runs = [factory.results(arms={"entropy": 0.7}, seeds=1)["runs"][0] | {"arm": row["arm"]} for row in rows]
+        return lead({"runs": runs, "differences": rows})[-1]
+
+    within, better = WITHIN | {"budget": "10 %"}, BETTER | {"budget": "10 %"}
+    assert said(better, within, within, ALONE) == (
+        "Above balanced random beyond seed noise: arm-0 at 10 %; 2 other arms are within seed noise; 1 other arm is "
+        "compared on one seed only"
+    )
+    assert said(within, within, ALONE, ALONE) == (
+        "2 arms are within seed noise of balanced random; 2 arms are compared with balanced random on one seed only"
+    )
+    assert said(*[within] * 4) == "All 4 arms are within seed noise of balanced random"
+    assert said(*[ALONE] * 4) == "All 4 arms are compared with balanced random on one seed only"

@@ -133,17 +133,35 @@ def _together(found: dict[tuple[str, str], Row], controls: Controls) -> str:
         left = f" and {len(some) - MOST_NAMED} more" if len(some) > MOST_NAMED else ""
         listed = f"{', '.join(some[:MOST_NAMED])}{left}" if left else formats.listing(some)
         clauses += [f"{words} {against} beyond seed noise: {listed}"] if some else []
-    rest = len(arms) - len(mentioned)
-    one_seed = all(verdict(row) == "one seed only" for row in rows)
-    if one_seed:
+    verdicts = {verdict(row) for row in rows}
+    if verdicts == {"one seed only"}:
         return f"All {len(arms)} arms are compared with {against} on one seed only{_unequal_ones(rows)}"
-    if not mentioned:
+    if verdicts == {"within seed noise"}:
         return f"All {len(arms)} arms are within seed noise of {against}{_unequal_ones(rows)}"
-    where = " at every budget" if len({row["budget"] for row in rows}) > 1 else ""
-    are = "is" if rest == 1 else "are"
-    others = [f"{formats.plural(rest, 'other arm')} {are} within seed noise{where}"] if rest else []
+    others = _others([row for row in rows if row["arm"] not in mentioned], "" if mentioned else against)
     said = "; ".join([*clauses, *others])
     return f"{said[0].upper()}{said[1:]}{_corrected(rows)}{_unequal_ones(rows)}"
+
+
+def _others(rows: list[Row], against: str) -> list[str]:
+    """How many arms are beyond seed noise at no budget, apart those of which one seed cannot tell.
+
+    Args:
+        rows: their differences at all budgets.
+        against: what they are set against, "" where that is said already.
+    """
+    verdicts: dict[str, set[str]] = {}
+    for row in rows:
+        verdicts.setdefault(row["arm"], set()).add(verdict(row))
+    alone = [found for found in verdicts.values() if "one seed only" in found]
+    noise = " at every budget" if len({row["budget"] for row in rows}) > 1 else ""
+    seeds = " at some budgets" if any(len(found) > 1 for found in alone) else ""
+    arm, of, beside = ("arm", f" of {against}", f" with {against}") if against else ("other arm", "", "")
+    clauses = (
+        (len(verdicts) - len(alone), f"within seed noise{of}{noise}"),
+        (len(alone), f"compared{beside} on one seed only{seeds}"),
+    )
+    return [f"{formats.plural(n, arm)} {'is' if n == 1 else 'are'} {words}" for n, words in clauses if n]
 
 
 def _unequal_ones(rows: list[Row]) -> str:
