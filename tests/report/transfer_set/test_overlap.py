@@ -166,3 +166,14 @@ def test_arms_that_looked_through_other_images_or_left_none_out_are_not_compared
     page = write_comparison_report(folder)
     assert len(values(page, "overlap-0")) == 1
     assert ">margin<" not in words_of(folder)
+
+
+def test_arms_that_chose_unequally_many(tmp_path: Path) -> None:
+    folder = comparison(tmp_path, seeds=1)
+    rewrite(folder, "margin", lambda columns: columns | {"chosen": columns["chosen"] & (columns["id"] % 2 == 0)})
+    fewer = len(chosen(folder, "margin@10 %/seed-0"))
+    words = words_of(folder)
+    assert f"They chose {fewer} to 90 of 900 images. Two draws by chance would share 10.0 % of the smaller" in words
+    assert f"At 10 %, seed 0: {fewer} to 90 images" in words
+    found = {(row["arm"], row["other"]): row["chance"] for row in values(folder / "report.html", "overlap-0")}
+    assert set(found.values()) == {0.1}  # one of each pair chose 90

@@ -139,17 +139,17 @@ def part_bars(rows: Sequence[Row], one: str, even: float | None) -> alt.LayerCha
     return alt.LayerChart(layer=[bars, *rules, words]).properties(height=24 * len(rows))
 
 
-def overlap_map(rows: Sequence[Row], arms: Sequence[str], chance: float) -> alt.LayerChart:
+def overlap_map(rows: Sequence[Row], arms: Sequence[str]) -> alt.LayerChart:
     """The lower half of the table of arms against arms: blue where two share more than chance gives, orange less.
 
     Args:
-        rows: {"arm", "other", "share", "both": images}, each pair once, the later arm first.
+        rows: {"arm", "other", "share", "both": images, "chance": the share that two independent draws of these sizes
+            have in common}, each pair once, the later arm first.
         arms: names as shown, in order.
-        chance: the share that two independent draws have in common.
     """
     cells = [
         {**row, "percent": formats.percent(row["share"]), "words": formats.number(row["share"] * 100)}
-        | {"more": row["share"] >= chance, "shade": round(_shade(row["share"], chance), 3)}
+        | {"more": row["share"] >= row["chance"], "shade": round(_shade(row["share"], row["chance"]), 3)}
         for row in rows
     ]
     side = max(26, min(46, 620 // len(arms)))

@@ -9,7 +9,7 @@ from limbeck.report import formats
 from limbeck.report.blocks import Block, Cell, Chart, Grid, Note, Section, Table
 from limbeck.report.figures import transfer_set as figures
 from limbeck.report.transfer_set.balance import apart
-from limbeck.report.transfer_set.choices import FEW, Choices, choices_of_runs
+from limbeck.report.transfer_set.choices import FEW, Choice, Choices, choices_of_runs
 from limbeck.report.vega import figure
 from limbeck.transfer.summary import Shares
 
@@ -52,24 +52,54 @@ def _how(found: Sequence[Choices]) -> str:
 
 
 def _chart(place: int, choices: Choices) -> Chart:
-    first = choices.arms[0]
-    n, of = len(first), first.images
-    chance = n / of
     names = [one.name for one in choices.arms]
+    pairs = [(i, j) for i in range(len(names)) for j in range(i)]
+    chances = {(i, j): _chance(choices.arms[i], choices.arms[j]) for i, j in pairs}
     rows = [
-        {"arm": names[i], "other": names[j], "both": int(choices.common[i, j]), "share": float(choices.shares[i, j])}
-        for i in range(len(names))
-        for j in range(i)
+        {
+            "arm": names[i],
+            "other": names[j],
+            "both": int(choices.common[i, j]),
+            "share": float(choices.shares[i, j]),
+            "chance": chances[i, j][0],
+        }
+        for i, j in pairs
     ]
-    give = 2 * sqrt(chance * (1 - chance) * (of - n) / max(of - 1, 1) / max(n, 1))
-    caption = (
-        f"Each chose {formats.number(n)} of {formats.number(of)} images. Two draws by chance would share "
-        f"{formats.percent(chance)}, give or take {formats.points(give, signed=False)} points "
+    label = f"Images that two {choices.kind}s share at {choices.budget}"
+    drawn = figure(figures.overlap_map(rows, names), f"overlap-{place}", label, fluid=False)
+    caption = _by_chance(choices, [*chances.values()])
+    return Chart(drawn, f"Shared by two {choices.kind}s at {choices.budget}", caption)
+
+
+def _chance(one: Choice, other: Choice) -> tuple[float, float]:
+    """The share of the smaller that two draws of these sizes have in common by chance, and its standard deviation."""
+    small, large = sorted((len(one), len(other)))
+    of = max(one.images, other.images)
+    chance = large / of
+    return chance, sqrt(chance * (1 - chance) * (of - small) / max(of - 1, 1) / max(small, 1))
+
+
+def _by_chance(choices: Choices, chances: Sequence[tuple[float, float]]) -> str:
+    """How many images arms chose, and what two draws of as many would share."""
+    of = formats.number(max(one.images for one in choices.arms))
+    share = " to ".join(dict.fromkeys(formats.percent(end(chance for chance, _ in chances)) for end in (min, max)))
+    give = formats.points(2 * max(deviation for _, deviation in chances), signed=False)
+    equally = _equally_many(choices)
+    return (
+        f"{'Each' if equally else 'They'} chose {_sizes(choices)} of {of} images. Two draws by chance would share "
+        f"{share}{'' if equally else ' of the smaller'}, give or take {'' if equally else 'up to '}{give} points "
         "(two standard deviations)."
     )
-    label = f"Images that two {choices.kind}s share at {choices.budget}"
-    drawn = figure(figures.overlap_map(rows, names, chance), f"overlap-{place}", label, fluid=False)
-    return Chart(drawn, f"Shared by two {choices.kind}s at {choices.budget}", caption)
+
+
+def _equally_many(choices: Choices) -> bool:
+    return len({*map(len, choices.arms)}) == 1
+
+
+def _sizes(choices: Choices) -> str:
+    """How many images arms chose, as '90', or '45 to 90' where these are unequally many."""
+    ends = dict.fromkeys(formats.number(end(map(len, choices.arms))) for end in (min, max))
+    return " to ".join(ends)
 
 
 def _table(choices: Choices, classes: Sequence[str]) -> Table:
@@ -90,7 +120,8 @@ def _table(choices: Choices, classes: Sequence[str]) -> Table:
     ]
     caption = f"{choices.kind.capitalize()}s of {choices.budget}"
     if seeded:
-        caption = f"At {choices.budget}, seed {choices.seed}: {formats.number(len(choices.arms[0]))} images each"
+        each = " each" if _equally_many(choices) else ""
+        caption = f"At {choices.budget}, seed {choices.seed}: {_sizes(choices)} images{each}"
     return Table(caption, columns, rows, folded=len(rows) > 2 * FEW)
 
 
