@@ -242,6 +242,7 @@ def means(results: dict[str, Any]) -> dict[tuple[str, str], float]:
 def test_all_runs_of_a_comparison_go_on(comparing: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     arms = {"entropy": {}, "short": {"select": "variance", "training": {"steps": 6}}}
     first = comparing(tmp_path / "run", arms=arms)
+    tables = {name: (tmp_path / "run" / name).read_text() for name in ("results.csv", "summary.csv", "results.tex")}
     longer = ("training.steps=24",)
     results = comparing(tmp_path / "run", *longer, arms=arms, resume=True)
     whole = comparing(tmp_path / "whole", *longer, arms=arms)
@@ -251,6 +252,7 @@ def test_all_runs_of_a_comparison_go_on(comparing: Callable[..., dict[str, Any]]
     }
     kept = json.loads((tmp_path / "run" / "before-extension-1" / "results.json").read_text())
     assert means(kept) == means(first)
+    assert {name: (tmp_path / "run" / "before-extension-1" / name).read_text() for name in tables} == tables
     only = comparing(tmp_path / "run", *longer, "compare.arms.short.training.steps=8", arms=arms, resume=True)
     assert [row["cost"]["student_steps"] for row in only["runs"] if row["arm"] == "short"] == [8]
 

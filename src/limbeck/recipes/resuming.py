@@ -11,12 +11,14 @@ from limbeck.files import atomic_folder
 from limbeck.progress import Progress
 from limbeck.recipes.extending import extending, extension_of
 from limbeck.recipes.plan import PlannedRun
+from limbeck.recipes.racing import RACING_FILE
 from limbeck.recipes.reading import renewed
 from limbeck.recipes.schema import Recipe
 from limbeck.training.extension import is_longer
 from limbeck.training.run_folder import Difference, RunFolder, overrides_to_repeat
 
-_FOUND = ("results.json", "report.html", "frontier.svg", "arms.svg")
+_TABLES = ("results.json", "results.csv", "summary.csv", "results.tex")
+_FOUND = (*_TABLES, "report.html", "frontier.svg", "arms.svg", RACING_FILE)
 
 
 def check_unchanged(recipe: Recipe, planned: Sequence[PlannedRun], folder: Path) -> list[PlannedRun]:
@@ -78,7 +80,7 @@ def go_on_longer(longer: Sequence[PlannedRun], run_folder: RunFolder, progress: 
 
 
 def _keep_results(run_folder: RunFolder) -> None:
-    """Results and pages of a comparison whose runs go on for longer, beside those to come."""
+    """Results, tables and pages of a comparison whose runs go on for longer, beside those to come."""
     numbers = itertools.count(1)
     places = (run_folder.path / f"before-extension-{number}" for number in numbers)
     there = [one for name in _FOUND if (one := run_folder.path / name).exists()]
