@@ -161,6 +161,18 @@ def test_other_test_images_are_refused_by_name(write: Write, tmp_path: Path) -> 
         comparisons_of([write("a"), write("a")])
 
 
+def test_the_same_test_images_may_have_another_name(write: Write) -> None:
+    moved = {**TEST, "name": "elsewhere/test"}
+    assert len(comparisons_of([write("a"), write("b", test=moved)])) == 2
+
+
+def test_test_images_of_another_size_are_refused_by_their_sizes(write: Write) -> None:
+    small = write("a", data={"test": {"name": "cifar10", "size": 32}})
+    large = write("b", data={"size": [64, 48]}, test={**TEST, "fingerprint": "fedcba9876543210"})
+    with pytest.raises(UserError, match=r"10,000 images of 32x32 pixels, .* \(10,000 images of 64x48 pixels, "):
+        comparisons_of([small, large])
+
+
 def test_comparisons_of_early_versions_go_by_the_name_of_their_test_images(write: Write) -> None:
     old = [write(name, test=None, data={"test": {"name": "cifar10"}}) for name in ("a", "b")]
     assert len(comparisons_of(old)) == 2

@@ -35,7 +35,7 @@ def comparisons_of(found: Sequence[tuple[Path, Row]]) -> list[Comparison]:
     comparisons = [Comparison(name, *one) for name, one in zip(names, found, strict=True)]
     first = _test_images(comparisons[0])
     for one in comparisons[1:]:
-        if (other := _test_images(one)) != first:
+        if not _same_images(other := _test_images(one), first):
             raise UserError(
                 "comparisons can be merged that are judged on the same test images, got "
                 f"{_words(first)} in {str(comparisons[0].folder)!r} and {_words(other)} in {str(one.folder)!r}; make a "
@@ -48,17 +48,36 @@ def _test_images(comparison: Comparison) -> Row:
     """What tells the test images from others; comparisons of early versions know their number and name alone."""
     mend = "Copy the whole folder of the comparison, or merge the others."
     known = (reading.json_file(comparison.folder / "inputs.json", mend) or {}).get("test")
-    if known:
-        return {key: known[key] for key in ("name", "images", "fingerprint")}
     data = recipe_of(comparison).get("data")
+    size = _size(data)
+    if known:
+        return {**{key: known[key] for key in ("name", "images", "fingerprint")}, "size": size}
     test = data.get("test") if isinstance(data, dict) else data
     name = test.get("name") if isinstance(test, dict) else test
-    return {"name": name, "images": comparison.results.get("test_images"), "fingerprint": "", "settings": test}
+    images = comparison.results.get("test_images")
+    return {"name": name, "images": images, "fingerprint": "", "size": size, "settings": test}
+
+
+def _same_images(one: Row, other: Row) -> bool:
+    """Whether test images are the same; where fingerprints are known, these tell, whatever the images are called."""
+    if one["fingerprint"] and other["fingerprint"]:
+        return all(one[key] == other[key] for key in ("images", "fingerprint"))
+    return {**one, "size": ""} == {**other, "size": ""}
 
 
 def _words(test: Row) -> str:
+    size = f" of {test['size']} pixels" if test["size"] else ""
     fingerprint = f", fingerprint {test['fingerprint'][:12]}" if test["fingerprint"] else ""
-    return f"{test['name']} ({formats.number(test['images'])} images{fingerprint})"
+    return f"{test['name']} ({formats.number(test['images'])} images{size}{fingerprint})"
+
+
+def _size(data: Any) -> str:
+    """'32x32', where the data of a recipe tell the size that their test images are brought to."""
+    if not isinstance(data, dict):
+        return ""
+    test = data.get("test")
+    size = (test.get("size") if isinstance(test, dict) else None) or data.get("size")
+    return "x".join(map(str, size if isinstance(size, list) else [size, size])) if size else ""
 
 
 def recipe_of(comparison: Comparison) -> Row:
