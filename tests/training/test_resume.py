@@ -1,5 +1,6 @@
 """An interrupted run, however it ended, resumes to the same student, bit for bit."""
 
+import json
 import os
 import signal
 import subprocess
@@ -89,6 +90,16 @@ def test_a_run_killed_before_its_first_checkpoint_logs_nothing_twice(teach: Run,
     run_folder.checkpoint.unlink()  # as a kill leaves it, with lines of steps that it went
     teach(resume=True, settings=slow)
     assert [row["step"] for row in run_folder.metrics()] == whole
+
+
+@pytest.mark.parametrize("cut", ['{"kind": "train", "step": 13, "terms": {"kd": 1.0}', '{"kind": "tr', "{"])
+def test_a_line_of_metrics_that_a_kill_cut_short_is_skipped(cut: str, tmp_path: Path) -> None:
+    run_folder = RunFolder(tmp_path)
+    whole = {"kind": "train", "step": 12, "terms": {"kd": 1.5}}
+    (tmp_path / "metrics.jsonl").write_text(f"{json.dumps(whole)}\n{cut}")
+    assert run_folder.metrics() == [whole]
+    run_folder.rewind_metrics(20)
+    assert (tmp_path / "metrics.jsonl").read_text() == f"{json.dumps(whole)}\n"
 
 
 def test_interruption_saves_the_step_at_hand(teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -176,8 +176,7 @@ class RunFolder:
         path = self.path / "metrics.jsonl"
         if not path.exists():
             return []
-        # A line that a kill cut short lies after the checkpoint, and resuming writes it again.
-        return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+        return [entry for line in path.read_text().splitlines() if (entry := _entry(line)) is not None]
 
     def forget_metrics(self) -> None:
         """Drops all that was logged by a run that was killed before its first checkpoint, which begins anew."""
@@ -325,3 +324,11 @@ def _differences(old: Any, new: Any, path: str = "") -> list[Difference]:
         found = [_differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key)) for key in keys]
         return [one for several in found for one in several]
     return [] if old == new else [Difference(path, old, new)]
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    """None of a line that a kill cut short, which lies after the checkpoint: resuming writes it again."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
