@@ -131,6 +131,14 @@ def test_other_teachers_and_students_have_a_panel_of_their_own(write: Write, tmp
     assert len([fact for fact in page.facts if fact.label == "teacher"]) == 1  # of the same name and accuracy
 
 
+def test_a_chart_of_before_does_not_stay_where_none_shows_all(write: Write, tmp_path: Path) -> None:
+    chart = tmp_path / "both" / "frontier.svg"
+    write_merged_report([write("a"), write("b")], chart.parent)
+    assert chart.is_file()
+    write_merged_report([write("a"), write("b", teacher="other")], chart.parent)
+    assert not chart.exists()
+
+
 def test_comparisons_without_budgets_are_arms_below_one_another(write: Write, tmp_path: Path) -> None:
     some = factory.objectives({"kd": 0.85, "full-no-teacher": 0.84})
     _, page = merged([write("a", some), write("b", factory.objectives({"dkd": 0.86}))], tmp_path)

@@ -306,6 +306,7 @@ def test_many_arms_at_one_budget_are_ranked(tmp_path: Path) -> None:
     arms = {f"arm-{i}": 0.6 + i / 100 for i in range(10)} | {"random": 0.62, "balanced-random": 0.63}
     found = factory.results(arms, {"10 %": 4_500})
     factory.write_json(tmp_path / "results.json", found)
+    (tmp_path / "frontier.svg").write_text("of fewer arms")
     page = markup(write_comparison_report(tmp_path))
     assert "All arms learn from 4,500 images, but for those on the full data." in page
     assert (tmp_path / "arms.svg").exists()

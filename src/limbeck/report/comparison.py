@@ -43,11 +43,19 @@ def write_comparison_report(folder: Path) -> Path:
     folder = Path(folder)
     results = reading.results(folder)
     write_tables(folder, results)
-    if results["table"] and _ranked(results):
-        atomic_write_text(folder / "arms.svg", ranking.ranking_svg(results))
-    elif results["table"]:
-        atomic_write_text(folder / "frontier.svg", frontier.frontier_svg(results))
+    if results["table"]:
+        _write_chart(folder, results)
     return page.write(comparison_page(folder, results), folder / "report.html")
+
+
+def _write_chart(folder: Path, results: Row) -> None:
+    """Writes the one chart, and removes the other, which is of when the comparison had fewer arms or budgets."""
+    if _ranked(results):
+        atomic_write_text(folder / "arms.svg", ranking.ranking_svg(results))
+        (folder / "frontier.svg").unlink(missing_ok=True)
+    else:
+        atomic_write_text(folder / "frontier.svg", frontier.frontier_svg(results))
+        (folder / "arms.svg").unlink(missing_ok=True)
 
 
 def write_tables(folder: Path, results: Row) -> None:

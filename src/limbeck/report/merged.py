@@ -48,6 +48,8 @@ def write_merged_report(found: Sequence[tuple[Path, Row]], folder: Path) -> Path
     reading.write_results(folder, results)
     if len(panels(apart)) == 1 and results["table"] and not reading.without_budgets(results):
         atomic_write_text(folder / "frontier.svg", frontier.frontier_svg(results))
+    else:  # one chart cannot show them together, as an earlier report may have
+        (folder / "frontier.svg").unlink(missing_ok=True)
     return page.write(merged_page(comparisons, apart, results, folder), folder / "report.html")
 
 
