@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -21,18 +20,15 @@ from limbeck.recipes.image_sizes import size_for_network
 from limbeck.recipes.making import evaluating
 from limbeck.recipes.making_alone import (
     check_new,
-    make_and_save,
-    making_folder,
+    context_alone,
+    make_alone,
     shape_for,
-    summary,
     trained_size,
 )
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_transfer
 from limbeck.recipes.yaml_files import name_or_mapping
 from limbeck.transfer.borrow.settings import KNOWN
-from limbeck.transfer.catalogue import find_maker
-from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.settings import MakerSettings
 from limbeck.workers.shares import check_workers
 
@@ -100,16 +96,10 @@ def borrow_images(
         "device": PartialState().device or torch.device("cpu"),
         "progress": progress or Silent(),
     }
-    if target is None:
-        with TemporaryDirectory() as folder:
-            context = MakerContext(folder=Path(folder, "maker"), **common)
-            maker = find_maker(settings.maker)
-            maker.count(settings, context)
-            made = maker.make(settings, context)
-            return made.source.images(0), made.evidence.headline
-    check_new(target)
-    made, report = make_and_save(settings, MakerContext(folder=making_folder(target) / "maker", **common), target)
-    return made.source.images(0), summary(made, report, target)
+    if target is not None:
+        check_new(target)
+    with context_alone(target, **common) as context:
+        return make_alone(settings, context, target)
 
 
 def save_borrowed(

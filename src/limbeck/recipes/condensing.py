@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -17,13 +16,11 @@ from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.making import evaluating
-from limbeck.recipes.making_alone import check_new, kept_folder, make_and_save, making_folder, summary
+from limbeck.recipes.making_alone import check_new, context_alone, kept_folder, make_alone
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_transfer
 from limbeck.recipes.yaml_files import name_or_mapping
-from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.condense.settings import CondenseSettings
-from limbeck.transfer.maker import MakerContext
 from limbeck.workers.shares import check_workers
 
 CONDENSE = "condense"
@@ -87,17 +84,9 @@ def condense_images(
         "device": PartialState().device or torch.device("cpu"),
         "progress": progress or Silent(),
     }
-    if target is not None:
-        made, report = make_and_save(
-            settings, MakerContext(folder=making_folder(target) / "maker", **context_arguments), target
-        )
-        return TransferSet.load(target), summary(made, report, target)
-    with TemporaryDirectory() as folder:
-        context = MakerContext(folder=Path(folder, "maker"), **context_arguments)
-        maker = find_maker(settings.maker)
-        maker.count(settings, context)
-        made = maker.make(settings, context)
-        return made.source.images(0), made.evidence.headline
+    with context_alone(target, **context_arguments) as context:
+        made, words = make_alone(settings, context, target)
+        return made if target is None else TransferSet.load(target), words
 
 
 def save_condensed(

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -29,10 +28,10 @@ from limbeck.recipes.inputs import Inputs, PythonObjects
 from limbeck.recipes.making import context_for, evaluating, last_source
 from limbeck.recipes.making_alone import (
     check_new,
-    make_and_save,
+    context_alone,
+    make_alone,
     making_folder,
     shape_for,
-    summary,
     trained_size,
     whole_folder,
     write_whole,
@@ -53,7 +52,6 @@ from limbeck.transfer.generate.counting import images_wanted, steps_to_fill
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.generate.source import GeneratingSource, check_other_network
 from limbeck.transfer.generate.teacher_logits import with_teacher_logits
-from limbeck.transfer.maker import MakerContext
 
 GENERATE = "generate"
 _STUDENT = "student"
@@ -140,18 +138,14 @@ def generate_images(
         "device": PartialState().device or torch.device("cpu"),
         "progress": progress,
     }
-    with TemporaryDirectory() as folder:
-        making = Path(folder) if target is None else making_folder(target)
-        context = MakerContext(folder=making / "maker", **context_arguments)
-        maker = find_maker(settings.maker)
-        maker.count(settings, context)  # refuses what cannot be before anything is said
+    with context_alone(target, **context_arguments) as context:
+        find_maker(settings.maker).count(settings, context)  # refuses what cannot be before anything is said
         progress.say("there is no student, so nothing is made against one (`losses.adversarial` is left out)")
+        made, words = make_alone(settings, context, target)
         if target is not None:
-            made, report = make_and_save(settings, context, target)
-            return made.source.images(0), summary(made, report, target)
-        made = maker.make(settings, context)
-        keep_known(made.source.images(0), teacher, progress)
-        return _in_memory(made.source.images(0)), made.evidence.headline
+            return made, words
+        keep_known(made, teacher, progress)
+        return _in_memory(made), words
 
 
 def save_generated(

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -138,6 +139,41 @@ def check_new(target: Path) -> None:
 def making_folder(target: Path) -> Path:
     """Where a maker keeps what it goes on with until `target` is there."""
     return target.with_name(f"{target.name}.making")
+
+
+@contextmanager
+def context_alone(target: Path | None, **arguments: Any) -> Iterator[MakerContext]:
+    """What a maker needs, which works beside `target`, or where nothing is saved in a folder that is gone afterwards.
+
+    Args:
+        target: a new folder.
+        arguments: of `MakerContext`, but for its folder.
+    """
+    if target is not None:
+        yield MakerContext(folder=making_folder(target) / "maker", **arguments)
+        return
+    with TemporaryDirectory() as folder:
+        yield MakerContext(folder=Path(folder, "maker"), **arguments)
+
+
+def make_alone(settings: MakerSettings, context: MakerContext, target: Path | None) -> tuple[TransferSet, str]:
+    """What a maker made, saved where there is a `target`, and what happened in words.
+
+    Args:
+        settings: of the maker.
+        context: see `context_alone`.
+        target: a new folder.
+
+    Raises:
+        UserError: see `save_made`.
+    """
+    if target is not None:
+        made, report = make_and_save(settings, context, target)
+        return made.source.images(0), summary(made, report, target)
+    maker = find_maker(settings.maker)
+    maker.count(settings, context)
+    made = maker.make(settings, context)
+    return made.source.images(0), made.evidence.headline
 
 
 def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) -> tuple[Made, Path]:
