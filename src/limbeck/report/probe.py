@@ -8,7 +8,7 @@ from typing import Any
 from limbeck.errors import UserError
 from limbeck.evaluation.statistics import mean_interval
 from limbeck.report import formats, page, reading, shared_sections
-from limbeck.report.blocks import Block, Chart, Code, Fact, Grid, Note, Page, Section, Table
+from limbeck.report.blocks import Block, Chart, Fact, Grid, Note, Page, Section, Table
 from limbeck.report.figures import heads
 from limbeck.report.vega import figure
 
@@ -47,7 +47,7 @@ def probe_page(folder: Path, content: Row) -> Page:
     sections = [
         *(_section(place, data, list(group)) for place, (data, group) in enumerate(_by_data(rows))),
         _how(rows),
-        _settings(folder),
+        shared_sections.settings_file_section(folder),
         shared_sections.environment_section(folder),
     ]
     return Page(
@@ -139,8 +139,3 @@ def _how(rows: list[Row]) -> Section:
             "other test images."
         )
     return Section("how", "How to read the numbers", [Note(one) for one in notes])
-
-
-def _settings(folder: Path) -> Section | None:
-    found = reading.text_file(folder / "settings.yaml")
-    return Section("settings", "Settings", [Code("settings.yaml", found, open=True)]) if found else None

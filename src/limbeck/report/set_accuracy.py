@@ -7,7 +7,7 @@ from typing import Any
 from limbeck.errors import UserError
 from limbeck.evaluation.statistics import mean_interval
 from limbeck.report import formats, page, reading, shared_sections
-from limbeck.report.blocks import Block, Cell, Code, Fact, Note, Page, Section, Table
+from limbeck.report.blocks import Block, Cell, Fact, Note, Page, Section, Table
 
 ACCURACIES = "accuracies.json"
 Row = dict[str, Any]
@@ -41,7 +41,7 @@ def set_page(folder: Path, content: Row) -> Page:
         *([_ranking(ranking)] if ranking else []),
         Section("sets", "The sets", [_sets(sets)]),
         _how(rows),
-        _settings(folder),
+        shared_sections.settings_file_section(folder),
         shared_sections.environment_section(folder),
     ]
     title = sets[0]["name"] if len(sets) == 1 else f"{len(sets)} transfer sets"
@@ -196,11 +196,6 @@ def _how(rows: Sequence[Row]) -> Section:
         "What a set is worth shows beside random real images of the same count that are used in the same way.",
     ]
     return Section("how", "How to read the numbers", [Note(one) for one in notes])
-
-
-def _settings(folder: Path) -> Section | None:
-    found = reading.text_file(folder / "settings.yaml")
-    return Section("settings", "Settings", [Code("settings.yaml", found, open=True)]) if found else None
 
 
 def _warning(rows: Sequence[Row]) -> str:

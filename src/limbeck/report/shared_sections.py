@@ -93,6 +93,12 @@ def recipe_section(folder: Path) -> Section | None:
     return Section("recipe", "Recipe", [Code("recipe.yaml, resolved", recipe, open=True)]) if recipe else None
 
 
+def settings_file_section(folder: Path) -> Section | None:
+    """The settings that a verb was called with."""
+    settings = reading.text_file(folder / "settings.yaml")
+    return Section("settings", "Settings", [Code("settings.yaml", settings, open=True)]) if settings else None
+
+
 def environment_section(folder: Path) -> Section | None:
     """Versions and hardware, whatever environment.json holds."""
     path = folder / "environment.json"
