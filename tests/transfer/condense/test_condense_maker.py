@@ -292,6 +292,22 @@ def test_images_begin_as_a_set_on_disk(tmp_path: Path) -> None:
         small(initialise={"set:runs/ten": None})
 
 
+def test_images_begin_as_the_floats_of_a_set(tmp_path: Path) -> None:
+    whole = pool()
+    chosen = lb.select(whole, criterion="balanced-random", budget="2/class", seed=5).transfer_set(whole).images
+    floats = (chosen.tensor().float() / 255 * 3 - 1).half()
+    beyond = ImageSet.of_floats(floats, chosen.labels, classes=chosen.classes)
+    lb.TransferSet(beyond).save(tmp_path / "ten")
+    said = {"budget": "2/class", "initialise": {"set": str(tmp_path / "ten")}, "labels": "hard"}
+    made = made_by(small(**said, iterations=0, keep="float16"), context(tmp_path / "made")).images
+    assert chosen.labels is not None
+    assert torch.allclose(made.floats().float(), floats.float()[chosen.labels.argsort(stable=True)], atol=2e-3)
+    lb.TransferSet(beyond, per_image=4).save(tmp_path / "mosaics")
+    mosaics = small(iterations=0, **{**said, "initialise": {"set": str(tmp_path / "mosaics")}})
+    with pytest.raises(UserError, match=r"got those of '.*mosaics', each of which is cut into 4; give a set of"):
+        Maker().make(mosaics, context(tmp_path / "refused"))
+
+
 def test_images_that_nothing_is_learned_of_need_no_experts(tmp_path: Path) -> None:
     made = Maker().make(small(method="mtt", iterations=0), context(tmp_path))
     assert not (tmp_path / "experts").exists()

@@ -146,6 +146,15 @@ def test_soft_labels_are_the_mean_of_those_that_are_right_and_finite_always() ->
     assert start.cost.teacher_passes == 12
 
 
+def test_judges_see_floats_as_they_are() -> None:
+    images = pool()
+    beyond = ImageSet.of_floats(images.tensor().half() / 255 + 0.5, images.labels, ids=images.ids, classes=NAMES)
+    first = network()
+    wanted = first.eval()(beyond.floats().float()).logits.detach()
+    assert torch.allclose(soft_labels([first], beyond).values, wanted, atol=1e-6)
+    assert not torch.allclose(wanted, first(beyond.tensor()).logits, atol=1e-3)
+
+
 def test_labels_of_the_teacher_are_its_logits_right_or_wrong() -> None:
     images = pool()
     settings = CondenseSettings(method="mtt", budget=6, labels="teacher")

@@ -223,7 +223,8 @@ def _inputs(classifier: Classifier, images: ImageSet, parts: int) -> Tensor:
     device = device_of(classifier)
     found = []
     for rows in torch.arange(len(images)).split(_BATCH // parts * parts):
-        merged = merge_images(images.gather(rows), parts)
+        pixels = images.floats(rows).float() if images.has_floats else images.gather(rows)
+        merged = merge_images(pixels, parts)
         with torch.no_grad():
             found.append(classifier.prepare(merged.to(device)).float().cpu())
     return torch.cat(found)

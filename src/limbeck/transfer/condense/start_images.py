@@ -103,11 +103,17 @@ def chosen_on_disk(settings: CondenseSettings, pool: ImageSet, quotas: Tensor) -
     """Those of the transfer set that settings name.
 
     Raises:
-        UserError: it is not there or damaged; no labels, other classes, another shape or number of images.
+        UserError: it is not there or damaged; each of its images is cut into several when it is used; no labels, other
+            classes, another shape or number of images.
     """
     folder = settings.initial_folder
     assert folder is not None, "settings name a set"
     transfer_set = TransferSet.load(folder)
+    if transfer_set.per_image > 1:
+        raise UserError(
+            f"`initialise` must give images that are used as they are, got those of {folder!r}, each of which is cut "
+            f"into {transfer_set.per_image}; give a set of `per_image: 1`, or begin with 'real' images."
+        )
     if transfer_set.images.shape != pool.shape:
         raise UserError(
             f"`initialise` must give images [C, H, W] of {list(pool.shape)}, got {list(transfer_set.images.shape)} of "

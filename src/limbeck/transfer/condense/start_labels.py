@@ -10,7 +10,9 @@ from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
-from limbeck.models.forward import whole_outputs
+from limbeck.models.forward import device_of, evaluating, whole_outputs
+
+_BATCH = 256  # floating images that a judge is shown at a time
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def soft_labels(judges: Sequence[Classifier], images: ImageSet, argument: str = 
     sums = of_right = torch.zeros(len(images), images.num_classes, dtype=torch.float64)
     right = torch.zeros(len(images), dtype=torch.int64)
     for place, judge in enumerate(judges):
-        logits = whole_outputs(judge, images).logits.double()
+        logits = _logits(judge, images).double()
         if not torch.isfinite(logits).all():
             raise UserError(f"logits of `{argument}` must be finite, got some of number {place} that are not.")
         hits = logits.argmax(1) == images.labels
@@ -59,6 +61,16 @@ def soft_labels(judges: Sequence[Classifier], images: ImageSet, argument: str = 
     values = torch.where(right[:, None] > 0, of_right / right[:, None].clamp(min=1), sums / len(judges))
     passes = len(judges) * len(images)
     return Labels(values.float(), right, _none_right(right), Cost(teacher_passes=passes))
+
+
+def _logits(judge: Classifier, images: ImageSet) -> Tensor:
+    """float32 `[N, K]`, of floats where the set has them: whitened images leave [0, 1], and 8 bits would clip them."""
+    if not images.has_floats:
+        return whole_outputs(judge, images).logits
+    device = device_of(judge)
+    with evaluating(judge), torch.no_grad():
+        batches = torch.arange(len(images)).split(_BATCH)
+        return torch.cat([judge(images.floats(rows).float().to(device)).logits.float().cpu() for rows in batches])
 
 
 def _none_right(right: Tensor) -> tuple[str, ...]:
