@@ -118,6 +118,11 @@ def test_dd_ranking() -> None:
     assert "0.269 is neutral" in shown
     page = Path("ranked/report.html").read_text("utf-8")
     assert "Hard label recovery" in page
+    one = ["--rate", "0.05", "-s", "steps=1", "--json", "ranked.json"]
+    done(*command, "--full", "0.9", *one)
+    accuracies = json.loads(Path("ranked.json").read_text())["accuracies"]
+    for name in ("set, hard labels", "random images"):
+        assert [tried["learning_rate"] for tried in accuracies[name]["tried"]] == [0.05]
     assert "`--dd-ranking` needs --full" in refused(*command)
     assert "leave --targets out" in refused(*command, "--full", "0.9", "--targets", "hard")
     two = refused(*command, "--full", "0.9", "--network", "lenet5", "--network", "alexnet")

@@ -211,7 +211,8 @@ def rank_saved_set(
         test, split: see `evaluate_saved_sets`.
         train: the real images that the set stands for.
         full: a number, or settings of training as "{epochs: 50}".
-        rate: those to search among, as "0.01,0.1"; None for the published five.
+        rate: those to search among, as "0.01,0.1", or one that is taken as it is; None or "search" for the published
+            five.
         network, seeds, teacher, validation, training, out, workers, progress, loading: see `evaluate_saved_sets`.
     """
     progress, options = progress or Silent(), dict(loading or {})
@@ -238,7 +239,7 @@ def rank_saved_set(
         folder=None if out is None else out / "runs",
         workers=workers,
         progress=progress,
-        rates=_rates(rate).get("rates", RATES),
+        rates=_searched(rate),
         **held_out,
     ).to_dict()
     if out is not None:
@@ -325,3 +326,9 @@ def _rates(text: str | None) -> dict[str, Any]:
             f"`--rate` must be a number, 'search', or numbers to search among, as 0.01,0.1, got {text!r}."
         ) from None
     return {"rate": several[0]} if len(several) == 1 else {"rate": SEARCH, "rates": several}
+
+
+def _searched(text: str | None) -> Sequence[float]:
+    """The rates that DD-Ranking searches among: a lone number leaves it no choice."""
+    found = _rates(text)
+    return [found["rate"]] if isinstance(found["rate"], float) else found.get("rates", RATES)
