@@ -56,9 +56,9 @@ def evaluate_set(
         labels: "kept" as the set has them, "hard", "soft", or "teacher" for answers to every view.
         protocol: "kept" for the set's own way of teaching, or "sre2l", "sre2l-small" or "rded", which ask a teacher.
         teacher: a classifier, or whatever `load_model` takes; by default whom the set names, if it names one.
-        temperature: of its answers; by default the published one, or 20.
+        temperature: of its answers; by default the set's own where it asks a teacher, the published one, or 20.
         rate: learning rate; None for the set's own, "search" for the best of `rates` on `validation`, for each network.
-        rates: see `rate`.
+        rates: see `rate`; for "search" alone.
         validation: labelled images, or a data set's name, of whose training images 5,000 at most are used.
         training: settings on top of the set's own, by the names of `TrainingSettings`.
         out: a folder in which runs are kept, so that the same call goes on after an interruption; None keeps nothing.

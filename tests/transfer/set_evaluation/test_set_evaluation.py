@@ -153,6 +153,18 @@ def test_a_teacher_is_asked_without_the_square_of_the_temperature(
     assert torch.allclose(*gradients, rtol=1e-5)
 
 
+def test_a_set_that_asks_its_own_teacher_does_so_at_the_temperature_that_is_wanted(plain: lb.TransferSet) -> None:
+    own = {"kd": {"weight": 20.0**-2, "temperature": 20.0}}
+    asking = replace(plain, use={**USE, "objective": own, "teacher": {"weights": "teacher.safetensors"}})
+    assert teaching_on(asking)[1].objective == own
+    assert teaching_on(asking, temperature=4)[1].objective == {"kd": {"weight": 1 / 16, "temperature": 4.0}}
+    with pytest.raises(UserError, match=r"`temperature` is of a teacher's answers to every view, and none is asked"):
+        teaching_on(asking, labels="hard", temperature=4)
+    mixed = replace(asking, use={**(asking.use or {}), "objective": {"cross_entropy": 0.1, **own}})
+    with pytest.raises(UserError, match=r"`temperature` must go with a teacher's answers alone \(`kd`\), and the set"):
+        teaching_on(mixed, temperature=4)
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_protocols_are_settings_of_training(plain: lb.TransferSet, protocol: str) -> None:
     settings = teaching_on(plain, protocol=protocol)[1].settings
@@ -300,6 +312,8 @@ def test_what_cannot_be_is_refused_before_any_training(
         ({"protocol": "rded", "labels": "hard", "teacher": teacher}, r"leave `labels` out, got 'hard'"),
         ({"teacher": teacher}, r"`teacher` is asked with `labels` 'teacher' or with a `protocol`"),
         ({"labels": "teacher", "teacher": teacher, "temperature": 0}, r"`temperature` must be > 0, got 0"),
+        ({"labels": "hard", "temperature": -1}, r"`temperature` must be > 0, got -1"),
+        ({"temperature": 4}, r"`temperature` is of a teacher's answers to every view, and none is asked, got 4; leave"),
         ({"seeds": 0}, r"`seeds` must be at least 1, or a list of seeds, got 0"),
         ({"seeds": [1, 1]}, r"`seeds` must be distinct, at least one, got \[1, 1\]"),
         ({"seeds": []}, r"`seeds` must be distinct, at least one, got \[\]"),
@@ -316,6 +330,8 @@ def test_what_cannot_be_is_refused_before_any_training(
         ({"rate": "search", "validation": held_out, "rates": []}, r"`rates` must be distinct and > 0, at least one"),
         ({"rate": "search", "validation": held_out, "rates": [0.1, 0]}, r"`rates` must be distinct and > 0"),
         ({"validation": held_out}, r"`validation` images choose a rate, and none is chosen; add `rate='search'`"),
+        ({"rates": [0.1]}, r"`rates` are searched among, and none is searched, got \[0.1\]; add `rate='search'` and"),
+        ({"rate": 0.1, "rates": [0.1, 0.2]}, r"`rates` are searched among, and none is searched, got \[0.1, 0.2\]"),
         ({"rate": 0}, r"`rate` must be > 0, 'search', or left out for the set's own, got 0"),
         ({"rate": "lerned"}, r"`rate` must be > 0, 'search', or left out for the set's own, got 'lerned'"),
         ({"training": {"epoch": 3}}, r"training.epoch: unknown key; did you mean 'epochs'"),

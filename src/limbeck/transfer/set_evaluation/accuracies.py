@@ -111,10 +111,10 @@ def evaluate_set(
         protocol: "kept" for the set's own, or "sre2l", "sre2l-small" or "rded", in which a teacher answers to every
             view.
         teacher: that is asked with `labels` "teacher" and with a protocol.
-        temperature: of its answers; by default the published one, or 20.
+        temperature: of its answers; by default the set's own where it asks a teacher, the published one, or 20.
         rate: learning rate; None for the set's own (the learned one), "search" for the best of `rates` on `validation`
             images, sought for each network with the first of the seeds.
-        rates: see `rate`.
+        rates: see `rate`; for "search" alone.
         validation: labelled images that are no test images; for "search" alone.
         training: settings on top of the set's own, see `TrainingSettings`.
         folder: where runs are kept, so that the same call goes on with what an interruption left; None keeps nothing.
@@ -270,6 +270,11 @@ def _judging(
                 f"{100 * shared:.0f} % that are among these; give others."
             )
         return _labelled(validation, taught, "validation")
+    if tuple(rates) != RATES:
+        raise UserError(
+            f"`rates` are searched among, and none is searched, got {list(rates)}; add `rate='search'` and "
+            "`validation` images, or give the one to teach at as `rate`."
+        )
     if validation is not None:
         raise UserError("`validation` images choose a rate, and none is chosen; add `rate='search'` (--rate search).")
     if rate is not None and (isinstance(rate, bool | str) or not rate > 0):

@@ -93,13 +93,14 @@ def teaching_on(
             temperature 1; "teacher", answers to every view.
         protocol: "kept" or one of `PROTOCOLS`, which asks a teacher.
         training: settings on top of those; one of `steps` and `epochs` takes the place of the other.
-        temperature: T of a teacher's answers; the published one, or 20. The divergence from them is not multiplied by
-            T², as in SRe2L and RDED.
+        temperature: T of a teacher's answers; the set's own where it asks one, the published one, or 20. The divergence
+            from them is not multiplied by T², as in SRe2L and RDED.
 
     A batch never holds an image twice: it is as large as the set at most.
 
     Raises:
-        UserError: labels that the set has not, unknown names, and a set that does not say for how long.
+        UserError: labels that the set has not, unknown names, a temperature that nothing reads, and a set that does not
+            say for how long.
 
     Example:
         >>> chosen, teaching = teaching_on(TransferSet(images), training={"epochs": 10, "batch_size": 1000})
@@ -130,8 +131,9 @@ def teaching_on(
         settled["learning_rate"] = _learned(use)
     batch_size = settled.get("batch_size", TrainingSettings.model_fields["batch_size"].default)
     settled["batch_size"] = min(batch_size, count) if isinstance(batch_size, int) else batch_size
-    taught, objective = _labelled(transfer_set, labels if protocol == "kept" else "teacher", protocol, temperature)
     asks = labels == "teacher" or protocol != "kept" or (labels == "kept" and asks_teacher(transfer_set))
+    _check_temperature(temperature, asks=asks)
+    taught, objective = _labelled(transfer_set, labels if protocol == "kept" else "teacher", protocol, temperature)
     found = Teaching(training=settled, objective=objective, labels=labels, protocol=protocol, asks_teacher=asks)
     _ = found.settings  # checks them
     return taught, found
@@ -286,6 +288,8 @@ def _labelled(
             own = (transfer_set.use or {}).get("objective")
             if asks_teacher(transfer_set):
                 transfer_set = replace(transfer_set, soft_labels=None)
+            if temperature is not None:
+                return transfer_set, _at_temperature(own, temperature)
             soft = transfer_set.soft_labels is not None
             return transfer_set, own or (
                 {"kd": {"weight": 1.0, "temperature": 1.0}} if soft else {"cross_entropy": 1.0}
@@ -301,12 +305,35 @@ def _labelled(
             return transfer_set, {"kd": {"weight": 1.0, "temperature": 1.0}}
         case _:
             published = PROTOCOLS[protocol].temperature if protocol != "kept" else TEMPERATURE
-            heat = float(published if temperature is None else temperature)
-            if not heat > 0:
-                raise UserError(f"`temperature` must be > 0, got {temperature!r}.")
-            # `kd` multiplies by T², which is taken back.
-            objective = {"kd": {"weight": heat**-2, "temperature": heat}}
-            return replace(transfer_set, soft_labels=None), objective
+            return replace(transfer_set, soft_labels=None), _answers(published if temperature is None else temperature)
+
+
+def _check_temperature(temperature: float | None, *, asks: bool) -> None:
+    if temperature is None:
+        return
+    if isinstance(temperature, bool) or not temperature > 0:
+        raise UserError(f"`temperature` must be > 0, got {temperature!r}.")
+    if not asks:
+        raise UserError(
+            f"`temperature` is of a teacher's answers to every view, and none is asked, got {temperature!r}; leave it "
+            "out, or take `labels` 'teacher' or a `protocol`."
+        )
+
+
+def _at_temperature(own: Any, temperature: float) -> dict[str, Any]:
+    """The objective of a set that asks its own teacher, at another temperature."""
+    if own is not None and not (own == "kd" or (isinstance(own, Mapping) and [*own] == ["kd"])):
+        raise UserError(
+            f"`temperature` must go with a teacher's answers alone (`kd`), and the set has the objective {own!r}, got "
+            f"{temperature!r}; leave it out, or take `labels` 'teacher'."
+        )
+    return _answers(temperature)
+
+
+def _answers(temperature: float) -> dict[str, Any]:
+    """The divergence from a teacher's answers; `kd` multiplies by T², which is taken back."""
+    heat = float(temperature)
+    return {"kd": {"weight": heat**-2, "temperature": heat}}
 
 
 def _hard(transfer_set: TransferSet) -> TransferSet:
