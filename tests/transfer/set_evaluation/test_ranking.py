@@ -101,8 +101,25 @@ def test_the_full_data_are_taught_on_where_no_figure_is_given(
     assert how["training"] == {"epochs": 5}
     assert how["labels"] == "hard"
     assert taught.use == {"student": USE["student"]}
-    assert len(taught) == 1437 - 144
+    assert len(taught) == 1437, "all of them, those that choose rates for others, too"
     assert found.full == pytest.approx(0.7)
+
+
+def test_images_that_choose_rates_are_not_drawn_as_random_ones(
+    calls: list[Call], train: lb.ImageSet, test: lb.ImageSet
+) -> None:
+    chosen = lb.TransferSet(first_images(1), use=USE)
+    left = torch.cat([train.ids[(train.labels == label).nonzero().flatten()[:3]] for label in range(10)])
+    choosing = train.subset(train.ids[~torch.isin(train.ids, left)])
+    rank_set(chosen, test, train, full={"epochs": 5}, seeds=1, validation=choosing)
+    draws = [taught.images for taught, how in calls if how["seeds"] == [0]]
+    assert len(draws) == 2
+    for drawn in draws:
+        assert set(drawn.ids.tolist()) <= set(left.tolist())
+    assert calls[1][1]["validation"] is choosing
+    assert len(calls[-1][0]) == len(train)
+    with pytest.raises(UserError, match=r"`validation` must leave images of `train` to draw at random, got all 1,437"):
+        rank_set(chosen, test, train, full=0.8, validation=train)
 
 
 def test_random_images_have_labels_of_the_same_kind(calls: list[Call], train: lb.ImageSet, test: lb.ImageSet) -> None:

@@ -85,7 +85,8 @@ def rank_set(
         teacher: gives random images their labels where the set has soft ones, or is asked about every view of these
             and of the set where that is how it is taught on.
         rates: that are searched.
-        validation: a share or count of `train` to hold out, or images of their own.
+        validation: a share or count of `train` to hold out, or images of their own; random images are drawn from those
+            of `train` that are not among them, `full` is after all of `train`.
         training: on top of what the set says.
         folder, workers, progress: see `evaluate_set`.
 
@@ -96,11 +97,8 @@ def rank_set(
     """
     _check_full(full)
     train = _matched(train, transfer_set)
-    held_out = validation
-    if not isinstance(validation, ImageSet):
-        train, held_out = train.split(validation, seed=0)
-    assert isinstance(held_out, ImageSet)
-    draws = [_random(transfer_set, train, seed, teacher) for seed in range(seeds)]
+    rest, held_out = _held_out(train, validation)
+    draws = [_random(transfer_set, rest, seed, teacher) for seed in range(seeds)]
     measuring = _Measuring(
         test=test,
         seeds=seeds,
@@ -191,6 +189,20 @@ def _joined(found: Sequence[NetworkAccuracy]) -> NetworkAccuracy:
         top1=[top1 for one in found for top1 in one.top1],
         seconds=sum(one.seconds for one in found),
     )
+
+
+def _held_out(train: ImageSet, validation: int | float | ImageSet) -> tuple[ImageSet, ImageSet]:
+    """The training images that random ones are drawn from, and those that choose rates."""
+    if not isinstance(validation, ImageSet):
+        return train.split(validation, seed=0)
+    chosen = {bytes(row) for row in validation.digests().numpy()}
+    others = torch.tensor([bytes(row) not in chosen for row in train.digests().numpy()])
+    if not others.any():
+        raise UserError(
+            f"`validation` must leave images of `train` to draw at random, got all {len(train):,} of them; give fewer, "
+            "or a share of `train` to hold out, as 0.1."
+        )
+    return (train if others.all() else train.subset(train.ids[others])), validation
 
 
 def _random(transfer_set: TransferSet, train: ImageSet, seed: int, teacher: Classifier | None) -> TransferSet:
