@@ -13,7 +13,8 @@ from limbeck.interruption import Interrupted
 from limbeck.models.classifier import Classifier
 from limbeck.transfer.condense import Maker, Settings, engine
 from limbeck.transfer.condense.condensation import Condensation
-from limbeck.transfer.condense.consistency import idle_groups
+from limbeck.transfer.condense.methods import METHODS
+from limbeck.transfer.condense.unread_settings import unread_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
 
@@ -107,7 +108,7 @@ def test_what_learning_takes_is_told_before_experts_are_taught(method: str, tmp_
     heard = [Heard(), Heard()]
     for number, one in enumerate(heard):
         Maker().make(settings, context(tmp_path / str(number), seed=number, shared=shared, progress=one))
-    first, teaching, learning = [line for line in heard[0].said if "nothing of it is read" not in line]
+    first, teaching, learning = [line for line in heard[0].said if "nothing" not in line]
     assert first == f"after experts are taught, {learning}"
     assert "1 expert of" in teaching
     assert "learning takes less than a minute on a machine as idle as now, " in learning
@@ -143,10 +144,38 @@ def test_settings_that_nothing_reads_are_said(tmp_path: Path) -> None:
     made = Maker().make(settings, context(tmp_path / "one", progress=heard))
     assert heard.said[0] == sentence
     assert made.evidence.findings[0] == sentence
-    assert idle_groups(small(method="datm", by="distribution", matching={})) != ""
-    for method in ("mtt", "datm", "edf", "dm", "ncfm", "tgdd", "rded"):
+    assert unread_settings(small(method="datm", by="distribution", matching={}))[0].startswith("`matching` is of")
+    for method in METHODS:
         said = {"budget": "1/class", "method": method, "network": "convnet_d3"}
-        assert idle_groups(type(settings).model_validate(said)) == "", method
+        assert unread_settings(type(settings).model_validate(said)) == [], method
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"method": "dm", "experts": {"folder": "runs/typo"}}, ["`experts` changes nothing: nothing is learned, lab"]),
+        ({"method": "dm", "labels": "soft", "experts": {"count": 3}}, []),
+        ({"method": "rded", "experts": {"count": 3}}, ["`experts` changes nothing"]),
+        ({"method": "rded", "initialise": "real"}, ["`initialise` changes nothing: `by: crops` begins with crops"]),
+        ({"method": "rded", "views": None}, ["`views` changes nothing: `by: crops` learns nothing"]),
+        ({"method": "rded", "keep": "float16"}, ["`keep` changes nothing: `by: crops` keeps 8 bits"]),
+        ({"method": "rded", "keep": "uint8"}, []),
+        (
+            {"method": "dm", "distribution": {"frequencies": 8, "phase": 0.1}},
+            ["`distribution.frequencies` changes nothing: `distribution.distance` is not", "`distribution.phase`"],
+        ),
+        ({"method": "ncfm", "distribution": {"frequencies": 8, "phase": 0.1}}, []),
+        ({"method": "ncfm", "distribution": {"image_momentum": 0.9}}, ["`distribution.image_momentum` changes"]),
+        ({"method": "dm", "distribution": {"calibrate": "together"}}, ["`distribution.calibrate` changes nothing"]),
+        ({"method": "mtt", "use": {"temperature": 4}}, ["`use.temperature` changes nothing: no teacher is asked"]),
+        ({"method": "rded", "use": {"temperature": 4}}, []),
+        ({"method": "rded", "labels": "hard", "use": {"temperature": 4}}, ["`use.temperature` changes nothing"]),
+    ],
+)
+def test_a_setting_that_another_makes_idle_is_told(said: dict[str, Any], told: list[str]) -> None:
+    found = unread_settings(Settings.model_validate({"budget": "1/class", **said}))
+    assert len(found) == len(told), found
+    assert all(sentence.startswith(begin) for sentence, begin in zip(found, told, strict=True)), found
 
 
 def test_a_maker_that_chooses_wants_its_teacher_at_once() -> None:

@@ -10,7 +10,6 @@ from limbeck.models.catalogue import canonical, entry
 from limbeck.models.options import check_options
 from limbeck.training.setting_errors import error_lines
 from limbeck.transfer.catalogue import settings_of
-from limbeck.transfer.condense.methods import METHODS
 
 if TYPE_CHECKING:
     from limbeck.transfer.condense.settings import CondenseSettings
@@ -150,25 +149,6 @@ def _initial(settings: "CondenseSettings") -> Iterator[str]:
             yield "`initialise` by a transfer set is `{set: runs/ten}`, with a space after the colon"
 
 
-def idle_groups(settings: "CondenseSettings") -> str:
-    """What is said of another way of learning than `by`, which nothing reads, as a sentence without full stop; or "".
-
-    Example:
-        >>> from limbeck.transfer.condense import Settings
-        >>> idle_groups(Settings(budget="1/class", method="dm", matching={"drop": 0.5}))
-        '`matching` is of `by: trajectories`, and nothing of it is read by `by: distribution`'
-    """
-    published = METHODS[settings.method].values
-    idle = []
-    for name, way in _GROUPS.items():
-        found = getattr(settings, name)
-        kind = type(found)
-        if settings.by != way and found not in (kind(), kind.model_validate(published.get(name, {}))):
-            idle.append(f"`{name}` is of `by: {way}`")
-    return f"{', '.join(idle)}, and nothing of it is read by `by: {settings.by}`" if idle else ""
-
-
-_GROUPS = {"matching": "trajectories", "distribution": "distribution", "crops": "crops"}
 Check = Callable[["CondenseSettings"], Iterator[str]]
 _CHECKS: tuple[Check, ...] = (
     _network,

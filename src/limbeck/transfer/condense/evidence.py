@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from limbeck.transfer.condense.consistency import idle_groups
 from limbeck.transfer.condense.curves import GIB, iteration_figures
 from limbeck.transfer.condense.frames import Frame
 from limbeck.transfer.condense.history import History
 from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.pictures import frame_pictures
 from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.unread_settings import unread_settings
 from limbeck.transfer.evidence import Evidence, Pictures
 from limbeck.transfer.words import image_count, percent
 
@@ -98,7 +98,7 @@ _LATEST, _NO_STEP = 10, 0.95
 
 
 def _findings(settings: CondenseSettings, history: History, frames: Sequence[Frame], chosen: Frame | None) -> list[str]:
-    found = [idle] if (idle := idle_groups(settings)) else []
+    found = unread_settings(settings)
     skipped, count, threshold = sum(history.known("skipped")), len(history), settings.matching.skip_above
     if threshold is not None and skipped > _OFTEN * count:
         least = min(history.known("loss"), default=float("nan"))

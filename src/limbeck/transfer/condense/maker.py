@@ -9,7 +9,6 @@ from limbeck.errors import UserError, collecting
 from limbeck.files import disk_errors
 from limbeck.transfer.condense.checks import check_initial, check_mask, naming
 from limbeck.transfer.condense.condensation import MADE, Condensation, split_for
-from limbeck.transfer.condense.consistency import idle_groups
 from limbeck.transfer.condense.counting import check_teacher, images_per_class
 from limbeck.transfer.condense.crops import rows_of_crops
 from limbeck.transfer.condense.expertise import EXPERTS, open_experts
@@ -18,6 +17,7 @@ from limbeck.transfer.condense.frames import read_frames
 from limbeck.transfer.condense.matching_fit import warn_of_average
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.unread_settings import unread_settings
 from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.maker import Made, MakerContext
 
@@ -62,8 +62,8 @@ class CondenseMaker:
         self.count(settings, context)
         with disk_errors(context.folder):
             context.folder.mkdir(parents=True, exist_ok=True)
-        if idle := idle_groups(settings):
-            context.progress.say(idle)
+        for sentence in unread_settings(settings):
+            context.progress.say(sentence)
         warn_of_average(settings)
         condensation = Condensation(settings, context, _pool(context))
         if settings.by == "crops":

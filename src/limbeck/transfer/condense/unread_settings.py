@@ -1,0 +1,71 @@
+"""Settings of `condense` that others make idle; without importing torch."""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from limbeck.transfer.condense.settings import CondenseSettings
+
+_GROUPS = {"matching": "trajectories", "distribution": "distribution", "crops": "crops"}
+
+
+class _Reader(NamedTuple):
+    is_there: Callable[["CondenseSettings"], bool]
+    lacking: str
+
+
+_OF_DISTANCE = _Reader(
+    lambda one: one.by != "distribution" or one.distribution.distance == "characteristic",
+    "`distribution.distance` is not 'characteristic'",
+)
+_OF_CALIBRATION = _Reader(
+    lambda one: one.by != "distribution" or one.distribution.calibration > 0, "`distribution.calibration` is 0"
+)
+_READERS = {
+    "experts": _Reader(
+        lambda one: one.reads_trajectories or one.reads_judges, "nothing is learned, labelled or looked at by experts"
+    ),
+    "initialise": _Reader(lambda one: one.by != "crops", "`by: crops` begins with crops"),
+    "views": _Reader(lambda one: one.by != "crops", "`by: crops` learns nothing"),
+    "keep": _Reader(lambda one: one.by != "crops" or one.keep == "uint8", "`by: crops` keeps 8 bits"),
+    "distribution.frequencies": _OF_DISTANCE,
+    "distribution.phase": _OF_DISTANCE,
+    "distribution.image_momentum": _Reader(
+        lambda one: one.by != "distribution" or one.distribution.optimizer == "sgd",
+        "`distribution.optimizer` is not 'sgd'",
+    ),
+    "distribution.calibrate": _OF_CALIBRATION,
+    "distribution.calibration_within": _OF_CALIBRATION,
+    "use.temperature": _Reader(lambda one: not one.own_labels, "no teacher is asked about views of the set"),
+}
+
+
+def unread_settings(settings: "CondenseSettings") -> list[str]:
+    """What is neither published for the method nor the default, and changes nothing, in sentences without full stops.
+
+    Example:
+        >>> from limbeck.transfer.condense import Settings
+        >>> unread_settings(Settings(budget="1/class", method="dm", matching={"drop": 0.5}))
+        ['`matching` is of `by: trajectories`, and nothing of it is read by `by: distribution`']
+        >>> unread_settings(Settings(budget="1/class", method="dm", experts={"folder": "runs/experts"}))
+        ['`experts` changes nothing: nothing is learned, labelled or looked at by experts']
+    """
+    kind = type(settings)
+    usual = [kind.model_validate({"budget": settings.budget, "method": settings.method}), kind.model_construct()]
+    idle = [
+        f"`{name}` is of `by: {way}`"
+        for name, way in _GROUPS.items()
+        if settings.by != way and _differs(settings, usual, name)
+    ]
+    groups = [f"{', '.join(idle)}, and nothing of it is read by `by: {settings.by}`"] if idle else []
+    return groups + [
+        f"`{name}` changes nothing: {reader.lacking}"
+        for name, reader in _READERS.items()
+        if not reader.is_there(settings) and _differs(settings, usual, name)
+    ]
+
+
+def _differs(settings: "CondenseSettings", usual: "list[CondenseSettings]", name: str) -> bool:
+    value = attrgetter(name)
+    return value(settings) not in [value(one) for one in usual]
