@@ -25,6 +25,12 @@ def test_published_methods_fit_together(method: str) -> None:
     assert settings(method=method, iterations=made.iterations) == made
 
 
+def test_students_are_taught_in_the_batches_that_are_published() -> None:
+    batches = {method: settings(method=method).use.batch_size for method in METHODS}
+    others = dict.fromkeys(("datm", "pad", "edf", "ncfm", "tgdd"), 128)
+    assert batches == {"mtt": 256, "ftd": 256, "dm": 256, **others, "rded": None}
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [

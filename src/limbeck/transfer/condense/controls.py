@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.settings import Control
 
 HARD, SOFT, RDED = "condense-random", "condense-random-soft", "condense-rded"
@@ -38,6 +39,7 @@ _TEACHER_LABELS = Control(
 )
 """Beside crops, about whose views the teacher is asked."""
 
+_BATCH = 128  # `use.batch_size` by default
 _SHARED = ("network", "keep", "use")
 """What a control has of the arm beside which it stands, so that arms which differ in other things share theirs."""
 
@@ -53,6 +55,8 @@ def controls_of(said: Mapping[str, Any]) -> dict[str, Control]:
         ['condense-random', 'condense-random-soft', 'condense-rded']
     """
     shared = {name: said[name] for name in _SHARED if name in said}
+    if "use" in shared:
+        shared["use"] = _use_of(said["use"], str(said.get("method", "")))
     more = {HARD: shared}
     if said.get("by") == "crops":
         return {HARD: _with(HARD, shared), SOFT: _TEACHER_LABELS}
@@ -61,6 +65,15 @@ def controls_of(said: Mapping[str, Any]) -> dict[str, Control]:
         more[SOFT] = shared | {name: said[name] for name in ("labels", "experts") if name in said}
     more[RDED] = shared | {name: said[name] for name in ("crops",) if name in said}
     return {name: _with(name, changes) for name, changes in more.items()}
+
+
+def _use_of(use: Mapping[str, Any], method: str) -> Mapping[str, Any]:
+    """Its `use`, in usual batches where they are the method's own: arms of several methods share controls all the same.
+
+    Comparisons say themselves in which batches students are taught.
+    """
+    own = METHODS[method].values.get("use", {}).get("batch_size") if method in METHODS else None
+    return {**use, "batch_size": _BATCH} if own is not None and use.get("batch_size") == own else use
 
 
 def _with(name: str, changes: Mapping[str, Any]) -> Control:
