@@ -235,6 +235,38 @@ def test_validation_chooses_among_iterations_and_is_seen_by_nothing_else(
     assert made.evidence.facts["learned rate"] == rates[0], "that of the images that are kept"
 
 
+@pytest.mark.parametrize("stop", [1, 2])
+def test_what_is_stopped_while_images_are_judged_keeps_them(
+    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores: list[float | None] = []
+
+    def judged(*_: object, **__: object) -> float:
+        if (score := scores.pop(0)) is None:
+            raise Interrupted
+        return score
+
+    monkeypatch.setattr("limbeck.transfer.condense.condensation.accuracy_of", judged)
+    settings = small(choose="validation", iterations=4, matching={"rate_rate": 0.1})
+    scores[:] = [0.1, 0.9, 0.5]
+    whole = made_by(settings, context(tmp_path / "whole"))
+    scores[:] = [0.1, 0.9, 0.5]
+    scores.insert(stop, None)
+    with pytest.raises(Interrupted):
+        Maker().make(settings, context(tmp_path / "stopped"))
+    step, done = MatchingEngine.step, []
+
+    def counting(engine: MatchingEngine, iteration: int) -> Mapping[str, float]:
+        done.append(iteration)
+        return step(engine, iteration)
+
+    monkeypatch.setattr(MatchingEngine, "step", counting)
+    assert same(made_by(settings, context(tmp_path / "stopped")), whole)
+    assert done == list(range(2 * stop, 4))
+    assert scores == []
+    assert HistoryFile(tmp_path / "stopped").count == 4
+
+
 def test_the_last_may_be_kept_and_all_of_them_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.1, 0.9, 0.5])
     monkeypatch.setattr("limbeck.transfer.condense.condensation.accuracy_of", lambda *_, **__: next(scores))

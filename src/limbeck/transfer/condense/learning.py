@@ -65,6 +65,7 @@ class Learning:
         self._memory, self._progress = memory, progress
         self._best: dict[str, Tensor] = {}
         self._best_score: float | None = None
+        self._unjudged = False
         self._restore()
 
     @property
@@ -82,10 +83,12 @@ class Learning:
         """
         engine, progress, saved_at = self.engine, self._progress, time.perf_counter()
         began, before, saving = saved_at, self.seconds, 0.0
-        if self.done == engine.iterations and self._path.exists():
+        if self.done == engine.iterations and self._path.exists() and not self._unjudged:
             return
-        if self.done == 0:
+        if self.done == 0 or self._unjudged:
             self._watch()
+            if self.done:
+                self._save()
         progress.begin("condensing", engine.iterations, self.done)
         with listening_for_stop() as stop:
             while self.done < engine.iterations:
@@ -95,6 +98,9 @@ class Learning:
                 took = time.perf_counter() - started
                 self.history.append({**numbers, "seconds": took, "memory": self._memory()})
                 if self.done % self._every == 0 or self.done == engine.iterations:
+                    if self._judge is not None:  # which teaches networks, and may be stopped meanwhile
+                        self.seconds, self._unjudged = before + time.perf_counter() - began, True
+                        self._save()
                     self._watch()
                 now = time.perf_counter()
                 self.seconds = before + now - began
@@ -118,12 +124,14 @@ class Learning:
         if score is not None and (self._best_score is None or score > self._best_score):
             self._best_score = score
             self._best = {name: tensor.detach().clone() for name, tensor in images.state_dict().items()}
+        self._unjudged = False
 
     def _save(self) -> None:
         self.history.flush()
         notes: dict[str, Any] = {
             "seconds": self.seconds,
             "best_score": self._best_score,
+            "unjudged": self._unjudged,  # whether these images are still to be judged
         }
         checkpoint = Checkpoint(self.done, notes=notes)
         checkpoint.put(_ENGINE, _on_cpu(self.engine.state_dict()))
@@ -145,6 +153,7 @@ class Learning:
         self.done, self._best = saved.step, saved.take(_BEST)
         self.seconds = float(saved.notes["seconds"])
         self._best_score = saved.notes["best_score"]
+        self._unjudged = bool(saved.notes.get("unjudged"))
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
