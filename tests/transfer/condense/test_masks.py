@@ -66,6 +66,17 @@ def test_they_are_made_anew_when_every_says_so_and_a_resumed_run_has_the_same() 
     assert not torch.equal(Masks(settings, network(), NAMES, seed=2)(drift[0], CLASSES, 0), found[0])
 
 
+def test_maps_go_on_where_the_network_is() -> None:
+    before, after = (Masks(Mask(map="grad-cam"), network(), NAMES, seed=1) for _ in range(2))
+    before(IMAGES, CLASSES, 0)
+    after.network.to("meta")  # stands in for a GPU
+    after.load_state_dict(before.state_dict())
+    assert after.maps is not None
+    assert after.maps.device.type == "meta"
+    assert before.maps is not None
+    assert before.maps.device.type == "cpu"
+
+
 def test_noise_is_another_at_every_iteration_and_does_not_hang_on_batches() -> None:
     masks = Masks(Mask(every=1), network(), NAMES, seed=1)
     first, second = (masks(IMAGES, CLASSES, iteration) for iteration in (0, 1))

@@ -130,7 +130,9 @@ class Masks:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Takes over what `state_dict` gave."""
-        self.maps, self._factors = state["maps"].clone() if "maps" in state else None, None
+        self._factors = None
+        # Where the network is, as they would be without a stop: a mean of theirs is rounded otherwise elsewhere.
+        self.maps = state["maps"].to(device_of(self.network), copy=True) if "maps" in state else None
         self.passes = int(state["passes"]) if "passes" in state else 0
 
 
