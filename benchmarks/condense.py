@@ -167,6 +167,9 @@ def real_images(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
 class Ones:
     """A mask that changes nothing, at the price of one."""
 
+    def due(self, iteration: int) -> bool:
+        return True
+
     def __call__(self, images: Tensor, classes: Tensor, iteration: int) -> Tensor:
         return torch.ones_like(images[:, :1])
 

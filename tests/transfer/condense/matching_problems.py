@@ -80,9 +80,12 @@ class Mask:
         self.maps: Tensor | None = None
         self.asked: list[tuple[int, Tensor]] = []
 
+    def due(self, iteration: int) -> bool:
+        return self.maps is None or iteration % 2 == 0
+
     def __call__(self, images: Tensor, classes: Tensor, iteration: int) -> Tensor:
         self.asked.append((iteration, classes.clone()))
-        if self.maps is None or iteration % 2 == 0:
+        if self.due(iteration):
             self.maps = images.mean(1, keepdim=True).clamp(0, 1)
         return 1 + self.maps
 

@@ -22,6 +22,7 @@ from torch.optim import SGD
 import limbeck as lb
 from limbeck.data.normalised_views import normalised_views
 from limbeck.errors import UserError
+from limbeck.models.classifier import Classifier
 from limbeck.models.whitening import Whitening
 from limbeck.randomness import derive_seed
 from limbeck.transfer.condense import engine as engine_module
@@ -286,6 +287,20 @@ def test_the_mask_sees_images_and_the_learned_classes_of_every_iteration() -> No
     assert mask.maps is not None
     wanted = (synthetic_set(soft=True).inputs * 0.25 + 0.5).mean(1, keepdim=True).clamp(0, 1)
     torch.testing.assert_close(mask.maps, wanted)
+
+
+def test_inputs_become_images_for_new_maps_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_for(settings_for("datm"), synthetic_set(soft=True), mask=Mask())
+    asked, images_of = [], Classifier.images_of
+
+    def counted(classifier: Classifier, inputs: Tensor) -> Tensor:
+        asked.append(len(inputs))
+        return images_of(classifier, inputs)
+
+    monkeypatch.setattr(Classifier, "images_of", counted)
+    for iteration in range(5):
+        engine.step(iteration)
+    assert len(asked) == 3, "of iterations 0, 2 and 4"
 
 
 @pytest.mark.parametrize("gradient", ["exact", "unrolled", "tesla"])

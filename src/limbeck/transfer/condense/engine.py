@@ -57,6 +57,8 @@ class Engine(Protocol):
 class GradientMask(Protocol):
     """Factors `[N, 1, H, W]` of pixels' gradients, of images `[N, C, H, W]` in [0, 1] units; see `Masks`."""
 
+    def due(self, iteration: int, /) -> bool: ...
+
     def __call__(self, images: Tensor, classes: Tensor, iteration: int, /) -> Tensor: ...
 
     def state_dict(self) -> Mapping[str, Tensor]: ...
@@ -262,8 +264,12 @@ class MatchingEngine:
     def _factors(self, iteration: int) -> Tensor | None:
         if self._mask is None:
             return None
-        # Also where the iteration is skipped in the end: maps are made anew by the clock.
-        return self._mask(self._network.classifier.images_of(self._live.inputs), self._live.classes(), iteration)
+        # Also where the iteration is skipped in the end: maps are made anew by the clock. Only for these is whitening
+        # taken back, whose matrix has as many rows and columns as an image has values.
+        shown = self._live.inputs
+        if self._mask.due(iteration):
+            shown = self._network.classifier.images_of(shown)
+        return self._mask(shown, self._live.classes(), iteration)
 
     def _skips(self, iteration: int, loss: float, finite: bool) -> bool:
         limit = self._matching.skip_above

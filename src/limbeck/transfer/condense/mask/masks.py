@@ -71,20 +71,25 @@ class Masks:
                     f"({str(error).splitlines()[0].rstrip('.')}); give another, or null for the network's own."
                 ) from error
 
+    def due(self, iteration: int) -> bool:
+        """Whether that iteration makes maps anew, for which alone pixels are looked at."""
+        return self.maps is None or iteration % self.settings.every == 0
+
     def __call__(self, images: Tensor, classes: Tensor, iteration: int) -> Tensor:
         """Factors of the gradients of all images, the same for all channels.
 
         They are those of the last iteration that `every` divides, at which images and classes were what they were then.
 
         Args:
-            images: float `[N, C, H, W]` in [0, 1] units, all of the set; values beyond are seen as they are.
+            images: float `[N, C, H, W]` in [0, 1] units, all of the set; values beyond are seen as they are. Where no
+                maps are `due`, anything of that shape.
             classes: int64 `[N]` in 0..K-1, whose maps are wanted: of soft labels the largest.
             iteration: >= 0.
 
         Returns:
             float32 `[N, 1, H, W]`, on the device of the images.
         """
-        if self.maps is None or iteration % self.settings.every == 0:
+        if self.due(iteration):
             self.maps, self._factors = self._maps(images, classes, iteration), None
         if self.maps.shape != (len(images), *images.shape[2:]):
             raise UserError(
