@@ -63,6 +63,15 @@ def test_a_folder_takes_more_networks_and_no_other_evaluation() -> None:
     rows = json.loads(Path("judged/accuracies.json").read_text())["rows"]
     assert [(row["network"], len(row["top1"])) for row in rows] == [("lenet5", 2), ("convnet_d3 (width 4)", 2)]
     assert Path("judged/runs/seed-0/lenet5-seed-0/accuracy.json").stat().st_mtime_ns == before
+    for fewer, message in (
+        (["lenet5", "--seeds", "2"], "more `networks` (['lenet5', 'convnet_d3'] then, ['lenet5'] now), which would be"),
+        (["lenet5", "--network", "convnet_d3", "--seeds", "1"], "holds an evaluation of more `seeds` (2 then, 1 now)"),
+    ):
+        assert message in refused(*command, *fewer)
+    assert json.loads(Path("judged/accuracies.json").read_text())["rows"] == rows
+    same = [command[0], "./made/../made/seed-0", *command[2:]]
+    done(*same, "lenet5", "--network", "convnet_d3", "--seeds", "2")
+    assert json.loads(Path("judged/accuracies.json").read_text())["rows"] == rows
     message = refused(*command[:4], "--out", "judged", "-s", "epochs=2", "--seeds", "1")
     assert "holds an evaluation with another `training` ({'epochs': 1} then, {'epochs': 2} now)" in message
     assert "holds files that are no evaluation (seed-0, seed-1)" in refused(*command[:4], "--out", "made")

@@ -251,7 +251,7 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
     """Writes down what is judged how, or compares it with what is written there; more networks and seeds may come.
 
     Raises:
-        UserError: the folder holds something else.
+        UserError: the folder holds something else, or more, which the report would lack from now on.
     """
     check_path(out)
     path = out / "settings.yaml"
@@ -266,15 +266,40 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
     begun = any(one.is_file() for one in (out / "runs").rglob("*"))  # else it was refused, and may be mended
     before = load_mapping(path) if begun else {}
     fixed = {name: value for name, value in settings.items() if name not in _MAY_GROW}
-    changed = [name for name, value in fixed.items() if begun and before.get(name) != value]
+    changed = [name for name, value in fixed.items() if begun and not _same(name, before.get(name), value)]
     if changed:
         then, now = before.get(changed[0]), settings[changed[0]]
         raise UserError(
             f"the folder {str(out)!r} holds an evaluation with another `{changed[0]}` ({then!r} then, {now!r} now); "
             "choose another --out."
         )
+    if begun and (fewer := _fewer(before, settings)):
+        raise UserError(
+            f"the folder {str(out)!r} holds an evaluation of more `{fewer}` ({before[fewer]!r} then, "
+            f"{settings[fewer]!r} now), which would be lost; ask for all of them, or choose another --out."
+        )
     (out / "runs").mkdir(parents=True, exist_ok=True)
     atomic_write_text(path, yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False))
+
+
+def _same(name: str, then: Any, now: Any) -> bool:
+    """Sets are the same by any path to them."""
+    if name != "sets" or then is None:
+        return then == now
+    then, now = ([Path(one).expanduser().resolve() for one in folders] for folders in (then, now))
+    return then == now
+
+
+def _fewer(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The setting of which less is asked for than is there; "" where it is none."""
+    if not {*_named(then["networks"])} <= {*_named(now["networks"])}:
+        return "networks"
+    return "seeds" if then["seeds"] > now["seeds"] else ""
+
+
+def _named(networks: Sequence[str | None]) -> Sequence[str | None]:
+    """None is the network that a set is made for, which is judged where none is named."""
+    return networks or [None]
 
 
 def _write(out: Path, settings: Mapping[str, Any], content: Mapping[str, Any]) -> None:
