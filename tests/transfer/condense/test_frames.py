@@ -35,7 +35,6 @@ def test_a_frame_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert frame.maps is not None
     assert last.maps is not None
     assert (last.maps - frame.maps).abs().max() <= 0.5 / 255 + 1e-6
-    assert [one.iteration for one in read_frames(tmp_path, until=499)] == [0]
 
 
 @pytest.mark.parametrize("size", [(300, 200), (64, 400), (112, 112)])

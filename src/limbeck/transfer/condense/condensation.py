@@ -22,9 +22,9 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.forward import FrozenTeacher
 from limbeck.models.weights.reordered import numbered_as
+from limbeck.transfer.condense.choosing_engine import engine_for, estimate_without_experts
 from limbeck.transfer.condense.counting import images_per_class
 from limbeck.transfer.condense.crops import images_of_crops
-from limbeck.transfer.condense.engines import engine_for, estimate_without_experts
 from limbeck.transfer.condense.estimate import Estimate, rough_time
 from limbeck.transfer.condense.evidence import evidence_of
 from limbeck.transfer.condense.expertise import experts_for, open_experts, snapshots_read
@@ -252,7 +252,7 @@ class Condensation:
         settings = self.settings.mask
         if settings is None:
             return None
-        expert = store.judges[0] if settings.network == "expert" and store is not None else None
+        expert = store.judge(0) if settings.network == "expert" and store is not None else None
         looking = mask_network(settings, teacher=self.context.teacher, expert=expert).to(self.context.device)
         return Masks(settings, looking, self.pool.classes, seed=self.context.seed)
 

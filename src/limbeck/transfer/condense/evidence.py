@@ -12,7 +12,7 @@ from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.pictures import frame_pictures
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.unread_settings import unread_settings
-from limbeck.transfer.evidence import Evidence, Pictures
+from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.words import image_count, percent
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ def evidence_of(
     pool: int,
     cost: "Cost",
     facts: Mapping[str, str] | None = None,
-    notes: Sequence[str] = (),
-    pictures: Sequence[Pictures] = (),
 ) -> Evidence:
     """Curves of loss, skipped iterations, accuracy, memory and time; images by class over iterations; activation maps.
 
@@ -45,17 +43,15 @@ def evidence_of(
         pool: how many images they stand for.
         cost: of making them, experts and all.
         facts: more for the head of the page, as what storing them in 8 bits changed.
-        notes: more sentences.
-        pictures: more groups of images, shown last.
     """
     chosen = max((one for one in frames if one.accuracy is not None), key=_accuracy, default=None)
     return Evidence(
         headline=_headline(settings, images, history, pool, cost),
         rows=lambda: _rows(images),
-        pictures=[*frame_pictures(frames, images.classes), *pictures],
+        pictures=frame_pictures(frames, images.classes),
         classes=images.classes,
         facts={**_facts(settings, images, history, chosen), **(facts or {})},
-        notes=[*_notes(settings), *notes],
+        notes=_notes(settings),
         findings=_findings(settings, history, frames, chosen),
         figures=iteration_figures(history, frames, by=settings.by),
     )

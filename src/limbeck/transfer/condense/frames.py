@@ -116,18 +116,16 @@ def save_frame(folder: Path, frame: Frame) -> None:
         save_file({name: one.contiguous().clone() for name, one in tensors.items()}, temporary, about)
 
 
-def read_frames(folder: Path, *, until: int | None = None) -> list[Frame]:
+def read_frames(folder: Path) -> list[Frame]:
     """The frames of a maker's folder, in order.
 
     Args:
         folder: of the maker.
-        until: leaves out those after so many iterations, as of a run that was stopped after its last checkpoint.
 
     Raises:
         UserError: one is damaged.
     """
-    frames = [_read(path) for path in sorted((folder / FRAMES).glob("*.safetensors"))]
-    return sorted((one for one in frames if until is None or one.iteration <= until), key=_iteration)
+    return sorted((_read(path) for path in (folder / FRAMES).glob("*.safetensors")), key=_iteration)
 
 
 def at_most(frames: Sequence[Frame], most: int) -> list[Frame]:

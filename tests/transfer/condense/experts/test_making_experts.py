@@ -77,6 +77,7 @@ def test_more_of_everything_is_what_it_would_have_been_at_once(tmp_path: Path) -
     assert torch.equal(all_of(store), all_of(whole(form)))
     assert len(store.judges) == 2
     assert all(same(weights(a), weights(b)) for a, b in zip(store.judges, whole(form).judges, strict=True))
+    assert same(weights(store.judge(1)), weights(store.judges[1]))
 
 
 def test_what_is_there_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +159,7 @@ def test_without_judges_experts_are_taught_to_the_end(tmp_path: Path) -> None:
     store = make(tmp_path, snapshots=2, judges=0, format="float32", count=2)
     assert store.kept == (0, 1, 3)
     assert len(store.judges) == 2
+    assert same(weights(store.judge(1)), weights(store.judges[1]))
     found = torch.cat([one.flatten() for one in store.judges[1].network.parameters()])
     assert torch.equal(found, whole("float32").theta(1, 3))
     assert not store.judges[1].training

@@ -201,10 +201,13 @@ class ExpertStore:
     @property
     def judges(self) -> list[Classifier]:
         """Networks that were taught to the end, each anew, in evaluation mode."""
-        count = int(self.about["judges"])
-        if count:
-            return [self.load(_read(judge_path(self.folder, number))[0]) for number in range(count)]
-        return [self.load(self._theta(number, self.about["epochs"])) for number in range(self.count)]
+        return [self.judge(number) for number in range(int(self.about["judges"]) or self.count)]
+
+    def judge(self, number: int) -> Classifier:
+        """One of `judges` alone, of which each is a network of its own in memory."""
+        if self.about["judges"]:
+            return self.load(_read(judge_path(self.folder, number))[0])
+        return self.load(self._theta(number, self.about["epochs"]))
 
     def load(self, theta: Tensor) -> Classifier:
         """A classifier of its own with these parameters `[P]`, in evaluation mode."""

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
-from limbeck.models.classifier import Classifier
 from limbeck.transfer.condense.experts.store import ExpertStore
 
 
@@ -29,14 +28,6 @@ class StraightStore:
     @property
     def snapshots(self) -> int:
         return self.store.snapshots
-
-    @property
-    def network(self) -> Classifier:
-        return self.store.network
-
-    @property
-    def judges(self) -> list[Classifier]:
-        return self.store.judges
 
     def theta(self, expert: int, snapshot: float) -> Tensor:
         """Parameters float32 `[P]` of an expert at a point of its line.

@@ -11,7 +11,7 @@ from limbeck.randomness import generator
 from limbeck.transfer.condense.distribution import DistributionEngine
 from limbeck.transfer.condense.engine import Engine, MatchingEngine
 from limbeck.transfer.condense.estimate import Estimate
-from limbeck.transfer.condense.experts import ExpertStore, StraightStore
+from limbeck.transfer.condense.experts import ExpertStore
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.mask.masks import Masks
 from limbeck.transfer.condense.settings import CondenseSettings
@@ -65,8 +65,7 @@ def engine_for(
             device=device,
         )
     assert store is not None, "trajectories are of experts"
-    ways = StraightStore(store) if settings.matching.straight and isinstance(store, ExpertStore) else store
-    return MatchingEngine(settings, flat, ways, synthetic, mask=mask, seed=seed, device=device)
+    return MatchingEngine(settings, flat, store, synthetic, mask=mask, seed=seed, device=device)
 
 
 def estimate_without_experts(
