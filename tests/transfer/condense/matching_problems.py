@@ -85,7 +85,7 @@ class Mask:
 
     def __call__(self, images: Tensor, classes: Tensor, iteration: int) -> Tensor:
         self.asked.append((iteration, classes.clone()))
-        if self.due(iteration):
+        if self.maps is None or self.due(iteration):
             self.maps = images.mean(1, keepdim=True).clamp(0, 1)
         return 1 + self.maps
 

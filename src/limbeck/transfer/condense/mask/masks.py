@@ -89,7 +89,7 @@ class Masks:
         Returns:
             float32 `[N, 1, H, W]`, on the device of the images.
         """
-        if self.due(iteration):
+        if self.maps is None or self.due(iteration):
             self.maps, self._factors = self._maps(images, classes, iteration), None
         if self.maps.shape != (len(images), *images.shape[2:]):
             raise UserError(
