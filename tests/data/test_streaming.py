@@ -1,6 +1,7 @@
 """Images read from front to back: each once, kept at their shape, whatever stops the reading."""
 
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -421,3 +422,12 @@ def test_a_cache_that_cannot_be_written(shards: Path, monkeypatch: pytest.Monkey
 def test_a_path_with_letters_of_patterns(tmp_path: Path, write_parquet) -> None:
     path = write_parquet("set [1] *?/data.parquet", IMAGES[:2], [0, 1])
     assert same(load_stream(path, shape=SHAPE), load(path, size=8))
+
+
+def test_a_picture_that_a_table_names_may_change(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image": ["one.png"]}), tmp_path / "paths.parquet")
+    for row in (0, 3):
+        (tmp_path / "one.png").write_bytes(IMAGES[row])
+        os.utime(tmp_path / "one.png", ns=(row, row))
+        streamed = load_stream(tmp_path / "paths.parquet", shape=SHAPE)
+        assert same(streamed, load(tmp_path / "paths.parquet", size=8))

@@ -1,5 +1,6 @@
 """Tables with columns of every type: images are read, or refused with what to do."""
 
+import os
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -166,6 +167,42 @@ def test_missing_files_among_many(write, pixels: np.ndarray, tmp_path: Path):
     with pytest.raises(UserError, match=r"row 0 of .* cannot be read as an image: .*No such file"):
         load(file, size=8, channels=3)
     assert load(file, size=8, channels=3, skip_unreadable=True).skipped == 1
+
+
+NAMED: dict[str, Callable[[str, bytes], pa.Array]] = {
+    "paths": lambda path, other: pa.array([path, path]),
+    "structs of paths": lambda path, other: pa.array([{"bytes": None, "path": path}, {"bytes": None, "path": None}]),
+    "structs, one with bytes": lambda path, other: pa.array([{"bytes": other, "path": "x"}, {"path": path}]),
+    "structs, one of empty bytes": lambda path, other: pa.array([{"bytes": None, "path": path}, {"bytes": b""}]),
+    "lists of a path": lambda path, other: pa.array([[path], [path]]),
+    "structs of views": lambda path, other: pa.array(
+        [{"bytes": None, "path": path}], pa.struct([("bytes", pa.binary_view()), ("path", pa.string_view())])
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_picture_that_a_table_names_may_change(
+    write, pixels: np.ndarray, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("limbeck.data.encoded.build.CACHE_FROM_SECONDS", -1.0)
+    file = write(NAMED[kind]("one.png", png(pixels[2])))
+    for number in (0, 1):
+        (tmp_path / "one.png").write_bytes(png(pixels[number]))
+        os.utime(tmp_path / "one.png", ns=(number, number))
+        images = load(file, skip_unreadable=True).tensor().numpy()
+        assert (images == pixels[number].transpose(2, 0, 1)).all(axis=(1, 2, 3)).any()
+    (tmp_path / "one.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"row \d of .* cannot be read as an image"):
+        load(file)
+
+
+def test_tables_that_hold_their_images_are_not_read_to_name_files(
+    write, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("the column was read"))
+    file = write(pa.array([{"bytes": png(one), "path": "gone.png"} for one in pixels[:3]]))
+    assert same(load(file), pixels[:3])
 
 
 def test_empty_tables_are_named(write, tmp_path: Path):

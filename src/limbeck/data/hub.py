@@ -3,6 +3,7 @@
 from typing import Any
 
 from limbeck.data.catalogue import CONVERTED
+from limbeck.data.encoded.images import named_files
 from limbeck.data.labels import LabelColumn
 from limbeck.data.tables import ImageTable, stated_names
 from limbeck.errors import UserError
@@ -53,6 +54,7 @@ def open_hub(
         where=f"split {split!r} of {hub_id!r}",
         # Its own fingerprint covers the files that it was made from.
         stamp=[hub_id, split, chosen._fingerprint],
+        files=lambda column: named_files(arrow[column]),
     )
 
 

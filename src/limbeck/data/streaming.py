@@ -22,6 +22,7 @@ from limbeck.data.stream_cache import StreamCache, StreamedImages
 from limbeck.data.stream_reading import read_on
 from limbeck.data.stream_source import Stream, open_stream
 from limbeck.data.table_places import FilePlace, FolderPlace, HubPlace, place_of_entry, place_of_hub_id, place_of_path
+from limbeck.data.tables import find_images, if_there, open_parquet, stamps_of_named
 from limbeck.errors import UserError, unknown_name
 from limbeck.locks import only_one
 from limbeck.progress import Progress
@@ -70,7 +71,11 @@ def open_streamed(
     place, usual = _place(name, split)
     named = (image_column, label_column)
     scale = checked_scale(scale)
-    folder = cache_folder() / "streams" / cache_key("stream", _identity(place), named, usual, shape, scale)
+    folder = (
+        cache_folder()
+        / "streams"
+        / cache_key("stream", _identity(place, named[0], usual[0]), named, usual, shape, scale)
+    )
     title = f"{printable(Path(name).name)}/{split}"
     cache = StreamCache(folder, shape)
     about, opened = cache.about(), None
@@ -169,10 +174,15 @@ def _no_table(name: str | Path) -> UserError:
     )
 
 
-def _identity(place: HubPlace | FilePlace) -> list[Any]:
-    if isinstance(place, FilePlace):
+def _identity(place: HubPlace | FilePlace, named: str | None, usual: str | None) -> list[Any]:
+    """Of a repository its address; of files their stamps and those of the pictures that they name."""
+    if not isinstance(place, FilePlace):
+        return [place.hub_id, place.config, place.split, place.revision]
+    table = open_parquet(place.files)
+    if table.count == 0:
         return file_stamps(place.files)
-    return [place.hub_id, place.config, place.split, place.revision]
+    column = find_images(table, named or if_there(usual, table))
+    return [*file_stamps(place.files), *stamps_of_named(table, column)]
 
 
 def _image_set(

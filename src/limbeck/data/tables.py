@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from limbeck.caching import cache_folder, cache_key
 from limbeck.data.encoded.encoded_set import EncodedSet
-from limbeck.data.encoded.images import ColumnImages, file_stamps, image_type
+from limbeck.data.encoded.images import ColumnImages, file_stamps, image_type, named_files, names_files
 from limbeck.data.labels import LabelColumn, encode_labels
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
@@ -38,6 +38,7 @@ class ImageTable:
         where: what to call it in messages.
         stamp: identity of its content, or None.
         folder: what relative paths in it are relative to.
+        files: column of images -> paths of the files that it names in place of holding them.
     """
 
     schema: pa.Schema
@@ -49,6 +50,7 @@ class ImageTable:
     where: str
     stamp: list[object] | None = None
     folder: Path = Path()
+    files: Callable[[str], Sequence[str]] = lambda column: ()
 
 
 def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped: bool = False) -> ImageTable:
@@ -99,6 +101,7 @@ def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped
         where=where,
         stamp=stamp,
         folder=files[0].parent,
+        files=lambda column: _named_files(parts, column, where),
     )
 
 
@@ -131,10 +134,15 @@ def read_table(
         table.count,
         lambda: table.read(image),
         where=table.where,
-        stamp=None if table.stamp is None else [*table.stamp, image],
+        stamp=None if table.stamp is None else [*table.stamp, image, *stamps_of_named(table, image)],
         folder=table.folder,
     )
     return EncodedSet(images, labels, names, size=size, channels=channels)
+
+
+def stamps_of_named(table: ImageTable, column: str) -> list[object]:
+    """Of the files that a column of images names, which may change while the table does not; see `file_stamps`."""
+    return file_stamps([table.folder / path for path in dict.fromkeys(table.files(column))])
 
 
 def if_there(column: str | None, table: ImageTable) -> str | None:
@@ -226,6 +234,28 @@ def _label_column(path: str, part: pq.ParquetFile, column: str) -> LabelColumn:
     names = stated_names(features_of(part.schema_arrow, repr(path)), column)
     with _arrow_errors(repr(path)):
         return LabelColumn(part.read([column])[column], f"labels in column {column!r} of {path!r}", names)
+
+
+def _named_files(parts: Sequence[pq.ParquetFile], column: str, where: str) -> list[str]:
+    """Paths of the files that a column names; images that lie in the table are not read for that."""
+    kind, found = image_type([part.schema_arrow.field(column).type for part in parts], where), []
+    for part in parts if names_files(kind) else ():
+        if _holds_all_bytes(part, column):
+            continue
+        with _arrow_errors(where):
+            for batch in part.iter_batches(batch_size=1024, columns=[column]):
+                found += named_files(pa.chunked_array([batch.column(0).cast(kind)]))
+    return found
+
+
+def _holds_all_bytes(part: pq.ParquetFile, column: str) -> bool:
+    """Whether the file says that no image of the column lacks its bytes."""
+    about = part.metadata
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
+    inside = [one for one in chunks if one.path_in_schema.startswith(f"{column}.")]
+    known = [one.statistics for one in inside if one.path_in_schema.endswith(".bytes")]
+    return bool(known) and all(one is not None and one.has_null_count and one.null_count == 0 for one in known)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from limbeck.data.encoded.decode import Encoded
 from limbeck.data.labels import is_list
@@ -181,6 +182,28 @@ def image_type(kinds: Sequence[pa.DataType], where: str) -> pa.DataType:
     )
 
 
+def names_files(kind: pa.DataType) -> bool:
+    """Whether a column of images of that type may hold paths of files that lie elsewhere."""
+    inside = _innermost(kind)
+    return _is_string(inside) or (pa.types.is_struct(inside) and inside.get_field_index("path") >= 0)
+
+
+def named_files(column: pa.ChunkedArray) -> list[str]:
+    """The paths of a column of a type of `image_type`, where it has no bytes beside them."""
+    found: list[str] = []
+    for chunk in column.chunks if names_files(column.type) else ():
+        cells: Any = chunk
+        while is_list(cells.type):
+            cells = cells.flatten()
+        if pa.types.is_struct(cells.type):
+            if cells.type.get_field_index("bytes") >= 0:
+                sizes = pc.fill_null(pc.binary_length(cells.field("bytes").cast(pa.large_binary())), 0)
+                cells = cells.filter(pc.equal(sizes, 0))
+            cells = cells.field("path")
+        found += cells.drop_null().to_pylist()
+    return found
+
+
 def _plain_type(kind: Any) -> pa.DataType:
     """Without extension types, dictionaries and views, which Arrow does not take rows from."""
     if isinstance(kind, pa.BaseExtensionType):
@@ -238,6 +261,6 @@ def file_stamps(paths: Sequence[Path]) -> list[object]:
 def _size_and_time(path: Path) -> list[int]:
     try:
         status = path.stat()
-    except OSError:  # a link to nothing: the decoder says so
+    except (OSError, ValueError):  # a link to nothing, or no path at all: the decoder says so
         return []
     return [status.st_size, status.st_mtime_ns]
