@@ -138,6 +138,25 @@ def test_items_are_decoded_when_they_are_asked_for(pictures: list[Image.Image], 
     assert [np.asarray(one).shape for one in kept.encoded(np.array([3, 1]))] == [(6, 5, 3)] * 2
 
 
+def test_no_items_go_to_workers() -> None:
+    made = ItemImages(Numbers(), How(), "the Numbers")
+    before = len(pickle.dumps(made))
+    for row in range(len(Numbers())):
+        made.image(row)
+    assert len(pickle.dumps(made)) < before + 10 < 1000
+    assert np.asarray(pickle.loads(pickle.dumps(made)).image(1)).max() == 1
+
+
+class Numbers(Dataset[Any]):
+    """Images that are made when they are asked for."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Any:
+        return np.full((64, 64, 3), index, dtype=np.uint8), 0
+
+
 def test_random_transforms_are_refused(pictures: list[Image.Image]) -> None:
     why = r"have the random transform `RandomHorizontalFlip`; leave random transforms out, so that an image is the same"
     for transform in (

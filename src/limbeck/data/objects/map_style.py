@@ -55,7 +55,7 @@ class ItemImages(EncodedImages):
 
     def __getstate__(self) -> dict[str, object]:
         """To another process go no items that this one has read."""
-        return {**vars(self), "_remembered": {}, "_room": 0}
+        return {**vars(self), "_cached": {}, "_room": 0}
 
     def encoded(self, rows: np.ndarray) -> Sequence[Encoded]:
         return _Read(self, rows.tolist())
