@@ -7,6 +7,7 @@ import torch
 from tests.transfer.conftest import OF_PIXELS, ranked
 
 from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
 from limbeck.transfer.scoring.context import ScoringContext
 from limbeck.transfer.scoring.features import average_histogram, representation
 from limbeck.transfer.scoring.representations import (
@@ -176,3 +177,16 @@ def test_padding_repeats_the_edge():
     images = torch.arange(6.0).view(1, 1, 2, 3)
     assert padded_to(images, 4)[0, 0].tolist() == [[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [3, 4, 5, 5]]
     assert padded_to(torch.ones(1, 1, 8, 8), 8).shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize("allocation", ["k-centre", "herding", "k-means"])
+def test_features_that_are_not_finite_are_refused(toy, allocation):
+    def broken(pixels):
+        features = pixels.flatten(1).float()
+        features[2, 0] = torch.nan
+        return features
+
+    criterion = Criterion(score="random", allocation=allocation, space="function")
+    first = toy.ids[2].item()
+    with pytest.raises(UserError, match=f"features of 'toy' are not finite for id {first}; look at that image .* `spa"):
+        select(toy, criterion=criterion, budget=4, function=broken)

@@ -179,7 +179,8 @@ def collect(images: ImageSet, represent: Representation) -> Tensor:
     """The features of the whole set in memory, `[N, D]`, 4 N D bytes.
 
     Raises:
-        UserError: there is not memory enough for them and what is done with them, before they are made.
+        UserError: there is not memory enough for them and what is done with them, before they are made; or some are
+            not finite, which distances cannot be measured between.
     """
     features = None
     for positions, part in represent.over(images):
@@ -187,6 +188,7 @@ def collect(images: ImageSet, represent: Representation) -> Tensor:
             _check_memory(images, part)
             # Outside inference mode, in which the teacher's are made.
             features = torch.empty(len(images), part.shape[1], dtype=part.dtype)
+        _check_finite(images, positions, part, represent)
         features[positions] = part
     assert features is not None, "image sets are not empty"
     return features
@@ -202,6 +204,18 @@ def _check_memory(images: ImageSet, part: Tensor) -> None:
             f"features of {images.name!r} need {needed / 1e9:,.3g} GB of memory, for {count:,} images x {width:,} "
             f"numbers, and {free / 1e9:,.3g} GB are free. Choose a criterion whose `space` is smaller, as "
             "teacher-embedding; load the images smaller (`size`); or choose from a part of them."
+        )
+
+
+def _check_finite(images: ImageSet, positions: Tensor, part: Tensor, represent: Representation) -> None:
+    """Raises a UserError that names the first image whose features, of `part` `[B, D]`, are not finite."""
+    broken = ~part.isfinite().all(1)
+    if broken.any():
+        first = images.ids[positions[broken]][0].item()
+        else_ask = "ask the teacher in another `precision`, " if isinstance(represent, TeacherFeatures) else ""
+        raise UserError(
+            f"features of {images.name!r} are not finite for id {first}; look at that image and at what makes its "
+            f"features, leave it out, {else_ask}or choose a criterion whose `space` is another."
         )
 
 
