@@ -238,6 +238,15 @@ def test_a_table_without_sources_is_one_source() -> None:
     assert "source" not in chosen.table().column_names
 
 
+def test_greedy_allocations_of_several_sources_that_share_ids() -> None:
+    rows = [{"id": id_, "source": source, COLUMN: 0.5} for source in "ab" for id_ in (0, 1)]
+    features = torch.tensor([[0.0], [1.0], [1.0], [9.0]])
+    far = Criterion(score="least-confidence", allocation="k-centre", space="pixels")
+    chosen = allocate(table(rows), far, 2, features=features)
+    assert list(zip(chosen.sources, chosen.ids.tolist(), strict=True)) == [("a", 0), ("b", 1)]
+    assert chosen.chosen.tolist() == [True, False, False, True]
+
+
 def test_greedy_allocations_are_the_only_ones_that_need_images() -> None:
     assert {name for name, one in ALLOCATIONS.items() if one.greedy} == {
         f"{name}{each}" for name in ("k-centre", "herding") for each in ("", "-per-class")

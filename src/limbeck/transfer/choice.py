@@ -82,8 +82,7 @@ def allocate(
         options = {name: criterion.option(name) for name in entry.options}
         choose = partial(function_of(entry.function), **options) if options else function_of(entry.function)
         chosen = _greedily(candidates, quotas, features, choose)
-        ids = np.sort(chosen.ids)
-        columns, is_chosen = candidates.class_column, lambda rows: np.isin(rows.ids, ids)
+        columns, is_chosen = candidates.class_column, partial(_are_among, chosen)
         shown = _places_of_classes(candidates)
     else:
         spread: Spread = function_of(entry.function)(candidates, quotas)
@@ -211,6 +210,17 @@ def _greedily(
     if candidates.criterion.per_class:
         places.sort()
     return rows.part(ranking[places])
+
+
+def _are_among(chosen: Rows, rows: Rows) -> np.ndarray:
+    """Whether each of `rows` is one of `chosen`, bool `[B]`; sources may share ids."""
+    if chosen.sources is None or rows.sources is None:
+        return np.isin(rows.ids, chosen.ids)
+    found = np.zeros(len(rows), dtype=bool)
+    for place in np.unique(chosen.sources):
+        here = rows.sources == place
+        found[here] = np.isin(rows.ids[here], chosen.ids[chosen.sources == place])
+    return found
 
 
 def _places_of_classes(candidates: Candidates) -> Callable[[Rows], np.ndarray] | None:
