@@ -75,6 +75,23 @@ def test_classes_without_images_do_not_count():
     assert parse_budget(2).resolve(images, per_class=True) == 2
 
 
+@pytest.mark.parametrize(
+    ("amount", "kind", "message"),
+    [
+        (2.7, "count", r"`budget` of images must be a whole number, got 2.7; give a count of images \(500\), a share"),
+        (0.5, "count", "must be a whole number, got 0.5"),
+        (float("inf"), "count", "must be a whole number, got inf"),
+        (2.5, "per-class", "must be a whole number, got 2.5"),
+        (True, "count", "`budget` must be a count of images .* got True"),
+        ("5", "count", "`budget` must be a count of images .* got '5'"),
+        (5, "counts", "`kind` of a budget must be 'count', 'share', 'per-class', got 'counts'"),
+    ],
+)
+def test_wrong_amounts_and_kinds(amount, kind, message):
+    with pytest.raises(UserError, match=message):
+        Budget(amount, kind)
+
+
 def test_over_the_set(toy):
     with pytest.raises(UserError, match="at most the 40 images of 'toy', got 41 images"):
         Budget(41).resolve(toy)

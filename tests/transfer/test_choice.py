@@ -219,6 +219,14 @@ def test_refusals(rows: list[Row], criterion: Criterion, budget: Any, message: s
         allocate(table(rows, name="pool", groups=["cat", "dog", "eel"]), criterion, budget, balance="group")
 
 
+def test_scores_that_are_all_null_leave_nothing_to_choose_from() -> None:
+    column = pa.array([None, None], pa.float64())
+    unknown = ScoreTable(pa.table({"id": [0, 1], "label": [0, 1], COLUMN: column}), {"name": "pool"})
+    for budget in ("1/class", 1, "50%"):
+        with pytest.raises(UserError, match="there is nothing to choose from: 'pool' has no images"):
+            allocate(unknown, WHOLE, budget)
+
+
 def test_refusals_of_arguments() -> None:
     with pytest.raises(UserError, match="`balance` must be 'label' or 'group', got 'source'"):
         allocate(table(ROWS), BALANCED, 2, balance="source")

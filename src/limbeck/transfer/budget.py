@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from limbeck.errors import UserError
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ALLOWED = "a count of images (500), a share in (0, 1] (0.1 or '10%'), or images per class ('50/class')"
+
+_KINDS = ("count", "share", "per-class")
 
 _COUNT = re.compile(r"([+-]?\d+)(?: images?)?")
 _PER_CLASS = re.compile(r"([+-]?\d+) ?(?:/|per) ?class", re.IGNORECASE)
@@ -42,7 +45,7 @@ class Budget:
         kind: which of the three `amount` is.
 
     Raises:
-        UserError: `amount` is not > 0, or a share is above 1.
+        UserError: `amount` is not > 0, a share is above 1, anything else is no whole number, or an unknown `kind`.
 
     Example:
         >>> Budget(0.1, "share").label
@@ -53,12 +56,18 @@ class Budget:
     kind: Literal["count", "share", "per-class"] = "count"
 
     def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise UserError(f"`kind` of a budget must be {', '.join(map(repr, _KINDS))}, got {self.kind!r}.")
+        if isinstance(self.amount, bool) or not isinstance(self.amount, Real):
+            raise UserError(f"`budget` must be {ALLOWED}, got {self.amount!r}.")
         if not self.amount > 0:  # NaN is not either
             raise UserError(f"`budget` must be > 0, got {self.amount:g}; give {ALLOWED}.")
         if self.kind == "share" and self.amount > 1:
             count = f"; a count of images is a whole number without a point: {self.amount:.0f}"
             hint = count if float(self.amount).is_integer() else ""
             raise UserError(f"`budget` as a share must be at most 1 (100 %), got {self.amount:g} ({self.label}){hint}.")
+        if self.kind != "share" and not isinstance(self.amount, Integral):
+            raise UserError(f"`budget` of images must be a whole number, got {self.amount:g}; give {ALLOWED}.")
 
     @property
     def label(self) -> str:
@@ -91,14 +100,14 @@ class Budget:
             UserError: more than `images` holds (of any class, for images per class), fewer than it has classes with
                 `per_class`, or labels are needed and missing.
         """
+        if not len(images):
+            raise UserError(f"there is nothing to choose from: {images.name!r} has no images.")
         if self.kind == "per-class":
             count = self._resolve_per_class(images)
         elif self.kind == "share":
             count = max(1, round(self.amount * len(images)))
         else:
             count = int(self.amount)
-        if not len(images):
-            raise UserError(f"there is nothing to choose from: {images.name!r} has no images.")
         if count > len(images):
             raise UserError(f"`budget` must be at most the {len(images)} images of {images.name!r}, got {self.label}.")
         if per_class:
