@@ -116,12 +116,29 @@ def test_mappings_hold_parts_and_options():
         ({"score": "random", "allocation": "km"}, "allocation 'k-means' measures distances in a `space`; give one of"),
         ({"score": "random", "representation": "hg"}, "score 'random' reads no `representation`, got 'grayscale-h"),
         ({"score": "margin", "representation": "hg"}, "score 'margin' reads a `representation`, got 'grayscale-h"),
+        ({"score": "random", "options": 5}, "`options` of a criterion must be a mapping, got 5; give name: value of"),
+        ({"score": "random", "options": [1]}, r"`options` of a criterion must be a mapping, got \[1\]"),
         ({"score": 3}, "`score` of a criterion must be a name or a function, got 3"),
     ],
 )
 def test_refusals(spec, message):
     with pytest.raises(UserError, match=message):
         find_criterion(spec)
+
+
+def test_parts_that_share_an_option_keep_the_default_of_each():
+    parts = {"score": "forgetting", "allocation": "k-means", "space": "autoencoder-codes"}
+    made = find_criterion(parts)
+    assert made.options_of(SCORES["forgetting"])["epochs"] == 10
+    assert made.options_of(REPRESENTATIONS["autoencoder-codes"]) == {"epochs": 50}
+    assert made.column == Criterion(score="forgetting").column == "forgetting"
+    assert made.clusters_column == "clusters:k-means:autoencoder-codes"
+    assert made.parts["options"]["epochs"] == {"score 'forgetting'": 10, "representation 'autoencoder-codes'": 50}
+    with pytest.raises(UserError, match=r"`epochs` must be an option of one part .*'forgetting' and rep.*; leave it"):
+        find_criterion({**parts, "epochs": 3})
+    alone = find_criterion({**parts, "score": "random", "epochs": 3, "clusters": 4})
+    assert alone.options_of(REPRESENTATIONS["autoencoder-codes"]) == {"epochs": 3}
+    assert alone.clusters_column == "clusters:k-means:autoencoder-codes:clusters=4:epochs=3"
 
 
 def test_a_space_of_its_own():

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
-from limbeck.transfer.parts import left_out
+from limbeck.transfer.parts import ALLOCATIONS, left_out
 from limbeck.transfer.score_table.radix import Keys
 from limbeck.transfer.score_table.rows import Candidates, Rows
 
@@ -134,7 +134,8 @@ def coverage(candidates: Candidates, quotas: Quotas) -> Spread:
     https://arxiv.org/abs/2210.15809, https://github.com/haizhongzheng/Coverage-centric-coreset-selection.
     """
     criterion, column = candidates.criterion, candidates.class_column
-    cutoff, count = criterion.option("cutoff"), criterion.option("strata")
+    options = criterion.options_of(ALLOCATIONS[criterion.allocation])
+    cutoff, count = options["cutoff"], options["strata"]
     sizes = candidates.sizes_of_classes()
     hardest = np.array([left_out(cutoff, size, n) for size, n in zip(sizes.tolist(), quotas.tolist(), strict=True)])
     cut = candidates.smallest(

@@ -79,7 +79,7 @@ def allocate(
         _warn_of_one_score(table, criterion)
     if entry.greedy:
         assert features is not None, "greedy allocations without features are refused before"
-        options = {name: criterion.option(name) for name in entry.options}
+        options = criterion.options_of(entry)
         choose = partial(function_of(entry.function), **options) if options else function_of(entry.function)
         chosen = _greedily(candidates, quotas, features, choose)
         columns, is_chosen = candidates.class_column, partial(_are_among, chosen)

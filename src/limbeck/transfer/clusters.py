@@ -126,7 +126,7 @@ def clusters_of(features: Tensor, ids: Tensor, labels: Tensor | None, criterion:
         seed: see `cluster`.
     """
     find = CLUSTERINGS[criterion.allocation.removesuffix("-per-class")]
-    options = {name: criterion.option(name) for name in ALLOCATIONS[criterion.allocation].options}
+    options = criterion.options_of(ALLOCATIONS[criterion.allocation])
     if not criterion.per_class:
         return find(features.float(), ids, options, seed)
     assert labels is not None, "criteria per class are refused for unlabelled images before"

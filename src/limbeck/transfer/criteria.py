@@ -8,7 +8,7 @@ from limbeck.catalogue import Catalogue
 from limbeck.errors import UserError, unknown_name
 from limbeck.import_paths import import_object, is_import_path
 from limbeck.signatures import check_option
-from limbeck.transfer.part_options import check_part_option, has_options
+from limbeck.transfer.part_options import check_one_part, check_part_option, check_together, checked_options
 from limbeck.transfer.parts import (
     ALIASES,
     ALLOCATIONS,
@@ -21,6 +21,8 @@ from limbeck.transfer.parts import (
     ScoreEntry,
     full_name,
 )
+
+_Entry = AllocationEntry | RepresentationEntry | ScoreEntry
 
 DEFAULT_SCORE = "entropy"
 CLUSTERS = "clusters"
@@ -48,7 +50,8 @@ class Criterion:
             ascending id.
         space: the representation in which an allocation measures distances; by default the criterion's own, for
             manifolds the pixels.
-        options: of the parts, name -> value, for instance `{"clusters": 20}`.
+        options: of the parts, name -> value, for instance `{"clusters": 20}`; one that several parts have keeps the
+            default of each, and cannot be set.
         name: for tables and provenance.
         summary: one line for listings.
 
@@ -115,45 +118,49 @@ class Criterion:
             raise UserError(f"allocation {self.allocation!r} measures distances in a `space`; give one of {others}.")
 
     def _check_options(self) -> None:
+        checked_options(self.options)
         known = self.default_options
+        own = {name for part in self._parts.values() if part.own for name in part.options}
         for name, value in self.options.items():
-            if name not in known:
-                raise unknown_name(f"option of criterion {self.name!r}:", str(name), known, has_options(known))
-            if name in self._own_options:
+            check_one_part(name, self._parts_with(name), known, self.name)
+            if name in own:
                 check_option(name, value, known[name], "a criterion")
             else:
                 check_part_option(name, value, known[name])
-        numbers = [name for name in self.options if isinstance(known[name], float) and name not in self._own_options]
+        numbers = [name for name in self.options if isinstance(known[name], float) and name not in own]
         if numbers:  # 2 and 2.0 are one option, and name one column
-            object.__setattr__(
-                self, "options", {**self.options, **{name: float(self.options[name]) for name in numbers}}
-            )
-        fewest, most = self.option("fewest"), self.option("most")
-        if fewest is not None and fewest > most:
-            raise UserError(f"`fewest` clusters of a criterion must be at most `most`, got {fewest} and {most}.")
-        if self.order == "random" and self.option("cutoff"):
-            raise UserError("`cutoff` leaves out the hardest images, of which order 'random' knows none; set it to 0.")
+            as_floats = {name: float(self.options[name]) for name in numbers}
+            object.__setattr__(self, "options", {**self.options, **as_floats})
+        check_together({**self.default_options, **self.options}, self.order)
 
     @property
     def default_options(self) -> dict[str, Any]:
-        """Every option that its parts have, with its default."""
-        known = {name: value for part in self._parts for name, value in part.options.items()}
-        if "cutoff" in known and self.order == "random":
-            known["cutoff"] = 0.0  # a random order knows no hardest
-        return known
+        """Every option that its parts have, with its default; of one that several have, that of the last."""
+        return {name: value for part in self._parts.values() for name, value in self._defaults_of(part).items()}
+
+    def _defaults_of(self, part: _Entry) -> dict[str, Any]:
+        cutoff = {"cutoff": 0.0} if "cutoff" in part.options and self.order == "random" else {}
+        return {**part.options, **cutoff}  # a random order knows no hardest
 
     @property
-    def _parts(self) -> list[AllocationEntry | RepresentationEntry | ScoreEntry]:
-        return [ALLOCATIONS[self.allocation], SCORES[self.score], *(REPRESENTATIONS[one] for one in self.represented)]
+    def _parts(self) -> dict[str, _Entry]:
+        """Its parts, by what errors call them."""
+        return {
+            f"allocation {self.allocation!r}": ALLOCATIONS[self.allocation],
+            f"score {self.score!r}": SCORES[self.score],
+            **{f"representation {one!r}": REPRESENTATIONS[one] for one in self.represented},
+        }
 
-    @property
-    def _own_options(self) -> set[str]:
-        """Options of parts of the user's own."""
-        return {name for part in self._parts if part.own for name in part.options}
+    def _parts_with(self, option: str) -> list[str]:
+        return [what for what, part in self._parts.items() if option in part.options]
 
     def option(self, name: str) -> Any:
-        """Its value, or the default; None for an option that no part has."""
+        """Its value, or the default; None for an option that no part has. Of a part, `options_of` has them."""
         return self.options.get(name, self.default_options.get(name))
+
+    def options_of(self, part: _Entry) -> dict[str, Any]:
+        """The options of one of its parts, name -> value or default: several parts may have one of the same name."""
+        return self._defaults_of(part) | {name: one for name, one in self.options.items() if name in part.options}
 
     @property
     def per_class(self) -> bool:
@@ -193,10 +200,10 @@ class Criterion:
         special = self._special(ALLOCATIONS[self.allocation], REPRESENTATIONS[self.space])
         return ":".join([CLUSTERS, self.allocation, self.space, *special])
 
-    def _special(self, *parts: AllocationEntry | RepresentationEntry | ScoreEntry) -> list[str]:
+    def _special(self, *parts: _Entry) -> list[str]:
         """Options of some parts that are not the default, as "name=value"."""
-        default = {name: value for part in parts for name, value in part.options.items()}
-        return [f"{name}={self.option(name)}" for name in default if self.option(name) != default[name]]
+        given = ((part, name, value) for part in parts for name, value in self.options_of(part).items())
+        return [f"{name}={value}" for part, name, value in given if value != part.options[name]]
 
     def stream(self, kind: Literal["random", "order"]) -> str:
         """Names the random numbers of a random score or order.
@@ -210,6 +217,8 @@ class Criterion:
     def parts(self) -> dict[str, Any]:
         """All that decides what is chosen, whatever it is called and however it was written."""
         options = {name: self.option(name) for name in self.default_options}
+        shared = [name for name in options if len(self._parts_with(name)) > 1]
+        options |= {name: {what: self._parts[what].options[name] for what in self._parts_with(name)} for name in shared}
         return asdict(self) | {"name": "", "summary": "", "options": options}
 
     def described(self) -> dict[str, Any]:
@@ -359,7 +368,7 @@ def _is_whole(path: str) -> bool:
 
 def _from_mapping(spec: Mapping[str, Any]) -> Criterion:
     parts = {one.name for one in fields(Criterion)} - {"options"}
-    options = dict(spec.get("options") or {})
+    options = checked_options(spec.get("options") or {})
     options |= {key: value for key, value in spec.items() if key not in parts | {"options"}}
     named = {key: value for key, value in spec.items() if key in parts}
     for part, value in named.items():

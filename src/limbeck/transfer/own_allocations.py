@@ -10,16 +10,15 @@ from torch import Tensor
 from limbeck.errors import UserError
 from limbeck.foreign import errors_of
 from limbeck.transfer.allocation import Quotas, Spread
+from limbeck.transfer.parts import ALLOCATIONS
 from limbeck.transfer.score_table.rows import Candidates, Rows, joined
 
 
-def spread_by_scores(
-    function: Callable[..., Any], what: str, options: tuple[str, ...], candidates: Candidates, quotas: Quotas
-) -> Spread:
+def spread_by_scores(function: Callable[..., Any], what: str, candidates: Candidates, quotas: Quotas) -> Spread:
     """What `function` takes of every class, from its scores in the order of preference; holds all of them."""
     rows = joined(list(candidates.read(*candidates.class_column)))
     classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.words(rows)[::-1])
-    values = {name: candidates.criterion.option(name) for name in options}
+    values = candidates.criterion.options_of(ALLOCATIONS[candidates.criterion.allocation])
     taken = []
     for label, quota in enumerate(quotas.tolist()):
         members = ranking[classes[ranking] == label]

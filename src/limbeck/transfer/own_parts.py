@@ -13,7 +13,7 @@ from limbeck.errors import UserError, unknown_name
 from limbeck.foreign import ForeignError, check_remarks, errors_of
 from limbeck.signatures import Options, inputs_and_options, parameters, summary_of
 from limbeck.transfer.own_allocations import check_rows, spread_by_scores
-from limbeck.transfer.parts import AllocationEntry, Kind, RepresentationEntry, ScoreEntry
+from limbeck.transfer.parts import ALLOCATIONS, AllocationEntry, Kind, RepresentationEntry, ScoreEntry
 from limbeck.transfer.scoring.context import ScoringContext
 from limbeck.transfer.scoring.features import TeacherFeatures
 from limbeck.transfer.scoring.scores import ScoreInputs
@@ -145,11 +145,11 @@ def describe_allocation(name: str, part: Any, said: Mapping[str, Any]) -> Alloca
             f"got parameters {', '.join(inputs) or '(none)'}."
         )
     greedy = "features" in inputs
-    function = partial(spread_by_scores, part, what, tuple(options))
+    function = partial(spread_by_scores, part, what)
     if greedy:
         function = partial(_rows_by_features, part, what)
     elif "candidates" in inputs:
-        function = partial(_native, part, what, tuple(options))
+        function = partial(_native, part, what)
     return AllocationEntry(
         _summary(part, said),
         function,
@@ -271,7 +271,7 @@ def _rows_by_features(function: Callable[..., Any], what: str, features: Tensor,
     return check_rows(rows, len(features), n, what)
 
 
-def _native(function: Callable[..., Any], what: str, options: tuple[str, ...], candidates: Any, quotas: Any) -> Any:
-    values = {name: candidates.criterion.option(name) for name in options}
+def _native(function: Callable[..., Any], what: str, candidates: Any, quotas: Any) -> Any:
+    values = candidates.criterion.options_of(ALLOCATIONS[candidates.criterion.allocation])
     with errors_of(what):
         return function(candidates=candidates, quotas=quotas, **values)

@@ -1,7 +1,7 @@
 """What the options of criteria mean and may be: those of limbeck's own representations, scores and allocations."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limbeck.errors import UserError, unknown_name
@@ -39,6 +39,38 @@ def has_options(options: Mapping[str, Any]) -> str:
     return "" if options else "Its parts have no options."
 
 
+def checked_options(options: Any) -> dict[str, Any]:
+    """Options of a criterion, name -> value, if they are that.
+
+    Raises:
+        UserError: they are no mapping.
+    """
+    if not isinstance(options, Mapping):
+        raise UserError(f"`options` of a criterion must be a mapping, got {options!r}; give name: value of each.")
+    return dict(options)
+
+
+def check_one_part(name: Any, parts: Sequence[str], known: Mapping[str, Any], criterion: str) -> None:
+    """Checks that it is clear which part an option is meant for.
+
+    Args:
+        name: of the option.
+        parts: of the criterion, that have it.
+        known: all options that the criterion's parts have.
+        criterion: its name.
+
+    Raises:
+        UserError: none has it, or several.
+    """
+    if not parts:
+        raise unknown_name(f"option of criterion {criterion!r}:", str(name), known, has_options(known))
+    if len(parts) > 1:
+        raise UserError(
+            f"`{name}` must be an option of one part of criterion {criterion!r} to be set, got one of "
+            f"{' and '.join(parts)}; leave it out, so that each keeps its default, or choose other parts."
+        )
+
+
 def check_part_option(name: str, value: Any, default: Any) -> None:
     """Checks an option of one of limbeck's own parts.
 
@@ -65,3 +97,12 @@ def check_part_option(name: str, value: Any, default: Any) -> None:
         raise UserError(f"`cutoff` of a criterion must be a share below 1, got {value}.")
     if name == "components" and value > 2:
         raise UserError(f"`components` of a criterion must be 1 or 2, got {value}; t-SNE maps to no more.")
+
+
+def check_together(options: Mapping[str, Any], order: str) -> None:
+    """Raises a UserError where options of a criterion, name -> value or default, contradict each other or its order."""
+    fewest, most = options.get("fewest"), options.get("most")
+    if fewest is not None and most is not None and fewest > most:
+        raise UserError(f"`fewest` clusters of a criterion must be at most `most`, got {fewest} and {most}.")
+    if order == "random" and options.get("cutoff"):
+        raise UserError("`cutoff` leaves out the hardest images, of which order 'random' knows none; set it to 0.")

@@ -213,8 +213,7 @@ def _beside(name: str, images: "ImageSet", context: ScoringContext, represent: d
 
 def _trained(criterion: Criterion, whole: "ImageSet", context: ScoringContext) -> Tensor:
     """Scores of the whole set, by what is trained on it."""
-    options = {name: criterion.option(name) for name in SCORES[criterion.score].options}
-    return score_function(criterion)(whole, context, **options)
+    return score_function(criterion)(whole, context, **criterion.options_of(SCORES[criterion.score]))
 
 
 def score_function(criterion: Criterion) -> Callable[..., Tensor]:
@@ -223,7 +222,7 @@ def score_function(criterion: Criterion) -> Callable[..., Tensor]:
     function = function_of(entry.functions.get(kind, next(iter(entry.functions.values()))))  # the first of "any" kind
     if entry.trains or not entry.options:
         return function
-    return partial(function, **{name: criterion.option(name) for name in entry.options})
+    return partial(function, **criterion.options_of(entry))
 
 
 def predicted_class(logits: Tensor) -> Tensor:
@@ -267,4 +266,4 @@ def representation_name(criterion: Criterion, name: str) -> str:
 
 def representation_options(criterion: Criterion, name: str) -> dict[str, object]:
     """The options of the criterion's that go to the representation `name`."""
-    return {option: criterion.option(option) for option in REPRESENTATIONS[name].options}
+    return criterion.options_of(REPRESENTATIONS[name])
