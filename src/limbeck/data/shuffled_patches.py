@@ -15,6 +15,7 @@ from limbeck.copies import to_device
 from limbeck.data.augmentation import Augmentation, key_of
 from limbeck.data.multi_formation import edges
 from limbeck.errors import UserError
+from limbeck.signatures import check_option
 
 _MOST = 6  # of which there are 518,400 orders
 
@@ -29,6 +30,7 @@ class ShuffledPatches(Augmentation):
     moves = True
 
     def __init__(self, *, factor: int = 2) -> None:
+        check_option("factor", factor, 2, "views")
         if not 1 <= factor <= _MOST:
             raise UserError(f"`factor` must be from 1 to {_MOST}, got {factor}.")
         self.factor = factor

@@ -21,6 +21,7 @@ from limbeck.data.shuffled_patches import ShuffledPatches
 from limbeck.data.view_catalogue import VIEWS, check_views
 from limbeck.errors import UserError
 from limbeck.randomness import below, uniform, words
+from limbeck.signatures import check_option
 
 __all__ = [
     "Augmentation",
@@ -59,6 +60,8 @@ class PadCrop(Augmentation):
     moves = True
 
     def __init__(self, *, padding: int = 4, flip: bool = True) -> None:
+        check_option("padding", padding, 4, "views")
+        check_option("flip", flip, True, "views")
         if padding < 0:
             raise UserError(f"`padding` must be >= 0, got {padding}.")
         self.padding = padding
@@ -104,10 +107,9 @@ class ResizedCrop(Augmentation):
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
         flip: bool = True,
     ) -> None:
-        if not 0 < area[0] <= area[1] <= 1:
-            raise UserError(f"`area` must be (low, high) with 0 < low <= high <= 1, got {tuple(area)}.")
-        if not 0 < ratio[0] <= ratio[1]:
-            raise UserError(f"`ratio` must be (low, high) with 0 < low <= high, got {tuple(ratio)}.")
+        check_option("flip", flip, True, "views")
+        _check_pair("area", area, 1)
+        _check_pair("ratio", ratio)
         self.area, self.ratio, self.flip = area, ratio, flip
         self.key = key_of(self, area=tuple(area), ratio=tuple(ratio), flip=flip)
 
@@ -149,8 +151,10 @@ class ColourJitter(Augmentation):
         self, *, brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4, hue: float = 0.1
     ) -> None:
         for name, value in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
-            if not value >= 0:
+            check_option(name, value, 0.4, "views")
+            if value < 0:
                 raise UserError(f"`{name}` must be >= 0, got {value}.")
+        check_option("hue", hue, 0.1, "views")
         if not 0 <= hue <= 0.5:
             raise UserError(f"`hue` must be between 0 and 0.5, got {hue}.")
         self.strengths = (brightness, contrast, saturation)
@@ -314,6 +318,15 @@ def _build(name: str, options: Mapping[str, Any]) -> Augmentation | Mixing:
         "mixup-or-cutmix": MixupOrCutMix,
     }
     return (VIEWS[name].made_by or builders[name])(**options)
+
+
+def _check_pair(name: str, value: Any, most: float = math.inf) -> None:
+    """Raises a UserError for what is not two finite numbers, 0 < low <= high <= `most`."""
+    pair = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
+    numbers = [one for one in pair if isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one)]
+    if len(pair) != 2 or len(numbers) != 2 or not 0 < pair[0] <= pair[1] <= most:
+        above = "" if most == math.inf else f" <= {most:g}"
+        raise UserError(f"`{name}` must be (low, high) with 0 < low <= high{above}, got {pair or value!r}.")
 
 
 def _in_levels(images: Tensor) -> Tensor:
