@@ -19,6 +19,7 @@ from PIL import Image
 from limbeck.caching import cache_entries
 from limbeck.data import ImageSet, load, stream_reading, streaming
 from limbeck.data.encoded.decode_many import decode_many
+from limbeck.data.stream_cache import StreamCache, joined_labels
 from limbeck.data.stream_source import Stream, open_stream
 from limbeck.data.streaming import open_streamed
 from limbeck.errors import UserError
@@ -151,6 +152,16 @@ def test_what_a_kill_leaves_of_a_shard_is_written_over(shards: Path, decoded: li
     (entry.path / "about.json").write_text("{")
     with pytest.raises(UserError, match="is damaged"):
         load_stream(shards, shape=SHAPE)
+
+
+def test_what_has_lost_its_end_is_not_filled_with_zeros(shards: Path) -> None:
+    load_stream(shards, count=BATCH, shape=SHAPE)
+    (entry,) = cache_entries("streams")
+    with (entry.path / "images.bin").open("r+b") as file:
+        file.truncate(100)
+    with pytest.raises(UserError, match=rf"is damaged; `limbeck cache rm {entry.key[:10]}` removes it"):
+        load_stream(shards, shape=SHAPE)
+    assert (entry.path / "images.bin").stat().st_size == 100
 
 
 def broken_off(stream: Stream, after: int) -> Stream:
@@ -431,3 +442,24 @@ def test_a_picture_that_a_table_names_may_change(tmp_path: Path) -> None:
         os.utime(tmp_path / "one.png", ns=(row, row))
         streamed = load_stream(tmp_path / "paths.parquet", shape=SHAPE)
         assert same(streamed, load(tmp_path / "paths.parquet", size=8))
+
+
+LACKING = pa.chunked_array([pa.nulls(2)])
+
+
+def test_labels_of_batches_that_lack_them_all() -> None:
+    numbers = pa.chunked_array([pa.array([3, 4])])
+    assert joined_labels([LACKING, numbers, LACKING]).to_pylist() == [None, None, 3, 4, None, None]
+    assert joined_labels([LACKING]).to_pylist() == [None, None]
+    assert joined_labels([numbers, pa.chunked_array([pa.array([0.5])])]).type == pa.float64()
+    with pytest.raises(UserError, match="labels of a stream must be of one type, got int64 and string; state the type"):
+        joined_labels([numbers, pa.chunked_array([pa.array(["ant"])])])
+
+
+def test_a_shard_whose_first_batch_lacks_labels(tmp_path: Path) -> None:
+    cache = StreamCache(tmp_path, SHAPE)
+    shard = stream_reading._Shard(cache)
+    for labels in (LACKING, pa.chunked_array([pa.array([3, 4])])):
+        shard.add(np.zeros((2, *SHAPE), np.uint8), np.ones(2, dtype=bool), labels, [])
+    shard.keep()
+    assert cache.read(4).labels.to_pylist() == [None, None, 3, 4]

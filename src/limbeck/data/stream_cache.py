@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,13 +101,16 @@ class StreamCache:
             seen: see `decode`.
 
         Raises:
-            UserError: the disk is full, or may not be written to.
+            UserError: the disk is full, or may not be written to; or what was kept before has lost its end.
         """
         kept = np.ascontiguousarray(images[readable])
         digests = image_digests(torch.from_numpy(kept)).numpy() if len(kept) else np.empty((0, DIGEST_BYTES), np.uint8)
         for name, values in (("images.bin", kept), ("digests.bin", digests)):
             with disk_errors(self._folder), (self._folder / name).open("ab") as file:
-                file.truncate(self._kept * int(np.prod(values.shape[1:])))
+                size = self._kept * int(np.prod(values.shape[1:]))
+                if os.fstat(file.fileno()).st_size < size:  # which `truncate` would fill with zeros
+                    raise _damaged(self._folder)
+                file.truncate(size)
                 values.tofile(file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -133,7 +137,7 @@ class StreamCache:
         storage = TensorStorage(torch.from_numpy(images), torch.from_numpy(np.array(digests)))
         labels = None
         if "label" in self._shards[0].column_names:
-            labels = _joined([one["label"] for one in self._shards]).slice(0, rows)
+            labels = joined_labels([one["label"] for one in self._shards]).slice(0, rows)
         seen = [Largest(*one) for table in self._shards for one in json.loads((table.schema.metadata or {})[_LARGEST])]
         return StreamedImages(storage, readable, labels, seen)
 
@@ -157,10 +161,21 @@ def _read_shard(path: Path) -> pa.Table:
         raise _damaged(path.parent) from error
 
 
-def _joined(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    """Of one type; shards in which all labels are missing have none of their own."""
-    kind = next((one.type for one in parts if not pa.types.is_null(one.type)), parts[0].type)
-    return pa.chunked_array([chunk for one in parts for chunk in one.cast(kind).chunks], kind)
+def joined_labels(parts: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """Of one type; parts, at least one, in which all labels are missing have none of their own.
+
+    Raises:
+        UserError: types that nothing has in common.
+    """
+    schemas = [pa.schema([("label", one.type)]) for one in parts]
+    try:
+        kind = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+        return pa.chunked_array([chunk for one in parts for chunk in one.cast(kind).chunks], kind)
+    except pa.ArrowException as error:
+        kinds = " and ".join(sorted({str(one.type) for one in parts}))
+        raise UserError(
+            f"labels of a stream must be of one type, got {kinds}; state the type of the column."
+        ) from error
 
 
 def _damaged(folder: Path) -> UserError:

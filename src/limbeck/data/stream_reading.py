@@ -9,7 +9,7 @@ import pyarrow as pa
 from limbeck.data.encoded.decode import Target
 from limbeck.data.encoded.decode_many import decode_many
 from limbeck.data.pixel_range import Largest
-from limbeck.data.stream_cache import StreamCache
+from limbeck.data.stream_cache import StreamCache, joined_labels
 from limbeck.data.stream_source import BatchImages, Stream
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted, listening_for_stop
@@ -51,7 +51,7 @@ class _Shard:
 
     def keep(self) -> None:
         if self._readable:
-            labels = pa.chunked_array([chunk for one in self._labels for chunk in one.chunks]) if self._labels else None
+            labels = joined_labels(self._labels) if self._labels else None
             self._cache.append(np.concatenate(self._images), np.concatenate(self._readable), labels, self._seen)
         self._images, self._readable, self._labels, self._seen = [], [], [], []
         self._began = time.monotonic()
