@@ -281,6 +281,20 @@ def test_files_that_contradict_each_other(full: TransferSet, small_set: ImageSet
         TransferSet.load(tmp_path / "set")
 
 
+def test_damaged_rows_are_named(full: TransferSet, tmp_path: Path):
+    full.save(tmp_path / "set")
+    data = bytearray((tmp_path / "set" / DATA).read_bytes())
+    group = pq.ParquetFile(tmp_path / "set" / DATA).metadata.row_group(0)
+    chunk = next(one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == "id")
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    data[start : start + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
+    (tmp_path / "set" / DATA).write_bytes(data)
+    with pytest.raises(
+        UserError, match=r"contradict each other: .*parquet is damaged \((?s:.*)\). Copy the whole folder"
+    ):
+        TransferSet.load(tmp_path / "set")
+
+
 @pytest.mark.parametrize("values", [np.full((12, 3), 1 / 3), [[1.0, 0.0, 0.0]] * 12])
 def test_soft_labels_are_a_tensor(full: TransferSet, values: Any):
     with pytest.raises(UserError, match=r"`soft_labels` must be a tensor, got (ndarray|list); `torch.as_tensor` makes"):

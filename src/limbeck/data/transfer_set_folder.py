@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
@@ -72,7 +73,7 @@ def read_transfer_set(folder: Path) -> dict[str, Any]:
         raise UserError(f"{str(folder)!r} lacks {PARQUET_NAME}; copy the whole folder.")
     table = open_parquet([path])
     _check_table(folder, config, table)
-    rows = pq.read_table(path, columns=[name for name in table.schema.names if name != "image"])
+    rows = _read_rows(folder, [name for name in table.schema.names if name != "image"])
     images = _images(folder, config, table, rows["id"].to_numpy())
     soft_labels = stacked(rows["soft_label"]) if "soft_label" in rows.column_names else None
     _check_content(folder, config, images, soft_labels)
@@ -87,6 +88,13 @@ def read_transfer_set(folder: Path) -> dict[str, Any]:
         "use": _read_use(folder, config),
         "per_image": config.get("per_image", 1),
     }
+
+
+def _read_rows(folder: Path, columns: list[str]) -> pa.Table:
+    try:
+        return pq.read_table(folder / PARQUET_NAME, columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise _contradiction(folder, f"{PARQUET_NAME} is damaged ({str(error).rstrip('.')})") from error
 
 
 def _images(folder: Path, config: Mapping[str, Any], table: ImageTable, ids: Any) -> ImageSet:
