@@ -294,3 +294,11 @@ def test_the_order_of_the_pool_does_not_matter_to_the_choice(tmp_path: Path) -> 
     one = make(tmp_path / "a", pool, "entropy").source.images(0).images
     other = make(tmp_path / "b", reordered(pool, 4), "entropy").source.images(0).images
     assert one.fingerprint == other.fingerprint
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_teacher_is_asked_in_the_precision_of_the_context(
+    tmp_path: Path, teacher: Classifier, precision: str
+) -> None:
+    made = make(tmp_path, natural(24), "margin", teacher=teacher, precision=precision)
+    assert made.source.images(0).about["precision"] == precision

@@ -3,7 +3,7 @@
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -105,7 +105,8 @@ def _pool(context: MakerContext) -> "ImageSet":
 
 
 def _scoring(context: MakerContext) -> ScoringContext:
-    return make_context(context.teacher, None, context.seed, context.progress, device=context.device)
+    how: dict[str, Any] = {"device": context.device, "precision": context.precision}
+    return make_context(context.teacher, None, context.seed, context.progress, **how)
 
 
 def _by_id(chosen: TransferSet) -> TransferSet:
