@@ -13,6 +13,7 @@ from tests.transfer.conftest import natural, reordered
 
 from limbeck.autotune import Fastest
 from limbeck.cost import Cost
+from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.evaluation import predict
 from limbeck.models import Outputs, create, wrap
@@ -373,3 +374,12 @@ def test_a_function_of_ones_own():
         select(images, criterion=brightness, budget=7)
     with pytest.raises(UserError, match=r"must return one row for each of 30 images, \[B, D\], got \[30\]"):
         select(images, criterion=brightness, budget=7, function=lambda pixels: pixels[:, 0, 0, 0])
+
+
+def test_networks_of_other_numbers_of_classes_are_others(tmp_path):
+    images = natural(40)
+    more = ImageSet(images.tensor(), images.labels, ids=images.ids, classes=(*images.classes, "none of it"))
+    assert more.fingerprint == images.fingerprint
+    for number, one in enumerate((images, more, images), start=1):
+        grand(one, ScoringContext(folder=tmp_path), model="convnet_d3", epochs=1, networks=1)
+        assert len(list(tmp_path.glob("grand-*"))) == min(number, 2)

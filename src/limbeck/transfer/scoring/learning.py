@@ -50,6 +50,7 @@ def learn(
     """
     channels, height, width = images.shape
     recipe = {"model": model, "epochs": epochs, "seed": seed, "images": images.fingerprint, **about}
+    recipe["classes"] = images.num_classes  # which the fingerprint does not count: some may have no image
     began = time.perf_counter()
     folder = context.folder / f"{purpose}-{cache_key(*sorted(recipe.items()))}"
     # Another process that learns the same images is waited for; of several that share a run one waits for all.
