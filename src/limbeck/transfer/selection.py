@@ -21,6 +21,7 @@ from limbeck.files import atomic_path
 from limbeck.transfer.budget import Budget
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.parts import left_out
+from limbeck.transfer.score_table.identity import IDENTITY, of_any_order
 from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.score_table.rows import Candidates, Rows
 from limbeck.transfer.summary import Summary, summarise
@@ -154,11 +155,12 @@ class Selection:
         }
 
     def transfer_set(self, images: ImagesLike) -> TransferSet:
-        """The chosen images with their provenance; `images` is the set they were chosen from (or holds it).
+        """The chosen images with their provenance; `images` is the set they were chosen from (or, of a
+        table in memory, holds it).
 
         Raises:
-            UserError: it is another one, by its name, by the size of its images or by ids; or the table has several
-                sources.
+            UserError: it is another one, by its name, by the size of its images, by ids or by labels; or the table has
+                several sources.
         """
         images = as_image_set(images, "train", "images")
         self._check_source(images)
@@ -187,6 +189,12 @@ class Selection:
                     f"{self.score_table.title} holds scores of images whose {key} is {known}, got {found} of "
                     f"{images.name!r}; score these images, or choose ids alone without them."
                 )
+        identity = of_any_order(images)
+        if scored and self.score_table.about.get(IDENTITY, identity) != identity:  # older tables do not tell
+            raise UserError(
+                f"{self.score_table.title} holds scores of other images than {images.name!r} has now (files came or "
+                "went since); score these anew."
+            )
 
     def summary(self) -> Summary:
         """The selection in numbers; of random scores, without their distribution."""
@@ -204,7 +212,13 @@ class Selection:
             path: of the file.
             whole: write `table`; else id (and source) and score of the chosen images alone. By default the former,
                 unless the scores are in a file already.
+
+        Raises:
+            UserError: `path` is the table of scores that was chosen from.
         """
+        known = self.score_table.path
+        if known is not None and Path(path).resolve() == known.resolve():
+            raise UserError(f"`path` must be another file than {str(known)!r}, whose scores were chosen from.")
         whole = self.score_table.path is None if whole is None else whole
         batches = self._arrow() if whole else self._arrow_of_chosen()
         first = next(batches)

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import given, settings
 from tests.transfer import reference
-from tests.transfer.conftest import natural
+from tests.transfer.conftest import natural, reordered
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
@@ -235,6 +236,56 @@ def test_tables_of_other_images_are_refused(tmp_path):
     narrow = ImageSet(images().tensor()[..., 1:], images().labels, ids=images().ids, name="blotches")
     with pytest.raises(UserError, match=r"whose shape is \[.*\], got \[.*\] of 'blotches'"):
         chosen.transfer_set(narrow)
+
+
+def test_tables_of_images_that_came_or_went_since_are_refused(tmp_path):
+    path = score_table(images(), tmp_path / "scores.parquet")
+    chosen = select_from_scores(path, criterion="entropy", budget=8)
+    whole = images()
+    assert len(chosen.transfer_set(reordered(whole, 1))) == 8
+    fewer = ImageSet(whole.tensor()[1:], whole.labels[1:], classes=whole.classes, name=whole.name)
+    for other in (fewer, ImageSet(whole.tensor(), whole.labels.flip(0), ids=whole.ids, name=whole.name)):
+        with pytest.raises(
+            UserError, match=r"scores of other images than 'blotches' has now \(files came or went since"
+        ):
+            chosen.transfer_set(other)
+    table = pq.read_table(path)
+    about = json.loads(table.schema.metadata[b"limbeck"])
+    del about["ids_and_labels"]  # as older tables
+    pq.write_table(table.replace_schema_metadata({"limbeck": json.dumps(about)}), tmp_path / "older.parquet")
+    chosen = select_from_scores(tmp_path / "older.parquet", criterion="entropy", budget=8)
+    assert len(chosen.transfer_set(whole)) == 8
+
+
+def test_the_table_that_was_chosen_from_is_not_replaced(tmp_path, monkeypatch):
+    path = score_table(images(), tmp_path / "scores.parquet")
+    chosen = select_from_scores(path, criterion="entropy", budget=8)
+    monkeypatch.chdir(tmp_path)
+    for same in (path, "scores.parquet"):
+        with pytest.raises(UserError, match=r"`path` must be another file than .*, whose scores were chosen from"):
+            chosen.to_parquet(same)
+    chosen.to_parquet(tmp_path / "chosen.parquet")
+    assert len(pq.read_table(path)) == len(images())
+
+
+def test_two_scorings_of_one_path_do_not_share_parts(tmp_path):
+    path = tmp_path / "scores.parquet"
+    parts = tmp_path / "scores.parquet.parts"
+    parts.mkdir()
+    holds = FileLock(parts / ".lock")
+    holds.acquire()
+
+    class OtherEnds(Said):
+        def say(self, message):
+            super().say(message)
+            path.write_text("made by another")
+            holds.release()
+
+    said = OtherEnds()
+    with pytest.raises(UserError, match=r"parquet' exists already and is never overwritten; choose another path"):
+        score_table(images(), path, progress=said)
+    assert any("another process is scoring into" in line for line in said.lines)
+    assert path.read_text() == "made by another"
 
 
 def test_small_sets_have_several_shards_too(tmp_path, monkeypatch):

@@ -10,6 +10,8 @@ from limbeck.data.storage import image_digests
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
 
+IDENTITY = "ids_and_labels"
+"""What a table of scores calls the ids and labels of its images, see `of_any_order`."""
 SOME = 256
 """Images that are looked at before scoring goes on, to see whether their pixels are those it began with."""
 
@@ -25,6 +27,20 @@ def ids_and_labels(images: "ImageSet") -> str:
     digest.update(images.ids.contiguous().numpy().data)
     if images.labels is not None:
         digest.update(images.labels.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def of_any_order(images: "ImageSet") -> str:
+    """Stands for ids and labels, in whatever order the set stores them.
+
+    Example:
+        >>> of_any_order(images) == of_any_order(images.subset(images.ids.flip(0)))
+        True
+    """
+    order = images.ids.argsort()
+    digest = hashlib.blake2b(images.ids[order].numpy().data, digest_size=8)
+    if images.labels is not None:
+        digest.update(images.labels[order].numpy().data)
     return digest.hexdigest()
 
 

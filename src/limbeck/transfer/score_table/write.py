@@ -14,6 +14,7 @@ from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
 from limbeck.errors import UserError, unknown_name
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
+from limbeck.locks import only_one
 from limbeck.models.fingerprint import identify
 from limbeck.precision import Precision
 from limbeck.progress import Progress, Silent
@@ -22,7 +23,7 @@ from limbeck.training.distributed import process_token
 from limbeck.transfer.clusters import clusters_of
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.own_code import own_code
-from limbeck.transfer.score_table.identity import ids_and_labels, pixels_of, seen
+from limbeck.transfer.score_table.identity import IDENTITY, ids_and_labels, of_any_order, pixels_of, seen
 from limbeck.transfer.score_table.read import METADATA
 from limbeck.transfer.score_table.shards import MakeShards
 from limbeck.transfer.scoring.context import ScoringContext, check_criterion, make_context
@@ -120,8 +121,7 @@ def write_table(
         >>> len(pq.read_table(path))
         200
     """
-    if path.exists():
-        raise UserError(f"{str(path)!r} exists already and is never overwritten; choose another --out.")
+    _check_new(path)
     for name, value in (("workers", workers), ("shard", shard)):
         if value is not None and value < 1:
             raise UserError(f"`{name}` must be at least 1, got {value}.")
@@ -153,18 +153,27 @@ def write_table(
     plan |= _whose(teacher, trust_teacher, watch)
     for one in criteria:
         plan |= own_code(one.score, one.representation) | own_code(representation=one.space)
-    _claim(parts, plan)
-    make = MakeShards(images, columns, context, parts, size, beside, begun=seen(here))
-    shared = [parts / "plan.json", *([context.folder] if context.folder.exists() else [])]
-    if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
-        run_shards(make, "add_up", _missing(parts, count, "npy"), workers, watch, "average histogram", shared)
-    run_shards(make, "score", _missing(parts, count, "parquet"), workers, watch, "scoring", shared)
-    for number, criterion in enumerate(clusters.values()):
-        watch.say(f"clusters of {criterion.name}")
-        _keep_clusters(_clusters_file(parts, number), here, criterion, context)
-    _join(parts, count, path, about, list(clusters))
-    shutil.rmtree(parts)
+    with disk_errors(parts):
+        parts.mkdir(parents=True, exist_ok=True)
+    with only_one(parts, lambda: watch.say(f"another process is scoring into {str(path)!r}; waiting for it")):
+        _check_new(path)  # which another may have made meanwhile
+        _claim(parts, plan)
+        make = MakeShards(images, columns, context, parts, size, beside, begun=seen(here))
+        shared = [parts / "plan.json", *([context.folder] if context.folder.exists() else [])]
+        if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
+            run_shards(make, "add_up", _missing(parts, count, "npy"), workers, watch, "average histogram", shared)
+        run_shards(make, "score", _missing(parts, count, "parquet"), workers, watch, "scoring", shared)
+        for number, criterion in enumerate(clusters.values()):
+            watch.say(f"clusters of {criterion.name}")
+            _keep_clusters(_clusters_file(parts, number), here, criterion, context)
+        _join(parts, count, path, {**about, IDENTITY: of_any_order(here)}, list(clusters))
+        shutil.rmtree(parts)
     return path
+
+
+def _check_new(path: Path) -> None:
+    if path.exists():
+        raise UserError(f"{str(path)!r} exists already and is never overwritten; choose another path.")
 
 
 def _check(criterion: Criterion, images: "ImageSet", context: ScoringContext) -> None:
@@ -225,9 +234,7 @@ def _whose(teacher: "Classifier | None", trusted: bool, watch: Progress) -> dict
 
 
 def _claim(parts: Path, plan: dict[str, Any]) -> None:
-    """Makes the folder of parts, or finds it of the same plan."""
-    with disk_errors(parts):
-        parts.mkdir(parents=True, exist_ok=True)
+    """Notes the plan in the folder of parts, or finds the same there."""
     written = parts / "plan.json"
     if not written.exists():
         atomic_write_text(written, json.dumps(plan, indent=1) + "\n")
@@ -236,12 +243,12 @@ def _claim(parts: Path, plan: dict[str, Any]) -> None:
     if {**begun, "process": plan["process"]} == plan and begun.get("process") != plan["process"]:
         raise UserError(
             f"{str(parts)!r} holds parts that another process asked of a teacher that cannot be recognised; remove it, "
-            "choose another --out, or give `trust_teacher=True` to both if the teacher is the same."
+            "choose another path, or give `trust_teacher=True` to both if the teacher is the same."
         )
     if begun != plan:
         raise UserError(
             f"{str(parts)!r} holds parts of another scoring (other images, criteria or code, seed, teacher, precision "
-            "or shards); remove it, or choose another --out."
+            "or shards); remove it, or choose another path."
         )
 
 
