@@ -197,8 +197,9 @@ def named_files(column: pa.ChunkedArray) -> list[str]:
             cells = cells.flatten()
         if pa.types.is_struct(cells.type):
             if cells.type.get_field_index("bytes") >= 0:
-                sizes = pc.fill_null(pc.binary_length(cells.field("bytes").cast(pa.large_binary())), 0)
-                cells = cells.filter(pc.equal(sizes, 0))
+                held = cells.field("bytes").cast(pa.large_binary())
+                sizes = pc.call_function("binary_length", [held]).fill_null(0)
+                cells = cells.filter(pc.call_function("equal", [sizes, 0]))
             cells = cells.field("path")
         found += cells.drop_null().to_pylist()
     return found
