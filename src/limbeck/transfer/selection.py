@@ -189,8 +189,8 @@ class Selection:
                     f"{self.score_table.title} holds scores of images whose {key} is {known}, got {found} of "
                     f"{images.name!r}; score these images, or choose ids alone without them."
                 )
-        identity = of_any_order(images)
-        if scored and self.score_table.about.get(IDENTITY, identity) != identity:  # older tables do not tell
+        known = self.score_table.about.get(IDENTITY) if scored else None  # older tables do not tell
+        if known is not None and known != of_any_order(images):
             raise UserError(
                 f"{self.score_table.title} holds scores of other images than {images.name!r} has now (files came or "
                 "went since); score these anew."
