@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 LOGITS = ("logits",)
 
-
 Compile = bool | Literal["graphs", "frozen"]
 FROZEN = "frozen"
 
