@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -25,7 +26,7 @@ OWN = "MALLOC_ARENA_TEST"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", help="one of the tasks, in this process; prints seconds and MiB as JSON")
@@ -78,7 +79,7 @@ def timed(task: str, threads: int) -> tuple[float, float]:
     return time.process_time() - began, most_memory() / 2**20
 
 
-def training(model: str, size: int, **options: object) -> Callable[[], tuple[Callable[[], None], int]]:
+def training(model: str, size: int, **options: Any) -> Callable[[], tuple[Callable[[], None], int]]:
     def prepare() -> tuple[Callable[[], None], int]:
         import torch
         from torch.nn.functional import cross_entropy
