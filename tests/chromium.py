@@ -17,6 +17,8 @@ IN_A_BROWSER = [
     pytest.mark.skipif(not (_CHROMIUM and _DRIVER), reason="needs chromium and chromedriver (Debian: chromium-driver)"),
 ]
 """Marks of such tests."""
+PATIENCE = 180
+"""Seconds that a page may take to come alive: on two busy cores charts took more than 30."""
 
 
 def browser(*, scripts: bool = True) -> Iterator[Chrome]:

@@ -69,3 +69,25 @@ def test_freed_memory_is_kept_unless_the_user_tunes_the_allocator() -> None:
     assert sum(pages()[10:]) < whole, "of ten tensors none was taken anew"
     assert sum(pages(MALLOC_TRIM_THRESHOLD_="1000000")[10:]) >= 10 * whole
     assert sum(pages(GLIBC_TUNABLES="glibc.malloc.trim_threshold=1000000")[10:]) >= 10 * whole
+
+
+HOLES = """
+import psutil, torch
+from limbeck.memory import keeping_freed_memory
+held = lambda: psutil.Process().memory_info().rss
+with keeping_freed_memory():
+    before = held()
+    blocks = [torch.ones(5 * 2**20) for _ in range(20)]
+    del blocks[::2]
+    inside = held() - before
+print(inside, held() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="the allocator is not glibc's")
+def test_what_is_free_is_given_back_at_the_end() -> None:
+    """Half of twenty blocks of 20 MiB, with others between them."""
+    done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
+    inside, after = (int(one) / 2**20 for one in done.stdout.split())
+    assert after < 250
+    assert after < inside

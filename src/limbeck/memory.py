@@ -4,6 +4,8 @@ import ctypes
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -52,19 +54,36 @@ def share_memory(processes: int) -> None:
 
 @cache
 def keep_freed_memory() -> None:
-    """Has this process keep up to a GiB that it freed, where a CPU computes; for Linux with glibc.
+    """Has this process keep blocks below a GiB that it freed, where a CPU computes; for Linux with glibc.
 
     glibc hands large blocks back to the system as soon as they are freed, and each comes anew page by page, filled with
     zeros: every feature map of every training step. ConvNets train 1.4 to 2.4 times as fast without that
     (`benchmarks/allocation.py`), in about the same peak of memory. Nothing is done where the environment tunes the
     allocator (`MALLOC_...`, `GLIBC_TUNABLES`); another allocator does not heed it.
     """
-    tuned = "malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(one.startswith("MALLOC_") for one in os.environ)
-    if tuned or sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+    if not _keeps():
         return
     mallopt = ctypes.CDLL(None).mallopt
     mallopt(_MMAP_THRESHOLD, _KEPT)  # smaller blocks come from the heap
     mallopt(_TRIM_THRESHOLD, _KEPT)  # of which so much stays
+
+
+@contextmanager
+def keeping_freed_memory() -> Iterator[None]:
+    """Does so from here on, and gives back at the end what is free by then, also between blocks that are in use."""
+    keep_freed_memory()
+    try:
+        yield
+    finally:
+        if _keeps():
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+@cache
+def _keeps() -> bool:
+    """Whether this is glibc, and nobody tunes it."""
+    tuned = "malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(one.startswith("MALLOC_") for one in os.environ)
+    return not tuned and sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
 
 
 def _left_by_limits() -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.chromium import IN_A_BROWSER, Chrome, browser, width
+from tests.chromium import IN_A_BROWSER, PATIENCE, Chrome, browser, width
 from tests.report import report_factory as factory
 from tests.report.test_enough import with_answer
 from tests.report.transfer_set.test_own_figures import bars, curve, lines, matrix, points, table
@@ -60,7 +60,7 @@ def test_charts_come_alive_and_the_console_is_quiet(live: Chrome, page: Path, tm
     live.get(page.as_uri())
     charts = count(live, "[data-chart]")
     assert charts > 3
-    WebDriverWait(live, 30).until(lambda driver: count(driver, "[data-chart].ready svg.marks") == charts)
+    WebDriverWait(live, PATIENCE).until(lambda driver: count(driver, "[data-chart].ready svg.marks") == charts)
     assert count(live, "[data-chart] > svg") == 0
     assert [entry for entry in live.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
     assert live.save_screenshot(str(tmp_path / "page.png"))
@@ -92,7 +92,7 @@ def test_nothing_is_cut_on_paper(live: Chrome, still: Chrome, page: Path) -> Non
             driver.get(page.as_uri())
             if driver is live:
                 charts = count(driver, "[data-chart]")
-                WebDriverWait(driver, 30).until(lambda one: count(one, "[data-chart].ready") == charts)  # noqa: B023
+                WebDriverWait(driver, PATIENCE).until(lambda one: count(one, "[data-chart].ready") == charts)  # noqa: B023
             assert driver.execute_script(CUT) == []
             body = driver.find_element("css selector", "body")
             assert "(255, 255, 255" in body.value_of_css_property("background-color")
@@ -113,13 +113,13 @@ def test_still_charts_show_without_scripts(still: Chrome, page: Path, tmp_path: 
 
 def told(driver: Chrome) -> str:
     """The tooltip in view."""
-    WebDriverWait(driver, 10).until(lambda one: count(one, "#vg-tooltip-element.visible"))
+    WebDriverWait(driver, PATIENCE).until(lambda one: count(one, "#vg-tooltip-element.visible"))
     return driver.find_element("css selector", "#vg-tooltip-element").text
 
 
 def test_pointing_at_an_image_marks_it_in_both_maps(live: Chrome, tmp_path: Path) -> None:
     live.get(write_run_report(factory.write_inside(factory.write_run(tmp_path / "run"))).as_uri())
-    WebDriverWait(live, 30).until(lambda driver: count(driver, "[data-chart=embedding].ready") == 1)
+    WebDriverWait(live, PATIENCE).until(lambda driver: count(driver, "[data-chart=embedding].ready") == 1)
     points = live.find_elements("css selector", "[data-chart=embedding] path[aria-roledescription='point']")
     assert len(points) == 240
     ActionChains(live).scroll_to_element(points[-1]).move_to_element(points[3]).perform()
@@ -137,7 +137,7 @@ def test_many_classes_are_cells_on_a_canvas(live: Chrome, still: Chrome, tmp_pat
     classes = tuple(f"class {place}" for place in range(200))
     page = write_run_report(factory.write_inside(factory.write_run(tmp_path / "run"), classes=classes, images=400))
     live.get(page.as_uri())
-    WebDriverWait(live, 60).until(lambda driver: count(driver, "[data-chart=correlation].ready canvas") == 1)
+    WebDriverWait(live, PATIENCE).until(lambda driver: count(driver, "[data-chart=correlation].ready canvas") == 1)
     canvas = live.find_element("css selector", "[data-chart=correlation] canvas")
     ActionChains(live).scroll_to_element(canvas).move_to_element_with_offset(canvas, -200, 20).perform()
     assert all(word in told(live) for word in ("class ", "teacher", "student", "difference"))

@@ -20,7 +20,7 @@ from limbeck.data.transfer_source import TransferSource, transfer_source
 from limbeck.data.views import augmentation
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted, Paused, StopRequest, listening_for_stop
-from limbeck.memory import keep_freed_memory
+from limbeck.memory import keeping_freed_memory
 from limbeck.models.classifier import Classifier, Outputs
 from limbeck.models.forward import FrozenTeacher, compile_network
 from limbeck.models.shared_memory import keeping_shared
@@ -137,7 +137,6 @@ def fit(
         Paused: `until` is reached; the state at that step is saved.
     """
     check_torch()  # first: what it finds would show as faults of the student
-    keep_freed_memory()
     source, progress = transfer_source(source), progress or Silent()
     check_networks(student, teacher)
     check_source(source, objective, settings, whole=passes is None)
@@ -169,7 +168,8 @@ def fit(
     state = LoopState(student, evaluated, objective, optimizer, rounds, settings.batch_size, observers)
 
     work = work_of_step(student, None if frozen is None else teacher, images.shape, settings.batch_size)
-    with closing(stream), own_generators(device, seed, "dropout"), threads_for(work, device):
+    alone = own_generators(device, seed, "dropout")
+    with closing(stream), alone, threads_for(work, device), keeping_freed_memory():
         run_folder.note_computing(dtype, channels_last, torch.get_num_threads(), resumed=saved is not None)
         _resume(state, saved, run_folder, tracker)
         validator = (

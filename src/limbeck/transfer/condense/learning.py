@@ -10,6 +10,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted, listening_for_stop
+from limbeck.memory import keeping_freed_memory
 from limbeck.progress import Progress
 from limbeck.training.checkpoint import Checkpoint
 from limbeck.transfer.condense.engine import Engine
@@ -90,7 +91,7 @@ class Learning:
             if self.done:
                 self._save()
         progress.begin("condensing", engine.iterations, self.done)
-        with listening_for_stop() as stop:
+        with keeping_freed_memory(), listening_for_stop() as stop:
             while self.done < engine.iterations:
                 started = time.perf_counter()
                 numbers = engine.step(self.done)
