@@ -104,10 +104,23 @@ def test_memory_order_reaches_images_and_weights_and_is_written_down(
     assert computing == {"precision": "fp32", "channels_last": channels_last, "threads": 1}
 
 
+@pytest.mark.parametrize(("slow", "tried"), [(2.0, True), (10.0, False)])
+def test_no_network_is_measured_in_an_emulated_type(slow: float, tried: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose every pass would take ten times as long; a layer tells."""
+    monkeypatch.setattr(autotune, "_of_a_layer", lambda: {"bf16": slow, "fp32": 1.0})
+    found = measure(create("resnet8", num_classes=3), (3, 8, 8))
+    assert all((found["bf16", last] < float("inf")) == tried for last in (True, False))
+    kept = autotune._record({}, found)
+    assert len(kept["milliseconds"]) == (4 if tried else 2)
+    assert kept["fastest"]["precision"] == "fp32" or tried
+
+
 def test_a_network_is_measured_as_it_is_and_stays_so() -> None:
     network = create("resnet8", num_classes=3).eval()
     before = {name: one.clone() for name, one in network.state_dict().items()}
-    assert all(0 < one < 10_000 for one in measure(network, (3, 32, 32)).values())
+    found = measure(network, (3, 32, 32))
+    assert all(0 < found["fp32", last] < 10_000 for last in (True, False))
+    assert len(found) == 4
     assert all(torch.equal(one, before[name]) for name, one in network.state_dict().items())
     assert not network.training
     assert all(one.grad is None for one in network.parameters())
