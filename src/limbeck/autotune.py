@@ -3,11 +3,11 @@
 That a processor has a type says little. Instructions for bf16 may be missing (emulated, it is ten times slower than
 float32), switched off by the environment, present under a flag that PyTorch does not tell, or no faster than float32
 where casting eats what they save. And what one network gains another loses: one processor teaches ResNets nearly twice
-as fast in bf16, and a MobileNetV2 half as fast. So a network is taught for some milliseconds in each way,
-on one thread and by that thread's own clock, which other work on the machine hardly moves: the student itself before it
-learns, and a small one with layers of a ResNet for all that is only asked. Another way than the usual one is taken only
-where it wins by a wide margin, so noise decides nothing; what was found is kept in the cache folder, as it shapes
-rounding, and one machine should give one student.
+as fast in bf16, and a MobileNetV2 half as fast. So a network is taught for some milliseconds in each way (but
+in a type that the layers of a small one show to be emulated), on one thread and by that thread's own clock, which other
+work on the machine hardly moves: the student itself before it learns, and a small one with layers of a ResNet for all
+that is only asked. Another way than the usual one is taken only where it wins by a wide margin, so noise decides
+nothing; what was found is kept in the cache folder, as it shapes rounding, and one machine should give one student.
 """
 
 import copy

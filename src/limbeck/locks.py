@@ -8,13 +8,14 @@ from filelock import FileLock, Timeout
 
 
 @contextmanager
-def only_one(folder: Path, waits: Callable[[], object], *, task: str = "") -> Iterator[None]:
+def only_one(folder: Path, waits: Callable[[], object], *, task: str = "", wait: bool = True) -> Iterator[bool]:
     """While no other process is in such a block for the same folder and task.
 
     Args:
         folder: with a hidden file for each lock.
-        waits: is called before another process is waited for; where it raises, nobody is.
+        waits: is called before another process is waited for.
         task: one of several that processes share out among themselves; "" for the folder as a whole.
+        wait: whether another process is waited for; else the block is entered beside it, with False.
 
     Example:
         >>> with only_one(Path(), lambda: print("waiting")), only_one(Path(), print, task="expert-0"):
@@ -22,12 +23,19 @@ def only_one(folder: Path, waits: Callable[[], object], *, task: str = "") -> It
         (True, True)
     """
     lock = FileLock(folder / f"{f'.{task}' if task else ''}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    free = _acquired(lock)
+    if not free and wait:
         waits()
         lock.acquire()
     try:
-        yield
+        yield free or wait
     finally:
-        lock.release()
+        lock.release()  # of another's nothing
+
+
+def _acquired(lock: FileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True

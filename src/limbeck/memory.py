@@ -54,10 +54,10 @@ def share_memory(processes: int) -> None:
 
 @cache
 def keep_freed_memory() -> None:
-    """Has this process keep blocks below a GiB that it freed, where a CPU computes; for Linux with glibc.
+    """Has this process keep blocks below a GiB that it freed, on Linux with glibc.
 
     glibc hands large blocks back to the system as soon as they are freed, and each comes anew page by page, filled with
-    zeros: every feature map of every training step. ConvNets train 1.4 to 2.4 times as fast without that
+    zeros: every feature map of every training step on a CPU. ConvNets train 1.4 to 2.4 times as fast without that
     (`benchmarks/allocation.py`), in about the same peak of memory. Nothing is done where the environment tunes the
     allocator (`MALLOC_...`, `GLIBC_TUNABLES`); another allocator does not heed it.
     """

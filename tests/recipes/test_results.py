@@ -100,6 +100,14 @@ def test_runs_that_were_computed_otherwise_are_named(folder: Path) -> None:
     )
 
 
+def test_runs_of_an_earlier_version_are_not_unlike_for_what_they_did_not_note(folder: Path) -> None:
+    for number, one in enumerate(one for one in plan(RECIPE) if one.arm in SCORES):
+        on = {"processor": "AMD EPYC", "devices": []} | ({"instructions": "AVX2"} if number % 2 else {})
+        environment = on | {"computing": {"precision": "fp32", "channels_last": True, "threads": 1}}
+        (folder / one.folder / "environment.json").write_text(json.dumps(environment))
+    assert not any("computed alike" in one for one in collect(folder, RECIPE)["notes"])
+
+
 def test_notes_name_the_controls_of_another_length(tmp_path: Path) -> None:
     (tmp_path / "networks.json").write_text(json.dumps({"train_images": 400, "train_classes": 3, "suited": True}))
     longer = {"transfer": {"maker": "condense", "method": "dm"}, "training": {"steps": 24}}

@@ -21,12 +21,17 @@ def unlike_computing(folder: Path, planned: Iterable[PlannedRun]) -> list[str]:
         folder: of the comparison.
         planned: its runs.
     """
-    by_student: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    found: list[tuple[PlannedRun, Mapping[str, Any]]] = []
     for one in planned:
         run_folder = RunFolder(folder / one.folder)
         environment = run_folder.read(ENVIRONMENT_FILE, {}) if run_folder.finished else {}
         if "computing" in environment:
-            by_student[repr(one.recipe.student)][computed_on(environment)].append(_name(one))
+            found.append((one, environment))
+    known = all("instructions" in environment for _, environment in found)  # earlier versions did not note them
+    by_student: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for one, environment in found:
+        way = computed_on(environment if known else {**environment, "instructions": None})
+        by_student[repr(one.recipe.student)][way].append(_name(one))
     return [_sentence(ways) for ways in by_student.values() if len(ways) > 1]
 
 

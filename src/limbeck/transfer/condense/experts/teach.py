@@ -27,10 +27,6 @@ from limbeck.transfer.condense.experts.store import COST_FILE, expert_folder, ju
 Networks = Callable[[int], Classifier]
 
 
-class _TaughtByAnother(Exception):
-    """By a process that shares the folder."""
-
-
 class TrainingTask(NamedTuple):
     """Who is to be taught: an expert, whose snapshots are kept, or a judge, who is taught to the end."""
 
@@ -82,19 +78,12 @@ class Teaching:
             UserError: it cannot be taught, or its snapshots cannot be kept.
             Interrupted: stopped by Ctrl-C or SIGTERM.
         """
-
-        def taken() -> None:
-            if not wait:
-                raise _TaughtByAnother
-            progress.say("another run teaches it, and is waited for")
-
-        try:
-            with only_one(self.folder, taken, task=f"{task.kind}-{task.number}"):
-                if not self.is_done(task):
-                    self._teach(task, progress)
-        except _TaughtByAnother:
-            return False
-        return True
+        waiting = "another run teaches it, and is waited for"
+        name = f"{task.kind}-{task.number}"
+        with only_one(self.folder, lambda: progress.say(waiting), task=name, wait=wait) as alone:
+            if alone and not self.is_done(task):
+                self._teach(task, progress)
+        return alone
 
     def _teach(self, task: TrainingTask, progress: Progress) -> None:
         folder = self.place(task)
