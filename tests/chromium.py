@@ -3,11 +3,13 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("selenium", reason="needs the extra `browser`")
 from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
 
 Chrome = webdriver.Chrome
 
@@ -37,11 +39,18 @@ def browser(*, scripts: bool = True) -> Iterator[Chrome]:
     if not scripts:
         options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
     driver = Chrome(options=options, service=webdriver.ChromeService(_DRIVER))
-    driver.set_page_load_timeout(60)
+    driver.set_page_load_timeout(PATIENCE)
     try:
         yield driver
     finally:
         driver.quit()
+
+
+def visit(driver: Chrome, page: Path) -> None:
+    """Until it is there as a whole: on a busy machine the driver may say so of a page that is still empty."""
+    driver.get(page.as_uri())
+    whole = "return document.readyState === 'complete' && location.href === arguments[0]"
+    WebDriverWait(driver, PATIENCE).until(lambda one: one.execute_script(whole, page.as_uri()))
 
 
 @contextmanager

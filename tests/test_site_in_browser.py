@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.chromium import IN_A_BROWSER, Chrome, browser, width
+from tests.chromium import IN_A_BROWSER, Chrome, browser, visit, width
 
 SITE = Path(__file__).parent.parent / "docs" / "_build" / "html"
 PAGES = ["", "start", "select", "borrow", "condense", "generate", "objectives", "compare", "reports", "lab-notes"]
@@ -28,6 +28,6 @@ def driver() -> Iterator[Chrome]:
 def test_pages_are_whole_and_need_nothing_from_elsewhere(driver: Chrome, pixels: int) -> None:
     with width(driver, pixels):
         for name in PAGES:
-            driver.get((SITE / name / "index.html").as_uri())
+            visit(driver, SITE / name / "index.html")
             assert driver.execute_script(LOOK) == {"broken": [], "elsewhere": [], "wide": 0, "titles": 1}, name
             assert driver.get_log("browser") == [], name

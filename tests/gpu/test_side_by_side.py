@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.training.stopping import ROOT
 
 from limbeck.training.checkpoint import Checkpoint
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.gpu
 
 SCRIPT = """

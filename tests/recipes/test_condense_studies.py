@@ -69,4 +69,5 @@ def short(name: str, folder: Path) -> Recipe:
     for arm in ARMS[name]:
         made = {"iterations": 1, "network.options.width": 4, **{f"experts.{key}": one for key, one in experts.items()}}
         changes |= {f"compare.arms.{arm}.transfer.{key}": value for key, value in made.items()}
+        changes[f"compare.arms.{arm}.training.epochs"] = 4
     return read_recipe(name, [f"{key}={json.dumps(value)}" for key, value in changes.items()])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.chromium import IN_A_BROWSER, PATIENCE, Chrome, browser, width
+from tests.chromium import IN_A_BROWSER, PATIENCE, Chrome, browser, visit, width
 from tests.report import report_factory as factory
 from tests.report.test_enough import with_answer
 from tests.report.transfer_set.test_own_figures import bars, curve, lines, matrix, points, table
@@ -57,7 +57,7 @@ def count(driver: Chrome, selector: str) -> int:
 
 
 def test_charts_come_alive_and_the_console_is_quiet(live: Chrome, page: Path, tmp_path: Path) -> None:
-    live.get(page.as_uri())
+    visit(live, page)
     charts = count(live, "[data-chart]")
     assert charts > 3
     WebDriverWait(live, PATIENCE).until(lambda driver: count(driver, "[data-chart].ready svg.marks") == charts)
@@ -69,7 +69,7 @@ def test_charts_come_alive_and_the_console_is_quiet(live: Chrome, page: Path, tm
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_sticks_out_of_a_narrow_window(live: Chrome, page: Path, scheme: str) -> None:
     with width(live, 360, scheme=scheme):
-        live.get(page.as_uri())
+        visit(live, page)
         assert live.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]["width"] <= 360
         for table in live.find_elements("css selector", ".scroll"):  # within themselves, which a shadow shows
             assert table.value_of_css_property("overflow-x") == "auto"
@@ -89,7 +89,7 @@ FOLDED = "return [...document.querySelectorAll('details table')].filter(one => !
 def test_nothing_is_cut_on_paper(live: Chrome, still: Chrome, page: Path) -> None:
     for driver in (live, still):
         with width(driver, 688, media="print", scheme="dark"):  # A4 less its margins
-            driver.get(page.as_uri())
+            visit(driver, page)
             if driver is live:
                 charts = count(driver, "[data-chart]")
                 WebDriverWait(driver, PATIENCE).until(lambda one: count(one, "[data-chart].ready") == charts)  # noqa: B023
@@ -118,7 +118,7 @@ def told(driver: Chrome) -> str:
 
 
 def test_pointing_at_an_image_marks_it_in_both_maps(live: Chrome, tmp_path: Path) -> None:
-    live.get(write_run_report(factory.write_inside(factory.write_run(tmp_path / "run"))).as_uri())
+    visit(live, write_run_report(factory.write_inside(factory.write_run(tmp_path / "run"))))
     WebDriverWait(live, PATIENCE).until(lambda driver: count(driver, "[data-chart=embedding].ready") == 1)
     points = live.find_elements("css selector", "[data-chart=embedding] path[aria-roledescription='point']")
     assert len(points) == 240
@@ -136,7 +136,7 @@ def test_pointing_at_an_image_marks_it_in_both_maps(live: Chrome, tmp_path: Path
 def test_many_classes_are_cells_on_a_canvas(live: Chrome, still: Chrome, tmp_path: Path) -> None:
     classes = tuple(f"class {place}" for place in range(200))
     page = write_run_report(factory.write_inside(factory.write_run(tmp_path / "run"), classes=classes, images=400))
-    live.get(page.as_uri())
+    visit(live, page)
     WebDriverWait(live, PATIENCE).until(lambda driver: count(driver, "[data-chart=correlation].ready canvas") == 1)
     canvas = live.find_element("css selector", "[data-chart=correlation] canvas")
     ActionChains(live).scroll_to_element(canvas).move_to_element_with_offset(canvas, -200, 20).perform()

@@ -10,8 +10,6 @@ import pytest
 
 from limbeck.training import RunFolder
 
-ROOT = Path(__file__).parents[2]
-
 
 def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asks for a stop once a step's losses are written; the run stops after the next step."""

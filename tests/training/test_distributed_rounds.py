@@ -2,12 +2,10 @@
 
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.training.stopping import ROOT
 from tests.training.tiny import same
+from tests.warm_python import start
 
 from limbeck.training.checkpoint import Checkpoint
 
@@ -65,14 +63,10 @@ def run(folder: Path, *, stop: int, resume: bool = False) -> list[str]:
         port = str(probe.getsockname()[1])
     running = []
     for rank in range(2):
-        command = [sys.executable, "-W", "ignore", "-c", SCRIPT, str(folder), str(stop), "resume" if resume else "new"]
         places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
         environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         environment |= {key: str(value) for key, value in places.items()}
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        running.append(process)
+        running.append(start(SCRIPT, str(folder), str(stop), "resume" if resume else "new", environment=environment))
     told = [process.communicate(timeout=600) for process in running]
     assert all(process.returncode == 0 for process in running), told
     return [out.strip() for out, _ in told]

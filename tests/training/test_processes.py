@@ -2,15 +2,12 @@
 
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.warm_python import start
 
 from limbeck.training.checkpoint import Checkpoint
-
-ROOT = Path(__file__).parents[2]
 
 # Each process takes half of a batch; then the first alone takes all of it. Norms of the student use their running
 # statistics, as those of a batch are each process's own.
@@ -105,7 +102,7 @@ accelerator.end_training()
 """
 
 
-def start(script: str, *arguments: str, processes: int) -> None:
+def run(script: str, *arguments: str, processes: int) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -115,22 +112,21 @@ def start(script: str, *arguments: str, processes: int) -> None:
         environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "true"}
         if processes > 1:
             environment |= {key: str(value) for key, value in places.items()}
-        command = [sys.executable, "-W", "ignore", "-c", script, *arguments]
-        running.append(subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stderr=subprocess.PIPE))
+        running.append(start(script, *arguments, environment=environment))
     for process in running:
         _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
 
 
 def test_two_processes_equal_one_for_every_objective() -> None:
-    start(LESSON, processes=2)
+    run(LESSON, processes=2)
 
 
 def test_a_run_of_two_processes_makes_the_student_of_one(tmp_path: Path) -> None:
     for processes in (1, 2):
-        start(RUN, str(tmp_path / str(processes)), processes=processes)
-    for run in ("", "-sharp"):
-        alone, shared = (Checkpoint.load(tmp_path / f"{one}{run}" / "checkpoint.safetensors").tensors for one in (1, 2))
+        run(RUN, str(tmp_path / str(processes)), processes=processes)
+    for end in ("", "-sharp"):
+        alone, shared = (Checkpoint.load(tmp_path / f"{one}{end}" / "checkpoint.safetensors").tensors for one in (1, 2))
         assert alone.keys() == shared.keys()
         for name, value in alone.items():
             if name.startswith(("student", "objective")):
@@ -142,8 +138,8 @@ def test_processes_share_one_view_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fills: int, reads: int
 ) -> None:
     monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
-    start(WARM, str(tmp_path / "cold"), "cold", processes=fills)
-    start(WARM, str(tmp_path / "warm"), "warm", processes=reads)
+    run(WARM, str(tmp_path / "cold"), "cold", processes=fills)
+    run(WARM, str(tmp_path / "warm"), "warm", processes=reads)
     found = [Checkpoint.load(tmp_path / name / "checkpoint.safetensors").tensors for name in ("cold", "warm")]
     for name, value in found[0].items():
         if name.startswith("student"):

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from tests.training.conftest import Run
-from tests.training.stopping import ROOT, stop_at, wait_for_step
+from tests.training.stopping import stop_at, wait_for_step
 from tests.training.tiny import network, same, settings, weights
+from tests.warm_python import start
 
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
@@ -29,7 +30,6 @@ torch.set_num_threads(1)
 from limbeck.data.views import PadCrop
 from limbeck.objectives import weighted_sum
 from limbeck.training import RunFolder, fit
-from tests.training.stopping import ROOT, stop_at, wait_for_step
 from tests.training.tiny import network, settings, stripes
 folder, pause, optimizer = sys.argv[1], float(sys.argv[2]), sys.argv[3]
 class Slow(PadCrop):
@@ -45,13 +45,8 @@ with RunFolder.open(folder, {"name": "tiny"}, resume=True) as run_folder:
 """
 
 
-def start(folder: Path, pause: float, optimizer: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SCRIPT, str(folder), str(pause), optimizer]
-    return subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.PIPE)
-
-
 def finish(folder: Path, optimizer: str) -> Checkpoint:
-    process = start(folder, 0.0, optimizer)
+    process = start(SCRIPT, str(folder), "0", optimizer)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     return Checkpoint.load(folder / "checkpoint.safetensors")
@@ -62,7 +57,7 @@ def finish(folder: Path, optimizer: str) -> Checkpoint:
 )
 def test_killed_run_resumes_to_the_same_student(number: signal.Signals, optimizer: str, tmp_path: Path) -> None:
     whole = finish(tmp_path / "whole", optimizer)
-    process = start(tmp_path / "killed", 0.05, optimizer)
+    process = start(SCRIPT, str(tmp_path / "killed"), "0.05", optimizer)
     wait_for_step(tmp_path / "killed", 15)
     process.send_signal(number)
     process.communicate(timeout=60)

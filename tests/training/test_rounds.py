@@ -1,8 +1,6 @@
 """Sources of several rounds: made anew before each, the same to the bit however often the run was interrupted."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +8,9 @@ import pytest
 import torch
 from tests.training.conftest import Run
 from tests.training.sources import Growing
-from tests.training.stopping import ROOT, stop_at, wait_for_step
+from tests.training.stopping import stop_at, wait_for_step
 from tests.training.tiny import CLASSES, network, same, settings, stripes, weights
+from tests.warm_python import start
 
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
@@ -191,18 +190,13 @@ print(source.refreshed)
 """
 
 
-def start(folder: Path, pause: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SCRIPT, str(folder), str(pause)]
-    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
-    whole, killed = start(tmp_path / "whole", 0.0), start(tmp_path / "killed", 0.1)
+    whole, killed = start(SCRIPT, str(tmp_path / "whole"), "0"), start(SCRIPT, str(tmp_path / "killed"), "0.1")
     wait_for_step(tmp_path / "killed", 9)
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=60)
     assert 0 < Checkpoint.load(tmp_path / "killed" / "checkpoint.safetensors").step < 20
-    resumed = start(tmp_path / "killed", 0.0)
+    resumed = start(SCRIPT, str(tmp_path / "killed"), "0")
     told = [one.communicate(timeout=120) for one in (whole, resumed)]
     assert (whole.returncode, resumed.returncode) == (0, 0), told
     assert told[0][0].strip() == "[0, 1, 2, 3, 4]"

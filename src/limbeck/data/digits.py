@@ -1,5 +1,7 @@
 """The handwritten digits that come with scikit-learn: 1,797 gray images of 8x8, no download."""
 
+from functools import cache
+
 import numpy as np
 
 from limbeck.data.encoded.encoded_set import EncodedSet
@@ -15,18 +17,19 @@ def read_digits(split: str) -> EncodedSet:
 
     Source: E. Alpaydin and C. Kaynak, "Optical recognition of handwritten digits", UCI repository, 1998.
     """
+    pixels, labels, rows = _all()
+    ids = rows["train" if split == "train" else "test"]
+    classes = tuple(str(digit) for digit in range(10))
+    return EncodedSet(ArrayImages(pixels[ids], "scikit-learn's digits"), labels[ids], classes, ids=ids, channels=1)
+
+
+@cache
+def _all() -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Pixels, labels, and the rows of each split; read once, since they are kept as text."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
     pixels, labels = load_digits(return_X_y=True)
     train, test = train_test_split(np.arange(len(labels)), test_size=_TEST_IMAGES, random_state=0, stratify=labels)
-    ids = np.sort(train if split == "train" else test)
-    images = np.rint(pixels[ids].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-    classes = tuple(str(digit) for digit in range(10))
-    return EncodedSet(
-        ArrayImages(images, "scikit-learn's digits"),
-        np.asarray(labels, dtype=np.int64)[ids],
-        classes,
-        ids=ids,
-        channels=1,
-    )
+    images = np.rint(pixels.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    return images, np.asarray(labels, dtype=np.int64), {"train": np.sort(train), "test": np.sort(test)}

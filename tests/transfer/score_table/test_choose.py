@@ -72,7 +72,7 @@ def test_radix_selection_equals_sorting(table, order, gathered, data):
 @pytest.mark.parametrize("order", ["highest", "lowest", "random"])
 @pytest.mark.parametrize("score", ["entropy", "random"])
 def test_the_same_images_as_by_sorting(tmp_path, monkeypatch, allocation, cutoff, order, score):
-    monkeypatch.setattr("limbeck.transfer.score_table.read.ROWS", 11)
+    monkeypatch.setattr("limbeck.transfer.score_table.read.ROWS", 37)
     monkeypatch.setattr(radix, "GATHERED", 10)
     source = np.random.default_rng(0)
     scores, labels = source.integers(0, 40, 300) / 7, source.integers(0, 4, 300)
