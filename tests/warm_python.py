@@ -1,7 +1,8 @@
 """Processes that have imported already what training needs, which takes a new Python longer than most scripts of tests.
 
 They are copies of one that has, and otherwise as `python -c`: with arguments, an environment and streams of their own,
-to be killed and waited for.
+to be killed and waited for. They share its hash seed, where new Pythons have each their own, and the process they
+are forks of is also that of limbeck's own workers, where a test has had some.
 """
 
 import multiprocessing
