@@ -12,7 +12,7 @@ from limbeck.errors import UserError
 
 
 def demo(out: Annotated[Path, typer.Option("--out", help="Where to.")] = Path("demo"), workers: Workers = 1) -> None:
-    """A minute or two on two cores: the whole idea on handwritten digits, from a teacher to a report."""
+    """A few minutes on two cores: the whole idea on handwritten digits, from a teacher to a report."""
     _run("digits-demo", [], out, resume=True, verbs=("compare",), again="limbeck demo", workers=workers)
 
 
