@@ -15,7 +15,7 @@ def list_runs() -> None:
     if folders:
         show_table("runs here and below runs/", ["folder", "", "state", "top-1 %", "since"], [*map(_run, folders)])
     else:
-        console.print("no runs here or below runs/ yet; `limbeck demo` makes the first in two or three minutes")
+        console.print("no runs here or below runs/ yet; `limbeck demo` makes the first in a few minutes")
 
 
 _RUNS = ("*/status.json", "runs/*/status.json", "runs/*/*/status.json")
