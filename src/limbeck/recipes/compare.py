@@ -122,7 +122,7 @@ def compare(
             keep_teacher_logits(run_folder.path, fingerprints, inputs)
             runs = replace(runs, crew=crew, handed_over=HandedOver(recipe, handed, fingerprints, process_token()))
         _run_all(recipe, planned, run_folder, runs)
-        results = collect(run_folder.path, recipe)
+        results = collect(run_folder.path, recipe, planned)
         run_folder.write(RESULTS, results)
         progress.say("writing the report")
         write_comparison_report(run_folder.path)
@@ -177,7 +177,7 @@ def _run_all(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolde
         for task in run_tasks(tasks, runs) if tasks else ():
             done += RunFolder(run_folder.path / task.planned.folder).state != PAUSED
             runs.progress.update(done + dropped)
-            results = collect(run_folder.path, recipe)
+            results = collect(run_folder.path, recipe, every)
             run_folder.write(RESULTS, results)  # of which reports are made where parts of the user's own are gone
             write_tables(run_folder.path, results)
     runs.progress.end()

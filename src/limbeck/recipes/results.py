@@ -46,8 +46,13 @@ WITHOUT_IMAGES = (
 )
 
 
-def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
+def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | None = None) -> dict[str, Any]:
     """The results of a comparison as far as its runs have finished.
+
+    Args:
+        folder: that of the comparison.
+        recipe: its recipe.
+        planned: its runs, where the caller has planned them for the images that there are.
 
     Returns:
         `runs`: one row per planned run; `table`: per arm and budget n, mean, 95 % half-width and standard deviation
@@ -63,7 +68,9 @@ def collect(folder: str | Path, recipe: Recipe) -> dict[str, Any]:
     networks = json.loads((folder / "networks.json").read_text())
     labelled = networks.get("labelled", True)
     suited = networks.get(SUITED, False)
-    planned = plan(recipe, networks["train_images"], networks.get("train_classes"), labelled=labelled, suited=suited)
+    if planned is None:
+        images, classes = networks["train_images"], networks.get("train_classes")
+        planned = plan(recipe, images, classes, labelled=labelled, suited=suited)
     race = read_race(folder, recipe)
     own = [one for one in planned if one.repeats is None]
     dropped = dropped_runs(folder, own, race)
