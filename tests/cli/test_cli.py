@@ -271,9 +271,23 @@ def test_borrow_make_and_distill() -> None:
     assert "far from one another in the teacher's embedding" in " ".join(done("ls", "criteria").split())
 
 
+@pytest.mark.parametrize(
+    ("cores", "arguments", "workers"), [(1, (), 1), (2, (), 2), (64, (), 4), (64, ("--workers", "8"), 8)]
+)
+def test_demo_takes_the_cores_that_there_are(
+    monkeypatch: pytest.MonkeyPatch, cores: int, arguments: tuple[str, ...], workers: int
+) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr("limbeck.workers.shares.cores", lambda: cores)
+    monkeypatch.setattr("limbeck.cli.recipes._run", lambda *_, workers, **__: taken.append(workers))
+    done("demo", *arguments)
+    assert taken == [workers]
+
+
 def test_demo_goes_on_with_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("limbeck.recipes.compare.write_comparison_report", Path)
     monkeypatch.setattr("limbeck.recipes.packaged.packaged_recipes", lambda: {"digits-demo": Path("compare.yaml")})
+    monkeypatch.setattr("limbeck.workers.shares.cores", lambda: 1)
     assert "report: demo/report.html" in done("demo")
     monkeypatch.setattr("limbeck.recipes.run_tasks.run", None)
     assert "report: demo/report.html" in done("demo")

@@ -10,9 +10,21 @@ from limbeck.cli.display import console
 from limbeck.cli.options import NETWORK, Out, Overrides, RecipeName, Resume, Workers
 from limbeck.errors import UserError
 
+_DEMO_WORKERS = 4
+"""At most, by default: its runs take seconds, and each worker as long to import torch."""
 
-def demo(out: Annotated[Path, typer.Option("--out", help="Where to.")] = Path("demo"), workers: Workers = 1) -> None:
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Where to.")] = Path("demo"),
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Runs that go on side by side; by default as many as there are cores, at most 4."),
+    ] = None,
+) -> None:
     """A few minutes on two cores: the whole idea on handwritten digits, from a teacher to a report."""
+    from limbeck.workers.shares import cores
+
+    workers = min(cores(), _DEMO_WORKERS) if workers is None else workers
     _run("digits-demo", [], out, resume=True, verbs=("compare",), again="limbeck demo", workers=workers)
 
 
