@@ -6,8 +6,6 @@ ICLR 2020, which shows the difference of both networks' correlation matrices.
 """
 
 import torch
-from scipy.cluster.hierarchy import leaves_list, linkage
-from scipy.spatial.distance import squareform
 from torch import Tensor
 
 MOST_ORDERED = 256
@@ -48,6 +46,9 @@ def similar_order(correlation: Tensor) -> list[int]:
     """The K classes in an order that puts correlated ones side by side: leaves of average-linkage clustering."""
     if len(correlation) < 3:
         return list(range(len(correlation)))
+    from scipy.cluster.hierarchy import leaves_list, linkage  # half a second to import, for those who draw it
+    from scipy.spatial.distance import squareform
+
     distance = (1 - (correlation + correlation.T).double() / 2).clamp(min=0).fill_diagonal_(0)
     tree = linkage(
         squareform(distance.numpy(), checks=False), "average", optimal_ordering=len(correlation) <= MOST_ORDERED

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
-from sklearn.decomposition import PCA
 
 FEWEST = 10
 """Images below which a map says nothing."""
@@ -42,6 +41,8 @@ def tsne(
         `[n, components]`.
     """
     if min(rows.shape) > _DIMENSIONS:
+        from sklearn.decomposition import PCA  # a fifth of what starting a comparison imports, for those who draw maps
+
         state = seed if solver == "randomized" else None
         rows = PCA(_DIMENSIONS, svd_solver=solver, random_state=state).fit_transform(rows)
     start = "pca" if rows.shape[1] >= components else "random"
