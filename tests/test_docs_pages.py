@@ -68,6 +68,13 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (DOCS / target).exists(), f"{page}.md links to {target}"
 
 
+@pytest.mark.parametrize("page", ["../README", *PAGES])
+def test_limbeck_is_installed_into_an_environment(page: str) -> None:
+    """The Python of Debian and others refuses packages of anybody else's."""
+    for block in re.findall(r"(?:^    .*\n)+|`[^`]+`", text_of(page), re.MULTILINE):
+        assert "pip install -e" not in block.partition("-m venv .venv && source .venv/bin/activate")[0], block
+
+
 def test_every_page_is_in_the_index() -> None:
     listed = set(re.findall(r"^[\w-]+$", text_of("index"), re.MULTILINE))
     assert {*PAGES} - {"index"} <= listed

@@ -61,8 +61,10 @@ def test_the_python_runs_with_fewer_steps() -> None:
     for long, short in FEWER.items():
         assert long in code
         code = code.replace(long, short)
-    exec(compile(code, "README.md", "exec"), {})
+    known: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), known)
     assert Path("runs/mine/report.html").is_file()
+    assert known["teacher_logits"].shape == (50, 10), "soft labels of the teacher"
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 sys.path.append(str(DOCS))  # as its conf.py does
 
 from site_pages.fields import allowed, descriptions, listed, shown, written  # noqa: E402
-from site_pages.methods import method_pages, options_of_objective  # noqa: E402
+from site_pages.methods import method_pages as made_pages  # noqa: E402
+from site_pages.methods import options_of_objective  # noqa: E402
 from site_pages.options import options_of_model, options_of_normalised_view, options_of_view  # noqa: E402
 from site_pages.recipes import nested, recipe_pages  # noqa: E402
 from site_pages.reference import reference_pages  # noqa: E402
@@ -32,6 +34,7 @@ MODELS_OF = {"recipe": Recipe, **{name: settings_of(name) for name in MAKERS.bui
 SETTINGS = {one: f"{page}: {name}" for page, root in MODELS_OF.items() for name, one in nested(root)}
 LEAST = 3
 """Words of a description at least."""
+method_pages = cache(made_pages)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=SETTINGS.values())
@@ -100,13 +103,28 @@ def test_no_page_shows_python_for_a_default() -> None:
         assert not [line for line in rows if "=None" in line or "`None`" in line or " see `None" in line], path
 
 
-def test_every_preset_says_where_it_is_from() -> None:
-    pages = {
-        path: text for path, text in method_pages().items() if re.match(r".*\b(generate|condense)/(?!index)", path)
-    }
-    assert any("/bsr" in path for path in pages), sorted(method_pages())
-    silent = [path for path, text in pages.items() if not re.search(r"^\| (paper|source) \| \S", text, re.MULTILINE)]
-    assert not silent
+def test_every_method_says_where_it_is_from_and_what_it_needs() -> None:
+    pages = {path: text for path, text in method_pages().items() if not re.match(r"(views|models)/|.*/index$", path)}
+    assert {"generate/bsr", "criteria/herding", "borrow/margin", "scores/el2n", "allocations/k-means"} <= set(pages)
+    source, needs = r"^\| (paper|source)( of [^|]+)? \| \S", r"^\| needs \| \S"
+    assert not [path for path, text in pages.items() if not re.search(source, text, re.MULTILINE)]
+    assert not [path for path, text in pages.items() if not re.search(needs, text, re.MULTILINE)]
+
+
+def test_every_part_of_a_criterion_has_a_paper_or_none() -> None:
+    entries = [one for family in (REPRESENTATIONS, SCORES, ALLOCATIONS) for one in family.built_in.values()]
+    assert all(re.search(r", \"?.+ (19|20)\d\d$|^none, ", one.paper) for one in entries)
+
+
+def test_pages_of_criteria_show_all_parts_and_what_these_need() -> None:
+    pages = method_pages()
+    assert "limbeck.transfer.greedy.herding" in pages["criteria/herding"]
+    assert "limbeck.transfer.greedy.k_centre" in pages["criteria/k-centre"]
+    assert "limbeck.transfer.allocation.coverage" in pages["criteria/coverage"]
+    assert "| needs | a teacher, labels |" in pages["criteria/coverage"]
+    assert "| paper of herding-per-class | Welling," in pages["criteria/herding"]
+    assert "| needs | labels, a network that is trained first |" in pages["criteria/forgetting"]
+    assert "| needs | nothing but the images |" in pages["criteria/random"]
 
 
 def test_a_description_becomes_a_sentence_in_yamls_words() -> None:

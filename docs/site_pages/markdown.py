@@ -40,3 +40,13 @@ def autodoc(directive: str, name: str, *options: str) -> str:
 
 def page(title: str, *parts: str) -> str:
     return "\n\n".join([f"# {title}", *(part for part in parts if part)]) + "\n"
+
+
+def link(family: str, name: str) -> str:
+    """To the page of a method, from that of another; "" where there is none."""
+    return f"[{name}](../{family}/{name}.md)" if name else ""
+
+
+def sentence(text: str) -> str:
+    """With a capital at its front and a full stop at its end."""
+    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""

@@ -1,7 +1,7 @@
 """A page for every method: objectives, parts of criteria, criteria, and the methods of makers."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -9,19 +9,18 @@ from limbeck.cli.listing import needs, written_sum
 from limbeck.objectives.catalogue import OBJECTIVES, ObjectiveEntry, objective_class
 from limbeck.recipes.packaged import packaged_recipes
 from limbeck.recipes.published import PAIRS, TABLE, TABLE_CONDENSED, TABLE_WITHOUT_DATA, WITHOUT_DATA
-from limbeck.transfer.borrow.criteria import criterion_by
 from limbeck.transfer.borrow.settings import CRITERIA as BORROW
 from limbeck.transfer.condense.methods import METHODS as CONDENSE
 from limbeck.transfer.condense.settings import CondenseSettings
-from limbeck.transfer.criteria import CRITERIA, Criterion, find_criterion
+from limbeck.transfer.criteria import CRITERIA
 from limbeck.transfer.generate.methods import METHODS as GENERATE
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.methods import Method
-from limbeck.transfer.part_options import PART_OPTIONS
 from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
+from site_pages.criteria import allocation_page, borrowing_page, criterion_page, representation_page, score_page
 from site_pages.fields import listed, shown, written
 from site_pages.illustrations import illustration
-from site_pages.markdown import as_yaml, autodoc, code, contents, page, table
+from site_pages.markdown import as_yaml, autodoc, code, contents, page, sentence, table
 from site_pages.measured import measured
 from site_pages.options import OPTION_HEADER, models_page, views_page
 
@@ -40,28 +39,28 @@ def method_pages() -> Pages:
             "Criteria",
             "How `select` chooses images: a representation, a score of it and an allocation of the budget. These "
             "combinations have a name.",
-            {name: _criterion(name) for name in CRITERIA.built_in},
+            {name: criterion_page(name) for name in CRITERIA.built_in},
         ),
         "representations": (
             "Representations",
             "What is seen of an image before it is scored.",
-            {name: _representation(name) for name in REPRESENTATIONS.built_in},
+            {name: representation_page(name) for name in REPRESENTATIONS.built_in},
         ),
         "scores": (
             "Scores",
             "How an image is judged by what is seen of it.",
-            {name: _score(name) for name in SCORES.built_in},
+            {name: score_page(name) for name in SCORES.built_in},
         ),
         "allocations": (
             "Allocations",
             "How a budget is spread over the scores.",
-            {name: _allocation(name) for name in ALLOCATIONS.built_in},
+            {name: allocation_page(name) for name in ALLOCATIONS.built_in},
         ),
         "borrow": (
             "Criteria of borrow",
             "By what images of others are borrowed ([how it works](../../borrow.md)). In `select` some of these names "
             "mean something else: `margin` and `minimal-margin` take what the teacher cannot tell there.",
-            {name: _borrowing(name, summary) for name, summary in BORROW.items()},
+            {name: borrowing_page(name, summary) for name, summary in BORROW.items()},
         ),
         "generate": (
             "Methods of generate",
@@ -95,7 +94,7 @@ def _objective(name: str, entry: ObjectiveEntry) -> str:
     recipe = f"cifar100-{name}"
     return page(
         entry.class_name,
-        _sentence(entry.summary),
+        sentence(entry.summary),
         table(("", ""), facts),
         "## In a recipe",
         as_yaml({"objective": {**entry.typical, name: _with_options(name, entry)}}),
@@ -153,101 +152,6 @@ def _reported(name: str) -> str:
     )
 
 
-def _criterion(name: str) -> str:
-    one = find_criterion(name)
-    return page(
-        name,
-        _sentence(one.summary),
-        table(("", ""), _made_of(one)),
-        "## In a recipe",
-        as_yaml({"select": {"criterion": name, "budget": "10%", **one.options}}),
-        f"At the command line: `limbeck select cifar10 --criterion {name} --budget 10%`.",
-        _documented([REPRESENTATIONS[one.representation].function, *SCORES[one.score].functions.values()])
-        if one.representation
-        else "",
-        measured("criteria", name),
-    )
-
-
-def _borrowing(name: str, summary: str) -> str:
-    facts = _made_of(criterion_by(name))
-    if name in CRITERIA.built_in:
-        facts.append(("in `select`, this name means", f"{_link('criteria', name)}: {find_criterion(name).summary}"))
-    budget = 5000
-    return page(
-        name,
-        _sentence(summary),
-        table(("", ""), facts),
-        "## In a recipe",
-        as_yaml(
-            {"transfer": {"maker": "borrow", "pools": ["cifar100", "tiny-imagenet"], "by": name, "budget": budget}}
-        ),
-        "At the command line: `limbeck borrow --teacher cifar10-resnet56 --pool cifar100 --pool tiny-imagenet "
-        f"--budget {budget} --by {name} --test cifar10`. Classes are those that the teacher gives.",
-        measured("borrow", name),
-    )
-
-
-def _made_of(one: Criterion) -> list[tuple[str, str]]:
-    return [
-        ("representation", _link("representations", one.representation)),
-        ("score", f"{_link('scores', one.score)}, the {one.order} first"),
-        ("allocation", _link("allocations", one.allocation)),
-        *([("distances in", _link("representations", one.space))] if one.space else []),
-    ]
-
-
-def _representation(name: str) -> str:
-    entry = REPRESENTATIONS[name]
-    facts = [
-        ("reads", {"set": "all images first", "function": "a function of one's own"}.get(entry.reads, entry.reads)),
-        ("its numbers are", entry.kind),
-        ("score that reads it", _link("scores", entry.score)),
-        *([("trains a network", "yes")] if entry.trains else []),
-    ]
-    return page(name, _sentence(entry.summary), _part(entry, facts), _documented([entry.function]))
-
-
-def _score(name: str) -> str:
-    entry = SCORES[name]
-    facts = [
-        ("reads representations of", ", ".join(entry.kinds) or "nothing"),
-        ("representation", _link("representations", entry.representation)),
-        *([("compares with labels", "yes")] if entry.labels else []),
-        *([("reads the teacher's last layer", "yes")] if entry.head else []),
-        *([("trains a network", "yes")] if entry.trains else []),
-    ]
-    return page(name, _sentence(entry.summary), _part(entry, facts), _documented(entry.functions.values()))
-
-
-def _allocation(name: str) -> str:
-    entry = ALLOCATIONS[name]
-    facts = [
-        *([("equal shares", "for every class")] if entry.per_class else []),
-        *([("every image", "for what those before it lack")] if entry.greedy else []),
-        *(
-            [("distances in", code(entry.space or "the criterion's own representation"))]
-            if entry.space is not None
-            else []
-        ),
-    ]
-    return page(name, _sentence(entry.summary), _part(entry, facts), _documented([entry.function]))
-
-
-def _part(entry: Any, facts: list[tuple[str, str]]) -> str:
-    short = [("short name", code(entry.short))] if getattr(entry, "short", "") else []
-    about = table(("", ""), [*facts, *short]) if facts or short else ""
-    rows = [(code(name), written(value), shown(PART_OPTIONS.get(name, ""))) for name, value in entry.options.items()]
-    return "\n\n".join([*([about] if about else []), *(["## Its options", table(OPTION_HEADER, rows)] if rows else [])])
-
-
-def _documented(references: Iterable[str | Callable[..., Any]]) -> str:
-    """The functions behind a part, as far as they say what they do."""
-    names = dict.fromkeys(one.replace(":", ".") for one in references if isinstance(one, str) and one)
-    functions = [autodoc("autofunction", one, "no-index") for one in names]
-    return "\n\n".join(["## In Python", *functions]) if functions else ""
-
-
 def _preset(maker: str, name: str, method: Method) -> str:
     budget = "10/class" if maker == "condense" else 2560
     about = _generating(name) if maker == "generate" else _condensing(name)
@@ -255,7 +159,7 @@ def _preset(maker: str, name: str, method: Method) -> str:
     facts = [*read, ("needs", "; ".join(about.needs))]
     return page(
         name,
-        _sentence(method.summary),
+        sentence(method.summary),
         table(("", ""), facts),
         method.idea,
         "## What is minimised" if about.formula else "",
@@ -350,11 +254,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def _link(family: str, name: str) -> str:
-    return f"[{name}](../{family}/{name}.md)" if name else ""
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from limbeck.data import ImageSet, load
 from limbeck.errors import UserError
@@ -55,7 +56,9 @@ def test_folder_without_classes_is_unlabelled(write_folder, pixels: np.ndarray):
 @pytest.mark.parametrize("argument", ["image_column", "label_column"])
 def test_folders_have_no_columns(write_folder, pixels: np.ndarray, argument: str):
     base = write_folder({"cat/a.png": pixels[0]})
-    with pytest.raises(UserError, match=f"`{argument}` is for tables and .npz files, and '.*own' is none; leave"):
+    with pytest.raises(
+        UserError, match=f"`{argument}` is for tables, .* with a metadata.csv, and '.*own' is none; leave"
+    ):
         load(base, **{argument: "kind"})
     with pytest.raises(UserError, match=f"`{argument}` is for tables and .npz files, and 'digits' is none; leave"):
         load("digits", **{argument: "kind"})
@@ -367,3 +370,28 @@ def test_links_to_class_folders_that_are_not_there(write_folder, pixels: np.ndar
     (folder / "fox").symlink_to(folder / "gone")
     with pytest.raises(UserError, match=r"links to nothing beside class folders, 'fox', which may be classes; mend or"):
         load(folder)
+
+
+def test_images_that_cannot_be_read_are_said(write_folder, pixels: np.ndarray):
+    folder = write_folder(
+        {"cat/1.png": pixels[0], "cat/2.HEIC": b"", "cat/3.heic": b"", "dog/1.png": pixels[1], "dog/old/2.dng": b""}
+    )
+    expected = r"3 images are passed over, 2 in '.*own/cat', 1 in '.*own/dog/old': .heic \(2\) and .dng \(1\) cannot be"
+    command = r"`find .*own -iname '\*.heic' -exec mogrify -format jpg -quality 95 \{\} \+`"
+    with pytest.warns(UserWarning, match=f"{expected} read. Convert them to JPEG, for instance by {command}"):
+        assert same(load(folder), pixels[:2])
+    with pytest.raises(UserError, match=r"holds no images; .*'2.dng'. Convert them to JPEG, .*dng"):
+        load(write_folder({"cat/1.png": pixels[0], "dog/2.dng": b""}, "lacking"))
+
+
+def test_images_beside_what_was_made_of_them_are_not_missed(write_folder, pixels: np.ndarray):
+    """As of a camera that writes both, and of who has converted them; warnings are errors here."""
+    folder = write_folder({"cat/1.png": pixels[0], "cat/1.CR2": b"", "dog/2.png": pixels[1], "dog/2.heic": b""})
+    assert same(load(folder), pixels[:2])
+
+
+@pytest.mark.parametrize("suffix", ["jpe", "jfif", "tga", "dib", "j2k"])
+def test_rare_endings_are_read(tmp_path: Path, pixels: np.ndarray, suffix: str):
+    kind = {"jpe": "jpeg", "jfif": "jpeg", "j2k": "jpeg2000"}.get(suffix, suffix)
+    Image.fromarray(pixels[0]).save(tmp_path / f"one.{suffix}", kind)
+    assert load(tmp_path).shape == (3, 6, 5)

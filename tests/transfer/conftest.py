@@ -7,7 +7,8 @@ from limbeck.data.image_set import ImageSet
 from limbeck.models import Classifier, create
 from limbeck.testing.images import natural, reordered
 from limbeck.transfer.choice import allocate
-from limbeck.transfer.parts import REPRESENTATIONS, SCORES, function_of
+from limbeck.transfer.part_entries import function_of
+from limbeck.transfer.parts import REPRESENTATIONS, SCORES
 from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.select import CRITERIA, Criterion
 

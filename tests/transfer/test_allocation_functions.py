@@ -6,7 +6,8 @@ from tests.transfer.conftest import ranked
 
 from limbeck.transfer.allocation import shares
 from limbeck.transfer.choice import allocate
-from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES, function_of
+from limbeck.transfer.part_entries import function_of
+from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
 from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.select import Criterion
 

@@ -16,6 +16,7 @@ from limbeck.data.hub import open_hub
 from limbeck.data.idx import idx_files, read_idx
 from limbeck.data.imagenet_folders import read_imagenet_folders
 from limbeck.data.labels import UnusableLabels
+from limbeck.data.metadata import FILE_NAME, PARQUET
 from limbeck.data.place import hub_id, is_path
 from limbeck.data.table_files import SUFFIX
 from limbeck.data.table_places import (
@@ -137,10 +138,16 @@ def _own(name: str | Path, split: str, reading: Reading) -> EncodedSet:
     where = repr(str(name))
     place = place_of_path(path, split, where)
     if place is None and path.is_dir():
-        _check_columns(name, reading)
         if idx_files(path):
+            _check_columns(name, reading)
             return read_idx(path, split, labelled=reading.labelled)
-        return read_folder(path, split, labelled=reading.labelled)
+        return read_folder(
+            path,
+            split,
+            image_column=reading.image_column,
+            label_column=reading.label_column,
+            labelled=reading.labelled,
+        )
     if place is None and path.is_file() and path.suffix == ".npz":
         return read_npz(
             path,
@@ -158,9 +165,11 @@ def _own(name: str | Path, split: str, reading: Reading) -> EncodedSet:
         place = place_of_hub_id(*at_hub, split, reading.root, exactly=True)
     if place is None:
         raise no_such_name(name)
+    table = _open(place, reading.mapped)
+    paths = FILE_NAME if isinstance(place, FilePlace) and place.files[0].name == PARQUET else None
     return read_table(
-        _open(place, reading.mapped),
-        image_column=reading.image_column,
+        table,
+        image_column=reading.image_column or if_there(paths, table),
         label_column=reading.label_column,
         labelled=reading.labelled,
     )

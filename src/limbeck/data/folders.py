@@ -1,8 +1,9 @@
-"""A folder of class folders, each with images of that class; or of train/ and test/ folders of those."""
+"""A folder of class folders, each with images of that class, or of images and a file of labels; or of train/ and test/
+folders of those."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -10,51 +11,110 @@ import numpy as np
 
 from limbeck.data.class_names import check_class_names, composed
 from limbeck.data.encoded.encoded_set import EncodedSet
-from limbeck.data.encoded.images import FileImages
+from limbeck.data.encoded.images import ColumnImages, FileImages
 from limbeck.data.labels import UnusableLabels
 from limbeck.data.layout import innermost, inside, listing, names, split_below, split_folders
 from limbeck.data.local import choose_split
+from limbeck.data.metadata import metadata_of, read_metadata, unread_lists
 from limbeck.data.splits import hinted_splits
+from limbeck.data.unread import how_to_convert, passed_over, unread_images
 from limbeck.data.visible import IMAGE_SUFFIXES, files_in, images_below, images_in, links_to_nothing, subfolders
 from limbeck.errors import UserError
 
 _ENDINGS = ", ".join(sorted(IMAGE_SUFFIXES))
 
 
-def read_folder(folder: Path, split: str, *, labelled: bool = True) -> EncodedSet:
-    """The images below `folder` and their classes: the names of its subfolders, sorted; without labels where these are
-    not wanted.
+@dataclass(frozen=True)
+class _How:
+    """What the caller says of the labels.
+
+    Attributes:
+        labelled: False leaves them aside.
+        image_column, label_column: of files of metadata.
+        others: folders of the other splits.
+    """
+
+    labelled: bool
+    image_column: str | None
+    label_column: str | None
+    others: tuple[Path, ...] = ()
+
+
+def read_folder(
+    folder: Path,
+    split: str,
+    *,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    labelled: bool = True,
+) -> EncodedSet:
+    """The images below `folder` and their classes: those that a file of metadata says (see `limbeck.data.metadata`),
+    else the names of its subfolders, sorted; without labels where these are not wanted.
 
     Where the subfolders are splits (see `split_folders`), the classes of every split are numbered as in `train/`, or
     where that has none as in all splits together. A folder with images and no subfolders is an unlabelled set. What is
     loaded by itself is the split "train", and one that the folder's name says. Files with other endings than images
-    have are passed over, as is all that is hidden or a system's own; see `is_hidden`.
+    have are passed over, as is all that is hidden or a system's own; see `is_hidden`. Those of images that cannot be
+    read are said.
 
     Raises:
         UnusableLabels: images beside class folders, an empty class folder, a class that training does not have.
-        UserError: no images, an unknown split, a layout that can be read in two ways.
+        UserError: no images, an unknown split, a layout that can be read in two ways, a column and no file of metadata.
     """
     splits = split_folders(folder)
     where = repr(str(folder))
+    how = _How(labelled, image_column, label_column)
     if not splits:
         # First, since a folder around all splits is told from what it holds.
-        encoded_set = _read(folder, None, labelled)
+        encoded_set = _read(folder, None, how)
         choose_split({"train": []} | {one: [] for one in hinted_splits(folder.name)}, split, where)
-        return encoded_set
+        return _with_lists(encoded_set, labelled, folder)
     (chosen,) = choose_split({name: [path] for name, path in splits.items()}, split, where)
     training = subfolders(splits["train"]) if "train" in splits else []
     known = sorted(set(map(_class_name, training or chain.from_iterable(map(subfolders, splits.values())))))
-    encoded_set = _read(chosen, known or None, labelled)
+    others = tuple(path for path in splits.values() if path != chosen)
+    encoded_set = _with_lists(_read(chosen, known or None, replace(how, others=others)), labelled, folder, chosen)
     loose = sorted(images_in(folder))
     passed = [f"{where} holds images beside its splits, which are passed over: {names(loose)}."] if loose else []
     return replace(encoded_set, remarks=(*passed, *encoded_set.remarks))
 
 
-def _read(folder: Path, known: Sequence[str] | None, labelled: bool) -> EncodedSet:
-    if labelled:
-        return _labelled(folder, known)
+def _read(folder: Path, known: Sequence[str] | None, how: _How) -> EncodedSet:
+    columns = how.image_column, how.label_column
+    metadata = metadata_of(folder, *columns)
+    others = [table for path in how.others if (table := metadata_of(path, *columns)) is not None]
+    if metadata is not None:
+        found = read_metadata(metadata, others, *columns, labelled=how.labelled)
+    elif others:  # whose classes no folders have
+        found = _without_labels(folder)
+    else:
+        _check_columns(folder, how)
+        found = _labelled(folder, known) if how.labelled else _without_labels(folder)
+    return replace(found, remarks=(*found.remarks, *passed_over(folder)))
+
+
+def _check_columns(folder: Path, how: _How) -> None:
+    """Raises a UserError for a column of what has none."""
+    for argument in ("image_column", "label_column"):
+        if (column := getattr(how, argument)) is not None:
+            lists = unread_lists(folder)
+            raise UserError(
+                f"`{argument}` is for tables, .npz files and folders with a metadata.csv, and {str(folder)!r} is none; "
+                f"leave it out, got {column!r}.{f' {lists}' if lists else ''}"
+            )
+
+
+def _without_labels(folder: Path) -> EncodedSet:
     below = chain(images_in(folder), chain.from_iterable(map(images_below, subfolders(folder))))
     return EncodedSet(FileImages(sorted(below)), None, ())
+
+
+def _with_lists(encoded_set: EncodedSet, labelled: bool, *folders: Path) -> EncodedSet:
+    """With a remark on files that may list labels, where images have none and no file of metadata was read."""
+    if not labelled or encoded_set.labels is not None or isinstance(encoded_set.images, ColumnImages):
+        return encoded_set
+    lists = unread_lists(*folders)
+    return replace(encoded_set, remarks=(*encoded_set.remarks, lists)) if lists else encoded_set
 
 
 def _labelled(folder: Path, known: Sequence[str] | None) -> EncodedSet:
@@ -125,6 +185,11 @@ def _remarks(folder: Path, class_folders: Sequence[Path], num_classes: int) -> t
             f"{inside(first)} in it. Load {str(innermost(first))!r}, if classes or splits are the folders in there; "
             f"for one class, move the images to {str(first)!r} itself."
         )
+    if num_classes == 1 and (lists := unread_lists(folder)):
+        raise UnusableLabels(
+            f"{str(folder)!r} holds one folder, {first.name!r}, which would be the only class. {lists} Load "
+            f"{str(first)!r} to read its images without labels."
+        )
     if num_classes == 1:
         return (
             f"{str(folder)!r} holds one folder, {first.name!r}, which was taken for the only class. Load "
@@ -149,7 +214,9 @@ def _remarks(folder: Path, class_folders: Sequence[Path], num_classes: int) -> t
 def _other_files(folder: Path) -> str:
     """What a folder without images holds instead."""
     others = sorted(os.fsencode(path.name).decode(errors="replace") for path in files_in(folder))
-    return f"; it holds {listing(others)}" if others else ""
+    unread = unread_images(folder)
+    advice = f". {how_to_convert(unread, folder).rstrip('.')}" if unread else ""
+    return f"{f'; it holds {listing(others)}' if others else ''}{advice}"
 
 
 def _class_name(folder: Path) -> str:

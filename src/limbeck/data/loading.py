@@ -48,17 +48,18 @@ def load(
 
     Args:
         name: a name of the catalogue (`limbeck ls datasets`; `imagenette:320px` for another configuration), looked for
-            under the local root first and then on the hub; a folder of class folders, also with `train/` and `test/` or
-            `val/` above them; a Parquet file or a folder of them; a `.npz`; a hub id "owner/name" or
-            "owner/name:config". A `Path`, and a string that starts as one ("./cifar10"), is never anything else;
-            `docs/data.md` shows how folders and files are read. Or an object: a `datasets.Dataset`, several by the
-            names of their splits, a torch `Dataset`, an array or tensor, (images, labels), a data frame, an `ImageSet`.
+            under the local root first and then on the hub; a folder of class folders, or of images and a
+            `metadata.csv`, also with `train/` and `test/` or `val/` above them; a Parquet file or a folder of them; a
+            `.npz`; a hub id "owner/name" or "owner/name:config". A `Path`, and a string that starts as one
+            ("./cifar10"), is never anything else; `docs/data.md` shows how folders and files are read. Or an object: a
+            `datasets.Dataset`, several by the names of their splits, a torch `Dataset`, an array or tensor, (images,
+            labels), a data frame, an `ImageSet`.
         split: "train", "test", "validation"; what else the dataset has.
         size: pixels, one number or (height, width): every image is scaled until it covers that and cropped to its
             centre. Default: their own size when all have the same, else the catalogue's, else an error.
         channels: 1 or 3. Default: the catalogue's, else 1 if all images are gray, else 3.
-        image_column, label_column: columns of a table, arrays of a `.npz` or keys of the items of a torch `Dataset`,
-            where they are none of the usual.
+        image_column, label_column: columns of a table or a `metadata.csv`, arrays of a `.npz` or keys of the items of a
+            torch `Dataset`, where they are none of the usual.
         skip_unreadable: leave out images that cannot be decoded, counted in `ImageSet.skipped`, instead of stopping.
         scale: the stored value that becomes white, > 0, in arrays and in files of more than 8 bits: 4095 for 12-bit
             data in 16-bit files, 255 for floats in 0..255. Larger values are refused. Files of 8 bits stay as they are.

@@ -18,7 +18,7 @@ from limbeck.errors import UserError
 from limbeck.files import atomic_path
 
 _IMAGE_NAMES = ("image", "img", "images", "pixels", "jpg", "png", "pixel_values")
-_LABEL_NAMES = ("label", "labels", "fine_label", "class", "target", "y")
+LABEL_NAMES = ("label", "labels", "fine_label", "class", "target", "y")
 _MAP_FROM = 2**30
 """Bytes of Parquet from which its images are first copied to an uncompressed Arrow file and memory-mapped."""
 
@@ -172,7 +172,7 @@ def find_labels(table: ImageTable, named: str | None = None) -> str | None:
     Raises:
         UserError: the named one is missing, or there are several of that name.
     """
-    return _column(table, "label_column", named, "ClassLabel", _LABEL_NAMES)
+    return _column(table, "label_column", named, "ClassLabel", LABEL_NAMES)
 
 
 def _column(table: ImageTable, argument: str, named: str | None, kind: str, usual: Sequence[str]) -> str | None:

@@ -8,8 +8,14 @@ from pathlib import Path, PurePath
 from limbeck.errors import UserError
 
 IMAGE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif"}
-    | {".tiff", ".webp"}
+    {".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm"}
+    | {".ppm", ".tga", ".tif", ".tiff", ".webp"}
+)
+# Of phones (HEIF), cameras (raw) and drawing programs; Pillow decodes none of these.
+UNREAD_SUFFIXES = frozenset(
+    {".heic", ".heif", ".hif", ".jxl", ".svg", ".svgz"}
+    | {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".kdc", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf"}
+    | {".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"}
 )
 # Of macOS (archives and file shares), Python, Synology, QNAP, Windows, ext4, Android and NetApp. Jupyter's checkpoints,
 # AppleDouble's `._` files and the like start with a dot.
@@ -53,6 +59,19 @@ def images_below(folder: Path) -> Iterator[Path]:
             yield from images_below(Path(entry.path))
         elif _is_image(entry):
             yield Path(entry.path)
+
+
+def unread_below(folder: Path) -> Iterator[Path]:
+    """The files in `folder` and all folders below, as of `images_below`, that are images in a format that cannot be
+    read; not those beside an image of the same name that can, as a camera or who converted them leaves them."""
+    unread: list[Path] = []
+    for entry in _entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from unread_below(Path(entry.path))
+        elif PurePath(entry.name).suffix.lower() in UNREAD_SUFFIXES and entry.is_file():
+            unread.append(Path(entry.path))
+    read = {path.stem for path in images_in(folder)} if unread else set()
+    yield from (path for path in unread if path.stem not in read)
 
 
 def files_below(folder: Path, suffix: str, depth: int) -> Iterator[Path]:

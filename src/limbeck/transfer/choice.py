@@ -15,7 +15,8 @@ from limbeck.randomness import check_seed
 from limbeck.transfer.allocation import Spread, shares
 from limbeck.transfer.budget import Budget, parse_budget
 from limbeck.transfer.criteria import Criterion, find_criterion
-from limbeck.transfer.parts import ALLOCATIONS, function_of
+from limbeck.transfer.part_entries import function_of
+from limbeck.transfer.parts import ALLOCATIONS
 from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.score_table.rows import Candidates, Rows, joined
 from limbeck.transfer.selection import Selection

@@ -8,6 +8,7 @@ from limbeck.catalogue import Catalogue
 from limbeck.errors import UserError, unknown_name
 from limbeck.import_paths import import_object, is_import_path
 from limbeck.signatures import check_option
+from limbeck.transfer.part_entries import AllocationEntry, RepresentationEntry, ScoreEntry
 from limbeck.transfer.part_options import check_one_part, check_part_option, check_together, checked_options
 from limbeck.transfer.parts import (
     ALIASES,
@@ -15,10 +16,7 @@ from limbeck.transfer.parts import (
     ORDERS,
     REPRESENTATIONS,
     SCORES,
-    AllocationEntry,
     Order,
-    RepresentationEntry,
-    ScoreEntry,
     full_name,
 )
 

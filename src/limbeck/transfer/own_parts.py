@@ -13,7 +13,8 @@ from limbeck.errors import UserError, unknown_name
 from limbeck.foreign import ForeignError, check_remarks, errors_of
 from limbeck.signatures import Options, inputs_and_options, parameters, summary_of
 from limbeck.transfer.own_allocations import check_rows, spread_by_scores
-from limbeck.transfer.parts import ALLOCATIONS, AllocationEntry, Kind, RepresentationEntry, ScoreEntry
+from limbeck.transfer.part_entries import AllocationEntry, Kind, RepresentationEntry, ScoreEntry
+from limbeck.transfer.parts import ALLOCATIONS
 from limbeck.transfer.scoring.context import ScoringContext
 from limbeck.transfer.scoring.features import TeacherFeatures
 from limbeck.transfer.scoring.scores import ScoreInputs

@@ -1,128 +1,27 @@
 """The parts that selection criteria are made of, by name, without importing torch: a part is a function and a line."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from importlib import import_module
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Literal
 
 from limbeck.catalogue import Catalogue
+from limbeck.transfer.part_entries import AllocationEntry, RepresentationEntry, ScoreEntry
 
 Order = Literal["highest", "lowest", "random"]
 
-Kind = Literal["nothing", "shares", "entropies", "values", "logits", "any"]
-"""What the numbers of a representation mean, which says the scores that can read it."""
-
-
 _SCORING = "limbeck.transfer.scoring"
 
-
-Reference = str | Callable[..., Any]
-"""A function, or "module:name" of it."""
-
-
-def function_of(reference: Reference) -> Any:
-    """What "module:name" names; imports the module. A function is itself.
-
-    Example:
-        >>> function_of("limbeck.transfer.allocation:shares")(3, torch.tensor([2, 2])).tolist()
-        [2, 1]
-    """
-    if not isinstance(reference, str):
-        return reference
-    module, _, name = reference.partition(":")
-    return getattr(import_module(module), name)
-
-
-@dataclass(frozen=True)
-class RepresentationEntry:
-    """What is seen of an image.
-
-    Attributes:
-        summary: one line for listings.
-        kind: what its numbers mean.
-        score: the score that reads it where none is named.
-        function: "module:name" of the function from pixels uint8 `[B, C, H, W]` to features `[B, D]`, where it reads
-            the pixels alone; else of one that makes it, from image set, `ScoringContext` and options.
-        short: the name on the command line of the published code.
-        reads: "pixels", the "teacher", the whole "set" first, a "function" of the user's, or "nothing".
-        trains: whether a network is trained to see it.
-        options: what can be set, with the defaults.
-        own: whether it is the user's own, of whose options the types alone are known.
-    """
-
-    summary: str
-    kind: Kind
-    score: str
-    function: Reference = ""
-    short: str = ""
-    reads: Literal["nothing", "pixels", "set", "teacher", "function"] = "pixels"
-    trains: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-    own: bool = False
-
-
-@dataclass(frozen=True)
-class ScoreEntry:
-    """How an image is judged by what is seen of it.
-
-    Attributes:
-        summary: one line for listings.
-        functions: what it can read -> "module:name" of the function from features `[B, D]` and `ScoreInputs` to float64
-            `[B]`; of a score that reads no representation under "nothing". One that `trains` takes the whole set,
-            `ScoringContext` and options instead.
-        representation: the one it reads where none is named.
-        labels: whether it compares with labels.
-        head: whether it reads the weights of the teacher's last layer.
-        trains: whether a network is trained to find it.
-        options: what can be set, with the defaults.
-        own: whether it is the user's own, of whose options the types alone are known.
-    """
-
-    summary: str
-    functions: Mapping[Kind, Reference]
-    representation: str = "none"
-    labels: bool = False
-    head: bool = False
-    trains: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-    own: bool = False
-
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """Representations that it can read; empty for scores that read none."""
-        return tuple(kind for kind in self.functions if kind != "nothing")
-
-
-@dataclass(frozen=True)
-class AllocationEntry:
-    """How a budget is spread over the scores.
-
-    Attributes:
-        summary: one line for listings.
-        function: "module:name" of the function that spreads the images of each class over the rows of a table, see
-            `allocation.Spread`; of one that is `greedy`, from features `[N, D]` and n to rows.
-        short: the name on the command line of the published code.
-        greedy: whether every image is chosen for what those before it lack, so that it needs all features.
-        per_class: whether every class gets an equal share, within which the rest happens.
-        space: the representation in which it measures distances where none is named ("" for the criterion's own);
-            None where it measures none.
-        options: what can be set, with the defaults.
-        own: whether it is the user's own, of whose options the types alone are known.
-    """
-
-    summary: str
-    function: Reference
-    short: str = ""
-    greedy: bool = False
-    per_class: bool = False
-    space: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    own: bool = False
-
+_KINNAS = 'Kinnas et al., "Selecting images with entropy for frugal knowledge distillation", IEEE Access 2025'
+_PAUL = 'Paul et al., "Deep learning on a data diet: finding important examples early in training", NeurIPS 2021'
+_SHANNON = 'Shannon, "A mathematical theory of communication", Bell System Technical Journal 1948'
+_USUAL = "none, it is common practice"
 
 _REPRESENTATIONS = {
     "none": RepresentationEntry(
-        "nothing: the score needs no pixels, and none are read", "nothing", "random", reads="nothing"
+        "nothing: the score needs no pixels, and none are read",
+        "nothing",
+        "random",
+        reads="nothing",
+        paper="none, it is a part for scores that read nothing",
     ),
     "grayscale-histogram": RepresentationEntry(
         "share of the pixels at each of the 256 levels of the gray image",
@@ -130,6 +29,7 @@ _REPRESENTATIONS = {
         "entropy",
         f"{_SCORING}.representations:grayscale_histogram",
         "hg",
+        paper=_KINNAS,
     ),
     "rgb-histogram": RepresentationEntry(
         "the same of red, green and blue, side by side",
@@ -137,6 +37,7 @@ _REPRESENTATIONS = {
         "entropy",
         f"{_SCORING}.representations:rgb_histogram",
         "hrgb",
+        paper=_KINNAS,
     ),
     "average-adjusted-histogram": RepresentationEntry(
         "distance of the gray histogram from the whole set's average one",
@@ -145,6 +46,7 @@ _REPRESENTATIONS = {
         f"{_SCORING}.features:adjusted_by_average",
         "aah",
         reads="set",
+        paper=_KINNAS,
     ),
     "patch-entropies": RepresentationEntry(
         "entropy of the gray levels in every patch of 8x8 pixels, in bits",
@@ -152,12 +54,21 @@ _REPRESENTATIONS = {
         "patch-entropy-sum",
         f"{_SCORING}.representations:patch_entropies",
         "pev",
+        paper=_KINNAS,
     ),
     "grayscale": RepresentationEntry(
-        "the gray image itself", "values", "variance", f"{_SCORING}.representations:grayscale"
+        "the gray image itself",
+        "values",
+        "variance",
+        f"{_SCORING}.representations:grayscale",
+        paper=_USUAL,
     ),
     "pixels": RepresentationEntry(
-        "the image itself, in [0, 1]", "values", "variance", f"{_SCORING}.representations:pixels"
+        "the image itself, in [0, 1]",
+        "values",
+        "variance",
+        f"{_SCORING}.representations:pixels",
+        paper=_USUAL,
     ),
     "autoencoder-codes": RepresentationEntry(
         "codes of a convolutional autoencoder trained on the set",
@@ -168,9 +79,16 @@ _REPRESENTATIONS = {
         reads="set",
         trains=True,
         options={"epochs": 50},
+        paper=_KINNAS,
     ),
     "teacher-logits": RepresentationEntry(
-        "the teacher's answer", "logits", "entropy", f"{_SCORING}.features:teacher_logits", "lv", reads="teacher"
+        "the teacher's answer",
+        "logits",
+        "entropy",
+        f"{_SCORING}.features:teacher_logits",
+        "lv",
+        reads="teacher",
+        paper=_USUAL,
     ),
     "function": RepresentationEntry(
         "whatever a function of one's own makes of the pixels, from Python",
@@ -178,6 +96,7 @@ _REPRESENTATIONS = {
         "variance",
         f"{_SCORING}.features:own_function",
         reads="function",
+        paper="none, it is yours",
     ),
     "teacher-embedding": RepresentationEntry(
         "what the teacher's last layer sees",
@@ -185,57 +104,77 @@ _REPRESENTATIONS = {
         "variance",
         f"{_SCORING}.features:teacher_embedding",
         reads="teacher",
+        paper=_USUAL,
     ),
 }
 
 _SCORES = {
     "random": ScoreEntry(
-        "uniform in [0, 1), from the seed and the image's id", {"nothing": f"{_SCORING}.scores:random"}
+        "uniform in [0, 1), from the seed and the image's id",
+        {"nothing": f"{_SCORING}.scores:random"},
+        paper="none, it is the control of all others",
     ),
     "entropy": ScoreEntry(
         "Shannon entropy of the representation, in nats; of logits, of their softmax",
         {"shares": f"{_SCORING}.scores:entropy", "logits": f"{_SCORING}.scores:entropy_of_logits"},
         "grayscale-histogram",
+        paper=_SHANNON,
     ),
     "variance": ScoreEntry(
         "variance of the representation's numbers",
         dict.fromkeys(("values", "shares", "logits", "entropies"), f"{_SCORING}.scores:variance"),
         "grayscale",
+        paper=_USUAL,
     ),
     "patch-entropy-sum": ScoreEntry(
         "sum of the patches' entropies, in bits",
         {"entropies": f"{_SCORING}.scores:patch_entropy_sum"},
         "patch-entropies",
+        paper=_KINNAS,
     ),
     "margin": ScoreEntry(
-        "the teacher's first probability less its second", {"logits": f"{_SCORING}.scores:margin"}, "teacher-logits"
+        "the teacher's first probability less its second",
+        {"logits": f"{_SCORING}.scores:margin"},
+        "teacher-logits",
+        paper='Scheffer et al., "Active hidden Markov models for information extraction", IDA 2001',
     ),
     "least-confidence": ScoreEntry(
-        "1 less the teacher's first probability", {"logits": f"{_SCORING}.scores:least_confidence"}, "teacher-logits"
+        "1 less the teacher's first probability",
+        {"logits": f"{_SCORING}.scores:least_confidence"},
+        "teacher-logits",
+        paper='Lewis and Gale, "A sequential algorithm for training text classifiers", SIGIR 1994',
     ),
     "confidence": ScoreEntry(
         "the teacher's first probability, at a temperature",
         {"logits": f"{_SCORING}.scores:confidence"},
         "teacher-logits",
         options={"temperature": 1.0},
+        paper=(
+            'Hendrycks and Gimpel, "A baseline for detecting misclassified and out-of-distribution examples in neural '
+            'networks", ICLR 2017'
+        ),
     ),
     "energy": ScoreEntry(
         "-T log sum exp(logits / T) of the teacher, lowest where it is surest",
         {"logits": f"{_SCORING}.scores:energy"},
         "teacher-logits",
         options={"temperature": 1.0},
+        paper='Liu et al., "Energy-based out-of-distribution detection", NeurIPS 2020',
     ),
     "el2n": ScoreEntry(
         "distance of the teacher's probabilities from the label's",
         {"logits": f"{_SCORING}.scores:el2n"},
         "teacher-logits",
         labels=True,
+        paper=_PAUL,
     ),
     "minimal-margin": ScoreEntry(
         "distance of the embedding from the teacher's nearest decision boundary",
         {"logits": f"{_SCORING}.scores:minimal_margin"},
         "teacher-logits",
         head=True,
+        paper='Weinstein et al., "Selective sampling for accelerating training of deep neural networks", arXiv '
+        "1911.06996, 2019",
     ),
     "forgetting": ScoreEntry(
         "how often a network that learns the images gets one wrong again",
@@ -243,6 +182,8 @@ _SCORES = {
         labels=True,
         trains=True,
         options={"model": "convnet_d3", "epochs": 10},
+        paper='Toneva et al., "An empirical study of example forgetting during deep neural network learning", ICLR '
+        "2019",
     ),
     "grand": ScoreEntry(
         "norm of the gradient in the head, the mean over networks that have begun to learn the images",
@@ -250,6 +191,7 @@ _SCORES = {
         labels=True,
         trains=True,
         options={"model": "convnet_d3", "epochs": 2, "networks": 5},
+        paper=_PAUL,
     ),
 }
 
@@ -261,13 +203,19 @@ IMPLEMENTATIONS = {"scikit-learn": "sklearn", "openTSNE": "openTSNE"}
 _ALLOCATION = "limbeck.transfer.allocation"
 
 _WHOLE = {
-    "top-n": AllocationEntry("the n first of the whole set", f"{_ALLOCATION}:top_n", "tn"),
+    "top-n": AllocationEntry(
+        "the n first of the whole set",
+        f"{_ALLOCATION}:top_n",
+        "tn",
+        paper=_USUAL,
+    ),
     "k-means": AllocationEntry(
         "the first of every cluster, as many as its share of the images",
         f"{_ALLOCATION}:k_means",
         "km",
         space="",
         options=_CLUSTERS,
+        paper=_KINNAS,
     ),
     "manifold": AllocationEntry(
         "clusters of a t-SNE map in turn, one image each time round",
@@ -275,20 +223,30 @@ _WHOLE = {
         "ml",
         space="pixels",
         options={"clusters": 100, "components": 2, "implementation": "scikit-learn"},
+        paper=_KINNAS,
     ),
     "coverage": AllocationEntry(
         "equally many of every stratum of the scores, the hardest left out",
         f"{_ALLOCATION}:coverage",
         options={"strata": 50, "cutoff": None},
+        paper='Zheng et al., "Coverage-centric coreset selection for high pruning rates", ICLR 2023',
     ),
     "k-centre": AllocationEntry(
         "always the image farthest from all that are chosen",
         "limbeck.transfer.greedy:k_centre",
         greedy=True,
         space="",
+        paper='Sener and Savarese, "Active learning for convolutional neural networks: a core-set approach", ICLR 2018',
     ),
     "herding": AllocationEntry(
-        "images whose mean follows the mean of all", "limbeck.transfer.greedy:herding", greedy=True, space=""
+        "images whose mean follows the mean of all",
+        "limbeck.transfer.greedy:herding",
+        greedy=True,
+        space="",
+        paper=(
+            'Welling, "Herding dynamical weights to learn", ICML 2009; Rebuffi et al., "iCaRL: incremental classifier '
+            'and representation learning", CVPR 2017'
+        ),
     ),
 }
 

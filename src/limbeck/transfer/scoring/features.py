@@ -15,7 +15,8 @@ from limbeck.look_ahead import look_ahead
 from limbeck.memory import free_memory
 from limbeck.models.classifier import Outputs
 from limbeck.models.forward import FrozenTeacher, outputs_over
-from limbeck.transfer.parts import REPRESENTATIONS, function_of
+from limbeck.transfer.part_entries import function_of
+from limbeck.transfer.parts import REPRESENTATIONS
 from limbeck.transfer.scoring.context import CostMeter, Represent, ScoringContext
 from limbeck.transfer.scoring.representations import LEVELS, average_adjusted_histogram, level_counts, to_gray
 

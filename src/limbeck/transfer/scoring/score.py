@@ -12,7 +12,8 @@ from limbeck.data.storage import image_digests
 from limbeck.errors import UserError
 from limbeck.progress import Progress, Silent
 from limbeck.transfer.criteria import Criterion
-from limbeck.transfer.parts import REPRESENTATIONS, SCORES, function_of
+from limbeck.transfer.part_entries import function_of
+from limbeck.transfer.parts import REPRESENTATIONS, SCORES
 from limbeck.transfer.scoring.context import ScoringContext, head_weights, labels_for
 from limbeck.transfer.scoring.features import PixelFeatures, Representation, representation, together
 from limbeck.transfer.scoring.scores import ScoreInputs

@@ -126,7 +126,8 @@ def el2n(features: Tensor, about: ScoreInputs) -> Tensor:
 def minimal_margin(features: Tensor, about: ScoreInputs) -> Tensor:
     """(z_1 - z_2) / ||w_1 - w_2||_2: how far the embedding is from the boundary between its two likeliest classes.
 
-    Source: Berger et al., "Training on the edge", https://arxiv.org/abs/1911.02814 (minimal margin score).
+    Source: Weinstein et al., "Selective sampling for accelerating training of deep neural networks", 2019,
+    https://arxiv.org/abs/1911.06996 (minimal margin score).
 
     Args:
         features: logits z `[B, K]`.

@@ -1,0 +1,141 @@
+"""What is known of a part of a selection criterion before it is imported: an entry of `limbeck.transfer.parts`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal
+
+Kind = Literal["nothing", "shares", "entropies", "values", "logits", "any"]
+"""What the numbers of a representation mean, which says the scores that can read it."""
+
+
+Reference = str | Callable[..., Any]
+"""A function, or "module:name" of it."""
+
+
+def function_of(reference: Reference) -> Any:
+    """What "module:name" names; imports the module. A function is itself.
+
+    Example:
+        >>> function_of("limbeck.transfer.allocation:shares")(3, torch.tensor([2, 2])).tolist()
+        [2, 1]
+    """
+    if not isinstance(reference, str):
+        return reference
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)
+
+
+@dataclass(frozen=True)
+class RepresentationEntry:
+    """What is seen of an image.
+
+    Attributes:
+        summary: one line for listings.
+        kind: what its numbers mean.
+        score: the score that reads it where none is named.
+        function: "module:name" of the function from pixels uint8 `[B, C, H, W]` to features `[B, D]`, where it reads
+            the pixels alone; else of one that makes it, from image set, `ScoringContext` and options.
+        short: the name on the command line of the published code.
+        reads: "pixels", the "teacher", the whole "set" first, a "function" of the user's, or "nothing".
+        trains: whether a network is trained to see it.
+        options: what can be set, with the defaults.
+        own: whether it is the user's own, of whose options the types alone are known.
+        paper: where it was published; of a part of limbeck's without a paper "none, " and what it is instead.
+    """
+
+    summary: str
+    kind: Kind
+    score: str
+    function: Reference = ""
+    short: str = ""
+    reads: Literal["nothing", "pixels", "set", "teacher", "function"] = "pixels"
+    trains: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    own: bool = False
+    paper: str = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it needs beside the images."""
+        teacher = {"teacher": ("a teacher",), "function": ("a function of yours",)}.get(self.reads, ())
+        return (*teacher, *(("a network that is trained first",) if self.trains else ()))
+
+
+@dataclass(frozen=True)
+class ScoreEntry:
+    """How an image is judged by what is seen of it.
+
+    Attributes:
+        summary: one line for listings.
+        functions: what it can read -> "module:name" of the function from features `[B, D]` and `ScoreInputs` to float64
+            `[B]`; of a score that reads no representation under "nothing". One that `trains` takes the whole set,
+            `ScoringContext` and options instead.
+        representation: the one it reads where none is named.
+        labels: whether it compares with labels.
+        head: whether it reads the weights of the teacher's last layer.
+        trains: whether a network is trained to find it.
+        options: what can be set, with the defaults.
+        own: whether it is the user's own, of whose options the types alone are known.
+        paper: where it was published; of a part of limbeck's without a paper "none, " and what it is instead.
+    """
+
+    summary: str
+    functions: Mapping[Kind, Reference]
+    representation: str = "none"
+    labels: bool = False
+    head: bool = False
+    trains: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    own: bool = False
+    paper: str = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it needs beside the images and a representation that it can read."""
+        known = {
+            "a teacher": self.kinds == ("logits",),
+            "the weights of its last layer": self.head,
+            "labels": self.labels,
+            "a network that is trained first": self.trains,
+        }
+        return tuple(need for need, there in known.items() if there)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Representations that it can read; empty for scores that read none."""
+        return tuple(kind for kind in self.functions if kind != "nothing")
+
+
+@dataclass(frozen=True)
+class AllocationEntry:
+    """How a budget is spread over the scores.
+
+    Attributes:
+        summary: one line for listings.
+        function: "module:name" of the function that spreads the images of each class over the rows of a table, see
+            `allocation.Spread`; of one that is `greedy`, from features `[N, D]` and n to rows.
+        short: the name on the command line of the published code.
+        greedy: whether every image is chosen for what those before it lack, so that it needs all features.
+        per_class: whether every class gets an equal share, within which the rest happens.
+        space: the representation in which it measures distances where none is named ("" for the criterion's own);
+            None where it measures none.
+        options: what can be set, with the defaults.
+        own: whether it is the user's own, of whose options the types alone are known.
+        paper: where it was published; of a part of limbeck's without a paper "none, " and what it is instead.
+    """
+
+    summary: str
+    function: Reference
+    short: str = ""
+    greedy: bool = False
+    per_class: bool = False
+    space: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    own: bool = False
+    paper: str = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it needs beside the images and their scores."""
+        return ("labels",) if self.per_class else ()
