@@ -152,6 +152,10 @@ class Heavy(torch.optim.Optimizer):
 
 def ramp(elapsed):
     return 1 - elapsed
+
+
+def falling(optimizer, steps, factor=0.5):
+    return torch.optim.lr_scheduler.StepLR(optimizer, steps // 3, factor)
 """
 
 
@@ -186,9 +190,10 @@ def test_what_it_calls_is_part_of_it_and_other_functions_are_not(own: Path, tmp_
     [
         {"optimizer": "own_parts_here:Heavy", "schedule": "own_parts_here:ramp"},
         {"optimizer": {"Adagrad": {"lr_decay": 0.01}}, "schedule": {"OneCycleLR": {"cycle_momentum": False}}},
+        {"optimizer": "Adam", "schedule": {"own_parts_here:falling": {"factor": 0.3}}},
         {"optimizer": "RAdam", "schedule": {"CyclicLR": {"base_lr": 0.001, "step_size_up": 3}}, "warmup": 0.2},
     ],
-    ids=["own", "adagrad", "radam"],
+    ids=["own", "adagrad", "factory", "radam"],
 )
 def test_a_resumed_run_is_the_same_to_the_bit(
     changes: dict[str, Any], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -260,7 +265,7 @@ def cut_off_at(step: int, content: dict[str, Any], folder: Path, monkeypatch: py
         ),
         (
             {"training": {"steps": 2, "schedule": "own_parts_here:loss"}},
-            r"`student_logits` of schedule .* \(elapsed, step",
+            r"`student_logits` of schedule .* \(elapsed, optim",
         ),
         (
             {"training": {"steps": 2, "schedule": "own_parts_here:Heavy"}},
