@@ -1,6 +1,7 @@
 """Networks that are not limbeck's own: entries made from a module's class, or from a function that makes one."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,6 +19,23 @@ from limbeck.signatures import inputs_and_options, parameters, summary_of
 _SIZE = 32
 _KINDS = {bool: "switch", int: "whole", float: "number", str: "text"}
 _TAKEN = ("input_size", "mean", "std", "whitening", "classes", "seed", "name")
+
+
+def makes_model(part: Any) -> bool:
+    """Whether a part is a class, or a function of `num_classes`, as models are, and not one from a seed to a network.
+
+    Example:
+        >>> makes_model(torch.nn.Linear), makes_model(lambda num_classes: ...), makes_model(lambda seed: ...)
+        (True, True, False)
+    """
+    if isinstance(part, type):
+        return True
+    if isinstance(part, nn.Module) or not callable(part):
+        return False
+    with suppress(UserError):  # compiled code, which does not say what it takes
+        names = {one.name for one in parameters(part)}
+        return "num_classes" in names and "seed" not in names
+    return False
 
 
 def describe(name: str, part: Any, said: Mapping[str, Any]) -> ModelEntry:
