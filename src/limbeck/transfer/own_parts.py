@@ -12,7 +12,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.foreign import ForeignError, check_remarks, errors_of
-from limbeck.signatures import Options, inputs_and_options, parameters, summary_of
+from limbeck.signatures import Options, check_default, inputs_and_options, parameters, summary_of
 from limbeck.transfer.own_allocations import check_rows, spread_by_scores
 from limbeck.transfer.parts import ALLOCATIONS, AllocationEntry, Kind, RepresentationEntry, ScoreEntry
 from limbeck.transfer.scoring.context import ScoringContext
@@ -170,8 +170,7 @@ def _signature(part: Any, known: tuple[str, ...], what: str) -> tuple[list[str],
     for option, default in options.items():
         if option in _NO_OPTIONS:
             raise UserError(f"an option of {what} cannot be called `{option}`, which a criterion has already.")
-        if not isinstance(default, bool | int | float | str):
-            raise UserError(f"option `{option}` of {what} must be a number, true or false, or text, got {default!r}.")
+        check_default(option, default, what)
     return inputs, options
 
 
