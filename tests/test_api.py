@@ -1,18 +1,25 @@
 """The verbs from Python, on objects and on names."""
 
+import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 import torch
+import yaml
+from PIL import Image
 from tests.recipes.tiny_recipes import comparison
 from tests.training.tiny import CLASSES, network, same, stripes, weights
 from torch import nn
 
 import limbeck as lb
+from limbeck.api.named_images import with_images_named
 from limbeck.errors import UserError
 from limbeck.models.weights.adapt import load_state
 from limbeck.recipes.run_result import RunResult
+from limbeck.transfer.set_evaluation.teaching import network_on
 
 QUICK: dict[str, Any] = {"steps": 12, "batch_size": 8, "views": "none", "validations": 2}
 
@@ -26,6 +33,15 @@ def module(seed: int = 0) -> nn.Module:
 def wrapped(seed: int = 0) -> lb.Classifier:
     mean, std = [0.5], [0.25]
     return lb.wrap(module(seed), num_classes=2, input_size=None, channels=1, mean=mean, std=std, classes=CLASSES)
+
+
+def broken(seed: int) -> lb.Classifier:
+    return network(seed // 0)
+
+
+def flat(num_classes: int, channels: int = 3, *, width: int = 4) -> nn.Module:
+    layers = (nn.AdaptiveAvgPool2d(width), nn.Flatten(), nn.Linear(channels * width**2, num_classes))
+    return nn.Sequential(*layers)
 
 
 @pytest.fixture
@@ -192,6 +208,20 @@ def test_resuming_with_something_else_is_refused(images: lb.ImageSet, tmp_path: 
         teach(network(1), network(), stripes(40, seed=4), tmp_path / "run", resume=True)
 
 
+def test_a_function_of_the_number_of_classes_is_a_student_by_itself_and_in_a_mapping(
+    images: lb.ImageSet, tmp_path: Path
+) -> None:
+    here, local = f"{__name__}:flat", partial(flat, width=2)
+    by_itself = teach(None, flat, images, tmp_path / "one").student
+    mapped = teach(None, {"model": flat}, images, tmp_path / "two").student
+    assert by_itself.name == mapped.name == here
+    assert same(weights(by_itself), weights(mapped))
+    narrow = teach(None, local, images, tmp_path / "three").student
+    assert narrow.name.startswith("python:partial#")
+    assert sum(one.numel() for one in narrow.parameters()) == 10
+    assert network_on(lb.TransferSet(images), flat).model == here
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -201,6 +231,14 @@ def test_resuming_with_something_else_is_refused(images: lb.ImageSet, tmp_path: 
         ({"student": module()}, "`student` must be .*, got a bare Sequential; `lb.wrap` makes it a Classifier"),
         ({"student": 3}, "`student` must be a model's name, a Classifier or a function .*, got a int"),
         ({"student": lambda seed: module(seed)}, "`student` must make a Classifier out of a seed, got a Sequential"),
+        (
+            {"student": lambda: network()},
+            "`student` '<lambda>', called with the seed 0, raised TypeError: .* takes 0 .* Write `lambda seed:",
+        ),
+        (
+            {"student": broken},
+            r"`student` 'broken', called with the seed 0, raised ZeroDivisionError: .* \(test_api.py:\d+\)\.$",
+        ),
         ({"student": "convnet_d33"}, "student.model: unknown model 'convnet_d33'; did you mean 'convnet_d3'"),
         ({"teacher": "cifar10-resnet57"}, "unknown weights 'cifar10-resnet57'; did you mean"),
         ({"objective": "kdd"}, "objective: unknown objective 'kdd'"),
@@ -227,6 +265,37 @@ def test_unlabelled_images(images: lb.ImageSet, tmp_path: Path) -> None:
     assert teach(network(1), network(), unlabelled, tmp_path / "run", validation=0).cost["teacher_passes"] == 96
     with pytest.raises(UserError, match=r"`data.test` must be labelled"):
         teach(network(1), network(), images, tmp_path / "other", test=unlabelled)
+
+
+def test_compare_takes_images_where_the_data_of_a_mapping_has_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limbeck.recipes.compare.write_comparison_report", Path)
+
+    def listed(count: int, seed: int) -> datasets.Dataset:
+        images = stripes(count, seed=seed)
+        return datasets.Dataset.from_dict(
+            {"image": [Image.fromarray(one) for one in images.tensor()[:, 0].numpy()], "label": images.labels}
+        )
+
+    content = comparison(seeds=[0], arms={"entropy": "entropy"}, budgets=[6])
+    content["training"] = content["teacher"]["training"] = {"steps": 2, "batch_size": 8, "views": "none"}
+    train, test, held_out = listed(40, 0), listed(20, 1), listed(10, 2)
+    content["data"] = {"train": train, "test": test, "validation": held_out, "size": 4}
+    results = lb.compare(content, out=tmp_path / "all")
+    assert (results["train_images"], results["validation_images"], results["test_images"]) == (40, 10, 20)
+    assert {row["state"] for row in results["runs"]} == {"finished"}
+    written = yaml.safe_load((tmp_path / "all/recipe.yaml").read_text())["data"]
+    assert {part: written[part]["name"].partition(":")[0] for part in ("train", "test", "validation")} == dict.fromkeys(
+        ("train", "test", "validation"), "python"
+    )
+    (student,) = (tmp_path / "all/runs").glob("entropy*/seed-0/student/config.json")
+    assert json.loads(student.read_text())["input_size"] == [4, 4]
+    splits = datasets.DatasetDict({"train": train, "test": test})
+    named, *found = with_images_named({"data": splits}, None, held_out)
+    assert [None if one is None else len(one) for one in found] == [40, 10, None], "an argument comes first"
+    assert isinstance(named, dict)
+    assert {*named["data"]} == {"train", "test"}
 
 
 def test_compare_with_objects_in_place_of_names(

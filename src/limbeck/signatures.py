@@ -22,19 +22,25 @@ def summary_of(part: object) -> str:
     return "" if inherited or not text else text.splitlines()[0].rstrip(".")
 
 
-def inputs_and_options(part: Callable[..., Any], known: Collection[str], what: str) -> tuple[list[str], Options]:
+def inputs_and_options(
+    part: Callable[..., Any], known: Collection[str], what: str, *, passed_on: Collection[str] = ()
+) -> tuple[list[str], Options]:
     """Parameters among the `known` inputs, in their order, and the others with their defaults.
 
     Args:
         part: a function or a class.
         known: names that are inputs, whether or not they have a default.
         what: it, in messages.
+        passed_on: inputs that `**kwargs` take, where no parameter is called so; without any, there may be none such.
 
     Raises:
         UserError: a parameter that is no input and has no default, or one that takes any number of values.
     """
     inputs, options = [], {}
     for one in parameters(part):
+        if passed_on and one.kind is one.VAR_KEYWORD:  # the last of them
+            inputs += [name for name in passed_on if name not in inputs]
+            continue
         if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD, one.POSITIONAL_ONLY):
             kind = "is positional only" if one.kind is one.POSITIONAL_ONLY else "takes any number of values"
             raise UserError(f"{what} takes its inputs and options by name, and its parameter `{one}` {kind}.")
@@ -76,3 +82,49 @@ def check_option(name: str, value: Any, default: Any, what: str) -> None:
     fits = isinstance(value, expected) and isinstance(value, bool) == isinstance(default, bool)
     if not fits or (isinstance(value, float) and not math.isfinite(value)):
         raise UserError(f"`{name}` of {what} must be {described}, got {value!r}.")
+
+
+PLAIN = "a number, true or false, text, null, or a list of these"
+"""What options of one's own may be by default, in words."""
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a recipe can hold a value and give it back: one of `PLAIN`, with finite numbers alone.
+
+    Example:
+        >>> is_plain(None), is_plain((8, 16)), is_plain([float("nan")]), is_plain(print)
+        (True, True, False, False)
+    """
+    if isinstance(value, list | tuple):
+        return all(is_plain(one) and not isinstance(one, list | tuple) for one in value)
+    return value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
+
+
+def check_default(name: str, default: Any, what: str) -> None:
+    """Raises a UserError for a default that is not one of `PLAIN`."""
+    if not (is_plain(default) or isinstance(default, float)):
+        raise UserError(f"option `{name}` of {what} must be {PLAIN}, got {default!r}.")
+
+
+def as_default(value: Any, default: Any) -> Any:
+    """A list of a recipe as a tuple, where the default is one.
+
+    Example:
+        >>> as_default([8, 16], (4,)), as_default([8, 16], [4])
+        ((8, 16), [8, 16])
+    """
+    return tuple(value) if isinstance(default, tuple) and isinstance(value, list) else value
+
+
+def checked_value(name: str, value: Any, default: Any, what: str) -> Any:
+    """The value of an option whose default is one of `PLAIN`, as the part takes it.
+
+    Raises:
+        UserError: it is of another kind than the default; where that is null, anything of `PLAIN` will do.
+    """
+    check_option(name, value, default, what)
+    if isinstance(default, list | tuple) and not (isinstance(value, list | tuple) and is_plain(value)):
+        raise UserError(f"`{name}` of {what} must be a list of numbers, texts, true or false, got {value!r}.")
+    if default is None and not is_plain(value):
+        raise UserError(f"`{name}` of {what} must be {PLAIN}, got {value!r}.")
+    return as_default(value, default)

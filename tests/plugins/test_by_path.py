@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import limbeck as lb
 from limbeck.cli.main import app
 from limbeck.errors import UserError
-from limbeck.import_paths import look_in
+from limbeck.import_paths import import_object, look_in
 from limbeck.interruption import Paused
 from limbeck.recipes import run as run_module
 from limbeck.recipes.merging import write_report_of_several
@@ -152,6 +152,28 @@ class Heavy(torch.optim.Optimizer):
 
 def ramp(elapsed):
     return 1 - elapsed
+
+
+class Net(torch.nn.Module):
+    def __init__(self, num_classes, channels=3, *, widths=(4, 2), pretrained=None):
+        super().__init__()
+        assert type(widths) is tuple, widths
+        sizes = (channels * 64, *widths, num_classes)
+        layers = [torch.nn.Linear(one, other) for one, other in zip(sizes, sizes[1:])]
+        self.layers = torch.nn.Sequential(torch.nn.Flatten(), *layers)
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+def several(student_logits, *, weight_of=None, powers=(1, 2), shares=[0.5]):
+    assert (type(powers), type(shares)) == (tuple, list)
+    scale = 1 if weight_of is None else sum(weight_of)
+    return sum(share * student_logits.abs().pow(power).mean() for power in powers for share in shares) * scale
+
+
+def falling(optimizer, steps, factor=0.5):
+    return torch.optim.lr_scheduler.StepLR(optimizer, steps // 3, factor)
 """
 
 
@@ -186,9 +208,10 @@ def test_what_it_calls_is_part_of_it_and_other_functions_are_not(own: Path, tmp_
     [
         {"optimizer": "own_parts_here:Heavy", "schedule": "own_parts_here:ramp"},
         {"optimizer": {"Adagrad": {"lr_decay": 0.01}}, "schedule": {"OneCycleLR": {"cycle_momentum": False}}},
+        {"optimizer": "Adam", "schedule": {"own_parts_here:falling": {"factor": 0.3}}},
         {"optimizer": "RAdam", "schedule": {"CyclicLR": {"base_lr": 0.001, "step_size_up": 3}}, "warmup": 0.2},
     ],
-    ids=["own", "adagrad", "radam"],
+    ids=["own", "adagrad", "factory", "radam"],
 )
 def test_a_resumed_run_is_the_same_to_the_bit(
     changes: dict[str, Any], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -201,6 +224,41 @@ def test_a_resumed_run_is_the_same_to_the_bit(
     assert resumed.student.state_dict().keys() == whole.student.state_dict().keys()
     for name, weight in whole.student.state_dict().items():
         assert weight.equal(resumed.student.state_dict()[name]), name
+
+
+def test_options_may_be_null_and_lists_and_come_back_as_they_were(own: Path, tmp_path: Path) -> None:
+    options, loss = {"widths": [3, 2], "pretrained": None}, {"powers": [1, 2], "weight_of": [1, 2]}
+    content = one_run(
+        student={"model": "own_parts_here:Net", "options": options},
+        objective={"own_parts_here:several": {"weight": 1e-3, **loss}, "kd": 0.5},
+    )
+    stop(content, tmp_path / "run")
+    written = yaml.safe_load((tmp_path / "run/recipe.yaml").read_text())
+    assert written["student"]["options"] == options
+    assert written["objective"]["own_parts_here:several"] == {"weight": 1e-3, **loss}
+    taught = run(read_recipe(tmp_path / "run/recipe.yaml"), tmp_path / "run", resume=True).student
+    assert [one.shape[0] for one in taught.parameters()] == [3, 3, 2, 2, 3, 3]
+    again = lb.load_model(tmp_path / "run")
+    assert all(one.equal(other) for one, other in zip(again.parameters(), taught.parameters(), strict=True))
+    module = import_object("own_parts_here:Net", "model")
+    again = lb.load_model(tmp_path / "run", model=module)
+    assert [one.shape[0] for one in again.parameters()] == [3, 3, 2, 2, 3, 3]
+
+
+def test_options_of_a_score_may_be_null_and_lists() -> None:
+    def score(values: Any, *, powers: Any = (1, 2), scale: Any = None) -> Any:
+        assert type(powers) is tuple
+        return values.sum(1).pow(powers[0]) * (1 if scale is None else scale)
+
+    images = lb.load("digits", classes=[0, 1])
+    plain, same = (
+        lb.Criterion(score=score, options=one)
+        for one in ({"scale": 2}, {"powers": [1, 2], "scale": 2})  # pyright: ignore[reportArgumentType]
+    )
+    assert plain.column == same.column
+    assert lb.select(images, criterion=plain, budget=4).ids.equal(lb.select(images, criterion=same, budget=4).ids)
+    with pytest.raises(UserError, match="`powers` of a criterion must be a list of numbers, texts, true or false, got"):
+        lb.Criterion(score=score, options={"powers": 3})  # pyright: ignore[reportArgumentType]
 
 
 def cut_off_at(step: int, content: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +298,22 @@ def cut_off_at(step: int, content: dict[str, Any], folder: Path, monkeypatch: py
             {"student": "own_parts_here:loss"},
             "parameter `student_logits` of model 'own_parts_here:loss' is none of its",
         ),
+        (
+            {"student": {"model": "own_parts_here:Net", "options": {"widths": 3}}},
+            "option `widths` of own_parts_here:Net must be a list of numbers, texts, true or false, got 3",
+        ),
+        (
+            {"student": {"model": "own_parts_here:Net", "options": {"pretrained": {"a": 1}}}},
+            "option `pretrained` of own_parts_here:Net must be a number, true or false, text, null, or a list of these",
+        ),
+        (
+            {"objective": {"own_parts_here:several": {"shares": [[1]]}}},
+            r"`shares` of objective 'own_parts_here:several' must be a list of numbers, .* got \[\[1\]\]",
+        ),
+        (
+            {"objective": {"own_parts_here:several": {"powers": 3}}},
+            "`powers` of objective 'own_parts_here:several' must be a list of numbers, texts, true or false, got 3",
+        ),
         ({"student": "own_parts_here:Nett"}, "the module 'own_parts_here' has no 'Nett'"),
         (
             {"select": {"budget": 9, "criterion": "own_parts_here:loss"}},
@@ -260,7 +334,7 @@ def cut_off_at(step: int, content: dict[str, Any], folder: Path, monkeypatch: py
         ),
         (
             {"training": {"steps": 2, "schedule": "own_parts_here:loss"}},
-            r"`student_logits` of schedule .* \(elapsed, step",
+            r"`student_logits` of schedule .* \(elapsed, optim",
         ),
         (
             {"training": {"steps": 2, "schedule": "own_parts_here:Heavy"}},

@@ -11,7 +11,7 @@ import yaml
 from tests.plugins.stopping import stop
 from tests.recipes.tiny_recipes import comparison, one_run
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau, StepLR
 
 import limbeck as lb
 from limbeck.data.views import augmentation
@@ -139,6 +139,24 @@ def test_a_function_is_a_score(images: lb.ImageSet) -> None:
     assert sorted(means[images.positions(lowest.ids)].tolist()) == means.sort().values[:9].tolist()
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda means: means.numpy(),
+        lambda means: means.numpy()[::-1][::-1],
+        lambda means: means.tolist(),
+        lambda means: tuple(means),
+    ],
+    ids=["array", "backwards", "list", "tuple"],
+)
+def test_scores_may_be_arrays_and_lists(given: Any, images: lb.ImageSet) -> None:
+    def bright(pixels: Tensor) -> Any:
+        return given(pixels.double().mean((1, 2, 3)))
+
+    chosen = lb.select(images, score=bright, budget=9)
+    assert chosen.scores.equal(images.tensor().double().mean((1, 2, 3)))
+
+
 def test_scores_know_labels_and_the_teacher(images: lb.ImageSet) -> None:
     teacher = lb.create("lenet5", num_classes=3, channels=1)
 
@@ -158,6 +176,9 @@ def test_scores_know_labels_and_the_teacher(images: lb.ImageSet) -> None:
             r"`image` of score 'python:lambda#\w+' is none of its inputs \(context, entrop",
         ),
         ({"score": lambda values: values}, r"must return a tensor \[B\], one number for each of \d+ images, got \["),
+        ({"score": lambda values: [1.0, 2.0]}, r"one number for each of \d+ images, got \[2\]"),
+        ({"score": lambda values: ["x"] * len(values)}, r"a tensor, an array or a list of them, got a list that is"),
+        ({"score": lambda values: (values[:, 0] / 0).numpy()}, r"is not finite for \d+ of \d+ images"),
         ({"score": lambda values: values[:, 0] / 0}, r"score 'python:lambda#\w+' is not finite for \d+ of \d+ images"),
         ({"score": "nowhere_here:loss"}, "`score` 'nowhere_here:loss': there is no module 'nowhere_here'"),
         ({"score": "varianc"}, "unknown score 'varianc'; did you mean 'variance'"),
@@ -319,7 +340,11 @@ def two_rates(params: Any, lr: float) -> torch.optim.Optimizer:
         ({"RAdam": 3}, "the options of optimizer 'RAdam' must be a mapping, got 3"),
         ({"RAdam": {"eps": print}}, "must be numbers, text, lists and mappings, which a recipe can hold"),
         (lambda params, lr: None, "must make a `torch.optim.Optimizer`, got NoneType"),
-        (lambda params: None, "must take `params` and `lr`, got params"),
+        (
+            lambda params: torch.optim.Adam(params),
+            "must take `params` and `lr`, got params; a rate that it sets itself would take the place of "
+            r"`training.learning_rate`. Write `lambda params, lr: Adam\(params, lr=lr\)`, or hand over the class",
+        ),
         (nn.Linear, "must be a subclass of `torch.optim.Optimizer`, or a function of `params` and `lr`"),
         (Hoarding, "keeps what no checkpoint can hold|takes its inputs and options by name"),
     ],
@@ -359,7 +384,7 @@ def test_groups_keep_their_share_of_every_rate() -> None:
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [
-        (lambda t: t, r"`t` of schedule 'python:lambda#\w+' is none of its inputs \(elapsed, step, steps\)"),
+        (lambda t: t, r"`t` of schedule 'python:lambda#\w+' is none of its inputs \(elapsed, optimizer, step, st"),
         (lambda elapsed: -1, "must give a factor of the learning rate, a finite number >= 0, got -1 at step 0"),
         (lambda elapsed: "x", "a finite number >= 0, got 'x'"),
         ("ReduceLROnPlateau", "goes by what a run measures"),
@@ -385,6 +410,44 @@ def test_a_schedule_may_be_part_of_a_call() -> None:
         assert [made(step).rate for step in steps] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
     own = TrainingSettings(steps=6, schedule=partial(CosineAnnealingLR, T_max=2), learning_rate=1.0)
     assert [schedule_of(6, own)(step).rate for step in steps] == pytest.approx([1, 0.5, 0, 0.5, 1, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("made", "same"),
+    [
+        (lambda optimizer: StepLR(optimizer, 2), partial(StepLR, step_size=2)),
+        (lambda optimizer, steps: CosineAnnealingLR(optimizer, steps), CosineAnnealingLR),
+    ],
+    ids=["step", "cosine"],
+)
+def test_a_schedule_may_be_made_as_torchs_are(made: Any, same: Any) -> None:
+    rates = [
+        [schedule_of(6, TrainingSettings(steps=6, schedule=one))(step).rate for step in range(6)]
+        for one in (made, same)
+    ]
+    assert rates[0] == rates[1]
+    assert len({*rates[0]}) > 2
+    check_schedule(made)
+
+
+def another() -> torch.optim.Optimizer:
+    return torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        (lambda optimizer: 0.1, "must make a `torch.optim.lr_scheduler.LRScheduler`, got float"),
+        (lambda optimizer: ReduceLROnPlateau(optimizer), "goes by what a run measures"),
+        (lambda optimizer: StepLR(another(), 1), "a schedule of the `optimizer` that it is given, got one of another"),
+        (lambda optimizer: StepLR(optimizer), r"cannot be made: TypeError: .*step_size"),
+        (lambda optimizer, elapsed: 1, "function of `optimizer` and `steps` that makes a schedule, or one of elapsed"),
+    ],
+)
+def test_what_makes_no_schedule_is_refused(schedule: Any, message: str) -> None:
+    content = one_run()
+    with pytest.raises(UserError, match=message):
+        read_recipe({**content, "training": {**content["training"], "schedule": schedule}})
 
 
 def test_a_schedule_that_does_not_go_with_the_optimizer_is_refused_when_read() -> None:

@@ -104,6 +104,36 @@ def test_handed_over_in_python(net: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     assert torch.equal(lb.load_model("saved", model=Local)(IMAGES).logits, before(IMAGES).logits)
 
 
+def test_a_function_that_passes_the_number_of_classes_on(tmp_path: Path) -> None:
+    content = training(student="torchvision.models:squeezenet1_1")
+    assert read_recipe(content).student.model == "torchvision.models:squeezenet1_1"
+
+    def passing(*, weights: Any = None, **given: Any) -> nn.Module:
+        assert given == {"num_classes": 2}
+        return nn.Sequential(nn.Flatten(), nn.Linear(8 * 8 * 3, **{"out_features": given["num_classes"]}))
+
+    taught = lb.distill(None, passing, stripes(40), out=tmp_path / "run", **QUICK).student
+    assert (taught.num_classes, taught.taps.embedding) == (2, "1")
+    assert same(weights(lb.load_model(tmp_path / "run")), weights(taught))
+    assert same(weights(lb.load_model(tmp_path / "run", model=passing)), weights(taught))
+    with pytest.raises(UserError, match=r"must return logits \[B, 3\], got shape \[2, 7\]; is `num_classes` right"):
+        lb.create(MODELS.name_of(swallowing), num_classes=3)(IMAGES)
+    with pytest.raises(
+        UserError, match=r"must take `num_classes`, got classes. Write `def net\(num_classes\): return two"
+    ):
+        MODELS.name_of(two)
+    with pytest.raises(UserError, match="unknown model option 'width'"):
+        lb.create(MODELS.name_of(swallowing), num_classes=7, width=3)
+
+
+def swallowing(**_: Any) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(8 * 8 * 3, 7))
+
+
+def two(classes: int = 2) -> nn.Module:
+    return nn.Linear(8 * 8, classes)
+
+
 class Narrow(nn.Module):
     def __init__(self, num_classes: int) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.api.named_images import evaluation_images, size_for_objects
-from limbeck.api.objects import Student, name_of_student, network_of, student_factory
+from limbeck.api.objects import Student, as_settings, name_of_student, network_of, student_factory
 from limbeck.data.encoded.build import both_sides
 from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
@@ -88,6 +88,7 @@ def generate(
     known = size_for_objects(None, teacher) if size is None else KnownSize(both_sides(size), "`size`")
     test_images = None if test is None else evaluation_images(test, known)
     learner = None
+    student = as_settings(student)
     if student is not None:
         named = (
             student if isinstance(student, str) else None if isinstance(student, Mapping) else name_of_student(student)

@@ -9,8 +9,9 @@ from typing import Any
 from limbeck.api.objects import name_of_images
 from limbeck.data.encoded.build import SizesDiffer
 from limbeck.data.image_set import ImageSet
-from limbeck.data.loading import as_image_set
-from limbeck.data.objects.reading import ImagesLike
+from limbeck.data.loading import as_image_set, load
+from limbeck.data.objects.reading import ImagesLike, has_splits, is_object
+from limbeck.data.objects.tables import is_of_datasets
 from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, evaluation_split, own_path, own_splits
 from limbeck.data.transfer_set import TransferSet
 from limbeck.models.classifier import Classifier
@@ -18,6 +19,11 @@ from limbeck.recipes.evaluation_images import LEARNED_FROM, held_out_by, load_si
 from limbeck.recipes.image_sizes import KnownSize, size_for_network, size_for_settings, size_of_saved
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
 from limbeck.recipes.sources import load_training_images
+
+_PARTS = (TRAIN, TEST, VALIDATION)
+"""Of the `data` of a recipe, those that may be images."""
+_LOADING = ("size", "channels", "image_column", "label_column", "classes", "skip_unreadable", "scale", "in_memory")
+"""Beside them, how all of them are loaded."""
 
 
 def sized_images(images: ImagesLike, split: str, argument: str, known: KnownSize | None) -> ImageSet:
@@ -80,6 +86,41 @@ def size_for_objects(student: Any, teacher: Any) -> KnownSize | None:
     if known is None and isinstance(teacher, str | Path):
         return size_of_saved(teacher)
     return known or (size_for_network(teacher) if isinstance(teacher, Classifier) else None)
+
+
+def with_images_named(
+    recipe: str | Path | Mapping[str, Any], train: ImagesLike | None, test: ImagesLike | None
+) -> tuple[str | Path | Mapping[str, Any], ImagesLike | None, ImagesLike | None, ImageSet | None]:
+    """A recipe with names where a mapping's `data` holds images, and the images: train, test and validation.
+
+    What is handed over beside the recipe comes first, and is its `data` where a mapping has none.
+    """
+    if not isinstance(recipe, Mapping):
+        return recipe, train, test, None
+    if "data" not in recipe:
+        train, test = (in_memory(one, name) for one, name in ((train, "train"), (test, "test")))
+        return {**recipe, **data_of(train=train, test=test)}, train, test, None
+    data = recipe["data"]
+    handed = [part for part in _PARTS if _is_handed_over(data.get(part))] if isinstance(data, Mapping) else []
+    loading = {key: data[key] for key in _LOADING if data.get(key) is not None} if handed else {}
+    found = {part: _loaded(data[part], part, loading) for part in handed}
+    named = {part: {"name": name_of_images(one)} for part, one in found.items()}
+    train, test = (found.get(part) if one is None else one for part, one in ((TRAIN, train), (TEST, test)))
+    changed = {**recipe, "data": {**data, **named}} if handed else recipe
+    return changed, train, test, found.get(VALIDATION)
+
+
+def _is_handed_over(images: Any) -> bool:
+    """Whether it is images, and neither a name nor the mapping that recipes have in its place."""
+    is_mapping = isinstance(images, Mapping) and not is_of_datasets(images, "DatasetDict", "IterableDatasetDict")
+    return is_object(images) and not is_mapping
+
+
+def _loaded(images: Any, part: str, loading: Mapping[str, Any]) -> ImageSet:
+    """As the recipe says that all its images are loaded."""
+    if not loading:
+        return as_image_set(images, part, f"data.{part}")
+    return load(images, part if has_splits(images) else TRAIN, **loading)
 
 
 def in_memory(images: ImagesLike | None, argument: str) -> str | Path | ImageSet | None:

@@ -12,15 +12,17 @@ from limbeck.data.objects.reading import ImagesLike, is_object, not_images
 from limbeck.data.objects.tables import is_of_datasets
 from limbeck.data.place import path_text
 from limbeck.errors import UserError
+from limbeck.foreign import ForeignError, described
 from limbeck.models.catalogue import MODELS
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
+from limbeck.models.own_models import makes_model
 from limbeck.models.readiness import check_ready
 from limbeck.models.weights.folder import as_classifier
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.networks import load_network
 
-Student = str | Classifier | Callable[[int], Classifier]
+Student = str | Classifier | Callable[[int], Classifier] | Callable[..., nn.Module]
 Pool = ImagesLike | Mapping[str, Any]
 Shape = Callable[[], tuple[int, int, int]]
 _OF_READING = ("split", "image_column", "label_column", "skip_unreadable", "scale")
@@ -35,8 +37,8 @@ def network_of(network: Classifier | str | Path, argument: str) -> Classifier:
 def as_settings(
     student: Student | type[nn.Module] | Mapping[str, Any] | None,
 ) -> Student | Mapping[str, Any] | None:
-    """A class of modules as recipes name it; whatever else a student may be stays as it is."""
-    if isinstance(student, type):
+    """A class of modules, or a function of `num_classes`, as recipes name it; whatever else a student may be stays."""
+    if makes_model(student):
         return {"model": MODELS.name_of(student)}
     return student
 
@@ -57,7 +59,31 @@ def student_factory(student: Student) -> Callable[[int], Classifier] | None:
             "`student` must be a model's name, a Classifier or a function from a seed to one, got a "
             f"{type(student).__name__}."
         )
-    return student
+    return _OfSeed(student)
+
+
+class _OfSeed:
+    """A function of the user's own; what it raises is told as such."""
+
+    def __init__(self, make: Callable[[int], Classifier]) -> None:
+        self.make = make
+
+    def __call__(self, seed: int) -> Classifier:
+        try:
+            return self.make(seed)
+        except UserError:
+            raise
+        except Exception as error:  # it is anybody's code
+            name = name_of_student(self.make).removeprefix(FROM_PYTHON)
+            takes_none = isinstance(error, TypeError) and error.__traceback__ and error.__traceback__.tb_next is None
+            how = (
+                " Write `lambda seed: ...`, or `def net(num_classes): ...` for one that makes a module of that."
+                if takes_none
+                else ""
+            )
+            raise ForeignError(
+                f"`student` {name!r}, called with the seed {seed}, raised {described(error)}.{how}"
+            ) from error
 
 
 class _Always:

@@ -8,12 +8,11 @@ from torch import nn
 
 from limbeck.api.named_images import (
     all_in_one,
-    data_of,
     evaluation_images,
-    in_memory,
     size_for_objects,
     sized_images,
     training_images_of,
+    with_images_named,
 )
 from limbeck.api.objects import (
     Pool,
@@ -76,10 +75,10 @@ def distill(
 
     Args:
         teacher: a classifier, or whatever `load_model` takes; None learns from labels or soft labels alone.
-        student: a model's name, an import path or a class of modules of one's own ("my_parts:Net"), the mapping that
-            recipes have under `student`, a classifier to go on from, or a function from a seed to a fresh classifier;
-            what is handed over stays as it is, and a copy is taught. None takes the one that a transfer set says it is
-            for.
+        student: a model's name, an import path, a class of modules or a function of `num_classes` of one's own
+            ("my_parts:Net"), the mapping that recipes have under `student`, a classifier to go on from, or a function
+            from a seed to a fresh classifier; what is handed over stays as it is, and a copy is taught. None takes the
+            one that a transfer set says it is for.
         images: an image set, a transfer set or its folder (whose soft labels stand in for a teacher), a data set's
             name, or what else `limbeck.load` takes, as below. With a teacher or soft labels they need no labels. A
             transfer set that carries a `use` says student, objective and training, as far as they are not given;
@@ -177,7 +176,7 @@ def compare(
     """Runs a comparison: arms x budgets x seeds beside the honest controls; returns its results.
 
     Args:
-        recipe: a packaged recipe's name, a YAML file, or a mapping.
+        recipe: a packaged recipe's name, a YAML file, or a mapping, whose `data` may hold images as `train` does.
         out: folder of the comparison, new unless `resume` is given.
         overrides: changes to the recipe, "training.steps=100" each.
         teacher, student, train, test: take the place of what the recipe names, each alone or together. Training images
@@ -198,9 +197,7 @@ def compare(
         ['entropy', 'generated', 'random', 'balanced-random', 'noise', 'procedural']
     """
     teacher_network = _teacher(teacher)
-    if isinstance(recipe, Mapping) and "data" not in recipe:
-        train, test = (in_memory(one, name) for one, name in ((train, "train"), (test, "test")))
-        recipe = {**recipe, **data_of(train=train, test=test)}
+    recipe, train, test, validation = with_images_named(recipe, train, test)
     with telling_lost_plugins(out):
         content = read_recipe(recipe, overrides).model_dump(mode="json", exclude_none=True)
     known = size_for_objects(student or content["student"], teacher or (content.get("teacher") or {}).get("weights"))
@@ -218,7 +215,7 @@ def compare(
     if learner is not None:
         content["student"] = learner if named else {"model": name_of_student(learner)}
     factory = None if named else student_factory(learner)
-    objects = PythonObjects(train, test, teacher_network, None, factory)
+    objects = PythonObjects(train, test, teacher_network, None, factory, validation)
     how = {"resume": resume, "objects": objects, "progress": progress, "workers": workers}
     return compare_recipe(parse_recipe(content), out, **how)
 

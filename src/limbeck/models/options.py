@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any
 
 from limbeck.errors import UserError, unknown_name
+from limbeck.signatures import PLAIN, as_default, is_plain
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,8 @@ class Option:
 
     Attributes:
         kind: `choice`, `count` (a whole number >= 1), `share` (a number in [0, 1)), `switch`, `paths` (module paths)
-            or `mapping`; `whole`, `number` and `text` of networks of the user's own.
+            or `mapping`; `whole`, `number`, `text`, `list` and `plain` (any of these, where none is the default) of
+            networks of the user's own.
         default: the value if the user gives none.
         summary: what it does, a few words.
         choices: what a `choice` may be.
@@ -37,6 +39,8 @@ class Option:
             "whole": "a whole number",
             "number": "a finite number",
             "text": "text",
+            "list": "a list of numbers, texts, true or false",
+            "plain": PLAIN,
         }
         return words[self.kind]
 
@@ -58,8 +62,16 @@ class Option:
                 return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
             case "text":
                 return isinstance(value, str)
+            case "list":
+                return isinstance(value, list | tuple) and is_plain(value)
+            case "plain":
+                return is_plain(value)
             case _:
                 return isinstance(value, Mapping)
+
+    def taken(self, value: Any) -> Any:
+        """An allowed value as the model takes it, which a file may have brought as a list."""
+        return as_default(value, self.default) if self.kind == "list" else value
 
 
 def check_options(model: str, known: Mapping[str, Option], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,4 +91,4 @@ def check_options(model: str, known: Mapping[str, Option], options: Mapping[str,
             raise unknown_name("model option", name, known, has)
         if not known[name].fits(value):
             raise UserError(f"option `{name}` of {model} must be {known[name].allowed}, got {value!r}.")
-    return {name: options.get(name, option.default) for name, option in known.items()}
+    return {name: option.taken(options.get(name, option.default)) for name, option in known.items()}

@@ -1,6 +1,7 @@
 """Networks that are not limbeck's own: entries made from a module's class, or from a function that makes one."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
@@ -13,11 +14,35 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.options import Option
 from limbeck.models.recorder import check_taps
 from limbeck.models.taps import Taps
-from limbeck.signatures import inputs_and_options, parameters, summary_of
+from limbeck.signatures import PLAIN, inputs_and_options, is_plain, parameters, summary_of
 
 _SIZE = 32
-_KINDS = {bool: "switch", int: "whole", float: "number", str: "text"}
+_KINDS = {
+    bool: "switch", int: "whole", float: "number", str: "text", list: "list", tuple: "list", type(None): "plain"
+}  # fmt: skip
 _TAKEN = ("input_size", "mean", "std", "whitening", "classes", "seed", "name")
+
+
+def makes_model(part: Any) -> bool:
+    """Whether a part is a class, or a function of `num_classes`, as models are, and not one from a seed to a network.
+
+    One of nothing but `**kwargs` and what goes by name, as torchvision's, can only be a model.
+
+    Example:
+        >>> makes_model(torch.nn.Linear), makes_model(lambda num_classes: ...), makes_model(lambda seed: ...)
+        (True, True, False)
+    """
+    if isinstance(part, type):
+        return True
+    if isinstance(part, nn.Module) or not callable(part):
+        return False
+    with suppress(UserError):  # compiled code, which does not say what it takes
+        taken = parameters(part)
+        names = {one.name for one in taken}
+        by_name = all(one.kind in (one.KEYWORD_ONLY, one.VAR_KEYWORD) for one in taken)
+        passes_on = by_name and any(one.kind is one.VAR_KEYWORD for one in taken)
+        return ("num_classes" in names or passes_on) and "seed" not in names
+    return False
 
 
 def describe(name: str, part: Any, said: Mapping[str, Any]) -> ModelEntry:
@@ -26,14 +51,15 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ModelEntry:
     Args:
         name: its name.
         part: a class of modules, or a function that makes one or a `Classifier` (see `limbeck.wrap`). It takes
-            `num_classes`; `channels` if it can do with others than it was made for; and `size`, the (height, width) of
-            the images, if it is built for one. Further parameters are options.
+            `num_classes`, by `**kwargs` if need be, to which nothing else is given; `channels` if it can do with others
+            than it was made for; and `size`, the (height, width) of the images, if it is built for one. Further
+            parameters are options.
         said: `summary`; `channels` of a network that takes no others, by default 3; the `size` that it has unless told
             otherwise, by default 32; `embedding`, the path of the classifier head, by default the last linear layer;
             paths of the `stages`, shallow to deep.
 
     Raises:
-        UserError: it is neither, or options are no numbers, truths or texts with a default.
+        UserError: it is neither, or options have no plain default.
     """
     what = f"model {name!r}"
     if (
@@ -43,10 +69,16 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ModelEntry:
     ):
         raise UserError(f"{what} must be a class of modules or a function that makes one, got {part!r}.")
     check_remarks(said, ("summary", "channels", "size", "embedding", "stages"), what)
-    inputs, _ = inputs_and_options(part, ("num_classes", "channels", "size"), what)
+    inputs, known = inputs_and_options(part, ("num_classes", "channels", "size"), what, passed_on=("num_classes",))
     if "num_classes" not in inputs:
-        raise UserError(f"{what} must take `num_classes`, got {', '.join(inputs) or 'nothing'}.")
-    options = {one.name: _option(one, what) for one in parameters(part) if one.name not in inputs}
+        named = str(getattr(part, "__name__", ""))
+        called = named if named.isidentifier() else "make"
+        raise UserError(
+            f"{what} must take `num_classes`, got {', '.join((*inputs, *known)) or 'nothing'}. Write `def "
+            f"net(num_classes): return {called}(...)` in a module of yours, with what `{called}` calls that, and name "
+            "it 'module:net'."
+        )
+    options = {one.name: _option(one, what) for one in parameters(part) if one.name in known}
     size = said.get("size", _SIZE)
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise UserError(f"`size` of {what} must be a whole number of pixels >= 1, got {size!r}.")
@@ -131,6 +163,6 @@ def _option(one: Any, what: str) -> Option:
         raise UserError(f"an option of {what} cannot be called `{one.name}`, which every model has.")
     if get_origin(one.annotation) is Literal and all(isinstance(choice, str) for choice in get_args(one.annotation)):
         return Option("choice", default, "", get_args(one.annotation))
-    if type(default) not in _KINDS:
-        raise UserError(f"option `{one.name}` of {what} must be a number, true or false, or text, got {default!r}.")
+    if type(default) not in _KINDS or (isinstance(default, list | tuple) and not is_plain(default)):
+        raise UserError(f"option `{one.name}` of {what} must be {PLAIN}, got {default!r}.")
     return Option(_KINDS[type(default)], default, "")

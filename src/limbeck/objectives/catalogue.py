@@ -4,6 +4,7 @@ What `limbeck.objectives` and `limbeck.objectives.functional` export, what recip
 documentation are all made from this table. Those of the user's own join it, see `limbeck.plugins`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from limbeck.objectives.objective import Objective
 
 Option = float | bool | str
+OwnOption = Option | None | list[Option | None] | tuple[Option | None, ...]
+"""Of objectives of the user's own."""
 
 _SL, _TL, _SE, _TE = "student_logits", "teacher_logits", "student_embedding", "teacher_embedding"
 _SS, _TS = "student_stages", "teacher_stages"
@@ -43,7 +46,7 @@ class ObjectiveEntry:
     paper: str
     year: int
     needs: tuple[str, ...]
-    options: dict[str, Option] = field(default_factory=dict)
+    options: Mapping[str, OwnOption] = field(default_factory=dict)
     typical: dict[str, float] = field(default_factory=dict)
     weight: float = 1.0
     aliases: tuple[str, ...] = ()

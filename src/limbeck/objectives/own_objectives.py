@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from limbeck.errors import UserError
 from limbeck.foreign import check_remarks
-from limbeck.objectives.catalogue import NAMES, ObjectiveEntry, Option
+from limbeck.objectives.catalogue import NAMES, ObjectiveEntry, OwnOption
 from limbeck.objectives.objective import SIGNALS, Objective
-from limbeck.signatures import inputs_and_options, parameters, summary_of
+from limbeck.signatures import check_default, inputs_and_options, parameters, summary_of
 
 _SAID = ("summary", "paper", "year", "weight", "typical", "aliases")
 
@@ -26,7 +26,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ObjectiveEntry:
         said: `summary`, `paper`, `year`, `weight`, `typical`, `aliases`; of a function also `per_image`.
 
     Raises:
-        UserError: it is neither, or options are no numbers, truths or texts with a default.
+        UserError: it is neither, or options have no plain default.
     """
     what = f"objective {name!r}"
     if hasattr(nn.ModuleDict, name):  # which holds the terms of a sum
@@ -45,8 +45,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ObjectiveEntry:
     made: Any = part if is_class else objective_of(part, what, bool(said.get("per_image", False)))
     _, options = inputs_and_options(made, (), what)
     for option, default in options.items():
-        if not isinstance(default, bool | int | float | str):
-            raise UserError(f"option `{option}` of {what} must be a number, true or false, or text, got {default!r}.")
+        check_default(option, default, what)
     head = ("teacher_head",) if made.reads_teacher_head else ()
     needs = made(**options).needs
     unknown = [need for need in needs if need not in SIGNALS]
@@ -82,7 +81,7 @@ def objective_of(function: Callable[..., Any], what: str, per_image: bool = Fals
             raise UserError(f"{what} must return a loss [], or one for each image [B], got {got}.")
         return value.mean()
 
-    def __init__(self: Any, **options: Option) -> None:
+    def __init__(self: Any, **options: OwnOption) -> None:
         Objective.__init__(self)
         self.options = {**defaults, **options}
 

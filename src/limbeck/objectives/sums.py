@@ -15,6 +15,7 @@ from limbeck.objectives.catalogue import NAMES, OBJECTIVES, objective_class
 from limbeck.objectives.objective import Objective, Preparation, Signals, arguments, outputs_among
 from limbeck.objectives.setup import Setup
 from limbeck.randomness import own_randomness
+from limbeck.signatures import checked_value
 
 
 class WeightedSum(nn.Module):
@@ -207,15 +208,19 @@ def canonical_name(name: str) -> str:
 def _objective(name: str, options: dict[str, Any]) -> Objective:
     entry = OBJECTIVES[name]
     allowed = entry.options
+    settled = dict(options)
     for option, value in options.items():
         if option not in allowed:
             raise unknown_name(f"option of objective {name!r}:", option, [*allowed, "weight"])
+        if type(allowed[option]) not in _KINDS:
+            settled[option] = checked_value(option, value, allowed[option], f"objective {name!r}")
+            continue
         described, kind = _KINDS[type(allowed[option])]
         if not (isinstance(value, kind) and isinstance(value, bool) == isinstance(allowed[option], bool)):
             raise UserError(f"`objective.{name}.{option}` must be {described}, got {value!r}.")
         if entry.made_by is not None and isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"`objective.{name}.{option}` must be finite, got {value!r}.")
-    return objective_class(name)(**options)
+    return objective_class(name)(**settled)
 
 
 _KINDS: dict[type, tuple[str, Any]] = {

@@ -42,7 +42,11 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
     check_remarks(said, ("summary",), what)
     inputs, options = inputs_and_options(part, _INPUTS, what)
     if not {"params", "lr"} <= {*inputs}:
-        raise UserError(f"{what} must take `params` and `lr`, got {', '.join(inputs) or 'neither'}.")
+        without = "; a rate that it sets itself would take the place of `training.learning_rate`" if inputs else ""
+        raise UserError(
+            f"{what} must take `params` and `lr`, got {', '.join(inputs) or 'neither'}{without}. Write "
+            "`lambda params, lr: Adam(params, lr=lr)`, or hand over the class."
+        )
     decays = "weight_decay" in inputs
 
     build: Any = part  # a class takes what its own `__init__` does

@@ -43,9 +43,10 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ScheduleEntry:
     Args:
         name: its name.
         part: a function of `SIGNALS` to a factor of the learning rate, a finite number >= 0; or a subclass of torch's
-            `LRScheduler`, or a `functools.partial` of one, which takes a step with every step of the run. Further
-            parameters are options. Of a class those that count a run's steps, `T_max`, `total_iters` and
-            `total_steps`, are these unless they are given, and `max_lr` is the learning rate.
+            `LRScheduler`, a `functools.partial` of one, or a function of an `optimizer`, and of `steps` if it likes,
+            that makes one, which takes a step with every step of the run. Further parameters are options. Of a class
+            those that count a run's steps, `T_max`, `total_iters` and `total_steps`, are these unless they are given,
+            and `max_lr` is the learning rate.
         said: `summary`.
 
     Raises:
@@ -63,9 +64,11 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ScheduleEntry:
     summary = str(said.get("summary", summary_of(kind)))
     if is_class:
         return _of_class(part, kind, what, summary)
-    signals, options = inputs_and_options(part, SIGNALS, what)
+    signals, options = inputs_and_options(part, (*SIGNALS, "optimizer"), what)
     if not signals:
         raise UserError(f"{what} must be a function of {', '.join(SIGNALS)}, one of them at least, got none.")
+    if "optimizer" in signals:
+        return _of_factory(part, signals, options, what, summary)
 
     def make(steps: int, optimizer: Optimizer, **arguments: Any) -> Callable[[int], Rate]:
         rate = optimizer.param_groups[0]["lr"]
@@ -78,12 +81,48 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ScheduleEntry:
     return ScheduleEntry(summary, options, check, make)
 
 
-def _of_class(part: Callable[..., Any], kind: type[Any], what: str, summary: str) -> ScheduleEntry:
+def _of_factory(
+    part: Callable[..., Any], signals: list[str], options: Mapping[str, Any], what: str, summary: str
+) -> ScheduleEntry:
+    """Of a function that makes one of torch's schedules, as `lambda optimizer: StepLR(optimizer, 1)`."""
+    if not {*signals} <= {"optimizer", "steps"}:
+        raise UserError(
+            f"{what} must be a function of `optimizer` and `steps` that makes a schedule, or one of "
+            f"{', '.join(SIGNALS)} to a factor, got {', '.join(signals)}."
+        )
+
+    def make(steps: int, optimizer: Optimizer, **arguments: Any) -> Callable[[int], Rate]:
+        known = {"steps": steps} if "steps" in signals else {}
+
+        def made(optimizer: Optimizer) -> LRScheduler:
+            schedule = part(optimizer=optimizer, **known, **arguments)
+            _check_made(schedule, optimizer, what)
+            return schedule
+
+        return Stepped(made, optimizer, what).at
+
+    # It is tried with the optimiser of the run, as recipes are read.
+    return ScheduleEntry(summary, options, made_by=make)
+
+
+def _check_made(schedule: Any, optimizer: Optimizer, what: str) -> None:
+    if not isinstance(schedule, LRScheduler):
+        raise UserError(f"{what} must make a `torch.optim.lr_scheduler.LRScheduler`, got {type(schedule).__name__}.")
+    _check_goes_by_step(type(schedule), what)
+    if getattr(schedule, "optimizer", optimizer) is not optimizer:
+        raise UserError(f"{what} must make a schedule of the `optimizer` that it is given, got one of another.")
+
+
+def _check_goes_by_step(kind: type[Any], what: str) -> None:
     if issubclass(kind, ReduceLROnPlateau):
         raise UserError(
             f"{what} goes by what a run measures, and limbeck's schedules by the step alone, so that a resumed run and "
             "a whole one are the same; choose another, or a function of `elapsed`."
         )
+
+
+def _of_class(part: Callable[..., Any], kind: type[Any], what: str, summary: str) -> ScheduleEntry:
+    _check_goes_by_step(kind, what)
     known = {
         one.name: one.default if one.default is one.empty else default_of(one)
         for one in parameters(part)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from limbeck.catalogue import Catalogue
 from limbeck.errors import UserError, unknown_name
 from limbeck.import_paths import import_object, is_import_path
-from limbeck.signatures import check_option
+from limbeck.signatures import checked_value
 from limbeck.transfer.part_entries import AllocationEntry, RepresentationEntry, ScoreEntry
 from limbeck.transfer.part_options import check_one_part, check_part_option, check_together, checked_options
 from limbeck.transfer.parts import (
@@ -119,16 +119,16 @@ class Criterion:
         checked_options(self.options)
         known = self.default_options
         own = {name for part in self._parts.values() if part.own for name in part.options}
+        settled = dict(self.options)
         for name, value in self.options.items():
             check_one_part(name, self._parts_with(name), known, self.name)
             if name in own:
-                check_option(name, value, known[name], "a criterion")
+                settled[name] = checked_value(name, value, known[name], "a criterion")
             else:
                 check_part_option(name, value, known[name])
         numbers = [name for name in self.options if isinstance(known[name], float) and name not in own]
-        if numbers:  # 2 and 2.0 are one option, and name one column
-            as_floats = {name: float(self.options[name]) for name in numbers}
-            object.__setattr__(self, "options", {**self.options, **as_floats})
+        settled |= {name: float(self.options[name]) for name in numbers}  # 2 and 2.0 are one, and name one column
+        object.__setattr__(self, "options", settled)
         check_together({**self.default_options, **self.options}, self.order)
 
     @property

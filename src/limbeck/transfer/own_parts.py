@@ -6,12 +6,13 @@ from functools import partial
 from inspect import isclass, isroutine
 from typing import Any, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.foreign import ForeignError, check_remarks, errors_of
-from limbeck.signatures import Options, inputs_and_options, parameters, summary_of
+from limbeck.signatures import Options, check_default, inputs_and_options, parameters, summary_of
 from limbeck.transfer.own_allocations import check_rows, spread_by_scores
 from limbeck.transfer.part_entries import AllocationEntry, Kind, RepresentationEntry, ScoreEntry
 from limbeck.transfer.parts import ALLOCATIONS
@@ -81,10 +82,11 @@ def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
 
     Args:
         name: its name.
-        part: a function to one number per image, `[B]`. Its parameters say what it reads: features `[B, D]` as
-            `values`, `shares`, `entropies` or `logits`, or `features` of any kind, or the images themselves as `pixels`
-            uint8 `[B, C, H, W]`; `ids`, `labels`, `seed`, `head` and `stream` as in `ScoreInputs`. One of all `images`
-            (and `context`) trains something, and scores them all. Further parameters are options.
+        part: a function to one number per image, `[B]`, as a tensor, an array or a list. Its parameters say what it
+            reads: features `[B, D]` as `values`, `shares`, `entropies` or `logits`, or `features` of any kind, or the
+            images themselves as `pixels` uint8 `[B, C, H, W]`; `ids`, `labels`, `seed`, `head` and `stream` as in
+            `ScoreInputs`. One of all `images` (and `context`) trains something, and scores them all. Further parameters
+            are options.
         said: `summary`, and the `representation` that it reads where none is named.
 
     Raises:
@@ -169,8 +171,7 @@ def _signature(part: Any, known: tuple[str, ...], what: str) -> tuple[list[str],
     for option, default in options.items():
         if option in _NO_OPTIONS:
             raise UserError(f"an option of {what} cannot be called `{option}`, which a criterion has already.")
-        if not isinstance(default, bool | int | float | str):
-            raise UserError(f"option `{option}` of {what} must be a number, true or false, or text, got {default!r}.")
+        check_default(option, default, what)
     return inputs, options
 
 
@@ -260,10 +261,25 @@ def _of_all(
 
 
 def _checked(scores: Any, count: int, what: str) -> Tensor:
+    if isinstance(scores, list | tuple | np.ndarray):
+        scores = _as_tensor(scores, what)
     if not isinstance(scores, Tensor) or scores.shape != (count,):
         got = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise UserError(f"{what} must return a tensor [B], one number for each of {count} images, got {got}.")
     return scores.detach().to("cpu", torch.float64)
+
+
+def _as_tensor(scores: Any, what: str) -> Tensor:
+    """Of numbers without a type float64, as one rounds none; an array may be one that runs backwards."""
+    try:
+        if isinstance(scores, np.ndarray):
+            return torch.as_tensor(np.ascontiguousarray(scores))
+        return torch.as_tensor(scores, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"{what} must return one number for each image, as a tensor, an array or a list of them, got a "
+            f"{type(scores).__name__} that is none ({str(error).rstrip('.')})."
+        ) from None
 
 
 def _rows_by_features(function: Callable[..., Any], what: str, features: Tensor, n: int, **options: Any) -> Tensor:

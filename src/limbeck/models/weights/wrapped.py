@@ -19,7 +19,7 @@ from limbeck.models.shared_memory import load_tensors, private_copy
 from limbeck.models.taps import Taps
 from limbeck.models.weights.record import MODULE, RECORDED
 from limbeck.randomness import own_randomness
-from limbeck.signatures import parameters
+from limbeck.signatures import as_default, parameters
 
 Module = nn.Module | Callable[..., Any]
 _INPUTS = ("num_classes", "channels", "size")
@@ -162,7 +162,10 @@ def _make(model: Module, what: str, inputs: Mapping[str, Any], options: Mapping[
         )
     name = getattr(model, "__name__", type(model).__name__)
     try:
-        known = {one.name for one in parameters(model)}
+        taken = parameters(model)
+        known = {one.name for one in taken}
+        if not isinstance(model, type) and any(one.kind is one.VAR_KEYWORD for one in taken):
+            known.add("num_classes")  # as functions of torchvision pass it on
         arguments = {key: value for key, value in inputs.items() if key in known and value is not None} | dict(options)
         with own_randomness(0, "weights"):
             made = model(**arguments)
@@ -200,10 +203,10 @@ def _known_options(model: Module, recorded: Mapping[str, Any]) -> dict[str, Any]
     if isinstance(model, nn.Module) or not callable(model):
         return {}
     try:
-        known = {one.name for one in parameters(model)}
+        defaults = {one.name: one.default for one in parameters(model)}
     except (ValueError, TypeError):
         return {}
-    return {key: value for key, value in recorded.items() if key in known}
+    return {key: as_default(value, defaults[key]) for key, value in recorded.items() if key in defaults}
 
 
 def _inputs(properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError, unknown_name
-from limbeck.models.catalogue import canonical, entry
+from limbeck.models.catalogue import MODELS, canonical, entry
 from limbeck.models.classifier import Classifier
+from limbeck.models.own_models import makes_model
 from limbeck.models.whitening import Whitening
 from limbeck.models.zoo import create
 from limbeck.training.setting_errors import error_lines
@@ -200,6 +201,8 @@ def network_on(transfer_set: TransferSet, spec: NetworkSpec) -> Network:
                 "convnet_d3, options: {width: 64}}."
             )
         return _named(canonical(spec["model"]), spec.get("options") or {})
+    if makes_model(spec):
+        return _named(MODELS.name_of(spec), {})
     if not callable(spec):
         raise UserError(
             f"a network must be a name, a mapping or a function from a seed to a classifier, got {type(spec).__name__}."
