@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from limbeck.cost import Cost
+from limbeck.data.classes import few
 from limbeck.data.image_set import ImageSet
 from limbeck.data.place import FROM_PYTHON
 from limbeck.data.transfer_set import TransferSet
@@ -49,7 +50,11 @@ _FEWEST = round(1 / SHARE)
 
 
 def split_for(settings: CondenseSettings, pool: ImageSet) -> tuple[ImageSet, ImageSet | None]:
-    """Images that are stood for, and those that judge iterations, which nothing else sees."""
+    """Images that are stood for, and those that judge iterations, which nothing else sees.
+
+    Raises:
+        UserError: too few images to hold some out, or a class that would have none left.
+    """
     if not settings.holds_out:
         return pool, None
     if len(pool) < _FEWEST:
@@ -57,7 +62,20 @@ def split_for(settings: CondenseSettings, pool: ImageSet) -> tuple[ImageSet, Ima
             f"`choose: {settings.choose}` judges by {SHARE:.0%} of the training images, and {pool.name!r} has "
             f"{len(pool)}, at least {_FEWEST} being needed; set `choose: last`."
         )
-    return pool.split(SHARE, seed=settings.experts.seed)  # whatever the seed of the set, as experts are shared
+    rest, held_out = pool.split(SHARE, seed=settings.experts.seed)  # whatever the seed of the set, as experts share it
+    if lost := _classes_lost(pool, rest):
+        raise UserError(
+            f"`choose: {settings.choose}` holds out {SHARE:.0%} of the training images, and classes of {pool.name!r} "
+            f"would have none left ({few(lost)}); set `choose: last`, or give more images of these classes."
+        )
+    return rest, held_out
+
+
+def _classes_lost(pool: ImageSet, rest: ImageSet) -> list[str]:
+    if pool.labels is None:
+        return []
+    there, left = pool.class_counts().tolist(), rest.class_counts().tolist()
+    return [name for name, before, after in zip(pool.classes, there, left, strict=True) if before and not after]
 
 
 @dataclass(frozen=True)
