@@ -316,5 +316,9 @@ def test_hard_labels_are_taught_by_what_reads_them_whatever_the_recipe_says(tmp_
 
 
 def test_experts_want_labels(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"experts are taught on labelled images, and .* has no labels"):
+    with pytest.raises(UserError, match=r"needs labels, and .* has none; give labelled images"):
         lb.experts(torch.rand(60, 3, 8, 8), out=tmp_path / "experts", method="mtt")
+    one = pool().subset(pool().ids[pool().labels == 1])
+    with pytest.raises(UserError, match=r"needs images of two classes at least, .* has those of one alone; give more"):
+        lb.experts(one, out=tmp_path / "experts", method="mtt")
+    assert not (tmp_path / "experts").exists()
