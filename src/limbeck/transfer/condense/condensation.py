@@ -1,12 +1,10 @@
 """One run of condensing: what it works with, each part made once, and its stages."""
 
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +21,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.forward import FrozenTeacher
 from limbeck.models.weights.reordered import numbered_as
+from limbeck.models.weights.sources import found_anywhere
 from limbeck.transfer.condense.choosing_engine import engine_for, estimate_without_experts
 from limbeck.transfer.condense.counting import images_per_class
 from limbeck.transfer.condense.crops import images_of_crops
@@ -154,9 +153,7 @@ class Condensation:
         assert teacher is not None
         if named is None:
             return {"weights": f"{FROM_PYTHON}{teacher.name}#{fingerprint(teacher)[:12]}"}
-        weights = str(named["weights"])
-        here = os.sep in weights and Path(weights).exists()  # a lone name is that of published weights first
-        return {**named, "weights": str(Path(weights).absolute())} if here else named
+        return {**named, "weights": found_anywhere(str(named["weights"]))}
 
     def chosen(self) -> Chosen | None:
         """Images that another maker chooses to begin with, before anything that takes long; None without one."""
