@@ -108,8 +108,8 @@ def experts_of(
         workers, progress: see `make_experts`.
 
     Raises:
-        UserError: see `make_experts`; a number of snapshots that tells no way, or that there are no epochs for; settings
-            that read no snapshots, or name a folder of their own; images of one class.
+        UserError: see `make_experts`; snapshots fewer than two, or more than there are epochs for; settings that read
+            none, or name a folder of their own; images of one class.
     """
     experts = settings.experts
     _check_snapshots(snapshots, experts.epochs)

@@ -17,8 +17,8 @@ def images_per_class(settings: CondenseSettings, pool: "ImageSet") -> int:
     """How many images of every class that has any are condensed.
 
     Raises:
-        UserError: no labels, or one class alone; a count that is no multiple of the classes; or more images than some class has, where they
-            begin as these.
+        UserError: no labels, or one class alone; a count that is no multiple of the classes; or more images than some
+            class has, where they begin as these.
 
     Example:
         >>> images_per_class(CondenseSettings(budget=20), images)
