@@ -278,7 +278,7 @@ def _learned(use: Mapping[str, Any]) -> float:
 
 
 def _check_of_8_bits(transfer_set: TransferSet, protocol: str) -> None:
-    """Raises a UserError for images that a protocol's augmentation would round, and those cut out of others are floats."""
+    """Raises a UserError for images that are used as floats, which a protocol's augmentation would round."""
     name, per_image = transfer_set.images.name, transfer_set.per_image
     if per_image > 1:
         raise UserError(
