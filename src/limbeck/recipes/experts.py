@@ -130,7 +130,9 @@ def experts_of(
     there = here if isinstance(images, ImageSet) else Rest(images, settings)
     networks = FreshNetworks.of(settings.network, here)
     sent = here if here.is_decoded and len(here) * prod(here.shape) <= _SENT else there
-    make_experts(experts, networks, sent, folder, snapshots=read, workers=workers, progress=progress)
+    epsilon = settings.network.whitening_epsilon if settings.network.whitening else None
+    how = {"workers": workers, "progress": progress, "whitening_epsilon": epsilon}
+    make_experts(experts, networks, sent, folder, snapshots=read, **how)
     return ExpertStore.open(folder, count=experts.count, snapshots=read, judges=experts.judges)
 
 
