@@ -51,6 +51,21 @@ def test_what_a_method_reads_is_made(tmp_path: Path) -> None:
         lb.experts("digits", out=tmp_path / "two", method="mtt", experts={**experts, "folder": "some"})
 
 
+def test_as_many_snapshots_as_are_wanted(tmp_path: Path) -> None:
+    folder = tmp_path / "experts"
+    run(folder, "--count", "1", "--epochs", "2", "--snapshots", "2")
+    assert ExpertStore.open(folder).kept == (0, 1), "of four that the method would read after three epochs"
+    how = {"method": "mtt", "network": {"options": {"width": 4}}, "experts": {**EXPERTS, "epochs": 2}}
+    assert lb.experts("digits", out=folder, snapshots=2, **how).kept == (0, 1)
+    with pytest.raises(UserError, match=r"`experts.epochs` must be at least 3, .* and 2 epochs leave 3; raise it"):
+        lb.experts("digits", out=folder, **how)
+    for wrong in (0, 1, -1):
+        with pytest.raises(UserError, match=rf"^`snapshots` must be at least 2, .*, got {wrong}; leave it out for"):
+            lb.experts("digits", out=folder, snapshots=wrong, **how)
+    with pytest.raises(UserError, match=r"^`snapshots` must be at most 3, .* got 4; lower it, or raise `experts.epo"):
+        lb.experts("digits", out=folder, snapshots=4, **how)
+
+
 def test_all_that_is_wrong_is_said(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["experts", *QUICK, "--count", "0", "-s", "experts.format=bf16"])
     assert result.exit_code == 2

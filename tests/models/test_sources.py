@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import UserError
 from limbeck.models import Classifier, load, save, wrap
-from limbeck.models.weights.sources import repository
+from limbeck.models.weights.sources import found_anywhere, repository
 
 
 @pytest.fixture
@@ -55,6 +55,15 @@ def test_a_run_folder_is_its_student(run: Path, small: Classifier, images: Tenso
     for source in (run, str(run), "./runs/one", run / "student", run / "student" / "model.safetensors"):
         assert same(load(source), small, images)
     assert same(load("runs/one", model="vgg8_w2", num_classes=4), small, images)
+
+
+def test_what_lies_here_is_found_from_other_folders(run: Path, tmp_path: Path) -> None:
+    for lone in ("runs", "cifar10-resnet20", "timm:resnet18"):
+        Path(lone).mkdir(exist_ok=True)
+    for source in ("runs", "runs/one", "./cifar10-resnet20"):
+        assert found_anywhere(source) == str(tmp_path / source)
+    for source in ("cifar10-resnet20", "CIFAR10-resnet20", "timm:resnet18", "somebody/digits", "elsewhere"):
+        assert found_anywhere(source) == source, "published, on the hub, or nowhere"
 
 
 def test_runs_without_one_student(run: Path) -> None:

@@ -30,6 +30,8 @@ from limbeck.transfer.condense.condensation import split_for
 from limbeck.transfer.condense.engine import MatchingEngine
 from limbeck.transfer.condense.expertise import open_experts
 from limbeck.transfer.condense.network import FreshNetworks
+from limbeck.transfer.condense.settings import CondenseSettings as Settings
+from limbeck.transfer.condense.unread_settings import unread_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
 """Experts of a few steps."""
@@ -148,6 +150,49 @@ def test_the_network_of_experts_that_see_whitened_images_is_found(tmp_path: Path
     assert found.network.mean is None
     networks = FreshNetworks.of(found.network, pool())
     assert fingerprint(networks(0)) == fingerprint(FreshNetworks.of(said.network, pool())(0))
+
+
+def test_the_epsilon_of_whitening_is_that_of_the_experts(tmp_path: Path) -> None:
+    folder = tmp_path / "experts"
+    said = small(method="mtt", network={"options": {"width": 2}, "whitening": True, "whitening_epsilon": 0.05})
+    experts_of(said, pool(), folder)
+
+    def at_hand(**more: Any) -> tuple[Settings, FreshNetworks]:
+        settings = settings_to_condense({"budget": 3, "experts": {"folder": str(folder)}, "method": "mtt", **more})
+        return settings, FreshNetworks.of(settings.network, pool())
+
+    read = {"matching": {"start_to": 1}}
+    found, networks = at_hand(**read)
+    assert found.network.whitening_epsilon == 0.05
+    assert open_experts(found, pool(), networks) is not None
+    usual = {"options": {"width": 2}, "whitening": True}
+    other, networks = at_hand(network=usual, **read)
+    with pytest.raises(UserError, match=r"classes or `network.whitening_epsilon` \(0.1, which is 0.05 there\); give"):
+        open_experts(other, pool(), networks)
+    for name in ("plan.json", "experts.json"):  # as earlier versions wrote them
+        known = json.loads((folder / name).read_text())
+        assert known.pop("whitening_epsilon") == 0.05
+        (folder / name).write_text(json.dumps(known))
+    found, networks = at_hand(**read)
+    assert found.network.whitening_epsilon == 0.1
+    with pytest.raises(UserError, match=r"`network.whitening_epsilon` \(0.1, which the folder does not tell\); give"):
+        open_experts(found, pool(), networks)
+    experts_of(small(**{**said.model_dump(), "experts": {**said.experts.model_dump(), "count": 2}}), pool(), folder)
+    assert at_hand(**read)[0].network.whitening_epsilon == 0.05, "told by who goes on with them"
+
+
+def test_experts_that_nothing_reads_may_tell_the_network(tmp_path: Path) -> None:
+    folder = tmp_path / "experts"
+    experts_of(small(method="mtt"), pool(), folder)
+    here = {"budget": 3, "method": "dm", "experts": {"folder": str(folder)}}
+    rest = "nothing is learned, labelled or looked at by experts"
+    assert unread_settings(settings_to_condense(here)) == [
+        f"`experts` changes nothing but `network`, which is that of `experts.folder`: {rest}"
+    ]
+    other = settings_to_condense({**here, "network": {"options": {"width": 8}}})
+    assert unread_settings(other) == [f"`experts` changes nothing: {rest}"]
+    (folder / "network" / "config.json").write_text("{}")
+    assert unread_settings(other) == [f"`experts` changes nothing: {rest}"]
 
 
 def test_what_was_stopped_goes_on_with_the_same_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,5 +361,9 @@ def test_hard_labels_are_taught_by_what_reads_them_whatever_the_recipe_says(tmp_
 
 
 def test_experts_want_labels(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"experts are taught on labelled images, and .* has no labels"):
+    with pytest.raises(UserError, match=r"needs labels, and .* has none; give labelled images"):
         lb.experts(torch.rand(60, 3, 8, 8), out=tmp_path / "experts", method="mtt")
+    one = pool().subset(pool().ids[pool().labels == 1])
+    with pytest.raises(UserError, match=r"needs images of two classes at least, .* has those of one alone; give more"):
+        lb.experts(one, out=tmp_path / "experts", method="mtt")
+    assert not (tmp_path / "experts").exists()

@@ -48,4 +48,5 @@ def experts(
     """
     taken = NamedImages(images, "train") if isinstance(images, str | Path) else as_image_set(images, "train", "images")
     how = {"snapshots": snapshots, "workers": workers, "progress": progress}
-    return experts_of(settings_for_experts({"method": method, **settings}), taken, Path(out), **how)
+    wanted = settings_for_experts({"method": method, **settings}, snapshots=snapshots)
+    return experts_of(wanted, taken, Path(out), **how)

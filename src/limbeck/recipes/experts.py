@@ -14,12 +14,13 @@ from limbeck.recipes.reading import parse_transfer
 from limbeck.recipes.yaml_files import name_or_mapping
 from limbeck.report.formats import duration, plural
 from limbeck.transfer.condense.condensation import split_for
+from limbeck.transfer.condense.counting import class_sizes
 from limbeck.transfer.condense.expertise import snapshots_read
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.experts.check import parameters
 from limbeck.transfer.condense.experts.store import listed
 from limbeck.transfer.condense.network import FreshNetworks
-from limbeck.transfer.condense.settings import CondenseSettings
+from limbeck.transfer.condense.settings import SNAPSHOTS_SAID, CondenseSettings
 from limbeck.workers.shares import check_workers
 
 _SENT = 2**28
@@ -68,14 +69,22 @@ class Rest:
         return split_for(self._settings, self._images())[0]
 
 
-def settings_for_experts(said: Mapping[str, Any], overrides: Sequence[str] = ()) -> CondenseSettings:
+def settings_for_experts(
+    said: Mapping[str, Any], overrides: Sequence[str] = (), *, snapshots: int | None = None
+) -> CondenseSettings:
     """Those that a recipe has under `transfer: {maker: condense, ...}`, as far as experts hang on them.
+
+    Args:
+        said: by a recipe.
+        overrides: more of it, "key=value" each.
+        snapshots: see `experts_of`; where so many are wanted, how many the method would read says nothing.
 
     Raises:
         UserError: all that is wrong with them; a method that reads no experts.
     """
     known = {name: value for name, value in said.items() if value is not None}
-    settings = parse_transfer({"maker": "condense", "budget": "1/class", **known}, overrides, alone=True)
+    content = {"maker": "condense", "budget": "1/class", **known}
+    settings = parse_transfer(content, overrides, alone=True, context={SNAPSHOTS_SAID: snapshots is not None})
     assert isinstance(settings, CondenseSettings)
     return settings
 
@@ -99,9 +108,11 @@ def experts_of(
         workers, progress: see `make_experts`.
 
     Raises:
-        UserError: see `make_experts`; settings that read no snapshots, or name a folder of their own.
+        UserError: see `make_experts`; snapshots fewer than two, or more than there are epochs for; settings that read
+            none, or name a folder of their own; images of one class.
     """
     experts = settings.experts
+    _check_snapshots(snapshots, experts.epochs)
     last = () if experts.judges else (experts.epochs,)  # which is then read of each
     read = range(snapshots) if snapshots is not None else snapshots_read(settings) or last
     if not read:
@@ -113,12 +124,31 @@ def experts_of(
             f"`experts.folder` names experts that are there, got {experts.folder!r}; leave it out, and give the folder "
             "to make them in (`--out`)."
         )
-    here = split_for(settings, images if isinstance(images, ImageSet) else images())[0]
+    whole = images if isinstance(images, ImageSet) else images()
+    class_sizes(settings, whole)
+    here = split_for(settings, whole)[0]
     there = here if isinstance(images, ImageSet) else Rest(images, settings)
     networks = FreshNetworks.of(settings.network, here)
     sent = here if here.is_decoded and len(here) * prod(here.shape) <= _SENT else there
-    make_experts(experts, networks, sent, folder, snapshots=read, workers=workers, progress=progress)
+    epsilon = settings.network.whitening_epsilon if settings.network.whitening else None
+    how = {"workers": workers, "progress": progress, "whitening_epsilon": epsilon}
+    make_experts(experts, networks, sent, folder, snapshots=read, **how)
     return ExpertStore.open(folder, count=experts.count, snapshots=read, judges=experts.judges)
+
+
+def _check_snapshots(snapshots: int | None, epochs: int) -> None:
+    if snapshots is None:
+        return
+    if snapshots < 2:
+        raise UserError(
+            "`snapshots` must be at least 2, the one before the first step and one after it, between which an expert "
+            f"goes its way, got {snapshots}; leave it out for those that the method reads."
+        )
+    if snapshots > epochs + 1:
+        raise UserError(
+            f"`snapshots` must be at most {epochs + 1}, one before the first step and one after each of the {epochs} "
+            f"`experts.epochs`, got {snapshots}; lower it, or raise `experts.epochs`."
+        )
 
 
 def save_experts(
@@ -149,7 +179,7 @@ def save_experts(
     known = dict(said)
     if isinstance(known.get("network"), str):
         known["network"] = name_or_mapping(known["network"], "--network", "model", "{model: convnet_d3}")
-    settings = settings_for_experts(known, overrides)
+    settings = settings_for_experts(known, overrides, snapshots=snapshots)
     if folder is None:
         name = f"experts-{printable(Path(data).name)}-{settings.network.model}"
         folder = Path("runs") / name.replace(":", "-")

@@ -97,13 +97,20 @@ def overridden(content: Mapping[str, Any], overrides: Sequence[str]) -> dict[str
     return made
 
 
-def parse_transfer(content: Mapping[str, Any], overrides: Sequence[str] = (), *, alone: bool = False) -> MakerSettings:
+def parse_transfer(
+    content: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    alone: bool = False,
+    context: Mapping[str, Any] | None = None,
+) -> MakerSettings:
     """The settings of a maker, as a recipe has them under `transfer`; raises one UserError for all that is wrong.
 
     Args:
         content: of `transfer`.
         overrides: more of it, "key=value" each.
         alone: whether a transfer set is made by itself, and no student learns meanwhile.
+        context: what the maker's settings are checked for, where that is not a transfer set.
     """
     content = copy.deepcopy(dict(content))
     for override in overrides:
@@ -112,7 +119,7 @@ def parse_transfer(content: Mapping[str, Any], overrides: Sequence[str] = (), *,
         raise UserError(f"`maker` must be one of {', '.join(MAKERS)}, got {content['maker']!r}.")
     settings = settings_of(content["maker"])
     try:
-        found = settings.model_validate(settings.alone(content) if alone else content)
+        found = settings.model_validate(settings.alone(content) if alone else content, context=context)
     except ValidationError as error:
         lines = error_lines(error.errors(), settings)
         raise UserError(f"the settings of maker {content['maker']!r}:\n  " + "\n  ".join(lines)) from None

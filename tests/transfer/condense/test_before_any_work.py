@@ -88,6 +88,18 @@ def test_crops_that_there_are_not_are_missed_early(tmp_path: Path) -> None:
         Maker().count(settings.model_copy(update={"budget": 3}), context(tmp_path, teacher=teacher("a", "b")))
 
 
+@pytest.mark.parametrize("budget", ["1/class", 20])
+def test_a_class_that_would_be_held_out_whole_is_named(budget: str | int, tmp_path: Path) -> None:
+    settings = small(method="mtt", choose="validation", budget=budget)
+    message = (
+        r"^`choose: validation` holds out 10% of the training images, and classes of 'coloured' would have none left "
+        r"\(class 0, class 1\); set `choose: last`, or give more images of these classes\.$"
+    )
+    with pytest.raises(UserError, match=message):
+        Maker().count(settings, context(tmp_path, pool(classes=20, each=1)))
+    assert Maker().count(settings, context(tmp_path, pool(classes=20, each=2))) == 20
+
+
 def test_without_labels_nothing_else_is_amiss(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         Maker().count(small(), context(tmp_path, pool().with_labels(None, ())))

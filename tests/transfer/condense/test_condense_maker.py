@@ -387,6 +387,19 @@ def test_crops_are_put_together_of_what_a_teacher_is_sure_of(tmp_path: Path) -> 
     assert same(Maker().load(settings, context(tmp_path, teacher=teacher)).images(0), images)
 
 
+def test_crops_name_a_teacher_here_so_that_it_is_found_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("myteacher").mkdir()
+    teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()
+    settings = small(method="rded", iterations=0, crops={"candidates": 5, "crops": 2})
+    for named, kept in (("myteacher", str(tmp_path / "myteacher")), ("cifar10-resnet20", "cifar10-resnet20")):
+        use = made_by(settings, context(tmp_path / named, teacher=teacher, teacher_named={"weights": named})).use
+        assert use is not None
+        assert use["teacher"] == {"weights": kept}
+
+
 @pytest.mark.parametrize(("labels", "each"), [("teacher", 1), ("hard", 10)])
 def test_crops_say_how_they_are_published_to_be_taught_on(labels: str, each: int, tmp_path: Path) -> None:
     teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()

@@ -153,6 +153,19 @@ def test_classes_of_a_set_without_labels_are_its_most_probable_ones(
     assert calls[2][0].images.class_counts().tolist() == [0, 0, 0, 4, 0, 0, 0, 6, 0, 0]
 
 
+def test_random_images_are_as_many_as_students_see(calls: list[Call], train: lb.ImageSet, test: lb.ImageSet) -> None:
+    chosen = lb.TransferSet(first_images(1), use=USE, per_image=4)
+    rank_set(chosen, test, train, full=0.8, seeds=1)
+    draws = [taught for taught, _ in calls if taught is not chosen]
+    assert len(draws) == 2
+    for draw in draws:
+        assert draw.per_image == 1
+        assert draw.images.class_counts().tolist() == [4] * 10
+    few = train.subset(torch.cat([train.ids[train.labels == label][:3] for label in range(10)]))
+    with pytest.raises(UserError, match=r"`train` must have 4 images of '0' to draw at random, as the set has, got 3"):
+        rank_set(chosen, test, few, full=0.8, seeds=1, validation=test)
+
+
 def test_what_cannot_be_ranked(calls: list[Call], train: lb.ImageSet, test: lb.ImageSet) -> None:
     chosen = lb.TransferSet(first_images(1), use=USE)
     with pytest.raises(UserError, match=r"`full` must be the accuracy after all the real images, 0 to 1, .* got 84.8"):

@@ -350,6 +350,22 @@ def test_what_cannot_be_is_refused_before_any_training(
         evaluate_set(nothing, test, labels="hard")
 
 
+def test_protocols_are_not_of_images_that_are_cut_out_of_others(
+    plain: lb.TransferSet, test: lb.ImageSet, teacher: lb.Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which are floats, though the set keeps 8 bits: views of these would be refused in the midst of training."""
+    parts = replace(plain, per_image=4)
+    (one,) = evaluate_set(parts, test, seeds=1, labels="teacher", teacher=teacher, training={"steps": 1})
+    assert one.labels == "teacher"
+    monkeypatch.setattr(accuracies, "run_shards", lambda *args, **options: pytest.fail("training began"))
+    for protocol in PROTOCOLS:
+        with pytest.raises(
+            UserError,
+            match=rf"`protocol` '{protocol}' augments 8-bit images, and each of .* holds 4 .* leave `protocol` out",
+        ):
+            evaluate_set(parts, test, seeds=1, protocol=protocol, teacher=teacher)
+
+
 def test_a_function_that_makes_no_classifier_is_refused(plain: lb.TransferSet, test: lb.ImageSet) -> None:
     with pytest.raises(UserError, match=r"bare must make a Classifier out of a seed, got a Linear"):
         evaluate_set(plain, test, networks=[bare], seeds=1)

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import UserError
+from limbeck.models.catalogue import TIMM_PREFIX
+from limbeck.models.published import NAMED
 from limbeck.models.weights.record import CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE
 
 ALLOWED = (
@@ -60,6 +62,20 @@ def repository(source: str | Path) -> str | None:
         return None
     owner = name.partition("/")[0]
     return name if source.startswith(HUB) or not (owner == _RUNS or Path(owner).exists()) else None
+
+
+def found_anywhere(source: str) -> str:
+    """`source` such that it means the same network from whatever folder: what lies here by its absolute path.
+
+    Names of published weights, timm's and the hub's stay as they are, as `load` takes them.
+
+    Example:
+        >>> found_anywhere("cifar10-resnet20"), found_anywhere("somebody/digits")
+        ('cifar10-resnet20', 'somebody/digits')
+    """
+    path = Path(source).expanduser()
+    named = source.casefold() in NAMED or source.casefold().startswith(TIMM_PREFIX)
+    return str(path.absolute()) if not named and path.exists() else source
 
 
 def download(repository: str) -> Path:

@@ -1,17 +1,16 @@
 """One run of condensing: what it works with, each part made once, and its stages."""
 
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from limbeck.cost import Cost
+from limbeck.data.classes import few
 from limbeck.data.image_set import ImageSet
 from limbeck.data.place import FROM_PYTHON
 from limbeck.data.transfer_set import TransferSet
@@ -22,6 +21,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.forward import FrozenTeacher
 from limbeck.models.weights.reordered import numbered_as
+from limbeck.models.weights.sources import found_anywhere
 from limbeck.transfer.condense.choosing_engine import engine_for, estimate_without_experts
 from limbeck.transfer.condense.counting import images_per_class
 from limbeck.transfer.condense.crops import images_of_crops
@@ -49,7 +49,11 @@ _FEWEST = round(1 / SHARE)
 
 
 def split_for(settings: CondenseSettings, pool: ImageSet) -> tuple[ImageSet, ImageSet | None]:
-    """Images that are stood for, and those that judge iterations, which nothing else sees."""
+    """Images that are stood for, and those that judge iterations, which nothing else sees.
+
+    Raises:
+        UserError: too few images to hold some out, or a class that would have none left.
+    """
     if not settings.holds_out:
         return pool, None
     if len(pool) < _FEWEST:
@@ -57,7 +61,20 @@ def split_for(settings: CondenseSettings, pool: ImageSet) -> tuple[ImageSet, Ima
             f"`choose: {settings.choose}` judges by {SHARE:.0%} of the training images, and {pool.name!r} has "
             f"{len(pool)}, at least {_FEWEST} being needed; set `choose: last`."
         )
-    return pool.split(SHARE, seed=settings.experts.seed)  # whatever the seed of the set, as experts are shared
+    rest, held_out = pool.split(SHARE, seed=settings.experts.seed)  # whatever the seed of the set, as experts share it
+    if lost := _classes_lost(pool, rest):
+        raise UserError(
+            f"`choose: {settings.choose}` holds out {SHARE:.0%} of the training images, and classes of {pool.name!r} "
+            f"would have none left ({few(lost)}); set `choose: last`, or give more images of these classes."
+        )
+    return rest, held_out
+
+
+def _classes_lost(pool: ImageSet, rest: ImageSet) -> list[str]:
+    if pool.labels is None:
+        return []
+    there, left = pool.class_counts().tolist(), rest.class_counts().tolist()
+    return [name for name, before, after in zip(pool.classes, there, left, strict=True) if before and not after]
 
 
 @dataclass(frozen=True)
@@ -136,9 +153,7 @@ class Condensation:
         assert teacher is not None
         if named is None:
             return {"weights": f"{FROM_PYTHON}{teacher.name}#{fingerprint(teacher)[:12]}"}
-        weights = str(named["weights"])
-        here = os.sep in weights and Path(weights).exists()  # a lone name is that of published weights first
-        return {**named, "weights": str(Path(weights).absolute())} if here else named
+        return {**named, "weights": found_anywhere(str(named["weights"]))}
 
     def chosen(self) -> Chosen | None:
         """Images that another maker chooses to begin with, before anything that takes long; None without one."""

@@ -15,15 +15,20 @@ if TYPE_CHECKING:
     from limbeck.transfer.condense.settings import CondenseSettings
 
 
-def contradictions(settings: "CondenseSettings") -> list[str]:
+def contradictions(settings: "CondenseSettings", *, snapshots_said: bool = False) -> list[str]:
     """What does not fit together, a sentence each without its full stop.
+
+    Args:
+        settings: all of them.
+        snapshots_said: whether experts are made with so many snapshots as are said, whatever the method reads.
 
     Example:
         >>> from limbeck.transfer.condense import Settings
         >>> contradictions(Settings(budget="1/class"))
         []
     """
-    return [line for check in _CHECKS for line in _lines(check, settings)]
+    checks = [check for check in _CHECKS if not (snapshots_said and check is _snapshots)]
+    return [line for check in checks for line in _lines(check, settings)]
 
 
 def _lines(check: "Check", settings: "CondenseSettings") -> list[str]:

@@ -17,25 +17,15 @@ def images_per_class(settings: CondenseSettings, pool: "ImageSet") -> int:
     """How many images of every class that has any are condensed.
 
     Raises:
-        UserError: no labels; a count that is no multiple of the classes; or more images than some class has, where they
-            begin as these.
+        UserError: no labels, or one class alone; a count that is no multiple of the classes; or more images than some
+            class has, where they begin as these.
 
     Example:
         >>> images_per_class(CondenseSettings(budget=20), images)
         2
     """
-    if pool.labels is None:
-        raise UserError(
-            f"{settings.title} needs labels, and {pool.name!r} has none; give labelled images, or `borrow` or "
-            "`generate` a transfer set."
-        )
-    sizes = {name: n for name, n in zip(pool.classes, pool.class_counts().tolist(), strict=True) if n}
+    sizes = class_sizes(settings, pool)
     budget, classes = parse_budget(settings.budget), len(sizes)
-    if classes < 2:
-        raise UserError(
-            f"{settings.title} needs images of two classes at least, which are told apart, and {pool.name!r} has "
-            f"{'those of one alone' if classes else 'none'}; give more classes."
-        )
     count = int(budget.amount)
     if budget.kind == "count":
         if count % classes:
@@ -57,6 +47,30 @@ def images_per_class(settings: CondenseSettings, pool: "ImageSet") -> int:
             f"many{parts} begin as; give {instead}, or `initialise: noise`."
         )
     return count
+
+
+def class_sizes(settings: CondenseSettings, pool: "ImageSet") -> dict[str, int]:
+    """How many images there are of every class that has any, by name.
+
+    Raises:
+        UserError: no labels, or those of one class alone, which no network learns to tell from others.
+
+    Example:
+        >>> len(class_sizes(CondenseSettings(budget=20), images))
+        10
+    """
+    if pool.labels is None:
+        raise UserError(
+            f"{settings.title} needs labels, and {pool.name!r} has none; give labelled images, or `borrow` or "
+            "`generate` a transfer set."
+        )
+    sizes = {name: n for name, n in zip(pool.classes, pool.class_counts().tolist(), strict=True) if n}
+    if len(sizes) < 2:
+        raise UserError(
+            f"{settings.title} needs images of two classes at least, which are told apart, and {pool.name!r} has "
+            f"{'those of one alone' if sizes else 'none'}; give more classes."
+        )
+    return sizes
 
 
 def check_teacher(settings: CondenseSettings, pool: "ImageSet", teacher: "Classifier | None") -> None:

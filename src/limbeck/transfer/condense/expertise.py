@@ -10,11 +10,12 @@ from limbeck.cost import Cost
 from limbeck.data.classes import few
 from limbeck.errors import UserError
 from limbeck.models.fingerprint import fingerprint
-from limbeck.transfer.condense.expert_settings import Experts
+from limbeck.transfer.condense.expert_settings import Experts, Network
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.experts.store import listed
 from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.network import FreshNetworks
+from limbeck.transfer.condense.network_at_hand import WHITENING_EPSILON
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.maker import MakerContext
 
@@ -87,10 +88,19 @@ def open_experts(
     if store.about["network"] != fingerprint(networks(0)):
         raise UserError(
             f"`experts.folder` {folder!r} holds experts of another {store.network.name} than `network` "
-            f"({settings.network.model}), in options, classes or normalisation; give the `network` that they were made "
-            "with, or other experts."
+            f"({settings.network.model}), in options, classes or {_normalised(settings.network, store)}; give the "
+            "`network` that they were made with, or other experts."
         )
     return store
+
+
+def _normalised(network: Network, store: ExpertStore) -> str:
+    """How a network sees images, where experts are of others; their `whitening_epsilon` as far as they tell it."""
+    if not (network.whitening and store.network.whitening):
+        return "normalisation"
+    known = store.about.get(WHITENING_EPSILON)
+    theirs = "which the folder does not tell" if known is None else f"which is {known:g} there"
+    return f"`network.whitening_epsilon` ({network.whitening_epsilon:g}, {theirs})"
 
 
 def _requested(settings: CondenseSettings) -> dict[str, int]:
@@ -189,6 +199,7 @@ def experts_for(
         workers=context.workers,
         progress=context.progress,
         before=before,
+        whitening_epsilon=settings.network.whitening_epsilon if settings.network.whitening else None,
     )
     return ExpertStore.open(folder, count=wanted.count, snapshots=read, judges=wanted.judges), cost
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from limbeck.data.normalised_views.catalogue import NormalisedViewsSpec
 from limbeck.data.view_catalogue import check_views
@@ -19,6 +19,9 @@ from limbeck.transfer.condense.network_at_hand import with_network_at_hand
 from limbeck.transfer.methods import with_published
 from limbeck.transfer.settings import Control, MakerSettings
 from limbeck.transfer.settings_group import Count, Decay, Natural, NotNegative, Positive, SettingsGroup, Share
+
+SNAPSHOTS_SAID = "snapshots_said"
+"""In the context of a validation: whether experts are made with so many snapshots, whatever the method reads."""
 
 
 def _views(spec: Any) -> Any:
@@ -153,8 +156,8 @@ class CondenseSettings(MakerSettings):
         return with_published(with_network_at_hand(values), METHODS, cls.model_fields["method"].default)
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if wrong := contradictions(self):
+    def _fits_together(self, info: ValidationInfo) -> Self:
+        if wrong := contradictions(self, snapshots_said=bool((info.context or {}).get(SNAPSHOTS_SAID))):
             raise ValueError("\n  ".join(wrong))
         return self
 

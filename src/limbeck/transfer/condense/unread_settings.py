@@ -4,6 +4,8 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from limbeck.transfer.condense.network_at_hand import is_network_in
+
 if TYPE_CHECKING:
     from limbeck.transfer.condense.settings import CondenseSettings
 
@@ -22,10 +24,9 @@ _OF_DISTANCE = _Reader(
 _OF_CALIBRATION = _Reader(
     lambda one: one.by != "distribution" or one.distribution.calibration > 0, "`distribution.calibration` is 0"
 )
+_IDLE_EXPERTS = "nothing is learned, labelled or looked at by experts"
 _READERS = {
-    "experts": _Reader(
-        lambda one: one.reads_trajectories or one.reads_judges, "nothing is learned, labelled or looked at by experts"
-    ),
+    "experts": _Reader(lambda one: one.reads_trajectories or one.reads_judges, _IDLE_EXPERTS),
     "initialise": _Reader(lambda one: one.by != "crops", "`by: crops` begins with crops"),
     "views": _Reader(lambda one: one.by != "crops", "`by: crops` learns nothing"),
     "keep": _Reader(lambda one: one.by != "crops" or one.keep == "uint8", "`by: crops` keeps 8 bits"),
@@ -60,10 +61,18 @@ def unread_settings(settings: "CondenseSettings") -> list[str]:
     ]
     groups = [f"{', '.join(idle)}, and nothing of it is read by `by: {settings.by}`"] if idle else []
     return groups + [
-        f"`{name}` changes nothing: {reader.lacking}"
+        f"`{name}` changes nothing{_but(settings, name)}: {reader.lacking}"
         for name, reader in _READERS.items()
         if not reader.is_there(settings) and _differs(settings, usual, name)
     ]
+
+
+def _but(settings: "CondenseSettings", name: str) -> str:
+    """Experts that nothing reads may still have told the network."""
+    folder = settings.experts.folder if name == "experts" else None
+    if folder is None or not is_network_in(folder, settings.network):
+        return ""
+    return " but `network`, which is that of `experts.folder`"
 
 
 def _differs(settings: "CondenseSettings", usual: "list[CondenseSettings]", name: str) -> bool:

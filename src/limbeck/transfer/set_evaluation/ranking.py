@@ -77,7 +77,8 @@ def rank_set(
     Args:
         transfer_set: taught on as it says.
         test: labelled images, which choose nothing.
-        train: the real images; each seed draws its own random ones, as many of each class as the set has.
+        train: the real images; each seed draws its own random ones, as many of each class as students see
+            of the set: of stored images that hold four, four times as many.
         full: accuracy of the network after all the real images with hard labels, 0 to 1, or the settings of training
             by which to find it, as {"epochs": 50}.
         network: see `evaluate_set`.
@@ -236,13 +237,15 @@ def _random(transfer_set: TransferSet, train: ImageSet, seed: int, teacher: Clas
 
 
 def _counts(transfer_set: TransferSet) -> list[int]:
-    """Images of each class; evenly many where the set does not tell."""
+    """Images of each class that students see, which are more than are stored where each holds several."""
     images, soft = transfer_set.images, transfer_set.soft_targets
     if images.labels is not None:
-        return images.class_counts().tolist()
-    if soft is None:
+        counts = images.class_counts()
+    elif soft is None:
         raise UserError(f"the set {images.name!r} must have labels to be ranked, got none at all.")
-    return torch.bincount(soft.values.argmax(1), minlength=soft.values.shape[1]).tolist()
+    else:
+        counts = torch.bincount(soft.values.argmax(1), minlength=soft.values.shape[1])
+    return (counts * transfer_set.per_image).tolist()
 
 
 def _matched(train: ImageSet, transfer_set: TransferSet) -> ImageSet:

@@ -114,11 +114,8 @@ def teaching_on(
         raise unknown_name("protocol", protocol, PROTOCOLS, f"There are kept, {', '.join(PROTOCOLS)}.")
     if protocol != "kept" and labels not in ("kept", "teacher"):
         raise UserError(f"`protocol` {protocol!r} asks a teacher about every view; leave `labels` out, got {labels!r}.")
-    if protocol != "kept" and transfer_set.floats is not None:
-        raise UserError(
-            f"`protocol` {protocol!r} augments 8-bit images, and those of {transfer_set.images.name!r} are floats; "
-            "condense with `keep: uint8`, or teach as the set says, which asks a teacher with `labels` 'teacher'."
-        )
+    if protocol != "kept":
+        _check_of_8_bits(transfer_set, protocol)
     use = transfer_set.use or {}
     base = use.get("training", {}) if protocol == "kept" else _published(protocol, transfer_set)
     settled = _over(base, training or {})
@@ -281,6 +278,22 @@ def _learned(use: Mapping[str, Any]) -> float:
     """The rate that a set carries."""
     rate = use.get("training", {}).get("learning_rate")
     return float(rate) if isinstance(rate, int | float) else USUAL_RATE
+
+
+def _check_of_8_bits(transfer_set: TransferSet, protocol: str) -> None:
+    """Raises a UserError for images that are used as floats, which a protocol's augmentation would round."""
+    name, per_image = transfer_set.images.name, transfer_set.per_image
+    if per_image > 1:
+        raise UserError(
+            f"`protocol` {protocol!r} augments 8-bit images, and each of {name!r} holds {per_image} that are enlarged "
+            "when they are used, which makes them floats; leave `protocol` out and teach as the set says, which asks a "
+            "teacher with `labels` 'teacher'."
+        )
+    if transfer_set.floats is not None:
+        raise UserError(
+            f"`protocol` {protocol!r} augments 8-bit images, and those of {name!r} are floats; condense with "
+            "`keep: uint8`, or teach as the set says, which asks a teacher with `labels` 'teacher'."
+        )
 
 
 def _labelled(

@@ -24,15 +24,14 @@ from limbeck.transfer.condense.experts.check import check_experts, check_room
 from limbeck.transfer.condense.experts.curriculum import CurriculumPasses, curriculum_for
 from limbeck.transfer.condense.experts.intervals import Intervals
 from limbeck.transfer.condense.experts.pace import seconds_of_step
-from limbeck.transfer.condense.experts.store import EXPERTS_FILE, NETWORK, cost_of
+from limbeck.transfer.condense.experts.store import cost_of
 from limbeck.transfer.condense.experts.teach import MakeTeaching, Networks, Teaching, TrainingTask
 from limbeck.transfer.condense.experts.together import Together
+from limbeck.transfer.condense.network_at_hand import EXPERTS_FILE, NETWORK, PLAN_FILE, WHITENING_EPSILON
 from limbeck.workers import open_crew
 from limbeck.workers.crew import Task
 from limbeck.workers.shares import check_workers, computing_on, threads_each
 
-PLAN_FILE = "plan.json"
-"""What the experts in a folder are of; others than these are not made there."""
 _VERSION = 1
 _GROWING = ("count", "epochs", "judges", "folder", "seed")
 """Settings that may change when experts are made again, as what is there serves on, and the seed, which is apart."""
@@ -49,6 +48,7 @@ def make_experts(
     workers: int = 1,
     progress: Progress | None = None,
     before: Callable[[], None] | None = None,
+    whitening_epsilon: float | None = None,
 ) -> Cost:
     """Teaches experts on images, and keeps snapshots of their parameters; `ExpertStore.open` reads them.
 
@@ -68,6 +68,7 @@ def make_experts(
             this process is connected to, whose nodes must share `folder` and the files of the images.
         progress: who watches.
         before: is called first where not all is there yet.
+        whitening_epsilon: that of networks which see whitened images, written down for whoever builds such networks.
 
     Returns:
         What all of them took, whenever that was.
@@ -98,7 +99,8 @@ def make_experts(
     waiting = f"waiting for another run that begins or ends with the experts in {str(folder)!r}"
     alone = partial(only_one, folder, lambda: watch.say(waiting))
     with alone():
-        plan = _claim(folder, settings, network, here, seed, workers)
+        noted = {} if whitening_epsilon is None else {WHITENING_EPSILON: whitening_epsilon}
+        plan = {**_claim(folder, settings, network, here, seed, workers, noted), **noted}
         if before is not None and not _is_complete(folder, settings, kept):
             before()
         passes, scoring = _passes(settings, here, folder, seed, watch)
@@ -199,7 +201,13 @@ def _share_out(tasks: Sequence[TrainingTask], teaching: Teaching, together: Toge
 
 
 def _claim(
-    folder: Path, settings: Experts, network: Classifier, images: ImageSet, seed: int, workers: int
+    folder: Path,
+    settings: Experts,
+    network: Classifier,
+    images: ImageSet,
+    seed: int,
+    workers: int,
+    noted: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Makes the folder, or finds it with the same plan, which is returned."""
     plan: dict[str, Any] = {
@@ -225,7 +233,7 @@ def _claim(
         or work_of_step(network, None, images.shape, min(settings.batch_size, len(images))) < ONE_THREAD
     )
     plan["threads"] = 1 if small else threads_each(workers)
-    atomic_write_text(path, json.dumps(plan, indent=1) + "\n")
+    atomic_write_text(path, json.dumps({**plan, **noted}, indent=1) + "\n")
     return plan
 
 

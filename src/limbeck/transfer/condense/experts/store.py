@@ -21,9 +21,8 @@ from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.condense.experts.curriculum import cost_of_scores
 from limbeck.transfer.condense.experts.formats import DIFFERENCE, Precision, decode
 from limbeck.transfer.condense.experts.observer import PARAMETERS, snapshot_path
+from limbeck.transfer.condense.network_at_hand import EXPERTS_FILE, NETWORK
 
-EXPERTS_FILE, NETWORK = "experts.json", "network"
-"""What is complete in the folder, written when it is; and an untaught network of the kind."""
 COST_FILE = "cost.json"
 """In the folder of an expert or judge."""
 _ABOUT = ("count", "kept", "judges", "epochs", "network", "images")
