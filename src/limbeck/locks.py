@@ -6,6 +6,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+LOCK_FILE = ".lock"
+"""In a folder: held by whoever is alone in it."""
+
 
 @contextmanager
 def only_one(folder: Path, waits: Callable[[], object], *, task: str = "", wait: bool = True) -> Iterator[bool]:
@@ -22,7 +25,7 @@ def only_one(folder: Path, waits: Callable[[], object], *, task: str = "", wait:
         ...     Path(".lock").exists(), Path(".expert-0.lock").exists()
         (True, True)
     """
-    lock = FileLock(folder / f"{f'.{task}' if task else ''}.lock")
+    lock = FileLock(folder / f"{f'.{task}' if task else ''}{LOCK_FILE}")
     free = _acquired(lock)
     if not free and wait:
         waits()

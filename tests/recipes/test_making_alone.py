@@ -2,11 +2,14 @@
 
 import json
 import re
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.transfer.condense.small import Heard
 
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
@@ -123,6 +126,31 @@ def test_killed_while_it_is_saved_nothing_is_there_by_half(tmp_path: Path, monke
     assert (tmp_path / "set" / "report.html").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
     assert json.loads((tmp_path / "set" / "cost.json").read_text())["seconds"] > spent
+
+
+def test_of_two_that_make_one_set_the_second_waits_and_finds_it_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, begun, heard, makings = SelectMaker.make, threading.Event(), Heard(), []
+
+    def slow(*said: Any) -> Any:
+        makings.append(said)
+        begun.set()
+        while not heard.said:
+            time.sleep(0.01)
+        return usual(*said)
+
+    monkeypatch.setattr(SelectMaker, "make", slow)
+    with ThreadPoolExecutor() as side_by_side:
+        first = side_by_side.submit(make, tmp_path / "set", "criterion=random")
+        assert begun.wait(60)
+        second = side_by_side.submit(make, tmp_path / "set", "criterion=random", progress=heard)
+        assert "20 of 1,437 images" in first.result()
+        with pytest.raises(UserError, match="exists already and is never overwritten"):
+            second.result()
+    assert heard.said == [f"another process makes {str(tmp_path / 'set')!r}; waiting for it"]
+    assert len(makings) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
 @pytest.mark.parametrize(

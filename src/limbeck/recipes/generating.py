@@ -30,6 +30,7 @@ from limbeck.recipes.making_alone import (
     check_new,
     context_alone,
     make_alone,
+    making,
     making_folder,
     shape_for,
     trained_size,
@@ -268,14 +269,33 @@ def _with_student(
     target: Path,
     progress: Progress,
 ) -> tuple[TransferSet, str]:
-    student, whole = student_folder(target), whole_folder(making_folder(target), target)
-    saved = student.exists() and whole.exists()  # and killed before the set was where it belongs
-    if not saved:
-        check_new(student)
+    if not _saved(target):
+        check_new(student_folder(target))
     if learner.make is not None and isinstance(fresh := learner.make(seed), Classifier):
         check_other_network(teacher, fresh)  # before any image is held out
-    folder = student if saved else making_folder(target) / "run"
     recipe_with(settings, teacher, replace(learner, validation=0), seed)  # refuses what is wrong, likewise
+    with making(target, progress):
+        result = _teach_and_save(settings, teacher, learner, shape, seed, target, progress)
+    made = TransferSet.load(target)
+    return made, _summary(made, result, target)
+
+
+def _saved(target: Path) -> bool:
+    """Whether all was saved, and killed before the set was where it belongs."""
+    return student_folder(target).exists() and whole_folder(making_folder(target), target).exists()
+
+
+def _teach_and_save(
+    settings: GenerateSettings,
+    teacher: Classifier,
+    learner: Learner,
+    shape: tuple[int, int, int],
+    seed: int,
+    target: Path,
+    progress: Progress,
+) -> RunResult:
+    student, whole, saved = student_folder(target), whole_folder(making_folder(target), target), _saved(target)
+    folder = student if saved else making_folder(target) / "run"
     held_out, spent = held_out_images(settings, teacher, learner.validation, shape, seed, target, progress)
     learner = replace(learner, validation=held_out or 0)
     recipe = recipe_with(settings, teacher, learner, seed)
@@ -290,8 +310,7 @@ def _with_student(
         with disk_errors(student):
             folder.rename(student)
     _put_in_place(whole, target, student)
-    made = TransferSet.load(target)
-    return made, _summary(made, result, target)
+    return result
 
 
 def _put_in_place(whole: Path, target: Path, student: Path) -> None:

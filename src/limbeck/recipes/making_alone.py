@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +18,7 @@ from limbeck.data.encoded.build import both_sides
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.files import atomic_write_text, check_path, disk_errors, nearest_folder, takes_files
+from limbeck.locks import LOCK_FILE, only_one
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.published import NAMED
@@ -142,6 +143,29 @@ def making_folder(target: Path) -> Path:
 
 
 @contextmanager
+def making(target: Path, progress: Progress) -> Iterator[Path]:
+    """The folder to make `target` in, while no other process does: one that does is waited for.
+
+    Raises:
+        UserError: the target is there by then.
+    """
+    folder = making_folder(target)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    waiting = f"another process makes {str(target)!r}; waiting for it"
+    with ExitStack() as alone:
+        try:
+            alone.enter_context(only_one(folder, lambda: progress.say(waiting)))
+        except FileNotFoundError:  # it has ended, and removed the folder with its lock
+            check_new(target)
+            raise
+        if target.exists() and {one.name for one in folder.iterdir()} <= {LOCK_FILE}:
+            shutil.rmtree(folder, ignore_errors=True)  # which waiting for the lock made anew
+        check_new(target)
+        yield folder
+
+
+@contextmanager
 def context_alone(target: Path | None, **arguments: Any) -> Iterator[MakerContext]:
     """What a maker needs, which works beside `target`, or where nothing is saved in a folder that is gone afterwards.
 
@@ -187,15 +211,17 @@ def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) 
     Raises:
         UserError: see `save_made`.
     """
-    folder = making_folder(target)
     maker = find_maker(settings.maker)
     maker.count(settings, context)
-    with beginning(folder, settings, context), metering(RunFolder(folder), MAKING):
-        made = maker.make(settings, context)
-    if made.source.steps_per_round is not None:
-        raise UserError(f"{settings.title} makes images while a student learns; name it in a recipe, under `transfer`.")
-    cost = at_least(made.cost, metered(RunFolder(folder), MAKING))
-    report = _save(made, cost, folder, target)
+    with making(target, context.progress) as folder:
+        with beginning(folder, settings, context), metering(RunFolder(folder), MAKING):
+            made = maker.make(settings, context)
+        if made.source.steps_per_round is not None:
+            raise UserError(
+                f"{settings.title} makes images while a student learns; name it in a recipe, under `transfer`."
+            )
+        cost = at_least(made.cost, metered(RunFolder(folder), MAKING))
+        report = _save(made, cost, folder, target)
     images = made.source.images(0)
     if images.known_logits is not None and context.teacher is not None:
         keep_known(images, context.teacher, context.progress)
@@ -290,7 +316,8 @@ def _check_same_request(folder: Path, settings: MakerSettings, context: MakerCon
 def _clear(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
     """Leaves of what was refused, and so serves nobody, what can be found again: scores and experts."""
     for path in (*folder.iterdir(), *(context.folder.iterdir() if context.folder.exists() else ())):
-        if path == context.folder or path.name in getattr(find_maker(settings.maker), "findable", ()):
+        kept = path == context.folder or path.name == LOCK_FILE  # which this process holds
+        if kept or path.name in getattr(find_maker(settings.maker), "findable", ()):
             continue
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
