@@ -105,6 +105,19 @@ FEWER = {
 }
 
 
+def test_validating_says_what_of_a_folder_cannot_be_read() -> None:
+    write_photos(Path("photos"), 10)
+    for number in range(3):
+        Path(f"photos/cat/phone{number}.HEIC").write_bytes(b"")
+    Path("mine.yaml").write_text(RECIPE)
+    with pytest.warns(UserWarning, match=r"3 images are passed over, 3 in 'photos/cat': .heic \(3\) cannot be read"):
+        limbeck("validate", "mine.yaml", "-s", "data.size=12")
+    shutil.rmtree("photos/dog")
+    Path("photos/labels.csv").write_text("file,label\n")
+    out = limbeck("validate", "mine.yaml", "-s", "data.size=12", code=2)
+    assert "one folder, 'cat', which would be the only class. 'photos/labels.csv' beside images is not read" in out
+
+
 def fewer(text: str) -> str:
     for long, short in FEWER.items():
         text = text.replace(long, short)
