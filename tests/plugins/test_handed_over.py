@@ -133,6 +133,7 @@ def test_a_module_is_an_objective_with_parameters_of_its_own() -> None:
     assert again.state_dict()["module.noise"].equal(given.noise)
     given.requires_grad_(False).scale.fill_(3.0)
     assert OBJECTIVES.name_of(given) != name, "other weights are another loss"
+    assert weighted_sum(name)(pair())[0].item() == pytest.approx(4 * 4.0), "what was named stays as it was"
 
 
 def test_a_class_of_modules_is_an_objective_with_parameters_of_the_seed() -> None:
