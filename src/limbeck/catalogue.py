@@ -35,6 +35,8 @@ FAMILIES = {
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 CODE_OF = "limbeck.models.description:describe"
 """What tells one function from another by what Python runs; it needs torch, which lists do without."""
+KEPT_AS = "limbeck.models.shared_memory:kept"
+"""What keeps a module as it is when it is named; it needs torch, too."""
 USED: ContextVar[dict[str, Foreign[Any]]] = ContextVar("used")
 """Parts that are not limbeck's own and were looked up, see `limbeck.plugins.noting`."""
 
@@ -158,12 +160,11 @@ class Catalogue(Mapping[str, Entry]):
         if path is not None:
             self[path]  # which refuses what is no such part
             return path
-        module, _, function = CODE_OF.partition(":")
-        digest = getattr(import_module(module), function)(part)[0]
+        digest = _imported(CODE_OF)(part)[0]
         called = re.sub(r"\W", "", str(getattr(part, "__name__", type(part).__name__)))
         name = f"{FROM_PYTHON}{called}#{digest[:12]}"
         if name not in self.handed_over:
-            self.take(name, part)
+            self.take(name, _imported(KEPT_AS)(part))
         return name
 
     def take(self, name: str, part: Any) -> None:
@@ -311,6 +312,11 @@ class Catalogue(Mapping[str, Entry]):
     @property
     def _article(self) -> str:
         return f"{'an' if self.word[0] in 'aeiou' else 'a'} {self.word}"
+
+
+def _imported(path: str) -> Callable[[Any], Any]:
+    module, _, function = path.partition(":")
+    return getattr(import_module(module), function)
 
 
 class Aliases(Mapping[str, str]):

@@ -166,6 +166,21 @@ class Net(torch.nn.Module):
         return self.layers(images)
 
 
+class Learned(torch.nn.Module):
+    def __init__(self, scale=1.0):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.full((1,), scale))
+        self.noise = torch.nn.Parameter(torch.randn(3))
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, student_logits, teacher_logits):
+        self.seen += 1
+        return ((student_logits * self.scale + self.noise - teacher_logits).square().mean(1)) * (1 + self.seen / 10)
+
+
+learned = Learned(2.0)
+
+
 def several(student_logits, *, weight_of=None, powers=(1, 2), shares=[0.5]):
     assert (type(powers), type(shares)) == (tuple, list)
     scale = 1 if weight_of is None else sum(weight_of)
@@ -208,16 +223,19 @@ def test_what_it_calls_is_part_of_it_and_other_functions_are_not(own: Path, tmp_
     [
         {"optimizer": "own_parts_here:Heavy", "schedule": "own_parts_here:ramp"},
         {"optimizer": {"Adagrad": {"lr_decay": 0.01}}, "schedule": {"OneCycleLR": {"cycle_momentum": False}}},
+        {"objective": {"own_parts_here:Learned": {"weight": 0.1, "scale": 2.0}, "kd": 0.5}},
+        {"objective": {"own_parts_here:learned": 0.1, "kd": 0.5}, "optimizer": "adamw"},
         {"optimizer": "Adam", "schedule": {"own_parts_here:falling": {"factor": 0.3}}},
         {"optimizer": "RAdam", "schedule": {"CyclicLR": {"base_lr": 0.001, "step_size_up": 3}}, "warmup": 0.2},
     ],
-    ids=["own", "adagrad", "factory", "radam"],
+    ids=["own", "adagrad", "class", "module", "factory", "radam"],
 )
 def test_a_resumed_run_is_the_same_to_the_bit(
     changes: dict[str, Any], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = one_run(objective={"kd": 1.0})
-    content["training"] |= {"learning_rate": 0.01, "checkpoint_seconds": 0, **changes}
+    content = one_run(objective=changes.get("objective", {"kd": 1.0}))
+    training = {key: value for key, value in changes.items() if key != "objective"}
+    content["training"] |= {"learning_rate": 0.01, "checkpoint_seconds": 0, **training}
     whole = run(read_recipe(content), tmp_path / "whole")
     cut_off_at(7, content, tmp_path / "cut", monkeypatch)
     resumed = run(read_recipe(content), tmp_path / "cut", resume=True)
@@ -288,7 +306,7 @@ def cut_off_at(step: int, content: dict[str, Any], folder: Path, monkeypatch: py
         ),
         (
             {"objective": {"own_parts_here:Heavy": 1}},
-            "must be a subclass of `limbeck.objectives.Objective` or a function",
+            "must be a function of signals, a module of them or a subclass of `limbeck.objectives.Objective`",
         ),
         (
             {"objective": {"own_parts_here:loss": {"power": 1}}},

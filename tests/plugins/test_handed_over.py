@@ -19,13 +19,13 @@ from limbeck.errors import UserError
 from limbeck.objectives.catalogue import OBJECTIVES
 from limbeck.objectives.kd import KD
 from limbeck.objectives.sums import weighted_sum
-from limbeck.plugins import register, registered
+from limbeck.plugins import register, registered, restore
 from limbeck.progress import Silent
 from limbeck.recipes.compare import compare
 from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
-from limbeck.testing import check_optimizer, check_schedule, check_score
+from limbeck.testing import check, check_optimizer, check_schedule, check_score
 from limbeck.training.schedule import make_optimizer, schedule_of
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.criteria import Criterion, find_criterion
@@ -96,6 +96,91 @@ def test_weights_and_options_stand_beside_functions() -> None:
     assert weighted_sum(gap).weights == {"gap": 1.0}
 
 
+class Scaled(nn.Module):
+    """Differences of the logits, in units that are learned."""
+
+    mean: Tensor
+
+    def __init__(self, scale: float = 1.0, sizes: Any = None) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((1,), float(scale)))
+        self.noise = nn.Parameter(torch.randn(1))
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(
+        self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor | None = None, power: float = 2.0
+    ) -> Tensor:
+        self.mean += 0.5 * (teacher_logits.mean() - self.mean)
+        return ((student_logits - teacher_logits) * self.scale).abs().pow(power).mean(1)
+
+
+def test_a_module_is_an_objective_with_parameters_of_its_own() -> None:
+    given = Scaled(2.0)
+    made = weighted_sum({given: {"weight": 0.5, "power": 1}})
+    (name,) = made.weights
+    assert name.startswith("python:Scaled#")
+    assert made.needs == {"student_logits", "teacher_logits", "labels"}
+    made.build(None, seed=0)  # pyright: ignore[reportArgumentType]
+    total, _ = made(pair())
+    total.backward()
+    assert total.item() == pytest.approx(0.5 * 2 * 2.0)
+    assert given.scale.grad is None
+    assert given.mean == 0
+    assert {one.rpartition(".")[2] for one in made.state_dict()} == {"scale", "noise", "mean"}
+    assert [one.shape for one in made.parameters() if one.grad is not None] == [(1,)]
+    assert all(one.device.type == "meta" for one in made.to("meta").state_dict().values())
+    again, *_ = weighted_sum(given).objectives().values()
+    assert again.state_dict()["module.noise"].equal(given.noise)
+    given.requires_grad_(False).scale.fill_(3.0)
+    assert OBJECTIVES.name_of(given) != name, "other weights are another loss"
+    assert weighted_sum(name)(pair())[0].item() == pytest.approx(4 * 4.0), "what was named stays as it was"
+
+
+def test_a_class_of_modules_is_an_objective_with_parameters_of_the_seed() -> None:
+    path = f"{__name__}:Scaled"
+    assert OBJECTIVES.name_of(Scaled) == path
+    noises = []
+    for seed in (0, 0, 1):
+        made = weighted_sum({path: {"scale": 3, "power": 1.0, "sizes": [1, 2]}})
+        made.build(None, seed=seed)  # pyright: ignore[reportArgumentType]
+        assert made(pair())[0].item() == pytest.approx(2 * 3)
+        noises.append(next(value for key, value in made.state_dict().items() if key.endswith("noise")).item())
+    assert noises[0] == noises[1] != noises[2]
+    assert read_recipe(one_run(objective={Scaled: {"scale": 2.0}})).objective == {path: {"scale": 2.0}}
+    with pytest.raises(UserError, match=r"unknown option of objective .*Scaled': 'scales'; did you mean 'scale'"):
+        weighted_sum({Scaled: {"scales": 2.0}})
+    check("objectives", path)
+
+
+def test_modules_go_to_workers() -> None:
+    given = Scaled(2.0)
+    name = OBJECTIVES.name_of(given)
+    sent = [one for one in registered() if one.name == name]
+    OBJECTIVES.handed_over.clear()
+    restore(sent)
+    assert OBJECTIVES.name_of(given) == name
+    assert weighted_sum(name)(pair())[0].item() == pytest.approx(4 * 4.0)
+
+
+def test_what_a_module_cannot_be_is_said() -> None:
+    class Lazy(Scaled):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.LazyLinear(3)
+
+    class Both(Scaled):
+        def __init__(self, power: float = 2.0) -> None:
+            super().__init__()
+
+    for part in (Lazy, Lazy()):
+        with pytest.raises(
+            UserError, match=r"layer.weight.* must have a shape, got lazy parameters; run it on a batch"
+        ):
+            weighted_sum(part)
+    with pytest.raises(UserError, match=r"option `power` of .* is one of `__init__` and of `forward`"):
+        weighted_sum(Both)
+
+
 def pair() -> dict[str, Tensor]:
     return {"student_logits": torch.zeros(2, 3), "teacher_logits": torch.full((2, 3), 2.0)}
 
@@ -109,7 +194,14 @@ def pair() -> dict[str, Tensor]:
         ),
         (lambda: 0, r"must take signals by name, got none; there are ids, labels"),
         (3, "objective: must be a mapping of keys to values, got 3"),
-        (nn.CrossEntropyLoss(), "must be a class or a function, got a CrossEntropyLoss that is made already"),
+        (
+            nn.CrossEntropyLoss(),
+            r"parameter `input` of objective 'python:CrossEntropyLoss#\w+' is none of its inputs .* called by a f",
+        ),
+        (nn.CrossEntropyLoss, "parameter `input` of objective 'torch.nn.modules.loss:CrossEntropyLoss' is none of its"),
+        (KD(), "must be a class or a function, got a KD that is made already; give its class, with its options beside"),
+        (nn.Linear, "parameter `in_features` of .* must have a default, .*; or hand over one that is made, Linear"),
+        (torch.optim.SGD, "must be a function of signals, a module of them or a subclass of `limbeck.objectives.Obj"),
         (torch.dist, "does not say what its parameters are; write a function around it"),
     ],
 )

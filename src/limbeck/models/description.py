@@ -133,6 +133,10 @@ class _Description:
             self._add_items(found, path)
 
     def _add_tensor(self, tensor: Tensor, path: str) -> None:
+        if nn.parameter.is_lazy(tensor):
+            self.unseen.append(f"a tensor without data in {_at(path)}")
+            self._put("lazy", type(tensor).__qualname__)
+            return
         tensor = tensor.detach()
         self._put("tensor", type(tensor).__qualname__, tensor.dtype, tuple(tensor.shape))
         flatten = getattr(tensor, "__tensor_flatten__", None)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.models.readiness import check_ready
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -62,6 +63,18 @@ def is_expanded(tensor: Tensor) -> bool:
 def is_dense(tensor: Tensor) -> bool:
     """Whether its elements fill one piece of memory, in whatever order."""
     return torch.empty_like(tensor, device="meta").stride() == tensor.stride()
+
+
+def kept(part: Any) -> Any:
+    """A part as it is now: of a module a copy, as its owner may go on to teach it.
+
+    Raises:
+        UserError: a module that has no values yet, or cannot be copied.
+    """
+    if not isinstance(part, nn.Module):
+        return part
+    check_ready(part, type(part).__name__)
+    return private_copy(part, type(part).__name__)
 
 
 def private_copy(module: Module, who: str) -> Module:
