@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from tests.recipes.tiny_recipes import comparison, one_run
-from tests.transfer.condense.small import SMALL, pool, small
+from tests.transfer.condense.small import SMALL, Heard, pool, small
 from typer.testing import CliRunner
 
 import limbeck as lb
@@ -21,7 +21,7 @@ from limbeck.interruption import Interrupted
 from limbeck.models.fingerprint import fingerprint
 from limbeck.models.weights.folder import save as save_model
 from limbeck.progress import Silent
-from limbeck.recipes.condensing import settings_to_condense
+from limbeck.recipes.condensing import condense_images, settings_to_condense
 from limbeck.recipes.experts import NamedImages, experts_of
 from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import read_recipe
@@ -218,6 +218,46 @@ def test_what_was_stopped_goes_on_with_the_same_command(tmp_path: Path, monkeypa
     assert one.images.fingerprint == other.images.fingerprint
     config = "transfer_set.json"
     assert (tmp_path / "set" / config).read_bytes() == (tmp_path / "whole" / config).read_bytes()
+
+
+@pytest.mark.parametrize("in_a_run", [False, True])
+def test_what_was_stopped_may_see_fewer_images_at_a_time(
+    in_a_run: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, step = Heard(), MatchingEngine.step
+    content = one_run()
+    del content["select"]
+
+    def make(chunk: int | None, rate: float = 0.01) -> None:
+        changed = {"chunk": chunk, "rate": rate}
+        if in_a_run:
+            recipe = read_recipe({**content, **teaching(method="mtt", matching={**QUICK["matching"], **changed})})
+            run(recipe, tmp_path / "run", resume=True, progress=heard)
+            return
+        settings = small(method="mtt", matching=changed)
+        condense_images(settings, pool(), seed=0, target=tmp_path / "set", progress=heard)
+
+    def stopping(engine: MatchingEngine, iteration: int) -> Any:
+        if iteration == 2:
+            raise Interrupted
+        return step(engine, iteration)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("limbeck.transfer.condense.learning.CHECKPOINT_SECONDS", 0.0)
+        patch.setattr("limbeck.transfer.condense.learning.SHARE", 1e9)
+        patch.setattr(MatchingEngine, "step", stopping)
+        with pytest.raises(Interrupted):
+            make(None)
+    with pytest.raises(UserError, match=r"other settings|another recipe"):
+        make(1, rate=0.02)
+    remark = "`matching.chunk` was None and is 1: from here on, images may differ by rounding from those without the"
+    heard.said.clear()
+    make(1)
+    assert any(one.startswith(remark) for one in heard.said)
+    assert any("2 of 3 iterations are done" in one for one in heard.said)
+    if in_a_run:
+        with pytest.raises(UserError, match=r"`transfer.matching.chunk` \(1 then, 2 now\)"):
+            make(2)  # of what is made already
 
 
 def test_after_an_error_of_the_settings_others_are_taken_and_experts_are_taught_once(

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from limbeck.objectives.sums import weighted_sum
+from limbeck.recipes.making import MADE_FILE
+from limbeck.recipes.making_alone import rounding_remark, rounding_settings
 from limbeck.recipes.schema import Recipe
 from limbeck.training.extension import Extension, extension, is_longer
 from limbeck.training.run_folder import Difference, Extend, RunFolder
@@ -10,9 +12,18 @@ from limbeck.training.settings import TrainingSettings
 
 
 def extending(recipe: Recipe, say: Callable[[str], None]) -> Extend:
-    """For `RunFolder.open`: makes the run that is there the beginning of that of `recipe`, where it only is longer."""
+    """For `RunFolder.open`: makes the run that is there the beginning of that of `recipe`, where it only is longer.
+
+    Before its images are made, it may also differ in what makes them differ by rounding alone.
+    """
 
     def extend(run_folder: RunFolder, differences: list[Difference]) -> list[Difference]:
+        free = () if recipe.transfer is None else rounding_settings(recipe.transfer.maker)
+        if free and not (run_folder.path / MADE_FILE).exists():
+            changed = {one.path.removeprefix("transfer."): one for one in differences}
+            for path in (one for one in free if one in changed):
+                say(rounding_remark(path, changed[path].then, changed[path].now))
+                differences = [one for one in differences if one != changed[path]]
         if not is_longer(differences):
             return differences
         found = extension_of(recipe, run_folder, differences)

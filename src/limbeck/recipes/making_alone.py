@@ -295,6 +295,7 @@ def _check_same_request(folder: Path, settings: MakerSettings, context: MakerCon
         except (ValueError, TypeError):
             before = {}
         before |= {"settings": _as_now(before.get("settings"), settings)}
+        remarks = _take_over_rounding(before["settings"], now["settings"], settings.maker)
         compared = [name for name in now if name in before or name not in _CALLED]  # which earlier versions lack
         other = [_CALLED.get(name, name) for name in compared if before.get(name) != now[name]]
         if "settings" in other:
@@ -307,6 +308,10 @@ def _check_same_request(folder: Path, settings: MakerSettings, context: MakerCon
                 f"{str(folder)!r} holds what was begun with other {' and other '.join(other)}; go on with what it "
                 "was begun with, remove that folder, or choose another --out."
             )
+        elif remarks:
+            for remark in remarks:
+                context.progress.say(remark)
+            atomic_write_text(path, json.dumps(now, indent=1) + "\n")
         return
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -326,6 +331,32 @@ def kept_folder() -> Path | None:
     """The cache, where this process, and its workers on other machines if there are any, can write to it."""
     folder = cache_folder()
     return folder if takes_files(nearest_folder(folder / "any")) and "RAY_ADDRESS" not in os.environ else None
+
+
+def _take_over_rounding(before: Any, now: Any, maker: str) -> list[str]:
+    """Puts settings that change nothing but rounding among those of before; says so of each that was another."""
+    remarks = []
+    for path in rounding_settings(maker):
+        *groups, name = path.split(".")
+        then, new = before, now
+        for group in groups:
+            then, new = (one.get(group) if isinstance(one, Mapping) else None for one in (then, new))
+        if isinstance(then, dict) and isinstance(new, Mapping) and then.get(name) != new[name]:
+            remarks.append(rounding_remark(path, then.get(name), new[name]))
+            then[name] = new[name]
+    return remarks
+
+
+def rounding_settings(maker: str) -> tuple[str, ...]:
+    """Paths of a maker's settings that may change while a set is made."""
+    return getattr(find_maker(maker), "rounding", ())
+
+
+def rounding_remark(path: str, then: Any, now: Any) -> str:
+    """What a change of such a setting means."""
+    return (
+        f"`{path}` was {then} and is {now}: from here on, images may differ by rounding from those without the change"
+    )
 
 
 def _first_change(before: Any, now: Any, path: str = "") -> str:

@@ -11,8 +11,9 @@ import limbeck as lb
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
 from limbeck.models.classifier import Classifier
-from limbeck.transfer.condense import Maker, Settings, engine
+from limbeck.transfer.condense import Maker, Settings, condensation, engine
 from limbeck.transfer.condense.condensation import Condensation
+from limbeck.transfer.condense.judging import measured_judging
 from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.unread_settings import unread_settings
 
@@ -126,6 +127,29 @@ def test_what_learning_takes_is_told_before_experts_are_taught(method: str, tmp_
     assert "learning takes less than a minute on a machine as idle as now, " in learning
     assert heard[1].said[-1] == learning
     assert not any("experts are taught" in line for line in heard[1].said), "they were there"
+
+
+def test_judging_and_maps_are_part_of_what_learning_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(condensation, "measured_judging", lambda *_: (3600.0, 5 * 2**30))
+    heard = Heard()
+    mask = {"network": "expert", "every": 2, "map": "grad-cam"}
+    settings = small(method="edf", mask=mask, choose="last-validated", iterations=5, evaluate_every=2)
+    Maker().make(settings, context(tmp_path, progress=heard))
+    told = [line for line in heard.said if "learning takes" in line]
+    assert len(told) == 2
+    for line in told:
+        assert "learning takes about 4.0 h on a machine as idle as now, 5,120 MiB of memory" in line
+        assert line.endswith(
+            "; of that time judging 4 times about 4.0 h and maps for the mask 3 times less than a minute"
+        )
+
+
+def test_judging_takes_as_many_steps_as_the_set_says() -> None:
+    network, validation, device = teacher("a", "b", "c"), pool(), torch.device("cpu")
+    few, many = (small(use={"epochs": epochs}).use for epochs in (10, 10_000))
+    seconds, memory = measured_judging(few, network, 6, validation, device)
+    assert memory > 0
+    assert 0 < seconds < measured_judging(many, network, 6, validation, device)[0] / 50
 
 
 def test_memory_that_is_not_there_is_missed_before_experts_are_taught(

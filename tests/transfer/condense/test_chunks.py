@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from limbeck.transfer.condense import engine as engine_module
 from limbeck.transfer.condense import step_gradients
-from limbeck.transfer.condense.condensation import _ahead
+from limbeck.transfer.condense.ahead import ahead
 from limbeck.transfer.condense.estimate import PeakMemory
 from limbeck.transfer.condense.matching import GradientKind
 from limbeck.transfer.condense.step_gradients import StepGradients
@@ -55,7 +55,7 @@ def test_a_setting_chunks_the_steps_of_learning() -> None:
     for iteration in range(3):
         losses = [engine.step(iteration)["loss"] for engine in (whole, parts)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    assert "chunk" not in parts.state_dict(), "as settings say it"
+    assert [int(engine.state_dict()["chunk"]) for engine in (whole, parts)] == [0, 3]
 
 
 class Recorded:
@@ -116,14 +116,14 @@ def test_what_does_not_fit_is_chunked_and_goes_on_so(monkeypatch: pytest.MonkeyP
     roomy = begun()
     whole = roomy.estimate()
     assert whole.chunk is None
-    assert "at a time" not in _ahead(whole)
+    assert "at a time" not in ahead(whole)
     free = whole.memory * 4 // 5
     tight = begun(free)
     estimate = tight.estimate()
     assert estimate.chunk is not None
     assert 1 <= estimate.chunk < 40
     assert estimate.memory < free
-    assert f"; a step sees {estimate.chunk} images at a time" in _ahead(estimate)
+    assert f"; a step sees {estimate.chunk} images at a time" in ahead(estimate)
     assert tight.step(0)["loss"] == pytest.approx(roomy.step(0)["loss"], rel=1e-4)
     monkeypatch.undo()
     again = begun()

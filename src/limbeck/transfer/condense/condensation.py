@@ -22,16 +22,19 @@ from limbeck.models.fingerprint import fingerprint
 from limbeck.models.forward import FrozenTeacher
 from limbeck.models.weights.reordered import numbered_as
 from limbeck.models.weights.sources import found_anywhere
+from limbeck.transfer.condense.ahead import Beside, ahead, looks_ahead, times_of
+from limbeck.transfer.condense.begun import Begun, digest_of
 from limbeck.transfer.condense.choosing_engine import engine_for, estimate_without_experts
 from limbeck.transfer.condense.counting import images_per_class
 from limbeck.transfer.condense.crops import images_of_crops
-from limbeck.transfer.condense.estimate import Estimate, rough_time
+from limbeck.transfer.condense.estimate import Estimate
 from limbeck.transfer.condense.evidence import evidence_of
-from limbeck.transfer.condense.expertise import experts_for, open_experts, snapshots_read
+from limbeck.transfer.condense.expertise import experts_for, snapshots_at_hand, snapshots_read
 from limbeck.transfer.condense.experts import ExpertStore
+from limbeck.transfer.condense.experts.falling import loss_that_does_not_fall
 from limbeck.transfer.condense.frames import Frame, frame_of, save_frame
 from limbeck.transfer.condense.history import History, HistoryFile
-from limbeck.transfer.condense.judging import SHARE, accuracy_of
+from limbeck.transfer.condense.judging import SHARE, accuracy_of, measured_judging
 from limbeck.transfer.condense.learning import Learning
 from limbeck.transfer.condense.made import set_of_crops, transfer_set_of
 from limbeck.transfer.condense.mask.masks import Masks, mask_network
@@ -44,6 +47,8 @@ from limbeck.transfer.maker import Made, MakerContext
 
 MADE = "made"
 """In the maker's folder: the transfer set."""
+_DIGEST = "digest"
+"""Among what is noted of experts; the rest of it is their `extent`."""
 _FEWEST = round(1 / SHARE)
 """Images of which a share is one."""
 
@@ -114,6 +119,11 @@ class Condensation:
         return self.networks(0)
 
     @cached_property
+    def begun(self) -> Begun:
+        """What is read while images are learned, as it was where they go on to be."""
+        return Begun(self.context.folder)
+
+    @cached_property
     def teacher(self) -> Classifier | None:
         """The teacher; one that gives labels with its classes numbered as those of the pool."""
         teacher = self.context.teacher
@@ -159,12 +169,26 @@ class Condensation:
         """Images that another maker chooses to begin with, before anything that takes long; None without one."""
         if self.settings.initial is None and self.settings.initial_folder is None:
             return None
-        return chosen_for(self.settings, self.pool, count=self._count, context=self.context)
+        chosen = chosen_for(self.settings, self.pool, count=self._count, context=self.context)
+        if self.settings.initial_folder is not None:
+            self.begun.note("initial", chosen.images.fingerprint, f"the images of {self.settings.initial_folder!r}")
+        return chosen
 
     def experts(self) -> tuple[ExpertStore | None, Cost]:
         """The experts, and what they took; before any is taught, what learning from them will take is told."""
-        settings = self.settings
-        store, cost = experts_for(settings, self.pool, self.networks, self.context, before=self._tell_estimate)
+        settings, begun = self.settings, self.begun.before.get("experts", {})
+        store, cost = experts_for(
+            settings,
+            self.pool,
+            self.networks,
+            self.context,
+            before=self._tell_estimate,
+            begun={name: value for name, value in begun.items() if name != _DIGEST},
+        )
+        if store is not None:
+            self._note_experts(store)
+        for remark in self._remarks(store):
+            self.context.progress.say(remark)
         if store is not None and settings.reads_trajectories and store.count < settings.experts.count:
             there, wanted = f"{str(store.folder)!r} holds {store.count}", settings.experts.count
             self.context.progress.say(
@@ -172,6 +196,22 @@ class Condensation:
                 "the same folder makes more"
             )
         return store, cost
+
+    def _note_experts(self, store: ExpertStore) -> None:
+        """What of them is read, which a folder that grows meanwhile does not change."""
+        settings, extent = self.settings, store.extent
+        if not settings.reads_judges:
+            del extent["judges"], extent["epochs"]  # which other runs may change
+        digest = store.digest(snapshots_at_hand(settings, store), judges=settings.reads_judges)
+        self.begun.note("experts", {**extent, _DIGEST: digest}, f"the experts in {str(store.folder)!r}")
+
+    def _remarks(self, store: ExpertStore | None) -> list[str]:
+        """What experts let expect of the images, if nothing good."""
+        if store is None or not (read := snapshots_at_hand(self.settings, store)):
+            return []
+        sentence = loss_that_does_not_fall(store.part(kept=list(read)))
+        lower = "`matching.start_to` and `grow_to`" if self.settings.by == "trajectories" else "`experts.epochs`"
+        return [] if sentence is None else [f"{sentence}; lower {lower}, or teach experts at another `learning_rate`"]
 
     def _tell_estimate(self) -> None:
         """Raises a UserError where there is not so much memory, while nothing has been done yet."""
@@ -187,7 +227,26 @@ class Condensation:
             seed=self.context.seed,
             device=self.context.device,
         )
-        self.context.progress.say(f"after experts are taught, {_ahead(estimate)}")
+        looking = None
+        if self.settings.mask is not None:
+            expert = self.network if self.settings.mask.network == "expert" else None
+            classes = (self.pool.class_counts() > 0).nonzero().flatten().repeat_interleave(self.each)
+            masks = self._masks_of(mask_network(self.settings.mask, teacher=self.context.teacher, expert=expert))
+            looking = masks.measured(torch.zeros(len(classes), *self.pool.shape), classes)
+        self.context.progress.say(f"after experts are taught, {self._ahead(estimate, looking)}")
+
+    def _ahead(self, estimate: Estimate, looking: tuple[float, int] | None, done: int = 0) -> str:
+        """What learning takes in words, with judging and, of seconds and bytes of one time, maps."""
+        settings, besides = self.settings, []
+        if self.validation is not None:
+            count = self._count * settings.per_image
+            judging = measured_judging(settings.use, self.network, count, self.validation, self.context.device)
+            times = looks_ahead(settings.evaluate_every, settings.iterations, done)
+            besides.append(Beside("judging", times, *judging))
+        if settings.mask is not None and looking is not None:
+            times = times_of(settings.mask.every, settings.iterations, done)
+            besides.append(Beside("maps for the mask", times, *looking))
+        return ahead(estimate, *besides, iterations=settings.iterations, done=done)
 
     def start(self, store: ExpertStore | None, chosen: Chosen | None = None) -> Start:
         """What images begin as."""
@@ -234,29 +293,40 @@ class Condensation:
             judge=None if self.validation is None else lambda images: self._judge(images, start),
             memory=lambda: _held(self.context.device),
             progress=self.context.progress,
+            begun=self.begun.now,
         )
-        if not learning.done:
-            self.context.progress.say(_ahead(engine.estimate()))
+        if learning.done < self.settings.iterations:
+            looking = None if masks is None else masks.measured(self._shown(start.synthetic), start.classes)
+            self.context.progress.say(self._ahead(engine.estimate(), looking, learning.done))
         learning.run()
         looks = 0 if masks is None else masks.passes  # interruptions left out, as of the seconds
         return learning.kept, Cost(steps=self.settings.iterations, teacher_passes=looks, seconds=learning.seconds)
 
-    def finished(self, made: TransferSet, cost: Cost, frames: Sequence[Frame]) -> Made:
+    def finished(
+        self, made: TransferSet, cost: Cost, frames: Sequence[Frame], store: ExpertStore | None = None
+    ) -> Made:
         """The set on disk, with what the report knows of it."""
         shutil.rmtree(self.context.folder / MADE, ignore_errors=True)  # of a call that was stopped after it
         made.save(self.context.folder / MADE)
         history = HistoryFile(self.context.folder).read() if self.settings.iterations else History([])
         evidence = evidence_of(
-            self.settings, made.images, history, frames, pool=len(self.pool), cost=cost, facts=self._facts(made)
+            self.settings,
+            made.images,
+            history,
+            frames,
+            pool=len(self.pool),
+            cost=cost,
+            facts=self._facts(made, store),
+            findings=self._remarks(store),
         )
         return Made(source=FixedSource(made), cost=cost, evidence=evidence)
 
-    def _facts(self, made: TransferSet) -> dict[str, str]:
+    def _facts(self, made: TransferSet, store: ExpertStore | None) -> dict[str, str]:
         facts, lost = {}, made.about.get("rounding")
         if self.settings.by == "trajectories" and self.settings.iterations:
             assert made.use is not None
             facts["learned rate"] = f"{made.use['training']['learning_rate']:.3g}"  # that of the images that are kept
-        if (store := open_experts(self.settings, self.pool, self.networks)) is not None:
+        if store is not None and self.settings.experts.folder is not None:
             facts["experts"] = f"{store.count:,} of {str(store.folder)!r}, which took {store.cost().seconds:,.0f} s"
         if lost is not None:
             clipped, change = 100 * lost["clipped"], 255 * lost["change"]
@@ -268,29 +338,32 @@ class Condensation:
         if settings is None:
             return None
         expert = store.judge(0) if settings.network == "expert" and store is not None else None
-        looking = mask_network(settings, teacher=self.context.teacher, expert=expert).to(self.context.device)
-        return Masks(settings, looking, self.pool.classes, seed=self.context.seed)
+        looking = mask_network(settings, teacher=self.context.teacher, expert=expert)
+        if settings.network not in ("teacher", "expert"):
+            self.begun.note("mask", digest_of(looking), f"the weights of `mask.network` {settings.network!r}")
+        return self._masks_of(looking)
+
+    def _masks_of(self, looking: Classifier) -> Masks:
+        assert self.settings.mask is not None
+        looking = looking.to(self.context.device)
+        return Masks(self.settings.mask, looking, self.pool.classes, seed=self.context.seed)
 
     def _judge(self, images: SyntheticSet, start: Start) -> float:
         assert self.validation is not None
         made = self.transfer_set(images, start)
         return accuracy_of(made, self.validation, self.networks, seed=self.context.seed)
 
+    def _shown(self, images: SyntheticSet) -> torch.Tensor:
+        """In units of [0, 1]."""
+        return self.network.images_of(images.inputs.cpu()).detach()
+
     def _save_frame(
         self, images: SyntheticSet, iteration: int, start: Start, score: float | None, masks: Masks | None
     ) -> None:
-        shown = self.network.images_of(images.inputs.cpu()).detach()
+        shown = self._shown(images)
         maps = None if masks is None or masks.maps is None else masks.maps.cpu()
         save_frame(self.context.folder, frame_of(iteration, shown, start.classes, maps=maps, accuracy=score))
 
 
 def _held(device: torch.device) -> int:
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else most_memory()
-
-
-def _ahead(estimate: Estimate) -> str:
-    return (
-        f"learning takes {rough_time(estimate.seconds)} on a machine as idle as now, "
-        f"{estimate.memory / 2**20:,.0f} MiB of memory, and {estimate.disk / 2**20:,.0f} MiB on disk"
-        + ("" if estimate.chunk is None else f"; a step sees {estimate.chunk} images at a time")
-    )

@@ -129,6 +129,7 @@ class MatchingEngine:
         self._average = None if settings.average is None else synthetic.inputs.clone()
         self._skipped = 0
         self._chunk = settings.matching.chunk
+        self._goes_on = False
 
     @property
     def synthetic(self) -> SyntheticSet:
@@ -167,12 +168,11 @@ class MatchingEngine:
             state["average"] = self._average
         if self._mask is not None:
             state |= {f"mask.{name}": one for name, one in self._mask.state_dict().items()}
-        if self._chunk != self._matching.chunk:
-            state["chunk"] = torch.tensor(self._chunk)  # as memory was at the beginning, whatever it is later
+        state["chunk"] = torch.tensor(self._chunk or 0)  # as memory was at the beginning, whatever it is later
         return state | {"skipped": torch.tensor(self._skipped)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over tensors of `state_dict`.
+        """Takes over tensors of `state_dict`; a chunk that settings have rules over that of the state.
 
         Raises:
             UserError: they are of another run.
@@ -185,41 +185,58 @@ class MatchingEngine:
         if self._mask is not None:
             self._mask.load_state_dict(part_of(state, "mask."))
         self._skipped = int(state["skipped"])
-        self._chunk = int(state["chunk"]) if "chunk" in state else self._matching.chunk
+        begun = int(state["chunk"]) or None if "chunk" in state else None
+        self._chunk = self._matching.chunk or begun
+        self._goes_on = True
 
     def estimate(self) -> Estimate:
         """Seconds of all iterations (without maps for a mask), memory of one, and a checkpoint's size.
 
         One of the steps is measured, of some images first: where all would not fit into memory, as many as fit are seen
-        at a time from now on.
+        at a time from now on. A run that goes on sees as many as before, or is refused.
 
         Raises:
             UserError: there is not so much memory.
         """
         matching, steps = self._matching, self._matching.synthetic_steps
         batch = min(matching.batch or self._live.count, self._live.count)
-        seconds, memory = self._measured(some := min(batch, _SOME))
+        seconds, memory = self._measured(some := min(batch, self._chunk or batch, _SOME))
         room = _ROOM * memory_left(self._device)
-        if self._chunk is None and matching.gradient != "unrolled" and memory / some * batch > room:
-            self._chunk = max(1, min(batch - 1, int(room * some / memory)))
+        fits = max(1, min(batch - 1, int(room * some / memory)))
+        if self._goes_on:
+            less = self._measured(max(1, some // 2))[1]
+            each = max(1.0, (memory - less) / (some - some // 2))  # without what does not grow with images
+            fits = max(1, some + int((room - memory) / each))
+            self._check_room(memory + each * (min(batch, self._chunk or batch) - some), fits)
+        elif self._chunk is None and matching.gradient != "unrolled" and memory / some * batch > room:
+            self._chunk = fits
         if some < batch or self._chunk is not None:
             seconds, memory = self._measured(batch)
-        while memory > room and self._chunk is not None and self._chunk > 1 and matching.chunk is None:
-            self._chunk //= 2
+        while not self._goes_on and memory > room and (self._chunk or 1) > 1 and matching.chunk is None:
+            self._chunk = (self._chunk or 1) // 2
             seconds, memory = self._measured(batch)
         # Of every further step its parameters are kept, or all of its graph.
         memory += (steps - 1) * (memory if matching.gradient == "unrolled" else 4 * self._network.size)
-        if memory > (left := memory_left(self._device)):
-            raise UserError(
-                f"an iteration takes {memory / 2**30:.1f} GiB, and {left / 2**30:.1f} GiB are free; "
-                + (
-                    "choose `matching.gradient: exact`, whose memory does not grow with `synthetic_steps`."
-                    if matching.gradient == "unrolled"
-                    else f"lower `matching.batch` ({batch}), or choose a smaller network."
-                )
-            )
+        self._check_room(memory, fits)
         chunk = self._chunk if self._chunk is not None and self._chunk < batch else None
         return Estimate(seconds * steps * self.iterations, memory, bytes_of(self.state_dict()), chunk)
+
+    def _check_room(self, memory: float, fits: int) -> None:
+        """Raises a UserError where there are not so many bytes; so many images of a step would fit."""
+        if memory <= (left := memory_left(self._device)):
+            return
+        batch = min(self._matching.batch or self._live.count, self._live.count)
+        seen = min(batch, self._chunk or batch)
+        if self._matching.gradient == "unrolled":
+            advice = "choose `matching.gradient: exact`, whose memory does not grow with `synthetic_steps`"
+        elif self._goes_on and seen > 1:
+            advice = (
+                f"free some, or set `matching.chunk` to {min(fits, seen - 1)}, with which the run goes on to images "
+                f"that differ by rounding from those of {seen} at a time, as it was begun"
+            )
+        else:
+            advice = f"lower `matching.batch` ({batch}), or choose a smaller network"
+        raise UserError(f"an iteration takes {memory / 2**30:.1f} GiB, and {left / 2**30:.1f} GiB are free; {advice}.")
 
     def _measured(self, images: int) -> tuple[float, int]:
         """Seconds and bytes of a step on so many."""

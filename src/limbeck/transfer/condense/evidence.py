@@ -32,6 +32,7 @@ def evidence_of(
     pool: int,
     cost: "Cost",
     facts: Mapping[str, str] | None = None,
+    findings: Sequence[str] = (),
 ) -> Evidence:
     """Curves of loss, skipped iterations, accuracy, memory and time; images by class over iterations; activation maps.
 
@@ -43,6 +44,7 @@ def evidence_of(
         pool: how many images they stand for.
         cost: of making them, experts and all.
         facts: more for the head of the page, as what storing them in 8 bits changed.
+        findings: more of these, as what is amiss with the experts.
     """
     chosen = max((one for one in frames if one.accuracy is not None), key=_accuracy, default=None)
     return Evidence(
@@ -52,7 +54,7 @@ def evidence_of(
         classes=images.classes,
         facts={**_facts(settings, images, history, chosen), **(facts or {})},
         notes=_notes(settings),
-        findings=_findings(settings, history, frames, chosen),
+        findings=[*_findings(settings, history, frames, chosen), *map(_capitalised, findings)],
         figures=iteration_figures(history, frames, by=settings.by),
     )
 
@@ -136,6 +138,10 @@ def _notes(settings: CondenseSettings) -> list[str]:
         times = settings.per_image
         notes.append(f"Each stored image is used as {times}: beside sets that are not cut, count those that are used.")
     return notes
+
+
+def _capitalised(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _accuracy(frame: Frame) -> float:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,15 @@ def snapshots_read(settings: CondenseSettings, epochs: int | None = None) -> tup
     if settings.matching.straight:
         return (0, epochs)
     return tuple(range(settings.matching.start_from, settings.matching.snapshots))
+
+
+def snapshots_at_hand(settings: CondenseSettings, store: ExpertStore) -> tuple[int, ...]:
+    """Numbers of the snapshots of these experts that learning reads; where it reads ways to their end, all of them."""
+    if not settings.reads_trajectories:
+        return ()
+    if settings.by == "distribution" or settings.matching.straight:
+        return store.kept
+    return snapshots_read(settings)
 
 
 def open_experts(
@@ -156,6 +165,7 @@ def experts_for(
     context: MakerContext,
     *,
     before: Callable[[], None] | None = None,
+    begun: Mapping[str, Any] | None = None,
 ) -> tuple[ExpertStore | None, Cost]:
     """Experts as settings need them, made now as far as they are not there, and what they took, whenever that was.
 
@@ -168,6 +178,7 @@ def experts_for(
         context: whose shared folder, if there is one, holds those of all runs of a comparison, and whose `kept` those
             that others may find.
         before: is called before the first expert is taught, if any is still to be.
+        begun: how much of a folder of experts was read by the run that goes on, see `ExpertStore.extent`, and is now.
 
     Raises:
         UserError: see `open_experts` and `make_experts`.
@@ -176,6 +187,7 @@ def experts_for(
     if not (settings.reads_trajectories or settings.reads_judges):
         return None, Cost()
     if (found := open_experts(settings, images, networks)) is not None:
+        found = found.part(**begun) if begun else found
         return found, found.cost()
     wanted = settings.experts
     read = snapshots_read(settings)

@@ -1,11 +1,16 @@
 """How good condensed images are on validation images, which may choose among the iterations."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
+
 from limbeck.data.image_set import ImageSet
+from limbeck.data.normalised_views import normalised_views
 from limbeck.data.transfer_set import TransferSet
 from limbeck.evaluation.evaluation import evaluate
 from limbeck.models.classifier import Classifier
@@ -14,7 +19,12 @@ from limbeck.randomness import derive_seed
 from limbeck.training.loop import fit
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.settings import TrainingSettings
+from limbeck.transfer.condense.estimate import measured
+from limbeck.transfer.condense.experts.pace import measured_passes
+from limbeck.transfer.condense.settings import Use
 
+_TOLD = 256
+"""Images that are judged on at a time while it is measured."""
 SHARE = 0.1
 """Of the training images, held out of everything to choose by."""
 
@@ -41,3 +51,31 @@ def accuracy_of(
         objective = weighted_sum(made.use["objective"])
         result = fit(student, replace(made, use=None), objective, settings=settings, run_folder=run_folder, seed=seed)
     return evaluate(result.student, validation).top1
+
+
+def measured_judging(
+    use: Use, network: Classifier, count: int, validation: ImageSet, device: torch.device
+) -> tuple[float, int]:
+    """Seconds of judging once, and bytes of a step of it, from a step and from a batch that is judged on.
+
+    Args:
+        use: how networks are taught on the images.
+        network: of their kind.
+        count: of the images, as they are used.
+        validation: that they are judged on.
+        device: where to compute.
+    """
+    batch = min(use.batch_size or count, count)
+    size = network.input_size or validation.shape[1:]
+    images = torch.zeros(batch, network.channels, *size, dtype=torch.uint8)
+    labels = torch.arange(batch) % network.num_classes
+    step, memory = measured_passes(network, images, labels, normalised_views(use.views), device)
+    judge = deepcopy(network).to(device).eval()
+    shown = validation.gather(torch.arange(min(len(validation), _TOLD))).to(device)
+
+    @torch.no_grad()
+    def look() -> None:
+        judge.network(judge.prepare(shown))
+
+    looking = measured(look, device)[0] * len(validation) / len(shown)
+    return step * ceil(use.epochs * count / batch) + looking, memory

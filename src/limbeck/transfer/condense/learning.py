@@ -13,12 +13,11 @@ from limbeck.interruption import Interrupted, listening_for_stop
 from limbeck.memory import keeping_freed_memory
 from limbeck.progress import Progress
 from limbeck.training.checkpoint import Checkpoint
+from limbeck.transfer.condense.begun import BEGUN, CHECKPOINT
 from limbeck.transfer.condense.engine import Engine
 from limbeck.transfer.condense.history import HistoryFile
 from limbeck.transfer.condense.synthetic import SyntheticSet
 
-CHECKPOINT = "learning.safetensors"
-"""In the maker's folder: all that the next iteration hangs on."""
 CHECKPOINT_SECONDS, SHARE = 30.0, 0.05
 """Least time between two checkpoints, and the share of the whole that they take at most."""
 _ENGINE, _BEST = "engine", "best"
@@ -42,6 +41,7 @@ class Learning:
         keeps_best: whether the best by the judge are kept, and not the last.
         memory: tells how many bytes were held at most so far.
         progress: who watches.
+        begun: what is read meanwhile, see `Begun`; kept for who goes on.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Learning:
         keeps_best: bool,
         memory: Callable[[], int],
         progress: Progress,
+        begun: Mapping[str, Any] | None = None,
     ) -> None:
         self.engine = engine
         self.history = HistoryFile(folder)
@@ -64,6 +65,7 @@ class Learning:
         self._every, self._look, self._judge = every, look, judge
         self._keeps_best = keeps_best
         self._memory, self._progress = memory, progress
+        self._begun = dict(begun or {})
         self._best: dict[str, Tensor] = {}
         self._best_score: float | None = None
         self._unjudged = False
@@ -133,6 +135,7 @@ class Learning:
             "seconds": self.seconds,
             "best_score": self._best_score,
             "unjudged": self._unjudged,  # whether these images are still to be judged
+            BEGUN: self._begun,
         }
         checkpoint = Checkpoint(self.done, notes=notes)
         checkpoint.put(_ENGINE, _on_cpu(self.engine.state_dict()))

@@ -36,6 +36,7 @@ class CondenseMaker:
     """
 
     findable: ClassVar[tuple[str, ...]] = (EXPERTS,)
+    rounding: ClassVar[tuple[str, ...]] = ("matching.chunk",)
 
     def count(self, settings: CondenseSettings, context: MakerContext) -> int:
         pool, count = _pool(context), 0
@@ -72,9 +73,8 @@ class CondenseMaker:
         store, cost = condensation.experts()
         start = condensation.start(store, chosen)
         kept, more = condensation.learn(start, store)
-        return condensation.finished(
-            condensation.transfer_set(kept, start), cost + start.cost + more, read_frames(context.folder)
-        )
+        images, frames = condensation.transfer_set(kept, start), read_frames(context.folder)
+        return condensation.finished(images, cost + start.cost + more, frames, store)
 
     def load(self, settings: CondenseSettings, context: MakerContext) -> TransferSource:
         try:

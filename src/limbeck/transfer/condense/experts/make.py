@@ -23,7 +23,7 @@ from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts.check import check_experts, check_room
 from limbeck.transfer.condense.experts.curriculum import CurriculumPasses, curriculum_for
 from limbeck.transfer.condense.experts.intervals import Intervals
-from limbeck.transfer.condense.experts.pace import seconds_of_step
+from limbeck.transfer.condense.experts.pace import measured_step
 from limbeck.transfer.condense.experts.store import cost_of
 from limbeck.transfer.condense.experts.teach import MakeTeaching, Networks, Teaching, TrainingTask
 from limbeck.transfer.condense.experts.together import Together
@@ -158,11 +158,12 @@ def _announce(
     needed = check_room(teaching.folder, teaching.settings, network, snapshots, experts)
     steps = sum(map(teaching.steps, tasks))
     with computing_on(threads):
-        each = seconds_of_step(teaching.settings, network, teaching.images, teaching.intervals.batch_size)
+        each, memory = measured_step(teaching.settings, network, teaching.images, teaching.intervals.batch_size)
     progress.say(
         f"{_counted(experts, 'expert')} of {_counted(snapshots, 'snapshot')} to teach, and "
         f"{_counted(len(tasks) - experts, 'judge')}: {steps:,} steps, "
-        f"{rough_time(each * steps / workers)} on a machine as idle as now, {needed / 2**20:,.0f} MiB on disk"
+        f"{rough_time(each * steps / workers)} on a machine as idle as now, {memory / 2**20:,.0f} MiB of memory"
+        f"{'' if workers == 1 else f' for each of {workers} workers'}, and {needed / 2**20:,.0f} MiB on disk"
     )
 
 

@@ -1,20 +1,21 @@
-"""How long a step of teaching an expert takes."""
+"""How long a step of teaching takes, and how much memory."""
 
 from copy import deepcopy
 
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from limbeck.data.image_set import ImageSet
-from limbeck.data.normalised_views import normalised_views
+from limbeck.data.normalised_views import NormalisedViews, normalised_views
 from limbeck.device import default_device
 from limbeck.models.classifier import Classifier
 from limbeck.transfer.condense.estimate import measured
 from limbeck.transfer.condense.expert_settings import Experts
 
 
-def seconds_of_step(settings: Experts, network: Classifier, images: ImageSet, batch_size: int) -> float:
-    """Seconds of a step, from its passes over a batch, which are nearly all of it.
+def measured_step(settings: Experts, network: Classifier, images: ImageSet, batch_size: int) -> tuple[float, int]:
+    """Seconds and bytes of a step of an expert, see `measured_passes`; the bytes with weights and momenta.
 
     Args:
         settings: of the training.
@@ -23,15 +24,45 @@ def seconds_of_step(settings: Experts, network: Classifier, images: ImageSet, ba
         batch_size: of a step.
     """
     assert images.labels is not None, "experts are taught on labelled images"
-    device, views = default_device(), normalised_views(settings.views)
-    pupil = deepcopy(network).to(device).train()
     rows = torch.arange(batch_size)
-    pixels, labels = images.gather(rows).to(device), images.labels[rows].to(device)
-    draw = views.draw(batch_size, seed=0, step=0, device=device)
+    seconds, memory = measured_passes(
+        network,
+        images.gather(rows),
+        images.labels[rows],
+        normalised_views(settings.views),
+        default_device(),
+        passes=1 if settings.sharpness is None else 2,
+    )
+    weights = sum(one.nbytes for one in network.network.parameters())
+    return seconds, memory + (2 if settings.momentum else 1) * weights
 
-    def passes() -> None:
-        for _ in range(1 if settings.sharpness is None else 2):
+
+def measured_passes(
+    network: Classifier,
+    pixels: Tensor,
+    labels: Tensor,
+    views: NormalisedViews,
+    device: torch.device,
+    *,
+    passes: int = 1,
+) -> tuple[float, int]:
+    """Seconds and bytes of passes forwards and back over a batch, which are nearly all of a step.
+
+    Args:
+        network: which stays as it is.
+        pixels: uint8 or float `[B, C, H, W]`.
+        labels: int64 `[B]`.
+        views: of floats after normalisation.
+        device: where to compute.
+        passes: over the batch in a step.
+    """
+    pupil = deepcopy(network).to(device).train()
+    pixels, labels = pixels.to(device), labels.to(device)
+    draw = views.draw(len(pixels), seed=0, step=0, device=device)
+
+    def compute() -> None:
+        for _ in range(passes):
             logits = pupil.network(views.apply(pupil.prepare(pixels), draw))
             torch.autograd.grad(cross_entropy(logits, labels), [*pupil.network.parameters()])
 
-    return measured(passes, device)[0]
+    return measured(compute, device)

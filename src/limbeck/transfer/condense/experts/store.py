@@ -1,5 +1,6 @@
 """Experts on disk: their snapshots by number, the network that they are of, and those that judge."""
 
+import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,9 @@ from limbeck.transfer.condense.network_at_hand import EXPERTS_FILE, NETWORK
 COST_FILE = "cost.json"
 """In the folder of an expert or judge."""
 _ABOUT = ("count", "kept", "judges", "epochs", "network", "images")
+_EXTENT = ("count", "kept", "judges", "epochs")
+_BEGINNING = 4096
+"""Parameters of a snapshot that tell it from those of other trainings, which change all of them."""
 _REMADE = "remove the folder of its expert or judge, and make the experts again, which finds the others."
 
 
@@ -156,6 +160,39 @@ class ExpertStore:
         """One more than the last number of `kept`."""
         return self.kept[-1] + 1
 
+    @property
+    def extent(self) -> dict[str, Any]:
+        """How much of the folder is taken: "count", "kept", "judges" and "epochs"."""
+        return {name: self.about[name] for name in _EXTENT}
+
+    def part(self, **extent: Any) -> "ExpertStore":
+        """The same experts, but so much of the folder, whatever it holds by now.
+
+        Args:
+            extent: of another's `extent`, all or some.
+
+        Raises:
+            UserError: not all of that is there.
+        """
+        store = ExpertStore(self.folder, {**self.about, **extent})
+        store._check()
+        return store
+
+    def digest(self, snapshots: Sequence[int], *, judges: bool) -> str:
+        """32 hex digits of how the parameters begin, which a training of other images, seed or settings has otherwise.
+
+        Args:
+            snapshots: numbers of those of every expert that count.
+            judges: whether those of `judges` do, too.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        for expert in range(self.count):
+            for number in snapshots:
+                digest.update(self._theta(expert, number, _BEGINNING).numpy().tobytes())
+        for number in range(self._judging if judges else 0):
+            digest.update(self._judge_theta(number, _BEGINNING).numpy().tobytes())
+        return digest.hexdigest()
+
     @cached_property
     def network(self) -> Classifier:
         """An untaught network of the experts' kind, in evaluation mode; to be left so."""
@@ -180,11 +217,11 @@ class ExpertStore:
             )
         return self._theta(expert, snapshot)
 
-    def _theta(self, expert: int, snapshot: int) -> Tensor:
+    def _theta(self, expert: int, snapshot: int, first: int | None = None) -> Tensor:
         # Backwards to the last whole snapshot, then forwards over the differences.
         found, before = [], snapshot
         while before is not None:
-            kept, before = _read(snapshot_path(expert_folder(self.folder, expert), before))
+            kept, before = _read(snapshot_path(expert_folder(self.folder, expert), before), first)
             found.append(kept)
         theta = None
         for kept in reversed(found):
@@ -200,13 +237,20 @@ class ExpertStore:
     @property
     def judges(self) -> list[Classifier]:
         """Networks that were taught to the end, each anew, in evaluation mode."""
-        return [self.judge(number) for number in range(int(self.about["judges"]) or self.count)]
+        return [self.judge(number) for number in range(self._judging)]
+
+    @property
+    def _judging(self) -> int:
+        return int(self.about["judges"]) or self.count
 
     def judge(self, number: int) -> Classifier:
         """One of `judges` alone, of which each is a network of its own in memory."""
+        return self.load(self._judge_theta(number))
+
+    def _judge_theta(self, number: int, first: int | None = None) -> Tensor:
         if self.about["judges"]:
-            return self.load(_read(judge_path(self.folder, number))[0])
-        return self.load(self._theta(number, self.about["epochs"]))
+            return _read(judge_path(self.folder, number), first)[0]
+        return self._theta(number, self.about["epochs"], first)
 
     def load(self, theta: Tensor) -> Classifier:
         """A classifier of its own with these parameters `[P]`, in evaluation mode."""
@@ -230,6 +274,10 @@ class ExpertStore:
 
         Start epochs are worth matching as long as it falls.
         """
+        return [sum(losses) / len(losses) if losses else float("nan") for losses in self.losses_between()]
+
+    def losses_between(self) -> list[list[float]]:
+        """Training losses of all experts that were noted between each two neighbours in `kept`."""
         between: list[list[float]] = [[] for _ in self.kept[1:]]
         for expert in range(self.count):
             steps = [int(self._about(expert, number)["step"]) for number in self.kept]
@@ -237,7 +285,7 @@ class ExpertStore:
                 place = bisect_left(steps, line.step)
                 if 0 < place < len(steps):
                     between[place - 1].append(line.loss)
-        return [sum(losses) / len(losses) if losses else float("nan") for losses in between]
+        return between
 
     def cost(self) -> Cost:
         """Of teaching these experts and judges, and of scoring images for their curriculum, whenever that was."""
@@ -250,11 +298,14 @@ class ExpertStore:
             return dict(file.metadata())
 
 
-def _read(path: Path) -> tuple[Tensor, int | None]:
-    """What was kept of a snapshot, and the number of the one that it is a difference to, if it is one."""
+def _read(path: Path, first: int | None = None) -> tuple[Tensor, int | None]:
+    """What was kept of a snapshot, or its first so many, and the number of that which it is a difference to, if it is.
+
+    Of the rest of the file nothing is read.
+    """
     try:
         with safe_open(path, framework="pt") as file:
-            kept, about = file.get_tensor(PARAMETERS), file.metadata()
+            kept, about = file.get_slice(PARAMETERS)[:first], file.metadata()
         return kept, int(about["before"]) if kept.dtype == DIFFERENCE else None
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{str(path)!r} cannot be read ({error}); {_REMADE}") from error

@@ -11,6 +11,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of, evaluating
 from limbeck.models.weights.folder import load
 from limbeck.randomness import derive_seed
+from limbeck.transfer.condense.estimate import measured
 from limbeck.transfer.condense.mask.activation import layer_of, maps, passes_of
 from limbeck.transfer.condense.mask.classes import class_map
 from limbeck.transfer.condense.mask.discriminative import discriminative_mask
@@ -112,6 +113,13 @@ class Masks:
             for rows in torch.arange(len(images), device=images.device).split(self.batch_size)
         ]
         return torch.cat(parts)
+
+    def measured(self, images: Tensor, classes: Tensor) -> tuple[float, int]:
+        """Seconds of the maps of all these images, and bytes, from some of them; nothing of it is kept."""
+        some = min(len(images), self.batch_size)
+        device = device_of(self.network)
+        seconds, memory = measured(lambda: self._maps_of(images[:some], classes[:some], 0, 0), device)
+        return seconds * len(images) / some, memory
 
     def _maps_of(self, images: Tensor, classes: Tensor, iteration: int, first: int) -> Tensor:
         """Of a batch: prepared, images may be many times as large."""

@@ -1,0 +1,64 @@
+"""Whether the training loss of experts still falls over the snapshots that are read of them.
+
+Where it does not, an expert goes nowhere that images could be taught to lead to: such start epochs are worth nothing.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import sqrt
+from statistics import fmean, variance
+
+from limbeck.transfer.condense.experts.store import ExpertStore
+
+_RISE, _ERRORS = 0.01, 4.0
+"""A loss rises where it does by more than this share of itself, and than so many standard errors of the difference."""
+_FEWEST = 6
+"""Intervals of which the later half is asked whether it falls as a whole."""
+
+
+def where_not_falling(losses: Sequence[Sequence[float]]) -> list[int]:
+    """Places of the intervals whose mean loss does not fall below that before, rising.
+
+    An interval counts where its mean is above that of the one before by more than 1 %, and by more than four standard
+    errors of the difference, so that noise is none; where six intervals or more are known, so does the last one if its
+    mean is not below that of the middle one, as where training stands still.
+
+    Args:
+        losses: of each interval between two snapshots those that were noted; such of fewer than two tell nothing.
+
+    Example:
+        >>> where_not_falling([[2.0, 2.1], [1.5, 1.6], [1.9, 1.9]])
+        [2]
+    """
+    known = [place for place, noted in enumerate(losses) if len(noted) > 1]
+    means = {place: fmean(losses[place]) for place in known}
+    squares = {place: variance(losses[place]) / len(losses[place]) for place in known}
+    found = []
+    for before, place in pairwise(known):
+        noise = _ERRORS * sqrt(squares[before] + squares[place])
+        if means[place] - means[before] > max(noise, _RISE * means[before]):
+            found.append(place)
+    if not found and len(known) >= _FEWEST and means[known[-1]] >= means[known[len(known) // 2]]:
+        found.append(known[-1])
+    return found
+
+
+def loss_that_does_not_fall(store: ExpertStore) -> str | None:
+    """In a sentence where the loss of experts does not fall, at first; None where it falls, or cannot tell.
+
+    Of a curriculum it tells nothing: images that come in or are left out change it, whatever an expert learns.
+    """
+    if store.about["settings"].get("curriculum") is not None or len(store.kept) < 3:
+        return None
+    losses = store.losses_between()
+    places = where_not_falling(losses)
+    if not places:
+        return None
+    place = places[0]
+    means = {number: fmean(losses[number]) for number in range(place) if losses[number]}
+    least = min(means, key=means.__getitem__)
+    return (
+        "the training loss of the experts does not fall over all snapshots that are read: it is "
+        f"{fmean(losses[place]):.4g} between {store.kept[place]} and {store.kept[place + 1]}, and was "
+        f"{means[least]:.4g} between {store.kept[least]} and {store.kept[least + 1]}"
+    )
