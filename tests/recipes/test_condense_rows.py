@@ -57,7 +57,7 @@ PUBLISHED = {
     "dm": dict.fromkeys(SMALL, (1, 10, 50)),
     "ncfm": {**dict.fromkeys(SMALL, (1, 10, 50)), **dict.fromkeys(SUBSETS, (1, 10))},
     "tgdd": dict.fromkeys(SMALL, (1, 10, 50)),
-    "rded": dict.fromkeys(("cifar10", "cifar100", "imagenette", "imagewoof"), (1, 10, 50)),
+    "rded": dict.fromkeys(("cifar10", "cifar100", "tiny-imagenet", "imagenette", "imagewoof"), (1, 10, 50)),
 }
 
 
@@ -238,15 +238,21 @@ def test_what_rows_of_other_ways_say(method: str) -> None:
             assert (training.milestones, training.decay) == ([0.2, 0.4, 0.6, 0.8], 0.5)
         else:
             most = {1: 10, 10: 50, 50: 100}[images] * (2 if classes_of(dataset) >= 100 else 1)
+            most = 100 if dataset == "tiny-imagenet" else most
+            assert settings.use.batch_size == (100 if dataset == "tiny-imagenet" else None)
             assert (training.epochs, training.batch_size, *rate) == (300, most, "adamw", 0.001, "cosine")
             side = 128 if dataset in SUBSETS else 32
             published = PROTOCOLS["rded"].training(images * classes_of(dataset), classes_of(dataset), side)
-            assert TrainingSettings(**published) == training.model_copy(update={"validations": 5})
+            assert TrainingSettings(**{**published, "batch_size": most}) == training.model_copy(
+                update={"validations": 5}
+            )
             objective = weighted_sum(recipe.resolved_objective())
             assert objective.weights == {"kd": 20.0**-2}
             assert recipe.teacher is not None
             taught = recipe.teacher.training is not None
-            assert taught == (dataset in SUBSETS), "others are there, or made by a recipe of their own"
+            assert taught == (dataset in (*SUBSETS, "tiny-imagenet")), (
+                "others are there, or made by a recipe of their own"
+            )
 
 
 def test_masks_of_edf_see_images_as_its_authors_have_them() -> None:
