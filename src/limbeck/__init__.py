@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from limbeck.training.settings import TrainingSettings
     from limbeck.transfer.budget import Budget
     from limbeck.transfer.choice import select_from_scores
+    from limbeck.transfer.condense.mask.complexity_index import image_complexity
     from limbeck.transfer.criteria import Criterion
     from limbeck.transfer.score_table.write import score_table
     from limbeck.transfer.select.choose import select
@@ -75,6 +76,7 @@ __all__ = [
     "export",
     "export_statistics",
     "generate",
+    "image_complexity",
     "load",
     "load_model",
     "probe",
@@ -114,6 +116,7 @@ _EXPORTS = {
     "export": "limbeck.api.exporting",
     "export_statistics": "limbeck.api.generating",
     "generate": "limbeck.api.generating",
+    "image_complexity": "limbeck.transfer.condense.mask.complexity_index",
     "load": "limbeck.data.loading",
     "load_model": "limbeck.models.weights.folder:load",
     "probe": "limbeck.api.verbs",

@@ -123,7 +123,8 @@ def test_unknown_option() -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"norm": "layer"}, "`norm` of convnet_d3 must be one of instance, batch, group, none, got 'layer'"),
+        ({"norm": "weight"}, "`norm` of convnet_d3 must be one of instance, batch, group, layer, none, got 'weight'"),
+        ({"activation": "gelu"}, "`activation` of convnet_d3 must be one of relu, leaky_relu, sigmoid, got 'gelu'"),
         ({"pooling": 2}, "`pooling` of convnet_d3 must be one of average, max, none, got 2"),
         ({"width": 0}, "`width` of convnet_d3 must be a whole number >= 1, got 0"),
         ({"width": True}, "`width` of convnet_d3 must be a whole number >= 1, got True"),
@@ -152,18 +153,35 @@ def test_lenet_of_half_its_width_and_with_batch_norm() -> None:
     assert sizes[3, "batch"] == 15_738 + 2 * (3 + 8 + 60)
 
 
-@pytest.mark.parametrize("norm", ["instance", "batch", "group", "none"])
+@pytest.mark.parametrize("norm", ["instance", "batch", "group", "layer", "none"])
 @pytest.mark.parametrize("pooling", ["average", "max", "none"])
 def test_convnet_choices(norm: str, pooling: str) -> None:
     classifier = create("convnet_d3", num_classes=10, channels=1, input_size=8, width=8, norm=norm, pooling=pooling)
     assert classifier(torch.rand(2, 1, 8, 8)).logits.shape == (2, 10)
 
 
+def test_layer_norm_of_a_convnet_is_over_channels_and_pixels() -> None:
+    """As published; of every layer's own size, before it is pooled."""
+    classifier = create("convnet_d2", num_classes=10, channels=1, input_size=(8, 6), width=4, norm="layer")
+    shapes = [list(layer[1].weight.shape) for layer in classifier.network.get_submodule("layers").children()]
+    assert shapes == [[4, 8, 6], [4, 4, 3]]
+    first = classifier.network.get_submodule("layers.0")
+    normed = first[1](first[0](torch.rand(3, 1, 8, 6)))
+    torch.testing.assert_close(normed.mean((1, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("activation", "at_minus_one"), [("relu", 0), ("leaky_relu", -0.01), ("sigmoid", 0.26894)])
+def test_activations_of_a_convnet(activation: str, at_minus_one: float) -> None:
+    classifier = create("convnet_d1", num_classes=10, channels=1, input_size=4, width=4, activation=activation)
+    found = classifier.network.get_submodule("layers.0.2")(torch.tensor([-1.0]))
+    assert float(found) == pytest.approx(at_minus_one, abs=1e-5)
+
+
 def test_convnet_is_as_published() -> None:
     assert sum(one.numel() for one in create("convnet_d3", num_classes=10).parameters()) == 320_010
 
 
-@pytest.mark.parametrize("depth", [3, 4, 5, 6])
+@pytest.mark.parametrize("depth", range(1, 7))
 def test_deep_convnet_sees_tiny_images(depth: int) -> None:
     """Instance norm over a single pixel would make all images alike."""
     classifier = create(f"convnet_d{depth}", num_classes=10, channels=1, input_size=8, width=8)

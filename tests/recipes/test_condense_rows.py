@@ -11,6 +11,7 @@ import torch
 from tests.transfer.condense.small import context, pool
 from torch import Tensor
 
+import limbeck as lb
 from limbeck.data.catalogue import DATASETS
 from limbeck.errors import UserError
 from limbeck.models import Classifier, create
@@ -21,11 +22,11 @@ from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.schema import Recipe
 from limbeck.training import TrainingSettings
 from limbeck.transfer.condense import Maker, Settings
+from limbeck.transfer.condense.crops import crops_per_image
 from limbeck.transfer.condense.distribution import DistributionEngine
 from limbeck.transfer.condense.engine import MatchingEngine
 from limbeck.transfer.condense.flat import FlatNetwork
 from limbeck.transfer.condense.mask.masks import Masks
-from limbeck.transfer.condense.method_settings import Mask
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.start import initial_set
 from limbeck.transfer.set_evaluation.protocols import PROTOCOLS
@@ -57,7 +58,7 @@ PUBLISHED = {
     "dm": dict.fromkeys(SMALL, (1, 10, 50)),
     "ncfm": {**dict.fromkeys(SMALL, (1, 10, 50)), **dict.fromkeys(SUBSETS, (1, 10))},
     "tgdd": dict.fromkeys(SMALL, (1, 10, 50)),
-    "rded": dict.fromkeys(("cifar10", "cifar100", "imagenette", "imagewoof"), (1, 10, 50)),
+    "rded": dict.fromkeys(("cifar10", "cifar100", "tiny-imagenet", "imagenette", "imagewoof"), (1, 10, 50)),
 }
 
 
@@ -238,15 +239,21 @@ def test_what_rows_of_other_ways_say(method: str) -> None:
             assert (training.milestones, training.decay) == ([0.2, 0.4, 0.6, 0.8], 0.5)
         else:
             most = {1: 10, 10: 50, 50: 100}[images] * (2 if classes_of(dataset) >= 100 else 1)
+            most = 100 if dataset == "tiny-imagenet" else most
+            assert settings.use.batch_size == (100 if dataset == "tiny-imagenet" else None)
             assert (training.epochs, training.batch_size, *rate) == (300, most, "adamw", 0.001, "cosine")
             side = 128 if dataset in SUBSETS else 32
             published = PROTOCOLS["rded"].training(images * classes_of(dataset), classes_of(dataset), side)
-            assert TrainingSettings(**published) == training.model_copy(update={"validations": 5})
+            assert TrainingSettings(**{**published, "batch_size": most}) == training.model_copy(
+                update={"validations": 5}
+            )
             objective = weighted_sum(recipe.resolved_objective())
             assert objective.weights == {"kd": 20.0**-2}
             assert recipe.teacher is not None
             taught = recipe.teacher.training is not None
-            assert taught == (dataset in SUBSETS), "others are there, or made by a recipe of their own"
+            assert taught == (dataset in (*SUBSETS, "tiny-imagenet")), (
+                "others are there, or made by a recipe of their own"
+            )
 
 
 def test_masks_of_edf_see_images_as_its_authors_have_them() -> None:
@@ -318,12 +325,15 @@ class Wandering:
         return self.start * (1 + 0.01 * snapshot)
 
 
-def looking(mask: Mask) -> Classifier:
-    """An expert, or where images are brought to another size, a network that takes any, as that of ImageNet does."""
-    images = pool()
-    size = {"input_size": 8, "width": 2} if mask.size is None else {}
-    model = "convnet_d3" if mask.size is None else "resnet8"
-    return create(model, num_classes=3, channels=1, classes=images.classes, **size).eval()
+@cache
+def looking(size: int | None) -> Classifier:
+    """An expert, or where images are brought to another size, a network that takes any and tells a thousand classes
+    apart, as that of ImageNet does, which numbers these otherwise."""
+    if size is None:
+        expert: Any = {"num_classes": 3, "channels": 1, "classes": pool().classes, "input_size": 8, "width": 2}
+        return create("convnet_d3", **expert).eval()
+    names = tuple(f"class {number}" for number in reversed(range(1000)))
+    return create("resnet8", num_classes=1000, channels=1, classes=names).eval()
 
 
 def run_two(settings: Settings) -> list[Mapping[str, float]]:
@@ -338,7 +348,7 @@ def run_two(settings: Settings) -> list[Mapping[str, float]]:
             settings, network, Wandering(network), start.synthetic, images, fresh=fresh, classes=start.classes, seed=0
         )
         return [matched.step(0), matched.step(1)]
-    mask = None if settings.mask is None else Masks(settings.mask, looking(settings.mask), images.classes, seed=0)
+    mask = None if settings.mask is None else Masks(settings.mask, looking(settings.mask.size), images.classes, seed=0)
     engine = MatchingEngine(
         settings, network, Wandering(network), start.synthetic, mask=mask, seed=0, device=torch.device("cpu")
     )
@@ -368,6 +378,28 @@ def test_a_row_of_every_method_runs_from_experts_to_a_set(method: str, tmp_path:
     teacher = FreshNetworks.of(settings.network, images)(0) if settings.needs_teacher else None
     made = Maker().make(settings, context(tmp_path, images, teacher=teacher)).source.images(0)
     assert len(made) == 3
+
+
+@pytest.mark.parametrize("dataset", PUBLISHED["rded"])
+def test_a_row_of_rded_on_every_data_set_is_made_and_taught_on(dataset: str, tmp_path: Path) -> None:
+    """On few images, narrow networks and one step; of the size that tells how many crops make an image."""
+    recipe = recipe_of("rded", dataset, 1)
+    settings = settings_of(recipe)
+    narrow = settings.network.model_copy(update={"options": {"width": 2}})
+    settings = settings.model_copy(update={"network": narrow})
+    side = 128 if dataset in SUBSETS else 64 if dataset == "tiny-imagenet" else 32
+    images = pool(each=4, channels=3, size=side)
+    about: Any = {"num_classes": 3, "classes": images.classes, "input_size": side, "norm": "batch", "width": 2}
+    teacher = create(settings.network.model, mean=narrow.mean, std=narrow.std, **about).eval()
+    made = Maker().make(settings, context(tmp_path, images, teacher=teacher)).source.images(0)
+    assert len(made.images) == 3
+    assert made.images.shape == (3, side, side)
+    assert ("shuffled-patches" in str(recipe.training.views)) == (crops_per_image(side, side) > 1)
+    assert made.use is not None
+    training = TrainingSettings(**made.use["training"])
+    assert training == recipe.training.model_copy(update={"validations": 5, "batch_size": 3})
+    (found,) = lb.evaluate_set(made, images, seeds=1, teacher=teacher, training={"steps": 1})
+    assert found.steps == 1
 
 
 def test_pairs_without_a_published_row_are_refused() -> None:

@@ -35,8 +35,9 @@ class ModelEntry:
 
 CONVNET_OPTIONS = {
     "width": Option("count", 128, "channels of every layer"),
-    "norm": Option("choice", "instance", "normalisation", ("instance", "batch", "group", "none")),
+    "norm": Option("choice", "instance", "normalisation", ("instance", "batch", "group", "layer", "none")),
     "pooling": Option("choice", "average", "pooling after every layer", ("average", "max", "none")),
+    "activation": Option("choice", "relu", "after every norm", ("relu", "leaky_relu", "sigmoid")),
 }
 ALEXNET_OPTIONS = {"norm": Option("choice", "instance", "normalisation", ("instance", "none"))}
 TIMM_OPTIONS = {
@@ -69,7 +70,8 @@ def _narrow(width: int, parameters: int) -> ModelEntry:
 
 
 def _convnet(depth: int, parameters: int) -> ModelEntry:
-    return ModelEntry("ConvNet", parameters, f"{depth} plain 3x3 layers, each pooled", CONVNET_OPTIONS, 32)
+    layers = "a plain 3x3 layer, pooled" if depth == 1 else f"{depth} plain 3x3 layers, each pooled"
+    return ModelEntry("ConvNet", parameters, layers, CONVNET_OPTIONS, 32)
 
 
 _OWN = {
@@ -109,6 +111,8 @@ _OWN = {
     "MobileNetV2": ModelEntry("MobileNet", 812_836, "MobileNetV2 at half width, expansion 6"),
     "ShuffleV1": ModelEntry("ShuffleNet", 949_258, "ShuffleNetV1 with 3 groups"),
     "ShuffleV2": ModelEntry("ShuffleNet", 1_355_528, "ShuffleNetV2 at width 1"),
+    "convnet_d1": _convnet(1, 3_280_740),
+    "convnet_d2": _convnet(2, 970_980),
     "convnet_d3": _convnet(3, 504_420),
     "convnet_d4": _convnet(4, 498_660),
     "convnet_d5": _convnet(5, 608_100),

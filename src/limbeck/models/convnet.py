@@ -14,8 +14,10 @@ from limbeck.models.halving import Halving
 from limbeck.models.taps import Tapped, Taps
 
 
-def _norm(kind: str, width: int) -> nn.Module:
+def _norm(kind: str, width: int, size: tuple[int, int]) -> nn.Module:
     match kind:
+        case "layer":
+            return nn.LayerNorm([width, *size])
         case "instance":
             return nn.GroupNorm(width, width)
         case "group":
@@ -24,6 +26,9 @@ def _norm(kind: str, width: int) -> nn.Module:
             return nn.BatchNorm2d(width)
         case _:
             return nn.Identity()
+
+
+_ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "sigmoid": nn.Sigmoid}
 
 
 class ConvNet(Tapped):
@@ -36,8 +41,10 @@ class ConvNet(Tapped):
         depth: number of layers.
         size: height and width of the images, each at least 4.
         width: channels of every layer; with `group` a multiple of 4.
-        norm: `instance`, `batch`, `group` (of 4 groups) or `none`.
+        norm: `instance`, `batch`, `group` (of 4 groups), `layer` (over channels and pixels, with a weight for
+            each) or `none`.
         pooling: `average`, `max` or `none`.
+        activation: `relu`, `leaky_relu` (of slope 0.01) or `sigmoid`.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class ConvNet(Tapped):
         width: int = 128,
         norm: str = "instance",
         pooling: str = "average",
+        activation: str = "relu",
     ) -> None:
         super().__init__()
         if min(size) < 4:
@@ -59,9 +67,8 @@ class ConvNet(Tapped):
         self.size = size
         self.layers = nn.Sequential()
         for index in range(depth):
-            layer = nn.Sequential(
-                nn.Conv2d(channels if index == 0 else width, width, 3, 1, 1), _norm(norm, width), nn.ReLU()
-            )
+            convolution = nn.Conv2d(channels if index == 0 else width, width, 3, 1, 1)
+            layer = nn.Sequential(convolution, _norm(norm, width, size), _ACTIVATIONS[activation]())
             halved = size[0] // 2, size[1] // 2
             if pooling != "none" and min(halved) >= (1 if index == depth - 1 else 2):
                 layer.append(Halving() if pooling == "average" else nn.MaxPool2d(2))
@@ -74,4 +81,4 @@ class ConvNet(Tapped):
         return self.head(torch.flatten(self.layers(x), 1))
 
 
-BUILDERS = {f"convnet_d{depth}": partial(ConvNet, depth) for depth in (3, 4, 5, 6)}
+BUILDERS = {f"convnet_d{depth}": partial(ConvNet, depth) for depth in range(1, 7)}

@@ -371,6 +371,15 @@ def test_what_a_mask_looks_at_is_counted(tmp_path: Path) -> None:
     assert masked == plain + 2 * 3, "maps of three images at iterations 0 and 2"
 
 
+@pytest.mark.parametrize("activation", ["leaky_relu", "sigmoid"])
+def test_images_are_learned_on_the_networks_of_published_ablations(activation: str, tmp_path: Path) -> None:
+    network = {"model": "convnet_d1", "options": {"width": 2, "norm": "layer", "activation": activation}}
+    images, use = (made := made_by(small(method="mtt", network=network), context(tmp_path))).images, made.use
+    assert len(images) == 3
+    assert use is not None
+    assert use["student"]["options"]["activation"] == activation
+
+
 def test_crops_are_put_together_of_what_a_teacher_is_sure_of(tmp_path: Path) -> None:
     teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()
     settings = small(method="rded", iterations=0, crops={"candidates": 5, "crops": 2}, budget=6)

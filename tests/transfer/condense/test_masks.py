@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from tests.comp_dd_layout import numbers_of, write_comp_dd
 from torch import Tensor, nn
 
+import limbeck as lb
 from limbeck.data import ImageSet
 from limbeck.data.comp_dd import comp_dd
 from limbeck.errors import UserError
@@ -153,6 +155,17 @@ def test_complexity_of_images_is_the_mean_over_each_class() -> None:
     assert index.mean == pytest.approx(sum(map(float, expected.values())) / 3)
     smooth = [image_complexity(pool(labels), network(), kind="smooth-grad-cam++", batch_size=n).mean for n in (2, 6)]
     assert smooth[0] == pytest.approx(smooth[1])
+
+
+def test_complexity_is_of_images_and_networks_by_name_too(tmp_path: Path) -> None:
+    digits = lb.load("digits")
+    known: Any = {"num_classes": 10, "channels": 1, "input_size": 8, "classes": digits.classes}
+    classifier = create("convnet_d3", width=2, **known).eval()
+    save(classifier, tmp_path / "network")
+    found = lb.image_complexity("digits", tmp_path / "network")
+    assert torch.equal(found.images, lb.image_complexity(digits, classifier).images)
+    with pytest.raises(UserError, match="`network` must be a Classifier or weights by name or path, got a bare Conv2d"):
+        lb.image_complexity(digits, nn.Conv2d(1, 1, 1))  # pyright: ignore
 
 
 def test_complexity_says_what_it_lacks() -> None:

@@ -48,7 +48,7 @@ def _network(settings: "CondenseSettings") -> Iterator[str]:
     if network.options.get("norm") == "batch":
         yield (
             "`network.options.norm` must not be 'batch', whose running statistics are no parameters that a trajectory "
-            "holds, or that steps on a few images could follow; choose 'instance', 'group' or 'none'"
+            "holds, or that steps on a few images could follow; choose 'instance', 'group', 'layer' or 'none'"
         )
     if network.whitening and (network.mean is not None or network.std is not None):
         yield (

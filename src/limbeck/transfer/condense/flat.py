@@ -49,7 +49,7 @@ class FlatNetwork:
                 raise UserError(
                     f"`network` {classifier.name!r} cannot be one vector of parameters: {name!r} "
                     f"({type(module).__name__}) also remembers statistics of what it saw; take a network without batch "
-                    "norm, as convnet_d3 with `norm` instance, group or none."
+                    "norm, as convnet_d3 with `norm` instance, group, layer or none."
                 )
         for_two_gradients(self._network)
         self._shapes = {name: one.shape for name, one in self._network.named_parameters()}

@@ -1,21 +1,21 @@
 """How complex images are: how little of each shows what it is of."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from limbeck.data.loading import as_image_set
+from limbeck.data.objects.reading import ImagesLike
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of
+from limbeck.models.weights.folder import as_classifier
 from limbeck.progress import Progress, Silent
 from limbeck.transfer.condense.mask.activation import Kind, layer_of, maps
 from limbeck.transfer.condense.mask.classes import class_map
 from limbeck.transfer.condense.mask.discriminative import check_maps
-
-if TYPE_CHECKING:
-    from limbeck.data import ImageSet
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def complexity(maps: Tensor, threshold: float = 0.5) -> Tensor:
 
 
 def image_complexity(
-    images: "ImageSet",
-    network: Classifier,
+    images: ImagesLike,
+    network: Classifier | str | Path,
     *,
     layer: str | None = None,
     kind: Kind = "grad-cam",
@@ -76,8 +76,9 @@ def image_complexity(
     """The index of images by the maps of a network for their own classes.
 
     Args:
-        images: labelled.
-        network: that knows the classes by name, see `class_map`; published with an ImageNet ResNet-18.
+        images: labelled, as `limbeck.load` takes them; of a name the training images.
+        network: that knows the classes by name, see `class_map`, or its weights by name or path, as
+            "timm:resnet18.tv_in1k"; published with an ImageNet ResNet-18.
         layer, kind, seed: see `maps`.
         threshold: from which on a pixel shows the class.
         by_name: see `class_map`.
@@ -88,10 +89,11 @@ def image_complexity(
         UserError: images without labels; see `maps` and `class_map`.
 
     Example:
-        >>> index = image_complexity(test, teacher)
-        >>> index.images.shape, 0 <= index.mean <= 1
-        (torch.Size([100]), True)
+        >>> index = lb.image_complexity(test, teacher)
+        >>> index.images.shape, len(index.per_class), 0 <= index.mean <= 1
+        (torch.Size([100]), 10, True)
     """
+    images, network = as_image_set(images, "train", "images"), as_classifier(network, "network")
     if images.labels is None:
         raise UserError(f"complexity is that of each class, and {images.name!r} has no labels.")
     if not 0 <= threshold <= 1:
