@@ -6,15 +6,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from limbeck.api.objects import name_of_images
 from limbeck.data.encoded.build import SizesDiffer
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, evaluation_split, own_path, own_splits
+from limbeck.data.place import path_text
 from limbeck.data.transfer_set import TransferSet
 from limbeck.models.classifier import Classifier
-from limbeck.recipes.evaluation_images import LEARNED_FROM, held_out_by, load_sized, loading_of, recipe_on
+from limbeck.recipes.evaluation_images import held_out_of, load_sized, loading_of, recipe_on
+from limbeck.recipes.handed_images import source_of
 from limbeck.recipes.image_sizes import KnownSize, size_for_network, size_for_settings, size_of_saved
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
 from limbeck.recipes.sources import load_training_images
@@ -32,7 +33,8 @@ def evaluation_images(images: ImagesLike, known: KnownSize | None, student: str 
     warning, or all of a folder without splits.
 
     Of a `student` by name whose run learned from these very images, they are loaded as its recipe says, and of a
-    folder without splits those are judged on that the run held out; where it held out none, a warning says so.
+    folder without splits those are judged on that the run held out; where it held out none, or may have learned from
+    some, a warning says so.
     """
     if not isinstance(images, str | Path):
         return as_image_set(images, TEST, TEST)
@@ -41,13 +43,13 @@ def evaluation_images(images: ImagesLike, known: KnownSize | None, student: str 
     if split == VALIDATION:
         warnings.warn(f"{why}; `lb.load(..., {VALIDATION!r})` says so without this warning.", stacklevel=3)
     found = load_sized(images, split, known, **loading_of(recipe))
-    if recipe is None or split != TRAIN:
+    if student is None or split != TRAIN:
         return found
-    held_out = held_out_by(recipe, found)
-    if held_out is None:
-        warnings.warn(f"{why}{LEARNED_FROM}; hand over others to learn how good it is.", stacklevel=3)
-        return found
-    return held_out
+    held_out, doubt = held_out_of(student, recipe, found)
+    if doubt:
+        said = f"{why}{doubt}" if held_out is None else f"those are judged on that its run held out; {doubt}"
+        warnings.warn(f"{said}; hand over others to learn how good it is.", stacklevel=3)
+    return found if held_out is None else held_out
 
 
 def training_images_of(source: DatasetSettings, known: KnownSize | None) -> TransferSet:
@@ -87,8 +89,8 @@ def in_memory(images: ImagesLike | None, argument: str) -> str | Path | ImageSet
     return images if images is None or isinstance(images, str | Path) else as_image_set(images, argument, argument)
 
 
-def data_of(**images: str | Path | ImageSet | None) -> dict[str, dict[str, str]]:
+def data_of(**images: str | Path | ImageSet | None) -> dict[str, dict[str, Any]]:
     """The `data` of a recipe that names none, of images that are handed over; empty without any."""
     handed = {part: one for part, one in images.items() if one is not None}
-    named = {part: name_of_images(one) if isinstance(one, ImageSet) else str(one) for part, one in handed.items()}
+    named = {part: source_of(one) if isinstance(one, ImageSet) else path_text(one) for part, one in handed.items()}
     return {"data": named} if named else {}

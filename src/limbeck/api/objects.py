@@ -18,6 +18,7 @@ from limbeck.models.fingerprint import fingerprint
 from limbeck.models.readiness import check_ready
 from limbeck.models.weights.folder import as_classifier
 from limbeck.recipes.fields import FROM_PYTHON
+from limbeck.recipes.handed_images import name_of_images
 from limbeck.recipes.networks import load_network
 
 Student = str | Classifier | Callable[[int], Classifier]
@@ -102,11 +103,6 @@ def _settings_of_pool(
     found = load_first(images, reading.pop("split", "train"), count=settings.get("images"), shape=shape(), **reading)
     rest = {key: value for key, value in settings.items() if key not in _OF_READING}
     return {**rest, "name": handed_over(found, argument, handed, shape)}
-
-
-def name_of_images(images: ImageSet) -> str:
-    """For the recipe that is written down, so that a run is never resumed with other images."""
-    return f"{FROM_PYTHON}{images.name}#{images.fingerprint[:12]}"
 
 
 def name_of_student(student: Classifier | Callable[[int], Classifier]) -> str:
