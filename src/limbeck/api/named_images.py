@@ -6,13 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.encoded.build import SizesDiffer
+from limbeck.data.encoded.build import COVERED, SizesDiffer
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, evaluation_split, own_path, own_splits
 from limbeck.data.place import path_text
 from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.recipes.evaluation_images import held_out_of, load_sized, loading_of, recipe_on
 from limbeck.recipes.handed_images import source_of
@@ -23,9 +24,12 @@ from limbeck.recipes.sources import load_training_images
 
 def sized_images(images: ImagesLike, split: str, argument: str, known: KnownSize | None) -> ImageSet:
     """What `as_image_set` gives, by name in the size that is known where theirs differ."""
-    if isinstance(images, str | Path):
+    if not isinstance(images, str | Path):
+        return as_image_set(images, split, argument)
+    try:
         return load_sized(images, split, known)
-    return as_image_set(images, split, argument)
+    except SizesDiffer as error:
+        raise _no_size(images, split, argument, error) from None
 
 
 def evaluation_images(images: ImagesLike, known: KnownSize | None, student: str | Path | None = None) -> ImageSet:
@@ -56,10 +60,21 @@ def training_images_of(source: DatasetSettings, known: KnownSize | None) -> Tran
     """Images to teach on, those of several sizes in the one that is known."""
     try:
         return load_training_images(source)
-    except SizesDiffer:
+    except SizesDiffer as error:
         if known is None:
-            raise
+            raise _no_size(source.name, TRAIN, "images", error) from None
         return load_training_images(source.model_copy(update={"size": known.size}))
+
+
+def _no_size(name: str | Path, split: str, argument: str, error: SizesDiffer) -> UserError:
+    """What says the size to functions that teach a student and have no argument for it."""
+    arguments = ", ".join([repr(str(name)), *([] if split == TRAIN else [repr(split)]), f"size={error.example}"])
+    return UserError(
+        f"`{argument}`: nothing says the size of {str(name)!r}, whose images differ in it ({error.found}), as neither "
+        f"student nor teacher is of one. Name the student with a size of its own, "
+        f'`{{"model": ..., "input_size": {error.example}}}`, or hand images over in one, '
+        f"`lb.load({arguments})`: {COVERED}."
+    )
 
 
 def all_in_one(images: object, test: object) -> bool:
