@@ -4,7 +4,11 @@ import os
 import sys
 from collections.abc import Generator, Iterator
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("limbeck", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("limbeck")
 
 
 @pytest.fixture(autouse=True, scope="session")

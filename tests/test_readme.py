@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,13 @@ def test_the_python_runs_with_fewer_steps() -> None:
     exec(compile(code, "README.md", "exec"), known)
     assert Path("runs/mine/report.html").is_file()
     assert known["teacher_logits"].shape == (50, 10), "soft labels of the teacher"
+    (export,) = [one for one in INLINE if one.startswith("limbeck export")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # as where the student's own test images cannot be found
+        result = CliRunner().invoke(app, words(export))
+    assert result.exit_code == 0, result.output
+    assert "on 360 images of digits/test" in " ".join(result.output.split())
+    assert Path("runs/student-onnx/model.int8.onnx").is_file()
 
 
 @pytest.mark.slow

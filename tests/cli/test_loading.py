@@ -44,7 +44,7 @@ def write(images: lb.ImageSet, folder: str, sizes: tuple[int, ...] = (8,)) -> st
 def test_recipes_and_verbs_have_the_options_of_load() -> None:
     # An array's layout is said where the array is handed over.
     of_load = inspect.signature(lb.load).parameters.keys() - {"name", "split", "root", "layout"}
-    assert of_load == DatasetSettings.model_fields.keys() - {"name", "split"}
+    assert of_load == DatasetSettings.model_fields.keys() - {"name", "split", "fingerprint"}
     # Verbs have a seed of their own.
     assert OPTIONS.keys() == {"images_seed" if one == "seed" else one for one in of_load}
 

@@ -304,7 +304,17 @@ def test_python_takes_names_of_folders_likewise() -> None:
     judged = lb.distill(fresh, fresh, Path(name, "train"), test=Path(name, "val"), out="three", **how)
     assert judged.evaluation is not None
     assert judged.evaluation.n == 8
-    with pytest.raises(UserError, match=r"`size` must be given for './photos' \(train\), whose images differ in size"):
+    with pytest.raises(
+        UserError,
+        match=r"`images`: nothing says the size of './photos', whose images differ in it \(3 sizes; .*\), as neither "
+        r'student nor teacher is of one\. Name the student with a size of its own, `{"model": .*, "input_size": 12}`, '
+        r"or hand images over in one, `lb\.load\('./photos', size=12\)`: each image is scaled until it covers",
+    ):
         lb.distill(None, "resnet8", name, out="four", **how)
+    small: Any = {"model": "resnet8", "input_size": 12}
+    assert lb.distill(None, small, name, validation=0, out="four", **how).student.input_size == (12, 12)
+    lb.distill(None, "resnet8", lb.load(name, size=12), test=lb.load(name, "validation", size=12), out="five", **how)
+    with pytest.raises(UserError, match=r"`validation`: nothing .*`lb\.load\('./photos', 'validation', size=12\)`"):
+        lb.distill(None, "resnet8", lb.load(name, size=12), validation=name, out="six", **how)
     chosen = lb.borrow(fresh, name, budget=4, by="random", test=Path(name, "val"))
     assert chosen.images.shape == (3, 8, 8)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from huggingface_hub import ModelCard
 from scipy.stats import binomtest
@@ -106,6 +107,30 @@ def test_its_code_runs(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert 'lb.load_model("runs/small")' in block
     exec(block, {})
     assert len(json.loads(capsys.readouterr().out.replace("'", '"').replace('"x"', "x"))) == 2
+
+
+class OfOneSize(torch.nn.Module):
+    """Takes 8x8 alone, and does not say so."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(3 * 8 * 8, num_classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(images.flatten(1))
+
+
+def test_its_code_runs_with_a_module_that_takes_the_size_alone_in_which_it_was_taught(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(run.parent.parent)
+    student = create(f"{__name__}:OfOneSize", num_classes=10)
+    shutil.rmtree(run / "student")
+    save(student, run / "student", taught_size=(8, 8))
+    (block,) = re.findall(r"```python\n(.*?)```", model_card("runs/small"), re.DOTALL)
+    assert "torch.rand(2, 3, 8, 8)" in block
+    exec(block, {})
+    assert len(json.loads(capsys.readouterr().out)) == 2
 
 
 def test_licences(run: Path) -> None:

@@ -6,16 +6,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from limbeck.api.objects import name_of_images
-from limbeck.data.encoded.build import SizesDiffer
+from limbeck.data.encoded.build import COVERED, SizesDiffer
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import as_image_set, load
 from limbeck.data.objects.reading import ImagesLike, has_splits, is_object
 from limbeck.data.objects.tables import is_of_datasets
 from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, evaluation_split, own_path, own_splits
+from limbeck.data.place import path_text
 from limbeck.data.transfer_set import TransferSet
+from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
-from limbeck.recipes.evaluation_images import LEARNED_FROM, held_out_by, load_sized, loading_of, recipe_on
+from limbeck.recipes.evaluation_images import held_out_of, load_sized, loading_of, recipe_on
+from limbeck.recipes.handed_images import source_of
 from limbeck.recipes.image_sizes import KnownSize, size_for_network, size_for_settings, size_of_saved
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
 from limbeck.recipes.sources import load_training_images
@@ -28,9 +30,12 @@ _LOADING = ("size", "channels", "image_column", "label_column", "classes", "skip
 
 def sized_images(images: ImagesLike, split: str, argument: str, known: KnownSize | None) -> ImageSet:
     """What `as_image_set` gives, by name in the size that is known where theirs differ."""
-    if isinstance(images, str | Path):
+    if not isinstance(images, str | Path):
+        return as_image_set(images, split, argument)
+    try:
         return load_sized(images, split, known)
-    return as_image_set(images, split, argument)
+    except SizesDiffer as error:
+        raise _no_size(images, split, argument, error) from None
 
 
 def evaluation_images(images: ImagesLike, known: KnownSize | None, student: str | Path | None = None) -> ImageSet:
@@ -38,7 +43,8 @@ def evaluation_images(images: ImagesLike, known: KnownSize | None, student: str 
     warning, or all of a folder without splits.
 
     Of a `student` by name whose run learned from these very images, they are loaded as its recipe says, and of a
-    folder without splits those are judged on that the run held out; where it held out none, a warning says so.
+    folder without splits those are judged on that the run held out; where it held out none, or may have learned from
+    some, a warning says so.
     """
     if not isinstance(images, str | Path):
         return as_image_set(images, TEST, TEST)
@@ -47,23 +53,34 @@ def evaluation_images(images: ImagesLike, known: KnownSize | None, student: str 
     if split == VALIDATION:
         warnings.warn(f"{why}; `lb.load(..., {VALIDATION!r})` says so without this warning.", stacklevel=3)
     found = load_sized(images, split, known, **loading_of(recipe))
-    if recipe is None or split != TRAIN:
+    if student is None or split != TRAIN:
         return found
-    held_out = held_out_by(recipe, found)
-    if held_out is None:
-        warnings.warn(f"{why}{LEARNED_FROM}; hand over others to learn how good it is.", stacklevel=3)
-        return found
-    return held_out
+    held_out, doubt = held_out_of(student, recipe, found)
+    if doubt:
+        said = f"{why}{doubt}" if held_out is None else f"those are judged on that its run held out; {doubt}"
+        warnings.warn(f"{said}; hand over others to learn how good it is.", stacklevel=3)
+    return found if held_out is None else held_out
 
 
 def training_images_of(source: DatasetSettings, known: KnownSize | None) -> TransferSet:
     """Images to teach on, those of several sizes in the one that is known."""
     try:
         return load_training_images(source)
-    except SizesDiffer:
+    except SizesDiffer as error:
         if known is None:
-            raise
+            raise _no_size(source.name, TRAIN, "images", error) from None
         return load_training_images(source.model_copy(update={"size": known.size}))
+
+
+def _no_size(name: str | Path, split: str, argument: str, error: SizesDiffer) -> UserError:
+    """What says the size to functions that teach a student and have no argument for it."""
+    arguments = ", ".join([repr(str(name)), *([] if split == TRAIN else [repr(split)]), f"size={error.example}"])
+    return UserError(
+        f"`{argument}`: nothing says the size of {str(name)!r}, whose images differ in it ({error.found}), as neither "
+        f"student nor teacher is of one. Name the student with a size of its own, "
+        f'`{{"model": ..., "input_size": {error.example}}}`, or hand images over in one, '
+        f"`lb.load({arguments})`: {COVERED}."
+    )
 
 
 def all_in_one(images: object, test: object) -> bool:
@@ -104,7 +121,7 @@ def with_images_named(
     handed = [part for part in _PARTS if _is_handed_over(data.get(part))] if isinstance(data, Mapping) else []
     loading = {key: data[key] for key in _LOADING if data.get(key) is not None} if handed else {}
     found = {part: _loaded(data[part], part, loading) for part in handed}
-    named = {part: {"name": name_of_images(one)} for part, one in found.items()}
+    named = {part: source_of(one) for part, one in found.items()}
     train, test = (found.get(part) if one is None else one for part, one in ((TRAIN, train), (TEST, test)))
     changed = {**recipe, "data": {**data, **named}} if handed else recipe
     return changed, train, test, found.get(VALIDATION)
@@ -128,8 +145,8 @@ def in_memory(images: ImagesLike | None, argument: str) -> str | Path | ImageSet
     return images if images is None or isinstance(images, str | Path) else as_image_set(images, argument, argument)
 
 
-def data_of(**images: str | Path | ImageSet | None) -> dict[str, dict[str, str]]:
+def data_of(**images: str | Path | ImageSet | None) -> dict[str, dict[str, Any]]:
     """The `data` of a recipe that names none, of images that are handed over; empty without any."""
     handed = {part: one for part, one in images.items() if one is not None}
-    named = {part: name_of_images(one) if isinstance(one, ImageSet) else str(one) for part, one in handed.items()}
+    named = {part: source_of(one) if isinstance(one, ImageSet) else path_text(one) for part, one in handed.items()}
     return {"data": named} if named else {}

@@ -20,6 +20,7 @@ from limbeck.models.own_models import makes_model
 from limbeck.models.readiness import check_ready
 from limbeck.models.weights.folder import as_classifier
 from limbeck.recipes.fields import FROM_PYTHON
+from limbeck.recipes.handed_images import name_of_images
 from limbeck.recipes.networks import load_network
 
 Student = str | Classifier | Callable[[int], Classifier] | Callable[..., nn.Module]
@@ -65,7 +66,7 @@ def student_factory(student: Student) -> Callable[[int], Classifier] | None:
 class _OfSeed:
     """A function of the user's own; what it raises is told as such."""
 
-    def __init__(self, make: Callable[[int], Classifier]) -> None:
+    def __init__(self, make: Callable[..., Any]) -> None:
         self.make = make
 
     def __call__(self, seed: int) -> Classifier:
@@ -130,12 +131,7 @@ def _settings_of_pool(
     return {**rest, "name": handed_over(found, argument, handed, shape)}
 
 
-def name_of_images(images: ImageSet) -> str:
-    """For the recipe that is written down, so that a run is never resumed with other images."""
-    return f"{FROM_PYTHON}{images.name}#{images.fingerprint[:12]}"
-
-
-def name_of_student(student: Classifier | Callable[[int], Classifier]) -> str:
+def name_of_student(student: Classifier | Callable[..., Any]) -> str:
     """For the recipe that is written down."""
     if isinstance(student, Classifier):
         return name_of_network(student, "student")

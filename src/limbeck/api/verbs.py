@@ -19,7 +19,6 @@ from limbeck.api.objects import (
     Student,
     as_settings,
     handed_over,
-    name_of_images,
     name_of_network,
     name_of_student,
     network_of,
@@ -40,6 +39,7 @@ from limbeck.progress import Progress
 from limbeck.recipes.all_of import TEST_SHARE
 from limbeck.recipes.borrowing import borrow_images, settings_to_borrow
 from limbeck.recipes.compare import compare as compare_recipe
+from limbeck.recipes.handed_images import source_of
 from limbeck.recipes.image_sizes import KnownSize
 from limbeck.recipes.inputs import PythonObjects
 from limbeck.recipes.making_alone import shape_for, trained_size
@@ -124,13 +124,11 @@ def distill(
         taught, is_whole = training_images_of(source, known), is_transfer_set(source)
     else:
         taught = TransferSet(as_image_set(images, "train", "images"))
-    if all_in_one(images, test):
-        rest, test = taught.images.split(TEST_SHARE, seed=0)
-        taught = TransferSet(rest)
+    in_one = all_in_one(images, test)
     pool, soft_labels = taught.images, taught.soft_targets
     held_out = _held_out(validation, 0 if is_whole or pool.labels is None else VALIDATION_SHARE, known)
     validation_images = held_out if isinstance(held_out, ImageSet) else None
-    test_images = None if test is None else evaluation_images(test, known)
+    test_images = None if test is None or in_one else evaluation_images(test, known)
     teacher_network = _teacher(teacher)
     described = taught.use is not None or learner is None
     default = None if described else _default_objective(teacher_network, soft_labels, pool)
@@ -138,9 +136,9 @@ def distill(
     recipe = recipe_of_set(
         taught,
         {
-            "train": name_of_images(pool),
-            "test": None if test_images is None else name_of_images(test_images),
-            "validation": held_out if validation_images is None else {"name": name_of_images(validation_images)},
+            "train": source_of(pool),
+            "test": TEST_SHARE if in_one else None if test_images is None else source_of(test_images),
+            "validation": held_out if validation_images is None else source_of(validation_images),
         },
         owner=f"the transfer set {pool.name!r}" if is_whole else repr(pool.name),
         name="distill" if teacher_network is not None else "train",
@@ -204,9 +202,9 @@ def compare(
     train = None if train is None else sized_images(train, "train", "train", known)
     test = None if test is None else evaluation_images(test, known)
     if train is not None:
-        content["data"]["train"] = name_of_images(train)
+        content["data"]["train"] = source_of(train)
     if test is not None:
-        content["data"]["test"] = name_of_images(test)
+        content["data"]["test"] = source_of(test)
     if teacher_network is not None:
         content["teacher"] = {"weights": name_of_network(teacher_network)}
     learner = as_settings(student)

@@ -84,7 +84,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
 
 
-def _written(value: float | bool | str) -> str:
+def _written(value: object) -> str:
     """As a recipe has it: `1:` would be a mapping without quotes."""
     return f'"{value}"' if isinstance(value, str) and ":" in value else shown(value)
 

@@ -118,9 +118,14 @@ def written_sum(weights: Mapping[str, float]) -> str:
     return f"{{{', '.join(f'{name}: {weight:g}' for name, weight in weights.items())}}}"
 
 
-def shown(value: float | bool | str) -> str:
+def shown(value: object) -> str:
+    """An option's default as a recipe has it."""
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(shown, value))}]"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

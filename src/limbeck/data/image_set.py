@@ -1,5 +1,6 @@
 """`ImageSet`: images, labels and stable ids behind one interface, wherever the pixels live."""
 
+import copy
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from limbeck.data.class_names import check_class_names
+from limbeck.data.origin import Origin
 from limbeck.data.storage import FloatStorage, Storage, SubsetStorage, TensorStorage
 from limbeck.data.torch_dataset import EpochLoader, Shown, TorchDataset, dataloader
 from limbeck.errors import UserError
@@ -61,6 +63,7 @@ class ImageSet:
             raise UserError(f"`images` of {name!r} must hold at least one image, got none.")
         self.name = name
         self.skipped = skipped
+        self._origin: Origin | None = None
         self.ids = torch.arange(count) if ids is None else _int64(ids, "ids", count)
         self.labels = None if labels is None else _int64(labels, "labels", count)
         self.classes = _checked_classes(self.labels, classes)
@@ -138,6 +141,18 @@ class ImageSet:
         if self.labels is not None:
             digest.update(self.labels.numpy().tobytes())
         return digest.hexdigest()
+
+    @property
+    def origin(self) -> Origin | None:
+        """What finds these images again, all of them and as they are; None of a subset, of others' labels, and of what
+        `limbeck.load` did not load by name."""
+        return self._origin
+
+    def with_origin(self, origin: Origin | None) -> "ImageSet":
+        """The same images, and it is known where they came from."""
+        known = copy.copy(self)
+        known._origin = origin
+        return known
 
     @property
     def storage(self) -> Storage:

@@ -12,6 +12,7 @@ from limbeck.data.image_set import ImageSet
 from limbeck.data.objects.loading import check_of_names, load_first_object, load_object
 from limbeck.data.objects.opened import How, Layout
 from limbeck.data.objects.reading import OBJECTS, ImagesLike, check_split, is_object, not_images
+from limbeck.data.origin import origin_of_load
 from limbeck.data.own_datasets import load_own
 from limbeck.data.pixel_range import checked_scale
 from limbeck.data.place import other_reading
@@ -103,13 +104,16 @@ def load(
     check_number(name, images, seed)
     if remark := other_reading(name, root):
         warnings.warn(remark, stacklevel=2)
+    columns = {"image_column": image_column, "label_column": label_column}
+    said = {"size": size, "channels": channels, "scale": scale, "in_memory": in_memory, **columns}
+    said |= {"classes": None if classes is None else tuple(classes), "images": images, "seed": seed}
+    origin = origin_of_load(name, split, root=root, labels=labels, skip_unreadable=skip_unreadable, **said)
     if images is not None:  # of procedural images alone
-        columns = (image_column, label_column)
-        seed = 0 if seed is None else seed
-        return load_procedural(find(str(name)), split, options, images, seed=seed, columns=columns, classes=classes)
+        shown = {"seed": 0 if seed is None else seed, "columns": (image_column, label_column), "classes": classes}
+        return load_procedural(find(str(name)), split, options, images, **shown).with_origin(origin)
     if (own := _registered(name)) is not None:
         made = load_own(own, split, options, (image_column, label_column), classes)
-        return made if labels else made.with_labels(None, ())
+        return (made if labels else made.with_labels(None, ())).with_origin(origin)
     info = find(str(name)) if in_catalogue(name) else None
     keep = classes if info is None or info.keep is None else _within(classes, info)
     reading = Reading(image_column, label_column, in_memory is False, root, scale, classes=keep)
@@ -124,7 +128,7 @@ def load(
         )
     where = f"{str(name)!r} ({split})"
     made = build_image_set(found.encoded_set, options, name=found.name, keep=keep, where=where)
-    return made if labels else made.with_labels(None, ())
+    return (made if labels else made.with_labels(None, ())).with_origin(origin)
 
 
 def as_image_set(images: ImagesLike, split: str, argument: str) -> ImageSet:

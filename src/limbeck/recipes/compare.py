@@ -21,13 +21,13 @@ from limbeck.progress import Progress, Silent
 from limbeck.recipes.computing import settle_threads
 from limbeck.recipes.doubts import doubt_teacher
 from limbeck.recipes.fingerprints import check_fingerprints, fingerprints_of
+from limbeck.recipes.handed_images import renewing
 from limbeck.recipes.handing_over import HandedOver, keep_teacher_logits, pack_objects
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student
 from limbeck.recipes.matching import match_student
 from limbeck.recipes.plan import PlannedRun, far_longer, plan, repeated
 from limbeck.recipes.plugged import check_sendable
 from limbeck.recipes.racing import Race
-from limbeck.recipes.reading import renewed
 from limbeck.recipes.results import RESULTS, SUITED, collect, left_out
 from limbeck.recipes.resuming import check_unchanged, go_on_longer, make_room
 from limbeck.recipes.run import gather_inputs, trainings
@@ -95,7 +95,7 @@ def compare(
             described,
             resume=resume,
             may_change=("compare", "summary"),
-            renew=renewed,
+            renew=renewing(described),
             extend=lambda _, changed: [] if is_longer(changed) else changed,
         ) as run_folder,
         _crew(planned, longer, run_folder, workers) as crew,  # which imports while this process loads and trains

@@ -181,7 +181,7 @@ def _calibration(
         except UserError as error:
             raise UserError(
                 f"`int8` needs calibration images, and those that {str(run)!r} was taught on cannot be read ({error}); "
-                "give others as `calibration`."
+                "give others as `calibration` (--calibration on the command line), a data set's name or a folder."
             ) from error
     options = {"size": shape[1:], "labels": False, **loading}
     found = _read(calibration, "train", "calibration", lambda name: _load_calibration(name, options))

@@ -22,6 +22,7 @@ from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
 from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.fields import FROM_PYTHON
+from limbeck.recipes.handed_images import name_of_images, source_of
 from limbeck.recipes.held_out import held_out_images
 from limbeck.recipes.image_sizes import KnownSize, size_for_network
 from limbeck.recipes.inputs import Inputs, PythonObjects
@@ -355,8 +356,8 @@ def recipe_with(settings: GenerateSettings, teacher: Classifier, learner: Learne
             "name": GENERATE,
             "seed": seed,
             "data": {
-                "test": None if test is None else _handed(test),
-                **({} if chooses is None else {"validation": {"name": _handed(chooses), "labels": False}}),
+                "test": None if test is None else source_of(test),
+                **({} if chooses is None else {"validation": {"name": name_of_images(chooses), "labels": False}}),
             },
             "teacher": {"weights": f"{FROM_PYTHON}{teacher.name}#{fingerprint(teacher)[:12]}"},
             "student": dict(learner.student),
@@ -366,11 +367,6 @@ def recipe_with(settings: GenerateSettings, teacher: Classifier, learner: Learne
             "latency": False,
         }
     )
-
-
-def _handed(images: ImageSet) -> str:
-    """What a recipe calls images that were handed over."""
-    return f"{FROM_PYTHON}{images.name}#{images.fingerprint[:12]}"
 
 
 def _finished(

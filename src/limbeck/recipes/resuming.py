@@ -10,9 +10,9 @@ from limbeck.errors import UserError
 from limbeck.files import atomic_folder
 from limbeck.progress import Progress
 from limbeck.recipes.extending import extending, extension_of
+from limbeck.recipes.handed_images import renewing
 from limbeck.recipes.plan import PlannedRun
 from limbeck.recipes.racing import RACING_FILE
-from limbeck.recipes.reading import renewed
 from limbeck.recipes.schema import Recipe
 from limbeck.training.extension import is_longer
 from limbeck.training.run_folder import Difference, RunFolder, overrides_to_repeat
@@ -72,7 +72,7 @@ def go_on_longer(longer: Sequence[PlannedRun], run_folder: RunFolder, progress: 
         described = one.recipe.model_dump(mode="json", exclude={"compare"})
         extend = extending(one.recipe, remarks.append)
         with RunFolder.open(
-            run_folder.path / one.folder, described, resume=True, renew=renewed, extend=extend
+            run_folder.path / one.folder, described, resume=True, renew=renewing(described), extend=extend
         ) as opened:
             opened.set_state("interrupted")
     for remark in remarks[:1]:  # which are of one kind
@@ -94,7 +94,8 @@ def _changed(planned: PlannedRun, run_folder: RunFolder, *, but: str = "") -> li
     """Where a run's recipe differs from the one in its folder, which is not looked at in the state `but`."""
     if not run_folder.begun or run_folder.state == but:
         return []
-    return run_folder.differences(planned.recipe.model_dump(mode="json", exclude={"compare"}), renewed)
+    described = planned.recipe.model_dump(mode="json", exclude={"compare"})
+    return run_folder.differences(described, renewing(described))
 
 
 def make_room(planned: PlannedRun, run_folder: RunFolder) -> None:

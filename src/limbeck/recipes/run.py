@@ -23,6 +23,7 @@ from limbeck.recipes.doubts import doubt_teacher, train_test_overlap, warn_of_st
 from limbeck.recipes.extending import extending
 from limbeck.recipes.fingerprints import check_fingerprints, describe_images, fingerprints_of
 from limbeck.recipes.found_images import found_images
+from limbeck.recipes.handed_images import renewing
 from limbeck.recipes.inputs import (
     Inputs,
     PythonObjects,
@@ -49,7 +50,6 @@ from limbeck.recipes.metering import TEACHING, metered, metering
 from limbeck.recipes.own_teacher import check_students
 from limbeck.recipes.plan import plan
 from limbeck.recipes.plugged import known_here_alone
-from limbeck.recipes.reading import renewed
 from limbeck.recipes.run_result import RunResult, read_run, run_result
 from limbeck.recipes.rungs import unraceable
 from limbeck.recipes.schema import Recipe
@@ -108,8 +108,9 @@ def run(
     check_tracker(recipe.tracker)
     check_launcher(*trainings(recipe), cpu=recipe.device == "cpu")
     writes = is_main_process(cpu=recipe.device == "cpu")
+    renew = renewing(described, None if objects is None else objects.train)
     with RunFolder.open(
-        folder, described, resume=resume, writes=writes, renew=renewed, extend=extending(recipe, progress.say)
+        folder, described, resume=resume, writes=writes, renew=renew, extend=extending(recipe, progress.say)
     ) as run_folder:
         PartialState().wait_for_everyone()  # what the first process finds here may make a longer run of it
         if run_folder.finished:

@@ -76,6 +76,9 @@ class DatasetSettings(Strict):
     """How many to make of procedural images, as dead-leaves, which need it; other images have none."""
     seed: Natural | None = None
     """Of procedural images, 0 by default; other images have none."""
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{12,32}$")] | None = None
+    """Begins the hash of pixels, ids and labels that these images had, as runs from Python write it down: others are
+    refused. By default they are taken as they are."""
 
     @model_validator(mode="after")
     def _counted(self) -> Self:

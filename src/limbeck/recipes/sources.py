@@ -11,6 +11,7 @@ from limbeck.data.finding import Reading, find_encoded
 from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import load as load_images
 from limbeck.data.local import NoSuchSplit
+from limbeck.data.origin import Origin
 from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, own_path, own_splits
 from limbeck.data.place import FROM_PYTHON
 from limbeck.data.transfer_set import TransferSet
@@ -20,6 +21,8 @@ from limbeck.recipes.image_sizes import KnownSize
 from limbeck.recipes.settings import DatasetSettings, DataSettings
 
 PARTS = (TRAIN, TEST, VALIDATION)
+_NOT_OPTIONS = {"name", "split", "fingerprint"}
+"""Settings that `limbeck.load` does not have as options."""
 Sources = Mapping[str, DatasetSettings]
 
 
@@ -108,12 +111,12 @@ def load_named(source: DatasetSettings, split: str) -> ImageSet:
     """The images that settings name, of `split` where they name none.
 
     Raises:
-        UserError: see `limbeck.load`; images that were handed over in Python.
+        UserError: see `limbeck.load`; images that were handed over in Python; others than `fingerprint` tells.
     """
     if source.name.startswith(FROM_PYTHON):
         raise UserError(f"the images {source.name!r} were handed over in Python; hand them over again to resume there.")
-    options = source.model_dump(exclude={"name", "split"}, exclude_none=True)
-    return load_images(source.name, source.split or split, **options)
+    options = source.model_dump(exclude=_NOT_OPTIONS, exclude_none=True)
+    return _checked(load_images(source.name, source.split or split, **options), source)
 
 
 def is_transfer_set(source: DatasetSettings) -> bool:
@@ -125,11 +128,13 @@ def load_training_images(source: DatasetSettings) -> TransferSet:
     """Images to teach on, with all that they carry where `source` is the folder of a transfer set."""
     if not is_transfer_set(source):
         return TransferSet(load_named(source, TRAIN))
-    changes = source.model_dump(exclude={"name", "split", "in_memory", "labels"}, exclude_defaults=True)
+    changes = source.model_dump(exclude={*_NOT_OPTIONS, "in_memory", "labels"}, exclude_defaults=True)
     found = TransferSet.load(Path(source.name).expanduser())
     if not changes:
         images = found.images if source.labels else found.images.with_labels(None, found.images.classes)
-        return replace(found, images=images).decoded()
+        taught = replace(found, images=images).decoded()
+        origin = Origin(source.name, TRAIN, {} if source.labels else {"labels": False})
+        return replace(taught, images=_checked(taught.images, source).with_origin(origin))
     carried = {
         "soft labels are": found.soft_labels is not None,
         "use is": found.use is not None,
@@ -156,6 +161,17 @@ def encoded_images(source: DatasetSettings, part: str) -> EncodedImages | None:
         return find_encoded(source.name, source.split or part, reading, labels_needed=False).encoded_set.images
     except NoSuchSplit:
         return None
+
+
+def _checked(images: ImageSet, source: DatasetSettings) -> ImageSet:
+    """The same, if they are those that are meant."""
+    if source.fingerprint is None or images.fingerprint.startswith(source.fingerprint):
+        return images
+    raise UserError(
+        f"the images of {source.name!r} ({images.name}) are not those that were meant: `fingerprint` must be "
+        f"{source.fingerprint}, got {images.fingerprint[:12]} of {len(images):,} images. Bring back what they were, or "
+        "leave out `fingerprint` where others will do."
+    )
 
 
 def _same_place(one: DatasetSettings, other: DatasetSettings) -> bool:

@@ -57,8 +57,9 @@ class SizesDiffer(UserError):
         example = next((one for one in _USUAL_SIZES if one <= shorter), shorter)
         found = f"{len(sizes)} sizes; {height}x{width} is the commonest, {count} of {sizes.total()} looked at"
         error = cls(
-            f"`size` must be given for {where}, whose images differ in size ({found}). For instance `size={example}`, "
-            f"as --size {example} on a command line and `size: {example}` in a recipe: {COVERED}."
+            f"`size` must be given for {where}, whose images differ in size ({found}). For instance "
+            f"`lb.load(..., size={example})` in Python, whose result goes wherever a name does, --size {example} on a "
+            f"command line and `size: {example}` in a recipe: {COVERED}."
         )
         error.found, error.example = found, example
         return error

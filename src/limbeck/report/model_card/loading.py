@@ -40,7 +40,8 @@ def loading(facts: RunFacts, source: str, *, downloaded: bool) -> list[str]:
         words = [f"It is made by {code(path)}, which has to be importable.", ""]
     elif student.get("from"):
         words = [f"It is a model of {code(student['from'])}, which has to be installed or registered.", ""]
-    height, width = student.get("input_size") or (_SIZE, _SIZE)
+    # Modules that need one size, which nobody stated, may work in that alone in which they were taught.
+    height, width = student.get("input_size") or student.get("taught_size") or (_SIZE, _SIZE)
     channels = student.get("channels", 3)
     shape = f"{channels}, {height}, {width}"
     predictions = (
