@@ -59,7 +59,8 @@ def student_factory(student: Student) -> Callable[[int], Classifier] | None:
             "`student` must be a model's name, a Classifier or a function from a seed to one, got a "
             f"{type(student).__name__}."
         )
-    return _OfSeed(student)
+    make: Any = student
+    return _OfSeed(make)
 
 
 class _OfSeed:
@@ -135,7 +136,7 @@ def name_of_images(images: ImageSet) -> str:
     return f"{FROM_PYTHON}{images.name}#{images.fingerprint[:12]}"
 
 
-def name_of_student(student: Classifier | Callable[[int], Classifier]) -> str:
+def name_of_student(student: Classifier | Callable[..., nn.Module]) -> str:
     """For the recipe that is written down."""
     if isinstance(student, Classifier):
         return name_of_network(student, "student")
