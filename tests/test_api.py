@@ -292,6 +292,7 @@ def test_compare_takes_images_where_the_data_of_a_mapping_has_names(
     (student,) = (tmp_path / "all/runs").glob("entropy*/seed-0/student/config.json")
     assert json.loads(student.read_text())["input_size"] == [4, 4]
     splits = datasets.DatasetDict({"train": train, "test": test})
+    found: Any
     named, *found = with_images_named({"data": splits}, None, held_out)
     assert [None if one is None else len(one) for one in found] == [40, 10, None], "an argument comes first"
     assert isinstance(named, dict)

@@ -29,6 +29,7 @@ from limbeck.recipes.results import current_results
 from limbeck.recipes.run import run
 from limbeck.report import reading
 from limbeck.report.comparison import write_tables
+from limbeck.transfer.parts import SCORES
 
 
 def typed(*arguments: str) -> str:
@@ -264,19 +265,16 @@ def test_options_may_be_null_and_lists_and_come_back_as_they_were(own: Path, tmp
 
 
 def test_options_of_a_score_may_be_null_and_lists() -> None:
-    def score(values: Any, *, powers: Any = (1, 2), scale: Any = None) -> Any:
+    def own(values: Any, *, powers: Any = (1, 2), scale: Any = None) -> Any:
         assert type(powers) is tuple
         return values.sum(1).pow(powers[0]) * (1 if scale is None else scale)
 
-    images = lb.load("digits", classes=[0, 1])
-    plain, same = (
-        lb.Criterion(score=score, options=one)
-        for one in ({"scale": 2}, {"powers": [1, 2], "scale": 2})  # pyright: ignore[reportArgumentType]
-    )
+    images, score = lb.load("digits", classes=[0, 1]), SCORES.name_of(own)
+    plain, same = (lb.Criterion(score=score, options=one) for one in ({"scale": 2}, {"powers": [1, 2], "scale": 2}))
     assert plain.column == same.column
     assert lb.select(images, criterion=plain, budget=4).ids.equal(lb.select(images, criterion=same, budget=4).ids)
     with pytest.raises(UserError, match="`powers` of a criterion must be a list of numbers, texts, true or false, got"):
-        lb.Criterion(score=score, options={"powers": 3})  # pyright: ignore[reportArgumentType]
+        lb.Criterion(score=score, options={"powers": 3})
 
 
 def cut_off_at(step: int, content: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

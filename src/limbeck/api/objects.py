@@ -60,7 +60,8 @@ def student_factory(student: Student) -> Callable[[int], Classifier] | None:
             "`student` must be a model's name, a Classifier or a function from a seed to one, got a "
             f"{type(student).__name__}."
         )
-    return _OfSeed(student)
+    make: Any = student
+    return _OfSeed(make)
 
 
 class _OfSeed:

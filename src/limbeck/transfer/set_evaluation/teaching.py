@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
+from torch import nn
 
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError, unknown_name
@@ -19,9 +20,9 @@ from limbeck.transfer.set_evaluation.protocols import LABELS, PROTOCOLS, TEMPERA
 
 USUAL_RATE = 0.01
 """Of sets that carry none."""
-NetworkSpec = str | Mapping[str, Any] | Callable[[int], Classifier] | None
-"""A model's name, {"model": name, "options": {...}}, a function from a seed to a fresh classifier, or None for the one
-that the set is made for."""
+NetworkSpec = str | Mapping[str, Any] | Callable[..., nn.Module] | None
+"""A model's name, {"model": name, "options": {...}}, a class or function of `num_classes`, a function from a seed to a
+fresh classifier, or None for the one that the set is made for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +205,8 @@ def network_on(transfer_set: TransferSet, spec: NetworkSpec) -> Network:
         raise UserError(
             f"a network must be a name, a mapping or a function from a seed to a classifier, got {type(spec).__name__}."
         )
-    return Network(name=getattr(spec, "__name__", type(spec).__name__), make=spec)
+    make: Any = spec  # what else it makes is told once it is called
+    return Network(name=getattr(spec, "__name__", type(spec).__name__), make=make)
 
 
 def fresh(network: Network, transfer_set: TransferSet, seed: int, classes: Sequence[str] = ()) -> Classifier:
