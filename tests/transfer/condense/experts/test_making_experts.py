@@ -209,7 +209,7 @@ def test_progress_is_one_stage_of_all_steps(tmp_path: Path) -> None:
     make(tmp_path, progress=Heard())
     assert Heard.stages == [("teaching experts", 25)]
     told = "1 expert of 3 snapshots to teach, and 1 judge: 25 steps, less than a minute on a machine as idle as now, "
-    assert Heard.said == [told + "1 MiB of memory, and 0 MiB on disk"]
+    assert Heard.said == [told + "0 MiB of memory, and 0 MiB on disk"]
     assert Heard.done == sorted(Heard.done)
     assert Heard.done[-1] == 25
 
