@@ -83,7 +83,7 @@ def check_options(model: str, known: Mapping[str, Option], options: Mapping[str,
     Example:
         >>> known = lb.models.catalogue.MODELS["convnet_d3"].options
         >>> check_options("convnet_d3", known, {"width": 64})
-        {'width': 64, 'norm': 'instance', 'pooling': 'average'}
+        {'width': 64, 'norm': 'instance', 'pooling': 'average', 'activation': 'relu'}
     """
     for name, value in options.items():
         if name not in known:

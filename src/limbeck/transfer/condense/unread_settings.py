@@ -49,7 +49,7 @@ def unread_settings(settings: "CondenseSettings") -> list[str]:
         >>> from limbeck.transfer.condense import Settings
         >>> unread_settings(Settings(budget="1/class", method="dm", matching={"drop": 0.5}))
         ['`matching` is of `by: trajectories`, and nothing of it is read by `by: distribution`']
-        >>> unread_settings(Settings(budget="1/class", method="dm", experts={"folder": "runs/experts"}))
+        >>> unread_settings(Settings(budget="1/class", method="dm", experts={"count": 2}))
         ['`experts` changes nothing: nothing is learned, labelled or looked at by experts']
     """
     kind = type(settings)
