@@ -179,7 +179,7 @@ BROKEN = {
     "raising": ("broken_parts:absent", "RuntimeError: it cannot be"),
     "panicking": ("panicking_parts:absent", "Panic: no way"),
     "nothing": ("sound parts", "names nothing in a module, as 'module:object' does"),
-    "number": ("sound_parts:number", "must be a subclass of"),
+    "number": ("sound_parts:number", "must be a function of signals, a module of them or a subclass of"),
     "bare": ("sound_parts:bare", r"parameter `power` of objective 'bare' is none of its inputs \(.*\) and must have"),
     "two words": ("sound_parts:loss", "must be letters, digits"),
     "ce": ("sound_parts:loss", "which is another name of 'cross_entropy'"),

@@ -36,10 +36,15 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def opened(content: dict[str, Any], *overrides: str, folder: str = "runs/tiny") -> Findings:
-    before = sorted(Path().rglob("*"))
+    before = _files()
     findings = open_recipe(read_recipe(content, overrides), Path(folder))
-    assert sorted(Path().rglob("*")) == before
+    assert _files() == before
     return findings
+
+
+def _files() -> list[Path]:
+    """All but the bytecode that Python keeps of what it imports."""
+    return sorted(path for path in Path().rglob("*") if "__pycache__" not in path.parts)
 
 
 def on_photos(**changes: Any) -> dict[str, Any]:
@@ -327,7 +332,7 @@ class View(Augmentation):
         ({"select": {"budget": 12, "criterion": "own_wrong:score_text"}}, r"must return a tensor \[B\], .* got str"),
         ({"select": {"budget": 12, "criterion": "own_wrong:score_short"}}, r"for each of 20 images, got \[5\]"),
         ({"select": {"budget": 12, "criterion": "own_wrong:score_raising"}}, r"raised ValueError: no \(own_wrong.py:"),
-        ({"select": {"budget": 12, "criterion": "own_wrong:score_array"}}, "must return a tensor .*, got ndarray"),
+        ({"select": {"budget": 12, "criterion": "own_wrong:score_array"}}, ""),
         ({"select": {"budget": 12, "criterion": "own_wrong:score_fine"}}, ""),
         ({"training": {"steps": 1, "views": "own_wrong:view_narrow"}}, r"must return images uint8 \[2, 1, 8, 8\], got"),
         ({"training": {"steps": 1, "views": "own_wrong:view_raising"}}, "raised ValueError: bad view"),

@@ -429,7 +429,7 @@ def test_no_run_that_pauses_seems_to_have_added_those_that_stopped(
 
     monkeypatch.setattr(compare_module, "run_tasks", run_tasks)
     monkeypatch.setattr(compare_module, "write_tables", lambda folder, results: None)
-    monkeypatch.setattr(compare_module, "collect", lambda folder, recipe: {})
+    monkeypatch.setattr(compare_module, "collect", lambda *_: {})
     content = recipe()
     validation = lb.load("digits", classes=[0, 1])
     runs = Runs(tmp_path, Inputs(None, validation, None), Counting(), threads=1)
