@@ -18,6 +18,7 @@ from limbeck.recipes import making_alone
 from limbeck.recipes.making_alone import save_made
 from limbeck.recipes.metering import MAKING, metered
 from limbeck.training.run_folder import RunFolder
+from limbeck.transfer.condense.maker import CondenseMaker
 from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.select.maker import SelectMaker
 
@@ -86,6 +87,22 @@ def test_what_ended_in_an_error_of_its_settings_is_begun_anew_with_others(
         make(tmp_path / "set", "criterion=random", "budget=22")
     make(tmp_path / "set", "criterion=random", "budget=21")
     assert len(TransferSet.load(tmp_path / "set")) == 21
+
+
+def test_an_error_after_a_checkpoint_leaves_it_to_the_settings_that_it_is_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Any, settings: Any, context: MakerContext) -> None:
+        context.folder.mkdir(exist_ok=True)
+        (context.folder / "learning.safetensors").write_text("hours of work")
+        raise UserError("no space left")
+
+    condensing = {"maker": "condense", "method": "dm", "budget": "1/class", "iterations": 1}
+    monkeypatch.setattr(CondenseMaker, "make", full)
+    for rate, message in ((0.1, "no space left"), (0.2, r"other settings .* remove that folder"), (0.1, "no space")):
+        with pytest.raises(UserError, match=message):
+            save_made({**condensing, "distribution": {"image_rate": rate}}, tmp_path / "set", data="digits")
+    assert (tmp_path / "set.making/maker/learning.safetensors").read_text() == "hours of work"
 
 
 def test_what_was_refused_and_then_went_on_is_no_longer_anybodys(

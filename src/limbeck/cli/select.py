@@ -34,6 +34,12 @@ Space = Annotated[
     str | None,
     typer.Option(help=f"{_MADE_OF} the representation that distances are of, by default the allocation's own."),
 ]
+FromScores = Annotated[
+    Path | None,
+    typer.Option(
+        help="Choose by a table that `limbeck score` made; without DATA, only the ids. By default images are scored."
+    ),
+]
 
 
 @loads_images
@@ -53,13 +59,7 @@ def select(
     options: Options = None,
     teacher: TeacherName = None,
     precision: ComputesIn = "auto",
-    from_scores: Annotated[
-        Path | None,
-        typer.Option(
-            help="Choose by a table that `limbeck score` made; without DATA, only the ids. By "
-            "default images are scored."
-        ),
-    ] = None,
+    from_scores: FromScores = None,
     dedupe: Annotated[bool, typer.Option("--dedupe", help="Of images with the same pixels, keep one.")] = False,
     split: Split = "train",
     seed: Annotated[int, typer.Option(help="Of random criteria, clusterings and trained networks.")] = 0,

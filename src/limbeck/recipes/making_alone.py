@@ -263,7 +263,8 @@ def summary(made: Made, report: Path, target: Path) -> str:
 def beginning(folder: Path, settings: MakerSettings, context: MakerContext) -> Iterator[None]:
     """While images are made in a folder, which tells what of: it is gone on with as it was begun, or not at all.
 
-    After a UserError other settings are what is needed, and may take the folder; scores and experts in it stay.
+    After a UserError other settings are what is needed, and may take the folder; scores and experts in it stay. A
+    folder with a checkpoint they may not take: what was learned until the error is not thrown away.
 
     Raises:
         UserError: something else was begun there.
@@ -273,7 +274,8 @@ def beginning(folder: Path, settings: MakerSettings, context: MakerContext) -> I
     try:
         yield
     except UserError:
-        atomic_write_text(folder / _REFUSED, "")
+        if not any((context.folder / name).exists() for name in getattr(find_maker(settings.maker), "checkpoints", ())):
+            atomic_write_text(folder / _REFUSED, "")
         raise
 
 

@@ -347,7 +347,7 @@ def _teach(
             seed=recipe.seed,
             teacher=teacher,
             validation=validation_of(recipe, inputs),
-            validation_answers=None if teacher is None else inputs.teacher_validation_logits,
+            validation_logits=None if teacher is None else inputs.teacher_validation_logits,
             accelerator=make_accelerator(recipe.training, cpu=recipe.device == "cpu"),
             progress=progress,
             until=until,

@@ -30,12 +30,12 @@ def class_section(evaluation: Row, whose: str, beside: dict[str, list[Row]] | No
     return Section("classes", "Classes and confusion", blocks + (_confusion(counts, names, whose) if counts else []))
 
 
-def _which_classes(classes: int, judged: int) -> str:
+def _which_classes(classes: int, evaluated: int) -> str:
     """Which of the classes a chart shows: those that have test images, and of many the worst."""
-    kind = "classes" if judged == classes else "classes that have test images"
+    kind = "classes" if evaluated == classes else "classes that have test images"
     most = class_figures.MOST_BARS
-    which = f"All {kind}" if judged <= most else f"The {most} worst of {judged} {kind}"
-    left = classes - judged
+    which = f"All {kind}" if evaluated <= most else f"The {most} worst of {evaluated} {kind}"
+    left = classes - evaluated
     without = f" {left} {'class' if left == 1 else 'classes'} had no test images." if left else ""
     return f"{which}, worst first; after the last step, on the test set.{without}"
 

@@ -88,7 +88,7 @@ def gradients_reach_the_images(name: str, options: Options) -> None:
     ensure(bool((reached > 0).any(dim=1).float().mean() > 0.5), f"no gradient reaches most pixels through {name}")
 
 
-def are_told_apart_by_their_key(name: str, options: Options) -> None:
+def differ_by_their_key(name: str, options: Options) -> None:
     """Two of the same options have one key."""
     one, other = _made(name, options), _made(name, options)
     ensure(one.key == other.key, f"{name} must have one key for the same options, got {one.key!r} and {other.key!r}")
@@ -100,5 +100,5 @@ CHECKS: Mapping[str, Callable[..., None]] = {
     "changes images alike where draws are shared": changes_images_alike_where_draws_are_shared,
     "seed and step each change the views": seed_and_step_each_change_the_views,
     "gradients reach the images": gradients_reach_the_images,
-    "are told apart by their key": are_told_apart_by_their_key,
+    "are told apart by their key": differ_by_their_key,
 }

@@ -102,7 +102,7 @@ def mixes_with_others_of_its_set(name: str, options: Options) -> None:
     ensure_equal(again, shown, f"{name} must not depend on the order of the set")
 
 
-def is_told_apart_by_its_key(name: str, options: Options) -> None:
+def differs_by_its_key(name: str, options: Options) -> None:
     """Two of the same options have one key."""
     one, other = _made(name, options), _made(name, options)
     ensure(one.key == other.key, f"{name} must have one key for the same options, got {one.key!r} and {other.key!r}")
@@ -115,5 +115,5 @@ CHECKS: Mapping[str, Callable[..., None]] = {
     "seed, view and id each change the pixels": seed_view_and_id_each_change_the_pixels,
     "renders as many views as it says": renders_as_many_views_as_it_says,
     "mixes with others of its set": mixes_with_others_of_its_set,
-    "is told apart by its key": is_told_apart_by_its_key,
+    "is told apart by its key": differs_by_its_key,
 }

@@ -97,7 +97,7 @@ def fit(
     seed: int,
     teacher: Classifier | None = None,
     validation: ImageSet | None = None,
-    validation_answers: Tensor | None = None,
+    validation_logits: Tensor | None = None,
     observers: Sequence[Observer] = (),
     passes: Passes | None = None,
     accelerator: Accelerator | None = None,
@@ -119,7 +119,7 @@ def fit(
         teacher: left untouched; a private frozen copy answers.
         validation: held-out images that choose among the states of the run: by accuracy where they have labels, else
             by agreement with the teacher.
-        validation_answers: the teacher's logits for validation images without labels, float32 [N, K], if it was asked
+        validation_logits: the teacher's logits for validation images without labels, float32 [N, K], if it was asked
             already.
         observers: are shown every step and epoch; their state is in the checkpoints.
         passes: number of a pass over a set that does not change -> positions int64 [n] of the images that it shows, as
@@ -173,7 +173,7 @@ def fit(
         run_folder.note_computing(dtype, channels_last, torch.get_num_threads(), resumed=saved is not None)
         _resume(state, saved, run_folder, tracker)
         validator = (
-            None if validation is None else Validator(evaluated, validation, teacher, dtype, device, validation_answers)
+            None if validation is None else Validator(evaluated, validation, teacher, dtype, device, validation_logits)
         )
         log = TrainingLog(
             run_folder,

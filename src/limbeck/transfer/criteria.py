@@ -200,8 +200,8 @@ class Criterion:
 
     def _special(self, *parts: _Entry) -> list[str]:
         """Options of some parts that are not the default, as "name=value"."""
-        given = ((part, name, value) for part in parts for name, value in self.options_of(part).items())
-        return [f"{name}={value}" for part, name, value in given if value != part.options[name]]
+        options = ((part, name, value) for part in parts for name, value in self.options_of(part).items())
+        return [f"{name}={value}" for part, name, value in options if value != part.options[name]]
 
     def stream(self, kind: Literal["random", "order"]) -> str:
         """Names the random numbers of a random score or order.

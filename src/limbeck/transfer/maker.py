@@ -86,7 +86,8 @@ class Maker(Protocol[Settings]):
     """Interface of makers; one is a folder with its settings, and a line in `limbeck.transfer.catalogue`.
 
     What a maker writes into folders that it names in an attribute `findable`, names in `context.folder`, is found there
-    by what it hangs on: whoever begins again with other settings may leave these. Settings that it names in an
+    by what it hangs on: whoever begins again with other settings may leave these. While one of the files is there that
+    it names in an attribute `checkpoints`, nobody begins again with other settings. Settings that it names in an
     attribute `rounding`, by dotted paths, may change before all is made: what is made differs by rounding alone.
     """
 

@@ -158,13 +158,13 @@ class Chosen:
     @property
     def takes_all(self) -> str:
         """That a criterion had nothing to choose, without a full stop; "" where it had, or chance alone was to."""
-        asked = [repr(part.by) for part in self.parts if part.by not in ("random", NONE)]
+        criteria = [repr(part.by) for part in self.parts if part.by not in ("random", NONE)]
         count = int(self.found.sum())
-        if not asked or int(self.distinct.sum()) < count:
+        if not criteria or int(self.distinct.sum()) < count:
             return ""
         but = " but what is shown again" if self.repeated.any() else ""
         all_ = f"The budget takes all {count:,} distinct images of the pools"
-        return f"{all_}, so {listing(asked)} had nothing to choose{but}"
+        return f"{all_}, so {listing(criteria)} had nothing to choose{but}"
 
     @property
     def notes(self) -> tuple[str, ...]:

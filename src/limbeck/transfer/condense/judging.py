@@ -23,7 +23,7 @@ from limbeck.transfer.condense.estimate import measured
 from limbeck.transfer.condense.experts.pace import measured_passes
 from limbeck.transfer.condense.settings import Use
 
-_TOLD = 256
+_BATCH = 256
 """Images that are judged on at a time while it is measured."""
 SHARE = 0.1
 """Of the training images, held out of everything to choose by."""
@@ -71,7 +71,7 @@ def measured_judging(
     labels = torch.arange(batch) % network.num_classes
     step, memory = measured_passes(network, images, labels, normalised_views(use.views), device)
     judge = deepcopy(network).to(device).eval()
-    shown = validation.gather(torch.arange(min(len(validation), _TOLD))).to(device)
+    shown = validation.gather(torch.arange(min(len(validation), _BATCH))).to(device)
 
     @torch.no_grad()
     def look() -> None:

@@ -154,7 +154,7 @@ def use_of(
         soft: whether there are soft labels.
         teacher: as recipes name it; asked about every view where settings leave labels to it.
     """
-    use, asked = settings.use, not settings.own_labels
+    use, by_teacher = settings.use, not settings.own_labels
     crops = PROTOCOLS["rded"].training(count, pool.num_classes, min(pool.shape[1:]))
     batch_size = crops["batch_size"] if use.batch_size is None else use.batch_size
     usual = list(crops["views"]) if settings.by == "crops" else "none"
@@ -173,8 +173,8 @@ def use_of(
             "views": views,
             "normalised_views": use.views,
         },
-        "objective": _objective(use.temperature if asked else None, soft=soft),
-        **({"teacher": teacher} if asked and teacher is not None else {}),
+        "objective": _objective(use.temperature if by_teacher else None, soft=soft),
+        **({"teacher": teacher} if by_teacher and teacher is not None else {}),
     }
 
 

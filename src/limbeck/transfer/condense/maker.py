@@ -7,6 +7,7 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError, collecting
 from limbeck.files import disk_errors
+from limbeck.transfer.condense.begun import CHECKPOINT
 from limbeck.transfer.condense.checks import check_initial, check_mask, naming
 from limbeck.transfer.condense.condensation import MADE, Condensation, split_for
 from limbeck.transfer.condense.counting import check_teacher, images_per_class
@@ -36,6 +37,7 @@ class CondenseMaker:
     """
 
     findable: ClassVar[tuple[str, ...]] = (EXPERTS,)
+    checkpoints: ClassVar[tuple[str, ...]] = (CHECKPOINT,)
     rounding: ClassVar[tuple[str, ...]] = ("matching.chunk",)
 
     def count(self, settings: CondenseSettings, context: MakerContext) -> int:

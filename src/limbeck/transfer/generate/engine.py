@@ -82,7 +82,7 @@ class Tally:
     compared: int = 0
     distinct: int = 0
     obtained: int = 0
-    judged: int = 0
+    predicted: int = 0
     agreed: int = 0
     passes: int = 0
     seconds: float = 0.0
@@ -195,7 +195,7 @@ class Engine:
         if student is not None:
             known = batch.student_logits
             student_logits = _student_logits(student, batch.images) if known is None else known
-            tally.judged += len(said)
+            tally.predicted += len(said)
             tally.agreed += int((student_logits.argmax(1) == said).sum())
         spread = within_class_spread(batch.embedding, said) if batch.embedding.numel() else None
         tally.spread += [] if spread is None else [spread]
@@ -220,7 +220,7 @@ class Engine:
             layers=torch.tensor(tally.layers).mean(0).tolist(),
             one_hot_weight=one_hot,
             spread=_mean(tally.spread) if tally.spread else None,
-            agreement=tally.agreed / tally.judged if tally.judged else None,
+            agreement=tally.agreed / tally.predicted if tally.predicted else None,
             distillation=distillation,
             teacher_passes=tally.passes,
             seconds=tally.seconds,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ from limbeck.transfer.generate.pruning import pruning_for
 from limbeck.transfer.generate.repository import Repository
 from limbeck.transfer.generate.scales import weights_at_start
 from limbeck.transfer.generate.settings import GenerateSettings
-from limbeck.transfer.generate.source import GeneratingSource
+from limbeck.transfer.generate.source import PARTIAL, GeneratingSource
 from limbeck.transfer.generate.synthesis import Synthesiser
 from limbeck.transfer.generate.teacher_logits import with_teacher_logits
 from limbeck.transfer.maker import Made, MakerContext
@@ -50,6 +51,8 @@ class GenerateMaker:
         >>> len(GenerateMaker().make(settings, context).source.images(0))
         32
     """
+
+    checkpoints: ClassVar[tuple[str, ...]] = (PARTIAL, MADE)
 
     def count(self, settings: GenerateSettings, context: MakerContext) -> int:
         settings, count = settings.settled(_classes(context)), 0

@@ -351,8 +351,8 @@ class GenerateSettings(MakerSettings):
     @property
     def aims_at_classes(self) -> bool:
         """Whether anything makes an image one of the class that is drawn for it."""
-        told = self.generator.conditional or self.generator.noisy
-        return self.labels != "argmax" and bool(self.losses.one_hot or told)
+        labelled = self.generator.conditional or self.generator.noisy
+        return self.labels != "argmax" and bool(self.losses.one_hot or labelled)
 
     @property
     def warmup(self) -> int:

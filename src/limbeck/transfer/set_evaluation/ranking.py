@@ -154,8 +154,8 @@ class _Measuring:
     def of(self, name: str, chosen: TransferSet, **how: Any) -> NetworkAccuracy:
         """Of a set, taught on in some way."""
         where = None if self.folder is None else self.folder / name.replace(", ", "-").replace(" ", "-")
-        asked = {"teacher": self.teacher} if how.get("labels", "kept") == "kept" and asks_teacher(chosen) else {}
-        usual = {"seeds": self.seeds, "training": self.training, **self.common, **asked}
+        labelling = {"teacher": self.teacher} if how.get("labels", "kept") == "kept" and asks_teacher(chosen) else {}
+        usual = {"seeds": self.seeds, "training": self.training, **self.common, **labelling}
         (found,) = evaluate_set(chosen, self.test, folder=where, **{**usual, **how})
         return found
 

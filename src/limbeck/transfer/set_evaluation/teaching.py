@@ -323,7 +323,8 @@ def _labelled(
             return transfer_set, {"kd": {"weight": 1.0, "temperature": 1.0}}
         case _:
             published = PROTOCOLS[protocol].temperature if protocol != "kept" else TEMPERATURE
-            return replace(transfer_set, soft_labels=None), _answers(published if temperature is None else temperature)
+            heat = published if temperature is None else temperature
+            return replace(transfer_set, soft_labels=None), _divergence(heat)
 
 
 def _check_temperature(temperature: float | None, *, asks: bool) -> None:
@@ -345,10 +346,10 @@ def _at_temperature(own: Any, temperature: float) -> dict[str, Any]:
             f"`temperature` must go with a teacher's answers alone (`kd`), and the set has the objective {own!r}, got "
             f"{temperature!r}; leave it out, or take `labels` 'teacher'."
         )
-    return _answers(temperature)
+    return _divergence(temperature)
 
 
-def _answers(temperature: float) -> dict[str, Any]:
+def _divergence(temperature: float) -> dict[str, Any]:
     """The divergence from a teacher's answers; `kd` multiplies by T², which is taken back."""
     heat = float(temperature)
     return {"kd": {"weight": heat**-2, "temperature": heat}}
