@@ -1,8 +1,12 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import altair as alt
 import pytest
+
+from limbeck.report.figures import style
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -10,6 +14,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 @pytest.fixture(scope="session", autouse=True)
 def _checked() -> Iterator[None]:
     """Charts of these tests are held to the schema of Vega-Lite, which takes too long where pages are written."""
+
+    def specification(chart: style.AnyChart, **look: str) -> dict[str, Any]:
+        return chart.properties(config=alt.Config(**style.look(**look))).to_dict()
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("limbeck.report.vega.specification", lambda chart: chart.to_dict())
+        patch.setattr("limbeck.report.vega.specification", specification)
         yield

@@ -13,7 +13,6 @@ from limbeck.models.options import check_options
 from limbeck.models.recorder import check_taps
 from limbeck.models.reused_head import with_fresh_reused_head
 from limbeck.models.taps import Tapped, Taps
-from limbeck.models.timm_models import timm_classifier
 from limbeck.models.whitening import Whitening
 from limbeck.randomness import own_randomness
 
@@ -107,6 +106,8 @@ def create_timm(
     **options: Any,
 ) -> Classifier:
     """As `create`, for `timm:<name>`; without `num_classes` the head is the one that the published weights have."""
+    from limbeck.models.timm_models import timm_classifier  # timm takes as long to import as many a command
+
     options = check_options(name, TIMM.options, options)
     check_counts(1 if num_classes is None else num_classes, channels)
     with own_randomness(seed, "weights"):

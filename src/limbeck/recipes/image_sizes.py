@@ -12,7 +12,6 @@ from limbeck.errors import UserError
 from limbeck.models.catalogue import TIMM_PREFIX, entry
 from limbeck.models.classifier import Classifier
 from limbeck.models.published import NAMED
-from limbeck.models.timm_models import published_size
 from limbeck.models.weights.record import CONFIG_FILE, taught_size_of
 from limbeck.recipes.settings import NetworkSettings
 
@@ -83,6 +82,8 @@ def size_of_saved(name: str | Path) -> KnownSize | None:
 
 def _size_of_model(name: str) -> tuple[int, int] | None:
     if name.casefold().startswith(TIMM_PREFIX):
+        from limbeck.models.timm_models import published_size  # see `create_timm`
+
         return published_size(name[len(TIMM_PREFIX) :])
     with suppress(UserError):  # a name that nobody knows is told of elsewhere
         size = entry(name).input_size

@@ -109,8 +109,8 @@ def _charts(folder: Path, results: Row, styles: dict[str, style.Arm]) -> list[Ch
         if rows and any(at):
             lines = curves.arm_curves(rows, styles, domain=domain, share=True)
             rules = alt.Chart(style.values([{"step": step} for step in sorted(at) if step]))
-            rules = rules.mark_rule(color=style.RULE, strokeDash=[4, 3]).encode(x="step:Q")
-            chart = alt.LayerChart(layer=[lines, rules]).properties(height=190)
+            rules = rules.mark_rule(color=style.RULE, strokeDash=[4, 3]).encode(x=alt.X("step:Q"))
+            chart = alt.LayerChart(layer=[lines, rules], height=190)
             title = f"{named}, {budget}" if formats.at(budget) else named
             drawn = figure(chart, f"racing-{place}", f"{title}, against steps, up to where arms stopped", width=450)
             charts.append(Chart(drawn, title))

@@ -74,7 +74,7 @@ def figure(
         still: the still picture as SVG, where the chart has too many marks to be one; it is then drawn on a canvas.
     """
     # A canvas does not know the colour of the page; this grey reads on both.
-    spec = live = specification(style.styled(chart, ink=style.PAGE_INK if still is None else style.RULE))
+    spec = live = specification(chart, ink=style.PAGE_INK if still is None else style.RULE)
     if fluid:
         fit = {"autosize": {"type": "fit-x", "contains": "padding"}}
         spec, live = spec | fit | {"width": width}, live | fit | {"width": "container"}
@@ -83,9 +83,19 @@ def figure(
     return Figure(key, label, Markup(svg(spec, key)) if still is None else still, script_json(live), fluid, wide)
 
 
-def specification(chart: style.AnyChart) -> dict[str, Any]:
-    """A chart as Vega-Lite has it, not checked against its schema, which would take an eighth of a page's time."""
-    return chart.to_dict(validate=False)
+def specification(
+    chart: style.AnyChart, *, ink: str = style.PAGE_INK, background: str = "transparent"
+) -> dict[str, Any]:
+    """An unstyled chart as Vega-Lite has it, in the look of the page or of paper.
+
+    It is not checked against the schema of Vega-Lite, and no chart gets its look from altair, which copies it whole for
+    each property: either would take a good part of a page's time.
+    """
+    spec = chart.to_dict(validate=False)
+    config = spec.get("config", {})
+    for name, value in style.look(ink=ink, background=background).items():
+        config[name] = config.get(name, {}) | value if isinstance(value, dict) else value
+    return spec | {"config": config}
 
 
 def svg(spec: dict[str, Any], key: str) -> str:

@@ -40,7 +40,7 @@ def class_dots(series: dict[str, list[Row]]) -> alt.LayerChart:
     tooltip = [alt.Tooltip("class:N"), alt.Tooltip("series:N"), alt.Tooltip("value:Q", format=".1%")]
     dots = base.mark_point(filled=True, size=75, opacity=1).encode(x=x, color=colour, tooltip=tooltip)
     low_high = {"x": alt.X("min(value):Q", title=None, scale=scale), "x2": "max(value):Q"}
-    return alt.LayerChart(layer=[span.encode(**low_high), dots]).properties(height=24 * len(order))
+    return alt.LayerChart(layer=[span.encode(**low_high), dots], height=24 * len(order))
 
 
 def confusion_map(
@@ -85,8 +85,8 @@ def confusion_map(
         ],
     )
     ink = alt.condition("datum.shade > 0.55", alt.value("white"), alt.value(style.PAGE_INK))
-    words = base.mark_text(fontSize=11).encode(text="words:N", color=ink)
-    return alt.LayerChart(layer=[cells, words]).properties(width=alt.Step(side), height=alt.Step(side))
+    words = base.mark_text(fontSize=11).encode(text=alt.Text("words:N"), color=ink)
+    return alt.LayerChart(layer=[cells, words], width=alt.Step(side), height=alt.Step(side))
 
 
 def confusion_picture(counts: list[list[int]]) -> str:

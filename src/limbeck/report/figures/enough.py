@@ -42,21 +42,23 @@ def enough_chart(results: Row) -> alt.LayerChart:
             strokeWidth=9, opacity=opacity, color=style.RULE, strokeCap="round"
         )
         x = _images(found["arms"], found["reference"]["images"])
-        return mark.encode(x=x, x2="most:Q", y=alt.Y("arm:N", scale=scale, title=None, axis=axis))
+        return mark.encode(x=x, x2=alt.X2("most:Q"), y=alt.Y("arm:N", scale=scale, title=None, axis=axis))
 
     tooltip = [alt.Tooltip(f"{key}:N") for key in ("arm", "images", "interval", "n")]
     triangle: dict[str, Any] = {"filled": True, "size": 90, "opacity": 1}
     layers = [
         budgets(left, 0.15),
         budgets(right, 0.0),
-        of("from").mark_rule(strokeWidth=3, opacity=0.75).encode(x2="to:Q"),
+        of("from").mark_rule(strokeWidth=3, opacity=0.75).encode(x2=alt.X2("to:Q")),
         of("below").mark_point(shape="triangle-left", **triangle),
         of("above").mark_point(shape="triangle-right", **triangle),
         of("estimate").mark_point(filled=True, size=95, opacity=1).encode(tooltip=tooltip),
         *_full_layers(found["reference"], Controls.of(results)),
     ]
     # Scales of their own have axes of their own: names at the left, what was found at the right.
-    return alt.LayerChart(layer=layers).resolve_scale(y="independent").properties(height=_ROW * len(rows))
+    return alt.LayerChart(
+        layer=layers, resolve=alt.Resolve(scale=alt.ScaleResolveMap(y="independent")), height=_ROW * len(rows)
+    )
 
 
 def _words_axis(side: Literal["left", "right"], expression: str, words: Iterable[str]) -> alt.Axis:
@@ -88,12 +90,14 @@ def margins_chart(results: Row) -> alt.LayerChart:
     margin = alt.Chart(style.values([{"margin": found["margin"], "label": points(found["margin"])}]))
     label = margin.mark_text(align="left", dx=5, fontSize=11, baseline="top", color=style.PAGE_INK)
     layers = [
-        alt.Chart(style.values(bands)).mark_area(opacity=0.14).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour),
+        alt.Chart(style.values(bands))
+        .mark_area(opacity=0.14)
+        .encode(x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q"), color=colour),
         lines.encode(strokeDash=alt.StrokeDash("arm:N", scale=dashes, legend=None)),
-        margin.mark_rule(color=style.RULE, strokeWidth=1.25).encode(x="margin:Q"),
-        label.encode(x="margin:Q", y=alt.value(2), text="label:N"),
+        margin.mark_rule(color=style.RULE, strokeWidth=1.25).encode(x=alt.X("margin:Q")),
+        label.encode(x=alt.X("margin:Q"), y=alt.value(2), text=alt.Text("label:N")),
     ]
-    return alt.LayerChart(layer=layers).properties(height=250)
+    return alt.LayerChart(layer=layers, height=250)
 
 
 def _positions(row: Row) -> Row:
@@ -121,7 +125,7 @@ def _full_layers(reference: Row, controls: Controls) -> list[alt.Chart]:
     words = full.mark_text(align="right", dx=4, dy=-4, fontSize=11, baseline="bottom", color=style.PAGE_INK)
     return [
         full.mark_rule(color=style.RULE, strokeWidth=1.25),
-        words.encode(y=alt.value(0), text="label:N"),
+        words.encode(y=alt.value(0), text=alt.Text("label:N")),
     ]
 
 

@@ -50,7 +50,7 @@ def stacked_bars(
             .encode(
                 y=alt.Y("name:N", sort=list(names), title=None, axis=axis),
                 x=alt.X("from:Q", title=None, scale=ends, axis=alt.Axis(tickCount=6, format=",~f")),
-                x2="to",
+                x2=alt.X2("to"),
                 color=colour,
                 tooltip=tooltip,
             )
@@ -68,9 +68,9 @@ def stacked_bars(
                 axis=bare,
                 scale=scale,
             ),
-            x2="high",
+            x2=alt.X2("high"),
             y=alt.Y("from:Q", title=None, scale=ends, axis=alt.Axis(tickCount=4, format=",~f", minExtent=_MARGIN)),
-            y2="to",
+            y2=alt.Y2("to"),
             color=colour,
             tooltip=tooltip,
         )
@@ -161,13 +161,13 @@ def line_chart(
     )
     dots = [{"line": name, "x": at[0], "y": at[1]} for name, at in marks.items() if name in lines]
     if not dots:
-        return alt.LayerChart(layer=[curves]).properties(height=height)
+        return alt.LayerChart(layer=[curves], height=height)
     marked = (
         alt.Chart(style.values(dots))
         .mark_point(filled=True, size=60, opacity=1, aria=False)
         .encode(x=x, y=y, color=colour, tooltip=[alt.Tooltip("line:N", title=mark or " "), *number])
     )
-    return alt.LayerChart(layer=[curves, marked]).properties(height=height)
+    return alt.LayerChart(layer=[curves, marked], height=height)
 
 
 def point_map(

@@ -18,7 +18,7 @@ COSTS = {
     "seconds": "seconds",
     "energy_kwh": "energy (Wh)",
 }
-_LINE = 14  # pixels between two lines of text
+_LINE, _PAPER_WIDTH = 14, 620  # pixels: between two lines of text; of the picture
 
 
 def frontier_chart(results: Row) -> alt.LayerChart:
@@ -27,15 +27,20 @@ def frontier_chart(results: Row) -> alt.LayerChart:
     Args:
         results: the content of results.json of a comparison.
     """
-    chart = frontier(results, ink=style.PAPER_INK, legend=True, height=360).properties(width=620)
-    return style.styled(chart, ink=style.PAPER_INK, background="white")
+    look = style.look(ink=style.PAPER_INK, background="white")
+    return _on_paper(results).properties(width=_PAPER_WIDTH, config=alt.Config(**look))
 
 
 def frontier_svg(results: Row) -> str:
     """`frontier_chart` as SVG with a white background, for a README or a paper."""
     from limbeck.report.vega import specification, svg
 
-    return svg(specification(frontier_chart(results)), "frontier")
+    spec = specification(_on_paper(results), ink=style.PAPER_INK, background="white")
+    return svg(spec | {"width": _PAPER_WIDTH}, "frontier")
+
+
+def _on_paper(results: Row) -> alt.LayerChart:
+    return frontier(results, ink=style.PAPER_INK, legend=True, height=360)
 
 
 def frontier(
@@ -76,10 +81,12 @@ def frontier(
         axis=alt.Axis(tickCount=6, format="~%"),
     )
     layers = _rule_layers(rules, labels, ink)
-    for place, arm in enumerate(styles):
-        offset = (place - (len(styles) - 1) / 2) * 5 if main else 0  # pixels: arms share their budgets
-        layers += _arm_layers(arm, means, seeds, x, y, styles, offset, legend)
-    return alt.LayerChart(layer=layers).properties(height=height)
+    # Against images, where arms share their budgets, each arm has layers of its own, moved by some pixels.
+    groups = [[arm] for arm in styles] if main else [list(styles)]
+    for place, group in enumerate(groups):
+        own = [[row for arm in group for row in rows if row["arm"] == arm] for rows in (means, seeds)]
+        layers += _arm_layers(*own, x, y, styles, offset=(place - (len(groups) - 1) / 2) * 5, legend=legend)
+    return alt.LayerChart(layer=layers, height=height)
 
 
 def has_cost(results: Row, cost: str) -> bool:
@@ -173,7 +180,7 @@ def _rule_layers(rules: list[Row], labels: list[Row], ink: str) -> list[alt.Char
         words = alt.Chart(style.values([label])).mark_text(
             align="left", dx=5, dy=rise, baseline="bottom", fontSize=11, lineHeight=_LINE, lineBreak="\n", color=ink
         )
-        layers.append(words.encode(y=height, text="label:N", x=alt.value(0)))
+        layers.append(words.encode(y=height, text=alt.Text("label:N"), x=alt.value(0)))
     return layers
 
 
@@ -201,28 +208,27 @@ def _legend(styles: dict[str, style.Arm]) -> alt.Legend:
 
 
 def _arm_layers(
-    arm: str,
     means: list[Row],
     seeds: list[Row],
     x: alt.X,
     y: alt.Y,
     styles: dict[str, style.Arm],
+    *,
     offset: float,
     legend: bool,
 ) -> list[alt.Chart]:
-    own_means = [row for row in means if row["arm"] == arm]
-    own_seeds = [row for row in seeds if row["arm"] == arm]
+    """Lines, intervals, single seeds and means of arms, all moved by an offset in pixels."""
     key = _legend(styles) if legend else None
     strokes = alt.Scale(domain=list(styles), range=[list(one.dash) for one in styles.values()])
     dashes = alt.StrokeDash("arm:N", scale=strokes, legend=key, title=None)
     colour = style.colours(styles, key)
-    mean = alt.Chart(style.values(own_means)).encode(x=x, y=y, color=colour)
+    mean = alt.Chart(style.values(means)).encode(x=x, y=y, color=colour)
     tooltip = [alt.Tooltip(f"{key}:N") for key in ("arm", "budget", "accuracy", "n")]
     seed_tooltip = [alt.Tooltip(f"{key}:N") for key in ("arm", "budget", "seed", "accuracy")]
-    dots = alt.Chart(style.values(own_seeds)).mark_point(filled=True, size=20, opacity=0.45, xOffset=offset)
+    dots = alt.Chart(style.values(seeds)).mark_point(filled=True, size=20, opacity=0.45, xOffset=offset)
     return [
         mean.mark_line(strokeWidth=2, xOffset=offset).encode(strokeDash=dashes),
-        mean.mark_rule(strokeWidth=1.5, xOffset=offset).encode(y="low:Q", y2="high:Q"),
-        dots.encode(x=x, y="top1:Q", color=colour, tooltip=seed_tooltip),
+        mean.mark_rule(strokeWidth=1.5, xOffset=offset).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q")),
+        dots.encode(x=x, y=alt.Y("top1:Q"), color=colour, tooltip=seed_tooltip),
         mean.mark_point(filled=True, size=60, opacity=1, xOffset=offset).encode(tooltip=tooltip),
     ]

@@ -30,7 +30,7 @@ def accuracy_dots(rows: Sequence[Row]) -> alt.LayerChart:
     layers = [means.encode(x=x, y=y, color=shade, tooltip=tooltip)]
     if len(dots) > len(bars):
         layers.append(seeds.encode(x=x, y=y, tooltip=tooltip))
-    return alt.LayerChart(layer=layers).properties(height=26 * len(names))
+    return alt.LayerChart(layer=layers, height=26 * len(names))
 
 
 def strength_curves(rows: Sequence[Row]) -> alt.LayerChart:
@@ -68,4 +68,4 @@ def strength_curves(rows: Sequence[Row]) -> alt.LayerChart:
     dots = base.mark_point(filled=True, opacity=1).encode(
         size=alt.condition("datum.chosen", alt.value(90), alt.value(18))
     )
-    return alt.LayerChart(layer=[lines, dots]).properties(height=200)
+    return alt.LayerChart(layer=[lines, dots], height=200)

@@ -17,10 +17,8 @@ def ranking_svg(results: Row) -> str:
     """`ranking` as SVG with a white background, for a README or a paper."""
     from limbeck.report.vega import specification, svg
 
-    chart = style.styled(
-        ranking(results, style.arms(results)).properties(width=520), ink=style.PAPER_INK, background="white"
-    )
-    return svg(specification(chart), "arms")
+    chart = ranking(results, style.arms(results))
+    return svg(specification(chart, ink=style.PAPER_INK, background="white") | {"width": 520}, "arms")
 
 
 def ranking(results: Row, styles: dict[str, style.Arm]) -> alt.LayerChart:
@@ -51,11 +49,11 @@ def ranking(results: Row, styles: dict[str, style.Arm]) -> alt.LayerChart:
     tooltip = [alt.Tooltip(f"{key}:N") for key in ("arm", "accuracy", "n")]
     seed_tooltip = [alt.Tooltip(f"{key}:N") for key in ("arm", "seed", "accuracy")]
     layers = [
-        mean.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q"), x2="high:Q"),
+        mean.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q")),
         dots.encode(x=alt.X("top1:Q"), y=_arms(means, styles), color=colour, tooltip=seed_tooltip),
         mean.mark_point(filled=True, size=70, opacity=1).encode(x=x, tooltip=tooltip),
     ]
-    return alt.LayerChart(layer=layers).properties(height=_ROW * len(means))
+    return alt.LayerChart(layer=layers, height=_ROW * len(means))
 
 
 def cost_bars(results: Row, cost: str, styles: dict[str, style.Arm]) -> alt.LayerChart:
@@ -75,7 +73,7 @@ def cost_bars(results: Row, cost: str, styles: dict[str, style.Arm]) -> alt.Laye
             tooltip=[alt.Tooltip("arm:N"), alt.Tooltip("x:Q", format=",.4~g", title=COSTS[cost])],
         )
     )
-    return alt.LayerChart(layer=[bars]).properties(height=_ROW * len(rows))
+    return alt.LayerChart(layer=[bars], height=_ROW * len(rows))
 
 
 def _means(results: Row) -> list[Row]:

@@ -41,8 +41,8 @@ def setting_curves(means: list[Row], seeds: list[Row], name: str) -> alt.LayerCh
     dots = alt.Chart(style.values(seeds)).mark_point(filled=True, size=20, opacity=0.45, aria=False)
     layers = [
         mean.mark_line(strokeWidth=1.75, aria=False),
-        *([rules.encode(x=x, y=alt.Y("low:Q", scale=y_scale), y2="high:Q", color=colour)] if known else []),
+        *([rules.encode(x=x, y=alt.Y("low:Q", scale=y_scale), y2=alt.Y2("high:Q"), color=colour)] if known else []),
         dots.encode(x=x, y=alt.Y("top1:Q", scale=y_scale), color=colour, tooltip=[*tooltips, alt.Tooltip("seed:N")]),
         mean.mark_point(filled=True, size=60, opacity=1, aria=False).encode(tooltip=[*tooltips, alt.Tooltip("n:N")]),
     ]
-    return alt.LayerChart(layer=layers).properties(height=230)
+    return alt.LayerChart(layer=layers, height=230)

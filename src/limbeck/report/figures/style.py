@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Any, TypeVar
+from typing import Any
 
 import altair as alt
 
 from limbeck.report.controls import Controls, arm_order
 from limbeck.report.formats import is_number
 
-AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.HConcatChart)
+AnyChart = alt.Chart | alt.LayerChart | alt.HConcatChart
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 PAGE_INK = "currentColor"
 PAPER_INK = "#24292f"
@@ -116,8 +116,8 @@ def count_scale(numbers: Iterable[float]) -> alt.Scale:
     return alt.Scale(zero=True, nice=False, padding=24)
 
 
-def styled(chart: AnyChart, *, ink: str = PAGE_INK, background: str = "transparent") -> AnyChart:
-    """`chart` in the look of the page (transparent, text in the page's colour) or of paper (white, dark ink)."""
+def look(*, ink: str = PAGE_INK, background: str = "transparent") -> dict[str, Any]:
+    """Vega-Lite's `config` of the page (transparent, text in the page's colour) or of paper (white, dark ink)."""
     label = {"labelColor": ink, "titleColor": ink, "labelFontSize": 12, "titleFontSize": 12}
     axis = label | {
         "titleFontWeight": "normal",
@@ -131,13 +131,12 @@ def styled(chart: AnyChart, *, ink: str = PAGE_INK, background: str = "transpare
         "labelPadding": 5,
         "titlePadding": 10,
     }
-    # All at once, since every call copies the whole chart.
-    return chart.configure(
-        background=background,
-        font=FONT,
-        padding=6,
-        axis=alt.AxisConfig(**axis),
-        legend=alt.LegendConfig(**label, symbolStrokeWidth=2.5),
-        title=alt.TitleConfig(color=ink, fontSize=13, anchor="start", fontWeight=600),
-        view=alt.ViewConfig(stroke=None),
-    )
+    return {
+        "background": background,
+        "font": FONT,
+        "padding": 6,
+        "axis": axis,
+        "legend": label | {"symbolStrokeWidth": 2.5},
+        "title": {"color": ink, "fontSize": 13, "anchor": "start", "fontWeight": 600},
+        "view": {"stroke": None},
+    }

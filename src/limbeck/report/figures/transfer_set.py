@@ -45,14 +45,14 @@ def columns(
         .mark_bar(binSpacing=0.5, aria=False)
         .encode(
             x=x,
-            x2="high",
+            x2=alt.X2("high"),
             y=alt.Y("from:Q", title=None, axis=axis),
-            y2="to",
+            y2=alt.Y2("to"),
             color=alt.Color("part:N", title=None, scale=scale, legend=None if whole else _legend("square")),
             tooltip=_tooltip(),
         )
     )
-    return alt.LayerChart(layer=[drawn, *_rules(rules)]).properties(height=height)
+    return alt.LayerChart(layer=[drawn, *_rules(rules)], height=height)
 
 
 def chosen_shares(rows: Sequence[Row], x: alt.X, *, even: float) -> alt.LayerChart:
@@ -73,7 +73,7 @@ def _beside_even(
     y = alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=4, format=number, minExtent=_MARGIN, maxExtent=_MARGIN))
     bars = alt.Chart(style.values(rows)).mark_bar(binSpacing=0.5, color=CHOSEN, aria=False)
     rules = [] if even is None else [_even(y=even)]
-    return alt.LayerChart(layer=[bars.encode(x=x, x2="high", y=y, tooltip=tooltip), *rules]).properties(height=height)
+    return alt.LayerChart(layer=[bars.encode(x=x, x2=alt.X2("high"), y=y, tooltip=tooltip), *rules], height=height)
 
 
 def _even(**place: float) -> alt.Chart:
@@ -134,9 +134,11 @@ def part_bars(rows: Sequence[Row], one: str, even: float | None) -> alt.LayerCha
         tooltip=[alt.Tooltip("name:N", title=one), *counts, alt.Tooltip("share:N", title=f"share of the {one}")],
     )
     bars = base.mark_bar(height=12, color=CHOSEN)
-    words = base.mark_text(align="left", dx=6, fontSize=11, color=style.PAGE_INK, opacity=0.8).encode(text="beside:N")
+    words = base.mark_text(align="left", dx=6, fontSize=11, color=style.PAGE_INK, opacity=0.8).encode(
+        text=alt.Text("beside:N")
+    )
     rules = [] if even is None else [_even(x=even)]
-    return alt.LayerChart(layer=[bars, *rules, words]).properties(height=24 * len(rows))
+    return alt.LayerChart(layer=[bars, *rules, words], height=24 * len(rows))
 
 
 def overlap_map(rows: Sequence[Row], arms: Sequence[str]) -> alt.LayerChart:
@@ -165,8 +167,8 @@ def overlap_map(rows: Sequence[Row], arms: Sequence[str]) -> alt.LayerChart:
         tooltip=tooltip,
     )
     ink = alt.condition("datum.shade > 0.55", alt.value("white"), alt.value(style.PAGE_INK))
-    words = base.mark_text(fontSize=11, aria=False).encode(text="words:N", color=ink)
-    return alt.LayerChart(layer=[rects, words]).properties(width=alt.Step(side), height=alt.Step(side))
+    words = base.mark_text(fontSize=11, aria=False).encode(text=alt.Text("words:N"), color=ink)
+    return alt.LayerChart(layer=[rects, words], width=alt.Step(side), height=alt.Step(side))
 
 
 def _names(arms: Sequence[str]) -> alt.Axis:
@@ -189,7 +191,7 @@ def _rules(rules: Sequence[tuple[float, str]]) -> list[alt.Chart]:
         color=style.PAGE_INK, opacity=0.8, strokeWidth=1.5
     )
     key = alt.StrokeDash("words:N", title=None, scale=dashes, legend=_legend("stroke"))
-    return [lines.encode(x="at:Q", strokeDash=key)]
+    return [lines.encode(x=alt.X("at:Q"), strokeDash=key)]
 
 
 def _legend(symbol: str) -> alt.Legend:
