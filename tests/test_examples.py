@@ -48,7 +48,8 @@ def trained(known: Known, path: str) -> None:
 
 
 def compared(known: Known, path: str) -> None:
-    quick = ["compare.budgets=[50]", "compare.seeds=[0]", "training.steps=2", "latency=false"]
+    arm = "compare.arms={entropy: entropy}"
+    quick = [arm, "compare.budgets=[50]", "compare.seeds=[0]", "training.steps=2", "latency=false"]
     lb.compare("digits-demo", teacher=known["teacher"], out=path, overrides=quick)
 
 
