@@ -199,6 +199,12 @@ def test_drop_leaves_out_the_least_of_the_loss_in_both_sums(drop: float, kept: l
     torch.testing.assert_close(matching_loss(final, start, target, drop), wanted)
 
 
+@pytest.mark.parametrize("drop", [-0.1, 1.1, float("nan")])
+def test_a_drop_that_is_no_share_is_refused(drop: float) -> None:
+    with pytest.raises(UserError, match=r"`drop` must be a share from 0 to 1, got "):
+        matching_loss(torch.ones(3), torch.zeros(3), torch.zeros(3), drop)
+
+
 def test_of_equal_losses_the_last_are_kept() -> None:
     final, start = torch.ones(6).requires_grad_(), torch.arange(6.0)
     matching_loss(final, start, torch.zeros(6), drop=0.5).backward()

@@ -183,6 +183,15 @@ def test_batches_and_crops_of_rded(images: int, classes: int, side: int, batch: 
     assert augmentation(found["views"]).others
 
 
+def test_images_of_one_crop_are_seen_whole_by_rded() -> None:
+    views = augmentation(PROTOCOLS["rded"].training(10, 10, 32)["views"][:1])
+    images = torch.randint(256, (40, 3, 32, 32), dtype=torch.uint8)
+    shown = views.render(images, views.draw(torch.arange(40), seed=0, view=0))
+    mirrored = shown.eq(images.flip(3)).flatten(1).all(1)
+    assert (shown.eq(images).flatten(1).all(1) | mirrored).all()
+    assert 0 < mirrored.sum() < 40
+
+
 def test_every_way_of_labels_teaches(soft: lb.TransferSet, teacher: lb.Classifier, test: lb.ImageSet) -> None:
     found = {}
     for labels in ("kept", "hard", "soft", "teacher"):

@@ -64,12 +64,17 @@ def matching_loss(final: Tensor, start: Tensor, target: Tensor, drop: float = 0.
         start: `[P]`.
         target: `[P]`.
         drop: share of the parameters that are left out of both sums, those with the least of the loss (common pattern
-            dropout); rounded down, and one is always kept.
+            dropout), in [0, 1]; rounded down, and one is always kept.
+
+    Raises:
+        UserError: another `drop`.
 
     Example:
         >>> matching_loss(torch.tensor([1.0, 0.0]), torch.zeros(2), torch.tensor([1.0, 2.0]), drop=0.5)
         tensor(1.)
     """
+    if not 0 <= drop <= 1:
+        raise UserError(f"`drop` must be a share from 0 to 1, got {drop!r}.")
     dropped = min(int(drop * len(final)), len(final) - 1)
     if dropped:
         # Stable, so that of equal ones it is always the same that stay.

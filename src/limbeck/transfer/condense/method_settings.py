@@ -99,7 +99,8 @@ class Mask(SettingsGroup):
         size: pixels a side that images are brought to for the network that looks; None for its own input size. The
             reference implementation shows images of 128 to a network of 224 as they are.
         map: how the map of where the class is seen is made.
-        threshold: which pixels learn faster: those where the map reaches its "mean", or a number.
+        threshold: which pixels learn faster: those where the map reaches its "mean" (the reference implementation's 0),
+            or a number; 0 is all of them.
         beta: what is added to the map where it reaches the threshold; elsewhere the gradient stays as it is.
         every: iterations after which maps are made anew.
         class_map: whether a network of other classes (ImageNet's thousand) is asked for the class of that name; False

@@ -43,12 +43,16 @@ def _sre2l_small(images: int, classes: int, side: int) -> Mapping[str, Any]:
 
 
 def _rded(images: int, classes: int, side: int) -> Mapping[str, Any]:
-    """Images of several crops have these in another order each time, and are cropped to half of them at least."""
+    """Images of several crops have these in another order each time, and are cropped to half of them at least.
+
+    Those of one crop are seen whole, as torchvision leaves them that draws boxes of all the image in another shape.
+    """
     each = images / max(1, classes)
     batch = (10 if each < 10 else 50 if each < 50 else 100) * (2 if classes >= 100 else 1)
     factor = 2 if side >= 128 else 1  # crops of an image, a side
     shuffled = [{"shuffled-patches": {"factor": factor}}] if factor > 1 else []
-    views = [*shuffled, {"resized-crop-flip": {"area": [1 / factor, 1.0]}}, {"cutmix": {"share": 1.0}}]
+    boxes = {"area": [1 / factor, 1.0], **({"ratio": [1.0, 1.0]} if factor == 1 else {})}
+    views = [*shuffled, {"resized-crop-flip": boxes}, {"cutmix": {"share": 1.0}}]
     return {**_sre2l(images, classes, side), "batch_size": batch, "views": views}
 
 
