@@ -209,7 +209,7 @@ def test_what_is_not_installed_is_told_before_it_is_needed(monkeypatch: pytest.M
     masked = recipe.model_copy(
         update={"transfer": SimpleNamespace(model_dump=lambda mode: {"mask": {"method": "cam"}})}
     )
-    assert "`mask` needs torchcam, which is not installed; `pip install limbeck[cams]`" in str(_needed(masked))
+    assert "`mask` needs torchcam, which is not installed; `pip install 'limbeck[cams]'`" in str(_needed(masked))
 
 
 def _needed(recipe: Recipe) -> UserError | None:

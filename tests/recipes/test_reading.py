@@ -38,7 +38,7 @@ def test_a_short_recipe_is_filled_in() -> None:
         (["training.cache=5"], "training.cache: must be a mapping of keys to values, got 5"),
         (["student.optoins={}"], "student.optoins: unknown key; did you mean 'options'?"),
         (["qq=1"], "qq: unknown key; known here are name, summary, license, seed"),
-        (["data.train=digitz"], "data.train.name: unknown data set 'digitz'; did you mean 'digits'?"),
+        (["data.train=digitz"], "data.train.name: unknown dataset 'digitz'; did you mean 'digits'?"),
         (["data.train=photos"], "lists them all; a folder is looked for from where the command runs"),
         (["student.model=lenet6"], "student.model: unknown model 'lenet6'; did you mean 'lenet5'"),
         (["student=cifar10-resnet20"], "'cifar10-resnet20' names weights, not a model; give it as `weights`"),

@@ -37,7 +37,8 @@ Calibration = Annotated[
 ]
 Fill = Annotated[str | None, typer.Option(help="best over all pools, or first-come. By default best.")]
 Short = Annotated[
-    str | None, typer.Option(help="Of classes that cannot be filled: spread, repeat or leave. By default spread.")
+    str | None,
+    typer.Option(help="What becomes of classes that cannot be filled: spread, repeat or leave. By default spread."),
 ]
 Exclude = Annotated[
     list[str] | None,
@@ -51,7 +52,8 @@ Test = Annotated[
     typer.Option(help="Images that students will be judged on, of which none may be borrowed. By default none."),
 ]
 Overlap = Annotated[
-    str | None, typer.Option(help="Of pictures that equal test images: refuse or leave-out. By default refuse.")
+    str | None,
+    typer.Option(help="What becomes of pictures that equal test images: refuse or leave-out. By default refuse."),
 ]
 PoolSplit = Annotated[str | None, typer.Option(help="Split of the pools. By default train.")]
 SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out broken images.")]

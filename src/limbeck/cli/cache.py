@@ -36,7 +36,7 @@ def cache_ls(kind: Kind = None) -> None:
 
 def cache_rm(
     keys: Annotated[
-        list[str] | None, typer.Argument(help="Keys as `limbeck cache ls` shows them; needed but with --all.")
+        list[str] | None, typer.Argument(help="Keys as `limbeck cache ls` shows them; required unless --all is given.")
     ] = None,
     kind: Kind = None,
     everything: Annotated[bool, typer.Option("--all", help="Everything, or everything of --kind.")] = False,

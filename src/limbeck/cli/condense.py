@@ -16,8 +16,8 @@ NetworkName = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="That images are learned on, which is the experts', or '{model: convnet_d3, options: {width: 32}, "
-        "whitening: true}'. By default convnet_d3.",
+        help="Model that images are learned on: a name, or '{model: convnet_d3, options: {width: 32}, whitening: "
+        "true}'. By default that of the experts, else convnet_d3.",
     ),
 ]
 MethodSettings = Annotated[
@@ -34,7 +34,12 @@ MethodSettings = Annotated[
 @loads_images
 def condense(
     data: Labelled,
-    budget: Annotated[str, typer.Option(help="Images of each class (1/class), or a multiple of the classes (50).")],
+    budget: Annotated[
+        str,
+        typer.Option(
+            help="Images of each class (1/class), or a number that is a multiple of the number of classes (50)."
+        ),
+    ],
     *,
     method: Annotated[str | None, typer.Option(help="See `limbeck ls methods`. By default datm.")] = None,
     network: NetworkName = None,
@@ -72,7 +77,7 @@ def experts(
     data: Labelled,
     *,
     method: Annotated[
-        str | None, typer.Option(help="That will read them, see `limbeck ls methods`. By default datm.")
+        str | None, typer.Option(help="Method that will read the experts, see `limbeck ls methods`. By default datm.")
     ] = None,
     network: NetworkName = None,
     count: Annotated[int | None, typer.Option(help="How many. By default as published, 100 or 20.")] = None,

@@ -117,7 +117,10 @@ def probe(
     seeds: Annotated[int, typer.Option(help="How many seeds, from 0.")] = 1,
     size: Annotated[
         int | None,
-        typer.Option(help="Resize images to this many pixels a side; else what NETWORK takes, at most 32 if any."),
+        typer.Option(
+            help="Resize images to this many pixels a side; by default what NETWORK takes, at most 32 where that is "
+            "any."
+        ),
     ] = None,
     model: BareModel = None,
     precision: ComputesIn = "fp32",

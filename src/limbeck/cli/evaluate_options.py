@@ -21,8 +21,8 @@ JudgedSplit = Annotated[
 Teacher = Annotated[
     str | None,
     typer.Option(
-        help="To measure a network's agreement with, or to ask while one is taught; what STUDENT "
-        "may be. By default none."
+        help="Network whose agreement is measured, or that is asked while students are taught; named as STUDENT is. By "
+        "default none."
     ),
 ]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="File to write the numbers to, too; by default none.")]

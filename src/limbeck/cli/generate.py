@@ -14,7 +14,9 @@ from limbeck.errors import UserError
 
 Budget = Annotated[
     str | None,
-    typer.Option(help="A count (5000), or so many times the teacher's classes (500/class); needed but with --check."),
+    typer.Option(
+        help="A count (5000), or so many times the teacher's classes (500/class); required unless --check is given."
+    ),
 ]
 StudentModel = Annotated[
     str | None,
@@ -31,7 +33,7 @@ TrainingChanges = Annotated[
     ),
 ]
 Objective = Annotated[
-    str | None, typer.Option(help="That the student learns by, as '{kd: {temperature: 20}}'. By default kd.")
+    str | None, typer.Option(help="What the student learns by, as '{kd: {temperature: 20}}'. By default kd.")
 ]
 Test = Annotated[
     str | None, typer.Option(help="Labelled images to evaluate the student on at the end; by default none.")
@@ -63,7 +65,7 @@ SetFolder = Annotated[Path | None, typer.Option(help="Folder of the transfer set
 
 
 def generate(
-    teacher: Annotated[str, typer.Option(help=f"That is inverted: {NETWORK}.")],
+    teacher: Annotated[str, typer.Option(help=f"Network to invert: {NETWORK}.")],
     budget: Budget = None,
     method: Annotated[str | None, typer.Option(help="See `limbeck ls methods`. By default bsr.")] = None,
     student: StudentModel = None,

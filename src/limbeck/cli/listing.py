@@ -21,12 +21,16 @@ def list_datasets() -> None:
             str(info.num_classes or ""),
             "any" if info.procedural else f"{info.size[0]}x{info.size[1]}" if all(info.size) else "",
             ", ".join(split + (f" {where.images:,}" if where.images else "") for split, where in info.splits.items()),
+            info.licence,
         ]
         for name, info in DATASETS.items()
         if ":" not in name
     ]
     show_table(
-        "data sets", ["name", "hub id", "classes", "pixels", "splits"], [*rows, *unusable(DATASETS, 5)], numbers=(2, 3)
+        "data sets",
+        ["name", "hub id", "classes", "pixels", "splits", "licence"],
+        [*rows, *unusable(DATASETS, 6)],
+        numbers=(2, 3),
     )
     tell_sources(DATASETS)
     console.print("\nparts of them, some classes each", style="bold")

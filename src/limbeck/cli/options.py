@@ -20,7 +20,7 @@ Overrides = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="The run folder; by default runs/<recipe's name>.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds, for more steps if need be.")]
-Split = Annotated[str, typer.Option(help="Split to choose from.")]
+Split = Annotated[str, typer.Option(help="Split whose images are used.")]
 TeacherName = Annotated[str | None, typer.Option(help=f"For criteria that ask one: {NETWORK}.")]
 Options = Annotated[
     list[str] | None,

@@ -46,7 +46,7 @@ FromScores = Annotated[
 def select(
     budget: Annotated[str, typer.Option(help="A count (500), a share (10%) or as many for every class (50/class).")],
     data: Annotated[
-        str | None, typer.Argument(help="Data set, folder, file or hub id; needed but with --from-scores.")
+        str | None, typer.Argument(help="Data set, folder, file or hub id; required unless --from-scores is given.")
     ] = None,
     criterion: Annotated[
         str, typer.Option(help="A name, or parts as hg/kmpc/hs; see `limbeck ls criteria`. By default entropy.")

@@ -65,7 +65,8 @@ class Evaluation:
         expected = {field.name for field in fields(cls)}
         if record.keys() != expected:
             missing, unknown = sorted(expected - record.keys()), sorted(record.keys() - expected)
-            raise UserError(f"an evaluation lacks {missing or 'nothing'} and has unknown {unknown or 'nothing'}.")
+            wrong = [f"{words} {names}" for words, names in (("lacks", missing), ("has unknown", unknown)) if names]
+            raise UserError(f"an evaluation {' and '.join(wrong)}.")
         return cls(**record)
 
 

@@ -32,7 +32,7 @@ def _dataset(value: Any) -> Any:
     if value.startswith(FROM_PYTHON) or Path(value).suffix:
         return value  # a subset or a file: `load` knows what is wrong with it
     folders = "a folder is looked for from where the command runs"
-    raise unknown_name("data set", value, DATASETS, f"`limbeck ls datasets` lists them all; {folders}")
+    raise unknown_name("dataset", value, DATASETS, f"`limbeck ls datasets` lists them all; {folders}")
 
 
 def _model(value: Any) -> Any:

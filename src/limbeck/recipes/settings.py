@@ -132,7 +132,7 @@ class DataSettings(Strict):
     short_forms: ClassVar = ("name",)
 
     train: Annotated[DatasetSettings, short_for("name")] | None = None
-    """Images to learn from, or to choose from; needed but where `transfer` makes images without any."""
+    """Images to learn from, or to choose from; required unless `transfer` makes images without any."""
     test: Annotated[HeldOut, short_for("name")] | None = None
     """Labelled images that the student is judged on at the end: images of their own, or a count of images or a share
     below 1 to hold out of `train`."""

@@ -120,11 +120,12 @@ def check_torch() -> None:
     """Raises a UserError where a program has set all of torch to what no training can bear or no recipe says."""
     if torch.is_inference_mode_enabled() or not torch.is_grad_enabled():
         raise UserError(
-            "training needs gradients, got `torch.no_grad` or `torch.inference_mode` around it; leave them."
+            "training needs gradients, got `torch.no_grad` or `torch.inference_mode` around it; train outside of them."
         )
     if any(torch.is_autocast_enabled(device) for device in ("cpu", "cuda")):
         raise UserError(
-            "`training.precision` says what is computed in, got `torch.autocast` around the training; leave it."
+            "`training.precision` says what is computed in, got `torch.autocast` around the training; train outside of "
+            "it."
         )
     if torch.get_default_dtype() != torch.float32:
         raise UserError(

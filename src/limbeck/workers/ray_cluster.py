@@ -170,8 +170,8 @@ def connected(count: int) -> Iterator[RayPlace]:
     """
     if importlib.util.find_spec("ray") is None:
         raise UserError(
-            f"RAY_ADDRESS is {os.environ['RAY_ADDRESS']!r}, and Ray is not installed; `pip install limbeck[scale]`, or "
-            "unset RAY_ADDRESS to work on this machine."
+            f"RAY_ADDRESS is {os.environ['RAY_ADDRESS']!r}, and Ray is not installed; `pip install 'limbeck[scale]'`, "
+            "or unset RAY_ADDRESS to work on this machine."
         )
     ray = importlib.import_module("ray")
     if ray.is_initialized():

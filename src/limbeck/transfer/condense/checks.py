@@ -61,7 +61,7 @@ def check_torchcam() -> None:
     """Raises a UserError where masks lack their library, which is imported in the midst of learning."""
     if find_spec("torchcam") is None:
         raise UserError(
-            "`mask` needs torchcam, which is not installed; `pip install limbeck[cams]`, or leave `mask` out."
+            "`mask` needs torchcam, which is not installed; `pip install 'limbeck[cams]'`, or leave `mask` out."
         )
 
 

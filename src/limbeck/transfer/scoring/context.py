@@ -180,7 +180,7 @@ def check_installed(criterion: Criterion) -> None:
     if implementation is not None and find_spec(IMPLEMENTATIONS[implementation]) is None:
         raise UserError(
             f"criterion {criterion.name!r} draws its map by {implementation}, which is not installed; "
-            "`pip install limbeck[maps]`, or set its `implementation` to scikit-learn, which chooses other images."
+            "`pip install 'limbeck[maps]'`, or set its `implementation` to scikit-learn, which chooses other images."
         )
 
 

@@ -158,7 +158,7 @@ class _Extractor:
             from torchcam.methods import GradCAM, SmoothGradCAMpp
         except ImportError as error:
             raise UserError(
-                f"activation maps need torchcam ({error}); install it with `pip install limbeck[cams]`, or leave "
+                f"activation maps need torchcam ({error}); install it with `pip install 'limbeck[cams]'`, or leave "
                 "`mask` out."
             ) from error
         self.classifier, self.layer = classifier, layer
