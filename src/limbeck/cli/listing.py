@@ -21,7 +21,6 @@ def list_datasets() -> None:
             str(info.num_classes or ""),
             "any" if info.procedural else f"{info.size[0]}x{info.size[1]}" if all(info.size) else "",
             ", ".join(split + (f" {where.images:,}" if where.images else "") for split, where in info.splits.items()),
-            info.licence,
         ]
         for name, info in DATASETS.items()
         if ":" not in name
@@ -33,6 +32,8 @@ def list_datasets() -> None:
         numbers=(2, 3),
     )
     tell_sources(DATASETS)
+    stated = {name: info.licence for name, info in DATASETS.items() if ":" not in name and not info.procedural}
+    show_table("\nlicences, as the sources state them", ["licence", "of"], _by_value(stated))
     console.print("\nparts of them, some classes each", style="bold")
     console.print(", ".join(name for name in DATASETS.built_in if ":" in name))
     console.print("\nimages made on the fly, as many as `images` says, without labels", style="bold")
@@ -42,6 +43,11 @@ def list_datasets() -> None:
         for variant, summary in info.variants.items()
     ]
     show_table("", ["name", "", ""], rows)
+
+
+def _by_value(values: dict[str, str]) -> list[list[str]]:
+    """Each value once, with the names that have it."""
+    return [[one, ", ".join(name for name in values if values[name] == one)] for one in sorted(set(values.values()))]
 
 
 def _origin(info: Any) -> str:
