@@ -80,9 +80,9 @@ def test_defaults_are_said(name: str) -> None:
     if one.default not in (None, False, "", (), []) or getattr(one, "is_flag", False):
         assert one.show_default or getattr(one, "is_flag", False)
         return
-    assert re.search(r"default|\belse\b|repeatable|needed|for all|^(Of|With|For|Only) |others have none", one.help), (
-        one.help
-    )
+    assert re.search(
+        r"default|\belse\b|repeatable|required unless|needed|for all|^(Of|With|For|Only) |others have none", one.help
+    ), one.help
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))

@@ -172,7 +172,10 @@ def doubles() -> Iterator[None]:
     [
         (torch.no_grad, r"training needs gradients, got `torch\.no_grad`"),
         (torch.inference_mode, r"training needs gradients, got `torch\.no_grad` or `torch\.inference_mode`"),
-        (lambda: torch.autocast("cpu", torch.bfloat16), r"got `torch\.autocast` around the training; leave it"),
+        (
+            lambda: torch.autocast("cpu", torch.bfloat16),
+            r"got `torch\.autocast` around the training; train outside of it",
+        ),
         (doubles, r"the default type of torch must be float32, got torch\.float64"),
     ],
 )

@@ -113,7 +113,7 @@ def test_another_implementation_is_named_recorded_and_other_clusters():
 
 
 def test_an_implementation_that_is_not_installed_or_unknown_is_refused():
-    with pytest.raises(UserError, match=r"draws its map by openTSNE, which is not installed; `pip install limbeck"):
+    with pytest.raises(UserError, match=r"draws its map by openTSNE, which is not installed; `pip install 'limbeck"):
         chosen(NAMED, missing=["openTSNE"])
     with pytest.raises(
         UserError, match=r"unknown `implementation` of a criterion: 'opentsne'; did you mean 'openTSNE'"

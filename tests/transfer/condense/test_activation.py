@@ -203,5 +203,5 @@ def test_numbers_that_are_not_finite_are_no_map_of_nothing(kind: Kind) -> None:
 
 def test_without_torchcam_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchcam.methods", None)
-    with pytest.raises(UserError, match=r"activation maps need torchcam .*`pip install limbeck\[cams\]`"):
+    with pytest.raises(UserError, match=r"activation maps need torchcam .*`pip install 'limbeck\[cams\]'`"):
         maps(network(), None, INPUTS, CLASSES)

@@ -449,7 +449,7 @@ def test_nothing_is_overwritten(tmp_path):
 def test_without_ray(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
-    message = r"RAY_ADDRESS is '127.0.0.1:6379', and Ray is not installed; `pip install limbeck\[scale\]`, or unset"
+    message = r"RAY_ADDRESS is '127.0.0.1:6379', and Ray is not installed; `pip install 'limbeck\[scale\]'`, or unset"
     with pytest.raises(UserError, match=message):
         score_table(images(), tmp_path / "scores.parquet", workers=2, shard=64)
 

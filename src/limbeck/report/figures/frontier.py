@@ -84,8 +84,8 @@ def frontier(
     # Against images, where arms share their budgets, each arm has layers of its own, moved by some pixels.
     groups = [[arm] for arm in styles] if main else [list(styles)]
     for place, group in enumerate(groups):
-        own = [[row for arm in group for row in rows if row["arm"] == arm] for rows in (means, seeds)]
-        layers += _arm_layers(*own, x, y, styles, offset=(place - (len(groups) - 1) / 2) * 5, legend=legend)
+        own, dots = ([row for arm in group for row in rows if row["arm"] == arm] for rows in (means, seeds))
+        layers += _arm_layers(own, dots, x, y, styles, offset=(place - (len(groups) - 1) / 2) * 5, legend=legend)
     return alt.LayerChart(layer=layers, height=height)
 
 
