@@ -26,10 +26,7 @@ def list_datasets() -> None:
         if ":" not in name
     ]
     show_table(
-        "data sets",
-        ["name", "hub id", "classes", "pixels", "splits", "licence"],
-        [*rows, *unusable(DATASETS, 6)],
-        numbers=(2, 3),
+        "data sets", ["name", "hub id", "classes", "pixels", "splits"], [*rows, *unusable(DATASETS, 5)], numbers=(2, 3)
     )
     tell_sources(DATASETS)
     stated = {name: info.licence for name, info in DATASETS.items() if ":" not in name and not info.procedural}
