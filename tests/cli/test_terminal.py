@@ -46,3 +46,21 @@ def test_tables_break_no_word_where_there_is_room(
     assert capsys.readouterr().out.splitlines() == told
     display.show_table("", ["name"], [["a-name-that-is-longer-than-the-whole-terminal-is-wide"]])
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 40
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 81, 95, 100, 120, 200])
+def test_tables_show_all_that_they_have(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(display, "console", Console(width=width, highlight=False))
+    splits = ["train 50,000, test 10,000", "train 73,257, test 26,032, extra 531,131"]
+    rows = [
+        ["fashion-mnist", "zalando-datasets/fashion_mnist", "10", "28x28", splits[0]],
+        ["svhn", "ufldl-stanford/svhn", "10", "160x160", splits[1]],
+    ]
+    display.show_table("data sets", ["name", "hub id", "classes", "pixels", "splits"], rows, numbers=(2, 3))
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= width
+    assert sorted(shown.replace(" ", "").replace("\n", "")) == sorted(
+        "".join(["datasetsnamehubidclassespixelssplits", *(cell.replace(" ", "") for row in rows for cell in row)])
+    )

@@ -86,6 +86,8 @@ def show_table(
         return
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     longest = max((len(row[0]) for row in rows), default=0)
+    least[0] = max(min(longest, 24), least[0])
+    widths = _widths(least, header, rows) if _fits(words) else [None] * len(header)
     for index, name in enumerate(header):
         right = index in numbers
         table.add_column(
@@ -93,7 +95,8 @@ def show_table(
             justify="right" if right else "left",
             no_wrap=right,
             overflow="fold",
-            min_width=max(min(longest, 24), least[0]) if index == 0 else least[index],
+            width=widths[index],
+            min_width=least[index],
             header_style="dim",
         )
     for row in rows:
@@ -113,6 +116,20 @@ def _show_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]])
 
 def _fits(columns: Sequence[int]) -> bool:
     return sum(columns) + 2 * (len(columns) - 1) <= console.width
+
+
+def _widths(least: Sequence[int], header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int] | list[None]:
+    """Widths that fill the terminal where whole lines do not fit and words do: the room beside words goes by need.
+
+    Left to itself, rich takes from columns what their least widths then give back, and cuts the last one.
+    """
+    full = [row for row in rows if len(row) == len(header)]
+    lines = [max(map(len, "\n".join(column).splitlines())) for column in zip(header, *full, strict=True)]
+    if _fits(lines) or not _fits(least):
+        return [None] * len(header)
+    room = console.width - 2 * (len(header) - 1) - sum(least)
+    needs = [max(line - few, 0) for line, few in zip(lines, least, strict=True)]
+    return [few + room * need // sum(needs) for few, need in zip(least, needs, strict=True)]
 
 
 def _longest_words(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> list[int]:
