@@ -79,7 +79,8 @@ def show_table(
     from rich.text import Text
 
     words = _longest_words(header, rows, numbers)
-    least = words if _fits(words) else [0] * len(header)
+    whole_words = _fits(words)
+    least = list(words) if whole_words else [0] * len(header)
     cut = [word if place in numbers else min(word, _LEGIBLE) for place, word in enumerate(words)]
     if len(header) > 1 and console.width < _NARROW and not _fits(cut):
         _show_rows(title, header, rows)
@@ -87,7 +88,7 @@ def show_table(
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     longest = max((len(row[0]) for row in rows), default=0)
     least[0] = max(min(longest, 24), least[0])
-    widths = _widths(least, header, rows) if _fits(words) else [None] * len(header)
+    widths = _widths(least, header, rows) if whole_words else [None] * len(header)
     for index, name in enumerate(header):
         right = index in numbers
         table.add_column(
