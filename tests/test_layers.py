@@ -34,11 +34,13 @@ BELOW = {
 
 LATE = {
     ("limbeck.models.published", "limbeck.models.weights.read"): "torch",
+    ("limbeck.models.zoo", "limbeck.models.timm_models"): "timm",
     ("limbeck.plugins", "limbeck.workers.packing"): "workers, of whom lists know nothing and who know plug-ins",
     ("limbeck.recipes.described_sets", "limbeck.objectives.sums"): "torch",
     ("limbeck.recipes.fields", "limbeck.data.views"): "torch",
     ("limbeck.recipes.fields", "limbeck.objectives.sums"): "torch",
     ("limbeck.recipes.fields", "limbeck.training.schedule"): "torch",
+    ("limbeck.recipes.image_sizes", "limbeck.models.timm_models"): "timm",
     ("limbeck.report.figures.frontier", "limbeck.report.vega"): "vl-convert, for SVG alone",
     ("limbeck.report.figures.ranking", "limbeck.report.vega"): "vl-convert, for SVG alone",
     ("limbeck.transfer.scoring.features", "limbeck.transfer.scoring.autoencoder"): "training",

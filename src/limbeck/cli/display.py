@@ -120,7 +120,7 @@ def _fits(columns: Sequence[int]) -> bool:
 
 
 def _widths(least: Sequence[int], header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int] | list[None]:
-    """Widths that fill the terminal where whole lines do not fit and words do: the room beside words goes by need.
+    """Widths that fill the terminal where whole lines do not fit and words do: the longest texts are wrapped first.
 
     Left to itself, rich takes from columns what their least widths then give back, and cuts the last one.
     """
@@ -130,7 +130,12 @@ def _widths(least: Sequence[int], header: Sequence[str], rows: Sequence[Sequence
         return [None] * len(header)
     room = console.width - 2 * (len(header) - 1) - sum(least)
     needs = [max(line - few, 0) for line, few in zip(lines, least, strict=True)]
-    return [few + room * need // sum(needs) for few, need in zip(least, needs, strict=True)]
+    widths = list(least)
+    for wrapped, place in enumerate(sorted(range(len(needs)), key=needs.__getitem__)):
+        more = min(needs[place], room // (len(needs) - wrapped))
+        widths[place] += more
+        room -= more
+    return widths
 
 
 def _longest_words(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> list[int]:
