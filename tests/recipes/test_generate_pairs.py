@@ -85,7 +85,7 @@ def test_values_are_those_published(dataset: str, pair: str) -> None:
             assert (rounds_of(settings, steps), images_wanted(settings, 10)) == ROUNDS[method]
             assert settings.steps_per_round == 400
             assert settings.warmup_rounds == (20 if method in ("bsr", "fast-meta", "fast") else 0)
-            assert settings.generator.renew_once == (140 if method in ("bsr", "fast-meta", "fast") else None)
+            assert settings.generator.renew_once == (140 if method in ("bsr", "fast-meta") else None)
             assert ROUNDS[method][0] * images_per_round(settings) == ROUNDS[method][1]
         else:
             assert steps == 80_000, "200 rounds of 400"
@@ -94,6 +94,8 @@ def test_values_are_those_published(dataset: str, pair: str) -> None:
         assert recipe.resolved_objective() == {"kd": {"weight": 1, "temperature": temperature}}
         rate = {"bsr": 0.2, "fast": 0.2, "fast-meta": 0.2, "dfq": 0.05 if resnet else 0.1}.get(method, 0.1)
         assert (training.learning_rate, training.weight_decay, training.momentum) == (rate, 1e-4, 0.9)
+        shown = "none" if method in ("dafl", "zskt", "dfad", "dfq") else "pad-crop-flip"
+        assert settings.views == training.views == shown
         assert training.batch_size == (128 if method == "cmi" else 256)
         if method in ("bsr", "fast-meta", "fast"):
             assert settings.losses.adversarial == ADVERSARIAL[pair.split("-")[0]]
@@ -132,6 +134,14 @@ def test_quirks_of_the_reference_are_another_choice() -> None:
     assert (corrected.keep, corrected.adversarial) == ("best-image", "js")
     assert (reference.keep, reference.adversarial, reference.floor) == ("last", "js-clamped", True)
     assert reference.losses == corrected.losses
+
+
+@pytest.mark.parametrize("method", [*METHODS, "nayer"])
+def test_every_method_has_its_quirks(method: str) -> None:
+    settings = settings_of(recipe_of(details="reference", method=method))
+    assert (settings.floor, settings.exact) == (True, False)
+    kept = {"deep-inversion": "last"} | dict.fromkeys(("bsr", "fast-meta", "fast", "nayer", "cmi"), "best-batch")
+    assert settings.keep == kept.get(method, "best-image"), "fresh images are not chosen among"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +198,7 @@ def test_it_runs(method: str, teacher: Path, tmp_path: Path) -> None:
         "transfer.steps_per_round=1",
         "transfer.batch_size=8",
         "transfer.inner_steps=2",
-        "transfer.budget=16",
+        f"transfer.budget={80 if method == 'dfq' else 16}",
         "latency=false",
     ]
     tiny += [] if method == "deep-inversion" else ["transfer.generator.width=8"]

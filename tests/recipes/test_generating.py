@@ -21,6 +21,7 @@ from limbeck.models.fingerprint import fingerprint
 from limbeck.models.forward import resolve_computing, whole_outputs
 from limbeck.models.weights.folder import load as load_model
 from limbeck.models.weights.folder import save as save_model
+from limbeck.plugins import register, unregister
 from limbeck.progress import Silent
 from limbeck.recipes.compare import compare
 from limbeck.recipes.fields import FROM_PYTHON
@@ -347,6 +348,22 @@ def test_choosing_wants_a_student_and_images(tmp_path: Path) -> None:
         lb.generate(network(), **settings, validation=-3)
     with pytest.raises(UserError, match="`validation` of 8 images cannot be made by the method 'zskt', which seeks"):
         lb.generate(network(), **{**settings, "method": "zskt"}, validation=8, training={"steps": 6})
+
+
+def without_norms(channels: int, size: tuple[int, int], latents: int) -> torch.nn.Module:
+    pixels = torch.nn.Unflatten(1, (channels, *size))
+    return torch.nn.Sequential(torch.nn.Linear(latents, channels * size[0] * size[1]), pixels, torch.nn.Sigmoid())
+
+
+def test_images_to_choose_by_have_the_published_renewals_of_their_own_number(tmp_path: Path) -> None:
+    register("generators", "without-norms", without_norms)
+    settings = {**QUICK, "method": "fast-meta", "generator": {"network": "without-norms", "latents": 8}}
+    settings = {**settings, "budget": 24, "warmup_rounds": None, "steps_per_round": 3, "student": STUDENT}
+    try:
+        made = lb.generate(network(), **settings, validation=8, training={"steps": 9}, out=tmp_path / "set")
+    finally:
+        unregister("generators", "without-norms")
+    assert len(made) == 24
 
 
 def test_what_pruning_left_short_is_made_up_for_after_the_last_step(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from limbeck.randomness import derive_seed
 from limbeck.recipes.making_alone import beginning, making_folder
 from limbeck.recipes.reading import parse_transfer
 from limbeck.transfer.catalogue import find_maker
+from limbeck.transfer.generate.generator_settings import AFTER_WARMUP, RENEWED_AFTER
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.maker import MakerContext
 
@@ -96,7 +97,9 @@ def _without_student(settings: GenerateSettings, count: int) -> GenerateSettings
     said = settings.model_dump(mode="json", exclude_unset=True, exclude={"steps_per_round", "fresh", "replay"})
     said |= {"maker": settings.maker, "budget": count, "batch_size": min(settings.batch_size, count), "fresh": 0}
     said |= {"losses": {**said.get("losses", {}), "adversarial": 0.0}}
-    said.pop("warmup_rounds", None)  # in proportion to their number
+    said.pop("warmup_rounds", None)  # in proportion to their number, as the call after it
+    if settings.generator.renew_once == RENEWED_AFTER + (settings.warmup_rounds or 0):
+        said["generator"] = {**said["generator"], "renew_once": AFTER_WARMUP}
     if said.get("homogenise"):
         said["homogenise"] = {**said["homogenise"], "until": 1.0}  # of rounds that no student counts
     alone = parse_transfer({name: value for name, value in said.items() if value is not None}, (), alone=True)

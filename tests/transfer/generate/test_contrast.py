@@ -53,6 +53,19 @@ def test_those_of_large_networks_and_of_ones_without_batch_norm_are_of_stages() 
         ImageFeatures(plain, (1, 8, 8))
 
 
+def test_features_of_tokens_are_means_over_places() -> None:
+    transformer = lb.create(
+        "timm:deit_tiny_patch16_224", num_classes=10, input_size=32, arguments={"img_size": 32, "patch_size": 8}
+    )
+    transformer = transformer.eval()
+    stages = len(transformer.taps.stages[:-1])
+    with ImageFeatures(transformer, (3, 32, 32)) as features, torch.no_grad():
+        maps = transformer(images := torch.rand(2, 3, 32, 32), want=("stages",)).stages
+        transformer(images)
+        assert features.size == 192 * stages
+        torch.testing.assert_close(features.found[:, :192], maps[0].mean((2, 3)))
+
+
 def test_features_need_a_pass() -> None:
     with ImageFeatures(network(), (1, 8, 8)) as features, pytest.raises(UserError, match="no forward pass was seen"):
         assert features.found is None

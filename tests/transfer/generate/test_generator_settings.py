@@ -41,10 +41,26 @@ def test_rounds_without_an_adversary_need_another_loss() -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"method": "zskt", "labels": "balanced"},
+            "`labels` would change nothing, got 'balanced': `losses.one_hot`",
+        ),
+        ({"method": "dafl", "growth": {}}, "`growth` waits until `losses.batch_norm` and `losses.adversarial` are at"),
+    ],
+)
+def test_parts_that_nothing_reads_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        GenerateSettings(budget=1280, **settings)
+
+
+@pytest.mark.parametrize(
     ("said", "classes", "warmup", "renewed"),
     [
         ({"budget": 107_520}, 10, 20, 140),
-        ({"budget": 56_320, "method": "fast"}, 10, 20, 140),
+        ({"budget": 56_320, "method": "fast"}, 10, 20, None),
+        ({"budget": 56_320, "method": "fast-meta"}, 10, 20, 140),
         ({"budget": 5000}, 10, 2, 122),
         ({"budget": "500/class"}, 10, 2, 122),
         ({"budget": "500/class"}, 100, 19, 139),
@@ -59,7 +75,7 @@ def test_rounds_without_an_adversary_need_another_loss() -> None:
             {"budget": 256, "method": "fast", "replay": {"images": 256}, "rounds": 30, "steps_per_round": None},
             10,
             3,
-            123,
+            None,
         ),
     ],
 )

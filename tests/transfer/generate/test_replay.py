@@ -5,6 +5,7 @@ import torch
 from tests.transfer.generate.fakes import settings_for, source_for, student_for
 from torch.nn.functional import kl_div
 
+from limbeck.data.views import augmentation
 from limbeck.errors import UserError
 from limbeck.transfer.generate.homogenise import Homogeniser
 from limbeck.transfer.generate.pruning import pruning_for
@@ -52,6 +53,20 @@ def test_a_full_repository_keeps_what_the_student_has_not_learned(tmp_path: Path
     assert found[left].tolist() == pytest.approx(found.sort().values[:40].tolist(), abs=1e-5)
     assert PrioritisedReplay(Replay(images=298)).leaving(kept, None).tolist() == [0, 1], "the oldest"
     assert PrioritisedReplay(Replay(images=300)).leaving(kept, student).tolist() == []
+
+
+def test_the_student_is_asked_about_the_views_that_the_teacher_saw(tmp_path: Path) -> None:
+    views = augmentation({"pad-crop-flip": {"padding": 2}})
+    draws = views.draw(torch.arange(300), seed=0, view=1)
+    random, student = torch.Generator().manual_seed(0), student_for()
+    kept = Repository(tmp_path, shape=(1, 4, 4), num_classes=3)
+    images = torch.randint(256, (300, 1, 4, 4), dtype=torch.uint8, generator=random)
+    with torch.no_grad():
+        logits = student(views.render(images, draws)).logits
+    logits[:100] += torch.randn(100, 3, generator=random)
+    kept.append(images, logits=logits, view=draws, round=0, call=0)
+    left = PrioritisedReplay(Replay(images=150), views).leaving(kept, student)
+    assert left.min() >= 100, "those on which a student agrees with the teacher in the teacher's view"
 
 
 def test_outliers_leave_first_and_then_what_is_too_many(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
+from limbeck.models.classifier import Classifier
 from limbeck.transfer.generate import pace as pace_module
 from limbeck.transfer.generate import source as source_module
 from limbeck.transfer.generate.source import GeneratingSource
+from limbeck.transfer.generate.synthesis import Batch
 
 ROUNDS = 3  # of the loop, after two to warm up
 
@@ -337,3 +340,18 @@ def test_a_generator_that_makes_one_image_again_and_again_is_no_endless_loop(tmp
     with pytest.raises(UserError, match=expected):
         source.fill()
     assert source.history[-1].distinct == 1
+
+
+def test_no_weight_grows_while_there_is_no_adversary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = FakeSynthesis.call
+
+    def opposed(self: FakeSynthesis, number: int, *args: Any, student: Classifier | None, **kwargs: Any) -> Batch:
+        batch = call(self, number, *args, student=student, **kwargs)
+        adversarial = {} if student is None else {"adversarial": -1.0 - number}
+        return replace(batch, losses=batch.losses | adversarial)
+
+    monkeypatch.setattr(FakeSynthesis, "call", opposed)
+    engine = source_for(tmp_path, settings_for(growth={"step": 0.1, "memory": 2}, warmup_rounds=2)).engine
+    rounds = [engine.make_round(student_for(), lambda: False) for _ in range(5)]
+    grown = [round.one_hot_weight - rounds[0].one_hot_weight for round in rounds]
+    assert grown == pytest.approx([0, 0, 0, 0.1, 0.2]), "batch norm falls all the while"

@@ -33,8 +33,7 @@ class Contrast:
     Args:
         teacher: on its device and in eval mode.
         shape: (channels, height, width) of the images.
-        rate: of the head's Adam; that of the generator, as published.
-        betas: of Adam.
+        rate: of the head's Adam, whose betas are the usual 0.9 and 0.999; that of the generator, as published.
         seed: of the head and of all that is drawn.
         whole: the other views, for whether local ones are mirrored, too.
         size: images that the ring holds, each with 2 D numbers of 4 bytes in main memory.
@@ -66,7 +65,6 @@ class Contrast:
         *,
         rate: float,
         seed: int,
-        betas: tuple[float, float] = (0.5, 0.999),
         whole: Augmentation | None = None,
         size: int = 40_960,
         drawn: int = 4_096,
@@ -79,7 +77,7 @@ class Contrast:
         self._features = ImageFeatures(teacher, shape)
         with own_randomness(seed, "generate", "contrast"):
             self.head = Head(self._features.size).to(teacher.mean.device)
-        self.adam = torch.optim.Adam(self.head.parameters(), lr=rate, betas=betas)
+        self.adam = torch.optim.Adam(self.head.parameters(), lr=rate)
         self.ring = Ring(size, 2 * self._features.size)
 
     def __enter__(self) -> Self:

@@ -12,7 +12,8 @@ def images_wanted(settings: GenerateSettings, classes: int) -> int:
     """Images held at the end: the budget, and no more than a small prioritised repository holds.
 
     Raises:
-        UserError: a budget that makes no sense without data, or that is smaller than a batch.
+        UserError: a budget that makes no sense without data, or that is smaller than a batch, or than what a round
+            makes where nothing else is held.
 
     Example:
         >>> images_wanted(GenerateSettings(budget="50/class", batch_size=100), classes=10)
@@ -37,6 +38,12 @@ def images_wanted(settings: GenerateSettings, classes: int) -> int:
         raise UserError(
             f"{name} of {settings.title} must be at least a batch of {settings.batch_size:,} images "
             f"(`batch_size`), got {count:,}; raise it, or lower `batch_size`."
+        )
+    if settings.fresh and settings.steps_per_round is not None and count < images_per_round(settings):
+        raise UserError(
+            f"`budget` of {settings.title} must be at least {images_per_round(settings):,}, the images that a round "
+            f"makes and the student is to see, got {count:,}; raise it, or lower `batch_size` or `fresh` (now "
+            f"{settings.fresh} batches a call)."
         )
     return count
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import kl_div
 
+from limbeck.data.views import augmentation
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of
 from limbeck.randomness import generator
@@ -20,6 +21,7 @@ from limbeck.transfer.generate.partial import from_json_tensor, json_tensor
 from limbeck.transfer.generate.repository import Appended, Repository
 from limbeck.transfer.generate.settings import GenerateSettings, Losses
 from limbeck.transfer.generate.synthesis import Batch
+from limbeck.transfer.generate.synthesis.bits import view_of
 from limbeck.transfer.generate.weight import GrowingWeight
 
 _COMPARED = 256  # images of a call, at most, that are compared with each other
@@ -126,6 +128,7 @@ class Engine:
         self.count = count
         self.seed = seed
         self.rounds = rounds
+        self.views = augmentation(settings.views)
         self.weight = GrowingWeight(settings.losses.one_hot, settings.growth, warmup_rounds=settings.warmup)
         self.round = self.calls = 0
         self.tally = Tally()
@@ -194,7 +197,7 @@ class Engine:
         tally.passes += batch.passes
         if student is not None:
             known = batch.student_logits
-            student_logits = _student_logits(student, batch.images) if known is None else known
+            student_logits = self._student_logits(student, batch.images, batch.views) if known is None else known
             tally.predicted += len(said)
             tally.agreed += int((student_logits.argmax(1) == said).sum())
         spread = within_class_spread(batch.embedding, said) if batch.embedding.numel() else None
@@ -205,7 +208,9 @@ class Engine:
     def _end_round(self, one_hot: float, student: Classifier | None) -> Round:
         tally = self.tally
         losses = {name: _mean([one[name] for one in tally.losses]) for name in tally.losses[0]}
-        self.weight.update(batch_norm=losses.get("batch_norm"), adversarial=losses.get("adversarial"))
+        # Without its adversary a round counts as one whose adversarial loss is 0, as published: warm-up has none.
+        absent = 0.0 if self.settings.losses.adversarial else None
+        self.weight.update(batch_norm=losses.get("batch_norm"), adversarial=losses.get("adversarial", absent))
         distillation = self._distillation(student)
         removed = self._prune(student)
         row = Round(
@@ -237,11 +242,17 @@ class Engine:
             return None
         drawn = torch.randperm(len(rows), generator=generator(self.seed, "generate", "taught", self.round))
         rows = rows[drawn[:_COMPARED].sort().values]
-        student_logits = _student_logits(student, self.repository.column("images", rows)).float()
+        images, views = self.repository.column("images", rows), self.repository.column("view", rows)
+        student_logits = self._student_logits(student, images, views).float()
         teacher_logits = self.repository.column("logits", rows).float()
         return float(
             kl_div(student_logits.log_softmax(1), teacher_logits.log_softmax(1), reduction="batchmean", log_target=True)
         )
+
+    @torch.no_grad()
+    def _student_logits(self, student: Classifier, images: Tensor, views: Tensor) -> Tensor:
+        """Logits [n, K] of a student in evaluation mode for the views of images, uint8 [n, C, H, W], of the teacher."""
+        return student(view_of(images.float(), images, self.views, views).to(device_of(student))).logits.cpu()
 
     def _prune(self, student: Classifier | None) -> int:
         """Images leave, as long as enough stay to be done, and then what is too much."""
@@ -298,12 +309,6 @@ class Engine:
     def _stateful(self) -> "dict[str, GrowingWeight | Synthesis | Repository | Pruning]":
         parts = {"weight": self.weight, "synthesis": self.synthesis, "repository": self.repository}
         return parts if self.pruning is None else {**parts, "pruning": self.pruning}
-
-
-@torch.no_grad()
-def _student_logits(student: Classifier, images: Tensor) -> Tensor:
-    """Logits [n, K] of a student in evaluation mode for images, uint8 [n, C, H, W]."""
-    return student(images.to(device_of(student))).logits.cpu()
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -10,7 +10,7 @@ from limbeck.transfer.settings_group import Count, SettingsGroup
 
 AFTER_WARMUP: Final = "after-warmup"
 RENEWED_AFTER = 120
-"""Calls after the warm-up before which first layers start afresh, in the code of Fast and BSR."""
+"""Calls after the warm-up before which first layers start afresh, in the code of Fast-meta and BSR."""
 
 
 class Generator(SettingsGroup):
@@ -25,8 +25,9 @@ class Generator(SettingsGroup):
         noisy: whether a layer that is drawn anew for every batch turns a code of the label into latents (NAYER).
         average: decay of a moving average of its weights, from which every other image of a round is made (MAD); None
             for none.
-        renew: after how many calls the network starts afresh, as CMI does after each; None for never.
-        renew_once: the call, from 1, before which the first layers alone start afresh (Fast, BSR): a number, or
+        renew: for how many calls the network goes on before it starts afresh, by CMI's distributions, which begin the
+            first call, too; 1 in CMI; None for never.
+        renew_once: the call, from 1, before which the first layers alone start afresh (Fast-meta, BSR): a number, or
             "after-warmup" for that of 120 + `warmup_rounds`, as published; None for never.
         gain_near_zero: whether the batch norm among the layers of `renew_once` starts with gains of N(0, .02), as in
             the reference implementation, and not with 1.

@@ -9,6 +9,7 @@ from torch.utils.hooks import RemovableHandle
 from limbeck.errors import UserError
 from limbeck.models import Classifier
 from limbeck.models.recorder import uncompiled
+from limbeck.models.taps import Taps
 from limbeck.transfer.generate.statistics import batch_norms
 
 _MOST = 8192
@@ -72,7 +73,7 @@ class ImageFeatures:
             if self._at_inputs:
                 handle = layer.register_forward_pre_hook(_Input(self._seen, path), with_kwargs=True)
             else:
-                handle = layer.register_forward_hook(_Output(self._seen, path))
+                handle = layer.register_forward_hook(_Output(self._seen, path, self._classifier.taps))
             self._handles.append(handle)
         return self
 
@@ -114,6 +115,10 @@ class _Input(_Hook):
 
 
 class _Output(_Hook):
+    def __init__(self, seen: dict[str, list[Tensor]], path: str, taps: Taps) -> None:
+        super().__init__(seen, path)
+        self.taps = taps
+
     @uncompiled
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        self.keep(output)
+        self.keep(self.taps.as_map(output))

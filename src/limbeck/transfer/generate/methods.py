@@ -9,7 +9,14 @@ from collections.abc import Mapping
 
 from limbeck.transfer.methods import Method
 
-_INVERSION = {"batch_size": 256, "inner_steps": 1, "steps_per_round": 5, "fresh": 5, "learning_rate": 1e-3}
+_INVERSION = {
+    "batch_size": 256,
+    "inner_steps": 1,
+    "steps_per_round": 5,
+    "fresh": 5,
+    "learning_rate": 1e-3,
+    "views": "none",
+}
 _FAST = {
     "batch_size": 256,
     "inner_steps": 10,
@@ -20,9 +27,9 @@ _FAST = {
     "latent_rate": 0.01,
     "momentum": 0.9,
     "losses": {"batch_norm": 10.0, "one_hot": 0.5, "adversarial": 1.33},
-    "generator": {"latents": 256, "renew_once": "after-warmup"},
+    "generator": {"latents": 256},
 }
-_META = {**_FAST, "meta": "fomaml"}
+_META = {**_FAST, "meta": "fomaml", "generator": {"latents": 256, "renew_once": "after-warmup"}}
 _RATES = {
     "inner_steps": {
         2: {"learning_rate": 5e-3, "latent_rate": 0.015},

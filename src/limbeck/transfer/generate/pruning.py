@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from limbeck.data.views import augmentation
 from limbeck.models.classifier import Classifier
 from limbeck.transfer.generate.engine import Pruning
 from limbeck.transfer.generate.homogenise import Homogeniser
@@ -25,7 +26,7 @@ def pruning_for(settings: GenerateSettings, num_classes: int) -> Pruning | None:
     if settings.homogenise is not None:
         homogeniser = Homogeniser(settings.homogenise, num_classes=num_classes, batch_size=settings.batch_size)
     if settings.replay is not None:
-        replay = PrioritisedReplay(settings.replay)
+        replay = PrioritisedReplay(settings.replay, augmentation(settings.views))
     return Both(homogeniser, replay) if homogeniser and replay else homogeniser or replay
 
 

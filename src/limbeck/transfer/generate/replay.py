@@ -5,12 +5,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from limbeck.data.augmentation import Augmentation
+from limbeck.data.views import augmentation
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of
 from limbeck.transfer.generate.repository import Appended, Repository
 from limbeck.transfer.generate.settings import Replay
 from limbeck.transfer.generate.synthesis import Batch
+from limbeck.transfer.generate.synthesis.bits import view_of
 
 _CHUNK = 256
 
@@ -52,11 +55,12 @@ def learned(gaps: Tensor, images: int) -> Tensor:
 class PrioritisedReplay:
     """Has those leave that are too many, on which student and teacher agree best: `Pruning` of an `Engine`.
 
-    The teacher's answers are those that its images were made with; the student is asked anew every round. Without a
-    student the oldest leave.
+    The teacher's answers are those that its images were made with; the student is asked anew every round, about the
+    views that the teacher saw. Without a student the oldest leave.
 
     Args:
         settings: of it.
+        views: of which the repository notes, for each image, the one that the teacher saw.
 
     Example:
         >>> repository = Repository(Path("repository"), shape=(1, 8, 8), num_classes=10)
@@ -66,8 +70,9 @@ class PrioritisedReplay:
         14
     """
 
-    def __init__(self, settings: Replay) -> None:
+    def __init__(self, settings: Replay, views: Augmentation | None = None) -> None:
         self.settings = settings
+        self.views = augmentation("none") if views is None else views
 
     def added(self, appended: Appended, batch: Batch) -> None:
         """Nothing."""
@@ -81,7 +86,7 @@ class PrioritisedReplay:
         if len(rows) <= self.settings.images or student is None:
             return rows[: max(0, len(rows) - self.settings.images)]
         found = [
-            gaps(repository.column("logits", part), _student_logits(student, repository, part))
+            gaps(repository.column("logits", part), self._student_logits(student, repository, part))
             for part in rows.split(_CHUNK)
         ]
         return rows[learned(torch.cat(found), self.settings.images)]
@@ -92,8 +97,9 @@ class PrioritisedReplay:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Nothing: all that it goes by is in the repository and the student."""
 
-
-@torch.no_grad()
-def _student_logits(student: Classifier, repository: Repository, rows: Tensor) -> Tensor:
-    """What a student says of the images at `rows` (int64 [B]) as they are, float32 [B, K]."""
-    return student(repository.column("images", rows).to(device_of(student))).logits.float().cpu()
+    @torch.no_grad()
+    def _student_logits(self, student: Classifier, repository: Repository, rows: Tensor) -> Tensor:
+        """What a student says of the teacher's views of the images at `rows` (int64 [B]), float32 [B, K]."""
+        images, draws = repository.column("images", rows), repository.column("view", rows)
+        shown = view_of(images.float(), images, self.views, draws)
+        return student(shown.to(device_of(student))).logits.float().cpu()

@@ -308,6 +308,11 @@ class GenerateSettings(MakerSettings):
                 "`growth` is of the weight of the one-hot loss, and `losses.one_hot` is 0; give it one, or leave "
                 "`growth` out"
             )
+        if not (self.losses.batch_norm or self.losses.adversarial):
+            raise ValueError(
+                "`growth` waits until `losses.batch_norm` and `losses.adversarial` are at their least, and both are 0; "
+                "give one of them a weight, or leave `growth` out"
+            )
         if most is not None and most <= start:
             raise ValueError(
                 f"`growth.most` must be above `losses.one_hot`, {start:g}, from which the weight grows, got {most:g}; "

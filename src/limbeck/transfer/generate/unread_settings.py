@@ -16,6 +16,10 @@ class _Reader(NamedTuple):
 
 _ADVERSARY = _Reader(lambda one: bool(one.losses.adversarial), "`losses.adversarial` is 0")
 _READERS = {
+    "labels": _Reader(
+        lambda one: one.labels == "argmax" or one.aims_at_classes,
+        "`losses.one_hot` is 0, and the generator is not told of labels (`generator.conditional`)",
+    ),
     "meta_rate": _Reader(lambda one: one.meta != "none", "`meta` is 'none'"),
     "latent_rate": _Reader(
         lambda one: one.optimise == "generator-and-latents", "`optimise` is not 'generator-and-latents'"

@@ -80,7 +80,7 @@ def test_they_start_afresh_as_their_authors_make_them() -> None:
         renew_first(network, seed=0, call=3)
 
 
-@pytest.mark.parametrize("method", ["fast", "fast-meta", "bsr"])
+@pytest.mark.parametrize("method", ["fast-meta", "bsr"])
 def test_what_cannot_be_renewed_as_published_is_not_and_is_refused_where_it_is_said(method: str) -> None:
     def origin(**generator: Any) -> Origin:
         values = {"network": "squares", "latents": 6, **generator}

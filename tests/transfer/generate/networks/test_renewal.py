@@ -58,10 +58,10 @@ def test_it_is_due_as_settings_say() -> None:
         return [n for n in range(1, calls) if renew_if_due(network, Generator(**settings), seed=0, call=n)]
 
     assert due() == []
-    assert due(renew=1) == [2, 3, 4, 5, 6]
-    assert due(renew=3) == [4]
+    assert due(renew=1) == [1, 2, 3, 4, 5, 6]
+    assert due(renew=3) == [1, 4]
     assert due(renew_once=5) == [5]
-    assert due(renew=4, renew_once=2) == [2, 5]
+    assert due(renew=4, renew_once=2) == [1, 2, 5]
 
 
 def test_a_renewal_is_of_seed_and_call_alone() -> None:

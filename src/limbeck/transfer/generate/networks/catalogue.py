@@ -30,7 +30,7 @@ class GeneratorEntry:
 GENERATORS: Catalogue[GeneratorEntry] = Catalogue(
     "generators",
     {
-        "published": GeneratorEntry("that of CMI, Fast and BSR for 32 pixels, by the same rule for any size"),
+        "published": GeneratorEntry("that of CMI, Fast and BSR for 32 pixels; other sizes start from 5 to 8 pixels"),
         "light": GeneratorEntry("a quarter of its work or less, for 64 to 224 pixels: no hidden layer at full size"),
         "large": GeneratorEntry("that of Fast for 224 pixels: latents are maps of a sixteenth of the size"),
         "none": GeneratorEntry("the pixels themselves, for `optimise: pixels`"),
@@ -47,7 +47,7 @@ def find_generator(name: str, options: Mapping[str, Any]) -> GeneratorEntry:
 
     Example:
         >>> find_generator("published", {}).summary
-        'that of CMI, Fast and BSR for 32 pixels, by the same rule for any size'
+        'that of CMI, Fast and BSR for 32 pixels; other sizes start from 5 to 8 pixels'
     """
     if name not in GENERATORS:
         raise unknown_name("generator", name, GENERATORS, "`limbeck ls generators` lists them all")

@@ -1,4 +1,4 @@
-"""Generators that start afresh: CMI's in every round, those of Fast and BSR once and in their first layers alone."""
+"""Generators that start afresh: CMI's in every round, Fast-meta's and BSR's once, in their first layers alone."""
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +27,9 @@ def renew_if_due(network: ImageNetwork, settings: Generator, *, seed: int, call:
         >>> settings = Generator(width=8, renew=2)
         >>> network = build_network(settings, shape=(1, 8, 8), num_classes=10, seed=0)
         >>> [renew_if_due(network, settings, seed=0, call=call) for call in (1, 2, 3, 4, 5)]
-        [False, False, True, False, True]
+        [True, False, True, False, True]
     """
-    if settings.renew is not None and call > 1 and (call - 1) % settings.renew == 0:
+    if settings.renew is not None and (call - 1) % settings.renew == 0:  # before the first call, too, as published
         renew(network, seed=seed, call=call)
     elif settings.renew_once == call:
         renew_first(network, seed=seed, call=call, gain_near_zero=settings.gain_near_zero)
@@ -59,7 +59,7 @@ def renew_first(network: ImageNetwork, *, seed: int, call: int, gain_near_zero: 
     """The first linear layer or convolution afresh, by N(0, .02), and the first batch norm: its gain 1, biases 0.
 
     Args:
-        gain_near_zero: draw that gain from N(0, .02), as the reference implementation of Fast and BSR does.
+        gain_near_zero: draw that gain from N(0, .02), as the reference implementation of Fast-meta and BSR does.
 
     Raises:
         UserError: a network of one's own that lacks one of them, see `can_renew_first`.

@@ -82,7 +82,7 @@ class Origin:
         if settings.meta != "none":
             self.working = copy.deepcopy(self.network)
             rate = settings.meta_rate or settings.learning_rate * settings.inner_steps
-            self.meta = Meta(settings.meta, list(self.network.parameters()), rate=rate, betas=settings.betas)
+            self.meta = Meta(settings.meta, _trainable(self.network), rate=rate, betas=settings.betas)
         self._afresh = self.meta is not None or settings.optimise != "generator"
         self._start(0, 0, None)
         if not self._afresh:
@@ -107,8 +107,7 @@ class Origin:
 
     @property
     def parameters(self) -> list[Tensor]:
-        weights = [one for one in self.working.parameters() if one.requires_grad]
-        return [*weights, *([] if self.latents is None else [self.latents])]
+        return [*_trainable(self.working), *([] if self.latents is None else [self.latents])]
 
     def images(self, step: int) -> Tensor:
         """Images of a step, float32 [B, C, H, W] in [0, 1], with gradients."""
@@ -128,7 +127,7 @@ class Origin:
     def end(self) -> None:
         """Ends a call: the network learns from it, and enters its average."""
         if self.meta is not None:
-            self.meta.step(list(self.working.parameters()))
+            self.meta.step(_trainable(self.working))
         if self.average is not None:
             self.average.update_parameters(self.network)
 
@@ -165,7 +164,7 @@ class Origin:
 
     def _make_adam(self) -> torch.optim.Adam:
         rate, latent_rate = self.settings.learning_rate, self.settings.latent_rate
-        weights = [one for one in self.working.parameters() if one.requires_grad]
+        weights = _trainable(self.working)
         groups = [{"params": weights, "lr": rate}] if weights else []
         if self.latents is not None:
             groups.append({"params": [self.latents], "lr": latent_rate if weights and latent_rate else rate})
@@ -206,6 +205,10 @@ class Origin:
         if self._afresh:
             self.adam = self._make_adam()
             load_adam(self.adam, take("adam", state))
+
+
+def _trainable(network: ImageNetwork) -> list[Tensor]:
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
 def _renewal(settings: GenerateSettings, network: ImageNetwork) -> Generator:

@@ -87,8 +87,7 @@ class Terms:
         self.memory = MomentumMemory(settings.momentum) if settings.momentum and self.moments is not None else None
         self.contrast: Contrast | None = None
         if settings.losses.contrast:
-            rate, betas = settings.learning_rate, settings.betas
-            self.contrast = Contrast(teacher, shape, rate=rate, betas=betas, seed=seed, whole=views)
+            self.contrast = Contrast(teacher, shape, rate=settings.learning_rate, seed=seed, whole=views)
         self._units = tuple(
             torch.tensor(one, device=computing.device).view(-1, 1, 1) for one in units_of(teacher, shape[0])
         )
