@@ -167,6 +167,26 @@ def test_wrong_teacher_logits(make_classifier, images, logits, message):
         evaluate(make_classifier(), images, teacher_logits=logits)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"logits": torch.full((4, 3), torch.nan)}, "`logits` must be finite, got NaN or infinity"),
+        ({"teacher_logits": torch.full((4, 3), torch.nan)}, "`teacher_logits` must be finite, got NaN or infinity"),
+        ({"teacher_logits": torch.zeros(4, 2)}, r"`teacher_logits` must be \[4, 3\], as `logits`, got \[4, 2\]"),
+        (
+            {"labels": torch.zeros(3, dtype=torch.int64)},
+            r"`labels` must be \[4\], one for each row of logits, got \[3\]",
+        ),
+        ({"labels": torch.tensor([0, 1, 2, 3])}, "`labels` must be 0 to 2, the columns of logits, got 0 to 3"),
+        ({"classes": ("a", "b")}, "`classes` must be 3 names, as logits have columns, got 2"),
+    ],
+)
+def test_wrong_logits_and_labels(changes, message):
+    given = {"logits": LOGITS, "labels": torch.tensor([0, 1, 2, 0]), "classes": ("a", "b", "c"), **changes}
+    with pytest.raises(UserError, match=message):
+        evaluate_logits(**given)
+
+
 def test_only_one_kind_of_teacher(make_classifier, images):
     with pytest.raises(UserError, match="give one of them"):
         evaluate(make_classifier(), images, teacher=make_classifier(), teacher_logits=torch.zeros(30, 6))

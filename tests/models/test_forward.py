@@ -133,7 +133,8 @@ def test_an_autocast_around_it_changes_nothing() -> None:
 
 def test_a_frozen_teacher_counts_its_passes() -> None:
     classifier, images = network(), stripes(30)
-    teacher = FrozenTeacher(classifier, device=CPU)
+    teacher = FrozenTeacher(classifier, device=CPU).train()
+    assert not any(module.training for module in teacher.classifier.modules())
     logits = whole_outputs(teacher, images, batch_size=8).logits
     assert teacher.passes == 30
     teacher(images.tensor()[:5])

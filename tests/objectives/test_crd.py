@@ -46,6 +46,11 @@ def test_nce_by_hand() -> None:
     torch.testing.assert_close(nce(scores, 10), expected)
 
 
+def test_nce_is_finite_at_any_temperature() -> None:
+    scores = torch.tensor([[200.0, 300.0, -300.0]])
+    torch.testing.assert_close(nce(scores, 10), torch.tensor(300.0 - math.log(0.2)), rtol=1e-6, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

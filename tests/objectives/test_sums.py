@@ -38,12 +38,27 @@ def test_needs_are_those_of_all_terms() -> None:
         ({"kd": {"temperature": "hot"}}, "`objective.kd.temperature` must be a number, got 'hot'"),
         ({"kd": {"temperature": 0}}, "`temperature` must be > 0, got 0"),
         ({"kd": 1, "hinton": 1}, "names 'kd' twice"),
+        (None, "`objective` must be a name, or a mapping from names to weights or options, got None"),
+        (5, "`objective` must be a name, or a mapping from names to weights or options, got 5"),
+        (["kd"], "`objective` must be a name, or a mapping from names to weights or options, got ..kd"),
+        ({1: 1}, "`objective` must name its terms by text, got 1"),
+        (
+            {"rrd": {"temperature": 0.5}},
+            "`objective.rrd.temperature` would change nothing, got 0.5: `memory` is 'queue'",
+        ),
+        ({"crd": {"enqueue": "after"}}, "`objective.crd.enqueue` would change nothing, got 'after': `memory` is 'mom"),
+        ({"crd": {"memory": "queue", "draws": "independent"}}, "`objective.crd.draws` would change nothing"),
         ({"ce": {"label_smoothing": 1}}, "`label_smoothing` must be at least 0 and below 1, got 1"),
     ],
 )
 def test_wrong_specifications(spec: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         weighted_sum(spec)  # pyright: ignore[reportArgumentType]
+
+
+def test_options_that_the_memory_reads_are_taken() -> None:
+    weighted_sum({"crd": {"memory": "queue", "temperature": 0.1, "enqueue": "after"}})
+    weighted_sum({"rrd": {"memory": "momentum", "temperature": 0.1, "negatives": "any", "enqueue": "before"}})
 
 
 def test_terms_that_remember_every_image_say_so() -> None:

@@ -87,11 +87,16 @@ def test_aliases_name_parts():
 
 
 def test_mappings_hold_parts_and_options():
-    made = find_criterion({"representation": "hg", "allocation": "km", "clusters": 20, "options": {"sample": 500}})
+    made = find_criterion({"representation": "hg", "allocation": "km", "fewest": 20, "options": {"sample": 500}})
     assert made == Criterion(
-        representation="grayscale-histogram", allocation="k-means", options={"clusters": 20, "sample": 500}
+        representation="grayscale-histogram", allocation="k-means", options={"fewest": 20, "sample": 500}
     )
-    assert (made.option("clusters"), made.option("sample"), made.option("most")) == (20, 500, 30)
+    assert (made.option("clusters"), made.option("fewest"), made.option("sample"), made.option("most")) == (
+        None,
+        20,
+        500,
+        30,
+    )
     assert made.option("strata") is None
 
 
@@ -109,6 +114,8 @@ def test_mappings_hold_parts_and_options():
         ({"allocation": "coverage", "cutoff": 1}, "`cutoff` of a criterion must be a share below 1, got 1"),
         ({"allocation": "coverage", "cutoff": float("nan")}, "`cutoff` of a criterion must be at least 0.0, got nan"),
         ({"allocation": "coverage", "cutoff": "a"}, "`cutoff` of a criterion must be a number, got 'a'"),
+        ({"allocation": "km", "clusters": 5, "most": 9}, "`most` of a criterion is for finding how many clusters"),
+        ({"eps": -1}, "`eps` of a criterion must be at least 0.0, got -1"),
         ({"allocation": "km", "fewest": 20, "most": 5}, "`fewest` clusters .* must be at most `most`, got 20 and 5"),
         ({"allocation": "coverage", "cutoff": 0.1, "order": "rng"}, "`cutoff` leaves out the hardest images, of which"),
         ({"allocation": "ml", "components": 3}, "`components` of a criterion must be 1 or 2, got 3"),

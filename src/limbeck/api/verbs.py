@@ -145,7 +145,7 @@ def distill(
         student=learner if named else name_of_student(learner),
         own_student=not named,
         teacher=None if teacher_network is None else name_of_network(teacher_network),
-        objective=objective or default,
+        objective=default if objective is None else objective,
         training={**({} if described else {"views": "pad-crop-flip"}), **training},
         seed=seed,
         tracker=tracker,

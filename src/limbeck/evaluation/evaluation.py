@@ -104,11 +104,15 @@ def evaluate_logits(
 ) -> Evaluation:
     """`evaluate` from logits: float `[N, K]` of student and teacher, labels int64 `[N]`, K class names (or none).
 
+    Raises:
+        UserError: numbers of logits, labels and classes that do not agree, or logits that are not finite.
+
     Example:
         >>> evaluate_logits(torch.eye(3), torch.tensor([0, 1, 1]), ("cat", "dog", "emu")).top1
         0.666...
     """
     names = list(classes) or [str(index) for index in range(logits.shape[1])]
+    _check_logits(logits, labels, names, teacher_logits)
     confusion = metrics.confusion_matrix(logits, labels)
     counts, accuracies = confusion.sum(1).tolist(), metrics.per_class_accuracy(logits, labels)
     rows = zip(names, counts, _without_nan(accuracies), strict=True)
@@ -122,6 +126,24 @@ def evaluate_logits(
         confusion=confusion.tolist(),
         fidelity=None if teacher_logits is None else _fidelity(logits, teacher_logits, labels, names),
     )
+
+
+def _check_logits(logits: Tensor, labels: Tensor, names: list[str], teacher_logits: Tensor | None) -> None:
+    images, classes = logits.shape
+    if len(names) != classes:
+        raise UserError(f"`classes` must be {classes} names, as logits have columns, got {len(names)}.")
+    if labels.shape != (images,):
+        raise UserError(f"`labels` must be [{images}], one for each row of logits, got {list(labels.shape)}.")
+    if images and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise UserError(
+            f"`labels` must be 0 to {classes - 1}, the columns of logits, got {int(labels.min())} to "
+            f"{int(labels.max())}."
+        )
+    for name, given in (("logits", logits), ("teacher_logits", teacher_logits)):
+        if given is not None and given.shape != logits.shape:
+            raise UserError(f"`{name}` must be {list(logits.shape)}, as `logits`, got {list(given.shape)}.")
+        if given is not None and not given.isfinite().all():
+            raise UserError(f"`{name}` must be finite, got NaN or infinity in some rows.")
 
 
 def _fidelity(student: Tensor, teacher: Tensor, labels: Tensor, names: list[str]) -> dict[str, Any]:

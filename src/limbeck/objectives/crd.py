@@ -46,9 +46,9 @@ def nce(scores: Tensor, images: int) -> Tensor:
         tensor(4.7999)
     """
     share = (scores.shape[1] - 1) / images
-    constant = share + 1e-7
-    own = F.softplus(math.log(constant) - scores[:, 0])
-    others = (scores[:, 1:].exp() + constant).log().sum(1) - (scores.shape[1] - 1) * math.log(share)
+    constant = math.log(share + 1e-7)
+    own = F.softplus(constant - scores[:, 0])
+    others = F.softplus(scores[:, 1:] - constant).sum(1) + (scores.shape[1] - 1) * (constant - math.log(share))
     return (own + others).mean()
 
 
@@ -77,6 +77,8 @@ class CRD(MemoryObjective):
     Source: Tian, Krishnan and Isola, "Contrastive representation distillation", ICLR 2020, and their
     https://github.com/HobbitLong/RepDistiller; the queue is that of https://github.com/giakoumoglou/distillers
     """
+
+    of_momentum = ("momentum", "negatives", "draws")
 
     def __init__(
         self,

@@ -1,7 +1,9 @@
 """The memory of other images that crd and rrd compare an image with, in either of its forms, and what they share."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -90,6 +92,14 @@ class MemoryObjective(Objective):
         self.student_linear: nn.Module = Unbuilt()
         self.teacher_linear: nn.Module = Unbuilt()
         self.memory: nn.Module = Unbuilt()
+
+    of_momentum: ClassVar[tuple[str, ...]] = ("momentum", "negatives", "draws", "temperature")
+    """Options that the momentum memory alone reads."""
+
+    @classmethod
+    def unread(cls, options: Mapping[str, Any]) -> Mapping[str, str]:
+        of_the_other = cls.of_momentum if options["memory"] == "queue" else ("enqueue", "queue_start")
+        return dict.fromkeys(of_the_other, f"`memory` is {options['memory']!r}")
 
     @property
     def remembers_ids(self) -> bool:

@@ -88,6 +88,11 @@ class Objective(nn.Module, ABC):
         """The network that this teaches, to be judged and saved: the student, or one that shares its weights."""
         return student
 
+    @classmethod
+    def unread(cls, options: Mapping[str, Any]) -> Mapping[str, str]:
+        """Those of all its options, name -> value, that another one makes idle: name -> which. Most have none."""
+        return {}
+
     @property
     def remembers_ids(self) -> bool:
         """Whether it keeps something for each of `Setup.ids`, so that images of other ids cannot join a run."""

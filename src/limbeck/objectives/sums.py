@@ -180,6 +180,8 @@ def weighted_sum(spec: str | Callable[..., Any] | Mapping[Any, Any] | WeightedSu
     """
     if isinstance(spec, WeightedSum):
         return spec
+    if not isinstance(spec, str | Mapping) and not callable(spec):
+        raise UserError(f"`objective` must be a name, or a mapping from names to weights or options, got {spec!r}.")
     named: Any = OBJECTIVES.named(spec)
     entries: dict[str, Any] = {named: {}} if isinstance(named, str) else dict(named)
     terms: dict[str, Objective] = {}
@@ -200,6 +202,8 @@ def weighted_sum(spec: str | Callable[..., Any] | Mapping[Any, Any] | WeightedSu
 
 def canonical_name(name: str) -> str:
     """The objective's own name for a name or an alias of it."""
+    if not isinstance(name, str):
+        raise UserError(f"`objective` must name its terms by text, got {name!r}.")
     if name not in NAMES:
         raise unknown_name("objective", name, NAMES, "`limbeck ls objectives` lists them all")
     return NAMES[name]
@@ -220,7 +224,14 @@ def _objective(name: str, options: dict[str, Any]) -> Objective:
             raise UserError(f"`objective.{name}.{option}` must be {described}, got {value!r}.")
         if entry.made_by is not None and isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"`objective.{name}.{option}` must be finite, got {value!r}.")
-    return objective_class(name)(**settled)
+    made = objective_class(name)
+    idle = {} if entry.made_by is not None else made.unread({**allowed, **settled})
+    for option, why in idle.items():
+        if settled.get(option, allowed[option]) != allowed[option]:
+            raise UserError(
+                f"`objective.{name}.{option}` would change nothing, got {settled[option]!r}: {why}; leave it out."
+            )
+    return made(**settled)
 
 
 _KINDS: dict[type, tuple[str, Any]] = {

@@ -175,13 +175,13 @@ def rounded(recipe: Recipe, where: str = "") -> dict[str, None]:
 
 
 def name_for(folder: str | Path, student: str | None) -> str:
-    """What the run on the set in `folder` is called.
+    """What the run on the set in `folder` is called; never as the set, which may lie where runs do.
 
     Example:
-        >>> name_for("sets/datm (1)/", "resnet18")
-        'datm-1-resnet18'
+        >>> name_for("sets/datm (1)/", "resnet18"), name_for("runs/tiny", None)
+        ('datm-1-resnet18', 'tiny-distilled')
     """
-    words = [Path(folder).resolve().name, *([] if student is None else [student])]
+    words = [Path(folder).resolve().name, student or "distilled"]
     return "-".join(re.sub(r"[^\w.-]+", "-", word).strip("-.") or "set" for word in words)
 
 

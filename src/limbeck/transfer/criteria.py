@@ -129,7 +129,7 @@ class Criterion:
         numbers = [name for name in self.options if isinstance(known[name], float) and name not in own]
         settled |= {name: float(self.options[name]) for name in numbers}  # 2 and 2.0 are one, and name one column
         object.__setattr__(self, "options", settled)
-        check_together({**self.default_options, **self.options}, self.order)
+        check_together({**self.default_options, **self.options}, self.default_options, self.order)
 
     @property
     def default_options(self) -> dict[str, Any]:

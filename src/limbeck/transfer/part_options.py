@@ -12,6 +12,7 @@ PART_OPTIONS: Mapping[str, str] = {
     "model": "the network that is trained, a name of `limbeck ls models`",
     "networks": "how many networks the mean is taken over, each of a seed of its own, a whole number >= 1",
     "temperature": "what logits are divided by, a number > 0",
+    "eps": "what is added to a share inside the logarithm of its entropy, as published by default, a number >= 0",
     "clusters": (
         "how many clusters, of each class where the allocation goes by class, a whole number >= 1; where none is "
         "given, the one of `fewest`, `fewest` + `step` ... `most` whose clusters have the highest silhouette"
@@ -30,7 +31,7 @@ PART_OPTIONS: Mapping[str, str] = {
 }
 """Option -> what it is, what it may be, and what it is where that is no number, for documentation."""
 
-_AT_LEAST = {"cutoff": 0.0, "fewest": 2, "most": 2, "sample": 10}
+_AT_LEAST = {"cutoff": 0.0, "eps": 0.0, "fewest": 2, "most": 2, "sample": 10}
 """Of the others, 1."""
 
 
@@ -99,8 +100,14 @@ def check_part_option(name: str, value: Any, default: Any) -> None:
         raise UserError(f"`components` of a criterion must be 1 or 2, got {value}; t-SNE maps to no more.")
 
 
-def check_together(options: Mapping[str, Any], order: str) -> None:
+def check_together(options: Mapping[str, Any], defaults: Mapping[str, Any], order: str) -> None:
     """Raises a UserError where options of a criterion, name -> value or default, contradict each other or its order."""
+    given = [name for name in ("fewest", "most", "step", "sample") if options.get(name) != defaults.get(name)]
+    if options.get("clusters") != defaults.get("clusters") and given:
+        raise UserError(
+            f"`{given[0]}` of a criterion is for finding how many clusters there are, and `clusters` says so, got "
+            f"{options['clusters']}; leave one of them out."
+        )
     fewest, most = options.get("fewest"), options.get("most")
     if fewest is not None and most is not None and fewest > most:
         raise UserError(f"`fewest` clusters of a criterion must be at most `most`, got {fewest} and {most}.")

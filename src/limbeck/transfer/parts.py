@@ -118,6 +118,7 @@ _SCORES = {
         "Shannon entropy of the representation, in nats; of logits, of their softmax",
         {"shares": f"{_SCORING}.scores:entropy", "logits": f"{_SCORING}.scores:entropy_of_logits"},
         "grayscale-histogram",
+        options={"eps": 1e-7},
         paper=_SHANNON,
     ),
     "variance": ScoreEntry(

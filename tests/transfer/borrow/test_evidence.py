@@ -240,7 +240,7 @@ def test_lowest_first_curves_rise() -> None:
     one = case([pool("zoo", 30, ZOO)], 6)
     entropy = -next(one.table.batches("margin:teacher-logits"))["margin:teacher-logits"]
     batch = next(one.table.batches("id", "group", "native"))
-    columns = {**batch, "source": ["zoo"] * 30, "entropy:teacher-logits": entropy}
+    columns = {**batch, "source": ["zoo"] * 30, criterion_by("entropy").column: entropy}
     table = ScoreTable(columns, {"groups": list(CLASSES)})
     part = one.chosen.parts[0]
     parts = (PartCounts("entropy", part.wanted, part.passed, part.distinct, part.repeated),)

@@ -9,7 +9,8 @@ from limbeck.transfer.criteria import Criterion
 _PARTS: dict[str, dict[str, Any]] = {
     "minimal-margin": {"score": "minimal-margin"},
     "margin": {"score": "margin"},
-    "entropy": {"representation": "teacher-logits", "score": "entropy", "order": "lowest"},
+    # The published code adds nothing inside this logarithm, where that of selecting does.
+    "entropy": {"representation": "teacher-logits", "score": "entropy", "order": "lowest", "options": {"eps": 0.0}},
     "confidence": {"score": "confidence"},
     "energy": {"score": "energy", "order": "lowest"},
     "boundary": {"score": "margin", "order": "lowest"},
@@ -28,7 +29,7 @@ def criterion_by(name: str) -> Criterion:
 
     Example:
         >>> criterion_by("entropy").column, criterion_by("entropy").order
-        ('entropy:teacher-logits', 'lowest')
+        ('entropy:teacher-logits:eps=0.0', 'lowest')
     """
     return Criterion(name=name, **_PARTS[name])
 

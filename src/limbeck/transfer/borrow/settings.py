@@ -125,6 +125,9 @@ class Threshold(BaseModel):
             )
         if self.fixed_count is not None and self.of != "best-share":
             raise ValueError(f"`fixed_count` is for `of: best-share`, got {self.of!r}; leave it out")
+        idle = "`of` is 'mean'" if self.of == "mean" else "`fixed_count` says how many" if self.fixed_count else ""
+        if idle and "share" in self.model_fields_set and self.share != type(self).model_fields["share"].default:
+            raise ValueError(f"`share` would change nothing, got {self.share:g}: {idle}; leave it out")
         return self
 
 

@@ -2,6 +2,7 @@
 
 from limbeck.errors import UserError
 from limbeck.models import Classifier
+from limbeck.transfer.borrow.criteria import criterion_by
 from limbeck.transfer.borrow.settings import SURENESS
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.scoring.context import head_weights
@@ -22,7 +23,7 @@ def criteria_for(teacher: Classifier) -> tuple[dict[str, Criterion], dict[str, s
             f"`teacher` must tell at least 2 classes apart to be sure of one, got {teacher.num_classes} of "
             f"{teacher.name}."
         )
-    known = {name: Criterion(score=name, representation="teacher-logits", name=name) for name in SURENESS}
+    known = {name: criterion_by(name) for name in SURENESS}
     try:
         head_weights(teacher)
     except UserError as error:
