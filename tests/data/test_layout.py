@@ -297,6 +297,13 @@ def test_links_to_class_folders_are_followed(laid_out, tmp_path: Path):
     assert counts(load(base)) == {"cat": 1, "dog": 1}
 
 
+def test_links_back_to_where_they_lie_are_no_classes(laid_out):
+    base = laid_out("cat", "dog")
+    (base / "loop").symlink_to(".")
+    (base / "up").symlink_to(base.parent)
+    assert counts(load(base)) == {"cat": 1, "dog": 1}
+
+
 def test_a_folder_that_may_not_be_read_is_named(laid_out, monkeypatch: pytest.MonkeyPatch):
     base, scandir = laid_out("cat", "dog"), os.scandir
 

@@ -163,10 +163,13 @@ class Drawing(Plain):
         ),
     ],
 )
-def test_why_a_network_cannot_go_out(kind: type[Plain], words: str, tmp_path: Path, test_images: lb.ImageSet) -> None:
+def test_why_a_network_cannot_go_out(
+    kind: type[Plain], words: str, tmp_path: Path, test_images: lb.ImageSet, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(lb.UserError, match=f"^{kind.__name__} cannot be exported: .*{words}"):
         lb.export(wrapped(kind()), tmp_path / "out", format="pt2", test=test_images)
     assert not [*tmp_path.iterdir()]
+    assert "".join(capfd.readouterr()) == "", "no graphs, nor notes for authors of torch"
 
 
 def test_what_answers_otherwise_is_not_kept(tmp_path: Path, test_images: lb.ImageSet) -> None:

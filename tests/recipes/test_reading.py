@@ -95,6 +95,10 @@ def test_a_short_recipe_is_filled_in() -> None:
         (["compare.arms={}"], "`arms` must hold at least one arm"),
         (["compare.arms=[random]"], "compare.arms: must be a mapping of keys to values, got ['random']"),
         (["compare.arms.random=entropy"], "the control 'random' is added by itself"),
+        (
+            ["compare.arms={a/b: entropy, c d: entropy, random: entropy}"],
+            "got 'c d'; the control 'random' is added by itself",
+        ),
         (["compare.arms={a/b: entropy}"], "the name of an arm must be letters, digits"),
         (["compare.arms.x.selct=entropy"], "compare.arms.x.selct: unknown key; did you mean 'select'?"),
         (["compare.arms.x=entrpy"], "compare.arms.x.select: unknown criterion 'entrpy'"),

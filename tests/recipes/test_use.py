@@ -129,6 +129,16 @@ def test_it_teaches_as_the_same_settings_spelt_out_do(
     assert evaluation["last"]["n"] == 360
 
 
+def test_runs_do_not_go_where_their_set_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the pages have it: sets lie in `runs`, as runs do."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(verbs, "write_run_report", lambda folder: None)
+    condensed(use_of()).save(tmp_path / "runs" / "condensed")
+    done = command("distill", "runs/condensed", "--test", "digits", "-s", "latency=false")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "runs" / "condensed-distilled" / "evaluation.json").is_file()
+
+
 def recipe_on(folder: Path, **said: Any) -> dict[str, Any]:
     return {"name": "on-a-set", "data": {"train": str(folder)}, "latency": False, **said}
 
@@ -328,6 +338,9 @@ def test_a_teacher_that_was_handed_over_is_missed_by_name(crops: Path, tmp_path:
     with pytest.raises(UserError, match=r"handed over in Python, 'python:convnet_d3#.*'; give it as the `teacher` \("):
         lb.distill(None, None, made, out=tmp_path / "run")
     assert lb.distill(teacher, None, made, out=tmp_path / "run").student.name == "convnet_d3"
+    moved = TransferSet(made.images, use={**(made.use or {}), "teacher": {"weights": str(tmp_path / "gone")}})
+    with pytest.raises(UserError, match=r"of the teacher '/.*/gone', which is not there; give"):
+        lb.distill(None, None, moved, out=tmp_path / "other")
 
 
 def test_a_set_is_judged_with_the_teacher_that_it_names(crops: Path, tmp_path: Path) -> None:

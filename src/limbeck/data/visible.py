@@ -32,8 +32,8 @@ def is_hidden(name: str) -> bool:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Those directly in `folder`, links to folders too, sorted."""
-    return sorted(Path(entry.path) for entry in _entries(folder) if entry.is_dir())
+    """Those directly in `folder`, links to other folders too, but none to one that it lies in; sorted."""
+    return sorted(Path(entry.path) for entry in _entries(folder) if entry.is_dir() and not _leads_back(entry))
 
 
 def images_in(folder: Path) -> Iterator[Path]:
@@ -93,6 +93,13 @@ def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
             yield from (entry for entry in entries if not is_hidden(entry.name))
     except OSError as error:
         raise UserError(f"the folder {str(folder)!r} cannot be read: {error.strerror}.") from error
+
+
+def _leads_back(entry: "os.DirEntry[str]") -> bool:
+    if not entry.is_symlink():
+        return False
+    folder, target = Path(entry.path).parent.resolve(), Path(entry.path).resolve()
+    return target == folder or target in folder.parents
 
 
 def _is_image(entry: "os.DirEntry[str]") -> bool:

@@ -1,8 +1,11 @@
 """A classifier as one program from images to logits: no dictionary, no Python, any number of images."""
 
+import logging
 import re
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +52,28 @@ def traced(module: Exportable, example: Tensor) -> ExportedProgram:
     """
     arguments: dict[str, Any] = {"dynamic_shapes": ({0: Dim("batch")},)}
     try:
-        return torch.export.export(module, (example,), strict=False, **arguments)
+        with _quiet():
+            return torch.export.export(module, (example,), strict=False, **arguments)
     except GuardOnDataDependentSymNode as error:
         first: Exception = error
     except Exception as error:  # whatever a network of somebody else's raises
         first = error
-        with suppress(Exception):  # reading the code in place of running it sees what `len(images)` hides
+        with suppress(Exception), _quiet():  # reading the code in place of running it sees what `len(images)` hides
             return torch.export.export(module, (example,), strict=True, **arguments)
     raise UserError(f"{module.classifier.name} cannot be exported: {_reason(first)}.") from first
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch prints of a program that it cannot trace: graphs, and notes for its authors."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _reason(error: Exception) -> str:

@@ -143,5 +143,5 @@ def _without_teacher(settings: CondenseSettings) -> str:
     if settings.mask is not None and settings.mask.network == "teacher":
         return "give one, or set `mask.network: expert`, or to weights by name"
     if not settings.labelled_by_teacher:
-        return "give one, or let images begin otherwise (`initialise`)"
+        return "give one, or let images begin otherwise: the criterion of `initialise` asks it"
     return "give one that tells the classes of the images apart"

@@ -68,13 +68,18 @@ def teacher_of_use(use: Mapping[str, Any]) -> dict[str, Any]:
     """Whom a `use` has asked about every view, as recipes have it; empty where it is nobody.
 
     Raises:
-        UserError: one that was handed over in Python, whom no name finds.
+        UserError: one that was handed over in Python, whom no name finds, or that is no longer where it was.
     """
     teacher = dict(use.get("teacher") or {})
     if (weights := str(teacher.get("weights", ""))).startswith(FROM_PYTHON):
         raise UserError(
             f"the transfer set is taught on by the answers of a teacher that was handed over in Python, {weights!r}; "
             "give it as the `teacher` (--teacher), or an `objective` that asks none."
+        )
+    if Path(weights).is_absolute() and not Path(weights).exists():
+        raise UserError(
+            f"the transfer set is taught on by the answers of the teacher {weights!r}, which is not there; give the "
+            "same network from where it is now as the `teacher` (--teacher), or an `objective` that asks none."
         )
     return teacher
 

@@ -176,15 +176,15 @@ class CompareSettings(Strict):
 
     @model_validator(mode="after")
     def _nameable(self) -> Self:
-        for name in self.arms:
-            if not re.fullmatch(NAME, name):
-                raise ValueError(f"the name of an arm must be {NAME_ALLOWED}, got {name!r}")
+        odd = [name for name in self.arms if not re.fullmatch(NAME, name)]
+        wrong = [f"the name of an arm must be {NAME_ALLOWED}, got {name!r}" for name in odd]
         transfers = {name: arm.transfer for name, arm in self.arms.items() if arm.transfer is not None}
         makers = [str(transfer["maker"]) for transfer in transfers.values()]
         controls = {one.name for one in controls_beside(transfers)}
         taken = sorted((reserved_names(makers) | controls) & self.arms.keys())
-        if taken:
-            raise ValueError(f"the control {taken[0]!r} is added by itself; give the arm another name, or drop it")
+        wrong += [f"the control {name!r} is added by itself; give the arm another name, or drop it" for name in taken]
+        if wrong:
+            raise ValueError("; ".join(wrong))
         if not self.arms:
             raise ValueError("`arms` must hold at least one arm, got none")
         if self.baseline is not None and self.baseline not in self.arms:

@@ -279,8 +279,8 @@ def check_learns(loss: Tensor, step: int, terms: list[str]) -> None:
     """Raises a UserError where nothing that learns shapes the loss, as where all is frozen that its terms read."""
     if not loss.requires_grad:
         raise UserError(
-            f"no parameter that learns shapes the loss at step {step + 1} ({', '.join(terms)}); set "
-            "`requires_grad_(True)` on parameters before the outputs that these terms read."
+            f"no parameter that learns shapes the loss at step {step + 1} ({', '.join(terms)}); is it detached, or are "
+            "the parameters that these terms read frozen (`requires_grad_(True)` lets them learn)?"
         )
 
 

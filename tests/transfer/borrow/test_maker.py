@@ -339,7 +339,10 @@ def test_pools_that_hold_judged_images_are_refused_or_left_out(tmp_path: Path, t
     ("threshold", "told"),
     [
         ({"of": "mean", "calibration": {"name": "cifar10", "split": "test"}, "split": "train"}, "is a lone name"),
-        ({"of": "mean", "share": 0.3, "calibration": "digits"}, "`share` would change nothing, got 0.3: `of` is 'mean'"),
+        (
+            {"of": "mean", "share": 0.3, "calibration": "digits"},
+            "`share` would change nothing, got 0.3: `of` is 'mean'",
+        ),
         ({"of": "quantile", "split": "test"}, "is of `calibration` images, and there are none, got 'test'"),
         ({"of": "mean", "calibration": {"name": "cifar10", "imags": 3}}, "threshold.calibration.imags"),
     ],

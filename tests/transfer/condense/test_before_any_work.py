@@ -221,7 +221,7 @@ def test_a_maker_that_chooses_wants_its_teacher_at_once() -> None:
     assert settings.initial.budget == "1/class"
     with pytest.raises(UserError, match=r"initialise.criterion: unknown criterion 'nosuch'. `limbeck ls criteria` l"):
         lb.condense(pool(), budget="1/class", initialise={"maker": "select", "criterion": "nosuch"})
-    with pytest.raises(UserError, match=r"none is given; give one, or let images begin otherwise \(`initialise`\)"):
+    with pytest.raises(UserError, match=r"none is given; give one, or let images begin otherwise: the criterion"):
         lb.condense(pool(), budget="1/class", method="mtt", initialise={"maker": "select", "criterion": "herding"})
 
 

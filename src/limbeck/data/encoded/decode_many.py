@@ -56,8 +56,8 @@ def decode_many(
 def unreadable(where: str, error: Exception) -> UserError:
     """The error for one image that cannot be decoded."""
     return UserError(
-        f"{where} cannot be read as an image: {error}. Mend or remove it, or leave all such images out with "
-        "`skip_unreadable=True` (`--skip-unreadable`)."
+        f"{where} cannot be read as an image: {str(error).rstrip('.')}. Mend or remove it, or leave all such images "
+        "out with `skip_unreadable=True` (`--skip-unreadable`)."
     )
 
 
