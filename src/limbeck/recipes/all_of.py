@@ -34,27 +34,27 @@ def all_of(content: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(name, str | Path):
         raise ValueError(f"`name` must be a data set, folder, file or hub id, as text, got {name!r}{misread(name)}")
     name = path_text(name)
-    found = _parts(name, stated)
+    parts = _parts(name, stated)
     for part in (TRAIN, TEST, VALIDATION):
-        if isinstance(one := stated.get(part), Mapping) and "name" not in one:
-            beside = found.get(part)
-            stated[part] = {**(beside if isinstance(beside, Mapping) else {"name": name}), **one}
-    return found | stated
+        if isinstance(settings := stated.get(part), Mapping) and "name" not in settings:
+            implied = parts.get(part)
+            stated[part] = {**(implied if isinstance(implied, Mapping) else {"name": name}), **settings}
+    return parts | stated
 
 
 def _parts(name: str, stated: Mapping[str, Any]) -> dict[str, Any]:
     """part of `data` -> what a data set gives to it, where nothing else is `stated`."""
-    splits, every = own_splits(name), {"name": name}
+    splits, entry = own_splits(name), {"name": name}
     if not splits:
-        return {TRAIN: every, TEST: _named_test(name, every)}
+        return {TRAIN: entry, TEST: _named_test(name, entry)}
     if TRAIN not in splits and TRAIN not in stated:
         raise UserError(
             f"{name!r} holds {listing(splits)} and nothing to learn from, which would be in a folder `train`; add "
             f"that, or say what to learn from, as `train: {name}/...`"
         )
     if TEST in splits:
-        return {TRAIN: every, TEST: every, **({VALIDATION: every} if VALIDATION in splits else {})}
-    return {TRAIN: every, TEST: {**every, "split": VALIDATION} if VALIDATION in splits else TEST_SHARE}
+        return {TRAIN: entry, TEST: entry, **({VALIDATION: entry} if VALIDATION in splits else {})}
+    return {TRAIN: entry, TEST: {**entry, "split": VALIDATION} if VALIDATION in splits else TEST_SHARE}
 
 
 def _named_test(name: str, every: Mapping[str, Any]) -> Any:

@@ -133,8 +133,10 @@ def save_borrowed(
     network = load_network(teacher)
     test_images = None
     if test is not None:
-        known = size_for_network(network, teacher)
-        test_images = load_sized(test, evaluation_split(test)[0], known, None if progress is None else progress.say)
+        known_size = size_for_network(network, teacher)
+        test_images = load_sized(
+            test, evaluation_split(test)[0], known_size, None if progress is None else progress.say
+        )
     if test_images is None and how.get("size") is None:
         how["size"] = trained_size(teacher)
     return borrow_images(settings, network, test=test_images, target=target, progress=progress, **how)[1]
@@ -155,20 +157,22 @@ def settings_from_options(options: Mapping[str, Any], of_every_pool: Mapping[str
         >>> settings_from_options({"pools": ["cifar100"], "by": ["margin=0.5", "random=0.5"]}, {"split": "test"})
         {'pools': [{'split': 'test', 'name': 'cifar100'}], 'by': {'margin': 0.5, 'random': 0.5}}
     """
-    found = {name: value for name, value in options.items() if value is not None}
-    found["pools"] = [{**of_every_pool, **name_or_mapping(text, "--pool", "name", _POOL)} for text in options["pools"]]
-    if "by" in found:
-        found["by"] = _by(found["by"])
-    if found.get("exclude") == [KNOWN]:
-        found["exclude"] = KNOWN
-    more = {name: found.pop(name) for name in ("share", "calibration") if name in found}
-    if more and "threshold" not in found:
+    settings = {name: value for name, value in options.items() if value is not None}
+    settings["pools"] = [
+        {**of_every_pool, **name_or_mapping(text, "--pool", "name", _POOL)} for text in options["pools"]
+    ]
+    if "by" in settings:
+        settings["by"] = _by(settings["by"])
+    if settings.get("exclude") == [KNOWN]:
+        settings["exclude"] = KNOWN
+    beside_threshold = {name: settings.pop(name) for name in ("share", "calibration") if name in settings}
+    if beside_threshold and "threshold" not in settings:
         raise UserError(
-            f"`--{next(iter(more))}` belongs to a threshold; give --threshold mean, best-share or quantile."
+            f"`--{next(iter(beside_threshold))}` belongs to a threshold; give --threshold mean, best-share or quantile."
         )
-    if "threshold" in found:
-        found["threshold"] = {"of": found["threshold"], **more}
-    return found
+    if "threshold" in settings:
+        settings["threshold"] = {"of": settings["threshold"], **beside_threshold}
+    return settings
 
 
 def default_folder(settings: MakerSettings) -> Path:
@@ -180,15 +184,15 @@ def default_folder(settings: MakerSettings) -> Path:
 def _by(texts: Sequence[str]) -> str | dict[str, float]:
     if len(texts) == 1 and "=" not in texts[0]:
         return texts[0]
-    found: dict[str, float] = {}
+    shares: dict[str, float] = {}
     for text in texts:
         name, equals, share = text.partition("=")
         try:
-            found[name] = float(share)
+            shares[name] = float(share)
         except ValueError:
             equals = ""
         if not equals:
             raise UserError(f"`--by` of a mixture must be CRITERION=SHARE each time, as margin=0.5, got {text!r}.")
-    if len(found) < len(texts):
+    if len(shares) < len(texts):
         raise UserError(f"`--by` names a criterion twice, got {', '.join(texts)}; give each once.")
-    return found
+    return shares

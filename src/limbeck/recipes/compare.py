@@ -88,7 +88,7 @@ def compare(
     longer = check_unchanged(recipe, planned, Path(folder)) if resume else []
     if workers > 1:
         check_sendable(recipe)
-    handed = pack_objects(objects) if workers > 1 else {}
+    packed = pack_objects(objects) if workers > 1 else {}
     with (
         RunFolder.open(
             folder,
@@ -120,7 +120,7 @@ def compare(
         runs = Runs(run_folder.path, inputs, progress, settle_threads(planned, run_folder, inputs, workers, progress))
         if crew is not None:
             keep_teacher_logits(run_folder.path, fingerprints, inputs)
-            runs = replace(runs, crew=crew, handed_over=HandedOver(recipe, handed, fingerprints, process_token()))
+            runs = replace(runs, crew=crew, handed_over=HandedOver(recipe, packed, fingerprints, process_token()))
         _run_all(recipe, planned, run_folder, runs)
         results = collect(run_folder.path, recipe, planned)
         run_folder.write(RESULTS, results)
@@ -153,9 +153,9 @@ def _crew(
     planned: Sequence[PlannedRun], longer: Sequence[PlannedRun], run_folder: RunFolder, workers: int
 ) -> Iterator[Crew | None]:
     """As many workers as there are runs to do, at most; none where that is one."""
-    again = {one.folder for one in longer}
-    own = {one.folder for one in planned if one.repeats is None}
-    pending = sum(one in again or not RunFolder(run_folder.path / one).finished for one in own)
+    reopened = {run.folder for run in longer}
+    folders = {run.folder for run in planned if run.repeats is None}
+    pending = sum(folder in reopened or not RunFolder(run_folder.path / folder).finished for folder in folders)
     if min(workers, pending) < 2:
         yield None
         return
@@ -164,25 +164,25 @@ def _crew(
 
 
 def _run_all(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolder, runs: Runs) -> None:
-    every, planned = planned, [one for one in planned if one.repeats is None]
-    pending = [one for one in planned if not RunFolder(run_folder.path / one.folder).finished]
-    for one in pending:
-        make_room(one, RunFolder(run_folder.path / one.folder))
+    with_repeats, planned = planned, [run for run in planned if run.repeats is None]
+    pending = [run for run in planned if not RunFolder(run_folder.path / run.folder).finished]
+    for run in pending:
+        make_room(run, RunFolder(run_folder.path / run.folder))
     done = len(planned) - len(pending)
     race = _race(recipe, planned, runs)
     runs.progress.begin("comparison", len(planned), done)
-    for tasks in [[RunTask(one) for one in pending]] if race is None else race.batches():
+    for tasks in [[RunTask(run) for run in pending]] if race is None else race.batches():
         dropped = 0 if race is None else race.runs_dropped()
         runs.progress.update(done + dropped)  # here, lest the first run of these seems to have added what stopped
         for task in run_tasks(tasks, runs) if tasks else ():
             done += RunFolder(run_folder.path / task.planned.folder).state != PAUSED
             runs.progress.update(done + dropped)
-            results = collect(run_folder.path, recipe, every)
+            results = collect(run_folder.path, recipe, with_repeats)
             run_folder.write(RESULTS, results)  # of which reports are made where parts of the user's own are gone
             write_tables(run_folder.path, results)
     runs.progress.end()
-    for one in every:
-        _keep_evidence(one, run_folder)
+    for run in with_repeats:
+        _keep_evidence(run, run_folder)
 
 
 def _race(recipe: Recipe, planned: Sequence[PlannedRun], runs: Runs) -> Race | None:
@@ -253,7 +253,7 @@ def _filled_classes(images: ImageSet | None) -> int | None:
 def _keep_evidence(planned: PlannedRun, run_folder: RunFolder) -> None:
     """What an arm was taught on, as its first seed that finished shows it."""
     folder = run_folder.path / planned.folder
-    made, kept = folder / EVIDENCE, run_folder.path / EVIDENCE / planned.group
-    if made.exists() and not kept.exists() and RunFolder(folder).finished:  # one that failed may be mended to another
-        with atomic_folder(kept) as folder:
-            shutil.copytree(made, folder, dirs_exist_ok=True)
+    source, target = folder / EVIDENCE, run_folder.path / EVIDENCE / planned.group
+    if source.exists() and not target.exists() and RunFolder(folder).finished:  # failed runs may yet be mended
+        with atomic_folder(target) as folder:
+            shutil.copytree(source, folder, dirs_exist_ok=True)

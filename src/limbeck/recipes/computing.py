@@ -26,9 +26,9 @@ def settle_threads(
     anyway (see `training.threads`), so that any number of workers makes the same students; else each worker's part of
     the cores, which is said.
     """
-    known = run_folder.read(THREADS_FILE)
-    threads = threads_each(workers) if known is None else int(known["threads"])
-    if known is None:
+    stored = run_folder.read(THREADS_FILE)
+    threads = threads_each(workers) if stored is None else int(stored["threads"])
+    if stored is None:
         small = all(_is_small(recipe, inputs) for recipe in _distinct(planned))
         threads = 1 if small else threads
         run_folder.write(THREADS_FILE, {"threads": threads})
@@ -50,8 +50,8 @@ def settle_threads(
 def _distinct(planned: Sequence[PlannedRun]) -> list[Recipe]:
     """A run of every student, batch size, and with and without a teacher."""
     kinds = {
-        (str(one.recipe.student), one.recipe.training.batch_size, one.recipe.teacher is None): one.recipe
-        for one in planned
+        (str(run.recipe.student), run.recipe.training.batch_size, run.recipe.teacher is None): run.recipe
+        for run in planned
     }
     return list(kinds.values())
 

@@ -85,8 +85,8 @@ def condense_images(
         "progress": progress or Silent(),
     }
     with context_alone(target, **context_arguments) as context:
-        made, words = make_alone(settings, context, target)
-        return made if target is None else TransferSet.load(target), words
+        transfer_set, words = make_alone(settings, context, target)
+        return transfer_set if target is None else TransferSet.load(target), words
 
 
 def save_condensed(
@@ -119,24 +119,24 @@ def save_condensed(
         UserError: see `limbeck.condense`.
     """
     check_workers(workers)  # before anything is loaded
-    known = {name: value for name, value in said.items() if value is not None}
-    known |= {} if experts is None else {"experts": {"folder": str(experts)}}
-    if isinstance(known.get("network"), str):
-        known["network"] = name_or_mapping(known["network"], "--network", "model", "{model: convnet_d3}")
-    settings = settings_to_condense(known, overrides)
+    stated = {name: value for name, value in said.items() if value is not None}
+    stated |= {} if experts is None else {"experts": {"folder": str(experts)}}
+    if isinstance(stated.get("network"), str):
+        stated["network"] = name_or_mapping(stated["network"], "--network", "model", "{model: convnet_d3}")
+    settings = settings_to_condense(stated, overrides)
     target = Path("runs") / f"condensed-{printable(Path(data).name)}-{settings.method}" if target is None else target
     target = target.with_name(target.name.replace(":", "-"))
     check_new(target)
     network = None if teacher is None else load_network(teacher)
     images = load_images(data, split, **options)
-    how: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "teacher_named": teacher,
         "seed": seed,
         "workers": workers,
         "target": target,
         "progress": progress,
     }
-    return condense_images(settings, images, network, **how)[1]
+    return condense_images(settings, images, network, **arguments)[1]
 
 
 def _without_teacher(settings: CondenseSettings) -> str:

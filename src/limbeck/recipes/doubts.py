@@ -68,25 +68,27 @@ def strangers(images: ImageSet, teacher: Classifier) -> list[str]:
         >>> strangers(images, teacher)
         []
     """
-    found = []
+    doubts = []
     channels = images.shape[0]
     if channels != teacher.channels and 1 in (channels, teacher.channels):
-        here, there, done = ("gray images", "colour", "repeated") if channels == 1 else ("colour", "gray ones", "lost")
-        found.append(
-            f"{images.name!r} holds {here}, and the teacher {teacher.name} was made for {there}: what it is shown is "
-            f"{done}. Choose a teacher of such images, or say by `channels: {teacher.channels}` that this is meant."
+        shown, meant, outcome = (
+            ("gray images", "colour", "repeated") if channels == 1 else ("colour", "gray ones", "lost")
+        )
+        doubts.append(
+            f"{images.name!r} holds {shown}, and the teacher {teacher.name} was made for {meant}: what it is shown is "
+            f"{outcome}. Choose a teacher of such images, or say by `channels: {teacher.channels}` that this is meant."
         )
     mean, std = _normalised(images, teacher)
     wrong = (mean.abs() > _FARTHEST_MEAN) | (std < _SMALLEST_STD) | (std > _LARGEST_STD)
-    plain = all(one == 0 for one in teacher.normalisation[0]) and all(one == 1 for one in teacher.normalisation[1])
+    plain = all(x == 0 for x in teacher.normalisation[0]) and all(x == 1 for x in teacher.normalisation[1])
     if wrong.any() and teacher.whitening is None and not plain:
         worst = int(torch.where(wrong)[0][0])
-        found.append(
+        doubts.append(
             f"pixels of {images.name!r} come to mean {mean[worst]:.2f} and deviation {std[worst]:.2f} after the "
             f"normalisation of the teacher {teacher.name}, where 0 and 1 are usual: images of another kind, inverted, "
             "darker or of another `scale` than those that it was taught, or a wrong `mean` and `std` of it."
         )
-    return found
+    return doubts
 
 
 def train_test_overlap(inputs: Inputs, *, seconds: float = 10.0, keep: bool = True) -> list[str]:
@@ -98,19 +100,23 @@ def train_test_overlap(inputs: Inputs, *, seconds: float = 10.0, keep: bool = Tr
         keep: whether hashes of images may be kept on disk, as a run will want them again.
     """
     train = inputs.train
-    held = {part: getattr(inputs, part) for part in ("test", "validation")}
+    held_out = {part: getattr(inputs, part) for part in ("test", "validation")}
     evaluated = {
-        part: one for part, one in held.items() if one is not None and train is not None and one.shape == train.shape
+        part: images
+        for part, images in held_out.items()
+        if images is not None and train is not None and images.shape == train.shape
     }
     if train is None or not any(map(len, evaluated.values())):
         return []
-    shares = _shares_among({part: one for part, one in evaluated.items() if len(one)}, train, seconds, keep=keep)
+    shares = _shares_among(
+        {part: images for part, images in evaluated.items() if len(images)}, train, seconds, keep=keep
+    )
     return [
-        f"{share:.0%} of the {part} images ({held[part].name}) are among those to learn from ({train.name}), "
+        f"{share:.0%} of the {part} images ({held_out[part].name}) are among those to learn from ({train.name}), "
         "pixel by pixel: accuracy on them says nothing of new images. Give others as "
         f"`data.{part}`, or hold some out by `data.{part}: 0.2`."
         for part, share in shares.items()
-        if share * max(1, len(held[part]) / len(train)) > _FEW_TWICE
+        if share * max(1, len(held_out[part]) / len(train)) > _FEW_TWICE
     ]
 
 
@@ -119,7 +125,7 @@ def _shares_among(
 ) -> dict[str, float]:
     """The share of each set that is found in `train`, at least; and of what was read of it, where time ran out."""
     began, read = time.monotonic(), 0
-    wanted = {part: _digests(one, _spread(one, _SAMPLED), keep=keep) for part, one in evaluated.items()}
+    wanted = {part: _digests(images, _spread(images, _SAMPLED), keep=keep) for part, images in evaluated.items()}
     missing = dict(wanted)
     for rows in torch.arange(len(train)).split(_ROWS):
         seen = _digests(train, rows, keep=keep)
@@ -127,8 +133,8 @@ def _shares_among(
         read += len(rows)
         if not any(missing.values()) or time.monotonic() - began > seconds:
             break
-    found = {part: (len(wanted[part]) - len(rest)) / len(wanted[part]) for part, rest in missing.items()}
-    return {part: min(1.0, share * (len(train) / read if missing[part] else 1)) for part, share in found.items()}
+    shares = {part: (len(wanted[part]) - len(rest)) / len(wanted[part]) for part, rest in missing.items()}
+    return {part: min(1.0, share * (len(train) / read if missing[part] else 1)) for part, share in shares.items()}
 
 
 def _spread(images: ImageSet, count: int) -> Tensor:
@@ -138,15 +144,15 @@ def _spread(images: ImageSet, count: int) -> Tensor:
 
 def _digests(images: ImageSet, rows: Tensor, *, keep: bool) -> set[bytes]:
     """A hash of the pixels of each."""
-    known = keep or images.is_decoded
-    hashes = images.storage.digests(rows) if known else image_digests(images.gather(rows))
+    stored = keep or images.is_decoded
+    hashes = images.storage.digests(rows) if stored else image_digests(images.gather(rows))
     return {bytes(row) for row in hashes.numpy()}
 
 
 def _normalised(images: ImageSet, teacher: Classifier) -> tuple[Tensor, Tensor]:
     """Mean and deviation [C] of some images, spread evenly, once the teacher has normalised them."""
     pixels = images.gather(_spread(images, _LOOKED_AT)).transpose(0, 1).flatten(1).float() / 255  # [C, B * H * W]
-    mean, std = (torch.tensor(one) for one in teacher.normalisation)
+    mean, std = (torch.tensor(values) for values in teacher.normalisation)
     if len(pixels) != len(mean):
         pixels = pixels.mean(0, keepdim=True).expand(len(mean), -1)
     return (pixels.mean(1) - mean) / std, pixels.std(1) / std

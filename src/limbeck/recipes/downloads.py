@@ -49,8 +49,8 @@ def weights_to_download(settings: NetworkSettings) -> str:
 
 def masks_to_download(recipe: Recipe) -> dict[str, str]:
     """name -> where from, for the networks that look at images for a mask."""
-    runs = [recipe] if recipe.compare is None else [one.recipe for one in plan(recipe)]
-    masks = [mask for one in runs if (mask := getattr(one.transfer, "mask", None)) is not None]
+    runs = [recipe] if recipe.compare is None else [run.recipe for run in plan(recipe)]
+    masks = [mask for run in runs if (mask := getattr(run.transfer, "mask", None)) is not None]
     return {mask.network: where for mask in masks if (where := _place_of(mask.network))}
 
 
@@ -64,20 +64,20 @@ def _place_of(name: str) -> str:
     import torch  # late, as `published` has it
 
     root = os.environ.get("LIMBECK_WEIGHTS")
-    kept = [Path(torch.hub.get_dir(), "checkpoints", weights.file), *([Path(root, weights.file)] if root else [])]
-    return "" if any(one.is_file() for one in kept) else weights.url
+    paths = [Path(torch.hub.get_dir(), "checkpoints", weights.file), *([Path(root, weights.file)] if root else [])]
+    return "" if any(path.is_file() for path in paths) else weights.url
 
 
 def pools_to_download(recipe: Recipe) -> dict[str, str]:
     """name -> where from, for the images that the makers of a recipe take from elsewhere."""
-    found: dict[str, str] = {}
+    downloads: dict[str, str] = {}
     for name, split in _pools(recipe):
         try:
             if where := images_to_download(name, split):
-                found[name] = where
+                downloads[name] = where
         except UserError:
             pass  # which the maker says better
-    return found
+    return downloads
 
 
 def transfers_of(recipe: Recipe) -> list[Mapping[str, Any]]:
@@ -86,7 +86,7 @@ def transfers_of(recipe: Recipe) -> list[Mapping[str, Any]]:
     if recipe.transfer is not None:
         transfers.append(recipe.transfer.model_dump(mode="json"))
     if recipe.compare is not None:
-        transfers += [one.transfer for one in recipe.compare.arms.values() if one.transfer is not None]
+        transfers += [arm.transfer for arm in recipe.compare.arms.values() if arm.transfer is not None]
     return transfers
 
 
@@ -94,8 +94,8 @@ def _pools(recipe: Recipe) -> Iterator[tuple[str, str]]:
     for transfer in transfers_of(recipe):
         threshold = transfer.get("threshold")
         threshold = threshold if isinstance(threshold, Mapping) else {}
-        for one in (*(transfer.get("pools") or ()), threshold.get("calibration")):
-            if isinstance(one, Mapping) and isinstance(one.get("name"), str):
-                yield one["name"], one.get("split") or "train"
-            elif isinstance(one, str):
-                yield one, "train"
+        for pool in (*(transfer.get("pools") or ()), threshold.get("calibration")):
+            if isinstance(pool, Mapping) and isinstance(pool.get("name"), str):
+                yield pool["name"], pool.get("split") or "train"
+            elif isinstance(pool, str):
+                yield pool, "train"

@@ -43,20 +43,20 @@ def enough(runs: Sequence[Row], table: Sequence[Row], margin: float, teacher: fl
     costs = _costs(table)
     rows = []
     for arm, (control, curve) in curves.items():
-        found = images_needed(curve, values, margin)
-        if found is not None:
-            row = {"arm": arm, "control": control, **_whole(found)}
+        needed = images_needed(curve, values, margin)
+        if needed is not None:
+            row = {"arm": arm, "control": control, **_whole(needed)}
             rows.append({**row, "costs": {end: _cost_at(costs[arm], row[end]) for end in ("images", "low", "high")}})
     if not rows:
         return None
-    known = {row["arm"]: curves[row["arm"]][1] for row in rows}
+    arm_curves = {row["arm"]: curves[row["arm"]][1] for row in rows}
     return {
         "margin": margin,
         "confidence": CONFIDENCE,
         "reference": described,
         "arms": rows,
-        "fewest": _fewest(rows, known),
-        "by_margin": _by_margin(known, values, margin),
+        "fewest": _fewest(rows, arm_curves),
+        "by_margin": _by_margin(arm_curves, values, margin),
     }
 
 
@@ -70,15 +70,15 @@ def _curves(finished: Iterable[Row]) -> dict[str, tuple[bool, Curve]]:
     for row in finished:
         if row["arm"] not in _OF_ALL and row["images"]:
             budgets.setdefault((row["arm"], row["budget"]), []).append(row)
-    found: dict[str, tuple[bool, dict[int, dict[int, list[float]]]]] = {}
+    accuracies: dict[str, tuple[bool, dict[int, dict[int, list[float]]]]] = {}
     for (arm, _), rows in budgets.items():
         images = round(sum(row["images"] for row in rows) / len(rows))
-        seeds = found.setdefault(arm, (rows[0]["control"], {}))[1].setdefault(images, {})
+        seeds = accuracies.setdefault(arm, (rows[0]["control"], {}))[1].setdefault(images, {})
         for row in rows:
             seeds.setdefault(row["seed"], []).append(row["last"])
     return {
-        arm: (control, {images: {seed: _mean(some) for seed, some in seeds.items()} for images, seeds in curve.items()})
-        for arm, (control, curve) in found.items()
+        arm: (control, {images: {seed: _mean(top1) for seed, top1 in seeds.items()} for images, seeds in curve.items()})
+        for arm, (control, curve) in accuracies.items()
     }
 
 
@@ -97,8 +97,8 @@ def _reference(
 
 
 def _mean(values: Iterable[float]) -> float:
-    some = list(values)
-    return math.fsum(some) / len(some)
+    numbers = list(values)
+    return math.fsum(numbers) / len(numbers)
 
 
 def _whole(found: ImagesNeeded) -> Row:
@@ -115,13 +115,13 @@ def _whole(found: ImagesNeeded) -> Row:
 
 def _costs(table: Iterable[Row]) -> dict[str, dict[str, Curve]]:
     """Arm -> cost -> images -> mean per run."""
-    found: dict[str, dict[str, Curve]] = {}
+    by_arm: dict[str, dict[str, Curve]] = {}
     for row in table:
         if row["arm"] not in _OF_ALL:
-            curves = found.setdefault(row["arm"], {cost: {} for cost in COSTS})
+            curves = by_arm.setdefault(row["arm"], {cost: {} for cost in COSTS})
             for cost in COSTS:
                 curves[cost][row["images"]] = {0: row[cost]}
-    return found
+    return by_arm
 
 
 def _cost_at(costs: Mapping[str, Curve], images: int | None) -> Row | None:
@@ -163,12 +163,12 @@ def _by_margin(curves: Mapping[str, Curve], reference: Mapping[int, float] | flo
     level = _mean(reference.values()) if isinstance(reference, Mapping) else reference
     deficits = sorted(level - _mean(curve[min(curve)].values()) for curve in curves.values())
     largest = max(2 * margin, min(deficits[-1], 10 * margin or 1.0))
-    found = []
+    rows = []
     for arm, curve in curves.items():
         for step in range(_STEPS + 1) if largest > 0 else ():
             allowed = largest * step / _STEPS
             needed = images_needed(curve, reference, allowed)
             if needed is not None:
                 row = _whole(needed)
-                found.append({"arm": arm, "margin": allowed, **{key: row[key] for key in ("images", "low", "high")}})
-    return found
+                rows.append({"arm": arm, "margin": allowed, **{key: row[key] for key in ("images", "low", "high")}})
+    return rows

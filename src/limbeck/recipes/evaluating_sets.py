@@ -46,19 +46,19 @@ def load_sets(folders: Sequence[str]) -> dict[str, TransferSet]:
     Raises:
         UserError: a folder twice, one that is not there or holds none, or sets of different classes.
     """
-    paths = [Path(one).expanduser().resolve() for one in folders]
-    for place, path in enumerate(paths):
-        if path in paths[:place]:
-            raise UserError(f"sets must be distinct, got {folders[place]!r} twice.")
+    paths = [Path(folder).expanduser().resolve() for folder in folders]
+    for index, path in enumerate(paths):
+        if path in paths[:index]:
+            raise UserError(f"sets must be distinct, got {folders[index]!r} twice.")
         if not path.exists():
-            raise UserError(f"there is no folder {folders[place]!r} to judge; transfer sets are folders.")
+            raise UserError(f"there is no folder {folders[index]!r} to judge; transfer sets are folders.")
         if not is_set(path):
-            raise UserError(f"{folders[place]!r} must be the folder of a transfer set, and holds no {CONFIG_NAME}.")
+            raise UserError(f"{folders[index]!r} must be the folder of a transfer set, and holds no {CONFIG_NAME}.")
     parts = 1
     while len({path.parts[-parts:] for path in paths}) < len(paths):
         parts += 1
     sets = {"/".join(path.parts[-parts:]): TransferSet.load(path) for path in paths}
-    classes = {frozenset(one.images.classes) for one in sets.values()}
+    classes = {frozenset(transfer_set.images.classes) for transfer_set in sets.values()}
     if len(classes) > 1:
         raise UserError(f"sets must be of the same classes to be judged together, got {len(classes)} kinds.")
     return sets
@@ -155,7 +155,7 @@ def evaluate_saved_sets(
     progress.say("loading images")
     test_images = load_unresized(test, split, shape, **options)
     held_out = None if validation is None else load_validation(validation, shape, **options)
-    specs: list[NetworkSpec] = [_network(one) for one in networks] or [None]
+    specs: list[NetworkSpec] = [_network(text) for text in networks] or [None]
     teacher_network = _teacher(teacher)
     settings = {"sets": list(folders), "test": test, "split": split, "networks": list(networks), "seeds": seeds}
     settings |= {"rate": rate, "validation": validation, "training": dict(training or {}), "teacher": teacher, **how}
@@ -163,15 +163,15 @@ def evaluate_saved_sets(
         _claim(out, settings)
     taught = {name: how[name] for name in ("labels", "protocol") if name in how}
     rows: list[Row] = []
-    for name, one in sets.items():
-        if one.use is not None and (absent := lacking(one, settings["training"])) and rate is None:
+    for name, transfer_set in sets.items():
+        if transfer_set.use is not None and (absent := lacking(transfer_set, settings["training"])) and rate is None:
             progress.say(f"{name} does not say {' and '.join(absent)}; limbeck's defaults hold")
-        found = evaluate_set(
-            one,
+        accuracies = evaluate_set(
+            transfer_set,
             test_images,
             networks=specs,
             seeds=seeds,
-            teacher=teacher_network or named_teacher(one, **taught),
+            teacher=teacher_network or named_teacher(transfer_set, **taught),
             **_rates(rate),
             validation=held_out,
             training=training,
@@ -180,7 +180,7 @@ def evaluate_saved_sets(
             progress=progress,
             **how,
         )
-        rows += [{"set": name, **row.to_dict()} for row in found]
+        rows += [{"set": name, **row.to_dict()} for row in accuracies]
     if out is not None:
         _write(out, settings, {"sets": _described(sets), "test": _images(test_images), "rows": rows})
     return rows
@@ -217,8 +217,8 @@ def rank_saved_set(
     """
     progress, options = progress or Silent(), dict(loading or {})
     sets = load_sets([folder])
-    ((name, one),) = sets.items()
-    shape = one.images.shape
+    ((name, transfer_set),) = sets.items()
+    shape = transfer_set.images.shape
     progress.say("loading images")
     test_images, real = load_unresized(test, split, shape, **options), load_unresized(train, "train", shape, **options)
     settings = {"sets": [folder], "test": test, "split": split, "networks": [network], "seeds": seeds}
@@ -227,14 +227,14 @@ def rank_saved_set(
     if out is not None:
         _claim(out, settings)
     held_out = {} if validation is None else {"validation": load_validation(validation, shape, **options)}
-    found = rank_set(
-        one,
+    ranking = rank_set(
+        transfer_set,
         test_images,
         real,
         full=load_value(full, f"`--full` {full!r}"),
         network=None if network is None else _network(network),
         seeds=seeds,
-        teacher=_teacher(teacher) or named_teacher(one),
+        teacher=_teacher(teacher) or named_teacher(transfer_set),
         training=training,
         folder=None if out is None else out / "runs",
         workers=workers,
@@ -243,8 +243,8 @@ def rank_saved_set(
         **held_out,
     ).to_dict()
     if out is not None:
-        _write(out, settings, {"sets": _described(sets), "test": _images(test_images), "rows": [], "ranking": found})
-    return {"set": name, **found}
+        _write(out, settings, {"sets": _described(sets), "test": _images(test_images), "rows": [], "ranking": ranking})
+    return {"set": name, **ranking}
 
 
 def _claim(out: Path, settings: Mapping[str, Any]) -> None:
@@ -257,13 +257,13 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
     path = out / "settings.yaml"
     if out.is_file():
         raise UserError(f"`--out` must be a folder, got the file {str(out)!r}.")
-    visible = [one.name for one in out.iterdir() if not one.name.startswith(".")] if out.is_dir() else []
+    visible = [entry.name for entry in out.iterdir() if not entry.name.startswith(".")] if out.is_dir() else []
     if visible and not (path.is_file() and (out / "runs").is_dir()):
         raise UserError(
             f"the folder {str(out)!r} holds files that are no evaluation ({', '.join(sorted(visible)[:3])}); nothing "
             "is ever overwritten, choose another --out."
         )
-    begun = any(one.is_file() for one in (out / "runs").rglob("*"))  # else it was refused, and may be mended
+    begun = any(entry.is_file() for entry in (out / "runs").rglob("*"))  # else it was refused, and may be mended
     before = load_mapping(path) if begun else {}
     fixed = {name: value for name, value in settings.items() if name not in _MAY_GROW}
     changed = [name for name, value in fixed.items() if begun and not _same(name, before.get(name), value)]
@@ -286,7 +286,7 @@ def _same(name: str, then: Any, now: Any) -> bool:
     """Sets are the same by any path to them."""
     if name != "sets" or then is None:
         return then == now
-    then, now = ([Path(one).expanduser().resolve() for one in folders] for folders in (then, now))
+    then, now = ([Path(folder).expanduser().resolve() for folder in folders] for folders in (then, now))
     return then == now
 
 
@@ -305,8 +305,8 @@ def _named(networks: Sequence[str | None]) -> Sequence[str | None]:
 def _write(out: Path, settings: Mapping[str, Any], content: Mapping[str, Any]) -> None:
     created = datetime.now(UTC).isoformat("T", "seconds")
     atomic_write_text(out / "environment.json", json.dumps(describe_environment(), indent=1) + "\n")
-    whole = {"created": created, "settings": settings, **content}
-    atomic_write_text(out / ACCURACIES, json.dumps(whole, indent=1) + "\n")
+    results = {"created": created, "settings": settings, **content}
+    atomic_write_text(out / ACCURACIES, json.dumps(results, indent=1) + "\n")
     write_set_report(out)
 
 
@@ -314,15 +314,16 @@ def _described(sets: Mapping[str, TransferSet]) -> list[Row]:
     return [
         {
             "name": name,
-            "images": len(one),
-            "per_image": one.per_image,
-            "classes": one.images.num_classes or (0 if one.soft_labels is None else one.soft_labels.shape[1]),
-            "shape": list(one.images.shape),
-            "soft_labels": one.soft_labels is not None,
-            "maker": str(one.about.get("maker", "")),
-            "method": str(one.about.get("method", "")),
+            "images": len(transfer_set),
+            "per_image": transfer_set.per_image,
+            "classes": transfer_set.images.num_classes
+            or (0 if transfer_set.soft_labels is None else transfer_set.soft_labels.shape[1]),
+            "shape": list(transfer_set.images.shape),
+            "soft_labels": transfer_set.soft_labels is not None,
+            "maker": str(transfer_set.about.get("maker", "")),
+            "method": str(transfer_set.about.get("method", "")),
         }
-        for name, one in sets.items()
+        for name, transfer_set in sets.items()
     ]
 
 
@@ -332,8 +333,8 @@ def _images(images: ImageSet) -> Row:
 
 def _network(text: str) -> str | Mapping[str, Any]:
     """A name stands for the set's own network where it is that one."""
-    found = name_or_mapping(text, "--network", "model", "{model: convnet_d3, options: {width: 64}}")
-    return found if text.lstrip().startswith("{") else text
+    parsed = name_or_mapping(text, "--network", "model", "{model: convnet_d3, options: {width: 64}}")
+    return parsed if text.lstrip().startswith("{") else text
 
 
 def _teacher(name: str | None) -> Classifier | None:
@@ -345,15 +346,15 @@ def _rates(text: str | None) -> dict[str, Any]:
     if text is None or text == SEARCH:
         return {"rate": text}
     try:
-        several = [float(one) for one in text.split(",")]
+        rates = [float(rate) for rate in text.split(",")]
     except ValueError:
         raise UserError(
             f"`--rate` must be a number, 'search', or numbers to search among, as 0.01,0.1, got {text!r}."
         ) from None
-    return {"rate": several[0]} if len(several) == 1 else {"rate": SEARCH, "rates": several}
+    return {"rate": rates[0]} if len(rates) == 1 else {"rate": SEARCH, "rates": rates}
 
 
 def _searched(text: str | None) -> Sequence[float]:
     """The rates that DD-Ranking searches among: a lone number leaves it no choice."""
-    found = _rates(text)
-    return [found["rate"]] if isinstance(found["rate"], float) else found.get("rates", RATES)
+    rates = _rates(text)
+    return [rates["rate"]] if isinstance(rates["rate"], float) else rates.get("rates", RATES)

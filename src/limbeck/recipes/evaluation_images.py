@@ -102,7 +102,9 @@ def run_of(network: str | Path) -> Path | None:
     if not path.exists():
         return None
     # A recipe alone may be one of the user's own that lies beside weights from elsewhere.
-    return next((one for one in (path, path.parent) if all((one / name).is_file() for name in _OF_A_RUN)), None)
+    return next(
+        (folder for folder in (path, path.parent) if all((folder / name).is_file() for name in _OF_A_RUN)), None
+    )
 
 
 def recipe_on(student: str | Path, data: str | Path) -> Recipe | None:

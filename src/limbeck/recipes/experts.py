@@ -82,8 +82,8 @@ def settings_for_experts(
     Raises:
         UserError: all that is wrong with them; a method that reads no experts.
     """
-    known = {name: value for name, value in said.items() if value is not None}
-    content = {"maker": "condense", "budget": "1/class", **known}
+    stated = {name: value for name, value in said.items() if value is not None}
+    content = {"maker": "condense", "budget": "1/class", **stated}
     settings = parse_transfer(content, overrides, alone=True, context={SNAPSHOTS_SAID: snapshots is not None})
     assert isinstance(settings, CondenseSettings)
     return settings
@@ -124,15 +124,15 @@ def experts_of(
             f"`experts.folder` names experts that are there, got {experts.folder!r}; leave it out, and give the folder "
             "to make them in (`--out`)."
         )
-    whole = images if isinstance(images, ImageSet) else images()
-    class_sizes(settings, whole)
-    here = split_for(settings, whole)[0]
-    there = here if isinstance(images, ImageSet) else Rest(images, settings)
-    networks = FreshNetworks.of(settings.network, here)
-    sent = here if here.is_decoded and len(here) * prod(here.shape) <= _SENT else there
+    all_images = images if isinstance(images, ImageSet) else images()
+    class_sizes(settings, all_images)
+    train = split_for(settings, all_images)[0]
+    loader = train if isinstance(images, ImageSet) else Rest(images, settings)
+    networks = FreshNetworks.of(settings.network, train)
+    sent = train if train.is_decoded and len(train) * prod(train.shape) <= _SENT else loader
     epsilon = settings.network.whitening_epsilon if settings.network.whitening else None
-    how = {"workers": workers, "progress": progress, "whitening_epsilon": epsilon}
-    make_experts(experts, networks, sent, folder, snapshots=read, **how)
+    arguments = {"workers": workers, "progress": progress, "whitening_epsilon": epsilon}
+    make_experts(experts, networks, sent, folder, snapshots=read, **arguments)
     return ExpertStore.open(folder, count=experts.count, snapshots=read, judges=experts.judges)
 
 
@@ -176,10 +176,10 @@ def save_experts(
         UserError: see `experts_of`.
     """
     check_workers(workers)
-    known = dict(said)
-    if isinstance(known.get("network"), str):
-        known["network"] = name_or_mapping(known["network"], "--network", "model", "{model: convnet_d3}")
-    settings = settings_for_experts(known, overrides, snapshots=snapshots)
+    stated = dict(said)
+    if isinstance(stated.get("network"), str):
+        stated["network"] = name_or_mapping(stated["network"], "--network", "model", "{model: convnet_d3}")
+    settings = settings_for_experts(stated, overrides, snapshots=snapshots)
     if folder is None:
         name = f"experts-{printable(Path(data).name)}-{settings.network.model}"
         folder = Path("runs") / name.replace(":", "-")

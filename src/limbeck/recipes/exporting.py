@@ -94,13 +94,13 @@ def export_network(
             "`int8` needs images such as the network will see: `calibration`, a data set, folder or transfer set. The "
             "folder of a run brings those that it was taught on."
         )
-    said = {} if loading is None else dict(loading)
+    options = {} if loading is None else dict(loading)
     size = settings.size or network.input_size
-    if size is not None and "size" not in said:
-        said["size"] = size
-    images = _images_to_check(network, settings, source, test, split, said, progress.say)
+    if size is not None and "size" not in options:
+        options["size"] = size
+    images = _images_to_check(network, settings, source, test, split, options, progress.say)
     shape = input_shape(network, settings, images)
-    calibrating = _calibration(network, shape, run, calibration, said) if settings.int8 else None
+    calibrating = _calibration(network, shape, run, calibration, options) if settings.int8 else None
     return export_classifier(network, out, settings, images=images, calibration=calibrating, progress=progress)
 
 
@@ -122,26 +122,26 @@ def _images_to_check(
     loading: Mapping[str, Any],
     say: Say,
 ) -> ImageSet:
-    run, known = None if source is None else run_of(source), size_for_network(network, source)
+    run, known_size = None if source is None else run_of(source), size_for_network(network, source)
     if test is not None:
-        found = _read(
+        images = _read(
             test,
             split or TEST,
             "test",
-            lambda name: load_evaluation_images(run, name, split, known, say, **loading),
+            lambda name: load_evaluation_images(run, name, split, known_size, say, **loading),
         )
-        if found.skipped:
-            warnings.warn(f"left out {found.skipped:,} unreadable images of {found.name!r}.", stacklevel=4)
-        return found
+        if images.skipped:
+            warnings.warn(f"left out {images.skipped:,} unreadable images of {images.name!r}.", stacklevel=4)
+        return images
     why = "nothing says on what to check the file"
     if run is not None:
         try:
             return _evaluation_images(written_recipe(run))
         except UserError as error:
             why = f"the images of the run {str(run)!r} cannot be read ({error})"
-    if settings.size is None and network.input_size is None and known is not None:
-        shape = (network.channels, *known.size)
-        why += f", and the file takes images of {known}: {known.source}"
+    if settings.size is None and network.input_size is None and known_size is not None:
+        shape = (network.channels, *known_size.size)
+        why += f", and the file takes images of {known_size}: {known_size.source}"
     else:
         try:
             shape = input_shape(network, settings, None)
@@ -184,14 +184,14 @@ def _calibration(
                 "give others as `calibration` (--calibration on the command line), a data set's name or a folder."
             ) from error
     options = {"size": shape[1:], "labels": False, **loading}
-    found = _read(calibration, "train", "calibration", lambda name: _load_calibration(name, options))
-    if found.shape[0] != network.channels and network.channels in (1, 3):
+    images = _read(calibration, "train", "calibration", lambda name: _load_calibration(name, options))
+    if images.shape[0] != network.channels and network.channels in (1, 3):
         raise UserError(
             f"`calibration` images must have the {network.channels} channel(s) that {network.name} takes, got "
-            f"{found.shape[0]} of {found.name!r}; load them with `channels={network.channels}` if they are such as the "
-            "network will see."
+            f"{images.shape[0]} of {images.name!r}; load them with `channels={network.channels}` if they are such as "
+            "the network will see."
         )
-    return found
+    return images
 
 
 def _load_calibration(name: str | Path, options: Mapping[str, Any]) -> ImageSet:
@@ -227,4 +227,4 @@ def _training_set_of(run: Path) -> ImageSet:
 def _home(run: Path) -> Path:
     """Where the teacher of a run is: in its folder, or in that of the comparison that it belongs to."""
     comparison = run.absolute().parents[2:3]
-    return next((one for one in (run, *comparison) if (one / "teacher").is_dir()), run)
+    return next((folder for folder in (run, *comparison) if (folder / "teacher").is_dir()), run)

@@ -20,16 +20,16 @@ def extending(recipe: Recipe, say: Callable[[str], None]) -> Extend:
     def extend(run_folder: RunFolder, differences: list[Difference]) -> list[Difference]:
         free = () if recipe.transfer is None else rounding_settings(recipe.transfer.maker)
         if free and not (run_folder.path / MADE_FILE).exists():
-            changed = {one.path.removeprefix("transfer."): one for one in differences}
-            for path in (one for one in free if one in changed):
+            changed = {difference.path.removeprefix("transfer."): difference for difference in differences}
+            for path in (name for name in free if name in changed):
                 say(rounding_remark(path, changed[path].then, changed[path].now))
-                differences = [one for one in differences if one != changed[path]]
+                differences = [difference for difference in differences if difference != changed[path]]
         if not is_longer(differences):
             return differences
-        found = extension_of(recipe, run_folder, differences)
-        if found.remark:
-            say(found.remark)
-        found.carry_out()
+        longer = extension_of(recipe, run_folder, differences)
+        if longer.remark:
+            say(longer.remark)
+        longer.carry_out()
         return []
 
     return extend
@@ -46,6 +46,6 @@ def extension_of(recipe: Recipe, run_folder: RunFolder, differences: Sequence[Di
     Raises:
         UserError: see `limbeck.training.extension.extension`.
     """
-    then = {one.path.removeprefix("training."): one.then for one in differences}
+    then = {difference.path.removeprefix("training."): difference.then for difference in differences}
     before = TrainingSettings.model_validate({**recipe.training.model_dump(), **then})
     return extension(run_folder, before, recipe.training, weighted_sum(recipe.resolved_objective()))

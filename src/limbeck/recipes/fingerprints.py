@@ -73,13 +73,13 @@ def check_fingerprints(run_folder: RunFolder, fingerprints: Fingerprints, progre
     Raises:
         UserError: something else stands behind the same names now.
     """
-    known = run_folder.read(INPUTS_FILE)
-    if known is None and begun:
+    noted = run_folder.read(INPUTS_FILE)
+    if noted is None and begun:
         progress.say(
             f"{str(run_folder.path)!r} was begun by an earlier version, which did not write down what the names "
             "in its recipe stood for; going on with what they stand for now"
         )
-    before = known or {}
+    before = noted or {}
     if differences := changed(before, fingerprints):
         versions = _other_versions(run_folder)
         raise UserError(
@@ -103,16 +103,18 @@ def _soft_labels(soft_labels: SoftTargets | None) -> dict[str, Any] | None:
     if soft_labels is None:
         return None
     values = soft_labels.values.detach().cpu().contiguous()
-    what = repr((values.dtype, tuple(values.shape), soft_labels.kind, soft_labels.temperature))
-    digest = hashlib.blake2b(what.encode(), digest_size=16)
+    header = repr((values.dtype, tuple(values.shape), soft_labels.kind, soft_labels.temperature))
+    digest = hashlib.blake2b(header.encode(), digest_size=16)
     digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
     return {"shape": list(values.shape), "fingerprint": digest.hexdigest()}
 
 
 def _difference(name: str, before: dict[str, Any] | None, now: dict[str, Any] | None) -> str:
     """In words, or nothing; the name alone may differ, as it does where a folder was moved."""
-    kept = [None if one is None else {key: one[key] for key in one if key != "name"} for one in (before, now)]
-    if kept[0] == kept[1]:
+    compared = [
+        None if entry is None else {key: entry[key] for key in entry if key != "name"} for entry in (before, now)
+    ]
+    if compared[0] == compared[1]:
         return ""
     if before and now and before.get("from") != now.get("from"):  # which says it all
         before, now = {"from": before["from"]}, {"from": now["from"]}
@@ -136,10 +138,13 @@ def _words(described: dict[str, Any] | None) -> str:
 
 def _other_versions(run_folder: RunFolder) -> str:
     """Libraries that decode, embed or cluster may have changed what is otherwise the same."""
-    before, now = (one.get("packages", {}) for one in (run_folder.read("environment.json", {}), describe_environment()))
-    other = [
+    before, now = (
+        environment.get("packages", {})
+        for environment in (run_folder.read("environment.json", {}), describe_environment())
+    )
+    differing = [
         f"{name} {before[name]} then, {version} now"
         for name, version in now.items()
         if name in before and before[name] != version
     ]
-    return f" Versions differ, too: {'; '.join(other)}." if other else ""
+    return f" Versions differ, too: {'; '.join(differing)}." if differing else ""

@@ -88,8 +88,8 @@ def settings_to_generate(said: Mapping[str, Any], overrides: Sequence[str] = (),
     Raises:
         UserError: all that is wrong with them.
     """
-    known = {name: value for name, value in said.items() if value is not None}
-    settings = parse_transfer({"maker": GENERATE, **known}, overrides, alone=alone)
+    stated = {name: value for name, value in said.items() if value is not None}
+    settings = parse_transfer({"maker": GENERATE, **stated}, overrides, alone=alone)
     assert isinstance(settings, GenerateSettings)
     return settings
 
@@ -143,11 +143,11 @@ def generate_images(
     with context_alone(target, **context_arguments) as context:
         find_maker(settings.maker).count(settings, context)  # refuses what cannot be before anything is said
         progress.say("there is no student, so nothing is made against one (`losses.adversarial` is left out)")
-        made, words = make_alone(settings, context, target)
+        transfer_set, words = make_alone(settings, context, target)
         if target is not None:
-            return made, words
-        keep_known(made, teacher, progress)
-        return _in_memory(made), words
+            return transfer_set, words
+        keep_known(transfer_set, teacher, progress)
+        return _in_memory(transfer_set), words
 
 
 def save_generated(
@@ -182,15 +182,15 @@ def save_generated(
     Raises:
         UserError: see `limbeck.generate`.
     """
-    beside = {
+    student_options = {
         "--training or --steps": training,
         "--objective": objective,
         "--test": test,
         "--validation": validation,
     }
-    idle = [name for name, value in beside.items() if value]
-    if student is None and idle:
-        raise UserError(f"`{idle[0]}` is of a student that learns meanwhile, and there is none; name a --student.")
+    unused = [name for name, value in student_options.items() if value]
+    if student is None and unused:
+        raise UserError(f"`{unused[0]}` is of a student that learns meanwhile, and there is none; name a --student.")
     settings = settings_to_generate(said, overrides, alone=student is None)
     target = Path("runs") / f"generated-{settings.method}" if target is None else target
     check_new(target)
@@ -201,7 +201,7 @@ def save_generated(
     learner = None
     if student is not None:
         wanted = None if objective is None else load_value(objective, f"`--objective` {objective!r}")
-        changes = dict(named_value(one, "--training") for one in training)
+        changes = dict(named_value(text, "--training") for text in training)
         learner = Learner(
             student=name_or_mapping(student, "--student", "model", "{model: resnet8}"),
             objective=wanted,
@@ -209,8 +209,8 @@ def save_generated(
             test=test_images,
             validation=_choosing(validation, size if test_images is None else test_images.shape[1:]),
         )
-    how = {"size": size, "seed": seed, "target": target, "progress": progress}
-    return generate_images(settings, network, learner=learner, **how)[1]
+    arguments = {"size": size, "seed": seed, "target": target, "progress": progress}
+    return generate_images(settings, network, learner=learner, **arguments)[1]
 
 
 def _test_images(
@@ -249,8 +249,8 @@ def check_to_generate(
     Raises:
         UserError: settings or a teacher that cannot be read.
     """
-    known = {"budget": _ANY, **{name: value for name, value in said.items() if value is not None}}
-    settings = settings_to_generate(known, overrides, alone=False)
+    stated = {"budget": _ANY, **{name: value for name, value in said.items() if value is not None}}
+    settings = settings_to_generate(stated, overrides, alone=False)
     network = evaluating(load_network(teacher))
     size = size or trained_size(teacher)
     return check_teacher(network, settings, shape=None if size is None else shape_for(network, size, GENERATE))
@@ -277,8 +277,8 @@ def _with_student(
     recipe_with(settings, teacher, replace(learner, validation=0), seed)  # refuses what is wrong, likewise
     with making(target, progress):
         result = _teach_and_save(settings, teacher, learner, shape, seed, target, progress)
-    made = TransferSet.load(target)
-    return made, _summary(made, result, target)
+    transfer_set = TransferSet.load(target)
+    return transfer_set, _summary(transfer_set, result, target)
 
 
 def _saved(target: Path) -> bool:
@@ -376,22 +376,22 @@ def _finished(
     source, inputs = last_source(recipe, inputs, folder, progress)
     assert isinstance(source, GeneratingSource)
     assert inputs.teacher is not None
-    making = RunCost.from_dict(result.cost).making or Cost()
+    making_cost = RunCost.from_dict(result.cost).making or Cost()
     if not source.engine.full and not source.engine.endless:
-        making += source.fill(result.student.eval())
-    made, labelling_cost = with_teacher_logits(source.images(0), inputs.teacher)
+        making_cost += source.fill(result.student.eval())
+    transfer_set, labelling_cost = with_teacher_logits(source.images(0), inputs.teacher)
     if recipe.training.cache:
-        keep_known(made, inputs.teacher, progress)
+        keep_known(transfer_set, inputs.teacher, progress)
     assert recipe.transfer is not None
     context = context_for(recipe, inputs, folder, progress)
     evidence = find_maker(GENERATE).evidence(recipe.transfer, context, source)
     assert evidence is not None
     evidence.save(folder / EVIDENCE)
-    return _in_memory(made), making + labelling_cost, evidence
+    return _in_memory(transfer_set), making_cost + labelling_cost, evidence
 
 
 def _in_memory(made: TransferSet) -> TransferSet:
     """The same without the files that it was made in."""
     images = made.images
-    whole = ImageSet(images.tensor().clone(), images.labels, ids=images.ids, classes=images.classes, name=images.name)
-    return replace(made, images=whole, known_logits=None)
+    copied = ImageSet(images.tensor().clone(), images.labels, ids=images.ids, classes=images.classes, name=images.name)
+    return replace(made, images=copied, known_logits=None)

@@ -39,10 +39,10 @@ def source_of(images: ImageSet) -> dict[str, Any]:
         16
     """
     if (origin := images.origin) is not None:
-        said = {"name": origin.name, "split": origin.split, **origin.options}
+        source = {"name": origin.name, "split": origin.split, **origin.options}
         with suppress(ValidationError):  # `load` takes more than recipes may say, as numbers of NumPy's
-            DatasetSettings.model_validate(said)
-            return {**said, "fingerprint": images.fingerprint[:HASH]}
+            DatasetSettings.model_validate(source)
+            return {**source, "fingerprint": images.fingerprint[:HASH]}
     return {"name": name_of_images(images)}
 
 
@@ -79,22 +79,22 @@ def renewing(now: Mapping[str, Any], pool: ImageSet | None = None) -> Callable[[
 
 def split_by_earlier_version(images: ImageSet, data: Mapping[str, Any]) -> tuple[ImageSet, ImageSet] | None:
     """(learned from, judged on), where `data` of a recipe of an earlier version names these two parts of `images`."""
-    known = [hash_of(data.get(part)) for part in PARTS[:2]]
-    if None in known or not 0 < round(TEST_SHARE * len(images)) < len(images):
+    hashes = [hash_of(data.get(part)) for part in PARTS[:2]]
+    if None in hashes or not 0 < round(TEST_SHARE * len(images)) < len(images):
         return None
     parts = images.split(TEST_SHARE, seed=0)
-    return parts if [one.fingerprint[:HASH] for one in parts] == known else None
+    return parts if [part.fingerprint[:HASH] for part in parts] == hashes else None
 
 
 def _same(before: Any, after: Any) -> bool:
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         return False
-    if all(str(one.get("name")).startswith(FROM_PYTHON) for one in (before, after)):
+    if all(str(source.get("name")).startswith(FROM_PYTHON) for source in (before, after)):
         return False  # and compared as they are
     then = hash_of(before)
     return then is not None and then == hash_of(after)
 
 
 def _was_split(before: Mapping[str, Any], after: Mapping[str, Any], pool: ImageSet) -> bool:
-    whole = after.get(TEST) == TEST_SHARE and isinstance(before.get(TEST), Mapping)
-    return whole and split_by_earlier_version(pool, before) is not None
+    plausible = after.get(TEST) == TEST_SHARE and isinstance(before.get(TEST), Mapping)
+    return plausible and split_by_earlier_version(pool, before) is not None

@@ -50,10 +50,10 @@ class HandedOver:
         share_token(self.token)
         objects = PythonObjects(**{name: pickle.loads(packed) for name, packed in self.objects.items()})
         inputs = find_inputs(self.recipe, folder, objects)
-        found = fingerprints_of(self.recipe, inputs)
-        if wrong := changed(self.fingerprints, found):
-            raise UserError(f"what the recipe names is not the same there: {'; '.join(wrong)}")
-        logits = read_teacher_logits(folder, found)
+        fingerprints = fingerprints_of(self.recipe, inputs)
+        if differences := changed(self.fingerprints, fingerprints):
+            raise UserError(f"what the recipe names is not the same there: {'; '.join(differences)}")
+        logits = read_teacher_logits(folder, fingerprints)
         return inputs if logits is None else inputs.knowing(logits)
 
 

@@ -93,12 +93,12 @@ def held_out_images(
 
 def _without_student(settings: GenerateSettings, count: int) -> GenerateSettings:
     """The same method for so many images, without what hangs on a student."""
-    said = settings.model_dump(mode="json", exclude_unset=True, exclude={"steps_per_round", "fresh", "replay"})
-    said |= {"maker": settings.maker, "budget": count, "batch_size": min(settings.batch_size, count), "fresh": 0}
-    said |= {"losses": {**said.get("losses", {}), "adversarial": 0.0}}
-    said.pop("warmup_rounds", None)  # in proportion to their number
-    if said.get("homogenise"):
-        said["homogenise"] = {**said["homogenise"], "until": 1.0}  # of rounds that no student counts
-    alone = parse_transfer({name: value for name, value in said.items() if value is not None}, (), alone=True)
+    content = settings.model_dump(mode="json", exclude_unset=True, exclude={"steps_per_round", "fresh", "replay"})
+    content |= {"maker": settings.maker, "budget": count, "batch_size": min(settings.batch_size, count), "fresh": 0}
+    content |= {"losses": {**content.get("losses", {}), "adversarial": 0.0}}
+    content.pop("warmup_rounds", None)  # in proportion to their number
+    if content.get("homogenise"):
+        content["homogenise"] = {**content["homogenise"], "until": 1.0}  # of rounds that no student counts
+    alone = parse_transfer({name: value for name, value in content.items() if value is not None}, (), alone=True)
     assert isinstance(alone, GenerateSettings)
     return alone

@@ -40,8 +40,8 @@ def size_for_settings(settings: NetworkSettings, who: str) -> KnownSize | None:
     name = settings.weights or settings.model
     if name is None or name.startswith(FROM_PYTHON):
         return None
-    if settings.weights is not None and (known := size_of_saved(name)) is not None:
-        return KnownSize(known.size, f"the {who}, {known.source}")
+    if settings.weights is not None and (saved := size_of_saved(name)) is not None:
+        return KnownSize(saved.size, f"the {who}, {saved.source}")
     size = _size_of_model(settings.model or name)
     return None if size is None else KnownSize(size, f"the {who}, a {settings.model or name}")
 
@@ -68,13 +68,13 @@ def size_of_saved(name: str | Path) -> KnownSize | None:
         size = _size_of_model(str(name))
         return None if size is None else KnownSize(size, f"what {name} was trained with")
     folder = Path(name).expanduser()
-    for one in (folder, folder / "student"):
-        if (size := _stated_size(one)) is not None:
+    for place in (folder, folder / "student"):
+        if (size := _stated_size(place)) is not None:
             return KnownSize(size, f"what the network in {str(name)!r} takes", by_itself=True)
     if (size := taught_size_of(folder)) is not None:
         return KnownSize(size, f"what the student in {str(name)!r} was taught with")
-    for one in (folder, folder.parent):
-        shape = _read(one / "evaluation.json").get("image_shape")
+    for place in (folder, folder.parent):
+        shape = _read(place / "evaluation.json").get("image_shape")
         if isinstance(shape, list) and len(shape) == 3:
             return KnownSize((shape[1], shape[2]), f"what the student in {str(name)!r} was taught with")
     return None

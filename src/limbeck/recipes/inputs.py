@@ -143,7 +143,7 @@ def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
         UserError: see `limbeck.load`; a split that cannot be held out; test images without labels.
     """
     handed = {"train": objects.train, "test": objects.test, "validation": objects.validation}
-    named = {part: one for part, one in sources_of(recipe.data).items() if handed[part] is None}
+    named = {part: source for part, source in sources_of(recipe.data).items() if handed[part] is None}
     loaded = load_sources(named, lambda: size_for_images(recipe, objects))
     train, soft_labels, use = objects.train, objects.soft_labels, objects.use
     if train is None and recipe.data.train is not None:
@@ -155,10 +155,10 @@ def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
     validation = None
     if own_validation:
         validation = objects.validation if objects.validation is not None else loaded.images("validation")
-    made: dict[str, Any] = {"make_student": objects.make_student, "known_size": loaded.size, "use": use}
-    made["made_shape"] = objects.shape if train is None or own_validation else None
+    common: dict[str, Any] = {"make_student": objects.make_student, "known_size": loaded.size, "use": use}
+    common["made_shape"] = objects.shape if train is None or own_validation else None
     if train is None:
-        return Inputs(None, validation, _labelled(test), **made)
+        return Inputs(None, validation, _labelled(test), **common)
     pool = train
     if test is None and isinstance(recipe.data.test, int | float) and recipe.data.test:
         pool, test = _hold_out(pool, "test", recipe)
@@ -169,7 +169,7 @@ def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
         pool, validation = _hold_out(pool, "validation", recipe, share) if share else (pool, None)
     if soft_labels is not None and pool is not train:
         soft_labels = soft_labels.rows(train.positions(pool.ids))
-    return Inputs(pool, validation, test, soft_labels=soft_labels, **made)
+    return Inputs(pool, validation, test, soft_labels=soft_labels, **common)
 
 
 def size_for_images(recipe: Recipe, objects: PythonObjects) -> KnownSize | None:

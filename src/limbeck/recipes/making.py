@@ -59,17 +59,17 @@ def context_for(
     recipe: Recipe, inputs: Inputs, folder: Path, progress: Progress, shared: Path | None = None
 ) -> MakerContext:
     """What the maker of a recipe may use in the run folder `folder`."""
-    known = inputs.teacher is not None or inputs.train is not None
+    classes_known = inputs.teacher is not None or inputs.train is not None
     device = PartialState(cpu=recipe.device == "cpu").device
     assert device is not None
     return MakerContext(
         folder=folder / FOLDER,
         pool=inputs.train,
-        classes=inputs.classes.names if known else (),
+        classes=inputs.classes.names if classes_known else (),
         shape=inputs.shape,
         teacher=None if inputs.teacher is None or recipe.teacher is None else evaluating(inputs.teacher),
         teacher_named=inputs.teacher_named,
-        held_out=[one for one in (inputs.validation, inputs.test) if one is not None],
+        held_out=[images for images in (inputs.validation, inputs.test) if images is not None],
         steps=recipe.training.steps,
         seed=recipe.seed,
         shared=shared,
@@ -102,8 +102,8 @@ def make_source(
         assert inputs.train is not None, "recipes without a maker have training images"
         return _with_carried(FixedSource(inputs.train), inputs), Cost()
     context = context_for(recipe, inputs, run_folder.path, progress, shared)
-    made = (run_folder.path / MADE_FILE).exists() and context.folder.is_dir()
-    if not made and run_folder.writes:
+    already_made = (run_folder.path / MADE_FILE).exists() and context.folder.is_dir()
+    if not already_made and run_folder.writes:
         source, cost = _make(settings, context, run_folder)
     else:
         PartialState().wait_for_everyone()
@@ -170,12 +170,12 @@ def _with_carried(source: TransferSource, inputs: Inputs) -> TransferSource:
     soft_labels = None if inputs.teacher is not None else inputs.soft_labels
     if pool is None or not isinstance(source, FixedSource) or (soft_labels is None and inputs.use is None):
         return source
-    made = source.transfer_set
-    if made.soft_labels is not None or not _taken_from(pool, made.images):
+    transfer_set = source.transfer_set
+    if transfer_set.soft_labels is not None or not _taken_from(pool, transfer_set.images):
         return source
-    rows = None if soft_labels is None else soft_labels.rows(pool.positions(made.images.ids))
-    with_rows = transfer_set_of(made.images, rows)
-    return FixedSource(replace(with_rows, provenance=made.provenance, about=made.about, use=inputs.use))
+    rows = None if soft_labels is None else soft_labels.rows(pool.positions(transfer_set.images.ids))
+    with_rows = transfer_set_of(transfer_set.images, rows)
+    return FixedSource(replace(with_rows, provenance=transfer_set.provenance, about=transfer_set.about, use=inputs.use))
 
 
 def _taken_from(pool: ImageSet, images: ImageSet) -> bool:

@@ -70,19 +70,21 @@ def save_made(
             settings, images or teacher; a maker whose images grow with the student.
     """
     check_new(target)
-    found = parse_transfer(settings, overrides, alone=True)
-    if found.needs_pool and data is None:
-        raise UserError(f"{found.title} takes its images from DATA, and none is given; name a data set.")
-    if found.needs_teacher and teacher is None:
-        raise UserError(f"{found.title} asks a teacher, and none is given; give --teacher.")
+    maker_settings = parse_transfer(settings, overrides, alone=True)
+    if maker_settings.needs_pool and data is None:
+        raise UserError(f"{maker_settings.title} takes its images from DATA, and none is given; name a data set.")
+    if maker_settings.needs_teacher and teacher is None:
+        raise UserError(f"{maker_settings.title} asks a teacher, and none is given; give --teacher.")
     network = None if teacher is None else load_network(teacher)
     size = options.pop("size", None) or trained_size(teacher) if data is None else None
-    known = None if network is None or data is None else size_for_network(network, teacher)
+    known_size = None if network is None or data is None else size_for_network(network, teacher)
     say = None if progress is None else progress.say
-    images = None if data is None else load_sized(data, split, known, say, **options)
+    images = None if data is None else load_sized(data, split, known_size, say, **options)
     inputs = Inputs(images, None, None, teacher=network)
     if inputs.train is None and network is None:
-        raise UserError(f"{found.title} needs DATA or --teacher to tell classes and size of the images; give one.")
+        raise UserError(
+            f"{maker_settings.title} needs DATA or --teacher to tell classes and size of the images; give one."
+        )
     context = MakerContext(
         folder=making_folder(target) / "maker",
         pool=inputs.train,
@@ -95,7 +97,7 @@ def save_made(
         device=PartialState().device or torch.device("cpu"),
         progress=progress or Silent(),
     )
-    return summary(*make_and_save(found, context, target), target)
+    return summary(*make_and_save(maker_settings, context, target), target)
 
 
 def trained_size(teacher: Any) -> int | None:
@@ -105,8 +107,8 @@ def trained_size(teacher: Any) -> int | None:
         >>> trained_size("cifar10-resnet20")
         32
     """
-    known = NAMED.get(teacher.casefold()) if isinstance(teacher, str) else None
-    return None if known is None else known.size
+    weights = NAMED.get(teacher.casefold()) if isinstance(teacher, str) else None
+    return None if weights is None else weights.size
 
 
 def shape_for(teacher: Classifier, size: int | tuple[int, int] | None, what: str = "borrow") -> tuple[int, int, int]:
@@ -159,7 +161,7 @@ def making(target: Path, progress: Progress) -> Iterator[Path]:
         except FileNotFoundError:  # it has ended, and removed the folder with its lock
             check_new(target)
             raise
-        if target.exists() and {one.name for one in folder.iterdir()} <= {LOCK_FILE}:
+        if target.exists() and {entry.name for entry in folder.iterdir()} <= {LOCK_FILE}:
             shutil.rmtree(folder, ignore_errors=True)  # which waiting for the lock made anew
         check_new(target)
         yield folder
@@ -288,7 +290,7 @@ def _check_same_request(folder: Path, settings: MakerSettings, context: MakerCon
         "images": None if pool is None else pool.fingerprint,
         "teacher": None if teacher is None else fingerprint(teacher),
         "shape": list(context.shape),
-        "judged": [one.fingerprint for one in context.held_out],
+        "judged": [images.fingerprint for images in context.held_out],
     }
     path = folder / "begun.json"
     if path.exists():
@@ -299,15 +301,15 @@ def _check_same_request(folder: Path, settings: MakerSettings, context: MakerCon
         before |= {"settings": _as_now(before.get("settings"), settings)}
         remarks = _take_over_rounding(before["settings"], now["settings"], settings.maker)
         compared = [name for name in now if name in before or name not in _CALLED]  # which earlier versions lack
-        other = [_CALLED.get(name, name) for name in compared if before.get(name) != now[name]]
-        if "settings" in other:
-            other[other.index("settings")] += _first_change(before["settings"], now["settings"])
-        if other and (folder / _REFUSED).exists():
+        differing = [_CALLED.get(name, name) for name in compared if before.get(name) != now[name]]
+        if "settings" in differing:
+            differing[differing.index("settings")] += _first_change(before["settings"], now["settings"])
+        if differing and (folder / _REFUSED).exists():
             _clear(folder, settings, context)
             atomic_write_text(path, json.dumps(now, indent=1) + "\n")
-        elif other:
+        elif differing:
             raise UserError(
-                f"{str(folder)!r} holds what was begun with other {' and other '.join(other)}; go on with what it "
+                f"{str(folder)!r} holds what was begun with other {' and other '.join(differing)}; go on with what it "
                 "was begun with, remove that folder, or choose another --out."
             )
         elif remarks:
@@ -342,7 +344,7 @@ def _take_over_rounding(before: Any, now: Any, maker: str) -> list[str]:
         *groups, name = path.split(".")
         then, new = before, now
         for group in groups:
-            then, new = (one.get(group) if isinstance(one, Mapping) else None for one in (then, new))
+            then, new = (settings.get(group) if isinstance(settings, Mapping) else None for settings in (then, new))
         if isinstance(then, dict) and isinstance(new, Mapping) and then.get(name) != new[name]:
             remarks.append(rounding_remark(path, then.get(name), new[name]))
             then[name] = new[name]

@@ -24,23 +24,23 @@ def match_images(inputs: Inputs, teacher: Classifier | None) -> Inputs:
         UserError: training or test images of other classes; nothing tells the classes of unlabelled images.
     """
     train, test, validation = inputs.train, inputs.test, inputs.validation
-    known = _known(inputs, teacher)
+    target = _known(inputs, teacher)
     if train is None:
-        return _match_to_teacher(inputs, known, teacher)
-    pool = _match_training(train, known, teacher)
+        return _match_to_teacher(inputs, target, teacher)
+    pool = _match_training(train, target, teacher)
     # A teacher without names calls its classes as the training images do.
-    names_of_images = train.labels is not None and known.numbers is not None
-    whose = f"the training images ({train.name})" if names_of_images else known.owner
+    names_of_images = train.labels is not None and target.numbers is not None
+    whose = f"the training images ({train.name})" if names_of_images else target.owner
     if test is not None:
-        test = _match_labelled(test, Classes(whose, known.count, pool.classes), "`data.test`", train, teacher)
+        test = _match_labelled(test, Classes(whose, target.count, pool.classes), "`data.test`", train, teacher)
         pool = pool.with_labels(pool.labels, test.classes)  # which may have names where the others have none
     if validation is not None and validation.labels is not None:
         if train.labels is not None and validation.classes == train.classes:
-            places, _ = class_places(classes_of(train), known)  # the same that was said of the training images
+            places, _ = class_places(classes_of(train), target)  # the same that was said of the training images
             validation = place_labels(validation, places, pool.classes)
         else:
-            there = Classes(whose, known.count, pool.classes)
-            validation = _match_labelled(validation, there, "`data.validation`", train, teacher)
+            expected = Classes(whose, target.count, pool.classes)
+            validation = _match_labelled(validation, expected, "`data.validation`", train, teacher)
     return replace(inputs, train=pool, test=test, validation=validation)
 
 
@@ -48,8 +48,8 @@ def _match_to_teacher(inputs: Inputs, known: Classes, teacher: Classifier | None
     """Test and validation images with their classes numbered as the teacher does, where there are no others."""
     by_argument = {"`data.test`": inputs.test, "`data.validation`": inputs.validation}
     test, validation = (
-        one if one is None or one.labels is None else _match_labelled(one, known, argument, None, teacher)
-        for argument, one in by_argument.items()
+        images if images is None or images.labels is None else _match_labelled(images, known, argument, None, teacher)
+        for argument, images in by_argument.items()
     )
     return replace(inputs, test=test, validation=validation)
 
@@ -60,16 +60,18 @@ def match_student(inputs: Inputs, student: Classifier) -> Inputs:
     Raises:
         UserError: the student knows others; the teacher's cannot be put in its order.
     """
-    here = inputs.classes
-    known = classes_of(student, f"the student {student.name}")
-    if known.numbers == tuple(range(here.count)):
-        student.classes = here.names
-    if student.classes == here.names or (known.count != here.count and known.numbers is not None):
+    classes = inputs.classes
+    student_classes = classes_of(student, f"the student {student.name}")
+    if student_classes.numbers == tuple(range(classes.count)):
+        student.classes = classes.names
+    if student.classes == classes.names or (
+        student_classes.count != classes.count and student_classes.numbers is not None
+    ):
         return inputs  # other counts are told apart before training
-    places, assumed = class_places(here, known)
+    places, assumed = class_places(classes, student_classes)
     if assumed:
         warnings.warn(assumed, stacklevel=3)
-    names = joint_names(here, known, places)
+    names = joint_names(classes, student_classes, places)
     return _placed(inputs, places, names)
 
 
@@ -83,9 +85,9 @@ def _placed(inputs: Inputs, places: Sequence[int], names: tuple[str, ...]) -> In
             f"{len(names)}; teach one that knows these alone."
         )
     if teacher is not None and complete:
-        some = inputs.train or inputs.test
+        sample = inputs.train or inputs.test
         first = torch.zeros(1, dtype=torch.int64)
-        example = torch.zeros(1, *inputs.shape, dtype=torch.uint8) if some is None else some.gather(first)
+        example = torch.zeros(1, *inputs.shape, dtype=torch.uint8) if sample is None else sample.gather(first)
         teacher = reordered(teacher, places, names, example)
 
     def moved(images: ImageSet | None) -> ImageSet | None:

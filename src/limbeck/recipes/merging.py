@@ -32,8 +32,10 @@ def write_report_of_several(folders: Sequence[Path], path: Path | None = None) -
     if set(kinds.values()) == {"a comparison"}:
         return _merge(folders, path)
     if set(kinds.values()) != {"a selection"}:
-        found = formats.listing(f"{kind} in {str(folder)!r}" for folder, kind in kinds.items())
-        raise UserError(f"several folders make one report where all hold comparisons, or all selections; got {found}.")
+        contents = formats.listing(f"{kind} in {str(folder)!r}" for folder, kind in kinds.items())
+        raise UserError(
+            f"several folders make one report where all hold comparisons, or all selections; got {contents}."
+        )
     if path is None:
         raise UserError("several selections make one page, a file; say where as --out FILE.html.")
     if path.exists():
@@ -57,9 +59,9 @@ def kind_of(folder: Path) -> str:
 
 def merged_folders(folder: Path) -> list[Path]:
     """The comparisons whose common report `folder` holds; none where it holds something else."""
-    found = json_file(folder / "results.json", "Remove it, and name the comparisons.")
-    listed = found.get("merged") if isinstance(found, dict) else None
-    return [folder / one["folder"] for one in listed or ()]
+    results = json_file(folder / "results.json", "Remove it, and name the comparisons.")
+    listed = results.get("merged") if isinstance(results, dict) else None
+    return [folder / entry["folder"] for entry in listed or ()]
 
 
 def _merge(folders: Sequence[Path], path: Path | None) -> Path:
@@ -69,7 +71,7 @@ def _merge(folders: Sequence[Path], path: Path | None) -> Path:
             f"`--out` must be a folder for the report of several comparisons and its tables, got {str(out)!r}; leave "
             "out the ending, or leave out --out."
         )
-    ours = {one.resolve() for one in merged_folders(out)} == {one.resolve() for one in folders}
+    ours = {folder.resolve() for folder in merged_folders(out)} == {folder.resolve() for folder in folders}
     if out.is_dir() and any(out.iterdir()) and not ours:
         raise UserError(f"{str(out)!r} exists already and is never overwritten; choose another --out.")
     results = []

@@ -38,10 +38,10 @@ def metering(run_folder: RunFolder, name: str) -> Iterator[None]:
 
 @contextmanager
 def _now_and_then(note: Callable[[], None]) -> Iterator[None]:
-    left = threading.Event()
+    stopped = threading.Event()
 
     def keep_noting() -> None:
-        while not left.wait(SECONDS_BETWEEN_NOTES):
+        while not stopped.wait(SECONDS_BETWEEN_NOTES):
             try:
                 note()
             except (UserError, OSError):  # of a disk that is full now; the last note says so
@@ -52,7 +52,7 @@ def _now_and_then(note: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        left.set()
+        stopped.set()
         thread.join()
 
 
@@ -67,6 +67,6 @@ def at_least(cost: Cost, here: Cost) -> Cost:
 
 def metered(run_folder: RunFolder, name: str) -> Cost:
     """Seconds and energy that the file `name` knows of."""
-    found = run_folder.read(name) or {}
-    measured = found.get("kind", "measured") == "measured"
-    return Cost(seconds=found.get("seconds", 0.0), kwh=found.get("kwh", 0.0), measured=measured)
+    noted = run_folder.read(name) or {}
+    measured = noted.get("kind", "measured") == "measured"
+    return Cost(seconds=noted.get("seconds", 0.0), kwh=noted.get("kwh", 0.0), measured=measured)

@@ -83,16 +83,16 @@ def _opened(recipe: Recipe, folder: Path) -> Findings:
             _check_writable(place)
     if RunFolder(folder).begun:
         findings.remarks.append(f"{str(folder)!r} holds a run already; --resume goes on with it, --out names another")
-    loaded, known = _open_images(recipe, findings)
+    loaded, known_size = _open_images(recipe, findings)
     teacher = _open_teacher(recipe, findings)
     missing = {part for part in sources_of(recipe.data) if part not in loaded}
     if TRAIN in missing or (recipe.data.train is None and teacher is None):
         return findings
     data = recipe.data.model_copy(update=dict.fromkeys(missing))
-    objects = PythonObjects(**{part: one.images for part, one in loaded.items()}, **_carried(loaded))
+    objects = PythonObjects(**{part: transfer_set.images for part, transfer_set in loaded.items()}, **_carried(loaded))
     with collecting(findings.problems):
         inputs = load_images_of(recipe.model_copy(update={"data": data}), objects)
-        inputs = replace(inputs, known_size=known)
+        inputs = replace(inputs, known_size=known_size)
         findings.remarks += found_images(recipe, inputs)
         findings.remarks += train_test_overlap(inputs, seconds=SECONDS, keep=False)
         findings.remarks += unread_by_training(recipe, labelled=inputs.labelled)
@@ -102,27 +102,27 @@ def _opened(recipe: Recipe, folder: Path) -> Findings:
 
 def check_extras(recipe: Recipe) -> None:
     """Raises a UserError for settings whose library is missed in the midst of a run only."""
-    if any(one.get("mask") for one in transfers_of(recipe)):
+    if any(settings.get("mask") for settings in transfers_of(recipe)):
         check_torchcam()
 
 
 def _check_writable(folder: Path) -> None:
     check_path(folder)
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
-        raise UserError(f"{str(folder)!r} cannot be a folder, for {str(place)!r} is a file; choose another --out.")
-    with disk_errors(place), tempfile.TemporaryFile(dir=place):
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(f"{str(folder)!r} cannot be a folder, for {str(existing)!r} is a file; choose another --out.")
+    with disk_errors(existing), tempfile.TemporaryFile(dir=existing):
         pass
-    if (free := free_bytes(place)) < _LITTLE_ROOM:
+    if (free := free_bytes(existing)) < _LITTLE_ROOM:
         raise UserError(f"the disk of {str(folder)!r} has {free / 2**20:.0f} MB left; make room, or choose another.")
 
 
 def _open_images(recipe: Recipe, findings: Findings) -> tuple[dict[str, TransferSet], KnownSize | None]:
     """What is there of the images, none of it decoded as a whole, and the size that it will be brought to."""
     loaded: dict[str, TransferSet] = {}
-    known: KnownSize | None = None
+    known_size: KnownSize | None = None
     no_size = ""
     for part, source in sources_of(recipe.data).items():
         with collecting(findings.problems):
@@ -135,16 +135,16 @@ def _open_images(recipe: Recipe, findings: Findings) -> tuple[dict[str, Transfer
             sources = {**sources_of(recipe.data), part: at_hand}
             train = None if TRAIN not in loaded else loaded[TRAIN].images
             try:
-                found = load_sources(
+                opened = load_sources(
                     sources, partial(size_for_images, recipe, PythonObjects()), only=(part,), train=train
                 )
             except NoSize as error:  # one key mends it for all
                 no_size = no_size or str(error)
                 continue
-            loaded |= found.parts
-            known = known or found.size
+            loaded |= opened.parts
+            known_size = known_size or opened.size
     findings.problems += [no_size] if no_size else []
-    return loaded, known
+    return loaded, known_size
 
 
 def _look_at(part: str, source: DatasetSettings, findings: Findings) -> bool:
@@ -210,23 +210,23 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
     planned = [] if recipe.compare is None else plan(recipe, labelled=inputs.labelled)
     if inputs.train is not None:
         findings.remarks += far_longer(planned, len(inputs.train), inputs.train.num_classes)
-    runs = [recipe] if recipe.compare is None else [one.recipe for one in planned]
+    runs = [recipe] if recipe.compare is None else [run.recipe for run in planned]
     seen: set[str] = set()
-    for one in runs:
-        chosen_by = repr(getattr(one.transfer, "criterion", None))
+    for run in runs:
+        chosen_by = repr(getattr(run.transfer, "criterion", None))
         if chosen_by not in seen:
             seen.add(chosen_by)
             with collecting(findings.problems):
-                try_criterion(one, inputs, inputs.teacher)
-        described = repr((one.student, one.objective, one.training, one.teacher is None))
+                try_criterion(run, inputs, inputs.teacher)
+        described = repr((run.student, run.objective, run.training, run.teacher is None))
         if described in seen:
             continue
         seen.add(described)
-        student = _fresh(one.student, "student", findings)
+        student = _fresh(run.student, "student", findings)
         if weights_to_download(student):
             continue  # whose network only its weights tell
         with collecting(findings.problems):
-            _check_run(one.model_copy(update={"student": student}), inputs)
+            _check_run(run.model_copy(update={"student": student}), inputs)
 
 
 def _fresh(network: StudentSettings, who: str, findings: Findings) -> StudentSettings:

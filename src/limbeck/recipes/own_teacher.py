@@ -20,14 +20,14 @@ def check_students(recipe: Recipe, inputs: Inputs, teacher: Classifier) -> None:
         UserError: one is the teacher, or has its weights.
     """
     planned = [] if recipe.compare is None else plan(recipe, labelled=inputs.labelled)
-    runs = [recipe] if recipe.compare is None else [one.recipe for one in planned if not one.control]
+    runs = [recipe] if recipe.compare is None else [run.recipe for run in planned if not run.control]
     seen: set[str] = set()
-    for one in runs:
-        settings, made, described = one.student, one.transfer, repr((one.student, one.seed))
+    for run in runs:
+        settings, transfer, described = run.student, run.transfer, repr((run.student, run.seed))
         has_weights = settings.weights or (settings.model or "").startswith(FROM_PYTHON)
-        rounds = isinstance(made, GenerateSettings) and made.steps_per_round is not None
+        rounds = isinstance(transfer, GenerateSettings) and transfer.steps_per_round is not None
         if described in seen or not has_weights or not rounds or weights_to_download(settings):
             continue
         seen.add(described)
-        student = build_student(settings, inputs, seed=one.seed)
+        student = build_student(settings, inputs, seed=run.seed)
         check_other_network(match_student(inputs, student).teacher or teacher, student)

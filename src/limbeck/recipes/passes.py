@@ -33,11 +33,11 @@ def compared_passes(
         mend = settings_of(str(arms[arm]["maker"])).equal_passes if arm in opponent else ""
         if not mend:
             continue
-        beside = [one for one in controls if arm in one.arms and (one.name, budget) in passes]
+        controls_of_arm = [control for control in controls if arm in control.arms and (control.name, budget) in passes]
         shown = [
-            {"name": one.name, "passes": passes[one.name, budget], "equal": one.control.asked_as_often}
-            for one in beside
-            if one.name == opponent[arm] or one.control.asked_as_often
+            {"name": control.name, "passes": passes[control.name, budget], "equal": control.control.asked_as_often}
+            for control in controls_of_arm
+            if control.name == opponent[arm] or control.control.asked_as_often
         ]
         if shown:
             rows.append({"arm": arm, "budget": budget, "passes": own, "controls": shown, "mend": mend})

@@ -98,7 +98,7 @@ def plan(
     compare = _comparison(recipe)
     if images is None or classes is None:
         images, classes = _published_size(recipe)
-    budgets = _in_order([parse_budget(one) for one in compare.budgets_of()], images, classes)
+    budgets = _in_order([parse_budget(spec) for spec in compare.budgets_of()], images, classes)
     runs = [
         run for seed in compare.seeds for run in _runs(_base(recipe, seed), compare, budgets, classes, suited=suited)
     ]
@@ -124,14 +124,14 @@ def repeated(planned: Sequence[PlannedRun]) -> list[str]:
         >>> repeated([])
         []
     """
-    found: dict[tuple[str, str], list[str]] = {}
-    for one in planned:
-        if one.repeats is not None:
-            found.setdefault((one.arm, one.repeats), []).append(one.budget_label)
+    repeats: dict[tuple[str, str], list[str]] = {}
+    for run in planned:
+        if run.repeats is not None:
+            repeats.setdefault((run.arm, run.repeats), []).append(run.budget_label)
     return [
         f"the arm {arm!r} repeats the control {control!r} at {', '.join(dict.fromkeys(budgets))}: it is not run, and "
         "its numbers are those of the control"
-        for (arm, control), budgets in found.items()
+        for (arm, control), budgets in repeats.items()
     ]
 
 
@@ -154,15 +154,15 @@ def far_longer(planned: Sequence[PlannedRun], images: int | None, classes: int |
         taught_on = images if run.budget is None else round(run.budget.about(images, classes or 0))
         return run.recipe.training.total_steps(taught_on)
 
-    arms = [one for one in planned if not one.control and one.budget is not None]
-    wholes = [one for one in planned if one.control and one.budget is None and one.recipe.training.steps is None]
-    if not arms or not wholes:
+    arms = [run for run in planned if not run.control and run.budget is not None]
+    full_runs = [run for run in planned if run.control and run.budget is None and run.recipe.training.steps is None]
+    if not arms or not full_runs:
         return []
-    whole, arm = max(wholes, key=steps), max(arms, key=steps)
-    if steps(whole) <= FAR_LONGER * steps(arm):
+    full, arm = max(full_runs, key=steps), max(arms, key=steps)
+    if steps(full) <= FAR_LONGER * steps(arm):
         return []
     return [
-        f"the control {whole.arm!r} takes {steps(whole):,} steps, {steps(whole) / steps(arm):,.0f} times as many as "
+        f"the control {full.arm!r} takes {steps(full):,} steps, {steps(full) / steps(arm):,.0f} times as many as "
         f"{arm.group}: `training.epochs` are passes over what a run has. Set `training.steps`, which holds for all the "
         "data, and `steps: null` and `epochs` under `training` of the arms"
     ]
@@ -171,23 +171,23 @@ def far_longer(planned: Sequence[PlannedRun], images: int | None, classes: int |
 def repeating(runs: Sequence[PlannedRun], *, labelled: bool) -> list[PlannedRun]:
     """`runs`, of which arms name the control that they repeat."""
     controls = {
-        (one.budget_label, one.recipe.seed, same_run(one.recipe, labelled=labelled)): one.arm
-        for one in reversed(runs)
-        if one.control
+        (run.budget_label, run.recipe.seed, same_run(run.recipe, labelled=labelled)): run.arm
+        for run in reversed(runs)
+        if run.control
     }
-    found = [controls.get((one.budget_label, one.recipe.seed, same_run(one.recipe, labelled=labelled))) for one in runs]
+    names = [controls.get((run.budget_label, run.recipe.seed, same_run(run.recipe, labelled=labelled))) for run in runs]
     return [
-        replace(one, repeats=name) if name is not None and not one.control else one
-        for one, name in zip(runs, found, strict=True)
+        replace(run, repeats=name) if name is not None and not run.control else run
+        for run, name in zip(runs, names, strict=True)
     ]
 
 
 def _needed(runs: Sequence[PlannedRun], compare: CompareSettings) -> list[PlannedRun]:
     """Less the students without a teacher that only arms which repeat a control would be set against."""
-    compared = {one.arm for one in runs if not one.control and one.repeats is None}
+    compared = {run.arm for run in runs if not run.control and run.repeats is None}
     students = students_of(compare, controls_of(compare), suited=True)
-    idle = {one.name for one in students if not compared & {*one.arms}} if compared else set[str]()
-    return [one for one in runs if one.arm not in idle]
+    idle = {student.name for student in students if not compared & {*student.arms}} if compared else set[str]()
+    return [run for run in runs if run.arm not in idle]
 
 
 def _asks_too_much(run: PlannedRun, images: int, classes: int) -> bool:
@@ -217,16 +217,16 @@ def students_of(compare: CompareSettings, controls: Sequence[ControlArm], *, sui
     """The students without a teacher; `suited` as in `plan`."""
     if suited:
         return students_beside(transfers_of(compare), controls)
-    first = [one for one in controls if one.control.from_labels][:1]
-    return [StudentArm(NO_TEACHER, one, tuple(compare.arms), alone=True) for one in first]
+    first = [control for control in controls if control.control.from_labels][:1]
+    return [StudentArm(NO_TEACHER, control, tuple(compare.arms), alone=True) for control in first]
 
 
 def _in_order(budgets: list[Budget], images: int | None, classes: int | None) -> list[Budget]:
-    if len({one.kind for one in budgets}) <= 1:
-        return sorted(budgets, key=lambda one: one.amount)
+    if len({budget.kind for budget in budgets}) <= 1:
+        return sorted(budgets, key=lambda budget: budget.amount)
     if images is None or classes is None:
         return budgets
-    return sorted(budgets, key=lambda one: one.about(images, classes))
+    return sorted(budgets, key=lambda budget: budget.about(images, classes))
 
 
 def _published_size(recipe: Recipe) -> tuple[int | None, int | None]:
@@ -260,18 +260,28 @@ def _runs(
         "training": merge(base["training"], compare.without_teacher),
     }
     has_images = base["data"].get("train") is not None
-    controls = [one for one in controls_of(compare) if has_images or not settings_of(one.transfer["maker"]).needs_pool]
+    controls = [
+        control
+        for control in controls_of(compare)
+        if has_images or not settings_of(control.transfer["maker"]).needs_pool
+    ]
     for budget in budgets or [None]:
         arms = {name: arm for name, arm in compare.arms.items() if budget is None or _has(compare, name, budget)}
         runs += [_run(name, budget, _changed(base, arm, budget), control=False) for name, arm in arms.items()]
         if budget is None:
             continue
-        beside = [one._replace(arms=tuple(name for name in one.arms if name in arms)) for one in controls]
-        for one in [one for one in beside if one.arms]:
-            content = _with_equal_passes(_with_training_of_arms(base, one, compare), one, compare, budget, classes)
-            runs += [] if content is None else [_run(one.name, budget, _made(content, one.transfer, budget))]
-        students = [one for one in students_of(compare, controls, suited=suited) if arms.keys() & {*one.arms}]
-        runs += [_run(one.name, budget, _made(without_teacher, one.on.transfer, budget)) for one in students]
+        beside = [control._replace(arms=tuple(name for name in control.arms if name in arms)) for control in controls]
+        for control in [control for control in beside if control.arms]:
+            content = _with_equal_passes(
+                _with_training_of_arms(base, control, compare), control, compare, budget, classes
+            )
+            runs += [] if content is None else [_run(control.name, budget, _made(content, control.transfer, budget))]
+        students = [
+            student for student in students_of(compare, controls, suited=suited) if arms.keys() & {*student.arms}
+        ]
+        runs += [
+            _run(student.name, budget, _made(without_teacher, student.on.transfer, budget)) for student in students
+        ]
     if has_images:
         runs += [_run(FULL, None, base)] if budgets else []
         runs.append(_run(FULL_NO_TEACHER, None, without_teacher))
@@ -279,7 +289,7 @@ def _runs(
 
 
 def _has(compare: CompareSettings, arm: str, budget: Budget) -> bool:
-    return budget in [parse_budget(one) for one in compare.budgets_of(arm)]
+    return budget in [parse_budget(spec) for spec in compare.budgets_of(arm)]
 
 
 def _run(arm: str, budget: Budget | None, content: dict[str, Any], *, control: bool = True) -> PlannedRun:
@@ -309,14 +319,14 @@ def _with_equal_passes(
     training = content["training"]
     if not training.get("steps") or (classes is None and budget.kind == "per-class"):
         return None
-    most = 0
+    most_passes = 0
     for name in one.arms:
         transfer = compare.arms[name].transfer
         assert transfer is not None, "a control stands beside arms with makers"
-        made = settings_of(transfer["maker"]).model_validate({**transfer, "budget": _written(budget)})
-        most = max(most, made.passes(classes or 0, training["steps"]))
-    more = -(-most // training["batch_size"])
-    return {**content, "training": {**training, "steps": training["steps"] + more}}
+        settings = settings_of(transfer["maker"]).model_validate({**transfer, "budget": _written(budget)})
+        most_passes = max(most_passes, settings.passes(classes or 0, training["steps"]))
+    extra_steps = -(-most_passes // training["batch_size"])
+    return {**content, "training": {**training, "steps": training["steps"] + extra_steps}}
 
 
 def _changed(base: dict[str, Any], arm: Arm, budget: Budget | None) -> dict[str, Any]:

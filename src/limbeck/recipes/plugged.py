@@ -28,28 +28,28 @@ def plugins_of(recipe: Recipe, teacher: Classifier | None) -> dict[str, dict[str
     registered in Python.
     """
     used = _used(recipe, teacher)
-    found: dict[str, dict[str, Any] | None] = {}
-    for name, one in used.items():
-        code = _code(one)
-        found[name] = {"from": one.source, **({} if code is None else {"code": code})}
-    return found
+    plugins: dict[str, dict[str, Any] | None] = {}
+    for name, part in used.items():
+        code = _code(part)
+        plugins[name] = {"from": part.source, **({} if code is None else {"code": code})}
+    return plugins
 
 
 def known_here_alone(recipe: Recipe) -> list[str]:
     """What cannot be done with a recipe that names what was handed over in Python, in a sentence for each part."""
     return [
-        f"the {FAMILIES[one.family][0]} {one.name!r} is known to this process alone: go on with the run from Python, "
+        f"the {FAMILIES[part.family][0]} {part.name!r} is known to this process alone: go on with the run from Python, "
         "handing it over again; the command line cannot. What stands in a module can be named 'module:name' everywhere"
-        for one in _used(recipe).values()
-        if one.source == HANDED_OVER
+        for part in _used(recipe).values()
+        if part.source == HANDED_OVER
     ]
 
 
 def check_sendable(recipe: Recipe) -> None:
     """Raises a UserError where workers could not be told of a part that was handed over in Python."""
-    for one in _used(recipe).values():
-        if one.source == HANDED_OVER:
-            packed(one)
+    for part in _used(recipe).values():
+        if part.source == HANDED_OVER:
+            packed(part)
 
 
 def _used(recipe: Recipe, teacher: Classifier | None = None) -> dict[str, Foreign[Any]]:
@@ -57,8 +57,8 @@ def _used(recipe: Recipe, teacher: Classifier | None = None) -> dict[str, Foreig
         parse_recipe(recipe.model_dump(mode="json", exclude_none=True))  # looks up every name
         if teacher is not None and teacher.config is not None:
             MODELS.get(teacher.config["name"])
-        for one in [one for one in used.values() if one.family == "criteria"]:
-            criterion = CRITERIA[one.name]  # made once, when its parts were looked up
+        for part in [part for part in used.values() if part.family == "criteria"]:
+            criterion = CRITERIA[part.name]  # made once, when its parts were looked up
             for family, name in (
                 (REPRESENTATIONS, criterion.representation),
                 (REPRESENTATIONS, criterion.space),
@@ -93,12 +93,12 @@ def telling_lost_plugins(folder: str | Path) -> Iterator[None]:
 def lost_plugins(folder: str | Path) -> list[str]:
     """Parts that the run in `folder` was begun with and that have no name here, in words."""
     try:
-        known = json.loads((Path(folder) / INPUTS_FILE).read_text())
+        noted = json.loads((Path(folder) / INPUTS_FILE).read_text())
     except (OSError, ValueError):
         return []
     lost = []
-    for place, one in known.items() if isinstance(known, dict) else ():
-        family, found, name = place.partition("/")
-        if found and family in FAMILIES and one and name not in catalogue_of(family):
-            lost.append(f"{FAMILIES[family][0]} {name!r} ({one['from']})")
+    for key, part in noted.items() if isinstance(noted, dict) else ():
+        family, separator, name = key.partition("/")
+        if separator and family in FAMILIES and part and name not in catalogue_of(family):
+            lost.append(f"{FAMILIES[family][0]} {name!r} ({part['from']})")
     return lost

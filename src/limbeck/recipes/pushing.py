@@ -32,7 +32,8 @@ class Push:
     def sizes(self) -> dict[str, int]:
         """Bytes of each file, by name."""
         return {
-            name: len(one) if isinstance(one, bytes) else one.stat().st_size for name, one in sorted(self.files.items())
+            name: len(content) if isinstance(content, bytes) else content.stat().st_size
+            for name, content in sorted(self.files.items())
         }
 
 
@@ -106,12 +107,12 @@ def send(push: Push, *, token: str | None = None) -> str:
     api = huggingface_hub.HfApi(token=token)
     errors: Any = (OSError, ValueError, *HfHubHTTPError.__bases__)  # of connections, those of another library
     try:
-        hidden: dict[str, Any] = {"private": True} if push.private else {}  # else as the owner has it by default
-        api.create_repo(push.repository, exist_ok=True, **hidden)
-        there = api.model_info(push.repository)
-        _check_private(push, there.private)
+        visibility: dict[str, Any] = {"private": True} if push.private else {}  # else as the owner has it by default
+        api.create_repo(push.repository, exist_ok=True, **visibility)
+        remote = api.model_info(push.repository)
+        _check_private(push, remote.private)
         added = push.files
-        if _is_others(api, push.repository, [one.rfilename for one in there.siblings or ()]):
+        if _is_others(api, push.repository, [sibling.rfilename for sibling in remote.siblings or ()]):
             warnings.warn(
                 f"the model card of {push.repository!r} on the hub was changed there and stays; that of the run was "
                 "not uploaded.",
@@ -122,7 +123,7 @@ def send(push: Push, *, token: str | None = None) -> str:
             huggingface_hub.CommitOperationAdd(name, file if isinstance(file, bytes) else str(file))
             for name, file in sorted(added.items())
         ]
-        done = api.create_commit(push.repository, operations, commit_message="Student of a limbeck run")
+        commit = api.create_commit(push.repository, operations, commit_message="Student of a limbeck run")
     except UserError:
         raise
     except errors as error:
@@ -131,7 +132,7 @@ def send(push: Push, *, token: str | None = None) -> str:
             f"{push.repository!r} could not be pushed ({reason}). Check the name, the connection, and that the token "
             f"may write there (`hf auth whoami`; {_TOKENS})."
         ) from error
-    return str(done.commit_url)
+    return str(commit.commit_url)
 
 
 def _check_name(repository: str) -> None:

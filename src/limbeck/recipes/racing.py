@@ -72,12 +72,12 @@ class Curve:
             images: validation images.
         """
         step = max(1, round(self.steps * share))
-        found = self.validations.get(step) if step <= self.done else None
-        if found is None:
+        row = self.validations.get(step) if step <= self.done else None
+        if row is None:
             return None
-        measure = measure_of(found)
-        right = found.get("right" if measure == "top1" else "agrees")  # earlier versions did not note it
-        return ValidationScore(found[measure], None if right is None else unpacked(right, images))
+        measure = measure_of(row)
+        right = row.get("right" if measure == "top1" else "agrees")  # earlier versions did not note it
+        return ValidationScore(row[measure], None if right is None else unpacked(right, images))
 
 
 def read_curve(run_folder: RunFolder) -> Curve | None:
@@ -95,27 +95,27 @@ def read_curve(run_folder: RunFolder) -> Curve | None:
 def ladder(planned: Sequence[PlannedRun], settings: RacingSettings) -> list[list[Rung]]:
     """Rungs in order; those of all budgets at once, but for a ladder of budgets."""
     by_budget: dict[str, list[PlannedRun]] = {}
-    for one in raced(planned):
-        by_budget.setdefault(one.budget_label, []).append(one)
+    for run in raced(planned):
+        by_budget.setdefault(run.budget_label, []).append(run)
     budgets, whole = list(by_budget), Fraction(1)
     if settings.by == "budgets":
         each = enumerate(by_budget.items(), start=1)
-        return [[Rung(f"{budget}", budget, whole, runs, budgets[place:])] for place, (budget, runs) in each][:-1]
+        return [[Rung(f"{budget}", budget, whole, runs, budgets[index:])] for index, (budget, runs) in each][:-1]
     if settings.by == "seeds":
-        seeds = list(dict.fromkeys(one.recipe.seed for one in planned))
+        seeds = list(dict.fromkeys(run.recipe.seed for run in planned))
         return [
             [
-                Rung(f"{n} seeds", budget, whole, [one for one in runs if one.recipe.seed in seeds[:n]], [budget])
+                Rung(f"{n} seeds", budget, whole, [run for run in runs if run.recipe.seed in seeds[:n]], [budget])
                 for budget, runs in by_budget.items()
             ]
             for n in seed_rungs(settings, len(seeds))
         ]
     return [
         [
-            Rung(f"{100 * float(at):.3g} % of the steps", budget, at, runs, [budget])
+            Rung(f"{100 * float(share):.3g} % of the steps", budget, share, runs, [budget])
             for budget, runs in by_budget.items()
         ]
-        for at in share_rungs(settings, planned)
+        for share in share_rungs(settings, planned)
     ]
 
 
@@ -149,11 +149,11 @@ def stand(
 
 
 def _scores(curves: Mapping[str, Mapping[int, Curve | None]], share: Fraction, images: int) -> Scores:
-    found = {
+    scores = {
         arm: {seed: curve.at(share, images) for seed, curve in seeds.items() if curve is not None}
         for arm, seeds in curves.items()
     }
-    return {arm: {seed: one for seed, one in seeds.items() if one is not None} for arm, seeds in found.items()}
+    return {arm: {seed: score for seed, score in seeds.items() if score is not None} for arm, seeds in scores.items()}
 
 
 def in_words(why: Mapping[str, Any]) -> str:
@@ -210,30 +210,30 @@ class Race:
         """Runs that are to be gone on with, rung after rung; the next are known once all of these have been."""
         before = RunFolder(self.folder).read(RACING_FILE, {})
         self._write(before, self._ladder)
-        for place, rungs in enumerate(self._ladder, start=1):
+        for index, rungs in enumerate(self._ladder, start=1):
             for until in [rungs[0].share] if rungs else []:
-                yield self._tasks([one for rung in rungs for one in rung.runs], None if until == 1 else until)
+                yield self._tasks([run for rung in rungs for run in rung.runs], None if until == 1 else until)
             for rung in rungs:
                 self._decide(rung)
-            self._write(before, self._ladder[place:])
+            self._write(before, self._ladder[index:])
         yield self._tasks(self.planned, None)
 
     def runs_dropped(self) -> int:
         """How many runs are not gone on with; those that broke before count as done already."""
-        gone = [one for one in self.planned if (one.arm, one.budget_label) in self.dropped]
-        return sum(not self._ended(one) for one in gone)
+        gone = [run for run in self.planned if (run.arm, run.budget_label) in self.dropped]
+        return sum(not self._ended(run) for run in gone)
 
     def _tasks(self, runs: Iterable[PlannedRun], until: Fraction | None) -> list[RunTask]:
         """Of the runs that are neither dropped nor so far already; one that breaks is not tried again."""
         chosen = []
-        for one in runs:
-            if self._ended(one) or (one.arm, one.budget_label) in self.dropped:
+        for run in runs:
+            if self._ended(run) or (run.arm, run.budget_label) in self.dropped:
                 continue
-            curve = read_curve(self._run_folder(one))
+            curve = read_curve(self._run_folder(run))
             if until is None or curve is None or curve.done < round(curve.steps * until):
-                chosen.append(one)
-        self._tried |= {one.folder for one in chosen}
-        return [RunTask(one, until) for one in chosen]
+                chosen.append(run)
+        self._tried |= {run.folder for run in chosen}
+        return [RunTask(run, until) for run in chosen]
 
     def _ended(self, one: PlannedRun) -> bool:
         """Finished, or tried and broken."""
@@ -245,8 +245,8 @@ class Race:
         for one in rung.runs:
             if (one.arm, one.budget_label) not in self.dropped:
                 curves.setdefault(one.arm, {})[one.recipe.seed] = read_curve(self._run_folder(one))
-        arms = len({one.arm for one in rung.runs})
-        found = stand(
+        arms = len({run.arm for run in rung.runs})
+        arm_standings = stand(
             curves,
             rung.share,
             self._shares,
@@ -254,14 +254,16 @@ class Race:
             decisions=(arms - 1) * len(self._ladder),
             images=self.images,
         )
-        place: dict[str, Any] = {"rung": rung.label, "share": float(rung.share), "budget": rung.budget}
-        if any(one.measure == "agreement" for seeds in curves.values() for one in seeds.values() if one is not None):
-            place["measure"] = "agreement"
-        self._standings += [{**place, **one._asdict()} for one in found]
-        for one in [one for one in found if one.stops]:
+        entry: dict[str, Any] = {"rung": rung.label, "share": float(rung.share), "budget": rung.budget}
+        if any(
+            curve.measure == "agreement" for seeds in curves.values() for curve in seeds.values() if curve is not None
+        ):
+            entry["measure"] = "agreement"
+        self._standings += [{**entry, **standing._asdict()} for standing in arm_standings]
+        for one in [one for one in arm_standings if one.stops]:
             why = {
-                **place,
-                "against": found[0].arm,
+                **entry,
+                "against": arm_standings[0].arm,
                 **{key: value for key, value in one._asdict().items() if key != "arm"},
             }
             self.dropped |= {(one.arm, budget): why for budget in rung.drops}
@@ -278,13 +280,14 @@ class Race:
         pending = {(rung.label, rung.budget) for rungs in ahead for rung in rungs}
         dropped = [{"arm": arm, "at": budget, "why": why} for (arm, budget), why in self.dropped.items()]
         dropped += [
-            one
-            for one in before.get("dropped", ())
-            if (one["why"]["rung"], one["why"]["budget"]) in pending and (one["arm"], one["at"]) not in self.dropped
+            entry
+            for entry in before.get("dropped", ())
+            if (entry["why"]["rung"], entry["why"]["budget"]) in pending
+            and (entry["arm"], entry["at"]) not in self.dropped
         ]
-        standings = [one for one in before.get("standings", ()) if (one["rung"], one["budget"]) in pending]
+        kept = [entry for entry in before.get("standings", ()) if (entry["rung"], entry["budget"]) in pending]
         rungs = [rungs[0].label for rungs in self._ladder if rungs]
-        content = {"rungs": rungs, "standings": self._standings + standings, "dropped": dropped}
+        content = {"rungs": rungs, "standings": self._standings + kept, "dropped": dropped}
         RunFolder(self.folder).write(RACING_FILE, content)
 
     def _run_folder(self, one: PlannedRun) -> RunFolder:

@@ -24,14 +24,14 @@ def read_race(folder: Path, recipe: Recipe) -> dict[str, Any]:
 
 def dropped_runs(folder: Path, planned: Iterable[PlannedRun], race: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The runs that were not gone on with, by folder: `step` of `steps` at which they stand, and `why`."""
-    why: dict[Group, dict[str, Any]] = {(one["arm"], one["at"]): one["why"] for one in race.get("dropped", ())}
-    found = {}
-    for one in raced(planned):
-        status = RunFolder(folder / one.folder).read("status.json", {})
-        if (one.arm, one.budget_label) in why and status.get("state") not in _BROKEN:
-            place = {"step": status.get("step", 0), "steps": status.get("steps")}
-            found[one.folder] = {**place, "why": why[one.arm, one.budget_label]}
-    return found
+    why: dict[Group, dict[str, Any]] = {(row["arm"], row["at"]): row["why"] for row in race.get("dropped", ())}
+    dropped = {}
+    for run in raced(planned):
+        status = RunFolder(folder / run.folder).read("status.json", {})
+        if (run.arm, run.budget_label) in why and status.get("state") not in _BROKEN:
+            position = {"step": status.get("step", 0), "steps": status.get("steps")}
+            dropped[run.folder] = {**position, "why": why[run.arm, run.budget_label]}
+    return dropped
 
 
 def race_results(
@@ -48,19 +48,19 @@ def race_results(
     racing = None if recipe.compare is None else recipe.compare.racing
     if racing is None:
         return None
-    stopped = {(one.arm, one.budget_label) for one in planned if one.folder in dropped}
+    stopped = {(run.arm, run.budget_label) for run in planned if run.folder in dropped}
     spent, saved, steps = Cost(), Cost(), 0
-    for one in planned:
-        taken, _ = _taken(RunFolder(folder / one.folder))
+    for run in planned:
+        taken, _ = _taken(RunFolder(folder / run.folder))
         steps += taken.steps
-        if (one.arm, one.budget_label) in stopped:
+        if (run.arm, run.budget_label) in stopped:
             spent += taken  # its finished seeds too, which are in no table of costs
-        if one.folder in dropped:
-            saved += _left(folder, one, planned)
+        if run.folder in dropped:
+            saved += _left(folder, run, planned)
     rows = []
     for row in race.get("dropped", ()):
         group = (row["arm"], row["at"])
-        runs = sum(one.folder in dropped for one in planned if (one.arm, one.budget_label) == group)
+        runs = sum(run.folder in dropped for run in planned if (run.arm, run.budget_label) == group)
         rows += [{**row["why"], "arm": row["arm"], "budget": row["at"], "runs": runs}] if runs else []
     return {
         "settings": racing.model_dump(mode="json"),
@@ -89,11 +89,15 @@ def _left(folder: Path, run: PlannedRun, planned: Iterable[PlannedRun]) -> Cost:
     cost, steps = _taken(RunFolder(folder / run.folder))
     if cost.steps:
         return _times(cost, (steps - cost.steps) / cost.steps)
-    same = [one for one in planned if one.arm == run.arm]
-    for some in ([one for one in same if one.budget == run.budget], same):
-        whole = [_times(one, of / one.steps) for one, of in (_taken(RunFolder(folder / o.folder)) for o in some) if of]
-        if whole:
-            return mean_cost(whole)
+    same_arm = [other for other in planned if other.arm == run.arm]
+    for runs in ([other for other in same_arm if other.budget == run.budget], same_arm):
+        whole_costs = [
+            _times(taken, total / taken.steps)
+            for taken, total in (_taken(RunFolder(folder / other.folder)) for other in runs)
+            if total
+        ]
+        if whole_costs:
+            return mean_cost(whole_costs)
     return Cost()
 
 

@@ -46,7 +46,7 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     else:
         origin, content = f"recipe {str(source)!r}", load_recipe(find_recipe(str(source)))
     # What no recipe knows can only be a choice, or a misspelt one.
-    choosing = [one for one in overrides if one.partition("=")[0].strip().split(".")[0] not in _KEYS]
+    choosing = [override for override in overrides if override.partition("=")[0].strip().split(".")[0] not in _KEYS]
     for override in choosing:
         _apply(content, override, load_text)
     content = chosen(content, origin, _KEYS)
@@ -91,10 +91,10 @@ def overridden(content: Mapping[str, Any], overrides: Sequence[str]) -> dict[str
         >>> overridden({"training": {"steps": 5}}, ["training.epochs=2", "seed=1"])
         {'training': {'epochs': 2}, 'seed': 1}
     """
-    made = copy.deepcopy(dict(content))
+    result = copy.deepcopy(dict(content))
     for override in overrides:
-        _apply(made, override)
-    return made
+        _apply(result, override)
+    return result
 
 
 def parse_transfer(
@@ -119,12 +119,12 @@ def parse_transfer(
         raise UserError(f"`maker` must be one of {', '.join(MAKERS)}, got {content['maker']!r}.")
     settings = settings_of(content["maker"])
     try:
-        found = settings.model_validate(settings.alone(content) if alone else content, context=context)
+        parsed = settings.model_validate(settings.alone(content) if alone else content, context=context)
     except ValidationError as error:
         lines = error_lines(error.errors(), settings)
         raise UserError(f"the settings of maker {content['maker']!r}:\n  " + "\n  ".join(lines)) from None
-    _check_without_controls(found)
-    return found
+    _check_without_controls(parsed)
+    return parsed
 
 
 def _check_without_controls(settings: MakerSettings, where: str = "") -> None:
@@ -144,10 +144,10 @@ def _as_written(line: str, content: Mapping[str, Any]) -> str:
     """An error about `transfer` with the path of its short form, where `content` has that."""
     if content.get("select") is not None and line.startswith("transfer"):
         return f"select{line.removeprefix('transfer')}"
-    head, found, rest = line.partition(".transfer")
-    place = head.split(".")
-    arms = (content.get("compare") or {}).get("arms") if place[:2] == ["compare", "arms"] else None
-    arm = arms.get(place[2]) if found and len(place) == 3 and isinstance(arms, Mapping) else None
+    head, separator, rest = line.partition(".transfer")
+    keys = head.split(".")
+    arms = (content.get("compare") or {}).get("arms") if keys[:2] == ["compare", "arms"] else None
+    arm = arms.get(keys[2]) if separator and len(keys) == 3 and isinstance(arms, Mapping) else None
     short = isinstance(arm, str) or (isinstance(arm, Mapping) and arm.get("select") is not None)
     return f"{head}.select{rest.removeprefix('.criterion')}" if short else line
 
@@ -182,15 +182,15 @@ def _training_lines(path: str, changes: dict[str, Any], training: Mapping[str, A
     try:
         TrainingSettings.model_validate(merge(training, changes))
     except ValidationError as error:
-        mine = [one for one in error.errors() if not one["loc"] or one["loc"][0] in changes]
-        return error_lines(mine, TrainingSettings, path)
+        details = [detail for detail in error.errors() if not detail["loc"] or detail["loc"][0] in changes]
+        return error_lines(details, TrainingSettings, path)
     return []
 
 
 def _apply(content: dict[str, Any], override: str, load: Callable[[str, str], Any] = load_value) -> None:
-    path, found, text = override.partition("=")
+    path, equals, text = override.partition("=")
     keys = path.strip().split(".")
-    if not found or not all(keys):
+    if not equals or not all(keys):
         raise UserError(f"an override must look like training.epochs=5, got {override!r}.")
     value = load(text, f"the value of override {override!r}")
     keys = _in_one_form(content, keys)
@@ -207,27 +207,27 @@ def _apply(content: dict[str, Any], override: str, load: Callable[[str, str], An
 def _in_one_form(content: Any, keys: list[str]) -> list[str]:
     """`keys` in the form, `select` or `transfer`, in which `content` says what to teach on; that may change for it."""
     node: Any = content
-    place = keys
+    tail = keys
     if keys[:2] == ["compare", "arms"] and len(keys) > 3:
         compare = content.get("compare")
         arms = compare.get("arms") if isinstance(compare, dict) else None
-        node, place = arms.get(keys[2]) if isinstance(arms, dict) else None, keys[3:]
-        if isinstance(arms, dict) and isinstance(node, str) and place[0] == "transfer":
+        node, tail = arms.get(keys[2]) if isinstance(arms, dict) else None, keys[3:]
+        if isinstance(arms, dict) and isinstance(node, str) and tail[0] == "transfer":
             node = arms[keys[2]] = {"select": node}
     if not isinstance(node, dict):
         return keys  # which is said where it is reached into
-    start = keys[: len(keys) - len(place)]
-    known, short = node.get("transfer"), node.get("select")
-    if place[0] == "select" and known is not None:
-        if place == ["select"] and not start:
+    start = keys[: len(keys) - len(tail)]
+    transfer, short = node.get("transfer"), node.get("select")
+    if tail[0] == "select" and transfer is not None:
+        if tail == ["select"] and not start:
             del node["transfer"]  # replaced as a whole
             return keys
-        if isinstance(known, dict) and known.get("maker", "select") != "select":
+        if isinstance(transfer, dict) and transfer.get("maker", "select") != "select":
             node["transfer"] = {"maker": "select"}  # nothing of another maker's
-        return [*start, "transfer", *(["criterion"] if start else []), *place[1:]]
-    if place[0] == "transfer" and (start or isinstance(short, dict) or place == ["transfer"]):
+        return [*start, "transfer", *(["criterion"] if start else []), *tail[1:]]
+    if tail[0] == "transfer" and (start or isinstance(short, dict) or tail == ["transfer"]):
         node.pop("select", None)
-        if short is not None and len(place) > 1:
+        if short is not None and len(tail) > 1:
             node["transfer"] = {"maker": "select", **({"criterion": short} if start else short)}
     return keys
 
@@ -241,7 +241,7 @@ def _spelt_out(keys: Sequence[str], short: Any, override: str) -> dict[str, Any]
     key = "select" if list(keys[:-1]) == ["compare", "arms"] else SHORT.get(keys[-1])
     if isinstance(short, str) and key is not None:
         return {key: short}
-    place = ".".join(keys)
+    path = ".".join(keys)
     raise UserError(
-        f"the override {override!r} reaches into `{place}`, which holds {short!r}; give `{place}=...` as a whole."
+        f"the override {override!r} reaches into `{path}`, which holds {short!r}; give `{path}=...` as a whole."
     )

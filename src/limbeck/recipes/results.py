@@ -72,12 +72,12 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
         images, classes = networks["train_images"], networks.get("train_classes")
         planned = plan(recipe, images, classes, labelled=labelled, suited=suited)
     race = read_race(folder, recipe)
-    own = [one for one in planned if one.repeats is None]
+    own = [run for run in planned if run.repeats is None]
     dropped = dropped_runs(folder, own, race)
-    runs = [_run_row(folder, one, dropped.get(one.folder)) for one in planned]
+    runs = [_run_row(folder, run, dropped.get(run.folder)) for run in planned]
     stopped = {(row["arm"], row["budget"]) for row in runs if row["state"] == DROPPED}
-    whole = [row for row in runs if (row["arm"], row["budget"]) not in stopped]
-    table = [_table_row(rows) for rows in _grouped(whole)]
+    unstopped = [row for row in runs if (row["arm"], row["budget"]) not in stopped]
+    table = [_table_row(rows) for rows in _grouped(unstopped)]
     against = _against(recipe.compare, runs) if suited else []
     return {
         "name": recipe.name,
@@ -90,8 +90,8 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
         **networks,
         "runs": runs,
         "table": table,
-        "differences": _differences(whole, recipe, against),
-        "enough": _enough(whole, table, recipe.compare, networks),
+        "differences": _differences(unstopped, recipe, against),
+        "enough": _enough(unstopped, table, recipe.compare, networks),
         "racing": race_results(folder, recipe, own, race, dropped),
         "notes": [
             *_notes(recipe, planned),
@@ -136,23 +136,23 @@ def left_out(*, has_images: bool, labelled: bool) -> list[str]:
 def _controls(compare: CompareSettings | None, runs: Sequence[dict[str, Any]], *, suited: bool) -> list[dict[str, Any]]:
     """Those that this comparison has; see `described`."""
     assert compare is not None, "results are of comparisons"
-    there = {row["arm"] for row in runs if row["control"]}
+    present = {row["arm"] for row in runs if row["control"]}
     controls, budgets = controls_of(compare), compare.budgets is not None
     students = students_of(compare, controls, suited=suited) if budgets else []
-    return [row for row in described(controls, students, budgets=budgets) if row["name"] in there]
+    return [row for row in described(controls, students, budgets=budgets) if row["name"] in present]
 
 
 def _against(compare: CompareSettings | None, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the verdicts on each arm go by, see `Against`; of the controls that there are."""
     assert compare is not None, "results are of comparisons"
-    there = {row["arm"] for row in runs if row["control"]}
-    controls = [one for one in controls_of(compare) if one.name in there]
+    present = {row["arm"] for row in runs if row["control"]}
+    controls = [control for control in controls_of(compare) if control.name in present]
     repeating = {row["arm"] for row in runs if row["repeats"] is not None}
-    arms = {name: one for name, one in transfers_of(compare).items() if name not in repeating}
+    arms = {name: transfer for name, transfer in transfers_of(compare).items() if name not in repeating}
     parts = ("objective", "student", "training")
-    changes = {name: [one for one in parts if getattr(arm, one)] for name, arm in compare.arms.items()}
-    rows = [one._asdict() for one in set_against(arms, controls, changes)]
-    return [row if row["student"] in there else {**row, "student": None} for row in rows]
+    changes = {name: [part for part in parts if getattr(arm, part)] for name, arm in compare.arms.items()}
+    rows = [row._asdict() for row in set_against(arms, controls, changes)]
+    return [row if row["student"] in present else {**row, "student": None} for row in rows]
 
 
 def _passes(
@@ -171,9 +171,9 @@ def _enough(
     if compare is None or compare.budgets is None:
         return None
     teacher = (networks.get("teacher") or {}).get("evaluation") or {}
-    found = enough(runs, table, compare.margin, teacher.get("top1"))
+    result = enough(runs, table, compare.margin, teacher.get("top1"))
     others = [name for name, arm in compare.arms.items() if arm.student is not None]
-    return found if found is None or not others else {**found, "other_students": others}
+    return result if result is None or not others else {**result, "other_students": others}
 
 
 def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) -> dict[str, Any]:
@@ -224,9 +224,9 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     chosen = [row["chosen"] for row in rows if row["chosen"] is not None]
     chosen_mean, chosen_half_width = mean_interval(chosen) if chosen else (None, None)
     costs = [RunCost.from_dict(row["cost"]) for row in rows]
-    counted = [one.making for one in costs if one.making is not None]
+    counted = [cost.making for cost in costs if cost.making is not None]
     making = mean_cost(counted) if len(counted) == len(costs) else None  # runs of earlier versions did not count it
-    teaching = mean_cost([one.teaching for one in costs])
+    teaching = mean_cost([cost.teaching for cost in costs])
     total = teaching if making is None else making + teaching
     return {
         **{key: first[key] for key in ("arm", "control", "repeats", "budget", "images")},
@@ -256,19 +256,19 @@ def _differences(
         if row["last"] is not None:
             by_seed.setdefault((row["arm"], row["budget"]), {})[row["seed"]] = row["last"]
             first.setdefault((row["arm"], row["budget"]), row)
-    found: list[tuple[dict[str, Any], list[float]]] = []
+    differences: list[tuple[dict[str, Any], list[float]]] = []
     for (arm, budget), values in by_seed.items():
         if first[arm, budget]["control"] or first[arm, budget]["repeats"] is not None:
             continue
         for other in _opponents(arm, budget, recipe, {row["arm"]: row for row in against}):
-            beside = by_seed.get(other, {})
-            if values.keys() & beside.keys():
+            opposing = by_seed.get(other, {})
+            if values.keys() & opposing.keys():
                 images = first[arm, budget]["images"]
-                place = {"arm": arm, "against": other[0], "budget": budget, "images": images}
+                entry = {"arm": arm, "against": other[0], "budget": budget, "images": images}
                 if other[1] == budget and first[other]["images"] != images:  # as where classes are left short
-                    place["images_against"] = first[other]["images"]
-                found.append(({**place, **paired_difference(values, beside)}, paired_values(values, beside)))
-    return _corrected(found)
+                    entry["images_against"] = first[other]["images"]
+                differences.append(({**entry, **paired_difference(values, opposing)}, paired_values(values, opposing)))
+    return _corrected(differences)
 
 
 def _corrected(differences: Sequence[tuple[dict[str, Any], list[float]]]) -> list[dict[str, Any]]:
@@ -276,12 +276,12 @@ def _corrected(differences: Sequence[tuple[dict[str, Any], list[float]]]) -> lis
     same budget, and with the seeds that would tell where these do not."""
     rows = [row for row, _ in differences]
     families: dict[tuple[str, str], list[int]] = {}
-    for place, row in enumerate(rows):
-        families.setdefault((row["against"], row["budget"]), []).append(place)
-    for places in families.values():
-        for place, row in zip(places, corrected([rows[place] for place in places]), strict=True):
-            needed = None if row["beyond_noise"] else seeds_needed(differences[place][1], tests=row["tests"])
-            rows[place] = {**row, "seeds_needed": needed}
+    for index, row in enumerate(rows):
+        families.setdefault((row["against"], row["budget"]), []).append(index)
+    for indices in families.values():
+        for index, row in zip(indices, corrected([rows[index] for index in indices]), strict=True):
+            needed = None if row["beyond_noise"] else seeds_needed(differences[index][1], tests=row["tests"])
+            rows[index] = {**row, "seeds_needed": needed}
     return rows
 
 
@@ -295,11 +295,11 @@ def _opponents(arm: str, budget: str, recipe: Recipe, against: Mapping[str, dict
     named = [(baseline, budget)] if baseline not in (None, arm) else []
     if recipe.compare.budgets is None:
         return [*named, (FULL_NO_TEACHER, FULL_LABEL)]
-    mine = against.get(arm, {"control": None, "student": NO_TEACHER, "same_images": False})
-    controls = [one.name for one in controls_of(recipe.compare) if arm in one.arms]
-    if mine["same_images"]:
-        controls = [mine["control"]]
-    students = [] if mine["student"] is None else [mine["student"]]
+    verdict = against.get(arm, {"control": None, "student": NO_TEACHER, "same_images": False})
+    controls = [control.name for control in controls_of(recipe.compare) if arm in control.arms]
+    if verdict["same_images"]:
+        controls = [verdict["control"]]
+    students = [] if verdict["student"] is None else [verdict["student"]]
     return [*named, *((control, budget) for control in (*controls, *students)), (FULL, FULL_LABEL)]
 
 
@@ -314,8 +314,8 @@ def _length(recipe: Recipe, planned: Sequence[PlannedRun]) -> str:
     """For how long runs learn, and which arms, controls too, do for another time at any of their budgets."""
     training, budgets = recipe.training, recipe.compare is not None and recipe.compare.budgets is not None
     usual = _steps_of(training)
-    apart = dict.fromkeys(one.arm for one in planned if _steps_of(one.recipe.training) != usual)
-    if len(apart) == len({one.arm for one in planned}):
+    apart = dict.fromkeys(run.arm for run in planned if _steps_of(run.recipe.training) != usual)
+    if len(apart) == len({run.arm for run in planned}):
         return "Every arm learns for as long as its own settings say; see the recipe."
     every = f"Every run but those of {', '.join(apart)}" if apart else "Every run"
     if training.steps is None:

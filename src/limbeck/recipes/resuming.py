@@ -28,20 +28,20 @@ def check_unchanged(recipe: Recipe, planned: Sequence[PlannedRun], folder: Path)
         The runs that are to go on for longer than they were begun for. Either all can that the recipe says, or none is.
     """
     wrong, differences, longer, short = [], {}, [], []
-    for one in planned:
-        own = replace(one, repeats=None)  # an arm that had a run of its own cannot become a control
+    for run in planned:
+        own = replace(run, repeats=None)  # an arm that had a run of its own cannot become a control
         run_folder = RunFolder(folder / own.folder)
-        changed = _changed(one, run_folder, but="failed")
+        changed = _changed(run, run_folder, but="failed")
         if changed and is_longer(changed):
-            longer.append(one)
+            longer.append(run)
             try:
-                extension_of(one.recipe, run_folder, changed)
+                extension_of(run.recipe, run_folder, changed)
             except UserError as error:
                 short.append(str(error))
             continue
-        differences |= {one.path: one for one in changed}
+        differences |= {difference.path: difference for difference in changed}
         if changed:
-            wrong.append(f"{one.folder} differs in {'; '.join(map(str, changed[:3]))}")
+            wrong.append(f"{run.folder} differs in {'; '.join(map(str, changed[:3]))}")
     if wrong:
         raise UserError(
             f"{str(folder)!r} holds runs of another recipe: {'. '.join(wrong[:3])}. Arms, budgets and seeds may be "
@@ -68,11 +68,11 @@ def go_on_longer(longer: Sequence[PlannedRun], run_folder: RunFolder, progress: 
     _keep_results(run_folder)
     progress.say(f"{len(longer)} runs go on for longer than they were begun for")
     remarks: list[str] = []
-    for one in longer:
-        described = one.recipe.model_dump(mode="json", exclude={"compare"})
-        extend = extending(one.recipe, remarks.append)
+    for run in longer:
+        described = run.recipe.model_dump(mode="json", exclude={"compare"})
+        extend = extending(run.recipe, remarks.append)
         with RunFolder.open(
-            run_folder.path / one.folder, described, resume=True, renew=renewing(described), extend=extend
+            run_folder.path / run.folder, described, resume=True, renew=renewing(described), extend=extend
         ) as opened:
             opened.set_state("interrupted")
     for remark in remarks[:1]:  # which are of one kind
@@ -83,11 +83,11 @@ def _keep_results(run_folder: RunFolder) -> None:
     """Results, tables and pages of a comparison whose runs go on for longer, beside those to come."""
     numbers = itertools.count(1)
     places = (run_folder.path / f"before-extension-{number}" for number in numbers)
-    there = [one for name in _FOUND if (one := run_folder.path / name).exists()]
+    files = [path for name in _FOUND if (path := run_folder.path / name).exists()]
     if (run_folder.path / "results.json").exists():
-        with atomic_folder(next(one for one in places if not one.exists())) as kept:
-            for one in there:
-                shutil.move(one, kept / one.name)
+        with atomic_folder(next(place for place in places if not place.exists())) as kept:
+            for path in files:
+                shutil.move(path, kept / path.name)
 
 
 def _changed(planned: PlannedRun, run_folder: RunFolder, *, but: str = "") -> list[Difference]:

@@ -153,16 +153,16 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
     rehearse(recipe, inputs)
     if teacher is not None:
         check_students(recipe, inputs, teacher)
-    made = objects.make_student
-    if objects.teacher is not None and made is not None and shared_with(made(recipe.seed), objects.teacher):
+    make = objects.make_student
+    if objects.teacher is not None and make is not None and shared_with(make(recipe.seed), objects.teacher):
         progress.say("student and teacher have modules in common; a copy is taught, and the teacher stays as it is")
     if teacher is not None or recipe.teacher is None:
         return inputs
     if not RunFolder(folder / "teacher").finished:
         progress.say(f"training the teacher {recipe.teacher.model}")
     alone = replace(inputs, make_student=None, soft_labels=None, validation=by_labels(inputs.validation))
-    taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, inputs=alone, progress=progress)
-    return _with_trained_teacher(inputs, taught, folder)
+    trained = run(teacher_recipe(recipe), folder / "teacher", resume=True, inputs=alone, progress=progress)
+    return _with_trained_teacher(inputs, trained, folder)
 
 
 def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
@@ -175,8 +175,8 @@ def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
     inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost, teacher_named=named)
     if teacher is not None or settings is None:
         return inputs
-    taught = read_run(folder / "teacher")  # without its lock, which several may want
-    return _with_trained_teacher(inputs, taught, folder)
+    trained = read_run(folder / "teacher")  # without its lock, which several may want
+    return _with_trained_teacher(inputs, trained, folder)
 
 
 def _with_trained_teacher(inputs: Inputs, taught: RunResult, folder: Path) -> Inputs:
@@ -187,24 +187,24 @@ def _with_trained_teacher(inputs: Inputs, taught: RunResult, folder: Path) -> In
 
 def check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool) -> None:
     """What is wrong with budgets and objectives shows here, before a teacher is loaded or trained for hours."""
-    wrong: dict[str, None] = {}
+    problems: dict[str, None] = {}
     size = (None, None) if inputs.train is None else (len(inputs.train), inputs.train.num_classes)
     seen: set[str] = set()
-    for one in plan(recipe, *size, labelled=inputs.labelled) if recipe.compare is not None else ():
-        where = f"arm {one.arm!r}: "
-        about = repr((one.recipe.transfer, one.recipe.training.steps, one.recipe.teacher is None))
-        if about not in seen:  # whatever the seed: pools are opened for that, which takes its time
-            seen.add(about)
-            wrong |= unmakeable(one.recipe, inputs, folder, Silent())
-        wrong |= unlabelled(one.recipe, inputs, where)
-        wrong |= unmixed(one.recipe, inputs, where) | rounded(one.recipe, where)
+    for planned in plan(recipe, *size, labelled=inputs.labelled) if recipe.compare is not None else ():
+        where = f"arm {planned.arm!r}: "
+        key = repr((planned.recipe.transfer, planned.recipe.training.steps, planned.recipe.teacher is None))
+        if key not in seen:  # whatever the seed: pools are opened for that, which takes its time
+            seen.add(key)
+            problems |= unmakeable(planned.recipe, inputs, folder, Silent())
+        problems |= unlabelled(planned.recipe, inputs, where)
+        problems |= unmixed(planned.recipe, inputs, where) | rounded(planned.recipe, where)
     if recipe.compare is None:
-        wrong |= unmakeable(recipe, inputs, folder, Silent()) | unlabelled(recipe, inputs)
-        wrong |= unmixed(recipe, inputs) | rounded(recipe)
-    wrong |= untrainable_teacher(recipe, inputs) if trains else {}
-    wrong |= unraceable(recipe, inputs)
-    if wrong:
-        raise UserError("\n".join(wrong))
+        problems |= unmakeable(recipe, inputs, folder, Silent()) | unlabelled(recipe, inputs)
+        problems |= unmixed(recipe, inputs) | rounded(recipe)
+    problems |= untrainable_teacher(recipe, inputs) if trains else {}
+    problems |= unraceable(recipe, inputs)
+    if problems:
+        raise UserError("\n".join(problems))
 
 
 def rehearse(recipe: Recipe, inputs: Inputs) -> None:
@@ -275,9 +275,9 @@ def _execute(
     if run_folder.writes:
         if inside:
             look_inside(recipe, run_folder, result.student, inputs, test_logits)
-        for one, name in ((result.student, "student"), (chosen, "student-chosen")):
-            if one is not None:
-                save_model(one, run_folder.path / name, taught_size=inputs.shape[1:])
+        for network, name in ((result.student, "student"), (chosen, "student-chosen")):
+            if network is not None:
+                save_model(network, run_folder.path / name, taught_size=inputs.shape[1:])
         keep_last_evidence(recipe, inputs, run_folder, source, shared)
     cost = _cost(recipe, inputs, run_folder, source, making, result)
     run_folder.write("cost.json", cost)
@@ -324,19 +324,21 @@ def _teach(
     warn_of_unread_soft_labels(inputs, teacher)
     objective = recipe.resolved_objective(labelled=False)
     if source.steps_per_round is None:
-        made = source.images(0)
-        objective = objective_on(recipe, made)
-        use = made.use or {}
-        if terms := terms_without_teacher_outputs(recipe, made):
+        transfer_set = source.images(0)
+        objective = objective_on(recipe, transfer_set)
+        use = transfer_set.use or {}
+        if terms := terms_without_teacher_outputs(recipe, transfer_set):
             progress.say(
-                f"{made.images.name} bring hard labels alone, and no teacher is asked about them, so that "
+                f"{transfer_set.images.name} bring hard labels alone, and no teacher is asked about them, so that "
                 f"{', '.join(terms)} of the objective would have nothing to read; taught by {', '.join(objective)}"
             )
         unlike = unlike_student(use, student) if inputs.use is None else []
         for line in [*unlike, *unlike_training(use, recipe.training)]:
             progress.say(line)
         if recipe.transfer is not None and run_folder.writes:
-            check_fingerprints(run_folder, {"transfer_set": describe_images(made.images)}, progress, begun=False)
+            check_fingerprints(
+                run_folder, {"transfer_set": describe_images(transfer_set.images)}, progress, begun=False
+            )
     with metering(run_folder, TEACHING):
         return fit(
             student,
@@ -366,12 +368,12 @@ def _cost(
     """What `cost.json` holds; energy was metered for rounds and teaching together, and goes by their time."""
     last = 0 if source.steps_per_round is None else (result.steps - 1) // source.steps_per_round
     energy = metered(run_folder, TEACHING)
-    whole = result.cost.seconds + result.rounds_cost.seconds
-    share = result.rounds_cost.seconds / whole if whole else 0.0
-    taught = source.images(last)
+    seconds = result.cost.seconds + result.rounds_cost.seconds
+    share = result.rounds_cost.seconds / seconds if seconds else 0.0
+    transfer_set = source.images(last)
     cost = RunCost(
-        images=len(taught) * taught.per_image,
-        real_images=_real_images(recipe, inputs, len(taught)),
+        images=len(transfer_set) * transfer_set.per_image,
+        real_images=_real_images(recipe, inputs, len(transfer_set)),
         making=making + replace(result.rounds_cost, kwh=share * energy.kwh, measured=energy.measured),
         teaching=replace(result.cost, kwh=(1 - share) * energy.kwh, measured=energy.measured),
         teacher=inputs.teacher_cost if recipe.teacher is not None else None,
@@ -384,5 +386,5 @@ def _real_images(recipe: Recipe, inputs: Inputs, made: int) -> int | None:
     named = recipe.data.train is not None and is_transfer_set(recipe.data.train)
     if named or inputs.soft_labels is not None or inputs.use is not None:
         return None
-    there = 0 if inputs.train is None else len(inputs.train)
-    return there if recipe.transfer is None else recipe.transfer.real_images(there, made)
+    count = 0 if inputs.train is None else len(inputs.train)
+    return count if recipe.transfer is None else recipe.transfer.real_images(count, made)

@@ -16,7 +16,7 @@ DOUBLING_FROM = 3
 
 def raced(planned: Iterable[PlannedRun]) -> list[PlannedRun]:
     """The runs whose arms may stop: no controls, nor arms that repeat one."""
-    return [one for one in planned if not one.control and one.repeats is None]
+    return [run for run in planned if not run.control and run.repeats is None]
 
 
 def common_shares(planned: Sequence[PlannedRun]) -> list[Fraction]:
@@ -27,28 +27,28 @@ def common_shares(planned: Sequence[PlannedRun]) -> list[Fraction]:
     """
     if not planned:
         return []
-    counts = [one.recipe.training.validations for one in planned]
+    counts = [run.recipe.training.validations for run in planned]
     count = math.gcd(*counts) if all(counts) else 0
-    settled = max(_settled(one.recipe.training) for one in planned)
+    settled = max(_settled(run.recipe.training) for run in planned)
     return [share for k in range(1, count + 1) if (share := Fraction(k, count)) >= settled]
 
 
 def share_rungs(settings: RacingSettings, planned: Sequence[PlannedRun]) -> list[Fraction]:
     """The rungs of a ladder of steps, moved up to where all arms validate and have done so before."""
-    places = common_shares(raced(planned))[1:-1]
-    found = [next((one for one in places if one >= rung), None) for rung in map(_exact, settings.rungs or SHARES)]
-    return sorted({one for one in found if one is not None})
+    shares = common_shares(raced(planned))[1:-1]
+    rungs = [next((share for share in shares if share >= rung), None) for rung in map(_exact, settings.rungs or SHARES)]
+    return sorted({share for share in rungs if share is not None})
 
 
 def seed_rungs(settings: RacingSettings, seeds: int) -> list[int]:
     """The rungs of a ladder of seeds, of which some are left to run."""
     usual = [DOUBLING_FROM * 2**k for k in range(seeds.bit_length())]
-    return [int(one) for one in settings.rungs or usual if one < seeds]
+    return [int(rung) for rung in settings.rungs or usual if rung < seeds]
 
 
 def earlier(share: Fraction, shares: Sequence[Fraction]) -> Fraction:
     """The last of the shares up to half of `share`, or else the first."""
-    return max((one for one in shares if 2 * one <= share), default=shares[0])
+    return max((other for other in shares if 2 * other <= share), default=shares[0])
 
 
 def unraceable(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
@@ -58,7 +58,7 @@ def unraceable(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
         return {}
     settings, wrong = compare.racing, []
     planned = raced(plan(recipe, labelled=inputs.labelled))
-    if len({one.arm for one in planned}) < 2:
+    if len({run.arm for run in planned}) < 2:
         wrong.append("`compare.racing` needs two arms or more that repeat no control; leave it out.")
     elif inputs.validation is None:
         wrong.append(
@@ -68,7 +68,7 @@ def unraceable(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
     elif not common_shares(planned):
         wrong.append("`compare.racing` needs `training.validations` >= 1 of every arm, got 0; raise it.")
     elif settings.by == "steps" and not share_rungs(settings, planned):
-        counts = ", ".join(map(str, sorted({one.recipe.training.validations for one in planned})))
+        counts = ", ".join(map(str, sorted({run.recipe.training.validations for run in planned})))
         wrong.append(
             "`compare.racing` finds no rung: all arms must validate twice or more at the same shares of their steps, "
             "after warm-up and the first drop of a multi-step schedule and before they end, got `training.validations` "

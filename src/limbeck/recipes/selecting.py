@@ -62,8 +62,8 @@ def save_selection(
         raise UserError(_NO_DEDUPE)
     if scores is None and criterion.needs_teacher and teacher is None:
         raise UserError(f"criterion {criterion.name!r} asks a teacher, and none is given; give --teacher.")
-    known = None if teacher is None else size_of_saved(teacher)
-    images = load_sized(data, split, known, None if progress is None else progress.say, **options)
+    known_size = None if teacher is None else size_of_saved(teacher)
+    images = load_sized(data, split, known_size, None if progress is None else progress.say, **options)
     if scores is not None:
         selection = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed)
         choice = len(images)
@@ -160,7 +160,7 @@ def save_scores(
         find_criterion(name)
     teacher_network = None if teacher is None else load_network(teacher)
     load = partial(load_sized, data, split, None if teacher is None else size_of_saved(teacher), **options)
-    how = {"seed": seed, "workers": workers, "precision": precision, "progress": progress}
-    score_table(load, target, criteria=criteria, teacher=teacher_network, **how)
+    arguments = {"seed": seed, "workers": workers, "precision": precision, "progress": progress}
+    score_table(load, target, criteria=criteria, teacher=teacher_network, **arguments)
     table = ScoreTable(target)
     return f"scored {len(table):,} images by {', '.join(table.columns) or 'nothing but ids'} -> {target}"

@@ -168,9 +168,9 @@ class DataSettings(Strict):
         common = {name: value for name in _FOR_ALL if (value := getattr(self, name)) is not None}
         changed = {}
         for part in ("train", "test", "validation") if common else ():
-            if isinstance(one := getattr(self, part), DatasetSettings):
-                more = {name: value for name, value in common.items() if name not in one.model_fields_set}
-                changed[part] = one.model_copy(update=more)
+            if isinstance(source := getattr(self, part), DatasetSettings):
+                more = {name: value for name, value in common.items() if name not in source.model_fields_set}
+                changed[part] = source.model_copy(update=more)
         return self.model_copy(update=changed | dict.fromkeys(common))
 
 

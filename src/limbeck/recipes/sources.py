@@ -44,8 +44,8 @@ class NoSize(UserError):
 
 def sources_of(data: DataSettings) -> dict[str, DatasetSettings]:
     """What is to be loaded for "train", "test" and "validation"; not what is held out."""
-    found = {part: getattr(data, part) for part in PARTS}
-    return {part: one for part, one in found.items() if isinstance(one, DatasetSettings)}
+    named = {part: getattr(data, part) for part in PARTS}
+    return {part: source for part, source in named.items() if isinstance(source, DatasetSettings)}
 
 
 def load_sources(
@@ -78,15 +78,15 @@ def load_sources(
             differing[part] = error
     if not differing:
         return Loaded(loaded)
-    known = size() or _size_of(train if TRAIN not in loaded else loaded[TRAIN].images, sources)
-    if known is None:
+    known_size = size() or _size_of(train if TRAIN not in loaded else loaded[TRAIN].images, sources)
+    if known_size is None:
         raise NoSize(_no_size(differing, sources))
     for part, source in wanted.items():
         own = own_path(source.name) is not None and not is_transfer_set(source)
         if part in differing or (own and source.size is None):
-            resized = source.model_copy(update={"size": known.size})
+            resized = source.model_copy(update={"size": known_size.size})
             loaded[part] = load_part(part, {**sources, part: resized})
-    return Loaded({part: loaded[part] for part in wanted}, known)
+    return Loaded({part: loaded[part] for part in wanted}, known_size)
 
 
 def load_part(part: str, sources: Sources) -> TransferSet:
@@ -129,17 +129,19 @@ def load_training_images(source: DatasetSettings) -> TransferSet:
     if not is_transfer_set(source):
         return TransferSet(load_named(source, TRAIN))
     changes = source.model_dump(exclude={*_NOT_OPTIONS, "in_memory", "labels"}, exclude_defaults=True)
-    found = TransferSet.load(Path(source.name).expanduser())
+    transfer_set = TransferSet.load(Path(source.name).expanduser())
     if not changes:
-        images = found.images if source.labels else found.images.with_labels(None, found.images.classes)
-        taught = replace(found, images=images).decoded()
+        images = (
+            transfer_set.images if source.labels else transfer_set.images.with_labels(None, transfer_set.images.classes)
+        )
+        taught = replace(transfer_set, images=images).decoded()
         origin = Origin(source.name, TRAIN, {} if source.labels else {"labels": False})
         return replace(taught, images=_checked(taught.images, source).with_origin(origin))
     carried = {
-        "soft labels are": found.soft_labels is not None,
-        "use is": found.use is not None,
-        "floats are": found.floats is not None,
-        "parts are": found.per_image > 1,
+        "soft labels are": transfer_set.soft_labels is not None,
+        "use is": transfer_set.use is not None,
+        "floats are": transfer_set.floats is not None,
+        "parts are": transfer_set.per_image > 1,
     }
     if any(carried.values()):
         what = next(name for name, there in carried.items() if there)

@@ -47,7 +47,7 @@ def try_student(student: Classifier, inputs: Inputs) -> None:
     images = inputs.train or inputs.test
     if images is None or not len(images) or not is_own(student):
         return
-    if any(one.is_floating_point() and one.dtype != torch.float32 for one in student.parameters()):
+    if any(parameter.is_floating_point() and parameter.dtype != torch.float32 for parameter in student.parameters()):
         return  # which is refused in words of its own
     copied = private_copy(student, "student")
     with evaluating(copied), torch.no_grad(), own_randomness(0, "trial"), errors_of(f"the student {student.name}"):
@@ -70,13 +70,13 @@ def try_run(recipe: Recipe, inputs: Inputs, student: Classifier, teacher: Classi
     assert train is not None, "tried where there are training images"
     if len(train) < 2:
         return  # of which batch norms make nothing
-    some = train.subset(train.ids[:: -(-len(train) // _KNOWN)])
-    pair = _first(some)  # which what remembers images by their ids then knows
+    sample = train.subset(train.ids[:: -(-len(train) // _KNOWN)])
+    pair = _first(sample)  # which what remembers images by their ids then knows
     soft_labels = inputs.soft_labels if teacher is None else None
     objective = weighted_sum(recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None))
     if teacher is None and soft_labels is None and objective.outputs_needed("teacher"):
         return  # labels that are still to be made
-    objective.build(setup_for(student, teacher, objective, some, recipe.training.batch_size), seed=recipe.seed)
+    objective.build(setup_for(student, teacher, objective, sample, recipe.training.batch_size), seed=recipe.seed)
     batch = Batch(_views(recipe, pair, train), pair.labels, pair.ids, _teacher_logits(soft_labels, train, pair))
     want = objective.outputs_needed("teacher", preparing=False)
     with own_randomness(recipe.seed, "trial"):
@@ -89,7 +89,7 @@ def try_run(recipe: Recipe, inputs: Inputs, student: Classifier, teacher: Classi
             loss, terms = step(batch, teacher_outputs)
     if is_own(student) and step.student_outputs is not None and not step.student_outputs.logits.isfinite().all():
         raise UserError(f"the student {student.name} gives logits that are not finite, of images that are.")
-    wrong = [name for name, one in terms.items() if name in objective.own and not one.isfinite()]
+    wrong = [name for name, term in terms.items() if name in objective.own and not term.isfinite()]
     if wrong:
         raise UserError(f"the objective {', '.join(wrong)} gives a loss that is not finite, on two images.")
     if not loss.requires_grad:
@@ -102,16 +102,16 @@ def try_criterion(recipe: Recipe, inputs: Inputs, teacher: Classifier | None) ->
     Raises:
         UserError: it fails, or gives no finite number for each image.
     """
-    said = getattr(recipe.transfer, "criterion", None)
-    if said is None or inputs.train is None:
+    spec = getattr(recipe.transfer, "criterion", None)
+    if spec is None or inputs.train is None:
         return
-    criterion = find_criterion(said)
+    criterion = find_criterion(spec)
     score, seen = SCORES[criterion.score], REPRESENTATIONS[criterion.representation]
     if not (score.own or seen.own) or score.trains or seen.trains or (criterion.needs_teacher and teacher is None):
         return
     # What computes fastest is not asked: it would be measured, and written down.
-    how = {"device": "cpu", "precision": "fp32", "channels_last": False}
-    context = ScoringContext(teacher=teacher, seed=recipe.seed, **how)
+    arguments = {"device": "cpu", "precision": "fp32", "channels_last": False}
+    context = ScoringContext(teacher=teacher, seed=recipe.seed, **arguments)
     score_images(_first(inputs.train, _SCORED), criterion, seed=recipe.seed, context=context)
 
 

@@ -16,9 +16,11 @@ def unread_by_training(recipe: Recipe, *, labelled: bool) -> list[str]:
     unread = [] if teacher is None else unread_settings(teacher, "teacher.training")
     if recipe.compare is None:
         return unread + unread_settings(recipe.training)
-    arms = {one.arm: unread_settings(one.recipe.training) for one in plan(recipe, labelled=labelled)}
-    for sentence in dict.fromkeys(sentence for found in arms.values() for sentence in found):
-        held = [repr(arm) for arm, found in arms.items() if sentence in found]
-        who = "" if len(held) == len(arms) else f"arm {held[0]}: " if len(held) == 1 else f"arms {', '.join(held)}: "
+    arms = {run.arm: unread_settings(run.recipe.training) for run in plan(recipe, labelled=labelled)}
+    for sentence in dict.fromkeys(sentence for sentences in arms.values() for sentence in sentences):
+        names = [repr(arm) for arm, sentences in arms.items() if sentence in sentences]
+        who = (
+            "" if len(names) == len(arms) else f"arm {names[0]}: " if len(names) == 1 else f"arms {', '.join(names)}: "
+        )
         unread.append(f"{who}{sentence}")
     return unread

@@ -87,17 +87,17 @@ def recipe_of_set(
             f"{', '.join(lacking)}. Give each with -s KEY=VALUE, or in Python as an argument."
         )
     recipe = parse_recipe(content, "the recipe" if transfer_set.use is None else f"the use of {owner}")
-    beside = [name for name in _BESIDE if name not in content["training"]]
-    if transfer_set.use is not None and beside:
-        defaults = ", ".join(f"{name} {getattr(recipe.training, name)}" for name in beside)
+    defaulted = [name for name in _BESIDE if name not in content["training"]]
+    if transfer_set.use is not None and defaulted:
+        defaults = ", ".join(f"{name} {getattr(recipe.training, name)}" for name in defaulted)
         warnings.warn(f"{owner} does not say all of `training`; limbeck's defaults hold: {defaults}.", stacklevel=3)
     return recipe
 
 
 def unlike_student(use: Mapping[str, Any], student: Classifier) -> list[str]:
     """How a student sees other images than a set was made for, in words; nothing where it sees the same."""
-    said = use.get("student", {})
-    whitening, own = said.get("whitening"), student.whitening
+    stated = use.get("student", {})
+    whitening, own = stated.get("whitening"), student.whitening
     if isinstance(whitening, Mapping) and (
         own is None or own.fingerprint != Whitening.of_tensors(whitening).fingerprint
     ):
@@ -108,38 +108,38 @@ def unlike_student(use: Mapping[str, Any], student: Classifier) -> list[str]:
             f"the transfer set is for images whitened as it carries, and the student {student.name} sees them {other}"
         ]
     for number, name in enumerate(("mean", "std")):
-        there = said.get(name)
-        if not isinstance(there, Sequence) or isinstance(whitening, Mapping):
+        expected = stated.get(name)
+        if not isinstance(expected, Sequence) or isinstance(whitening, Mapping):
             continue
-        here = student.normalisation[number]
+        actual = student.normalisation[number]
         if (
             own is not None
-            or len(here) != len(there)
-            or max(abs(a - b) for a, b in zip(here, there, strict=True)) > _CLOSE
+            or len(actual) != len(expected)
+            or max(abs(a - b) for a, b in zip(actual, expected, strict=True)) > _CLOSE
         ):
-            sees = "whitened images" if own is not None else f"{list(here)} (`student.mean` and `student.std` set it)"
+            sees = "whitened images" if own is not None else f"{list(actual)} (`student.mean` and `student.std` set it)"
             return [
-                f"the transfer set is for images of {name} {list(there)}, and the student {student.name} has {sees}"
+                f"the transfer set is for images of {name} {list(expected)}, and the student {student.name} has {sees}"
             ]
     return []
 
 
 def unlike_training(use: Mapping[str, Any], training: TrainingSettings) -> list[str]:
     """What a training does otherwise than a set says, in words; of what ruins students: rate and augmentation."""
-    said = use.get("training", {})
+    stated = use.get("training", {})
     wrong = []
     for name in ("learning_rate", "normalised_views"):
-        if name not in said:
+        if name not in stated:
             continue
-        there = getattr(TrainingSettings(steps=1, **{name: said[name]}), name)
-        here = getattr(training, name)
-        if here != "learned" and _comparable(name, here) != _comparable(name, there):
-            wrong.append(f"the transfer set is for {name} {said[name]}, and the training has {here}")
-    if training.learning_rate == "learned" and "learning_rate" in said and "optimizer" in said:
-        there = TrainingSettings(steps=1, optimizer=said["optimizer"]).optimizer
-        if there != training.optimizer:
+        expected = getattr(TrainingSettings(steps=1, **{name: stated[name]}), name)
+        actual = getattr(training, name)
+        if actual != "learned" and _comparable(name, actual) != _comparable(name, expected):
+            wrong.append(f"the transfer set is for {name} {stated[name]}, and the training has {actual}")
+    if training.learning_rate == "learned" and "learning_rate" in stated and "optimizer" in stated:
+        expected = TrainingSettings(steps=1, optimizer=stated["optimizer"]).optimizer
+        if expected != training.optimizer:
             wrong.append(
-                f"the transfer set's learning_rate {said['learning_rate']} is for the optimizer {there}, and the "
+                f"the transfer set's learning_rate {stated['learning_rate']} is for the optimizer {expected}, and the "
                 f"training has {training.optimizer}"
             )
     return wrong
@@ -147,12 +147,12 @@ def unlike_training(use: Mapping[str, Any], training: TrainingSettings) -> list[
 
 def settings_followed(use: Mapping[str, Any], recipe: Recipe) -> str:
     """What of a recipe is as the set says that it teaches on, in words; "" where nothing is."""
-    said, student = use.get("training", {}), use.get("student", {}).get("model")
+    stated, student = use.get("training", {}), use.get("student", {}).get("model")
     alike = [f"student {student}"] if student is not None and recipe.student.model == student else []
-    for name, there in said.items():
-        here = getattr(recipe.training, name, None)
-        if _comparable(name, here) == _comparable(name, there):
-            alike.append(f"{name} {there}")
+    for name, expected in stated.items():
+        actual = getattr(recipe.training, name, None)
+        if _comparable(name, actual) == _comparable(name, expected):
+            alike.append(f"{name} {expected}")
     return f"as the transfer set says: {', '.join(alike)}" if alike else ""
 
 
@@ -171,7 +171,9 @@ def rounded(recipe: Recipe, where: str = "") -> dict[str, None]:
     if recipe.transfer is None or not recipe.transfer.may_keep_floats:
         return {}
     keep = "; or keep images in 8 bits, where the maker does"
-    return {f"{where}{one}{keep}.": None for one in rounding_views(recipe.training, "images that are made may be")}
+    return {
+        f"{where}{reason}{keep}.": None for reason in rounding_views(recipe.training, "images that are made may be")
+    }
 
 
 def name_for(folder: str | Path, student: str | None) -> str:
@@ -195,7 +197,7 @@ def _with_overrides(content: dict[str, Any], overrides: Sequence[str]) -> dict[s
 
 def _teacher(use: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Whom the set has asked; nobody where another is, or another objective is given."""
-    other = any(re.match(r"\s*(teacher|teacher\.weights|objective)\s*=", one) for one in overrides)
+    other = any(re.match(r"\s*(teacher|teacher\.weights|objective)\s*=", override) for override in overrides)
     return {} if other else teacher_of_use(use)
 
 

@@ -77,10 +77,10 @@ def name_or_mapping(text: str, option: str, key: str, example: str) -> dict[str,
     """
     if not text.lstrip().startswith("{"):
         return {key: text}
-    found = load_value(text, f"`{option}` {text!r}")
-    if not isinstance(found, dict):
+    value = load_value(text, f"`{option}` {text!r}")
+    if not isinstance(value, dict):
         raise UserError(f"`{option}` must be a name or a mapping as {example}, got {text!r}.")
-    return found
+    return value
 
 
 def named_value(text: str, option: str) -> tuple[str, Any]:
