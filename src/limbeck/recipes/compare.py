@@ -83,7 +83,7 @@ def compare(
     suited = _is_suited(Path(folder))
     planned = plan(recipe, suited=suited)
     described = recipe.model_dump(mode="json")
-    check_launcher(*(one for one in planned for one in trainings(one.recipe)), cpu=recipe.device == "cpu")
+    check_launcher(*(training for run in planned for training in trainings(run.recipe)), cpu=recipe.device == "cpu")
     is_main_process(cpu=recipe.device == "cpu")  # settles where this process computes, the teacher's test pass too
     longer = check_unchanged(recipe, planned, Path(folder)) if resume else []
     if workers > 1:

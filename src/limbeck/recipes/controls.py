@@ -192,15 +192,15 @@ def described(controls: Iterable[ControlArm], students: Sequence[StudentArm], *,
         for those that are none. One that stands beside some of the arms alone has their names under `arms`.
     """
     rows: list[dict[str, Any]] = []
-    for one in sorted(controls, key=lambda one: -one.control.strict):
-        kind = {"kind": "budget", "teacher": True, "strict": one.control.strict}
-        beside = {} if one.alone else {"arms": list(one.arms)}
-        rows.append({"name": one.name, "label": one.control.label, **kind, **beside})
-    for one in students:
-        label = _STUDENTS[NO_TEACHER] if one.alone else f"{_STUDENTS[NO_TEACHER]}, {one.on.control.label}"
-        beside = {} if one.alone else {"arms": list(one.arms)}
-        kind = {"kind": "budget", "teacher": False, "strict": None, "images": one.on.name}
-        rows.append({"name": one.name, "label": label, **kind, **beside})
+    for control in sorted(controls, key=lambda control: -control.control.strict):
+        kind = {"kind": "budget", "teacher": True, "strict": control.control.strict}
+        beside = {} if control.alone else {"arms": list(control.arms)}
+        rows.append({"name": control.name, "label": control.control.label, **kind, **beside})
+    for student in students:
+        label = _STUDENTS[NO_TEACHER] if student.alone else f"{_STUDENTS[NO_TEACHER]}, {student.on.control.label}"
+        beside = {} if student.alone else {"arms": list(student.arms)}
+        kind = {"kind": "budget", "teacher": False, "strict": None, "images": student.on.name}
+        rows.append({"name": student.name, "label": label, **kind, **beside})
     for name in (FULL, FULL_NO_TEACHER) if budgets else (FULL_NO_TEACHER,):
         row = {"name": name, "label": _STUDENTS[name], "kind": "full"}
         rows.append({**row, "teacher": name == FULL, "strict": 0 if name == FULL_NO_TEACHER else None})

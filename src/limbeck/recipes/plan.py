@@ -302,25 +302,25 @@ def _base(recipe: Recipe, seed: int) -> dict[str, Any]:
     return {**content, "seed": seed, "latency": False}
 
 
-def _with_training_of_arms(base: dict[str, Any], one: ControlArm, compare: CompareSettings) -> dict[str, Any]:
+def _with_training_of_arms(base: dict[str, Any], control: ControlArm, compare: CompareSettings) -> dict[str, Any]:
     """The recipe that a control's student is taught by: that of the arms it stands beside, where all of them agree."""
-    if not one.control.taught_alike:
+    if not control.control.taught_alike:
         return base
-    alike = [_teaching(base, compare.arms[name]) for name in one.arms]
+    alike = [_teaching(base, compare.arms[name]) for name in control.arms]
     return alike[0] if all(other == alike[0] for other in alike) else base
 
 
 def _with_equal_passes(
-    content: dict[str, Any], one: ControlArm, compare: CompareSettings, budget: Budget, classes: int | None
+    content: dict[str, Any], control: ControlArm, compare: CompareSettings, budget: Budget, classes: int | None
 ) -> dict[str, Any] | None:
     """The same with as many steps more as a control's teacher is to be asked more often; None where nobody can tell."""
-    if not one.control.asked_as_often:
+    if not control.control.asked_as_often:
         return content
     training = content["training"]
     if not training.get("steps") or (classes is None and budget.kind == "per-class"):
         return None
     most_passes = 0
-    for name in one.arms:
+    for name in control.arms:
         transfer = compare.arms[name].transfer
         assert transfer is not None, "a control stands beside arms with makers"
         settings = settings_of(transfer["maker"]).model_validate({**transfer, "budget": _written(budget)})

@@ -69,11 +69,11 @@ def _used(recipe: Recipe, teacher: Classifier | None = None) -> dict[str, Foreig
     return used
 
 
-def _code(one: Foreign[Any]) -> str | None:
+def _code(part: Foreign[Any]) -> str | None:
     """What tells a part from what it was: of what is one's own what Python runs, of what is installed its files."""
-    if one.source == BY_PATH and is_installed(one.where.partition(":")[0]):
-        return one.code
-    return describe(one.load())[0] if one.source in (IN_PYTHON, HANDED_OVER, BY_PATH) else one.code
+    if part.source == BY_PATH and is_installed(part.where.partition(":")[0]):
+        return part.code
+    return describe(part.load())[0] if part.source in (IN_PYTHON, HANDED_OVER, BY_PATH) else part.code
 
 
 @contextmanager

@@ -235,16 +235,16 @@ class Race:
         self._tried |= {run.folder for run in chosen}
         return [RunTask(run, until) for run in chosen]
 
-    def _ended(self, one: PlannedRun) -> bool:
+    def _ended(self, run: PlannedRun) -> bool:
         """Finished, or tried and broken."""
-        state = self._run_folder(one).state
-        return state == FINISHED or (one.folder in self._tried and state != PAUSED)
+        state = self._run_folder(run).state
+        return state == FINISHED or (run.folder in self._tried and state != PAUSED)
 
     def _decide(self, rung: Rung) -> None:
         curves: dict[str, dict[int, Curve | None]] = {}
-        for one in rung.runs:
-            if (one.arm, one.budget_label) not in self.dropped:
-                curves.setdefault(one.arm, {})[one.recipe.seed] = read_curve(self._run_folder(one))
+        for run in rung.runs:
+            if (run.arm, run.budget_label) not in self.dropped:
+                curves.setdefault(run.arm, {})[run.recipe.seed] = read_curve(self._run_folder(run))
         arms = len({run.arm for run in rung.runs})
         arm_standings = stand(
             curves,
@@ -260,14 +260,14 @@ class Race:
         ):
             entry["measure"] = "agreement"
         self._standings += [{**entry, **standing._asdict()} for standing in arm_standings]
-        for one in [one for one in arm_standings if one.stops]:
+        for standing in [standing for standing in arm_standings if standing.stops]:
             why = {
                 **entry,
                 "against": arm_standings[0].arm,
-                **{key: value for key, value in one._asdict().items() if key != "arm"},
+                **{key: value for key, value in standing._asdict().items() if key != "arm"},
             }
-            self.dropped |= {(one.arm, budget): why for budget in rung.drops}
-            self.say(f"{one.arm} stops: {in_words(why)}")
+            self.dropped |= {(standing.arm, budget): why for budget in rung.drops}
+            self.say(f"{standing.arm} stops: {in_words(why)}")
 
     def _write(self, before: Mapping[str, Any], ahead: Iterable[Sequence[Rung]]) -> None:
         """Keeps what was decided.
@@ -290,5 +290,5 @@ class Race:
         content = {"rungs": rungs, "standings": self._standings + kept, "dropped": dropped}
         RunFolder(self.folder).write(RACING_FILE, content)
 
-    def _run_folder(self, one: PlannedRun) -> RunFolder:
-        return RunFolder(self.folder / one.folder)
+    def _run_folder(self, run: PlannedRun) -> RunFolder:
+        return RunFolder(self.folder / run.folder)

@@ -176,8 +176,8 @@ def _checked(images: ImageSet, source: DatasetSettings) -> ImageSet:
     )
 
 
-def _same_place(one: DatasetSettings, other: DatasetSettings) -> bool:
-    paths = [own_path(source.name) for source in (one, other)]
+def _same_place(source: DatasetSettings, other: DatasetSettings) -> bool:
+    paths = [own_path(settings.name) for settings in (source, other)]
     return None not in paths and paths[0].resolve() == paths[1].resolve()  # pyright: ignore
 
 
